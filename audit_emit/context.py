@@ -1,0 +1,258 @@
+"""Who acts, for whom, and in which request: one frozen value in one ContextVar.
+
+The value is replaced, never mutated, so a task, a thread or a nested ``bind`` can never change
+what another one sees.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ContextDecorator, contextmanager
+from contextvars import Context, ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = [
+    "AuditContext",
+    "bind",
+    "current_context",
+    "resolve",
+    "with_actor_kind",
+    "with_correlation_id",
+    "with_user_id",
+    "with_workspace_id",
+    "wrap_context",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FIELDS = ("workspace_id", "user_id", "actor_kind", "correlation_id", "trace_id", "span_id")
+"""The members of a context, in the order of the record."""
+
+
+class AuditContext:
+    """The identities that every record of a request carries. Immutable.
+
+    Args:
+        workspace_id: the tenant.
+        user_id: who acts.
+        actor_kind: ``user`` (default), ``admin``, ``agent``, ``cron``, ``service``, ``anonymous``
+            or another ``[a-z][a-z0-9_]{0,31}``.
+        correlation_id: what ties the records of one request together.
+        trace_id: W3C trace id, 32 lower-case hex digits.
+        span_id: W3C span id, 16 lower-case hex digits.
+
+    Values may be of any type; what is not text becomes text, and what is not well-formed is
+    sanitised, when a record is built. Nothing here raises on a strange value.
+    """
+
+    __slots__ = (*FIELDS, "wire")
+
+    workspace_id: Any
+    user_id: Any
+    actor_kind: Any
+    correlation_id: Any
+    trace_id: Any
+    span_id: Any
+    wire: Any
+    """The encoded members, kept by the emitter: they are the same for a whole request."""
+
+    def __init__(
+        self,
+        workspace_id: Any = "",
+        user_id: Any = "",
+        actor_kind: Any = "user",
+        correlation_id: Any = "",
+        trace_id: Any = "",
+        span_id: Any = "",
+    ) -> None:
+        put = object.__setattr__
+        put(self, "workspace_id", workspace_id)
+        put(self, "user_id", user_id)
+        put(self, "actor_kind", actor_kind)
+        put(self, "correlation_id", correlation_id)
+        put(self, "trace_id", trace_id)
+        put(self, "span_id", span_id)
+        put(self, "wire", None)
+
+    def replace(self, **ids: Any) -> AuditContext:
+        """A new context with some members changed.
+
+        Raises:
+            TypeError: for a name that is not a member.
+        """
+        return AuditContext(**{**self.as_dict(), **ids})
+
+    def __replace__(self, **ids: Any) -> AuditContext:
+        return self.replace(**ids)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members by name."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"AuditContext is immutable; use .replace({name}=…)")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("AuditContext is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AuditContext):
+            return NotImplemented
+        return self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.as_dict().values()))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items() if value)
+        return f"AuditContext({inner})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (AuditContext, tuple(self.as_dict().values()))
+
+
+EMPTY = AuditContext()
+VAR: ContextVar[AuditContext] = ContextVar("audit_emit_context", default=EMPTY)
+
+
+def current_context() -> AuditContext:
+    """The context bound here; an empty one when nothing is bound."""
+    return VAR.get()
+
+
+def resolve(ctx: object) -> AuditContext:
+    """What ``ctx`` of ``emit`` means.
+
+    ``None`` is the bound context; an ``AuditContext`` is itself; a ``contextvars.Context`` is what
+    was bound in it; a mapping gives members by name. Anything else, and anything that fails on
+    the way (a request proxy outside its request), means the bound context.
+    """
+    if ctx is None:
+        return VAR.get()
+    try:
+        if isinstance(ctx, AuditContext):
+            return ctx
+        if isinstance(ctx, Context):
+            return ctx.get(VAR, EMPTY)
+        if isinstance(ctx, Mapping):
+            return AuditContext(**{name: ctx[name] for name in FIELDS if name in ctx})
+    except Exception:  # noqa: BLE001 - a foreign object may raise anything; the bound context serves
+        return VAR.get()
+    return VAR.get()
+
+
+@contextmanager
+def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
+    context = VAR.get().replace(**ids)
+    token = VAR.set(context)
+    mirrored = _mirror(ids)
+    try:
+        yield context
+    finally:
+        try:
+            VAR.reset(token)
+        except ValueError:
+            # Left in another context (a generator resumed elsewhere): that context was never
+            # changed by us, so there is nothing to restore in it.
+            pass
+        _unmirror(mirrored)
+
+
+class _Bind(ContextDecorator):
+    """``with bind(…):`` or ``@bind(…)``; each use enters anew, so a decorator may recurse."""
+
+    def __init__(self, ids: dict[str, Any]) -> None:
+        self._ids = ids
+        self._open: list[Any] = []
+
+    def _recreate_cm(self) -> _Bind:
+        return _Bind(self._ids)
+
+    def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
+        import inspect  # noqa: PLC0415 - costs 10 ms; only decorators need it
+        from functools import wraps  # noqa: PLC0415
+
+        if inspect.iscoroutinefunction(func):
+
+            @wraps(func)
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with _bound(self._ids):
+                    return await func(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]
+        return super().__call__(func)
+
+    def __enter__(self) -> AuditContext:
+        manager = _bound(self._ids)
+        context = manager.__enter__()
+        self._open.append(manager)
+        return context
+
+    def __exit__(self, *exc: object) -> None:
+        self._open.pop().__exit__(*exc)
+
+
+def bind(**ids: Any) -> _Bind:
+    """Bind members of the context for a ``with`` block or a decorated function.
+
+    Args:
+        ids: any of ``workspace_id``, ``user_id``, ``actor_kind``, ``correlation_id``,
+            ``trace_id``, ``span_id``.
+
+    The ids are mirrored into ``structlog.contextvars`` when structlog is loaded.
+
+    Raises:
+        TypeError: for a name that is not a member.
+    """
+    EMPTY.replace(**ids)
+    return _Bind(ids)
+
+
+def with_user_id(ctx: object, user_id: Any) -> AuditContext:
+    """A copy of ``ctx`` (as ``emit`` takes it) with another user id."""
+    return resolve(ctx).replace(user_id=user_id)
+
+
+def with_actor_kind(ctx: object, actor_kind: Any) -> AuditContext:
+    """A copy of ``ctx`` (as ``emit`` takes it) with another actor kind."""
+    return resolve(ctx).replace(actor_kind=actor_kind)
+
+
+def with_correlation_id(ctx: object, correlation_id: Any) -> AuditContext:
+    """A copy of ``ctx`` (as ``emit`` takes it) with another correlation id."""
+    return resolve(ctx).replace(correlation_id=correlation_id)
+
+
+def with_workspace_id(ctx: object, workspace_id: Any) -> AuditContext:
+    """A copy of ``ctx`` (as ``emit`` takes it) with another workspace id."""
+    return resolve(ctx).replace(workspace_id=workspace_id)
+
+
+def wrap_context(func: Callable[P, R]) -> Callable[P, R]:
+    """Carry the context of here into a thread: ``Thread(target=wrap_context(work))``."""
+    context = VAR.get()
+
+    def carried(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = VAR.set(context)
+        try:
+            return func(*args, **kwargs)
+        finally:
+            VAR.reset(token)
+
+    return carried
+
+
+def _mirror(ids: dict[str, Any]) -> Any:
+    module = sys.modules.get("structlog.contextvars")
+    return module.bind_contextvars(**ids) if module is not None else None
+
+
+def _unmirror(tokens: Any) -> None:
+    if tokens:
+        module = sys.modules["structlog.contextvars"]
+        try:
+            module.reset_contextvars(**tokens)
+        except ValueError:
+            pass  # another context, as in _bound
