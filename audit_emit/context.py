@@ -14,9 +14,11 @@ from typing import Any, ParamSpec, TypeVar
 
 __all__ = [
     "AuditContext",
+    "LiveContext",
     "bind",
     "current_context",
     "resolve",
+    "update_request",
     "with_actor_kind",
     "with_correlation_id",
     "with_user_id",
@@ -113,13 +115,47 @@ class AuditContext:
         return (AuditContext, tuple(self.as_dict().values()))
 
 
+class LiveContext:
+    """The context of one request, seen by every task and thread that copied it.
+
+    A sync dependency or endpoint runs in a thread with a copy of the context: a value that it
+    sets in a ContextVar is lost to the others, a change of an object that they share is not. This
+    is that object; the ``AuditContext`` in it is still replaced, never mutated.
+    """
+
+    __slots__ = ("context",)
+
+    def __init__(self, context: AuditContext) -> None:
+        self.context = context
+
+
 EMPTY = AuditContext()
-VAR: ContextVar[AuditContext] = ContextVar("audit_emit_context", default=EMPTY)
+VAR: ContextVar[AuditContext | LiveContext] = ContextVar("audit_emit_context", default=EMPTY)
 
 
 def current_context() -> AuditContext:
     """The context bound here; an empty one when nothing is bound."""
-    return VAR.get()
+    bound = VAR.get()
+    return bound if isinstance(bound, AuditContext) else bound.context
+
+
+def update_request(**ids: Any) -> AuditContext:
+    """Change members for the rest of the request, wherever in it this is called.
+
+    For what becomes known on the way: the actor, once the application has verified who it is.
+    Outside a request the change holds for the current task or thread, as ``ContextVar.set`` does.
+
+    Raises:
+        TypeError: for a name that is not a member.
+    """
+    bound = VAR.get()
+    if isinstance(bound, LiveContext):
+        bound.context = context = bound.context.replace(**ids)
+    else:
+        context = bound.replace(**ids)
+        VAR.set(context)
+    _mirror(ids)
+    return context
 
 
 def resolve(ctx: object) -> AuditContext:
@@ -130,22 +166,23 @@ def resolve(ctx: object) -> AuditContext:
     the way (a request proxy outside its request), means the bound context.
     """
     if ctx is None:
-        return VAR.get()
+        return current_context()
     try:
         if isinstance(ctx, AuditContext):
             return ctx
         if isinstance(ctx, Context):
-            return ctx.get(VAR, EMPTY)
+            bound = ctx.get(VAR, EMPTY)
+            return bound if isinstance(bound, AuditContext) else bound.context
         if isinstance(ctx, Mapping):
             return AuditContext(**{name: ctx[name] for name in FIELDS if name in ctx})
     except Exception:  # noqa: BLE001 - a foreign object may raise anything; the bound context serves
-        return VAR.get()
-    return VAR.get()
+        return current_context()
+    return current_context()
 
 
 @contextmanager
 def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
-    context = VAR.get().replace(**ids)
+    context = current_context().replace(**ids)
     token = VAR.set(context)
     mirrored = _mirror(ids)
     try:
