@@ -1,0 +1,97 @@
+"""One emit against what else could write the same two lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.chain import check
+from bench.figure import Figure
+from bench.peers import CONTENDERS
+from bench.process import Worker, devnull, drained
+
+OURS = "audit_emit"
+LIMITS = (
+    ("p50 of emit / the floor", ("floor",), 2.0),
+    ("p50 of emit / structlog", ("structlog_orjson", "structlog_msgspec"), 0.6),
+    ("p50 of emit / logging + python-json-logger", ("stdlib",), 0.27),
+    ("p50 of emit / loguru", ("loguru",), 0.16),
+)
+
+Rounds = dict[str, list[dict[str, float]]]
+
+
+def rounds_of(directory: Path, stdout: Any, rounds: int, calls: int) -> Rounds:
+    """The times of every contender in every round, one contender after the other in each.
+
+    A contender has a process of its own, so that one's heap and threads do not weigh on another,
+    and the work it left to its background ends before the next one starts.
+    """
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(Worker(name, directory, stack.enter_context(stdout())[0]))
+            for name in CONTENDERS
+        }
+        taken: Rounds = {name: [] for name in workers}
+        for number in range(rounds + 1):
+            for name, worker in workers.items():
+                times = worker.do(f"round {calls}")
+                worker.do("settle")
+                if number:  # the first round warms up
+                    taken[name].append(times)
+    return taken
+
+
+def p50(times: Sequence[dict[str, float]]) -> float:
+    """The median of the rounds' medians, in ns."""
+    return median(each["p50"] for each in times)
+
+
+def ratio(taken: Rounds, peers: Sequence[str]) -> tuple[float, str]:
+    """Ours against the fastest of some peers, and which one that was.
+
+    Each round is compared with itself, so what slows the whole machine for a while cancels out.
+    """
+    peer = min(peers, key=lambda name: p50(taken[name]))
+    pairs = zip(taken[OURS], taken[peer], strict=True)
+    return median(ours["p50"] / theirs["p50"] for ours, theirs in pairs), peer
+
+
+def spread(taken: Rounds) -> float:
+    """p99 / p50 of ours."""
+    return median(each["p99"] / each["p50"] for each in taken[OURS])
+
+
+def measure(directory: Path, *, quick: bool) -> list[Figure]:
+    """The four ratios and the spread."""
+    rounds, calls = (5, 1000) if quick else (31, 2000)
+    by_stdout: dict[str, Rounds] = {}
+    sound = True
+    for name, stdout in (("pipe", drained), ("devnull", devnull)):
+        place = directory / name
+        place.mkdir()
+        by_stdout[name] = rounds_of(place, stdout, rounds, calls)
+        found = check(place)
+        sound &= not found.damage and found.records == (rounds + 1) * calls
+    pipe, null = by_stdout["pipe"], by_stdout["devnull"]
+    figures = []
+    for title, peers, limit in LIMITS:
+        value, peer = ratio(pipe, peers)
+        figures.append(
+            Figure(
+                name=title,
+                value=value,
+                limit=limit,
+                sound=sound,
+                devnull=ratio(null, peers)[0],
+                note=f"{p50(pipe[OURS]) / 1e3:.1f} / {p50(pipe[peer]) / 1e3:.1f} µs ({peer})",
+                detail={"rounds": by_stdout},
+            )
+        )
+    figures.append(
+        Figure("p99 / p50 of emit", spread(pipe), 5.0, sound=sound, devnull=spread(null))
+    )
+    return figures

@@ -1,0 +1,68 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+from bench import (
+    bench_import,
+    bench_latency,
+    bench_memory,
+    bench_processes,
+    bench_stalled,
+    bench_startup,
+)
+from bench.figure import Figure, markdown, text
+from bench.machine import describe
+
+MEASURES = {
+    "latency": bench_latency.measure,
+    "stalled": bench_stalled.measure,
+    "processes": bench_processes.measure,
+    "import": bench_import.measure,
+    "startup": bench_startup.measure,
+    "memory": bench_memory.measure,
+}
+
+
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"only: {', '.join(MEASURES)}")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; says little")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number")
+    parser.add_argument("--markdown", action="store_true", help="print the README's table")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - MEASURES.keys():
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
+    return options
+
+
+def run(names: list[str], *, quick: bool) -> tuple[str, list[Figure]]:
+    """Measure; the machine line and the figures."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="audit-bench-") as scratch:
+        machine = describe(Path(scratch))
+        for name in [name for name in MEASURES if name in names or not names]:
+            print(f"measuring {name} …", file=sys.stderr)
+            place = Path(scratch, name)
+            place.mkdir()
+            figures += MEASURES[name](place, quick=quick)
+    return machine, figures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; 1 when a log was damaged, never for a time."""
+    options = parsed(arguments)
+    machine, figures = run(options.names, quick=options.quick)
+    table = markdown if options.markdown else text
+    print(f"{table(figures)}\n\n{machine}")
+    if options.json:
+        found = {"machine": machine, "figures": [{**asdict(f), "ok": f.ok} for f in figures]}
+        options.json.write_bytes(msgspec.json.encode(found))
+    return 0 if all(figure.sound for figure in figures) else 1

@@ -1,0 +1,195 @@
+"""The contenders: each logs the event to the file in a directory and to descriptor 1.
+
+An entry of ``CONTENDERS`` imports what it needs and returns an opener, so that a process pays only
+for its own contender and opening can be timed without the imports. Every peer is set up in the
+fastest way its documentation names, and writes what ours writes, without redaction, limits,
+lock and chain: a time, an id, the identities (bound once), the fields.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from bench.event import EVENT_TYPE, IDS, SERVICE, full_record, variants
+
+LEVEL_INFO = 20
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that logs.
+
+    Attributes:
+        log: logs one of ``events``.
+        events: what is logged, in rotation.
+        settle: returns when nothing is under way in the background.
+    """
+
+    log: Callable[[Any], object]
+    events: list[Any]
+    settle: Callable[[], object] = bool
+
+
+Opener = Callable[[Path], Contender]
+
+
+def audit_emit() -> Opener:
+    """Ours, as it comes: default durability, both sinks, a key for the held-back values."""
+    from audit_emit import Emitter
+    from audit_emit.context import AuditContext
+
+    def opened(directory: Path) -> Contender:
+        size = os.environ.get("BENCH_MAX_BYTES")
+        settings: dict[str, Any] = {"max_bytes": int(size)} if size else {}
+        emitter = Emitter(
+            service=SERVICE,
+            jsonl=str(directory / "audit.jsonl"),
+            stdout=True,
+            hash_key="a key for the benchmark only",
+            **settings,
+        )
+        emit = emitter.emit
+        context = AuditContext(**IDS)
+
+        def log(fields: dict[str, Any]) -> object:
+            return emit(context, EVENT_TYPE, fields)
+
+        return Contender(log, variants(), lambda: emitter.flush(timeout=30.0))
+
+    return opened
+
+
+def floor() -> Opener:
+    """One encoding of a finished record and two writes: what no logger can be faster than."""
+    import msgspec
+
+    def opened(directory: Path) -> Contender:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        descriptor = os.open(directory / "floor.jsonl", flags, 0o640)
+        encode = msgspec.json.Encoder().encode
+        write = os.write
+
+        def log(record: dict[str, Any]) -> None:
+            line = encode(record) + b"\n"
+            write(descriptor, line)
+            write(1, b"audit: " + line)
+
+        return Contender(log, [full_record(fields) for fields in variants()])
+
+    return opened
+
+
+def _structlog(dumps: Callable[..., Any]) -> Opener:
+    import uuid
+
+    import structlog
+
+    class Tee:
+        """Two BytesLoggers behind one rendering."""
+
+        def __init__(self, path: Path) -> None:
+            self._file = structlog.BytesLogger(path.open("ab"))
+            self._stdout = structlog.BytesLogger(sys.stdout.buffer)
+
+        def info(self, line: bytes) -> None:
+            self._file.info(line)
+            self._stdout.info(b"audit: " + line)
+
+    def add_id(_logger: Any, _name: str, event: Any) -> Any:
+        event["id"] = str(uuid.uuid4())
+        return event
+
+    def opened(directory: Path) -> Contender:
+        logger = structlog.wrap_logger(
+            Tee(directory / "structlog.jsonl"),
+            processors=[
+                add_id,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(serializer=dumps),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVEL_INFO),
+            cache_logger_on_first_use=True,
+        ).bind(**IDS, v=1, service=SERVICE)
+
+        def log(fields: dict[str, Any]) -> object:
+            return logger.info(EVENT_TYPE, fields=fields)
+
+        return Contender(log, variants())
+
+    return opened
+
+
+def structlog_orjson() -> Opener:
+    """Structlog's native, filtering, cached logger; orjson."""
+    import orjson
+
+    return _structlog(orjson.dumps)
+
+
+def structlog_msgspec() -> Opener:
+    """Structlog's native, filtering, cached logger; msgspec."""
+    import msgspec
+
+    encode = msgspec.json.Encoder().encode
+    return _structlog(lambda event, **_: encode(event))
+
+
+def stdlib() -> Opener:
+    """Logging with python-json-logger on two handlers."""
+    import logging
+    import uuid
+
+    from pythonjsonlogger.json import JsonFormatter
+
+    def opened(directory: Path) -> Contender:
+        logger = logging.getLogger("bench")
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        to_file = logging.FileHandler(directory / "stdlib.jsonl")
+        to_stdout = logging.StreamHandler(sys.stdout)
+        for handler, prefix in ((to_file, ""), (to_stdout, "audit: ")):
+            static = {**IDS, "v": 1, "service": SERVICE}
+            handler.setFormatter(JsonFormatter(prefix=prefix, timestamp=True, static_fields=static))
+            logger.addHandler(handler)
+
+        def log(fields: dict[str, Any]) -> None:
+            logger.info(EVENT_TYPE, extra={"id": str(uuid.uuid4()), "fields": fields})
+
+        return Contender(log, variants())
+
+    return opened
+
+
+def loguru() -> Opener:
+    """Loguru, serialised, on two sinks."""
+    import uuid
+
+    from loguru import logger
+
+    def opened(directory: Path) -> Contender:
+        logger.remove()
+        logger.add(directory / "loguru.jsonl", format="{message}", serialize=True)
+        logger.add(sys.stdout, format="{message}", serialize=True)
+        bound = cast("Any", logger.bind(**IDS, v=1, service=SERVICE))
+
+        def log(fields: dict[str, Any]) -> None:
+            bound.bind(id=str(uuid.uuid4()), fields=fields).info(EVENT_TYPE)
+
+        return Contender(log, variants())
+
+    return opened
+
+
+CONTENDERS: dict[str, Callable[[], Opener]] = {
+    "audit_emit": audit_emit,
+    "floor": floor,
+    "structlog_orjson": structlog_orjson,
+    "structlog_msgspec": structlog_msgspec,
+    "stdlib": stdlib,
+    "loguru": loguru,
+}

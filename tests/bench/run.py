@@ -1,0 +1,14 @@
+"""``python tests/bench/run.py``: the figures of the README, measured on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # tests/ instead of tests/bench/: the modules are ``bench.*`` here, in the child processes and
+    # for the type checker alike.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    from bench.main import main
+
+    sys.exit(main())
