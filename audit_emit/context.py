@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator, contextmanager
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, Token
 from typing import Any, ParamSpec, TypeVar
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "LiveContext",
     "bind",
     "current_context",
+    "enter_request",
+    "leave_request",
     "resolve",
     "update_request",
     "with_actor_kind",
@@ -156,6 +158,28 @@ def update_request(**ids: Any) -> AuditContext:
         VAR.set(context)
     _mirror(ids)
     return context
+
+
+def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext], Any]:
+    """Bind the context of a request here, until ``leave_request`` is given what this returns.
+
+    All ids are mirrored into ``structlog.contextvars``, the empty ones as unbound, so that what
+    ``update_request`` mirrors later ends with the request too.
+    """
+    ids = live.context.as_dict()
+    token = VAR.set(live)
+    empty = {name: ... for name, value in ids.items() if isinstance(value, str) and not value}
+    return token, _mirror({**ids, **empty})
+
+
+def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> None:
+    """Restore what was bound before ``enter_request``."""
+    token, mirrored = entered
+    try:
+        VAR.reset(token)
+    except ValueError:
+        pass  # left in another context, as in _bound
+    _unmirror(mirrored)
 
 
 def resolve(ctx: object) -> AuditContext:
