@@ -1,0 +1,92 @@
+"""What the structlog and the logging integrations share: the emitter, the ids, one line.
+
+A logging call must not fail because of what it logs, so nothing here raises an ``Exception``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from audit_emit.coerce import Normaliser
+from audit_emit.context import FIELDS, AuditContext, current_context
+from audit_emit.encode import to_json
+from audit_emit.redact import Redactor
+
+MAX_ID = 256
+"""Characters of an id in a log line; as in a record, longer ones are cut."""
+
+
+class Emits(Protocol):
+    """What events go to: an ``Emitter``, or anything with its ``emit``."""
+
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+        """Emit one event; never raises."""
+
+
+def through(emitter: Emits | None) -> Emits:
+    """The emitter given, else the process-wide one of this moment.
+
+    Looked up per event: ``configure`` may replace it, and a logging set-up comes before that.
+    """
+    if emitter is not None:
+        return emitter
+    from audit_emit._emit import get_emitter  # noqa: PLC0415 - starts nothing until it is used
+
+    return get_emitter()
+
+
+def context_ids(context: AuditContext | None = None) -> dict[str, str]:
+    """The ids of ``context`` (default: the bound one) that are set, as text safe in any line.
+
+    Empty when nothing is bound: the default actor kind alone tells nobody anything.
+    """
+    bound = current_context() if context is None else context
+    ids = {name: id_text(getattr(bound, name)) for name in FIELDS}
+    known = {name: text for name, text in ids.items() if text}
+    return {} if known == {"actor_kind": "user"} else known
+
+
+def id_text(value: Any) -> str:
+    """``value`` as printable text of at most 256 characters; a line break cannot forge a line."""
+    if value is None:
+        return ""
+    try:
+        text = (value if isinstance(value, str) else str(value))[:MAX_ID]
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return f"<unrepresentable {type(value).__name__}>"
+
+
+def error_name(exc_info: Any) -> str:
+    """The type of what ``exc_info`` of a logging call stands for; empty when for nothing.
+
+    Only the type: messages of exceptions repeat what was being handled.
+    """
+    if isinstance(exc_info, tuple) and exc_info:
+        exc_info = exc_info[0]
+    elif exc_info is True:
+        exc_info = sys.exc_info()[0]
+    if isinstance(exc_info, BaseException):
+        exc_info = type(exc_info)
+    return exc_info.__name__ if isinstance(exc_info, type) else ""
+
+
+def render_line(event_type: Any, values: Mapping[str, Any], emitter: Emits | None) -> str:
+    """``values`` as JSON on one line, secrets held back, within the limits of a record."""
+    try:
+        return to_json(_normaliser(emitter).full(event_type, values).value)
+    except Exception as error:  # noqa: BLE001 - the encoder is total; a line is owed even if it is not
+        tell("log line", error)
+        return '{"event":"<unrenderable>"}'
+
+
+def _normaliser(emitter: Emits | None) -> Normaliser:  # noqa: ARG001
+    return Normaliser(Redactor())
+
+
+def tell(where: str, error: Exception) -> None:
+    """Count a failure and tell it on stderr, rate-limited; the logging module may be what failed."""

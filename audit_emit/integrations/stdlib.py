@@ -1,0 +1,207 @@
+"""The logging module: audit events out of loggers, and the ids of a request into log lines.
+
+    logging.config.dictConfig({
+        "version": 1,
+        "filters": {"ids": {"()": "audit_emit.integrations.stdlib.AuditContextFilter"}},
+        "formatters": {"json": {"()": "audit_emit.integrations.stdlib.AuditJsonFormatter"}},
+        "handlers": {
+            "audit": {"()": "audit_emit.integrations.stdlib.AuditHandler"},
+            "app": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["ids"]},
+        },
+        "loggers": {"audit": {"handlers": ["audit"], "level": "DEBUG", "propagate": False}},
+        "root": {"handlers": ["app"], "level": "INFO"},
+    })
+    logging.getLogger("audit").info("secret.set", extra={"audit": {"key": "API"}})
+
+Levels and ``logging.disable`` take events away before a handler sees them: give the logger its
+own level, as above, or call ``audit_emit.emit``, which no level touches. Since Python 3.13.4 the
+logging module also drops what is logged while the same thread is inside a handler.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
+
+from audit_emit.context import FIELDS, AuditContext, current_context
+from audit_emit.integrations._bridge import (
+    Emits,
+    context_ids,
+    error_name,
+    render_line,
+    tell,
+    through,
+)
+
+__all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter"]
+
+CARRIED = "audit_context"
+"""The attribute in which a log record carries the context of the place that logged it."""
+
+OWN_LOGGER = "audit_emit"
+TRACEBACK_HEAD = 1_500
+TRACEBACK_TAIL = 6_000
+
+
+class AuditHandler(logging.Handler):
+    """A handler that emits each log record as an audit event.
+
+    The message is the event type, ``extra={"audit": {…}}`` are the fields; of an exception only
+    the type is kept, as ``error``. The actor is the bound context, or the one that an
+    ``AuditContextFilter`` noted on the record before a queue took it to another thread.
+
+    Never raises. Records of the logger ``audit_emit`` and its children are ignored, and so is what
+    is logged on this thread while a record is being emitted.
+
+    Args:
+        emitter: where events go; default: the process-wide emitter of the moment.
+        level: of the handler.
+    """
+
+    def __init__(self, emitter: Emits | None = None, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._emitter = emitter
+        self._inside = threading.local()
+
+    def createLock(self) -> None:  # noqa: N802 - the name is the logging module's
+        """No lock: the emitter has its own, bounded in time and safe after a fork."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Filter and emit; a filter that fails lets the event through."""
+        try:
+            passed: Any = self.filter(record)
+        except Exception as error:  # noqa: BLE001 - a broken filter must not cost an event
+            tell("logging", error)
+            passed = True
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Emit the event of one log record."""
+        if record.name == OWN_LOGGER or record.name.startswith(OWN_LOGGER + "."):
+            return
+        if getattr(self._inside, "emitting", False):
+            tell("logging", RuntimeError("logged while an event was being emitted"))
+            return
+        self._inside.emitting = True
+        try:
+            carried = getattr(record, CARRIED, None)
+            context = carried if isinstance(carried, AuditContext) else None
+            through(self._emitter).emit(context, _message(record), _fields(record))
+        except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
+            tell("logging", error)
+        finally:
+            self._inside.emitting = False
+
+
+class AuditContextFilter(logging.Filter):
+    """Puts the ids of the bound context on every log record; passes every record.
+
+    ``%(workspace_id)s``, ``%(user_id)s``, ``%(actor_kind)s``, ``%(correlation_id)s``,
+    ``%(trace_id)s`` and ``%(span_id)s`` always exist then; what ``extra`` set already wins. Put it
+    on handlers: a filter of a logger does not see the records of its children. On a
+    ``QueueHandler`` it also takes the context along to the thread of the listener.
+
+    Args:
+        default: what an id that is not known reads.
+    """
+
+    def __init__(self, default: str = "-") -> None:
+        super().__init__()
+        self._default = default
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the attributes; never raises."""
+        attributes = record.__dict__
+        context = attributes.setdefault(CARRIED, current_context())
+        known = context_ids(context) if isinstance(context, AuditContext) else {}
+        for name in FIELDS:
+            attributes.setdefault(name, known.get(name) or self._default)
+        return True
+
+
+class AuditJsonFormatter(BaseJsonFormatter):
+    """Application logs as JSON, with the ids of the bound context, secrets held back.
+
+    Values of any type become JSON within the limits of an audit record; a record that cannot be
+    formatted (arguments that do not fit the message) is still a line. Takes what
+    ``BaseJsonFormatter`` of python-json-logger takes.
+
+    Args:
+        fmt: default: level, logger and message.
+        timestamp: adds ``timestamp``, UTC; a string names the member.
+        emitter: whose redaction settings hold; default: the process-wide emitter's.
+        options: see ``pythonjsonlogger.core.BaseJsonFormatter``.
+    """
+
+    def __init__(
+        self,
+        fmt: Any = None,
+        *args: Any,
+        timestamp: bool | str = True,
+        emitter: Emits | None = None,
+        **options: Any,
+    ) -> None:
+        options.setdefault("reserved_attrs", [*RESERVED_ATTRS, CARRIED, "taskName"])
+        super().__init__(
+            fmt or "%(levelname)s %(name)s %(message)s", *args, timestamp=timestamp, **options
+        )
+        self._emitter = emitter
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; never raises."""
+        try:
+            return super().format(record)
+        except Exception as error:  # noqa: BLE001 - logging would print the arguments and lose the line
+            return self.prefix + self.jsonify_log_record(
+                {
+                    "levelname": record.levelname,
+                    "name": record.name,
+                    "message": record.msg,
+                    "_format_error": type(error).__name__,
+                }
+            )
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        """The members of python-json-logger, then the ids."""
+        super().add_fields(log_data, record, message_dict)
+        carried = getattr(record, CARRIED, None)
+        context = carried if isinstance(carried, AuditContext) else None
+        for name, text in context_ids(context).items():
+            log_data.setdefault(self.rename_fields.get(name, name), text)
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        """JSON of whatever is in the line."""
+        message = log_data.get(self.rename_fields.get("message", "message"))
+        return render_line(message, log_data, self._emitter)
+
+    def formatException(self, ei: Any) -> Any:  # noqa: N802 - the name is the logging module's
+        """The traceback, cut in the middle when long: its end names the error."""
+        text = super().formatException(ei)
+        if isinstance(text, str) and len(text) > TRACEBACK_HEAD + TRACEBACK_TAIL:
+            return f"{text[:TRACEBACK_HEAD]}\n…\n{text[-TRACEBACK_TAIL:]}"
+        return text
+
+
+def _message(record: logging.LogRecord) -> Any:
+    """The event type; the bare message when its arguments do not fit it."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - %-formatting runs the arguments' own code
+        return record.msg
+
+
+def _fields(record: logging.LogRecord) -> Any:
+    """The fields of the event, with the type of an exception that was logged along."""
+    fields = getattr(record, "audit", None)
+    error = error_name(record.exc_info)
+    if error and (fields is None or isinstance(fields, dict)):
+        return {"error": error, **(fields or {})}
+    return fields

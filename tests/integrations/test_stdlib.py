@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import logging.config
+import logging.handlers
+import queue
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from audit_emit import bind
+from audit_emit.integrations.stdlib import AuditContextFilter, AuditHandler, AuditJsonFormatter
+
+CANARY = "CANARY-" + "51de0a7e"
+
+
+class Recording:
+    """An emitter that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, Any]] = []
+        self.contexts: list[Any] = []
+
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+        self.contexts.append(ctx)
+        self.events.append((event_type, fields))
+        return None
+
+
+@pytest.fixture
+def recording() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
+    """A logger of this test only, without handlers and parents."""
+    made = logging.getLogger(f"test.{request.node.name}")
+    made.propagate = False
+    made.setLevel(logging.DEBUG)
+    yield made
+    for handler in made.handlers[:]:
+        made.removeHandler(handler)
+        handler.close()
+
+
+def record(message: Any, *args: Any, name: str = "audit") -> logging.LogRecord:
+    return logging.LogRecord(name, logging.INFO, __file__, 1, message, args, None)
+
+
+def json_handler(out: io.StringIO, **options: Any) -> logging.Handler:
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(AuditJsonFormatter(**options))
+    return handler
+
+
+def test_the_message_is_the_type_and_extra_audit_the_fields(
+    log: logging.Logger, recording: Recording
+):
+    log.addHandler(AuditHandler(recording))
+    log.info("secret.%s", "set", extra={"audit": {"key": "API"}})
+    assert recording.events == [("secret.set", {"key": "API"})]
+
+
+def test_a_record_without_extra_is_an_event_without_fields(
+    log: logging.Logger, recording: Recording
+):
+    log.addHandler(AuditHandler(recording))
+    log.warning("session.end")
+    assert recording.events == [("session.end", None)]
+
+
+def test_the_level_of_the_handler_holds(log: logging.Logger, recording: Recording):
+    log.addHandler(AuditHandler(recording, level="WARNING"))
+    log.info("a.b")
+    log.error("c.d")
+    assert recording.events == [("c.d", None)]
+
+
+def test_the_fields_of_the_caller_are_not_changed(log: logging.Logger, recording: Recording):
+    log.addHandler(AuditHandler(recording))
+    fields = {"key": "API"}
+    try:
+        int(CANARY)
+    except ValueError:
+        log.exception("secret.rotate", extra={"audit": fields})
+    assert recording.events == [("secret.rotate", {"error": "ValueError", "key": "API"})]
+    assert fields == {"key": "API"}
+
+
+def test_arguments_that_do_not_fit_do_not_cost_the_event(
+    recording: Recording, capsys: pytest.CaptureFixture[str]
+):
+    AuditHandler(recording).handle(record("secret.set %d", CANARY))
+    assert recording.events == [("secret.set %d", None)]
+    assert CANARY not in capsys.readouterr().err
+
+
+def test_an_emitter_that_fails_never_fails_the_log_call(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+):
+    class Broken:
+        def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+            raise RuntimeError(CANARY)
+
+    log.addHandler(AuditHandler(Broken()))
+    log.info("secret.set")
+    assert CANARY not in capsys.readouterr().err
+
+
+def test_keyboard_interrupt_passes_and_the_handler_stays_usable():
+    class Interrupted(Recording):
+        def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+            if not self.events:
+                super().emit(ctx, event_type, fields)
+                raise KeyboardInterrupt
+            return super().emit(ctx, event_type, fields)
+
+    emitter = Interrupted()
+    handler = AuditHandler(emitter)
+    with pytest.raises(KeyboardInterrupt):
+        handler.handle(record("a.b"))
+    handler.handle(record("a.b"))
+    assert len(emitter.events) == 2
+
+
+def test_a_filter_that_fails_lets_the_event_through(log: logging.Logger, recording: Recording):
+    def broken(_: logging.LogRecord) -> bool:
+        raise RuntimeError(CANARY)
+
+    handler = AuditHandler(recording)
+    handler.addFilter(broken)
+    log.addHandler(handler)
+    log.info("a.b")
+    assert recording.events == [("a.b", None)]
+
+
+@pytest.mark.parametrize("name", ["audit_emit", "audit_emit.sinks"])
+def test_our_own_loggers_are_ignored(recording: Recording, name: str):
+    AuditHandler(recording).handle(record("a.b", name=name))
+    assert recording.events == []
+
+
+def test_a_logger_with_a_similar_name_is_not_ignored(recording: Recording):
+    AuditHandler(recording).handle(record("a.b", name="audit_emitter"))
+    assert recording.events == [("a.b", None)]
+
+
+def test_logging_while_emitting_does_not_recurse(log: logging.Logger):
+    class Logging(Recording):
+        def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+            super().emit(ctx, event_type, fields)
+            handler.handle(record("inner.event"))
+            return None
+
+    emitter = Logging()
+    handler = AuditHandler(emitter)
+    log.addHandler(handler)
+    log.info("outer.event")
+    log.info("next.event")
+    assert [event for event, _ in emitter.events] == ["outer.event", "next.event"]
+
+
+def test_dict_config_builds_all_three(capsys: pytest.CaptureFixture[str]):
+    with bind(user_id="u1", correlation_id="c1"):
+        logging.config.dictConfig(
+            {
+                "version": 1,
+                "disable_existing_loggers": False,
+                "filters": {"ids": {"()": "audit_emit.integrations.stdlib.AuditContextFilter"}},
+                "formatters": {"json": {"()": "audit_emit.integrations.stdlib.AuditJsonFormatter"}},
+                "handlers": {
+                    "audit": {
+                        "()": "audit_emit.integrations.stdlib.AuditHandler",
+                        "level": "INFO",
+                    },
+                    "app": {
+                        "class": "logging.StreamHandler",
+                        "stream": "ext://sys.stdout",
+                        "formatter": "json",
+                        "filters": ["ids"],
+                    },
+                },
+                "loggers": {
+                    "test.configured": {"handlers": ["app"], "level": "INFO", "propagate": False},
+                    "test.audit": {"handlers": ["audit"], "propagate": False},
+                },
+            }
+        )
+        logging.getLogger("test.configured").info("hello")
+    line = json.loads(capsys.readouterr().out)
+    assert (line["message"], line["user_id"], line["correlation_id"]) == ("hello", "u1", "c1")
+    (handler,) = logging.getLogger("test.audit").handlers
+    assert isinstance(handler, AuditHandler)
+    assert handler.level == logging.INFO
+
+
+def test_the_context_crosses_a_queue(recording: Recording, log: logging.Logger):
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    sender = logging.handlers.QueueHandler(records)
+    sender.addFilter(AuditContextFilter())
+    log.addHandler(sender)
+    with bind(user_id="u1"):
+        log.info("secret.set", extra={"audit": {"key": "API"}})
+    AuditHandler(recording).handle(records.get_nowait())
+    assert recording.events == [("secret.set", {"key": "API"})]
+    assert recording.contexts[0].user_id == "u1"
+
+
+def test_the_ids_are_there_for_every_format(log: logging.Logger):
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        logging.Formatter("[%(correlation_id)s %(user_id)s %(trace_id)s] %(message)s")
+    )
+    handler.addFilter(AuditContextFilter())
+    log.addHandler(handler)
+    log.info("before")
+    with bind(correlation_id="c1", user_id="u1"):
+        log.info("within")
+    assert out.getvalue().splitlines() == ["[- - -] before", "[c1 u1 -] within"]
+
+
+def test_an_id_given_by_the_call_wins():
+    made = logging.makeLogRecord({"user_id": "u2"})
+    with bind(user_id="u1"):
+        assert AuditContextFilter().filter(made)
+    assert vars(made)["user_id"] == "u2"
+
+
+def test_an_id_cannot_break_the_line():
+    made = record("hello")
+    with bind(correlation_id="c1\r\nforged"):
+        AuditContextFilter().filter(made)
+    assert vars(made)["correlation_id"] == "c1\\u000d\\u000aforged"
+
+
+def test_a_line_is_json_with_the_ids(log: logging.Logger):
+    out = io.StringIO()
+    log.addHandler(json_handler(out))
+    with bind(workspace_id="w1", user_id="u1", correlation_id="c1"):
+        log.info("hello %s", "you", extra={"n": 3})
+    line = json.loads(out.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "levelname": "INFO",
+        "name": log.name,
+        "message": "hello you",
+        "n": 3,
+        "workspace_id": "w1",
+        "user_id": "u1",
+        "actor_kind": "user",
+        "correlation_id": "c1",
+    }
+
+
+def test_options_of_python_json_logger_hold(log: logging.Logger):
+    out = io.StringIO()
+    log.addHandler(
+        json_handler(
+            out,
+            fmt="%(message)s",
+            timestamp=False,
+            prefix="app: ",
+            rename_fields={"message": "msg", "user_id": "actor"},
+            static_fields={"env": "test"},
+        )
+    )
+    with bind(user_id="u1"):
+        log.info("hello")
+    prefix, _, body = out.getvalue().partition("{")
+    assert prefix == "app: "
+    assert json.loads("{" + body) == {
+        "msg": "hello",
+        "env": "test",
+        "actor": "u1",
+        "actor_kind": "user",
+    }
+
+
+def test_secrets_are_held_back_in_lines(log: logging.Logger):
+    out = io.StringIO()
+    log.addHandler(json_handler(out))
+    log.info("login", extra={"password": CANARY, "body": {"apiKey": CANARY}})
+    log.info("secret.set", extra={"audit": {"value": CANARY, "key": "API"}})
+    log.info({"event": "login", "password": CANARY})
+    assert CANARY not in out.getvalue()
+    assert json.loads(out.getvalue().splitlines()[1])["audit"]["key"] == "API"
+
+
+def test_hostile_values_are_a_line(log: logging.Logger, capsys: pytest.CaptureFixture[str]):
+    class Hostile:
+        def __str__(self) -> str:
+            raise RuntimeError(CANARY)
+
+        __repr__ = __str__
+
+    out = io.StringIO()
+    handler = json_handler(out)
+    log.addHandler(handler)
+    log.info("hello", extra={"a": Hostile(), "b": float("nan"), "c": {(1, 2): b"\xff"}})
+    handler.handle(record(Hostile()))
+    handler.handle(record("%d", CANARY))
+    first, second, third = out.getvalue().splitlines()
+    assert json.loads(first, parse_constant=pytest.fail)["message"] == "hello"
+    assert json.loads(second)["_format_error"] == "RuntimeError"
+    assert json.loads(third)["message"] == "%d"
+    assert CANARY not in out.getvalue() + capsys.readouterr().err
+
+
+def test_a_long_traceback_keeps_its_end():
+    def fall(depth: int) -> None:
+        if depth:
+            _ = [fall(depth - 1) for _ in range(1)]
+        raise ValueError("the last line")
+
+    try:
+        fall(100)
+    except ValueError:
+        info = sys.exc_info()
+    made = logging.LogRecord("app", logging.ERROR, __file__, 1, "failed", (), info)
+    text = json.loads(AuditJsonFormatter().format(made))["exc_info"]
+    assert text.startswith("Traceback")
+    assert text.endswith("ValueError: the last line")

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.typing import EventDict
+
+from audit_emit import bind, current_context
+from audit_emit.context import VAR, AuditContext, LiveContext
+from audit_emit.integrations.structlog import AuditRenderer, AuditTee, add_audit_context
+
+CANARY = "CANARY-" + "7f31c0de"
+
+
+class Recording:
+    """An emitter that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, Any]] = []
+
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+        self.events.append((event_type, fields))
+        return None
+
+
+class Hostile:
+    def __str__(self) -> str:
+        raise RuntimeError(CANARY)
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError(CANARY)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.fixture
+def recording() -> Recording:
+    return Recording()
+
+
+@pytest.fixture(autouse=True)
+def _clean_contextvars() -> Iterator[None]:
+    structlog.contextvars.clear_contextvars()
+    yield
+    structlog.contextvars.clear_contextvars()
+
+
+def logger(*processors: Any, out: io.StringIO | None = None) -> Any:
+    return structlog.wrap_logger(
+        structlog.WriteLogger(out or io.StringIO()), processors=list(processors)
+    )
+
+
+def test_a_marked_event_is_emitted_with_the_rest_as_fields(recording: Recording):
+    logger(AuditTee(recording), AuditRenderer()).info("secret.set", audit=True, key="API", n=3)
+    assert recording.events == [("secret.set", {"key": "API", "n": 3})]
+
+
+def test_an_unmarked_event_is_not_emitted(recording: Recording):
+    logger(AuditTee(recording), AuditRenderer()).info("secret.set", key="API")
+    assert recording.events == []
+
+
+@pytest.mark.parametrize("mark", [True, False])
+def test_the_event_goes_on_without_its_mark_and_unchanged(recording: Recording, mark: bool):
+    event: EventDict = {"event": "a.b", "audit": mark, "key": "API", "_record": 1, "exc_info": True}
+    passed = AuditTee(recording)(None, "info", event)
+    assert passed is event
+    assert passed == {"event": "a.b", "key": "API", "_record": 1, "exc_info": True}
+
+
+def test_an_audit_member_that_is_no_mark_is_left_alone(recording: Recording):
+    passed = AuditTee(recording)(None, "info", {"event": "report", "audit": "2026-Q1"})
+    assert passed == {"event": "report", "audit": "2026-Q1"}
+    assert recording.events == []
+
+
+def test_members_of_structlog_and_of_the_exception_stay_out(recording: Recording):
+    log = logger(AuditTee(recording), AuditRenderer())
+    try:
+        int(CANARY)
+    except ValueError:
+        log.exception("secret.rotate", audit=True, _record=object(), _from_structlog=True)
+    assert recording.events == [("secret.rotate", {"error": "ValueError"})]
+
+
+def test_an_emitter_that_fails_never_fails_the_log_call():
+    class Broken:
+        def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+            raise RuntimeError(CANARY)
+
+    out = io.StringIO()
+    logger(AuditTee(Broken()), AuditRenderer(), out=out).info("secret.set", audit=True)
+    assert json.loads(out.getvalue()) == {"event": "secret.set"}
+
+
+def test_a_hostile_id_does_not_cost_the_event(recording: Recording):
+    with bind(user_id=Hostile(), workspace_id="w1"):
+        AuditTee(recording)(None, "info", {"event": "a.b", "audit": True, "user_id": Hostile()})
+    assert [event_type for event_type, _ in recording.events] == ["a.b"]
+
+
+def test_a_tee_before_a_filter_that_drops_still_emits(recording: Recording):
+    def drop(logger: Any, method: str, event: EventDict) -> EventDict:
+        raise structlog.DropEvent
+
+    out = io.StringIO()
+    logger(AuditTee(recording), drop, out=out).info("secret.set", audit=True)
+    assert out.getvalue() == ""
+    assert recording.events == [("secret.set", {})]
+
+
+def test_bound_ids_are_not_repeated_in_the_fields(recording: Recording):
+    log = logger(structlog.contextvars.merge_contextvars, AuditTee(recording), AuditRenderer())
+    with bind(workspace_id="w1", user_id="u1", correlation_id="c1"):
+        log.info("secret.set", audit=True, key="API")
+    assert recording.events == [("secret.set", {"key": "API"})]
+
+
+def test_an_old_copy_of_the_workspace_does_not_override_the_bound_one(recording: Recording):
+    log = logger(structlog.contextvars.merge_contextvars, AuditTee(recording), AuditRenderer())
+    live = LiveContext(AuditContext(workspace_id="old"))
+    token = VAR.set(live)
+    try:
+        structlog.contextvars.bind_contextvars(workspace_id="old")
+        live.context = live.context.replace(workspace_id="new")
+        log.info("secret.set", audit=True)
+    finally:
+        VAR.reset(token)
+    assert recording.events == [("secret.set", {})]
+
+
+def test_a_workspace_said_by_the_call_is_kept(recording: Recording):
+    with bind(workspace_id="w1"):
+        logger(AuditTee(recording), AuditRenderer()).info("a.b", audit=True, workspace_id="w2")
+    assert recording.events == [("a.b", {"workspace_id": "w2"})]
+
+
+def test_an_id_of_somebody_else_stays_visible_in_the_fields(recording: Recording):
+    with bind(user_id="u1"):
+        logger(AuditTee(recording), AuditRenderer()).info("a.b", audit=True, user_id="u2")
+    assert recording.events == [("a.b", {"user_id": "u2"})]
+
+
+def test_bound_ids_are_added_to_ordinary_lines():
+    with bind(workspace_id="w1", user_id="u1", actor_kind="admin", correlation_id="c1"):
+        event = add_audit_context(None, "info", {"event": "hello"})
+    assert event == {
+        "event": "hello",
+        "workspace_id": "w1",
+        "user_id": "u1",
+        "actor_kind": "admin",
+        "correlation_id": "c1",
+    }
+
+
+def test_trace_ids_are_added_when_known():
+    with bind(trace_id="a" * 32, span_id="b" * 16):
+        event = add_audit_context(None, "info", {"event": "hello"})
+    assert (event["trace_id"], event["span_id"]) == ("a" * 32, "b" * 16)
+
+
+def test_nothing_bound_adds_nothing():
+    assert add_audit_context(None, "info", {"event": "hello"}) == {"event": "hello"}
+
+
+def test_what_the_event_says_wins():
+    with bind(user_id="u1"):
+        assert add_audit_context(None, "info", {"user_id": "u2"})["user_id"] == "u2"
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("c1\nforged", "c1\\u000aforged"),
+        ("x" * 300, "x" * 256),
+        (7, "7"),
+        (Hostile(), "<unrepresentable Hostile>"),
+    ],
+)
+def test_ids_in_lines_are_bounded_printable_text(given: Any, line: str):
+    with bind(correlation_id=given):
+        assert add_audit_context(None, "info", {})["correlation_id"] == line
+
+
+def test_a_rendered_line_is_json_with_the_prefix():
+    out = io.StringIO()
+    logger(AuditRenderer("app: "), out=out).info("hello", n=1, when=None)
+    prefix, _, body = out.getvalue().partition("{")
+    assert prefix == "app: "
+    assert json.loads("{" + body) == {"event": "hello", "n": 1, "when": None}
+
+
+def test_bytes_are_rendered_for_a_bytes_logger():
+    out = io.BytesIO()
+    log = structlog.wrap_logger(
+        structlog.BytesLogger(out), processors=[AuditRenderer(as_bytes=True)]
+    )
+    log.info("hello", name="\udc80é")
+    assert json.loads(out.getvalue()) == {"event": "hello", "name": "\udc80é"}
+
+
+def test_hostile_values_are_rendered():
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    out = io.StringIO()
+    log = logger(AuditRenderer(), out=out)
+    log.info("hello", a=Hostile(), b=float("nan"), c=cycle, d={1: "a", "1": "b"}, e=2**70)
+    line = out.getvalue()
+    assert line.count("\n") == 1
+    assert CANARY not in line
+    assert json.loads(line, parse_constant=pytest.fail)["event"] == "hello"
+
+
+def test_secrets_are_held_back_in_rendered_lines():
+    out = io.StringIO()
+    log = logger(AuditRenderer(), out=out)
+    log.info("login", password=CANARY, nested={"apiKey": CANARY}, token_count=3)
+    log.info("secret.set", value=CANARY)
+    assert CANARY not in out.getvalue()
+    assert json.loads(out.getvalue().splitlines()[0])["token_count"] == 3
+
+
+def test_the_renderer_serves_a_processor_formatter():
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=[add_audit_context, AuditRenderer()])
+    )
+    with bind(user_id="u1"):
+        record = logging.LogRecord("app", logging.INFO, __file__, 1, "hi %s", ("you",), None)
+        handler.handle(record)
+    assert json.loads(out.getvalue()) == {"event": "hi you", "user_id": "u1", "actor_kind": "user"}
+
+
+def test_threads_see_their_own_context(recording: Recording):
+    seen: dict[str, Any] = {}
+
+    def work(name: str) -> None:
+        with bind(user_id=name):
+            gate.wait(10)
+            seen[name] = add_audit_context(None, "info", {})["user_id"]
+
+    gate = threading.Barrier(8)
+    threads = [threading.Thread(target=work, args=(f"u{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert seen == {f"u{n}": f"u{n}" for n in range(8)}
+    assert current_context().user_id == ""
