@@ -13,7 +13,7 @@ EARLY = 10_000
 def measure(directory: Path, *, quick: bool) -> list[Figure]:
     """Resident memory late minus early."""
     late = 100_000 if quick else 1_000_000
-    with drained() as (stdout, _), Worker("audit_emit", directory, stdout) as worker:
+    with drained() as stdout, Worker("audit_emit", directory, stdout) as worker:
         worker.do(f"burst {EARLY}")
         early_bytes = worker.do("rss")
         worker.do(f"burst {late - EARLY}")

@@ -35,7 +35,7 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
         workers: dict[int, list[Worker]] = {}
         for size, place in groups.items():
             place.mkdir()
-            stdout, _ = stack.enter_context(drained())
+            stdout = stack.enter_context(drained())
             workers[size] = [
                 stack.enter_context(Worker("audit_emit", place, stdout)) for _ in range(size)
             ]

@@ -17,7 +17,9 @@ FILL = 2000
 def measure(directory: Path, *, quick: bool) -> list[Figure]:
     """p99 and maximum of a call while nobody reads."""
     rounds, calls = (3, 2000) if quick else (11, 5000)
-    with drained() as (stdout, reader):
+    with drained() as stdout:
+        reader = stdout.reader
+        assert reader is not None
         with Worker("audit_emit", directory, stdout) as worker:
             worker.do(f"round {FILL}")
             reader.send_signal(signal.SIGSTOP)

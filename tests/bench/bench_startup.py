@@ -78,7 +78,7 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
         forget(path)
         # Beyond the file's size, so that the first call does not begin with a rotation.
         options = {"BENCH_MAX_BYTES": str(1 << 32)}
-        with drained() as (out, _), Worker("audit_emit", directory, out, **options) as worker:
+        with drained() as out, Worker("audit_emit", directory, out, **options) as worker:
             taken.append((worker.open_ns + worker.do("round 1")["max"]) / 1e6)
     grown = sum(b'"event_type":"audit.' not in line for line in last_lines(path))
     sound = end_is_linked(path) and path.stat().st_size > size and grown > runs

@@ -84,9 +84,12 @@ def floor() -> Opener:
     return opened
 
 
-def _structlog(dumps: Callable[..., Any]) -> Opener:
-    import uuid
+def new_id() -> str:
+    """The cheapest unique id there is, so that uuid.py does not decide a comparison."""
+    return os.urandom(16).hex()
 
+
+def _structlog(dumps: Callable[..., Any]) -> Opener:
     import structlog
 
     class Tee:
@@ -101,7 +104,7 @@ def _structlog(dumps: Callable[..., Any]) -> Opener:
             self._stdout.info(b"audit: " + line)
 
     def add_id(_logger: Any, _name: str, event: Any) -> Any:
-        event["id"] = str(uuid.uuid4())
+        event["id"] = new_id()
         return event
 
     def opened(directory: Path) -> Contender:
@@ -142,7 +145,6 @@ def structlog_msgspec() -> Opener:
 def stdlib() -> Opener:
     """Logging with python-json-logger on two handlers."""
     import logging
-    import uuid
 
     from pythonjsonlogger.json import JsonFormatter
 
@@ -158,7 +160,7 @@ def stdlib() -> Opener:
             logger.addHandler(handler)
 
         def log(fields: dict[str, Any]) -> None:
-            logger.info(EVENT_TYPE, extra={"id": str(uuid.uuid4()), "fields": fields})
+            logger.info(EVENT_TYPE, extra={"id": new_id(), "fields": fields})
 
         return Contender(log, variants())
 
@@ -167,8 +169,6 @@ def stdlib() -> Opener:
 
 def loguru() -> Opener:
     """Loguru, serialised, on two sinks."""
-    import uuid
-
     from loguru import logger
 
     def opened(directory: Path) -> Contender:
@@ -178,7 +178,7 @@ def loguru() -> Opener:
         bound = cast("Any", logger.bind(**IDS, v=1, service=SERVICE))
 
         def log(fields: dict[str, Any]) -> None:
-            bound.bind(id=str(uuid.uuid4()), fields=fields).info(EVENT_TYPE)
+            bound.bind(id=new_id(), fields=fields).info(EVENT_TYPE)
 
         return Contender(log, variants())
 

@@ -7,14 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
 TESTS = Path(__file__).resolve().parents[1]
-DRAIN = "import os\nwhile os.read(0, 65536): pass"
-ANSWER_SECONDS = 600.0
+DRAIN = """
+import os
+lines = 0
+while data := os.read(0, 65536):
+    lines += data.count(10)
+print(lines)
+"""
+END_SECONDS = 30.0
 
 
 def environment() -> dict[str, str]:
@@ -25,26 +32,46 @@ def environment() -> dict[str, str]:
     return env
 
 
+@dataclass
+class Stdout:
+    """What a contender gets as stdout.
+
+    Attributes:
+        descriptor: the end to write to.
+        reader: the process at the other end, if there is one.
+        lines: how many lines that process has read; known once it has ended.
+    """
+
+    descriptor: int
+    reader: subprocess.Popen[bytes] | None = None
+    lines: int = 0
+
+
 @contextmanager
-def drained() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """The write end of a pipe that a process of its own reads, as a container runtime does."""
+def drained() -> Iterator[Stdout]:
+    """A pipe that a process of its own reads, as a container runtime does."""
     read_end, write_end = os.pipe()
-    reader = subprocess.Popen([sys.executable, "-ISc", DRAIN], stdin=read_end)
+    command = [sys.executable, "-ISc", DRAIN]
+    reader = subprocess.Popen(command, stdin=read_end, stdout=subprocess.PIPE)
     os.close(read_end)
+    stdout = Stdout(write_end, reader)
     try:
-        yield write_end, reader
+        yield stdout
     finally:
         os.close(write_end)
-        reader.kill()
-        reader.wait()
+        try:
+            stdout.lines = int(reader.communicate(timeout=END_SECONDS)[0])
+        except subprocess.TimeoutExpired:
+            reader.kill()
+            reader.wait()
 
 
 @contextmanager
-def devnull() -> Iterator[tuple[int, None]]:
+def devnull() -> Iterator[Stdout]:
     """A stdout that costs nothing."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     try:
-        yield descriptor, None
+        yield Stdout(descriptor)
     finally:
         os.close(descriptor)
 
@@ -52,12 +79,12 @@ def devnull() -> Iterator[tuple[int, None]]:
 class Worker:
     """A process that logs on command (see ``bench.worker``)."""
 
-    def __init__(self, contender: str, directory: Path, stdout: int, **options: str) -> None:
+    def __init__(self, contender: str, directory: Path, stdout: Stdout, **options: str) -> None:
         reply, child_end = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", contender, str(directory), str(child_end)],
             stdin=subprocess.PIPE,
-            stdout=stdout,
+            stdout=stdout.descriptor,
             pass_fds=[child_end],
             env={**environment(), **options},
         )
