@@ -1,0 +1,96 @@
+"""The group of commands: each one is imported when it is used, and returns its exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
+
+import click
+
+from audit_emit._version import __version__
+from audit_emit.cli import INTERRUPTED, missing
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._text import visible
+from audit_emit.errors import ConfigError
+
+COMMANDS = {
+    "demo": "Start a real service, change its secrets, and show what was recorded.",
+    "doctor": "Explain where records go on this machine, and why.",
+    "hash": "Show how a value read from standard input looks in a record.",
+    "tail": "Show the records of a log readably.",
+}
+"""Every command, with the module of its name beside this one."""
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module only to run it or to show its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of the commands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, or ``None``."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"audit_emit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; when whoever reads its output leaves, that is its end, not a failure."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still buffered goes nowhere, so that the interpreter does not complain.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+            return Exit.OK
+        return result
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="audit-emit")
+def cli() -> None:
+    """Look at an audit trail, and at how this machine writes it."""
+
+
+def run(args: Sequence[str] | None) -> int:
+    """Run one command and turn whatever ends it into an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal need not know UTF-8
+    try:
+        result: Any = cli.main(args, prog_name="audit-emit", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (click.ClickException, ConfigError, OSError, ModuleNotFoundError) as error:
+        return _failed(error)
+    return int(result or 0)
+
+
+def _failed(error: Exception) -> int:
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, ModuleNotFoundError):
+        return missing(error, "all")
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}", Exit.UNREADABLE)
+    return _say(str(error), Exit.USAGE)
+
+
+def _say(message: str, status: Exit) -> int:
+    print(f"audit-emit: {visible(message)}", file=sys.stderr)
+    return status

@@ -1,0 +1,145 @@
+"""Lines of a log that somebody else is writing: the last ones, and the ones still to come.
+
+Lines come as bytes without their newline. Memory is bounded whatever the file holds: of a line
+longer than ``MAX_LINE`` only the beginning is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from audit_emit.sinks.segments import Layout
+
+BLOCK = 64 * 1024
+MAX_LINE = 1024 * 1024
+"""Bytes; a record has at most 64 KiB."""
+
+
+def backward(fd: int, end: int) -> Iterator[bytes]:
+    """The lines before ``end``, the last one first.
+
+    Args:
+        fd: a file open for reading; its position is neither used nor moved.
+        end: an offset just after a newline, or 0.
+    """
+    position = end - 1
+    kept = b""
+    while position > 0:
+        size = min(BLOCK, position)
+        position -= size
+        first, *rest = (os.pread(fd, size, position) + kept).split(b"\n")
+        yield from reversed(rest)
+        kept = first[:MAX_LINE]
+    if end > 0:
+        yield kept
+
+
+def complete_end(fd: int) -> int:
+    """The offset just after the last newline: what follows is a line still being written."""
+    position = os.fstat(fd).st_size
+    while position > 0:
+        size = min(BLOCK, position)
+        position -= size
+        found = os.pread(fd, size, position).rfind(b"\n")
+        if found >= 0:
+            return position + found + 1
+    return 0
+
+
+def segments(active: Path) -> list[Path]:
+    """The closed segments beside an active file, oldest first."""
+    return [Path(path) for path in Layout.of(str(active)).closed_segments()]
+
+
+class Follower:
+    """Reads on where a file was left, across rotation, truncation and deletion.
+
+    Args:
+        path: the active file; it may come and go.
+        fd: the file that is open now, or ``None`` to wait for one. The follower closes it.
+        position: where to read on.
+    """
+
+    def __init__(self, path: Path, fd: int | None, position: int) -> None:
+        self.path = path
+        self._fd = fd
+        self._position = position
+        self._partial = b""
+
+    def poll(self) -> Iterator[bytes]:
+        """The lines that are complete by now. A rotated file is read to its end first."""
+        yield from self._drain()
+        successor = self._successor()
+        if successor is None:
+            return
+        # Whoever rotated may have appended between our last read and the rename.
+        yield from self._drain()
+        if self._partial:
+            yield self._take_partial()
+        skipped = self._skipped(successor)
+        self._replace(successor)
+        for path in skipped:
+            yield from _whole(path)
+        yield from self._drain()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _drain(self) -> Iterator[bytes]:
+        if self._fd is None:
+            return
+        if os.fstat(self._fd).st_size < self._position:
+            self._position, self._partial = 0, b""  # truncated in place
+        while chunk := os.pread(self._fd, BLOCK, self._position):
+            self._position += len(chunk)
+            first, *rest = chunk.split(b"\n")
+            self._partial = (self._partial + first)[:MAX_LINE]
+            for following in rest:
+                yield self._take_partial()
+                self._partial = following
+
+    def _take_partial(self) -> bytes:
+        line, self._partial = self._partial, b""
+        return line
+
+    def _successor(self) -> int | None:
+        """A descriptor of what is at the path now, if that is not the file that is open."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None  # between a rename and a create; the next poll looks again
+        if self._fd is not None and os.path.samestat(os.fstat(fd), os.fstat(self._fd)):
+            os.close(fd)
+            return None
+        return fd
+
+    def _skipped(self, successor: int) -> list[Path]:
+        """The segments written and closed since the last poll: after ours, before the successor."""
+        if self._fd is None:
+            return []
+        ours, newest = os.fstat(self._fd), os.fstat(successor)
+        after: list[Path] | None = None
+        for path in segments(self.path):
+            state = path.stat()
+            if os.path.samestat(state, newest):
+                break
+            if after is not None:
+                after.append(path)
+            elif os.path.samestat(state, ours):
+                after = []
+        return after or []
+
+    def _replace(self, fd: int) -> None:
+        self.close()
+        self._fd, self._position, self._partial = fd, 0, b""
+
+
+def _whole(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        for line in file:
+            yield line.removesuffix(b"\n")

@@ -1,0 +1,187 @@
+"""``audit-emit tail``: the records of a log, readably, filtered, and as they are written."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from audit_emit._config import settings
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._lines import Follower, backward, complete_end, segments
+from audit_emit.cli._records import SHOWN, Filter, instant, parse, shown, shown_malformed
+from audit_emit.cli._text import visible, visible_bytes
+
+DEFAULT_COUNT = 20
+POLL_SECONDS = 0.1
+
+
+class View:
+    """Shows lines, and counts the ones that are no records."""
+
+    def __init__(self, wanted: Filter, *, raw: bool) -> None:
+        self.wanted = wanted
+        self.raw = raw
+        self.malformed = 0
+
+    def last(self, lines: Iterable[bytes], count: int | None) -> list[str | bytes]:
+        """What to show of lines that come last first: ``count`` of them, oldest first."""
+        texts: list[str | bytes] = []
+        if count != 0:
+            for line in lines:
+                text = self.text(line)
+                if text is not None:
+                    texts.append(text)
+                if len(texts) == count:
+                    break
+        return texts[::-1]
+
+    def text(self, line: bytes) -> str | bytes | None:
+        """How to show one line; ``None`` for a record that was not asked for."""
+        record = parse(line)
+        if record is None:
+            # A filter hides records. Damage is nothing that a filter may hide.
+            self.malformed += 1
+            return None if self.raw else shown_malformed(line)
+        if not self.wanted.matches(record):
+            return None
+        if not self.raw:
+            return shown(record)
+        return visible_bytes(line, len(line)) if sys.stdout.isatty() else line
+
+
+def _since(_: click.Context, __: click.Parameter, value: str | None) -> str:
+    try:
+        return instant(value, datetime.now(UTC)) if value else ""
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("tail")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("-f", "--follow", is_flag=True, help="Go on as records are written, over rotation.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=0),
+    help=f"Show the last N matching records.  [default: {DEFAULT_COUNT}; all of them with --since]",
+)
+@click.option("--type", "types", multiple=True, help="Event type, such as 'secret.*'; repeatable.")
+@click.option("--actor", default="", help="Who acted (user_id); a shell pattern may be used.")
+@click.option("--workspace", default="", help="In which workspace.")
+@click.option("--correlation", default="", help="In which request (correlation_id).")
+@click.option(
+    "--since", callback=_since, help="90s, 10m, 2h, 7d, or a time such as 2026-05-19T20:00."
+)
+@click.option("--json", "raw", is_flag=True, help="The records as they are in the file.")
+def command(  # noqa: PLR0913 - one parameter per option
+    path: Path | None,
+    *,
+    follow: bool,
+    count: int | None,
+    types: tuple[str, ...],
+    actor: str,
+    workspace: str,
+    correlation: str,
+    since: str,
+    raw: bool,
+) -> Exit:
+    """Show the records of the log at PATH, a file or its directory.
+
+    Without PATH, the log that this environment configures (see: audit-emit doctor). Closed segments
+    beside it are read as far as needed. Control characters are shown, never obeyed.
+
+    Exit status: 0 ok, 1 some lines are no records, 2 usage, 3 nothing there, 4 a torn end.
+    """
+    view = View(Filter(types, actor, workspace, correlation, since), raw=raw)
+    if count is None and not since:
+        count = DEFAULT_COUNT
+    active = _active(path)
+    fd = _open(active, wait=follow)
+    end = complete_end(fd) if fd is not None else 0
+    torn = b""
+    try:
+        _print(view.last(_history(active, fd, end), count))
+        if fd is not None and not follow:
+            torn = os.pread(fd, SHOWN + 1, end)
+    finally:
+        if fd is not None and not follow:
+            os.close(fd)
+    if follow:
+        _follow(Follower(active, fd, end), view)
+    return _verdict(view, torn)
+
+
+def _active(path: Path | None) -> Path:
+    if path is None:
+        configured = settings({}).jsonl
+        if configured is None:
+            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
+        path = Path(configured)
+    return path / "audit.jsonl" if path.is_dir() else path
+
+
+def _open(active: Path, *, wait: bool) -> int | None:
+    try:
+        # Opening a named pipe would wait for its writer.
+        fd = os.open(active, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        if not wait:
+            raise
+        click.echo(f"waiting for {visible(str(active))}", err=True)
+        return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise click.UsageError(f"{visible(str(active))} is not a regular file")
+    return fd
+
+
+def _history(active: Path, fd: int | None, end: int) -> Iterator[bytes]:
+    """All lines up to ``end``, last first: the open file, then the segments closed before it."""
+    if fd is None:
+        return iter(())
+    here = os.fstat(fd)
+    older = (p for p in reversed(segments(active)) if not os.path.samestat(p.stat(), here))
+    return chain(backward(fd, end), chain.from_iterable(map(_closed, older)))
+
+
+def _closed(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from backward(file.fileno(), complete_end(file.fileno()))
+
+
+def _print(texts: Iterable[str | bytes]) -> None:
+    for text in texts:
+        click.echo(text)
+
+
+def _follow(follower: Follower, view: View) -> None:
+    try:
+        while True:
+            for line in follower.poll():
+                text = view.text(line)
+                if text is not None:
+                    click.echo(text)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        return
+    finally:
+        follower.close()
+
+
+def _verdict(view: View, torn: bytes) -> Exit:
+    if torn:
+        text = visible_bytes(torn, SHOWN)
+        click.echo(f"the last line is torn (or still being written): {text}", err=True)
+    if view.malformed:
+        noun = "line is no record" if view.malformed == 1 else "lines are no records"
+        click.echo(f"{view.malformed} {noun}", err=True)
+        return Exit.FINDINGS
+    return Exit.INCOMPLETE if torn else Exit.OK
