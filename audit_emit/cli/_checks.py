@@ -1,0 +1,225 @@
+"""What ``doctor`` finds out: one section per question, and what is wrong with the answers."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from audit_emit._config import PREFIX, SETTINGS, Settings, settings
+from audit_emit._version import __version__
+from audit_emit.cli import _machine as machine
+from audit_emit.cli._lines import backward, complete_end
+from audit_emit.cli._records import parse
+from audit_emit.errors import ConfigError
+
+EXTRAS = {"cli": "click", "flask": "flask", "fastapi": "fastapi", "sign": "cryptography"}
+LITTLE_SPACE = 64 * 1024 * 1024
+
+ADVICE = {
+    "ecs": "ECS: the log driver's default mode is non-blocking, which drops lines without a word "
+    'when its buffer is full; set "mode": "blocking" in logConfiguration.options',
+    "kubernetes": "Kubernetes: a file in the container's own layer is gone with the pod; put the "
+    "log on a volume",
+    "docker": "Docker: see `docker inspect -f '{{.HostConfig.LogConfig}}'`; with mode=non-blocking "
+    "stdout lines are dropped without a word when the buffer is full",
+    "podman": "Podman: a file in the container's own layer is gone with the container; put the "
+    "log on a volume",
+    "journald": "journald drops lines beyond its rate limit; set LogRateLimitIntervalSec=0 in the "
+    "unit, or ship the JSONL file instead",
+}
+
+
+@dataclass
+class Report:
+    """What was found. ``problems`` must be mended; ``warnings`` should be known."""
+
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    file: dict[str, Any] = field(default_factory=dict)
+    stdout: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready to be JSON."""
+        return {"status": "problems" if self.problems else "ok", **asdict(self)}
+
+
+def examine(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Report:
+    """Look at the settings and at the machine.
+
+    Args:
+        arguments: settings by name, as for ``configure``; ``None`` counts as not given.
+        environ: where the other settings are looked for.
+    """
+    report = Report()
+
+    def bad_value(error: ConfigError) -> None:
+        report.problems.append(f"{error}; the default is used instead")
+
+    current = settings(arguments, environ, on_error=bad_value)
+    _settings(report, current, environ)
+    _unknown_variables(report, environ)
+    if current.jsonl is not None and not current.disabled:
+        _file(report, current, Path(current.jsonl))
+    _stdout(report, current)
+    _machine(report, environ)
+    return report
+
+
+def _settings(report: Report, current: Settings, environ: Mapping[str, str]) -> None:
+    for name, value in current.public().items():
+        report.settings[name] = {"value": value, "source": current.sources[name]}
+    if current.disabled:
+        report.problems.append("AUDIT_EMIT_DISABLED: nothing at all is recorded")
+    elif current.jsonl is None and not current.stdout:
+        report.problems.append("neither a file nor stdout: nothing is recorded")
+    elif current.jsonl is None:
+        report.warnings.append("no file is kept: what is on stdout alone cannot be proved")
+    if current.sources["service"] == "default":
+        report.warnings.append(
+            f"the service has no name and is recorded as {current.service!r}; set "
+            "AUDIT_EMIT_SERVICE, or services on one machine share a log"
+        )
+    if current.hash_key is None:
+        report.warnings.append(
+            "no hash key: held-back values are written as [redacted], and equal secrets cannot be "
+            "recognised; set AUDIT_EMIT_HASH_KEY_FILE"
+        )
+    key_file = environ.get(PREFIX + "HASH_KEY_FILE")
+    mode = machine.mode_of(Path(key_file)) if key_file else None
+    if mode and int(mode, 8) & 0o077:
+        report.problems.append(f"the hash key file has mode {mode}: others may read it; chmod 600")
+
+
+def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:
+    known = [PREFIX + setting.variable for setting in SETTINGS.values()]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            hint = f"; is {close[0]} meant?" if close else ""
+            report.warnings.append(f"{name} is set, and is not a variable of this version{hint}")
+
+
+def _file(report: Report, current: Settings, path: Path) -> None:
+    directory = machine.nearest(path)
+    probe = machine.probe(directory)
+    free = shutil.disk_usage(directory).free
+    kind = machine.file_system(directory)
+    report.file = {
+        "path": str(path),
+        "because": _because(current, path),
+        "directory": "is there" if directory == path.parent else f"will be made in {directory}",
+        "writable": probe.writable,
+        "free_bytes": free,
+        "file_system": kind,
+        "lock": probe.lock,
+        "sync_ms": probe.sync_ms,
+        "mode": machine.mode_of(path) or "no file yet",
+    }
+    if not probe.writable:
+        report.problems.append(f"{directory} cannot be written by this user (uid {_uid()})")
+    elif probe.lock != "works":
+        report.problems.append(
+            f"no file lock in {directory} ({probe.lock}): let only one process write this log"
+        )
+    if free < LITTLE_SPACE:
+        report.problems.append(f"{directory} has only {free // 1024} KiB free")
+    elif free < 2 * current.max_bytes:
+        report.warnings.append(f"{directory} has room for less than two segments (max_bytes)")
+    _file_system(report, directory, kind)
+    _links_and_modes(report, path)
+    _end_of(report, path)
+
+
+def _because(current: Settings, path: Path) -> str:
+    source = current.sources["jsonl"]
+    if source != "default":
+        return "an argument says so" if source == "argument" else "AUDIT_EMIT_JSONL says so"
+    system = f"/var/log/audit/{current.service}"
+    if str(path.parent) == system:
+        return f"the default: {system} can be written"
+    return f"the default: {system} cannot be written, so the user's state directory is used"
+
+
+def _file_system(report: Report, directory: Path, kind: str) -> None:
+    if kind.startswith(machine.NETWORK):
+        report.problems.append(
+            f"{directory} is on {kind}: appends of several machines can overwrite each other; "
+            "use a local disk"
+        )
+    elif kind in machine.VOLATILE:
+        report.warnings.append(f"{directory} is on {kind}, which {machine.VOLATILE[kind]}")
+
+
+def _links_and_modes(report: Report, path: Path) -> None:
+    link = machine.link_in(path)
+    if link == path:
+        report.problems.append(f"{path} is a symbolic link, which is refused")
+    elif link is not None:
+        report.warnings.append(f"{link} is a symbolic link to {os.path.realpath(link)}")
+    mode = machine.mode_of(path)
+    if mode and int(mode, 8) & 0o027:
+        report.problems.append(f"{path} has mode {mode}, more open than 0640")
+    if int(machine.mode_of(path.parent) or "0", 8) & 0o002:
+        report.problems.append(f"anybody can replace files in {path.parent}; use mode 0750")
+    if mode and not os.access(path, os.R_OK | os.W_OK):
+        report.problems.append(f"{path} belongs to somebody else: uid {_uid()} cannot append to it")
+
+
+def _end_of(report: Report, path: Path) -> None:
+    """How the log ends, as its next writer will find it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return
+    try:
+        end, size = complete_end(fd), os.fstat(fd).st_size
+        last = parse(next(backward(fd, end), b""))
+    finally:
+        os.close(fd)
+    report.file["bytes"] = size
+    if last is not None:
+        report.file["last_record"] = {"seq": last.seq, "ts": last.ts, "event_type": last.event_type}
+    elif end:
+        report.warnings.append(f"the last line of {path} is not a record")
+    if end != size:
+        report.warnings.append(f"{path} ends in a torn line; the next start will declare it")
+
+
+def _stdout(report: Report, current: Settings) -> None:
+    kind = machine.what_is(1)
+    report.stdout = {
+        "enabled": current.stdout,
+        "is": f"{kind} (of this command; a service has its own)",
+        "non_blocking_writes": machine.non_blocking_writes(),
+    }
+    if current.stdout_max_bytes > 4096:
+        report.warnings.append(
+            f"stdout_max_bytes is {current.stdout_max_bytes}: beyond 4096 bytes lines of several "
+            "processes on one pipe can interleave"
+        )
+
+
+def _machine(report: Report, environ: Mapping[str, str]) -> None:
+    around = machine.surroundings(environ)
+    report.machine = {
+        "audit_emit": __version__,
+        "python": machine.python(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "uid": _uid(),
+        "runs_in": around,
+        "extras": [extra for extra, module in EXTRAS.items() if find_spec(module)],
+    }
+    report.warnings.extend(ADVICE[name] for name in around)
+
+
+def _uid() -> int:
+    return os.getuid()
