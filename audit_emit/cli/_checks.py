@@ -168,7 +168,7 @@ def _links_and_modes(report: Report, path: Path) -> None:
     mode = machine.mode_of(path)
     if mode and int(mode, 8) & 0o027:
         report.problems.append(f"{path} has mode {mode}, more open than 0640")
-    if int(machine.mode_of(path.parent) or "0", 8) & 0o002:
+    if int(machine.mode_of(path.parent.resolve()) or "0", 8) & 0o002:
         report.problems.append(f"anybody can replace files in {path.parent}; use mode 0750")
     if mode and not os.access(path, os.R_OK | os.W_OK):
         report.problems.append(f"{path} belongs to somebody else: uid {_uid()} cannot append to it")

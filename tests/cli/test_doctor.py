@@ -1,0 +1,241 @@
+"""``audit-emit doctor``: what it says of a machine, and that it says no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_emit._config import SETTINGS
+from audit_emit.cli import _machine as machine
+from audit_emit.cli import main
+from audit_emit.cli._checks import ADVICE, Report, examine
+from audit_emit.cli._exit import Exit
+
+KEY = "CANARY-" + "k" * 40
+
+
+def look(tmp_path: Path, **environ: str) -> Report:
+    paths = {"AUDIT_EMIT_JSONL": str(tmp_path / "audit.jsonl"), "AUDIT_EMIT_SERVICE": "secrets"}
+    return examine({}, {**paths, **environ})
+
+
+def mentions(texts: list[str], part: str) -> bool:
+    return any(part in text for text in texts)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AUDIT_EMIT_"):
+            monkeypatch.delenv(name)
+
+
+def test_a_writable_directory_is_no_problem(tmp_path: Path) -> None:
+    report = look(tmp_path)
+    assert report.problems == []
+    assert report.file["writable"] is True
+    assert report.file["lock"] == "works"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_setting_tells_where_it_came_from(tmp_path: Path) -> None:
+    report = examine({"service": "api"}, {"AUDIT_EMIT_JSONL": str(tmp_path / "a.jsonl")})
+    assert set(report.settings) >= set(SETTINGS) - {"hash_key_file"}
+    assert report.settings["service"] == {"value": "api", "source": "argument"}
+    assert report.settings["jsonl"]["source"] == "environment"
+    assert report.settings["durability"] == {"value": "group", "source": "default"}
+
+
+def test_the_default_path_is_explained(tmp_path: Path) -> None:
+    report = examine({"service": "api"}, {"XDG_STATE_HOME": str(tmp_path)})
+    assert "/var/log/audit/api" in report.file["because"]
+    assert report.file["path"].endswith("/api/audit.jsonl")
+
+
+def test_a_nameless_service_is_a_warning(tmp_path: Path) -> None:
+    report = examine({}, {"AUDIT_EMIT_JSONL": str(tmp_path / "audit.jsonl")})
+    assert mentions(report.warnings, "AUDIT_EMIT_SERVICE")
+    assert report.problems == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"AUDIT_EMIT_DISABLED": "1"}, "nothing at all is recorded"),
+        ({"AUDIT_EMIT_JSONL": "off", "AUDIT_EMIT_STDOUT": "0"}, "neither a file nor stdout"),
+        ({"AUDIT_EMIT_DURABILITY": "maybe"}, "AUDIT_EMIT_DURABILITY"),
+        ({"AUDIT_EMIT_HASH_KEY": "short"}, "AUDIT_EMIT_HASH_KEY"),
+        ({"AUDIT_EMIT_HASH_KEY_FILE": "/no/such/file"}, "AUDIT_EMIT_HASH_KEY_FILE"),
+    ],
+)
+def test_what_must_be_mended(environ: dict[str, str], told: str, tmp_path: Path) -> None:
+    report = look(tmp_path, **environ)
+    assert mentions(report.problems, told)
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"AUDIT_EMIT_JSONL": "off"}, "no file is kept"),
+        ({"AUDIT_EMIT_SERVCE": "x"}, "is AUDIT_EMIT_SERVICE meant?"),
+        ({"AUDIT_EMIT_STDOUT_MAX_BYTES": "65536"}, "can interleave"),
+        ({"ECS_CONTAINER_METADATA_URI_V4": "http://x"}, "non-blocking"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "volume"),
+        ({"JOURNAL_STREAM": "8:1"}, "rate limit"),
+    ],
+)
+def test_what_should_be_known(environ: dict[str, str], told: str, tmp_path: Path) -> None:
+    report = look(tmp_path, **environ)
+    assert mentions(report.warnings, told)
+    assert report.problems == []
+
+
+def test_a_link_in_place_of_the_log_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "target").touch(0o640)
+    (tmp_path / "audit.jsonl").symlink_to(tmp_path / "target")
+    assert mentions(look(tmp_path).problems, "symbolic link")
+
+
+def test_a_link_on_the_way_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(0o750)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    report = look(tmp_path / "link")
+    assert mentions(report.warnings, "symbolic link")
+    assert report.problems == []
+
+
+def test_a_log_open_to_others_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.touch()
+    path.chmod(0o644)
+    assert mentions(look(tmp_path).problems, "0644")
+
+
+def test_a_key_file_open_to_others_is_a_problem(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o644)
+    assert mentions(look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=str(key)).problems, "key file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert mentions(look(tmp_path).problems, "cannot be written")
+
+
+def test_how_the_log_ends_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    line = {"ts": "2026-05-19T20:00:00.000000000Z", "event_type": "a.b", "fields": {}, "seq": 7}
+    path.write_text(json.dumps(line) + "\n")
+    path.chmod(0o640)
+    assert look(tmp_path).file["last_record"]["seq"] == 7
+    with path.open("a") as file:
+        file.write("{torn")
+    assert mentions(look(tmp_path).warnings, "torn line")
+
+
+def test_a_foreign_last_line_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_text("hello\n")
+    path.chmod(0o640)
+    assert mentions(look(tmp_path).warnings, "not a record")
+
+
+@pytest.mark.parametrize(
+    ("mount", "told"),
+    [("nfs4", "problem"), ("fuse.sshfs", "problem"), ("cifs", "problem"), ("tmpfs", "warning")],
+)
+def test_a_file_system_that_breaks_appends_is_told(
+    mount: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "file_system", lambda _: mount)
+    report = look(tmp_path)
+    texts = report.problems if told == "problem" else report.warnings
+    assert mentions(texts, mount)
+
+
+def test_the_file_system_is_the_one_of_the_innermost_mount() -> None:
+    if not Path("/proc/self/mountinfo").exists():
+        assert machine.file_system(Path("/")) == "unknown"
+        return
+    assert machine.file_system(Path("/proc")) == "proc"
+    assert machine.file_system(Path("/no/such/place")) == machine.file_system(Path("/"))
+
+
+def test_no_secret_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(tmp_path / "audit.jsonl"))
+    monkeypatch.setenv("AUDIT_EMIT_HASH_KEY", KEY)
+    for options in ([], ["--json"]):
+        assert main(["doctor", *options]) == Exit.OK
+        captured = capsys.readouterr()
+        assert "hash_key" in captured.out
+        assert "CANARY" not in captured.out + captured.err
+
+
+def test_a_key_in_the_wrong_variable_is_not_shown(tmp_path: Path) -> None:
+    report = look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=KEY)
+    assert "CANARY" not in json.dumps(report.as_dict())
+
+
+def test_problems_decide_the_exit_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_DISABLED", "1")
+    assert main(["doctor"]) == Exit.FINDINGS
+    assert "problem" in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == Exit.FINDINGS
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["status"] == "problems"
+
+
+def test_arguments_stand_for_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "here" / "audit.jsonl"
+    assert main(["doctor", "--service", "api", "--jsonl", str(path), "--json"]) == Exit.OK
+    report = json.loads(capsys.readouterr().out)
+    assert report["settings"]["service"] == {"value": "api", "source": "argument"}
+    assert report["file"]["path"] == str(path)
+    assert not path.parent.exists()
+
+
+def test_a_path_that_is_not_unicode_is_shown(tmp_path: Path) -> None:
+    program = "import sys; from audit_emit.cli import main; sys.exit(main())"
+    environ = {**os.environb, b"AUDIT_EMIT_JSONL": bytes(tmp_path) + b"/\xff/audit.jsonl"}
+    for options in ([], ["--json"]):
+        command = [sys.executable, "-c", program, "doctor", *options]
+        result = subprocess.run(command, env=environ, capture_output=True, check=False)
+        assert result.returncode == Exit.OK, result.stderr
+        assert b"udcff" in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "file", "null"])
+def test_what_a_descriptor_is(kind: str, tmp_path: Path) -> None:
+    if kind == "pipe":
+        ours = list(os.pipe())
+    elif kind == "socket":
+        ours = [side.detach() for side in socket.socketpair()]
+    else:
+        path = os.devnull if kind == "null" else str(tmp_path / "file")
+        ours = [os.open(path, os.O_RDWR | os.O_CREAT)]
+    try:
+        assert machine.what_is(ours[0]) == kind
+    finally:
+        for fd in ours:
+            os.close(fd)
+
+
+def test_a_closed_descriptor_is_closed() -> None:
+    assert machine.what_is(1_000_000) == "closed"
+
+
+def test_every_place_that_is_recognised_has_advice() -> None:
+    assert set(machine.surroundings({"JOURNAL_STREAM": "1"})) <= set(ADVICE)
