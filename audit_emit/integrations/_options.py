@@ -1,0 +1,144 @@
+"""The settings of the request adapters, checked once, when the application starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any, Literal, TypedDict, get_args
+
+from audit_emit.errors import ConfigError
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+ClientIp = Literal["full", "truncated", "off"]
+SkipPaths = Sequence[str] | Callable[[str], bool]
+
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+
+
+class RequestOptions(TypedDict, total=False):
+    """What an adapter can be told; ``Options`` says what each one means."""
+
+    requests: bool
+    skip_paths: SkipPaths
+    request_id_headers: Sequence[str]
+    response_header: str | None
+    trust_request_id: bool
+    trusted_proxies: Sequence[str]
+    client_ip: ClientIp
+    user_agent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings of an adapter, checked.
+
+    Attributes:
+        requests: write one record per request.
+        skip_paths: paths without a record of their own: exact, a prefix when the entry ends with
+            ``*``, or a function of the path. Ids are bound there all the same.
+        request_id_headers: where an inbound id is looked for, the first valid one wins.
+        response_header: the name under which the response tells its id; ``None`` for none.
+        trust_request_id: use any client's id, when it is well-formed.
+        trusted_proxies: networks (CIDR) whose id is used, and whose ``X-Forwarded-For`` is.
+        client_ip: ``full``, ``truncated`` to /24 and /48, or ``off``.
+        user_agent: record the user agent, at most 256 characters of it.
+    """
+
+    requests: bool = True
+    skip_paths: tuple[str, ...] | Callable[[str], bool] = ()
+    request_id_headers: tuple[str, ...] = ("x-request-id",)
+    response_header: str | None = "X-Request-ID"
+    trust_request_id: bool = False
+    trusted_proxies: tuple[Network, ...] = ()
+    client_ip: ClientIp = "truncated"
+    user_agent: bool = False
+
+    @classmethod
+    def make(cls, raw: Mapping[str, Any]) -> Options:
+        """Check what the application said.
+
+        Raises:
+            ConfigError: a name that is no option, or a value that cannot be used.
+        """
+        unknown = sorted(raw.keys() - _CHECKS.keys())
+        if unknown:
+            raise ConfigError(unknown[0], "is not an option of the request middleware")
+        return cls(**{name: _CHECKS[name](name, value) for name, value in raw.items()})
+
+    def skips(self, path: str) -> bool:
+        """Whether a path has no record of its own. A function that fails skips nothing."""
+        if callable(self.skip_paths):
+            try:
+                return bool(self.skip_paths(path))
+            except Exception:  # noqa: BLE001 - theirs; a record too many is the safe side
+                return False
+        return any(
+            path.startswith(entry[:-1]) if entry.endswith("*") else path == entry
+            for entry in self.skip_paths
+        )
+
+    def trusts(self, peer: Address | None) -> bool:
+        """Whether a peer is one of the trusted proxies."""
+        return peer is not None and any(peer in network for network in self.trusted_proxies)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if value not in (True, False):  # 0 and 1 too, as environment loaders make them
+        raise ConfigError(name, f"must be true or false, not {type(value).__name__}")
+    return bool(value)
+
+
+def _strings(name: str, value: Any) -> tuple[str, ...]:
+    items = (value,) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple | set | frozenset) or not all(
+        isinstance(item, str) and item for item in items
+    ):
+        raise ConfigError(name, "must be a list of non-empty strings")
+    return tuple(items)
+
+
+def _paths(name: str, value: Any) -> tuple[str, ...] | Callable[[str], bool]:
+    return value if callable(value) else _strings(name, value)
+
+
+def _headers(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(_header(name, item).lower() for item in _strings(name, value))
+
+
+def _header(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not HEADER_NAME.fullmatch(value):
+        raise ConfigError(name, "must be the name of an HTTP header")
+    return value
+
+
+def _response_header(name: str, value: Any) -> str | None:
+    return None if value is None or value == "" else _header(name, value)
+
+
+def _networks(name: str, value: Any) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(item) for item in _strings(name, value))
+    except ValueError as error:
+        raise ConfigError(name, f"must be a list of networks such as 10.0.0.0/8: {error}") from None
+
+
+def _client_ip(name: str, value: Any) -> ClientIp:
+    if value not in get_args(ClientIp):
+        raise ConfigError(name, "must be full, truncated or off")
+    checked: ClientIp = value
+    return checked
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "requests": _flag,
+    "skip_paths": _paths,
+    "request_id_headers": _headers,
+    "response_header": _response_header,
+    "trust_request_id": _flag,
+    "trusted_proxies": _networks,
+    "client_ip": _client_ip,
+    "user_agent": _flag,
+}

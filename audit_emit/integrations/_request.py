@@ -1,0 +1,219 @@
+"""The audit side of one request, the same under every framework.
+
+An adapter opens a ``RequestAudit``, binds its ``live`` context around everything that serves the
+request, fills in its ``exchange`` and finishes it: that writes the records, once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from time import perf_counter
+from typing import Any, Protocol
+from uuid import uuid4
+
+import audit_emit
+from audit_emit.context import (
+    EMPTY,
+    VAR,
+    AuditContext,
+    LiveContext,
+    enter_request,
+    leave_request,
+)
+from audit_emit.integrations._http import (
+    Exchange,
+    Inbound,
+    identify,
+    parse_traceparent,
+    request_fields,
+    result_fields,
+)
+from audit_emit.integrations._options import Options
+
+KEY = "audit_emit.request"
+"""Where an ASGI scope or a WSGI environ keeps its ``RequestAudit``."""
+
+
+class Emits(Protocol):
+    """What an adapter needs of an ``audit_emit.Emitter``."""
+
+    def emit(self, ctx: object, event_type: Any, fields: Any = None, /) -> object:
+        """Write one record; never raises."""
+
+
+class RouteEvent:
+    """An event that a route declared: written once the outcome of its request is known.
+
+    Attributes:
+        event_type: as of ``emit``.
+        fields: the endpoint may add to them until the response is complete.
+    """
+
+    __slots__ = ("event_type", "fields")
+
+    def __init__(self, event_type: str, fields: Mapping[str, Any]) -> None:
+        self.event_type = event_type
+        self.fields = dict(fields)
+
+
+def _is_empty(value: Any) -> bool:
+    # Ids may be of any type, and some types cannot be compared.
+    return isinstance(value, str) and not value
+
+
+class VerifiedContext(LiveContext):
+    """A live context that knows where the application keeps the user it has verified.
+
+    Looked up only while nobody has said who acts, and never stored over what somebody says
+    meanwhile from another thread.
+    """
+
+    __slots__ = ("_filled", "_find", "_told")
+
+    _told: AuditContext
+
+    def __init__(self, context: AuditContext, find: Callable[[], str | None]) -> None:
+        self._find = find
+        self._filled: tuple[AuditContext, AuditContext] | None = None
+        super().__init__(context)
+
+    @property
+    def context(self) -> AuditContext:
+        """The context as it is now."""
+        told, filled = self._told, self._filled
+        if not _is_empty(told.user_id):
+            return told
+        if filled is not None and filled[0] is told:
+            return filled[1]
+        try:
+            user_id = self._find()
+        except Exception:  # noqa: BLE001 - a user object is the application's and may raise anything
+            return told
+        if not user_id:
+            return told
+        found = told.replace(user_id=user_id)
+        self._filled = told, found
+        return found
+
+    @context.setter
+    def context(self, context: AuditContext) -> None:
+        self._told = context
+
+    def look_up(self) -> None:
+        """Keep the verified user, where it is about to become unreachable."""
+        _ = self.context
+
+
+class RequestAudit:
+    """One request, from its first byte to its records."""
+
+    __slots__ = ("_done", "_emitter", "_inbound", "_options", "declared", "exchange", "live")
+
+    def __init__(
+        self,
+        options: Options,
+        emitter: Emits | None,
+        exchange: Exchange,
+        find_user: Callable[[], str | None],
+    ) -> None:
+        exchange.started = perf_counter()
+        self._options = options
+        self._emitter = emitter
+        self._inbound = identify(options, exchange, uuid4().hex)
+        self._done = False
+        self.exchange = exchange
+        self.declared: list[RouteEvent] = []
+        self.live = VerifiedContext(_bound_context(exchange, self._inbound), find_user)
+
+    @property
+    def correlation_id(self) -> str:
+        """The id that the response tells."""
+        return self._inbound.correlation_id
+
+    @property
+    def finished(self) -> bool:
+        """Whether the records are written."""
+        return self._done
+
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """The context of this request, for as long as the block runs."""
+        entered = enter_request(self.live)
+        try:
+            yield
+        finally:
+            leave_request(entered)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Write the records, the first time. Never raises.
+
+        Args:
+            error: what ended the request, when it did not end by itself.
+        """
+        if self._done:
+            return
+        self._done = True
+        exchange = self.exchange
+        if exchange.ended is None:
+            exchange.ended = perf_counter()
+        if error is not None:
+            exchange.error = type(error)
+        who = self._who()
+        for event in self.declared:
+            self._emit(who, event.event_type, partial(_event_fields, event, exchange))
+        if self._options.requests and not self._options.skips(exchange.path):
+            kind = "http.request" if exchange.kind == "http" else "websocket.session"
+            build = partial(request_fields, self._options, exchange, self._inbound)
+            self._emit(who, kind, build)
+
+    def _who(self) -> AuditContext:
+        """The context of the records: nobody verified is ``anonymous``, not an unnamed user."""
+        context = self.live.context
+        if _is_empty(context.user_id) and context.actor_kind == "user":
+            return context.replace(actor_kind="anonymous")
+        return context
+
+    def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:
+        try:
+            fields = build()
+        except Exception as error:  # noqa: BLE001 - facts of a broken server; the record comes first
+            fields = {"outcome": "failure", "_facts_error": type(error).__name__}
+        try:
+            emit = audit_emit.emit if self._emitter is None else self._emitter.emit
+            emit(who, kind, fields)
+        except Exception:  # noqa: BLE001, S110 - ours never raises; somebody else's must not either
+            pass
+
+
+def _event_fields(event: RouteEvent, exchange: Exchange) -> dict[str, Any]:
+    return event.fields | result_fields(exchange)
+
+
+def _bound_context(exchange: Exchange, inbound: Inbound) -> AuditContext:
+    """What is bound around the request, with the ids of the request.
+
+    Another request's live context is never inherited: finding one here means that it leaked.
+    """
+    around = VAR.get()
+    context = around if isinstance(around, AuditContext) else EMPTY
+    ids = {"correlation_id": inbound.correlation_id}
+    trace = live_span() or parse_traceparent(exchange.headers.get("traceparent", ()))
+    if trace is not None:
+        ids["trace_id"], ids["span_id"] = trace
+    return context.replace(**ids)
+
+
+def live_span() -> tuple[str, str] | None:
+    """The ids of OpenTelemetry's current span, when the application has loaded OpenTelemetry."""
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return None
+    try:
+        span = trace.get_current_span().get_span_context()
+        ids = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    except Exception:  # noqa: BLE001 - a half-imported or foreign module; the header serves
+        return None
+    return ids if span.is_valid else None

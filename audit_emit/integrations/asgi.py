@@ -1,0 +1,281 @@
+"""ASGI: ids for everything that serves a request, and one record of what became of it.
+
+    app.add_middleware(AuditMiddleware, trusted_proxies=["10.0.0.0/8"])     # Starlette, FastAPI
+    app = AuditMiddleware(app)                                              # any ASGI application
+
+Add it last, so that it is outermost: it then sees what every other middleware does. Wrapped around
+the whole application it also sees the response of Starlette's own 500 handler, which
+``add_middleware`` cannot reach.
+
+A request writes ``http.request`` when its response is complete, before background tasks; an
+unfinished, failed or 5xx one when the application returns, with the exception that ended it. An
+exception that escapes before a response began is recorded with the status that servers send then,
+500. A websocket writes ``websocket.session`` when it ends: ``status`` is 101 when it was accepted,
+403 when it was closed before, ``code`` its close code.
+
+The actor is ``scope["user"]`` when an authentication middleware put one there and says that it
+``is_authenticated``, or what the application told ``update_request``. Never a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from time import perf_counter
+from typing import Any, Unpack
+
+from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._options import Options, RequestOptions
+from audit_emit.integrations._request import KEY, Emits, RequestAudit
+
+__all__ = ["AuditMiddleware"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ALWAYS_READ = ("traceparent", "x-forwarded-for", "user-agent")
+
+
+class AuditMiddleware:
+    """Bind the ids of each request, and record it.
+
+    Args:
+        app: the application.
+        emitter: where records go; the process-wide emitter when ``None``.
+        options: see ``audit_emit.integrations._options.Options``.
+
+    Raises:
+        ConfigError: an option has a value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        emitter: Emits | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
+        self.app = app
+        self._emitter = emitter
+        self._options = Options.make(options)
+        names = (*self._options.request_id_headers, *ALWAYS_READ)
+        self._read = frozenset(name.encode("ascii") for name in names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; ``lifespan`` goes through untouched."""
+        # A scope that has its request already: the middleware is there twice.
+        if scope["type"] not in ("http", "websocket") or KEY in scope:
+            await self.app(scope, receive, send)
+            return
+        audit = RequestAudit(
+            self._options, self._emitter, _exchange(scope, self._read), lambda: _user(scope)
+        )
+        scope[KEY] = audit
+        talk = _Conversation(scope, audit, receive, send, self._options.response_header)
+        with audit.bound():
+            try:
+                await self.app(scope, talk.receive, talk.send)
+            except BaseException as error:
+                talk.end(error)
+                raise
+            talk.end(None)
+
+
+class _Conversation:
+    """The messages of one request, on their way through."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        audit: RequestAudit,
+        receive: Receive,
+        send: Send,
+        header: str | None,
+    ) -> None:
+        self._scope = scope
+        self._audit = audit
+        self._exchange = audit.exchange
+        self._receive = receive
+        self._send = send
+        self._header = header.encode("ascii") if header else None
+        self._root = str(scope.get("root_path") or "")
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        kind = message["type"]
+        if kind == "websocket.receive":
+            self._exchange.messages_in += 1
+        elif kind == "websocket.disconnect":
+            self._exchange.gone = True
+            if self._exchange.code is None and self._exchange.status == 101:
+                self._exchange.code = message.get("code", 1005)
+        elif kind == "http.disconnect":
+            self._exchange.gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind in ("http.response.start", "websocket.http.response.start"):
+            message = self._started(message)
+        elif kind == "websocket.accept":
+            self._exchange.status = 101
+            message = self._with_id(message)
+        try:
+            await self._send(message)
+        except OSError:
+            # What servers of ASGI 2.4 and later say when the client has left.
+            self._exchange.gone = True
+            if self._exchange.status == 101 and self._exchange.code is None:
+                self._exchange.code = 1006
+            raise
+        if kind.startswith("websocket."):
+            self._sent_websocket(kind, message)
+        else:
+            self._sent_http(kind, message)
+
+    def end(self, error: BaseException | None) -> None:
+        exchange = self._exchange
+        if isinstance(error, Exception) and exchange.kind == "http":
+            if exchange.status is None and not exchange.gone:
+                exchange.status = 500
+        elif error is not None and exchange.gone and type(error).__name__ == "WebSocketDisconnect":
+            # Starlette's way of telling a handler that the client closed; most let it pass.
+            error = None
+        self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._audit.finished:
+            return
+        try:
+            # Late: routers and proxy middlewares write into the scope.
+            self._exchange.client = _host(self._scope)
+            self._exchange.route = _route(self._scope, self._root)
+        except Exception:  # noqa: BLE001 - foreign objects in the scope; the record does without
+            self._exchange.notes.append("scope_unreadable")
+        self._audit.finish(error)
+
+    def _started(self, message: Message) -> Message:
+        status = message.get("status")
+        if not isinstance(status, int) or status < 200:
+            return message
+        if self._exchange.status is not None:
+            self._exchange.notes.append("double_start")
+            return message
+        self._exchange.status = int(status)
+        return self._with_id(message)
+
+    def _with_id(self, message: Message) -> Message:
+        """The message with our header, unless the application has set its own."""
+        if self._header is None:
+            return message
+        headers = list(message.get("headers") or ())
+        name = self._header.lower()
+        if not any(pair[0].lower() == name for pair in headers):
+            headers.append((name, self._audit.correlation_id.encode("ascii")))
+        # Not in place: the application may send the same object again.
+        return {**message, "headers": headers}
+
+    def _sent_http(self, kind: str, message: Message) -> None:
+        exchange = self._exchange
+        if kind == "http.response.body":
+            if exchange.sent is not None:
+                exchange.sent += len(message.get("body", b""))
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            exchange.sent = None
+        else:
+            return
+        if not message.get("more_body", False):
+            self._complete()
+
+    def _sent_websocket(self, kind: str, message: Message) -> None:
+        exchange = self._exchange
+        if kind == "websocket.send":
+            exchange.messages_out += 1
+        elif kind == "websocket.close":
+            if exchange.status is None:
+                exchange.status = 403
+            elif exchange.code is None:
+                exchange.code = message.get("code", 1000)
+            self._complete()
+        elif kind == "websocket.http.response.body" and not message.get("more_body", False):
+            self._complete()
+
+    def _complete(self) -> None:
+        exchange = self._exchange
+        if exchange.complete:
+            return
+        exchange.complete = True
+        exchange.ended = perf_counter()
+        # After a 500 handler the exception itself still comes through: the record waits for it.
+        if exchange.kind == "http" and exchange.status is not None and exchange.status < 500:
+            self._finish(None)
+
+
+def _exchange(scope: Scope, read: frozenset[bytes]) -> Exchange:
+    return Exchange(
+        kind=scope["type"],
+        method=str(scope.get("method", "")),
+        path=str(scope.get("path", "")),
+        headers=_headers(scope.get("headers") or (), read),
+        peer=_host(scope),
+    )
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]], read: frozenset[bytes]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for raw, value in pairs:
+        name = raw.lower()
+        if name in read:
+            found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
+    return found
+
+
+def _host(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _user(scope: Scope) -> str | None:
+    """The id of the user whom an authentication middleware has verified."""
+    user = scope.get("user")
+    if user is None or getattr(user, "is_authenticated", None) is not True:
+        return None
+    for name in ("identity", "id", "display_name"):
+        try:
+            value = getattr(user, name, None)
+        except NotImplementedError:
+            continue  # Starlette's own SimpleUser has no identity
+        if value is not None and str(value):
+            return str(value)
+    return None
+
+
+def _route(scope: Scope, root: str) -> str | None:
+    """The template of the route that served the request, with where it was mounted.
+
+    FastAPI leaves the route in the scope, and the prefix of an included router beside it;
+    Starlette leaves the endpoint, which names its route when only one has it.
+    """
+    included = scope.get("fastapi")
+    context = included.get("effective_route_context") if isinstance(included, dict) else None
+    mounted = str(scope.get("root_path") or "").removeprefix(root)
+    for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
+        template = getattr(route, "path_format", None) or getattr(route, "path", None)
+        if isinstance(template, str) and template:
+            return mounted + template
+    return _route_of_endpoint(scope)
+
+
+def _route_of_endpoint(scope: Scope) -> str | None:
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    templates = {
+        getattr(route, "path_format", None)
+        for route in getattr(scope.get("router"), "routes", ())
+        if getattr(route, "endpoint", None) is endpoint
+    }
+    found = templates.pop() if len(templates) == 1 else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,258 @@
+"""Flask: ids for everything that serves a request, and one record of what became of it.
+
+    audit = AuditEmit(app)              # or AuditEmit() and audit.init_app(app) in a factory
+
+Read from ``app.config`` by ``init_app``, each with the meaning and the default of
+``audit_emit.integrations._options.Options``: ``AUDIT_EMIT_REQUESTS``, ``AUDIT_EMIT_SKIP_PATHS``,
+``AUDIT_EMIT_REQUEST_ID_HEADERS``, ``AUDIT_EMIT_RESPONSE_HEADER``, ``AUDIT_EMIT_TRUST_REQUEST_ID``,
+``AUDIT_EMIT_TRUSTED_PROXIES``, ``AUDIT_EMIT_CLIENT_IP``, ``AUDIT_EMIT_USER_AGENT``.
+
+A request writes ``http.request`` when its body has been handed to the server: with the last byte
+that ``Content-Length`` promised, at the end of a stream, or when the server closes it before that
+(``aborted``). The context is bound around the call of the application, around every step of a
+stream and around its close, and nowhere else: a worker thread keeps nothing of it.
+
+The actor is the user that Flask-Login has loaded (it is never made to load one), or what the
+application told ``update_request``. Never a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+from flask import Flask, g, got_request_exception, has_request_context, request
+
+from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._options import Options
+from audit_emit.integrations._request import KEY, Emits, RequestAudit
+
+__all__ = ["AuditEmit"]
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+StartResponse = Callable[..., Callable[[bytes], object]]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+EXTENSION = "audit_emit"
+PREFIX = "AUDIT_EMIT_"
+BODYLESS = (204, 304)
+
+
+class AuditEmit:
+    """The extension. It keeps nothing of an application; that is in ``app.extensions``.
+
+    Args:
+        app: an application to set up at once.
+        emitter: where records go; the process-wide emitter when ``None``.
+    """
+
+    def __init__(self, app: Flask | None = None, *, emitter: Emits | None = None) -> None:
+        self._emitter = emitter
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Wrap ``app.wsgi_app``.
+
+        Raises:
+            ConfigError: a value in ``app.config`` cannot be used.
+            RuntimeError: the application has the extension already.
+        """
+        if EXTENSION in app.extensions:
+            raise RuntimeError("AuditEmit is set up on this application already")
+        options = Options.make(_configured(app.config))
+        app.extensions[EXTENSION] = options
+        audited = _AuditedApp(app.wsgi_app, options, self._emitter)
+        app.wsgi_app = audited  # type: ignore[method-assign]
+        got_request_exception.connect(_remember_exception, app)
+
+
+def _configured(config: dict[str, Any]) -> dict[str, Any]:
+    """The options in a Flask configuration; keys of the emitter itself are not ours."""
+    return {
+        name: config[PREFIX + name.upper()]
+        for name in Options.__dataclass_fields__
+        if PREFIX + name.upper() in config
+    }
+
+
+def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None:
+    """A handled exception becomes a 500 response; its type would be gone by then."""
+    audit = request.environ.get(KEY)
+    if isinstance(audit, RequestAudit):
+        audit.exchange.error = type(exception)
+        _learn(audit)
+
+
+def _learn(audit: RequestAudit) -> None:
+    """What Flask knows only while it handles the request: a streamed body outlives that."""
+    if not has_request_context():
+        return
+    if request.url_rule is not None:
+        audit.exchange.route = request.url_rule.rule
+    audit.live.look_up()
+
+
+class _AuditedApp:
+    """The application's ``wsgi_app``, audited."""
+
+    def __init__(self, app: WsgiApp, options: Options, emitter: Emits | None) -> None:
+        self._app = app
+        self._options = options
+        self._emitter = emitter
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if KEY in environ:  # an application mounted in an audited one
+            return self._app(environ, start_response)
+        exchange = _exchange(environ, self._options)
+        audit = RequestAudit(self._options, self._emitter, exchange, _user)
+        environ[KEY] = audit
+        answer = _Answer(audit, environ, start_response, self._options.response_header)
+        with audit.bound():
+            try:
+                body = self._app(environ, answer.start)
+                return _Body(answer, body)
+            except BaseException as error:
+                answer.end(error)
+                raise
+
+
+class _Answer:
+    """The response of one request, on its way through."""
+
+    def __init__(
+        self,
+        audit: RequestAudit,
+        environ: Environ,
+        start_response: StartResponse,
+        header: str | None,
+    ) -> None:
+        self.audit = audit
+        self._exchange = audit.exchange
+        self._environ = environ
+        self._start_response = start_response
+        self._header = header
+        self._length: int | None = None
+
+    def start(
+        self, status: str, headers: Headers, exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], object]:
+        exchange = self._exchange
+        _learn(self.audit)
+        # Until a byte is out, a second call with exc_info replaces the first (PEP 3333).
+        exchange.status = int(status[:3]) if status[:3].isdecimal() else None
+        self._length = _content_length(headers)
+        if exchange.method == "HEAD" or exchange.status in BODYLESS:
+            self._length = 0
+        write = self._start_response(status, self._with_id(headers), *filter(None, [exc_info]))
+
+        def counted(data: bytes) -> object:
+            result = write(data)
+            self.sent(data)
+            return result
+
+        return counted
+
+    def sent(self, data: bytes) -> None:
+        if self._exchange.sent is not None:
+            self._exchange.sent += len(data)
+
+    def end_if_whole(self) -> None:
+        """Finish once everything that was promised has been handed over."""
+        if self._length is not None and (self._exchange.sent or 0) >= self._length:
+            self.complete()
+
+    def complete(self) -> None:
+        self._exchange.complete = True
+        self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        exchange = self._exchange
+        if self.audit.finished:
+            return
+        exchange.ended = perf_counter()
+        exchange.client = str(self._environ.get("REMOTE_ADDR") or "")
+        if isinstance(error, Exception) and exchange.status is None:
+            exchange.status = 500
+        _learn(self.audit)
+        self.audit.finish(error)
+
+    def close(self) -> None:
+        """The server is done: whatever is not complete now never will be."""
+        self.end_if_whole()
+        self.end(None)
+
+    def _with_id(self, headers: Headers) -> Headers:
+        """The headers with ours, unless the application has set its own."""
+        name = self._header
+        if name is None or any(taken.lower() == name.lower() for taken, _ in headers):
+            return headers
+        return [*headers, (name, self.audit.correlation_id)]
+
+
+class _Body:
+    """The response's iterable: bound at every step, recorded at its end."""
+
+    def __init__(self, answer: _Answer, body: Iterable[bytes]) -> None:
+        self._answer = answer
+        self._body = body
+        self._next = iter(body).__next__
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._answer.audit.bound():
+            try:
+                chunk = self._next()
+            except StopIteration:
+                self._answer.complete()
+                raise
+            except BaseException as error:
+                self._answer.end(error)
+                raise
+            self._answer.sent(chunk)
+            self._answer.end_if_whole()
+            return chunk
+
+    def close(self) -> None:
+        with self._answer.audit.bound():
+            try:
+                close = getattr(self._body, "close", None)
+                if close is not None:
+                    close()
+            finally:
+                self._answer.close()
+
+
+def _exchange(environ: Environ, options: Options) -> Exchange:
+    before_proxy = environ.get("werkzeug.proxy_fix.orig") or {}
+    path = str(environ.get("SCRIPT_NAME") or "") + str(environ.get("PATH_INFO") or "")
+    names = (*options.request_id_headers, "traceparent", "x-forwarded-for", "user-agent")
+    keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in names}
+    return Exchange(
+        method=str(environ.get("REQUEST_METHOD") or ""),
+        # PEP 3333: the bytes of the path, as if they were latin-1.
+        path=path.encode("latin-1", "replace").decode("utf-8", "replace"),
+        headers={name: [environ[key]] for name, key in keys.items() if key in environ},
+        peer=str(before_proxy.get("REMOTE_ADDR") or environ.get("REMOTE_ADDR") or ""),
+    )
+
+
+def _content_length(headers: Headers) -> int | None:
+    for name, value in headers:
+        if name.lower() == "content-length" and value.isdecimal():
+            return int(value)
+    return None
+
+
+def _user() -> str | None:
+    """The id of the user that Flask-Login holds; ``current_user`` would load one."""
+    user = g.get("_login_user") if has_request_context() else None
+    if user is None or getattr(user, "is_authenticated", None) is not True:
+        return None
+    return str(user.get_id() or "")
