@@ -1,0 +1,81 @@
+"""Events that could not be written when they happened, in order, within bounds."""
+
+from __future__ import annotations
+
+from collections import deque
+
+RECORDS = 10_000
+BYTES = 16 * 1024 * 1024
+
+
+class Gap:
+    """Events lost in a row, until they are declared in the chain.
+
+    Attributes:
+        lost: how many.
+        first_ts, last_ts: their first and last ``ts``.
+        reason: one word for the last of them.
+    """
+
+    __slots__ = ("first_ts", "last_ts", "lost", "reason")
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.first_ts = ""
+        self.last_ts = ""
+        self.reason = ""
+
+    def add(self, ts: str, reason: str) -> None:
+        """Count one more."""
+        self.first_ts = self.first_ts or ts
+        self.last_ts = ts
+        self.reason = reason
+        self.lost += 1
+
+    def fields(self, sink: str) -> dict[str, object]:
+        """The ``fields`` of its ``audit.gap``."""
+        return {
+            "lost": self.lost,
+            "first_ts": self.first_ts,
+            "last_ts": self.last_ts,
+            "reason": self.reason,
+            "sink": sink,
+        }
+
+
+class Backlog:
+    """Prefixes of records that wait for the file.
+
+    What does not fit is not taken: the events that came first are kept, and those that followed
+    are declared as one gap after them.
+    """
+
+    def __init__(self, records: int = RECORDS, max_bytes: int = BYTES) -> None:
+        self.waiting: deque[str] = deque()
+        self._records = records
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+    @property
+    def size(self) -> int:
+        """Characters waiting, which are bytes for all but non-ASCII text."""
+        return self._bytes
+
+    def add(self, prefix: str) -> bool:
+        """Keep one event.
+
+        Returns:
+            Whether there was room for it.
+        """
+        if len(self.waiting) >= self._records or self._bytes + len(prefix) > self._max_bytes:
+            return False
+        self._bytes += len(prefix)
+        self.waiting.append(prefix)
+        return True
+
+    def written(self, lines: list[bytes]) -> None:
+        """Give back the room of events that are in the file now."""
+        self._bytes = sum(map(len, self.waiting)) if lines and self.waiting else 0

@@ -1,0 +1,304 @@
+"""Settings: one frozen value, checked when it is made, from arguments and the environment.
+
+Everything that can be wrong is told here, by ``ConfigError``, so that ``emit`` never has to.
+``docs/configuration.md`` describes every variable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from audit_emit.errors import ConfigError
+
+DURABILITIES = ("os", "group", "always")
+PREFIX = "AUDIT_EMIT_"
+
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_MIN_HASH_KEY = 16
+_MIN_MAX_BYTES = 4096
+_PIPE_BUF = 4096
+_SYSTEM_DIRECTORY = "/var/log/audit"
+
+Processor = Callable[[Any, str, dict[str, Any]], Any]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one emitter does. Made by ``settings()``, ``configure()`` or ``Emitter(...)``.
+
+    Attributes:
+        service: the name in every record, and the Loki label.
+        jsonl: absolute path of the active segment; ``None`` when no file is kept.
+        stdout: whether lines are written to standard output.
+        stdout_max_bytes: bytes of the longest stdout line; longer records become stubs.
+        durability: ``os`` (page cache), ``group`` (synced within 200 ms) or ``always``.
+        max_bytes: size at which the active segment is closed.
+        hash_key: key for held-back values; ``None`` redacts them.
+        disabled: emit nothing at all.
+        processors: structlog processors run on every event, after redaction.
+        secret_keys: further key names whose values are secrets.
+        safe_keys: key names that are never secrets.
+        sources: where each value came from: ``argument``, ``environment`` or ``default``.
+    """
+
+    service: str = "app"
+    jsonl: str | None = None
+    stdout: bool = True
+    stdout_max_bytes: int = _PIPE_BUF
+    durability: str = "group"
+    max_bytes: int = 64 * 1024 * 1024
+    hash_key: bytes | None = None
+    disabled: bool = False
+    processors: tuple[Processor, ...] = ()
+    secret_keys: frozenset[str] = frozenset()
+    safe_keys: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = {}
+
+    def public(self) -> dict[str, Any]:
+        """Every setting in a form that may be shown: the key is only said to be there."""
+        return {
+            "service": self.service,
+            "jsonl": self.jsonl,
+            "stdout": self.stdout,
+            "stdout_max_bytes": self.stdout_max_bytes,
+            "durability": self.durability,
+            "max_bytes": self.max_bytes,
+            "hash_key": "set" if self.hash_key else "not set",
+            "disabled": self.disabled,
+            "processors": [getattr(p, "__qualname__", type(p).__name__) for p in self.processors],
+            "secret_keys": sorted(self.secret_keys),
+            "safe_keys": sorted(self.safe_keys),
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over ``public()``: a change of configuration shows in ``audit.started``."""
+        return hashlib.sha256(msgspec.json.encode(self.public(), order="sorted")).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
+
+
+class Setting(NamedTuple):
+    """One setting: its variable's ending, and how its value is checked."""
+
+    variable: str
+    check: Callable[[str, Any], Any]
+
+
+def _service(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not _SERVICE.fullmatch(value):
+        raise ConfigError(
+            name,
+            "must be 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit "
+            f"(for example 'secrets-api'), not {value!r}",
+        )
+    return value
+
+
+def _jsonl(name: str, value: Any) -> str | None:
+    if value is None or value == "off":
+        return None
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        raise ConfigError(name, f"must be a path, not {type(value).__name__}") from None
+    if not isinstance(path, str):
+        path = os.fsdecode(path)
+    if not path or "\0" in path:
+        raise ConfigError(name, "must be the path of a file, or 'off' for no file")
+    path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path drops nothing else
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return path
+    if stat.S_ISDIR(mode):
+        raise ConfigError(name, f"is a directory; name the file in it: {path}/audit.jsonl")
+    if stat.S_ISLNK(mode):
+        raise ConfigError(name, f"is a symbolic link, which is refused; name its target: {path}")
+    if not stat.S_ISREG(mode):
+        raise ConfigError(name, f"is not a regular file: {path}")
+    return path
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off", ""}:
+        return False
+    raise ConfigError(name, f"must be 0 or 1, not {value!r}")
+
+
+def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
+    def check(name: str, value: Any) -> int:
+        try:
+            number = -1 if isinstance(value, bool) else int(value)
+        except (TypeError, ValueError):
+            number = -1
+        if number < least:
+            raise ConfigError(name, f"must be a number of bytes, at least {least}, not {value!r}")
+        return number
+
+    return check
+
+
+def _durability(name: str, value: Any) -> str:
+    if value not in DURABILITIES:
+        raise ConfigError(name, f"must be one of {', '.join(DURABILITIES)}, not {value!r}")
+    return str(value)
+
+
+def _hash_key(name: str, value: Any) -> bytes | None:
+    if value is None or value in {"", b""}:
+        return None
+    key = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if not isinstance(key, bytes) or len(key) < _MIN_HASH_KEY:
+        raise ConfigError(
+            name,
+            f"must be at least {_MIN_HASH_KEY} bytes, so that nobody can guess it; make one with: "
+            'python -c "import secrets; print(secrets.token_hex(32))"',
+        )
+    return key
+
+
+def _hash_key_file(name: str, value: Any) -> bytes | None:
+    if value is None or value == "":
+        return None
+    try:
+        with open(value, "rb") as file:  # noqa: PTH123 - may be a descriptor's path or bytes
+            content = file.read(65536)
+    except (OSError, TypeError, ValueError) as error:
+        # The value is not shown: it is the key itself when the two variables were mixed up.
+        raise ConfigError(
+            name, f"names a file that cannot be read: {type(error).__name__}"
+        ) from None
+    key = content.strip()
+    if not key:
+        raise ConfigError(name, "names a file that is empty")
+    return _hash_key(name, key)
+
+
+def _names(name: str, value: Any) -> frozenset[str]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, Iterable):
+        raise ConfigError(name, "must be key names, as a list or separated by commas")
+    kept = [item.strip() if isinstance(item, str) else item for item in names]
+    if not all(isinstance(item, str) for item in kept):
+        raise ConfigError(name, "must be key names, each of them a string")
+    return frozenset(item for item in kept if item)
+
+
+def _processors(name: str, value: Any) -> tuple[Processor, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigError(name, "must be a list of callables (logger, method_name, event_dict)")
+    found = tuple(value)
+    for item in found:
+        if not callable(item):
+            raise ConfigError(name, f"holds {type(item).__name__}, which cannot be called")
+    return found
+
+
+SETTINGS: dict[str, Setting] = {
+    "service": Setting("SERVICE", _service),
+    "jsonl": Setting("JSONL", _jsonl),
+    "stdout": Setting("STDOUT", _boolean),
+    "stdout_max_bytes": Setting("STDOUT_MAX_BYTES", _bytes_at_least(1024)),
+    "durability": Setting("DURABILITY", _durability),
+    "max_bytes": Setting("MAX_BYTES", _bytes_at_least(_MIN_MAX_BYTES)),
+    "hash_key": Setting("HASH_KEY", _hash_key),
+    "hash_key_file": Setting("HASH_KEY_FILE", _hash_key_file),
+    "disabled": Setting("DISABLED", _boolean),
+    "secret_keys": Setting("SECRET_KEYS", _names),
+    "safe_keys": Setting("SAFE_KEYS", _names),
+}
+"""What the environment may set. ``processors`` are code, so only arguments set them."""
+
+
+def settings(
+    arguments: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    on_error: Callable[[ConfigError], None] | None = None,
+) -> Settings:
+    """Settings from arguments, then the environment, then the defaults.
+
+    Args:
+        arguments: by the names of ``SETTINGS`` and ``processors``; ``None`` counts as not given,
+            but for ``jsonl`` use ``"off"`` to keep no file.
+        environ: ``os.environ`` when not given.
+        on_error: called with each bad value, which is then replaced by its default. Without it a
+            bad value is raised.
+
+    Raises:
+        ConfigError: a value cannot be used, or an argument is not known.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    unknown = sorted(set(arguments) - set(SETTINGS) - {"processors"})
+    if unknown:
+        known = ", ".join((*SETTINGS, "processors"))
+        raise ConfigError(unknown[0], f"is not a setting; there are: {known}")
+    checks = {**SETTINGS, "processors": Setting("", _processors)}
+    for name, (variable, check) in checks.items():
+        given = arguments.get(name)
+        shown = name
+        source = "argument"
+        if given is None and variable:
+            given, shown, source = environ.get(PREFIX + variable), PREFIX + variable, "environment"
+        if given is None:
+            continue
+        try:
+            values[name] = check(shown, given)
+        except ConfigError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            sources[name] = source
+    return _complete(values, sources, environ)
+
+
+def _complete(
+    values: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]
+) -> Settings:
+    """Settle what depends on more than one value: the key's two sources, the default path."""
+    from_file = values.pop("hash_key_file", None)
+    if from_file is not None and values.get("hash_key") is None:
+        values["hash_key"] = from_file
+        sources["hash_key"] = sources["hash_key_file"]
+    sources.pop("hash_key_file", None)
+    if "jsonl" not in values and not values.get("disabled"):
+        service = values.get("service", Settings().service)
+        values["jsonl"] = default_path(service, environ)
+    shown = {name: sources.get(name, "default") for name in Settings.__struct_fields__}
+    shown.pop("sources")
+    return Settings(**values, sources=shown)
+
+
+def default_path(service: str, environ: Mapping[str, str]) -> str:
+    """``/var/log/audit/<service>/audit.jsonl`` where that can be written, else the state directory.
+
+    The state directory is ``$XDG_STATE_HOME`` or ``~/.local/state`` (XDG Base Directory
+    Specification), and under it ``audit_emit/<service>``.
+    """
+    system = f"{_SYSTEM_DIRECTORY}/{service}"
+    if _can_hold_files(system):
+        return f"{system}/audit.jsonl"
+    state = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
+    return f"{os.path.abspath(state)}/audit_emit/{service}/audit.jsonl"  # noqa: PTH100
+
+
+def _can_hold_files(directory: str) -> bool:
+    """Whether files can be made in ``directory``, or it can be made itself."""
+    while not os.path.lexists(directory):
+        directory = os.path.dirname(directory)  # noqa: PTH120
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)  # noqa: PTH112

@@ -1,0 +1,91 @@
+"""What went wrong, told without making it worse: counters, and a rate-limited line on stderr.
+
+Nothing here raises, blocks, or uses ``logging`` (a handler that audits would call itself).
+"""
+
+from __future__ import annotations
+
+import time
+
+from audit_emit.sinks.descriptor import Descriptor
+
+_QUIET_SECONDS = 60.0
+
+
+class Counters:
+    """Plain integers, always on. Attributes are counts of events unless said otherwise.
+
+    Attributes:
+        emitted: calls of ``emit`` that were not refused by ``disabled``.
+        written: records in the file, those that the emitter wrote about itself included.
+        lost: events that will never be in the file.
+        truncated: records in which a limit cut something.
+        redacted: values held back.
+        recovered: torn or foreign ends of the file that were closed and declared.
+        stdout_written, stdout_lost: lines.
+        backlogged: events that could not be written when they happened.
+        rotated: segments closed.
+        processor_errors: calls of a processor that failed and were skipped.
+        internal_errors: exceptions stopped by the guard of ``emit``.
+    """
+
+    __slots__ = (
+        "backlogged",
+        "emitted",
+        "internal_errors",
+        "lost",
+        "processor_errors",
+        "recovered",
+        "redacted",
+        "rotated",
+        "stdout_lost",
+        "stdout_written",
+        "truncated",
+        "written",
+    )
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    backlogged: int
+    emitted: int
+    internal_errors: int
+    lost: int
+    processor_errors: int
+    recovered: int
+    redacted: int
+    rotated: int
+    stdout_lost: int
+    stdout_written: int
+    truncated: int
+    written: int
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Complaints:
+    """One line per kind of trouble and minute on stderr."""
+
+    def __init__(self, descriptor: int = 2) -> None:
+        self._stderr = Descriptor(descriptor)
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def tell(self, kind: str, message: str) -> None:
+        """Say it now, or count it when the same kind was told within the last minute.
+
+        Args:
+            kind: what is rate-limited.
+            message: one sentence; the caller keeps values out of it.
+        """
+        now = time.monotonic()
+        last, unsaid = self._told.get(kind, (-_QUIET_SECONDS, 0))
+        if now - last < _QUIET_SECONDS:
+            self._told[kind] = (last, unsaid + 1)
+            return
+        self._told[kind] = (now, 0)
+        more = f" ({unsaid} more of these since)" if unsaid else ""
+        line = f"audit_emit: {message}{more}\n"
+        self._stderr.write(line.encode("ascii", "backslashreplace"))

@@ -1,0 +1,109 @@
+"""Group commit: one ``fdatasync`` for all records of the last moments, on a thread of its own.
+
+A failed sync is never repeated on the same file: the kernel may have dropped the pages and report
+success the next time ("fsyncgate", 2018). The unsynced records are handed back instead.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+RECORDS = 100
+SECONDS = 0.2
+_PAUSE = 0.01
+"""Syncs are at least this far apart, so that a burst shares them."""
+
+fdatasync = getattr(os, "fdatasync", os.fsync)
+
+Grab = Callable[[], int]
+"""Empties the list of lines into a batch of the caller's, and duplicates the descriptor."""
+
+
+class GroupCommit:
+    """Collects lines until a sync has covered them.
+
+    Args:
+        duplicate: gives a duplicate of the active segment's descriptor, under the lock, and calls
+            its argument there; -1 when no file is open.
+        failed: called with the lines that a failed sync leaves in doubt.
+    """
+
+    def __init__(
+        self,
+        duplicate: Callable[[Callable[[], None]], int],
+        failed: Callable[[list[bytes]], None],
+    ) -> None:
+        self.lines: list[bytes] = []
+        self._duplicate = duplicate
+        self._failed = failed
+        self._retired: list[int] = []
+        self._some = threading.Event()
+        self._many = threading.Event()
+        self._syncing = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, line: bytes) -> None:
+        """Note a line that was written. Called under the sink's lock."""
+        self.lines.append(line)
+        waiting = len(self.lines)
+        if waiting == 1:
+            self._wake()
+        elif waiting == RECORDS:
+            self._many.set()
+
+    def retire(self, descriptor: int) -> None:
+        """Take the descriptor of a file that is no longer active; it is synced and closed."""
+        self._retired.append(descriptor)
+        self._wake()
+
+    def sync(self) -> None:
+        """Sync now, on the calling thread."""
+        with self._syncing:
+            batch: list[bytes] = []
+
+            def take() -> None:
+                batch.extend(self.lines)
+                self.lines.clear()
+
+            descriptor = self._duplicate(take)
+            retired, self._retired = self._retired, []
+            whole = True
+            for number in (*retired, descriptor):
+                whole = _sync_and_close(number) and whole
+        if not whole and batch:
+            self._failed(batch)
+
+    def _wake(self) -> None:
+        self._some.set()
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="audit_emit-sync", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter is ending; what runs at exit syncs.
+                return
+            self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            self._some.clear()
+            self._many.wait(SECONDS)
+            self._many.clear()
+            self.sync()
+            time.sleep(_PAUSE)
+
+
+def _sync_and_close(descriptor: int) -> bool:
+    if descriptor < 0:
+        return True
+    try:
+        fdatasync(descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,322 @@
+"""The chained file, shared by the threads and processes of a service: locks around a segment.
+
+The thread lock is re-entrant only so that a signal handler or a ``__del__`` that emits in the middle of
+an append is recognised: it is told to wait its turn, never let in.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from audit_emit._clock import Clock
+from audit_emit._failure import Counters
+from audit_emit.record import Receipt, unchained_prefix
+from audit_emit.sinks import segments
+from audit_emit.sinks.descriptor import error_word
+from audit_emit.sinks.groupcommit import GroupCommit, fdatasync
+from audit_emit.sinks.lockfile import LOCK, UNLOCK, LockFile, flock
+from audit_emit.sinks.segment import Own, Segment
+
+LOCK_SECONDS = 0.045
+"""How long one call waits for the locks, all together; the promise is 50 ms."""
+
+_LOCK_CHECK_NS = 100_000_000
+
+
+class SinkError(Exception):
+    """A record could not be put into the file; ``reason`` is one word for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class JsonlSink:
+    """The active segment of one log directory.
+
+    Args:
+        path: absolute path of the active segment. Nothing is opened before the first record.
+        max_bytes: size at which a segment is closed.
+        durability: ``os``, ``group`` or ``always``.
+        clock: times and ids.
+        own: see ``segment.Own``.
+        started: the ``fields`` of ``audit.started``, asked for once per process.
+        counters: where records and rotations are counted.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_bytes: int,
+        durability: str,
+        clock: Clock,
+        own: Own,
+        started: Callable[[], dict[str, Any]],
+        counters: Counters,
+    ) -> None:
+        self.layout = segments.Layout.of(path)
+        self._clock = clock
+        self._own = own
+        self._started = started
+        self._counters = counters
+        self._max_bytes = max_bytes
+        self._durability = durability
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew in another process: nothing of the parent's locks and files is touched."""
+        self.group = (
+            GroupCommit(self._duplicate, self._sync_failed) if self._durability == "group" else None
+        )
+        self.segment = Segment(
+            self.layout,
+            max_bytes=self._max_bytes,
+            own=self._own,
+            started=self._started,
+            counters=self._counters,
+            retire=os.close if self.group is None else self.group.retire,
+        )
+        self._mutex = threading.RLock()
+        self._busy = False
+        self._lock = LockFile(self.layout.lock)
+        self._lock_fd = -1
+        self._lock_checked = 0
+        self._patient = True
+        self._pid = os.getpid()
+
+    @property
+    def locks(self) -> bool:
+        """Whether processes exclude each other here."""
+        return self._lock.supported
+
+    def append(self, part: str, end: str) -> tuple[bytes, Receipt]:
+        """Stamp, link and write one event.
+
+        Args:
+            part, end: the record around its time and its id (``Clock.prefix``).
+
+        Returns:
+            The line as it is in the file, and its receipt.
+
+        Raises:
+            SinkError: it is not in the file.
+        """
+        deadline = 0.0
+        if not self._mutex.acquire(False):
+            deadline = self._wait_for_threads()
+        if self._busy:
+            self._mutex.release()
+            raise SinkError("re-entrant")
+        self._busy = True
+        try:
+            try:
+                flock(self._lock_fd, LOCK)
+            except (OSError, ValueError):
+                self._lock_slowly(deadline)
+            try:
+                segment = self.segment
+                now = self._clock.now_ns()
+                if segment.look(now):
+                    self._watch(now)
+                prefix, event_id = self._clock.prefix(part, end)
+                line, seq, digest = segment.link(prefix)
+                self._keep(line)
+                return line, Receipt(event_id, segment.chain, seq, digest)
+            except OSError as error:
+                raise SinkError(error_word(error)) from error
+            finally:
+                self._unlock()
+        finally:
+            self._busy = False
+            self._mutex.release()
+
+    def append_prefixes(self, waiting: deque[str], limit: int) -> list[bytes]:
+        """Link and write events that have their time and id already, oldest first.
+
+        Args:
+            waiting: prefixes of records; each leaves it once it is in the file.
+            limit: how many to write at most, so that the lock is not held long.
+
+        Returns:
+            The lines that were written; fewer than asked for when the file failed on the way.
+
+        Raises:
+            SinkError: nothing was written.
+        """
+        lines: list[bytes] = []
+        with self._held() as segment:
+            while waiting and len(lines) < limit:
+                try:
+                    line = segment.link(waiting[0])[0]
+                except OSError:
+                    if not lines:
+                        raise
+                    break
+                waiting.popleft()
+                lines.append(line)
+                self._keep(line)
+        return lines
+
+    def append_own(self, event_type: str, fields: dict[str, Any]) -> None:
+        """Write a record of the emitter about itself; its line joins ``segment.unshown``.
+
+        Raises:
+            SinkError: it is not in the file.
+        """
+        with self._held() as segment:
+            segment.declare(event_type, fields)
+
+    def sync(self) -> None:
+        """Make everything written so far durable, on the calling thread.
+
+        Raises:
+            SinkError: it could not be made durable, and could not be written again either.
+        """
+        if self.group is not None:
+            self.group.sync()
+        elif self.segment.descriptor >= 0:
+            with self._held():
+                self._sync_now([])
+
+    def close(self) -> None:
+        """Sync what waits and give the descriptors back."""
+        if self.group is not None:
+            self.group.sync()
+        with self._mutex:
+            self.segment.close()
+            self._lock.close()
+            self._lock_fd = -1
+        if self.group is not None:
+            self.group.sync()
+
+    def heal(self) -> None:
+        """Give back a lock that an interrupt left behind between taking and using it."""
+        if not self._busy and self._mutex._is_owned():  # type: ignore[attr-defined]
+            self._mutex.release()
+
+    @contextmanager
+    def _held(self) -> Iterator[Segment]:
+        """The critical section, for everything but the hot path."""
+        deadline = self._wait_for_threads()
+        if self._busy:
+            self._mutex.release()
+            raise SinkError("re-entrant")
+        self._busy = True
+        try:
+            self._lock_slowly(deadline)
+            try:
+                now = self._clock.now_ns()
+                if self.segment.look(now):
+                    self._watch(now)
+                yield self.segment
+            except OSError as error:
+                raise SinkError(error_word(error)) from error
+            finally:
+                self._unlock()
+        finally:
+            self._busy = False
+            self._mutex.release()
+
+    def _wait_for_threads(self) -> float:
+        """Take the thread lock; the deadline is for both locks together."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        if not self._mutex.acquire(timeout=LOCK_SECONDS if self._patient else 0.001):
+            raise SinkError("lock-timeout")
+        return deadline
+
+    def _lock_slowly(self, deadline: float) -> None:
+        """Take the file lock when the first attempt failed: open it, or wait for its holder."""
+        if not self._patient:
+            deadline = 0.0
+        elif not deadline:
+            deadline = time.monotonic() + LOCK_SECONDS
+        try:
+            if self._lock_fd < 0 or not self._lock.is_current():
+                self._open_lock()
+            taken = self._lock.acquire(deadline)
+        except OSError as error:
+            raise SinkError(error_word(error)) from error
+        # Whoever holds it is frozen; until it moves, nobody here waits for it again.
+        self._patient = taken
+        if not taken:
+            raise SinkError("lock-timeout")
+
+    def _open_lock(self) -> None:
+        segments.make_directory(self.layout.directory)
+        self._lock.close()
+        self._lock_fd = -1
+        self._lock.open()
+        self._lock_fd = self._lock.descriptor
+
+    def _unlock(self) -> None:
+        try:
+            flock(self._lock_fd, UNLOCK)
+        except (OSError, ValueError):
+            self._lock_fd = -1
+
+    def _watch(self, now: int) -> None:
+        """The rare looks: is this still our process, and is the lock still the lock?"""
+        if 0 <= now - self._lock_checked < _LOCK_CHECK_NS:
+            return
+        self._lock_checked = now
+        if os.getpid() != self._pid:
+            # A fork that Python was not told of: the inherited lock excludes nobody.
+            self.reset()
+            raise SinkError("forked")
+        if not self._lock.is_current():
+            self._lock_fd = -1
+            raise SinkError("lock-replaced")
+
+    def _keep(self, line: bytes) -> None:
+        """See to the durability of a line just written."""
+        if self.group is not None:
+            self.group.add(line)
+        elif self._durability == "always":
+            self._sync_now([line])
+
+    def _sync_now(self, lines: list[bytes]) -> None:
+        try:
+            fdatasync(self.segment.descriptor)
+        except OSError:
+            self._write_again(self.segment, lines)
+            fdatasync(self.segment.descriptor)
+
+    def _duplicate(self, take: Callable[[], None]) -> int:
+        with self._mutex:
+            take()
+            descriptor = self.segment.descriptor
+            return os.dup(descriptor) if descriptor >= 0 else -1
+
+    def _sync_failed(self, lines: list[bytes]) -> None:
+        """A group sync failed: the records in doubt go into a new segment."""
+        with self._held() as segment:
+            self._write_again(segment, lines)
+
+    def _write_again(self, segment: Segment, lines: list[bytes]) -> None:
+        """Write records in doubt anew, with their time and id, into a segment that can be trusted.
+
+        Raises:
+            OSError: there is none to be had.
+        """
+        if not segment.rotate():
+            raise OSError("no new segment after a failed sync")
+        segment.declare(
+            "audit.gap",
+            {
+                "lost": 0,
+                "rewritten": len(lines),
+                "first_ts": lines[0][7:37].decode() if lines else None,
+                "last_ts": lines[-1][7:37].decode() if lines else None,
+                "reason": "fsync-failed",
+                "sink": "jsonl",
+            },
+        )
+        for line in lines:
+            segment.unshown.append(segment.link(unchained_prefix(line.decode()))[0])

@@ -1,0 +1,101 @@
+"""The lock between processes: ``flock`` on a file of its own, opened anew in every process.
+
+An inherited descriptor would exclude nobody (parent and child share its lock), and POSIX locks are
+dropped when any descriptor of the file is closed in the process; hence ``flock``, and a file that
+nothing else ever opens.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from audit_emit.sinks.segments import open_file
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+
+    SUPPORTED = True
+except ImportError:  # not a POSIX platform: one writing process per log
+    SUPPORTED = False
+    LOCK_EX = LOCK_NB = LOCK_UN = 0
+
+    def flock(fd: int, operation: int, /) -> None:
+        """Exclude nobody, where the platform has nothing to exclude with."""
+
+
+__all__ = ["LOCK", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
+
+LOCK = LOCK_EX | LOCK_NB
+UNLOCK = LOCK_UN
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+
+
+class LockFile:
+    """The descriptor of the lock file, and waiting for the lock within a bound."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.descriptor = -1
+        self.supported = SUPPORTED
+        self._identity: tuple[int, int] | None = None
+
+    def open(self) -> None:
+        """Open the lock file, making it if it is missing.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.descriptor = open_file(self.path, append=False)
+        found = os.fstat(self.descriptor)
+        self._identity = (found.st_dev, found.st_ino)
+
+    def acquire(self, deadline: float) -> bool:
+        """Take the lock, waiting until ``deadline`` (``time.monotonic()``).
+
+        Returns:
+            Whether it was taken. Where the file system has no locks it counts as taken, and
+            ``supported`` says so.
+
+        Raises:
+            OSError: the lock file is gone or broken.
+        """
+        pause = 0.0
+        while True:
+            try:
+                flock(self.descriptor, LOCK)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                self.supported = False
+                return True
+            else:
+                return True
+            # First only the processor is given away: a holder needs some microseconds.
+            time.sleep(pause)
+            pause = min(pause + 20e-6, 1e-3)
+
+    def is_current(self) -> bool:
+        """Whether the descriptor is still ours and still the file that others would open."""
+        try:
+            mine, there = os.fstat(self.descriptor), os.stat(self.path, follow_symlinks=False)
+        except (OSError, ValueError):
+            return False
+        own = (mine.st_dev, mine.st_ino)
+        return own == self._identity == (there.st_dev, there.st_ino)
+
+    def close(self) -> None:
+        """Close the descriptor, if it is still ours."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor < 0:
+            return
+        try:
+            found = os.fstat(descriptor)
+        except OSError:
+            return
+        if (found.st_dev, found.st_ino) == self._identity:
+            os.close(descriptor)

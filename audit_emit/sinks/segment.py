@@ -1,0 +1,352 @@
+"""The active segment: what the chain's end is, and extending it by one record at a time.
+
+Everything here is called with the locks held (``jsonl.py``). Invariants:
+
+1. The chain is extended from the last record in the file, whoever wrote it.
+2. A record is in the file whole, with its newline, before anything refers to it.
+3. Bytes that are no record are closed with a newline and declared; they are never rewritten.
+4. The active segment is the file at the configured path. Whether it still is, is looked up when
+   the last look is older than ``FRESH_NS``; who moves the path away keeps the lock longer than
+   that, so that no process writes to a segment that another one has closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+
+from audit_emit._failure import Counters
+from audit_emit.chain import ZERO
+from audit_emit.record import Head, bump
+from audit_emit.sinks import segments, tail
+
+FRESH_NS = 50_000
+_RETRY_SECONDS = 1.0
+_KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS})
+
+Own = Callable[[str, dict[str, Any]], str]
+"""Makes the prefix of a record that the emitter writes about itself."""
+
+
+class Segment:
+    """The file at one path, as the newest part of a chain.
+
+    Args:
+        layout: the paths. Nothing is opened before the first ``look``.
+        max_bytes: size at which the file is closed and a new one begun.
+        own: see ``Own``.
+        started: the ``fields`` of ``audit.started``, asked for once.
+        counters: where records, recoveries and rotations are counted.
+        retire: takes the descriptor of a file that is no longer active, to sync and close it.
+    """
+
+    def __init__(
+        self,
+        layout: segments.Layout,
+        *,
+        max_bytes: int,
+        own: Own,
+        started: Callable[[], dict[str, Any]],
+        counters: Counters,
+        retire: Callable[[int], None],
+    ) -> None:
+        self.descriptor = -1
+        self.chain = ""
+        self.seq = 0
+        self.hash = ZERO
+        self.unshown: list[bytes] = []
+        """Lines written here about the log itself, not yet on stdout."""
+        self._layout = layout
+        self._max_bytes = max_bytes
+        self._own = own
+        self._started = started
+        self._counters = counters
+        self._retire = retire
+        self._ts = ""
+        self._link_part = ""
+        self._identity: tuple[int, int] | None = None
+        self._size = -1
+        self._fresh = 0
+        self._fresh_size = 0
+        self._opened = False
+        self._begun_at = 0
+        """The first ``seq`` in this file."""
+        self._rotate_from = 0
+        """The file is never closed before it holds a record beyond this ``seq``."""
+        self._rotate_after = 0.0
+
+    def look(self, now: int) -> bool:
+        """Make sure that the next record extends what is in the file at the path.
+
+        Args:
+            now: wall clock in nanoseconds.
+
+        Returns:
+            Whether the path was looked up, which is the time for other rare checks.
+
+        Raises:
+            OSError: there is no file to write to.
+        """
+        try:
+            size = os.lseek(self.descriptor, 0, os.SEEK_END)
+        except (OSError, ValueError):
+            size = -2
+        if size == self._size and 0 <= now - self._fresh < FRESH_NS:
+            return False
+        try:
+            there = os.stat(self._layout.active, follow_symlinks=False)
+        except FileNotFoundError:
+            there = None
+        if there is None or size < 0 or (there.st_dev, there.st_ino) != self._identity:
+            self._reopen()
+        elif size != there.st_size:
+            # Our number is somebody else's file by now: the application closed them all.
+            self.descriptor = -1
+            self._reopen()
+        elif size != self._size:
+            self._resized(size)
+        self._fresh = now
+        self._fresh_size = self._size
+        return True
+
+    def link(self, prefix: str) -> tuple[bytes, int, str]:
+        """Extend the chain by one record.
+
+        Args:
+            prefix: the record up to member 11, without the closing brace.
+
+        Returns:
+            Its line, ``seq`` and ``hash``.
+
+        Raises:
+            OSError: nothing of it is in the file, or a tear that the next look declares.
+        """
+        ts = prefix[7:37]
+        if ts == self._ts:
+            prefix = bump(prefix)
+            ts = prefix[7:37]
+        seq = self.seq + 1
+        body = f'{prefix}{self._link_part}{seq},"prev_hash":"{self.hash}"'
+        digest = sha256(f"\0{body}}}".encode()).hexdigest()
+        line = f'{body},"hash":"{digest}"}}\n'.encode()
+        size = self._size + len(line)
+        if size > self._max_bytes and self._may_rotate() and self.rotate():
+            return self.link(prefix)
+        written = os.write(self.descriptor, line)
+        if written != len(line):
+            self._finish(line, written)
+        self._size = size
+        self.seq = seq
+        self.hash = digest
+        self._ts = ts
+        self._counters.written += 1
+        return line, seq, digest
+
+    def rotate(self) -> bool:
+        """Close the file under its first ``seq`` and begin a new one.
+
+        Returns:
+            Whether it was done; if not, the old file goes on and it is tried again a second later.
+        """
+        target = self._layout.closed(self._begun_at)
+        fresh = self._layout.active + ".new"
+        begun = -1
+        try:
+            if os.path.lexists(target):
+                target = self._layout.closed(self.seq)
+            with suppress(FileNotFoundError):
+                os.unlink(fresh)  # left by a rotation that was killed
+            begun = segments.open_file(fresh, append=True, exclusive=True)
+            os.rename(self._layout.active, target)
+            os.rename(fresh, self._layout.active)
+        except OSError:
+            if begun >= 0:
+                os.close(begun)
+            self._rotate_after = time.monotonic() + _RETRY_SECONDS
+            return False
+        # Whoever looked at the path before this must look again when they get the lock.
+        time.sleep(2 * FRESH_NS / 1e9)
+        self._replace(begun)
+        self._counters.rotated += 1
+        self._follow(os.path.basename(target), "size")
+        return True
+
+    def declare(self, event_type: str, fields: dict[str, Any]) -> None:
+        """Write a record of the log about itself, and keep its line for stdout."""
+        self.unshown.append(self.link(self._own(event_type, fields))[0])
+
+    def close(self) -> None:
+        """Give the descriptor back, if it is still ours."""
+        if self.descriptor >= 0 and self._still_ours() is not None:
+            self._retire(self.descriptor)
+        self.descriptor = -1
+        self._size = -1
+
+    def _may_rotate(self) -> bool:
+        return self.seq > self._rotate_from and time.monotonic() >= self._rotate_after
+
+    def _finish(self, line: bytes, written: int) -> None:
+        """Write the rest of a short write, or take its beginning back."""
+        error = OSError(errno.ENOSPC, "short write")
+        try:
+            if written + os.write(self.descriptor, line[written:]) == len(line):
+                return
+        except OSError as failed:
+            error = failed
+        # Nobody else can have appended: the lock is ours. Should this fail too, the next look
+        # finds the tear and declares it.
+        with suppress(OSError):
+            os.ftruncate(self.descriptor, self._size)
+        raise error
+
+    def _still_ours(self) -> os.stat_result | None:
+        try:
+            found = os.fstat(self.descriptor)
+        except (OSError, ValueError):
+            return None
+        return found if (found.st_dev, found.st_ino) == self._identity else None
+
+    def _reopen(self) -> None:
+        """Open what is at the path now: at the start, and when the file was moved or deleted."""
+        old = self._still_ours()
+        rescued = self._rescue(old)
+        try:
+            segments.make_directory(self._layout.directory)
+            opened = segments.open_file(self._layout.active, append=True)
+        except OSError as error:
+            if old is not None and old.st_nlink and error.errno in _KEEP_OLD:
+                # The renamed file is a place to write to until the path can be had again.
+                return
+            raise
+        name = _name_of(self.descriptor) if old is not None else None
+        self._replace(opened, close_old=old is not None)
+        if rescued and os.fstat(opened).st_size == 0:
+            os.write(opened, rescued)
+        self._take_over(name, "moved" if old is None or old.st_nlink else "deleted")
+
+    def _rescue(self, old: os.stat_result | None) -> bytes:
+        """Records that went into a deleted file since the path was last known to be good."""
+        if old is None or old.st_nlink or not 0 <= self._fresh_size < old.st_size:
+            return b""
+        return os.pread(self.descriptor, old.st_size - self._fresh_size, self._fresh_size)
+
+    def _replace(self, opened: int, *, close_old: bool = True) -> None:
+        if close_old and self.descriptor >= 0:
+            self._retire(self.descriptor)
+        self.descriptor = opened
+        found = os.fstat(opened)
+        self._identity = (found.st_dev, found.st_ino)
+        self._size = 0
+        self._begun_at = self.seq + 1
+        self._rotate_from = self.seq + 1
+
+    def _resized(self, size: int) -> None:
+        """Pick up what other processes appended, or find out who changed the file."""
+        head = tail.read_growth(self.descriptor, self._size, size)
+        if head is not None and head.chain == self.chain and head.seq > self.seq:
+            self._adopt(head)
+            self._size = size
+            return
+        self._take_over(None, "truncated")
+
+    def _adopt(self, head: Head) -> None:
+        self.chain = head.chain
+        self.seq = head.seq
+        self.hash = head.hash
+        self._ts = head.ts
+        self._link_part = f',"chain":"{head.chain}","seq":'
+
+    def _take_over(self, previous: str | None, why: str) -> None:
+        """Continue the chain at the end of the file, whatever is there.
+
+        Args:
+            previous: the name that the file before this one has now, if known.
+            why: why this file is another one, or shorter, than it was.
+        """
+        size = os.fstat(self.descriptor).st_size
+        end = tail.read_end(self.descriptor, size)
+        self._size = size
+        known = self.seq
+        if end.head is not None and (not known or self._continues(end.head)):
+            self._adopt(end.head)
+        elif not known:
+            previous = self._begin()
+        self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
+        self._rotate_from = self._begun_at
+        self._close_dirt(end)
+        if size == 0 and self.seq:
+            self._follow(previous, "opened" if not known else why)
+        elif known > (end.head.seq if end.head else 0) and why != "opened":
+            self._declare_missing(end.head, known, why)
+        if end.dirt is not None:
+            self._counters.recovered += 1
+            offset, length, digest = end.dirt[:3]
+            fields = {"offset": offset, "bytes": length, "sha256": digest}
+            self.declare("audit.recovered", fields)
+        if not self._opened:
+            self._opened = True
+            self.declare("audit.started", self._started())
+
+    def _continues(self, head: Head) -> bool:
+        """Whether a head is our own or further on; if not, ours goes on, so that it shows."""
+        return head.chain == self.chain and head.seq >= self.seq
+
+    def _begin(self) -> str | None:
+        """Continue from the newest closed segment, or begin a chain.
+
+        Returns:
+            The name of the closed segment.
+        """
+        for path in reversed(self._layout.closed_segments()):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                head = tail.read_end(descriptor, os.fstat(descriptor).st_size).head
+            finally:
+                os.close(descriptor)
+            if head is not None:
+                self._adopt(head)
+                return os.path.basename(path)
+        self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
+        return None
+
+    def _close_dirt(self, end: tail.End) -> None:
+        if end.unended or (end.dirt is not None and not end.dirt.closed):
+            if os.write(self.descriptor, b"\n") != 1:
+                raise OSError(errno.ENOSPC, "short write")
+            self._size += 1
+
+    def _follow(self, previous: str | None, reason: str) -> None:
+        """Say in the first record of a file which one it follows."""
+        self.declare(
+            "audit.rotated",
+            {"previous": previous, "last_seq": self.seq, "last_hash": self.hash, "reason": reason},
+        )
+        self._rotate_from = self.seq
+
+    def _declare_missing(self, head: Head | None, known: int, why: str) -> None:
+        """The file at the path ends earlier than the chain: the seq goes on, so the hole shows."""
+        there = head.seq if head is not None and head.chain == self.chain else 0
+        self.declare(
+            "audit.gap",
+            {
+                "lost": known - there,
+                "first_ts": head.ts if head is not None else None,
+                "last_ts": self._ts or None,
+                "reason": f"file-{why}",
+                "sink": "jsonl",
+            },
+        )
+
+
+def _name_of(descriptor: int) -> str | None:
+    """The name that an open file has now, where the platform tells (Linux)."""
+    try:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return None
+    return None if name.endswith(" (deleted)") else name

@@ -1,0 +1,89 @@
+"""The files of one log directory: their names, and how they are opened (wire format, section 4)."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import NamedTuple
+
+FILE_MODE = 0o640
+DIRECTORY_MODE = 0o750
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_FLAGS = os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW | _NONBLOCK
+
+
+class Layout(NamedTuple):
+    """The paths that belong to one active segment."""
+
+    directory: str
+    active: str
+    lock: str
+    stem: str
+    ending: str
+
+    @classmethod
+    def of(cls, path: str) -> Layout:
+        """The layout around the active segment at ``path`` (absolute)."""
+        directory, name = os.path.split(path)
+        stem, ending = os.path.splitext(name)
+        return cls(directory, path, path + ".lock", stem, ending)
+
+    def closed(self, first_seq: int) -> str:
+        """The path of a closed segment by its first ``seq``."""
+        return os.path.join(self.directory, f"{self.stem}-{first_seq:020d}{self.ending}")
+
+    def closed_segments(self) -> list[str]:
+        """Paths of the closed segments, oldest first; empty when there is no directory."""
+        named = re.compile(rf"{re.escape(self.stem)}-[0-9]{{20}}{re.escape(self.ending)}")
+        try:
+            names = os.listdir(self.directory)
+        except OSError:
+            return []
+        return [os.path.join(self.directory, n) for n in sorted(names) if named.fullmatch(n)]
+
+
+def open_file(path: str, *, append: bool, exclusive: bool = False) -> int:
+    """A descriptor of the regular file at ``path``, made with mode 0640 if it is missing.
+
+    Raises:
+        OSError: it cannot be opened, is a symbolic link (``ELOOP``), or is not a regular file.
+    """
+    flags = _FLAGS | (os.O_APPEND if append else 0) | (os.O_EXCL if exclusive else 0)
+    descriptor = os.open(path, flags, FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"not a regular file: {path}")
+    return descriptor
+
+
+def make_directory(path: str) -> None:
+    """Make ``path`` and what is missing above it, each with mode 0750."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        parent = os.path.dirname(path)
+        if parent == path:
+            break
+        path = parent
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, DIRECTORY_MODE)
+        except FileExistsError:
+            continue
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable; a file system that cannot is left alone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
