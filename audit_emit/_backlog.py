@@ -32,6 +32,13 @@ class Gap:
         self.reason = reason
         self.lost += 1
 
+    def merge_before(self, earlier: Gap) -> None:
+        """Join losses that came before these and could not be declared."""
+        self.lost += earlier.lost
+        self.first_ts = earlier.first_ts or self.first_ts
+        self.last_ts = self.last_ts or earlier.last_ts
+        self.reason = self.reason or earlier.reason
+
     def fields(self, sink: str) -> dict[str, object]:
         """The ``fields`` of its ``audit.gap``."""
         return {

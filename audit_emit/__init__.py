@@ -1,0 +1,50 @@
+"""An audit trail for a service: one call that never raises, never blocks and never leaks.
+
+    from audit_emit import emit
+    emit(None, "secret.rotated", {"key": "STRIPE_LIVE_KEY", "scope": "global"})
+
+Importing this loads the standard library and ``msgspec``, nothing else.
+"""
+
+from __future__ import annotations
+
+from audit_emit._audited import audited
+from audit_emit._config import Settings
+from audit_emit._emit import Emitter
+from audit_emit._process import configure, emit, emit_strict, flush, hash_value_prefix, health
+from audit_emit._version import __version__ as __version__
+from audit_emit.context import (
+    AuditContext,
+    bind,
+    current_context,
+    with_actor_kind,
+    with_correlation_id,
+    with_user_id,
+    with_workspace_id,
+)
+from audit_emit.errors import AuditError, ConfigError
+from audit_emit.record import Receipt
+from audit_emit.redact import Secret
+
+__all__ = [
+    "AuditContext",
+    "AuditError",
+    "ConfigError",
+    "Emitter",
+    "Receipt",
+    "Secret",
+    "Settings",
+    "audited",
+    "bind",
+    "configure",
+    "current_context",
+    "emit",
+    "emit_strict",
+    "flush",
+    "hash_value_prefix",
+    "health",
+    "with_actor_kind",
+    "with_correlation_id",
+    "with_user_id",
+    "with_workspace_id",
+]

@@ -1,0 +1,153 @@
+"""From a call's arguments to the text of a record, but for its time, its id and its place.
+
+Every secret is held back here, before a record exists; nothing after this sees a raw value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit_emit import record
+from audit_emit._config import Settings
+from audit_emit._failure import Counters
+from audit_emit.coerce import MISSING, Normaliser
+from audit_emit.context import FIELDS, AuditContext
+from audit_emit.encode import text, to_json
+from audit_emit.redact import Redactor
+
+_BEFORE_ID = f',"v":{record.VERSION},"id":"'
+_KINDS_LIMIT = 4096
+_TYPE_LIMIT = 256
+
+
+class _Named:
+    """What processors get as their logger: it has a name, and nothing to log to."""
+
+    name = "audit_emit"
+
+
+class Composer:
+    """Builds the two pieces of a record around its time and id.
+
+    Args:
+        settings: service, hash key, key rules and processors.
+        counters: where cuts, held-back values and failing processors are counted.
+    """
+
+    def __init__(self, settings: Settings, counters: Counters) -> None:
+        self.redactor = Redactor(settings.hash_key, settings.secret_keys, settings.safe_keys)
+        self.normaliser = Normaliser(self.redactor)
+        self._processors = settings.processors
+        self._counters = counters
+        self._closing = f'","service":"{settings.service}"'
+        self._kinds: dict[str, tuple[str, bool]] = {}
+
+    def compose(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+        """The record from after the digits of ``ts`` to the opening of ``id``, and from its closing.
+
+        Args:
+            ctx: the resolved context.
+            event_type: what the caller gave; what is not well-formed is recorded as such.
+            fields: what the caller gave.
+        """
+        wire = ctx.wire
+        if wire is None or wire[0] is not self:
+            wire = self._wire(ctx)
+        try:
+            kind = self._kinds[event_type]
+        except (KeyError, TypeError):
+            if not record.valid_type(event_type):
+                return self._invalid(ctx, event_type, fields)
+            kind = self._kind(event_type)
+        if not self._processors:
+            body = self.normaliser.fast(fields, kind[1])
+            if body is not None:
+                return f"{kind[0]}{wire[1]}{body}{_BEFORE_ID}", wire[2]
+        return self._full(ctx, event_type, fields, {})
+
+    def own(self, event_type: str, fields: dict[str, Any]) -> tuple[str, str]:
+        """The pieces of a record that the emitter writes about itself."""
+        context = record.context_part("", "service", "")
+        body = to_json(fields)
+        return f'{record.event_part(event_type)}""{context}{body}{_BEFORE_ID}', self._closing
+
+    def _kind(self, event_type: str) -> tuple[str, bool]:
+        if len(self._kinds) >= _KINDS_LIMIT:
+            self._kinds.clear()
+        kind = (record.event_part(event_type), record.is_secret_event(event_type))
+        # Only exact strings get here, so no other object can ever be equal to a key.
+        self._kinds[event_type] = kind
+        return kind
+
+    def _wire(self, ctx: AuditContext) -> tuple[Composer, str, str]:
+        """The encoded context, kept on it: the same for a whole request."""
+        ids = {name: self._identity(getattr(ctx, name)) for name in FIELDS}
+        kind = record.actor_kind(ids["actor_kind"] or "user")
+        before = text(ids["workspace_id"]) + record.context_part(
+            ids["user_id"], kind, ids["correlation_id"]
+        )
+        trace = record.trace_members(ids["trace_id"], ids["span_id"])
+        wire = (self, before, self._closing + trace)
+        object.__setattr__(ctx, "wire", wire)
+        return wire
+
+    def _identity(self, value: Any) -> str:
+        """Any value as a bounded identity that holds no secret."""
+        if value is None:
+            return ""
+        if type(value) is not str:
+            plain = self.normaliser.full("identity", {"id": value}).value.get("id", "")
+            value = plain if isinstance(plain, str) else to_json(plain)
+        value = value[: record.ID_LIMIT]
+        # An all-digit id is an id, even where its digits would pass for a card number.
+        return value if value.isdigit() else self.redactor.scrub(value) or value
+
+    def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+        shown = self.normaliser.full("secret.unknown", {"event_type": event_type}).value
+        original = shown.get("event_type", "")
+        original = original if isinstance(original, str) else to_json(original)
+        extra = {"_event_type": original[:_TYPE_LIMIT]}
+        return self._full(ctx, record.INVALID_TYPE, fields, extra, rules="secret.unknown")
+
+    def _full(
+        self,
+        ctx: AuditContext,
+        event_type: str,
+        fields: Any,
+        extra: dict[str, Any],
+        rules: str = "",
+    ) -> tuple[str, str]:
+        """The way of everything that is not a small flat dict of harmless strings.
+
+        Args:
+            extra: members that come before the caller's.
+            rules: an event type whose redaction rules are used instead of this one's.
+        """
+        normalised = self.normaliser.full(rules or event_type, fields)
+        value, cut, redacted = normalised.value, normalised.cut, normalised.redacted
+        if self._processors:
+            processed = self.normaliser.full(rules or event_type, self._process(event_type, value))
+            value = processed.value
+            cut += processed.cut
+            redacted += processed.redacted
+        self._counters.truncated += 1 if cut else 0
+        self._counters.redacted += redacted
+        if normalised.workspace_id is not MISSING:
+            ctx = ctx.replace(workspace_id=normalised.workspace_id)
+        wire = ctx.wire
+        if wire is None or wire[0] is not self:
+            wire = self._wire(ctx)
+        body = to_json({**extra, **value} if extra else value)
+        return f"{record.event_part(event_type)}{wire[1]}{body}{_BEFORE_ID}", wire[2]
+
+    def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Run the caller's processors; one that fails leaves no trace but a count."""
+        event = {"event": event_type, **value}
+        for processor in self._processors:
+            try:
+                result = processor(_Named, "info", dict(event))
+                event = dict(result)
+            except Exception:  # noqa: BLE001 - a processor is foreign code; DropEvent is no exit
+                self._counters.processor_errors += 1
+        event.pop("event", None)
+        return event

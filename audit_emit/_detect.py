@@ -1,0 +1,433 @@
+"""Where a text holds a secret: the value patterns of redaction, all of them linear.
+
+Every pattern has a cheap necessary condition (a literal, or a run of a class of characters), and
+``suspicious`` is the union of those conditions. They only ask for what is *in* the text, so a text
+is suspicious whenever a part of it is: the encoded record can be asked instead of each value.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Iterator
+
+__all__ = ["find", "suspicious"]
+
+Span = tuple[int, int]
+
+_CLASS = bytes(
+    ord("a") if chr(c).isalnum() and c < 128 else (1 if c > 127 or chr(c) in "=@<\\\x7f" else c)
+    for c in range(256)
+)
+"""Letters and digits are ``a``; what wants a closer look is 0x01."""
+_DIGITS = bytes(48 if chr(c) in "0123456789 -?" else (49 if c == 48 else c) for c in range(256))
+"""Digits and what may stand between them are ``0`` (``?`` is any character that is not ASCII)."""
+RUN = "a" * 13
+DIGIT_RUN = "0" * 13
+
+_STEMS = (
+    "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
+    "csrf xsrf session sess sid code card conn mnemonic phrase senha kennwort number account string "
+    "cc contras mot keytab value sig plaintext cleartext"
+).split()
+_RUN_PREFIXES = (
+    "AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ k_live_ k_test_ npm_ hf_ "
+    "SECRET-KEY- dop_v1_ shpat_ shpss_ shpca_ whsec_ sq0 EAAA ya29. AccountKey LTAI"
+).split()
+_DASH_PREFIXES = ("glpat-", "gldt-", "glrt-", "xox", "xapp-", "pypi-", "sk-", "key-", "GOCSPX-")
+
+
+def suspicious(text: str) -> bool:
+    """Whether ``find`` has to look: False only when it would find nothing."""
+    raw = text.encode("ascii", "replace")
+    return (
+        (":" in text or "=" in text or "<" in text or "--" in text)
+        and _has_stem(text)
+        or ("@" in text and ":" in text)
+        or suspicious_tokens(text, raw)
+    )
+
+
+def suspicious_tokens(text: str, raw: bytes) -> bool:
+    """``suspicious`` for all but names with values; ``raw`` is the text as ASCII."""
+    if RUN in raw.translate(_CLASS).decode() and any(p in text for p in _RUN_PREFIXES):
+        return True
+    if "." in text and ("eyJ" in text or "SG." in text):
+        return True
+    if "-" in text and any(p in text for p in _DASH_PREFIXES):
+        return True
+    if "z" in text and "AIza" in text:
+        return True
+    if " " in text and _suspicious_phrase(text):
+        return True
+    return DIGIT_RUN in raw.translate(_DIGITS).decode()
+
+
+def _suspicious_phrase(text: str) -> bool:
+    lower = text.lower()
+    return (
+        "bearer " in lower
+        or "basic " in lower
+        or "PRIVATE KEY" in text
+        or "failing row contains" in lower
+    )
+
+
+def _has_stem(text: str) -> bool:
+    if not text.isascii():
+        return True
+    lower = text.lower()
+    return any(stem in lower for stem in _STEMS)
+
+
+def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
+    """The parts of a text that must not be shown, in order, not overlapping.
+
+    Args:
+        text: at most some KiB; the cost is linear in it.
+        is_secret: the key rule, for names with a value (``password=…``).
+    """
+    spans = [
+        *_private_keys(text),
+        *_tokens(text),
+        *_urls(text),
+        *_schemes(text),
+        *_assignments(text, is_secret),
+        *_flags(text, is_secret),
+        *_cards(text),
+        *_rows(text),
+    ]
+    return _merge(spans) if spans else spans
+
+
+def _merge(spans: list[Span]) -> list[Span]:
+    spans.sort()
+    merged = [spans[0]]
+    for start, end in spans[1:]:
+        last = merged[-1]
+        if start < last[1]:
+            merged[-1] = (last[0], max(last[1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+# Private keys. A key without its end reaches to the end of the text, one without its beginning
+# from the start of it: a cut key is still a key.
+
+_BEGIN = re.compile(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+_END = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-{0,5}")
+
+
+def _private_keys(text: str) -> Iterator[Span]:
+    if "PRIVATE KEY" not in text:
+        return
+    at = 0
+    begins = [match.start() for match in _BEGIN.finditer(text)]
+    for end in _END.finditer(text):
+        start = next((begin for begin in begins if at <= begin < end.start()), at)
+        yield start, end.end()
+        at = end.end()
+        begins = [begin for begin in begins if begin >= at]
+    if begins:
+        yield begins[0], len(text)
+
+
+# Tokens of vendors: found by prefix, then matched at that place only.
+
+_LONG = r"[A-Za-z0-9]"
+_WORD = r"[A-Za-z0-9_\-]"
+_TOKENS = [
+    (prefix, re.compile(pattern))
+    for prefixes, pattern in (
+        (("AKIA", "ASIA", "ABIA", "ACCA"), r"A[A-Z]{3}[A-Z0-9]{13,}+"),
+        (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), rf"gh._{_LONG}{{13,}}+"),
+        (("github_pat_",), rf"github_pat_{_LONG}{{13,}}+[A-Za-z0-9_]*+"),
+        (("k_live_", "k_test_"), rf"k_...._{_LONG}{{13,}}+"),
+        (("npm_", "hf_"), rf"[a-z]+_{_LONG}{{13,}}+"),
+        (("dop_v1_", "shpat_", "shpss_", "shpca_", "whsec_"), rf"[a-z0-9_]+?_{_LONG}{{13,}}+"),
+        (("LTAI",), rf"LTAI{_LONG}{{13,}}+"),
+        (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{13,}+"),
+        (("ya29.",), rf"ya29\.{_WORD}{{20,}}+"),
+        (("eyJ",), r"eyJ[A-Za-z0-9_\-=]{6,}+\.[A-Za-z0-9_\-.=]*+"),
+        (("SG.",), rf"SG\.{_WORD}{{16,}}+(?:\.{_WORD}*+)?"),
+        (("AIza",), rf"AIza{_WORD}{{24,}}+"),
+        (("glpat-", "gldt-", "glrt-"), rf"gl[a-z]+-{_WORD}{{12,}}+(?:\.{_WORD}*+)?"),
+        (("xox",), rf"xox[a-z]-{_WORD}{{8,}}+"),
+        (("xapp-",), rf"xapp-{_WORD}{{12,}}+"),
+        (("pypi-",), rf"pypi-AgE{_WORD}{{12,}}+"),
+        (("sk-",), rf"sk-{_WORD}{{16,}}+"),
+        (("key-",), r"key-[0-9a-f]{32}"),
+        (("GOCSPX-",), rf"GOCSPX-{_WORD}{{16,}}+"),
+    )
+    for prefix in prefixes
+]
+
+
+def _tokens(text: str) -> Iterator[Span]:
+    for prefix, pattern in _TOKENS:
+        at = text.find(prefix)
+        while at >= 0:
+            match = pattern.match(text, at)
+            if match is not None:
+                yield _with_letter_before(text, at), match.end()
+                at = text.find(prefix, match.end())
+            elif prefix == "eyJ":
+                # Without a dot the run is no token, and neither is a later part of it.
+                at = text.find(prefix, _run_end(text, at))
+            else:
+                at = text.find(prefix, at + 1)
+
+
+_NOT_RUN = re.compile(r"[^A-Za-z0-9_\-=]")
+
+
+def _run_end(text: str, at: int) -> int:
+    match = _NOT_RUN.search(text, at)
+    return match.start() if match is not None else len(text)
+
+
+def _with_letter_before(text: str, at: int) -> int:
+    return at - 1 if text.startswith("k_", at) and at and text[at - 1].isalnum() else at
+
+
+# URLs: the user information, whole.
+
+_SEGMENT = re.compile(r"[^\s\"'<>`]{0,512}")
+_PORT = re.compile(r"[^:]*:[0-9]{0,5}\Z")
+
+
+def _urls(text: str) -> Iterator[Span]:
+    if "@" not in text:
+        return
+    at = text.find("://")
+    while at >= 0:
+        start = at + 3
+        end = _userinfo_end(_SEGMENT.match(text, start).group())  # type: ignore[union-attr]
+        if end > 0:
+            yield start, start + end
+            start += end
+        at = text.find("://", start)
+
+
+def _userinfo_end(segment: str) -> int:
+    """How many characters of what follows ``://`` are user information; 0 for none."""
+    cut = min((i for i in map(segment.find, "/?#") if i >= 0), default=len(segment))
+    authority = segment[:cut]
+    at = authority.rfind("@")
+    if at >= 0:
+        if ":" not in authority[:at]:
+            return at if at >= 16 else 0
+        # A password may hold an unescaped / and @: the last @ ends it.
+        return segment.rfind("@")
+    if ":" in authority and not _PORT.match(authority) and "@" in segment:
+        return segment.rfind("@")
+    return 0
+
+
+# Authorization schemes.
+
+_CREDENTIAL = re.compile(r"[ \t]{1,8}([^\s\"',;<>]++)")
+_NOT_CREDENTIAL = frozenset(
+    "token tokens auth authentication authorization scheme is was of or and required must not "
+    "missing invalid header headers credential credentials format error expected type method "
+    "[redacted]".split()
+)
+
+
+def _schemes(text: str) -> Iterator[Span]:
+    if " " not in text and "\t" not in text:
+        return
+    lower = text.lower()
+    if len(lower) != len(text):
+        # A few characters grow when lowered; the places must stay the same.
+        lower = text.encode("ascii", "replace").decode().lower()
+    for scheme in ("bearer", "basic"):
+        at = lower.find(scheme)
+        while at >= 0:
+            at += len(scheme)
+            match = _CREDENTIAL.match(text, at)
+            if match is not None and _is_credential(scheme, match.group(1)):
+                yield match.span(1)
+            at = lower.find(scheme, at)
+
+
+def _is_credential(scheme: str, word: str) -> bool:
+    if scheme == "bearer":
+        return word.lower().rstrip(".:!?)") not in _NOT_CREDENTIAL and not word.startswith("realm=")
+    if len(word) < 6:
+        return False
+    try:
+        return b":" in binascii.a2b_base64(word[:1024].rstrip("=")[: len(word) // 4 * 4])
+    except (binascii.Error, ValueError):
+        return False
+
+
+# Names with values: password=…, "token": "…", api-key: …
+
+_ASSIGN = re.compile(
+    r"(?<![\w.\-$\[\]])([\w.\-$\[\]]++)(?:\\{0,7}[\"'])?[ \t]{0,8}(?::=|=>|==|[=:])[ \t]{0,8}"
+)
+_QUOTED = re.compile(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
+_CALL = re.compile(r"[\w.]{0,64}[\[({]")
+_BARE = re.compile(
+    r"(?:[^\s&;,\"'<]"
+    r"|[&;,](?!\s|[\"'\[{}\])]|[\w.\-%\[\]]{1,64}[\"']?[=:]|\Z)"
+    r"|<(?![/!A-Za-z])"
+    r"|(?<=\S)[\"'](?=\w))++"
+)
+_SCHEME = re.compile(
+    r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
+)
+_LINE = re.compile(r"[^\r\n\"]*+")
+_HELD = re.compile(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
+_WHOLE_LINE = ("cookie", "authorization")
+_ALSO = frozenset(("input_value", "sig", "signature", "x-amz-signature", "x-goog-signature"))
+
+
+def _assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
+    if "=" not in text and ":" not in text:
+        return
+    done = 0
+    for match in _ASSIGN.finditer(text):
+        start = match.end()
+        name = match.group(1)
+        if start >= done and (is_secret(name) or name.lower() in _ALSO):
+            start, done = _value(text, start, name.lower())
+            if done > start:
+                yield start, done
+
+
+def _value(text: str, start: int, name: str) -> Span:
+    """What stands at ``start`` as the value of ``name``; empty when it is held back already."""
+    quote = _QUOTED.match(text, start)
+    if quote is not None:
+        start = quote.end()
+        end = _closing(text, start, quote)
+    else:
+        end = _bare_end(text, start, name)
+    held = _HELD.match(text, start)
+    return (start, start) if held is not None and held.end() >= end else (start, end)
+
+
+def _bare_end(text: str, start: int, name: str) -> int:
+    if held := _HELD.match(text, start):
+        return held.end()
+    if name.endswith(_WHOLE_LINE):
+        return _LINE.match(text, start).end()  # type: ignore[union-attr]
+    if call := _CALL.match(text, start):
+        return _bracket_end(text, call.end() - 1)
+    scheme = _SCHEME.match(text, start)
+    bare = _BARE.match(text, scheme.end() if scheme is not None else start)
+    return bare.end() if bare is not None else start
+
+
+def _closing(text: str, start: int, quote: re.Match[str]) -> int:
+    """Where a quoted value ends: at the same quote escaped as often, else at the end.
+
+    Each level of quoting doubles the backslashes and adds one, so an inner quote has more.
+    """
+    level = len(quote.group(1))
+    at = text.find(quote.group(2), start)
+    while at >= 0:
+        before = text[max(start, at - 64) : at]
+        slashes = len(before) - len(before.rstrip("\\"))
+        if slashes < level or slashes % (2 * level + 2) == level:
+            return at - min(slashes, level)
+        at = text.find(quote.group(2), at + 1)
+    return len(text)
+
+
+_BRACKET = re.compile(r"[\[\](){}]")
+
+
+def _bracket_end(text: str, start: int) -> int:
+    depth = 0
+    for match in _BRACKET.finditer(text, start):
+        depth += 1 if match.group() in "[({" else -1
+        if depth <= 0:
+            return match.end()
+    return len(text)
+
+
+_FLAG = re.compile(r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)[ \t]{1,4}(?!-)")
+_ELEMENT = re.compile(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(?:\s[^<>]{0,256})?>([^<]++)")
+
+
+def _flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
+    """Command lines and markup: ``--password x``, ``<password>x</password>``."""
+    if "--" in text:
+        for match in _FLAG.finditer(text):
+            if is_secret(match.group(1)):
+                yield _value(text, match.end(), "")
+    if "<" in text:
+        for match in _ELEMENT.finditer(text):
+            if is_secret(match.group(1)):
+                yield match.span(2)
+
+
+# Card numbers.
+
+_RUN_OF_DIGITS = re.compile(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
+_GROUP = re.compile(r"[0-9]+")
+_ID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
+"""UUIDs and digests: one digit run in them out of ten would pass for a card number."""
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def _cards(text: str) -> Iterator[Span]:
+    ids: list[Span] | None = None
+    for run in _RUN_OF_DIGITS.finditer(text):
+        if run.end() - run.start() < 13:
+            continue
+        if ids is None:
+            ids = [match.span() for match in _ID.finditer(text)]
+        start, end = run.span()
+        if any(a < end and start < b for a, b in ids) or _is_fraction(text, start):
+            continue
+        yield from _cards_of_run(text, start, end)
+
+
+def _cards_of_run(text: str, start: int, end: int) -> Iterator[Span]:
+    groups = [match.span() for match in _GROUP.finditer(text, start, end)]
+    digits = "".join([text[a:b] for a, b in groups])
+    if 13 <= len(digits) <= 19 and _is_card(digits):
+        yield start, end
+        return
+    # Other numbers may stand before and after; single digits in a row are a list of numbers.
+    done = 0
+    for i, (first, second) in enumerate(groups):
+        if first < done or second - first == 1:
+            continue
+        number = ""
+        for a, b in groups[i : i + 9]:
+            number += text[a:b]
+            if len(number) > 19 or b - a == 1:
+                break
+            if len(number) >= 13 and _is_card(number):
+                yield first, b
+                done = b
+
+
+def _is_fraction(text: str, start: int) -> bool:
+    return start > 1 and text[start - 1] == "." and text[start - 2].isdigit()
+
+
+def _is_card(digits: str) -> bool:
+    if digits[0] not in "3456" and not 2221 <= int(digits[:4]) <= 2720:
+        return False
+    if digits.count(digits[0]) == len(digits):
+        return False
+    numbers = list(map(int, digits))
+    return (sum(numbers[-1::-2]) + sum([_DOUBLED[n] for n in numbers[-2::-2]])) % 10 == 0
+
+
+# What databases say about a row that they refused.
+
+_ROW = re.compile(r"\[parameters: |failing row contains ", re.IGNORECASE)
+
+
+def _rows(text: str) -> Iterator[Span]:
+    for match in _ROW.finditer(text):
+        end = text.find("\n", match.end())
+        yield match.end(), end if end >= 0 else len(text)

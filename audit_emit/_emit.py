@@ -1,0 +1,431 @@
+"""The emitter: the pipeline, and the single guard that keeps every failure from the caller."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from typing import Any
+
+from audit_emit import _config
+from audit_emit._backlog import Backlog, Gap
+from audit_emit._clock import Clock
+from audit_emit._compose import Composer
+from audit_emit._failure import Complaints, Counters
+from audit_emit._health import report
+from audit_emit._version import __version__
+from audit_emit.context import EMPTY, AuditContext, current_context, resolve
+from audit_emit.errors import AuditError
+from audit_emit.record import Receipt
+from audit_emit.sinks.jsonl import JsonlSink, SinkError
+from audit_emit.sinks.stdout import StdoutSink
+
+FLUSH_SECONDS = 2.0
+_BATCH = 500
+"""Records drained at a time, so that the lock is held for some milliseconds at most."""
+
+_GAP_SECONDS = 1.0
+"""Lost stdout lines are declared together, at most this often."""
+
+_TICK_SECONDS = 0.1
+_LOSSY_LIMIT = 1000
+
+
+class Emitter:
+    """Writes audit events to standard output and to a chained file.
+
+    Args:
+        settings: made by ``_config.settings``; without it they are made from the arguments.
+        arguments: settings by name, as for ``configure``.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+
+    def __init__(self, settings: _config.Settings | None = None, **arguments: Any) -> None:
+        self.settings = _config.settings(arguments) if settings is None else settings
+        self.counters = Counters()
+        self._complaints = Complaints()
+        self._composer = Composer(self.settings, self.counters)
+        self._clock = Clock()
+        self.file = self._make_file()
+        self.stdout = (
+            StdoutSink(self.settings.stdout_max_bytes)
+            if self.settings.stdout and not self.settings.disabled
+            else None
+        )
+        self._disabled = self.settings.disabled
+        self.reset()
+        _emitters.add(self)
+
+    def _make_file(self) -> JsonlSink | None:
+        if self.settings.jsonl is None or self.settings.disabled:
+            return None
+        return JsonlSink(
+            self.settings.jsonl,
+            max_bytes=self.settings.max_bytes,
+            durability=self.settings.durability,
+            clock=self._clock,
+            own=self._own_prefix,
+            started=self._started,
+            counters=self.counters,
+        )
+
+    def reset(self) -> None:
+        """Forget what belongs to another process; called in a forked child."""
+        self.backlog = Backlog()
+        self.file_gap = Gap()
+        self.stdout_gap = Gap()
+        self.file_fault: str | None = None
+        self.file_last_error: str | None = None
+        self.last_shown = b""
+        self._lossy: deque[tuple[str, str]] = deque(maxlen=_LOSSY_LIMIT)
+        self._pending = False
+        """Whether anything waits to be written or declared: the one thing a good emit looks at."""
+        self._gap_declared = 0.0
+        self._settling = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def after_fork(self) -> None:
+        """Begin a life of its own in a forked child: the backlog is the parent's to write."""
+        self._clock.reseed()
+        self.reset()
+        if self.file is not None:
+            self.file.reset()
+
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
+        """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
+
+        Args:
+            ctx: ``None`` (the bound context), an ``AuditContext``, a ``contextvars.Context`` or a
+                mapping of its members; anything else means the bound context.
+            event_type: such as ``secret.set``; what is not well-formed is recorded as
+                ``audit.invalid_event_type``.
+            fields: the event's own payload, of any kind; secrets are held back.
+
+        Returns:
+            The receipt when the record is in the file, ``None`` when it is not, or not yet.
+        """
+        try:
+            if self._disabled:
+                return None
+            if ctx is None:
+                ctx = current_context()
+            elif type(ctx) is not AuditContext:
+                ctx = resolve(ctx)
+            self.counters.emitted += 1
+            part, end = self._composer.compose(ctx, event_type, fields)
+            if self.file is None:
+                return self._emit_unchained(part, end)
+            try:
+                if self._pending and self._waits():
+                    raise SinkError("backlog")
+                line, receipt = self.file.append(part, end)
+            except SinkError as error:
+                self._defer(part, end, error.reason)
+                return None
+            if self.stdout is not None:
+                self._show(line)
+            if self._pending or self.file.segment.unshown:
+                self._settle()
+            self.file_fault = None
+            return receipt
+        except Exception as error:  # noqa: BLE001 - the single guard
+            self._guard(error, event_type)
+            return None
+        except BaseException:
+            if self.file is not None:
+                self.file.heal()
+            raise
+
+    def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
+        """Record one event, or say that it is not recorded: no audit, no action.
+
+        The record is in the file, and synced unless the durability is ``os``, when this returns.
+        An event that is refused is neither kept for later nor written to stdout.
+
+        Raises:
+            AuditError: the record is not in the file with the durability asked for.
+        """
+        if self._disabled or self.file is None:
+            reason = "disabled" if self._disabled else "no-file"
+            raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
+        try:
+            self.counters.emitted += 1
+            part, end = self._composer.compose(resolve(ctx), event_type, fields)
+            if self._pending and self._waits():
+                raise SinkError("backlog")
+            line, receipt = self.file.append(part, end)
+            if self.settings.durability != "os" and not self.file.sync():
+                raise SinkError(self.file.sync_fault or "fsync-failed")
+        except SinkError as error:
+            self.file_fault = error.reason
+            raise AuditError(
+                error.reason,
+                f"the audit record could not be written to {self.settings.jsonl}: {error.reason}",
+            ) from error
+        except Exception as error:
+            raise AuditError(
+                type(error).__name__, f"the audit record could not be made: {type(error).__name__}"
+            ) from error
+        if self.stdout is not None:
+            self._show(line)
+        if self._pending or self.file.segment.unshown:
+            self._settle()
+        self.file_fault = None
+        return receipt
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Write what waits and sync the file.
+
+        Args:
+            timeout: seconds to keep trying.
+
+        Returns:
+            Whether everything is in the file, and durable unless the durability is ``os``.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            while self._pending:
+                self._settle(at_end=True)
+                if not self._pending or time.monotonic() >= deadline:
+                    break
+                time.sleep(0.01)
+            synced = (
+                self.file is None or self.settings.durability == "os" or self.file.sync()
+            )
+            self._show_unshown()
+        except Exception as error:  # noqa: BLE001 - called at exit and from handlers
+            self._complaints.tell("flush", f"flush failed: {type(error).__name__}")
+            return False
+        return synced and not self._pending
+
+    def health(self) -> dict[str, Any]:
+        """What works and what does not; see ``_health.report``."""
+        return report(self)
+
+    def close(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Flush, then give every descriptor back. A later ``emit`` opens them again.
+
+        Returns:
+            Whether everything was written.
+        """
+        done = self.flush(timeout)
+        self._closed = True
+        try:
+            if self.file is not None:
+                self.file.close()
+        except Exception as error:  # noqa: BLE001 - closing is the end of the road
+            self._complaints.tell("close", f"close failed: {type(error).__name__}")
+            return False
+        return done
+
+    def _emit_unchained(self, part: str, end: str) -> None:
+        prefix, _ = self._clock.prefix(part, end)
+        if self.stdout is None or not self._show(_unchained(prefix)):
+            self.counters.lost += 1
+
+    def _show(self, line: bytes) -> bool:
+        """Write a line to stdout, or count it."""
+        sink = self.stdout
+        if sink is None:
+            return False
+        if sink.write(line):
+            self.last_shown = line
+            self.counters.stdout_written += 1
+            return True
+        self.counters.stdout_lost += 1
+        self.stdout_gap.add(line[7:37].decode(), sink.fault or "unknown")
+        self._complaints.tell(
+            f"stdout {sink.fault}",
+            f"a line could not be written to stdout ({sink.fault}); "
+            "the file has the record, and the loss is declared in it",
+        )
+        self._pending = True
+        self._ensure_thread()
+        return False
+
+    def _defer(self, part: str, end: str, reason: str) -> None:
+        """The file cannot be written: tell stdout at once, and keep the event for later."""
+        prefix, _ = self._clock.prefix(part, end)
+        if reason not in {"re-entrant", "backlog"}:
+            self.file_fault = self.file_last_error = reason
+            self._complaints.tell(
+                f"file {reason}",
+                f"{self.settings.jsonl} cannot be written ({reason}); "
+                "events are kept in memory and written when it is back",
+            )
+        if self.stdout is not None and reason != "re-entrant":
+            self._show(_unchained(prefix))
+        self._keep(prefix, reason)
+
+    def _keep(self, prefix: str, reason: str) -> None:
+        if self.backlog.add(prefix):
+            self.counters.backlogged += 1
+        else:
+            self.counters.lost += 1
+            self.file_gap.add(prefix[7:37], reason)
+            self._complaints.tell("overflow", "the backlog is full; events are being lost")
+        self._pending = True
+        self._ensure_thread()
+
+    def _guard(self, error: Exception, event_type: Any) -> None:
+        """Nothing may leave ``emit``; the event is recorded without its fields instead.
+
+        Near the recursion limit not even a function can be called, so the event is first put
+        where a shallower call finds it.
+        """
+        try:
+            self._lossy.append(
+                (event_type if type(event_type) is str else "", type(error).__name__)
+            )
+            self._pending = True
+            self.counters.internal_errors += 1
+            self._complaints.tell(
+                "internal",
+                f"an event could not be recorded in full ({type(error).__name__})",
+            )
+            if not isinstance(error, RecursionError | MemoryError):
+                self._settle()
+            self._ensure_thread()
+        except Exception:  # noqa: BLE001, S110 - what could be kept is kept; emit never raises
+            pass
+
+    def _waits(self) -> bool:
+        """Drain what came before; whether something of it still waits, so that this one must too."""
+        if self.backlog.waiting:
+            self._settle()
+        return bool(self.backlog.waiting)
+
+    def _settle(self, *, at_end: bool = False) -> None:
+        """Write what waits, oldest first, and declare what was lost.
+
+        Args:
+            at_end: declare lost stdout lines now, however recent the last declaration is.
+        """
+        if not self._settling.acquire(False):
+            return
+        try:
+            self._settle_lossy()
+            if self.file is not None:
+                self._settle_file(at_end=at_end)
+            self._show_unshown()
+            self._pending = bool(
+                self._lossy or self.backlog.waiting or self.file_gap.lost or self.stdout_gap.lost
+            ) and (self.file is not None or bool(self._lossy))
+        except SinkError as error:
+            if error.reason != "re-entrant":
+                self.file_fault = error.reason
+        finally:
+            self._settling.release()
+
+    def _settle_lossy(self) -> None:
+        while self._lossy:
+            event_type, reason = self._lossy[0]
+            part, end = self._composer.compose(EMPTY, event_type, {"_lossy": reason})
+            prefix, _ = self._clock.prefix(part, end)
+            self._lossy.popleft()
+            if self.file is not None:
+                self._keep(prefix, reason)
+            elif self.stdout is not None:
+                self._show(_unchained(prefix))
+
+    def _settle_file(self, *, at_end: bool) -> None:
+        file = self.file
+        assert file is not None  # noqa: S101 - for the type checker
+        if self.backlog.waiting:
+            lines = file.append_prefixes(self.backlog.waiting, _BATCH)
+            self.backlog.written(lines)
+            self.file_fault = None
+            for line in lines:
+                self._show(line)
+        if self.file_gap.lost and not self.backlog.waiting:
+            gap, self.file_gap = self.file_gap, Gap()
+            self._declare(file, gap, "jsonl")
+        due = at_end or time.monotonic() - self._gap_declared >= _GAP_SECONDS
+        if self.stdout_gap.lost and due and self.stdout is not None:
+            gap, self.stdout_gap = self.stdout_gap, Gap()
+            self._gap_declared = time.monotonic()
+            self._declare(file, gap, "stdout")
+
+    def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
+        try:
+            file.append_own("audit.gap", gap.fields(sink))
+        except SinkError:
+            # Not told yet: the losses since then join it.
+            newer = self.file_gap if sink == "jsonl" else self.stdout_gap
+            newer.merge_before(gap)
+            raise
+
+    def _show_unshown(self) -> None:
+        if self.file is None:
+            return
+        unshown = self.file.segment.unshown
+        while unshown:
+            line = unshown.pop(0)
+            if self.stdout is not None:
+                self._show(line)
+
+    def _ensure_thread(self) -> None:
+        """Start the thread that keeps trying while something waits."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        thread = threading.Thread(
+            target=_keep_settling, args=(weakref.ref(self),), name="audit_emit-drain", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter is ending, or has no threads left; the next emit or the exit drains.
+            return
+        self._thread = thread
+
+    def _own_prefix(self, event_type: str, fields: dict[str, Any]) -> str:
+        part, end = self._composer.own(event_type, fields)
+        return self._clock.prefix(part, end)[0]
+
+    def _started(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "host": os.uname().nodename if hasattr(os, "uname") else "",
+            "version": __version__,
+            "config_hash": self.settings.fingerprint(),
+        }
+
+
+_emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
+
+
+def _keep_settling(reference: weakref.ref[Emitter]) -> None:
+    """Try again until nothing waits; holds no emitter alive."""
+    while True:
+        time.sleep(_TICK_SECONDS)
+        emitter = reference()
+        if emitter is None or not emitter._pending:
+            return
+        emitter._settle()
+        del emitter
+
+
+def _unchained(prefix: str) -> bytes:
+    return f"{prefix}}}\n".encode()
+
+
+def _after_fork_in_child() -> None:
+    for emitter in list(_emitters):
+        emitter.after_fork()
+
+
+def _at_exit() -> None:
+    for emitter in list(_emitters):
+        if not emitter._closed:
+            emitter.flush()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_at_exit)

@@ -1,0 +1,95 @@
+"""The state of an emitter in one dictionary, for a health endpoint and for ``doctor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from audit_emit.sinks import descriptor
+
+if TYPE_CHECKING:
+    from audit_emit._emit import Emitter
+
+
+def report(emitter: Emitter) -> dict[str, Any]:
+    """What works and what does not.
+
+    Returns:
+        ``status``: ``ok``, ``degraded`` (events are safe, but late, or not on every sink, or some
+        were lost and that is declared in the chain) or ``failing`` (events cannot reach the file now,
+        or a loss is not yet declared). ``sinks``: per sink ``state``, ``last_success`` (the ``ts``
+        of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost`` (not yet
+        declared). ``counters``: see ``_failure.Counters``. ``notes``: sentences for people.
+    """
+    notes: list[str] = []
+    sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
+    lost = emitter.counters.lost
+    states = {sink["state"] for sink in sinks.values()}
+    if emitter.settings.disabled:
+        notes.append("disabled: nothing is recorded")
+        status = "degraded"
+    elif sinks["jsonl"]["state"] == "failing" or states == {"off", "failing"}:
+        status = "failing"
+    elif "failing" in states or "degraded" in states or lost:
+        status = "degraded"
+    else:
+        status = "ok"
+    if lost:
+        notes.append(f"{lost} events were lost since the start of this process")
+    return {
+        "status": status,
+        "service": emitter.settings.service,
+        "sinks": sinks,
+        "counters": emitter.counters.as_dict(),
+        "notes": notes,
+    }
+
+
+def _file(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
+    sink = emitter.file
+    if sink is None:
+        return {"state": "off", "path": None}
+    state = "ok"
+    if sink.sync_fault:
+        state = "degraded"
+        notes.append(f"records are written but not synced ({sink.sync_fault})")
+    if not sink.locks:
+        state = "degraded"
+        notes.append("no file locks here: only one process may write to this log")
+    if len(emitter.backlog):
+        state = "degraded"
+        notes.append(f"{len(emitter.backlog)} events wait for the file")
+    if emitter.file_fault or emitter.file_gap.lost:
+        state = "failing"
+        notes.append(f"the file cannot be written ({emitter.file_fault or 'overflow'})")
+    return {
+        "state": state,
+        "path": emitter.settings.jsonl,
+        "path_source": emitter.settings.sources.get("jsonl", "default"),
+        "durability": emitter.settings.durability,
+        "last_success": sink.segment.last_ts or None,
+        "last_error": emitter.file_fault or emitter.file_last_error,
+        "backlog": len(emitter.backlog),
+        "lost": emitter.file_gap.lost,
+        "chain": sink.segment.chain or None,
+        "seq": sink.segment.seq,
+    }
+
+
+def _stdout(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
+    sink = emitter.stdout
+    if sink is None:
+        return {"state": "off"}
+    state = "ok"
+    if sink.kind in {"pipe", "socket"} and not descriptor.NOWAIT:
+        notes.append("no RWF_NOWAIT here: a write to stdout is preceded by a poll")
+    if sink.fault or emitter.stdout_gap.lost:
+        state = "failing"
+        notes.append(f"lines could not be written to stdout ({sink.fault or 'declared soon'})")
+    return {
+        "state": state,
+        "kind": sink.kind,
+        "last_success": emitter.last_shown[7:37].decode() or None,
+        "last_error": sink.fault or (emitter.stdout_gap.reason or None),
+        "backlog": 0,
+        "lost": emitter.stdout_gap.lost,
+    }

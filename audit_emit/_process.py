@@ -1,0 +1,109 @@
+"""The process-wide emitter behind ``audit_emit.emit`` and its siblings."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from audit_emit import _config, redact
+from audit_emit._emit import FLUSH_SECONDS, Emitter
+from audit_emit._failure import Complaints
+from audit_emit.errors import ConfigError
+from audit_emit.record import Receipt
+
+_lock = threading.Lock()
+_current: Emitter | None = None
+
+
+def configure(**settings: Any) -> Emitter:
+    """Make the process-wide emitter, from arguments first and the environment second.
+
+    Args:
+        settings: ``service``, ``jsonl`` (a path, or ``"off"``), ``stdout``, ``stdout_max_bytes``,
+            ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
+            ``hash_key_file``, ``disabled``, ``processors``, ``secret_keys``, ``safe_keys``; see
+            ``docs/configuration.md``.
+
+    Returns:
+        The new emitter. One that was there before is flushed and closed.
+
+    Raises:
+        ConfigError: a setting cannot be used; the emitter before stays.
+    """
+    return set_emitter(Emitter(**settings))
+
+
+def set_emitter(emitter: Emitter) -> Emitter:
+    """Make ``emitter`` the process-wide one, and close the one before."""
+    old = swap_emitter(emitter)
+    if old is not None and old is not emitter:
+        old.close()
+    return emitter
+
+
+def swap_emitter(emitter: Emitter | None) -> Emitter | None:
+    """Make ``emitter`` the process-wide one and return the one before, which stays open."""
+    global _current  # noqa: PLW0603 - the one process-wide value
+    old, _current = _current, emitter
+    return old
+
+
+def get_emitter() -> Emitter:
+    """The process-wide emitter; configured from the environment if nobody did it before.
+
+    A bad value in the environment is told once on stderr, and its default is used.
+    """
+    found = _current
+    if found is not None:
+        return found
+    with _lock:
+        return _current or set_emitter(Emitter(_config.settings({}, on_error=_tell)))
+
+
+def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
+    """Record one event; see ``Emitter.emit``. Never raises an ``Exception``."""
+    emitter = _current
+    if emitter is None:
+        try:
+            emitter = get_emitter()
+        except Exception as error:  # noqa: BLE001 - emit never raises
+            _tell(error)
+            return None
+    return emitter.emit(ctx, event_type, fields)
+
+
+def emit_strict(ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
+    """Record one event or raise ``AuditError``; see ``Emitter.emit_strict``."""
+    return get_emitter().emit_strict(ctx, event_type, fields)
+
+
+def flush(timeout: float = FLUSH_SECONDS) -> bool:
+    """Write what waits and sync the file; whether everything is there. Never raises."""
+    return _current is None or _current.flush(timeout)
+
+
+def health() -> dict[str, Any]:
+    """The state of the process-wide emitter; see ``docs/operations.md``."""
+    return get_emitter().health()
+
+
+def hash_value_prefix(value: Any, n: int = 8) -> str:
+    """The first ``n`` hex digits (1 to 64) of the SHA-256 of a value, to tell values apart.
+
+    Keyed (HMAC-SHA256) when a hash key is configured, so that nobody can guess short values.
+    Never raises.
+    """
+    try:
+        key = get_emitter().settings.hash_key
+    except Exception as error:  # noqa: BLE001 - called in handlers, beside emit
+        _tell(error)
+        return ""
+    return redact.hash_value_prefix(value, n, key=key)
+
+
+def _tell(error: Exception) -> None:
+    if isinstance(error, ConfigError):
+        message = f"{error}; the default is used"
+    else:
+        message = f"no emitter could be made: {type(error).__name__}"
+    Complaints().tell("configuration", message)
