@@ -24,8 +24,8 @@ from secrets_store import (
 from starlette.requests import ClientDisconnect
 
 from audit_emit import emit, hash_value_prefix, health
-from audit_emit.context import update_request
 from audit_emit.integrations.asgi import AuditMiddleware
+from audit_emit.integrations.fastapi import set_actor
 
 router = APIRouter()
 
@@ -45,9 +45,9 @@ def authorised(request: Request, store: TheStore) -> str | None:
     From here on every record of the request names the verified caller.
     """
     workspace_id = request.path_params.get("workspace_id")
-    update_request(workspace_id=workspace_id or "", actor_kind="anonymous")
+    set_actor("", actor_kind="anonymous", workspace_id=workspace_id or "")
     user = store.authenticate(request.headers.get("authorization"))
-    update_request(user_id=user.user_id, actor_kind=user.actor_kind)
+    set_actor(user.user_id, actor_kind=user.actor_kind)
     store.allow(user, workspace_id)
     return workspace_id
 

@@ -19,7 +19,12 @@ import pytest
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
+START = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from audit_emit.cli import main; sys.exit(main())"
+)
+"""A process started in the background of a shell may inherit that SIGINT is ignored."""
+PROGRAM = (sys.executable, "-c", START)
 
 
 def record(seq: int, event_type: str = "secret.set", **members: Any) -> str:

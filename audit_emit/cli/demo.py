@@ -1,0 +1,234 @@
+"""``audit-emit demo``: a real service, real requests, and what was recorded of them."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from audit_emit.cli import INTERRUPTED
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._findings import answer, check_chain, leaks, read_log
+from audit_emit.cli._service import PREFIX, Answer, DemoFailed, NoApps, Service, as_json, find_apps
+from audit_emit.cli._text import visible, visible_bytes
+
+SECONDS = 14.0
+"""Everything together takes less than this, or fails saying what did not come."""
+ASKED = "STRIPE_LIVE_KEY"
+WORKSPACE = "/workspaces/acme/secrets"
+
+
+class Step(NamedTuple):
+    """One request, what it shows, and the status that it must get."""
+
+    title: str
+    method: str
+    path: str
+    user: str | None
+    body: bytes | None
+    expected: int
+
+
+class Stage:
+    """What the audience sees, and the service behind it."""
+
+    def __init__(self, console: Console, service: Service) -> None:
+        self.console = console
+        self.service = service
+        self.shown = 0
+        self.deadline = time.monotonic() + SECONDS
+
+    def play(self, number: int, step: Step) -> None:
+        """Send one request, and show its answer and its audit lines."""
+        answered = self.service.ask(step.method, step.path, step.user, step.body, self.deadline)
+        title(self.console, f"{number}. {step.title}")
+        who = step.user if step.user in self.service.tokens else "somebody"
+        self.say(f"  {who}: {step.method} {step.path}", style="bold")
+        if answered.correlation_id:
+            self.service.wait_for(answered.correlation_id, self.deadline)
+        self.show_lines()
+        self._check(step, answered)
+
+    def _check(self, step: Step, answered: Answer) -> None:
+        self.say(f"  {answered.status} {visible(answered.text)}\n", style="dim")
+        if answered.status != step.expected:
+            request = f"{step.method} {step.path}"
+            raise DemoFailed(f"{request} got {answered.status}, expected {step.expected}")
+
+    def show_lines(self) -> None:
+        """The lines of the service's stdout that have come since the last time."""
+        new = self.service.lines[self.shown :]
+        self.shown += len(new)
+        for line in new:
+            style = "cyan" if line.startswith(PREFIX) and b'"http.request"' not in line else "dim"
+            self.say(visible_bytes(line.rstrip(b"\n"), len(line)), style=style)
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line, never wrapped: what is shown can be copied."""
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+def title(console: Console, text: str) -> None:
+    """A heading."""
+    console.print(Text(text, style="bold green"), soft_wrap=True)
+
+
+def script(values: list[str]) -> list[Step]:
+    """The requests; ``values`` are the two versions of one secret, then another one."""
+    first, second, third = values
+    set_it = ("POST", WORKSPACE)
+    smtp = "SMTP_PASSWORD"
+    return [
+        Step(f"dev sets {ASKED}", *set_it, "dev", as_json(key=ASKED, value=first), 201),
+        Step(f"ops rotates {ASKED}", *set_it, "ops", as_json(key=ASKED, value=second), 200),
+        Step(
+            "an admin sets a secret of the whole installation",
+            *("POST", "/admin/secrets", "root", as_json(key=smtp, value=third), 201),
+        ),
+        Step(
+            "dev may not do that",
+            *("POST", "/admin/secrets", "dev", as_json(key=smtp, value=third), 403),
+        ),
+        Step("a token that nobody has", "DELETE", f"{WORKSPACE}/{ASKED}", "stolen", None, 401),
+        Step(
+            "a body that is not JSON",
+            *set_it,
+            "dev",
+            b'{"key":"X","value":"' + first[:9].encode(),
+            400,
+        ),
+        Step("a value of the wrong type", *set_it, "dev", as_json(key="X", value=[first]), 422),
+        Step("an admin deletes a secret", "DELETE", f"/settings/secrets/{smtp}", "root", None, 200),
+        Step(
+            "deleting it again changes nothing, so there is no secret.delete",
+            *("DELETE", f"/settings/secrets/{smtp}", "root", None, 404),
+        ),
+    ]
+
+
+@click.command("demo")
+@click.option("--flask", is_flag=True, help="On Flask instead of FastAPI.")
+@click.option("--serve", is_flag=True, help="Keep the service running, with curl commands to try.")
+def command(*, flask: bool, serve: bool) -> int:
+    """Start a real service, change its secrets over HTTP, and show what was recorded.
+
+    Everything happens on a free loopback port and in a temporary directory, and is gone afterwards.
+
+    Exit status: 0 ok, 1 something was not as it must be, 2 an optional dependency is missing,
+    3 the example services are not here.
+    """
+    console = Console(highlight=False)
+    serving = False
+    try:
+        with ended_by_signals(), tempfile.TemporaryDirectory(prefix="audit-emit-demo-") as name:
+            framework = "flask" if flask else "fastapi"
+            need(framework)
+            with Service(framework, Path(name), find_apps()) as service:
+                stage = Stage(console, service)
+                perform(stage, framework)
+                serving = serve
+                if serve:
+                    keep_serving(stage)
+    except DemoFailed as error:
+        print(f"audit-emit demo: {error}", file=sys.stderr)
+        return Exit.UNREADABLE if isinstance(error, NoApps) else Exit.FINDINGS
+    except KeyboardInterrupt:
+        return Exit.OK if serving else INTERRUPTED
+    return Exit.OK
+
+
+def need(framework: str) -> None:
+    """Import what the service will import, so that a missing extra is told by its name.
+
+    Raises:
+        click.UsageError: it is not installed.
+    """
+    modules = ("flask",) if framework == "flask" else ("fastapi", "uvicorn")
+    for module in modules:
+        try:
+            __import__(module)
+        except ModuleNotFoundError:
+            hint = f"pip install 'audit-emit[{framework}]'"
+            raise click.UsageError(f"{module} is not installed; {hint}") from None
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end us as Ctrl-C does, so that nothing is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in _ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def perform(stage: Stage, framework: str) -> None:
+    """The whole play: requests, the question, the file, the chain, the search for the values."""
+    service = stage.service
+    values = ["sk_" + "live_" + secrets.token_hex(12) for _ in range(3)]
+    title(stage.console, f"A secrets service on {framework}, at http://127.0.0.1:{service.port}")
+    stage.say(f"  started with stdout as a pipe, and AUDIT_EMIT_JSONL={service.log}\n")
+    stage.service.ask("GET", "/health", None, None, stage.deadline)
+    for number, step in enumerate(script(values), 1):
+        stage.play(number, step)
+    lines = read_log(service.log)
+
+    title(stage.console, f"Who rotated {ASKED}, and when?")
+    for text in answer(lines, ASKED):
+        stage.say(f"  {text}")
+
+    title(stage.console, f"\nThe file: {service.log.name}, {service.log.stat().st_size} bytes")
+    stage.say(f"  {'seq':>4}  {'event_type':<16} {'user_id':<8} {'prev_hash':<14} hash")
+    for text in check_chain(lines):
+        stage.say(f"  {text}")
+    stage.say("  every hash recomputed from the bytes of its line, every link holds", style="green")
+
+    title(stage.console, "\nWhere are the values?")
+    places = {"stdout": b"".join(service.lines), service.log.name: service.log.read_bytes()}
+    places["stderr"] = service.errors.read_bytes()
+    leaks(values, places)
+    stage.say(f"  in none of {', '.join(places)}: only value_hash\n", style="green")
+
+
+def keep_serving(stage: Stage) -> None:
+    """Show audit lines until Ctrl-C; the curl commands use tokens that die with the service.
+
+    Raises:
+        DemoFailed: the service ended by itself.
+    """
+    service = stage.service
+    base = f"http://127.0.0.1:{service.port}"
+    title(stage.console, "Still running. Try, in another terminal (Ctrl-C ends it here):")
+    dev, root = (f"-H 'Authorization: Bearer {service.tokens[u]}'" for u in ("dev", "root"))
+    body = """-d '{"key": "MY_KEY", "value": "my value"}'"""
+    for text in (
+        f"curl {dev} {body} {base}{WORKSPACE}",
+        f"curl {dev} {base}{WORKSPACE}",
+        f"curl {dev} -X DELETE {base}{WORKSPACE}/MY_KEY",
+        f"curl {root} {body} {base}/admin/secrets",
+        f"curl {base}/health",
+        f"audit-emit tail -f {service.log}",
+    ):
+        stage.say(f"  {text}")
+    while service.running:
+        service.wait_for_more(stage.shown, 0.5)
+        stage.show_lines()
+    raise DemoFailed(f"the service has gone{service.complaint()}")

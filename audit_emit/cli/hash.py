@@ -1,0 +1,61 @@
+"""``audit-emit hash``: how a value looks in the records, so that it can be searched for."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from audit_emit._config import settings
+from audit_emit.cli._exit import Exit
+from audit_emit.redact import Redactor, hash_value_prefix
+
+
+@click.command("hash")
+@click.option(
+    "-n",
+    "digits",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Digits of value_hash.",
+)
+@click.option("--exact", is_flag=True, help="Keep a line break at the end of the input.")
+def command(*, digits: int, exact: bool) -> Exit:
+    """Show how a value from standard input looks in the records, to search for it.
+
+    It is never an argument: those are seen by every process and kept by the shell. value_hash is
+    what hash_value_prefix gives. When the environment configures a hash key, it is keyed, and
+    held_back is what stands in the place of such a value wherever it was held back.
+    """
+    raw = _read(exact=exact)
+    key = settings({}).hash_key
+    click.echo(f"value_hash {hash_value_prefix(raw, digits, key=key)}")
+    if key is None:
+        click.echo("no hash key is configured: held-back values are all [redacted]", err=True)
+    else:
+        click.echo(f"held_back  {Redactor(key).held_back(_value(raw))}")
+    return Exit.OK
+
+
+def _read(*, exact: bool) -> bytes:
+    if sys.stdin.isatty():
+        typed: str = click.prompt(
+            "Value", hide_input=True, default="", show_default=False, err=True
+        )
+        raw = typed.encode("utf-8", "surrogateescape")
+    else:
+        raw = sys.stdin.buffer.read()
+        if not exact:
+            raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if not raw:
+        raise click.UsageError("there is no value on standard input")
+    return raw
+
+
+def _value(raw: bytes) -> str | bytes:
+    """What a service had in its hands: text, unless it cannot have been."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

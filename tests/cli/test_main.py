@@ -1,0 +1,97 @@
+"""The group of commands: exit status, help, and what happens without the extra."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audit_emit._version import __version__
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._group import COMMANDS
+
+WITHOUT = """
+import sys
+for name in {missing!r}:
+    sys.modules[name] = None
+from audit_emit.cli import main
+sys.exit(main({arguments!r}))
+"""
+
+
+def test_every_command_is_a_module_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        assert main([name, "--help"]) == Exit.OK
+        assert f"audit-emit {name}" in capsys.readouterr().out
+
+
+def test_every_module_of_a_command_is_listed() -> None:
+    from audit_emit import cli
+
+    directory = Path(cli.__file__).parent
+    modules = {path.stem for path in directory.glob("*.py") if not path.stem.startswith("_")}
+    assert modules == set(COMMANDS)
+
+
+def test_the_help_lists_the_commands_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == Exit.OK
+    listed = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out, re.MULTILINE)
+    assert listed == sorted(COMMANDS)
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == Exit.OK
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["no-such"], ["--no-such"], []])
+def test_a_wrong_command_line_is_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == Exit.USAGE
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def run_without(missing: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = WITHOUT.format(missing=missing, arguments=arguments)
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"),
+    [
+        ("click", "doctor", "cli"),
+        ("rich", "demo", "cli"),
+        ("fastapi", "demo", "fastapi"),
+        ("uvicorn", "demo", "fastapi"),
+    ],
+)
+def test_a_missing_extra_is_named_in_one_line(missing: str, command: str, extra: str) -> None:
+    result = run_without([missing], command)
+    assert result.returncode == Exit.USAGE
+    assert f"audit-emit[{extra}]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_flask_is_named_when_it_is_asked_for() -> None:
+    result = run_without(["flask"], "demo", "--flask")
+    assert result.returncode == Exit.USAGE
+    assert "audit-emit[flask]" in result.stderr
+
+
+def test_importing_the_command_line_needs_no_extra() -> None:
+    program = "import sys; import audit_emit.cli; assert 'click' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_only_what_is_used_is_imported() -> None:
+    program = (
+        "import sys; from audit_emit.cli import main; main(['tail', '--help']); "
+        "assert 'rich' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
