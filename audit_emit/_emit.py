@@ -21,7 +21,7 @@ from audit_emit.context import EMPTY, AuditContext, current_context, resolve
 from audit_emit.errors import AuditError
 from audit_emit.record import Receipt
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
-from audit_emit.sinks.stdout import StdoutSink
+from audit_emit.sinks.stdout import open_stdout
 
 FLUSH_SECONDS = 2.0
 _BATCH = 500
@@ -53,7 +53,7 @@ class Emitter:
         self._clock = Clock()
         self.file = self._make_file()
         self.stdout = (
-            StdoutSink(self.settings.stdout_max_bytes)
+            open_stdout(self.settings.stdout_max_bytes)
             if self.settings.stdout and not self.settings.disabled
             else None
         )
@@ -128,9 +128,14 @@ class Emitter:
             except SinkError as error:
                 self._defer(part, end, error.reason)
                 return None
+            if self.file.segment.unshown:
+                self._show_unshown()
             if self.stdout is not None:
-                self._show(line)
-            if self._pending or self.file.segment.unshown:
+                if self.stdout.write(line):
+                    self.last_shown = line
+                else:
+                    self._not_shown(line)
+            if self._pending:
                 self._settle()
             self.file_fault = None
             return receipt
@@ -172,9 +177,10 @@ class Emitter:
             raise AuditError(
                 type(error).__name__, f"the audit record could not be made: {type(error).__name__}"
             ) from error
+        self._show_unshown()
         if self.stdout is not None:
             self._show(line)
-        if self._pending or self.file.segment.unshown:
+        if self._pending:
             self._settle()
         self.file_fault = None
         return receipt
@@ -236,18 +242,21 @@ class Emitter:
             return False
         if sink.write(line):
             self.last_shown = line
-            self.counters.stdout_written += 1
             return True
+        self._not_shown(line)
+        return False
+
+    def _not_shown(self, line: bytes) -> None:
+        fault = self.stdout.fault if self.stdout is not None else None
         self.counters.stdout_lost += 1
-        self.stdout_gap.add(line[7:37].decode(), sink.fault or "unknown")
+        self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
         self._complaints.tell(
-            f"stdout {sink.fault}",
-            f"a line could not be written to stdout ({sink.fault}); "
+            f"stdout {fault}",
+            f"a line could not be written to stdout ({fault}); "
             "the file has the record, and the loss is declared in it",
         )
         self._pending = True
         self._ensure_thread()
-        return False
 
     def _defer(self, part: str, end: str, reason: str) -> None:
         """The file cannot be written: tell stdout at once, and keep the event for later."""

@@ -22,7 +22,7 @@ class Counters:
         truncated: records in which a limit cut something.
         redacted: values held back.
         recovered: torn or foreign ends of the file that were closed and declared.
-        stdout_written, stdout_lost: lines.
+        stdout_lost: lines.
         backlogged: events that could not be written when they happened.
         rotated: segments closed.
         processor_errors: calls of a processor that failed and were skipped.
@@ -39,7 +39,6 @@ class Counters:
         "redacted",
         "rotated",
         "stdout_lost",
-        "stdout_written",
         "truncated",
         "written",
     )
@@ -57,7 +56,6 @@ class Counters:
     redacted: int
     rotated: int
     stdout_lost: int
-    stdout_written: int
     truncated: int
     written: int
 

@@ -12,7 +12,8 @@ import errno
 import os
 import select
 import stat
-import time
+from collections.abc import Callable
+from time import monotonic_ns
 
 try:
     import fcntl
@@ -28,6 +29,10 @@ NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
+def _cut(line: bytes, room: int) -> bytes:
+    return line[: room - 1] + b"\n"
+
+
 class Descriptor:
     """A private duplicate of an inherited descriptor, and the identity of what it was.
 
@@ -37,13 +42,27 @@ class Descriptor:
 
     Args:
         number: 1 or 2.
+        prefix: what every line begins with.
+        max_bytes: of the longest line, prefix and newline included. Up to ``PIPE_BUF`` lines of
+            several processes on one pipe never interleave.
+        shorten: makes a line, without the prefix, fit a number of bytes.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        *,
+        prefix: bytes = b"",
+        max_bytes: int = 4096,
+        shorten: Callable[[bytes, int], bytes] = _cut,
+    ) -> None:
         self.number = number
         self.kind = "closed"
         self.fault: str | None = None
         """Why nothing is written, as one word; ``None`` while all is well."""
+        self._prefix = prefix
+        self._max_bytes = max_bytes
+        self._shorten = shorten
         self._dup = -1
         self._identity: tuple[int, int] | None = None
         self._checked = 0
@@ -67,41 +86,60 @@ class Descriptor:
     def write(self, line: bytes) -> bool:
         """Write one line whole or not at all; never blocks on a pipe or a socket.
 
+        Args:
+            line: with its newline, without the prefix.
+
         Returns:
             Whether it was written; ``fault`` says why not.
         """
-        now = time.monotonic_ns()
+        data = self._prefix + line
+        if len(data) > self._max_bytes:
+            data = self._prefix + self._shorten(line, self._max_bytes - len(self._prefix))
+        now = monotonic_ns()
         if now - self._checked > _RECHECK_NS and not self._is_ours(now):
             return False
-        if self._owed and not self._settle():
-            return False
-        return self._attempt(line)
-
-    def _attempt(self, line: bytes) -> bool:
+        if not self._nowait or self._owed:
+            return self._write_slowly(data)
         try:
-            if self._nowait:
-                written = os.pwritev(self._dup, (line,), -1, NOWAIT)
-            elif self.kind in _CAN_BLOCK and not self._ready(line):
-                return False
-            else:
-                written = os.write(self._dup, line)
+            written = os.pwritev(self._dup, (data,), -1, NOWAIT)
         except OSError as error:
-            if self._nowait and error.errno in _UNSUPPORTED:
-                self._nowait = False
-                return self._attempt(line)
-            self.fault = "full" if isinstance(error, BlockingIOError) else error_word(error)
-            return False
-        if written != len(line):
+            return self._refused(error, data)
+        if written != len(data):
             # What is begun must be ended, or the next line would be glued to it.
-            self._owed = line[written:]
+            self._owed = data[written:]
         self.fault = None
         return True
 
-    def _settle(self) -> bool:
-        owed, self._owed = self._owed, b""
-        if self._attempt(owed):
-            return not self._owed
-        self._owed = owed
+    def _write_slowly(self, data: bytes) -> bool:
+        """The way of files and terminals, and of a line after one that was taken in part."""
+        if self._owed:
+            owed, self._owed = self._owed, b""
+            if not self._attempt(owed):
+                self._owed = owed
+            if self._owed:
+                return False
+        return self._attempt(data)
+
+    def _attempt(self, data: bytes) -> bool:
+        try:
+            if self._nowait:
+                written = os.pwritev(self._dup, (data,), -1, NOWAIT)
+            elif self.kind in _CAN_BLOCK and not self._ready(data):
+                return False
+            else:
+                written = os.write(self._dup, data)
+        except OSError as error:
+            return self._refused(error, data)
+        if written != len(data):
+            self._owed = data[written:]
+        self.fault = None
+        return True
+
+    def _refused(self, error: OSError, data: bytes) -> bool:
+        if self._nowait and error.errno in _UNSUPPORTED:
+            self._nowait = False
+            return self._write_slowly(data)
+        self.fault = "full" if isinstance(error, BlockingIOError) else error_word(error)
         return False
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from audit_emit._clock import Clock
@@ -90,6 +90,8 @@ class JsonlSink:
         self._lock_checked = 0
         self._patient = True
         self._pid = os.getpid()
+        self.sync_fault: str | None = None
+        """Why written records may not survive a loss of power; ``None`` when they do."""
 
     @property
     def locks(self) -> bool:
@@ -122,12 +124,22 @@ class JsonlSink:
                 self._lock_slowly(deadline)
             try:
                 segment = self.segment
-                now = self._clock.now_ns()
+                clock = self._clock
+                now = clock.now_ns()
                 if segment.look(now):
                     self._watch(now)
-                prefix, event_id = self._clock.prefix(part, end)
-                line, seq, digest = segment.link(prefix)
-                self._keep(line)
+                digits = str(now)
+                stamp = clock.stamp
+                if digits[:13] != stamp.milli:
+                    stamp, digits = clock.renew(now)
+                event_id = f"{stamp.id_head}{next(clock.ids)}"
+                line, seq, digest = segment.link(
+                    f"{stamp.head}{digits[10:]}{part}{event_id}{end}"
+                )
+                if self.group is not None:
+                    self.group.add(line)
+                elif self._durability == "always":
+                    self._sync_now([line])
                 return line, Receipt(event_id, segment.chain, seq, digest)
             except OSError as error:
                 raise SinkError(error_word(error)) from error
@@ -173,17 +185,21 @@ class JsonlSink:
         with self._held() as segment:
             segment.declare(event_type, fields)
 
-    def sync(self) -> None:
+    def sync(self) -> bool:
         """Make everything written so far durable, on the calling thread.
 
+        Returns:
+            Whether it is; ``sync_fault`` says why not.
+
         Raises:
-            SinkError: it could not be made durable, and could not be written again either.
+            SinkError: the file could not be reached.
         """
         if self.group is not None:
             self.group.sync()
-        elif self.segment.descriptor >= 0:
+        elif self.segment.descriptor >= 0 and self._durability == "os":
             with self._held():
                 self._sync_now([])
+        return self.sync_fault is None
 
     def close(self) -> None:
         """Sync what waits and give the descriptors back."""
@@ -282,11 +298,16 @@ class JsonlSink:
             self._sync_now([line])
 
     def _sync_now(self, lines: list[bytes]) -> None:
+        """Sync, or write the lines again where that works; the records are in a file either way."""
         try:
             fdatasync(self.segment.descriptor)
-        except OSError:
-            self._write_again(self.segment, lines)
-            fdatasync(self.segment.descriptor)
+            self.sync_fault = None
+        except OSError as error:
+            self.sync_fault = error_word(error)
+            with suppress(OSError):
+                self._write_again(self.segment, lines)
+                fdatasync(self.segment.descriptor)
+                self.sync_fault = None
 
     def _duplicate(self, take: Callable[[], None]) -> int:
         with self._mutex:
@@ -295,9 +316,12 @@ class JsonlSink:
             return os.dup(descriptor) if descriptor >= 0 else -1
 
     def _sync_failed(self, lines: list[bytes]) -> None:
-        """A group sync failed: the records in doubt go into a new segment."""
-        with self._held() as segment:
+        """A group sync failed: the records in doubt go into a new segment, which is synced."""
+        self.sync_fault = "fsync-failed"
+        with suppress(SinkError), self._held() as segment:
             self._write_again(segment, lines)
+            fdatasync(segment.descriptor)
+            self.sync_fault = None
 
     def _write_again(self, segment: Segment, lines: list[bytes]) -> None:
         """Write records in doubt anew, with their time and id, into a segment that can be trusted.

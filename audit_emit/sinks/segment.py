@@ -80,6 +80,11 @@ class Segment:
         """The file is never closed before it holds a record beyond this ``seq``."""
         self._rotate_after = 0.0
 
+    @property
+    def last_ts(self) -> str:
+        """The ``ts`` of the last record of the chain; empty before there is one."""
+        return self._ts
+
     def look(self, now: int) -> bool:
         """Make sure that the next record extends what is in the file at the path.
 
@@ -279,8 +284,8 @@ class Segment:
         self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
         self._rotate_from = self._begun_at
         self._close_dirt(end)
-        if size == 0 and self.seq:
-            self._follow(previous, "opened" if not known else why)
+        if why == "deleted" or (size == 0 and self.seq):
+            self._follow(previous, why if known else "opened")
         elif known > (end.head.seq if end.head else 0) and why != "opened":
             self._declare_missing(end.head, known, why)
         if end.dirt is not None:

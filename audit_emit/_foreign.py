@@ -1,0 +1,54 @@
+"""The one door to code that is not ours: ``__str__``, ``keys``, properties, ``tzinfo``.
+
+Such code may emit an event itself. While a thread is in it, a nested call is refused, so that two
+objects that describe each other end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["RefusedError", "call", "type_name"]
+
+R = TypeVar("R")
+
+
+class RefusedError(Exception):
+    """This thread is in foreign code already."""
+
+
+class _Inside(threading.local):
+    now = False
+
+
+_inside = _Inside()
+
+
+def call(function: Callable[..., R], *args: object) -> R:
+    """``function(*args)``, never nested in one thread.
+
+    Raises:
+        RefusedError: the thread is in such a call.
+        BaseException: whatever the function raises.
+    """
+    if _inside.now:
+        raise RefusedError
+    _inside.now = True
+    try:
+        return function(*args)
+    finally:
+        _inside.now = False
+
+
+def type_name(kind: type) -> str:
+    """``<module.Name>``, without running a metaclass's code."""
+    try:
+        name = type.__getattribute__(kind, "__qualname__")[:128]
+        module = type.__getattribute__(kind, "__module__")
+    except Exception:  # noqa: BLE001 - a type may be as hostile as a value
+        return "<object>"
+    if type(module) is not str or module in ("builtins", "__main__"):
+        return f"<{name}>"
+    return f"<{module[:128]}.{name}>"
