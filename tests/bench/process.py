@@ -25,8 +25,12 @@ END_SECONDS = 30.0
 
 
 def environment() -> dict[str, str]:
-    """Ours without settings of the library, and with the checkout importable."""
-    env = {name: value for name, value in os.environ.items() if "AUDIT_EMIT" not in name}
+    """Ours with the checkout importable, without settings of the library or the interpreter."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if "AUDIT_EMIT" not in name and not name.startswith("PYTHON")
+    }
     path = [os.environ.get("PYTHONPATH", ""), str(TESTS), str(TESTS.parent)]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     return env
@@ -82,7 +86,7 @@ class Worker:
     def __init__(self, contender: str, directory: Path, stdout: Stdout, **options: str) -> None:
         reply, child_end = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", contender, str(directory), str(child_end)],
+            [sys.executable, "-Pm", "bench.worker", contender, str(directory), str(child_end)],
             stdin=subprocess.PIPE,
             stdout=stdout.descriptor,
             pass_fds=[child_end],
