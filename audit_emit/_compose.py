@@ -43,7 +43,7 @@ class Composer:
         self._kinds: dict[str, tuple[str, bool]] = {}
 
     def compose(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
-        """The record from after the digits of ``ts`` to the opening of ``id``, and from its closing.
+        """The record around its time and its id (``Clock.prefix``).
 
         Args:
             ctx: the resolved context.

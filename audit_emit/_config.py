@@ -112,7 +112,7 @@ def _jsonl(name: str, value: Any) -> str | None:
         path = os.fsdecode(path)
     if not path or "\0" in path:
         raise ConfigError(name, "must be the path of a file, or 'off' for no file")
-    path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - Path drops nothing else
+    path = os.path.abspath(os.path.expanduser(path))
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -173,7 +173,7 @@ def _hash_key_file(name: str, value: Any) -> bytes | None:
     if value is None or value == "":
         return None
     try:
-        with open(value, "rb") as file:  # noqa: PTH123 - may be a descriptor's path or bytes
+        with open(value, "rb") as file:
             content = file.read(65536)
     except (OSError, TypeError, ValueError) as error:
         # The value is not shown: it is the key itself when the two variables were mixed up.
@@ -293,12 +293,12 @@ def default_path(service: str, environ: Mapping[str, str]) -> str:
     system = f"{_SYSTEM_DIRECTORY}/{service}"
     if _can_hold_files(system):
         return f"{system}/audit.jsonl"
-    state = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
-    return f"{os.path.abspath(state)}/audit_emit/{service}/audit.jsonl"  # noqa: PTH100
+    state = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return f"{os.path.abspath(state)}/audit_emit/{service}/audit.jsonl"
 
 
 def _can_hold_files(directory: str) -> bool:
     """Whether files can be made in ``directory``, or it can be made itself."""
     while not os.path.lexists(directory):
-        directory = os.path.dirname(directory)  # noqa: PTH120
-    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)  # noqa: PTH112
+        directory = os.path.dirname(directory)
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)

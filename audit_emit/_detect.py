@@ -350,7 +350,9 @@ def _bracket_end(text: str, start: int) -> int:
     return len(text)
 
 
-_FLAG = re.compile(r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)[ \t]{1,4}(?!-)")
+_FLAG = re.compile(
+    r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
+)
 _ELEMENT = re.compile(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(?:\s[^<>]{0,256})?>([^<]++)")
 
 

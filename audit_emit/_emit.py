@@ -83,12 +83,12 @@ class Emitter:
         self.file_last_error: str | None = None
         self.last_shown = b""
         self._lossy: deque[tuple[str, str]] = deque(maxlen=_LOSSY_LIMIT)
-        self._pending = False
+        self.pending = False
         """Whether anything waits to be written or declared: the one thing a good emit looks at."""
         self._gap_declared = 0.0
         self._settling = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self.closed = False
 
     def after_fork(self) -> None:
         """Begin a life of its own in a forked child: the backlog is the parent's to write."""
@@ -97,7 +97,9 @@ class Emitter:
         if self.file is not None:
             self.file.reset()
 
-    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
+    def emit(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
+        self, ctx: Any, event_type: Any, fields: Any = None
+    ) -> Receipt | None:
         """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
 
         Args:
@@ -120,9 +122,10 @@ class Emitter:
             self.counters.emitted += 1
             part, end = self._composer.compose(ctx, event_type, fields)
             if self.file is None:
-                return self._emit_unchained(part, end)
+                self._emit_unchained(part, end)
+                return None
             try:
-                if self._pending and self._waits():
+                if self.pending and self._waits():
                     raise SinkError("backlog")
                 line, receipt = self.file.append(part, end)
             except SinkError as error:
@@ -135,8 +138,8 @@ class Emitter:
                     self.last_shown = line
                 else:
                     self._not_shown(line)
-            if self._pending:
-                self._settle()
+            if self.pending:
+                self.settle()
             self.file_fault = None
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard
@@ -162,7 +165,7 @@ class Emitter:
         try:
             self.counters.emitted += 1
             part, end = self._composer.compose(resolve(ctx), event_type, fields)
-            if self._pending and self._waits():
+            if self.pending and self._waits():
                 raise SinkError("backlog")
             line, receipt = self.file.append(part, end)
             if self.settings.durability != "os" and not self.file.sync():
@@ -180,8 +183,8 @@ class Emitter:
         self._show_unshown()
         if self.stdout is not None:
             self._show(line)
-        if self._pending:
-            self._settle()
+        if self.pending:
+            self.settle()
         self.file_fault = None
         return receipt
 
@@ -196,19 +199,17 @@ class Emitter:
         """
         deadline = time.monotonic() + timeout
         try:
-            while self._pending:
-                self._settle(at_end=True)
-                if not self._pending or time.monotonic() >= deadline:
+            while self.pending:
+                self.settle(at_end=True)
+                if not self.pending or time.monotonic() >= deadline:
                     break
                 time.sleep(0.01)
-            synced = (
-                self.file is None or self.settings.durability == "os" or self.file.sync()
-            )
+            synced = self.file is None or self.settings.durability == "os" or self.file.sync()
             self._show_unshown()
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self._complaints.tell("flush", f"flush failed: {type(error).__name__}")
             return False
-        return synced and not self._pending
+        return synced and not self.pending
 
     def health(self) -> dict[str, Any]:
         """What works and what does not; see ``_health.report``."""
@@ -221,7 +222,7 @@ class Emitter:
             Whether everything was written.
         """
         done = self.flush(timeout)
-        self._closed = True
+        self.closed = True
         try:
             if self.file is not None:
                 self.file.close()
@@ -255,7 +256,7 @@ class Emitter:
             f"a line could not be written to stdout ({fault}); "
             "the file has the record, and the loss is declared in it",
         )
-        self._pending = True
+        self.pending = True
         self._ensure_thread()
 
     def _defer(self, part: str, end: str, reason: str) -> None:
@@ -279,7 +280,7 @@ class Emitter:
             self.counters.lost += 1
             self.file_gap.add(prefix[7:37], reason)
             self._complaints.tell("overflow", "the backlog is full; events are being lost")
-        self._pending = True
+        self.pending = True
         self._ensure_thread()
 
     def _guard(self, error: Exception, event_type: Any) -> None:
@@ -292,14 +293,14 @@ class Emitter:
             self._lossy.append(
                 (event_type if type(event_type) is str else "", type(error).__name__)
             )
-            self._pending = True
+            self.pending = True
             self.counters.internal_errors += 1
             self._complaints.tell(
                 "internal",
                 f"an event could not be recorded in full ({type(error).__name__})",
             )
             if not isinstance(error, RecursionError | MemoryError):
-                self._settle()
+                self.settle()
             self._ensure_thread()
         except Exception:  # noqa: BLE001, S110 - what could be kept is kept; emit never raises
             pass
@@ -307,10 +308,10 @@ class Emitter:
     def _waits(self) -> bool:
         """Drain what came before; whether something of it still waits, so that this one must too."""
         if self.backlog.waiting:
-            self._settle()
+            self.settle()
         return bool(self.backlog.waiting)
 
-    def _settle(self, *, at_end: bool = False) -> None:
+    def settle(self, *, at_end: bool = False) -> None:
         """Write what waits, oldest first, and declare what was lost.
 
         Args:
@@ -323,7 +324,7 @@ class Emitter:
             if self.file is not None:
                 self._settle_file(at_end=at_end)
             self._show_unshown()
-            self._pending = bool(
+            self.pending = bool(
                 self._lossy or self.backlog.waiting or self.file_gap.lost or self.stdout_gap.lost
             ) and (self.file is not None or bool(self._lossy))
         except SinkError as error:
@@ -414,9 +415,9 @@ def _keep_settling(reference: weakref.ref[Emitter]) -> None:
     while True:
         time.sleep(_TICK_SECONDS)
         emitter = reference()
-        if emitter is None or not emitter._pending:
+        if emitter is None or not emitter.pending:
             return
-        emitter._settle()
+        emitter.settle()
         del emitter
 
 
@@ -431,7 +432,7 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     for emitter in list(_emitters):
-        if not emitter._closed:
+        if not emitter.closed:
             emitter.flush()
 
 

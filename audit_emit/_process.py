@@ -43,7 +43,7 @@ def set_emitter(emitter: Emitter) -> Emitter:
 
 def swap_emitter(emitter: Emitter | None) -> Emitter | None:
     """Make ``emitter`` the process-wide one and return the one before, which stays open."""
-    global _current  # noqa: PLW0603 - the one process-wide value
+    global _current
     old, _current = _current, emitter
     return old
 

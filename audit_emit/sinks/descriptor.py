@@ -2,8 +2,8 @@
 
 The flags of descriptor 1 live on an open file description that is shared with the parent and with
 every other writer, so ``O_NONBLOCK`` is never set on it. A single write is made non-blocking by
-``pwritev(…, RWF_NOWAIT)`` instead (Linux 4.14 and later, pipe and socket). Up to ``PIPE_BUF`` bytes such
-a write is all or nothing.
+``pwritev(…, RWF_NOWAIT)`` instead (Linux 4.14 and later, pipe and socket). Up to ``PIPE_BUF`` bytes
+such a write is all or nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The chained file, shared by the threads and processes of a service: locks around a segment.
 
-The thread lock is re-entrant only so that a signal handler or a ``__del__`` that emits in the middle of
-an append is recognised: it is told to wait its turn, never let in.
+The thread lock is re-entrant only so that a signal handler or a ``__del__`` that emits in the middle
+of an append is recognised: it is told to wait its turn, never let in.
 """
 
 from __future__ import annotations
@@ -133,9 +133,7 @@ class JsonlSink:
                 if digits[:13] != stamp.milli:
                     stamp, digits = clock.renew(now)
                 event_id = f"{stamp.id_head}{next(clock.ids)}"
-                line, seq, digest = segment.link(
-                    f"{stamp.head}{digits[10:]}{part}{event_id}{end}"
-                )
+                line, seq, digest = segment.link(f"{stamp.head}{digits[10:]}{part}{event_id}{end}")
                 if self.group is not None:
                     self.group.add(line)
                 elif self._durability == "always":
@@ -214,7 +212,7 @@ class JsonlSink:
 
     def heal(self) -> None:
         """Give back a lock that an interrupt left behind between taking and using it."""
-        if not self._busy and self._mutex._is_owned():  # type: ignore[attr-defined]
+        if not self._busy and self._mutex._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
             self._mutex.release()
 
     @contextmanager

@@ -10,25 +10,30 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 
 from audit_emit.sinks.segments import open_file
 
 try:
-    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
-
-    SUPPORTED = True
+    import fcntl
 except ImportError:  # not a POSIX platform: one writing process per log
-    SUPPORTED = False
-    LOCK_EX = LOCK_NB = LOCK_UN = 0
+    fcntl = None  # type: ignore[assignment]
 
-    def flock(fd: int, operation: int, /) -> None:
-        """Exclude nobody, where the platform has nothing to exclude with."""
+SUPPORTED = fcntl is not None
+LOCK = fcntl.LOCK_EX | fcntl.LOCK_NB if SUPPORTED else 0
+UNLOCK = fcntl.LOCK_UN if SUPPORTED else 0
 
+
+def _exclude_nobody(descriptor: int, operation: int, /) -> None:
+    """Stand in for ``flock`` where the platform has nothing to exclude with."""
+    if descriptor < 0:
+        raise ValueError("the lock file is not open")
+
+
+flock: Callable[[int, int], None] = fcntl.flock if SUPPORTED else _exclude_nobody
 
 __all__ = ["LOCK", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
 
-LOCK = LOCK_EX | LOCK_NB
-UNLOCK = LOCK_UN
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
