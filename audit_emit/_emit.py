@@ -306,7 +306,7 @@ class Emitter:
             pass
 
     def _waits(self) -> bool:
-        """Drain what came before; whether something of it still waits, so that this one must too."""
+        """Drain what came before; whether something of it still waits, and this one must too."""
         if self.backlog.waiting:
             self.settle()
         return bool(self.backlog.waiting)

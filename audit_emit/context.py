@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ContextDecorator, contextmanager
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
-from typing import Any, ParamSpec, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
 __all__ = [
     "AuditContext",
@@ -221,19 +222,15 @@ def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
         _unmirror(mirrored)
 
 
-class _Bind(ContextDecorator):
+class _Bind:
     """``with bind(…):`` or ``@bind(…)``; each use enters anew, so a decorator may recurse."""
 
     def __init__(self, ids: dict[str, Any]) -> None:
         self._ids = ids
         self._open: list[Any] = []
 
-    def _recreate_cm(self) -> _Bind:
-        return _Bind(self._ids)
-
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         import inspect  # noqa: PLC0415 - costs 10 ms; only decorators need it
-        from functools import wraps  # noqa: PLC0415
 
         if inspect.iscoroutinefunction(func):
 
@@ -242,8 +239,14 @@ class _Bind(ContextDecorator):
                 with _bound(self._ids):
                     return await func(*args, **kwargs)
 
-            return awaited  # type: ignore[return-value]
-        return super().__call__(func)
+            return cast("Callable[P, R]", awaited)
+
+        @wraps(func)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            with _bound(self._ids):
+                return func(*args, **kwargs)
+
+        return called
 
     def __enter__(self) -> AuditContext:
         manager = _bound(self._ids)

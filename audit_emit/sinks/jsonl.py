@@ -1,7 +1,7 @@
 """The chained file, shared by the threads and processes of a service: locks around a segment.
 
-The thread lock is re-entrant only so that a signal handler or a ``__del__`` that emits in the middle
-of an append is recognised: it is told to wait its turn, never let in.
+The thread lock is re-entrant only so that a signal handler or a ``__del__`` that emits in the
+middle of an append is recognised: it is told to wait its turn, never let in.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ LOCK = fcntl.LOCK_EX | fcntl.LOCK_NB if SUPPORTED else 0
 UNLOCK = fcntl.LOCK_UN if SUPPORTED else 0
 
 
-def _exclude_nobody(descriptor: int, operation: int, /) -> None:
+def _exclude_nobody(descriptor: int, _operation: int, /) -> None:
     """Stand in for ``flock`` where the platform has nothing to exclude with."""
     if descriptor < 0:
         raise ValueError("the lock file is not open")
