@@ -44,7 +44,7 @@ class Exchange:
         status: of the response, ``None`` until there is one; 101 for an accepted websocket.
         sent: bytes of the response body, ``None`` when they cannot be known.
         complete: the response is out, or the websocket was closed by the application.
-        gone: the client left, before or after the response was complete.
+        gone: the client left before the response was complete, or closed the websocket.
         error: the type of the exception that ended it; its message is never kept.
         code: of the websocket's close.
     """
@@ -210,7 +210,7 @@ def outcome(exchange: Exchange) -> str:
     """
     if is_cancelled(exchange.error):
         return "cancelled"
-    if exchange.gone and not exchange.complete and exchange.kind == "http":
+    if exchange.gone and exchange.kind == "http":
         return "aborted"
     if exchange.error is not None:
         return "failure"
@@ -291,4 +291,6 @@ def _traffic(exchange: Exchange) -> dict[str, Any]:
             "messages_in": exchange.messages_in,
             "messages_out": exchange.messages_out,
         }
-    return {} if exchange.sent is None else {"bytes": exchange.sent}
+    if exchange.sent is None or exchange.status is None:
+        return {}
+    return {"bytes": exchange.sent}

@@ -112,7 +112,8 @@ class _Conversation:
             if self._exchange.code is None and self._exchange.status == 101:
                 self._exchange.code = message.get("code", 1005)
         elif kind == "http.disconnect":
-            self._exchange.gone = True
+            # A server says so after every complete response too.
+            self._exchange.gone = self._exchange.gone or not self._exchange.complete
         return message
 
     async def send(self, message: Message) -> None:
@@ -140,6 +141,7 @@ class _Conversation:
         if isinstance(error, Exception) and exchange.kind == "http":
             if exchange.status is None and not exchange.gone:
                 exchange.status = 500
+                exchange.sent = None
         elif error is not None and exchange.gone and type(error).__name__ == "WebSocketDisconnect":
             # Starlette's way of telling a handler that the client closed; most let it pass.
             error = None
@@ -180,7 +182,8 @@ class _Conversation:
     def _sent_http(self, kind: str, message: Message) -> None:
         exchange = self._exchange
         if kind == "http.response.body":
-            if exchange.sent is not None:
+            # The body of a HEAD response stays in the server.
+            if exchange.sent is not None and exchange.method != "HEAD":
                 exchange.sent += len(message.get("body", b""))
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
             exchange.sent = None
@@ -264,7 +267,8 @@ def _route(scope: Scope, root: str) -> str | None:
     for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
         template = getattr(route, "path_format", None) or getattr(route, "path", None)
         if isinstance(template, str) and template:
-            return mounted + template
+            # A mount that nothing below refines: where it is, is in ``mounted`` already.
+            return mounted + ("/{path}" if hasattr(route, "routes") else template)
     return _route_of_endpoint(scope)
 
 

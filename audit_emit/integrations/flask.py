@@ -178,6 +178,7 @@ class _Answer:
         exchange.client = str(self._environ.get("REMOTE_ADDR") or "")
         if isinstance(error, Exception) and exchange.status is None:
             exchange.status = 500
+            exchange.sent = None
         _learn(self.audit)
         self.audit.finish(error)
 
