@@ -42,8 +42,8 @@ class Clock:
         self.stamp = stamp
         return stamp, digits
 
-    def prefix(self, part: str, end: str) -> tuple[str, str]:
-        """A record up to member 11, with the time of now and a new id, and that id.
+    def prefix(self, part: str, end: str) -> tuple[str, int]:
+        """A record up to member 11, with the time of now and a new id; and that time.
 
         Args:
             part: from after the digits of ``ts`` up to the opening of ``id``.
@@ -54,5 +54,5 @@ class Clock:
         stamp = self.stamp
         if digits[:13] != stamp.milli:
             stamp, digits = self.renew(now)
-        event_id = f"{stamp.id_head}{next(self.ids)}"
-        return f"{stamp.head}{digits[10:]}{part}{event_id}{end}", event_id
+        opening = f"{stamp.head}{digits[10:]}{part}"
+        return f"{opening}{stamp.id_head}{next(self.ids)}{end}", now

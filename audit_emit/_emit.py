@@ -17,7 +17,7 @@ from audit_emit._compose import Composer
 from audit_emit._failure import Complaints, Counters
 from audit_emit._health import report
 from audit_emit._version import __version__
-from audit_emit.context import EMPTY, AuditContext, current_context, resolve
+from audit_emit.context import EMPTY, VAR, AuditContext, LiveContext, resolve
 from audit_emit.errors import AuditError
 from audit_emit.record import Receipt
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
@@ -116,10 +116,9 @@ class Emitter:
             if self._disabled:
                 return None
             if ctx is None:
-                ctx = current_context()
-            elif type(ctx) is not AuditContext:
-                ctx = resolve(ctx)
-            self.counters.emitted += 1
+                ctx = VAR.get()
+            if type(ctx) is not AuditContext:
+                ctx = ctx.context if type(ctx) is LiveContext else resolve(ctx)
             part, end = self._composer.compose(ctx, event_type, fields)
             if self.file is None:
                 self._emit_unchained(part, end)
@@ -163,7 +162,6 @@ class Emitter:
             reason = "disabled" if self._disabled else "no-file"
             raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
         try:
-            self.counters.emitted += 1
             part, end = self._composer.compose(resolve(ctx), event_type, fields)
             if self.pending and self._waits():
                 raise SinkError("backlog")
@@ -233,7 +231,9 @@ class Emitter:
 
     def _emit_unchained(self, part: str, end: str) -> None:
         prefix, _ = self._clock.prefix(part, end)
-        if self.stdout is None or not self._show(_unchained(prefix)):
+        if self.stdout is not None and self._show(_unchained(prefix)):
+            self.counters.unchained += 1
+        else:
             self.counters.lost += 1
 
     def _show(self, line: bytes) -> bool:
@@ -350,6 +350,7 @@ class Emitter:
         if self.backlog.waiting:
             lines = file.append_prefixes(self.backlog.waiting, _BATCH)
             self.backlog.written(lines)
+            self.counters.drained += len(lines)
             self.file_fault = None
             for line in lines:
                 self._show(line)
@@ -394,9 +395,8 @@ class Emitter:
             return
         self._thread = thread
 
-    def _own_prefix(self, event_type: str, fields: dict[str, Any]) -> str:
-        part, end = self._composer.own(event_type, fields)
-        return self._clock.prefix(part, end)[0]
+    def _own_prefix(self, event_type: str, fields: dict[str, Any]) -> tuple[str, int]:
+        return self._clock.prefix(*self._composer.own(event_type, fields))
 
     def _started(self) -> dict[str, Any]:
         return {

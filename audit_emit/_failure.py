@@ -16,8 +16,8 @@ class Counters:
     """Plain integers, always on. Attributes are counts of events unless said otherwise.
 
     Attributes:
-        emitted: calls of ``emit`` that were not refused by ``disabled``.
-        written: records in the file, those that the emitter wrote about itself included.
+        unchained: events that went to stdout only, because no file is kept.
+        drained: events that were backlogged and are in the file now.
         lost: events that will never be in the file.
         truncated: records in which a limit cut something.
         redacted: values held back.
@@ -31,7 +31,7 @@ class Counters:
 
     __slots__ = (
         "backlogged",
-        "emitted",
+        "drained",
         "internal_errors",
         "lost",
         "processor_errors",
@@ -40,7 +40,7 @@ class Counters:
         "rotated",
         "stdout_lost",
         "truncated",
-        "written",
+        "unchained",
     )
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Counters:
             setattr(self, name, 0)
 
     backlogged: int
-    emitted: int
+    drained: int
     internal_errors: int
     lost: int
     processor_errors: int
@@ -57,7 +57,7 @@ class Counters:
     rotated: int
     stdout_lost: int
     truncated: int
-    written: int
+    unchained: int
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""

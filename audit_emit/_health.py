@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from audit_emit.record import ts_of
 from audit_emit.sinks import descriptor
 
 if TYPE_CHECKING:
@@ -39,9 +40,20 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "status": status,
         "service": emitter.settings.service,
         "sinks": sinks,
-        "counters": emitter.counters.as_dict(),
+        "counters": _counters(emitter),
         "notes": notes,
     }
+
+
+def _counters(emitter: Emitter) -> dict[str, int]:
+    """The plain counts, and those that follow from them and from what the file counts itself."""
+    counts = emitter.counters.as_dict()
+    written = own = 0
+    if emitter.file is not None:
+        written, own = emitter.file.segment.written, emitter.file.segment.own_written
+    at_once = written - own - counts["drained"] + counts["unchained"]
+    emitted = at_once + counts["backlogged"] + counts["lost"]
+    return {"emitted": emitted, "written": written, **counts}
 
 
 def _file(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
@@ -66,7 +78,7 @@ def _file(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
         "path": emitter.settings.jsonl,
         "path_source": emitter.settings.sources.get("jsonl", "default"),
         "durability": emitter.settings.durability,
-        "last_success": sink.segment.last_ts or None,
+        "last_success": ts_of(sink.segment.last_ns) if sink.segment.last_ns else None,
         "last_error": emitter.file_fault or emitter.file_last_error,
         "backlog": len(emitter.backlog),
         "lost": emitter.file_gap.lost,

@@ -193,6 +193,18 @@ def stub(line: bytes, limit: int) -> bytes:
     return to_json(record).encode() + b"\n"
 
 
+def ts_of(ns: int) -> str:
+    """``ts`` of a time in nanoseconds since 1970."""
+    seconds, fraction = divmod(ns, 10**9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+
+
+def ns_of(ts: str) -> int:
+    """Nanoseconds since 1970 of a ``ts``."""
+    whole = datetime.fromisoformat(f"{ts[:19]}+00:00")
+    return int(whole.timestamp()) * 10**9 + int(ts[20:29])
+
+
 def bump(prefix: str) -> str:
     """The same record one nanosecond later: two records of a chain never share a ``ts``."""
     whole, fraction = prefix[7:26], int(prefix[27:36]) + 1

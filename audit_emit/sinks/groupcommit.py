@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 
 RECORDS = 100
+WAKE = frozenset({1, RECORDS})
+"""The lengths of ``lines`` at which the thread has to hear of it."""
+
 SECONDS = 0.2
 _PAUSE = 0.01
 """Syncs are at least this far apart, so that a burst shares them."""
 
 fdatasync = getattr(os, "fdatasync", os.fsync)
-
-Grab = Callable[[], int]
-"""Empties the list of lines into a batch of the caller's, and duplicates the descriptor."""
 
 
 class GroupCommit:
@@ -37,6 +37,7 @@ class GroupCommit:
         failed: Callable[[list[bytes]], None],
     ) -> None:
         self.lines: list[bytes] = []
+        """Lines that no sync has covered yet; always this one list."""
         self._duplicate = duplicate
         self._failed = failed
         self._retired: list[int] = []
@@ -45,14 +46,11 @@ class GroupCommit:
         self._syncing = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, line: bytes) -> None:
-        """Note a line that was written. Called under the sink's lock."""
-        self.lines.append(line)
-        waiting = len(self.lines)
-        if waiting == 1:
-            self._wake()
-        elif waiting == RECORDS:
+    def wake(self) -> None:
+        """See to lines that joined ``lines``. Called under the sink's lock."""
+        if len(self.lines) >= RECORDS:
             self._many.set()
+        self._wake()
 
     def retire(self, descriptor: int) -> None:
         """Take the descriptor of a file that is no longer active; it is synced and closed."""

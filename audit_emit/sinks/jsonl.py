@@ -12,16 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from os import SEEK_END, lseek
 from typing import Any
 
 from audit_emit._clock import Clock
 from audit_emit._failure import Counters
-from audit_emit.record import Receipt, unchained_prefix
+from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import segments
 from audit_emit.sinks.descriptor import error_word
-from audit_emit.sinks.groupcommit import GroupCommit, fdatasync
+from audit_emit.sinks.groupcommit import WAKE, GroupCommit, fdatasync
 from audit_emit.sinks.lockfile import LOCK, UNLOCK, LockFile, flock
-from audit_emit.sinks.segment import Own, Segment
+from audit_emit.sinks.segment import FRESH_NS, Own, Segment
 
 LOCK_SECONDS = 0.045
 """How long one call waits for the locks, all together; the promise is 50 ms."""
@@ -83,6 +84,7 @@ class JsonlSink:
             counters=self._counters,
             retire=os.close if self.group is None else self.group.retire,
         )
+        self._lines = self.group.lines if self.group is not None else None
         self._mutex = threading.RLock()
         self._busy = False
         self._lock = LockFile(self.layout.lock)
@@ -126,23 +128,34 @@ class JsonlSink:
                 segment = self.segment
                 clock = self._clock
                 now = clock.now_ns()
-                if segment.look(now):
-                    self._watch(now)
+                if (
+                    not 0 <= now - segment.fresh < FRESH_NS
+                    or lseek(segment.descriptor, 0, SEEK_END) != segment.size
+                ):
+                    self._look(now)
                 digits = str(now)
                 stamp = clock.stamp
                 if digits[:13] != stamp.milli:
                     stamp, digits = clock.renew(now)
                 event_id = f"{stamp.id_head}{next(clock.ids)}"
-                line, seq, digest = segment.link(f"{stamp.head}{digits[10:]}{part}{event_id}{end}")
-                if self.group is not None:
-                    self.group.add(line)
+                line, seq, digest = segment.link(
+                    f"{stamp.head}{digits[10:]}{part}{event_id}{end}", now
+                )
+                lines = self._lines
+                if lines is not None:
+                    lines.append(line)
+                    if len(lines) in WAKE:
+                        self.group.wake()  # type: ignore[union-attr]
                 elif self._durability == "always":
                     self._sync_now([line])
                 return line, Receipt(event_id, segment.chain, seq, digest)
             except OSError as error:
                 raise SinkError(error_word(error)) from error
             finally:
-                self._unlock()
+                try:
+                    flock(self._lock_fd, UNLOCK)
+                except (OSError, ValueError):
+                    self._lock_fd = -1
         finally:
             self._busy = False
             self._mutex.release()
@@ -164,7 +177,7 @@ class JsonlSink:
         with self._held() as segment:
             while waiting and len(lines) < limit:
                 try:
-                    line = segment.link(waiting[0])[0]
+                    line = segment.link(waiting[0], ns_of(waiting[0][7:37]))[0]
                 except OSError:
                     if not lines:
                         raise
@@ -226,9 +239,7 @@ class JsonlSink:
         try:
             self._lock_slowly(deadline)
             try:
-                now = self._clock.now_ns()
-                if self.segment.look(now):
-                    self._watch(now)
+                self._look(self._clock.now_ns())
                 yield self.segment
             except OSError as error:
                 raise SinkError(error_word(error)) from error
@@ -275,8 +286,9 @@ class JsonlSink:
         except (OSError, ValueError):
             self._lock_fd = -1
 
-    def _watch(self, now: int) -> None:
-        """The rare looks: is this still our process, and is the lock still the lock?"""
+    def _look(self, now: int) -> None:
+        """Look whether the file is still the file; and, more rarely, our process and lock ours."""
+        self.segment.look(now)
         if 0 <= now - self._lock_checked < _LOCK_CHECK_NS:
             return
         self._lock_checked = now
@@ -290,8 +302,9 @@ class JsonlSink:
 
     def _keep(self, line: bytes) -> None:
         """See to the durability of a line just written."""
-        if self.group is not None:
-            self.group.add(line)
+        if self._lines is not None:
+            self._lines.append(line)
+            self.group.wake()  # type: ignore[union-attr]
         elif self._durability == "always":
             self._sync_now([line])
 
@@ -341,4 +354,5 @@ class JsonlSink:
             },
         )
         for line in lines:
-            segment.unshown.append(segment.link(unchained_prefix(line.decode()))[0])
+            prefix = unchained_prefix(line.decode())
+            segment.unshown.append(segment.link(prefix, ns_of(prefix[7:37]))[0])

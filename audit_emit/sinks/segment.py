@@ -22,15 +22,15 @@ from typing import Any
 
 from audit_emit._failure import Counters
 from audit_emit.chain import ZERO
-from audit_emit.record import Head, bump
+from audit_emit.record import Head, bump, ns_of, ts_of
 from audit_emit.sinks import segments, tail
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
 _KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS})
 
-Own = Callable[[str, dict[str, Any]], str]
-"""Makes the prefix of a record that the emitter writes about itself."""
+Own = Callable[[str, dict[str, Any]], tuple[str, int]]
+"""Makes the prefix of a record that the emitter writes about itself, and its time."""
 
 
 class Segment:
@@ -67,11 +67,15 @@ class Segment:
         self._started = started
         self._counters = counters
         self._retire = retire
-        self._ts = ""
+        self.last_ns = 0
+        """The ``ts`` of the last record, in nanoseconds; 0 before there is one."""
+        self.written = 0
+        """Records that this process wrote, and how many of them about the log itself."""
+        self.own_written = 0
         self._link_part = ""
         self._identity: tuple[int, int] | None = None
-        self._size = -1
-        self._fresh = 0
+        self.size = -1
+        self.fresh = 0
         self._fresh_size = 0
         self._opened = False
         self._begun_at = 0
@@ -80,29 +84,19 @@ class Segment:
         """The file is never closed before it holds a record beyond this ``seq``."""
         self._rotate_after = 0.0
 
-    @property
-    def last_ts(self) -> str:
-        """The ``ts`` of the last record of the chain; empty before there is one."""
-        return self._ts
-
-    def look(self, now: int) -> bool:
+    def look(self, now: int) -> None:
         """Make sure that the next record extends what is in the file at the path.
+
+        It need not be called while the file's length is ``size`` and ``fresh`` is less than
+        ``FRESH_NS`` ago.
 
         Args:
             now: wall clock in nanoseconds.
 
-        Returns:
-            Whether the path was looked up, which is the time for other rare checks.
-
         Raises:
             OSError: there is no file to write to.
         """
-        try:
-            size = os.lseek(self.descriptor, 0, os.SEEK_END)
-        except (OSError, ValueError):
-            size = -2
-        if size == self._size and 0 <= now - self._fresh < FRESH_NS:
-            return False
+        size = self.length()
         try:
             there = os.stat(self._layout.active, follow_symlinks=False)
         except FileNotFoundError:
@@ -113,17 +107,24 @@ class Segment:
             # Our number is somebody else's file by now: the application closed them all.
             self.descriptor = -1
             self._reopen()
-        elif size != self._size:
+        elif size != self.size:
             self._resized(size)
-        self._fresh = now
-        self._fresh_size = self._size
-        return True
+        self.fresh = now
+        self._fresh_size = self.size
 
-    def link(self, prefix: str) -> tuple[bytes, int, str]:
+    def length(self) -> int:
+        """Bytes in the file; less than 0 when there is none."""
+        try:
+            return os.lseek(self.descriptor, 0, os.SEEK_END)
+        except (OSError, ValueError):
+            return -2
+
+    def link(self, prefix: str, ns: int) -> tuple[bytes, int, str]:
         """Extend the chain by one record.
 
         Args:
             prefix: the record up to member 11, without the closing brace.
+            ns: its ``ts`` in nanoseconds.
 
         Returns:
             Its line, ``seq`` and ``hash``.
@@ -131,25 +132,24 @@ class Segment:
         Raises:
             OSError: nothing of it is in the file, or a tear that the next look declares.
         """
-        ts = prefix[7:37]
-        if ts == self._ts:
+        if ns == self.last_ns:
             prefix = bump(prefix)
-            ts = prefix[7:37]
+            ns += 1
         seq = self.seq + 1
         body = f'{prefix}{self._link_part}{seq},"prev_hash":"{self.hash}"'
         digest = sha256(f"\0{body}}}".encode()).hexdigest()
         line = f'{body},"hash":"{digest}"}}\n'.encode()
-        size = self._size + len(line)
+        size = self.size + len(line)
         if size > self._max_bytes and self._may_rotate() and self.rotate():
-            return self.link(prefix)
+            return self.link(prefix, ns)
         written = os.write(self.descriptor, line)
         if written != len(line):
             self._finish(line, written)
-        self._size = size
+        self.size = size
         self.seq = seq
         self.hash = digest
-        self._ts = ts
-        self._counters.written += 1
+        self.last_ns = ns
+        self.written += 1
         return line, seq, digest
 
     def rotate(self) -> bool:
@@ -183,14 +183,16 @@ class Segment:
 
     def declare(self, event_type: str, fields: dict[str, Any]) -> None:
         """Write a record of the log about itself, and keep its line for stdout."""
-        self.unshown.append(self.link(self._own(event_type, fields))[0])
+        prefix, ns = self._own(event_type, fields)
+        self.unshown.append(self.link(prefix, ns)[0])
+        self.own_written += 1
 
     def close(self) -> None:
         """Give the descriptor back, if it is still ours."""
         if self.descriptor >= 0 and self._still_ours() is not None:
             self._retire(self.descriptor)
         self.descriptor = -1
-        self._size = -1
+        self.size = -1
 
     def _may_rotate(self) -> bool:
         return self.seq > self._rotate_from and time.monotonic() >= self._rotate_after
@@ -206,7 +208,7 @@ class Segment:
         # Nobody else can have appended: the lock is ours. Should this fail too, the next look
         # finds the tear and declares it.
         with suppress(OSError):
-            os.ftruncate(self.descriptor, self._size)
+            os.ftruncate(self.descriptor, self.size)
         raise error
 
     def _still_ours(self) -> os.stat_result | None:
@@ -246,16 +248,16 @@ class Segment:
         self.descriptor = opened
         found = os.fstat(opened)
         self._identity = (found.st_dev, found.st_ino)
-        self._size = 0
+        self.size = 0
         self._begun_at = self.seq + 1
         self._rotate_from = self.seq + 1
 
     def _resized(self, size: int) -> None:
         """Pick up what other processes appended, or find out who changed the file."""
-        head = tail.read_growth(self.descriptor, self._size, size)
+        head = tail.read_growth(self.descriptor, self.size, size)
         if head is not None and head.chain == self.chain and head.seq > self.seq:
             self._adopt(head)
-            self._size = size
+            self.size = size
             return
         self._take_over(None, "truncated")
 
@@ -263,7 +265,7 @@ class Segment:
         self.chain = head.chain
         self.seq = head.seq
         self.hash = head.hash
-        self._ts = head.ts
+        self.last_ns = ns_of(head.ts) if head.ts else 0
         self._link_part = f',"chain":"{head.chain}","seq":'
 
     def _take_over(self, previous: str | None, why: str) -> None:
@@ -275,7 +277,7 @@ class Segment:
         """
         size = os.fstat(self.descriptor).st_size
         end = tail.read_end(self.descriptor, size)
-        self._size = size
+        self.size = size
         known = self.seq
         if end.head is not None and (not known or self._continues(end.head)):
             self._adopt(end.head)
@@ -323,7 +325,7 @@ class Segment:
         if end.unended or (end.dirt is not None and not end.dirt.closed):
             if os.write(self.descriptor, b"\n") != 1:
                 raise OSError(errno.ENOSPC, "short write")
-            self._size += 1
+            self.size += 1
 
     def _follow(self, previous: str | None, reason: str) -> None:
         """Say in the first record of a file which one it follows."""
@@ -341,7 +343,7 @@ class Segment:
             {
                 "lost": known - there,
                 "first_ts": head.ts if head is not None else None,
-                "last_ts": self._ts or None,
+                "last_ts": ts_of(self.last_ns) if self.last_ns else None,
                 "reason": f"file-{why}",
                 "sink": "jsonl",
             },
