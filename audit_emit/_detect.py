@@ -15,15 +15,29 @@ __all__ = ["find", "suspicious"]
 
 Span = tuple[int, int]
 
-_CLASS = bytes(
-    ord("a") if chr(c).isalnum() and c < 128 else (1 if c > 127 or chr(c) in "=@<\\\x7f" else c)
-    for c in range(256)
-)
-"""Letters and digits are ``a``; what wants a closer look is 0x01."""
-_DIGITS = bytes(48 if chr(c) in "0123456789 -?" else (49 if c == 48 else c) for c in range(256))
-"""Digits and what may stand between them are ``0`` (``?`` is any character that is not ASCII)."""
+MARK = "\x01"
 RUN = "a" * 13
 DIGIT_RUN = "0" * 13
+
+
+def _table(classes: dict[str, str]) -> bytes:
+    table = bytearray(range(256))
+    for characters, mark in classes.items():
+        for character in characters:
+            table[ord(character)] = ord(mark)
+    return bytes(table)
+
+
+_DIGITS = "0123456789"
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NOT_ASCII = "".join(map(chr, range(128, 256)))
+
+character_classes = _table({_DIGITS + _LETTERS: "a", "=@<\\\x7f" + _NOT_ASCII: MARK})
+"""Letters and digits are one class; ``MARK`` is what wants a closer look at each value."""
+
+digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
+"""Digits and what may stand between them are one class (``?`` is a character that is not ASCII);
+the letters before the dash of a vendor's prefix are another."""
 
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
@@ -32,7 +46,7 @@ _STEMS = (
 ).split()
 _RUN_PREFIXES = (
     "AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ k_live_ k_test_ npm_ hf_ "
-    "SECRET-KEY- dop_v1_ shpat_ shpss_ shpca_ whsec_ sq0 EAAA ya29. AccountKey LTAI"
+    "SECRET-KEY- dop_v1_ shpat_ shpss_ shpca_ whsec_ LTAI"
 ).split()
 _DASH_PREFIXES = ("glpat-", "gldt-", "glrt-", "xox", "xapp-", "pypi-", "sk-", "key-", "GOCSPX-")
 
@@ -50,9 +64,9 @@ def suspicious(text: str) -> bool:
 
 def suspicious_tokens(text: str, raw: bytes) -> bool:
     """``suspicious`` for all but names with values; ``raw`` is the text as ASCII."""
-    if RUN in raw.translate(_CLASS).decode() and any(p in text for p in _RUN_PREFIXES):
+    if RUN in raw.translate(character_classes).decode() and any(p in text for p in _RUN_PREFIXES):
         return True
-    if "." in text and ("eyJ" in text or "SG." in text):
+    if "." in text and ("eyJ" in text or "SG." in text or "ya29." in text):
         return True
     if "-" in text and any(p in text for p in _DASH_PREFIXES):
         return True
@@ -60,7 +74,13 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
         return True
     if " " in text and _suspicious_phrase(text):
         return True
-    return DIGIT_RUN in raw.translate(_DIGITS).decode()
+    return DIGIT_RUN in raw.translate(digit_classes).decode()
+
+
+def suspicious_dash(text: str, raw: bytes) -> bool:
+    """``suspicious`` for a text with a dash and without a space, a little too careful."""
+    classes = raw.translate(digit_classes).decode()
+    return "k0" in classes or DIGIT_RUN in classes or "xox" in text or "--" in text
 
 
 def _suspicious_phrase(text: str) -> bool:

@@ -13,14 +13,22 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from types import MappingProxyType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
+
+from msgspec import Struct
 
 from audit_emit import _foreign
 from audit_emit._foreign import type_name
 from audit_emit.redact import OVERLAP, SCAN, Secret, is_secret_type
 
-__all__ = ["MAX_ITEMS", "Members", "open_value"]
+__all__ = ["MAX_ITEMS", "BytesText", "Long", "Members", "open_value"]
 
 MAX_ITEMS = 256
 SAFE_INT = 2**53 - 1
@@ -60,18 +68,20 @@ def open_value(value: object) -> Any:
     """
     for _ in range(8):
         kind = type(value)
-        handler = _HANDLERS.get(kind)
-        if handler is None:
-            handler = _classify(kind)
-            if len(_HANDLERS) >= _MAX_TYPES:
-                _HANDLERS.clear()
-                _HANDLERS.update(_BUILTIN)
-            _HANDLERS[kind] = handler
-        result = handler(value)
+        result = (_handlers.get(kind) or _learn(kind))(value)
         if type(result) is not _Again:
             return result
         value = result.value
     return type_name(type(value))
+
+
+def _learn(kind: type) -> Handler:
+    global _handlers  # noqa: PLW0603 - swapped, so that a reader never sees it half filled
+    handler = _classify(kind)
+    if len(_handlers) >= _MAX_TYPES:
+        _handlers = dict(_BUILTIN)
+    _handlers[kind] = handler
+    return handler
 
 
 class _Again:
@@ -97,10 +107,10 @@ def _str(value: str) -> str:
 def _subclass_of_str(value: str) -> Any:
     if str.__len__(value) <= SCAN + OVERLAP:
         return _str(value)
-    return _Long(str.__getitem__(value, slice(0, SCAN + OVERLAP)), str.__len__(value))
+    return Long(str.__getitem__(value, slice(0, SCAN + OVERLAP)), str.__len__(value))
 
 
-class _Long:
+class Long:
     """The beginning of a text that is too long to be copied."""
 
     __slots__ = ("head", "length")
@@ -127,14 +137,14 @@ def _float(value: float) -> float | str:
 def _bytes(value: Any) -> Any:
     length = len(value)
     if length <= _MAX_BYTES:
-        return _BytesText(bytes(value[:_MAX_BYTES]))
+        return BytesText(bytes(value[:_MAX_BYTES]))
     data = bytes(value[:_HASHED])
     digest = hashlib.sha256(data).hexdigest()
     part = "" if length <= _HASHED else f" of the first {_HASHED}"
     return f"<bytes {length} sha256{part}:{digest}>"
 
 
-class _BytesText:
+class BytesText:
     """Bytes that are shown as base64 unless they hold a secret."""
 
     __slots__ = ("data",)
@@ -161,19 +171,20 @@ def _memoryview(value: memoryview) -> Any:
     return _bytes(data) if length <= _HASHED else f"<bytes {length}>"
 
 
-def _utc(value: dt.datetime) -> str:
+def _datetime(value: dt.datetime) -> str:
     if value.tzinfo is None:
         return dt.datetime.isoformat(value)
+    if type(value.tzinfo) is dt.timezone:
+        return _in_utc(value)
+    return _foreign.call(_in_utc, value)
+
+
+def _in_utc(value: dt.datetime) -> str:
     try:
-        moved = _foreign.call(dt.datetime.astimezone, value, dt.UTC)
-        return dt.datetime.isoformat(moved.replace(tzinfo=None)) + "Z"
-    except Exception:  # noqa: BLE001 - a foreign tzinfo; out of range at year 1 or 9999
-        return _naive(value) + "?"
-
-
-def _naive(value: dt.datetime) -> str:
-    plain = (value.year, value.month, value.day, value.hour, value.minute, value.second)
-    return dt.datetime(*plain, value.microsecond).isoformat()  # noqa: DTZ001 - zone unknown
+        moved = dt.datetime.astimezone(value, dt.UTC)
+    except OverflowError:  # at the edge of the years 1 and 9999
+        return dt.datetime.isoformat(value)
+    return dt.datetime.isoformat(moved.replace(tzinfo=None)) + "Z"
 
 
 def _date(value: dt.date) -> str:
@@ -181,6 +192,8 @@ def _date(value: dt.date) -> str:
 
 
 def _time(value: dt.time) -> Any:
+    if value.tzinfo is None:
+        return dt.time.isoformat(value)
     return _foreign.call(dt.time.isoformat, value)
 
 
@@ -193,7 +206,14 @@ def _enum(value: Any) -> _Again:
 
 
 def _text(value: object) -> Any:
-    text = _foreign.call(str, value)
+    return _bounded(_foreign.call(str, value))
+
+
+def _known_text(value: object) -> Any:
+    return _bounded(str(value))
+
+
+def _bounded(text: str) -> Any:
     return _subclass_of_str(text) if type(text) is not str or len(text) > SCAN else text
 
 
@@ -202,8 +222,11 @@ def _named(value: object) -> str:
 
 
 def _definition(value: Any) -> str:
-    name = type_name(value) if isinstance(value, type) else getattr(value, "__qualname__", None)
-    return name if type(name) is str else type_name(type(value))
+    return type_name(value)
+
+
+def _function(value: Any) -> str:
+    return f"<function {value.__qualname__[:256]}>"
 
 
 # Containers
@@ -335,17 +358,21 @@ _BUILTIN: dict[type, Handler] = {
     type({}.keys()): _view,
     type({}.values()): _view,
     type({}.items()): _view,
-    range: _text,
-    complex: _text,
+    range: _known_text,
+    complex: _known_text,
+    FunctionType: _function,
+    BuiltinFunctionType: _function,
+    MethodType: _named,
+    ModuleType: _named,
     slice: _named,
     MappingProxyType: _mapping,
-    dt.datetime: _utc,
+    dt.datetime: _datetime,
     dt.date: _date,
     dt.time: _time,
     dt.timedelta: _seconds,
     Secret: _same,
 }
-_HANDLERS = dict(_BUILTIN)
+_handlers = dict(_BUILTIN)
 
 _BASES: tuple[tuple[type, Handler], ...] = (
     (str, _subclass_of_str),
@@ -360,11 +387,10 @@ _BASES: tuple[tuple[type, Handler], ...] = (
     (deque, _deque),
 )
 _TIMES: tuple[tuple[type, Handler], ...] = (
-    (dt.datetime, _utc),
+    (dt.datetime, _datetime),
     (dt.date, _date),
     (dt.time, _time),
     (dt.timedelta, _seconds),
-    (BaseException, _exception),
 )
 _LAZY_MODULES = (
     "sqlalchemy",
@@ -394,7 +420,8 @@ _LAZY_NAMES = frozenset(
     ("_sa_class_manager", "_sa_instance_state", "__mapper__", "__next__", "__anext__", "__await__")
 )
 _CONTAINER_NAMES = frozenset(("__iter__", "__aiter__", "__getitem__", "__len__", "__getattr__"))
-_TEXT_MODULES = ("decimal", "fractions", "uuid", "pathlib", "ipaddress", "numpy", "pandas", "yarl")
+_KNOWN_MODULES = ("decimal", "fractions", "uuid", "pathlib", "ipaddress")
+_TEXT_MODULES = ("numpy", "pandas", "yarl")
 
 
 def _on_type(kind: type, name: str) -> Any:
@@ -420,6 +447,8 @@ def _classify(kind: type) -> Handler:
     names = frozenset().union(*(vars(base) for base in bases))
     if is_secret_type(kind):
         return _secret
+    if BaseException in bases:
+        return _exception
     if _from(bases, _LAZY_MODULES) or not names.isdisjoint(_LAZY_NAMES):
         return _named
     if any("__class__" in vars(base) for base in bases):
@@ -443,14 +472,14 @@ def _plain(bases: tuple[type, ...]) -> Handler | None:
 
 def _record(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handler | None:
     """Types with named members."""
-    if BaseException in bases or dict in bases:
+    if dict in bases:
         return None
     if any(base.__name__ == "BaseModel" and _from((base,), ("pydantic",)) for base in bases):
         return _pydantic(kind)
     if tuple in bases and "_fields" in names:
         fields = [str(name) for name in _on_type(kind, "_fields")]
         return lambda value: _pairs(fields, value)
-    if "__struct_fields__" in names or _from(bases, ("msgspec",)):
+    if Struct in bases:
         return _attributes(list(kind.__struct_fields__), frozenset())  # type: ignore[attr-defined]
     if "__dataclass_fields__" in names:
         fields_of = _on_type(kind, "__dataclass_fields__")
@@ -470,14 +499,11 @@ def _pairs(fields: list[str], value: tuple[Any, ...]) -> Members:
 
 
 def _object(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handler:
-    if type in bases or kind.__name__ in (
-        "function",
-        "builtin_function_or_method",
-        "method",
-        "module",
-    ):
+    if type in bases:
         return _definition
-    if _from(bases, _TEXT_MODULES):
+    if _from((kind,), _KNOWN_MODULES):
+        return _known_text
+    if _from(bases, (*_KNOWN_MODULES, *_TEXT_MODULES)):
         return _text
     if issubclass(kind, Mapping):
         return _mapping

@@ -1,0 +1,377 @@
+"""One bounded, iterative pass over any value: redacted, limited, plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec.json import decode
+
+from audit_emit import encode
+from audit_emit._foreign import type_name
+from audit_emit._values import BytesText, Long, Members, open_value
+from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
+
+__all__ = ["RESERVED", "VALUE_NAMES", "Walk"]
+
+MAX_STRING = 8192
+MAX_KEY = 256
+MAX_DEPTH = 16
+MAX_NODES = 10_000
+ROOM = 52 * 1024
+"""Bytes for the values; what is cut is told in the rest of the 60 KiB of the fields."""
+MAX_SCANNED = 128 * 1024
+MAX_CUTS = 32
+CUT_ROOM = 5 * 1024
+MAX_PATH = 120
+_MAX_JSON_IN_JSON = 3
+_END = object()
+
+RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_hook_error", "workspace_id")
+"""Names that the emitter gives a meaning: a caller's own get a suffix."""
+
+NAME_NAMES = frozenset(
+    "name key field header param parameter variable var env k n setting attribute attr property "
+    "option column label secret_name secret_key path".split()
+)
+VALUE_NAMES = frozenset(
+    "value values val v content data old new before after from to default current previous text "
+    "raw old_value new_value oldvalue newvalue".split()
+)
+"""``{"name": "password", "value": "x"}``: what the first names, the second holds."""
+
+
+class _Frame:
+    """A container that is being walked; it keeps its source alive, so that ids stay true."""
+
+    __slots__ = ("entries", "held", "index", "kind", "label", "named", "names", "out", "source")
+
+    def __init__(self, kind: str, entries: Iterator[Any], out: Any, source: object) -> None:
+        self.kind = kind
+        self.entries = entries
+        self.out = out
+        self.source = source
+        self.index = -1
+        self.label = ""
+        self.names: dict[str, int] = {}
+        self.named = False
+        self.held: frozenset[int] = frozenset()
+
+
+class Walk:
+    """The pass over one record's fields.
+
+    Attributes:
+        cuts: what was cut, as text, at most ``MAX_CUTS``; ``cut`` counts all.
+        redacted: how many values were held back, whole or in part.
+        racy: a container changed while it was read.
+    """
+
+    def __init__(self, redactor: Redactor, *, secret_event: bool, level: int = 0) -> None:
+        self._redactor = redactor
+        self._secret_event = secret_event
+        self._level = level
+        self._stack: list[_Frame] = []
+        self._open: set[int] = set()
+        self._room = ROOM
+        self.nodes = 0
+        self.to_scan = MAX_SCANNED
+        self._cut_room = CUT_ROOM
+        self.cuts: list[str] = []
+        self.cut = 0
+        self.redacted = 0
+        self.racy = False
+
+    def run(self, members: Members, source: object, taken: tuple[str, ...] = ()) -> Any:
+        """The plain dict or list of a container's members.
+
+        Args:
+            members: of the container.
+            source: the container itself, to see a cycle.
+            taken: names that its keys must not have.
+        """
+        out = self._push(members, source)
+        self._stack[0].names.update(dict.fromkeys(taken, 0))
+        while self._stack:
+            frame = self._stack[-1]
+            entry = next(frame.entries, _END)
+            if entry is _END:
+                self._pop()
+            elif self.nodes >= MAX_NODES or self._room < 64:
+                self._note(f"the rest: {'too many values' if self._room >= 64 else 'too long'}")
+                while self._stack:
+                    self._pop()
+            else:
+                self.nodes += 1
+                self._one(frame, entry)
+        return out
+
+    def _one(self, frame: _Frame, entry: Any) -> None:
+        frame.index += 1
+        if frame.kind == "dict":
+            name, value = entry
+            name = key_text(name)
+            hold = self._redactor.is_secret_key(name, self._secret_event) or (
+                frame.named and name[:32].lower() in VALUE_NAMES
+            )
+            frame.label = label = self._label(name, frame)
+            frame.out[label] = self._plain(value, hold=hold)
+        else:
+            frame.out.append(self._plain(entry, hold=frame.index in frame.held))
+
+    def scalar(self, value: object) -> Any:
+        """The plain form of what stands outside of the fields; a container is only named."""
+        opened = self._plain(value, hold=False)
+        if self._stack:
+            self._pop()
+            return type_name(type(value))
+        return opened
+
+    def _plain(self, value: object, *, hold: bool) -> Any:
+        if value is None:
+            self._room -= 5
+            return None
+        if hold:
+            return self._hold(value)
+        try:
+            opened = open_value(value)
+        except (RecursionError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001 - foreign code may raise anything
+            opened = "<unrepresentable " + type_name(type(value))[1:]
+        kind = type(opened)
+        if kind is str:
+            return self._string(opened, len(opened))
+        if kind is Members:
+            return self._container(value, opened)
+        if kind is Long:
+            return self._string(opened.head, opened.length)
+        if kind is Secret:
+            return self._hold(opened)
+        if kind is BytesText:
+            return self._bytes(opened)
+        if kind is int and not -(10**12) < opened < 10**12:
+            return self._number(opened)
+        self._room -= 24
+        return opened
+
+    def _hold(self, value: object) -> str:
+        self.redacted += 1
+        self._room -= 48
+        return self._redactor.held_back(value)
+
+    def _number(self, value: int) -> int | str:
+        self._room -= 24
+        scrubbed = self._redactor.scrub(str(value))
+        if scrubbed is None:
+            return value
+        self.redacted += 1
+        return scrubbed
+
+    # Text
+
+    def _string(self, text: str, length: int) -> str:
+        self.to_scan -= min(len(text), SCAN + OVERLAP)
+        if self.to_scan < 0:
+            self._note(f"{length} characters, not looked at")
+            return ""
+        inner = self._json_in(text) if text[:1] in ("{", "[") and length <= SCAN else None
+        if inner is not None:
+            return self._fit(inner, len(inner))
+        scrubbed = self._redactor.scrub(text, self._secret_event)
+        if scrubbed is not None:
+            self.redacted += 1
+            if length <= SCAN:
+                length = len(scrubbed)
+            text = scrubbed
+        return self._fit(text, length)
+
+    def _json_in(self, text: str) -> str | None:
+        """The text of a JSON text in which something was held back; else ``None``."""
+        if self._level >= _MAX_JSON_IN_JSON:
+            return None
+        try:
+            value = decode(text)
+        except (ValueError, RecursionError):
+            return None
+        if type(value) not in (dict, list):
+            return None
+        walk = Walk(self._redactor, secret_event=self._secret_event, level=self._level + 1)
+        walk.nodes, walk.to_scan = self.nodes, self.to_scan
+        plain = walk.run(open_value(value), value)
+        self.nodes, self.to_scan = walk.nodes, walk.to_scan
+        if not walk.redacted:
+            return None
+        self.redacted += walk.redacted
+        if walk.cut:
+            self._note("JSON in a text: cut")
+        return encode.to_json(plain)
+
+    def _bytes(self, opened: BytesText) -> str:
+        self.to_scan -= len(opened.data)
+        for reading in opened.readings():
+            if self._redactor.scrub(reading, self._secret_event) is not None:
+                return self._hold(opened.data)
+        return self._fit(opened.base64(), 0)
+
+    def _fit(self, text: str, length: int) -> str:
+        """The text cut to what a string and the record may hold."""
+        if len(text) > MAX_STRING:
+            text = text[:MAX_STRING]
+        limit = max(0, min(MAX_STRING, self._room - 8))
+        size = len(text) if plain_size(text) else len(encode.text(text).encode()) - 2
+        if size > limit:
+            text = cut_text(text[:limit], limit)
+            size = limit
+        if length > len(text):
+            self._note(f"{length} characters, {len(text)} kept")
+        self._room -= size + 3
+        return text
+
+    # Containers
+
+    def _container(self, value: object, members: Members) -> Any:
+        if id(value) in self._open:
+            self._room -= 10
+            return "<cycle>"
+        if len(self._stack) >= MAX_DEPTH:
+            self._note("too deep")
+            self._room -= 10
+            return "<depth>"
+        return self._push(members, value)
+
+    def _push(self, members: Members, source: object) -> Any:
+        out: Any = {} if members.kind == "dict" else []
+        entries = members.entries
+        if members.total > len(entries) and not members.racy:
+            self._note(f"{members.total} items, {len(entries)} kept")
+        self.racy = self.racy or members.racy
+        frame = _Frame(members.kind, iter(entries), out, source)
+        if members.kind == "dict":
+            frame.named = self._names_secret(entries)
+        elif members.kind == "list":
+            frame.held = self._held_items(entries)
+        self._room -= 3
+        self._open.add(id(source))
+        self._stack.append(frame)
+        return out
+
+    def _pop(self) -> None:
+        frame = self._stack.pop()
+        self._open.discard(id(frame.source))
+        if frame.kind == "set":
+            frame.out.sort(key=encode.to_json)
+
+    def _names_secret(self, entries: list[Any]) -> bool:
+        """Whether a member of a dict names a secret that another one holds."""
+        if len(entries) < 2:
+            return False
+        return any(
+            type(name) is str
+            and name[:32].lower() in NAME_NAMES
+            and type(value) in (str, bytes)
+            and len(value) <= MAX_KEY
+            and self._redactor.is_secret_key(key_text(value))
+            for name, value in entries
+        )
+
+    def _held_items(self, entries: list[Any]) -> frozenset[int]:
+        """The places in a list after the name of a secret: a pair's, a command line's."""
+        if len(entries) == 2 and self._is_name_of_secret(entries[0]):
+            return frozenset((1,))
+        return frozenset(
+            at + 1
+            for at, entry in enumerate(entries)
+            if type(entry) is str
+            and entry[:1] == "-"
+            and "=" not in entry[:MAX_KEY]
+            and self._is_name_of_secret(entry)
+        )
+
+    def _is_name_of_secret(self, entry: object) -> bool:
+        return (
+            (type(entry) is str or type(entry) is bytes)
+            and len(entry) <= MAX_KEY
+            and self._redactor.is_secret_key(key_text(entry))
+        )
+
+    # Keys and paths
+
+    def _label(self, name: str, frame: _Frame) -> str:
+        scrubbed = self._redactor.scrub(name, self._secret_event)
+        if scrubbed is not None:
+            self.redacted += 1
+            name = scrubbed
+        label = name
+        if len(label) > MAX_KEY:
+            label = label[:MAX_KEY]
+            self._note(f"{label[:16]}: a name of {len(name)} characters, {MAX_KEY} kept")
+        names = frame.names
+        while label in names:
+            names[label] += 1
+            label = f"{label}~{names[label]}"
+        names[label] = 0
+        size = len(label) if plain_size(label) else len(encode.text(label).encode())
+        self._room -= size + 4
+        return label
+
+    def _note(self, what: str) -> None:
+        self.cut += 1
+        if len(self.cuts) < MAX_CUTS and self._cut_room > 0:
+            path = self._path()
+            entry = f"{path}: {what}" if path else what
+            self._cut_room -= len(encode.text(entry).encode()) + 1
+            self.cuts.append(entry)
+
+    def _path(self) -> str:
+        parts = []
+        for frame in self._stack:
+            parts.append(f".{frame.label}" if frame.kind == "dict" else f"[{frame.index}]")
+        path = "".join(parts).lstrip(".")
+        return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
+
+
+def plain_size(text: str) -> bool:
+    """Whether a text is as long in JSON as it is."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
+def cut_text(text: str, limit: int) -> str:
+    """The longest beginning of a text that takes at most ``limit`` bytes in JSON, about."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(encode.text(text[:middle]).encode()) - 2 <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]
+
+
+def key_text(key: object) -> str:
+    """The text of a dict's key."""
+    if type(key) is str:
+        return key
+    if issubclass(type(key), bytes):
+        return bytes.__getitem__(key, slice(0, 1025)).decode("utf-8", "backslashreplace")
+    if key is None or key is True or key is False:
+        return {None: "null", True: "true", False: "false"}[key]
+    try:
+        opened = open_value(key)
+    except (RecursionError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - foreign code may raise anything
+        return type_name(type(key))
+    if type(opened) is str:
+        return opened
+    if type(opened) is Long:
+        return str(opened.head)
+    if type(opened) in (int, float):
+        return repr(opened)
+    if type(opened) is Members and opened.kind == "list":
+        return "(" + ", ".join([_part_text(part) for part in opened.entries[:8]]) + ")"
+    return type_name(type(key))
+
+
+def _part_text(part: object) -> str:
+    return part[:MAX_KEY] if type(part) is str else type_name(type(part))

@@ -1,0 +1,193 @@
+"""Any Python value as the ``fields`` of a record: plain, redacted, limited.
+
+Two ways to the same text: ``Normaliser.fast`` for the dict of harmless scalars that most events
+carry, ``Normaliser.full`` for everything else. What ``fast`` cannot prove harmless it leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec.json import Encoder
+
+from audit_emit import encode
+from audit_emit._detect import MARK, RUN, character_classes, suspicious_dash
+from audit_emit._values import Members, open_value
+from audit_emit._walk import RESERVED, VALUE_NAMES, Walk, plain_size
+from audit_emit.redact import Redactor
+
+__all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
+
+MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
+"""``Normalised.workspace_id`` when the fields had none."""
+
+_MAX_FAST_FIELDS = 32
+_MAX_FAST_LENGTH = 4096
+_MAX_FAST_BYTES = 8192
+_MAX_FAST_INT = 10**12
+_MAX_VETTED = 4096
+_encode = Encoder().encode
+
+
+def is_secret_event(event_type: object) -> bool:
+    """Whether an event is about a secret, so that its ``value`` is one."""
+    return (
+        isinstance(event_type, str)
+        and "secret" in str.__getitem__(event_type, slice(0, 256)).lower()
+    )
+
+
+class Normalised:
+    """The fields of a record.
+
+    Attributes:
+        value: plain JSON values only.
+        workspace_id: the override that was among the fields, plain; ``MISSING`` without one.
+        cut: how many values were cut or left out; ``value["_cut"]`` lists them.
+        redacted: how many were held back, whole or in part.
+    """
+
+    __slots__ = ("cut", "redacted", "value", "workspace_id")
+
+    def __init__(
+        self, value: dict[str, Any], workspace_id: Any = MISSING, cut: int = 0, redacted: int = 0
+    ) -> None:
+        self.value = value
+        self.workspace_id = workspace_id
+        self.cut = cut
+        self.redacted = redacted
+
+
+class Normaliser:
+    """Both ways, under one redactor. Safe to share between threads."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._vetted: tuple[set[str], set[str]] = (set(), set())
+
+    def fast(self, fields: object, secret_event: bool) -> str | None:
+        """The JSON text of harmless fields; ``None`` when ``full`` has to look."""
+        if type(fields) is not dict or len(fields) > _MAX_FAST_FIELDS:
+            return None
+        plain = fields.copy()  # what is looked at must be what is encoded
+        vetted = self._vetted[secret_event]
+        length = 0
+        for name, value in plain.items():
+            if name not in vetted and not self._vet(name, secret_event):
+                return None
+            kind = type(value)
+            if kind is str:
+                length += len(value)
+            elif kind is int:
+                if not -_MAX_FAST_INT < value < _MAX_FAST_INT:
+                    return None
+            elif kind is float:
+                if value - value != 0:
+                    return None
+            elif value is not None and kind is not bool:
+                return None
+        if length > _MAX_FAST_LENGTH:
+            return None
+        try:
+            raw = _encode(plain)
+        except UnicodeEncodeError:
+            return None
+        text = raw.decode()
+        classes = raw.translate(character_classes).decode()
+        if (
+            MARK in classes
+            or RUN in classes
+            or " " in text
+            or text.count(":") != len(plain)
+            or ("-" in text and suspicious_dash(text, raw))
+            or ("." in text and ("eyJ" in text or "SG." in text or "ya29." in text))
+            or ("z" in text and "AIza" in text)
+        ):
+            return self._careful(plain, text)
+        return text
+
+    def _careful(self, plain: dict[str, Any], text: str) -> str | None:
+        """``fast`` for what needs a look at each value."""
+        suspicious = self._redactor.suspicious
+        for value in plain.values():
+            if type(value) is str and value and (value[0] in "{[" or suspicious(value)):
+                return None
+        text = encode.safe(text)
+        return text if len(text) <= _MAX_FAST_BYTES and text.isascii() else None
+
+    def _vet(self, name: object, secret_event: bool) -> bool:
+        """Whether a name is harmless; remembered when it is."""
+        if type(name) is not str or len(name) > 64 or not plain_size(name) or ":" in name:
+            return False
+        redactor = self._redactor
+        if (
+            name in RESERVED
+            or name.lower() in VALUE_NAMES
+            or redactor.is_secret_key(name, secret_event)
+            or redactor.suspicious(name)
+        ):
+            return False
+        vetted = self._vetted[secret_event]
+        if len(vetted) >= _MAX_VETTED:
+            vetted.clear()
+        vetted.add(name)
+        return True
+
+    def full(self, event_type: str, fields: object) -> Normalised:
+        """Any value as plain fields. Never raises an ``Exception``.
+
+        What foreign code raises beyond ``Exception`` (``KeyboardInterrupt``, ``SystemExit``,
+        ``CancelledError``) passes through.
+        """
+        try:
+            return self._full(is_secret_event(event_type), fields)
+        except RecursionError:
+            return Normalised({"_lossy": "recursion"}, cut=1)
+        except MemoryError:
+            return Normalised({"_lossy": "memory"}, cut=1)
+        except Exception:  # noqa: BLE001 - the last line: an event with nothing in it is an event
+            return Normalised({"_lossy": "error"}, cut=1)
+
+    def _full(self, secret_event: bool, fields: object) -> Normalised:
+        if fields is None:
+            return Normalised({})
+        walk = Walk(self._redactor, secret_event=secret_event)
+        members = _members(fields)
+        source = fields if members is not None else None
+        if members is None:
+            members = Members("dict", [("value", fields)], 1)
+        workspace_id = _take_workspace_id(fields, members)
+        if workspace_id is not MISSING:
+            workspace_id = walk.scalar(workspace_id)
+        value = walk.run(members, source, RESERVED)
+        if walk.racy:
+            value["_racy"] = True
+        if walk.cut:
+            value["_cut"] = walk.cuts
+            if walk.cut > len(walk.cuts):
+                walk.cuts.append(f"+{walk.cut - len(walk.cuts)} more")
+        return Normalised(value, workspace_id, walk.cut, walk.redacted)
+
+
+def _members(fields: object) -> Members | None:
+    """The members of what has named ones; ``None`` for anything else."""
+    try:
+        members = open_value(fields)
+    except (RecursionError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - foreign code may raise anything; the walk names the type
+        return None
+    return members if type(members) is Members and members.kind == "dict" else None
+
+
+def _take_workspace_id(fields: object, members: Members) -> Any:
+    entries = members.entries
+    for at, (name, value) in enumerate(entries):
+        if type(name) is str and name == "workspace_id":
+            del entries[at]
+            members.total -= 1
+            return value
+    if members.total > len(entries) and type(fields) is dict:
+        members.total -= "workspace_id" in fields
+        return fields.get("workspace_id", MISSING)
+    return MISSING

@@ -1,0 +1,71 @@
+"""Plain values to JSON text that no terminal and no line splitter can be fooled with.
+
+Control characters, DEL, C1, U+2028/2029, bidirectional controls and lone surrogates are always
+written as lower-case ``\\uXXXX``; other text stays readable. Pure: text in, text out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec.json import Encoder
+
+__all__ = ["safe", "text", "to_json"]
+
+_encode = Encoder().encode
+
+_ESCAPED = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])')
+_SHORT = {
+    "\\b": "\\u0008",
+    "\\f": "\\u000c",
+    "\\n": "\\u000a",
+    "\\r": "\\u000d",
+    "\\t": "\\u0009",
+    "\\/": "/",
+}
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def to_json(value: Any) -> str:
+    """The JSON text of a plain value, without white space.
+
+    Args:
+        value: dict with str keys, list, str, int, float, bool or None, nested within the
+            recursion limit.
+
+    Raises:
+        Exception: for anything else; which one depends on the value.
+    """
+    try:
+        out = _encode(value).decode()
+    except UnicodeEncodeError:
+        import json  # noqa: PLC0415 - only lone surrogates need it
+
+        out = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return safe(out)
+
+
+def text(value: str) -> str:
+    """One JSON string, quotes included."""
+    return to_json(value)
+
+
+def safe(out: str) -> str:
+    """JSON text with its dangerous characters escaped."""
+    if "\\" in out:
+        out = _ESCAPED.sub(_long_escape, out)
+    if not out.isascii() or "\x7f" in out:
+        out = _UNSAFE.sub(_escape, out)
+    return out
+
+
+def _long_escape(match: re.Match[str]) -> str:
+    found = match.group()
+    if found[1] == "u":
+        return found.lower()
+    return _SHORT.get(found, found)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"

@@ -1,0 +1,279 @@
+"""What must not be shown, and what stands in its place.
+
+Three rules: the name of a value (``_keys``), what it looks like (``_detect``), its type
+(``Secret``, pydantic's). A value held back is ``hmac-sha256:<key id>:<16 hex digits>`` under a
+key, so that equal secrets stay comparable, else ``[redacted]``: a plain hash of a short secret can
+be guessed in a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from audit_emit import _detect
+from audit_emit._detect import suspicious
+from audit_emit._keys import MAX_NAME, is_secret_name, split_name
+
+__all__ = ["Redactor", "Secret", "hash_value_prefix", "suspicious"]
+
+SCAN = 8192
+"""Characters of a text that are looked at and may be shown."""
+OVERLAP = 512
+"""Characters beyond, looked at only, so that a secret across the cut is seen."""
+REDACTED = "[redacted]"
+_MAX_CACHED = 4096
+_MAX_TEXT = 65536
+_MAX_PARTS = 1024
+_KEY_ID = b"audit_emit key id v1"
+
+
+class Secret:
+    """A value that never shows itself; in a record it is held back.
+
+    Two are equal only when they are the same object.
+
+    Args:
+        value: what to protect, of any type.
+    """
+
+    __slots__ = ("__weakref__", "_value")
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def get_secret_value(self) -> Any:
+        """The value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    def __str__(self) -> str:
+        return "**********"
+
+    def __format__(self, spec: str) -> str:
+        return "**********"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a Secret is not pickled or copied: what it protects would be in the clear")
+
+
+def hash_value_prefix(value: object, n: Any = 8, *, key: bytes | None = None) -> str:
+    """The first hex digits of a hash of a value: tells whether two are equal, shows neither.
+
+    Args:
+        value: str (as UTF-8), bytes, or anything with a text; a ``Secret`` is what it protects.
+        n: how many digits, 1 to 64; what is no number means 8.
+        key: HMAC-SHA256 under this key, else SHA-256.
+
+    Never raises.
+    """
+    try:
+        digits = min(64, max(1, int(n)))
+    except Exception:  # noqa: BLE001 - junk of any type means the default
+        digits = 8
+    data = _bytes(_open(value))
+    if key:
+        return hmac.digest(key, data, "sha256").hex()[:digits]
+    return hashlib.sha256(data).hexdigest()[:digits]
+
+
+def _open(value: object) -> object:
+    """What a ``Secret`` or a type like pydantic's ``SecretStr`` protects, else the value."""
+    for _ in range(8):
+        if not is_secret_type(type(value)):
+            break
+        try:
+            value = value.get_secret_value()  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001 - a foreign method may raise anything
+            return type(value).__name__
+    return value
+
+
+def is_secret_type(kind: type) -> bool:
+    """Whether values of a type are secret: they have ``get_secret_value``."""
+    return any("get_secret_value" in vars(base) for base in type.mro(kind))
+
+
+def _bytes(value: object) -> bytes:
+    try:
+        if isinstance(value, str):
+            return str.encode(value, "utf-8", "surrogatepass")
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        return str(value).encode("utf-8", "surrogatepass")
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return type(value).__name__.encode("utf-8", "surrogatepass")
+
+
+class Redactor:
+    """The rules with their settings. Safe to share between threads.
+
+    Args:
+        hash_key: the key of held-back values; without one they are ``[redacted]``.
+        secret_keys: names that are secret besides the built-in ones, in any spelling.
+        safe_keys: names that are not, whatever the rules say.
+    """
+
+    def __init__(
+        self,
+        hash_key: bytes | None = None,
+        secret_keys: Iterable[str] = frozenset(),
+        safe_keys: Iterable[str] = frozenset(),
+    ) -> None:
+        self._key = hash_key or None
+        self.key_id = hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
+        self._secret = frozenset(map(_plain, secret_keys))
+        self._safe = frozenset(map(_plain, safe_keys))
+        self._cache: tuple[dict[str, bool], dict[str, bool]] = ({}, {})
+
+    def __repr__(self) -> str:
+        return f"Redactor(key_id={self.key_id!r})"
+
+    def is_secret_key(self, key: str, secret_event: bool = False) -> bool:
+        """Whether a value under this name is held back.
+
+        Args:
+            key: the name, in any spelling.
+            secret_event: ``value``, ``old_value``, ``new_value`` and ``plaintext`` count, too.
+        """
+        cache = self._cache[secret_event]
+        known = cache.get(key)
+        if known is None:
+            known = self._judge(key, secret_event)
+            if len(key) <= 128:
+                if len(cache) >= _MAX_CACHED:
+                    cache.clear()
+                cache[key] = known
+        return known
+
+    def _judge(self, key: str, secret_event: bool) -> bool:
+        if len(key) <= MAX_NAME and (self._safe or self._secret):
+            plain = _plain(key)
+            if plain in self._safe:
+                return False
+            if plain in self._secret:
+                return True
+        return is_secret_name(key, secret_event=secret_event)
+
+    def held_back(self, value: object) -> str:
+        """What stands in the place of a value. Never raises; containers are bounded."""
+        if self._key is None:
+            return REDACTED
+        try:
+            data = _text(value)
+        except Exception:  # noqa: BLE001 - a hostile type: it is held back without its text
+            return REDACTED
+        digest = hmac.digest(self._key, data, "sha256").hex()[:16]
+        return f"hmac-sha256:{self.key_id}:{digest}"
+
+    def scrub(self, text: str, secret_event: bool = False) -> str | None:
+        """The text with each secret in it held back, or ``None`` when there is none.
+
+        Only the first 8 KiB are looked at, and only they are in the result: what is beyond is the
+        caller's to cut, also when the result is ``None``.
+        """
+        if len(text) > SCAN + OVERLAP:
+            text = text[: SCAN + OVERLAP]
+        if not suspicious(text) and not self._secret:
+            return None
+        spans = _detect.find(text, self._is_secret_in_event if secret_event else self.is_secret_key)
+        spans = [span for span in spans if span[0] < SCAN]
+        if not spans:
+            return None
+        parts = []
+        at = 0
+        for start, end in spans:
+            parts += (text[at:start], self.held_back(text[start:end]))
+            at = end
+        parts.append(text[at:SCAN] if at < SCAN else "")
+        return "".join(parts)
+
+    def _is_secret_in_event(self, key: str) -> bool:
+        return self.is_secret_key(key, secret_event=True)
+
+    def suspicious(self, text: str) -> bool:
+        """``suspicious`` under these settings."""
+        return suspicious(text) or bool(self._secret)
+
+
+def _plain(name: str) -> str:
+    return "_".join(split_name(name))
+
+
+def _text(value: Any) -> bytes:
+    """The bytes that stand for a value in its keyed hash: its text; for containers, its parts."""
+    value = _open(value)
+    kind = type(value)
+    if kind in _CONTAINERS:
+        return _parts(value)
+    if issubclass(kind, str):
+        data = _head(str, value)
+        return data.encode("utf-8", "surrogatepass")
+    if issubclass(kind, bytes | bytearray):
+        return bytes(_head(bytes if issubclass(kind, bytes) else bytearray, value))
+    if kind is bool or kind is float:
+        return repr(value).encode()
+    if issubclass(kind, int):
+        return _digits(value)
+    if kind.__module__ in _KNOWN_MODULES:
+        return _bytes(value)[:_MAX_TEXT]
+    return f"<{kind.__module__}.{kind.__qualname__}>".encode("utf-8", "surrogatepass")
+
+
+def _digits(value: Any) -> bytes:
+    if int.bit_length(value) > 2000:
+        return int.__format__(value, "x").encode()[:_MAX_TEXT]
+    return int.__repr__(value).encode()
+
+
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+_KNOWN_MODULES = frozenset(
+    ("builtins", "datetime", "decimal", "uuid", "fractions", "pathlib", "ipaddress")
+)
+
+
+def _head(kind: Any, value: Any) -> Any:
+    """The value, or the start of a long one with its length."""
+    length = kind.__len__(value)
+    if length <= _MAX_TEXT:
+        return kind.__getitem__(value, slice(0, _MAX_TEXT))
+    head = kind.__getitem__(value, slice(0, _MAX_TEXT))
+    mark = f"…{length}"
+    return head + (mark if kind is str else mark.encode())
+
+
+def _parts(value: object) -> bytes:
+    """A container flattened, breadth first, up to a bound."""
+    out = bytearray()
+    queue: list[Any] = [value]
+    for at in range(_MAX_PARTS):
+        if at >= len(queue) or len(out) > _MAX_TEXT:
+            break
+        item = queue[at]
+        kind = type(item)
+        if kind in _CONTAINERS:
+            out += b"(%s %d)" % (kind.__name__.encode(), len(item))
+            if len(queue) < _MAX_PARTS:
+                queue.extend(_members(item))
+        else:
+            data = _text(item)
+            out += b"%s %d " % (kind.__name__.encode("utf-8", "replace"), len(data)) + data
+    return bytes(out)
+
+
+def _members(item: Any) -> list[Any]:
+    from itertools import islice  # noqa: PLC0415
+
+    try:
+        if type(item) is dict:
+            return [part for pair in islice(item.items(), 256) for part in pair]
+        members = list(islice(item, 256))
+    except RuntimeError:  # changed by another thread meanwhile
+        return []
+    if type(item) in (set, frozenset):
+        members.sort(key=lambda member: _text(member) if type(member) not in _CONTAINERS else b"")
+    return members
