@@ -1,0 +1,62 @@
+"""What every test gets: an environment in which nothing outside ``tmp_path`` is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from audit_log import AuditLog
+from stdout_pipe import StdoutPipe
+
+from audit_emit import Emitter, _config, _process
+from audit_emit.context import EMPTY, VAR
+
+
+@pytest.fixture(autouse=True)
+def _contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No settings, state or emitter of the machine reaches a test, or of another test."""
+    for name in [name for name in os.environ if name.startswith(_config.PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # A child process knows nothing of the next line, so it gets a path of its own.
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(tmp_path / "default" / "audit.jsonl"))
+    monkeypatch.setattr(_config, "_SYSTEM_DIRECTORY", str(tmp_path / "system"))
+    before = _process.swap_emitter(None)
+    bound = VAR.set(EMPTY)
+    yield
+    VAR.reset(bound)
+    made = _process.swap_emitter(before)
+    if made is not None:
+        made.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Where ``emitter`` writes."""
+    return tmp_path / "audit.jsonl"
+
+
+@pytest.fixture
+def emitter(log: Path) -> Iterator[Emitter]:
+    """Writes to a file of its own, and nothing to stdout."""
+    made = Emitter(service="tests", jsonl=log, stdout=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def audit_log(tmp_path: Path) -> Iterator[AuditLog]:
+    log = AuditLog(tmp_path / "audit.jsonl")
+    yield log
+    log.emitter.close()
+
+
+@pytest.fixture
+def stdout_pipe() -> Iterator[StdoutPipe]:
+    """Descriptor 1 is a pipe for the time of the test."""
+    pipe = StdoutPipe()
+    yield pipe
+    pipe.restore()
