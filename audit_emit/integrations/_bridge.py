@@ -6,10 +6,13 @@ A logging call must not fail because of what it logs, so nothing here raises an 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from audit_emit.coerce import Normaliser
+from audit_emit import _process
+from audit_emit._emit import Emitter
+from audit_emit._failure import Complaints
+from audit_emit.coerce import MISSING, Normaliser
 from audit_emit.context import FIELDS, AuditContext, current_context
 from audit_emit.encode import to_json
 from audit_emit.redact import Redactor
@@ -21,8 +24,16 @@ MAX_ID = 256
 class Emits(Protocol):
     """What events go to: an ``Emitter``, or anything with its ``emit``."""
 
-    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None, /) -> object:
         """Emit one event; never raises."""
+
+
+on_failure: Callable[[Exception], object] | None = None
+"""Set by ``audit_emit.testing.strict``."""
+
+_complaints = Complaints()
+
+_DEFAULT_RULES = Normaliser(Redactor())
 
 
 def through(emitter: Emits | None) -> Emits:
@@ -30,11 +41,14 @@ def through(emitter: Emits | None) -> Emits:
 
     Looked up per event: ``configure`` may replace it, and a logging set-up comes before that.
     """
-    if emitter is not None:
-        return emitter
-    from audit_emit._emit import get_emitter  # noqa: PLC0415 - starts nothing until it is used
+    return _process.get_emitter() if emitter is None else emitter
 
-    return get_emitter()
+
+def tell(where: str, error: Exception) -> None:
+    """Say on stderr, rate-limited, what was stopped; ``logging`` may be what failed."""
+    if on_failure is not None:
+        on_failure(error)
+    _complaints.tell(where, f"{where}: an event or a line is not whole ({type(error).__name__})")
 
 
 def context_ids(context: AuditContext | None = None) -> dict[str, str]:
@@ -78,15 +92,19 @@ def error_name(exc_info: Any) -> str:
 def render_line(event_type: Any, values: Mapping[str, Any], emitter: Emits | None) -> str:
     """``values`` as JSON on one line, secrets held back, within the limits of a record."""
     try:
-        return to_json(_normaliser(emitter).full(event_type, values).value)
-    except Exception as error:  # noqa: BLE001 - the encoder is total; a line is owed even if it is not
+        done = _normaliser(emitter).full(event_type, values)
+        plain = done.value
+        if done.workspace_id is not MISSING:
+            plain = {**plain, "workspace_id": done.workspace_id}
+        return to_json(plain)
+    except Exception as error:  # noqa: BLE001 - both are total; a line is owed even if they fail
         tell("log line", error)
         return '{"event":"<unrenderable>"}'
 
 
-def _normaliser(emitter: Emits | None) -> Normaliser:  # noqa: ARG001
-    return Normaliser(Redactor())
-
-
-def tell(where: str, error: Exception) -> None:
-    """Count a failure and tell it on stderr, rate-limited; the logging module may be what failed."""
+def _normaliser(emitter: Emits | None) -> Normaliser:
+    """The one that the emitter uses itself; an emitter of another kind has the default rules."""
+    found = through(emitter)
+    if isinstance(found, Emitter):
+        return found._composer.normaliser  # noqa: SLF001 - the rules of its records
+    return _DEFAULT_RULES

@@ -42,8 +42,9 @@ CARRIED = "audit_context"
 """The attribute in which a log record carries the context of the place that logged it."""
 
 OWN_LOGGER = "audit_emit"
-TRACEBACK_HEAD = 1_500
-TRACEBACK_TAIL = 6_000
+TRACEBACK_HEAD = 1_000
+TRACEBACK_TAIL = 4_500
+"""Characters kept; a line break takes six bytes of the 8 KiB that a string may have."""
 
 
 class AuditHandler(logging.Handler):

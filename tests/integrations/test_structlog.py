@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from audit_log import AuditLog
 from structlog.typing import EventDict
 
 from audit_emit import bind, current_context
@@ -16,17 +17,6 @@ from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.integrations.structlog import AuditRenderer, AuditTee, add_audit_context
 
 CANARY = "CANARY-" + "7f31c0de"
-
-
-class Recording:
-    """An emitter that keeps what it was given."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[Any, Any]] = []
-
-    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
-        self.events.append((event_type, fields))
-        return None
 
 
 class Hostile:
@@ -41,9 +31,8 @@ class Hostile:
     __hash__ = None  # type: ignore[assignment]
 
 
-@pytest.fixture
-def recording() -> Recording:
-    return Recording()
+def emitted(audit_log: AuditLog) -> list[tuple[str, Any]]:
+    return [(record["event_type"], record["fields"]) for record in audit_log.records()]
 
 
 @pytest.fixture(autouse=True)
@@ -59,40 +48,42 @@ def logger(*processors: Any, out: io.StringIO | None = None) -> Any:
     )
 
 
-def test_a_marked_event_is_emitted_with_the_rest_as_fields(recording: Recording):
-    logger(AuditTee(recording), AuditRenderer()).info("secret.set", audit=True, key="API", n=3)
-    assert recording.events == [("secret.set", {"key": "API", "n": 3})]
+def test_a_marked_event_is_emitted_with_the_rest_as_fields(audit_log: AuditLog) -> None:
+    logger(AuditTee(audit_log.emitter), AuditRenderer()).info(
+        "secret.set", audit=True, key="API", n=3
+    )
+    assert emitted(audit_log) == [("secret.set", {"key": "API", "n": 3})]
 
 
-def test_an_unmarked_event_is_not_emitted(recording: Recording):
-    logger(AuditTee(recording), AuditRenderer()).info("secret.set", key="API")
-    assert recording.events == []
+def test_an_unmarked_event_is_not_emitted(audit_log: AuditLog) -> None:
+    logger(AuditTee(audit_log.emitter), AuditRenderer()).info("secret.set", key="API")
+    assert emitted(audit_log) == []
 
 
 @pytest.mark.parametrize("mark", [True, False])
-def test_the_event_goes_on_without_its_mark_and_unchanged(recording: Recording, mark: bool):
+def test_the_event_goes_on_without_its_mark_and_unchanged(audit_log: AuditLog, mark: bool) -> None:
     event: EventDict = {"event": "a.b", "audit": mark, "key": "API", "_record": 1, "exc_info": True}
-    passed = AuditTee(recording)(None, "info", event)
+    passed = AuditTee(audit_log.emitter)(None, "info", event)
     assert passed is event
     assert passed == {"event": "a.b", "key": "API", "_record": 1, "exc_info": True}
 
 
-def test_an_audit_member_that_is_no_mark_is_left_alone(recording: Recording):
-    passed = AuditTee(recording)(None, "info", {"event": "report", "audit": "2026-Q1"})
+def test_an_audit_member_that_is_no_mark_is_left_alone(audit_log: AuditLog) -> None:
+    passed = AuditTee(audit_log.emitter)(None, "info", {"event": "report", "audit": "2026-Q1"})
     assert passed == {"event": "report", "audit": "2026-Q1"}
-    assert recording.events == []
+    assert emitted(audit_log) == []
 
 
-def test_members_of_structlog_and_of_the_exception_stay_out(recording: Recording):
-    log = logger(AuditTee(recording), AuditRenderer())
+def test_members_of_structlog_and_of_the_exception_stay_out(audit_log: AuditLog) -> None:
+    log = logger(AuditTee(audit_log.emitter), AuditRenderer())
     try:
         int(CANARY)
     except ValueError:
         log.exception("secret.rotate", audit=True, _record=object(), _from_structlog=True)
-    assert recording.events == [("secret.rotate", {"error": "ValueError"})]
+    assert emitted(audit_log) == [("secret.rotate", {"error": "ValueError"})]
 
 
-def test_an_emitter_that_fails_never_fails_the_log_call():
+def test_an_emitter_that_fails_never_fails_the_log_call() -> None:
     class Broken:
         def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> object:
             raise RuntimeError(CANARY)
@@ -102,31 +93,37 @@ def test_an_emitter_that_fails_never_fails_the_log_call():
     assert json.loads(out.getvalue()) == {"event": "secret.set"}
 
 
-def test_a_hostile_id_does_not_cost_the_event(recording: Recording):
+def test_a_hostile_id_does_not_cost_the_event(audit_log: AuditLog) -> None:
     with bind(user_id=Hostile(), workspace_id="w1"):
-        AuditTee(recording)(None, "info", {"event": "a.b", "audit": True, "user_id": Hostile()})
-    assert [event_type for event_type, _ in recording.events] == ["a.b"]
+        AuditTee(audit_log.emitter)(
+            None, "info", {"event": "a.b", "audit": True, "user_id": Hostile()}
+        )
+    assert [event_type for event_type, _ in emitted(audit_log)] == ["a.b"]
 
 
-def test_a_tee_before_a_filter_that_drops_still_emits(recording: Recording):
+def test_a_tee_before_a_filter_that_drops_still_emits(audit_log: AuditLog) -> None:
     def drop(logger: Any, method: str, event: EventDict) -> EventDict:
         raise structlog.DropEvent
 
     out = io.StringIO()
-    logger(AuditTee(recording), drop, out=out).info("secret.set", audit=True)
+    logger(AuditTee(audit_log.emitter), drop, out=out).info("secret.set", audit=True)
     assert out.getvalue() == ""
-    assert recording.events == [("secret.set", {})]
+    assert emitted(audit_log) == [("secret.set", {})]
 
 
-def test_bound_ids_are_not_repeated_in_the_fields(recording: Recording):
-    log = logger(structlog.contextvars.merge_contextvars, AuditTee(recording), AuditRenderer())
+def test_bound_ids_are_not_repeated_in_the_fields(audit_log: AuditLog) -> None:
+    log = logger(
+        structlog.contextvars.merge_contextvars, AuditTee(audit_log.emitter), AuditRenderer()
+    )
     with bind(workspace_id="w1", user_id="u1", correlation_id="c1"):
         log.info("secret.set", audit=True, key="API")
-    assert recording.events == [("secret.set", {"key": "API"})]
+    assert emitted(audit_log) == [("secret.set", {"key": "API"})]
 
 
-def test_an_old_copy_of_the_workspace_does_not_override_the_bound_one(recording: Recording):
-    log = logger(structlog.contextvars.merge_contextvars, AuditTee(recording), AuditRenderer())
+def test_an_old_copy_of_the_workspace_does_not_override_the_bound_one(audit_log: AuditLog) -> None:
+    log = logger(
+        structlog.contextvars.merge_contextvars, AuditTee(audit_log.emitter), AuditRenderer()
+    )
     live = LiveContext(AuditContext(workspace_id="old"))
     token = VAR.set(live)
     try:
@@ -135,22 +132,24 @@ def test_an_old_copy_of_the_workspace_does_not_override_the_bound_one(recording:
         log.info("secret.set", audit=True)
     finally:
         VAR.reset(token)
-    assert recording.events == [("secret.set", {})]
+    assert (audit_log.only()["workspace_id"], audit_log.only()["fields"]) == ("new", {})
 
 
-def test_a_workspace_said_by_the_call_is_kept(recording: Recording):
+def test_a_workspace_said_by_the_call_is_kept(audit_log: AuditLog) -> None:
     with bind(workspace_id="w1"):
-        logger(AuditTee(recording), AuditRenderer()).info("a.b", audit=True, workspace_id="w2")
-    assert recording.events == [("a.b", {"workspace_id": "w2"})]
+        logger(AuditTee(audit_log.emitter), AuditRenderer()).info(
+            "a.b", audit=True, workspace_id="w2"
+        )
+    assert audit_log.only()["workspace_id"] == "w2"
 
 
-def test_an_id_of_somebody_else_stays_visible_in_the_fields(recording: Recording):
+def test_an_id_of_somebody_else_stays_visible_in_the_fields(audit_log: AuditLog) -> None:
     with bind(user_id="u1"):
-        logger(AuditTee(recording), AuditRenderer()).info("a.b", audit=True, user_id="u2")
-    assert recording.events == [("a.b", {"user_id": "u2"})]
+        logger(AuditTee(audit_log.emitter), AuditRenderer()).info("a.b", audit=True, user_id="u2")
+    assert emitted(audit_log) == [("a.b", {"user_id": "u2"})]
 
 
-def test_bound_ids_are_added_to_ordinary_lines():
+def test_bound_ids_are_added_to_ordinary_lines() -> None:
     with bind(workspace_id="w1", user_id="u1", actor_kind="admin", correlation_id="c1"):
         event = add_audit_context(None, "info", {"event": "hello"})
     assert event == {
@@ -162,17 +161,17 @@ def test_bound_ids_are_added_to_ordinary_lines():
     }
 
 
-def test_trace_ids_are_added_when_known():
+def test_trace_ids_are_added_when_known() -> None:
     with bind(trace_id="a" * 32, span_id="b" * 16):
         event = add_audit_context(None, "info", {"event": "hello"})
     assert (event["trace_id"], event["span_id"]) == ("a" * 32, "b" * 16)
 
 
-def test_nothing_bound_adds_nothing():
+def test_nothing_bound_adds_nothing() -> None:
     assert add_audit_context(None, "info", {"event": "hello"}) == {"event": "hello"}
 
 
-def test_what_the_event_says_wins():
+def test_what_the_event_says_wins() -> None:
     with bind(user_id="u1"):
         assert add_audit_context(None, "info", {"user_id": "u2"})["user_id"] == "u2"
 
@@ -186,12 +185,12 @@ def test_what_the_event_says_wins():
         (Hostile(), "<unrepresentable Hostile>"),
     ],
 )
-def test_ids_in_lines_are_bounded_printable_text(given: Any, line: str):
+def test_ids_in_lines_are_bounded_printable_text(given: Any, line: str) -> None:
     with bind(correlation_id=given):
         assert add_audit_context(None, "info", {})["correlation_id"] == line
 
 
-def test_a_rendered_line_is_json_with_the_prefix():
+def test_a_rendered_line_is_json_with_the_prefix() -> None:
     out = io.StringIO()
     logger(AuditRenderer("app: "), out=out).info("hello", n=1, when=None)
     prefix, _, body = out.getvalue().partition("{")
@@ -199,7 +198,7 @@ def test_a_rendered_line_is_json_with_the_prefix():
     assert json.loads("{" + body) == {"event": "hello", "n": 1, "when": None}
 
 
-def test_bytes_are_rendered_for_a_bytes_logger():
+def test_bytes_are_rendered_for_a_bytes_logger() -> None:
     out = io.BytesIO()
     log = structlog.wrap_logger(
         structlog.BytesLogger(out), processors=[AuditRenderer(as_bytes=True)]
@@ -208,7 +207,7 @@ def test_bytes_are_rendered_for_a_bytes_logger():
     assert json.loads(out.getvalue()) == {"event": "hello", "name": "\udc80é"}
 
 
-def test_hostile_values_are_rendered():
+def test_hostile_values_are_rendered() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
     out = io.StringIO()
@@ -220,7 +219,7 @@ def test_hostile_values_are_rendered():
     assert json.loads(line, parse_constant=pytest.fail)["event"] == "hello"
 
 
-def test_secrets_are_held_back_in_rendered_lines():
+def test_secrets_are_held_back_in_rendered_lines() -> None:
     out = io.StringIO()
     log = logger(AuditRenderer(), out=out)
     log.info("login", password=CANARY, nested={"apiKey": CANARY}, token_count=3)
@@ -229,7 +228,7 @@ def test_secrets_are_held_back_in_rendered_lines():
     assert json.loads(out.getvalue().splitlines()[0])["token_count"] == 3
 
 
-def test_the_renderer_serves_a_processor_formatter():
+def test_the_renderer_serves_a_processor_formatter() -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(
@@ -241,7 +240,7 @@ def test_the_renderer_serves_a_processor_formatter():
     assert json.loads(out.getvalue()) == {"event": "hi you", "user_id": "u1", "actor_kind": "user"}
 
 
-def test_threads_see_their_own_context(recording: Recording):
+def test_threads_see_their_own_context(audit_log: AuditLog) -> None:
     seen: dict[str, Any] = {}
 
     def work(name: str) -> None:

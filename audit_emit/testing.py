@@ -1,0 +1,177 @@
+"""For the tests of an application: what it emitted, and failures that ``emit`` would stop.
+
+    with capture() as events:
+        client.put("/secrets/API", json={"value": "…"})
+    events.assert_emitted("secret.set", key="API", user_id="u1")
+
+Nothing changes by itself because a test runner is there. Under pytest, the fixture
+``audit_events`` is ``capture`` for one test.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from audit_emit import _config, _process
+from audit_emit._compose import Composer
+from audit_emit._emit import Emitter
+from audit_emit.integrations import _bridge
+
+__all__ = ["Captured", "capture", "strict"]
+
+STARTED = "audit.started"
+
+
+class Captured:
+    """The events of one ``capture``, during it and after it."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._kept: list[dict[str, Any]] | None = None
+
+    @property
+    def all_records(self) -> list[dict[str, Any]]:
+        """Every record of the chain in its order, those about the log itself included."""
+        if self._kept is not None:
+            return list(self._kept)
+        _process.flush()
+        return self._read()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records, without ``audit.started``: objects as ``docs/wire-format.md`` has them."""
+        return [record for record in self.all_records if record["event_type"] != STARTED]
+
+    def of(self, event_type: str) -> list[dict[str, Any]]:
+        """The records of one type."""
+        return [record for record in self.all_records if record["event_type"] == event_type]
+
+    def assert_emitted(self, event_type: str, /, **expected: Any) -> dict[str, Any]:
+        """The first record of this type whose members are as expected.
+
+        Args:
+            event_type: its type.
+            expected: members of ``fields``, or where ``fields`` has no such member, of the record
+                itself, such as ``user_id``. As in JSON: a tuple is a list, a date is text.
+
+        Raises:
+            AssertionError: there is none; the message shows what there is.
+        """
+        __tracebackhide__ = True
+        for record in self.of(event_type):
+            members = {**record, **record["fields"]}
+            if all(name in members and members[name] == expected[name] for name in expected):
+                return record
+        shown = "".join(f"\n  {_shown(record)}" for record in self.records) or " nothing"
+        wanted = f"{event_type} with {expected}" if expected else event_type
+        raise AssertionError(f"{wanted} was not emitted; what was:{shown}")
+
+    def _read(self) -> list[dict[str, Any]]:
+        closed = sorted(glob.glob(f"{glob.escape(self._directory)}/audit-*.jsonl"))
+        records: list[dict[str, Any]] = []
+        for path in (*closed, f"{self._directory}/audit.jsonl"):
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as file:
+                    records += [json.loads(line) for line in file]
+        return records
+
+    def _keep(self) -> None:
+        self._kept = self._read()
+
+
+@contextmanager
+def capture() -> Iterator[Captured]:
+    """Send the events of the process-wide emitter to a private log, and nothing to stdout.
+
+    The settings of the emitter that is there hold (service, keys, processors), and so do those of
+    a ``configure`` inside the block; only where events go is not theirs to say, and ``disabled``
+    does not count. An ``Emitter`` that the application made for itself is not captured.
+
+    Raises:
+        ConfigError: nobody has configured anything, and the environment holds a bad value.
+    """
+    with tempfile.TemporaryDirectory(prefix="audit_emit-", ignore_cleanup_errors=True) as made:
+        directory = os.path.realpath(made)
+
+        def redirected(emitter: Emitter) -> Emitter:
+            inside = _private(emitter.settings, directory)
+            replaced = _process.swap_emitter(inside)
+            for gone in (emitter, replaced):
+                if gone is not None:
+                    gone.close()
+            return inside
+
+        before = _process._current  # noqa: SLF001 - get_emitter would make one
+        settings = _config.settings({}) if before is None else before.settings
+        captured = Captured(directory)
+        _process.swap_emitter(_private(settings, directory))
+        try:
+            with patch.object(_process, "set_emitter", redirected):
+                yield captured
+        finally:
+            inside = _process.swap_emitter(before)
+            if inside is not None:
+                inside.close()
+            captured._keep()  # noqa: SLF001 - nobody else may
+
+
+@contextmanager
+def strict() -> Iterator[list[Exception]]:
+    """Let out what ``emit`` stops: its own failures, and those of processors and integrations.
+
+    A failure is raised where it happens. When something else stops it there (a framework, a
+    thread), it is raised at the end of the block. That the file cannot be written is no such
+    failure: ``emit`` says so by returning ``None``.
+
+    Yields:
+        The failures so far.
+    """
+    failures: list[Exception] = []
+
+    def fail(error: Exception) -> None:
+        if not any(known is error for known in failures):
+            failures.append(error)
+        raise error
+
+    with (
+        patch.object(Emitter, "_guard", lambda _, error, __: fail(error)),
+        patch.object(Composer, "_process", _process_strictly),
+        patch.object(_bridge, "on_failure", fail),
+    ):
+        yield failures
+    if failures:
+        raise failures[0]
+
+
+def _process_strictly(composer: Composer, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
+    """``Composer._process`` without its guard."""
+    event: dict[str, Any] = {"event": event_type, **value}
+    for processor in composer._processors:  # noqa: SLF001 - stands in for its method
+        event = dict(processor(None, "info", dict(event)))
+    event.pop("event", None)
+    return event
+
+
+def _private(settings: _config.Settings, directory: str) -> Emitter:
+    return Emitter(
+        msgspec.structs.replace(
+            settings,
+            jsonl=f"{directory}/audit.jsonl",
+            stdout=False,
+            disabled=False,
+            durability="os",
+        )
+    )
+
+
+def _shown(record: dict[str, Any]) -> str:
+    return f"{record['event_type']} {json.dumps(record['fields'], ensure_ascii=True)}"
