@@ -133,6 +133,7 @@ class JsonlSink:
                     or lseek(segment.descriptor, 0, SEEK_END) != segment.size
                 ):
                     self._look(now)
+                    now = clock.now_ns()
                 digits = str(now)
                 stamp = clock.stamp
                 if digits[:13] != stamp.milli:
