@@ -2,11 +2,10 @@
 
     logging.config.dictConfig({
         "version": 1,
-        "filters": {"ids": {"()": "audit_emit.integrations.stdlib.AuditContextFilter"}},
         "formatters": {"json": {"()": "audit_emit.integrations.stdlib.AuditJsonFormatter"}},
         "handlers": {
             "audit": {"()": "audit_emit.integrations.stdlib.AuditHandler"},
-            "app": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["ids"]},
+            "app": {"class": "logging.StreamHandler", "formatter": "json"},
         },
         "loggers": {"audit": {"handlers": ["audit"], "level": "DEBUG", "propagate": False}},
         "root": {"handlers": ["app"], "level": "INFO"},
@@ -100,6 +99,12 @@ class AuditHandler(logging.Handler):
             self._inside.emitting = False
 
 
+class _Unknown(str):
+    """What stands for an id that is not known; a JSON line does without it."""
+
+    __slots__ = ()
+
+
 class AuditContextFilter(logging.Filter):
     """Puts the ids of the bound context on every log record; passes every record.
 
@@ -114,7 +119,7 @@ class AuditContextFilter(logging.Filter):
 
     def __init__(self, default: str = "-") -> None:
         super().__init__()
-        self._default = default
+        self._default = _Unknown(default)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the attributes; never raises."""
@@ -173,6 +178,8 @@ class AuditJsonFormatter(BaseJsonFormatter):
     ) -> None:
         """The members of python-json-logger, then the ids."""
         super().add_fields(log_data, record, message_dict)
+        for name in [name for name, value in log_data.items() if isinstance(value, _Unknown)]:
+            del log_data[name]
         carried = getattr(record, CARRIED, None)
         context = carried if isinstance(carried, AuditContext) else None
         for name, text in context_ids(context).items():

@@ -15,6 +15,7 @@ from audit_log import AuditLog
 
 from audit_emit import bind
 from audit_emit.integrations.stdlib import AuditContextFilter, AuditHandler, AuditJsonFormatter
+from audit_emit.testing import capture
 
 CANARY = "CANARY-" + "51de0a7e"
 
@@ -158,37 +159,32 @@ def test_logging_while_emitting_does_not_recurse(log: logging.Logger) -> None:
 
 
 def test_dict_config_builds_all_three(capsys: pytest.CaptureFixture[str]) -> None:
-    with bind(user_id="u1", correlation_id="c1"):
-        logging.config.dictConfig(
-            {
-                "version": 1,
-                "disable_existing_loggers": False,
-                "filters": {"ids": {"()": "audit_emit.integrations.stdlib.AuditContextFilter"}},
-                "formatters": {"json": {"()": "audit_emit.integrations.stdlib.AuditJsonFormatter"}},
-                "handlers": {
-                    "audit": {
-                        "()": "audit_emit.integrations.stdlib.AuditHandler",
-                        "level": "INFO",
-                    },
-                    "app": {
-                        "class": "logging.StreamHandler",
-                        "stream": "ext://sys.stdout",
-                        "formatter": "json",
-                        "filters": ["ids"],
-                    },
-                },
-                "loggers": {
-                    "test.configured": {"handlers": ["app"], "level": "INFO", "propagate": False},
-                    "test.audit": {"handlers": ["audit"], "propagate": False},
-                },
-            }
-        )
-        logging.getLogger("test.configured").info("hello")
+    names = "audit_emit.integrations.stdlib."
+    app = {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"ids": {"()": names + "AuditContextFilter", "default": "none"}},
+            "formatters": {"json": {"()": names + "AuditJsonFormatter", "timestamp": False}},
+            "handlers": {
+                "audit": {"()": names + "AuditHandler", "level": "INFO", "filters": ["ids"]},
+                "app": app,
+            },
+            "loggers": {
+                "test.app": {"handlers": ["app"], "level": "INFO", "propagate": False},
+                "test.audit": {"handlers": ["audit"], "level": "DEBUG", "propagate": False},
+            },
+        }
+    )
+    with bind(user_id="u1", correlation_id="c1"), capture() as events:
+        logging.getLogger("test.app").info("hello")
+        logging.getLogger("test.audit").info("secret.set", extra={"audit": {"key": "API"}})
+        logging.getLogger("test.audit").debug("secret.seen")
     line = json.loads(capsys.readouterr().out)
     assert (line["message"], line["user_id"], line["correlation_id"]) == ("hello", "u1", "c1")
-    (handler,) = logging.getLogger("test.audit").handlers
-    assert isinstance(handler, AuditHandler)
-    assert handler.level == logging.INFO
+    events.assert_emitted("secret.set", key="API", user_id="u1", correlation_id="c1")
+    assert events.of("secret.seen") == []
 
 
 def test_the_context_crosses_a_queue(audit_log: AuditLog, log: logging.Logger) -> None:
@@ -250,6 +246,17 @@ def test_a_line_is_json_with_the_ids(log: logging.Logger) -> None:
     }
 
 
+def test_ids_that_are_not_known_are_not_in_the_json(log: logging.Logger) -> None:
+    out = io.StringIO()
+    handler = json_handler(out, timestamp=False)
+    handler.addFilter(AuditContextFilter())
+    log.addHandler(handler)
+    with bind(user_id="u1", correlation_id="-"):
+        log.info("hello")
+    line = json.loads(out.getvalue())
+    assert {name for name in line if name.endswith("_id")} == {"user_id", "correlation_id"}
+
+
 def test_options_of_python_json_logger_hold(log: logging.Logger) -> None:
     out = io.StringIO()
     log.addHandler(
@@ -280,6 +287,7 @@ def test_secrets_are_held_back_in_lines(log: logging.Logger) -> None:
     log.info("login", extra={"password": CANARY, "body": {"apiKey": CANARY}})
     log.info("secret.set", extra={"audit": {"value": CANARY, "key": "API"}})
     log.info({"event": "login", "password": CANARY})
+    log.info("calling https://me:%s@host.example/", CANARY)
     assert CANARY not in out.getvalue()
     assert json.loads(out.getvalue().splitlines()[1])["audit"]["key"] == "API"
 

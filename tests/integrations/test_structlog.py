@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -109,6 +110,29 @@ def test_a_tee_before_a_filter_that_drops_still_emits(audit_log: AuditLog) -> No
     logger(AuditTee(audit_log.emitter), drop, out=out).info("secret.set", audit=True)
     assert out.getvalue() == ""
     assert emitted(audit_log) == [("secret.set", {})]
+
+
+def test_what_swallows_log_lines_does_not_touch_emit(audit_log: AuditLog) -> None:
+    with structlog.testing.capture_logs() as lines:
+        structlog.get_logger().info("hello")
+        audit_log.emitter.emit(None, "secret.set", {"key": "API"})
+    assert [line["event"] for line in lines] == ["hello"]
+    assert emitted(audit_log) == [("secret.set", {"key": "API"})]
+
+
+def test_an_async_log_call_keeps_the_actor(audit_log: AuditLog) -> None:
+    log = structlog.wrap_logger(
+        structlog.WriteLogger(io.StringIO()),
+        processors=[AuditTee(audit_log.emitter), AuditRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+
+    async def work() -> None:
+        with bind(user_id="u1"):
+            await log.ainfo("secret.set", audit=True)
+
+    asyncio.run(work())
+    assert audit_log.only()["user_id"] == "u1"
 
 
 def test_bound_ids_are_not_repeated_in_the_fields(audit_log: AuditLog) -> None:
