@@ -80,6 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """SHA-256 over ``public()``: a change of configuration shows in ``audit.started``."""
         return hashlib.sha256(msgspec.json.encode(self.public(), order="sorted")).hexdigest()
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What rich shows, in tracebacks too: without this, the fields as they are."""
+        return list(self.public().items())
+
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
 
@@ -112,7 +116,10 @@ def _jsonl(name: str, value: Any) -> str | None:
         path = os.fsdecode(path)
     if not path or "\0" in path:
         raise ConfigError(name, "must be the path of a file, or 'off' for no file")
-    path = os.path.abspath(os.path.expanduser(path))
+    try:
+        path = os.path.abspath(os.path.expanduser(path))
+    except OSError:
+        raise ConfigError(name, "is relative to a directory that is gone") from None
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -141,7 +148,7 @@ def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
         try:
             number = -1 if isinstance(value, bool) else int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = -1
         if number < least:
             raise ConfigError(name, f"must be a number of bytes, at least {least}, not {value!r}")
@@ -157,9 +164,11 @@ def _durability(name: str, value: Any) -> str:
 
 
 def _hash_key(name: str, value: Any) -> bytes | None:
-    if value is None or value in {"", b""}:
-        return None
     key = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    if isinstance(key, bytes | bytearray):
+        key = bytes(key)
+        if not key:
+            return None
     if not isinstance(key, bytes) or len(key) < _MIN_HASH_KEY:
         raise ConfigError(
             name,
@@ -173,7 +182,8 @@ def _hash_key_file(name: str, value: Any) -> bytes | None:
     if value is None or value == "":
         return None
     try:
-        with open(value, "rb") as file:
+        # A number would be a descriptor, which open() would take over and close.
+        with open(os.fspath(value), "rb") as file:
             content = file.read(65536)
     except (OSError, TypeError, ValueError) as error:
         # The value is not shown: it is the key itself when the two variables were mixed up.
@@ -272,7 +282,9 @@ def _complete(
 ) -> Settings:
     """Settle what depends on more than one value: the key's two sources, the default path."""
     from_file = values.pop("hash_key_file", None)
-    if from_file is not None and values.get("hash_key") is None:
+    # An argument comes before the environment, also when they are two names of one setting.
+    nearer = sources.get("hash_key") != "argument" and sources.get("hash_key_file") == "argument"
+    if from_file is not None and (nearer or values.get("hash_key") is None):
         values["hash_key"] = from_file
         sources["hash_key"] = sources["hash_key_file"]
     sources.pop("hash_key_file", None)
