@@ -159,6 +159,17 @@ def test_an_old_copy_of_the_workspace_does_not_override_the_bound_one(audit_log:
     assert (audit_log.only()["workspace_id"], audit_log.only()["fields"]) == ("new", {})
 
 
+def test_ids_added_to_the_line_before_the_tee_are_not_repeated(audit_log: AuditLog) -> None:
+    token = VAR.set(AuditContext(workspace_id="w1", user_id="u1"))
+    try:
+        logger(add_audit_context, AuditTee(audit_log.emitter), AuditRenderer()).info(
+            "secret.set", audit=True
+        )
+    finally:
+        VAR.reset(token)
+    assert (audit_log.only()["user_id"], audit_log.only()["fields"]) == ("u1", {})
+
+
 def test_a_workspace_said_by_the_call_is_kept(audit_log: AuditLog) -> None:
     with bind(workspace_id="w1"):
         logger(AuditTee(audit_log.emitter), AuditRenderer()).info(
