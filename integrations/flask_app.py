@@ -12,7 +12,7 @@ from typing import Any
 from flask import Blueprint, Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from secrets_store import MAX_BODY, Denied, Refused, Rejected, Store, check_name, parse_secret
-from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from audit_emit import emit, hash_value_prefix, health
 from audit_emit.context import update_request
@@ -40,9 +40,11 @@ def authorise(workspace_id: str | None) -> None:
 
 
 def read_body() -> bytes:
-    """The body, read within bounds."""
+    """The body, within ``MAX_CONTENT_LENGTH``."""
     try:
-        return request.stream.read(MAX_BODY + 1)
+        return request.get_data()
+    except RequestEntityTooLarge:
+        raise Rejected(413, "body-too-large", f"the body has more than {MAX_BODY} bytes") from None
     except ClientDisconnected:
         raise Rejected(400, "incomplete-body", "the body ended too early") from None
 
@@ -133,6 +135,7 @@ def plain_error(error: HTTPException) -> Any:
 def create_app(store: Store | None = None) -> Flask:
     """The application, on a given store or the one that the environment names."""
     app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.extensions["secrets_store"] = store or Store.from_env()
     app.register_blueprint(bp)
     app.register_error_handler(HTTPException, plain_error)

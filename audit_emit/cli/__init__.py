@@ -13,6 +13,16 @@ from audit_emit.cli._exit import Exit
 INTERRUPTED = 130
 """What a shell expects of a process that Ctrl-C ended."""
 
+EXTRA_OF = {
+    "click": "cli",
+    "rich": "cli",
+    "cryptography": "sign",
+    "fastapi": "fastapi",
+    "uvicorn": "fastapi",
+    "flask": "flask",
+}
+"""Which extra brings a module that a command imports."""
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -26,19 +36,19 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         from audit_emit.cli._group import run  # noqa: PLC0415 - click is optional
     except ModuleNotFoundError as error:
-        return missing(error, "cli")
+        return missing(error)
     return run(args)
 
 
-def missing(error: ModuleNotFoundError, extra: str) -> int:
+def missing(error: ModuleNotFoundError) -> int:
     """Say in one line which extra brings the module that is not there.
 
     Raises:
-        ModuleNotFoundError: the module is one of ours, so no extra would help.
+        ModuleNotFoundError: no extra brings it.
     """
     name = (error.name or "").partition(".")[0]
-    if not name or name == "audit_emit":
+    if name not in EXTRA_OF:
         raise error
-    hint = f"{name} is not installed; pip install 'audit-emit[{extra}]'"
+    hint = f"{name} is not installed; pip install 'audit-emit[{EXTRA_OF[name]}]'"
     print(f"audit-emit: {hint}", file=sys.stderr)
     return Exit.USAGE

@@ -84,7 +84,7 @@ def _failed(error: Exception) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):
-        return missing(error, "all")
+        return missing(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}", Exit.UNREADABLE)

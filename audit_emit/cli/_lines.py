@@ -65,7 +65,7 @@ class Follower:
     def __init__(self, path: Path, fd: int | None, position: int) -> None:
         self.path = path
         self._fd = fd
-        self._position = position
+        self.position = position
         self._partial = b""
 
     def poll(self) -> Iterator[bytes]:
@@ -93,10 +93,10 @@ class Follower:
     def _drain(self) -> Iterator[bytes]:
         if self._fd is None:
             return
-        if os.fstat(self._fd).st_size < self._position:
-            self._position, self._partial = 0, b""  # truncated in place
-        while chunk := os.pread(self._fd, BLOCK, self._position):
-            self._position += len(chunk)
+        if os.fstat(self._fd).st_size < self.position:
+            self.position, self._partial = 0, b""  # truncated in place
+        while chunk := os.pread(self._fd, BLOCK, self.position):
+            self.position += len(chunk)
             first, *rest = chunk.split(b"\n")
             self._partial = (self._partial + first)[:MAX_LINE]
             for following in rest:
@@ -136,7 +136,7 @@ class Follower:
 
     def _replace(self, fd: int) -> None:
         self.close()
-        self._fd, self._position, self._partial = fd, 0, b""
+        self._fd, self.position, self._partial = fd, 0, b""
 
 
 def _whole(path: Path) -> Iterator[bytes]:

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -23,6 +22,8 @@ from audit_emit.cli._text import visible_bytes
 PREFIX = b"audit: "
 USERS = ("dev", "ops", "root")
 STOP_SECONDS = 3.0
+PATIENCE = 10.0
+"""Seconds for one answer or one line; on a working machine it is milliseconds."""
 
 
 class DemoFailed(Exception):  # noqa: N818 - reads as what happened
@@ -145,18 +146,22 @@ class Service:
         return self._process.poll() is None
 
     def ask(
-        self, method: str, path: str, user: str | None, body: bytes | None, deadline: float
+        self,
+        method: str,
+        path: str,
+        user: str | None = None,
+        body: bytes | None = None,
+        patience: float = PATIENCE,
     ) -> Answer:
         """Send one request over HTTP.
 
         Raises:
-            DemoFailed: no answer came until ``deadline`` (``time.monotonic()``).
+            DemoFailed: no answer came within ``patience`` seconds.
         """
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if user is not None:
             headers["Authorization"] = f"Bearer {self.tokens.get(user, user)}"
-        left = max(deadline - time.monotonic(), 0.1)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=left)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -167,20 +172,28 @@ class Service:
             connection.close()
         return Answer(response.status, text, response.headers.get("X-Request-ID", ""))
 
-    def wait_for(self, correlation_id: str, deadline: float) -> None:
-        """Wait until the record of a request is on stdout.
+    def wait_for(self, *parts: str) -> None:
+        """Wait until there is a line of stdout with all these parts in it.
 
         Raises:
-            DemoFailed: it did not come until ``deadline``.
+            DemoFailed: it did not come in time.
         """
-        wanted = f'"correlation_id":"{correlation_id}"'.encode()
+        wanted = [part.encode() for part in parts]
 
         def there() -> bool:
-            return any(b'"http.request"' in line and wanted in line for line in self.lines)
+            return any(all(part in line for part in wanted) for line in self.lines)
 
         with self._arrived:
-            if not self._arrived.wait_for(there, max(deadline - time.monotonic(), 0)):
-                raise DemoFailed(f"no audit line of request {correlation_id}{self.complaint()}")
+            if not self._arrived.wait_for(there, PATIENCE):
+                raise DemoFailed(f"no audit line with {' and '.join(parts)}{self.complaint()}")
+
+    def wait_for_request(self, correlation_id: str) -> None:
+        """Wait until the record of a request is on stdout: its last one.
+
+        Raises:
+            DemoFailed: it did not come in time.
+        """
+        self.wait_for('"event_type":"http.request"', f'"correlation_id":"{correlation_id}"')
 
     def wait_for_more(self, seen: int, seconds: float) -> None:
         """Wait until there are more than ``seen`` lines, or for that many seconds."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -81,7 +82,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> str:
     "--since", callback=_since, help="90s, 10m, 2h, 7d, or a time such as 2026-05-19T20:00."
 )
 @click.option("--json", "raw", is_flag=True, help="The records as they are in the file.")
-def command(  # noqa: PLR0913 - one parameter per option
+def command(
     path: Path | None,
     *,
     follow: bool,
@@ -103,19 +104,24 @@ def command(  # noqa: PLR0913 - one parameter per option
     view = View(Filter(types, actor, workspace, correlation, since), raw=raw)
     if count is None and not since:
         count = DEFAULT_COUNT
-    active = _active(path)
-    fd = _open(active, wait=follow)
-    end = complete_end(fd) if fd is not None else 0
-    torn = b""
     try:
-        _print(view.last(_history(active, fd, end), count))
-        if fd is not None and not follow:
-            torn = os.pread(fd, SHOWN + 1, end)
+        return _show(_active(path), view, count, follow=follow)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        return Exit.OK  # the one way to end it
+
+
+def _show(active: Path, view: View, count: int | None, *, follow: bool) -> Exit:
+    fd = _open(active, wait=follow)
+    follower = Follower(active, fd, complete_end(fd) if fd is not None else 0)
+    try:
+        _print(view.last(_history(active, fd, follower.position), count))
+        if follow:
+            _follow(follower, view)
+        torn = os.pread(fd, SHOWN + 1, follower.position) if fd is not None else b""
     finally:
-        if fd is not None and not follow:
-            os.close(fd)
-    if follow:
-        _follow(Follower(active, fd, end), view)
+        follower.close()
     return _verdict(view, torn)
 
 
@@ -162,18 +168,13 @@ def _print(texts: Iterable[str | bytes]) -> None:
         click.echo(text)
 
 
-def _follow(follower: Follower, view: View) -> None:
-    try:
-        while True:
-            for line in follower.poll():
-                text = view.text(line)
-                if text is not None:
-                    click.echo(text)
-            time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
-        return
-    finally:
-        follower.close()
+def _follow(follower: Follower, view: View) -> NoReturn:
+    while True:
+        for line in follower.poll():
+            text = view.text(line)
+            if text is not None:
+                click.echo(text)
+        time.sleep(POLL_SECONDS)
 
 
 def _verdict(view: View, torn: bytes) -> Exit:

@@ -114,7 +114,7 @@ def test_served_it_goes_on_until_it_is_told_to_end(
 ) -> None:
     with demo(tmp_path, "--serve", *options(framework)) as process:
         output = Output(process)
-        shown = output.until("/health")
+        shown = output.until("audit-emit tail -f")
         found = re.search(r"Bearer ([0-9a-f]+)'.* (http://[0-9.:]+)/workspaces", shown)
         assert found is not None
         token, base = found.groups()
@@ -150,7 +150,7 @@ def test_interrupted_on_the_way_it_cleans_up(tmp_path: Path) -> None:
 
 def test_a_killed_demo_takes_its_service_with_it(tmp_path: Path) -> None:
     with demo(tmp_path, "--serve") as process:
-        base = re.search(r"http://[0-9.:]+", Output(process).until("/health"))
+        base = re.search(r"http://[0-9.:]+", Output(process).until("audit-emit tail -f"))
         assert base is not None
         process.kill()
         process.wait()
@@ -173,10 +173,9 @@ def test_a_service_that_cannot_start_is_told_with_its_own_words(tmp_path: Path) 
     apps.mkdir()
     (apps / "fastapi_app.py").write_text("raise SystemExit('no luck today')")
     (tmp_path / "run").mkdir()
-    with Service("fastapi", tmp_path / "run", apps) as service:
-        deadline = time.monotonic() + SECONDS
-        with pytest.raises(DemoFailed, match="no luck today"):
-            service.ask("GET", "/health", None, None, deadline)
+    fails = pytest.raises(DemoFailed, match="no luck today")
+    with Service("fastapi", tmp_path / "run", apps) as service, fails:
+        service.ask("GET", "/health")
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
@@ -186,18 +185,17 @@ def test_a_service_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> Non
     (tmp_path / "run").mkdir()
     began = time.monotonic()
     with Service("fastapi", tmp_path / "run", apps) as service, pytest.raises(DemoFailed):
-        service.ask("GET", "/health", None, None, time.monotonic() + 0.5)
+        service.ask("GET", "/health", patience=0.5)
     assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_first_hash_of_a_service_is_keyed_too(framework: str, tmp_path: Path) -> None:
-    deadline = time.monotonic() + SECONDS
     with Service(framework, tmp_path, find_apps()) as service:
         body = as_json(key="K", value="v")
-        answered = service.ask("POST", "/admin/secrets", "root", body, deadline)
+        answered = service.ask("POST", "/admin/secrets", "root", body)
         assert answered.status == 201
-        service.wait_for(answered.correlation_id, deadline)
+        service.wait_for_request(answered.correlation_id)
     key = (tmp_path / "hash.key").read_bytes()
     hashes = [r["fields"]["value_hash"] for _, r in read_log(service.log) if "key" in r["fields"]]
     assert hashes == [hmac.digest(key, b"v", "sha256").hex()[:8]]
