@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from audit_emit import Emitter
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
@@ -339,3 +340,34 @@ def test_a_large_file_is_read_from_its_end(tmp_path: Path) -> None:
     began = time.monotonic()
     assert main(["tail", "-n", "1", str(path)]) == Exit.OK
     assert time.monotonic() - began < 5
+
+
+def test_follow_misses_nothing_of_an_emitter_that_rotates(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    emitter = Emitter(service="t", jsonl=str(path), stdout=False, max_bytes=4096)
+    try:
+        assert emitter.emit(None, "x.first", {}) is not None
+        with follow(path, "--type", "x.*") as tail:
+            tail.until(lambda lines: "x.first" in "".join(lines))
+            for number in range(300):
+                assert emitter.emit(None, "x.more", {"number": number}) is not None
+            tail.until(lambda lines: len(lines) >= 301)
+            numbers = [line.rsplit("number=", 1)[1] for line in tail.lines[1:]]
+            assert numbers == [str(number) for number in range(300)]
+    finally:
+        emitter.close()
+    assert len(list(tmp_path.glob("audit-*.jsonl"))) > 5
+
+
+def test_all_segments_of_an_emitter_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    emitter = Emitter(service="t", jsonl=str(path), stdout=False, max_bytes=4096)
+    for number in range(100):
+        emitter.emit(None, "x.more", {"number": number})
+    emitter.close()
+    assert main(["tail", "--since", "1h", str(path)]) == Exit.OK
+    seqs = [int(line.split()[0]) for line in shown(capsys)]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(seqs) > 100
