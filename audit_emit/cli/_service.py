@@ -55,8 +55,7 @@ def find_apps() -> Path:
         return directory
     raise NoApps(
         "the example services are not part of an installed wheel; run `make demo` in a source "
-        "checkout, or unpack the source distribution "
-        "(pip download --no-deps --no-binary audit-emit audit-emit)"
+        "checkout (a git clone, or the unpacked source distribution)"
     )
 
 
