@@ -83,6 +83,6 @@ class Backlog:
         self.waiting.append(prefix)
         return True
 
-    def written(self, lines: list[bytes]) -> None:
-        """Give back the room of events that are in the file now."""
-        self._bytes = sum(map(len, self.waiting)) if lines and self.waiting else 0
+    def pop(self) -> None:
+        """Drop the oldest event: it is in the file now."""
+        self._bytes -= len(self.waiting.popleft())

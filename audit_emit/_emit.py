@@ -93,6 +93,7 @@ class Emitter:
     def after_fork(self) -> None:
         """Begin a life of its own in a forked child: the backlog is the parent's to write."""
         self._clock.reseed()
+        self.counters.reset()
         self.reset()
         if self.file is not None:
             self.file.reset()
@@ -112,6 +113,7 @@ class Emitter:
         Returns:
             The receipt when the record is in the file, ``None`` when it is not, or not yet.
         """
+        receipt = None
         try:
             if self._disabled:
                 return None
@@ -142,8 +144,8 @@ class Emitter:
             self.file_fault = None
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard
-            self._guard(error, event_type)
-            return None
+            self._guard(error, None if receipt else event_type)
+            return receipt
         except BaseException:
             if self.file is not None:
                 self.file.heal()
@@ -153,7 +155,8 @@ class Emitter:
         """Record one event, or say that it is not recorded: no audit, no action.
 
         The record is in the file, and synced unless the durability is ``os``, when this returns.
-        An event that is refused is neither kept for later nor written to stdout.
+        An event that is refused is neither kept for later nor written to stdout; when only the
+        sync failed, it may be in the file all the same.
 
         Raises:
             AuditError: the record is not in the file with the durability asked for.
@@ -174,7 +177,10 @@ class Emitter:
                 error.reason,
                 f"the audit record could not be written to {self.settings.jsonl}: {error.reason}",
             ) from error
-        except Exception as error:
+        except BaseException as error:
+            self.file.heal()
+            if not isinstance(error, Exception):
+                raise
             raise AuditError(
                 type(error).__name__, f"the audit record could not be made: {type(error).__name__}"
             ) from error
@@ -205,7 +211,7 @@ class Emitter:
             synced = self.file is None or self.settings.durability == "os" or self.file.sync()
             self._show_unshown()
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
-            self._complaints.tell("flush", f"flush failed: {type(error).__name__}")
+            self.complain("flush", error)
             return False
         return synced and not self.pending
 
@@ -224,10 +230,17 @@ class Emitter:
         try:
             if self.file is not None:
                 self.file.close()
+            if self.stdout is not None:
+                self.stdout.close()
         except Exception as error:  # noqa: BLE001 - closing is the end of the road
-            self._complaints.tell("close", f"close failed: {type(error).__name__}")
+            self.complain("close", error)
             return False
         return done
+
+    def complain(self, what: str, error: Exception) -> None:
+        """Tell of a failure that nobody expected, by its type only."""
+        self.counters.internal_errors += 1
+        self._complaints.tell(what, f"{what} failed: {type(error).__name__}")
 
     def _emit_unchained(self, part: str, end: str) -> None:
         prefix, _ = self._clock.prefix(part, end)
@@ -288,12 +301,17 @@ class Emitter:
 
         Near the recursion limit not even a function can be called, so the event is first put
         where a shallower call finds it.
+
+        Args:
+            error: what was stopped.
+            event_type: ``None`` when the event itself is in the file already.
         """
         try:
-            self._lossy.append(
-                (event_type if type(event_type) is str else "", type(error).__name__)
-            )
-            self.pending = True
+            if event_type is not None:
+                self._lossy.append(
+                    (event_type if type(event_type) is str else "", type(error).__name__)
+                )
+                self.pending = True
             self.counters.internal_errors += 1
             self._complaints.tell(
                 "internal",
@@ -348,8 +366,7 @@ class Emitter:
         file = self.file
         assert file is not None  # noqa: S101 - for the type checker
         if self.backlog.waiting:
-            lines = file.append_prefixes(self.backlog.waiting, _BATCH)
-            self.backlog.written(lines)
+            lines = file.append_waiting(self.backlog, _BATCH)
             self.counters.drained += len(lines)
             self.file_fault = None
             for line in lines:
@@ -417,7 +434,10 @@ def _keep_settling(reference: weakref.ref[Emitter]) -> None:
         emitter = reference()
         if emitter is None or not emitter.pending:
             return
-        emitter.settle()
+        try:
+            emitter.settle()
+        except Exception as error:  # noqa: BLE001 - the thread is the backlog's last hope
+            emitter.complain("drain", error)
         del emitter
 
 

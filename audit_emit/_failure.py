@@ -44,6 +44,10 @@ class Counters:
     )
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin to count anew."""
         for name in self.__slots__:
             setattr(self, name, 0)
 

@@ -147,6 +147,7 @@ class Descriptor:
         if self._dup >= 0 and _identity(self._dup) == self._identity:
             os.close(self._dup)
         self._dup = -1
+        self._checked = 0
 
     def _is_ours(self, now: int) -> bool:
         """Whether the number and the duplicate are still the file that we were given."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from os import SEEK_END, lseek
 from typing import Any
 
+from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
 from audit_emit._failure import Counters
 from audit_emit.record import Receipt, ns_of, unchained_prefix
@@ -161,11 +161,11 @@ class JsonlSink:
             self._busy = False
             self._mutex.release()
 
-    def append_prefixes(self, waiting: deque[str], limit: int) -> list[bytes]:
+    def append_waiting(self, backlog: Backlog, limit: int) -> list[bytes]:
         """Link and write events that have their time and id already, oldest first.
 
         Args:
-            waiting: prefixes of records; each leaves it once it is in the file.
+            backlog: each event leaves it once it is in the file.
             limit: how many to write at most, so that the lock is not held long.
 
         Returns:
@@ -176,14 +176,15 @@ class JsonlSink:
         """
         lines: list[bytes] = []
         with self._held() as segment:
-            while waiting and len(lines) < limit:
+            while backlog.waiting and len(lines) < limit:
+                prefix = backlog.waiting[0]
                 try:
-                    line = segment.link(waiting[0], ns_of(waiting[0][7:37]))[0]
+                    line = segment.link(prefix, ns_of(prefix[7:37]))[0]
                 except OSError:
                     if not lines:
                         raise
                     break
-                waiting.popleft()
+                backlog.pop()
                 lines.append(line)
                 self._keep(line)
         return lines
@@ -285,6 +286,8 @@ class JsonlSink:
         try:
             flock(self._lock_fd, UNLOCK)
         except (OSError, ValueError):
+            # Closing it is the other way to give the lock back.
+            self._lock.close()
             self._lock_fd = -1
 
     def _look(self, now: int) -> None:
