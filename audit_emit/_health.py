@@ -19,7 +19,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         were lost and that is declared in the chain); or ``failing`` (events cannot reach the
         file now, or a loss is not yet declared). ``sinks``: per sink ``state``, ``last_success``
         (the ``ts`` of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost``
-        (not yet declared). ``counters``: see ``_failure.Counters``. ``notes``: sentences for people.
+        (not yet declared). ``counters``: see ``_counters``. ``notes``: sentences for people.
     """
     notes: list[str] = []
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
