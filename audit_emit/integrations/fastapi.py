@@ -48,6 +48,8 @@ def audited_route(event_type: str, /, **fields: Any) -> Any:
         event: Annotated[RouteEvent, audited_route("secret.set")]
         event.fields["key"] = key
 
+    What one call returns declares one event per request, however often the route names it.
+
     Args:
         event_type: as of ``emit``.
         fields: the same for every request of the route.
@@ -63,7 +65,7 @@ def audited_route(event_type: str, /, **fields: Any) -> Any:
         audit.declared.append(event)
         return event
 
-    return Depends(declare, use_cache=False)
+    return Depends(declare)
 
 
 def set_actor(

@@ -489,14 +489,15 @@ def test_client_leaves_mid_stream_and_receive_says_so(audit_log: AuditLog) -> No
     assert (fields["status"], fields["outcome"]) == (200, "aborted")
 
 
-def test_client_leaves_after_the_end(audit_log: AuditLog) -> None:
+@pytest.mark.parametrize(("status", "outcome"), [(200, "success"), (503, "failure")])
+def test_client_leaves_after_the_end(audit_log: AuditLog, status: int, outcome: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(start(), body(b"ok"))(scope, receive, send)
+        await answer(start(status), body(b"ok"))(scope, receive, send)
         assert (await receive())["type"] == "http.disconnect"
 
     Server([GONE]).serve(audited(app, audit_log))
 
-    assert audit_log.only()["fields"]["outcome"] == "success"
+    assert audit_log.only()["fields"]["outcome"] == outcome
 
 
 @pytest.mark.parametrize("before", [(), (start(),), (start(), body(b"x", more=True))])

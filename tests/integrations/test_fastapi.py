@@ -15,6 +15,9 @@ from audit_emit.integrations.asgi import AuditMiddleware
 from audit_emit.integrations.fastapi import CurrentAudit, RouteEvent, audited_route, set_actor
 
 
+VOID = audited_route("invoice.void")
+
+
 @pytest.fixture
 def app(audit_log: AuditLog) -> FastAPI:
     made = FastAPI()
@@ -89,6 +92,18 @@ def test_current_audit_is_the_context_of_the_request(app: FastAPI, audit_log: Au
     response = get(app)
 
     assert response.json() == ["u1", audit_log.only()["correlation_id"]]
+
+
+def test_current_audit_is_of_its_own_moment(app: FastAPI, audit_log: AuditLog) -> None:
+    def authenticate(ctx: CurrentAudit) -> None:
+        assert ctx.user_id == ""
+        set_actor("u1")
+
+    @app.get("/", dependencies=[Depends(authenticate)])
+    def view(ctx: CurrentAudit) -> str:
+        return str(ctx.user_id)
+
+    assert get(app).json() == "u1"
 
 
 def test_current_audit_without_middleware_is_empty() -> None:
@@ -195,6 +210,17 @@ def test_two_events_of_one_route_are_both_written(app: FastAPI, audit_log: Audit
 
     types = [record["event_type"] for record in audit_log.records()]
     assert types == ["a.b", "c.d", "http.request"]
+
+
+def test_event_that_a_route_names_twice_is_one(app: FastAPI, audit_log: AuditLog) -> None:
+    @app.get("/", dependencies=[VOID])
+    def view(event: Annotated[RouteEvent, VOID]) -> None:
+        event.fields["number"] = 7
+
+    get(app)
+
+    (event,) = audit_log.records("invoice.void")
+    assert event["fields"]["number"] == 7
 
 
 def test_declared_event_needs_the_middleware() -> None:

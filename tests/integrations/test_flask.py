@@ -179,6 +179,21 @@ def test_peer_is_who_connected_whatever_proxy_fix_says(
     assert service.fields()["client_ip"] == "198.51.100.7"
 
 
+@pytest.mark.parametrize("outermost", [True, False])
+def test_client_is_who_proxy_fix_says(audit_log: AuditLog, outermost: bool) -> None:
+    service = Service(audit_log, AUDIT_EMIT_CLIENT_IP="full")
+    audited: Any = service.app.wsgi_app
+    if outermost:
+        service.app.wsgi_app = ProxyFix(audited)  # type: ignore[method-assign]
+    else:
+        audited._app = ProxyFix(audited._app)
+    service.get(
+        headers={"X-Forwarded-For": "198.51.100.7"}, environ_base={"REMOTE_ADDR": "10.0.0.1"}
+    )
+
+    assert service.fields()["client_ip"] == "198.51.100.7"
+
+
 @pytest.mark.parametrize(
     ("value", "ids"),
     [(f"00-{TRACE}-{SPAN}-01", (TRACE, SPAN)), (f"ff-{TRACE}-{SPAN}-01", ("", ""))],

@@ -227,9 +227,10 @@ def test_thousand_trusted_hops_do_not_reach_the_forged_one() -> None:
 
 
 def test_cut_address_does_not_pass_for_another() -> None:
-    hops = ",".join(["2" + "03.0.113.9" + " " * 200] + ["fd00::1" + " " * 250] * 16)
+    trusted = ("," + "fd00::1".rjust(200)) * 20
+    read = 4096 - len(trusted)
 
-    assert behind(hops) in {"203.0.113.9", "fd00::1"}
+    assert behind("20" + "3.0.113.9".ljust(read) + trusted) == "fd00::1"
 
 
 def test_forwarded_for_of_a_stranger_is_ignored() -> None:
