@@ -232,6 +232,7 @@ class Emitter:
                 self.file.close()
             if self.stdout is not None:
                 self.stdout.close()
+            self._complaints.close()
         except Exception as error:  # noqa: BLE001 - closing is the end of the road
             self.complain("close", error)
             return False

@@ -89,5 +89,9 @@ class Complaints:
             return
         self._told[kind] = (now, 0)
         more = f" ({unsaid} more of these since)" if unsaid else ""
-        line = f"audit_emit: {message}{more}\n"
-        self._stderr.write(line.encode("ascii", "backslashreplace"))
+        # A path in the message may hold anything; the line is one line of printable text.
+        self._stderr.write(b"audit_emit: %b\n" % f"{message}{more}".encode("unicode_escape"))
+
+    def close(self) -> None:
+        """Give the descriptor back; the next complaint takes one again."""
+        self._stderr.close()

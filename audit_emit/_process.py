@@ -106,4 +106,6 @@ def _tell(error: Exception) -> None:
         message = f"{error}; the default is used"
     else:
         message = f"no emitter could be made: {type(error).__name__}"
-    Complaints().tell("configuration", message)
+    complaints = Complaints()
+    complaints.tell("configuration", message)
+    complaints.close()

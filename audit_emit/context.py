@@ -222,12 +222,15 @@ def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
         _unmirror(mirrored)
 
 
+_ENTERED: ContextVar[tuple[tuple[_Bind, Any], ...]] = ContextVar("audit_emit_entered", default=())
+"""The blocks of ``bind`` that are open here, innermost last."""
+
+
 class _Bind:
     """``with bind(…):`` or ``@bind(…)``; each use enters anew, so a decorator may recurse."""
 
     def __init__(self, ids: dict[str, Any]) -> None:
         self._ids = ids
-        self._open: list[Any] = []
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         import inspect  # noqa: PLC0415 - costs 10 ms; only decorators need it
@@ -251,11 +254,17 @@ class _Bind:
     def __enter__(self) -> AuditContext:
         manager = _bound(self._ids)
         context = manager.__enter__()
-        self._open.append(manager)
+        # Not on self: tasks and threads may share one object, and each must leave its own block.
+        _ENTERED.set((*_ENTERED.get(), (self, manager)))
         return context
 
     def __exit__(self, *exc: object) -> None:
-        self._open.pop().__exit__(*exc)
+        entered = _ENTERED.get()
+        for at in reversed(range(len(entered))):
+            if entered[at][0] is self:
+                _ENTERED.set(entered[:at] + entered[at + 1 :])
+                entered[at][1].__exit__(*exc)
+                return
 
 
 def bind(**ids: Any) -> _Bind:
