@@ -14,7 +14,6 @@ from audit_emit.context import current_context
 from audit_emit.integrations.asgi import AuditMiddleware
 from audit_emit.integrations.fastapi import CurrentAudit, RouteEvent, audited_route, set_actor
 
-
 VOID = audited_route("invoice.void")
 
 
