@@ -156,7 +156,7 @@ class JsonlSink:
                 try:
                     flock(self._lock_fd, UNLOCK)
                 except (OSError, ValueError):
-                    self._lock_fd = -1
+                    self._drop_lock()
         finally:
             self._busy = False
             self._mutex.release()
@@ -286,9 +286,12 @@ class JsonlSink:
         try:
             flock(self._lock_fd, UNLOCK)
         except (OSError, ValueError):
-            # Closing it is the other way to give the lock back.
-            self._lock.close()
-            self._lock_fd = -1
+            self._drop_lock()
+
+    def _drop_lock(self) -> None:
+        """Close the lock file, which is the other way to give the lock back."""
+        self._lock.close()
+        self._lock_fd = -1
 
     def _look(self, now: int) -> None:
         """Look whether the file is still the file; and, more rarely, our process and lock ours."""

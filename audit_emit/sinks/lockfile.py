@@ -11,6 +11,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from audit_emit.sinks.segments import open_file
 
@@ -79,6 +80,7 @@ class LockFile:
                 self.supported = False
                 return True
             else:
+                self.supported = SUPPORTED
                 return True
             # First only the processor is given away: a holder needs some microseconds.
             time.sleep(pause)
@@ -100,7 +102,10 @@ class LockFile:
             return
         try:
             found = os.fstat(descriptor)
-        except OSError:
-            return
-        if (found.st_dev, found.st_ino) == self._identity:
-            os.close(descriptor)
+            ours = (found.st_dev, found.st_ino) == self._identity
+        except OSError as error:
+            # Not closed, it would hold the lock against ourselves.
+            ours = error.errno != errno.EBADF
+        if ours:
+            with suppress(OSError):
+                os.close(descriptor)

@@ -15,8 +15,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
@@ -78,6 +78,10 @@ class Segment:
         self.fresh = 0
         self._fresh_size = 0
         self._opened = False
+        self._unsettled: tuple[str | None, str] | None = None
+        """A file that is not yet taken over in full: the arguments of ``_take_over``."""
+        self._tears: list[tail.Dirt] = []
+        """Torn ends of this file that are not yet declared."""
         self._begun_at = 0
         """The first ``seq`` in this file."""
         self._rotate_from = 0
@@ -107,6 +111,8 @@ class Segment:
             # Our number is somebody else's file by now: the application closed them all.
             self.descriptor = -1
             self._reopen()
+        elif self._unsettled is not None:
+            self._take_over(*self._unsettled)
         elif size != self.size:
             self._resized(size)
         self.fresh = now
@@ -178,7 +184,8 @@ class Segment:
         time.sleep(2 * FRESH_NS / 1e9)
         self._replace(begun)
         self._counters.rotated += 1
-        self._follow(os.path.basename(target), "size")
+        with self._settling(os.path.basename(target), "size"):
+            self._follow(os.path.basename(target), "size")
         return True
 
     def declare(self, event_type: str, fields: dict[str, Any]) -> None:
@@ -228,6 +235,10 @@ class Segment:
         except OSError as error:
             if old is not None and old.st_nlink and error.errno in _KEEP_OLD:
                 # The renamed file is a place to write to until the path can be had again.
+                if self._unsettled is not None:
+                    self._take_over(*self._unsettled)
+                elif old.st_size != self.size:
+                    self._resized(old.st_size)
                 return
             raise
         name = _name_of(self.descriptor) if old is not None else None
@@ -243,12 +254,17 @@ class Segment:
         return os.pread(self.descriptor, old.st_size - self._fresh_size, self._fresh_size)
 
     def _replace(self, opened: int, *, close_old: bool = True) -> None:
+        try:
+            found = os.fstat(opened)
+        except OSError:
+            os.close(opened)
+            raise
         if close_old and self.descriptor >= 0:
             self._retire(self.descriptor)
         self.descriptor = opened
-        found = os.fstat(opened)
         self._identity = (found.st_dev, found.st_ino)
         self.size = 0
+        self._tears.clear()
         self._begun_at = self.seq + 1
         self._rotate_from = self.seq + 1
 
@@ -275,6 +291,21 @@ class Segment:
             previous: the name that the file before this one has now, if known.
             why: why this file is another one, or shorter, than it was.
         """
+        with self._settling(previous, why):
+            self._continue_at_end(previous, why)
+
+    @contextmanager
+    def _settling(self, previous: str | None, why: str) -> Iterator[None]:
+        """What is interrupted here is done again before anything else is written."""
+        self._unsettled = (previous, why)
+        try:
+            yield
+        except BaseException:
+            self.size = -1
+            raise
+        self._unsettled = None
+
+    def _continue_at_end(self, previous: str | None, why: str) -> None:
         size = os.fstat(self.descriptor).st_size
         end = tail.read_end(self.descriptor, size)
         self.size = size
@@ -283,21 +314,29 @@ class Segment:
             self._adopt(end.head)
         elif not known:
             previous = self._begin()
+            self._unsettled = (previous, why)
         self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
         self._rotate_from = self._begun_at
+        self._note_tear(end.dirt)
         self._close_dirt(end)
         if why == "deleted" or (size == 0 and self.seq):
             self._follow(previous, why if known else "opened")
         elif known > (end.head.seq if end.head else 0) and why != "opened":
             self._declare_missing(end.head, known, why)
-        if end.dirt is not None:
-            self._counters.recovered += 1
-            offset, length, digest = end.dirt[:3]
+        while self._tears:
+            offset, length, digest = self._tears[0][:3]
             fields = {"offset": offset, "bytes": length, "sha256": digest}
             self.declare("audit.recovered", fields)
+            self._tears.pop(0)
         if not self._opened:
-            self._opened = True
             self.declare("audit.started", self._started())
+            self._opened = True
+
+    def _note_tear(self, dirt: tail.Dirt | None) -> None:
+        """Remember a tear until it is declared, also when that fails at first."""
+        if dirt is not None and all(dirt.offset != known.offset for known in self._tears):
+            self._tears.append(dirt)
+            self._counters.recovered += 1
 
     def _continues(self, head: Head) -> bool:
         """Whether a head is our own or further on; if not, ours goes on, so that it shows."""

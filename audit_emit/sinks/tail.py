@@ -71,7 +71,7 @@ def read_growth(descriptor: int, start: int, size: int) -> Head | None:
         start: the size that was known, the end of a record.
         size: the size now.
     """
-    if not start < size <= start + _WINDOW:
+    if not 0 <= start < size <= start + _WINDOW:
         return None
     data = _read(descriptor, start, size)
     if data[-1:] != b"\n":
