@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal
 
@@ -140,7 +141,12 @@ def parse_address(text: str) -> Address | None:
 
     None for what is none: a Unix socket, ``unknown``, a host name, SQL.
     """
-    text = text.strip(" \t")[:64]
+    return _address(text.strip(" \t")[:64])
+
+
+# The same clients and proxies come again and again; an entry is small, whatever they send.
+@lru_cache(1024)
+def _address(text: str) -> Address | None:
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
@@ -169,8 +175,11 @@ def client_address(options: Options, exchange: Exchange) -> str | None:
                 break
     if address is None:
         return None
-    if options.client_ip == "full":
-        return str(address)
+    return str(address) if options.client_ip == "full" else _truncated(address)
+
+
+@lru_cache(1024)
+def _truncated(address: Address) -> str:
     return str(ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
