@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from functools import wraps
+from contextvars import ContextVar
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -31,10 +32,18 @@ class _Span:
     def end(self, error: BaseException | None) -> None:
         """Emit the event; ``error`` is what the work raised."""
         took = (time.perf_counter_ns() - self._begun) / 1e6
-        fields = {**self.fields, "outcome": _outcome(error), "duration_ms": round(took, 3)}
+        own: dict[str, Any] = {"outcome": _outcome(error), "duration_ms": round(took, 3)}
         if error is not None:
-            fields["error"] = type(error).__name__
+            own["error"] = type(error).__name__
+        try:
+            fields = {**self.fields, **own}
+        except Exception:  # noqa: BLE001 - whatever the block made of it, its exception goes on
+            fields = {"value": self.fields, **own}
         _process.emit(None, self._event_type, fields)
+
+
+_ENTERED: ContextVar[tuple[_Span, ...]] = ContextVar("audit_emit_spans", default=())
+"""The runs that were begun in this task or thread and have not ended."""
 
 
 class audited:  # noqa: N801 - used as a decorator and in with statements, where names are lower-case
@@ -69,14 +78,8 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
 
             return cast("Callable[P, R]", awaited)
         if inspect.isasyncgenfunction(func):
-
-            @wraps(func)
-            async def streamed(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with audited(self._event_type, **self._fields):
-                    async for item in func(*args, **kwargs):
-                        yield item
-
-            return cast("Callable[P, R]", streamed)
+            begin = partial(audited, self._event_type, **self._fields)
+            return cast("Callable[P, R]", _streamed(func, begin))
         if inspect.isgeneratorfunction(func):
 
             @wraps(func)
@@ -96,6 +99,7 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
     def __enter__(self) -> _Span:
         span = _Span(self._event_type, self._fields)
         self._spans.append(span)
+        _ENTERED.set((*_ENTERED.get(), span))
         return span
 
     def __exit__(
@@ -104,7 +108,13 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._spans.pop().end(error)
+        entered = _ENTERED.get()
+        # Tasks and threads may share one object: the newest run that was begun here is the one.
+        # A generator may be ended elsewhere; then it is the newest of all.
+        span = next((one for one in reversed(self._spans) if one in entered), self._spans[-1])
+        self._spans.remove(span)
+        _ENTERED.set(tuple(one for one in entered if one is not span))
+        span.end(error)
 
     async def __aenter__(self) -> _Span:
         return self.__enter__()
@@ -116,6 +126,32 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+
+def _streamed(func: Callable[P, Any], begin: Callable[[], audited]) -> Callable[P, Any]:
+    """An async generator function with ``begin()`` around it: ``yield from``, spelled out."""
+
+    @wraps(func)
+    async def streamed(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with begin():
+            stream = func(*args, **kwargs)
+            try:
+                item = await anext(stream)
+                while True:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - it is the stream's
+                        item = await stream.athrow(error)
+                    else:
+                        item = await stream.asend(sent)
+            except StopAsyncIteration:
+                return
+            finally:
+                await stream.aclose()
+
+    return streamed
 
 
 def _outcome(error: BaseException | None) -> str:

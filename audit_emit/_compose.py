@@ -5,6 +5,7 @@ Every secret is held back here, before a record exists; nothing after this sees 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from audit_emit import record
@@ -17,6 +18,7 @@ from audit_emit.redact import Redactor
 
 _BEFORE_ID = f',"v":{record.VERSION},"id":"'
 _KINDS_LIMIT = 4096
+_ID_BYTES = 1024
 _TYPE_LIMIT = 256
 
 
@@ -91,16 +93,21 @@ class Composer:
         object.__setattr__(ctx, "wire", wire)
         return wire
 
-    def _identity(self, value: Any) -> str:
+    def _identity(self, given: Any) -> str:
         """Any value as a bounded identity that holds no secret."""
-        if value is None:
+        if given is None:
             return ""
-        if type(value) is not str:
-            plain = self.normaliser.full("identity", {"id": value}).value.get("id", "")
-            value = plain if isinstance(plain, str) else to_json(plain)
-        value = value[: record.ID_LIMIT]
+        if type(given) is not str:
+            plain = self.normaliser.full("identity", {"id": given}).value.get("id", "")
+            given = plain if isinstance(plain, str) else to_json(plain)
+        value: str = given[: record.ID_LIMIT]
         # An all-digit id is an id, even where its digits would pass for a card number.
-        return value if value.isdigit() else self.redactor.scrub(value) or value
+        if not value.isdigit():
+            value = (self.redactor.scrub(value) or value)[: record.ID_LIMIT]
+        # Escapes take six bytes a character; a stub must have room for every identity whole.
+        while len(value) > _ID_BYTES // 6 and (size := len(text(value).encode())) > _ID_BYTES:
+            value = value[: len(value) * _ID_BYTES // size]
+        return value
 
     def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
         shown = self.normaliser.full("secret.unknown", {"event_type": event_type}).value
@@ -147,7 +154,17 @@ class Composer:
             try:
                 result = processor(_Named, "info", dict(event))
                 event = dict(result)
-            except Exception:  # noqa: BLE001 - a processor is foreign code; DropEvent is no exit
+            except Exception:  # noqa: BLE001 - a processor is foreign code
+                self._counters.processor_errors += 1
+            except BaseException as error:
+                if not _is_drop(error):
+                    raise
                 self._counters.processor_errors += 1
         event.pop("event", None)
         return event
+
+
+def _is_drop(error: BaseException) -> bool:
+    """Whether it is structlog's ``DropEvent``, no ``Exception``: for an audit event, no exit."""
+    module = sys.modules.get("structlog.exceptions")
+    return module is not None and isinstance(error, module.DropEvent)
