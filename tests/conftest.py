@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from audit_log import AuditLog
-from stdout_pipe import StdoutPipe
 
 from audit_emit import Emitter, _config, _process
 from audit_emit.context import EMPTY, VAR
@@ -52,11 +51,3 @@ def audit_log(tmp_path: Path) -> Iterator[AuditLog]:
     log = AuditLog(tmp_path / "audit.jsonl")
     yield log
     log.emitter.close()
-
-
-@pytest.fixture
-def stdout_pipe() -> Iterator[StdoutPipe]:
-    """Descriptor 1 is a pipe for the time of the test."""
-    pipe = StdoutPipe()
-    yield pipe
-    pipe.restore()
