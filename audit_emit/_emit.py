@@ -32,6 +32,7 @@ _GAP_SECONDS = 1.0
 
 _TICK_SECONDS = 0.1
 _LOSSY_LIMIT = 1000
+_GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
 class Emitter:
@@ -79,6 +80,7 @@ class Emitter:
         self.backlog = Backlog()
         self.file_gap = Gap()
         self.stdout_gap = Gap()
+        self._gap_lines_lost = 0
         self.file_fault: str | None = None
         self.file_last_error: str | None = None
         self.last_shown = b""
@@ -205,7 +207,7 @@ class Emitter:
         try:
             while self.pending:
                 self.settle(at_end=True)
-                if not self.pending or time.monotonic() >= deadline:
+                if not self._owes() or time.monotonic() >= deadline:
                     break
                 time.sleep(0.01)
             synced = self.file is None or self.settings.durability == "os" or self.file.sync()
@@ -213,7 +215,7 @@ class Emitter:
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self.complain("flush", error)
             return False
-        return synced and not self.pending
+        return synced and not self._owes()
 
     def health(self) -> dict[str, Any]:
         """What works and what does not; see ``_health.report``."""
@@ -265,6 +267,7 @@ class Emitter:
         fault = self.stdout.fault if self.stdout is not None else None
         self.counters.stdout_lost += 1
         self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
+        self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
         self._complaints.tell(
             f"stdout {fault}",
             f"a line could not be written to stdout ({fault}); "
@@ -343,14 +346,29 @@ class Emitter:
             if self.file is not None:
                 self._settle_file(at_end=at_end)
             self._show_unshown()
-            self.pending = bool(
-                self._lossy or self.backlog.waiting or self.file_gap.lost or self.stdout_gap.lost
-            ) and (self.file is not None or bool(self._lossy))
+            # In this order: another thread may keep an event meanwhile.
+            self.pending = False
+            self.pending = self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
         except SinkError as error:
             if error.reason != "re-entrant":
                 self.file_fault = error.reason
         finally:
             self._settling.release()
+
+    def _owes(self) -> bool:
+        """Whether something waits for the file.
+
+        A line on stdout that declared a gap and was itself lost waits for stdout: declared at once,
+        it would be lost again.
+        """
+        if self.file is None:
+            return bool(self._lossy)
+        return bool(
+            self._lossy
+            or self.backlog.waiting
+            or self.file_gap.lost
+            or self.stdout_gap.lost > self._gap_lines_lost
+        )
 
     def _settle_lossy(self) -> None:
         while self._lossy:
@@ -376,8 +394,10 @@ class Emitter:
             gap, self.file_gap = self.file_gap, Gap()
             self._declare(file, gap, "jsonl")
         due = at_end or time.monotonic() - self._gap_declared >= _GAP_SECONDS
-        if self.stdout_gap.lost and due and self.stdout is not None:
+        fault = self.stdout.fault if self.stdout is not None else "off"
+        if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
             gap, self.stdout_gap = self.stdout_gap, Gap()
+            self._gap_lines_lost = 0
             self._gap_declared = time.monotonic()
             self._declare(file, gap, "stdout")
 
