@@ -321,7 +321,7 @@ class Segment:
         self._close_dirt(end)
         if why == "deleted" or (size == 0 and self.seq):
             self._follow(previous, why if known else "opened")
-        elif known > (end.head.seq if end.head else 0) and why != "opened":
+        elif known and self.hash != (end.head.hash if end.head else ""):
             self._declare_missing(end.head, known, why)
         while self._tears:
             offset, length, digest = self._tears[0][:3]
@@ -340,7 +340,9 @@ class Segment:
 
     def _continues(self, head: Head) -> bool:
         """Whether a head is our own or further on; if not, ours goes on, so that it shows."""
-        return head.chain == self.chain and head.seq >= self.seq
+        if head.chain != self.chain:
+            return False
+        return head.seq > self.seq or (head.seq == self.seq and head.hash == self.hash)
 
     def _begin(self) -> str | None:
         """Continue from the newest closed segment, or begin a chain.
@@ -380,7 +382,7 @@ class Segment:
         self.declare(
             "audit.gap",
             {
-                "lost": known - there,
+                "lost": max(known - there, 1),
                 "first_ts": head.ts if head is not None else None,
                 "last_ts": ts_of(self.last_ns) if self.last_ns else None,
                 "reason": f"file-{why}",
