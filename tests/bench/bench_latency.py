@@ -11,9 +11,12 @@ from typing import Any
 from bench.chain import check
 from bench.figure import Figure
 from bench.peers import CONTENDERS
-from bench.process import Worker, devnull, drained
+from bench.process import Worker, busy, devnull, drained
 
 OURS = "audit_emit"
+STDOUTS = {"pipe": drained, "busy": busy, "devnull": devnull}
+"""The one of the limits first, then those of ``figure.COLUMNS``."""
+
 LIMITS = (
     ("p50 of emit / the floor", ("floor",), 2.0),
     ("p50 of emit / structlog", ("structlog_orjson", "structlog_msgspec"), 0.6),
@@ -75,14 +78,14 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
     rounds, calls = (5, 1000) if quick else (31, 2000)
     by_stdout: dict[str, Rounds] = {}
     sound, arrived = True, ""
-    for name, stdout in (("pipe", drained), ("devnull", devnull)):
+    for name, stdout in STDOUTS.items():
         place = directory / name
         place.mkdir()
         by_stdout[name], lines = rounds_of(place, stdout, rounds, calls)
         found = check(place)
         arrived = arrived or f"{lines} of {found.records + found.own} lines came out of the pipe"
         sound &= not found.damage and found.records == (rounds + 1) * calls
-    pipe, null = by_stdout["pipe"], by_stdout["devnull"]
+    pipe, *others = by_stdout.values()
     figures = []
     for title, peers, limit in LIMITS:
         value, peer = ratio(pipe, peers)
@@ -92,7 +95,7 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
                 value=value,
                 limit=limit,
                 sound=sound,
-                devnull=ratio(null, peers)[0],
+                others=tuple(ratio(other, peers)[0] for other in others),
                 note=f"{p50(pipe[OURS]) / 1e3:.1f} / {p50(pipe[peer]) / 1e3:.1f} µs ({peer})",
                 detail={"rounds": by_stdout},
             )
@@ -102,7 +105,7 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
         value=spread(pipe),
         limit=5.0,
         sound=sound,
-        devnull=spread(null),
+        others=tuple(map(spread, others)),
         note=arrived,
     )
     return [*figures, p99]

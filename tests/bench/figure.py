@@ -17,7 +17,7 @@ class Figure:
         limit: what it must not pass.
         at_least: whether the limit is a lower one.
         sound: what was written was whole and complete.
-        devnull: the same with /dev/null as stdout, where that was measured.
+        others: the same with what else stdout may be (``COLUMNS``), where that was measured.
         note: what else a reader should know.
         detail: the numbers behind it, for ``--json``.
     """
@@ -28,7 +28,7 @@ class Figure:
     unit: str = ""
     at_least: bool = False
     sound: bool = True
-    devnull: float | None = None
+    others: tuple[float, ...] = ()
     note: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
 
@@ -44,14 +44,16 @@ class Figure:
         return (
             self.name,
             f"{shown(self.value)}{self.unit}",
-            "" if self.devnull is None else f"{shown(self.devnull)}{self.unit}",
+            *(shown(value) for value in self.others),
+            *("" for _ in COLUMNS[len(self.others) :]),
             f"{bound} {self.limit:g}{self.unit}",
             "ok" if self.ok else "missed" if self.sound else "DAMAGED",
             self.note,
         )
 
 
-HEADER = ("figure", "measured", "stdout=/dev/null", "wanted", "", "note")
+COLUMNS = ("reader busy", "/dev/null")
+HEADER = ("figure", "measured", *COLUMNS, "wanted", "", "note")
 
 
 def shown(value: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,8 @@ def floor() -> Opener:
 
 
 def new_id() -> str:
-    """The cheapest unique id there is, so that uuid.py does not decide a comparison."""
-    return os.urandom(16).hex()
+    """A UUID, as anyone makes one."""
+    return str(uuid.uuid4())
 
 
 def _structlog(dumps: Callable[..., Any]) -> Opener:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,12 +15,15 @@ import msgspec
 
 TESTS = Path(__file__).resolve().parents[1]
 DRAIN = """
-import os
-lines = 0
+import os, sys, time
+lines, busy = 0, int(sys.argv[1])
 while data := os.read(0, 65536):
     lines += data.count(10)
+    until = time.perf_counter_ns() + busy
+    while time.perf_counter_ns() < until: pass
 print(lines)
 """
+BUSY_NS = 50_000
 END_SECONDS = 30.0
 
 
@@ -52,10 +55,15 @@ class Stdout:
 
 
 @contextmanager
-def drained() -> Iterator[Stdout]:
-    """A pipe that a process of its own reads, as a container runtime does."""
+def drained(busy_ns: int = 0) -> Iterator[Stdout]:
+    """A pipe that a process of its own reads, as a container runtime does.
+
+    Args:
+        busy_ns: how long the reader is busy with what it has read. A reader that is not busy at
+            all sleeps before every line of a slow writer, who pays for waking it.
+    """
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-ISc", DRAIN]
+    command = [sys.executable, "-ISc", DRAIN, str(busy_ns)]
     reader = subprocess.Popen(command, stdin=read_end, stdout=subprocess.PIPE)
     os.close(read_end)
     stdout = Stdout(write_end, reader)
@@ -68,6 +76,11 @@ def drained() -> Iterator[Stdout]:
         except subprocess.TimeoutExpired:
             reader.kill()
             reader.wait()
+
+
+def busy() -> AbstractContextManager[Stdout]:
+    """A pipe whose reader does something with the lines, and is awake when the next one comes."""
+    return drained(BUSY_NS)
 
 
 @contextmanager
