@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pty
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_emit.sinks import descriptor
+from audit_emit.sinks.descriptor import NOWAIT, Descriptor, error_word
+
+WAYS = ["poll", *(["nowait"] if NOWAIT else [])]
+
+
+@pytest.fixture(params=WAYS)
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of writing without blocking, whatever the platform prefers."""
+    if request.param == "poll":
+        monkeypatch.setattr(descriptor, "NOWAIT", 0)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    """A pipe: what is left open at the end is closed."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    for number in (reader, writer):
+        try:
+            os.close(number)
+        except OSError:
+            pass
+
+
+def fill(writer: int) -> None:
+    os.set_blocking(writer, False)
+    for size in (4096, 1):
+        while True:
+            try:
+                os.write(writer, b"\n" * size)
+            except BlockingIOError:
+                break
+    os.set_blocking(writer, True)
+
+
+def eventually_checked() -> None:
+    """Past the moment for which a look at the descriptor is good."""
+    until = time.monotonic_ns() + 2 * descriptor._RECHECK_NS
+    while time.monotonic_ns() < until:
+        pass
+
+
+# Lines
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_line_is_written_with_its_prefix(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1], prefix=b"audit: ")
+    assert sink.write(b"{}\n")
+    assert os.read(ends[0], 100) == b"audit: {}\n"
+    assert (sink.kind, sink.fault) == ("pipe", None)
+
+
+@pytest.mark.usefixtures("_way")
+@pytest.mark.parametrize(("size", "cut"), [(4088, False), (4089, False), (4090, True)])
+def test_the_whole_line_with_prefix_and_newline_is_bounded(
+    ends: tuple[int, int], size: int, cut: bool
+) -> None:
+    asked: list[int] = []
+
+    def shorten(line: bytes, room: int) -> bytes:
+        asked.append(room)
+        return b"short\n"
+
+    sink = Descriptor(ends[1], prefix=b"audit: ", shorten=shorten)
+    assert sink.write(b"x" * (size - 1) + b"\n")
+    written = os.read(ends[0], 10_000)
+    if cut:
+        assert (written, asked) == (b"audit: short\n", [4096 - 7])
+    else:
+        assert (len(written), asked) == (7 + size, [])
+
+
+def test_without_a_way_to_shorten_a_line_is_cut(ends: tuple[int, int]) -> None:
+    assert Descriptor(ends[1], max_bytes=10).write(b"0123456789abc\n")
+    assert os.read(ends[0], 100) == b"012345678\n"
+
+
+# Pipes and sockets never block
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_full_pipe_is_told_at_once_and_nothing_is_written(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1])
+    fill(ends[1])
+    begun = time.monotonic()
+    assert not sink.write(b"line\n")
+    assert time.monotonic() - begun < 1
+    assert sink.fault == "full"
+    content = os.read(ends[0], 1 << 20)
+    assert b"line" not in content
+    assert sink.write(b"line\n")
+    assert sink.fault is None
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_pipe_with_less_room_than_a_line_takes_nothing_of_it(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1])
+    fill(ends[1])
+    os.read(ends[0], 100)
+    assert not sink.write(b"x" * 4000 + b"\n")
+    os.set_blocking(ends[0], False)
+    assert b"x" not in os.read(ends[0], 1 << 20)
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_reader_that_is_gone(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1])
+    os.close(ends[0])
+    assert not sink.write(b"line\n")
+    assert sink.fault == "EPIPE"
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_full_socket_is_told_and_a_line_begun_is_ended() -> None:
+    near, far = socket.socketpair()
+    sink = Descriptor(near.fileno())
+    assert sink.kind == "socket"
+    written = 0
+    while sink.write(b"%08d" % written + b"x" * 4000 + b"\n"):
+        written += 1
+        assert written < 10_000
+    assert sink.fault == "full"
+    received = b""
+    far.setblocking(False)
+    for _ in range(10_000):
+        try:
+            received += far.recv(1 << 20)
+        except BlockingIOError:
+            if sink.write(b"last\n"):
+                break
+    received += far.recv(1 << 20)
+    lines = received.split(b"\n")
+    assert lines[-2:] == [b"last", b""]
+    assert [int(line[:8]) for line in lines[:-2]] == list(range(written))
+    near.close()
+    far.close()
+
+
+@pytest.mark.parametrize("flags", [0, os.O_NONBLOCK])
+def test_the_flags_of_the_descriptor_are_left_alone(ends: tuple[int, int], flags: int) -> None:
+    os.set_blocking(ends[1], not flags)
+    before = fcntl.fcntl(ends[1], fcntl.F_GETFL)
+    sink = Descriptor(ends[1])
+    sink.write(b"line\n")
+    fill_by_writing = 0
+    while sink.write(b"x" * 4000 + b"\n"):
+        fill_by_writing += 1
+    sink.close()
+    assert fill_by_writing
+    assert fcntl.fcntl(ends[1], fcntl.F_GETFL) == before
+
+
+def test_lines_of_the_largest_size_never_interleave_on_one_pipe(ends: tuple[int, int]) -> None:
+    """Four processes, one pipe, a reader that is slow now and then."""
+    code = (
+        "import sys\n"
+        "from audit_emit.sinks.descriptor import Descriptor\n"
+        "sink = Descriptor(1, prefix=b'audit: ')\n"
+        "line = sys.argv[1].encode() * 4088 + b'\\n'\n"
+        "print(sum(sink.write(line) for _ in range(1500)), file=sys.stderr)\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, name], stdout=ends[1], stderr=subprocess.PIPE, text=True
+        )
+        for name in "abcd"
+    ]
+    os.close(ends[1])
+    content = bytearray()
+    while part := os.read(ends[0], 1 << 16):
+        content += part
+    written = sum(int(writer.communicate(timeout=30)[1]) for writer in writers)
+    lines = bytes(content).split(b"\n")
+    assert lines.pop() == b""
+    whole = {b"audit: " + name * 4088 for name in (b"a", b"b", b"c", b"d")}
+    assert set(lines) <= whole
+    assert len(lines) == written
+
+
+# Other kinds
+
+
+def test_a_file(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as file:
+        sink = Descriptor(file.fileno(), prefix=b"audit: ")
+        assert sink.kind == "file"
+        assert sink.write(b"1\n")
+        assert sink.write(b"2\n")
+    assert (tmp_path / "out").read_bytes() == b"audit: 1\naudit: 2\n"
+
+
+def test_a_terminal() -> None:
+    main, other = pty.openpty()
+    sink = Descriptor(other)
+    assert sink.kind == "terminal"
+    assert sink.write(b"line\n")
+    assert select.select([main], [], [], 10)[0]
+    assert os.read(main, 100).rstrip() == b"line"
+    os.close(main)
+    os.close(other)
+
+
+@pytest.mark.parametrize(
+    ("path", "written", "fault"), [("/dev/null", True, None), ("/dev/full", False, "ENOSPC")]
+)
+def test_devices(path: str, written: bool, fault: str | None) -> None:
+    if not Path(path).exists():
+        pytest.skip(f"no {path} here")
+    number = os.open(path, os.O_WRONLY)
+    sink = Descriptor(number)
+    assert sink.kind == "device"
+    assert sink.write(b"line\n") is written
+    assert sink.fault == fault
+    sink.close()
+    os.close(number)
+
+
+def test_a_descriptor_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"")
+    number = os.open(tmp_path / "in", os.O_RDONLY)
+    sink = Descriptor(number)
+    assert not sink.write(b"line\n")
+    assert sink.fault == "EBADF"
+    os.close(number)
+
+
+def test_the_rest_of_a_short_write_comes_before_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [3]
+    write = os.write
+
+    def full_disk(number: int, data: Any) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "full")
+        taken = write(number, data[: room[0]])
+        room[0] -= taken
+        return taken
+
+    with (tmp_path / "out").open("wb") as file:
+        sink = Descriptor(file.fileno())
+        monkeypatch.setattr(os, "write", full_disk)
+        sink.write(b"first\n")
+        assert not sink.write(b"second\n")
+        assert sink.fault == "ENOSPC"
+        room[0] = 1000
+        assert sink.write(b"third\n")
+        assert (tmp_path / "out").read_bytes() == b"first\nthird\n"
+
+
+# What the descriptor was
+
+
+def test_a_descriptor_closed_before_us_stays_unused(ends: tuple[int, int]) -> None:
+    os.close(ends[1])
+    sink = Descriptor(ends[1])
+    assert (sink.kind, sink.fault) == ("closed", "closed")
+    assert not sink.write(b"line\n")
+
+
+def test_a_descriptor_closed_later_is_noticed(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1])
+    sink.write(b"1\n")
+    os.close(ends[1])
+    eventually_checked()
+    assert not sink.write(b"2\n")
+    assert sink.fault == "closed"
+    assert os.read(ends[0], 100) == b"1\n"
+    assert os.read(ends[0], 100) == b"", "our duplicate keeps the pipe open"
+
+
+def test_nothing_goes_into_a_file_that_took_the_number(
+    ends: tuple[int, int], tmp_path: Path
+) -> None:
+    sink = Descriptor(ends[1])
+    sink.write(b"1\n")
+    saved = os.dup(ends[1])
+    with (tmp_path / "theirs").open("wb") as theirs:
+        os.dup2(theirs.fileno(), ends[1])
+        for _ in range(3):
+            sink.write(b"2\n")
+        eventually_checked()
+        assert not sink.write(b"3\n")
+        assert sink.fault == "replaced"
+    assert (tmp_path / "theirs").read_bytes() == b""
+    os.dup2(saved, ends[1])
+    os.close(saved)
+    eventually_checked()
+    assert sink.write(b"4\n")
+    assert os.read(ends[0], 100).endswith(b"4\n")
+
+
+def test_nothing_goes_into_a_file_that_took_the_number_of_the_duplicate(
+    ends: tuple[int, int], tmp_path: Path
+) -> None:
+    """``os.closerange(3, …)``: a daemon's way to begin."""
+    sink = Descriptor(ends[1])
+    number = sink._dup
+    with (tmp_path / "theirs").open("wb") as theirs:
+        os.dup2(theirs.fileno(), number)
+        eventually_checked()
+        assert sink.write(b"line\n")
+        assert sink._dup != number
+    os.close(number)
+    assert (tmp_path / "theirs").read_bytes() == b""
+    assert os.read(ends[0], 100) == b"line\n"
+    sink.close()
+
+
+def test_close_gives_the_duplicate_back_and_the_next_line_takes_one_again(
+    ends: tuple[int, int],
+) -> None:
+    sink = Descriptor(ends[1])
+    number = sink._dup
+    sink.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+    assert sink.write(b"line\n")
+    assert os.read(ends[0], 100) == b"line\n"
+    sink.close()
+    sink.close()
+
+
+def test_close_does_not_close_what_is_not_ours(ends: tuple[int, int], tmp_path: Path) -> None:
+    sink = Descriptor(ends[1])
+    with (tmp_path / "theirs").open("wb") as theirs:
+        os.dup2(theirs.fileno(), sink._dup)
+        number = sink._dup
+        sink.close()
+        os.fstat(number)
+        os.close(number)
+
+
+def test_the_duplicate_is_not_inherited(ends: tuple[int, int]) -> None:
+    assert not os.get_inheritable(Descriptor(ends[1])._dup)
+
+
+def test_threads_write_whole_lines(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1])
+    content = bytearray()
+
+    def read() -> None:
+        while part := os.read(ends[0], 1 << 16):
+            content.extend(part)
+
+    def write(name: bytes) -> None:
+        for _ in range(300):
+            while not sink.write(name * 1000 + b"\n"):
+                pass
+
+    reader = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(name,)) for name in (b"a", b"b", b"c")]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join(30)
+    os.close(ends[1])
+    sink.close()
+    reader.join(30)
+    lines = sorted(bytes(content).split(b"\n")[:-1])
+    assert lines == sorted([name * 1000 for name in (b"a", b"b", b"c")] * 300)
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (OSError(errno.ENOSPC, "x"), "ENOSPC"),
+        (BrokenPipeError(errno.EPIPE, "x"), "EPIPE"),
+        (OSError("no number"), "OSError"),
+        (OSError(99999, "x"), "OSError"),
+    ],
+)
+def test_an_error_is_one_word(error: OSError, word: str) -> None:
+    assert error_word(error) == word
