@@ -7,13 +7,13 @@ is suspicious whenever a part of it is: the encoded record can be asked instead 
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable, Iterator
 
-__all__ = ["find", "suspicious"]
+from audit_emit import _named
+from audit_emit._named import Span
 
-Span = tuple[int, int]
+__all__ = ["find", "suspicious"]
 
 MARK = "\x01"
 RUN = "a" * 13
@@ -41,8 +41,8 @@ the letters before the dash of a vendor's prefix are another."""
 
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
-    "csrf xsrf session sess sid code card conn mnemonic phrase senha kennwort number account string "
-    "cc contras mot keytab value sig plaintext cleartext"
+    "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
+    "value sig plaintext cleartext"
 ).split()
 _RUN_PREFIXES = (
     "AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ k_live_ k_test_ npm_ hf_ "
@@ -55,9 +55,8 @@ def suspicious(text: str) -> bool:
     """Whether ``find`` has to look: False only when it would find nothing."""
     raw = text.encode("ascii", "replace")
     return (
-        (":" in text or "=" in text or "<" in text or "--" in text)
-        and _has_stem(text)
-        or ("@" in text and ":" in text)
+        ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
+        or ("@" in text and "://" in text)
         or suspicious_tokens(text, raw)
     )
 
@@ -90,6 +89,7 @@ def _suspicious_phrase(text: str) -> bool:
         or "basic " in lower
         or "PRIVATE KEY" in text
         or "failing row contains" in lower
+        or "[parameters:" in lower
     )
 
 
@@ -111,9 +111,9 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *_private_keys(text),
         *_tokens(text),
         *_urls(text),
-        *_schemes(text),
-        *_assignments(text, is_secret),
-        *_flags(text, is_secret),
+        *_named.schemes(text),
+        *_named.assignments(text, is_secret),
+        *_named.flags(text, is_secret),
         *_cards(text),
         *_rows(text),
     ]
@@ -245,149 +245,6 @@ def _userinfo_end(segment: str) -> int:
     return 0
 
 
-# Authorization schemes.
-
-_CREDENTIAL = re.compile(r"[ \t]{1,8}([^\s\"',;<>]++)")
-_NOT_CREDENTIAL = frozenset(
-    "token tokens auth authentication authorization scheme is was of or and required must not "
-    "missing invalid header headers credential credentials format error expected type method "
-    "[redacted]".split()
-)
-
-
-def _schemes(text: str) -> Iterator[Span]:
-    if " " not in text and "\t" not in text:
-        return
-    lower = text.lower()
-    if len(lower) != len(text):
-        # A few characters grow when lowered; the places must stay the same.
-        lower = text.encode("ascii", "replace").decode().lower()
-    for scheme in ("bearer", "basic"):
-        at = lower.find(scheme)
-        while at >= 0:
-            at += len(scheme)
-            match = _CREDENTIAL.match(text, at)
-            if match is not None and _is_credential(scheme, match.group(1)):
-                yield match.span(1)
-            at = lower.find(scheme, at)
-
-
-def _is_credential(scheme: str, word: str) -> bool:
-    if scheme == "bearer":
-        return word.lower().rstrip(".:!?)") not in _NOT_CREDENTIAL and not word.startswith("realm=")
-    if len(word) < 6:
-        return False
-    try:
-        return b":" in binascii.a2b_base64(word[:1024].rstrip("=")[: len(word) // 4 * 4])
-    except (binascii.Error, ValueError):
-        return False
-
-
-# Names with values: password=…, "token": "…", api-key: …
-
-_ASSIGN = re.compile(
-    r"(?<![\w.\-$\[\]])([\w.\-$\[\]]++)(?:\\{0,7}[\"'])?[ \t]{0,8}(?::=|=>|==|[=:])[ \t]{0,8}"
-)
-_QUOTED = re.compile(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
-_CALL = re.compile(r"[\w.]{0,64}[\[({]")
-_BARE = re.compile(
-    r"(?:[^\s&;,\"'<]"
-    r"|[&;,](?!\s|[\"'\[{}\])]|[\w.\-%\[\]]{1,64}[\"']?[=:]|\Z)"
-    r"|<(?![/!A-Za-z])"
-    r"|(?<=\S)[\"'](?=\w))++"
-)
-_SCHEME = re.compile(
-    r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
-)
-_LINE = re.compile(r"[^\r\n\"]*+")
-_HELD = re.compile(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
-_WHOLE_LINE = ("cookie", "authorization")
-_ALSO = frozenset(("input_value", "sig", "signature", "x-amz-signature", "x-goog-signature"))
-
-
-def _assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
-    if "=" not in text and ":" not in text:
-        return
-    done = 0
-    for match in _ASSIGN.finditer(text):
-        start = match.end()
-        name = match.group(1)
-        if start >= done and (is_secret(name) or name.lower() in _ALSO):
-            start, done = _value(text, start, name.lower())
-            if done > start:
-                yield start, done
-
-
-def _value(text: str, start: int, name: str) -> Span:
-    """What stands at ``start`` as the value of ``name``; empty when it is held back already."""
-    quote = _QUOTED.match(text, start)
-    if quote is not None:
-        start = quote.end()
-        end = _closing(text, start, quote)
-    else:
-        end = _bare_end(text, start, name)
-    held = _HELD.match(text, start)
-    return (start, start) if held is not None and held.end() >= end else (start, end)
-
-
-def _bare_end(text: str, start: int, name: str) -> int:
-    if held := _HELD.match(text, start):
-        return held.end()
-    if name.endswith(_WHOLE_LINE):
-        return _LINE.match(text, start).end()  # type: ignore[union-attr]
-    if call := _CALL.match(text, start):
-        return _bracket_end(text, call.end() - 1)
-    scheme = _SCHEME.match(text, start)
-    bare = _BARE.match(text, scheme.end() if scheme is not None else start)
-    return bare.end() if bare is not None else start
-
-
-def _closing(text: str, start: int, quote: re.Match[str]) -> int:
-    """Where a quoted value ends: at the same quote escaped as often, else at the end.
-
-    Each level of quoting doubles the backslashes and adds one, so an inner quote has more.
-    """
-    level = len(quote.group(1))
-    at = text.find(quote.group(2), start)
-    while at >= 0:
-        before = text[max(start, at - 64) : at]
-        slashes = len(before) - len(before.rstrip("\\"))
-        if slashes < level or slashes % (2 * level + 2) == level:
-            return at - min(slashes, level)
-        at = text.find(quote.group(2), at + 1)
-    return len(text)
-
-
-_BRACKET = re.compile(r"[\[\](){}]")
-
-
-def _bracket_end(text: str, start: int) -> int:
-    depth = 0
-    for match in _BRACKET.finditer(text, start):
-        depth += 1 if match.group() in "[({" else -1
-        if depth <= 0:
-            return match.end()
-    return len(text)
-
-
-_FLAG = re.compile(
-    r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
-)
-_ELEMENT = re.compile(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(?:\s[^<>]{0,256})?>([^<]++)")
-
-
-def _flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
-    """Command lines and markup: ``--password x``, ``<password>x</password>``."""
-    if "--" in text:
-        for match in _FLAG.finditer(text):
-            if is_secret(match.group(1)):
-                yield _value(text, match.end(), "")
-    if "<" in text:
-        for match in _ELEMENT.finditer(text):
-            if is_secret(match.group(1)):
-                yield match.span(2)
-
-
 # Card numbers.
 
 _RUN_OF_DIGITS = re.compile(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
@@ -452,4 +309,6 @@ _ROW = re.compile(r"\[parameters: |failing row contains ", re.IGNORECASE)
 def _rows(text: str) -> Iterator[Span]:
     for match in _ROW.finditer(text):
         end = text.find("\n", match.end())
-        yield match.end(), end if end >= 0 else len(text)
+        end = end if end >= 0 else len(text)
+        if not text.startswith(("[redacted]", "hmac-sha256:"), match.end()) and end > match.end():
+            yield match.end(), end

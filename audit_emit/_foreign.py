@@ -7,12 +7,15 @@ objects that describe each other end.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-__all__ = ["RefusedError", "call", "type_name"]
+__all__ = ["RefusedError", "call", "class_dict", "type_name"]
 
 R = TypeVar("R")
+
+class_dict: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
+"""``vars`` of a class, without running a metaclass's code."""
 
 
 class RefusedError(Exception):

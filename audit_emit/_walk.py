@@ -9,7 +9,8 @@ from msgspec.json import decode
 
 from audit_emit import encode
 from audit_emit._foreign import type_name
-from audit_emit._values import BytesText, Long, Members, open_value
+from audit_emit._types import open_value
+from audit_emit._values import BytesText, Long, Members
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
 __all__ = ["RESERVED", "VALUE_NAMES", "Walk"]
@@ -135,8 +136,6 @@ class Walk:
             return self._hold(value)
         try:
             opened = open_value(value)
-        except (RecursionError, MemoryError):
-            raise
         except Exception:  # noqa: BLE001 - foreign code may raise anything
             opened = "<unrepresentable " + type_name(type(value))[1:]
         kind = type(opened)
@@ -152,12 +151,14 @@ class Walk:
             return self._bytes(opened)
         if kind is int and not -(10**12) < opened < 10**12:
             return self._number(opened)
-        self._room -= 24
+        self._room -= 6 if kind is bool or (kind is int and -1000 < opened < 10_000) else 24
         return opened
 
     def _hold(self, value: object) -> str:
-        self.redacted += 1
         self._room -= 48
+        if type(value) is str and self._redactor.is_held_back(value):
+            return value
+        self.redacted += 1
         return self._redactor.held_back(value)
 
     def _number(self, value: int) -> int | str:
@@ -324,9 +325,10 @@ class Walk:
             self.cuts.append(entry)
 
     def _path(self) -> str:
-        parts = []
-        for frame in self._stack:
-            parts.append(f".{frame.label}" if frame.kind == "dict" else f"[{frame.index}]")
+        parts = [
+            f".{frame.label}" if frame.kind == "dict" else f"[{frame.index}]"
+            for frame in self._stack
+        ]
         path = "".join(parts).lstrip(".")
         return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
 
@@ -348,18 +350,16 @@ def cut_text(text: str, limit: int) -> str:
     return text[:low]
 
 
-def key_text(key: object) -> str:
+def key_text(key: Any) -> str:
     """The text of a dict's key."""
     if type(key) is str:
-        return key
+        return str(key)
     if issubclass(type(key), bytes):
         return bytes.__getitem__(key, slice(0, 1025)).decode("utf-8", "backslashreplace")
     if key is None or key is True or key is False:
         return {None: "null", True: "true", False: "false"}[key]
     try:
         opened = open_value(key)
-    except (RecursionError, MemoryError):
-        raise
     except Exception:  # noqa: BLE001 - foreign code may raise anything
         return type_name(type(key))
     if type(opened) is str:

@@ -12,7 +12,8 @@ from msgspec.json import Encoder
 
 from audit_emit import encode
 from audit_emit._detect import MARK, RUN, character_classes, suspicious_dash
-from audit_emit._values import Members, open_value
+from audit_emit._types import open_value
+from audit_emit._values import Members
 from audit_emit._walk import RESERVED, VALUE_NAMES, Walk, plain_size
 from audit_emit.redact import Redactor
 
@@ -58,22 +59,30 @@ class Normalised:
         self.redacted = redacted
 
 
+_too_deep = Normalised({"_lossy": "recursion"}, cut=1)
+"""Made beforehand, as nothing can be made at the recursion limit; shared, so not to be changed."""
+
+
 class Normaliser:
     """Both ways, under one redactor. Safe to share between threads."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._vetted: tuple[set[str], set[str]] = (set(), set())
+        self._vetted: set[str] = set()
 
-    def fast(self, fields: object, secret_event: bool) -> str | None:
+    def fast(  # noqa: C901 - one pass, unrolled: this is every event's way
+        self,
+        fields: object,
+        secret_event: bool,  # noqa: ARG002 - names that any event holds back are never fast
+    ) -> str | None:
         """The JSON text of harmless fields; ``None`` when ``full`` has to look."""
         if type(fields) is not dict or len(fields) > _MAX_FAST_FIELDS:
             return None
         plain = fields.copy()  # what is looked at must be what is encoded
-        vetted = self._vetted[secret_event]
+        vetted = self._vetted
         length = 0
         for name, value in plain.items():
-            if name not in vetted and not self._vet(name, secret_event):
+            if name not in vetted and not self._vet(name):
                 return None
             kind = type(value)
             if kind is str:
@@ -115,7 +124,7 @@ class Normaliser:
         text = encode.safe(text)
         return text if len(text) <= _MAX_FAST_BYTES and text.isascii() else None
 
-    def _vet(self, name: object, secret_event: bool) -> bool:
+    def _vet(self, name: object) -> bool:
         """Whether a name is harmless; remembered when it is."""
         if type(name) is not str or len(name) > 64 or not plain_size(name) or ":" in name:
             return False
@@ -123,14 +132,13 @@ class Normaliser:
         if (
             name in RESERVED
             or name.lower() in VALUE_NAMES
-            or redactor.is_secret_key(name, secret_event)
+            or redactor.is_secret_key(name, secret_event=True)
             or redactor.suspicious(name)
         ):
             return False
-        vetted = self._vetted[secret_event]
-        if len(vetted) >= _MAX_VETTED:
-            vetted.clear()
-        vetted.add(name)
+        if len(self._vetted) >= _MAX_VETTED:
+            self._vetted.clear()
+        self._vetted.add(name)
         return True
 
     def full(self, event_type: str, fields: object) -> Normalised:
@@ -142,7 +150,7 @@ class Normaliser:
         try:
             return self._full(is_secret_event(event_type), fields)
         except RecursionError:
-            return Normalised({"_lossy": "recursion"}, cut=1)
+            return _too_deep
         except MemoryError:
             return Normalised({"_lossy": "memory"}, cut=1)
         except Exception:  # noqa: BLE001 - the last line: an event with nothing in it is an event
@@ -173,8 +181,6 @@ def _members(fields: object) -> Members | None:
     """The members of what has named ones; ``None`` for anything else."""
     try:
         members = open_value(fields)
-    except (RecursionError, MemoryError):
-        raise
     except Exception:  # noqa: BLE001 - foreign code may raise anything; the walk names the type
         return None
     return members if type(members) is Members and members.kind == "dict" else None

@@ -1,7 +1,7 @@
-"""Plain values to JSON text that no terminal and no line splitter can be fooled with.
+r"""Plain values to JSON text that no terminal and no line splitter can be fooled with.
 
 Control characters, DEL, C1, U+2028/2029, bidirectional controls and lone surrogates are always
-written as lower-case ``\\uXXXX``; other text stays readable. Pure: text in, text out.
+written as lower-case ``\uXXXX``; other text stays readable. Pure: text in, text out.
 """
 
 from __future__ import annotations

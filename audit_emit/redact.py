@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from audit_emit import _detect
 from audit_emit._detect import suspicious
+from audit_emit._foreign import class_dict, type_name
 from audit_emit._keys import MAX_NAME, is_secret_name, split_name
 
 __all__ = ["Redactor", "Secret", "hash_value_prefix", "suspicious"]
@@ -27,6 +29,7 @@ REDACTED = "[redacted]"
 _MAX_CACHED = 4096
 _MAX_TEXT = 65536
 _MAX_PARTS = 1024
+_HELD = re.compile(r"hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}")
 _KEY_ID = b"audit_emit key id v1"
 
 
@@ -95,7 +98,7 @@ def _open(value: object) -> object:
 
 def is_secret_type(kind: type) -> bool:
     """Whether values of a type are secret: they have ``get_secret_value``."""
-    return any("get_secret_value" in vars(base) for base in type.mro(kind))
+    return any("get_secret_value" in class_dict(base) for base in type.mro(kind))
 
 
 def _bytes(value: object) -> bytes:
@@ -104,6 +107,8 @@ def _bytes(value: object) -> bytes:
             return str.encode(value, "utf-8", "surrogatepass")
         if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
+        if _is_container(type(value)):
+            return _parts(value)
         return str(value).encode("utf-8", "surrogatepass")
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
         return type(value).__name__.encode("utf-8", "surrogatepass")
@@ -170,6 +175,12 @@ class Redactor:
         digest = hmac.digest(self._key, data, "sha256").hex()[:16]
         return f"hmac-sha256:{self.key_id}:{digest}"
 
+    def is_held_back(self, value: str) -> bool:
+        """Whether a text is what ``held_back`` gives under these settings, and nothing else."""
+        if self._key is None:
+            return value == REDACTED
+        return len(value) == 37 and bool(_HELD.fullmatch(value)) and value[12:20] == self.key_id
+
     def scrub(self, text: str, secret_event: bool = False) -> str | None:
         """The text with each secret in it held back, or ``None`` when there is none.
 
@@ -184,7 +195,7 @@ class Redactor:
         spans = [span for span in spans if span[0] < SCAN]
         if not spans:
             return None
-        parts = []
+        parts: list[str] = []
         at = 0
         for start, end in spans:
             parts += (text[at:start], self.held_back(text[start:end]))
@@ -208,20 +219,20 @@ def _text(value: Any) -> bytes:
     """The bytes that stand for a value in its keyed hash: its text; for containers, its parts."""
     value = _open(value)
     kind = type(value)
-    if kind in _CONTAINERS:
+    if _is_container(kind):
         return _parts(value)
     if issubclass(kind, str):
-        data = _head(str, value)
-        return data.encode("utf-8", "surrogatepass")
+        return str.encode(_head(str, value), "utf-8", "surrogatepass")
     if issubclass(kind, bytes | bytearray):
         return bytes(_head(bytes if issubclass(kind, bytes) else bytearray, value))
     if kind is bool or kind is float:
         return repr(value).encode()
     if issubclass(kind, int):
         return _digits(value)
-    if kind.__module__ in _KNOWN_MODULES:
+    name = type_name(kind)
+    if name.startswith(_KNOWN):
         return _bytes(value)[:_MAX_TEXT]
-    return f"<{kind.__module__}.{kind.__qualname__}>".encode("utf-8", "surrogatepass")
+    return name.encode("utf-8", "surrogatepass")
 
 
 def _digits(value: Any) -> bytes:
@@ -230,10 +241,12 @@ def _digits(value: Any) -> bytes:
     return int.__repr__(value).encode()
 
 
-_CONTAINERS = (dict, list, tuple, set, frozenset)
-_KNOWN_MODULES = frozenset(
-    ("builtins", "datetime", "decimal", "uuid", "fractions", "pathlib", "ipaddress")
-)
+def _is_container(kind: type) -> bool:
+    # By identity: a metaclass may define equality.
+    return kind is dict or kind is list or kind is tuple or kind is set or kind is frozenset
+
+
+_KNOWN = ("<datetime.", "<decimal.", "<uuid.", "<fractions.", "<pathlib.", "<ipaddress.")
 
 
 def _head(kind: Any, value: Any) -> Any:
@@ -255,13 +268,13 @@ def _parts(value: object) -> bytes:
             break
         item = queue[at]
         kind = type(item)
-        if kind in _CONTAINERS:
+        if _is_container(kind):
             out += b"(%s %d)" % (kind.__name__.encode(), len(item))
             if len(queue) < _MAX_PARTS:
                 queue.extend(_members(item))
         else:
             data = _text(item)
-            out += b"%s %d " % (kind.__name__.encode("utf-8", "replace"), len(data)) + data
+            out += b"%s %d " % (type_name(kind).encode("utf-8", "replace"), len(data)) + data
     return bytes(out)
 
 
@@ -275,5 +288,5 @@ def _members(item: Any) -> list[Any]:
     except RuntimeError:  # changed by another thread meanwhile
         return []
     if type(item) in (set, frozenset):
-        members.sort(key=lambda member: _text(member) if type(member) not in _CONTAINERS else b"")
+        members.sort(key=lambda member: _text(member) if not _is_container(type(member)) else b"")
     return members

@@ -1,0 +1,253 @@
+"""Which type is read how. A type met for the first time is judged by its classes alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections import ChainMap, deque
+from collections.abc import Mapping
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+from msgspec import Struct
+
+from audit_emit._foreign import class_dict, type_name
+from audit_emit._values import (
+    HASHED,
+    MAX_ITEMS,
+    Again,
+    Handler,
+    Members,
+    attribute_reader,
+    known_text,
+    of_bytes,
+    of_chain,
+    of_date,
+    of_datetime,
+    of_definition,
+    of_deque,
+    of_dict,
+    of_enum,
+    of_exception,
+    of_float,
+    of_frozenset,
+    of_function,
+    of_int,
+    of_list,
+    of_mapping,
+    of_memoryview,
+    of_named,
+    of_same,
+    of_seconds,
+    of_set,
+    of_text,
+    of_time,
+    of_tuple,
+    of_view,
+    on_type,
+    pydantic_reader,
+    subclass_of_str,
+)
+from audit_emit.redact import Secret, is_secret_type
+
+__all__ = ["open_value"]
+
+_MAX_TYPES = 1024
+
+
+def open_value(value: object) -> Any:
+    """A plain str, int, float, bool or None; ``Members``; or a ``Secret`` to hold back.
+
+    A str may be longer than a record may hold by some; it is not scrubbed yet. Raises what
+    foreign code raises.
+    """
+    for _ in range(8):
+        kind = type(value)
+        result = (_handlers.get(kind) or _learn(kind))(value)
+        if type(result) is not Again:
+            return result
+        value = result.value
+    return type_name(type(value))
+
+
+def _learn(kind: type) -> Handler:
+    global _handlers  # noqa: PLW0603 - swapped, so that a reader never sees it half filled
+    handler = _classify(kind)
+    if len(_handlers) >= _MAX_TYPES:
+        _handlers = dict(_BUILTIN)
+    _handlers[kind] = handler
+    return handler
+
+
+_BUILTIN: dict[type, Handler] = {
+    str: of_same,
+    bool: of_same,
+    type(None): of_same,
+    int: of_int,
+    float: of_float,
+    bytes: of_bytes,
+    bytearray: of_bytes,
+    memoryview: of_memoryview,
+    dict: of_dict,
+    list: of_list,
+    tuple: of_tuple,
+    set: of_set,
+    frozenset: of_frozenset,
+    deque: of_deque,
+    ChainMap: of_chain,
+    type({}.keys()): of_view,
+    type({}.values()): of_view,
+    type({}.items()): of_view,
+    range: known_text,
+    complex: known_text,
+    FunctionType: of_function,
+    BuiltinFunctionType: of_function,
+    MethodType: of_named,
+    ModuleType: of_named,
+    slice: of_named,
+    MappingProxyType: of_mapping,
+    dt.datetime: of_datetime,
+    dt.date: of_date,
+    dt.time: of_time,
+    dt.timedelta: of_seconds,
+    Secret: of_same,
+}
+_handlers = dict(_BUILTIN)
+
+_BASES: tuple[tuple[type, Handler], ...] = (
+    (str, subclass_of_str),
+    (bytes, lambda value: of_bytes(bytes.__getitem__(value, slice(0, HASHED)))),
+    (bytearray, lambda value: of_bytes(bytearray.__getitem__(value, slice(0, HASHED)))),
+    (int, of_int),
+    (float, of_float),
+    (dict, of_dict),
+    (list, of_list),
+    (set, of_set),
+    (frozenset, of_frozenset),
+    (deque, of_deque),
+)
+_TIMES: tuple[tuple[type, Handler], ...] = (
+    (dt.datetime, of_datetime),
+    (dt.date, of_date),
+    (dt.time, of_time),
+    (dt.timedelta, of_seconds),
+)
+_LAZY_MODULES = (
+    "sqlalchemy",
+    "django.db",
+    "django.utils.functional",
+    "werkzeug.local",
+    "peewee",
+    "pony",
+    "mongoengine",
+    "tortoise",
+    "celery.local",
+    "wrapt",
+    "lazy_object_proxy",
+    "_io",
+    "io",
+    "socket",
+    "_socket",
+    "_thread",
+    "threading",
+    "tempfile",
+    "sqlite3",
+    "subprocess",
+    "asyncio",
+    "ssl",
+)
+_LAZY_NAMES = frozenset(
+    ("_sa_class_manager", "_sa_instance_state", "__mapper__", "__next__", "__anext__", "__await__")
+)
+_CONTAINER_NAMES = frozenset(("__iter__", "__aiter__", "__getitem__", "__len__", "__getattr__"))
+_KNOWN_MODULES = ("decimal", "fractions", "uuid", "pathlib", "ipaddress")
+_TEXT_MODULES = ("numpy", "pandas", "yarl")
+
+
+def _from(bases: tuple[type, ...], modules: tuple[str, ...]) -> bool:
+    for base in bases:
+        module = class_dict(base).get("__module__")
+        if type(module) is str and any(
+            module == name or module.startswith(name + ".") for name in modules
+        ):
+            return True
+    return False
+
+
+def _classify(kind: type) -> Handler:
+    """The handler of a type that is met for the first time. Reads classes, never instances."""
+    bases: tuple[type, ...] = type.__getattribute__(kind, "__mro__")[:-1]
+    names = frozenset().union(*(class_dict(base) for base in bases))
+    if is_secret_type(kind):
+        return _secret
+    if BaseException in bases:
+        return of_exception
+    if _from(bases, _LAZY_MODULES) or not names.isdisjoint(_LAZY_NAMES):
+        return of_named
+    if any("__class__" in class_dict(base) for base in bases):
+        return of_named  # a proxy: it pretends to be what it stands for
+    enum = sys.modules.get("enum")
+    if enum is not None and enum.Enum in bases:
+        return of_enum
+    return _record(kind, bases, names) or _plain(bases) or _object(kind, bases, names)
+
+
+def _secret(value: Any) -> Secret:
+    return value if type(value) is Secret else Secret(value)
+
+
+def _plain(bases: tuple[type, ...]) -> Handler | None:
+    for base, handler in (*_BASES, (tuple, of_tuple), *_TIMES):
+        if base in bases:
+            return handler
+    return None
+
+
+def _record(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handler | None:
+    """Types with named members."""
+    if dict in bases:
+        return None
+    if any(base.__name__ == "BaseModel" and _from((base,), ("pydantic",)) for base in bases):
+        return pydantic_reader(kind)
+    if tuple in bases and "_fields" in names:
+        fields = [str(name) for name in on_type(kind, "_fields")]
+        return lambda value: _pairs(fields, value)
+    if Struct in bases:
+        return attribute_reader(list(kind.__struct_fields__), frozenset())  # type: ignore[attr-defined]
+    if "__dataclass_fields__" in names:
+        fields_of = on_type(kind, "__dataclass_fields__")
+        own = [n for n, f in fields_of.items() if repr(getattr(f, "_field_type", "")) == "_FIELD"]
+        hidden = frozenset(n for n in own if not fields_of[n].repr)
+        return attribute_reader(own, hidden)
+    if "__attrs_attrs__" in names:
+        attributes = on_type(kind, "__attrs_attrs__")
+        hidden = frozenset(a.name for a in attributes if a.repr is False)
+        return attribute_reader([a.name for a in attributes], hidden)
+    return None
+
+
+def _pairs(fields: list[str], value: tuple[Any, ...]) -> Members:
+    entries = tuple.__getitem__(value, slice(0, MAX_ITEMS))
+    return Members("dict", list(zip(fields, entries, strict=False)), tuple.__len__(value))
+
+
+def _object(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handler:
+    if type in bases:
+        return of_definition
+    if _from((kind,), _KNOWN_MODULES):
+        return known_text
+    if _from(bases, (*_KNOWN_MODULES, *_TEXT_MODULES)):
+        return of_text
+    if issubclass(kind, Mapping):
+        return of_mapping
+    if not names.isdisjoint(_CONTAINER_NAMES):
+        return of_named
+    if "__str__" in names or "__repr__" in names:
+        return of_text
+    return of_named

@@ -1,0 +1,422 @@
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import itertools
+import pickle
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pydantic
+import pytest
+from hostile import CASES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_emit import _detect, redact
+from audit_emit.redact import Redactor, Secret, hash_value_prefix
+
+KEY = b"k" * 32
+GITHUB = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+JWT = "eyJ" + "hbGciOiJIUzI1NiJ9.eyJ" + "zdWIiOiIxIn0.c2lnbmF0dXJl"
+DASHES = "-" * 5
+PEM = f"{DASHES}BEGIN RSA PRIVATE KEY{DASHES}\nMIIE\n{DASHES}END RSA PRIVATE KEY{DASHES}"
+CARD = "4111" + "1111" * 3
+BODY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
+
+SECRET_NAMES = """
+    user_password db_pass accessToken x-api-key APIKey clientSecret connection_string set-cookie
+    authorization pin cvv otp password password2 userPASSWORD DB.Pass ANTHROPIC_API_KEY OAuthToken
+    refresh_token apikey api_keys PHPSESSID connect.sid session_id sessionId session card_number
+    cc_number creditCardNumber private_key STRIPE_LIVE_KEY mysql_pwd csrf_token X-CSRFToken bearer
+    token tokens Pin 2fa_code verification_code secret_value new_password password_confirmation
+    secretKeyBase aws_secret_access_key auth_token x-amz-security-token proxy-authorization
+    credentials privateKey passphrase pwd secret ssn iban jwt auth passwd PassWord sshKey
+    masterKey encryption_key recovery_codes seed_phrase contraseña Cookie webhookSecret totpSecret
+""".split()
+PLAIN_NAMES = """
+    token_count value_hash secret_id secret_name password_changed_at auth_method tokens_used key
+    keys prompt_tokens max_tokens author authority authenticated pinned spinning compass bypass
+    primary_key public_key cache_key status_code error_code country_code secretary workspace_id
+    operation scope value old_value has_password keyboard monkey object_key tokenizer session_count
+    card_type passenger passed opinion mapping shipping hash_value path access_level account_id
+    client_id service api app name description assertion encryption token_type password_reset_at
+    is_secret passwordHash tokenCount secret-id idempotency_key key_id correlation_id password_hash
+""".split()
+VALUE_NAMES = "value oldValue OLD_VALUE new-value plaintext PlainText New.Value VALUE".split()
+
+TEXTS = [
+    (PEM, ""),
+    (PEM[:50], ""),
+    ("x " + PEM[20:], ""),
+    (f"got {JWT} here", "got  here"),
+    (f"{JWT[:40]}", ""),
+    ("AKIA" + "IOSFODNN7EXAMPLE", ""),
+    ("ASIA" + "IOSFODNN7EXAMPLE", ""),
+    (f"x={GITHUB}", "x="),
+    *((f"({kind}_{BODY})", "()") for kind in ("gho", "ghu", "ghs", "ghr")),
+    (f"github_pat_{BODY}_{BODY}", ""),
+    (f"glpat-{BODY[:10]}-{BODY[:9]}", ""),
+    *((f"{kind}_{BODY}", "") for kind in ("sk_live", "sk_test", "rk_live", "rk_test")),
+    (f"xoxb-123-456-{BODY}", ""),
+    (f"AIza{BODY}abc", ""),
+    (f"npm_{BODY}", ""),
+    (f"pypi-AgE{BODY}", ""),
+    (f"sk-ant-api03-{BODY}", ""),
+    (f"sk-proj-{BODY}", ""),
+    (f"SG.{BODY[:22]}.{BODY}", ""),
+    (f"hf_{BODY}", ""),
+    ("Bearer abc", "Bearer "),
+    ("Authorization: Bearer abc.def x", "Authorization: "),
+    ("Basic dXNlcjpwYXNz", "Basic "),
+    ("https://u:p@host/x", "https://@host/x"),
+    ("postgres://app:p@ss/w0rd@db:5432/x", "postgres://@db:5432/x"),
+    ("password=hunter2", "password="),
+    ("?a=1&token=xyz&b=2", "?a=1&token=&b=2"),
+    ("login failed, password: hunter2!", "login failed, password: "),
+    ('{"password":"x y","a":1}', '{"password":"","a":1}'),
+    ("{'token': 'abc', 'b': 2}", "{'token': '', 'b': 2}"),
+    (r'"{\"password\":\"a\\\"b\",\"c\":1}"', r'"{\"password\":\"\",\"c\":1}"'),
+    ('{"pin":1234}', '{"pin":}'),
+    ('{"tokens":["a","b"],"c":1}', '{"tokens":,"c":1}'),
+    ("Server=x;Password=ab;c=d", "Server=x;Password=;c=d"),
+    ("Cookie: a=b; c=d\nHost: x", "Cookie: \nHost: x"),
+    ("mysql --password 'a b' -h x", "mysql --password '' -h x"),
+    ("['mysql', '--password', 'a b', '-h']", "['mysql', '--password', '', '-h']"),
+    ("<a><password>x y</password></a>", "<a><password></password></a>"),
+    ("Login(user='u', password='hunter2')", "Login(user='u', password='')"),
+    ("pwd: b'a b' z", "pwd: b'' z"),
+    ("input_value='hunter2', input_type=str", "input_value='', input_type=str"),
+    ("INSERT [parameters: ('x', 'y')]\nz", "INSERT [parameters: \nz"),
+    ("contraseña=x", "contraseña="),
+    (f"card {CARD} ok", "card  ok"),
+    ("4111 1111 1111 1111", ""),
+    ("2026-05-19 4111-1111-1111-1111", "2026-05-19 "),
+    ("3782 822463 10005", ""),
+    ("2223 0031 2200 3222", ""),
+]
+CLEAN = [
+    "",
+    "hello world",
+    "Bearer authentication required",
+    "basic functionality",
+    "http://host:8080/@user",
+    "https://medium.com/@user",
+    "ssh://git@github.com/x",
+    "git@github.com:x/y.git",
+    "user@example.com: hello",
+    "4111111111111112",
+    "1747684800000",
+    "2026-05-19 20:00:00.123456789",
+    "20260519200000",
+    "0a4f2c1e-1111-4222-8333-444455556666",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "token_count=5 secret_id=7",
+    "key: value",
+    "password=[redacted]",
+    "12345678901234567890123",
+    "0.4111111111111111",
+    "eyJ is how they begin",
+    "the PRIVATE KEY was rotated",
+    "sk-learn and xoxo",
+]
+
+
+@pytest.fixture
+def redactor() -> Redactor:
+    return Redactor(KEY)
+
+
+# Secret
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format, "{:>40}".format, lambda s: f"{s!r:.5}"])
+def test_a_secret_never_shows_itself(show: Callable[[Any], str]) -> None:
+    assert "hunter2" not in show(Secret("hunter2"))
+
+
+def test_a_secret_gives_its_value_when_asked() -> None:
+    assert Secret("hunter2").get_secret_value() == "hunter2"
+
+
+def test_two_secrets_are_equal_only_when_they_are_the_same() -> None:
+    one = Secret("a")
+    assert one == one  # noqa: PLR0124
+    assert one != Secret("a")
+
+
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_secret_is_not_copied_into_the_clear(way: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="Secret"):
+        way(Secret("hunter2"))
+
+
+# hash_value_prefix
+
+
+@pytest.mark.parametrize(("n", "digits"), [(8, 8), (1, 1), (64, 64), (0, 1), (-5, 1), (999, 64)])
+def test_the_prefix_is_as_long_as_asked_within_its_bounds(n: int, digits: int) -> None:
+    assert hash_value_prefix("abc", n) == hashlib.sha256(b"abc").hexdigest()[:digits]
+
+
+@pytest.mark.parametrize("n", [None, "x", [], float("nan"), float("inf"), object()])
+def test_a_length_that_is_no_number_means_eight(n: Any) -> None:
+    assert len(hash_value_prefix("abc", n)) == 8
+
+
+def test_text_and_its_bytes_have_the_same_hash() -> None:
+    assert hash_value_prefix("é\ud800") == hash_value_prefix(
+        "é\ud800".encode(errors="surrogatepass")
+    )
+
+
+def test_with_a_key_the_hash_is_an_hmac() -> None:
+    expected = hmac.new(KEY, b"abc", "sha256").hexdigest()[:8]
+    assert hash_value_prefix("abc", key=KEY) == expected
+
+
+@pytest.mark.parametrize("wrap", [Secret, pydantic.SecretStr])
+def test_the_hash_of_a_secret_is_that_of_its_value(wrap: Callable[[str], Any]) -> None:
+    assert hash_value_prefix(wrap("abc")) == hash_value_prefix("abc")
+
+
+@pytest.mark.parametrize("make", [make for _, make in CASES], ids=[name for name, _ in CASES])
+def test_the_hash_of_anything_is_eight_digits(make: Callable[[], Any]) -> None:
+    assert re.fullmatch("[0-9a-f]{8}", hash_value_prefix(make()))
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES)
+def test_the_name_of_a_secret(redactor: Redactor, name: str) -> None:
+    assert redactor.is_secret_key(name, False)
+
+
+@pytest.mark.parametrize("name", PLAIN_NAMES)
+def test_the_name_of_something_else(redactor: Redactor, name: str) -> None:
+    assert not redactor.is_secret_key(name, False)
+
+
+@pytest.mark.parametrize("name", VALUE_NAMES)
+def test_a_value_is_a_secret_in_events_about_secrets(redactor: Redactor, name: str) -> None:
+    assert redactor.is_secret_key(name, True)
+    assert not redactor.is_secret_key(name, False)
+
+
+def test_settings_win_over_the_rules_in_any_spelling() -> None:
+    redactor = Redactor(secret_keys={"shoe_size"}, safe_keys={"api-key"})
+    assert redactor.is_secret_key("shoeSize", False)
+    assert not redactor.is_secret_key("API_KEY", False)
+    assert redactor.scrub("shoe_size=42 x") == "shoe_size=[redacted] x"
+
+
+def test_the_cache_of_names_is_bounded(redactor: Redactor) -> None:
+    for n in range(10_000):
+        redactor.is_secret_key(f"name{n}", False)
+    redactor.is_secret_key("x" * 10**6, False)
+    assert sum(map(len, redactor._cache)) <= 4096
+
+
+# Held back
+
+
+def test_without_a_key_nothing_is_known_of_a_value() -> None:
+    assert Redactor().held_back("x") == "[redacted]"
+    assert Redactor().key_id is None
+
+
+def test_with_a_key_equal_values_stay_comparable(redactor: Redactor) -> None:
+    held = redactor.held_back("hunter2")
+    digest = hmac.new(KEY, b"hunter2", "sha256").hexdigest()[:16]
+    assert held == f"hmac-sha256:{redactor.key_id}:{digest}"
+    assert redactor.held_back(Secret("hunter2")) == held
+    assert redactor.held_back(b"hunter2") == held
+
+
+def test_another_key_gives_another_id_and_value(redactor: Redactor) -> None:
+    other = Redactor(b"o" * 32)
+    assert other.key_id != redactor.key_id
+    assert other.held_back("x")[-16:] != redactor.held_back("x")[-16:]
+
+
+def test_a_number_is_held_back_as_its_text(redactor: Redactor) -> None:
+    assert redactor.held_back(1234) == redactor.held_back("1234")
+
+
+def test_a_container_is_held_back_whole(redactor: Redactor) -> None:
+    assert redactor.held_back(["a", 1]) == redactor.held_back(["a", 1])
+    assert redactor.held_back(["a", 1]) != redactor.held_back(["a", 2])
+
+
+@pytest.mark.parametrize("make", [make for _, make in CASES], ids=[name for name, _ in CASES])
+def test_anything_can_be_held_back(redactor: Redactor, make: Callable[[], Any]) -> None:
+    assert redactor.is_held_back(redactor.held_back(make()))
+
+
+def test_the_key_is_not_in_the_repr(redactor: Redactor) -> None:
+    assert "kkk" not in repr(redactor)
+
+
+# Texts
+
+
+@pytest.mark.parametrize(("text", "left"), TEXTS)
+def test_a_secret_in_a_text_is_held_back(text: str, left: str) -> None:
+    redactor = Redactor()
+    scrubbed = redactor.scrub(text)
+    assert scrubbed is not None
+    assert scrubbed.replace("[redacted]", "") == left
+    assert redact.suspicious(text)
+    assert redactor.scrub(scrubbed) is None
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_other_text_is_left_alone(redactor: Redactor, text: str) -> None:
+    assert redactor.scrub(text) is None
+
+
+def test_in_events_about_secrets_a_value_in_a_text_is_held_back() -> None:
+    assert Redactor().scrub("set value=x") is None
+    assert Redactor().scrub("set value=x", secret_event=True) == "set value=[redacted]"
+
+
+@pytest.mark.parametrize("at", range(8192 - 45, 8192 + 5))
+def test_a_secret_across_the_cut_leaves_no_usable_part(at: int) -> None:
+    text = "x " * (at // 2) + "x" * (at % 2) + GITHUB + " tail" * 1000
+    scrubbed = Redactor().scrub(text) or text[:8192]
+    assert len(scrubbed) <= 8192 + len("[redacted]")
+    assert GITHUB[:8] not in scrubbed
+
+
+def test_only_the_beginning_of_a_long_text_is_in_the_result() -> None:
+    scrubbed = Redactor().scrub("password=x " + "y" * 100_000)
+    assert scrubbed is not None
+    assert len(scrubbed) <= 8192 + len("[redacted]")
+
+
+PARTS = st.one_of(
+    st.text(max_size=6),
+    st.sampled_from([text for text, _ in TEXTS]),
+    st.sampled_from([text for text, _ in TEXTS]).flatmap(
+        lambda text: st.slices(len(text)).map(lambda cut: text[cut])
+    ),
+    st.sampled_from(CLEAN + SECRET_NAMES),
+    st.sampled_from(
+        [" ", "=", ": ", '"', "'", "-", "--", "\\", ":", "@", "://", ".", "<", ">", "_"]
+    ),
+    st.text("0123456789 -", max_size=20),
+)
+MIXED = st.lists(PARTS, max_size=8).map("".join)
+
+
+@given(MIXED)
+def test_what_is_not_suspicious_has_nothing_in_it(text: str) -> None:
+    assert redact.suspicious(text) or not _detect.find(text, Redactor().is_secret_key)
+
+
+@given(MIXED, MIXED)
+def test_a_text_is_suspicious_when_a_part_of_it_is(one: str, two: str) -> None:
+    assert not redact.suspicious(one) or redact.suspicious(f"{two}{one}{two}")
+
+
+@given(MIXED)
+def test_what_stays_of_a_text_is_in_its_order(text: str) -> None:
+    spans = _detect.find(text, Redactor().is_secret_key)
+    assert all(0 <= a < b <= len(text) for a, b in spans)
+    assert all(one[1] <= two[0] for one, two in itertools.pairwise(spans))
+
+
+def _luhn(digits: str) -> bool:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + place % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+@given(st.from_regex(r"[3-6][0-9]{11,17}", fullmatch=True), st.data())
+def test_every_valid_card_number_is_found_however_it_is_spaced(start: str, data: Any) -> None:
+    number = next(start + str(n) for n in range(10) if _luhn(start + str(n)))
+    if len(set(number)) == 1:
+        return
+    gaps = data.draw(st.lists(st.sampled_from(["", " ", "-"]), min_size=19, max_size=19))
+    spaced = "".join(a + b for a, b in zip(number, gaps, strict=False)).rstrip(" -")
+    assert Redactor().scrub(f"card: {spaced}.") == "card: [redacted]."
+
+
+BOMBS = {
+    "begin": f"{DASHES}BEGIN ",
+    "begin key": f"{DASHES}BEGIN PRIVATE KEY",
+    "end key": f"{DASHES}END PRIVATE KEY",
+    "letters": f"{DASHES}BEGIN " + "A" * 40,
+    "jwt": "eyJ",
+    "jwt long": "eyJaaaaaaaa",
+    "jwt dot": "eyJaaaaaa.",
+    "ghp": "ghp_",
+    "sk": "sk-",
+    "sk body": "sk-aaaaaaaaaaaaaaa ",
+    "xox": "xoxb-",
+    "SG": "SG.",
+    "url": "://",
+    "url at": "http://a:b@",
+    "at": "@",
+    "colon": "x://" + "a:" * 100,
+    "bearer": "bearer ",
+    "basic": "basic a",
+    "equals": "=",
+    "assign": "token=",
+    "assigns": "a=b&",
+    "token": "token=a,",
+    "secrets": "password=a ",
+    "quote": 'token="',
+    "quoted": 'token="a" ',
+    "slashes": 'token=\\"',
+    "backslashes": "\\",
+    "quotes": '"',
+    "brackets": "token=[",
+    "flag": "--token ",
+    "flags": "--",
+    "element": "<",
+    "elements": "<token>",
+    "word": "a",
+    "dots": "a.",
+    "dashes": "-",
+    "name": "token",
+    "digits": "4",
+    "spaced": "4 ",
+    "pairs": "41 ",
+    "groups": "4111 ",
+    "dashed": "41-1",
+    "cards": "4111111111111111 ",
+    "hex": "deadbeef-dead-",
+    "rows": "[parameters: ",
+    "spaces": " ",
+    "commas": "token=,",
+    "amps": "token=&a",
+}
+
+
+def _cost(text: str) -> float:
+    redactor = Redactor()
+
+    def once() -> float:
+        start = time.process_time()
+        _detect.find(text, redactor.is_secret_key)
+        return time.process_time() - start
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("unit", BOMBS.values(), ids=BOMBS.keys())
+def test_the_cost_of_the_worst_text_is_linear(unit: str) -> None:
+    def text(length: int) -> str:
+        return (unit * (length // len(unit) + 1))[:length]
+
+    # A quadratic pattern would take 16 times as long for four times the text.
+    short, long = _cost("token=: " + text(8192)), _cost("token=: " + text(32768))
+    assert long < 9 * short + 0.005
+    assert short < 0.15
