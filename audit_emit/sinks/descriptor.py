@@ -145,7 +145,7 @@ class Descriptor:
     def close(self) -> None:
         """Give the duplicate back, if it is still ours."""
         if self._dup >= 0 and _identity(self._dup) == self._identity:
-            os.close(self._dup)
+            close_quietly(self._dup)
         self._dup = -1
         self._checked = 0
 
@@ -184,6 +184,15 @@ class Descriptor:
             self.fault = "too-long"
             return False
         return True
+
+
+def close_quietly(number: int) -> bool:
+    """Close a descriptor; whether the system found nothing wrong (NFS tells failed writes here)."""
+    try:
+        os.close(number)
+    except OSError:
+        return False
+    return True
 
 
 def error_word(error: OSError) -> str:

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from audit_emit.sinks.descriptor import close_quietly
+
 RECORDS = 100
 WAKE = frozenset({1, RECORDS})
 """The lengths of ``lines`` at which the thread has to hear of it."""
@@ -38,6 +40,8 @@ class GroupCommit:
     ) -> None:
         self.lines: list[bytes] = []
         """Lines that no sync has covered yet; always this one list."""
+        self.suspect = False
+        """Whether a sync of the active file failed, so that another one proves nothing."""
         self._duplicate = duplicate
         self._failed = failed
         self._retired: list[int] = []
@@ -68,10 +72,10 @@ class GroupCommit:
 
             descriptor = self._duplicate(take)
             retired, self._retired = self._retired, []
-            whole = True
+            whole = not self.suspect
             for number in (*retired, descriptor):
                 whole = _sync_and_close(number) and whole
-        if not whole and batch:
+        if not whole and (batch or self.suspect):
             self._failed(batch)
 
     def _wake(self) -> None:
@@ -91,7 +95,11 @@ class GroupCommit:
             self._some.clear()
             self._many.wait(SECONDS)
             self._many.clear()
-            self.sync()
+            try:
+                self.sync()
+            except OSError:
+                # No descriptor to be had for the moment; the lines are still waiting.
+                self._some.set()
             time.sleep(_PAUSE)
 
 
@@ -103,5 +111,5 @@ def _sync_and_close(descriptor: int) -> bool:
     except OSError:
         return False
     finally:
-        os.close(descriptor)
-    return True
+        closed = close_quietly(descriptor)
+    return closed

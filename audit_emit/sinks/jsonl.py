@@ -6,6 +6,7 @@ middle of an append is recognised: it is told to wait its turn, never let in.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -19,7 +20,8 @@ from audit_emit._clock import Clock
 from audit_emit._failure import Counters
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import segments
-from audit_emit.sinks.descriptor import error_word
+from audit_emit.sinks.descriptor import close_quietly, error_word
+from audit_emit.sinks.doubt import Doubt
 from audit_emit.sinks.groupcommit import WAKE, GroupCommit, fdatasync
 from audit_emit.sinks.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit.sinks.segment import FRESH_NS, Own, Segment
@@ -82,7 +84,7 @@ class JsonlSink:
             own=self._own,
             started=self._started,
             counters=self._counters,
-            retire=os.close if self.group is None else self.group.retire,
+            retire=close_quietly if self.group is None else self.group.retire,
         )
         self._lines = self.group.lines if self.group is not None else None
         self._mutex = threading.RLock()
@@ -92,6 +94,7 @@ class JsonlSink:
         self._lock_checked = 0
         self._patient = True
         self._pid = os.getpid()
+        self._doubt = Doubt()
         self.sync_fault: str | None = None
         """Why written records may not survive a loss of power; ``None`` when they do."""
 
@@ -208,10 +211,16 @@ class JsonlSink:
             SinkError: the file could not be reached.
         """
         if self.group is not None:
-            self.group.sync()
+            try:
+                self.group.sync()
+            except OSError:
+                return False
         elif self.segment.descriptor >= 0 and self._durability == "os":
             with self._held():
                 self._sync_now([])
+        elif self._doubt.lines:
+            with self._held() as segment:
+                self._distrust([], self.sync_fault or "fsync-failed", segment)
         return self.sync_fault is None
 
     def close(self) -> None:
@@ -316,30 +325,43 @@ class JsonlSink:
             self._sync_now([line])
 
     def _sync_now(self, lines: list[bytes]) -> None:
-        """Sync, or write the lines again where that works; the records are in a file either way."""
+        """Sync; the records are in a file either way."""
         try:
+            if self._doubt.lines:
+                raise OSError(errno.EIO, "what failed to sync once is not trusted again")
             fdatasync(self.segment.descriptor)
             self.sync_fault = None
         except OSError as error:
-            self.sync_fault = error_word(error)
-            with suppress(OSError):
-                self._write_again(self.segment, lines)
-                fdatasync(self.segment.descriptor)
-                self.sync_fault = None
+            self._distrust(lines, error_word(error), self.segment)
 
     def _duplicate(self, take: Callable[[], None]) -> int:
         with self._mutex:
-            take()
             descriptor = self.segment.descriptor
-            return os.dup(descriptor) if descriptor >= 0 else -1
+            copy = os.dup(descriptor) if descriptor >= 0 else -1
+            take()
+            return copy
 
     def _sync_failed(self, lines: list[bytes]) -> None:
-        """A group sync failed: the records in doubt go into a new segment, which is synced."""
-        self.sync_fault = "fsync-failed"
-        with suppress(SinkError), self._held() as segment:
-            self._write_again(segment, lines)
-            fdatasync(segment.descriptor)
-            self.sync_fault = None
+        """A group sync failed, or was not trusted."""
+        self.sync_fault = self.sync_fault or "fsync-failed"
+        try:
+            with self._held() as segment:
+                self._distrust(lines, self.sync_fault, segment)
+        except SinkError:
+            self._doubt.add(lines)
+
+    def _distrust(self, lines: list[bytes], fault: str, segment: Segment) -> None:
+        """Write records that may not survive into a new segment; keep them until that is synced."""
+        self.sync_fault = fault
+        self._doubt.add(lines)
+        if self._doubt.is_due():
+            with suppress(OSError):
+                self._write_again(segment, list(self._doubt.lines))
+                fdatasync(segment.descriptor)
+                self._doubt = Doubt()
+                self.sync_fault = None
+        if self.group is not None:
+            self.group.suspect = bool(self._doubt.lines)
 
     def _write_again(self, segment: Segment, lines: list[bytes]) -> None:
         """Write records in doubt anew, with their time and id, into a segment that can be trusted.
@@ -354,6 +376,7 @@ class JsonlSink:
             {
                 "lost": 0,
                 "rewritten": len(lines),
+                "unsynced": self._doubt.unsynced,
                 "first_ts": lines[0][7:37].decode() if lines else None,
                 "last_ts": lines[-1][7:37].decode() if lines else None,
                 "reason": "fsync-failed",

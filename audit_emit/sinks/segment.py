@@ -53,7 +53,7 @@ class Segment:
         own: Own,
         started: Callable[[], dict[str, Any]],
         counters: Counters,
-        retire: Callable[[int], None],
+        retire: Callable[[int], object],
     ) -> None:
         self.descriptor = -1
         self.chain = ""
