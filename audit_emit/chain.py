@@ -6,12 +6,14 @@ get wrong; the ``0x00`` prefix makes the link of a record its RFC 6962 leaf hash
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 ZERO = "0" * 64
 """``prev_hash`` of the record with ``seq`` 1."""
 
+_FRONTIER = re.compile(r"(0|[1-9][0-9]{0,18})( [0-9a-f]{64})*", re.ASCII)
 _HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
 
 
@@ -52,3 +54,67 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
         paired = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
         row = paired + row[len(paired) * 2 :]
     return row[0]
+
+
+class Frontier:
+    """A tree that only grows, as the roots of its complete subtrees, largest first.
+
+    A tree of ``size`` leaves is one complete subtree per bit that is set in ``size`` (RFC 9162,
+    section 2.1.2 has the same stack): 32 bytes each, so a log of any length fits a line of text.
+
+    Args:
+        size: number of leaves.
+        peaks: the subtrees' roots, one per set bit.
+
+    Raises:
+        ValueError: the two do not belong together.
+    """
+
+    __slots__ = ("_peaks", "size")
+
+    def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
+        self.size = size
+        self._peaks = list(peaks)
+        if size < 0 or len(self._peaks) != size.bit_count():
+            raise ValueError("a frontier has one hash per bit that is set in its size")
+        if any(len(peak) != 32 for peak in self._peaks):
+            raise ValueError("a hash of a frontier has 32 bytes")
+
+    def append(self, leaf: bytes) -> None:
+        """Add one 32-byte leaf hash: amortised, one ``node_hash``."""
+        peaks = self._peaks
+        row = self.size
+        while row & 1:
+            leaf = sha256(b"\1" + peaks.pop() + leaf).digest()
+            row >>= 1
+        peaks.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """What ``merkle_root`` gives for the same leaves."""
+        if not self._peaks:
+            return sha256(b"").digest()
+        root = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+    def copy(self) -> Frontier:
+        """Another one with the same leaves."""
+        return Frontier(self.size, self._peaks)
+
+    def to_text(self) -> str:
+        """The size and then each hash as hex, on one line, separated by single spaces."""
+        return " ".join([str(self.size), *(peak.hex() for peak in self._peaks)])
+
+    @classmethod
+    def from_text(cls, text: str) -> Frontier:
+        """What ``to_text`` wrote.
+
+        Raises:
+            ValueError: it is anything else.
+        """
+        if not _FRONTIER.fullmatch(text):
+            raise ValueError("not a frontier: a decimal size and hashes of 64 hex digits")
+        size, *peaks = text.split(" ")
+        return cls(int(size), map(bytes.fromhex, peaks))

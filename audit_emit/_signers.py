@@ -1,0 +1,174 @@
+"""Keys that sign and check checkpoints: HMAC-SHA256 and Ed25519 (docs/wire-format.md, section 6).
+
+No message and no ``repr`` shows a secret. ``cryptography`` is imported only where an Ed25519 key
+is used, and what misses it is a ``ConfigError`` that says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from typing import Any, Protocol
+
+from audit_emit.errors import ConfigError
+
+ED25519 = "ed25519"
+HMAC_SHA256 = "hmac-sha256"
+HMAC_BYTES = 32
+"""The shortest HMAC key."""
+
+_ED25519_TYPE = b"\1"
+_NAME = r"[!-*,-~]{1,255}"
+_VKEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/]+={{0,2}})")
+
+
+class Key(Protocol):
+    """One key, of which at least the checking half is known."""
+
+    algorithm: str
+    secret: bool
+    """Whether it can sign."""
+
+    def key_id(self, origin: str) -> str | None:
+        """Its id in checkpoints of ``origin``, 8 hex digits; ``None``: it is not meant for them."""
+
+    def sign(self, text: bytes) -> bytes:
+        """The signature over ``text``.
+
+        Raises:
+            ValueError: only the public half is known.
+        """
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """Whether ``signature`` is this key's over ``text``; compared in constant time."""
+
+
+class HmacKey:
+    """A shared key: whoever can check can also sign."""
+
+    algorithm = HMAC_SHA256
+    secret = True
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < HMAC_BYTES:
+            raise ValueError(f"an HMAC key has at least {HMAC_BYTES} bytes")
+        self._key = key
+        self._id = hashlib.sha256(key).hexdigest()[:8]
+
+    def key_id(self, origin: str) -> str | None:  # noqa: ARG002 - the same for every log
+        """See ``Key``: the first 8 digits of the key's SHA-256."""
+        return self._id
+
+    def sign(self, text: bytes) -> bytes:
+        """See ``Key``."""
+        return hmac.digest(self._key, text, "sha256")
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """See ``Key``."""
+        return hmac.compare_digest(self.sign(text), signature)
+
+    def __repr__(self) -> str:
+        return f"HmacKey(id={self._id})"
+
+
+class Ed25519Key:
+    """A key pair, or its public half (RFC 8032).
+
+    Args:
+        public: 32 bytes.
+        seed: the private half, 32 bytes.
+        name: a vkey's name. The key is then meant for the origin of that name and those below it
+            (``<name>/<chain>``), and unknown to all others.
+    """
+
+    algorithm = ED25519
+
+    def __init__(self, public: bytes, *, seed: bytes | None = None, name: str = "") -> None:
+        if len(public) != 32 or (seed is not None and len(seed) != 32):
+            raise ValueError("an Ed25519 key has 32 bytes")
+        self.public = public
+        self.name = name
+        self.secret = seed is not None
+        self._seed = seed
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Ed25519Key:
+        """The pair that a 32-byte seed makes."""
+        made = _ed25519().Ed25519PrivateKey.from_private_bytes(seed)
+        return cls(made.public_key().public_bytes_raw(), seed=seed)
+
+    @classmethod
+    def from_vkey(cls, text: str) -> Ed25519Key:
+        """A C2SP verifier key, ``<name>+<id>+<base64 of type and key>``.
+
+        Raises:
+            ValueError: it is malformed, of another type, or its id is not its own.
+        """
+        found = _VKEY.fullmatch(text)
+        if found is None:
+            raise ValueError("not a verifier key")
+        data = base64.b64decode(found[3], validate=True)
+        if data[:1] != _ED25519_TYPE or len(data) != 33:
+            raise ValueError("not the verifier key of an Ed25519 key")
+        key = cls(data[1:], name=found[1])
+        if note_key_id(found[1], data[1:]) != found[2]:
+            raise ValueError("a verifier key whose id is not its own")
+        return key
+
+    def to_vkey(self, name: str) -> str:
+        """The C2SP verifier key under ``name``.
+
+        Raises:
+            ValueError: the name is empty or holds spaces, ``+`` or what is not ASCII.
+        """
+        if not re.fullmatch(_NAME, name):
+            raise ValueError("a key name is 1 to 255 printable ASCII characters, no space, no '+'")
+        encoded = base64.b64encode(_ED25519_TYPE + self.public).decode()
+        return f"{name}+{note_key_id(name, self.public)}+{encoded}"
+
+    def key_id(self, origin: str) -> str | None:
+        """See ``Key``: the id of the C2SP signed note, with the origin as the name."""
+        if self.name and origin != self.name and not origin.startswith(f"{self.name}/"):
+            return None
+        return note_key_id(origin, self.public)
+
+    def sign(self, text: bytes) -> bytes:
+        """See ``Key``."""
+        if self._seed is None:
+            raise ValueError("only the public half of the key is known")
+        signature: bytes = _ed25519().Ed25519PrivateKey.from_private_bytes(self._seed).sign(text)
+        return signature
+
+    def verify(self, text: bytes, signature: bytes) -> bool:
+        """See ``Key``."""
+        module = _ed25519()
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - it is there
+
+        try:
+            module.Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
+
+    def __repr__(self) -> str:
+        return f"Ed25519Key(public={self.public.hex()})"
+
+
+def note_key_id(name: str, public: bytes) -> str:
+    """``SHA-256(name || 0x0A || 0x01 || public)``, its first 8 hex digits (C2SP signed-note)."""
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519_TYPE + public).hexdigest()[:8]
+
+
+def needs_cryptography() -> ConfigError:
+    """What is missing, and which extra brings it."""
+    return ConfigError("signing_key", "Ed25519 needs cryptography; pip install 'audit-emit[sign]'")
+
+
+def _ed25519() -> Any:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - optional
+    except ImportError:
+        raise needs_cryptography() from None
+    return ed25519

@@ -1,0 +1,215 @@
+"""Where keys come from, and the ring that they make (docs/wire-format.md, section 6).
+
+A key comes from a file, from the environment or from the person who verifies; never from the log
+that it is to prove. A source may hold several keys, newest last: the newest signs, the others only
+check. No message shows key material, and none shows a value that may be key material.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from audit_emit._signers import (
+    ED25519,
+    HMAC_BYTES,
+    HMAC_SHA256,
+    Ed25519Key,
+    HmacKey,
+    Key,
+    needs_cryptography,
+    note_key_id,
+)
+from audit_emit.errors import ConfigError
+
+__all__ = [
+    "ED25519",
+    "HMAC_SHA256",
+    "Ed25519Key",
+    "HmacKey",
+    "Key",
+    "KeyRing",
+    "Verdict",
+    "note_key_id",
+    "parse_keys",
+    "read_keys",
+]
+
+VARIABLE = "AUDIT_EMIT_SIGNING_KEY"
+Verdict = Literal["ok", "mismatch", "key-unavailable"]
+
+_MAX_FILE = 64 * 1024
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
+_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[A-Za-z0-9+/=\s]*-----END \1-----", re.ASCII)
+_TOKEN = re.compile(rf"{_PEM.pattern}|\S+", re.ASCII)
+_OTHERS = stat.S_IRWXO | stat.S_IWGRP
+
+
+class KeyRing:
+    """Keys, newest last.
+
+    Args:
+        keys: none of them makes every checkpoint ``key-unavailable``.
+    """
+
+    def __init__(self, keys: Sequence[Key] = ()) -> None:
+        self.keys = tuple(keys)
+
+    @classmethod
+    def from_sources(
+        cls, files_or_hex: Sequence[str], environ: Mapping[str, str] | None = None
+    ) -> KeyRing:
+        """The keys of several sources, in their order.
+
+        Args:
+            files_or_hex: each one the path of a file, the name of an environment variable, or the
+                key itself: hex (HMAC), PEM (Ed25519, private or public) or a C2SP verifier key.
+                Without any, ``AUDIT_EMIT_SIGNING_KEY_FILE`` and ``AUDIT_EMIT_SIGNING_KEY`` are
+                looked at.
+            environ: ``os.environ`` when not given.
+
+        Raises:
+            ConfigError: a source holds no usable key.
+        """
+        environ = os.environ if environ is None else environ
+        if files_or_hex:
+            return cls([key for text in files_or_hex for key in _from_source(text, environ)])
+        keys: list[Key] = []
+        if path := environ.get(f"{VARIABLE}_FILE"):
+            keys += read_keys(f"{VARIABLE}_FILE", path)
+        if text := environ.get(VARIABLE):
+            keys += parse_keys(VARIABLE, text)
+        return cls(keys)
+
+    @property
+    def signer(self) -> Key | None:
+        """The newest key, if it can sign."""
+        return self.keys[-1] if self.keys and self.keys[-1].secret else None
+
+    def find(self, algorithm: str, key_id: str, origin: str) -> Iterator[Key]:
+        """The keys that a signature can be of, newest first; ids are short, so they can collide."""
+        for key in reversed(self.keys):
+            if key.algorithm == algorithm and key.key_id(origin) == key_id:
+                yield key
+
+    def check(
+        self, algorithm: str, key_id: str, origin: str, text: bytes, signature: bytes
+    ) -> Verdict:
+        """Whether ``signature`` over ``text`` is that of the key that it names."""
+        verdict: Verdict = "key-unavailable"
+        for key in self.find(algorithm, key_id, origin):
+            if key.verify(text, signature):
+                return "ok"
+            verdict = "mismatch"
+        return verdict
+
+    def __repr__(self) -> str:
+        return f"KeyRing({list(self.keys)!r})"
+
+
+def parse_keys(name: str, text: str) -> list[Key]:
+    """Every key in a text, separated by white space: hex, PEM or verifier keys.
+
+    Args:
+        name: of the setting, for the error.
+
+    Raises:
+        ConfigError: there is none, or something that is none.
+    """
+    keys = [_parse_key(name, token[0]) for token in _TOKEN.finditer(text)]
+    if not keys:
+        raise ConfigError(name, "holds no key")
+    return keys
+
+
+def read_keys(name: str, path: str) -> list[Key]:
+    """Every key in a file.
+
+    Raises:
+        ConfigError: it cannot be read, holds no key, or holds a secret that others may read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        # The value is not shown: it is the key itself when two variables were mixed up.
+        raise ConfigError(
+            name, f"names a file that cannot be read: {type(error).__name__}"
+        ) from None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(name, "names something that is not a regular file")
+        content = os.read(descriptor, _MAX_FILE)
+    except OSError as error:
+        raise ConfigError(
+            name, f"names a file that cannot be read: {type(error).__name__}"
+        ) from None
+    finally:
+        os.close(descriptor)
+    keys = parse_keys(name, content.decode("ascii", "replace"))
+    if found.st_mode & _OTHERS and any(key.secret for key in keys):
+        raise ConfigError(
+            name,
+            "names a file with a secret key that others can read or change; "
+            "its mode must be 0600, 0640 or less",
+        )
+    return keys
+
+
+def _from_source(source: str, environ: Mapping[str, str]) -> list[Key]:
+    if _is_key(source):
+        return parse_keys("key", source)
+    if _ENVIRONMENT.fullmatch(source) and source in environ:
+        return parse_keys(source, environ[source])
+    return read_keys("key", source)
+
+
+def _is_key(text: str) -> bool:
+    """Whether a source is the key itself, and not the name of something."""
+    token = text.strip()
+    if _HEX.fullmatch(token):
+        return len(token) >= 2 * HMAC_BYTES
+    return _PEM.fullmatch(token) is not None or (token.count("+") >= 2 and not os.path.exists(text))
+
+
+def _parse_key(name: str, token: str) -> Key:
+    if token.startswith("-----BEGIN "):
+        return _parse_pem(name, token)
+    if _HEX.fullmatch(token):
+        if len(token) < 2 * HMAC_BYTES:
+            raise ConfigError(
+                name, f"holds an HMAC key of less than {HMAC_BYTES} bytes ({2 * HMAC_BYTES} digits)"
+            )
+        return HmacKey(bytes.fromhex(token))
+    try:
+        return Ed25519Key.from_vkey(token)
+    except ValueError:
+        raise ConfigError(
+            name,
+            "is no key: at least 64 hex digits (HMAC), PEM (Ed25519) or a verifier key "
+            "(name+id+base64); make one with: audit-emit keygen",
+        ) from None
+
+
+def _parse_pem(name: str, token: str) -> Key:
+    try:
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - optional
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    except ImportError:
+        raise needs_cryptography() from None
+    try:
+        if "PRIVATE" in token.partition("\n")[0]:
+            private = serialization.load_pem_private_key(token.encode(), password=None)
+            if isinstance(private, ed25519.Ed25519PrivateKey):
+                return Ed25519Key.from_seed(private.private_bytes_raw())
+        else:
+            public = serialization.load_pem_public_key(token.encode())
+            if isinstance(public, ed25519.Ed25519PublicKey):
+                return Ed25519Key(public.public_bytes_raw())
+    except Exception:  # noqa: BLE001 - its messages may quote what they could not read
+        raise ConfigError(name, "holds PEM that cannot be read; it must not be encrypted") from None
+    raise ConfigError(name, "holds PEM of another kind; only Ed25519 keys are used")
