@@ -202,7 +202,8 @@ class Segment:
         self.size = -1
 
     def _may_rotate(self) -> bool:
-        return self.seq > self._rotate_from and time.monotonic() >= self._rotate_after
+        settled = self._unsettled is None  # what is said about a file is said in it
+        return settled and self.seq > self._rotate_from and time.monotonic() >= self._rotate_after
 
     def _finish(self, line: bytes, written: int) -> None:
         """Write the rest of a short write, or take its beginning back."""
@@ -327,7 +328,7 @@ class Segment:
             offset, length, digest = self._tears[0][:3]
             fields = {"offset": offset, "bytes": length, "sha256": digest}
             self.declare("audit.recovered", fields)
-            self._tears.pop(0)
+            del self._tears[0]
         if not self._opened:
             self.declare("audit.started", self._started())
             self._opened = True
