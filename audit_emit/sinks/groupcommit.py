@@ -81,17 +81,25 @@ class GroupCommit:
     def _wake(self) -> None:
         self._some.set()
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="audit_emit-sync", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="audit_emit-sync", daemon=True)
             try:
-                thread.start()
+                self._thread.start()
             except RuntimeError:
                 # The interpreter is ending; what runs at exit syncs.
-                return
-            self._thread = thread
+                self._thread = None
+
+    def stop(self) -> None:
+        """Let the thread end; a later line starts another."""
+        self._thread = None
+        self._many.set()
+        self._some.set()
 
     def _run(self) -> None:
         while True:
             self._some.wait()
+            # Not cleared: when another thread took over, the signal may be for it.
+            if self._thread is not threading.current_thread():
+                return
             self._some.clear()
             self._many.wait(SECONDS)
             self._many.clear()

@@ -233,6 +233,7 @@ class JsonlSink:
             self._lock_fd = -1
         if self.group is not None:
             self.group.sync()
+            self.group.stop()
 
     def heal(self) -> None:
         """Give back a lock that an interrupt left behind between taking and using it."""
