@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit import _named
+from audit_emit._lazy import Pattern
 from audit_emit._named import Span
 
 __all__ = ["find", "suspicious"]
@@ -53,10 +54,13 @@ _DASH_PREFIXES = ("glpat-", "gldt-", "glrt-", "xox", "xapp-", "pypi-", "sk-", "k
 
 def suspicious(text: str) -> bool:
     """Whether ``find`` has to look: False only when it would find nothing."""
+    if len(text) < len(RUN) and text.isalnum():
+        return False
     raw = text.encode("ascii", "replace")
     return (
         ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
-        or ("@" in text and "://" in text)
+        or ("@" in text and ("://" in text or "@tcp(" in text or "@unix(" in text))
+        or ("-u" in text and ":" in text)
         or suspicious_tokens(text, raw)
     )
 
@@ -71,7 +75,7 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
         return True
     if "z" in text and "AIza" in text:
         return True
-    if " " in text and _suspicious_phrase(text):
+    if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
     return DIGIT_RUN in raw.translate(digit_classes).decode()
 
@@ -85,8 +89,8 @@ def suspicious_dash(text: str, raw: bytes) -> bool:
 def _suspicious_phrase(text: str) -> bool:
     lower = text.lower()
     return (
-        "bearer " in lower
-        or "basic " in lower
+        "bearer" in lower
+        or "basic" in lower
         or "PRIVATE KEY" in text
         or "failing row contains" in lower
         or "[parameters:" in lower
@@ -111,6 +115,7 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *_private_keys(text),
         *_tokens(text),
         *_urls(text),
+        *_dsns(text),
         *_named.schemes(text),
         *_named.assignments(text, is_secret),
         *_named.flags(text, is_secret),
@@ -135,8 +140,8 @@ def _merge(spans: list[Span]) -> list[Span]:
 # Private keys. A key without its end reaches to the end of the text, one without its beginning
 # from the start of it: a cut key is still a key.
 
-_BEGIN = re.compile(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-_END = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-{0,5}")
+_BEGIN = Pattern(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+_END = Pattern(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-{0,5}")
 
 
 def _private_keys(text: str) -> Iterator[Span]:
@@ -158,7 +163,7 @@ def _private_keys(text: str) -> Iterator[Span]:
 _LONG = r"[A-Za-z0-9]"
 _WORD = r"[A-Za-z0-9_\-]"
 _TOKENS = [
-    (prefix, re.compile(pattern))
+    (prefix, Pattern(pattern))
     for prefixes, pattern in (
         (("AKIA", "ASIA", "ABIA", "ACCA"), r"A[A-Z]{3}[A-Z0-9]{13,}+"),
         (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), rf"gh._{_LONG}{{13,}}+"),
@@ -199,7 +204,7 @@ def _tokens(text: str) -> Iterator[Span]:
                 at = text.find(prefix, at + 1)
 
 
-_NOT_RUN = re.compile(r"[^A-Za-z0-9_\-=]")
+_NOT_RUN = Pattern(r"[^A-Za-z0-9_\-=]")
 
 
 def _run_end(text: str, at: int) -> int:
@@ -213,8 +218,8 @@ def _with_letter_before(text: str, at: int) -> int:
 
 # URLs: the user information, whole.
 
-_SEGMENT = re.compile(r"[^\s\"'<>`]{0,512}")
-_PORT = re.compile(r"[^:]*:[0-9]{0,5}\Z")
+_SEGMENT = Pattern(r"[^\s\"'<>`]{0,512}")
+_PORT = Pattern(r"[^:]*:[0-9]{0,5}\Z")
 
 
 def _urls(text: str) -> Iterator[Span]:
@@ -228,6 +233,16 @@ def _urls(text: str) -> Iterator[Span]:
             yield start, start + end
             start += end
         at = text.find("://", start)
+
+
+_DSN = Pattern(r"(?<![^\s\"'=])([^\s\"'@:=]{1,128}+:[^\s\"']{0,256})@(?:tcp|unix)\(")
+
+
+def _dsns(text: str) -> Iterator[Span]:
+    """``user:password@tcp(host)``, as Go has it."""
+    if "@tcp(" in text or "@unix(" in text:
+        for match in _DSN.finditer(text):
+            yield match.span(1)
 
 
 def _userinfo_end(segment: str) -> int:
@@ -247,9 +262,9 @@ def _userinfo_end(segment: str) -> int:
 
 # Card numbers.
 
-_RUN_OF_DIGITS = re.compile(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
-_GROUP = re.compile(r"[0-9]+")
-_ID = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
+_RUN_OF_DIGITS = Pattern(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
+_GROUP = Pattern(r"[0-9]+")
+_ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
 """UUIDs and digests: one digit run in them out of ten would pass for a card number."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -303,7 +318,7 @@ def _is_card(digits: str) -> bool:
 
 # What databases say about a row that they refused.
 
-_ROW = re.compile(r"\[parameters: |failing row contains ", re.IGNORECASE)
+_ROW = Pattern(r"\[parameters: |failing row contains ", re.IGNORECASE)
 
 
 def _rows(text: str) -> Iterator[Span]:

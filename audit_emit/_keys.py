@@ -9,14 +9,14 @@ can be asked for, one too much cannot be taken back.
 
 from __future__ import annotations
 
-import re
+from audit_emit._lazy import Pattern
 
 __all__ = ["is_secret_name", "split_name"]
 
 MAX_NAME = 1024
 """Longer names are not looked at: they count as secret."""
 
-_SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", re.ASCII)
+_SPLIT = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 def _words(text: str) -> frozenset[str]:

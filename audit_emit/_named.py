@@ -9,6 +9,8 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
+from audit_emit._lazy import Pattern
+
 __all__ = ["Span", "assignments", "flags", "schemes"]
 
 Span = tuple[int, int]
@@ -16,7 +18,7 @@ Span = tuple[int, int]
 
 # Authorization schemes.
 
-_CREDENTIAL = re.compile(r"[ \t]{1,8}([^\s\"',;<>]++)")
+_CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]++)")
 _NOT_CREDENTIAL = frozenset(
     "token tokens auth authentication authorization scheme is was of or and required must not "
     "missing invalid header headers credential credentials format error expected type method "
@@ -26,8 +28,6 @@ _NOT_CREDENTIAL = frozenset(
 
 def schemes(text: str) -> Iterator[Span]:
     """``Bearer x``, ``Basic dTpw``: what follows the scheme."""
-    if " " not in text and "\t" not in text:
-        return
     lower = text.lower()
     if len(lower) != len(text):
         # A few characters grow when lowered; the places must stay the same.
@@ -55,23 +55,24 @@ def _is_credential(scheme: str, word: str) -> bool:
 
 # Names with values: password=…, "token": "…", api-key: …
 
-_ASSIGN = re.compile(
-    r"(?<![\w.\-$\[\]])([\w.\-$\[\]]++)(?:\\{0,7}[\"'])?[ \t]{0,8}(?::=|=>|==|[=:])[ \t]{0,8}"
+_ASSIGN = Pattern(
+    r"(?<![\w.\-$\[\]])([\w.\-$\[\]]++)(?:\\{0,7}[\"'])?[ \t\u00a0]{0,8}"
+    r"(?::=|=>|==|[=:])[ \t\u00a0]{0,8}(?:[|>][+\-]?[ \t]{0,8}\r?\n[ \t]{1,16})?"
 )
-_QUOTED = re.compile(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
-_CALL = re.compile(r"[\w.]{0,64}[\[({]")
-_BARE = re.compile(
+_QUOTED = Pattern(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
+_CALL = Pattern(r"[\w.]{0,64}[\[({]")
+_BARE = Pattern(
     r"(?:[^\s&;,\"'<\])}]"
     r"|[\])}](?![\s,;\])}\"']|\Z)"
     r"|[&;,](?!\s|[\"'\[{}\])]|[\w.\-%\[\]]{1,64}[\"']?[=:]|\Z)"
     r"|<(?![/!A-Za-z])"
     r"|(?<=\S)[\"'](?=\w))++"
 )
-_SCHEME = re.compile(
+_SCHEME = Pattern(
     r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
 )
-_LINE = re.compile(r"[^\r\n\"]*+")
-_HELD = re.compile(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
+_LINE = Pattern(r"[^\r\n]*+")
+_HELD = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
 _WHOLE_LINE = ("cookie", "authorization")
 _ALSO = frozenset(("input_value", "sig", "signature", "x-amz-signature", "x-goog-signature"))
 
@@ -85,28 +86,34 @@ def assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         start = match.end()
         name = match.group(1)
         if start >= done and (is_secret(name) or name.lower() in _ALSO):
-            start, done = _value(text, start, name.lower())
+            before = text[max(0, match.start() - 1) : match.start()]
+            start, done = _value(text, start, name.lower(), before)
             if done > start:
                 yield start, done
 
 
-def _value(text: str, start: int, name: str) -> Span:
-    """What stands at ``start`` as the value of ``name``; empty when it is held back already."""
+def _value(text: str, start: int, name: str, before: str) -> Span:
+    """What stands at ``start`` as the value of ``name``; empty when it is held back already.
+
+    ``before`` is the character before the name: a quote there ends the value, too.
+    """
     quote = _QUOTED.match(text, start)
     if quote is not None:
         start = quote.end()
         end = _closing(text, start, quote)
     else:
-        end = _bare_end(text, start, name)
+        end = _bare_end(text, start, name, before)
     held = _HELD.match(text, start)
     return (start, start) if held is not None and held.end() >= end else (start, end)
 
 
-def _bare_end(text: str, start: int, name: str) -> int:
+def _bare_end(text: str, start: int, name: str, before: str) -> int:
     if held := _HELD.match(text, start):
         return held.end()
     if name.endswith(_WHOLE_LINE):
-        return _LINE.match(text, start).end()  # type: ignore[union-attr]
+        end = _LINE.match(text, start).end()  # type: ignore[union-attr]
+        quote = text.find(before, start, end) if before in ("'", '"') else -1
+        return quote if quote >= 0 else end
     if call := _CALL.match(text, start):
         return _bracket_end(text, call.end() - 1)
     scheme = _SCHEME.match(text, start)
@@ -130,7 +137,7 @@ def _closing(text: str, start: int, quote: re.Match[str]) -> int:
     return len(text)
 
 
-_BRACKET = re.compile(r"[\[\](){}]")
+_BRACKET = Pattern(r"[\[\](){}]")
 
 
 def _bracket_end(text: str, start: int) -> int:
@@ -142,19 +149,26 @@ def _bracket_end(text: str, start: int) -> int:
     return len(text)
 
 
-_FLAG = re.compile(
+_FLAG = Pattern(
     r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
 )
-_ELEMENT = re.compile(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(?:\s[^<>]{0,256})?>([^<]++)")
+_ELEMENT = Pattern(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(?:\s[^<>]{0,256})?>([^<]++)")
+
+
+_USER = Pattern(r"(?<![\w\-])(?:-u|--user)[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)")
 
 
 def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """Command lines and markup: ``--password x``, ``<password>x</password>``."""
     if "--" in text:
         for match in _FLAG.finditer(text):
-            start, end = _value(text, match.end(), "") if is_secret(match.group(1)) else (0, 0)
+            start, end = _value(text, match.end(), "", "") if is_secret(match.group(1)) else (0, 0)
             if end > start:
                 yield start, end
+    if "-u" in text:
+        for match in _USER.finditer(text):
+            if not _HELD.fullmatch(match.group(1)):
+                yield match.span(1)
     if "<" in text:
         for match in _ELEMENT.finditer(text):
             if is_secret(match.group(1)) and not _HELD.fullmatch(match.group(2)):

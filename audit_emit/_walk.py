@@ -111,6 +111,12 @@ class Walk:
         frame.index += 1
         if frame.kind == "dict":
             name, value = entry
+            if type(name) is str and name not in frame.names and name in self._redactor.harmless:
+                frame.names[name] = 0
+                frame.label = name
+                self._room -= len(name) + 4
+                frame.out[name] = self._plain(value, hold=False)
+                return
             name = key_text(name)
             hold = self._redactor.is_secret_key(name, self._secret_event) or (
                 frame.named and name[:32].lower() in VALUE_NAMES
@@ -134,6 +140,8 @@ class Walk:
             return None
         if hold:
             return self._hold(value)
+        if type(value) is str:
+            return self._string(value, len(value))
         try:
             opened = open_value(value)
         except Exception:  # noqa: BLE001 - foreign code may raise anything

@@ -68,7 +68,7 @@ class Normaliser:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._vetted: set[str] = set()
+        self._vetted = redactor.harmless
 
     def fast(  # noqa: C901 - one pass, unrolled: this is every event's way
         self,

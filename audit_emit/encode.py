@@ -11,11 +11,13 @@ from typing import Any
 
 from msgspec.json import Encoder
 
+from audit_emit._lazy import Pattern
+
 __all__ = ["safe", "text", "to_json"]
 
 _encode = Encoder().encode
 
-_ESCAPED = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])')
+_ESCAPED = Pattern(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])')
 _SHORT = {
     "\\b": "\\u0008",
     "\\f": "\\u000c",
@@ -24,7 +26,7 @@ _SHORT = {
     "\\t": "\\u0009",
     "\\/": "/",
 }
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = Pattern("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def to_json(value: Any) -> str:

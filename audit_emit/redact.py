@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -18,6 +17,7 @@ from audit_emit import _detect
 from audit_emit._detect import suspicious
 from audit_emit._foreign import class_dict, type_name
 from audit_emit._keys import MAX_NAME, is_secret_name, split_name
+from audit_emit._lazy import Pattern
 
 __all__ = ["Redactor", "Secret", "hash_value_prefix", "suspicious"]
 
@@ -29,7 +29,7 @@ REDACTED = "[redacted]"
 _MAX_CACHED = 4096
 _MAX_TEXT = 65536
 _MAX_PARTS = 1024
-_HELD = re.compile(r"hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}")
+_HELD = Pattern(r"hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}")
 _KEY_ID = b"audit_emit key id v1"
 
 
@@ -133,6 +133,8 @@ class Redactor:
         self.key_id = hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
         self._secret = frozenset(map(_plain, secret_keys))
         self._safe = frozenset(map(_plain, safe_keys))
+        self.harmless: set[str] = set()
+        """Names that were found to be short, plain and never secret, in any event."""
         self._cache: tuple[dict[str, bool], dict[str, bool]] = ({}, {})
 
     def __repr__(self) -> str:
@@ -189,7 +191,7 @@ class Redactor:
         """
         if len(text) > SCAN + OVERLAP:
             text = text[: SCAN + OVERLAP]
-        if not suspicious(text) and not self._secret:
+        if not self.suspicious(text):
             return None
         spans = _detect.find(text, self._is_secret_in_event if secret_event else self.is_secret_key)
         spans = [span for span in spans if span[0] < SCAN]
@@ -208,7 +210,9 @@ class Redactor:
 
     def suspicious(self, text: str) -> bool:
         """``suspicious`` under these settings."""
-        return suspicious(text) or bool(self._secret)
+        if suspicious(text):
+            return True
+        return bool(self._secret) and any(mark in text for mark in ("=", ":", "<", "--"))
 
 
 def _plain(name: str) -> str:

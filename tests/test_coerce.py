@@ -473,6 +473,15 @@ def test_the_usual_fields_take_the_fast_way(normaliser: Normaliser, secret_event
     assert normaliser.fast(SET, secret_event) == encode.to_json(SET)
 
 
+def test_names_of_ones_own_count_on_the_fast_way_too() -> None:
+    normaliser = Normaliser(Redactor(secret_keys={"shoe_size"}, safe_keys={"password"}))
+    assert normaliser.fast(SET, True) == encode.to_json(SET)
+    assert normaliser.fast({"password": "x"}, True) == '{"password":"x"}'
+    assert normaliser.fast({"shoeSize": 4}, False) is None
+    assert normaliser.fast({"note": "shoe_size=4"}, False) is None
+    assert normaliser.fast({"note": "run --shoe_size 4"}, False) is None
+
+
 def test_numbers_ids_and_times_take_the_fast_way(normaliser: Normaliser) -> None:
     fields = {
         "status": 200,
@@ -583,6 +592,7 @@ def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret
     normaliser = Normaliser(Redactor(b"k" * 32))
     makers = dict(hostile.CASES)
     fields = {k: makers[v]() if type(v) is Named else v for k, v in fields.items()}
+    normaliser.full("x.y", fields)
     fast = normaliser.fast(fields, secret)
     event_type = "secret.set" if secret else "x.y"
     full = normaliser.full(event_type, fields)

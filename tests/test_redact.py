@@ -90,6 +90,16 @@ TEXTS = [
     ("Login(user='u', password='hunter2')", "Login(user='u', password='')"),
     ("pwd: b'a b' z", "pwd: b'' z"),
     ("input_value='hunter2', input_type=str", "input_value='', input_type=str"),
+    ("root:pw@tcp(127.0.0.1:3306)/db", "@tcp(127.0.0.1:3306)/db"),
+    ("curl -u user:pass http://x", "curl -u user: http://x"),
+    ("password:\u00a0x", "password:\u00a0"),
+    ("password: |\n  hunter2\nz", "password: |\n  \nz"),
+    ("Bearer\nabc", "Bearer\n"),
+    ('Authorization: Digest username="x", response="y"', "Authorization: "),
+    (
+        "curl -H 'X-Api-Key: abc' -H \"Cookie: a=b; c=d\" x",
+        "curl -H 'X-Api-Key: ' -H \"Cookie: \" x",
+    ),
     ("INSERT [parameters: ('x', 'y')]\nz", "INSERT [parameters: \nz"),
     ("contraseña=x", "contraseña="),
     (f"card {CARD} ok", "card  ok"),
@@ -396,6 +406,10 @@ BOMBS = {
     "rows": "[parameters: ",
     "spaces": " ",
     "commas": "token=,",
+    "users": "-u a:b ",
+    "user": "-u",
+    "dsn": "a:@tcp",
+    "dsns": "a:b@tcp( ",
     "amps": "token=&a",
 }
 
