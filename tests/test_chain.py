@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 
+import merkle_rfc
 import pytest
 from five_records import EXPECTED, LINES, PATH
+from hypothesis import given
+from hypothesis import strategies as st
 from logfile import chain_ok
 
-from audit_emit.chain import ZERO, body_of, leaf_hash, merkle_root, node_hash
+from audit_emit.chain import ZERO, Frontier, body_of, leaf_hash, merkle_root, node_hash
 
 LEAVES = [bytes.fromhex(digest) for digest in EXPECTED["leaf_hashes"]]
 
@@ -89,3 +92,69 @@ def test_body_is_json_without_hash() -> None:
 def test_what_does_not_end_in_a_hash_has_no_body(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a chained record"):
         body_of(line)
+
+
+@given(size=st.integers(0, 600))
+def test_a_frontier_has_the_root_of_its_leaves(size: int) -> None:
+    leaves = merkle_rfc.numbered(size)
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier.append(leaf)
+    assert frontier.size == size
+    assert frontier.root() == merkle_root(leaves)
+
+
+@given(size=st.integers(0, 600), more=st.integers(0, 70))
+def test_a_frontier_goes_on_from_its_text(size: int, more: int) -> None:
+    leaves = merkle_rfc.numbered(size + more)
+    frontier = Frontier()
+    for leaf in leaves[:size]:
+        frontier.append(leaf)
+    text = frontier.to_text()
+    again = Frontier.from_text(text)
+    assert again.to_text() == text
+    for leaf in leaves[size:]:
+        again.append(leaf)
+    assert again.root() == merkle_root(leaves)
+    assert frontier.to_text() == text
+
+
+def test_the_text_of_the_vectors_frontier() -> None:
+    frontier = Frontier()
+    for leaf in LEAVES:
+        frontier.append(leaf)
+    assert frontier.to_text() == (
+        f"5 {EXPECTED['merkle_roots_by_size']['4']} {EXPECTED['leaf_hashes'][4]}"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "-1",
+        "01 " + "0" * 64,
+        "0 " + "0" * 64,
+        "3 " + "0" * 64,
+        "1 " + "0" * 63,
+        "1 " + "0" * 65,
+        "1 " + "A" * 64,
+        "1  " + "0" * 64,
+        "1 " + "0" * 64 + "\n",
+        "\u0661 " + "0" * 64,
+        "9" * 5000,
+    ],
+)
+def test_what_is_no_frontier_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="frontier"):
+        Frontier.from_text(text)
+
+
+def test_a_copy_of_a_frontier_grows_alone() -> None:
+    frontier = Frontier()
+    frontier.append(LEAVES[0])
+    copy = frontier.copy()
+    copy.append(LEAVES[1])
+    assert (frontier.size, copy.size) == (1, 2)
+    assert frontier.root() == LEAVES[0]
