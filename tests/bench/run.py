@@ -7,8 +7,10 @@ import sys
 
 if __name__ == "__main__":
     # tests/ instead of tests/bench/: the modules are ``bench.*`` here, in the child processes and
-    # for the type checker alike.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # for the type checker alike. The checkout comes last, for when it is not installed.
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path[0] = tests
+    sys.path.append(os.path.dirname(tests))
     from bench.main import main
 
     sys.exit(main())
