@@ -288,15 +288,15 @@ def _cards_of_run(text: str, start: int, end: int) -> Iterator[Span]:
     if 13 <= len(digits) <= 19 and _is_card(digits):
         yield start, end
         return
-    # Other numbers may stand before and after; single digits in a row are a list of numbers.
+    # Other numbers may stand before and after; no card has groups of one or two within it.
     done = 0
     for i, (first, second) in enumerate(groups):
-        if first < done or second - first == 1:
+        if first < done or second - first < 3:
             continue
         number = ""
-        for a, b in groups[i : i + 9]:
+        for a, b in groups[i : i + 6]:
             number += text[a:b]
-            if len(number) > 19 or b - a == 1:
+            if len(number) > 19 or b - a < 3:
                 break
             if len(number) >= 13 and _is_card(number):
                 yield first, b

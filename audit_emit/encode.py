@@ -17,7 +17,7 @@ __all__ = ["safe", "text", "to_json"]
 
 _encode = Encoder().encode
 
-_ESCAPED = Pattern(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])')
+_ESCAPED = Pattern(r"\\(?:u[0-9a-fA-F]{4}|[\\/bfnrt])")
 _SHORT = {
     "\\b": "\\u0008",
     "\\f": "\\u000c",

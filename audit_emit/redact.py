@@ -27,6 +27,8 @@ OVERLAP = 512
 """Characters beyond, looked at only, so that a secret across the cut is seen."""
 REDACTED = "[redacted]"
 _MAX_CACHED = 4096
+_MAX_SPANS = 64
+"""A text with more secrets in it is held back from there on."""
 _MAX_TEXT = 65536
 _MAX_PARTS = 1024
 _HELD = Pattern(r"hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}")
@@ -197,6 +199,8 @@ class Redactor:
         spans = [span for span in spans if span[0] < SCAN]
         if not spans:
             return None
+        if len(spans) > _MAX_SPANS:
+            spans[_MAX_SPANS - 1 :] = [(spans[_MAX_SPANS - 1][0], len(text))]
         parts: list[str] = []
         at = 0
         for start, end in spans:

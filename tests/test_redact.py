@@ -308,6 +308,11 @@ def test_only_the_beginning_of_a_long_text_is_in_the_result() -> None:
     assert len(scrubbed) <= 8192 + len("[redacted]")
 
 
+def test_a_text_full_of_secrets_is_held_back_to_its_end() -> None:
+    assert Redactor().scrub("pin=1 " * 64 + "x") == "pin=[redacted] " * 64 + "x"
+    assert Redactor().scrub("pin=1 " * 65 + "x") == "pin=[redacted] " * 63 + "pin=[redacted]"
+
+
 PARTS = st.one_of(
     st.text(max_size=6),
     st.sampled_from([text for text, _ in TEXTS]),
