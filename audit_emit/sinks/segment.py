@@ -164,12 +164,10 @@ class Segment:
         Returns:
             Whether it was done; if not, the old file goes on and it is tried again a second later.
         """
-        target = self._layout.closed(self._begun_at)
         fresh = self._layout.active + ".new"
         begun = -1
         try:
-            if os.path.lexists(target):
-                target = self._layout.closed(self.seq)
+            target = self._layout.unused(self._begun_at)
             with suppress(FileNotFoundError):
                 os.unlink(fresh)  # left by a rotation that was killed
             begun = segments.open_file(fresh, append=True, exclusive=True)
@@ -230,23 +228,29 @@ class Segment:
         """Open what is at the path now: at the start, and when the file was moved or deleted."""
         old = self._still_ours()
         rescued = self._rescue(old)
+        if old is not None and old.st_nlink:
+            self._catch_up(old.st_size)
         try:
             segments.make_directory(self._layout.directory)
             opened = segments.open_file(self._layout.active, append=True)
         except OSError as error:
             if old is not None and old.st_nlink and error.errno in _KEEP_OLD:
                 # The renamed file is a place to write to until the path can be had again.
-                if self._unsettled is not None:
-                    self._take_over(*self._unsettled)
-                elif old.st_size != self.size:
-                    self._resized(old.st_size)
                 return
             raise
-        name = _name_of(self.descriptor) if old is not None else None
+        name = segments.name_of(self.descriptor) if old is not None else None
         self._replace(opened, close_old=old is not None)
         if rescued and os.fstat(opened).st_size == 0:
             os.write(opened, rescued)
         self._take_over(name, "moved" if old is None or old.st_nlink else "deleted")
+
+    def _catch_up(self, size: int) -> None:
+        """Learn what others wrote into a file before it was moved; the next one may be empty."""
+        with suppress(OSError):
+            if self._unsettled is not None:
+                self._take_over(*self._unsettled)
+            elif size != self.size:
+                self._resized(size)
 
     def _rescue(self, old: os.stat_result | None) -> bytes:
         """Records that went into a deleted file since the path was last known to be good."""
@@ -313,17 +317,17 @@ class Segment:
         known = self.seq
         if end.head is not None and (not known or self._continues(end.head)):
             self._adopt(end.head)
-        elif not known:
-            previous = self._begin()
+        elif not known or end.head is None:
+            previous = self._continue_closed() or previous
             self._unsettled = (previous, why)
         self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
         self._rotate_from = self._begun_at
         self._note_tear(end.dirt)
         self._close_dirt(end)
-        if why == "deleted" or (size == 0 and self.seq):
+        if why == "deleted" or (end.head is None and self.seq):
             self._follow(previous, why if known else "opened")
         elif known and self.hash != (end.head.hash if end.head else ""):
-            self._declare_missing(end.head, known, why)
+            self._declare_missing(end.head, self.seq, why)
         while self._tears:
             offset, length, digest = self._tears[0][:3]
             fields = {"offset": offset, "bytes": length, "sha256": digest}
@@ -345,22 +349,21 @@ class Segment:
             return False
         return head.seq > self.seq or (head.seq == self.seq and head.hash == self.hash)
 
-    def _begin(self) -> str | None:
-        """Continue from the newest closed segment, or begin a chain.
+    def _continue_closed(self) -> str | None:
+        """Continue from the newest closed segment, if it is further on, or begin a chain.
 
         Returns:
             The name of the closed segment.
         """
         for path in reversed(self._layout.closed_segments()):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                head = tail.read_end(descriptor, os.fstat(descriptor).st_size).head
-            finally:
-                os.close(descriptor)
+            head = segments.read_closed(path)
             if head is not None:
+                if self.seq and not self._continues(head):
+                    return None
                 self._adopt(head)
                 return os.path.basename(path)
-        self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
+        if not self.seq:
+            self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
         return None
 
     def _close_dirt(self, end: tail.End) -> None:
@@ -390,12 +393,3 @@ class Segment:
                 "sink": "jsonl",
             },
         )
-
-
-def _name_of(descriptor: int) -> str | None:
-    """The name that an open file has now, where the platform tells (Linux)."""
-    try:
-        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
-    except OSError:
-        return None
-    return None if name.endswith(" (deleted)") else name

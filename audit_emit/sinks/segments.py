@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from typing import NamedTuple
+
+from audit_emit.record import Head
+from audit_emit.sinks import tail
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT})
 _FLAGS = os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW | _NONBLOCK
 
 
@@ -35,6 +40,12 @@ class Layout(NamedTuple):
         """The path of a closed segment by its first ``seq``."""
         return os.path.join(self.directory, f"{self.stem}-{first_seq:020d}{self.ending}")
 
+    def unused(self, first_seq: int) -> str:
+        """The path to close a segment under: by its first ``seq``, or by the next that is free."""
+        while os.path.lexists(path := self.closed(first_seq)):
+            first_seq += 1
+        return path
+
     def closed_segments(self) -> list[str]:
         """Paths of the closed segments, oldest first; empty when there is no directory."""
         named = re.compile(rf"{re.escape(self.stem)}-[0-9]{{20}}{re.escape(self.ending)}")
@@ -57,6 +68,24 @@ def open_file(path: str, *, append: bool, exclusive: bool = False) -> int:
         os.close(descriptor)
         raise OSError(f"not a regular file: {path}")
     return descriptor
+
+
+def read_closed(path: str) -> Head | None:
+    """The last record of a closed segment; ``None`` when there is none or nobody may read it.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW)
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            return None
+        raise
+    try:
+        return tail.read_end(descriptor, os.fstat(descriptor).st_size).head
+    finally:
+        os.close(descriptor)
 
 
 def make_directory(path: str) -> None:
@@ -87,3 +116,12 @@ def sync_directory(path: str) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def name_of(descriptor: int) -> str | None:
+    """The name that an open file has now, where the platform tells (Linux)."""
+    try:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return None
+    return None if name.endswith(" (deleted)") else name
