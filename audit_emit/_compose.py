@@ -11,8 +11,8 @@ from typing import Any
 from audit_emit import record
 from audit_emit._config import Settings
 from audit_emit._failure import Counters
-from audit_emit.coerce import MISSING, Normaliser
-from audit_emit.context import FIELDS, AuditContext
+from audit_emit.coerce import MISSING, Normaliser, is_secret_event
+from audit_emit.context import EMPTY, FIELDS, AuditContext
 from audit_emit.encode import text, to_json
 from audit_emit.redact import Redactor
 
@@ -73,10 +73,24 @@ class Composer:
         body = to_json(fields)
         return f'{record.event_part(event_type)}""{context}{body}{_BEFORE_ID}', self._closing
 
+    def lossy(self, event_type: str, reason: str) -> tuple[str, str]:
+        """The pieces of a record that stands for an event which could not be made in full.
+
+        Args:
+            event_type: what is left of it: its type, or an empty string.
+            reason: the type of the failure.
+        """
+        fields = {"_lossy": reason}
+        if not record.valid_type(event_type):
+            fields = {"_event_type": self._shown(event_type), **fields}
+            event_type = record.INVALID_TYPE
+        wire = self._wire(EMPTY)
+        return f"{record.event_part(event_type)}{wire[1]}{to_json(fields)}{_BEFORE_ID}", wire[2]
+
     def _kind(self, event_type: str) -> tuple[str, bool]:
         if len(self._kinds) >= _KINDS_LIMIT:
             self._kinds.clear()
-        kind = (record.event_part(event_type), record.is_secret_event(event_type))
+        kind = (record.event_part(event_type), is_secret_event(event_type))
         # Only exact strings get here, so no other object can ever be equal to a key.
         self._kinds[event_type] = kind
         return kind
@@ -110,11 +124,14 @@ class Composer:
         return value
 
     def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
-        shown = self.normaliser.full("secret.unknown", {"event_type": event_type}).value
-        original = shown.get("event_type", "")
-        original = original if isinstance(original, str) else to_json(original)
-        extra = {"_event_type": original[:_TYPE_LIMIT]}
+        extra = {"_event_type": self._shown(event_type)}
         return self._full(ctx, record.INVALID_TYPE, fields, extra, rules="secret.unknown")
+
+    def _shown(self, event_type: Any) -> str:
+        """What a caller gave as an event type, as bounded text without secrets."""
+        plain = self.normaliser.full("secret.unknown", {"event_type": event_type}).value
+        original = plain.get("event_type", "")
+        return (original if isinstance(original, str) else to_json(original))[:_TYPE_LIMIT]
 
     def _full(
         self,
@@ -133,8 +150,11 @@ class Composer:
         normalised = self.normaliser.full(rules or event_type, fields)
         value, cut, redacted = normalised.value, normalised.cut, normalised.redacted
         if self._processors:
+            told = {name: value.pop(name) for name in ("_cut", "_racy") if name in value}
             processed = self.normaliser.full(rules or event_type, self._process(event_type, value))
-            value = processed.value
+            value = {**processed.value, **told}
+            if processed.cut and "_cut" in told:
+                value["_cut"] = [*told["_cut"], *processed.value["_cut"]]
             cut += processed.cut
             redacted += processed.redacted
         self._counters.truncated += 1 if cut else 0

@@ -182,7 +182,9 @@ class Walk:
     # Text
 
     def _string(self, text: str, length: int) -> str:
-        self.to_scan -= min(len(text), SCAN + OVERLAP)
+        looked_at = min(len(text), SCAN + OVERLAP)
+        # A text full of what looks like secrets costs many times what another one does.
+        self.to_scan -= looked_at * (3 if self._redactor.suspicious(text[:looked_at]) else 1)
         if self.to_scan < 0:
             self._note(f"{length} characters, not looked at")
             return ""

@@ -85,11 +85,6 @@ def valid_type(event_type: Any) -> bool:
     )
 
 
-def is_secret_event(event_type: str) -> bool:
-    """Whether ``value`` and its kind are secrets in events of this type."""
-    return event_type.startswith("secret.")
-
-
 def actor_kind(value: str) -> str:
     """``value`` as a well-formed actor kind; ``user`` when nothing of it is left."""
     if _KIND.fullmatch(value):
