@@ -17,7 +17,7 @@ from audit_emit._compose import Composer
 from audit_emit._failure import Complaints, Counters
 from audit_emit._health import report
 from audit_emit._version import __version__
-from audit_emit.context import EMPTY, VAR, AuditContext, LiveContext, resolve
+from audit_emit.context import VAR, AuditContext, LiveContext, resolve
 from audit_emit.errors import AuditError
 from audit_emit.record import Receipt
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
@@ -29,6 +29,10 @@ _BATCH = 500
 
 _GAP_SECONDS = 1.0
 """Lost stdout lines are declared together, at most this often."""
+
+_PATIENCE_SECONDS = 0.005
+"""What an event costs while others drain: without it, busy threads fill the backlog faster than
+it can be written, and a pause of the file once is a loss for ever."""
 
 _TICK_SECONDS = 0.1
 _LOSSY_LIMIT = 1000
@@ -271,7 +275,11 @@ class Emitter:
         self._complaints.tell(
             f"stdout {fault}",
             f"a line could not be written to stdout ({fault}); "
-            "the file has the record, and the loss is declared in it",
+            + (
+                "the event is lost, as no file is kept"
+                if self.file is None
+                else "the file has the record, and the loss is declared in it"
+            ),
         )
         self.pending = True
         self._ensure_thread()
@@ -330,16 +338,17 @@ class Emitter:
     def _waits(self) -> bool:
         """Drain what came before; whether something of it still waits, and this one must too."""
         if self.backlog.waiting:
-            self.settle()
+            self.settle(patience=_PATIENCE_SECONDS)
         return bool(self.backlog.waiting)
 
-    def settle(self, *, at_end: bool = False) -> None:
+    def settle(self, *, at_end: bool = False, patience: float = 0.0) -> None:
         """Write what waits, oldest first, and declare what was lost.
 
         Args:
             at_end: declare lost stdout lines now, however recent the last declaration is.
+            patience: seconds to wait for a thread that is at it.
         """
-        if not self._settling.acquire(False):
+        if not self._settling.acquire(timeout=patience):
             return
         try:
             self._settle_lossy()
@@ -373,7 +382,7 @@ class Emitter:
     def _settle_lossy(self) -> None:
         while self._lossy:
             event_type, reason = self._lossy[0]
-            part, end = self._composer.compose(EMPTY, event_type, {"_lossy": reason})
+            part, end = self._composer.lossy(event_type, reason)
             prefix, _ = self._clock.prefix(part, end)
             self._lossy.popleft()
             if self.file is not None:
