@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from audit_emit.signing import Key, KeyRing, Verdict
+from audit_emit.note import Note, Signature
+from audit_emit.signing import ED25519, Key, KeyRing, Verdict
 
 VERSION = 1
 REASONS = ("startup", "interval", "threshold", "manual", "shutdown", "rotation")
@@ -24,6 +25,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z")
+_TEXT = re.compile(rb"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*")
 _MAX_SIZE = 2**63 - 1
 
 
@@ -63,6 +65,17 @@ class Checkpoint(msgspec.Struct, frozen=True):
     def text(self) -> bytes:
         """What is signed: origin, size and root, each line ended (C2SP tlog-checkpoint)."""
         return text_of(self.origin, self.head_seq, bytes.fromhex(self.root_hash))
+
+    def to_note(self) -> Note:
+        """The same as a C2SP signed note, which needs nothing of ours to be checked.
+
+        Raises:
+            ValueError: it is signed with a shared key, for which there is no such form.
+        """
+        if self.sig_alg != ED25519:
+            raise ValueError(f"a signed note has an Ed25519 signature, not {self.sig_alg}")
+        made = Signature(self.origin, self.key_id, base64.b64decode(self.signature))
+        return Note(self.text().decode(), (made,))
 
     def to_line(self) -> bytes:
         """The line of ``checkpoints.jsonl``, with its newline."""
@@ -125,6 +138,21 @@ _PATTERNS = {
 def text_of(origin: str, size: int, root: bytes) -> bytes:
     """The three signed lines (C2SP tlog-checkpoint)."""
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+
+def parse_text(text: bytes) -> tuple[str, int, bytes]:
+    """Origin, size and 32-byte root of a tlog-checkpoint; extension lines are passed over.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise ValueError("not a checkpoint: origin, size and root, each on a line")
+    root = base64.b64decode(found[3])
+    if base64.b64encode(root) != found[3]:
+        raise ValueError("not a checkpoint: the root is malformed")
+    return found[1].decode(), int(found[2]), root
 
 
 def sign(
