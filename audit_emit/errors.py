@@ -3,6 +3,7 @@
     Exception
     └── AuditEmitError          everything this library raises on purpose
         ├── ConfigError         configure(), Settings: a bad value; ``setting`` names it
+        ├── CheckpointError     nothing was signed: the log is not what was signed before
         └── AuditError          emit_strict(): the record is not in the file; ``reason`` says why
 
 ``emit`` raises none of them.
@@ -39,3 +40,15 @@ class AuditError(AuditEmitError):
         super().__init__(message)
         self.reason = reason
         self.event_id = event_id
+
+
+class CheckpointError(AuditEmitError):
+    """No checkpoint could be signed.
+
+    Attributes:
+        reason: a short machine-readable word, such as ``not-extended`` or ``hash-mismatch``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
