@@ -1,0 +1,315 @@
+"""What may be imported from where, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import audit_emit
+
+PACKAGE = Path(audit_emit.__file__).parent
+HEAVY = (
+    "structlog",
+    "pythonjsonlogger",
+    "logging",
+    "click",
+    "rich",
+    "flask",
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "cryptography",
+    "opentelemetry",
+    "asyncio",
+    "dataclasses",
+    "inspect",
+    "json",
+    "uuid",
+    "tempfile",
+    "subprocess",
+    "socket",
+    "multiprocessing",
+)
+
+PURE = ("errors", "chain", "encode", "record", "redact", "coerce", "_walk", "_values", "_detect")
+PURE_MAY_IMPORT = {
+    "__future__",
+    "base64",
+    "binascii",
+    "bisect",
+    "collections",
+    "datetime",
+    "decimal",
+    "enum",
+    "functools",
+    "hashlib",
+    "hmac",
+    "itertools",
+    "json",
+    "math",
+    "msgspec",
+    "re",
+    "sys",
+    "threading",
+    "types",
+    "typing",
+}
+"""Values in, bytes out: no I/O, no clock, no randomness.
+
+``sys`` is for ``sys.modules``, as a type is recognised and never imported; ``threading`` for what
+belongs to one thread.
+"""
+
+PURE_TIME = {"strftime", "gmtime"}
+"""All that ``record`` may use of ``time``: formatting, no clock."""
+
+OUTER = (
+    "audit_emit.integrations",
+    "audit_emit.cli",
+    "audit_emit.testing",
+    "audit_emit.pytest_plugin",
+)
+"""What applications and people use of the core, and the core never of them."""
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path, *, nested: bool = True) -> Iterator[str]:
+    """Names of the modules that a file imports, but for those only the type checker sees."""
+    todo: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if not nested and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            assert node.module is not None
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
+        todo += ast.iter_child_nodes(node)
+
+
+GRAPH = {
+    name: {one for one in imported(path, nested=False) if one in MODULES}
+    for name, path in MODULES.items()
+}
+
+
+def reachable(name: str) -> set[str]:
+    seen: set[str] = set()
+    todo = [name]
+    while todo:
+        for one in GRAPH[todo.pop()] - seen:
+            seen.add(one)
+            todo.append(one)
+    return seen
+
+
+# Names
+
+
+def test_all_is_sorted_and_complete() -> None:
+    public = {
+        name
+        for name, value in vars(audit_emit).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert audit_emit.__all__ == sorted(public)
+
+
+def test_the_names_of_the_documentation_are_there() -> None:
+    names = """
+        emit emit_strict flush health configure Emitter Settings AuditContext current_context bind
+        with_user_id with_actor_kind with_correlation_id with_workspace_id hash_value_prefix Secret
+        audited AuditError ConfigError Receipt
+    """
+    assert set(names.split()) == set(audit_emit.__all__)
+
+
+@pytest.mark.parametrize("name", audit_emit.__all__)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    assert inspect.getdoc(getattr(audit_emit, name))
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    from importlib.metadata import version
+
+    assert audit_emit.__version__ == version("audit_emit")
+
+
+def test_emit_takes_what_it_always_took() -> None:
+    for call in (audit_emit.emit, audit_emit.emit_strict, audit_emit.Emitter.emit):
+        parameters = [
+            one for one in inspect.signature(call).parameters.values() if one.name != "self"
+        ]
+        assert [one.name for one in parameters] == ["ctx", "event_type", "fields"]
+        assert parameters[2].default is None
+
+
+# Cost
+
+
+def loaded(code: str) -> set[str]:
+    code = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    return set(
+        subprocess.run(
+            [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.split()
+    )
+
+
+USE = (
+    "audit_emit.configure(stdout=False)\n"
+    "assert audit_emit.emit({'user_id': 'u'}, 'secret.set', {'key': 'A', 'n': 1})\n"
+    "audit_emit.flush()"
+)
+
+
+@pytest.mark.parametrize("use", ["", USE])
+def test_importing_and_using_it_loads_nothing_heavy(use: str) -> None:
+    found = loaded(f"import audit_emit\n{use}")
+    assert "audit_emit._emit" in found
+    # msgspec loads uuid, and inspect where typing_extensions is installed.
+    assert (found - loaded("import msgspec")) & set(HEAVY) == set()
+
+
+def test_importing_it_loads_no_other_distribution_than_msgspec() -> None:
+    new = loaded("import audit_emit") - loaded("import msgspec")
+    tops = {name.partition(".")[0] for name in new}
+    assert tops - set(sys.stdlib_module_names) == {"audit_emit"}
+
+
+# Structure
+
+
+def test_importing_it_has_no_effect() -> None:
+    code = (
+        "import os, sys, threading, logging, contextvars\n"
+        "before = len(os.listdir('/proc/self/fd')), threading.active_count()\n"
+        "import audit_emit\n"
+        "assert before == (len(os.listdir('/proc/self/fd')), threading.active_count())\n"
+        "assert not logging.root.handlers and 'audit_emit' not in logging.root.manager.loggerDict\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_imports_nothing_that_acts(name: str) -> None:
+    foreign = {
+        one.partition(".")[0]
+        for one in imported(MODULES[f"audit_emit.{name}"])
+        if not one.startswith("audit_emit")
+    }
+    assert foreign - PURE_MAY_IMPORT <= ({"time"} if name == "record" else set())
+
+
+def test_the_record_uses_time_to_format_only() -> None:
+    tree = ast.parse((PACKAGE / "record.py").read_text("utf-8"))
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "time"
+    }
+    assert used <= PURE_TIME
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_imports_only_pure_ones(name: str) -> None:
+    """Everything that it reaches is held to the rule of the test before."""
+    for one in reachable(f"audit_emit.{name}"):
+        foreign = {
+            there.partition(".")[0]
+            for there in imported(MODULES[one])
+            if not there.startswith("audit_emit")
+        }
+        assert foreign <= PURE_MAY_IMPORT | {"time"}, one
+        assert not one.startswith("audit_emit.sinks")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dependencies_point_downward(name: str) -> None:
+    assert name not in reachable(name), "a cycle"
+    if not name.startswith(OUTER):
+        assert not {one for one in reachable(name) if one.startswith(OUTER)}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("audit_emit.sinks")])
+def test_sinks_know_neither_contexts_nor_emitters(name: str) -> None:
+    above = {"_emit", "_process", "_compose", "_config", "context", "_audited", "_health"}
+    assert not reachable(name) & {f"audit_emit.{one}" for one in above}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if name.startswith("audit_emit.integrations.")]
+)
+def test_an_adapter_does_not_know_the_command_line_nor_the_tests(name: str) -> None:
+    assert not {one for one in reachable(name) if one.startswith(OUTER[1:])}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_says_what_it_is_for(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    assert ast.get_docstring(tree) or not tree.body or name.endswith("._version")
+
+
+def test_types_are_shipped() -> None:
+    assert (PACKAGE / "py.typed").exists()
+
+
+def used_as_an_application_would() -> None:
+    """Never called: the type checker reads it, and fails when a signature changes."""
+    receipt: audit_emit.Receipt | None = audit_emit.emit(None, "a.b", {"n": 1})
+    if receipt is not None:
+        _: tuple[str, str, int, str] = (receipt.id, receipt.chain, receipt.seq, receipt.hash)
+    strict: audit_emit.Receipt = audit_emit.emit_strict(audit_emit.current_context(), "a.b")
+    assert strict
+
+    @audit_emit.audited("secret.rotate", scope="global")
+    def rotate(name: str, *, force: bool = False) -> int:
+        return len(name) if force else 0
+
+    @audit_emit.bind(user_id="u")
+    async def later(name: str) -> bytes:
+        return name.encode()
+
+    length: int = rotate("a", force=True)
+    with audit_emit.bind(user_id="u") as bound, audit_emit.audited("a.b") as event:
+        context: audit_emit.AuditContext = bound
+        event.fields["length"] = length
+    other: audit_emit.AuditContext = audit_emit.with_user_id(context, "v").replace(user_id="w")
+    state: dict[str, Any] = audit_emit.health()
+    emitter: audit_emit.Emitter = audit_emit.configure(service="x", processors=[])
+    done: bool = emitter.flush(1.0) and audit_emit.flush()
+    settings: audit_emit.Settings = emitter.settings
+    prefix: str = audit_emit.hash_value_prefix(audit_emit.Secret("x"), 12)
+    del other, state, done, settings, prefix, later
