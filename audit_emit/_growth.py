@@ -63,7 +63,7 @@ class Growth:
         self.head = place.head
         self.offset = place.offset
         self.events = 0
-        """Records that were read, those about checkpoints not counted."""
+        """Records that nothing signed covers yet, those about checkpoints not counted."""
         self._anchor_size, self._anchor_root = anchor or (-1, b"")
         self._compare()
 
@@ -103,6 +103,7 @@ class Growth:
                 events += 1
             if seq == self._anchor_size:
                 self._compare()
+                events = 0
         if foreign >= 0:
             self.offset = end - foreign
         self.head = head.decode()

@@ -1,0 +1,184 @@
+"""What a signer remembers, on disk: the tree that it signed last, and the checkpoints themselves.
+
+``checkpoints.state`` holds the frontier and is signed itself, so that nobody can hand the signer
+another past. Where it is missing, the newest checkpoint that verifies takes its place: the tree is
+then made again from the first record, and must have the root that was signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+
+from audit_emit._growth import Place
+from audit_emit.chain import Frontier
+from audit_emit.checkpoint import Checkpoint, check
+from audit_emit.signing import Key, KeyRing, Verdict
+from audit_emit.sinks.segments import Layout, open_file, sync_directory
+
+_PURPOSE = b"audit_emit state of a signer, version 1\n"
+_BLOCK = 64 * 1024
+_MAX_STATE = 64 * 1024
+
+
+class State(msgspec.Struct, frozen=True):
+    """One line of JSON. The frontier is that of the last signed tree."""
+
+    v: int
+    at: str
+    origin: str
+    chain: str
+    frontier: str
+    head_hash: str
+    offset: int
+    sig_alg: str
+    key_id: str
+    signature: str = ""
+
+    def text(self) -> bytes:
+        """What is signed: nothing that could pass for a checkpoint."""
+        return _PURPOSE + msgspec.json.encode(msgspec.structs.replace(self, signature=""))
+
+    def check(self, ring: KeyRing) -> Verdict:
+        """Whether a key of the ring wrote it."""
+        try:
+            signature = base64.b64decode(self.signature, validate=True)
+        except ValueError:
+            return "mismatch"
+        return ring.check(self.sig_alg, self.key_id, self.origin, self.text(), signature)
+
+    def place(self) -> Place:
+        """Where to read on.
+
+        Raises:
+            ValueError: the frontier is malformed.
+        """
+        return Place(self.chain, Frontier.from_text(self.frontier), self.head_hash, self.offset)
+
+
+_DECODER = msgspec.json.Decoder(State)
+
+
+def make_state(key: Key, place: Place, *, at: str, origin: str) -> State:
+    """A signed state."""
+    made = State(
+        1,
+        at,
+        origin,
+        place.chain,
+        place.frontier.to_text(),
+        place.head,
+        place.offset,
+        key.algorithm,
+        key.key_id(origin) or "",
+    )
+    signature = base64.b64encode(key.sign(made.text())).decode()
+    return msgspec.structs.replace(made, signature=signature)
+
+
+class Records:
+    """The files that a signer keeps beside a log.
+
+    Args:
+        layout: of the log.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.directory = layout.directory
+        self.checkpoints = os.path.join(layout.directory, "checkpoints.jsonl")
+        self.state = os.path.join(layout.directory, "checkpoints.state")
+        self.lock = self.checkpoints + ".lock"
+
+    def load(self) -> State | None:
+        """What was saved; ``None`` when there is nothing that can be read."""
+        try:
+            descriptor = os.open(self.state, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            return _DECODER.decode(os.read(descriptor, _MAX_STATE))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def save(self, state: State) -> None:
+        """Replace the state, durably, whole or not at all.
+
+        Raises:
+            OSError: it is still the one before.
+        """
+        fresh = self.state + ".new"
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        descriptor = open_file(fresh, append=False, exclusive=True)
+        try:
+            _write(descriptor, msgspec.json.encode(state) + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(fresh, self.state)
+        sync_directory(self.directory)
+
+    def append(self, checkpoint: Checkpoint) -> None:
+        """Add a line to ``checkpoints.jsonl``, durably.
+
+        Raises:
+            OSError: it is not there, or perhaps not durable.
+        """
+        is_new = not os.path.lexists(self.checkpoints)
+        descriptor = open_file(self.checkpoints, append=True)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            try:
+                _write(descriptor, (b"\n" if torn else b"") + checkpoint.to_line())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            sync_directory(self.directory)
+
+    def newest(self, ring: KeyRing) -> Checkpoint | None:
+        """The last checkpoint that a key of the ring signed; other lines are passed over."""
+        try:
+            descriptor = os.open(self.checkpoints, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            for line in _backward(descriptor):
+                try:
+                    found = Checkpoint.from_line(line)
+                except ValueError:
+                    continue
+                if check(found, ring) == "ok":
+                    return found
+        finally:
+            os.close(descriptor)
+        return None
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _backward(descriptor: int) -> Iterator[bytes]:
+    """Lines, the last one first."""
+    position = os.fstat(descriptor).st_size
+    rest = b""
+    while position > 0:
+        start = max(0, position - _BLOCK)
+        rest, *lines = (os.pread(descriptor, position - start, start) + rest).split(b"\n")
+        position = start
+        yield from reversed(lines)
+    yield rest
