@@ -102,7 +102,7 @@ class Emitter:
         self.counters.reset()
         self.reset()
         if self.file is not None:
-            self.file.reset()
+            self.file.leave_parent()
 
     def emit(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
         self, ctx: Any, event_type: Any, fields: Any = None

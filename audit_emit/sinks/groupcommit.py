@@ -61,6 +61,11 @@ class GroupCommit:
         self._retired.append(descriptor)
         self._wake()
 
+    def abandon(self) -> None:
+        """Close what a parent would have synced."""
+        while self._retired:
+            close_quietly(self._retired.pop())
+
     def sync(self) -> None:
         """Sync now, on the calling thread."""
         with self._syncing:

@@ -73,8 +73,16 @@ class JsonlSink:
         self._durability = durability
         self.reset()
 
+    def leave_parent(self) -> None:
+        """Begin anew in a forked child, whose descriptors would hold the lock of a dead parent."""
+        self._lock.close()
+        self.segment.abandon()
+        if self.group is not None:
+            self.group.abandon()
+        self.reset()
+
     def reset(self) -> None:
-        """Begin anew in another process: nothing of the parent's locks and files is touched."""
+        """Begin with no file and no lock."""
         self.group = (
             GroupCommit(self._duplicate, self._sync_failed) if self._durability == "group" else None
         )
@@ -311,7 +319,7 @@ class JsonlSink:
         self._lock_checked = now
         if os.getpid() != self._pid:
             # A fork that Python was not told of: the inherited lock excludes nobody.
-            self.reset()
+            self.leave_parent()
             raise SinkError("forked")
         if not self._lock.is_current():
             self._lock_fd = -1

@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 
 from audit_emit._failure import Counters
 from audit_emit.chain import ZERO
-from audit_emit.record import Head, bump, ns_of, ts_of
-from audit_emit.sinks import segments, tail
+from audit_emit.record import Head, bump, ns_of
+from audit_emit.sinks import notes, segments, tail
+from audit_emit.sinks.descriptor import close_quietly
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
@@ -199,6 +200,12 @@ class Segment:
         self.descriptor = -1
         self.size = -1
 
+    def abandon(self) -> None:
+        """Give an inherited descriptor back; a frame that is still in here writes nothing."""
+        self._retire = close_quietly
+        self.close()
+        self.link = _refuse  # type: ignore[method-assign, assignment]
+
     def _may_rotate(self) -> bool:
         settled = self._unsettled is None  # what is said about a file is said in it
         return settled and self.seq > self._rotate_from and time.monotonic() >= self._rotate_after
@@ -327,11 +334,11 @@ class Segment:
         if why == "deleted" or (end.head is None and self.seq):
             self._follow(previous, why if known else "opened")
         elif known and self.hash != (end.head.hash if end.head else ""):
-            self._declare_missing(end.head, self.seq, why)
+            # The seq goes on, so that the hole shows.
+            fields = notes.missing(end.head, self._last(), self.last_ns, f"file-{why}")
+            self.declare("audit.gap", fields)
         while self._tears:
-            offset, length, digest = self._tears[0][:3]
-            fields = {"offset": offset, "bytes": length, "sha256": digest}
-            self.declare("audit.recovered", fields)
+            self.declare("audit.recovered", notes.recovered(self._tears[0]))
             del self._tears[0]
         if not self._opened:
             self.declare("audit.started", self._started())
@@ -372,24 +379,14 @@ class Segment:
                 raise OSError(errno.ENOSPC, "short write")
             self.size += 1
 
+    def _last(self) -> Head:
+        return Head(self.chain, self.seq, self.hash, "")
+
     def _follow(self, previous: str | None, reason: str) -> None:
         """Say in the first record of a file which one it follows."""
-        self.declare(
-            "audit.rotated",
-            {"previous": previous, "last_seq": self.seq, "last_hash": self.hash, "reason": reason},
-        )
+        self.declare("audit.rotated", notes.rotated(previous, self._last(), reason))
         self._rotate_from = self.seq
 
-    def _declare_missing(self, head: Head | None, known: int, why: str) -> None:
-        """The file at the path ends earlier than the chain: the seq goes on, so the hole shows."""
-        there = head.seq if head is not None and head.chain == self.chain else 0
-        self.declare(
-            "audit.gap",
-            {
-                "lost": max(known - there, 1),
-                "first_ts": head.ts if head is not None else None,
-                "last_ts": ts_of(self.last_ns) if self.last_ns else None,
-                "reason": f"file-{why}",
-                "sink": "jsonl",
-            },
-        )
+
+def _refuse(*_: object) -> NoReturn:
+    raise OSError(errno.EBADF, "forked in the middle of a write")

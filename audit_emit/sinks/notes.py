@@ -1,0 +1,30 @@
+"""The ``fields`` of the records that a log has about itself (docs/wire-format.md, section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit_emit.record import Head, ts_of
+from audit_emit.sinks.tail import Dirt
+
+
+def rotated(previous: str | None, last: Head, reason: str) -> dict[str, Any]:
+    """``audit.rotated``: which file this one follows, and the record that its first links to."""
+    return {"previous": previous, "last_seq": last.seq, "last_hash": last.hash, "reason": reason}
+
+
+def recovered(dirt: Dirt) -> dict[str, Any]:
+    """``audit.recovered``: which bytes are no record."""
+    return {"offset": dirt.offset, "bytes": dirt.length, "sha256": dirt.sha256}
+
+
+def missing(head: Head | None, last: Head, last_ns: int, reason: str) -> dict[str, Any]:
+    """``audit.gap`` of a file that ends in ``head``, though its chain went on to ``last``."""
+    there = head.seq if head is not None and head.chain == last.chain else 0
+    return {
+        "lost": max(last.seq - there, 1),
+        "first_ts": head.ts if head is not None else None,
+        "last_ts": ts_of(last_ns) if last_ns else None,
+        "reason": reason,
+        "sink": "jsonl",
+    }
