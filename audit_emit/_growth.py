@@ -81,13 +81,13 @@ class Growth:
         Raises:
             CheckpointError: a record does not follow the one before.
         """
-        head = self.head.encode()
-        tail = self._tail()
-        frontier, events, foreign = self.frontier, self.events, -1
-        seq = frontier.size
+        head, tail = self.head.encode(), self._tail()
+        seq, anchor = self.frontier.size, self._anchor_size
+        leaves: list[bytes] = []
+        foreign = -1
         for line in lines:
-            digest = sha256(b"\0" + line[:-_HASH_MEMBER] + b"}").digest()
-            name = digest.hex().encode()
+            leaf = sha256(b"\0" + line[:-_HASH_MEMBER] + b"}").digest()
+            name = leaf.hex().encode()
             if not line.endswith(tail % (seq + 1, head, name)):
                 if not self._begins(line):
                     foreign += len(line) + 1 if foreign >= 0 else 0
@@ -98,16 +98,24 @@ class Growth:
             seq += 1
             head = name
             foreign = 0
-            frontier.append(digest)
-            if not line.startswith(_CHECKPOINT, _TYPE_AT):
-                events += 1
-            if seq == self._anchor_size:
-                self._compare()
-                events = 0
+            leaves.append(leaf)
+            if seq == anchor:
+                self._add(leaves, lines)
+                leaves.clear()
+        self._add(leaves, lines)
+        self.head = head.decode()
         if foreign >= 0:
             self.offset = end - foreign
-        self.head = head.decode()
-        self.events = events
+
+    def _add(self, leaves: list[bytes], lines: list[bytes]) -> None:
+        """Extend the tree; and count what is new, unless a checkpoint is known to cover it."""
+        self.frontier.extend(leaves)
+        if self.frontier.size == self._anchor_size:
+            self._compare()
+            self.events = 0
+        else:
+            own = sum(line.startswith(_CHECKPOINT, _TYPE_AT) for line in lines[-len(leaves) :])
+            self.events += max(0, len(leaves) - own)
 
     def reaches_anchor(self) -> bool:
         """Whether everything that was signed before is there."""

@@ -82,13 +82,19 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add one 32-byte leaf hash: amortised, one ``node_hash``."""
-        peaks = self._peaks
-        row = self.size
-        while row & 1:
-            leaf = sha256(b"\1" + peaks.pop() + leaf).digest()
-            row >>= 1
-        peaks.append(leaf)
-        self.size += 1
+        self.extend((leaf,))
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaf hashes, the oldest first."""
+        peaks, size = self._peaks, self.size
+        for leaf in leaves:
+            node, row = leaf, size
+            while row & 1:
+                node = sha256(b"\1" + peaks.pop() + node).digest()
+                row >>= 1
+            peaks.append(node)
+            size += 1
+        self.size = size
 
     def root(self) -> bytes:
         """What ``merkle_root`` gives for the same leaves."""
