@@ -1,0 +1,161 @@
+"""What standard output can be, and what can happen to it. Each scene runs in its own process."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from audit_emit import Emitter
+from audit_emit.sinks import descriptor
+
+
+def make(directory: Path, how: str = "nowait", **settings: Any) -> Emitter:
+    if how == "poll":
+        descriptor.NOWAIT = 0
+    settings = {"durability": "os", **settings}
+    return Emitter(service="faults", jsonl=directory / "audit.jsonl", **settings)
+
+
+def emit(emitter: Emitter, number: int, padding: int = 0) -> float:
+    """Seconds that it took."""
+    begun = time.perf_counter()
+    emitter.emit(None, "pipe.event", {"n": number, "pad": "x" * padding})
+    return time.perf_counter() - begun
+
+
+def result(emitter: Emitter, times: list[float], flags: int) -> dict[str, Any]:
+    health = emitter.health()
+    return {
+        "median": sorted(times)[len(times) // 2],
+        "slow": sum(seconds > 0.25 for seconds in times),
+        "flushed": emitter.flush(),
+        "stdout": health["sinks"]["stdout"],
+        "counters": health["counters"],
+        "flags": (flags, fcntl.fcntl(1, fcntl.F_GETFL)) if flags >= 0 else (0, 0),
+    }
+
+
+def _flags() -> int:
+    try:
+        return fcntl.fcntl(1, fcntl.F_GETFL)
+    except OSError:
+        return -1
+
+
+def plain(directory: Path, how: str, count: str, padding: str = "0") -> dict[str, Any]:
+    """Emit to whatever descriptor 1 is."""
+    flags = _flags()
+    emitter = make(directory, how)
+    times = [emit(emitter, number, int(padding)) for number in range(int(count))]
+    return result(emitter, times, flags)
+
+
+def on_command(directory: Path, how: str, count: str) -> dict[str, Any]:
+    """Emit so many at each line of stdin, and answer on stderr; declare at the end."""
+    emitter = make(directory, how)
+    times = []
+    number = 0
+    for _ in sys.stdin:
+        for _ in range(int(count)):
+            times.append(emit(emitter, number, 100))
+            number += 1
+        sys.stderr.write("done\n")
+        sys.stderr.flush()
+    return result(emitter, times, _flags())
+
+
+def at_the_bound(directory: Path, how: str) -> list[int]:
+    """One line of exactly 4096 bytes and one of 4097, prefix and newline included.
+
+    Returns:
+        The bytes of both records in the file.
+    """
+    emitter = make(directory, how)
+    path = directory / "audit.jsonl"
+
+    def size(number: int, padding: int) -> int:
+        before = path.stat().st_size if path.exists() else 0
+        emit(emitter, number, padding)
+        return path.stat().st_size - before
+
+    emit(emitter, 1, 0)
+    room = 4096 - len(b"audit: ") - size(2, 0)
+    return [size(3, room), size(4, room + 1)]
+
+
+def closed(directory: Path, when: str) -> dict[str, Any]:
+    """Descriptor 1 is closed before or after the emitter is made."""
+    if when == "before":
+        os.close(1)
+    emitter = make(directory)
+    emit(emitter, 0)
+    if when == "after":
+        os.close(1)
+    time.sleep(0.001)
+    times = [emit(emitter, number) for number in range(1, 5)]
+    return result(emitter, times, -1)
+
+
+def reused(directory: Path, by: str) -> dict[str, Any]:
+    """Descriptor 1 is closed, and its number goes to something of the application's."""
+    emitter = make(directory)
+    emit(emitter, 0)
+    back = os.dup(1)
+    mine = directory / "application.txt"
+    peer = None
+    if by == "socket":
+        ours, peer = socket.socketpair()
+        peer.setblocking(False)
+        os.close(1)
+        assert os.dup(ours.fileno()) == 1
+    elif by == "dup2":
+        number = os.open(mine, os.O_RDWR | os.O_CREAT, 0o600)
+        os.dup2(number, 1)
+    else:
+        os.close(1)
+        assert os.open(mine, os.O_RDWR | os.O_CREAT, 0o600) == 1
+    time.sleep(0.001)
+    times = [emit(emitter, number) for number in range(1, 5)]
+    got = b""
+    if peer is not None:
+        try:
+            got = peer.recv(1000)
+        except BlockingIOError:
+            pass
+    else:
+        got = mine.read_bytes()
+    os.dup2(back, 1)
+    time.sleep(0.001)
+    emit(emitter, 5)
+    return {**result(emitter, times, -1), "got": len(got)}
+
+
+def python_stdout(directory: Path, kind: str) -> dict[str, Any]:
+    """``sys.stdout`` is not what descriptor 1 is."""
+    if kind == "none":
+        sys.stdout = None
+    else:
+        sys.stdout = io.StringIO()
+    emitter = make(directory)
+    times = [emit(emitter, number) for number in range(3)]
+    return result(emitter, times, -1)
+
+
+def partial_line(directory: Path) -> None:
+    """The application prints a line without its end."""
+    emitter = make(directory)
+    print("50%", end="", flush=True)
+    emit(emitter, 0)
+
+
+def wide(directory: Path) -> None:
+    """A cap of a megabyte, for a container of one process."""
+    emitter = make(directory, stdout_max_bytes=1 << 20)
+    emit(emitter, 0, 8000)
+    emit(emitter, 1, 0)
