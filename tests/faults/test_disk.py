@@ -1,0 +1,250 @@
+"""A log whose disk fills up, whose directory goes away, whose lock is not given back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faults import scenes_disk as scenes
+from faults.child import run, start
+from faults.log import Log, check_whole
+
+from audit_emit import AuditError, Emitter
+
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+needs_root = pytest.mark.skipif(not ROOT, reason="needs root")
+
+
+@contextmanager
+def small_disk(place: Path, kib: int) -> Iterator[Path]:
+    """A file system of so many KiB, or a skip."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place)]
+    if not ROOT or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_gets_no_half_record_and_takes_everything_later(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        found = run(scenes.full_disk, disk)
+        assert 0 < found["written"] < 30
+        assert found["strict"] == "backlog"
+        assert found["status"] == "failing"
+        assert found["flushed"]
+        assert found["after"] == [True] * 3
+        assert found["recovered"] == "ok"
+        log = Log(disk).check()
+        assert log.numbers == list(range(34))
+        assert not log.of("audit.recovered")
+
+
+def test_a_limit_of_the_file_size_costs_no_record(tmp_path: Path) -> None:
+    found = run(scenes.limited_file_size, tmp_path)
+    assert found["reason"] == "EFBIG"
+    assert found["flushed"]
+    log = Log(tmp_path).check()
+    assert log.numbers == list(range(21))
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted", "link"])
+def test_a_log_directory_that_is_replaced_is_made_again(how: str, tmp_path: Path) -> None:
+    found = run(scenes.unlinked_log_directory, tmp_path, how)
+    assert found["flushed"]
+    log = Log(tmp_path / "logs").check()
+    # Of a deleted file, what was written since the path was last looked up is saved.
+    assert log.numbers[-3:] == [3, 4, 5]
+    (rotated,) = log.of("audit.rotated")
+    assert rotated["fields"]["last_seq"] == 4
+    if how == "moved":
+        old = Log(tmp_path / "gone").check()
+        assert log.records[0] == rotated
+        assert rotated["prev_hash"] == old.records[-1]["hash"]
+
+
+@pytest.mark.parametrize("how", ["file", "segment link", "lock link", "segment fifo"])
+def test_what_is_in_the_way_is_left_alone_and_waited_for(how: str, tmp_path: Path) -> None:
+    found = run(scenes.unlinked_log_directory, tmp_path, how)
+    assert found["written"] == [False] * 3
+    assert found["waiting"] == 3
+    assert found["flushed"]
+    assert Log(tmp_path / "logs").check().numbers == [3, 4, 5]
+    target = tmp_path / "target"
+    assert not target.exists() or target.read_text() == "precious"
+
+
+@needs_root
+def test_a_process_that_gave_up_root_goes_on_in_the_file_that_it_has(tmp_path: Path) -> None:
+    path_for_all(tmp_path)
+    found = run(scenes.without_privileges, tmp_path, "kept")
+    assert found["written"] == 20
+    assert Log(tmp_path / "logs").check().numbers == list(range(23))
+
+
+@needs_root
+def test_a_log_that_may_not_be_written_keeps_what_it_gets(tmp_path: Path) -> None:
+    path_for_all(tmp_path)
+    found = run(scenes.without_privileges, tmp_path, "new")
+    assert (found["written"], found["waiting"]) == (0, 20)
+    assert found["health"]["sinks"]["jsonl"]["last_error"] == "EACCES"
+    assert found["health"]["status"] == "failing"
+    assert Log(tmp_path / "logs").check().numbers == [0, 1, 2]
+
+
+@needs_root
+def test_closed_segments_that_may_not_be_read_stop_nothing(tmp_path: Path) -> None:
+    path_for_all(tmp_path)
+    found = run(scenes.without_privileges, tmp_path, "unreadable")
+    assert found["written"] == 20
+    log = Log(tmp_path / "logs").check()
+    assert log.numbers == list(range(23))
+
+
+def path_for_all(path: Path) -> None:
+    """Let others in: pytest makes its directories for their owner only."""
+    for place in (path, *path.parents):
+        if place.stat().st_uid == os.geteuid() and place != Path("/"):
+            place.chmod(place.stat().st_mode | 0o755)
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the lock of ``tmp_path`` and is stopped."""
+    holder = start(scenes.hold_lock, tmp_path)
+    os.waitid(os.P_PID, holder.pid, os.WSTOPPED)
+    yield holder
+    holder.kill()
+    holder.communicate()
+
+
+def make(directory: Path) -> Emitter:
+    return Emitter(service="faults", jsonl=directory / "audit.jsonl", stdout=False, durability="os")
+
+
+def test_a_frozen_holder_of_the_lock_stops_nobody_and_costs_nothing(
+    frozen: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    emitter = make(tmp_path)
+    times = []
+    for number in range(200):
+        begun = time.perf_counter()
+        assert emitter.emit(None, "disk.event", {"n": number}) is None
+        times.append(time.perf_counter() - begun)
+    assert max(times) < 0.25
+    assert sorted(times)[100] < 0.02
+    assert emitter.health()["sinks"]["jsonl"]["last_error"] == "lock-timeout"
+    with pytest.raises(AuditError):
+        emitter.emit_strict(None, "disk.event", {"strict": True})
+    frozen.send_signal(signal.SIGCONT)
+    assert emitter.flush(10.0)
+    assert emitter.emit(None, "disk.event", {"n": 200}) is not None
+    emitter.close()
+    assert Log(tmp_path).check().numbers == list(range(201))
+
+
+def test_threads_behind_a_frozen_lock_wait_no_longer_than_one(
+    frozen: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    emitter = make(tmp_path)
+    slowest = []
+
+    def work(first: int) -> None:
+        longest = 0.0
+        for number in range(first, first + 20):
+            begun = time.perf_counter()
+            emitter.emit(None, "disk.event", {"n": number})
+            longest = max(longest, time.perf_counter() - begun)
+        slowest.append(longest)
+
+    threads = [threading.Thread(target=work, args=(i * 20,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(slowest) < 0.25
+    frozen.send_signal(signal.SIGCONT)
+    assert emitter.flush(10.0)
+    emitter.close()
+    assert sorted(Log(tmp_path).check().numbers) == list(range(160))
+
+
+def test_what_the_backlog_cannot_hold_is_declared(
+    frozen: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    emitter = make(tmp_path)
+    emitter.backlog._records = 50
+    for number in range(80):
+        assert emitter.emit(None, "disk.event", {"n": number}) is None
+    assert emitter.health()["status"] == "failing"
+    assert emitter.health()["counters"]["lost"] == 30
+    frozen.send_signal(signal.SIGCONT)
+    assert emitter.flush(10.0)
+    emitter.close()
+    log = Log(tmp_path).check()
+    assert log.numbers == list(range(50))
+    check_whole(log, range(80))
+    (gap,) = log.of("audit.gap")
+    assert gap["fields"]["lost"] == 30
+    assert gap["fields"]["first_ts"] < gap["fields"]["last_ts"]
+    assert emitter.health()["status"] == "degraded"
+
+
+def test_a_lock_file_that_was_deleted_is_made_again_by_everybody(tmp_path: Path) -> None:
+    emitters = [make(tmp_path) for _ in range(3)]
+    lock = tmp_path / "audit.jsonl.lock"
+    number = 0
+    for _ in range(10):
+        for emitter in emitters:
+            emitter.emit(None, "disk.event", {"n": number})
+            number += 1
+        lock.unlink()
+        lock.touch(0o640)
+        time.sleep(0.1)  # the lock is looked at ten times a second
+    for emitter in emitters:
+        assert emitter.flush()
+        emitter.close()
+    assert sorted(Log(tmp_path).check().numbers) == list(range(number))
+
+
+def test_a_lock_file_of_another_time_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl.lock").write_text("4711\n")
+    emitter = make(tmp_path)
+    assert emitter.emit(None, "disk.event", {"n": 0}) is not None
+    emitter.close()
+
+
+@needs_root
+def test_a_read_only_file_system_is_waited_for(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        emitter = make(disk / "logs")
+        assert emitter.emit(None, "disk.event", {"n": 0}) is None
+        assert emitter.health()["sinks"]["jsonl"]["last_error"] == "EROFS"
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        assert emitter.flush(5.0)
+        emitter.close()
+        assert Log(disk / "logs").check().numbers == [0]
+
+
+@needs_root
+def test_a_file_system_that_was_unmounted_is_no_reason_to_lose_anything(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        emitter = make(disk)
+        assert emitter.emit(None, "disk.event", {"n": 0}) is not None
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+        time.sleep(0.001)
+        assert emitter.emit(None, "disk.event", {"n": 1}) is not None
+        emitter.close()
+        assert Log(disk).check().numbers == [1]
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
