@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "Explain where records go on this machine, and why.",
     "hash": "Show how a value read from standard input looks in a record.",
     "tail": "Show the records of a log readably.",
+    "verify": "Check that a log is whole and was not touched.",
 }
 """Every command, with the module of its name beside this one."""
 

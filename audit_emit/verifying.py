@@ -1,0 +1,333 @@
+"""Verify the files of a log: finds them, reads them, and spreads long ones over several processes.
+
+The verdict is ``verify.Verifier``'s alone. Other processes only prove blocks (``_proof``); a block
+that they cannot prove is read again here, line by line, so the findings are the same however many
+processes there are.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple, Self
+
+from audit_emit._findings import Report
+from audit_emit._logfiles import (
+    BLOCK,
+    CHECKPOINTS,
+    Log,
+    LogFile,
+    broken,
+    in_order,
+    is_segment_alone,
+    look_at,
+    open_log,
+    unpacked,
+)
+from audit_emit._proof import Proof, prove
+from audit_emit._witness import Place
+from audit_emit.signing import KeyRing
+from audit_emit.sinks.segments import Layout
+from audit_emit.verify import Verifier
+
+PART = 8 * 1024 * 1024
+"""Bytes that one process proves at a time."""
+
+_PATIENCE = 0.05
+"""Seconds that a record may take to be written to its end."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes that there are."""
+
+
+class Options(NamedTuple):
+    """What to verify with, and how; see ``Verifier``."""
+
+    ring: KeyRing = KeyRing()
+    heads: Mapping[int, str] = {}
+    from_seq: int = 0
+    since: str = ""
+    until: str = ""
+    jobs: int = 1
+    progress: Progress | None = None
+
+
+class Verified(NamedTuple):
+    """The verdict on one log."""
+
+    log: str
+    files: int
+    report: Report
+
+
+def verify_paths(paths: Sequence[str], options: Options | None = None) -> list[Verified]:
+    """Verify each log that is named.
+
+    Args:
+        paths: a directory or an active segment stands for its whole log. Everything else (closed
+            or packed segments, ``-`` for standard input, a file of checkpoints) makes up one log
+            more.
+
+    Raises:
+        OSError: a file cannot be read.
+        UnsupportedError: a file is packed in a way that cannot be read here.
+    """
+    options = options or Options()
+    whole = [path for path in paths if _is_whole(path, alone=len(paths) == 1)]
+    parts = [path for path in paths if path not in whole]
+    logs = [open_log(_layout(path), path) for path in whole]
+    if parts:
+        logs.append(_log_of(parts))
+    try:
+        return [Verified(log.name, len(log.files), verify_log(log, options)) for log in logs]
+    finally:
+        for log in logs:
+            for file in log.files:
+                file.close()
+
+
+def _is_whole(path: str, *, alone: bool) -> bool:
+    if path == "-":
+        return False
+    return os.path.isdir(path) or (alone and not is_segment_alone(os.path.basename(path)))
+
+
+def _layout(path: str) -> Layout:
+    return Layout.of(os.path.join(path, "audit.jsonl") if os.path.isdir(path) else path)
+
+
+def _log_of(paths: Sequence[str]) -> Log:
+    checkpoints = [path for path in paths if os.path.basename(path) == CHECKPOINTS]
+    files = [look_at(path) for path in paths if path not in checkpoints]
+    name = paths[0] if len(paths) == 1 else f"{len(files)} files"
+    there = checkpoints[0] if checkpoints else ""
+    return Log(name, in_order(files), there, os.path.getsize(there) if there else 0)
+
+
+def verify_log(log: Log, options: Options) -> Report:
+    """Verify one log.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    verifier = Verifier(
+        options.ring,
+        heads=options.heads,
+        from_seq=options.from_seq,
+        since=options.since,
+        until=options.until,
+    )
+    if log.checkpoints:
+        _read_checkpoints(verifier, log)
+    if log.missing:
+        verifier.missing(log.missing, "the active segment is gone")
+    wanted = _wanted(log.files, options)
+    with ExitStack() as stack:
+        reader = _Reader(verifier, sum(max(file.size, 0) for file in wanted), options.progress)
+        if options.jobs > 1 and sum(file.size for file in wanted) > PART:
+            reader.pool = stack.enter_context(_Pool(options.jobs, verifier))
+        for file in wanted:
+            if not verifier.done:
+                reader.read(file)
+    return verifier.finish()
+
+
+def _wanted(files: Sequence[LogFile], options: Options) -> Sequence[LogFile]:
+    """Without the files that end before what was asked for begins."""
+    first = 0
+    for index, following in enumerate(files[1:], 1):
+        if (options.from_seq and 0 < following.first_seq <= options.from_seq) or (
+            options.since and following.first_seq and following.first_ts < options.since
+        ):
+            first = index
+    return files[first:]
+
+
+def _read_checkpoints(verifier: Verifier, log: Log) -> None:
+    """All of them; those that came after the log was looked at are marked as late."""
+    verifier.checkpoints.file = os.path.basename(log.checkpoints)
+    offset = number = 0
+    with open(log.checkpoints, "rb") as file:
+        for line in file:
+            number += 1
+            place = Place(verifier.checkpoints.file, offset, number)
+            if line.endswith(b"\n"):
+                verifier.checkpoints.add(line[:-1], place, late=offset >= log.checkpoints_size)
+            else:
+                verifier.checkpoints.torn(line, place)
+            offset += len(line)
+
+
+class _Reader:
+    """Feeds files to a verifier."""
+
+    def __init__(self, verifier: Verifier, total: int, progress: Progress | None) -> None:
+        self.pool: _Pool | None = None
+        self._verifier = verifier
+        self._total = total
+        self._progress = progress
+        self._done = 0
+
+    def read(self, file: LogFile) -> None:
+        """One whole file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self._verifier.begin(file.name)
+        with file.opened() as descriptor:
+            if file.packed:
+                self._read_packed(file, descriptor)
+            elif file.size < 0:
+                while data := os.read(descriptor, BLOCK):
+                    self._verifier.feed(data)
+            else:
+                self._read_plain(file, descriptor)
+        self._verifier.end()
+        self._done += max(file.size, 0)
+        self._tell(0)
+
+    def _tell(self, position: int) -> None:
+        if self._progress is not None:
+            self._progress(self._done + position, self._total)
+
+    def _read_plain(self, file: LogFile, descriptor: int) -> None:
+        position = 0
+        if self.pool is not None and file.size > PART // 4:
+            for proof, start, size in self.pool.proofs(file):
+                if start != position:
+                    break
+                if proof is None or not self._verifier.absorb(proof, size):
+                    self._feed(descriptor, position, position + size)
+                position += size
+                self._tell(position)
+        self._feed(descriptor, position, file.size)
+        self._finish_line(descriptor, max(position, file.size))
+
+    def _feed(self, descriptor: int, position: int, end: int) -> None:
+        while position < end and not self._verifier.done:
+            data = os.pread(descriptor, min(BLOCK, end - position), position)
+            if not data:
+                break
+            self._verifier.feed(data)
+            position += len(data)
+            self._tell(position)
+
+    def _finish_line(self, descriptor: int, position: int) -> None:
+        """A record that was being written when the file's size was taken is read to its end."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._verifier.inside_line and time.monotonic() < deadline:
+            data = os.pread(descriptor, BLOCK, position)
+            if data:
+                end = data.find(b"\n") + 1
+                self._verifier.feed(data[:end] if end else data)
+                position += len(data)
+            else:
+                time.sleep(_PATIENCE / 10)
+
+    def _read_packed(self, file: LogFile, descriptor: int) -> None:
+        try:
+            with unpacked(file, descriptor) as stream:
+                while data := stream.read(BLOCK):
+                    self._verifier.feed(data)
+        except broken() as error:
+            cut = isinstance(error, EOFError)
+            note = f"cannot be unpacked: {'it is cut off' if cut else type(error).__name__}"
+            self._verifier.damaged(note, cut=cut)
+
+
+class _Pool:
+    """Processes that prove blocks of files."""
+
+    def __init__(self, jobs: int, verifier: Verifier) -> None:
+        method = "fork" if sys.platform == "linux" else None
+        self._executor = ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context(method),
+            initializer=_prepare,
+            initargs=(array("Q", verifier.named), verifier.wants_tree),
+        )
+        self._ahead = 2 * jobs + 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def proofs(self, file: LogFile) -> Iterator[tuple[Proof | None, int, int]]:
+        """The blocks of a file in order: proof, offset and size."""
+        waiting: deque[Future[list[tuple[Proof | None, int, int]]]] = deque()
+        starts = iter(range(0, file.size, PART))
+        while True:
+            while len(waiting) < self._ahead and (start := next(starts, None)) is not None:
+                end = min(start + PART, file.size)
+                waiting.append(
+                    self._executor.submit(_prove_part, file.path, file.identity, start, end)
+                )
+            if not waiting:
+                return
+            yield from waiting.popleft().result()
+
+
+_named: Sequence[int] = ()
+_tree = False
+
+
+def _prepare(named: Sequence[int], tree: bool) -> None:
+    """What every part needs, told once to each process."""
+    global _named, _tree
+    _named, _tree = named, tree
+
+
+def _prove_part(
+    path: str, identity: tuple[int, int], start: int, end: int
+) -> list[tuple[Proof | None, int, int]]:
+    """Prove the lines that begin in a part of a file; nothing if it is another file by now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        found = os.fstat(descriptor)
+        if (found.st_dev, found.st_ino) != identity:
+            return []
+        position = _line_start(descriptor, start)
+        return list(_blocks(descriptor, position, _line_start(descriptor, end)))
+    finally:
+        os.close(descriptor)
+
+
+def _line_start(descriptor: int, position: int) -> int:
+    """Where the first line begins that does not begin before ``position``."""
+    if position == 0:
+        return 0
+    at = position - 1
+    while data := os.pread(descriptor, BLOCK, at):
+        end = data.find(b"\n")
+        if end >= 0:
+            return at + end + 1
+        at += len(data)
+    return at
+
+
+def _blocks(descriptor: int, position: int, end: int) -> Iterator[tuple[Proof | None, int, int]]:
+    while position < end:
+        block = os.pread(descriptor, min(BLOCK, end - position), position)
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            yield None, position, len(block)
+            position += len(block)
+            if not block:
+                return
+            continue
+        proof = prove(block[:cut], _named, tree=_tree)
+        yield proof, position, cut
+        position += cut
