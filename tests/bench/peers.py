@@ -1,8 +1,8 @@
 """The contenders: each logs the event to the file in a directory and to descriptor 1.
 
 An entry of ``CONTENDERS`` imports what it needs and returns an opener, so that a process pays only
-for its own contender and opening can be timed without imports and events. Every peer is set up in the
-fastest way its documentation names, and writes what ours writes, without redaction, limits,
+for its own contender and opening can be timed without imports and events. Every peer is set up in
+the fastest way its documentation names, and writes what ours writes, without redaction, limits,
 lock and chain: a time, an id, the identities (bound once), the fields.
 """
 
