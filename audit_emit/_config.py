@@ -11,11 +11,15 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from audit_emit._signing_settings import can_be_signed, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audit_emit.signing import KeyRing
 
 DURABILITIES = ("os", "group", "always")
 PREFIX = "AUDIT_EMIT_"
@@ -44,6 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         processors: structlog processors run on every event, after redaction.
         secret_keys: further key names whose values are secrets.
         safe_keys: key names that are never secrets.
+        checkpoint: whether the log is signed as it grows, in this process.
+        signing_key: the keys of checkpoints, newest last; the newest one signs.
+        origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
         sources: where each value came from: ``argument``, ``environment`` or ``default``.
     """
 
@@ -58,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     processors: tuple[Processor, ...] = ()
     secret_keys: frozenset[str] = frozenset()
     safe_keys: frozenset[str] = frozenset()
+    checkpoint: bool = False
+    signing_key: KeyRing | None = None
+    origin: str | None = None
     sources: Mapping[str, str] = {}
 
     def public(self) -> dict[str, Any]:
@@ -74,7 +84,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "processors": [getattr(p, "__qualname__", type(p).__name__) for p in self.processors],
             "secret_keys": sorted(self.secret_keys),
             "safe_keys": sorted(self.safe_keys),
+            "checkpoint": self.checkpoint,
+            "signing_key": "set" if self.signing_key else "not set",
+            "origin": self.origin,
         }
+
+    @property
+    def log_origin(self) -> str:
+        """``origin``, or what stands for it: ``audit_emit/<service>``."""
+        return self.origin or f"audit_emit/{self.service}"
 
     def fingerprint(self) -> str:
         """SHA-256 over ``public()``: a change of configuration shows in ``audit.started``."""
@@ -228,6 +246,10 @@ SETTINGS: dict[str, Setting] = {
     "disabled": Setting("DISABLED", _boolean),
     "secret_keys": Setting("SECRET_KEYS", _names),
     "safe_keys": Setting("SAFE_KEYS", _names),
+    "checkpoint": Setting("CHECKPOINT", _boolean),
+    "signing_key": Setting("SIGNING_KEY", signing_key),
+    "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
+    "origin": Setting("ORIGIN", origin),
 }
 """What the environment may set. ``processors`` are code, so only arguments set them."""
 
@@ -274,26 +296,42 @@ def settings(
             on_error(error)
         else:
             sources[name] = source
-    return _complete(values, sources, environ)
+    made = _complete(values, sources, environ)
+    try:
+        can_be_signed(made)
+    except ConfigError as error:
+        if on_error is None:
+            raise
+        on_error(error)
+        return msgspec.structs.replace(made, checkpoint=False)
+    return made
 
 
 def _complete(
     values: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]
 ) -> Settings:
-    """Settle what depends on more than one value: the key's two sources, the default path."""
-    from_file = values.pop("hash_key_file", None)
-    # An argument comes before the environment, also when they are two names of one setting.
-    nearer = sources.get("hash_key") != "argument" and sources.get("hash_key_file") == "argument"
-    if from_file is not None and (nearer or values.get("hash_key") is None):
-        values["hash_key"] = from_file
-        sources["hash_key"] = sources["hash_key_file"]
-    sources.pop("hash_key_file", None)
+    """Settle what depends on more than one value: a key's two sources, the default path."""
+    for key in ("hash_key", "signing_key"):
+        _nearer(values, sources, key)
     if "jsonl" not in values and not values.get("disabled"):
         service = values.get("service", Settings().service)
         values["jsonl"] = default_path(service, environ)
+    if values.get("signing_key") and "checkpoint" not in values:
+        values["checkpoint"] = True
+        sources["checkpoint"] = sources["signing_key"]
     shown = {name: sources.get(name, "default") for name in Settings.__struct_fields__}
     shown.pop("sources")
     return Settings(**values, sources=shown)
+
+
+def _nearer(values: dict[str, Any], sources: dict[str, str], key: str) -> None:
+    """Take the key or its file: an argument comes first, also when these are two settings."""
+    from_file = values.pop(f"{key}_file", None)
+    source = sources.pop(f"{key}_file", "")
+    nearer = sources.get(key) != "argument" and source == "argument"
+    if from_file is not None and (nearer or values.get(key) is None):
+        values[key] = from_file
+        sources[key] = source
 
 
 def default_path(service: str, environ: Mapping[str, str]) -> str:

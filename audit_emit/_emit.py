@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit_emit import _config
 from audit_emit._backlog import Backlog, Gap
@@ -22,6 +22,9 @@ from audit_emit.errors import AuditError
 from audit_emit.record import Receipt
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.stdout import open_stdout
+
+if TYPE_CHECKING:
+    from audit_emit._schedule import Schedule
 
 FLUSH_SECONDS = 2.0
 _BATCH = 500
@@ -63,6 +66,7 @@ class Emitter:
             else None
         )
         self._disabled = self.settings.disabled
+        self.checkpoints = self._make_schedule()
         self.reset()
         _emitters.add(self)
 
@@ -78,6 +82,13 @@ class Emitter:
             started=self._started,
             counters=self.counters,
         )
+
+    def _make_schedule(self) -> Schedule | None:
+        if not self.settings.checkpoint or self.file is None:
+            return None
+        from audit_emit._schedule import Schedule  # noqa: PLC0415 - only for those who sign
+
+        return Schedule(self)
 
     def reset(self) -> None:
         """Forget what belongs to another process; called in a forked child."""
@@ -101,6 +112,8 @@ class Emitter:
         self._clock.reseed()
         self.counters.reset()
         self.reset()
+        if self.checkpoints is not None:
+            self.checkpoints.reset()
         if self.file is not None:
             self.file.leave_parent()
 
@@ -221,6 +234,38 @@ class Emitter:
             return False
         return synced and not self._owes()
 
+    def finish(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Flush, and sign what was written since the last checkpoint, all within ``timeout``.
+
+        Returns:
+            What ``flush`` says.
+        """
+        deadline = time.monotonic() + timeout
+        done = self.flush(timeout)
+        if self.checkpoints is None:
+            return done
+        self.checkpoints.finish(max(0.0, deadline - time.monotonic()))
+        return self.flush(max(0.0, deadline - time.monotonic())) and done
+
+    def record_own(self, event_type: str, fields: dict[str, Any]) -> None:
+        """Write a record about the log itself into its chain, for other parts of this library.
+
+        Args:
+            event_type: begins with ``audit.``.
+            fields: recorded as they are: neither redacted nor limited.
+
+        Raises:
+            SinkError: it is not in the file.
+        """
+        if self.file is None:
+            raise SinkError("no-file")
+        self.file.append_own(event_type, fields)
+        self._show_unshown()
+
+    def tell(self, kind: str, message: str) -> None:
+        """Say something on stderr, at most once a minute for each ``kind``."""
+        self._complaints.tell(kind, message)
+
     def health(self) -> dict[str, Any]:
         """What works and what does not; see ``_health.report``."""
         return report(self)
@@ -231,7 +276,7 @@ class Emitter:
         Returns:
             Whether everything was written.
         """
-        done = self.flush(timeout)
+        done = self.finish(timeout)
         self.closed = True
         try:
             if self.file is not None:
@@ -358,6 +403,8 @@ class Emitter:
             # In this order: another thread may keep an event meanwhile.
             self.pending = False
             self.pending = self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
+            if self.checkpoints is not None and self.file is not None and self.file.segment.seq:
+                self.checkpoints.start()
         except SinkError as error:
             if error.reason != "re-entrant":
                 self.file_fault = error.reason
@@ -446,6 +493,8 @@ class Emitter:
         return self._clock.prefix(*self._composer.own(event_type, fields))
 
     def _started(self) -> dict[str, Any]:
+        if self.checkpoints is not None:
+            self.pending = True  # so that ``settle`` starts them, without the lock
         return {
             "pid": os.getpid(),
             "host": os.uname().nodename if hasattr(os, "uname") else "",
@@ -483,7 +532,7 @@ def _after_fork_in_child() -> None:
 def _at_exit() -> None:
     for emitter in list(_emitters):
         if not emitter.closed:
-            emitter.flush()
+            emitter.finish()
 
 
 if hasattr(os, "register_at_fork"):

@@ -19,7 +19,8 @@ def report(emitter: Emitter) -> dict[str, Any]:
         were lost and that is declared in the chain); or ``failing`` (events cannot reach the
         file now, or a loss is not yet declared). ``sinks``: per sink ``state``, ``last_success``
         (the ``ts`` of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost``
-        (not yet declared). ``counters``: see ``_counters``. ``notes``: sentences for people.
+        (not yet declared). ``checkpoint``: see ``Schedule.report``. ``counters``: see
+        ``_counters``. ``notes``: sentences for people.
     """
     notes: list[str] = []
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
@@ -30,7 +31,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         status = "degraded"
     elif sinks["jsonl"]["state"] == "failing" or states == {"off", "failing"}:
         status = "failing"
-    elif "failing" in states or "degraded" in states or lost:
+    elif "failing" in states or "degraded" in states or lost or _unsigned(emitter):
         status = "degraded"
     else:
         status = "ok"
@@ -40,9 +41,22 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "status": status,
         "service": emitter.settings.service,
         "sinks": sinks,
+        "checkpoint": _checkpoint(emitter, notes),
         "counters": _counters(emitter),
         "notes": notes,
     }
+
+
+def _unsigned(emitter: Emitter) -> bool:
+    return emitter.checkpoints is not None and emitter.checkpoints.error is not None
+
+
+def _checkpoint(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
+    if emitter.checkpoints is None:
+        return {"state": "off"}
+    if _unsigned(emitter):
+        notes.append(f"no checkpoint can be made ({emitter.checkpoints.error})")
+    return emitter.checkpoints.report()
 
 
 def _counters(emitter: Emitter) -> dict[str, int]:

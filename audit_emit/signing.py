@@ -27,6 +27,7 @@ from audit_emit.errors import ConfigError
 
 __all__ = [
     "ED25519",
+    "HMAC_BYTES",
     "HMAC_SHA256",
     "Ed25519Key",
     "HmacKey",

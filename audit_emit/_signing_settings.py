@@ -1,0 +1,80 @@
+"""The settings of those who sign: checked like all others, and imported for nobody else."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from audit_emit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audit_emit._config import Settings
+    from audit_emit.signing import KeyRing
+
+_ORIGIN = re.compile(r"[!-*,-~]{1,200}")
+
+
+def signing_key(name: str, value: Any) -> KeyRing | None:
+    """The keys in a text, an HMAC key, or a ring."""
+    from audit_emit import signing  # noqa: PLC0415 - only for those who sign
+
+    if value is None or value in ("", b""):
+        return None
+    if isinstance(value, signing.KeyRing):
+        ring = value
+    elif isinstance(value, bytes | bytearray) and len(value) >= signing.HMAC_BYTES:
+        ring = signing.KeyRing([signing.HmacKey(bytes(value))])
+    elif isinstance(value, str):
+        ring = signing.KeyRing(signing.parse_keys(name, value))
+    else:
+        raise ConfigError(
+            name, f"must be hex or PEM, or at least {signing.HMAC_BYTES} bytes for HMAC"
+        )
+    return _that_signs(name, ring)
+
+
+def signing_key_file(name: str, value: Any) -> KeyRing | None:
+    """The keys in a file."""
+    from audit_emit import signing  # noqa: PLC0415 - only for those who sign
+
+    if value is None or value == "":
+        return None
+    try:
+        path = os.fsdecode(value)
+    except TypeError:
+        raise ConfigError(name, f"must be a path, not {type(value).__name__}") from None
+    return _that_signs(name, signing.KeyRing(signing.read_keys(name, path)))
+
+
+def _that_signs(name: str, ring: KeyRing) -> KeyRing:
+    if ring.signer is None:
+        raise ConfigError(name, "holds the public half of a key last, and that cannot sign")
+    return ring
+
+
+def origin(name: str, value: Any) -> str | None:
+    """The name of a log, without its chain."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _ORIGIN.fullmatch(value) or value.endswith("/"):
+        raise ConfigError(
+            name,
+            "must be up to 200 printable ASCII characters without spaces and '+', "
+            f"such as audit.example.com/secrets-api, not {value!r}",
+        )
+    return value
+
+
+def can_be_signed(settings: Settings) -> None:
+    """Check that what is asked for is there.
+
+    Raises:
+        ConfigError: checkpoints are to be made, and there is no key.
+    """
+    if settings.checkpoint and settings.signing_key is None:
+        raise ConfigError(
+            "checkpoint",
+            "needs a signing key (AUDIT_EMIT_SIGNING_KEY or _FILE); make one with: "
+            "audit-emit keygen",
+        )
