@@ -600,24 +600,50 @@ def test_a_signal_handler_may_emit_at_any_moment(emitter: Emitter, log: Path) ->
     def handler(*_: Any) -> None:
         nonlocal fired
         fired += 1
+        if fired == 200:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         emitter.emit(None, "from.signal", {"n": fired})
 
-    before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
+    before = signal.signal(signal.SIGVTALRM, handler)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
     count = 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     try:
-        while fired < 100 and time.monotonic() < deadline:
+        while fired < 200 and time.monotonic() < deadline:
             emitter.emit(None, "a.b")
             count += 1
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert fired >= 100
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert fired >= 200
     assert emitter.flush(20)
     chain_ok(log)
     assert len(of_type(log, "a.b")) == count
     assert len(of_type(log, "from.signal")) == fired
+
+
+def test_a_call_in_the_middle_of_settling_waits_for_nobody(
+    emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler there: its event is kept, and its caller not delayed."""
+    assert emitter.file is not None
+    append = emitter.file.append_waiting
+    took: list[float] = []
+
+    def interrupted(*arguments: Any) -> Any:
+        begun = time.monotonic()
+        emitter.emit(None, "from.signal")
+        took.append(time.monotonic() - begun)
+        return append(*arguments)
+
+    emitter.backlog.add(emitter._own_prefix("a.b", {})[0])
+    emitter.pending = True
+    monkeypatch.setattr(emitter.file, "append_waiting", interrupted)
+    emitter.emit(None, "c.d")
+    monkeypatch.undo()
+    assert emitter.flush(20)
+    assert min(took) < 0.004
+    assert [one["event_type"] for one in events(log)].count("from.signal") == len(took)
 
 
 def test_a_value_that_emits_while_it_is_recorded(emitter: Emitter, log: Path) -> None:
