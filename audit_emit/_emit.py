@@ -53,6 +53,9 @@ class Emitter:
         ConfigError: a setting cannot be used.
     """
 
+    raising = False
+    """Whether failures leave ``emit``; only ``testing.strict`` sets it."""
+
     def __init__(self, settings: _config.Settings | None = None, **arguments: Any) -> None:
         self.settings = _config.settings(arguments) if settings is None else settings
         self.counters = Counters()
@@ -99,11 +102,13 @@ class Emitter:
         self.file_fault: str | None = None
         self.file_last_error: str | None = None
         self.last_shown = b""
-        self._lossy: deque[tuple[str, str]] = deque(maxlen=_LOSSY_LIMIT)
+        self.lossy: deque[tuple[Any, type[Exception]]] = deque(maxlen=_LOSSY_LIMIT)
+        """Events that could not be made: what the caller gave as their type, and why."""
         self.pending = False
         """Whether anything waits to be written or declared: the one thing a good emit looks at."""
         self._gap_declared = 0.0
-        self._settling = threading.Lock()
+        self._settling = threading.RLock()
+        self._settles = False
         self._thread: threading.Thread | None = None
         self.closed = False
 
@@ -163,11 +168,18 @@ class Emitter:
             self.file_fault = None
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard
-            self._guard(error, None if receipt else event_type)
+            if receipt is None:
+                # At the recursion limit nothing can be called here, but an operator works.
+                self.lossy += ((event_type, error.__class__),)
+                self.pending = True
+            try:
+                self._guard(error)
+            except Exception:
+                if self.raising:
+                    raise
             return receipt
         except BaseException:
-            if self.file is not None:
-                self.file.heal()
+            self._heal()
             raise
 
     def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
@@ -353,32 +365,24 @@ class Emitter:
         self.pending = True
         self._ensure_thread()
 
-    def _guard(self, error: Exception, event_type: Any) -> None:
-        """Nothing may leave ``emit``; the event is recorded without its fields instead.
-
-        Near the recursion limit not even a function can be called, so the event is first put
-        where a shallower call finds it.
-
-        Args:
-            error: what was stopped.
-            event_type: ``None`` when the event itself is in the file already.
-        """
-        try:
-            if event_type is not None:
-                self._lossy.append(
-                    (event_type if type(event_type) is str else "", type(error).__name__)
-                )
-                self.pending = True
-            self.counters.internal_errors += 1
-            self._complaints.tell(
-                "internal",
-                f"an event could not be recorded in full ({type(error).__name__})",
-            )
-            if not isinstance(error, RecursionError | MemoryError):
-                self.settle()
+    def _guard(self, error: Exception) -> None:
+        """Tell of a failure inside ``emit``, and record what is in ``lossy`` without its fields."""
+        self._heal()
+        self.counters.internal_errors += 1
+        self._complaints.tell(
+            "internal", f"an event could not be recorded in full ({type(error).__name__})"
+        )
+        if not isinstance(error, RecursionError | MemoryError):
+            self.settle()
+        if self.pending:
             self._ensure_thread()
-        except Exception:  # noqa: BLE001, S110 - what could be kept is kept; emit never raises
-            pass
+
+    def _heal(self) -> None:
+        """Give back the locks that an interrupt left behind between taking and using them."""
+        if not self._settles and self._settling._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
+            self._settling.release()
+        if self.file is not None:
+            self.file.heal()
 
     def _waits(self) -> bool:
         """Drain what came before; whether something of it still waits, and this one must too."""
@@ -395,6 +399,10 @@ class Emitter:
         """
         if not self._settling.acquire(timeout=patience):
             return
+        if self._settles:
+            self._settling.release()
+            return
+        self._settles = True
         try:
             self._settle_lossy()
             if self.file is not None:
@@ -409,6 +417,7 @@ class Emitter:
             if error.reason != "re-entrant":
                 self.file_fault = error.reason
         finally:
+            self._settles = False
             self._settling.release()
 
     def _owes(self) -> bool:
@@ -418,20 +427,21 @@ class Emitter:
         it would be lost again.
         """
         if self.file is None:
-            return bool(self._lossy)
+            return bool(self.lossy)
         return bool(
-            self._lossy
+            self.lossy
             or self.backlog.waiting
             or self.file_gap.lost
             or self.stdout_gap.lost > self._gap_lines_lost
         )
 
     def _settle_lossy(self) -> None:
-        while self._lossy:
-            event_type, reason = self._lossy[0]
-            part, end = self._composer.lossy(event_type, reason)
+        while self.lossy:
+            event_type, error = self.lossy[0]
+            reason = error.__name__
+            part, end = self._composer.lossy(event_type if type(event_type) is str else "", reason)
             prefix, _ = self._clock.prefix(part, end)
-            self._lossy.popleft()
+            self.lossy.popleft()
             if self.file is not None:
                 self._keep(prefix, reason)
             elif self.stdout is not None:

@@ -63,13 +63,20 @@ def get_emitter() -> Emitter:
 def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
     """Record one event; see ``Emitter.emit``. Never raises an ``Exception``."""
     emitter = _current
-    if emitter is None:
-        try:
+    try:
+        if emitter is None:
             emitter = get_emitter()
-        except Exception as error:  # noqa: BLE001 - emit never raises
+        return emitter.emit(ctx, event_type, fields)
+    except Exception as error:
+        if emitter is not None and emitter.raising:
+            raise
+        if emitter is not None:
+            # The recursion limit is here: nothing can be called, but an operator works.
+            emitter.lossy += ((event_type, error.__class__),)
+            emitter.pending = True
+        else:
             _tell(error)
-            return None
-    return emitter.emit(ctx, event_type, fields)
+        return None
 
 
 def emit_strict(ctx: Any, event_type: Any, fields: Any = None) -> Receipt:

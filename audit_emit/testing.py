@@ -143,7 +143,8 @@ def strict() -> Iterator[list[Exception]]:
         raise error
 
     with (
-        patch.object(Emitter, "_guard", lambda _, error, __: fail(error)),
+        patch.object(Emitter, "raising", new=True),
+        patch.object(Emitter, "_guard", lambda _, error: fail(error)),
         patch.object(Composer, "_process", _process_strictly),
         patch.object(_bridge, "on_failure", fail),
     ):
