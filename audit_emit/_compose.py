@@ -150,7 +150,9 @@ class Composer:
         normalised = self.normaliser.full(rules or event_type, fields)
         value, cut, redacted = normalised.value, normalised.cut, normalised.redacted
         if self._processors:
-            told = {name: value.pop(name) for name in ("_cut", "_racy") if name in value}
+            told: dict[str, Any] = {
+                name: value.pop(name) for name in ("_cut", "_racy") if name in value
+            }
             processed = self.normaliser.full(rules or event_type, self._process(event_type, value))
             value = {**processed.value, **told}
             if processed.cut and "_cut" in told:

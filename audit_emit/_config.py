@@ -145,7 +145,9 @@ def _jsonl(name: str, value: Any) -> str | None:
     if stat.S_ISDIR(mode):
         raise ConfigError(name, f"is a directory; name the file in it: {path}/audit.jsonl")
     if stat.S_ISLNK(mode):
-        raise ConfigError(name, f"is a symbolic link, which is refused; name its target: {path}")
+        raise ConfigError(
+            name, f"is a symbolic link, which is refused; name its target: {os.path.realpath(path)}"
+        )
     if not stat.S_ISREG(mode):
         raise ConfigError(name, f"is not a regular file: {path}")
     return path
@@ -285,7 +287,9 @@ def settings(
         shown = name
         source = "argument"
         if given is None and variable:
-            given, shown, source = environ.get(PREFIX + variable), PREFIX + variable, "environment"
+            # An empty variable is what `${X:-}` leaves: not set.
+            given = environ.get(PREFIX + variable) or None
+            shown, source = PREFIX + variable, "environment"
         if given is None:
             continue
         try:

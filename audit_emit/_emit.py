@@ -110,7 +110,6 @@ class Emitter:
         self._settling = threading.RLock()
         self._settles = False
         self._thread: threading.Thread | None = None
-        self.closed = False
 
     def after_fork(self) -> None:
         """Begin a life of its own in a forked child: the backlog is the parent's to write."""
@@ -289,7 +288,6 @@ class Emitter:
             Whether everything was written.
         """
         done = self.finish(timeout)
-        self.closed = True
         try:
             if self.file is not None:
                 self.file.close()
@@ -541,8 +539,7 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     for emitter in list(_emitters):
-        if not emitter.closed:
-            emitter.finish()
+        emitter.finish()
 
 
 if hasattr(os, "register_at_fork"):

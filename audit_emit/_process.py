@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -11,7 +12,8 @@ from audit_emit._failure import Complaints
 from audit_emit.errors import ConfigError
 from audit_emit.record import Receipt
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+_LOCK_SECONDS = 0.045
 _current: Emitter | None = None
 
 
@@ -56,8 +58,19 @@ def get_emitter() -> Emitter:
     found = _current
     if found is not None:
         return found
-    with _lock:
+    # Re-entrant and bounded: a signal handler may emit while the first emit configures.
+    taken = _lock.acquire(timeout=_LOCK_SECONDS)
+    try:
         return _current or set_emitter(Emitter(_config.settings({}, on_error=_tell)))
+    finally:
+        if taken:
+            _lock.release()
+
+
+def _new_lock() -> None:
+    """Begin with a free lock in a forked child: its holder may not exist there."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
 
 
 def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
@@ -116,3 +129,7 @@ def _tell(error: Exception) -> None:
     complaints = Complaints()
     complaints.tell("configuration", message)
     complaints.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)

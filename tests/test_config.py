@@ -40,11 +40,11 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("max_bytes", "4096", 4096, 4096),
     ("hash_key", "k" * 16, b"k" * 16, b"k" * 16),
     ("hash_key", "k" * 500, "k" * 500, b"k" * 500),
-    ("hash_key", "", "", None),
     ("disabled", "1", True, True),
     ("secret_keys", "badge, door code ,,", ["badge", "door code"], {"badge", "door code"}),
-    ("secret_keys", "", (), set()),
     ("safe_keys", "token_kind", {"token_kind"}, {"token_kind"}),
+    ("checkpoint", "0", False, False),
+    ("origin", "a.example/shop", "a.example/shop", "a.example/shop"),
 ]
 
 BAD: list[tuple[str, Any]] = [
@@ -92,6 +92,18 @@ BAD: list[tuple[str, Any]] = [
     ("processors", "shout"),
     ("processors", 7),
     ("processors", [shout, "shout"]),
+    ("checkpoint", "perhaps"),
+    ("checkpoint", True),
+    ("signing_key", CANARY),
+    ("signing_key", CANARY.encode()),
+    ("signing_key", 7),
+    ("signing_key_file", CANARY),
+    ("signing_key_file", 7),
+    ("origin", "two words"),
+    ("origin", "a+b"),
+    ("origin", "a/"),
+    ("origin", "x" * 201),
+    ("origin", 7),
 ]
 
 
@@ -137,6 +149,12 @@ def test_an_argument_of_none_is_not_given(name: str) -> None:
     assert settings({name: None}, given) == settings({}, given)
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_empty_variable_is_not_set(name: str) -> None:
+    given = {f"AUDIT_EMIT_{name.upper()}": ""}
+    assert settings({}, given) == settings({}, {})
+
+
 def test_defaults(tmp_path: Path) -> None:
     made = settings({}, {"XDG_STATE_HOME": str(tmp_path)})
     assert made == Settings(jsonl=made.jsonl, sources=made.sources)
@@ -155,7 +173,7 @@ def test_a_bad_argument_is_named(name: str, given: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [(name, given) for name, given in BAD if isinstance(given, str)]
+    ("name", "given"), [(name, given) for name, given in BAD if isinstance(given, str) and given]
 )
 def test_a_bad_variable_is_named(name: str, given: str) -> None:
     if name not in SETTINGS:
@@ -411,6 +429,9 @@ def test_the_fingerprint_changes_with_every_setting_but_not_with_the_key_itself(
         {"safe_keys": ["badge"]},
         {"processors": [shout]},
         {"jsonl": "/a/b.jsonl"},
+        {"origin": "a.example"},
+        {"signing_key": "5e" * 32, "checkpoint": False},
+        {"signing_key": "5e" * 32},
     ]
     prints = [settings({**base, **change}, {}).fingerprint() for change in changes]
     assert len(set(prints)) == len(changes)

@@ -20,11 +20,11 @@ try:
 except ImportError:  # not a POSIX platform
     fcntl = None  # type: ignore[assignment]
 
-_RECHECK_NS = 50_000
+_RECHECK_NS = 1_000_000
 _HIGH = 64
 """Where the duplicate's number is looked for: above those that are reused at once."""
 
-_CAN_BLOCK = frozenset({"pipe", "socket"})
+_CAN_BLOCK = frozenset({"pipe", "socket", "terminal"})
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
@@ -74,13 +74,15 @@ class Descriptor:
     def _open(self) -> None:
         try:
             found = os.fstat(self.number)
-            self._dup = _duplicate(self.number)
+            self._dup = _own_terminal(self.number, found) if os.isatty(self.number) else -1
+            if self._dup < 0:
+                self._dup = _duplicate(self.number)
         except OSError:
             self.fault = "closed"
             return
         self._identity = (found.st_dev, found.st_ino)
         self.kind = _kind(self._dup, found.st_mode)
-        self._nowait = bool(NOWAIT) and self.kind in _CAN_BLOCK
+        self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
         self.fault = None
 
     def write(self, line: bytes) -> bool:
@@ -204,6 +206,27 @@ def _duplicate(number: int) -> int:
     if fcntl is None:
         return os.dup(number)
     return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+
+
+def _own_terminal(number: int, given: os.stat_result) -> int:
+    """The same terminal opened anew without blocking, -1 where that cannot be had.
+
+    A terminal that is stopped (Ctrl-S) or that nobody reads would hold up a write for ever, and
+    it knows no ``RWF_NOWAIT``. The flag is set on a description of our own, not on the shared one.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | getattr(os, "O_CLOEXEC", 0)
+    try:
+        opened = os.open(os.ttyname(number), flags)
+    except OSError:
+        return -1
+    try:
+        found = os.fstat(opened)
+        same = (found.st_dev, found.st_ino) == (given.st_dev, given.st_ino)
+        return _duplicate(opened) if same else -1
+    except OSError:
+        return -1
+    finally:
+        os.close(opened)
 
 
 def _identity(number: int) -> tuple[int, int] | None:

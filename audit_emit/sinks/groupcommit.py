@@ -18,7 +18,7 @@ WAKE = frozenset({1, RECORDS})
 """The lengths of ``lines`` at which the thread has to hear of it."""
 
 SECONDS = 0.2
-_PAUSE = 0.01
+_PAUSE = 0.1
 """Syncs are at least this far apart, so that a burst shares them."""
 
 fdatasync = getattr(os, "fdatasync", os.fsync)
