@@ -72,11 +72,14 @@ class Growth:
         """How far it is by now."""
         return Place(self.chain, self.frontier.copy(), self.head, self.offset)
 
-    def feed(self, lines: list[bytes], end: int) -> None:
+    def feed(self, lines: list[bytes], end: int) -> list[bytes]:
         """Add whole lines, without their newlines.
 
         Args:
             end: offset in the file just after the last of them.
+
+        Returns:
+            The lines that are records.
 
         Raises:
             CheckpointError: a record does not follow the one before.
@@ -84,13 +87,15 @@ class Growth:
         head, tail = self.head.encode(), self._tail()
         seq, anchor = self.frontier.size, self._anchor_size
         leaves: list[bytes] = []
+        strangers: set[int] = set()
         foreign = -1
-        for line in lines:
+        for number, line in enumerate(lines):
             leaf = sha256(b"\0" + line[:-_HASH_MEMBER] + b"}").digest()
             name = leaf.hex().encode()
             if not line.endswith(tail % (seq + 1, head, name)):
                 if not self._begins(line):
                     foreign += len(line) + 1 if foreign >= 0 else 0
+                    strangers.add(number)
                     continue
                 tail = self._tail()
                 if not line.endswith(tail % (seq + 1, head, name)):
@@ -106,6 +111,9 @@ class Growth:
         self.head = head.decode()
         if foreign >= 0:
             self.offset = end - foreign
+        if strangers:
+            return [line for number, line in enumerate(lines) if number not in strangers]
+        return lines
 
     def _add(self, leaves: list[bytes], lines: list[bytes]) -> None:
         """Extend the tree; and count what is new, unless a checkpoint is known to cover it."""
@@ -178,6 +186,22 @@ def read_growth(
             offset = 0
     if not growth.reaches_anchor():
         raise CheckpointError("truncated", "the log holds fewer records than were signed")
+
+
+def records(layout: Layout) -> Iterator[tuple[bytes, bytes]]:
+    """Leaf hash and line of every record of a log, from the first one on.
+
+    Raises:
+        CheckpointError: a record does not follow the one before.
+        OSError: a file cannot be read.
+    """
+    growth = Growth(Place.genesis())
+    with open_segments(layout) as descriptors:
+        for descriptor in descriptors:
+            for lines, end in batches(descriptor, 0):
+                for line in growth.feed(lines, end):
+                    # Checked by now: it is the hash that the record states.
+                    yield bytes.fromhex(line[-66:-2].decode()), line
 
 
 @contextmanager

@@ -120,6 +120,10 @@ class Checkpointer:
         self._record("audit.checkpoint", checkpoint_fields(made))
         return made
 
+    def newest(self) -> Checkpoint | None:
+        """The last checkpoint that a key of the ring signed."""
+        return self._files.newest(self._ring)
+
     @contextmanager
     def _locked(self, deadline: float | None) -> Iterator[None]:
         lock = LockFile(self._files.lock)

@@ -36,6 +36,7 @@ __all__ = [
     "Verdict",
     "note_key_id",
     "parse_keys",
+    "private_pem",
     "read_keys",
 ]
 
@@ -125,6 +126,28 @@ def parse_keys(name: str, text: str) -> list[Key]:
     if not keys:
         raise ConfigError(name, "holds no key")
     return keys
+
+
+def private_pem(seed: bytes) -> str:
+    """An Ed25519 private key as ``parse_keys`` reads it: PKCS #8 in PEM (RFC 8410).
+
+    Raises:
+        ConfigError: ``cryptography`` is missing.
+    """
+    try:
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - optional
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    except ImportError:
+        raise needs_cryptography() from None
+    return (
+        ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        .decode()
+    )
 
 
 def read_keys(name: str, path: str) -> list[Key]:

@@ -104,6 +104,18 @@ BAD: list[tuple[str, Any]] = [
     ("origin", "a/"),
     ("origin", "x" * 201),
     ("origin", 7),
+    ("checkpoint", "perhaps"),
+    ("checkpoint", True),
+    ("signing_key", CANARY),
+    ("signing_key", CANARY.encode()),
+    ("signing_key", 7),
+    ("signing_key_file", CANARY),
+    ("signing_key_file", 7),
+    ("origin", "two words"),
+    ("origin", "a+b"),
+    ("origin", "a/"),
+    ("origin", "x" * 201),
+    ("origin", 7),
 ]
 
 
@@ -132,6 +144,8 @@ OTHER = {
     "disabled": "0",
     "secret_keys": "other",
     "safe_keys": "other",
+    "checkpoint": "0",
+    "origin": "other.example",
 }
 
 

@@ -18,11 +18,15 @@ from audit_emit.cli._text import visible
 from audit_emit.errors import ConfigError
 
 COMMANDS = {
+    "checkpoint": "Sign a log, once or as it grows.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
     "hash": "Show how a value read from standard input looks in a record.",
+    "keygen": "Make a key that signs checkpoints.",
+    "prove": "Write a proof that a record is in a log.",
     "tail": "Show the records of a log readably.",
     "verify": "Check that a log is whole and was not touched.",
+    "verify-proof": "Check a proof, without the log.",
 }
 """Every command, with the module of its name beside this one."""
 
@@ -38,7 +42,9 @@ class Lazy(click.Group):
         """The command of that name, or ``None``."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"audit_emit.cli.{cmd_name}").command
+        command: click.Command = import_module(
+            f"audit_emit.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

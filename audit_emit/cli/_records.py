@@ -43,6 +43,21 @@ def parse(line: bytes) -> Record | None:
         return None
 
 
+class _Service(msgspec.Struct):
+    service: str
+
+
+_SERVICE_DECODER = msgspec.json.Decoder(_Service)
+
+
+def parse_service(line: bytes) -> str | None:
+    """The service that wrote a record; ``None`` when it is not one."""
+    try:
+        return _SERVICE_DECODER.decode(line).service
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 class Filter(NamedTuple):
     """What a record must match; empty members match everything. Patterns are shell patterns."""
 

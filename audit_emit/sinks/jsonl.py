@@ -61,7 +61,7 @@ class JsonlSink:
         durability: str,
         clock: Clock,
         own: Own,
-        started: Callable[[], dict[str, Any]],
+        started: Callable[[], dict[str, Any] | None],
         counters: Counters,
     ) -> None:
         self.layout = segments.Layout.of(path)

@@ -41,7 +41,7 @@ class Segment:
         layout: the paths. Nothing is opened before the first ``look``.
         max_bytes: size at which the file is closed and a new one begun.
         own: see ``Own``.
-        started: the ``fields`` of ``audit.started``, asked for once.
+        started: the ``fields`` of ``audit.started``, asked for once; ``None`` writes no record.
         counters: where records, recoveries and rotations are counted.
         retire: takes the descriptor of a file that is no longer active, to sync and close it.
     """
@@ -52,7 +52,7 @@ class Segment:
         *,
         max_bytes: int,
         own: Own,
-        started: Callable[[], dict[str, Any]],
+        started: Callable[[], dict[str, Any] | None],
         counters: Counters,
         retire: Callable[[int], object],
     ) -> None:
@@ -341,7 +341,9 @@ class Segment:
             self.declare("audit.recovered", notes.recovered(self._tears[0]))
             del self._tears[0]
         if not self._opened:
-            self.declare("audit.started", self._started())
+            started = self._started()
+            if started is not None:
+                self.declare("audit.started", started)
             self._opened = True
 
     def _note_tear(self, dirt: tail.Dirt | None) -> None:

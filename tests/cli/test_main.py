@@ -33,13 +33,17 @@ def test_every_module_of_a_command_is_listed() -> None:
     from audit_emit import cli
 
     directory = Path(cli.__file__).parent
-    modules = {path.stem for path in directory.glob("*.py") if not path.stem.startswith("_")}
+    modules = {
+        path.stem.replace("_", "-")
+        for path in directory.glob("*.py")
+        if not path.stem.startswith("_")
+    }
     assert modules == set(COMMANDS)
 
 
 def test_the_help_lists_the_commands_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == Exit.OK
-    listed = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z][a-z-]*)  ", capsys.readouterr().out, re.MULTILINE)
     assert listed == sorted(COMMANDS)
 
 

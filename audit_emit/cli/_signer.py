@@ -1,0 +1,86 @@
+"""What the commands that sign have in common: the log, the keys, and a way into the chain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+
+from audit_emit._config import Settings, settings
+from audit_emit._emit import Emitter
+from audit_emit.checkpointer import Checkpointer
+from audit_emit.cli._lines import backward, complete_end
+from audit_emit.cli._records import parse_service
+from audit_emit.errors import ConfigError
+from audit_emit.signing import KeyRing
+from audit_emit.sinks.segments import Layout
+
+
+class Beside(Emitter):
+    """An emitter that only tells of checkpoints: its start is no event of the service."""
+
+    def _started(self) -> None:  # type: ignore[override]
+        return None
+
+
+class Log(NamedTuple):
+    """One log that is to be signed."""
+
+    layout: Layout
+    emitter: Beside
+    signer: Checkpointer
+
+
+def active(path: Path | None) -> Path:
+    """The active segment of the log at ``path``, or of the one that the environment configures."""
+    if path is None:
+        configured = settings({}).jsonl
+        if configured is None:
+            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
+        path = Path(configured)
+    return (path / "audit.jsonl" if path.is_dir() else path).absolute()
+
+
+def opened(path: Path | None, keys: Sequence[str], origin: str | None, *, stdout: bool) -> Log:
+    """The log with its signer.
+
+    Raises:
+        ConfigError: there is no key.
+        OSError: there is no log.
+    """
+    file = active(path)
+    ring = KeyRing.from_sources(list(keys))
+    if not ring.keys:
+        raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
+    made = emitter_of(file, origin, stdout=stdout)
+    signer = Checkpointer(str(file), ring, origin=made.settings.log_origin, record=made.record_own)
+    return Log(Layout.of(str(file)), made, signer)
+
+
+def emitter_of(file: Path, origin: str | None, *, stdout: bool) -> Beside:
+    """An emitter whose records look like those of the service that writes the log."""
+    given: dict[str, Any] = {"jsonl": str(file), "checkpoint": False, "origin": origin}
+    if not stdout:
+        given["stdout"] = False
+    service = _service(file)
+    if service is not None:
+        given["service"] = service
+    found: Settings = settings(given)
+    return Beside(msgspec.structs.replace(found, signing_key=None))
+
+
+def _service(file: Path) -> str | None:
+    """The service that wrote the last record."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        for line in backward(descriptor, complete_end(descriptor)):
+            service = parse_service(line)
+            if service is not None:
+                return service
+    finally:
+        os.close(descriptor)
+    return None

@@ -1,0 +1,161 @@
+"""``audit-emit checkpoint``: sign a log, once or as it grows, beside the service that writes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from audit_emit.checkpoint import Checkpoint
+from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._signer import Log, opened
+from audit_emit.cli._text import visible
+from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError
+from audit_emit.sinks.jsonl import SinkError
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 10.0
+ATTEMPTS = 50
+
+
+@click.command("checkpoint")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="A file with the key, or the name of an environment variable; repeatable, newest last. "
+    "[default: AUDIT_EMIT_SIGNING_KEY and AUDIT_EMIT_SIGNING_KEY_FILE]",
+)
+@click.option("--origin", help="The log's name in checkpoints.  [default: AUDIT_EMIT_ORIGIN]")
+@click.option("--watch", is_flag=True, help="Go on: every 5 minutes, every 100 records.")
+@click.option("--note", is_flag=True, help="Print the newest checkpoint as a C2SP signed note.")
+def command(
+    path: Path | None, keys: tuple[str, ...], origin: str | None, *, watch: bool, note: bool
+) -> Exit:
+    """Sign what the log at PATH gained since the last checkpoint.
+
+    Run it as the user of the service. Only records that follow what was signed before are signed;
+    anything else is an error. Each checkpoint goes to checkpoints.jsonl and into the log.
+
+    Exit status: 0 ok (also when nothing is new), 1 the log does not follow what was signed,
+    2 usage or no key, 3 no log, 4 another process is at it.
+    """
+    if watch and note:
+        raise click.UsageError("--note prints one checkpoint; --watch goes on")
+    log = opened(path, keys, origin, stdout=watch)
+    try:
+        return _watch(log) if watch else _once(log, note=note)
+    finally:
+        log.emitter.close()
+
+
+def _once(log: Log, *, note: bool) -> Exit:
+    try:
+        made = _sign(log, "manual")
+    except CheckpointError as error:
+        click.echo(f"audit-emit: no checkpoint was made: {visible(str(error))}", err=True)
+        return Exit.INCOMPLETE if error.reason in {"busy", "timeout"} else Exit.FINDINGS
+    newest = made or log.signer.newest()
+    if newest is None:
+        click.echo("audit-emit: there is no record to sign", err=True)
+        return Exit.UNREADABLE
+    if note:
+        try:
+            sys.stdout.buffer.write(newest.to_note().to_bytes())
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        return Exit.OK
+    click.echo(_shown(newest) if made else f"nothing new since {_shown(newest)}")
+    return Exit.OK
+
+
+def _shown(one: Checkpoint) -> str:
+    return (
+        f"checkpoint {one.head_seq} of {one.origin}, "
+        f"{one.sig_alg} key {one.key_id}, root {one.root_hash[:16]}…, {one.at}"
+    )
+
+
+def _sign(log: Log, reason: str, *, at_least: int = 1, not_within: float = 0) -> Checkpoint | None:
+    made = log.signer.run(reason, at_least=at_least, not_within=not_within)
+    log.emitter.flush()
+    return made
+
+
+def _watch(log: Log) -> Exit:
+    with _until_told() as told:
+        watcher = Watcher(log)
+        while not told:
+            pause = POLL_SECONDS if watcher.look() else RETRY_SECONDS
+            end = time.monotonic() + pause
+            while not told and time.monotonic() < end:
+                time.sleep(0.05)
+        watcher.attempt("shutdown")
+    return Exit.OK
+
+
+@contextmanager
+def _until_told() -> Iterator[list[int]]:
+    """A list that a signal to end puts itself into."""
+    told: list[int] = []
+
+    def tell(number: int, _: FrameType | None) -> None:
+        told.append(number)
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Watcher:
+    """Signs a log as it grows."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._seen: tuple[int, int] | None = None
+        self._next = 0.0
+
+    def look(self) -> bool:
+        """Make a checkpoint if one is due; whether all is well."""
+        now = time.monotonic()
+        try:
+            found = os.stat(self._log.layout.active)
+        except OSError:
+            return True  # between a rename and a create; or the service has not begun
+        before, self._seen = self._seen, (found.st_ino, found.st_size)
+        if before is None:
+            return self.attempt("startup")
+        if before[0] != found.st_ino:
+            return self.attempt("rotation")
+        if now >= self._next:
+            return self.attempt("interval", not_within=INTERVAL_SECONDS / 2)
+        return before == self._seen or self.attempt("threshold", at_least=THRESHOLD)
+
+    def attempt(self, reason: str, *, at_least: int = 1, not_within: float = 0) -> bool:
+        """Make a checkpoint; what goes wrong is told."""
+        if reason != "threshold":
+            self._next = time.monotonic() + INTERVAL_SECONDS
+        try:
+            made = _sign(self._log, reason, at_least=at_least, not_within=not_within)
+        except ConfigError:
+            raise
+        except (AuditEmitError, SinkError, OSError) as error:
+            self._log.emitter.tell(f"checkpoint {error}", f"no checkpoint was made: {error}")
+            return False
+        if made is not None:
+            self._next = time.monotonic() + INTERVAL_SECONDS
+            click.echo(_shown(made), err=True)
+        return True

@@ -1,0 +1,50 @@
+"""``audit-emit keygen``: a key for checkpoints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from audit_emit._config import settings
+from audit_emit.cli._exit import Exit
+from audit_emit.signing import Ed25519Key, HmacKey, private_pem
+
+
+@click.command("keygen")
+@click.option("--hmac", is_flag=True, help="A shared HMAC-SHA256 key instead of an Ed25519 pair.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the key to this new file.")
+@click.option("--origin", help="The log that it is for.  [default: AUDIT_EMIT_ORIGIN]")
+def command(out: Path | None, origin: str | None, *, hmac: bool) -> Exit:
+    """Make a key that signs checkpoints.
+
+    With --out the key goes to a file that only its owner can read, and what may be told of it to
+    standard output: the verifier key of an Ed25519 pair, which is all that a verifier needs, or the
+    id of an HMAC key. Without it the key goes to standard output and the rest to standard error.
+    """
+    seed = os.urandom(32)
+    name = settings({"origin": origin}).log_origin
+    if hmac:
+        secret, told = seed.hex() + "\n", f"key id {HmacKey(seed).key_id(name)}"
+    else:
+        secret, told = private_pem(seed), Ed25519Key.from_seed(seed).to_vkey(name)
+    if out is None:
+        click.echo(secret, nl=False)
+    else:
+        _write(out, secret)
+    click.echo(told, err=out is None)
+    return Exit.OK
+
+
+def _write(path: Path, secret: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:
+        raise click.UsageError(f"{path} exists, and a key is never overwritten") from None
+    try:
+        os.write(descriptor, secret.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

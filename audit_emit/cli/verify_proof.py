@@ -1,0 +1,78 @@
+"""``audit-emit verify-proof``: is the record of a proof file in the log? The log is not needed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._records import parse, shown
+from audit_emit.cli._text import visible
+from audit_emit.evidence import MAX_BYTES, Evidence, Judgement
+from audit_emit.signing import KeyRing
+
+EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOMPLETE}
+
+
+@click.command("verify-proof")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="Pinned key: a file, a C2SP verifier key, or the name of an environment variable.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The verdict as one JSON object.")
+def command(file: Path, keys: tuple[str, ...], *, as_json: bool) -> Exit:
+    """Check that the record in a proof FILE is in the log that a key signed.
+
+    The key is the one that you know, never one from the file.
+
+    Exit status: 0 it is, 1 it is not, 2 usage, 3 not a proof file, 4 no key to check it with.
+    """
+    ring = KeyRing.from_sources(list(keys))
+    with file.open("rb") as opened:
+        data = opened.read(MAX_BYTES)
+    try:
+        evidence = Evidence.from_bytes(data)
+    except ValueError as error:
+        click.echo(f"audit-emit: {file}: {visible(str(error))}", err=True)
+        return Exit.UNREADABLE
+    judgement = evidence.judge(ring)
+    if as_json:
+        click.echo(json.dumps(_as_dict(evidence, judgement)))
+    else:
+        _show(evidence, judgement)
+    return EXITS[judgement.verdict]
+
+
+def _as_dict(evidence: Evidence, judgement: Judgement) -> dict[str, object]:
+    return {
+        "verdict": judgement.verdict,
+        "why": judgement.why,
+        "seq": evidence.leaf_index + 1,
+        "tree_size": evidence.tree_size,
+        "origin": evidence.checkpoint.origin,
+        "sig_alg": evidence.checkpoint.sig_alg,
+        "key_id": evidence.checkpoint.key_id,
+        "signed_at": evidence.checkpoint.at,
+    }
+
+
+def _show(evidence: Evidence, judgement: Judgement) -> None:
+    one = evidence.checkpoint
+    key = f"{one.sig_alg} key {one.key_id}"
+    if judgement.verdict == "mismatch":
+        click.echo(f"not proved: {judgement.why}")
+        return
+    if judgement.verdict == "key-unavailable":
+        click.echo(f"not proved yet: {judgement.why} ({key}); name it with --key")
+        return
+    click.echo(f"proved: record {evidence.leaf_index + 1} is in {one.origin}")
+    click.echo(f"  signed with {key}, over the first {one.head_seq} records")
+    record = parse(evidence.record.encode("utf-8", "surrogatepass"))
+    if record is not None:
+        click.echo(shown(record))

@@ -1,0 +1,232 @@
+"""``audit-emit checkpoint``, ``keygen``, ``prove`` and ``verify-proof``, end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logfile import chain_ok, of_type
+
+from audit_emit import Emitter
+from audit_emit.checkpoint import Checkpoint, check
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+from audit_emit.note import Note
+from audit_emit.signing import KeyRing
+
+PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+class Place:
+    """A log with ten events, and the two halves of a key."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "log" / "audit.jsonl"
+        self.key = directory / "key.pem"
+        self.vkey = directory / "vkey"
+        self.emitter = Emitter(service="shop", jsonl=self.log, stdout=False)
+        self.emit(10)
+
+    def emit(self, count: int) -> None:
+        for number in range(count):
+            assert self.emitter.emit(None, "shop.sold", {"n": number})
+        assert self.emitter.flush()
+
+    def checkpoints(self) -> list[Checkpoint]:
+        path = self.log.parent / "checkpoints.jsonl"
+        if not path.exists():
+            return []
+        return [Checkpoint.from_line(line) for line in path.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Place]:
+    made = Place(tmp_path)
+    arguments = ["--out", str(made.key), "--origin", "a.example/shop"]
+    assert main(["keygen", *arguments]) == Exit.OK
+    made.vkey.write_text(capsys.readouterr().out)
+    yield made
+    made.emitter.close()
+
+
+def sign(place: Place, *options: str) -> int:
+    origin = ["--origin", "a.example/shop"]
+    return main(["checkpoint", str(place.log.parent), "--key", str(place.key), *origin, *options])
+
+
+def test_a_log_is_signed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sign(place) == Exit.OK
+    (made,) = place.checkpoints()
+    assert f"checkpoint 11 of {made.origin}" in capsys.readouterr().out
+    assert made.reason == "manual"
+    assert check(made, KeyRing.from_sources([str(place.vkey)])) == "ok"
+    records = chain_ok(place.log)
+    (told,) = of_type(place.log, "audit.checkpoint")
+    assert told["service"] == "shop"
+    assert len(of_type(place.log, "audit.started")) == 1, "signing is no start of the service"
+    assert records[-1] == told
+    assert sign(place) == Exit.OK
+    assert "nothing new since checkpoint 11" in capsys.readouterr().out
+    assert len(place.checkpoints()) == 1
+
+
+def test_the_note_verifies(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert sign(place, "--note") == Exit.OK
+        note = Note.from_bytes(capsys.readouterr().out.encode())
+        assert note.text.splitlines()[1] == "11"
+        assert note.check(KeyRing.from_sources([str(place.vkey)])) == "ok"
+
+
+def test_an_hmac_key_makes_no_note(place: Place, tmp_path: Path) -> None:
+    key = tmp_path / "hmac"
+    assert main(["keygen", "--hmac", "--out", str(key)]) == Exit.OK
+    assert main(["checkpoint", str(place.log), "--key", str(key), "--note"]) == Exit.USAGE
+    assert place.checkpoints()[0].sig_alg == "hmac-sha256"
+
+
+def test_a_changed_log_is_not_signed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sign(place) == Exit.OK
+    content = place.log.read_bytes()
+    place.log.write_bytes(content.replace(b'"n":9', b'"n":8'))
+    place.emitter.emit(None, "a.b")
+    assert sign(place) == Exit.OK, "what was signed before is not read again"
+    place.emitter.emit(None, "a.c", {"n": 77})
+    place.log.write_bytes(place.log.read_bytes().replace(b'"n":77', b'"n":78'))
+    assert sign(place) == Exit.FINDINGS
+    assert "was changed" in capsys.readouterr().err
+    assert len(place.checkpoints()) == 2
+
+
+def test_no_key_and_no_log(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["checkpoint", str(place.log)]) == Exit.USAGE
+    assert "AUDIT_EMIT_SIGNING_KEY_FILE" in capsys.readouterr().err
+    assert main(["checkpoint", str(tmp_path), "--key", str(place.key)]) == Exit.UNREADABLE
+    assert not (tmp_path / "audit.jsonl").exists()
+    assert not (tmp_path / "checkpoints.jsonl").exists()
+    place.log.write_bytes(b"")
+    assert sign(place) == Exit.UNREADABLE
+    assert main(["checkpoint", "--watch", "--note"]) == Exit.USAGE
+
+
+def test_the_environment_configures_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(place.log))
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY_FILE", str(place.key))
+    monkeypatch.setenv("AUDIT_EMIT_ORIGIN", "b.example/shop")
+    assert main(["checkpoint"]) == Exit.OK
+    assert place.checkpoints()[0].origin.startswith("b.example/shop/")
+
+
+def test_watch_signs_as_the_log_grows_and_at_its_end(place: Place) -> None:
+    command = [*PROGRAM, "checkpoint", str(place.log), "--key", str(place.key), "--watch"]
+    environ = {**os.environ, "AUDIT_EMIT_STDOUT": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
+    ) as process:
+        try:
+            until(lambda: [one.reason for one in place.checkpoints()] == ["startup"])
+            place.emit(120)
+            until(lambda: [one.reason for one in place.checkpoints()] == ["startup", "threshold"])
+            place.emit(3)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == Exit.OK
+    assert [one.reason for one in place.checkpoints()] == ["startup", "threshold", "shutdown"]
+    ring = KeyRing.from_sources([str(place.vkey)])
+    assert {check(one, ring) for one in place.checkpoints()} == {"key-unavailable"}
+    lines = [line for line in out.splitlines() if line.startswith(b"audit: ")]
+    assert len(lines) == 3, "Loki gets them, too"
+    chain_ok(place.log)
+
+
+def test_a_key_file_is_for_its_owner_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ([], ["--hmac"]):
+        path = tmp_path / f"key{len(option)}"
+        assert main(["keygen", "--out", str(path), *option]) == Exit.OK
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        before = path.read_bytes()
+        assert main(["keygen", "--out", str(path), *option]) == Exit.USAGE
+        assert "never overwritten" in capsys.readouterr().err
+        assert path.read_bytes() == before
+        assert len(KeyRing.from_sources([str(path)]).keys) == 1
+
+
+def test_a_key_on_standard_output_is_alone_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keygen"]) == Exit.OK
+    shown = capsys.readouterr()
+    assert shown.out.startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert shown.err.startswith("audit_emit/app+")
+    assert main(["keygen", "--hmac"]) == Exit.OK
+    shown = capsys.readouterr()
+    assert len(bytes.fromhex(shown.out)) == 32
+    assert shown.err.startswith("key id ")
+    assert main(["keygen", "--origin", "two words"]) == Exit.USAGE
+
+
+def test_a_record_is_proved_without_the_log(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(place) == Exit.OK
+    proof = tmp_path / "proof.json"
+    record = chain_ok(place.log)[4]
+    for which in ("5", record["id"]):
+        assert main(["prove", which, str(place.log.parent), "--out", str(proof)]) == Exit.OK
+        assert json.loads(json.loads(proof.read_bytes())["record"]) == record
+    place.log.unlink()
+    capsys.readouterr()
+    assert main(["verify-proof", str(proof), "--key", str(place.vkey)]) == Exit.OK
+    assert "proved: record 5 is in a.example/shop/" in capsys.readouterr().out
+    assert main(["verify-proof", str(proof), "--key", str(place.vkey), "--json"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["verdict"] == "ok"
+
+
+def test_a_proof_is_refused_or_left_open(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(place) == Exit.OK
+    proof = tmp_path / "proof.json"
+    assert main(["prove", "5", str(place.log), "--out", str(proof)]) == Exit.OK
+    assert main(["verify-proof", str(proof)]) == Exit.INCOMPLETE
+    assert "--key" in capsys.readouterr().out
+    text = proof.read_text()
+    proof.write_text(text.replace("shop.sold", "shop.sole"))
+    assert main(["verify-proof", str(proof), "--key", str(place.vkey)]) == Exit.FINDINGS
+    assert "not proved" in capsys.readouterr().out
+    proof.write_text(text[:-5])
+    assert main(["verify-proof", str(proof), "--key", str(place.vkey)]) == Exit.UNREADABLE
+    assert main(["verify-proof", str(tmp_path / "none")]) == Exit.UNREADABLE
+
+
+def test_what_cannot_be_proved(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "5", str(place.log)]) == Exit.INCOMPLETE, "no checkpoint"
+    assert sign(place) == Exit.OK
+    for which in ("0", "13", "01890000-0000-7000-8000-000000000000"):
+        assert main(["prove", which, str(place.log)]) == Exit.UNREADABLE
+    assert main(["prove", "12", str(place.log)]) == Exit.INCOMPLETE, "after the checkpoint"
+    assert main(["prove", "five", str(place.log)]) == Exit.USAGE
+    place.log.write_bytes(place.log.read_bytes().replace(b'"n":3', b'"n":4'))
+    assert main(["prove", "2", str(place.log)]) == Exit.FINDINGS
+    assert capsys.readouterr().out.count('"record"') == 0
