@@ -77,13 +77,21 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
         return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
-    return DIGIT_RUN in raw.translate(digit_classes).decode()
+    return DIGIT_RUN in raw.translate(digit_classes).decode() and _digits_beside_ids(text)
 
 
 def suspicious_dash(text: str, raw: bytes) -> bool:
     """``suspicious`` for a text with a dash and without a space, a little too careful."""
     classes = raw.translate(digit_classes).decode()
-    return "k0" in classes or DIGIT_RUN in classes or "xox" in text or "--" in text
+    if "k0" in classes or "xox" in text or "--" in text:
+        return True
+    return DIGIT_RUN in classes and _digits_beside_ids(text)
+
+
+def _digits_beside_ids(text: str) -> bool:
+    """Whether a run of digits is left without the UUIDs, of which every twentieth has one."""
+    rest = _ID.sub("x", text).encode("ascii", "replace")
+    return DIGIT_RUN in rest.translate(digit_classes).decode()
 
 
 def _suspicious_phrase(text: str) -> bool:
