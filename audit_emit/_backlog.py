@@ -77,6 +77,8 @@ class Backlog:
         Returns:
             Whether there was room for it.
         """
+        if not self.waiting:
+            self._bytes = 0
         if len(self.waiting) >= self._records or self._bytes + len(prefix) > self._max_bytes:
             return False
         self._bytes += len(prefix)

@@ -19,7 +19,7 @@ from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
 from audit_emit._failure import Counters
 from audit_emit.record import Receipt, ns_of, unchained_prefix
-from audit_emit.sinks import segments
+from audit_emit.sinks import notes, segments
 from audit_emit.sinks.descriptor import close_quietly, error_word
 from audit_emit.sinks.doubt import Doubt
 from audit_emit.sinks.groupcommit import WAKE, GroupCommit, fdatasync
@@ -189,13 +189,18 @@ class JsonlSink:
         with self._held() as segment:
             while backlog.waiting and len(lines) < limit:
                 prefix = backlog.waiting[0]
+                before = segment.written
                 try:
                     line = segment.link(prefix, ns_of(prefix[7:37]))[0]
+                    backlog.pop()
                 except OSError:
                     if not lines:
                         raise
                     break
-                backlog.pop()
+                except BaseException:
+                    if segment.has_written(before) and prefix in list(backlog.waiting)[:1]:
+                        backlog.pop()
+                    raise
                 lines.append(line)
                 self._keep(line)
         return lines
@@ -244,9 +249,17 @@ class JsonlSink:
             self.group.stop()
 
     def heal(self) -> None:
-        """Give back a lock that an interrupt left behind between taking and using it."""
-        if not self._busy and self._mutex._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
-            self._mutex.release()
+        """Give back the locks that an interrupt left behind between taking and using them."""
+        mutex = self._mutex
+        if not mutex.acquire(False):
+            return  # another thread is in here, and gives both back
+        try:
+            if not self._busy:
+                self._unlock()
+        finally:
+            mutex.release()
+        if not self._busy and mutex._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
+            mutex.release()
 
     @contextmanager
     def _held(self) -> Iterator[Segment]:
@@ -380,18 +393,7 @@ class JsonlSink:
         """
         if not segment.rotate():
             raise OSError("no new segment after a failed sync")
-        segment.declare(
-            "audit.gap",
-            {
-                "lost": 0,
-                "rewritten": len(lines),
-                "unsynced": self._doubt.unsynced,
-                "first_ts": lines[0][7:37].decode() if lines else None,
-                "last_ts": lines[-1][7:37].decode() if lines else None,
-                "reason": "fsync-failed",
-                "sink": "jsonl",
-            },
-        )
+        segment.declare("audit.gap", notes.rewritten(lines, self._doubt.unsynced))
         for line in lines:
             prefix = unchained_prefix(line.decode())
             segment.unshown.append(segment.link(prefix, ns_of(prefix[7:37]))[0])

@@ -28,3 +28,16 @@ def missing(head: Head | None, last: Head, last_ns: int, reason: str) -> dict[st
         "reason": reason,
         "sink": "jsonl",
     }
+
+
+def rewritten(lines: list[bytes], unsynced: int) -> dict[str, Any]:
+    """``audit.gap`` after a failed sync: what follows it once more, and what could not be kept."""
+    return {
+        "lost": 0,
+        "rewritten": len(lines),
+        "unsynced": unsynced,
+        "first_ts": lines[0][7:37].decode() if lines else None,
+        "last_ts": lines[-1][7:37].decode() if lines else None,
+        "reason": "fsync-failed",
+        "sink": "jsonl",
+    }

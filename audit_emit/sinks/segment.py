@@ -159,6 +159,10 @@ class Segment:
         self.written += 1
         return line, seq, digest
 
+    def has_written(self, before: int) -> bool:
+        """Whether an interrupted ``link`` came so far; ``before`` is what ``written`` was."""
+        return self.written != before or self.length() != self.size
+
     def rotate(self) -> bool:
         """Close the file under its first ``seq`` and begin a new one.
 
