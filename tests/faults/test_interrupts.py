@@ -1,0 +1,311 @@
+"""Emit in handlers and finalizers, and emit that is interrupted anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from faults import scenes_interrupts as scenes
+from faults.child import environment, finish, run, start
+from faults.injector import Injector
+from faults.log import Log
+
+from audit_emit import Emitter
+from audit_emit.record import stub
+from audit_emit.sinks.descriptor import Descriptor
+from audit_emit.sinks.stdout import PREFIX
+
+Work = Callable[[Emitter], object]
+
+
+def test_a_signal_handler_may_emit(tmp_path: Path) -> None:
+    found = run(scenes.signal_handler, tmp_path)
+    assert found["handled"] >= 2000
+    numbers = Log(tmp_path).check().numbers
+    expected = [*range(found["events"]), *range(scenes.HANDLED, scenes.HANDLED + found["handled"])]
+    assert sorted(numbers) == expected
+
+
+def test_finalizers_may_emit(tmp_path: Path) -> None:
+    run(scenes.finalizers, tmp_path)
+    numbers = sorted(Log(tmp_path).check().numbers)
+    expected = [start + n for start in (0, scenes.HANDLED, 2 * scenes.HANDLED) for n in range(500)]
+    assert numbers == expected
+
+
+def test_the_hooks_for_what_nobody_caught_may_emit(tmp_path: Path) -> None:
+    run(scenes.hooks, tmp_path)
+    assert Log(tmp_path).check().numbers == [1, 2]
+
+
+@pytest.mark.parametrize("durability", ["os", "group", "always"])
+def test_handlers_at_exit_may_emit(durability: str, tmp_path: Path) -> None:
+    run(scenes.at_exit, tmp_path, durability)
+    assert Log(tmp_path).check().numbers == [0, 1]
+
+
+@pytest.mark.parametrize("durability", ["os", "group", "always"])
+def test_a_handler_that_runs_after_our_flush_may_emit(durability: str, tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: e.emit(None, 'life.event', {'n': 1}))\n"
+        "from audit_emit import Emitter\n"
+        "e = Emitter(jsonl=sys.argv[1], stdout=False, durability=sys.argv[2])\n"
+        "e.emit(None, 'life.event', {'n': 0})\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "audit.jsonl"), durability]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Log(tmp_path).check().numbers == [0, 1]
+
+
+def test_the_interpreter_may_emit_when_almost_nothing_is_left(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from audit_emit import Emitter\n"
+        "class Last:\n"
+        "    def __init__(self, e): self.e = e\n"
+        "    def __del__(self): self.e.emit(None, 'life.event', {'n': 1})\n"
+        "e = Emitter(jsonl=sys.argv[1], stdout=False)\n"
+        "e.emit(None, 'life.event', {'n': 0})\n"
+        "sys.last = Last(e)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "audit.jsonl")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert Log(tmp_path).check().numbers in ([0, 1], [0])
+
+
+def test_what_waits_at_the_end_is_written(tmp_path: Path) -> None:
+    run(scenes.waiting_at_exit, tmp_path)
+    assert Log(tmp_path / "deep").check().numbers == [0, 1, 2, 3, 4]
+
+
+def test_what_cannot_be_written_at_the_end_is_on_stdout(tmp_path: Path) -> None:
+    process = start(scenes.blocked_at_exit, tmp_path, stdout=subprocess.PIPE)
+    shown = process.stdout.read()
+    finish(process, tmp_path, seconds=10)
+    assert b'audit: {"ts":' in shown
+    assert b'"chain"' not in shown
+
+
+def test_an_interrupt_anywhere_leaves_no_lock_behind(tmp_path: Path) -> None:
+    found = run(scenes.interrupted, tmp_path)
+    assert found["alive"]
+    assert not found["locked"]
+    numbers = Log(tmp_path).check().numbers
+    assert len(set(numbers)) == len(numbers)
+    others = range(scenes.HANDLED, scenes.HANDLED + found["others"])
+    assert set(found["returned"]) | set(others) <= set(numbers)
+
+
+def test_sigterm_after_a_receipt_loses_nothing(tmp_path: Path) -> None:
+    process = start(scenes.terminated, tmp_path)
+    assert process.wait(20) == -signal.SIGTERM
+    process.communicate()
+    assert Log(tmp_path).check().numbers == [0]
+
+
+@pytest.mark.parametrize("how", ["_exit", "abort", "segfault", "kill"])
+def test_an_end_that_runs_nothing_loses_nothing_with_a_receipt(how: str, tmp_path: Path) -> None:
+    process = start(scenes.crashed, tmp_path, how)
+    process.communicate(timeout=20)
+    assert Log(tmp_path).check().numbers == [0]
+
+
+def test_near_the_recursion_limit_every_event_is_recorded(tmp_path: Path) -> None:
+    found = run(scenes.deep, tmp_path)
+    assert found["calls"] > 50
+    log = Log(tmp_path).check()
+    assert log.numbers == [0, 1]
+    recorded = log.of("life.deep")
+    assert len(recorded) == found["calls"]
+    full = [r for r in recorded if "d" in r["fields"]]
+    assert len({r["fields"]["d"] for r in full}) == len(full)
+    assert all("d" in r["fields"] or r["fields"]["_lossy"] for r in recorded)
+
+
+def test_tasks_that_are_cancelled_lose_nothing(tmp_path: Path) -> None:
+    found = run(scenes.cancelled, tmp_path)
+    assert len(Log(tmp_path).check().numbers) == found["done"]
+
+
+def test_thirty_two_threads_and_two_emitters_share_a_chain(tmp_path: Path) -> None:
+    run(scenes.thirty_two_threads, tmp_path)
+    log = Log(tmp_path).check()
+    assert sorted(log.numbers) == list(range(3200))
+    assert len(log.files) > 5
+    assert [r["seq"] for r in log.records] == list(range(1, len(log.records) + 1))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
+@pytest.mark.parametrize("patched", ["before", "after"])
+def test_greenlets_may_emit(patched: str, tmp_path: Path) -> None:
+    """Patched before the import means before everything, as ``gevent.monkey`` runs a program."""
+    if patched == "before":
+        code = "from gevent import monkey; monkey.patch_all(); import runpy, sys; del sys.argv[0]; "
+        code += "runpy.run_module('faults.child', run_name='__main__', alter_sys=True)"
+        arguments = ["-", scenes.__name__, "greenlets", str(tmp_path), patched]
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(
+            command, env=environment(), capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+    else:
+        assert run(scenes.greenlets, tmp_path, patched) == {"flushed": True, "lost": 0}
+    assert sorted(Log(tmp_path).check().numbers) == list(range(1000))
+
+
+def test_a_log_call_inside_an_audit_event_does_not_go_round(tmp_path: Path) -> None:
+    found = run(scenes.logging_calls_back, tmp_path)
+    assert found["flushed"]
+    assert found["health"]["internal_errors"] == 0
+    assert Log(tmp_path).check().numbers == [0, 1, 2, 3, 4]
+
+
+# An exception at every place
+
+
+def make(path: Path) -> Emitter:
+    emitter = Emitter(service="faults", jsonl=path, stdout=False, durability="os", max_bytes=4096)
+    emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
+    emitter.emit(None, "life.event", {"n": -1})
+    return emitter
+
+
+def steady(emitter: Emitter) -> None:
+    """The path of almost every call; what is cached is in the cache."""
+    emitter.emit(None, "life.before", {"w": 0})
+
+
+def first(emitter: Emitter) -> None:
+    """The file has to be opened."""
+    steady(emitter)
+    emitter.close()
+
+
+def drains(emitter: Emitter) -> None:
+    """Something waits."""
+    steady(emitter)
+    assert emitter.file is not None
+    with patch.object(emitter.file, "_lock_slowly", side_effect=OSError), emitter.file._mutex:
+        emitter.file._busy = True
+        assert emitter.emit(None, "life.waits", {}) is None
+        emitter.file._busy = False
+    assert emitter.backlog.waiting
+
+
+def rotates(emitter: Emitter) -> None:
+    """The segment is full."""
+    steady(emitter)
+    assert emitter.file is not None
+    while emitter.file.segment.size < 3500:
+        emitter.emit(None, "life.fills", {"pad": "x" * 100})
+
+
+@pytest.mark.parametrize("before", [steady, first, drains, rotates])
+def test_an_interrupt_at_every_place_leaves_a_consistent_log(before: Work, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    emitter = make(path)
+    other = make(path)
+    returned = []
+    for at in itertools.count():
+        before(emitter)
+        injector = Injector(KeyboardInterrupt, at)
+        try:
+            injector.run(partial(emitter.emit, None, "life.event", {"n": at}))
+            returned.append(at)
+        except KeyboardInterrupt:
+            pass
+        if not injector.where:
+            break
+        assert free(other), f"{injector.where}: the lock of the file is held"
+        assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
+        assert emitter.emit(None, "life.after", {}) is not None, injector.where
+    assert at > 40
+    assert emitter.flush()
+    emitter.close()
+    other.close()
+    log = Log(tmp_path).check()
+    numbers = [number for number in log.numbers if number >= 0]
+    assert set(returned) <= set(numbers)
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("before", [steady, first, drains, rotates])
+def test_memory_that_runs_out_at_any_place_loses_no_event(before: Work, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    emitter = make(path)
+    other = make(path)
+    where = []
+    for at in itertools.count():
+        before(emitter)
+        injector = Injector(MemoryError, at)
+        injector.run(partial(emitter.emit, None, f"life.event{at}", {"n": at}))
+        where.append(injector.where)
+        if not injector.where:
+            break
+        assert free(other), f"{injector.where}: the lock of the file is held"
+        assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
+    assert emitter.flush()
+    emitter.close()
+    other.close()
+    log = Log(tmp_path).check()
+    for number in range(at):
+        found = [record["fields"] for record in log.of(f"life.event{number}")]
+        # A failure between the write and its receipt leaves both; they tell which is which.
+        assert found in ([{"n": number}], [LOSSY], [{"n": number}, LOSSY]), where[number]
+
+
+LOSSY = {"_lossy": "MemoryError"}
+
+
+def free(other: Emitter) -> bool:
+    """Whether another process could write."""
+    return other.emit(None, "life.other", {}) is not None
+
+
+def in_thread(emitter: Emitter) -> bool:
+    """Whether another thread can emit."""
+    done: list[object] = []
+    thread = threading.Thread(target=lambda: done.append(emitter.emit(None, "life.thread", {})))
+    thread.start()
+    thread.join(10)
+    return bool(done) and done[0] is not None
+
+
+def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    emitter = make(tmp_path / "audit.jsonl")
+    emitter.stdout = Descriptor(write_end, prefix=PREFIX, shorten=stub)
+    shown = b""
+    for at in itertools.count():
+        injector = Injector(KeyboardInterrupt, at)
+        try:
+            injector.run(partial(emitter.emit, None, "life.event", {"n": at}))
+        except KeyboardInterrupt:
+            pass
+        os.set_blocking(read_end, False)
+        try:
+            shown += os.read(read_end, 1 << 16)
+        except BlockingIOError:
+            pass
+        if not injector.where:
+            break
+    emitter.close()
+    emitter.stdout.close()
+    os.close(read_end)
+    os.close(write_end)
+    kept = {PREFIX + line.raw for file in Log(tmp_path).check().files for line in file.lines}
+    assert set(shown.splitlines(keepends=True)) <= kept
