@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import NamedTuple
 
+from audit_emit._tree import nodes_of
 from audit_emit.chain import ZERO, Frontier
 from audit_emit.errors import CheckpointError
 from audit_emit.record import head_of
@@ -84,46 +85,60 @@ class Growth:
         Raises:
             CheckpointError: a record does not follow the one before.
         """
-        head, tail = self.head.encode(), self._tail()
-        seq, anchor = self.frontier.size, self._anchor_size
-        leaves: list[bytes] = []
-        strangers: set[int] = set()
-        foreign = -1
-        for number, line in enumerate(lines):
-            leaf = sha256(b"\0" + line[:-_HASH_MEMBER] + b"}").digest()
-            name = leaf.hex().encode()
-            if not line.endswith(tail % (seq + 1, head, name)):
-                if not self._begins(line):
-                    foreign += len(line) + 1 if foreign >= 0 else 0
-                    strangers.add(number)
-                    continue
-                tail = self._tail()
-                if not line.endswith(tail % (seq + 1, head, name)):
-                    raise self._broken(line, seq + 1)
-            seq += 1
-            head = name
+        leaves = [sha256(b"\0" + line[:-_HASH_MEMBER] + b"}").digest() for line in lines]
+        if not self._follow(lines, leaves):
+            lines, leaves, foreign = self._sorted_out(lines, leaves)
+        else:
             foreign = 0
-            leaves.append(leaf)
-            if seq == anchor:
-                self._add(leaves, lines)
-                leaves.clear()
-        self._add(leaves, lines)
-        self.head = head.decode()
-        if foreign >= 0:
+        if lines:
+            self.head = leaves[-1].hex()
             self.offset = end - foreign
-        if strangers:
-            return [line for number, line in enumerate(lines) if number not in strangers]
+        self._add(lines, leaves)
         return lines
 
-    def _add(self, leaves: list[bytes], lines: list[bytes]) -> None:
+    def _follow(self, lines: list[bytes], leaves: list[bytes]) -> bool:
+        """Whether each line is the next record: what almost all batches are."""
+        names = [leaf.hex().encode() for leaf in leaves]
+        numbers = range(self.frontier.size + 1, self.frontier.size + len(lines) + 1)
+        links = zip(numbers, [self.head.encode(), *names], names, strict=False)
+        return all(map(bytes.endswith, lines, map(self._tail().__mod__, links)))
+
+    def _sorted_out(
+        self, lines: list[bytes], leaves: list[bytes]
+    ) -> tuple[list[bytes], list[bytes], int]:
+        """The records among the lines, and how many bytes follow the last of them."""
+        kept: list[bytes] = []
+        kept_leaves: list[bytes] = []
+        head, seq, foreign = self.head, self.frontier.size, 0
+        for line, leaf in zip(lines, leaves, strict=True):
+            if head_of(line) is None:
+                foreign += len(line) + 1
+                continue
+            self.chain = self.chain or _chain_of(line)
+            name = leaf.hex()
+            seq += 1
+            if not line.endswith(self._tail() % (seq, head.encode(), name.encode())):
+                raise self._broken(line, seq)
+            head, foreign = name, 0
+            kept.append(line)
+            kept_leaves.append(leaf)
+        return kept, kept_leaves, foreign
+
+    def _add(self, lines: list[bytes], leaves: list[bytes]) -> None:
         """Extend the tree; and count what is new, unless a checkpoint is known to cover it."""
-        self.frontier.extend(leaves)
-        if self.frontier.size == self._anchor_size:
+        known = self._anchor_size - self.frontier.size
+        if 0 < known <= len(leaves):
+            self._extend(leaves[:known])
             self._compare()
             self.events = 0
-        else:
-            own = sum(line.startswith(_CHECKPOINT, _TYPE_AT) for line in lines[-len(leaves) :])
-            self.events += max(0, len(leaves) - own)
+            lines, leaves = lines[known:], leaves[known:]
+        self._extend(leaves)
+        own = [1 for line in lines if line.startswith(_CHECKPOINT, _TYPE_AT)]
+        self.events += len(lines) - len(own)
+
+    def _extend(self, leaves: list[bytes]) -> None:
+        for level, node in nodes_of(self.frontier.size, leaves):
+            self.frontier.push(level, node)
 
     def reaches_anchor(self) -> bool:
         """Whether everything that was signed before is there."""
@@ -133,15 +148,6 @@ class Growth:
         """How the next record ends."""
         chain = self.chain.encode()
         return b',"chain":"%b","seq":%%d,"prev_hash":"%%b","hash":"%%b"}' % chain
-
-    def _begins(self, line: bytes) -> bool:
-        """Whether an unexpected line is a record; the first one names the chain."""
-        found = head_of(line)
-        if found is None:
-            return False
-        if not self.chain:
-            self.chain = found.chain
-        return True
 
     def _broken(self, line: bytes, expected: int) -> CheckpointError:
         found = head_of(line)
@@ -159,6 +165,11 @@ class Growth:
                 "not-extended",
                 f"the first {self._anchor_size} records are not those that were signed",
             )
+
+
+def _chain_of(line: bytes) -> str:
+    found = head_of(line)
+    return found.chain if found is not None else ""
 
 
 def read_growth(

@@ -82,19 +82,21 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add one 32-byte leaf hash: amortised, one ``node_hash``."""
-        self.extend((leaf,))
+        self.push(0, leaf)
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add leaf hashes, the oldest first."""
-        peaks, size = self._peaks, self.size
-        for leaf in leaves:
-            node, row = leaf, size
-            while row & 1:
-                node = sha256(b"\1" + peaks.pop() + node).digest()
-                row >>= 1
-            peaks.append(node)
-            size += 1
-        self.size = size
+    def push(self, level: int, node: bytes) -> None:
+        """Add the root of a complete subtree.
+
+        Args:
+            level: the subtree has ``2**level`` leaves, and ``size`` is a multiple of that.
+        """
+        peaks = self._peaks
+        row = self.size >> level
+        while row & 1:
+            node = sha256(b"\1" + peaks.pop() + node).digest()
+            row >>= 1
+        peaks.append(node)
+        self.size += 1 << level
 
     def root(self) -> bytes:
         """What ``merkle_root`` gives for the same leaves."""
