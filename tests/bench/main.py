@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from bench import (
+    bench_checkpoint,
     bench_import,
     bench_latency,
     bench_memory,
@@ -27,6 +28,7 @@ MEASURES = {
     "import": bench_import.measure,
     "startup": bench_startup.measure,
     "memory": bench_memory.measure,
+    "checkpoint": bench_checkpoint.measure,
 }
 
 

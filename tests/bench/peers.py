@@ -49,6 +49,7 @@ def audit_emit() -> Opener:
     def opened(directory: Path) -> Contender:
         size = os.environ.get("BENCH_MAX_BYTES")
         settings: dict[str, Any] = {"max_bytes": int(size)} if size else {}
+        settings["signing_key"] = os.environ.get("BENCH_SIGNING_KEY")
         emitter = Emitter(
             service=SERVICE,
             jsonl=str(directory / "audit.jsonl"),
