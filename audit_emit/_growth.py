@@ -275,13 +275,17 @@ def _find(descriptors: list[int], growth: Growth) -> tuple[int, int]:
             return number, growth.offset
     for number in range(len(descriptors) - 1, -1, -1):
         first = first_seq(descriptors[number])
+        if first == size + 1:
+            return number, 0  # everything before it was moved away, and is signed
         if first is not None and first <= size:
             offset = _offset_after(descriptors[number], ending.removesuffix(b"\n"))
             if offset is not None:
                 return number, offset
             break
     raise CheckpointError(
-        "not-extended", f"record {size}, which was signed, is not in the log as it was"
+        "not-extended",
+        f"record {size}, which was signed, is not in the log as it was "
+        "(a segment that is not signed to its end must neither be packed nor moved away)",
     )
 
 

@@ -410,6 +410,44 @@ def test_the_signed_place_is_found_without_the_hint(log: Signed) -> None:
     assert made.run("manual") is not None
 
 
+def test_signed_segments_may_be_moved_away(log: Signed) -> None:
+    log.emit(60)
+    log.emitter.close()
+    assert log.path.exists()
+    last = len(log.leaves())
+    assert Checkpointer(
+        str(log.path), KeyRing([OLD]), origin="a.example/tests", record=lambda *_: None
+    ).run("rotation")
+    log.path.rename(log.directory / f"audit-{last:020d}.jsonl")
+    log.emitter = log.opened()
+    log.emit(5)
+    leaves = log.leaves()
+    for path in log.segments()[:-1]:
+        path.unlink()
+    made = log.signer().run("manual")
+    assert made is not None
+    assert made.root_hash == merkle_rfc.root(leaves[: made.head_seq]).hex()
+
+
+def test_a_segment_that_does_not_link_to_what_was_signed_is_refused(log: Signed) -> None:
+    log.emit(5)
+    log.emitter.close()
+    signer = log.signer()
+    Checkpointer(
+        str(log.path), KeyRing([OLD]), origin="a.example/tests", record=lambda *_: None
+    ).run("manual")
+    size = len(log.leaves())
+    chain = records(log.path)[0]["chain"]
+    line = b'{"ts":"2026-05-19T20:00:00.000000001Z","event_type":"x.y","chain":"%b","seq":%d,' % (
+        chain.encode(),
+        size + 1,
+    )
+    body = line + b'"prev_hash":"%b"}' % (b"0" * 64)
+    digest = merkle_rfc.leaf(body).hex().encode()
+    log.path.write_bytes(body[:-1] + b',"hash":"%b"}\n' % digest)
+    refused(signer, "hash-mismatch")
+
+
 def test_a_torn_checkpoint_line_is_closed(log: Signed) -> None:
     log.emit(5)
     log.signer().run("manual")
