@@ -12,8 +12,15 @@ from audit_emit.chain import body_of, leaf_hash
 from audit_emit.record import Head, head_of
 
 _WINDOW = 128 * 1024
-_FARTHEST = 8 * 1024 * 1024
+_FARTHEST = 2 * 1024 * 1024
 """How far back a record is looked for; an end of so many foreign bytes is no log."""
+
+_LONGEST = 256 * 1024
+"""Bytes of a line that may be a record; the emitter's are a quarter of that."""
+
+_CANDIDATES = 1000
+_LEGACY = 64
+_HASH = b',"hash":"'
 
 
 class Dirt(NamedTuple):
@@ -52,7 +59,7 @@ def read_end(descriptor: int, size: int) -> End:
         end = _parse(data, start)
         if end.head is not None or start == 0 or window >= _FARTHEST:
             return end
-        window *= 8
+        window *= 4
 
 
 def first_seq(descriptor: int) -> int | None:
@@ -92,25 +99,53 @@ def _read(descriptor: int, start: int, size: int) -> bytes:
 
 def _parse(data: bytes, base: int) -> End:
     """The end of a segment, from its last bytes, which begin at offset ``base``."""
-    clean = len(data)
+    head, after = _last_record(data)
+    clean = after + (_foreign_from(data[after:]) if head is None or after < len(data) else 0)
+    rest = data[clean:]
+    if not rest:
+        return End(head, None, unended=bool(data) and not data.endswith(b"\n"))
+    dirt = Dirt(base + clean, len(rest), hashlib.sha256(rest).hexdigest(), rest.endswith(b"\n"))
+    return End(head, dirt, unended=False)
+
+
+def _last_record(data: bytes) -> tuple[Head | None, int]:
+    """The last record, and where what follows it begins.
+
+    Only what looks like the end of a record is read as one, so that megabytes of foreign lines
+    cost no more than their length.
+    """
     stop = len(data)
-    head = None
-    while stop > 0:
+    for _ in range(_CANDIDATES):
+        at = data.rfind(_HASH, 0, stop)
+        if at < 0:
+            break
+        stop = at
+        end = at + len(_HASH) + 64 + len(b'"}')
+        if data[end - 2 : end] != b'"}' or data[end : end + 1] not in {b"", b"\n"}:
+            continue
+        begin = data.rfind(b"\n", max(0, at - _LONGEST), at) + 1
+        line = data[begin:end]
+        head = head_of(line)
+        if head is not None and (end < len(data) or _whole(line, head)):
+            return head, min(end + 1, len(data))
+    return None, 0
+
+
+def _foreign_from(data: bytes) -> int:
+    """Where the bytes begin that are no record: after those from before there was a chain."""
+    clean = begin = len(data)
+    seen_legacy = False
+    for _ in range(_LEGACY):
+        if not begin:
+            return clean
+        stop = begin
         begin = data.rfind(b"\n", 0, stop - 1) + 1
         line = data[begin:stop]
-        ended = line.endswith(b"\n")
-        head = head_of(line.removesuffix(b"\n"))
-        if head is not None and (ended or _whole(line, head)):
-            break
-        head = None
-        if not (ended and _legacy(line)):
+        if line.endswith(b"\n") and len(line) <= _LONGEST and _legacy(line):
+            seen_legacy = True
+        else:
             clean = begin
-        stop = begin
-    tail = data[clean:]
-    if not tail:
-        return End(head, None, unended=bool(data) and not data.endswith(b"\n"))
-    dirt = Dirt(base + clean, len(tail), hashlib.sha256(tail).hexdigest(), tail.endswith(b"\n"))
-    return End(head, dirt, unended=False)
+    return clean if seen_legacy else 0
 
 
 def _whole(line: bytes, head: Head) -> bool:
