@@ -16,8 +16,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends
-from starlette.requests import HTTPConnection
+try:
+    from fastapi import Depends
+    from starlette.requests import HTTPConnection
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "audit_emit.integrations.fastapi needs FastAPI: pip install 'audit-emit[fastapi]'",
+        name=error.name,
+    ) from error
 
 from audit_emit.context import AuditContext, current_context, update_request
 from audit_emit.integrations._request import KEY, RequestAudit, RouteEvent

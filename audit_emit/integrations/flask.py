@@ -1,9 +1,10 @@
 """Flask: ids for everything that serves a request, and one record of what became of it.
 
     audit = AuditEmit(app)              # or AuditEmit() and audit.init_app(app) in a factory
+    audit = AuditEmit(app, skip_paths=["/health"])
 
-Read from ``app.config`` by ``init_app``, each with the meaning and the default of
-``audit_emit.integrations._options.Options``: ``AUDIT_EMIT_REQUESTS``, ``AUDIT_EMIT_SKIP_PATHS``,
+The options are those of ``audit_emit.integrations._options.Options``. What is not an argument is
+read from ``app.config`` by ``init_app``: ``AUDIT_EMIT_REQUESTS``, ``AUDIT_EMIT_SKIP_PATHS``,
 ``AUDIT_EMIT_REQUEST_ID_HEADERS``, ``AUDIT_EMIT_RESPONSE_HEADER``, ``AUDIT_EMIT_TRUST_REQUEST_ID``,
 ``AUDIT_EMIT_TRUSTED_PROXIES``, ``AUDIT_EMIT_CLIENT_IP``, ``AUDIT_EMIT_USER_AGENT``.
 
@@ -21,12 +22,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
-from flask import Flask, g, got_request_exception, has_request_context, request
+try:
+    from flask import Flask, g, got_request_exception, has_request_context, request
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "audit_emit.integrations.flask needs Flask: pip install 'audit-emit[flask]'",
+        name=error.name,
+    ) from error
 
+from audit_emit._config import SETTINGS
+from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import Exchange
-from audit_emit.integrations._options import Options
+from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._request import KEY, Emits, RequestAudit
 
 __all__ = ["AuditEmit"]
@@ -48,10 +57,22 @@ class AuditEmit:
     Args:
         app: an application to set up at once.
         emitter: where records go; the process-wide emitter when ``None``.
+        options: come before the keys of ``app.config``.
+
+    Raises:
+        ConfigError: an option is not known, or has a value that cannot be used.
     """
 
-    def __init__(self, app: Flask | None = None, *, emitter: Emits | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        emitter: Emits | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> None:
+        Options.make(options)
         self._emitter = emitter
+        self._given = options
         if app is not None:
             self.init_app(app)
 
@@ -59,12 +80,13 @@ class AuditEmit:
         """Wrap ``app.wsgi_app``.
 
         Raises:
-            ConfigError: a value in ``app.config`` cannot be used.
+            ConfigError: a value in ``app.config`` cannot be used, or a key that begins with
+                ``AUDIT_EMIT_`` is not known.
             RuntimeError: the application has the extension already.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("AuditEmit is set up on this application already")
-        options = Options.make(_configured(app.config))
+        options = Options.make({**_configured(app.config), **self._given})
         app.extensions[EXTENSION] = options
         audited = _AuditedApp(app.wsgi_app, options, self._emitter)
         app.wsgi_app = audited  # type: ignore[method-assign]
@@ -72,12 +94,17 @@ class AuditEmit:
 
 
 def _configured(config: dict[str, Any]) -> dict[str, Any]:
-    """The options in a Flask configuration; keys of the emitter itself are not ours."""
-    return {
-        name: config[PREFIX + name.upper()]
-        for name in Options.__dataclass_fields__
-        if PREFIX + name.upper() in config
-    }
+    """The options in a Flask configuration.
+
+    The emitter's own variables may be there too, where ``from_prefixed_env`` brings everything in.
+    """
+    names = {PREFIX + name.upper(): name for name in Options.__dataclass_fields__}
+    tolerated = {PREFIX + setting.variable for setting in SETTINGS.values()}
+    ours = [key for key in config if isinstance(key, str) and key.startswith(PREFIX)]
+    for key in ours:
+        if key not in names and key not in tolerated:
+            raise ConfigError(key, f"is not a key of AuditEmit; there are: {', '.join(names)}")
+    return {names[key]: config[key] for key in ours if key in names}
 
 
 def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None:

@@ -116,6 +116,7 @@ def test_record_is_there_when_the_client_has_its_response(service: Service) -> N
 
 def test_extension_is_set_up_in_a_factory(audit_log: AuditLog) -> None:
     audit = AuditEmit(emitter=audit_log.emitter)
+    before = dict(vars(audit))
     apps = [Flask("one"), Flask("two")]
     for app in apps:
         audit.init_app(app)
@@ -123,7 +124,7 @@ def test_extension_is_set_up_in_a_factory(audit_log: AuditLog) -> None:
 
     assert len(audit_log.records()) == 2
     assert all("audit_emit" in app.extensions for app in apps)
-    assert set(vars(audit)) == {"_emitter"}
+    assert vars(audit) == before
 
 
 def test_extension_twice_is_told(service: Service) -> None:
@@ -241,6 +242,38 @@ def test_skipped_path_has_no_record(audit_log: AuditLog) -> None:
 def test_bad_configuration_is_told_at_set_up(audit_log: AuditLog) -> None:
     with pytest.raises(ConfigError, match="client_ip"):
         Service(audit_log, AUDIT_EMIT_CLIENT_IP="all")
+
+
+def test_a_mistyped_key_is_told_at_set_up(audit_log: AuditLog) -> None:
+    with pytest.raises(ConfigError, match="AUDIT_EMIT_SKIPPATHS"):
+        Service(audit_log, AUDIT_EMIT_SKIPPATHS=["/health"])
+
+
+def test_an_option_comes_before_the_key(audit_log: AuditLog) -> None:
+    app = Flask("service")
+    app.config.update(AUDIT_EMIT_REQUESTS=False, AUDIT_EMIT_USER_AGENT=True)
+    AuditEmit(app, emitter=audit_log.emitter, requests=True)
+
+    app.test_client().get("/", headers={"User-Agent": "curl/8"})
+
+    assert audit_log.only()["fields"]["user_agent"] == "curl/8"
+
+
+def test_options_of_a_factory_hold_for_its_applications(audit_log: AuditLog) -> None:
+    audit = AuditEmit(emitter=audit_log.emitter, skip_paths=["/"])
+    app = Flask("service")
+    audit.init_app(app)
+
+    for path in ("/", "/other"):
+        app.test_client().get(path)
+
+    assert audit_log.only()["fields"]["path"] == "/other"
+
+
+@pytest.mark.parametrize("options", [{"skippaths": []}, {"client_ip": "all"}])
+def test_a_bad_option_is_told_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        AuditEmit(**options)
 
 
 def test_configuration_of_the_emitter_is_not_ours(audit_log: AuditLog) -> None:

@@ -1,0 +1,51 @@
+"""What an integration says where its framework is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+try:
+    __import__(f"audit_emit.integrations.{sys.argv[2]}")
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "integration"),
+    [("flask", "flask"), ("fastapi", "fastapi"), ("starlette", "fastapi")],
+)
+def test_the_extra_is_named(module: str, integration: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, module, integration],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert f"pip install 'audit-emit[{integration}]'" in done.stdout
+
+
+def test_the_middleware_needs_no_framework() -> None:
+    code = WITHOUT + "print('there')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "starlette", "asgi"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "there\n"
