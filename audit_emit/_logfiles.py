@@ -36,7 +36,8 @@ class LogFile(NamedTuple):
         identity: device and inode: which file it is, whatever its name is by now.
         size: bytes when it was looked at; -1 for what is no regular file.
         packed: ``gzip``, ``zstd`` or nothing.
-        first_seq: of the first record that has the hash it states; 0 when there is none.
+        first_seq: of the first record that has the hash it states; 0 for a file of records from
+            before there was a chain, -1 when it cannot be told.
         first_ts: of the first line, as far as it has one.
         descriptor: open for reading, where the path may soon be another file's; else -1.
     """
@@ -45,7 +46,7 @@ class LogFile(NamedTuple):
     identity: tuple[int, int]
     size: int
     packed: str = ""
-    first_seq: int = 0
+    first_seq: int = -1
     first_ts: str = ""
     descriptor: int = -1
 
@@ -199,21 +200,21 @@ def in_order(files: Sequence[LogFile]) -> list[LogFile]:
 
 def _rank(file: LogFile) -> tuple[int, str, str]:
     first = file.first_seq
-    if not first and not file.first_ts:
+    if first < 0:
         number = re.search(r"-([0-9]{20})\.", file.name)
         first = int(number[1]) if number else 1 << 63
     return first, file.first_ts, file.name
 
 
 def _first(data: bytes) -> tuple[int, str]:
-    """The first sound record's ``seq`` and the first line's ``ts``."""
+    """``first_seq`` and ``first_ts`` of a file that begins with ``data``."""
     lines = data.split(b"\n")[:-1]
     ts = next((line[7:37].decode("latin-1") for line in lines if line[:7] == b'{"ts":"'), "")
     for line in lines:
         link = link_of(line)
         if link is not None and leaf_hash(body_of(line)) == link[4].decode():
             return int(link[2]), ts
-    return 0, ts
+    return (0 if ts and b'"prev_hash":"' not in data else -1), ts
 
 
 def beginning(file: LogFile, descriptor: int) -> bytes:

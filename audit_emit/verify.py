@@ -6,7 +6,7 @@ docs/wire-format.md, sections 2 to 7. The rules of this file:
 1. A record is judged by its own bytes first. One whose hash is wrong was changed: nothing else that
    it says is believed, and its successor may link to the hash it states or to the one it has.
 2. A record whose hash is right is judged by its link. A hole is reported where it ends; a record
-   that was there before opens a side branch, which is followed silently until the chain goes on.
+   of another chain, or one that was there before, is reported and passed over.
 3. A line that is no record is only reported when no ``audit.recovered`` declares its bytes.
 4. ``ts`` is not judged: wall clocks step back, and records that had to wait keep their own.
 5. A checkpoint is compared with the root over the bytes that were read, never over stated hashes.
@@ -57,10 +57,6 @@ class Branch:
             and (not self.chain or chain == self.chain)
         )
 
-    def is_beside(self, main: Branch) -> bool:
-        """Whether its next record is not one that the main branch still waits for."""
-        return self.chain != main.chain or self.seq < main.seq
-
 
 class Verifier:
     """Follows one chain through its files.
@@ -101,7 +97,6 @@ class Verifier:
         self._head = Branch("", 0, ZERO)
         self._before: Branch | None = None
         self._unsure: bytes | None = None
-        self._side: Branch | None = None
         self._tree: Tree | None = None
         self._records = self._legacy = self._first = 0
         self._anchor: Witness | None = None
@@ -182,12 +177,13 @@ class Verifier:
             return
         link = link_of(line)
         note = f"{size} bytes without their end"
+        expected = self._head.seq + 1
         if link is not None and _leaf(line).hex() == link[4].decode():
             self._any(line)
             note = "a whole record that lacks only its newline"
         elif self._waiting:
             return
-        self._add(place, Kind.TORN_TAIL, self._head.seq + 1, note=note)
+        self._add(place, Kind.TORN_TAIL, expected, note=note)
 
     def damaged(self, note: str, *, cut: bool) -> None:
         """The file cannot be read on from here: it is packed, and damaged or cut off."""
@@ -320,7 +316,6 @@ class Verifier:
         self._first = self._first or proof.seq
         self._records += proof.records
         self._in_file += proof.records
-        self._side = None
         for own in proof.own:
             place = Place(self._file, self._offset + own.offset, self._line + own.row + 1)
             self._told(own.line, proof.seq + own.row, place)
@@ -346,8 +341,7 @@ class Verifier:
         self._records += 1
         if leaf.hex() != stated:
             self._changed(place, seq, prev_hash, stated, leaf)
-        else:
-            self._linked(place, Branch(chain, seq, stated), prev_hash, leaf)
+        elif self._linked(place, Branch(chain, seq, stated), prev_hash, leaf):
             self._look_inside(line, record, seq, place)
         self._in_file += 1
 
@@ -369,31 +363,18 @@ class Verifier:
     def _unlinked(self, line: bytes, record: dict[str, Any] | None, place: Place) -> None:
         """A line without the members of a chain."""
         expected = self._head.seq + 1
-        is_record = (
-            record is not None
-            and isinstance(record.get("ts"), str)
-            and isinstance(record.get("event_type"), str)
-        )
-        if not is_record or record is None:
-            finding = place.finding(Kind.MALFORMED_LINE, expected, note=f"{len(line)} bytes")
-            self._fragments.add(finding, line)
-        elif "hash" in record or "prev_hash" in record:
-            # A record once; what is left of its chain members is not.
-            finding = place.finding(Kind.MALFORMED_LINE, expected, note="its link is not readable")
-            self._fragments.add(finding, line)
-        elif type(record.get("v", VERSION)) is int and record.get("v", VERSION) != VERSION:
-            self._add(place, Kind.UNKNOWN_VERSION, actual=_short(record["v"]))
-        elif not self._records:
-            self._legacy += 1
-            self._add(place, Kind.LEGACY_RECORD)
-        else:
-            finding = place.finding(
-                Kind.EVENT_PREV_HASH_MISMATCH,
-                expected,
-                expected=self._head.hashes[0],
-                note="a record without a chain, inside one",
-            )
-            self._fragments.add(finding, line)
+        bare = record is not None and {"ts", "event_type"} <= record.keys() - {"hash"}
+        if record is not None and bare and "hash" not in record:
+            version = record.get("v", VERSION)
+            if version != VERSION:
+                self._add(place, Kind.UNKNOWN_VERSION, expected=VERSION, actual=_short(version))
+                return
+            if not self._head.seq:
+                self._legacy += 1
+                self._add(place, Kind.LEGACY_RECORD)
+                return
+        note = "a record without its link" if bare else f"{len(line)} bytes that are no record"
+        self._fragments.add(place.finding(Kind.MALFORMED_LINE, expected, note=note), line)
 
     def _changed(self, place: Place, seq: int, prev_hash: str, stated: str, leaf: bytes) -> None:
         """A record that does not have the hash that it states; its place in the chain decides."""
@@ -406,26 +387,28 @@ class Verifier:
         self._head = Branch(self._head.chain, expected, stated, leaf.hex())
         self._first = self._first or expected
 
-    def _linked(self, place: Place, record: Branch, prev_hash: str, leaf: bytes) -> None:
-        """A record that has the hash that it states: does it follow?"""
+    def _linked(self, place: Place, record: Branch, prev_hash: str, leaf: bytes) -> bool:
+        """A record that has the hash that it states.
+
+        Returns:
+            Whether the chain goes on from it.
+        """
         members = (record.chain, record.seq, prev_hash)
-        before, side = self._before, self._side
+        before = self._before
         if self._head.precedes(*members):
             self._settle()
         elif before is not None and before.precedes(*members):
             # The changed line was not one of the chain's own.
             self._before = self._unsure = None
             self._head = before
-        elif side is not None and side.precedes(*members) and side.is_beside(self._head):
-            self._side = record
-            return
         elif not self._misplaced(place, record, prev_hash):
-            return
+            return False
         self._first = self._first or record.seq
         self._head = record
         if self._tree is not None:
             self._tree.append(leaf)
         self._reached(record.seq, record.hashes[0])
+        return True
 
     def _misplaced(self, place: Place, record: Branch, prev_hash: str) -> bool:
         """Report a record that does not follow.
@@ -460,15 +443,14 @@ class Verifier:
         else:
             kind = Kind.SEQUENCE_GAP if self._in_file else Kind.MISSING_SEGMENT
             self._add(place, kind, record.seq, expected=expected, actual=record.seq)
-            self._pass_hole(record.seq)
+            self._pass_hole(record)
             return True
-        self._side = record
         return False
 
-    def _pass_hole(self, seq: int) -> None:
-        """Records before ``seq`` are not there: no root beyond can be computed."""
-        for missing in self._between(self._head.seq, seq):
-            for witness in self._of_chain(missing):
+    def _pass_hole(self, record: Branch) -> None:
+        """Records before this one are not there: no root beyond can be computed."""
+        for missing in self._between(self._head.seq, record.seq):
+            for witness in self._of_chain(missing, record.chain):
                 self._mismatch(witness, witness.root, "records before it are missing")
         self._tree = None
 
@@ -482,7 +464,7 @@ class Verifier:
         if leaf is not None:
             if self._tree is not None:
                 self._tree.append(leaf)
-            self._reached(self._head.seq, self._head.hashes[0])
+            self._reached(self._head.seq, *self._head.hashes)
 
     _settle = _confirm
 
@@ -503,7 +485,7 @@ class Verifier:
                     place, Kind.DECLARED_GAP, seq, actual=lost, note=_short(fields.get("reason"))
                 )
         elif kind == "audit.checkpoint":
-            self._declared_checkpoint(fields, seq, place)
+            self._declared_checkpoint(fields, place)
 
     def _recovered(self, fields: dict[str, Any], seq: int, place: Place) -> None:
         declared = fields_of(fields)
@@ -516,7 +498,7 @@ class Verifier:
             Finding(Kind.RECOVERED_TEAR, found.file, found.offset, found.line, seq, note=note)
         )
 
-    def _declared_checkpoint(self, fields: dict[str, Any], seq: int, place: Place) -> None:
+    def _declared_checkpoint(self, fields: dict[str, Any], place: Place) -> None:
         """The chain holds every checkpoint, too: one that its file lacks was taken out."""
         size, root = fields.get("head_seq"), fields.get("root_hash")
         if not self.checkpoints.file or type(size) is not int or not 0 < size < 2**63:
@@ -528,8 +510,8 @@ class Verifier:
             self._add(
                 place,
                 Kind.SEQUENCE_GAP,
-                seq,
-                expected=f"the checkpoint of record {size} in {self.checkpoints.file}",
+                size,
+                expected=f"this checkpoint in {self.checkpoints.file}",
             )
         elif root not in {witness.root for witness in there}:
             self._add(
@@ -540,46 +522,50 @@ class Verifier:
                 actual=_short(root),
             )
 
-    def _of_chain(self, seq: int) -> list[Witness]:
-        """The checkpoints of a record that are not forged and are about this chain."""
+    def _of_chain(self, seq: int, chain: str) -> list[Witness]:
+        """The checkpoints of a record of this chain that are not forged."""
         return [
             witness
             for witness in self.checkpoints.at(seq)
-            if witness.state != FORGED and witness.chain == self._head.chain
+            if witness.state != FORGED and witness.chain == chain
         ]
 
-    def _reached(self, seq: int, digest: str) -> None:
-        """The chain is at record ``seq``: do the witnesses of it agree?"""
+    def _reached(self, seq: int, *hashes: str) -> None:
+        """The chain is at record ``seq``: do the witnesses of it agree?
+
+        Args:
+            hashes: one; of a changed record the one it states and the one it has.
+        """
         if not len(self.named):
             return
         remembered = self._heads.pop(seq, None)
-        if remembered is not None and remembered != digest:
+        if remembered is not None and remembered not in hashes:
             self.findings.add(
                 Finding(
                     Kind.CHECKPOINT_ROOT_MISMATCH,
                     self._file,
                     seq=seq,
                     expected=remembered,
-                    actual=digest,
+                    actual=hashes[0],
                     note="not the head that was noted down",
                 )
             )
-        for witness in self._of_chain(seq):
-            self._compare(witness, digest)
+        for witness in self._of_chain(seq, self._head.chain):
+            self._compare(witness, hashes)
 
-    def _compare(self, witness: Witness, digest: str) -> None:
+    def _compare(self, witness: Witness, hashes: Sequence[str]) -> None:
         if self._tree is not None:
             root = self._tree.root().hex()
             if root != witness.root:
                 self._mismatch(witness, root, "")
-            elif digest != witness.head:
-                self._mismatch(witness, digest, "head_hash is not that of the record")
+            elif witness.head not in hashes:
+                self._mismatch(witness, hashes[0], "head_hash is not that of the record")
             elif witness.state == OK:
                 self._anchor = witness
         elif not self._partial:
             self._mismatch(witness, "", "records before it are missing")
-        elif digest != witness.head:
-            self._mismatch(witness, digest, "head_hash is not that of the record")
+        elif witness.head not in hashes:
+            self._mismatch(witness, hashes[0], "head_hash is not that of the record")
 
     def _mismatch(self, witness: Witness, actual: str, note: str) -> None:
         self.findings.add(
@@ -595,7 +581,6 @@ class Verifier:
     def _compare_end(self) -> None:
         """Does a witness know of records that are not there, or of another chain?"""
         chain, last = self._head.chain, self._head.seq
-        farthest: Witness | None = None
         for witness in self.checkpoints:
             if witness.state == FORGED:
                 continue
@@ -605,18 +590,14 @@ class Verifier:
                         Kind.CHAIN_ID_MISMATCH, witness.seq, expected=chain, actual=witness.chain
                     )
                 )
-            elif not witness.late and witness.seq > max(last, farthest.seq if farthest else 0):
-                farthest = witness
-        if self._until:
-            return
-        if farthest is not None:
-            self.findings.add(
-                farthest.place.finding(
-                    Kind.TRUNCATED, farthest.seq, expected=farthest.seq, actual=last
+            elif witness.seq > last and not witness.late and not self._until:
+                self.findings.add(
+                    witness.place.finding(
+                        Kind.TRUNCATED, witness.seq, expected=witness.seq, actual=last
+                    )
                 )
-            )
         beyond = max(self._heads, default=0)
-        if beyond > last:
+        if beyond > last and not self._until:
             self.findings.add(
                 Finding(
                     Kind.TRUNCATED,

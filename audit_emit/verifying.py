@@ -144,7 +144,7 @@ def _wanted(files: Sequence[LogFile], options: Options) -> Sequence[LogFile]:
     first = 0
     for index, following in enumerate(files[1:], 1):
         if (options.from_seq and 0 < following.first_seq <= options.from_seq) or (
-            options.since and following.first_seq and following.first_ts < options.since
+            options.since and following.first_seq > 0 and following.first_ts < options.since
         ):
             first = index
     return files[first:]

@@ -1,0 +1,120 @@
+"""Verify an audit log with Python's standard library alone; written from wire-format.md.
+usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   exit status: see section 7
+Ed25519 needs more than the standard library: such signatures are reported as key-unavailable.
+"""
+
+# ruff: noqa: ANN001, ANN201, ANN202, B023, C901, D103, D205, E401, E701, E702, E731, I001, INP001, PLR0912, PLR0915, PLW2901, T201
+# fmt: off
+import base64, hashlib, hmac, json, re, sys
+from pathlib import Path
+LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
+                  rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}', re.DOTALL)
+POINT = "v at origin chain head_seq head_hash root_hash reason sig_alg key_id signature".split()
+LINES = re.compile(rb"[^\n]*\n|[^\n]+")
+sha = lambda data: hashlib.sha256(data).digest()
+lines_of = lambda path: enumerate(LINES.findall(path.read_bytes() if path.exists() else b""), 1)
+
+def parse(line):
+    try: found = json.loads(line)
+    except ValueError: found = None
+    return found if isinstance(found, dict) else {}
+
+def read_checkpoints(path, keys, report):  # section 6: {size: [(checkpoint, place)]}
+    ring, missing, points, last = {sha(key).hex()[:8]: key for key in keys}, set(), {}, {}
+    for number, line in lines_of(path):
+        point, where = parse(line), f"{path.name}:{number}"
+        text = json.dumps(point, separators=(",", ":"), ensure_ascii=False).encode()
+        if [*point] != POINT or text + b"\n" != line or len(point["root_hash"]) != 64:
+            report("malformed-line" if line.endswith(b"}\n") else "torn-tail", None, where)
+            continue
+        size, chain, origin, name = (point[m] for m in ("head_seq", "chain", "origin", "key_id"))
+        moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
+        if moved: report("sequence-duplicate", size, where)
+        last = last if moved else point
+        root, mine = base64.b64encode(bytes.fromhex(point["root_hash"])), origin.endswith(chain)
+        if mine and (point["sig_alg"] != "hmac-sha256" or name not in ring):
+            if name not in missing: missing.add(name); report("key-unavailable", size, where)
+        elif not mine or not hmac.compare_digest(base64.b64decode(point["signature"]), hmac.digest(
+                ring[name], f"{origin}\n{size}\n{root.decode()}\n".encode(), "sha256")):
+            point["forged"] = report("checkpoint-signature-mismatch", size, where)
+        points.setdefault(size, []).append((point, where))
+    return points
+
+def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as it should be
+    found, loose, tree, roots, directory = [], [], [], {}, Path(directory)
+    report, signed = lambda *finding: found.append(finding), directory / "checkpoints.jsonl"
+    points = read_checkpoints(signed, keys, report)
+    head, before, chain = (0, {"0" * 64}), None, None  # a seq, and the hashes to link to
+
+    def reach(leaf):  # section 2: a frontier of complete subtrees, the largest first
+        tree.append((1, leaf))
+        while len(tree) > 1 and tree[-1][0] == tree[-2][0]:
+            (_, right), (size, left) = tree.pop(), tree.pop()
+            tree.append((2 * size, sha(b"\1" + left + right)))
+        if head[0] in points and sum(size for size, _ in tree) == head[0]:
+            root = tree[-1][1]
+            for _, left in tree[-2::-1]: root = sha(b"\1" + left + root)
+            roots[head[0]] = {(root.hex(), digest) for digest in head[1]}
+
+    def look_inside(record, seq, where):  # section 5: what the log says about itself
+        kind, fields = record.get("event_type"), record.get("fields")
+        if not isinstance(kind, str): report("malformed-line", seq, where)
+        elif record.get("v") != 1: report("unknown-version", seq, where)
+        elif kind == "audit.recovered":
+            tails = [b"".join(raw for *_, raw in loose[i:]) for i in range(len(loose))]
+            same = [sha(tail[:fields["bytes"]]).hex() == fields["sha256"] for tail in tails]
+            del loose[same.index(True) if any(same) else len(loose):]
+            report("recovered-tear", seq, where)
+        elif kind == "audit.gap" and fields["lost"] and fields["sink"] != "stdout":
+            report("declared-gap", seq, where)
+        elif kind == "audit.checkpoint" and signed.exists():
+            there = [p for p, _ in points.get(fields["head_seq"], ()) if p["chain"] == chain]
+            kind = "checkpoint-root-mismatch" if there else "sequence-gap"
+            if fields["root_hash"] not in [point["root_hash"] for point in there]:
+                report(kind, fields["head_seq"], where)
+
+    closed, active = sorted(directory.glob("audit-*.jsonl")), directory / "audit.jsonl"
+    if closed and not active.exists(): report("missing-segment", None, active.name)
+    for path, fresh in [(path, True) for path in [*closed, active]]:
+        for number, raw in lines_of(path):
+            line, where, seq = raw.removesuffix(b"\n"), f"{path.name}:{number}", head[0] + 1
+            link, record = LINK.fullmatch(line), parse(line)
+            leaf = sha(b"\0" + line[:-len(',"hash":"') - 64 - len('"}')] + b"}")  # section 2
+            sound = link and leaf.hex() == link[4].decode()
+            if line == raw: report("torn-tail", seq, where)
+            if not link or (line == raw and not sound):
+                bare = "ts" in record and "event_type" in record and "hash" not in record
+                if bare and record.get("v", 1) != 1: report("unknown-version", None, where)
+                elif bare and seq == 1: report("legacy-record", None, where)
+                elif line != raw: loose.append(("malformed-line", seq, where, raw))
+                continue
+            (name, prev, stated), seq = (link[i].decode() for i in (1, 3, 4)), int(link[2])
+            fits = lambda at: at and at[0] == seq - 1 and prev in at[1] and name == (chain or name)
+            kind = ("event-hash-mismatch" if not sound else "" if fits(head) or fits(before)
+                    else "chain-id-mismatch" if name != (chain or name)
+                    else "sequence-duplicate" if seq <= head[0]
+                    else "event-prev-hash-mismatch" if seq == head[0] + 1
+                    else "missing-segment" if fresh else "sequence-gap")
+            if kind: report(kind, head[0] + 1 if not sound and prev in head[1] else seq, where)
+            if before and (kind or fits(head)): reach(before[2])  # else that line was put in
+            before, fresh = None if sound else (*head, leaf), False
+            if not sound: head = head[0] + 1, {stated, leaf.hex()}
+            elif kind not in ("chain-id-mismatch", "sequence-duplicate"):
+                chain, head = name, (seq, {stated})
+                reach(leaf); look_inside(record, seq, where)
+    if before: reach(before[2])
+    found += [finding[:3] for finding in loose]
+    for size, point, where in [(n, *each) for n in sorted(points) for each in points[n]]:
+        stated = point["root_hash"], point["head_hash"]
+        if "forged" not in point and stated not in roots.get(size, ()):
+            report("chain-id-mismatch" if point["chain"] != (chain or point["chain"])
+                   else "truncated" if size > head[0] else "checkpoint-root-mismatch", size, where)
+    return found if head[0] else [*found, ("nothing-found", None, directory.name)]
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2: sys.exit(print(__doc__) or 2)
+    found = verify(sys.argv[1], [bytes.fromhex(Path(name).read_text()) for name in sys.argv[2:]])
+    for finding in found: print(*finding)
+    kinds = {kind for kind, *_ in found} - {"recovered-tear", "legacy-record", "unknown-version"}
+    tampered = kinds - {"torn-tail", "declared-gap", "key-unavailable", "nothing-found"}
+    sys.exit(1 if tampered else 3 if "nothing-found" in kinds else 4 if kinds else 0)

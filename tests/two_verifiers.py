@@ -1,0 +1,154 @@
+"""The library's verifier and the auditor's, each given the same log and expected to agree."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from audit_emit import Emitter
+from audit_emit._findings import Report
+from audit_emit.checkpointer import Checkpointer
+from audit_emit.signing import HmacKey, Key, KeyRing
+from audit_emit.verifying import Options, verify_paths
+
+SCRIPT = Path(__file__).parent.parent / "docs" / "verify_chain.py"
+SECRET = b"tamper matrix, a key of 32 bytes"
+KEY = HmacKey(SECRET)
+ORIGIN = "audit.example.com/tests"
+
+
+def _load() -> Callable[[Path, Sequence[bytes]], list[tuple[str, int | None, str]]]:
+    spec = importlib.util.spec_from_file_location("verify_chain", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    verify: Callable[..., list[tuple[str, int | None, str]]] = module.verify
+    return verify
+
+
+second = _load()
+
+
+def ours(path: Path, *keys: Key, **more: Any) -> Report:
+    """The verdict of the library."""
+    (verified,) = verify_paths([str(path)], Options(ring=KeyRing(keys), **more))
+    return verified.report
+
+
+def both(directory: Path, *, key: bytes | None = SECRET) -> Report:
+    """The verdict of the library, once both have come to it.
+
+    Raises:
+        AssertionError: they disagree.
+    """
+    report = ours(directory, *([HmacKey(key)] if key else []))
+    mine = Counter((str(finding.kind), finding.seq) for finding in report.findings)
+    other = Counter((kind, seq) for kind, seq, _ in second(directory, [key] if key else []))
+    assert mine == other, f"only ours: {mine - other}, only the other's: {other - mine}"
+    return report
+
+
+def kinds(report: Report) -> dict[str, list[int | None]]:
+    """The ``seq`` of every finding, by kind."""
+    found: dict[str, list[int | None]] = {}
+    for finding in report.findings:
+        found.setdefault(str(finding.kind), []).append(finding.seq)
+    return found
+
+
+class MadeLog:
+    """A log made by the real emitter, with checkpoints made by the real signer.
+
+    Attributes:
+        directory: the log.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def write(self, rounds: int, events: int, *, max_bytes: int = 16384) -> None:
+        """Emit ``events`` records and sign them, ``rounds`` times."""
+        emitter = Emitter(
+            service="tests",
+            jsonl=self.active,
+            stdout=False,
+            max_bytes=max_bytes,
+            durability="os",
+        )
+        file = emitter.file
+        assert file is not None
+        signer = Checkpointer(
+            str(self.active), KeyRing([KEY]), origin=ORIGIN, record=file.append_own
+        )
+        for number in range(rounds):
+            for event in range(events):
+                assert emitter.emit(None, "x.y", {"round": number, "n": event, "name": "caf\u00e9"})
+            assert signer.run("manual") is not None
+        emitter.close()
+
+    @property
+    def active(self) -> Path:
+        return self.directory / "audit.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints.jsonl"
+
+    @property
+    def segments(self) -> list[Path]:
+        """All segments, oldest first."""
+        return [*sorted(self.directory.glob("audit-*.jsonl")), self.active]
+
+    def copy(self, to: Path) -> MadeLog:
+        """The same log somewhere else, to be spoilt."""
+        shutil.copytree(self.directory, to)
+        return MadeLog(to)
+
+    def lines(self) -> list[bytes]:
+        """The lines of all segments, with their newlines: record ``seq`` is number ``seq`` - 1."""
+        return [line for path in self.segments for line in path.read_bytes().splitlines(True)]
+
+    def place(self, seq: int) -> tuple[Path, int]:
+        """The file of a record, and its index there."""
+        for path in self.segments:
+            count = path.read_bytes().count(b"\n")
+            if seq <= count:
+                return path, seq - 1
+            seq -= count
+        raise LookupError(seq)
+
+    def edit(self, seq: int, change: Callable[[list[bytes], int], None]) -> None:
+        """Change the lines of the file that holds a record."""
+        path, index = self.place(seq)
+        lines = path.read_bytes().splitlines(keepends=True)
+        change(lines, index)
+        path.write_bytes(b"".join(lines))
+
+    def edit_checkpoints(self, change: Callable[[list[bytes]], None]) -> None:
+        """Change the lines of ``checkpoints.jsonl``."""
+        lines = self.checkpoints.read_bytes().splitlines(keepends=True)
+        change(lines)
+        self.checkpoints.write_bytes(b"".join(lines))
+
+
+def leaf(line: bytes) -> str:
+    """The hash of a line (wire format, section 2)."""
+    from hashlib import sha256
+
+    return sha256(b"\0" + line.removesuffix(b"\n")[:-75] + b"}").hexdigest()
+
+
+def rechained(lines: Sequence[bytes], prev_hash: str) -> list[bytes]:
+    """The same records with hashes and links that hold again: what an intruder would do."""
+    made = []
+    for line in lines:
+        at = line.rindex(b',"prev_hash":"')
+        head = line[:at] + b',"prev_hash":"' + prev_hash.encode() + b'"'
+        prev_hash = leaf(head + b',"hash":"' + b"0" * 64 + b'"}\n')
+        made.append(head + b',"hash":"' + prev_hash.encode() + b'"}\n')
+    return made
