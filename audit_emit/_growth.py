@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import NamedTuple
@@ -173,12 +173,16 @@ def _chain_of(line: bytes) -> str:
 
 
 def read_growth(
-    layout: Layout, growth: Growth, *, deadline: float | None = None, pause: float = 0.0
+    layout: Layout,
+    growth: Growth,
+    *,
+    give_up: Callable[[], bool] = bool,
+    pause: float = 0.0,
 ) -> None:
     """Read everything that a log gained since ``growth`` was made.
 
     Args:
-        deadline: ``time.monotonic()`` at which to give up.
+        give_up: asked after each 64 KiB whether there is no time left.
         pause: seconds to leave to other threads after each 64 KiB.
 
     Raises:
@@ -190,7 +194,7 @@ def read_growth(
         for descriptor in descriptors[number:]:
             for lines, end in batches(descriptor, offset):
                 growth.feed(lines, end)
-                if deadline is not None and time.monotonic() >= deadline:
+                if give_up():
                     raise CheckpointError("timeout", "the new records could not be read in time")
                 if pause:
                     time.sleep(pause)

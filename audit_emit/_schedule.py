@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 30.0
-_RUN_SECONDS = 60.0
 _PAUSE = 0.0005
 """Left to the application after each 64 KiB of its log."""
 
@@ -130,20 +129,27 @@ class Schedule:
             return "threshold"
         return "interval" if now >= self._next else None
 
-    def _run(self, reason: str, now: float, timeout: float = _RUN_SECONDS) -> None:
+    def _run(self, reason: str, now: float, timeout: float | None = None) -> None:
         emitter = self._emitter()
         if emitter is None or emitter.file is None:
             return
+        stop = self._stop
         seen, rotated = emitter.file.segment.seq, emitter.counters.rotated
         at_least = self._threshold if reason == "threshold" else 1
         not_within = self._interval / 2 if reason == "interval" else 0.0
         try:
             made = self._signer.run(
-                reason, at_least=at_least, not_within=not_within, timeout=timeout
+                reason,
+                at_least=at_least,
+                not_within=not_within,
+                timeout=timeout,
+                give_up=stop.is_set,
             )
         except SinkError as error:
             self._failed(emitter, error.reason, "it is signed, but not recorded in the chain")
         except AuditEmitError as error:
+            if stop.is_set():
+                return  # what is left is signed by who stopped this
             self._failed(emitter, getattr(error, "reason", "configuration"), str(error))
         except OSError as error:
             self._failed(emitter, error_word(error), "a file cannot be read or written")

@@ -88,6 +88,7 @@ class Checkpointer:
         at_least: int = 1,
         not_within: float = 0.0,
         timeout: float | None = None,
+        give_up: Callable[[], bool] = bool,
     ) -> Checkpoint | None:
         """Sign what is new.
 
@@ -97,6 +98,7 @@ class Checkpointer:
             not_within: seconds that must have passed since the last checkpoint, whoever made it.
             timeout: seconds for all of it; without one, only waiting for another signer is
                 bounded.
+            give_up: asked while the log is read whether to stop.
 
         Returns:
             The checkpoint; ``None`` when there is nothing, or not enough, that is new.
@@ -107,13 +109,17 @@ class Checkpointer:
             OSError: a file cannot be read or written.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+
+        def stops() -> bool:
+            return give_up() or (deadline is not None and time.monotonic() >= deadline)
+
         with self._locked(deadline):
             since = self._since()
             if self._age(since) < not_within:
                 return None
             self._announce_key(since)
             growth = Growth(since.place, since.anchor)
-            read_growth(self.layout, growth, deadline=deadline, pause=self._pause)
+            read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             if growth.frontier.size == 0 or (growth.events < at_least and not since.owed):
                 return None
             made = self._sign(growth.place, reason)

@@ -549,3 +549,11 @@ def test_a_key_that_cannot_sign_here_is_told(log: Signed) -> None:
         with pytest.raises(ConfigError) as caught:
             Checkpointer(str(log.path), KeyRing(keys), origin="a.example", record=lambda *_: None)
         assert caught.value.setting == setting
+
+
+def test_it_can_be_told_to_give_up(log: Signed) -> None:
+    log.emit(5)
+    with pytest.raises(CheckpointError) as caught:
+        log.signer().run("manual", give_up=lambda: True)
+    assert caught.value.reason == "timeout"
+    assert log.lines() == []

@@ -251,3 +251,17 @@ wrong = {'audit_emit.signing', 'audit_emit.checkpoint', 'cryptography'} & set(sy
 assert not wrong, wrong
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_long_log_does_not_keep_the_process(
+    made: Callable[..., Emitter],
+) -> None:
+    emitter = made()
+    assert emitter.checkpoints is not None
+    emitter.checkpoints._signer._pause = 0.2
+    for _ in range(3000):
+        emitter.emit(None, "a.b", {"pad": "x" * 500})
+    began = time.monotonic()
+    emitter.close(1.0)
+    assert time.monotonic() - began < 5.0
+    assert emitter.health()["checkpoint"]["state"] in {"ok", "failing"}

@@ -1,4 +1,4 @@
-"""The vectors about checkpoints and proofs that another language's implementation can be held to."""
+"""Vectors about checkpoints and proofs, for implementations in other languages, too."""
 
 from __future__ import annotations
 
