@@ -6,6 +6,7 @@ import difflib
 import os
 import platform
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -91,12 +92,28 @@ def _settings(report: Report, current: Settings, environ: Mapping[str, str]) -> 
     if current.hash_key is None:
         report.warnings.append(
             "no hash key: held-back values are written as [redacted], and equal secrets cannot be "
-            "recognised; set AUDIT_EMIT_HASH_KEY_FILE"
+            "recognised; what hash_value_prefix gives (value_hash) is plain SHA-256, so a short "
+            "value such as a PIN can be guessed from it; set AUDIT_EMIT_HASH_KEY_FILE"
         )
     key_file = environ.get(PREFIX + "HASH_KEY_FILE")
-    mode = machine.mode_of(Path(key_file)) if key_file else None
-    if mode and int(mode, 8) & 0o077:
-        report.problems.append(f"the hash key file has mode {mode}: others may read it; chmod 600")
+    if key_file:
+        _key_file(report, key_file)
+
+
+def _key_file(report: Report, path: str) -> None:
+    """Who may read the hash key; as for signing keys, its group may."""
+    try:
+        # A secret of Kubernetes is a link: the mode that counts is its target's.
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return
+    told = f"the hash key file has mode {mode:04o}: "
+    if mode & 0o022:
+        report.problems.append(f"{told}others may change it; chmod 600")
+    elif mode & 0o007 and (os.path.islink(path) or not mode & 0o222):
+        report.warnings.append(f"{told}every user here may read it; mount it with 0400 or 0440")
+    elif mode & 0o007:
+        report.problems.append(f"{told}others may read it; chmod 600")
 
 
 def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:

@@ -30,6 +30,13 @@ def mentions(texts: list[str], part: str) -> bool:
     return any(part in text for text in texts)
 
 
+def key_file(tmp_path: Path, mode: int) -> str:
+    key = tmp_path / "hash.key"
+    key.write_text(KEY)
+    key.chmod(mode)
+    return str(key)
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
@@ -47,7 +54,7 @@ def test_a_writable_directory_is_no_problem(tmp_path: Path) -> None:
 
 def test_every_setting_tells_where_it_came_from(tmp_path: Path) -> None:
     report = examine({"service": "api"}, {"AUDIT_EMIT_JSONL": str(tmp_path / "a.jsonl")})
-    assert set(report.settings) >= set(SETTINGS) - {"hash_key_file"}
+    assert set(report.settings) >= set(SETTINGS) - {"hash_key_file", "signing_key_file"}
     assert report.settings["service"] == {"value": "api", "source": "argument"}
     assert report.settings["jsonl"]["source"] == "environment"
     assert report.settings["durability"] == {"value": "group", "source": "default"}
@@ -118,11 +125,39 @@ def test_a_log_open_to_others_is_a_problem(tmp_path: Path) -> None:
     assert mentions(look(tmp_path).problems, "0644")
 
 
-def test_a_key_file_open_to_others_is_a_problem(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text(KEY)
-    key.chmod(0o644)
-    assert mentions(look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=str(key)).problems, "key file")
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o666, 0o604])
+def test_a_key_file_open_to_others_is_a_problem(mode: int, tmp_path: Path) -> None:
+    report = look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=key_file(tmp_path, mode))
+    assert mentions(report.problems, f"key file has mode {mode:04o}")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o440])
+def test_a_key_file_of_its_user_and_group_is_fine(mode: int, tmp_path: Path) -> None:
+    report = look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=key_file(tmp_path, mode))
+    assert not mentions(report.problems + report.warnings, "key file")
+
+
+def test_a_key_that_docker_mounts_is_a_warning(tmp_path: Path) -> None:
+    report = look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=key_file(tmp_path, 0o444))
+    assert mentions(report.warnings, "key file has mode 0444")
+    assert report.problems == []
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o400, False), (0o644, True)])
+def test_a_key_that_kubernetes_links_is_judged_by_its_target(
+    mode: int, warned: bool, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(key_file(tmp_path, mode))
+    report = look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=str(link))
+    assert mentions(report.warnings, f"key file has mode {mode:04o}") is warned
+    assert report.problems == []
+
+
+def test_what_hashes_are_worth_without_a_key_is_told(tmp_path: Path) -> None:
+    assert mentions(look(tmp_path).warnings, "plain SHA-256")
+    key = key_file(tmp_path, 0o600)
+    assert not mentions(look(tmp_path, AUDIT_EMIT_HASH_KEY_FILE=key).warnings, "SHA-256")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
