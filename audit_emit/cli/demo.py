@@ -128,8 +128,9 @@ def command(*, flask: bool, serve: bool) -> int:
     try:
         with ended_by_signals(), tempfile.TemporaryDirectory(prefix="audit-emit-demo-") as name:
             framework = "flask" if flask else "fastapi"
+            apps = find_apps()  # first: without them no extra helps
             need(framework)
-            with Service(framework, Path(name), find_apps()) as service:
+            with Service(framework, Path(name), apps) as service:
                 stage = Stage(console, service)
                 perform(stage, framework)
                 serving = serve
