@@ -14,8 +14,9 @@ import glob
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +25,7 @@ import msgspec
 from audit_emit import _config, _process
 from audit_emit._compose import Composer
 from audit_emit._emit import Emitter
+from audit_emit.coerce import Normaliser
 from audit_emit.integrations import _bridge
 
 __all__ = ["Captured", "capture", "strict"]
@@ -125,7 +127,7 @@ def capture() -> Iterator[Captured]:
 
 
 @contextmanager
-def strict() -> Iterator[list[Exception]]:
+def strict() -> Iterator[list[BaseException]]:
     """Let out what ``emit`` stops: its own failures, and those of processors and integrations.
 
     A failure is raised where it happens. When something else stops it there (a framework, a
@@ -135,9 +137,9 @@ def strict() -> Iterator[list[Exception]]:
     Yields:
         The failures so far.
     """
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
 
-    def fail(error: Exception) -> None:
+    def fail(error: BaseException) -> None:
         if not any(known is error for known in failures):
             failures.append(error)
         raise error
@@ -145,7 +147,8 @@ def strict() -> Iterator[list[Exception]]:
     with (
         patch.object(Emitter, "raising", new=True),
         patch.object(Emitter, "_guard", lambda _, error: fail(error)),
-        patch.object(Composer, "_process", _process_strictly),
+        patch.object(Composer, "_process", _telling(Composer._process, _noting_processors, fail)),  # noqa: SLF001 - the guards are inside
+        patch.object(Normaliser, "full", _telling(Normaliser.full, _noting_walk, fail)),
         patch.object(_bridge, "on_failure", fail),
     ):
         yield failures
@@ -153,13 +156,60 @@ def strict() -> Iterator[list[Exception]]:
         raise failures[0]
 
 
-def _process_strictly(composer: Composer, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
-    """``Composer._process`` without its guard."""
-    event: dict[str, Any] = {"event": event_type, **value}
-    for processor in composer._processors:  # noqa: SLF001 - stands in for its method
-        event = dict(processor(None, "info", dict(event)))
-    event.pop("event", None)
-    return event
+Noted = list[BaseException]
+
+
+def _telling(
+    guarded: Callable[..., Any],
+    noting: Callable[[Any, Noted], Any],
+    fail: Callable[[BaseException], None],
+) -> Callable[..., Any]:
+    """A method that calls ``fail`` with what ``guarded`` stopped.
+
+    Args:
+        guarded: the method.
+        noting: makes a copy of its object that notes what is raised inside the guard.
+        fail: raises what it is given.
+    """
+
+    def told(owner: Any, *args: Any) -> Any:
+        noted: Noted = []
+        result = guarded(noting(owner, noted), *args)
+        for error in noted:
+            fail(error)
+        return result
+
+    return told
+
+
+def _noting_processors(composer: Composer, noted: Noted) -> Composer:
+    twin = copy(composer)
+    vars(twin)["_processors"] = tuple(
+        _noting(processor, noted, dict)
+        for processor in composer._processors  # noqa: SLF001 - as above
+    )
+    return twin
+
+
+def _noting_walk(normaliser: Normaliser, noted: Noted) -> Normaliser:
+    twin = copy(normaliser)
+    vars(twin)["_full"] = _noting(normaliser._full, noted, lambda plain: plain)  # noqa: SLF001 - as above
+    return twin
+
+
+def _noting(
+    call: Callable[..., Any], noted: Noted, use: Callable[[Any], Any]
+) -> Callable[..., Any]:
+    """``call``, with what it or the first use of its result raises noted and let through."""
+
+    def through(*args: Any) -> Any:
+        try:
+            return use(call(*args))
+        except BaseException as error:
+            noted.append(error)
+            raise
+
+    return through
 
 
 def _private(settings: _config.Settings, directory: str) -> Emitter:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import audit_emit
 from audit_emit import _process
+from audit_emit._walk import Walk
 from audit_emit.integrations.stdlib import AuditHandler
 from audit_emit.testing import capture, strict
 
@@ -189,6 +191,60 @@ def test_a_processor_that_fails_is_raised(outside: Path) -> None:
     assert audit_emit.emit(None, "a.b") is not None
     with pytest.raises(LookupError), strict():
         audit_emit.emit(None, "a.b")
+
+
+def test_a_processor_that_returns_no_event_is_raised(outside: Path) -> None:
+    audit_emit.configure(
+        service="outside", jsonl=outside, stdout=False, processors=[lambda *_: "a line"]
+    )
+    with pytest.raises(ValueError, match="dictionary"), strict():
+        audit_emit.emit(None, "a.b")
+
+
+def test_a_processor_that_drops_the_event_is_raised(outside: Path) -> None:
+    def drop(_logger: Any, _method: str, _event: Any) -> Any:
+        raise structlog.DropEvent
+
+    audit_emit.configure(service="outside", jsonl=outside, stdout=False, processors=[drop])
+    assert audit_emit.emit(None, "a.b") is not None
+    with pytest.raises(structlog.DropEvent), strict():
+        audit_emit.emit(None, "a.b")
+
+
+def test_every_processor_has_run_when_one_is_raised(outside: Path) -> None:
+    reached: list[str] = []
+
+    def reach(_logger: Any, _method: str, event: Any) -> Any:
+        reached.append(event["event"])
+        return event
+
+    audit_emit.configure(service="outside", jsonl=outside, stdout=False, processors=[broken, reach])
+    with pytest.raises(LookupError), strict():
+        audit_emit.emit(None, "a.b")
+    assert reached == ["a.b"]
+
+
+def test_a_failure_of_the_walk_through_the_fields_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Walk, "run", lambda *_: 1 / 0)
+    with capture() as events:
+        assert audit_emit.emit(None, "a.b", {"n": [1]}) is not None
+    assert events.records[0]["fields"] == {"_lossy": "error"}
+    with pytest.raises(ZeroDivisionError), strict():
+        audit_emit.emit(None, "a.b", {"n": [1]})
+
+
+def test_foreign_code_that_the_walk_stops_is_no_failure() -> None:
+    class Hostile:
+        def __str__(self) -> str:
+            raise LookupError(CANARY)
+
+        __repr__ = __str__
+
+    with strict() as failures, capture():
+        assert audit_emit.emit(None, "a.b", {"n": Hostile()}) is not None
+    assert failures == []
 
 
 def test_a_processor_that_works_has_its_say(outside: Path) -> None:
