@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from audit_emit.sinks.descriptor import close_quietly
+from audit_emit.sinks.segments import sync_directory
 
 RECORDS = 100
 WAKE = frozenset({1, RECORDS})
@@ -45,6 +46,7 @@ class GroupCommit:
         self._duplicate = duplicate
         self._failed = failed
         self._retired: list[int] = []
+        self._directory: str | None = None
         self._some = threading.Event()
         self._many = threading.Event()
         self._syncing = threading.Lock()
@@ -52,14 +54,21 @@ class GroupCommit:
 
     def wake(self) -> None:
         """See to lines that joined ``lines``. Called under the sink's lock."""
-        if len(self.lines) >= RECORDS:
+        many = len(self.lines) >= RECORDS
+        if many:
             self._many.set()
-        self._wake()
+        if not self._wake() and many:
+            # There are no threads to be had (a limit, uWSGI without them): every hundredth waits.
+            self.sync()
 
     def retire(self, descriptor: int) -> None:
         """Take the descriptor of a file that is no longer active; it is synced and closed."""
         self._retired.append(descriptor)
         self._wake()
+
+    def names_changed(self, directory: str) -> None:
+        """Sync a directory as well the next time."""
+        self._directory = directory
 
     def abandon(self) -> None:
         """Close what a parent would have synced."""
@@ -77,21 +86,26 @@ class GroupCommit:
 
             descriptor = self._duplicate(take)
             retired, self._retired = self._retired, []
+            directory, self._directory = self._directory, None
+            if directory is not None:
+                sync_directory(directory)
             whole = not self.suspect
             for number in (*retired, descriptor):
                 whole = _sync_and_close(number) and whole
         if not whole and (batch or self.suspect):
             self._failed(batch)
 
-    def _wake(self) -> None:
+    def _wake(self) -> bool:
+        """Tell the thread, and start it when there is none; whether there is one now."""
         self._some.set()
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="audit_emit-sync", daemon=True)
             try:
                 self._thread.start()
             except RuntimeError:
-                # The interpreter is ending; what runs at exit syncs.
+                # The interpreter may be ending; what runs at exit syncs.
                 self._thread = None
+        return self._thread is not None
 
     def stop(self) -> None:
         """Let the thread end; a later line starts another."""

@@ -86,6 +86,7 @@ class JsonlSink:
         self.group = (
             GroupCommit(self._duplicate, self._sync_failed) if self._durability == "group" else None
         )
+        self._lock = LockFile(self.layout.lock)
         self.segment = Segment(
             self.layout,
             max_bytes=self._max_bytes,
@@ -93,14 +94,16 @@ class JsonlSink:
             started=self._started,
             counters=self._counters,
             retire=close_quietly if self.group is None else self.group.retire,
+            named=self._names_changed,
+            lock=self._lock,
         )
         self._lines = self.group.lines if self.group is not None else None
         self._mutex = threading.RLock()
         self._busy = False
-        self._lock = LockFile(self.layout.lock)
         self._lock_fd = -1
         self._lock_checked = 0
         self._patient = True
+        self._threads_move = True
         self._pid = os.getpid()
         self._doubt = Doubt()
         self.sync_fault: str | None = None
@@ -111,7 +114,9 @@ class JsonlSink:
         """Whether processes exclude each other here."""
         return self._lock.supported
 
-    def append(self, part: str, end: str) -> tuple[bytes, Receipt]:
+    def append(  # noqa: C901, PLR0912, PLR0915 - the hot path: a call costs as much as the hash
+        self, part: str, end: str
+    ) -> tuple[bytes, Receipt]:
         """Stamp, link and write one event.
 
         Args:
@@ -124,12 +129,14 @@ class JsonlSink:
             SinkError: it is not in the file.
         """
         deadline = 0.0
-        if not self._mutex.acquire(False):
+        mutex = self._mutex
+        if not mutex.acquire(False):
             deadline = self._wait_for_threads()
         if self._busy:
-            self._mutex.release()
+            mutex.release()
             raise SinkError("re-entrant")
         self._busy = True
+        line = None
         try:
             try:
                 flock(self._lock_fd, LOCK)
@@ -163,14 +170,21 @@ class JsonlSink:
                 return line, Receipt(event_id, segment.chain, seq, digest)
             except OSError as error:
                 raise SinkError(error_word(error)) from error
+            except Exception as error:
+                if line is not None:
+                    # It is in the file; only what comes after it failed.
+                    return line, Receipt(event_id, segment.chain, seq, digest)
+                raise SinkError(type(error).__name__) from error
             finally:
                 try:
                     flock(self._lock_fd, UNLOCK)
                 except (OSError, ValueError):
                     self._drop_lock()
         finally:
-            self._busy = False
-            self._mutex.release()
+            # A signal handler may have forked here; what is the child's now is not held.
+            if self._mutex is mutex:
+                self._busy = False
+                mutex.release()
 
     def append_waiting(self, backlog: Backlog, limit: int) -> list[bytes]:
         """Link and write events that have their time and id already, oldest first.
@@ -264,9 +278,10 @@ class JsonlSink:
     @contextmanager
     def _held(self) -> Iterator[Segment]:
         """The critical section, for everything but the hot path."""
+        mutex = self._mutex
         deadline = self._wait_for_threads()
         if self._busy:
-            self._mutex.release()
+            mutex.release()
             raise SinkError("re-entrant")
         self._busy = True
         try:
@@ -276,16 +291,28 @@ class JsonlSink:
                 yield self.segment
             except OSError as error:
                 raise SinkError(error_word(error)) from error
+            except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+                raise SinkError(type(error).__name__) from error
             finally:
-                self._unlock()
+                try:
+                    flock(self._lock_fd, UNLOCK)
+                except (OSError, ValueError):
+                    self._drop_lock()
         finally:
-            self._busy = False
-            self._mutex.release()
+            if self._mutex is mutex:
+                self._busy = False
+                mutex.release()
 
     def _wait_for_threads(self) -> float:
-        """Take the thread lock; the deadline is for both locks together."""
+        """Take the thread lock; the deadline is for both locks together.
+
+        When a thread is stuck in here (its disk hangs), the others wait for it once, not each time.
+        """
         deadline = time.monotonic() + LOCK_SECONDS
-        if not self._mutex.acquire(timeout=LOCK_SECONDS if self._patient else 0.001):
+        patient = self._patient and self._threads_move
+        taken = self._mutex.acquire(timeout=LOCK_SECONDS if patient else 0.001)
+        self._threads_move = taken
+        if not taken:
             raise SinkError("lock-timeout")
         return deadline
 
@@ -296,9 +323,13 @@ class JsonlSink:
         elif not deadline:
             deadline = time.monotonic() + LOCK_SECONDS
         try:
-            if self._lock_fd < 0 or not self._lock.is_current():
+            opened = self._lock_fd < 0 or not self._lock.is_current()
+            if opened:
                 self._open_lock()
             taken = self._lock.acquire(deadline)
+            if opened and taken:
+                # Should others still hold a lock file that was deleted, they look before this ends.
+                time.sleep(2 * FRESH_NS / 1e9)
         except OSError as error:
             raise SinkError(error_word(error)) from error
         # Whoever holds it is frozen; until it moves, nobody here waits for it again.
@@ -326,6 +357,10 @@ class JsonlSink:
 
     def _look(self, now: int) -> None:
         """Look whether the file is still the file; and, more rarely, our process and lock ours."""
+        if not self._lock.is_linked():
+            # Somebody deleted the lock file, and others may hold a lock of another one.
+            self._drop_lock()
+            self._lock_slowly(0.0)
         self.segment.look(now)
         if 0 <= now - self._lock_checked < _LOCK_CHECK_NS:
             return
@@ -337,6 +372,13 @@ class JsonlSink:
         if not self._lock.is_current():
             self._lock_fd = -1
             raise SinkError("lock-replaced")
+
+    def _names_changed(self) -> None:
+        """A file was made or renamed: its name is to survive a loss of power as its records do."""
+        if self.group is not None:
+            self.group.names_changed(self.layout.directory)
+        elif self._durability == "always":
+            segments.sync_directory(self.layout.directory)
 
     def _keep(self, line: bytes) -> None:
         """See to the durability of a line just written."""

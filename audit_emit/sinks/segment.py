@@ -22,9 +22,11 @@ from typing import Any, NoReturn
 
 from audit_emit._failure import Counters
 from audit_emit.chain import ZERO
-from audit_emit.record import Head, bump, ns_of
+from audit_emit.record import Head, bump, ns_of, ts_of
 from audit_emit.sinks import notes, segments, tail
 from audit_emit.sinks.descriptor import close_quietly
+from audit_emit.sinks.lockfile import LockFile
+from audit_emit.sinks.whereabouts import Whereabouts
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
@@ -44,6 +46,8 @@ class Segment:
         started: the ``fields`` of ``audit.started``, asked for once; ``None`` writes no record.
         counters: where records, recoveries and rotations are counted.
         retire: takes the descriptor of a file that is no longer active, to sync and close it.
+        named: called when a file was made or renamed, so that its name becomes durable.
+        lock: remembers which file was begun last.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Segment:
         started: Callable[[], dict[str, Any] | None],
         counters: Counters,
         retire: Callable[[int], object],
+        named: Callable[[], None],
+        lock: LockFile,
     ) -> None:
         self.descriptor = -1
         self.chain = ""
@@ -68,6 +74,8 @@ class Segment:
         self._started = started
         self._counters = counters
         self._retire = retire
+        self._named = named
+        self._lock = lock
         self.last_ns = 0
         """The ``ts`` of the last record, in nanoseconds; 0 before there is one."""
         self.written = 0
@@ -187,7 +195,9 @@ class Segment:
         time.sleep(2 * FRESH_NS / 1e9)
         self._replace(begun)
         self._counters.rotated += 1
+        self._named()
         with self._settling(os.path.basename(target), "size"):
+            self._remember()
             self._follow(os.path.basename(target), "size")
         return True
 
@@ -239,8 +249,8 @@ class Segment:
         """Open what is at the path now: at the start, and when the file was moved or deleted."""
         old = self._still_ours()
         rescued = self._rescue(old)
-        if old is not None and old.st_nlink:
-            self._catch_up(old.st_size)
+        if old is not None:
+            self._catch_up(old)
         try:
             segments.make_directory(self._layout.directory)
             opened = segments.open_file(self._layout.active, append=True)
@@ -251,17 +261,23 @@ class Segment:
             raise
         name = segments.name_of(self.descriptor) if old is not None else None
         self._replace(opened, close_old=old is not None)
-        if rescued and os.fstat(opened).st_size == 0:
-            os.write(opened, rescued)
+        if os.fstat(opened).st_size == 0:
+            self._named()
+            if rescued:
+                os.write(opened, rescued)
         self._take_over(name, "moved" if old is None or old.st_nlink else "deleted")
 
-    def _catch_up(self, size: int) -> None:
+    def _catch_up(self, old: os.stat_result) -> None:
         """Learn what others wrote into a file before it was moved; the next one may be empty."""
         with suppress(OSError):
-            if self._unsettled is not None:
+            if not old.st_nlink:
+                head = tail.read_end(self.descriptor, old.st_size).head
+                if head is not None and self._continues(head):
+                    self._adopt(head)
+            elif self._unsettled is not None:
                 self._take_over(*self._unsettled)
-            elif size != self.size:
-                self._resized(size)
+            elif old.st_size != self.size:
+                self._resized(old.st_size)
 
     def _rescue(self, old: os.stat_result | None) -> bytes:
         """Records that went into a deleted file since the path was last known to be good."""
@@ -329,8 +345,9 @@ class Segment:
         if end.head is not None and (not known or self._continues(end.head)):
             self._adopt(end.head)
         elif not known or end.head is None:
-            previous = self._continue_closed() or previous
+            previous = self._continue_elsewhere() or previous
             self._unsettled = (previous, why)
+        self._remember()
         self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
         self._rotate_from = self._begun_at
         self._note_tear(end.dirt)
@@ -362,22 +379,41 @@ class Segment:
             return False
         return head.seq > self.seq or (head.seq == self.seq and head.hash == self.hash)
 
-    def _continue_closed(self) -> str | None:
-        """Continue from the newest closed segment, if it is further on, or begin a chain.
+    def _continue_elsewhere(self) -> str | None:
+        """Continue from the furthest end that this chain has in another file, or begin a chain.
 
         Returns:
-            The name of the closed segment.
+            The name of the file with that end.
         """
+        ends: list[tuple[Head, str | None]] = []
         for path in reversed(self._layout.closed_segments()):
             head = segments.read_closed(path)
             if head is not None:
-                if self.seq and not self._continues(head):
-                    return None
-                self._adopt(head)
-                return os.path.basename(path)
+                ends.append((head, os.path.basename(path)))
+                break
+        known = Whereabouts.from_bytes(self._lock.recall())
+        if known is not None:
+            ends.append((known.head, None))
+            found = known.find(self._layout.directory)
+            if found is not None and found[1] is not None:
+                ends.append((found[1], found[0]))
+            chain = self.chain or known.head.chain
+        else:
+            chain = self.chain or (ends[0][0].chain if ends else "")
+        ends = [end for end in ends if end[0].chain == chain and end[0].seq > self.seq]
+        if ends:
+            head, name = max(ends, key=lambda end: (end[0].seq, end[1] is not None))
+            self._adopt(head)
+            return name
         if not self.seq:
             self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
         return None
+
+    def _remember(self) -> None:
+        """Note in the lock file that this file goes on after the record that is the last now."""
+        if self._identity is not None:
+            head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
+            self._lock.remember(Whereabouts(head, *self._identity).to_bytes())
 
     def _close_dirt(self, end: tail.End) -> None:
         if end.unended or (end.dirt is not None and not end.dirt.closed):

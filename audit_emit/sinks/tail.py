@@ -56,16 +56,22 @@ def read_end(descriptor: int, size: int) -> End:
     while True:
         start = max(0, size - window)
         data = _read(descriptor, start, size)
-        end = _parse(data, start)
-        if end.head is not None or start == 0 or window >= _FARTHEST:
-            return end
+        head, after = _last_record(data)
+        if head is not None or start == 0 or window >= _FARTHEST:
+            return _end(data, start, head, after)
         window *= 4
 
 
 def first_seq(descriptor: int) -> int | None:
     """The ``seq`` of the first chained record of a segment, when it is among the first lines."""
-    for line in os.pread(descriptor, _WINDOW, 0).split(b"\n")[:-1]:
-        head = head_of(line)
+    data = os.pread(descriptor, _WINDOW, 0)
+    at = -1
+    for _ in range(_CANDIDATES):
+        at = data.find(_HASH, at + 1)
+        end = data.find(b"\n", at)
+        if at < 0 or end < 0:
+            break
+        head = head_of(data[data.rfind(b"\n", 0, at) + 1 : end])
         if head is not None:
             return head.seq
     return None
@@ -97,9 +103,8 @@ def _read(descriptor: int, start: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _parse(data: bytes, base: int) -> End:
+def _end(data: bytes, base: int, head: Head | None, after: int) -> End:
     """The end of a segment, from its last bytes, which begin at offset ``base``."""
-    head, after = _last_record(data)
     clean = after + (_foreign_from(data[after:]) if head is None or after < len(data) else 0)
     rest = data[clean:]
     if not rest:
