@@ -62,6 +62,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         seq: of the record or checkpoint; where there is none, the number expected there.
         expected, actual: what should be there, and what is.
         note: what a reader should know beyond that.
+        size: bytes, without a newline, that are certainly no record; else ``None``.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     expected: str | int | None = None
     actual: str | int | None = None
     note: str = ""
+    size: int | None = None
 
 
 class VerificationError(AuditEmitError):

@@ -171,7 +171,7 @@ class Verifier:
         """The file is at its end; what has no newline is torn."""
         place = Place(self._file, self._offset, self._line + 1)
         line = b"".join(self._rest)
-        size = self._long_size or len(line)
+        size: int | None = self._long_size or len(line)
         self._rest, self._long, self._long_size = [], None, 0
         if not size or self.done:
             return
@@ -180,10 +180,10 @@ class Verifier:
         expected = self._head.seq + 1
         if link is not None and _leaf(line).hex() == link[4].decode():
             self._any(line)
-            note = "a whole record that lacks only its newline"
+            note, size = "a whole record that lacks only its newline", None
         elif self._waiting:
             return
-        self._add(place, Kind.TORN_TAIL, expected, note=note)
+        self.findings.add(place.finding(Kind.TORN_TAIL, expected, note=note, size=size))
 
     def damaged(self, note: str, *, cut: bool) -> None:
         """The file cannot be read on from here: it is packed, and damaged or cut off."""
@@ -247,7 +247,7 @@ class Verifier:
         size += len(data) - 1
         place = Place(self._file, self._offset, self._line + 1)
         finding = place.finding(
-            Kind.MALFORMED_LINE, self._head.seq + 1, note=f"a line of {size} bytes"
+            Kind.MALFORMED_LINE, self._head.seq + 1, note=f"a line of {size} bytes", size=size
         )
         self._fragments.add_long(finding, size, long.hexdigest())
         self._offset += size + 1
@@ -374,7 +374,9 @@ class Verifier:
                 self._add(place, Kind.LEGACY_RECORD)
                 return
         note = "a record without its link" if bare else f"{len(line)} bytes that are no record"
-        self._fragments.add(place.finding(Kind.MALFORMED_LINE, expected, note=note), line)
+        size = None if bare else len(line)
+        finding = place.finding(Kind.MALFORMED_LINE, expected, note=note, size=size)
+        self._fragments.add(finding, line)
 
     def _changed(self, place: Place, seq: int, prev_hash: str, stated: str, leaf: bytes) -> None:
         """A record that does not have the hash that it states; its place in the chain decides."""

@@ -82,7 +82,7 @@ def verify_paths(paths: Sequence[str], options: Options | None = None) -> list[V
     options = options or Options()
     whole = [path for path in paths if _is_whole(path, alone=len(paths) == 1)]
     parts = [path for path in paths if path not in whole]
-    logs = [open_log(_layout(path), path) for path in whole]
+    logs = [open_log(layout_of(path), path) for path in whole]
     if parts:
         logs.append(_log_of(parts))
     try:
@@ -99,7 +99,8 @@ def _is_whole(path: str, *, alone: bool) -> bool:
     return os.path.isdir(path) or (alone and not is_segment_alone(os.path.basename(path)))
 
 
-def _layout(path: str) -> Layout:
+def layout_of(path: str) -> Layout:
+    """The log of a directory, or around an active segment."""
     return Layout.of(os.path.join(path, "audit.jsonl") if os.path.isdir(path) else path)
 
 

@@ -220,12 +220,13 @@ def _show_kind(kind: Kind, findings: list[Finding], count: int) -> None:
     note = " (informative)" if kind in INFORMATIVE - INCOMPLETE else ""
     click.echo(click.style(f"  {kind}", fg=color, bold=True) + f"  {count}{note}")
     for finding in findings[:SHOWN]:
-        click.echo(f"    {visible(_line(finding))}")
+        click.echo(f"    {visible(describe(finding))}")
     if count > SHOWN:
         click.echo(f"    … and {count - SHOWN} more")
 
 
-def _line(finding: Finding) -> str:
+def describe(finding: Finding) -> str:
+    """A finding on one line, without its kind."""
     parts = [finding.file or "-"]
     if finding.line is not None:
         parts[0] += f":{finding.line}"

@@ -1,0 +1,73 @@
+"""``audit-emit repair``: move bytes that are no record aside; show first what would be done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from audit_emit._logfiles import UnsupportedError
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._text import visible
+from audit_emit.cli.verify import describe
+from audit_emit.repair import Plan, plan_repair
+from audit_emit.repairing import DIRECTORY, Moved, RepairError, apply
+from audit_emit.signing import KeyRing
+from audit_emit.verifying import Options, layout_of, verify_paths
+
+
+@click.command("repair")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--apply", "do_it", is_flag=True, help="Do it; without this, only show the plan.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="As of: audit-emit verify.")
+def command(path: Path, *, do_it: bool, keys: tuple[str, ...]) -> Exit:
+    """Move torn and foreign bytes of the log at PATH into quarantine/, and declare them.
+
+    PATH is the log's directory or its active file. No record is changed, dropped or hashed anew:
+    what does not match its hash, and what is missing, stays as it is. The file as it was is kept in
+    quarantine/, too. It can be interrupted and begun again.
+
+    Exit status: that of audit-emit verify, of the log as it is afterwards.
+    """
+    layout = layout_of(str(path))
+    options = Options(ring=KeyRing.from_sources(list(keys), os.environ))
+    try:
+        status, plan = _plan(path, options)
+        _show(plan, done=do_it)
+        if do_it and plan.actions:
+            _tell(apply(layout, plan.actions))
+            status, _ = _plan(path, options)
+    except UnsupportedError as error:
+        raise click.UsageError(str(error)) from None
+    except RepairError as error:
+        click.echo(f"audit-emit: {visible(str(error))}", err=True)
+        return Exit.UNREADABLE
+    return status
+
+
+def _plan(path: Path, options: Options) -> tuple[Exit, Plan]:
+    (verified,) = verify_paths([str(path)], options)
+    report = verified.report
+    files = {finding.file for finding in report.findings}
+    alone = frozenset(f for f in files if f.endswith((".gz", ".zst")) or "checkpoints" in f)
+    return Exit(report.exit_status), plan_repair(report, keep=alone)
+
+
+def _show(plan: Plan, *, done: bool) -> None:
+    if not plan.actions:
+        click.echo("nothing to move")
+    for action in plan.actions:
+        place = f"{action.file}:{action.line}, offset {action.offset}"
+        click.echo(visible(f"move {action.size} bytes to {DIRECTORY}/  {place}"))
+    if plan.left:
+        click.echo(f"left as they are: {len(plan.left)} findings that nobody may mend")
+        for finding in plan.left[:10]:
+            click.echo(f"  {finding.kind}  {visible(describe(finding))}")
+    if plan.actions and not done:
+        click.echo("nothing was done; to do it: --apply")
+
+
+def _tell(moved: list[Moved]) -> None:
+    for one in moved:
+        click.echo(visible(f"moved to {DIRECTORY}/{one.name}"))

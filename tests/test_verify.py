@@ -1,0 +1,335 @@
+"""What the writer declares, what is older and newer, and reading in any way gives one verdict."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
+
+from audit_emit import Emitter
+from audit_emit._findings import KEPT, Kind, VerificationError
+from audit_emit.verify import Verifier
+from audit_emit.verifying import Options, verify_paths
+
+
+def opened(path: Path) -> Emitter:
+    return Emitter(service="tests", jsonl=path, stdout=False, durability="os")
+
+
+@pytest.fixture
+def active(tmp_path: Path) -> Path:
+    """A log of 21 records, closed."""
+    path = tmp_path / "log" / "audit.jsonl"
+    emitter = opened(path)
+    for number in range(20):
+        assert emitter.emit(None, "x.y", {"n": number})
+    emitter.close()
+    return path
+
+
+def more(path: Path, count: int = 3) -> None:
+    emitter = opened(path)
+    for number in range(count):
+        assert emitter.emit(None, "x.y", {"n": number})
+    emitter.close()
+
+
+class TestTears:
+    @pytest.mark.parametrize(
+        "fragment",
+        [
+            b'{"ts":"2026-05-19T20:00',
+            b"\0" * 5000,
+            b"foreign\n",
+            b"several\nforeign\nlines\n",
+            b"foreign\nand torn",
+            b"\n",
+        ],
+    )
+    def test_declared_by_the_writer(self, active: Path, fragment: bytes) -> None:
+        with active.open("ab") as file:
+            file.write(fragment)
+        assert both(active.parent).exit_status in {1, 4}
+        more(active)
+        report = both(active.parent)
+        assert report.exit_status == 0
+        assert list(kinds(report)) == ["recovered-tear"]
+
+    def test_changed_after_it_was_declared(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b"fragment of something")
+        more(active)
+        active.write_bytes(active.read_bytes().replace(b"fragment", b"figments"))
+        report = both(active.parent)
+        assert report.exit_status == 1
+        assert set(kinds(report)) == {"recovered-tear", "malformed-line"}
+
+    def test_a_line_of_ten_megabytes_takes_no_memory(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b"x" * 10_000_000 + b"\n")
+        report = ours(active)
+        assert kinds(report) == {"malformed-line": [22]}
+        assert report.findings[0].note == "a line of 10000000 bytes"
+
+    def test_a_long_tear_is_declared(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b"x" * 1_500_000)
+        more(active)
+        assert kinds(ours(active)) == {"recovered-tear": [22]}
+
+
+class TestHoles:
+    def test_copytruncate_is_never_good(self, active: Path) -> None:
+        emitter = opened(active)
+        emitter.emit(None, "x.y")
+        os.truncate(active, 0)
+        for _ in range(3):
+            emitter.emit(None, "x.y")
+        emitter.close()
+        report = both(active.parent)
+        assert report.exit_status == 1
+        assert set(kinds(report)) & {"missing-segment", "sequence-gap"}
+
+    def test_cut_short_while_it_was_written(self, active: Path) -> None:
+        emitter = opened(active)
+        emitter.emit(None, "x.y")
+        os.truncate(active, sum(map(len, active.read_bytes().splitlines(True)[:10])))
+        emitter.emit(None, "x.y")
+        emitter.close()
+        report = both(active.parent)
+        assert report.exit_status == 1
+        assert {"sequence-gap", "declared-gap"} <= set(kinds(report))
+
+    def test_deleted_while_it_was_written(self, active: Path) -> None:
+        emitter = opened(active)
+        emitter.emit(None, "x.y")
+        active.unlink()
+        emitter.emit(None, "x.y")
+        emitter.close()
+        report = both(active.parent)
+        assert report.exit_status == 1
+        assert "missing-segment" in kinds(report)
+
+    def test_renamed_by_logrotate(self, active: Path) -> None:
+        emitter = opened(active)
+        emitter.emit(None, "x.y")
+        active.rename(active.with_name("audit.jsonl.1"))
+        emitter.emit(None, "x.y")
+        emitter.close()
+        report = ours(active.parent)
+        assert report.exit_status == 0
+        assert report.records == report.last_seq
+
+    def test_declared_loss_is_incomplete(self, active: Path) -> None:
+        emitter = opened(active)
+        assert emitter.file is not None
+        gap = {"lost": 3, "first_ts": None, "last_ts": None, "reason": "full", "sink": "jsonl"}
+        emitter.file.append_own("audit.gap", gap)
+        emitter.close()
+        report = both(active.parent)
+        assert report.exit_status == 4
+        assert kinds(report) == {"declared-gap": [23]}
+
+    def test_loss_on_stdout_is_not_one_of_the_log(self, active: Path) -> None:
+        emitter = opened(active)
+        assert emitter.file is not None
+        gap = {"lost": 3, "first_ts": None, "last_ts": None, "reason": "full", "sink": "stdout"}
+        emitter.file.append_own("audit.gap", gap)
+        emitter.close()
+        assert both(active.parent).exit_status == 0
+
+    def test_a_rewrite_after_a_failed_sync_is_no_loss(self, active: Path) -> None:
+        emitter = opened(active)
+        assert emitter.file is not None
+        gap = {"lost": 0, "rewritten": 3, "reason": "fsync-failed", "sink": "jsonl"}
+        emitter.file.append_own("audit.gap", gap)
+        emitter.close()
+        assert both(active.parent).exit_status == 0
+
+
+class TestAge:
+    def test_legacy_records_before_the_chain(self, active: Path) -> None:
+        legacy = b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n'
+        active.write_bytes(legacy * 2 + active.read_bytes())
+        report = both(active.parent)
+        assert report.exit_status == 0
+        assert kinds(report) == {"legacy-record": [None, None]}
+        assert report.legacy == 2
+
+    def test_nothing_but_legacy_records_proves_nothing(self, active: Path) -> None:
+        active.write_bytes(b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n')
+        assert both(active.parent).exit_status == 3
+
+    def test_newer_record(self, active: Path) -> None:
+        lines = active.read_bytes().splitlines(True)
+        new = [*lines[:10], lines[10].replace(b'"v":1', b'"v":2'), *lines[11:]]
+        active.write_bytes(b"".join(rechained(new, "0" * 64)))
+        report = both(active.parent)
+        assert report.exit_status == 0
+        assert kinds(report) == {"unknown-version": [11]}
+
+    def test_newer_record_of_another_form(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b'{"ts":"2027-01-01T00:00:00Z","event_type":"x.y","v":2,"sum":"00"}\n')
+        report = both(active.parent)
+        assert report.exit_status == 0
+        assert kinds(report) == {"unknown-version": [None]}
+
+    def test_right_hash_but_no_record(self, active: Path) -> None:
+        lines = active.read_bytes().splitlines(True)
+        new = [*lines[:10], lines[10].replace(b'"x.y"', b'"x.y'), *lines[11:]]
+        active.write_bytes(b"".join(rechained(new, "0" * 64)))
+        report = both(active.parent)
+        assert report.exit_status == 1
+        assert kinds(report) == {"malformed-line": [11]}
+
+    def test_older_times_are_no_finding(self, active: Path) -> None:
+        lines = active.read_bytes().splitlines(True)
+        lines[10] = lines[10].replace(b'{"ts":"2', b'{"ts":"1')
+        active.write_bytes(b"".join(rechained(lines, "0" * 64)))
+        assert both(active.parent).exit_status == 0
+
+
+class TestReading:
+    @pytest.mark.parametrize("cut", [1, 7, 100, 4096, 65536])
+    def test_fed_in_pieces_of_any_size(self, active: Path, cut: int) -> None:
+        data = active.read_bytes() + b"foreign\n" + active.read_bytes()[:1000]
+        whole, pieces = Verifier(), Verifier()
+        for verifier, size in ((whole, len(data)), (pieces, cut)):
+            verifier.begin("audit.jsonl")
+            for start in range(0, len(data), size):
+                verifier.feed(data[start : start + size])
+            verifier.end()
+        assert whole.finish() == pieces.finish()
+
+    def test_packed(self, active: Path) -> None:
+        active.rename(active.with_name("audit-00000000000000000001.jsonl"))
+        more(active)
+        closed = active.with_name("audit-00000000000000000001.jsonl")
+        closed.with_name(closed.name + ".gz").write_bytes(gzip.compress(closed.read_bytes()))
+        closed.unlink()
+        report = ours(active)
+        assert report.exit_status == 0
+        assert report.first_seq == 1
+
+    def test_packed_and_not_yet_removed(self, active: Path) -> None:
+        closed = active.with_name("audit-00000000000000000001.jsonl")
+        active.rename(closed)
+        more(active)
+        closed.with_name(closed.name + ".gz").write_bytes(gzip.compress(closed.read_bytes())[:50])
+        assert ours(active).exit_status == 0
+
+    @pytest.mark.parametrize(("spoil", "status"), [("cut", 1), ("flip", 1)])
+    def test_packed_and_damaged(self, active: Path, spoil: str, status: int) -> None:
+        packed = bytearray(gzip.compress(active.read_bytes()))
+        if spoil == "cut":
+            del packed[len(packed) // 2 :]
+        else:
+            packed[len(packed) // 2] ^= 0xFF
+        path = active.with_name("audit-00000000000000000001.jsonl.gz")
+        path.write_bytes(packed)
+        active.unlink()
+        report = ours(active.parent)
+        assert report.exit_status == status
+        assert {"torn-tail", "malformed-line"} & set(kinds(report))
+
+    def test_single_segments_in_any_order(self, active: Path) -> None:
+        closed = active.with_name("audit-00000000000000000001.jsonl")
+        active.rename(closed)
+        more(active)
+        (verified,) = verify_paths([str(active), str(closed)])
+        assert verified.report.exit_status == 0
+        assert verified.report.last_seq == verified.report.records
+
+    def test_a_segment_alone_misses_what_is_before(self, active: Path) -> None:
+        active.rename(active.with_name("audit-00000000000000000001.jsonl"))
+        more(active)
+        alone = active.with_name("audit-00000000000000000022.jsonl")
+        active.rename(alone)
+        assert kinds(ours(alone)) == {"missing-segment": [22]}
+        assert ours(alone, from_seq=22).exit_status == 0
+
+    def test_from_a_record_on(self, active: Path) -> None:
+        lines = active.read_bytes().splitlines(True)
+        lines[3] = lines[3].replace(b"x.y", b"x.z")
+        active.write_bytes(b"".join(lines))
+        assert ours(active).exit_status == 1
+        report = ours(active, from_seq=10)
+        assert report.exit_status == 0
+        assert (report.first_seq, report.last_seq, report.partial) == (10, 21, True)
+
+    def test_from_a_record_that_is_not_there(self, active: Path) -> None:
+        assert ours(active, from_seq=100).exit_status == 3
+
+    def test_between_two_times(self, active: Path) -> None:
+        times = [json.loads(line)["ts"] for line in active.read_text().splitlines()]
+        report = ours(active, since=times[4], until=times[9])
+        assert (report.first_seq, report.last_seq) == (5, 10)
+        assert report.exit_status == 0
+
+    def test_a_head_that_is_another(self, active: Path) -> None:
+        report = ours(active, heads={5: "ab" * 32})
+        assert kinds(report) == {"checkpoint-root-mismatch": [5]}
+
+    def test_a_growing_file_is_verified_up_to_its_end(self, active: Path) -> None:
+        stop = threading.Event()
+
+        def write() -> None:
+            emitter = opened(active)
+            while not stop.is_set():
+                emitter.emit(None, "x.y", {"pad": "x" * 200})
+            emitter.close()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(20):
+                assert ours(active).exit_status == 0
+        finally:
+            stop.set()
+            writer.join()
+
+
+class TestReport:
+    def test_raises_only_for_findings(self, active: Path) -> None:
+        ours(active).raise_for_findings()
+        active.write_bytes(active.read_bytes().replace(b'"n":3', b'"n":4'))
+        with pytest.raises(VerificationError) as caught:
+            ours(active).raise_for_findings()
+        assert caught.value.report.counts == {"event-hash-mismatch": 1}
+        assert str(caught.value) == "the log does not verify: 1 event-hash-mismatch"
+
+    def test_keeps_a_bounded_number_of_findings(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b"foreign\n" * 6000)
+        report = ours(active)
+        assert report.counts == {Kind.MALFORMED_LINE: 6000}
+        assert len(report.findings) == KEPT
+
+    def test_no_key_comes_from_the_log(self, tmp_path: Path) -> None:
+        log = MadeLog(tmp_path / "log")
+        log.write(1, 3)
+        assert ours(log.directory).exit_status == 4
+        assert ours(log.directory, KEY).exit_status == 0
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_the_number_of_processes_does_not_change_the_findings(tmp_path: Path, jobs: int) -> None:
+    log = MadeLog(tmp_path / "log")
+    log.write(3, 12_000, max_bytes=1 << 30)
+    lines = log.active.read_bytes().splitlines(True)
+    lines[5000] = lines[5000].replace(b"x.y", b"x.z")
+    del lines[20_000]
+    lines.insert(30_000, b"foreign\n")
+    log.active.write_bytes(b"".join(lines))
+    assert log.active.stat().st_size > 8 * 1024 * 1024
+    options = Options(jobs=jobs)
+    (verified,) = verify_paths([str(log.directory)], options._replace(jobs=1))
+    (spread,) = verify_paths([str(log.directory)], options)
+    assert spread == verified
+    assert set(kinds(spread.report)) >= {"event-hash-mismatch", "sequence-gap", "malformed-line"}
