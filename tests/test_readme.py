@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from audit_emit import Emitter
 from audit_emit._config import PREFIX, SETTINGS
+from audit_emit.cli._exit import Exit
+from audit_emit.integrations._http import Exchange, Inbound, request_fields
+from audit_emit.integrations._options import Options
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ["README.md", "SECURITY.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+INTEGRATIONS = blocks("python", page("integrations.md"))
+
+
+def block_with(part: str) -> str:
+    """The one block of the integrations page that has this in it."""
+    (found,) = [code for code in INTEGRATIONS if part in code]
+    return found
 
 
 def run(code: str, where: Path) -> str:
@@ -59,21 +80,148 @@ def test_every_other_block_runs(number: int, tmp_path: Path) -> None:
     run(blocks("python")[number], tmp_path)
 
 
-def test_every_link_leads_to_a_file() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).is_file()] == []
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_file(name: str) -> None:
+    here = ROOT / name
+    links = re.findall(r"\]\(([^)#:]+)\)", here.read_text(encoding="utf-8"))
+    assert links or name != "README.md"
+    assert [link for link in links if not (here.parent / link).is_file()] == []
 
 
 def test_every_variable_is_in_the_configuration_page() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(AUDIT_EMIT_[A-Z_]+)` \| `([a-z_]+)` \|", page, re.MULTILINE))
+    text = page("configuration.md")
+    rows = dict(re.findall(r"^\| `(AUDIT_EMIT_[A-Z_]+)` \| `([a-z_]+)` \|", text, re.MULTILINE))
     assert rows == {PREFIX + setting.variable: name for name, setting in SETTINGS.items()}
 
 
-def test_every_counter_is_in_the_operations_page() -> None:
-    from audit_emit import Emitter
+def test_every_key_of_flask_is_in_the_configuration_page() -> None:
+    rows = re.findall(
+        r"^\| `AUDIT_EMIT_([A-Z_]+)` \| [^|]+ \| [^|]+ \|$", page("configuration.md"), re.MULTILINE
+    )
+    assert [name.lower() for name in rows] == list(Options.__dataclass_fields__)
 
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+def test_every_counter_is_in_the_operations_page() -> None:
     counters = Emitter(disabled=True).health()["counters"]
-    assert [name for name in counters if f"`{name}`" not in page] == []
+    assert [name for name in counters if f"`{name}`" not in page("operations.md")] == []
+
+
+def test_every_fault_of_a_sink_is_in_the_operations_page() -> None:
+    """The words that sinks give themselves; names of errnos and of classes are explained there."""
+    words = set()
+    for source in ROOT.glob("audit_emit/sinks/*.py"):
+        code = source.read_text(encoding="utf-8")
+        words.update(re.findall(r'SinkError\("([a-z-]+)"\)', code))
+        words.update(re.findall(r'fault = "([a-z-]+)"', code))
+    assert {"lock-timeout", "full"} <= words
+    assert [word for word in words if f"`{word}`" not in page("operations.md")] == []
+
+
+def test_every_exit_status_is_in_the_operations_page() -> None:
+    rows = re.findall(r"^\| (\d+) \|", page("operations.md"), re.MULTILINE)
+    assert [int(row) for row in rows] == [*Exit, 130]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_every_field_of_a_request_is_in_the_integrations_page(kind: Any) -> None:
+    exchange = Exchange(
+        kind=kind,
+        method="GET",
+        path="/",
+        headers={"user-agent": ["curl"]},
+        client="127.0.0.1",
+        route="/",
+        status=101 if kind == "websocket" else 200,
+        error=ValueError,
+        code=1000,
+        notes=["double_start"],
+    )
+    fields = request_fields(Options(user_agent=True), exchange, Inbound("1", "2"))
+    row = r"^\| (`[^|]*|) ?\| (`[^|]*|) ?\| [^|]*\|$"
+    columns = list(zip(*re.findall(row, page("integrations.md"), re.MULTILINE), strict=True))
+    named = re.findall("`([a-z_]+)`", " ".join(columns[0 if kind == "http" else 1]))
+    assert named == list(fields)
+
+
+@pytest.mark.parametrize("number", range(len(INTEGRATIONS)))
+def test_every_block_of_the_integrations_page_runs(number: int, tmp_path: Path) -> None:
+    run(INTEGRATIONS[number], tmp_path)
+
+
+ASK = """
+import asyncio, httpx
+async def ask():
+    transport = httpx.ASGITransport({app}, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        headers = {{"Authorization": "Bearer dev-token"}}
+        return await client.request("{method}", "{path}", headers=headers)
+response = asyncio.run(ask())
+"""
+
+
+def records(printed: str) -> list[dict[str, Any]]:
+    lines = [line for line in printed.splitlines() if line.startswith("audit: ")]
+    return [json.loads(line.removeprefix("audit: ")) for line in lines[1:]]
+
+
+def test_a_user_of_the_authentication_middleware_is_the_actor(tmp_path: Path) -> None:
+    drive = ASK.format(app="app", method="GET", path="/")
+    (request,) = records(run(block_with("AuthenticationBackend") + drive, tmp_path))
+    assert (request["user_id"], request["actor_kind"]) == ("u-17", "user")
+
+
+def test_the_routes_of_fastapi_write_what_is_said(tmp_path: Path) -> None:
+    drive = ASK.format(app="app", method="PUT", path="/invoices/7")
+    event, request = records(run(block_with("audited_route") + drive, tmp_path))
+    assert (event["event_type"], event["fields"]["number"]) == ("invoice.change", 7)
+    assert (event["user_id"], event["workspace_id"]) == ("u-17", "acme")
+    assert request["fields"]["route"] == "/invoices/{number}"
+
+
+@pytest.mark.parametrize(("app", "told"), [("app", False), ("service", True)])
+def test_an_unhandled_exception_and_the_id_of_its_response(
+    app: str, told: bool, tmp_path: Path
+) -> None:
+    code = block_with("service = AuditMiddleware(app)")
+    if app == "app":
+        code += "app.add_middleware(AuditMiddleware)\n"
+    code += "@app.get('/')\ndef broken(): raise ValueError\n"
+    drive = (
+        ASK.format(app=app, method="GET", path="/") + "print('x-request-id' in response.headers)"
+    )
+    printed = run(code + drive, tmp_path)
+    assert printed.endswith(f"{told}\n")
+    assert records(printed)[0]["fields"]["status"] == 500
+
+
+def test_the_user_of_the_flask_application_is_the_actor(tmp_path: Path) -> None:
+    drive = "app.test_client().get('/', headers={'Authorization': 'Bearer dev-token'})"
+    (request,) = records(run(block_with("before_request") + drive, tmp_path))
+    assert (request["user_id"], request["actor_kind"]) == ("u-17", "admin")
+
+
+def test_threads_and_queues_have_the_ids(tmp_path: Path) -> None:
+    made = records(run(block_with("wrap_context"), tmp_path))
+    assert [(r["user_id"], r["correlation_id"]) for r in made] == [("u-17", "req-0001")] * 2
+
+
+@pytest.mark.parametrize("part", ["AuditTee()", "dictConfig"])
+def test_log_calls_show_no_secret(part: str, tmp_path: Path) -> None:
+    printed = run(block_with(part), tmp_path)
+    assert [record["event_type"] for record in records(printed)] == ["secret.set"]
+    assert "signed in" in printed
+    assert "never shown" not in printed
+
+
+def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
+    (tmp_path / "test_page.py").write_text(block_with("audit_events"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+    )
+    assert "2 passed" in done.stdout, done.stdout
