@@ -6,6 +6,8 @@ Every secret is held back here, before a record exists; nothing after this sees 
 from __future__ import annotations
 
 import sys
+import threading
+from hashlib import sha256
 from typing import Any
 
 from audit_emit import record
@@ -18,6 +20,7 @@ from audit_emit.redact import Redactor
 
 _BEFORE_ID = f',"v":{record.VERSION},"id":"'
 _KINDS_LIMIT = 4096
+_ID_SCAN = 8192
 _ID_BYTES = 1024
 _TYPE_LIMIT = 256
 
@@ -42,6 +45,7 @@ class Composer:
         self._processors = settings.processors
         self._counters = counters
         self._closing = f'","service":"{settings.service}"'
+        self._in_processors = threading.local()
         self._kinds: dict[str, tuple[str, bool]] = {}
 
     def compose(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
@@ -55,10 +59,14 @@ class Composer:
         wire = ctx.wire
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
-        try:
-            kind = self._kinds[event_type]
-        except (KeyError, TypeError):
-            if not record.valid_type(event_type):
+        if type(event_type) is not str:
+            if not isinstance(event_type, str):
+                return self._invalid(ctx, event_type, fields)
+            # A StrEnum is its value. Its own methods are foreign code, also __eq__ and __hash__.
+            event_type = str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))
+        kind = self._kinds.get(event_type)
+        if kind is None:
+            if not record.valid_type(event_type) or self.redactor.scrub(event_type) is not None:
                 return self._invalid(ctx, event_type, fields)
             kind = self._kind(event_type)
         if not self._processors:
@@ -114,10 +122,15 @@ class Composer:
         if type(given) is not str:
             plain = self.normaliser.full("identity", {"id": given}).value.get("id", "")
             given = plain if isinstance(plain, str) else to_json(plain)
-        value: str = given[: record.ID_LIMIT]
-        # An all-digit id is an id, even where its digits would pass for a card number.
-        if not value.isdigit():
-            value = (self.redactor.scrub(value) or value)[: record.ID_LIMIT]
+        # Looked at before it is cut: half a secret is not recognised. An all-digit id is an id,
+        # even where its digits would pass for a card number.
+        value: str = given[:_ID_SCAN]
+        if not value[: record.ID_LIMIT].isdigit():
+            value = self.redactor.scrub(value) or value
+        if len(given) > record.ID_LIMIT:
+            # Two long ids that begin alike stay two.
+            kept = value[: record.ID_LIMIT - 17]
+            value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
         # Escapes take six bytes a character; a stub must have room for every identity whole.
         while len(value) > _ID_BYTES // 6 and (size := len(text(value).encode())) > _ID_BYTES:
             value = value[: len(value) * _ID_BYTES // size]
@@ -149,7 +162,7 @@ class Composer:
         """
         normalised = self.normaliser.full(rules or event_type, fields)
         value, cut, redacted = normalised.value, normalised.cut, normalised.redacted
-        if self._processors:
+        if self._processors and not getattr(self._in_processors, "now", False):
             told: dict[str, Any] = {
                 name: value.pop(name) for name in ("_cut", "_racy") if name in value
             }
@@ -170,7 +183,18 @@ class Composer:
         return f"{record.event_part(event_type)}{wire[1]}{body}{_BEFORE_ID}", wire[2]
 
     def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Run the caller's processors; one that fails leaves no trace but a count."""
+        """Run the caller's processors; one that fails leaves no trace but a count.
+
+        A processor that emits gets its event recorded, but not processed: that would never end.
+        """
+        self._in_processors.now = True
+        try:
+            return self._processed(event_type, value)
+        finally:
+            self._in_processors.now = False
+
+    def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
+        own = {"event": value.pop("event")} if "event" in value else {}
         event = {"event": event_type, **value}
         for processor in self._processors:
             try:
@@ -183,7 +207,7 @@ class Composer:
                     raise
                 self._counters.processor_errors += 1
         event.pop("event", None)
-        return event
+        return {**own, **event}
 
 
 def _is_drop(error: BaseException) -> bool:

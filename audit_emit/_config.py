@@ -70,6 +70,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None
     sources: Mapping[str, str] = {}
 
+    def __post_init__(self) -> None:
+        # The class is public: what it is made with by hand is checked as well.
+        for name in ("service", "stdout_max_bytes", "max_bytes", "durability"):
+            SETTINGS[name].check(name, getattr(self, name))
+        if self.jsonl is not None and not os.path.isabs(self.jsonl):
+            raise ConfigError("jsonl", "must be an absolute path in Settings")
+
     def public(self) -> dict[str, Any]:
         """Every setting in a form that may be shown: the key is only said to be there."""
         return {
@@ -113,12 +120,18 @@ class Setting(NamedTuple):
     check: Callable[[str, Any], Any]
 
 
+def _described(value: Any) -> str:
+    """What a bad value is, without showing it: it may be a key in the wrong variable."""
+    kind = type(value).__name__
+    return f"a {kind} of {len(value)} characters" if isinstance(value, str) else f"a {kind}"
+
+
 def _service(name: str, value: Any) -> str:
     if not isinstance(value, str) or not _SERVICE.fullmatch(value):
         raise ConfigError(
             name,
             "must be 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit "
-            f"(for example 'secrets-api'), not {value!r}",
+            f"(for example 'secrets-api'), not {_described(value)}",
         )
     return value
 
@@ -161,7 +174,7 @@ def _boolean(name: str, value: Any) -> bool:
         return True
     if word in {"0", "false", "no", "off", ""}:
         return False
-    raise ConfigError(name, f"must be 0 or 1, not {value!r}")
+    raise ConfigError(name, f"must be 0 or 1, not {_described(value)}")
 
 
 def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
@@ -171,7 +184,9 @@ def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
         except (TypeError, ValueError, OverflowError):
             number = -1
         if number < least:
-            raise ConfigError(name, f"must be a number of bytes, at least {least}, not {value!r}")
+            raise ConfigError(
+                name, f"must be a number of bytes, at least {least}, not {_described(value)}"
+            )
         return number
 
     return check
@@ -179,7 +194,9 @@ def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
 
 def _durability(name: str, value: Any) -> str:
     if value not in DURABILITIES:
-        raise ConfigError(name, f"must be one of {', '.join(DURABILITIES)}, not {value!r}")
+        raise ConfigError(
+            name, f"must be one of {', '.join(DURABILITIES)}, not {_described(value)}"
+        )
     return str(value)
 
 
@@ -240,7 +257,7 @@ SETTINGS: dict[str, Setting] = {
     "service": Setting("SERVICE", _service),
     "jsonl": Setting("JSONL", _jsonl),
     "stdout": Setting("STDOUT", _boolean),
-    "stdout_max_bytes": Setting("STDOUT_MAX_BYTES", _bytes_at_least(1024)),
+    "stdout_max_bytes": Setting("STDOUT_MAX_BYTES", _bytes_at_least(_PIPE_BUF)),
     "durability": Setting("DURABILITY", _durability),
     "max_bytes": Setting("MAX_BYTES", _bytes_at_least(_MIN_MAX_BYTES)),
     "hash_key": Setting("HASH_KEY", _hash_key),
@@ -300,7 +317,7 @@ def settings(
             on_error(error)
         else:
             sources[name] = source
-    made = _complete(values, sources, environ)
+    made = _complete(values, sources, environ, on_error)
     try:
         can_be_signed(made)
     except ConfigError as error:
@@ -312,14 +329,26 @@ def settings(
 
 
 def _complete(
-    values: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]
+    values: dict[str, Any],
+    sources: dict[str, str],
+    environ: Mapping[str, str],
+    on_error: Callable[[ConfigError], None] | None,
 ) -> Settings:
     """Settle what depends on more than one value: a key's two sources, the default path."""
     for key in ("hash_key", "signing_key"):
         _nearer(values, sources, key)
     if "jsonl" not in values and not values.get("disabled"):
         service = values.get("service", Settings().service)
-        values["jsonl"] = default_path(service, environ)
+        try:
+            values["jsonl"] = default_path(service, environ)
+        except OSError as error:
+            # A relative state directory, and a working directory that is gone.
+            unsettled = ConfigError(
+                "jsonl", f"has no default here ({type(error).__name__}); set {PREFIX}JSONL"
+            )
+            if on_error is None:
+                raise unsettled from None
+            on_error(unsettled)
     if values.get("signing_key") and "checkpoint" not in values:
         values["checkpoint"] = True
         sources["checkpoint"] = sources["signing_key"]

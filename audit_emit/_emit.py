@@ -18,7 +18,7 @@ from audit_emit._failure import Complaints, Counters
 from audit_emit._health import report
 from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext, resolve
-from audit_emit.errors import AuditError
+from audit_emit.errors import AuditError, ConfigError
 from audit_emit.record import Receipt
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.stdout import open_stdout
@@ -38,7 +38,6 @@ _PATIENCE_SECONDS = 0.005
 it can be written, and a pause of the file once is a loss for ever."""
 
 _TICK_SECONDS = 0.1
-_LOSSY_LIMIT = 1000
 _GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
@@ -57,6 +56,8 @@ class Emitter:
     """Whether failures leave ``emit``; only ``testing.strict`` sets it."""
 
     def __init__(self, settings: _config.Settings | None = None, **arguments: Any) -> None:
+        if settings is not None and (arguments or not isinstance(settings, _config.Settings)):
+            raise ConfigError("settings", "must be Settings, and alone, or settings by name")
         self.settings = _config.settings(arguments) if settings is None else settings
         self.counters = Counters()
         self._complaints = Complaints()
@@ -102,7 +103,7 @@ class Emitter:
         self.file_fault: str | None = None
         self.file_last_error: str | None = None
         self.last_shown = b""
-        self.lossy: deque[tuple[Any, type[Exception]]] = deque(maxlen=_LOSSY_LIMIT)
+        self.lossy: deque[tuple[Any, type[Exception]]] = deque()
         """Events that could not be made: what the caller gave as their type, and why."""
         self.pending = False
         """Whether anything waits to be written or declared: the one thing a good emit looks at."""
@@ -214,11 +215,14 @@ class Emitter:
             raise AuditError(
                 type(error).__name__, f"the audit record could not be made: {type(error).__name__}"
             ) from error
-        self._show_unshown()
-        if self.stdout is not None:
-            self._show(line)
-        if self.pending:
-            self.settle()
+        try:
+            self._show_unshown()
+            if self.stdout is not None:
+                self._show(line)
+            if self.pending:
+                self.settle()
+        except Exception as error:  # noqa: BLE001 - the record is in the file; the rest is late
+            self.complain("stdout", error)
         self.file_fault = None
         return receipt
 

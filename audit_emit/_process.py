@@ -15,6 +15,7 @@ from audit_emit.record import Receipt
 _lock = threading.RLock()
 _LOCK_SECONDS = 0.045
 _current: Emitter | None = None
+_complaints: Complaints | None = None
 
 
 def configure(**settings: Any) -> Emitter:
@@ -127,9 +128,10 @@ def _tell(error: Exception) -> None:
         message = f"{error}; the default is used"
     else:
         message = f"no emitter could be made: {type(error).__name__}"
-    complaints = Complaints()
-    complaints.tell("configuration", message)
-    complaints.close()
+    global _complaints  # noqa: PLW0603
+    if _complaints is None:
+        _complaints = Complaints()
+    _complaints.tell(message, message)
 
 
 if hasattr(os, "register_at_fork"):

@@ -235,6 +235,9 @@ class _Bind:
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:
         import inspect  # noqa: PLC0415 - costs 10 ms; only decorators need it
 
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            # It would stay bound in the caller between two items.
+            raise TypeError("bind cannot decorate a generator; use `with bind(…):` inside it")
         if inspect.iscoroutinefunction(func):
 
             @wraps(func)

@@ -17,6 +17,9 @@ from audit_emit.chain import leaf_hash
 from audit_emit.encode import text, to_json
 
 VERSION = 1
+TYPE_LIMIT = 128
+"""Characters of an event type."""
+
 ID_LIMIT = 256
 """Characters of an identity; what is longer is cut."""
 
@@ -79,7 +82,7 @@ def valid_type(event_type: Any) -> bool:
     """Whether a caller may use this event type."""
     return (
         type(event_type) is str
-        and len(event_type) <= 128
+        and len(event_type) <= TYPE_LIMIT
         and _TYPE.fullmatch(event_type) is not None
         and not event_type.startswith(RESERVED)
     )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import enum
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,6 +17,11 @@ from audit_emit.record import chain_line, make_stamp, ns_of
 
 CANARY = "CANARY-" + "9b2f6d1c44e0"
 ID = "019ed0b1-7c00-7000-8000-000000000001"
+
+
+def cut(identity: str) -> str:
+    """A long identity as it is recorded: two that begin alike stay two."""
+    return f"{identity[:239]}~{sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def composer(**given: Any) -> Composer:
@@ -80,7 +87,7 @@ def test_workspace_in_fields_overrides_and_is_not_repeated() -> None:
 
 @pytest.mark.parametrize(
     ("given", "recorded"),
-    [("", ""), (None, ""), (7, "7"), ("x" * 300, "x" * 256), (Secret(CANARY), "[redacted]")],
+    [("", ""), (None, ""), (7, "7"), ("x" * 300, cut("x" * 300)), (Secret(CANARY), "[redacted]")],
 )
 def test_any_workspace_in_fields_becomes_a_bounded_text(given: Any, recorded: str) -> None:
     found = record(composer(), AuditContext("bound"), "a.b", {"workspace_id": given})
@@ -112,7 +119,7 @@ class Hostile:
         (None, ""),
         (7, "7"),
         (True, "true"),
-        ("x" * 1000, "x" * 256),
+        ("x" * 1000, cut("x" * 1000)),
         ("4111111111111111", "4111111111111111"),
         (Secret(CANARY), "[redacted]"),
         ("a\ud800b", "a\ud800b"),
@@ -302,3 +309,79 @@ def test_a_processor_that_empties_the_event() -> None:
     made, _ = with_processors(lambda *_: {})
     found = record(made, AuditContext("w"), "a.b", {"key": "A"})
     assert (found["event_type"], found["fields"]) == ("a.b", {})
+
+
+class Kind(enum.StrEnum):
+    SET = "secret.set"
+
+
+class Forged(str):
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return 'x"}\n{"forged":true'
+
+    __str__ = __repr__ = lambda self: self.__format__("")
+
+
+class Equal:
+    def __eq__(self, other: object) -> bool:
+        return other == "secret.set"
+
+    def __hash__(self) -> int:
+        return hash("secret.set")
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("fields", [{"key": "A"}, {"key": [1]}])
+def test_an_event_type_of_a_subclass_of_str_is_its_value(
+    before: bool, fields: dict[str, Any]
+) -> None:
+    made = composer()
+    if before:
+        record(made, AuditContext(), "secret.set", {})
+    for given in (Kind.SET, Forged("secret.set")):
+        found = record(made, AuditContext(), given, fields)
+        assert found["event_type"] == "secret.set"
+        assert found["fields"] == fields
+
+
+def test_an_object_that_is_equal_to_an_event_type_is_none() -> None:
+    made = composer()
+    record(made, AuditContext(), "secret.set", {})
+    found = record(made, AuditContext(), Equal(), {"value": CANARY})
+    assert found["event_type"] == "audit.invalid_event_type"
+    assert CANARY not in str(found)
+
+
+def test_a_field_named_event_survives_processors() -> None:
+    made = composer(processors=[lambda _, __, event: {**event, "seen": event["event"]}])
+    found = record(made, AuditContext(), "a.b", {"event": "launch"})
+    assert found["fields"] == {"event": "launch", "seen": "a.b"}
+
+
+def test_a_processor_that_composes_does_not_recurse() -> None:
+    calls: list[str] = []
+
+    def emits(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        calls.append(event["event"])
+        record(made, AuditContext(), "inner.event", {"n": 1})
+        return event
+
+    made = composer(processors=[emits])
+    record(made, AuditContext(), "a.b", {"n": 1})
+    assert calls == ["a.b"]
+
+
+def test_long_identities_that_begin_alike_stay_two() -> None:
+    made = composer()
+    one, two = (
+        record(made, AuditContext(user_id="u" * 300 + end), "a.b")["user_id"] for end in "12"
+    )
+    assert one != two
+    assert len(one) == len(two) == 256
+
+
+def test_a_secret_across_the_end_of_an_identity_is_held_back() -> None:
+    url = "postgres://bob:" + CANARY + "x" * 300 + "@db/app"
+    assert CANARY not in str(record(composer(), AuditContext(correlation_id=url), "a.b"))
