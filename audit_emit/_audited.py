@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from audit_emit import _process
+from audit_emit._foreign import bare_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +35,7 @@ class _Span:
         took = (time.perf_counter_ns() - self._begun) / 1e6
         own: dict[str, Any] = {"outcome": _outcome(error), "duration_ms": round(took, 3)}
         if error is not None:
-            own["error"] = type(error).__name__
+            own["error"] = bare_name(type(error))
         try:
             fields = {**self.fields, **own}
         except Exception:  # noqa: BLE001 - whatever the block made of it, its exception goes on
@@ -159,7 +160,7 @@ def _outcome(error: BaseException | None) -> str:
         return "success"
     # Importing asyncio costs 40 ms; where nobody has imported it, nothing was cancelled.
     asyncio = sys.modules.get("asyncio.exceptions")
-    if asyncio is not None and isinstance(error, asyncio.CancelledError):
+    if asyncio is not None and issubclass(type(error), asyncio.CancelledError):
         return "cancelled"
     # GeneratorExit: whoever consumed the stream stopped, as a cancellation does.
-    return "cancelled" if isinstance(error, GeneratorExit) else "failure"
+    return "cancelled" if issubclass(type(error), GeneratorExit) else "failure"

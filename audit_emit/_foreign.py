@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-__all__ = ["RefusedError", "call", "class_dict", "type_name"]
+__all__ = ["RefusedError", "bare_name", "call", "class_dict", "type_name"]
 
 R = TypeVar("R")
 
 class_dict: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
 """``vars`` of a class, without running a metaclass's code."""
+_name: Callable[[type], str] = type.__dict__["__name__"].__get__
+_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
+_module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 
 
 class RefusedError(Exception):
@@ -45,11 +48,19 @@ def call(function: Callable[..., R], *args: object) -> R:
         _inside.now = False
 
 
+def bare_name(kind: type) -> str:
+    """The ``__name__`` of a class, without running a metaclass's code."""
+    try:
+        return str.__getitem__(_name(kind), slice(0, 128))
+    except Exception:  # noqa: BLE001 - a type may be as hostile as a value
+        return "object"
+
+
 def type_name(kind: type) -> str:
     """``<module.Name>``, without running a metaclass's code."""
     try:
-        name = type.__getattribute__(kind, "__qualname__")[:128]
-        module = type.__getattribute__(kind, "__module__")
+        name = str.__getitem__(_qualname(kind), slice(0, 128))
+        module = _module(kind)
     except Exception:  # noqa: BLE001 - a type may be as hostile as a value
         return "<object>"
     if type(module) is not str or module in ("builtins", "__main__"):

@@ -94,7 +94,7 @@ def _open(value: object) -> object:
         try:
             value = value.get_secret_value()  # type: ignore[attr-defined]
         except Exception:  # noqa: BLE001 - a foreign method may raise anything
-            return type(value).__name__
+            return type_name(type(value))
     return value
 
 
@@ -113,7 +113,7 @@ def _bytes(value: object) -> bytes:
             return _parts(value)
         return str(value).encode("utf-8", "surrogatepass")
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
-        return type(value).__name__.encode("utf-8", "surrogatepass")
+        return type_name(type(value)).encode("utf-8", "surrogatepass")
 
 
 class Redactor:

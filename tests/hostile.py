@@ -227,6 +227,23 @@ class OfBadMeta(metaclass=BadMeta):
     pass
 
 
+class NamelessMeta(type):
+    @property
+    def __name__(cls) -> Any:
+        raise ValueError(SECRET)
+
+
+class Nameless(metaclass=NamelessMeta):
+    def __str__(self) -> str:
+        raise ValueError(SECRET)
+
+
+class NamelessError(Exception, metaclass=NamelessMeta):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise ValueError(SECRET)
+
+
 class BadSecret:
     def get_secret_value(self) -> str:
         raise RuntimeError(SECRET)
@@ -320,7 +337,9 @@ CASES: list[Case] = [
     ("query", lambda: Query()),
     ("orm", lambda: Orm()),
     ("bad class", lambda: OfBadMeta()),
-    ("class", lambda: [int, Login, OfBadMeta]),
+    ("class", lambda: [int, Login, OfBadMeta, Nameless]),
+    ("nameless", lambda: [Nameless(), NamelessError()]),
+    ("nameless alone", lambda: Nameless()),
     ("str subclass", lambda: StrSub("abc")),
     ("subclasses", lambda: [IntSub(5), FloatSub(1.5), DictSub(a=1), ListSub([1])]),
     ("bad mapping", lambda: BadMapping()),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 from logfile import records
 
@@ -99,6 +100,13 @@ def test_what_a_block_does_to_its_fields_never_hides_its_exception(events: Any, 
         work()
     fields = only(events())
     assert (fields["outcome"], fields["error"]) == ("failure", "ZeroDivisionError")
+
+
+def test_an_exception_whose_class_has_no_name_goes_on_too(events: Any) -> None:
+    with pytest.raises(BaseException) as caught, audited("a.b"):
+        raise hostile.NamelessError
+    assert type(caught.value) is hostile.NamelessError
+    assert events()[0]["fields"]["error"] == "NamelessError"
 
 
 def test_blocks_nest(events: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from audit_emit import _process
 from audit_emit._emit import Emitter
 from audit_emit._failure import Complaints
+from audit_emit._foreign import bare_name
 from audit_emit.coerce import MISSING, Normaliser
 from audit_emit.context import FIELDS, AuditContext, current_context
 from audit_emit.encode import to_json
@@ -48,7 +49,7 @@ def tell(where: str, error: Exception) -> None:
     """Say on stderr, rate-limited, what was stopped; ``logging`` may be what failed."""
     if on_failure is not None:
         on_failure(error)
-    _complaints.tell(where, f"{where}: an event or a line is not whole ({type(error).__name__})")
+    _complaints.tell(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
 
 
 def context_ids(context: AuditContext | None = None) -> dict[str, str]:
@@ -72,7 +73,7 @@ def id_text(value: Any) -> str:
             return text
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
-        return f"<unrepresentable {type(value).__name__}>"
+        return f"<unrepresentable {bare_name(type(value))}>"
 
 
 def error_name(exc_info: Any) -> str:
@@ -86,7 +87,7 @@ def error_name(exc_info: Any) -> str:
         exc_info = sys.exc_info()[0]
     if isinstance(exc_info, BaseException):
         exc_info = type(exc_info)
-    return exc_info.__name__ if isinstance(exc_info, type) else ""
+    return bare_name(exc_info) if isinstance(exc_info, type) else ""
 
 
 def render_line(event_type: Any, values: Mapping[str, Any], emitter: Emits | None) -> str:

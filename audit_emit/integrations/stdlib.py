@@ -25,6 +25,7 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
+from audit_emit._foreign import bare_name
 from audit_emit.context import FIELDS, AuditContext, current_context
 from audit_emit.integrations._bridge import (
     Emits,
@@ -169,7 +170,7 @@ class AuditJsonFormatter(BaseJsonFormatter):
                     "levelname": record.levelname,
                     "name": record.name,
                     "message": record.msg,
-                    "_format_error": type(error).__name__,
+                    "_format_error": bare_name(type(error)),
                 }
             )
 
