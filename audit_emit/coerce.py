@@ -15,7 +15,7 @@ from audit_emit._detect import MARK, RUN, character_classes, suspicious_dash
 from audit_emit._types import open_value
 from audit_emit._values import Members
 from audit_emit._walk import RESERVED, VALUE_NAMES, Walk, plain_size
-from audit_emit.redact import Redactor
+from audit_emit.redact import OVERLAP, SCAN, Redactor
 
 __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
 
@@ -26,6 +26,7 @@ _MAX_FAST_FIELDS = 32
 _MAX_FAST_LENGTH = 4096
 _MAX_FAST_BYTES = 8192
 _MAX_FAST_INT = 10**12
+_MAX_FAST_ID = 10**40
 _MAX_VETTED = 4096
 _encode = Encoder().encode
 
@@ -140,6 +141,22 @@ class Normaliser:
             self._vetted.clear()
         self._vetted.add(name)
         return True
+
+    def identity(self, value: object) -> str:
+        """An id as text, secrets held back, at most 8 KiB; a container is only named.
+
+        All-digit ids stay, also where their digits would pass for a card number.
+        """
+        if type(value) is int and -_MAX_FAST_ID < value < _MAX_FAST_ID:
+            return str(value)
+        if type(value) is str and value[: SCAN + OVERLAP].isdigit():
+            return value[:SCAN]
+        plain = Walk(self._redactor, secret_event=False).scalar(value)
+        return plain if type(plain) is str else encode.to_json(plain)
+
+    def scrub(self, text: str) -> str:
+        """The first 8 KiB of a text, secrets held back."""
+        return self._redactor.scrub(text) or text[:SCAN]
 
     def full(self, event_type: str, fields: object) -> Normalised:
         """Any value as plain fields. Never raises an ``Exception``.

@@ -64,11 +64,11 @@ def context_ids(context: AuditContext | None = None) -> dict[str, str]:
 
 
 def id_text(value: Any) -> str:
-    """``value`` as printable text of at most 256 characters; a line break cannot forge a line."""
+    """``value`` as printable text of at most 256 characters, secrets held back as in a record."""
     if value is None:
         return ""
     try:
-        text = (value if isinstance(value, str) else str(value))[:MAX_ID]
+        text = _rules_now().identity(value)[:MAX_ID]
         if text.isprintable():
             return text
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
@@ -101,6 +101,17 @@ def render_line(event_type: Any, values: Mapping[str, Any], emitter: Emits | Non
     except Exception as error:  # noqa: BLE001 - both are total; a line is owed even if they fail
         tell("log line", error)
         return '{"event":"<unrenderable>"}'
+
+
+def scrub(text: str, emitter: Emits | None) -> str:
+    """The first 8 KiB of ``text``, secrets held back."""
+    return _normaliser(emitter).scrub(text)
+
+
+def _rules_now() -> Normaliser:
+    """The rules of the process-wide emitter; an ordinary log line must not make one."""
+    current = _process._current  # noqa: SLF001 - get_emitter would make one
+    return _DEFAULT_RULES if current is None else _normaliser(current)
 
 
 def _normaliser(emitter: Emits | None) -> Normaliser:

@@ -32,6 +32,7 @@ from audit_emit.integrations._bridge import (
     context_ids,
     error_name,
     render_line,
+    scrub,
     tell,
     through,
 )
@@ -45,13 +46,16 @@ OWN_LOGGER = "audit_emit"
 TRACEBACK_HEAD = 1_000
 TRACEBACK_TAIL = 4_500
 """Characters kept; a line break takes six bytes of the 8 KiB that a string may have."""
+_WINDOW = 8_000
+"""Characters at either end in which secrets are looked for."""
 
 
 class AuditHandler(logging.Handler):
     """A handler that emits each log record as an audit event.
 
-    The message is the event type, ``extra={"audit": {…}}`` are the fields; of an exception only
-    the type is kept, as ``error``. The actor is the bound context, or the one that an
+    The message is the event type, ``extra={"audit": {…}}`` are the fields; arguments are not put
+    into the message, as a type is no place for values. Of an exception only the type is kept, as
+    ``error``. The actor is the bound context, or the one that an
     ``AuditContextFilter`` noted on the record before a queue took it to another thread.
 
     Never raises. Records of the logger ``audit_emit`` and its children are ignored, and so is what
@@ -93,7 +97,7 @@ class AuditHandler(logging.Handler):
         try:
             carried = getattr(record, CARRIED, None)
             context = carried if isinstance(carried, AuditContext) else None
-            through(self._emitter).emit(context, _message(record), _fields(record))
+            through(self._emitter).emit(context, record.msg, _fields(record))
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
             tell("logging", error)
         finally:
@@ -195,16 +199,21 @@ class AuditJsonFormatter(BaseJsonFormatter):
         """The traceback, cut in the middle when long: its end names the error."""
         text = super().formatException(ei)
         if isinstance(text, str) and len(text) > TRACEBACK_HEAD + TRACEBACK_TAIL:
-            return f"{text[:TRACEBACK_HEAD]}\n…\n{text[-TRACEBACK_TAIL:]}"
+            # A cut may part a name from its value, so secrets are held back before it.
+            head = scrub(text[:_WINDOW], self._emitter)[:TRACEBACK_HEAD]
+            tail = scrub(_last_lines(text, _WINDOW), self._emitter)
+            return f"{head}\n…\n{_last_lines(tail, TRACEBACK_TAIL)}"
         return text
 
 
-def _message(record: logging.LogRecord) -> Any:
-    """The event type; the bare message when its arguments do not fit it."""
-    try:
-        return record.getMessage()
-    except Exception:  # noqa: BLE001 - %-formatting runs the arguments' own code
-        return record.msg
+def _last_lines(text: str, limit: int) -> str:
+    """The whole lines at the end of a text; a last line that is too long loses its end."""
+    if len(text) <= limit:
+        return text
+    start = text.find("\n", len(text) - limit - 1) + 1
+    if not start or start == len(text):
+        start = text.rfind("\n", 0, len(text) - 1) + 1
+    return text[start : start + limit]
 
 
 def _fields(record: logging.LogRecord) -> Any:

@@ -62,7 +62,7 @@ def test_the_message_is_the_type_and_extra_audit_the_fields(
     log: logging.Logger, audit_log: AuditLog
 ) -> None:
     log.addHandler(AuditHandler(audit_log.emitter))
-    log.info("secret.%s", "set", extra={"audit": {"key": "API"}})
+    log.info("secret.set", extra={"audit": {"key": "API"}})
     assert emitted(audit_log) == [("secret.set", {"key": "API"})]
 
 
@@ -92,12 +92,13 @@ def test_the_fields_of_the_caller_are_not_changed(log: logging.Logger, audit_log
     assert fields == {"key": "API"}
 
 
-def test_arguments_that_do_not_fit_do_not_cost_the_event(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("message", ["secret.set %s", "secret.set %d"])
+def test_arguments_are_no_part_of_the_event_type(
+    capsys: pytest.CaptureFixture[str], message: str
 ) -> None:
     emitter = Counting(list)
-    AuditHandler(emitter).handle(record("secret.set %d", CANARY))
-    assert emitter.events == ["secret.set %d"]
+    AuditHandler(emitter).handle(record(message, CANARY))
+    assert emitter.events == [message]
     assert CANARY not in capsys.readouterr().err
 
 
@@ -227,6 +228,25 @@ def test_an_id_cannot_break_the_line() -> None:
     assert vars(made)["correlation_id"] == "c1\\u000d\\u000aforged"
 
 
+@pytest.mark.parametrize(
+    "given", ["postgres://u:%s@h", "postgres://u:%s@h/" + "x" * 300, {"password": "%s"}]
+)
+def test_a_secret_in_an_id_is_held_back(given: Any) -> None:
+    made = record("hello")
+    given = {"password": CANARY} if isinstance(given, dict) else given.replace("%s", CANARY)
+    with bind(user_id=given):
+        AuditContextFilter().filter(made)
+    assert vars(made)["user_id"]
+    assert CANARY not in vars(made)["user_id"]
+
+
+def test_an_id_of_digits_is_no_card_number() -> None:
+    made = record("hello")
+    with bind(user_id="4111" + "1111" * 3):
+        AuditContextFilter().filter(made)
+    assert vars(made)["user_id"] == "4111" + "1111" * 3
+
+
 def test_a_line_is_json_with_the_ids(log: logging.Logger) -> None:
     out = io.StringIO()
     log.addHandler(json_handler(out))
@@ -310,6 +330,27 @@ def test_hostile_values_are_a_line(log: logging.Logger, capsys: pytest.CaptureFi
     assert json.loads(second)["_format_error"] == "RuntimeError"
     assert json.loads(third)["message"] == "%d"
     assert CANARY not in out.getvalue() + capsys.readouterr().err
+
+
+def formatted(message: str) -> str:
+    try:
+        raise ValueError(message)
+    except ValueError:
+        info = sys.exc_info()
+    made = logging.LogRecord("app", logging.ERROR, __file__, 1, "failed", (), info)
+    return AuditJsonFormatter().format(made)
+
+
+@pytest.mark.parametrize("pad", [*range(4440, 4500), 9000])
+def test_a_long_traceback_is_scrubbed_before_it_is_cut(pad: int) -> None:
+    secret = f"password={CANARY}{CANARY} " + "q" * pad
+    assert CANARY[:6] not in formatted("z" * 2000 + " " + secret)
+    assert CANARY[:6] not in formatted("z" * 2000 + "\n" + secret)
+
+
+def test_a_long_private_key_in_a_traceback_is_held_back() -> None:
+    begin = "-" * 5 + "BEGIN " + "PRIVATE KEY" + "-" * 5 + "\n"
+    assert "MIIEvAIB" not in formatted("z\n" * 700 + begin + "MIIEvAIBADANBgkq\n" * 350)
 
 
 def test_a_long_traceback_keeps_its_end() -> None:

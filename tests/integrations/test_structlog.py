@@ -217,7 +217,7 @@ def test_what_the_event_says_wins() -> None:
         ("c1\nforged", "c1\\u000aforged"),
         ("x" * 300, "x" * 256),
         (7, "7"),
-        (Hostile(), "<unrepresentable Hostile>"),
+        (Hostile(), f"<unrepresentable {__name__}.Hostile>"),
     ],
 )
 def test_ids_in_lines_are_bounded_printable_text(given: Any, line: str) -> None:
