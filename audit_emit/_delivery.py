@@ -1,0 +1,290 @@
+"""Bringing records to their sinks, and what is owed to them: waiting events, undeclared losses.
+
+The emitter writes an event at once. What cannot be done at once is kept here, in order and within
+bounds, and done by the next event, a lazily started thread, or ``flush``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from typing import Any
+
+from audit_emit._backlog import Backlog, Gap
+from audit_emit._clock import Clock
+from audit_emit._compose import Composer
+from audit_emit._config import Settings
+from audit_emit._failure import Complaints, Counters
+from audit_emit.sinks.descriptor import Descriptor
+from audit_emit.sinks.jsonl import JsonlSink, SinkError
+
+_BATCH = 500
+"""Records drained at a time, so that the lock is held for some milliseconds at most."""
+
+_GAP_SECONDS = 1.0
+"""Lost stdout lines are declared together, at most this often."""
+
+_PATIENCE_SECONDS = 0.005
+"""What an event costs while others drain: without it, busy threads fill the backlog faster than
+it can be written, and a pause of the file once is a loss for ever."""
+
+_TICK_SECONDS = 0.1
+_GAP_TYPE = b'Z","event_type":"audit.gap"'
+
+
+class Delivery:
+    """The sinks of one emitter, and what waits for them.
+
+    Attributes:
+        file, stdout: the sinks; ``None`` where there is none.
+        backlog: events that wait for the file.
+        file_gap, stdout_gap: losses that are not yet declared in the chain.
+        file_fault, file_last_error: why the file cannot be written now, and why it could not last.
+        last_shown: the last line on stdout.
+    """
+
+    settings: Settings
+    counters: Counters
+    file: JsonlSink | None
+    stdout: Descriptor | None
+    _complaints: Complaints
+    _composer: Composer
+    _clock: Clock
+
+    def reset(self) -> None:
+        """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
+        self.backlog = Backlog()
+        self.file_gap = Gap()
+        self.stdout_gap = Gap()
+        self._gap_lines_lost = 0
+        self.file_fault: str | None = None
+        self.file_last_error: str | None = None
+        self.last_shown = b""
+        self.lossy: deque[tuple[Any, type[Exception]]] = deque()
+        """Events that could not be made: what the caller gave as their type, and why."""
+        self.pending = False
+        """Whether anything waits to be written or declared: the one thing a good emit looks at."""
+        self._gap_declared = 0.0
+        self._settling = threading.RLock()
+        self._settles = False
+        self._thread: threading.Thread | None = None
+
+    def complain(self, what: str, error: Exception) -> None:
+        """Tell of a failure that nobody expected, by its type only."""
+        self.counters.internal_errors += 1
+        self._complaints.tell(what, f"{what} failed: {type(error).__name__}")
+
+    def _emit_unchained(self, part: str, end: str) -> None:
+        prefix, _ = self._clock.prefix(part, end)
+        if self.stdout is not None and self._show(unchained(prefix)):
+            self.counters.unchained += 1
+        else:
+            self.counters.lost += 1
+
+    def _show(self, line: bytes) -> bool:
+        """Write a line to stdout, or count it."""
+        sink = self.stdout
+        if sink is None:
+            return False
+        if sink.write(line):
+            self.last_shown = line
+            return True
+        self._not_shown(line)
+        return False
+
+    def _not_shown(self, line: bytes) -> None:
+        fault = self.stdout.fault if self.stdout is not None else None
+        self.counters.stdout_lost += 1
+        self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
+        self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
+        self._complaints.tell(
+            f"stdout {fault}",
+            f"a line could not be written to stdout ({fault}); "
+            + (
+                "the event is lost, as no file is kept"
+                if self.file is None
+                else "the file has the record, and the loss is declared in it"
+            ),
+        )
+        self.pending = True
+        self._ensure_thread()
+
+    def _defer(self, part: str, end: str, reason: str) -> None:
+        """The file cannot be written: tell stdout at once, and keep the event for later."""
+        prefix, _ = self._clock.prefix(part, end)
+        if reason not in {"re-entrant", "backlog"}:
+            self.file_fault = self.file_last_error = reason
+            self._complaints.tell(
+                f"file {reason}",
+                f"{self.settings.jsonl} cannot be written ({reason}); "
+                "events are kept in memory and written when it is back",
+            )
+        if self.stdout is not None and reason != "re-entrant":
+            self._show(unchained(prefix))
+        self._keep(prefix, reason)
+
+    def _keep(self, prefix: str, reason: str) -> None:
+        if self.backlog.add(prefix):
+            self.counters.backlogged += 1
+        else:
+            self.counters.lost += 1
+            self.file_gap.add(prefix[7:37], reason)
+            self._complaints.tell("overflow", "the backlog is full; events are being lost")
+        self.pending = True
+        self._ensure_thread()
+
+    def _guard(self, error: Exception) -> None:
+        """Tell of a failure inside ``emit``, and record what is in ``lossy`` without its fields."""
+        self._heal()
+        self.counters.internal_errors += 1
+        self._complaints.tell(
+            "internal", f"an event could not be recorded in full ({type(error).__name__})"
+        )
+        if not isinstance(error, RecursionError | MemoryError):
+            self.settle()
+        if self.pending:
+            self._ensure_thread()
+
+    def _heal(self) -> None:
+        """Give back the locks that an interrupt left behind between taking and using them."""
+        if not self._settles and self._settling._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
+            self._settling.release()
+        if self.file is not None:
+            self.file.heal()
+
+    def _waits(self) -> bool:
+        """Drain what came before; whether something of it still waits, and this one must too."""
+        if self.backlog.waiting:
+            self.settle(patience=_PATIENCE_SECONDS)
+        return bool(self.backlog.waiting)
+
+    def settle(self, *, at_end: bool = False, patience: float = 0.0) -> None:
+        """Write what waits, oldest first, and declare what was lost.
+
+        Args:
+            at_end: declare lost stdout lines now, however recent the last declaration is.
+            patience: seconds to wait for a thread that is at it.
+        """
+        if not self._settling.acquire(timeout=patience):
+            return
+        if self._settles:
+            self._settling.release()
+            return
+        self._settles = True
+        try:
+            self._settle_lossy()
+            if self.file is not None:
+                self._settle_file(at_end=at_end)
+            self._show_unshown()
+            # In this order: another thread may keep an event meanwhile.
+            self.pending = False
+            self.pending = self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
+            self._settled()
+        except SinkError as error:
+            if error.reason != "re-entrant":
+                self.file_fault = error.reason
+        finally:
+            self._settles = False
+            self._settling.release()
+
+    def _settled(self) -> None:
+        """Called after everything was done that could be, without a lock."""
+
+    def _owes(self) -> bool:
+        """Whether something waits for the file.
+
+        A line on stdout that declared a gap and was itself lost waits for stdout: declared at once,
+        it would be lost again.
+        """
+        if self.file is None:
+            return bool(self.lossy)
+        return bool(
+            self.lossy
+            or self.backlog.waiting
+            or self.file_gap.lost
+            or self.stdout_gap.lost > self._gap_lines_lost
+        )
+
+    def _settle_lossy(self) -> None:
+        while self.lossy:
+            event_type, error = self.lossy[0]
+            reason = error.__name__
+            part, end = self._composer.lossy(event_type if type(event_type) is str else "", reason)
+            prefix, _ = self._clock.prefix(part, end)
+            self.lossy.popleft()
+            if self.file is not None:
+                self._keep(prefix, reason)
+            elif self.stdout is not None:
+                self._show(unchained(prefix))
+
+    def _settle_file(self, *, at_end: bool) -> None:
+        file = self.file
+        assert file is not None  # noqa: S101 - for the type checker
+        if self.backlog.waiting:
+            lines = file.append_waiting(self.backlog, _BATCH)
+            self.counters.drained += len(lines)
+            self.file_fault = None
+            for line in lines:
+                self._show(line)
+        if self.file_gap.lost and not self.backlog.waiting:
+            gap, self.file_gap = self.file_gap, Gap()
+            self._declare(file, gap, "jsonl")
+        due = at_end or time.monotonic() - self._gap_declared >= _GAP_SECONDS
+        fault = self.stdout.fault if self.stdout is not None else "off"
+        if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
+            gap, self.stdout_gap = self.stdout_gap, Gap()
+            self._gap_lines_lost = 0
+            self._gap_declared = time.monotonic()
+            self._declare(file, gap, "stdout")
+
+    def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
+        try:
+            file.append_own("audit.gap", gap.fields(sink))
+        except SinkError:
+            # Not told yet: the losses since then join it.
+            newer = self.file_gap if sink == "jsonl" else self.stdout_gap
+            newer.merge_before(gap)
+            raise
+
+    def _show_unshown(self) -> None:
+        if self.file is None:
+            return
+        unshown = self.file.segment.unshown
+        while unshown:
+            line = unshown.pop(0)
+            if self.stdout is not None:
+                self._show(line)
+
+    def _ensure_thread(self) -> None:
+        """Start the thread that keeps trying while something waits."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        thread = threading.Thread(
+            target=_keep_settling, args=(weakref.ref(self),), name="audit_emit-drain", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter is ending, or has no threads left; the next emit or the exit drains.
+            return
+        self._thread = thread
+
+
+def _keep_settling(reference: weakref.ref[Delivery]) -> None:
+    """Try again until nothing waits; holds nothing alive."""
+    while True:
+        time.sleep(_TICK_SECONDS)
+        delivery = reference()
+        if delivery is None or not delivery.pending:
+            return
+        try:
+            delivery.settle()
+        except Exception as error:  # noqa: BLE001 - the thread is the backlog's last hope
+            delivery.complain("drain", error)
+        del delivery
+
+
+def unchained(prefix: str) -> bytes:
+    return f"{prefix}}}\n".encode()
