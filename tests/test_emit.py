@@ -18,7 +18,7 @@ import pytest
 from logfile import chain_ok, of_type, records
 from piped import Piped
 
-from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, _emit, bind
+from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, _delivery, bind
 from audit_emit._backlog import Backlog
 from audit_emit.sinks.jsonl import SinkError
 
@@ -639,7 +639,7 @@ def test_a_call_in_the_middle_of_settling_waits_for_nobody(
     emitter.backlog.add(emitter._own_prefix("a.b", {})[0])
     emitter.pending = True
     monkeypatch.setattr(emitter.file, "append_waiting", interrupted)
-    monkeypatch.setattr(_emit, "_PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(_delivery, "_PATIENCE_SECONDS", 30.0)
     emitter.emit(None, "c.d")
     monkeypatch.undo()
     assert emitter.flush(20)
