@@ -24,6 +24,7 @@ _RECHECK_NS = 1_000_000
 _HIGH = 64
 """Where the duplicate's number is looked for: above those that are reused at once."""
 
+_LONGEST_UNSURE = 4096
 _CAN_BLOCK = frozenset({"pipe", "socket", "terminal"})
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
@@ -171,10 +172,11 @@ class Descriptor:
         return True
 
     def _ready(self, line: bytes) -> bool:
-        """The fallback without ``RWF_NOWAIT``: a pipe that is ready takes ``PIPE_BUF`` bytes whole.
+        """The fallback without ``RWF_NOWAIT``: ask for room first, and refuse long lines.
 
-        Longer lines are refused, because they could block. Another writer can still take the room
-        between the question and the write; where ``RWF_NOWAIT`` works that cannot happen.
+        What is ready takes ``PIPE_BUF`` bytes at least (Linux 4096, macOS 512). A longer line, or
+        another writer that takes the room meanwhile, can make a write wait for a reader that stops
+        just then; where ``RWF_NOWAIT`` works that cannot happen.
         """
         poller = select.poll()
         poller.register(self._dup, select.POLLOUT)
@@ -182,7 +184,7 @@ class Descriptor:
         if not events or not events[0][1] & select.POLLOUT:
             self.fault = "full"
             return False
-        if len(line) > select.PIPE_BUF:
+        if len(line) > _LONGEST_UNSURE:
             self.fault = "too-long"
             return False
         return True
