@@ -120,7 +120,7 @@ class GroupCommit:
             if self._thread is not threading.current_thread():
                 return
             self._some.clear()
-            self._many.wait(SECONDS)
+            self._many.wait(SECONDS - _PAUSE)
             self._many.clear()
             try:
                 self.sync()
