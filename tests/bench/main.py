@@ -17,6 +17,7 @@ from bench import (
     bench_processes,
     bench_stalled,
     bench_startup,
+    bench_verify,
 )
 from bench.figure import Figure, markdown, text
 from bench.machine import describe
@@ -29,6 +30,7 @@ MEASURES = {
     "startup": bench_startup.measure,
     "memory": bench_memory.measure,
     "checkpoint": bench_checkpoint.measure,
+    "verify": bench_verify.measure,
 }
 
 
