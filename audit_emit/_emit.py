@@ -114,20 +114,22 @@ class Emitter(Delivery):
             if type(ctx) is not AuditContext:
                 ctx = ctx.context if type(ctx) is LiveContext else resolve(ctx)
             part, end = self._composer.compose(ctx, event_type, fields)
-            if self.file is None:
+            file = self.file
+            if file is None:
                 self._emit_unchained(part, end)
                 return None
             try:
                 if self.pending and self._waits():
                     raise SinkError("backlog")
-                line, receipt = self.file.append(part, end)
+                line, receipt = file.append(part, end)
             except SinkError as error:
                 self._defer(part, end, error.reason)
                 return None
-            if self.file.segment.unshown:
+            if file.segment.unshown:
                 self._show_unshown()
-            if self.stdout is not None:
-                if self.stdout.write(line):
+            stdout = self.stdout
+            if stdout is not None:
+                if stdout.write(line):
                     self.last_shown = line
                 else:
                     self._not_shown(line)

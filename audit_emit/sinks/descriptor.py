@@ -68,6 +68,8 @@ class Descriptor:
         self._identity: tuple[int, int] | None = None
         self._checked = 0
         self._nowait = False
+        self._asks = False
+        """Whether there must be room before each write, because a write could wait."""
         self._owed = b""
         """The rest of a line of which the system took only a part."""
         self._open()
@@ -84,6 +86,7 @@ class Descriptor:
         self._identity = (found.st_dev, found.st_ino)
         self.kind = _kind(self._dup, found.st_mode)
         self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
+        self._asks = self.kind in _CAN_BLOCK and not self._nowait
         self.fault = None
 
     def write(self, line: bytes) -> bool:
@@ -101,10 +104,13 @@ class Descriptor:
         now = monotonic_ns()
         if now - self._checked > _RECHECK_NS and not self._is_ours(now):
             return False
-        if not self._nowait or self._owed:
+        if self._owed or self._asks:
             return self._write_slowly(data)
         try:
-            written = os.pwritev(self._dup, (data,), -1, NOWAIT)
+            if self._nowait:
+                written = os.pwritev(self._dup, (data,), -1, NOWAIT)
+            else:
+                written = os.write(self._dup, data)
         except OSError as error:
             return self._refused(error, data)
         if written != len(data):
@@ -127,7 +133,7 @@ class Descriptor:
         try:
             if self._nowait:
                 written = os.pwritev(self._dup, (data,), -1, NOWAIT)
-            elif self.kind in _CAN_BLOCK and not self._ready(data):
+            elif self._asks and not self._ready(data):
                 return False
             else:
                 written = os.write(self._dup, data)
@@ -141,6 +147,7 @@ class Descriptor:
     def _refused(self, error: OSError, data: bytes) -> bool:
         if self._nowait and error.errno in _UNSUPPORTED:
             self._nowait = False
+            self._asks = self.kind in _CAN_BLOCK
             return self._write_slowly(data)
         self.fault = "full" if isinstance(error, BlockingIOError) else error_word(error)
         return False
