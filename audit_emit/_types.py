@@ -23,6 +23,7 @@ from audit_emit._values import (
     MAX_ITEMS,
     Again,
     Handler,
+    Long,
     Members,
     attribute_reader,
     known_text,
@@ -43,6 +44,7 @@ from audit_emit._values import (
     of_mapping,
     of_memoryview,
     of_named,
+    of_proxy,
     of_same,
     of_seconds,
     of_set,
@@ -111,12 +113,13 @@ _BUILTIN: dict[type, Handler] = {
     MethodType: of_named,
     ModuleType: of_named,
     slice: of_named,
-    MappingProxyType: of_mapping,
+    MappingProxyType: of_proxy,
     dt.datetime: of_datetime,
     dt.date: of_date,
     dt.time: of_time,
     dt.timedelta: of_seconds,
     Secret: of_same,
+    Long: of_same,
 }
 _handlers = dict(_BUILTIN)
 
@@ -244,6 +247,8 @@ def _object(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handl
         return known_text
     if _from(bases, (*_KNOWN_MODULES, *_TEXT_MODULES)):
         return of_text
+    if ChainMap in bases:
+        return of_chain
     if issubclass(kind, Mapping):
         return of_mapping
     if not names.isdisjoint(_CONTAINER_NAMES):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import binascii
 import datetime as dt
+import gc
 import hashlib
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -20,13 +21,19 @@ from audit_emit import _foreign
 from audit_emit._foreign import class_dict, type_name
 from audit_emit.redact import OVERLAP, SCAN, Secret
 
-__all__ = ["MAX_ITEMS", "BytesText", "Long", "Members"]
+__all__ = ["MAX_ITEMS", "MAX_TABLE", "BytesText", "Cut", "Long", "Members"]
 
 MAX_ITEMS = 256
 SAFE_INT = 2**53 - 1
 _MAX_BITS = 2000
 _MAX_BYTES = 1024
+_MAX_CHAINED = 1024
 HASHED = 65536
+MAX_TABLE = 128 * 1024 * 1024
+"""Bytes of a hash table that is read: a table keeps the places of what was deleted, so that a dict
+of one item may take longer to iterate than an event may take."""
+UNKNOWN = -1
+"""A total: there are more members than were read, nobody knows how many."""
 
 
 class Members:
@@ -35,17 +42,27 @@ class Members:
     Attributes:
         kind: ``dict`` (entries are pairs), ``list`` or ``set``.
         entries: at most ``MAX_ITEMS`` of them.
-        total: how many there are; -1 when nobody knows.
+        total: how many there are, or ``UNKNOWN``.
         racy: the container changed while it was read.
+        table: bytes of the hash tables that were read.
     """
 
-    __slots__ = ("entries", "kind", "racy", "total")
+    __slots__ = ("entries", "kind", "racy", "table", "total")
 
-    def __init__(self, kind: str, entries: list[Any], total: int, *, racy: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        entries: list[Any],
+        total: int,
+        *,
+        racy: bool = False,
+        table: int = 0,
+    ) -> None:
         self.kind = kind
         self.entries = entries
         self.total = total
         self.racy = racy
+        self.table = table
 
 
 Handler = Callable[[Any], Any]
@@ -77,6 +94,16 @@ def subclass_of_str(value: str) -> Any:
     return Long(str.__getitem__(value, slice(0, SCAN + OVERLAP)), str.__len__(value))
 
 
+class Cut:
+    """What stands for a value that is too big, and what the list of cuts says of it."""
+
+    __slots__ = ("note", "text")
+
+    def __init__(self, text: str, note: str) -> None:
+        self.text = text
+        self.note = note
+
+
 class Long:
     """The beginning of a text that is too long to be copied."""
 
@@ -87,11 +114,13 @@ class Long:
         self.length = length
 
 
-def of_int(value: int) -> int | str:
+def of_int(value: int) -> int | str | Cut:
     if -SAFE_INT <= value <= SAFE_INT:
         return int(value) if type(value) is int else int.__int__(value)
     bits = int.bit_length(value)
-    return int.__repr__(value) if bits <= _MAX_BITS else f"<int {bits} bits>"
+    if bits <= _MAX_BITS:
+        return int.__repr__(value)
+    return Cut(f"<int {bits} bits>", f"an integer of {bits} bits")
 
 
 def of_float(value: float) -> float | str:
@@ -108,7 +137,7 @@ def of_bytes(value: Any) -> Any:
     data = bytes(value[:HASHED])
     digest = hashlib.sha256(data).hexdigest()
     part = "" if length <= HASHED else f" of the first {HASHED}"
-    return f"<bytes {length} sha256{part}:{digest}>"
+    return Cut(f"<bytes {length} sha256{part}:{digest}>", f"{length} bytes, a digest kept")
 
 
 class BytesText:
@@ -135,7 +164,7 @@ def of_memoryview(value: memoryview) -> Any:
     length = value.nbytes
     flat = value if value.ndim == 1 and value.format == "B" else value.cast("B")
     data = flat[:HASHED].tobytes()
-    return of_bytes(data) if length <= HASHED else f"<bytes {length}>"
+    return of_bytes(data) if length <= HASHED else Cut(f"<bytes {length}>", f"{length} bytes")
 
 
 def of_datetime(value: dt.datetime) -> str:
@@ -202,11 +231,15 @@ def of_function(value: Any) -> str:
 # Containers
 
 
-def _snapshot(kind: str, entries: Callable[[], Iterable[Any]], total: int) -> Members:
+def _snapshot(
+    kind: str, entries: Callable[[], Iterable[Any]], total: int, table: int = 0
+) -> Members:
     """The first entries of what another thread may be changing."""
+    if table > MAX_TABLE:
+        return Members(kind, [], total)
     for _ in range(3):
         try:
-            return Members(kind, list(islice(entries(), MAX_ITEMS)), total)
+            return Members(kind, list(islice(entries(), MAX_ITEMS)), total, table=table)
         except RuntimeError:
             continue
     found: list[Any] = []
@@ -215,11 +248,12 @@ def _snapshot(kind: str, entries: Callable[[], Iterable[Any]], total: int) -> Me
             found.append(entry)  # noqa: PERF402 - what came before the failure counts
     except RuntimeError:
         pass
-    return Members(kind, found, total, racy=True)
+    return Members(kind, found, total, racy=True, table=table)
 
 
 def of_dict(value: dict[Any, Any]) -> Members:
-    return _snapshot("dict", lambda: dict.items(value), dict.__len__(value))
+    table = dict.__sizeof__(value)
+    return _snapshot("dict", lambda: dict.items(value), dict.__len__(value), table)
 
 
 def of_list(value: list[Any]) -> Members:
@@ -232,11 +266,13 @@ def of_tuple(value: tuple[Any, ...]) -> Members:
 
 
 def of_set(value: set[Any]) -> Members:
-    return _snapshot("set", lambda: set.__iter__(value), set.__len__(value))
+    table = set.__sizeof__(value)
+    return _snapshot("set", lambda: set.__iter__(value), set.__len__(value), table)
 
 
 def of_frozenset(value: frozenset[Any]) -> Members:
-    return _snapshot("set", lambda: frozenset.__iter__(value), frozenset.__len__(value))
+    table = frozenset.__sizeof__(value)
+    return _snapshot("set", lambda: frozenset.__iter__(value), frozenset.__len__(value), table)
 
 
 def of_deque(value: deque[Any]) -> Members:
@@ -244,23 +280,43 @@ def of_deque(value: deque[Any]) -> Members:
 
 
 def of_view(value: Any) -> Members:
-    return _snapshot("list", lambda: value, len(value))
+    behind = gc.get_referents(value)
+    table = sum(dict.__sizeof__(seen) for seen in behind if issubclass(type(seen), dict))
+    return _snapshot("list", lambda: value, len(value), table)
+
+
+def of_proxy(value: Any) -> Again:
+    """A ``MappingProxyType`` stands for the mapping behind it, which it does not give."""
+    return Again(gc.get_referents(value)[0])
 
 
 def of_chain(value: Any) -> Members:
     """A ``ChainMap``, which would copy all of its maps to be iterated."""
+    return _foreign.call(_read_chain, value)
+
+
+def _read_chain(value: Any) -> Members:
     found: dict[Any, Any] = {}
-    total = 0
-    racy = False
-    for part in value.maps[:MAX_ITEMS]:
-        members = of_dict(part) if isinstance(part, dict) else of_mapping(part)
-        total += max(0, members.total)
+    maps = [value]
+    total = table = at = 0
+    racy = cut = False
+    while at < len(maps) and total <= _MAX_CHAINED:
+        part = maps[at]
+        at += 1
+        if issubclass(type(part), ChainMap):
+            if len(maps) < _MAX_CHAINED:
+                maps[at:at] = object.__getattribute__(part, "__dict__")["maps"][:MAX_ITEMS]
+            continue
+        members = of_dict(part) if issubclass(type(part), dict) else _read_mapping(part)
+        table += members.table
         racy = racy or members.racy
+        total += max(len(members.entries), members.total)
+        cut = cut or len(members.entries) != members.total
         for key, item in members.entries:
-            if len(found) < MAX_ITEMS:
-                found.setdefault(key, item)
-    known = total if total > MAX_ITEMS else len(found)
-    return Members("dict", list(found.items()), known, racy=racy)
+            found.setdefault(key, item)
+    entries = list(islice(found.items(), MAX_ITEMS))
+    whole = len(entries) == len(found) and at == len(maps) and not cut
+    return Members("dict", entries, len(entries) if whole else UNKNOWN, racy=racy, table=table)
 
 
 def of_mapping(value: Any) -> Members:
@@ -269,17 +325,23 @@ def of_mapping(value: Any) -> Members:
 
 def _read_mapping(value: Any) -> Members:
     pairs: list[Any] = []
-    racy = False
     try:
-        total = len(value)
-    except Exception:  # noqa: BLE001 - a foreign mapping
-        total = -1
-    try:
-        for key in islice(iter(value), MAX_ITEMS):
-            pairs.append((key, value[key]))  # noqa: PERF401 - what came before a failure counts
+        for key in islice(iter(value), MAX_ITEMS + 1):
+            if len(pairs) == MAX_ITEMS:
+                return Members("dict", pairs, _length(value))
+            pairs.append((key, value[key]))
     except Exception:  # noqa: BLE001 - a foreign mapping; what came before the failure counts
-        racy = True
-    return Members("dict", pairs, total, racy=racy)
+        return Members("dict", pairs, len(pairs), racy=True)
+    return Members("dict", pairs, len(pairs))
+
+
+def _length(value: Any) -> int:
+    """The length of a mapping that has more than ``MAX_ITEMS``, as far as it is to be believed."""
+    try:
+        length = len(value)
+    except Exception:  # noqa: BLE001 - a foreign mapping
+        return UNKNOWN
+    return length if length > MAX_ITEMS else UNKNOWN
 
 
 def attribute_reader(names: list[str], hidden: frozenset[str]) -> Handler:
@@ -308,19 +370,24 @@ def on_type(kind: type, name: str) -> Any:
 
 
 def pydantic_reader(kind: type) -> Handler:
-    infos = on_type(kind, "__pydantic_fields__") or on_type(kind, "__fields__") or {}
+    infos = on_type(kind, "__pydantic_fields__")
+    if type(infos) is not dict:
+        infos = on_type(kind, "__fields__")
+    infos = infos if type(infos) is dict else {}
     skipped = frozenset(name for name, info in infos.items() if getattr(info, "exclude", None))
     hidden = frozenset(n for n, info in infos.items() if getattr(info, "repr", True) is False)
 
     def read(value: object) -> Members:
-        pairs = list(islice(object.__getattribute__(value, "__dict__").items(), MAX_ITEMS))
+        own = of_dict(object.__getattribute__(value, "__dict__"))
         try:
-            extra = object.__getattribute__(value, "__pydantic_extra__") or {}
+            extra = of_dict(object.__getattribute__(value, "__pydantic_extra__") or {})
         except AttributeError:
-            extra = {}
-        pairs += islice(extra.items(), MAX_ITEMS)
+            extra = of_dict({})
+        pairs = (*own.entries, *extra.entries)
         shown = [(k, Secret(v) if k in hidden else v) for k, v in pairs if k not in skipped]
-        return Members("dict", shown[:MAX_ITEMS], len(shown))
+        total = own.total + extra.total - (len(pairs) - len(shown))
+        table = own.table + extra.table
+        return Members("dict", shown[:MAX_ITEMS], total, racy=own.racy or extra.racy, table=table)
 
     return read
 

@@ -10,7 +10,7 @@ from msgspec.json import decode
 from audit_emit import encode
 from audit_emit._foreign import type_name
 from audit_emit._types import open_value
-from audit_emit._values import BytesText, Long, Members
+from audit_emit._values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
 __all__ = ["RESERVED", "VALUE_NAMES", "Walk"]
@@ -79,6 +79,7 @@ class Walk:
         self._room = ROOM
         self.nodes = 0
         self.to_scan = MAX_SCANNED
+        self._tables = 0
         self._cut_room = CUT_ROOM
         self.cuts: list[str] = []
         self.cut = 0
@@ -144,10 +145,18 @@ class Walk:
             return self._hold(value)
         if type(value) is str:
             return self._string(value, len(value))
+        return self._shown(value, self._opened(value, type(value)))
+
+    def _opened(self, value: object, kind: type) -> Any:
+        """What ``open_value`` makes of a value, whatever it raises."""
+        if self._tables > MAX_TABLE and not (kind is int or kind is float or kind is bool):
+            return Cut(type_name(kind), "not looked at")
         try:
-            opened = open_value(value)
+            return open_value(value)
         except Exception:  # noqa: BLE001 - foreign code may raise anything
-            opened = "<unrepresentable " + type_name(type(value))[1:]
+            return "<unrepresentable " + type_name(kind)[1:]
+
+    def _shown(self, value: object, opened: Any) -> Any:
         kind = type(opened)
         if kind is str:
             return self._string(opened, len(opened))
@@ -159,6 +168,9 @@ class Walk:
             return self._hold(opened)
         if kind is BytesText:
             return self._bytes(opened)
+        if kind is Cut:
+            self._note(opened.note)
+            return self._fit(opened.text, len(opened.text))
         if kind is int and not -(10**12) < opened < 10**12:
             return self._number(opened)
         self._room -= 6 if kind is bool or (kind is int and -1000 < opened < 10_000) else 24
@@ -225,7 +237,8 @@ class Walk:
         for reading in opened.readings():
             if self._redactor.scrub(reading, self._secret_event) is not None:
                 return self._hold(opened.data)
-        return self._fit(opened.base64(), 0)
+        text = opened.base64()
+        return self._fit(text, len(text))
 
     def _fit(self, text: str, length: int) -> str:
         """The text cut to what a string and the record may hold."""
@@ -256,8 +269,11 @@ class Walk:
     def _push(self, members: Members, source: object) -> Any:
         out: Any = {} if members.kind == "dict" else []
         entries = members.entries
-        if members.total > len(entries) and not members.racy:
+        if members.total == UNKNOWN:
+            self._note(f"more than {len(entries)} items, {len(entries)} kept")
+        elif members.total > len(entries) and not members.racy:
             self._note(f"{members.total} items, {len(entries)} kept")
+        self._tables += members.table
         self.racy = self.racy or members.racy
         frame = _Frame(members.kind, iter(entries), out, source)
         if members.kind == "dict":
@@ -375,6 +391,8 @@ def key_text(key: Any) -> str:
         return opened
     if type(opened) is Long:
         return str(opened.head)
+    if type(opened) is Cut:
+        return opened.text
     if type(opened) in (int, float):
         return repr(opened)
     if type(opened) is Members and opened.kind == "list":

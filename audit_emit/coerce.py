@@ -208,7 +208,7 @@ def _take_workspace_id(fields: object, members: Members) -> Any:
     for at, (name, value) in enumerate(entries):
         if type(name) is str and name == "workspace_id":
             del entries[at]
-            members.total -= 1
+            members.total -= members.total > 0
             return value
     if members.total > len(entries) and type(fields) is dict:
         members.total -= "workspace_id" in fields

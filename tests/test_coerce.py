@@ -10,11 +10,13 @@ import json
 import sys
 import threading
 import time
+import types
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import hostile
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -296,6 +298,49 @@ def test_the_cost_does_not_grow_with_the_input(make: Callable[[int], Any]) -> No
     assert cost({"x": large}) < 3 * cost({"x": small}) + 0.002
 
 
+class Chained(collections.ChainMap[Any, Any]):
+    pass
+
+
+def emptied(kind: type[Any], size: int) -> Any:
+    """One item in a table that was made for millions."""
+    made = kind.fromkeys(range(size)) if kind is dict else kind(range(size))
+    for n in range(size - 1):
+        made.pop(n) if kind is dict else made.discard(n)
+    return made
+
+
+@pytest.mark.parametrize("size", [3_000_000, 5_000_000])
+@pytest.mark.parametrize("kind", [dict, set])
+def test_a_table_of_places_long_empty_is_not_searched_again_and_again(
+    kind: type[Any], size: int
+) -> None:
+    sparse = emptied(kind, size)
+    ways: list[Any] = [sparse, [sparse] * 200]
+    if kind is dict:
+        ways += [
+            types.MappingProxyType(sparse),
+            [sparse.keys()] * 200,
+            [collections.ChainMap(sparse)] * 200,
+        ]
+    for fields in ways:
+        start = time.thread_time()
+        done = Normaliser(Redactor()).full("x.y", fields)
+        assert time.thread_time() - start < 0.15
+        assert done.cut or not isinstance(fields, list)
+    start = time.thread_time()
+    assert Normaliser(Redactor()).fast(sparse, False) is None
+    assert time.thread_time() - start < 0.05
+
+
+def test_a_chain_is_not_copied_however_it_is_nested() -> None:
+    big = dict.fromkeys(range(2_000_000))
+    for chain in (Chained(big), collections.ChainMap(collections.ChainMap(big))):
+        assert cost({"x": chain}) < 0.05
+    many = [collections.ChainMap(*[dict.fromkeys(range(256)) for _ in range(256)])] * 60
+    assert cost({"x": many}) < 0.1
+
+
 def test_each_cut_is_listed(normaliser: Normaliser) -> None:
     done = normaliser.full(
         "x.y",
@@ -309,6 +354,75 @@ def test_each_cut_is_listed(normaliser: Normaliser) -> None:
     assert done.cut == 3
     assert len(done.value["text"]) == 8192
     assert len(done.value["list"]) == 256
+
+
+class Counted(Mapping[str, int]):
+    """Has 1000 items, whatever it says."""
+
+    def __init__(self, length: Callable[[], int]) -> None:
+        self._length = length
+
+    def __iter__(self) -> Any:
+        return (f"k{n}" for n in range(1000))
+
+    def __getitem__(self, key: str) -> int:
+        return 1
+
+    def __len__(self) -> int:
+        return self._length()
+
+
+class Open(pydantic.BaseModel):
+    """A model that declares nothing."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [
+        (Counted(lambda: 1 // 0), "more than 256 items, 256 kept"),
+        (Counted(lambda: 0), "more than 256 items, 256 kept"),
+        (Counted(lambda: 1000), "1000 items, 256 kept"),
+        (
+            collections.ChainMap({"a": 1}, dict.fromkeys(range(300))),
+            "more than 256 items, 256 kept",
+        ),
+        (Open(**{f"k{n}": n for n in range(1000)}), "1000 items, 256 kept"),
+        (b"x" * 2000, "2000 bytes, a digest kept"),
+        (bytearray(100_000), "100000 bytes, a digest kept"),
+        (memoryview(bytes(100_000)), "100000 bytes"),
+        (10**5000, "an integer of 16610 bits"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_cut_of_a_value_is_told(value: object, note: str) -> None:
+    shown = plain({"x": value})
+    assert shown["_cut"] == [f"x: {note}"]
+    assert not isinstance(shown["x"], dict) or len(shown["x"]) == 256
+
+
+def test_a_mapping_that_claims_too_much_is_whole() -> None:
+    class Small(Counted):
+        def __iter__(self) -> Any:
+            return iter("ab")
+
+    assert plain({"x": Small(lambda: 2**60)}) == {"x": {"a": 1, "b": 1}}
+
+
+def test_base64_that_the_record_has_no_room_for_is_told() -> None:
+    shown = plain({"x": [b"x" * 1024] * 60})
+    assert any("characters" in note for note in shown["_cut"])
+
+
+def test_a_model_without_declared_fields_is_shown() -> None:
+    assert one(Open(a=1)) == {"a": 1}
+
+
+def test_the_message_of_an_exception_is_cut_not_lost() -> None:
+    shown = plain({"x": ValueError("y" * 20_000)})
+    assert shown["x"]["message"] == "y" * 8192
+    assert shown["_cut"] == ["x.message: 20000 characters, 8192 kept"]
 
 
 def test_the_list_of_cuts_is_bounded(normaliser: Normaliser) -> None:
