@@ -280,10 +280,12 @@ class Segment:
                 self._resized(old.st_size)
 
     def _rescue(self, old: os.stat_result | None) -> bytes:
-        """Records that went into a deleted file since the path was last known to be good."""
-        if old is None or old.st_nlink or not 0 <= self._fresh_size < old.st_size:
+        """Our records in a deleted file, since the path was last known to be good."""
+        if old is None or old.st_nlink or not 0 <= self._fresh_size < self.size:
             return b""
-        return os.pread(self.descriptor, old.st_size - self._fresh_size, self._fresh_size)
+        if old.st_ctime_ns > old.st_mtime_ns:
+            return b""  # deleted after the last write: whoever did that had them
+        return os.pread(self.descriptor, self.size - self._fresh_size, self._fresh_size)
 
     def _replace(self, opened: int, *, close_old: bool = True) -> None:
         try:
