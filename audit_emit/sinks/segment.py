@@ -260,12 +260,14 @@ class Segment:
                 return
             raise
         name = segments.name_of(self.descriptor) if old is not None else None
-        self._replace(opened, close_old=old is not None)
-        if os.fstat(opened).st_size == 0:
-            self._named()
-            if rescued:
-                os.write(opened, rescued)
-        self._take_over(name, "moved" if old is None or old.st_nlink else "deleted")
+        empty = self._replace(opened, close_old=old is not None)
+        why = "moved" if old is None or old.st_nlink else "deleted"
+        with self._settling(name, why):
+            if empty:
+                self._named()
+                if rescued:
+                    os.write(opened, rescued)
+            self._continue_at_end(name, why)
 
     def _catch_up(self, old: os.stat_result) -> None:
         """Learn what others wrote into a file before it was moved; the next one may be empty."""
@@ -287,7 +289,8 @@ class Segment:
             return b""  # deleted after the last write: whoever did that had them
         return os.pread(self.descriptor, self.size - self._fresh_size, self._fresh_size)
 
-    def _replace(self, opened: int, *, close_old: bool = True) -> None:
+    def _replace(self, opened: int, *, close_old: bool = True) -> bool:
+        """Make a file the active one; whether it is empty."""
         try:
             found = os.fstat(opened)
         except OSError:
@@ -301,6 +304,7 @@ class Segment:
         self._tears.clear()
         self._begun_at = self.seq + 1
         self._rotate_from = self.seq + 1
+        return found.st_size == 0
 
     def _resized(self, size: int) -> None:
         """Pick up what other processes appended, or find out who changed the file."""

@@ -12,7 +12,7 @@ from audit_emit.chain import body_of, leaf_hash
 from audit_emit.record import Head, head_of
 
 _WINDOW = 128 * 1024
-_FARTHEST = 2 * 1024 * 1024
+_FARTHEST = 8 * 1024 * 1024
 """How far back a record is looked for; an end of so many foreign bytes is no log."""
 
 _LONGEST = 256 * 1024
@@ -59,7 +59,7 @@ def read_end(descriptor: int, size: int) -> End:
         head, after = _last_record(data)
         if head is not None or start == 0 or window >= _FARTHEST:
             return _end(data, start, head, after)
-        window *= 4
+        window *= 8
 
 
 def first_seq(descriptor: int) -> int | None:
