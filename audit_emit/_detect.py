@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from audit_emit import _named
 from audit_emit._lazy import Pattern
 from audit_emit._named import Span
 
-__all__ = ["find", "suspicious"]
+__all__ = ["find", "is_card", "suspicious"]
 
 MARK = "\x01"
 RUN = "a" * 13
@@ -43,7 +44,7 @@ the letters before the dash of a vendor's prefix are another."""
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
     "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
-    "value sig plaintext cleartext"
+    "value sig plaintext cleartext psk dsn dek kek pword answer saml magic ticket"
 ).split()
 _RUN_PREFIXES = (
     "AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ k_live_ k_test_ npm_ hf_ "
@@ -109,7 +110,10 @@ def _has_stem(text: str) -> bool:
     if not text.isascii():
         return True
     lower = text.lower()
-    return any(stem in lower for stem in _STEMS)
+    return any(stem in lower for stem in _STEMS) or bool("pat" in lower and _PAT.search(lower))
+
+
+_PAT = Pattern("pat(?![a-z])")
 
 
 def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
@@ -226,17 +230,27 @@ def _with_letter_before(text: str, at: int) -> int:
 
 # URLs: the user information, whole.
 
-_SEGMENT = Pattern(r"[^\s\"'<>`]{0,512}")
+_OUTSIDE = Pattern(r"[\s\"'<>`]|\Z")
+_PATH = Pattern(r"[/?#]|\Z")
 _PORT = Pattern(r"[^:]*:[0-9]{0,5}\Z")
+_MAX_URL = 512
 
 
 def _urls(text: str) -> Iterator[Span]:
-    if "@" not in text:
-        return
+    sign = stop = -1
     at = text.find("://")
     while at >= 0:
         start = at + 3
-        end = _userinfo_end(_SEGMENT.match(text, start).group())  # type: ignore[union-attr]
+        if sign < start and (sign := text.find("@", start)) < 0:
+            return
+        if sign - start > _MAX_URL:
+            at = text.find("://", sign - _MAX_URL - 3)
+            continue
+        if stop < start:
+            stop = _OUTSIDE.search(text, start).start()  # type: ignore[union-attr]
+        end = 0
+        if sign < stop:
+            end = _userinfo_end(text[start : min(stop, start + _MAX_URL)])
         if end > 0:
             yield start, start + end
             start += end
@@ -255,8 +269,7 @@ def _dsns(text: str) -> Iterator[Span]:
 
 def _userinfo_end(segment: str) -> int:
     """How many characters of what follows ``://`` are user information; 0 for none."""
-    cut = min((i for i in map(segment.find, "/?#") if i >= 0), default=len(segment))
-    authority = segment[:cut]
+    authority = segment[: _PATH.search(segment).start()]  # type: ignore[union-attr]
     at = authority.rfind("@")
     if at >= 0:
         if ":" not in authority[:at]:
@@ -280,42 +293,62 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 def _cards(text: str) -> Iterator[Span]:
     ids: list[Span] | None = None
     for run in _RUN_OF_DIGITS.finditer(text):
-        if run.end() - run.start() < 13:
+        start, end = run.span()
+        if end - start < 13:
             continue
         if ids is None:
-            ids = [match.span() for match in _ID.finditer(text)]
-        start, end = run.span()
-        if any(a < end and start < b for a, b in ids) or _is_fraction(text, start):
-            continue
-        yield from _cards_of_run(text, start, end)
+            ids = [match.span() for match in _ID.finditer(text)][::-1]
+        while ids and ids[-1][1] <= start:
+            ids.pop()
+        if not (ids and ids[-1][0] < end) and not _is_fraction(text, start):
+            yield from _cards_of_run(text, start, end)
 
 
 def _cards_of_run(text: str, start: int, end: int) -> Iterator[Span]:
     groups = [match.span() for match in _GROUP.finditer(text, start, end)]
     digits = "".join([text[a:b] for a, b in groups])
-    if 13 <= len(digits) <= 19 and _is_card(digits):
+    if 13 <= len(digits) <= 19 and is_card(digits):
         yield start, end
-        return
-    # Other numbers may stand before and after; no card has groups of one or two within it.
+    elif len(groups) > 1 and len(digits) > 13:
+        yield from _cards_of_groups(groups, digits)
+
+
+def _cards_of_groups(groups: list[Span], digits: str) -> Iterator[Span]:
+    """Other numbers may stand before and after; no card has groups of one or two within it."""
+    places = list(accumulate((b - a for a, b in groups), initial=0))
+    sums = _luhn_sums(digits)
     done = 0
-    for i, (first, second) in enumerate(groups):
-        if first < done or second - first < 3:
+    for i, (first, _) in enumerate(groups):
+        if first < done or digits[places[i]] not in "23456":
             continue
-        number = ""
-        for a, b in groups[i : i + 6]:
-            number += text[a:b]
-            if len(number) > 19 or b - a < 3:
+        start = places[i]
+        for j in range(i, min(i + 6, len(groups))):
+            end = places[j + 1]
+            if end - places[j] < 3 or end - start > 19:
                 break
-            if len(number) >= 13 and _is_card(number):
-                yield first, b
-                done = b
+            total = sums[end % 2]
+            if end - start >= 13 and (total[end] - total[start]) % 10 == 0:
+                if not is_card(digits[start:end]):
+                    continue
+                done = groups[j][1]
+                yield first, done
+
+
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """The sums of the digits before each place, those at even, or at odd, places doubled."""
+    numbers = list(map(int, digits))
+    doubled = [_DOUBLED[n] for n in numbers]
+    even, odd = numbers.copy(), numbers
+    even[::2], odd[1::2] = doubled[::2], doubled[1::2]
+    return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))
 
 
 def _is_fraction(text: str, start: int) -> bool:
     return start > 1 and text[start - 1] == "." and text[start - 2].isdigit()
 
 
-def _is_card(digits: str) -> bool:
+def is_card(digits: str) -> bool:
+    """Whether 13 to 19 digits are a card number: a first digit in use, and Luhn's sum."""
     if digits[0] not in "3456" and not 2221 <= int(digits[:4]) <= 2720:
         return False
     if digits.count(digits[0]) == len(digits):

@@ -9,12 +9,15 @@ can be asked for, one too much cannot be taken back.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from audit_emit._lazy import Pattern
 
 __all__ = ["is_secret_name", "split_name"]
 
 MAX_NAME = 1024
-"""Longer names are not looked at: they count as secret."""
+MAX_TOKENS = 32
+"""Longer names, and names of more tokens, are not looked at: they count as secret."""
 
 _SPLIT = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
@@ -30,9 +33,11 @@ _SECRET = _words(
     cookie cookies auth authorization authorisation bearer jwt csrf xsrf otp totp hotp pin pins
     pincode cvv cvc cvn csc ssn iban mnemonic sessionid sessid phpsessid jsessionid sessionkey
     session webauthn kennwort contrasena contraseña motdepasse senha passcodes passwords
-    connectionstring connstr pgpass keytab
+    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk
     """
 )
+_SECRET_LAST = _words("dsn pat dek kek")
+"""Secret where nothing follows: ``sentry_dsn``, and not ``pat_count``."""
 _STEMS = (
     "password passwd passphrase passcode passwort secret credential apikey privatekey accesskey "
     "authtoken sessionid sessid connectionstring"
@@ -49,12 +54,13 @@ _KEY_OF = _words(
     wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
     google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
     digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
+    preshared consumer kms wifi wlan wpa wep
     """
 )
 _CODE_OF = _words(
     """
     mfa otp totp 2fa fa verification verify security recovery backup auth access sms login one
-    reset activation pass pin device authorization confirmation
+    reset activation pass pin device authorization confirmation unlock verifier
     """
 )
 _PAIRS = (
@@ -75,6 +81,11 @@ _PAIRS = (
     ("key", "pem"),
     ("account", "number"),
     ("pass", "phrase"),
+    ("security", "answer"),
+    ("saml", "response"),
+    ("saml", "assertion"),
+    ("magic", "link"),
+    ("sso", "ticket"),
 )
 
 _HARMLESS_LAST = _words(
@@ -107,11 +118,22 @@ _VALUES = _words(
 
 
 def split_name(name: str) -> list[str]:
-    """The lower-case tokens of a name: ``xAPIKey-2`` gives ``x``, ``api``, ``key``, ``2``."""
+    """The lower-case tokens of a name: ``xAPIKey-2`` gives ``x``, ``api``, ``key``, ``2``.
+
+    At most one more than ``MAX_TOKENS``.
+    """
     if not name.isascii():
-        name = "".join(char if char.isalnum() else "_" for char in name)
-        return [part for word in name.split("_") for part in _split_word(word)]
-    return [token.lower() for token in _SPLIT.findall(name)]
+        words = "".join(char if char.isalnum() else "_" for char in _compatible(name)).split("_")
+        parts = (part for word in words if word for part in _split_word(word))
+        return list(islice(parts, MAX_TOKENS + 1))
+    return [match.group().lower() for match in islice(_SPLIT.finditer(name), MAX_TOKENS + 1)]
+
+
+def _compatible(name: str) -> str:
+    """The name in the letters that are read: full-width ones are Latin ones, too."""
+    from unicodedata import normalize  # noqa: PLC0415 - only names that are not ASCII need it
+
+    return normalize("NFKC", name[:MAX_NAME])
 
 
 def _split_word(word: str) -> list[str]:
@@ -132,11 +154,14 @@ def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
     tokens = split_name(name)
     if not tokens:
         return False
+    if len(tokens) > MAX_TOKENS:
+        return True
     if secret_event and "".join(tokens) in _VALUES:
         return True
     while len(tokens) > 1 and tokens[-1].isdigit():
         tokens.pop()
-    return not _harmless(tokens) and _has_secret_word(tokens, name.lower())
+    lower = name.lower() if name.isascii() else _compatible(name).lower()
+    return not _harmless(tokens) and _has_secret_word(tokens, lower)
 
 
 def _harmless(tokens: list[str]) -> bool:
@@ -149,6 +174,8 @@ def _harmless(tokens: list[str]) -> bool:
 
 
 def _has_secret_word(tokens: list[str], lower: str) -> bool:
+    if tokens[-1] in _SECRET_LAST:
+        return True
     if lower in _SECRET or not _SECRET.isdisjoint(tokens):
         return tokens[0] != "session" or _about_session(tokens)
     if ("key" in tokens or "keys" in tokens) and not _KEY_OF.isdisjoint(tokens):

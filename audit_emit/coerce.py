@@ -88,11 +88,8 @@ class Normaliser:
             kind = type(value)
             if kind is str:
                 length += len(value)
-            elif kind is int:
+            elif kind is int or kind is float:
                 if not -_MAX_FAST_INT < value < _MAX_FAST_INT:
-                    return None
-            elif kind is float:
-                if value - value != 0:
                     return None
             elif value is not None and kind is not bool:
                 return None

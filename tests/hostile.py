@@ -229,7 +229,7 @@ class OfBadMeta(metaclass=BadMeta):
 
 class NamelessMeta(type):
     @property
-    def __name__(cls) -> Any:
+    def __name__(cls) -> Any:  # type: ignore[override]
         raise ValueError(SECRET)
 
 

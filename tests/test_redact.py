@@ -36,7 +36,13 @@ SECRET_NAMES = """
     secretKeyBase aws_secret_access_key auth_token x-amz-security-token proxy-authorization
     credentials privateKey passphrase pwd secret ssn iban jwt auth passwd PassWord sshKey
     masterKey encryption_key recovery_codes seed_phrase contraseña Cookie webhookSecret totpSecret
+    psk preshared_key keypass storepass consumer_key kms_key dek wifi_key sentryDsn github_pat
+    security_answer samlResponse code_verifier magicLink sso_ticket unlock_code
 """.split()
+SECRET_NAMES += [
+    "".join(chr(ord(char) + 0xFEE0) for char in name) for name in ("password", "API_KEY")
+]
+"""In full-width letters."""
 PLAIN_NAMES = """
     token_count value_hash secret_id secret_name password_changed_at auth_method tokens_used key
     keys prompt_tokens max_tokens author authority authenticated pinned spinning compass bypass
@@ -45,6 +51,7 @@ PLAIN_NAMES = """
     card_type passenger passed opinion mapping shipping hash_value path access_level account_id
     client_id service api app name description assertion encryption token_type password_reset_at
     is_secret passwordHash tokenCount secret-id idempotency_key key_id correlation_id password_hash
+    ticket ticket_id answer link response path pattern patch dsn_host data_key pat_count décision
 """.split()
 VALUE_NAMES = "value oldValue OLD_VALUE new-value plaintext PlainText New.Value VALUE".split()
 
@@ -215,6 +222,11 @@ def test_the_name_of_something_else(redactor: Redactor, name: str) -> None:
 def test_a_value_is_a_secret_in_events_about_secrets(redactor: Redactor, name: str) -> None:
     assert redactor.is_secret_key(name, True)
     assert not redactor.is_secret_key(name, False)
+
+
+def test_a_name_of_very_many_parts_is_taken_for_a_secret(redactor: Redactor) -> None:
+    assert not redactor.is_secret_key("aB" * 15, False)
+    assert redactor.is_secret_key("aB" * 33, False)
 
 
 def test_settings_win_over_the_rules_in_any_spelling() -> None:
@@ -416,6 +428,9 @@ BOMBS = {
     "dsn": "a:@tcp",
     "dsns": "a:b@tcp( ",
     "amps": "token=&a",
+    "threes": "411 ",
+    "urls": "://a:",
+    "signs": "://@",
 }
 
 
