@@ -7,16 +7,14 @@ processes there are.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from audit_emit._findings import Report
 from audit_emit._logfiles import (
@@ -37,6 +35,9 @@ from audit_emit.signing import KeyRing
 from audit_emit.sinks.segments import Layout
 from audit_emit.verify import Verifier
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 PART = 8 * 1024 * 1024
 """Bytes that one process proves at a time."""
 
@@ -55,6 +56,7 @@ class Options(NamedTuple):
     from_seq: int = 0
     since: str = ""
     until: str = ""
+    strict: bool = False
     jobs: int = 1
     progress: Progress | None = None
 
@@ -124,6 +126,7 @@ def verify_log(log: Log, options: Options) -> Report:
         from_seq=options.from_seq,
         since=options.since,
         until=options.until,
+        strict=options.strict,
     )
     if log.checkpoints:
         _read_checkpoints(verifier, log)
@@ -217,6 +220,8 @@ class _Reader:
             data = os.pread(descriptor, min(BLOCK, end - position), position)
             if not data:
                 break
+            # Whole lines, where there are any: the rest of the last one is read again.
+            data = data[: data.rfind(b"\n") + 1] or data
             self._verifier.feed(data)
             position += len(data)
             self._tell(position)
@@ -248,12 +253,15 @@ class _Pool:
     """Processes that prove blocks of files."""
 
     def __init__(self, jobs: int, verifier: Verifier) -> None:
+        import multiprocessing  # noqa: PLC0415 - a short log needs neither
+        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+
         method = "fork" if sys.platform == "linux" else None
         self._executor = ProcessPoolExecutor(
             jobs,
             mp_context=multiprocessing.get_context(method),
             initializer=_prepare,
-            initargs=(array("Q", verifier.named), verifier.wants_tree),
+            initargs=(array("Q", verifier.named), verifier.wants_tree, verifier.strict),
         )
         self._ahead = 2 * jobs + 1
 
@@ -279,13 +287,13 @@ class _Pool:
 
 
 _named: Sequence[int] = ()
-_tree = False
+_tree = _strict = False
 
 
-def _prepare(named: Sequence[int], tree: bool) -> None:
+def _prepare(named: Sequence[int], tree: bool, strict: bool) -> None:
     """What every part needs, told once to each process."""
-    global _named, _tree
-    _named, _tree = named, tree
+    global _named, _tree, _strict
+    _named, _tree, _strict = named, tree, strict
 
 
 def _prove_part(
@@ -329,6 +337,6 @@ def _blocks(descriptor: int, position: int, end: int) -> Iterator[tuple[Proof | 
             if not block:
                 return
             continue
-        proof = prove(block[:cut], _named, tree=_tree)
+        proof = prove(block[:cut], _named, tree=_tree, strict=_strict)
         yield proof, position, cut
         position += cut

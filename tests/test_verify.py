@@ -184,9 +184,8 @@ class TestAge:
         lines = active.read_bytes().splitlines(True)
         new = [*lines[:10], lines[10].replace(b'"x.y"', b'"x.y'), *lines[11:]]
         active.write_bytes(b"".join(rechained(new, "0" * 64)))
-        report = both(active.parent)
-        assert report.exit_status == 1
-        assert kinds(report) == {"malformed-line": [11]}
+        assert both(active.parent).exit_status == 0  # by whoever had the chain in his hands
+        assert kinds(ours(active, strict=True)) == {"malformed-line": [11]}
 
     def test_older_times_are_no_finding(self, active: Path) -> None:
         lines = active.read_bytes().splitlines(True)

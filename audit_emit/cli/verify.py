@@ -69,6 +69,7 @@ def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     metavar="SEQ:HASH",
     help="A head that was noted down elsewhere; repeatable.",
 )
+@click.option("--strict", is_flag=True, help="Parse the JSON of every record, too.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Processes to use.  [default: one per core]"
 )
@@ -81,6 +82,7 @@ def command(
     since: str,
     until: str,
     heads: dict[int, str],
+    strict: bool,
     jobs: int | None,
 ) -> Exit:
     """Verify logs: every hash, every link, every checkpoint, and that nothing is missing.
@@ -103,6 +105,7 @@ def command(
         from_seq=from_seq,
         since=since,
         until=until,
+        strict=strict,
         jobs=jobs or _cores(),
         progress=bar,
     )
