@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from audit_emit._backlog import Backlog, Gap
@@ -52,6 +53,12 @@ class Delivery:
     _complaints: Complaints
     _composer: Composer
     _clock: Clock
+
+    def __del__(self) -> None:
+        # An emitter that nobody closed: what waits is written now or never.
+        with suppress(Exception):
+            if self.pending:
+                self.settle(at_end=True)
 
     def reset(self) -> None:
         """Owe nothing: at the beginning, and in a forked child, whose parent pays."""

@@ -13,6 +13,7 @@ import os
 import select
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic_ns
 
 try:
@@ -158,6 +159,10 @@ class Descriptor:
             close_quietly(self._dup)
         self._dup = -1
         self._checked = 0
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
 
     def _is_ours(self, now: int) -> bool:
         """Whether the number and the duplicate are still the file that we were given."""

@@ -136,6 +136,8 @@ class JsonlSink:
             mutex.release()
             raise SinkError("re-entrant")
         self._busy = True
+        # Before the lock: should a signal handler fork from here on, this one refuses to write.
+        segment = self.segment
         line = None
         try:
             try:
@@ -143,14 +145,13 @@ class JsonlSink:
             except (OSError, ValueError):
                 self._lock_slowly(deadline)
             try:
-                segment = self.segment
                 clock = self._clock
                 now = clock.now_ns()
                 if (
                     not 0 <= now - segment.fresh < FRESH_NS
                     or lseek(segment.descriptor, 0, SEEK_END) != segment.size
                 ):
-                    self._look(now)
+                    self._look(segment, now)
                     now = clock.now_ns()
                 digits = str(now)
                 stamp = clock.stamp
@@ -284,11 +285,12 @@ class JsonlSink:
             mutex.release()
             raise SinkError("re-entrant")
         self._busy = True
+        segment = self.segment
         try:
             self._lock_slowly(deadline)
             try:
-                self._look(self._clock.now_ns())
-                yield self.segment
+                self._look(segment, self._clock.now_ns())
+                yield segment
             except OSError as error:
                 raise SinkError(error_word(error)) from error
             except (ValueError, ArithmeticError, LookupError, TypeError) as error:
@@ -355,13 +357,13 @@ class JsonlSink:
         self._lock.close()
         self._lock_fd = -1
 
-    def _look(self, now: int) -> None:
+    def _look(self, segment: Segment, now: int) -> None:
         """Look whether the file is still the file; and, more rarely, our process and lock ours."""
         if not self._lock.is_linked():
             # Somebody deleted the lock file, and others may hold a lock of another one.
             self._drop_lock()
             self._lock_slowly(0.0)
-        self.segment.look(now)
+        segment.look(now)
         if 0 <= now - self._lock_checked < _LOCK_CHECK_NS:
             return
         self._lock_checked = now

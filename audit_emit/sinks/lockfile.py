@@ -47,14 +47,23 @@ class LockFile:
         self.supported = SUPPORTED
         self._identity: tuple[int, int] | None = None
 
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
+
     def open(self) -> None:
         """Open the lock file, making it if it is missing.
 
         Raises:
             OSError: it cannot be opened.
         """
-        self.descriptor = open_file(self.path, append=False)
-        found = os.fstat(self.descriptor)
+        descriptor = open_file(self.path, append=False)
+        try:
+            found = os.fstat(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self.descriptor = descriptor
         self._identity = (found.st_dev, found.st_ino)
 
     def acquire(self, deadline: float) -> bool:

@@ -214,11 +214,16 @@ class Segment:
         self.descriptor = -1
         self.size = -1
 
+    def __del__(self) -> None:
+        with suppress(Exception):
+            if self._still_ours() is not None:
+                close_quietly(self.descriptor)
+
     def abandon(self) -> None:
         """Give an inherited descriptor back; a frame that is still in here writes nothing."""
         self._retire = close_quietly
         self.close()
-        self.link = _refuse  # type: ignore[method-assign, assignment]
+        self.link = self.look = _refuse  # type: ignore[method-assign, assignment]
 
     def _may_rotate(self) -> bool:
         settled = self._unsettled is None  # what is said about a file is said in it

@@ -64,9 +64,12 @@ def open_file(path: str, *, append: bool, exclusive: bool = False) -> int:
     """
     flags = _FLAGS | (os.O_APPEND if append else 0) | (os.O_EXCL if exclusive else 0)
     descriptor = os.open(path, flags, FILE_MODE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"not a regular file: {path}")
+    except OSError:
         os.close(descriptor)
-        raise OSError(f"not a regular file: {path}")
+        raise
     return descriptor
 
 

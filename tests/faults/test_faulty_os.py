@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import itertools
 import json
 import os
@@ -50,6 +51,7 @@ def moved(emitter: Emitter, path: Path, numbers: Iterator[int]) -> None:
     emit(other, numbers)
     emit(emitter, numbers)
     other.flush()
+    other.close()
 
 
 def torn(emitter: Emitter, path: Path, numbers: Iterator[int]) -> None:
@@ -98,6 +100,7 @@ def play(scene: Scene, path: Path, durability: str, *faults: Fault) -> FaultyOS:
     """
     shim = FaultyOS(*faults)
     numbers = itertools.count()
+    gc.collect()  # emitters of before close their descriptors now, and not in the scene
     with shim.installed():
         emitter = make(path, durability)
         scene(emitter, path, numbers)
