@@ -111,7 +111,9 @@ def prove(
         for number, before, computed in zip(count(seq), [prev_hash, *hashes], hashes, strict=False)
     ]
     kinds = {line[_KIND] for line in lines}
-    if not _end_in(lines, ends) or not _ordinary(block, lines, kinds, strict=strict):
+    if not all(kind.startswith(_TOLD[:_TYPE]) for kind in kinds):
+        return None
+    if not _end_in(lines, ends) or not _ordinary(block, lines, strict=strict):
         return None
     own = [row for row, line in enumerate(lines) if line[_KIND] == _TOLD] if _TOLD in kinds else []
     marks = _marks(seq, hashes, named, tree=tree)
@@ -126,13 +128,13 @@ def _end_in(lines: list[bytes], ends: list[str]) -> bool:
     return all(line.endswith(end.encode()) for line, end in zip(lines, ends, strict=True))
 
 
-def _ordinary(block: bytes, lines: list[bytes], kinds: set[bytes], *, strict: bool) -> bool:
+def _ordinary(block: bytes, lines: list[bytes], *, strict: bool) -> bool:
     """Whether the lines, whose hashes and links hold, are records of this version.
 
     A line like that was written by who had the chain in his hands: its text is not parsed unless
     that is asked for, or it does not look like what is written today.
     """
-    if not strict and all(kind.startswith(_TOLD[:_TYPE]) for kind in kinds):
+    if not strict:
         # What is between ``v`` and the link is as long in most records of a log.
         start = len(lines[0]) - lines[0].rfind(_VERSION)
         versions = [line[-start : len(_VERSION) - start] for line in lines]

@@ -187,6 +187,18 @@ class TestAge:
         assert both(active.parent).exit_status == 0  # by whoever had the chain in his hands
         assert kinds(ours(active, strict=True)) == {"malformed-line": [11]}
 
+    def test_a_loss_is_seen_whatever_the_form_of_its_time(self, active: Path) -> None:
+        lines = active.read_bytes().splitlines(True)
+        gap = b'"event_type":"audit.gap"'
+        lines[10] = (
+            lines[10]
+            .replace(b'"event_type":"x.y"', gap)
+            .replace(b'"fields":{', b'"fields":{"lost":3,"sink":"jsonl",')
+        )
+        lines[10] = lines[10][:35] + b"0" + lines[10][35:]
+        active.write_bytes(b"".join(rechained(lines, "0" * 64)))
+        assert kinds(both(active.parent)) == {"declared-gap": [11]}
+
     def test_older_times_are_no_finding(self, active: Path) -> None:
         lines = active.read_bytes().splitlines(True)
         lines[10] = lines[10].replace(b'{"ts":"2', b'{"ts":"1')
