@@ -60,6 +60,7 @@ PURE_MAY_IMPORT = {
     "threading",
     "types",
     "typing",
+    "unicodedata",
 }
 """Values in, bytes out: no I/O, no clock, no randomness.
 
