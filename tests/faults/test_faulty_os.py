@@ -26,6 +26,15 @@ STEP_NS = 20_000
 Scene = Callable[[Emitter, Path, Iterator[int]], None]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _little_to_collect() -> Iterator[None]:
+    """What was there before is not looked through at every run."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def steady(emitter: Emitter, path: Path, numbers: Iterator[int]) -> None:
     """Enough records to close two segments by size."""
     for _ in range(22):

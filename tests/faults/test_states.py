@@ -163,7 +163,10 @@ class SharedLog(RuleBasedStateMachine):
         before = Log(self.directory)
         self.known |= {record["hash"] for record in before.records}
         with_file(self.path, what)
-        self.destroyed |= set(before.numbers) - set(Log(self.directory).numbers)
+        after = Log(self.directory)
+        self.destroyed |= set(before.numbers) - set(after.numbers)
+        # What declared these may be gone, too.
+        self.spoiled |= {line.raw for f in after.files for line in f.lines if line.record is None}
 
 
 def with_file(path: Path, what: Callable[[Path], object]) -> None:
