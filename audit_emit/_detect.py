@@ -34,7 +34,7 @@ _DIGITS = "0123456789"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOT_ASCII = "".join(map(chr, range(128, 256)))
 
-character_classes = _table({_DIGITS + _LETTERS: "a", "=@<\\\x7f" + _NOT_ASCII: MARK})
+character_classes = _table({_DIGITS + _LETTERS: "a", "=@<'\\\x7f" + _NOT_ASCII: MARK})
 """Letters and digits are one class; ``MARK`` is what wants a closer look at each value."""
 
 digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
@@ -62,6 +62,7 @@ def suspicious(text: str) -> bool:
         ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
         or ("@" in text and ("://" in text or "@tcp(" in text or "@unix(" in text))
         or ("-u" in text and ":" in text)
+        or (("'" in text or '"' in text) and ("[" in text or "(" in text) and _has_stem(text))
         or suspicious_tokens(text, raw)
     )
 
@@ -74,7 +75,9 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
         return True
     if "-" in text and any(p in text for p in _DASH_PREFIXES):
         return True
-    if "z" in text and "AIza" in text:
+    if ("z" in text and "AIza" in text) or ":AA" in text:
+        return True
+    if "/" in text and ("hooks.slack.com/" in text or "/api/webhooks/" in text):
         return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
@@ -103,6 +106,7 @@ def _suspicious_phrase(text: str) -> bool:
         or "PRIVATE KEY" in text
         or "failing row contains" in lower
         or "[parameters:" in lower
+        or ("'" in text and ("password" in lower or "identified" in lower))
     )
 
 
@@ -131,6 +135,8 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *_named.schemes(text),
         *_named.assignments(text, is_secret),
         *_named.flags(text, is_secret),
+        *_named.pairs(text, is_secret),
+        *_hooks(text),
         *_cards(text),
         *_rows(text),
     ]
@@ -226,6 +232,20 @@ def _run_end(text: str, at: int) -> int:
 
 def _with_letter_before(text: str, at: int) -> int:
     return at - 1 if text.startswith("k_", at) and at and text[at - 1].isalnum() else at
+
+
+_HOOK = Pattern(
+    r"hooks\.slack\.com/(?:[\w\-]{1,32}/){1,4}+([A-Za-z0-9]{13,}+)"
+    r"|/api/webhooks/[0-9]{13,24}/([\w\-]++)"
+    r"|(?<=[0-9]{6}):(AA[\w\-]{30,}+)"
+)
+
+
+def _hooks(text: str) -> Iterator[Span]:
+    """What lets anybody post to a channel: the end of a web hook's URL, a bot's token."""
+    if ":AA" in text or "hooks.slack.com/" in text or "/api/webhooks/" in text:
+        for match in _HOOK.finditer(text):
+            yield match.span(match.lastindex or 0)
 
 
 # URLs: the user information, whole.

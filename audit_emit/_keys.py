@@ -13,7 +13,7 @@ from itertools import islice
 
 from audit_emit._lazy import Pattern
 
-__all__ = ["is_secret_name", "split_name"]
+__all__ = ["NAME_NAMES", "VALUE_NAMES", "is_secret_name", "split_name"]
 
 MAX_NAME = 1024
 MAX_TOKENS = 32
@@ -115,6 +115,17 @@ _VALUES = _words(
     currentvalue previousvalue prevvalue plainvalue clearvalue
     """
 )
+
+
+NAME_NAMES = frozenset(
+    "name key field header param parameter variable var env k n setting attribute attr property "
+    "option column label secret_name secret_key path".split()
+)
+VALUE_NAMES = frozenset(
+    "value values val v content data old new before after from to default current previous text "
+    "raw old_value new_value oldvalue newvalue".split()
+)
+"""``{"name": "password", "value": "x"}``: what the first names, the second holds."""
 
 
 def split_name(name: str) -> list[str]:

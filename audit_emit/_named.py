@@ -9,9 +9,10 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
+from audit_emit._keys import NAME_NAMES, VALUE_NAMES
 from audit_emit._lazy import Pattern
 
-__all__ = ["Span", "assignments", "flags", "schemes"]
+__all__ = ["Span", "assignments", "flags", "pairs", "schemes"]
 
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
@@ -56,7 +57,7 @@ def _is_credential(scheme: str, word: str) -> bool:
 # Names with values: password=…, "token": "…", api-key: …
 
 _ASSIGN = Pattern(
-    r"(?<![\w.\-$\[\]])([\w.\-$\[\]]++)(?:\\{0,7}[\"'])?[ \t\u00a0]{0,8}"
+    r"(?<![\w.\-$\[\]%])([\w.\-$\[\]%]++)(?:\\{0,7}[\"'])?[ \t\u00a0]{0,8}"
     r"(?::=|=>|==|[=:])[ \t\u00a0]{0,8}(?:[|>][+\-]?[ \t]{0,8}\r?\n[ \t]{1,16})?"
 )
 _QUOTED = Pattern(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
@@ -82,14 +83,76 @@ def assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     if "=" not in text and ":" not in text:
         return
     done = 0
+    beside = _Beside(text, is_secret)
     for match in _ASSIGN.finditer(text):
-        start = match.end()
+        if match.end() < done:
+            continue
         name = match.group(1)
-        if start >= done and (is_secret(name) or name.lower() in _ALSO):
-            before = text[max(0, match.start() - 1) : match.start()]
-            start, done = _value(text, start, name.lower(), before)
+        if "%" in name:
+            name = _ENCODED.sub(lambda found: chr(int(found.group()[1:], 16)), name)
+        lower = name.lower()
+        if is_secret(name) or lower in _ALSO:
+            start, done = _value_of(text, match, lower)
             if done > start:
                 yield start, done
+        elif lower in NAME_NAMES or lower in VALUE_NAMES:
+            for start, end in beside.spans(match, lower):
+                done = max(done, end)
+                yield start, end
+
+
+_ENCODED = Pattern("%[0-9a-fA-F]{2}")
+_ELSEWHERE = Pattern(r"[{}<>]|\n[ \t]*(?:-|\r?\n)")
+_NAME = Pattern(r"[bBrRuU]{0,2}\\{0,7}[\"']([^\"'\\\r\n]{1,256}+)|([\w.\-/$\[\]]{1,256}+)")
+_MAX_BESIDE = 8
+_MAX_LOOKED = 512
+
+
+class _Beside:
+    """``"name": "password", "value": "x"``, in either order, in one object, element or item."""
+
+    def __init__(self, text: str, is_secret: Callable[[str], bool]) -> None:
+        self._text = text
+        self._is_secret = is_secret
+        self._named = False
+        self._values: list[tuple[re.Match[str], str]] = []
+        self._end = 0
+
+    def spans(self, match: re.Match[str], lower: str) -> Iterator[Span]:
+        """The values that are known to be secret with this assignment."""
+        looking = self._named or self._values
+        if looking and _ELSEWHERE.search(self._text, self._end, match.start()):
+            self._named = False
+            self._values = []
+        self._end = _near_end(self._text, match.end())
+        found = []
+        if lower in NAME_NAMES:
+            name = _NAME.match(self._text, match.end())
+            self._named = name is not None and self._is_secret(name.group(1) or name.group(2))
+            if self._named:
+                found, self._values = self._values, []
+        elif self._named:
+            found = [(match, lower)]
+        else:
+            self._values = [*self._values[1 - _MAX_BESIDE :], (match, lower)]
+        for one in found:
+            start, end = _value_of(self._text, *one)
+            if start < end:
+                yield start, end
+
+
+def _near_end(text: str, start: int) -> int:
+    """About where a value ends; only its beginning is looked at."""
+    quote = _QUOTED.match(text, start)
+    if quote is not None:
+        return text.find(quote.group(2), quote.end(), start + _MAX_LOOKED) + 1 or start
+    bare = _BARE.match(text, start, start + _MAX_LOOKED // 4)
+    return bare.end() if bare is not None else start
+
+
+def _value_of(text: str, match: re.Match[str], lower: str) -> Span:
+    before = text[max(0, match.start() - 1) : match.start()]
+    return _value(text, match.end(), lower, before)
 
 
 def _value(text: str, start: int, name: str, before: str) -> Span:
@@ -152,10 +215,13 @@ def _bracket_end(text: str, start: int) -> int:
 _FLAG = Pattern(
     r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
 )
-_ELEMENT = Pattern(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(?:\s[^<>]{0,256})?>([^<]++)")
+_ELEMENT = Pattern(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(\s[^<>]{0,256})?>([^<]++)")
+_ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']")
 
 
-_USER = Pattern(r"(?<![\w\-])(?:-u|--user)[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)")
+_USER = Pattern(
+    r"(?<![\w\-])(?:-u|--user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)"
+)
 
 
 def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
@@ -171,5 +237,51 @@ def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
                 yield match.span(1)
     if "<" in text:
         for match in _ELEMENT.finditer(text):
-            if is_secret(match.group(1)) and not _HELD.fullmatch(match.group(2)):
-                yield match.span(2)
+            of = _ATTRIBUTE.search(match.group(2) or "")
+            secret = is_secret(match.group(1)) or (of is not None and is_secret(of.group(1)))
+            if secret and not _HELD.fullmatch(match.group(3)):
+                yield match.span(3)
+
+
+# Pairs, forms, statements: a name, and its value beside it.
+
+_PAIR = Pattern(r"[\[(]\s{0,4}[bB]?(\\{0,7}[\"'])([\w.\-]{1,128}+)\1\s{0,4},\s{0,4}")
+_ITEM = Pattern(r"[^\s,()\[\]{}\"']{0,256}+")
+_PAIR_END = Pattern(r"(?:\\{0,7}[\"'])?\s{0,4}(?:[\])]|\Z)")
+_PART = Pattern(
+    r"form-data;[ \t]{0,8}name=\"?([^\"\r\n;]{1,128}+)\"?[^\r\n]{0,256}+"
+    r"(?:\r?\n[^\r\n]{1,256}+){0,4}+\r?\n\r?\n",
+    re.IGNORECASE,
+)
+_STATEMENT = Pattern(
+    r"\b(?:password|identified\s{1,8}(?:with\s{1,8}\S{1,64}\s{1,8})?(?:by|as))"
+    r"(?:\s{1,8}password)?(?:\s{1,8}for\s{1,8}[^\s=]{1,128}+)?"
+    r"(?:\s{0,8}=\s{0,8}|\s{1,8})(?:\w{0,32}\(\s{0,8})?[eEnN]?'((?:[^'\\]|''|\\.)*+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def pairs(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
+    """``("password", "x")``, a form's part, ``IDENTIFIED BY 'x'``."""
+    if ("[" in text or "(" in text) and "," in text:
+        for match in _PAIR.finditer(text):
+            if is_secret(match.group(2)):
+                start = match.end()
+                if _QUOTED.match(text, start) is not None:
+                    start, end = _value(text, start, "", "")
+                else:
+                    end = _ITEM.match(text, start).end()  # type: ignore[union-attr]
+                if end > start and _PAIR_END.match(text, end):
+                    yield start, end
+    if "name=" in text and "\n" in text:
+        for match in _PART.finditer(text):
+            end = text.find("\n--", match.end())
+            end = len(text) if end < 0 else end - (text[end - 1] == "\r")
+            held = end <= match.end() or _HELD.fullmatch(text, match.end(), end)
+            if not held and is_secret(match.group(1)):
+                yield match.end(), end
+    if "'" in text:
+        for match in _STATEMENT.finditer(text):
+            start, end = match.span(1)
+            if end > start and not _HELD.fullmatch(text, start, end):
+                yield start, end

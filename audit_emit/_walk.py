@@ -10,11 +10,12 @@ from msgspec.json import Decoder
 from audit_emit import encode
 from audit_emit._detect import is_card
 from audit_emit._foreign import type_name
+from audit_emit._keys import NAME_NAMES, VALUE_NAMES
 from audit_emit._types import open_value
 from audit_emit._values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
-__all__ = ["RESERVED", "VALUE_NAMES", "Walk"]
+__all__ = ["RESERVED", "Walk"]
 
 MAX_STRING = 8192
 MAX_KEY = 256
@@ -30,23 +31,15 @@ MAX_PATH = 120
 _MAX_JSON_IN_JSON = 3
 _JSON_NODES = 4
 _PART = 512
-_EACH_TEXT = 8
+_SUSPICIOUS = 72
 _END = object()
 # Without a hook, a float near the ends of its range takes 20 µs.
 _decode = Decoder(float_hook=float).decode
+_decode_lines = Decoder(float_hook=float).decode_lines
+_JSON_BEGINS = ("{", "[", "\ufeff", " ", "\t", "\r", "\n")
 
 RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_hook_error", "workspace_id")
 """Names that the emitter gives a meaning: a caller's own get a suffix."""
-
-NAME_NAMES = frozenset(
-    "name key field header param parameter variable var env k n setting attribute attr property "
-    "option column label secret_name secret_key path".split()
-)
-VALUE_NAMES = frozenset(
-    "value values val v content data old new before after from to default current previous text "
-    "raw old_value new_value oldvalue newvalue".split()
-)
-"""``{"name": "password", "value": "x"}``: what the first names, the second holds."""
 
 
 class _Frame:
@@ -149,6 +142,9 @@ class Walk:
         if hold:
             return self._hold(value)
         if type(value) is str:
+            if value == "":
+                self._room -= 3
+                return value
             return self._string(value, len(value))
         return self._shown(value, self._opened(value, type(value)))
 
@@ -205,7 +201,7 @@ class Walk:
         if self.to_scan < 0:
             self._note(f"{length} characters, not looked at")
             return ""
-        inner = self._json_in(text) if text[:1] in ("{", "[") and length <= SCAN else None
+        inner = self._json_in(text) if length <= SCAN else None
         if inner is not None:
             return self._fit(inner, len(inner))
         scrubbed = self._redactor.scrub(text, self._secret_event)
@@ -218,18 +214,28 @@ class Walk:
 
     def _charge(self, text: str) -> None:
         # A text full of what looks like secrets costs many times what another one does.
-        self.to_scan -= (len(text) + _EACH_TEXT) * (3 if self._redactor.suspicious(text) else 1)
+        if self._redactor.suspicious(text):
+            self.to_scan -= 3 * len(text) + _SUSPICIOUS
+        else:
+            self.to_scan -= len(text)
 
     def _json_in(self, text: str) -> str | None:
         """The text of a JSON text in which something was held back; else ``None``."""
-        if self._level >= _MAX_JSON_IN_JSON:
+        if text[:1] not in _JSON_BEGINS or self._level >= _MAX_JSON_IN_JSON:
             return None
+        text = text.lstrip("\ufeff \t\r\n")
+        if text[:1] not in ("{", "["):
+            return None
+        lines = False
         try:
             value = _decode(text)
         except (ValueError, RecursionError):
-            return None
-        if type(value) not in (dict, list):
-            return None
+            if not (lines := "\n" in text):
+                return None
+            try:
+                value = _decode_lines(text)
+            except (ValueError, RecursionError):
+                return None
         walk = Walk(self._redactor, secret_event=self._secret_event, level=self._level + 1)
         walk.nodes, walk.to_scan = self.nodes + _JSON_NODES, self.to_scan
         plain = walk.run(open_value(value), value)
@@ -239,12 +245,15 @@ class Walk:
         self.redacted += walk.redacted
         if walk.cut:
             self._note("JSON in a text: cut")
-        return encode.to_json(plain)
+        return "\n".join(map(encode.to_json, plain)) if lines else encode.to_json(plain)
 
     def _bytes(self, opened: BytesText) -> str:
         for reading in opened.readings():
             self._charge(reading)
-            if self._redactor.scrub(reading, self._secret_event) is not None:
+            if (
+                self._json_in(reading) is not None
+                or self._redactor.scrub(reading, self._secret_event) is not None
+            ):
                 return self._hold(opened.data)
         text = opened.base64()
         return self._fit(text, len(text))
@@ -304,7 +313,7 @@ class Walk:
             and name[:32].lower() in NAME_NAMES
             and type(value) in (str, bytes)
             and len(value) <= MAX_KEY
-            and self._redactor.is_secret_key(key_text(value))
+            and self._redactor.is_secret_key(key_text(value), self._secret_event)
             for name, value in entries
         )
 
@@ -318,14 +327,14 @@ class Walk:
             if type(entry) is str
             and entry[:1] == "-"
             and "=" not in entry[:MAX_KEY]
-            and self._is_name_of_secret(entry)
+            and (self._is_name_of_secret(entry) or _takes_login(entry, entries[at + 1 : at + 2]))
         )
 
     def _is_name_of_secret(self, entry: object) -> bool:
         return (
             (type(entry) is str or type(entry) is bytes)
             and len(entry) <= MAX_KEY
-            and self._redactor.is_secret_key(key_text(entry))
+            and self._redactor.is_secret_key(key_text(entry), self._secret_event)
         )
 
     # Keys and paths
@@ -418,6 +427,16 @@ def key_text(key: Any) -> str:
     if type(opened) is Members and opened.kind == "list":
         return "(" + ", ".join([_part_text(part) for part in opened.entries[:8]]) + ")"
     return type_name(type(key))
+
+
+def _takes_login(option: str, following: list[Any]) -> bool:
+    """``curl -u name:password``."""
+    return (
+        option in ("-u", "-U", "--user", "--proxy-user")
+        and bool(following)
+        and type(following[0]) is str
+        and ":" in following[0][:MAX_STRING]
+    )
 
 
 def _part_text(part: object) -> str:

@@ -12,9 +12,10 @@ from msgspec.json import Encoder
 
 from audit_emit import encode
 from audit_emit._detect import MARK, RUN, character_classes, suspicious_dash
+from audit_emit._keys import VALUE_NAMES
 from audit_emit._types import open_value
 from audit_emit._values import Members
-from audit_emit._walk import RESERVED, VALUE_NAMES, Walk, plain_size
+from audit_emit._walk import RESERVED, Walk, plain_size
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
 __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
@@ -28,6 +29,7 @@ _MAX_FAST_BYTES = 8192
 _MAX_FAST_INT = 10**12
 _MAX_FAST_ID = 10**40
 _MAX_VETTED = 4096
+_MAY_BE_JSON = "{[\ufeff \t\r\n"
 _encode = Encoder().encode
 
 
@@ -71,7 +73,7 @@ class Normaliser:
         self._redactor = redactor
         self._vetted = redactor.harmless
 
-    def fast(  # noqa: C901 - one pass, unrolled: this is every event's way
+    def fast(
         self,
         fields: object,
         secret_event: bool,  # noqa: ARG002 - names that any event holds back are never fast
@@ -117,7 +119,7 @@ class Normaliser:
         """``fast`` for what needs a look at each value."""
         suspicious = self._redactor.suspicious
         for value in plain.values():
-            if type(value) is str and value and (value[0] in "{[" or suspicious(value)):
+            if type(value) is str and value and (value[0] in _MAY_BE_JSON or suspicious(value)):
                 return None
         text = encode.safe(text)
         return text if len(text) <= _MAX_FAST_BYTES and text.isascii() else None

@@ -214,13 +214,14 @@ def test_the_absence_of_a_secret_is_shown() -> None:
         {"key": "API_KEY", "old": "x", "new": "x"},
         {"op": "replace", "path": "/user/password", "value": "x"},
         ["cmd", "--password", "x"],
+        ["curl", "-u", "bob:x"],
     ],
 )
 def test_what_a_value_beside_names_is_held_back(value: Any) -> None:
     shown = one(value)
     parts = list(shown.values()) if isinstance(shown, dict) else shown
     assert HELD in parts
-    assert "x" not in parts
+    assert not [part for part in parts if str(part).endswith("x")]
 
 
 def test_in_events_about_secrets_values_are_held_back() -> None:
@@ -235,6 +236,37 @@ def test_a_json_text_is_redacted_by_the_same_rules() -> None:
     assert one('[["x-api-key", "x"], {"name": "pin", "value": 5}]') == (
         f'[["x-api-key","{HELD}"],{{"name":"pin","value":"{HELD}"}}]'
     )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"field": "value", "from": "hunter2", "to": "x"},
+        ["value", "hunter2"],
+        ("plaintext", "hunter2"),
+        '[["new_value", "hunter2"]]',
+        '{"field": "value", "from": "hunter2", "pad": "' + "x" * 9000 + '"}',
+    ],
+    ids=str,
+)
+def test_in_events_about_secrets_the_name_of_a_value_is_that_of_a_secret(value: Any) -> None:
+    assert "hunter2" not in str(one(value, "secret.set"))
+    assert "hunter2" in str(one(value))
+
+
+@pytest.mark.parametrize("before", ["", "\n", "\ufeff", " \r\n\t"])
+@pytest.mark.parametrize("after", ["", '\n["pin", "hunter2"]\n', "\n{"])
+@pytest.mark.parametrize("inner", ['["pin","hunter2"]', '{"value":"hunter2","name":"DB_PASSWORD"}'])
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_a_json_text_is_found_however_it_stands(
+    before: str, after: str, inner: str, kind: Callable[[str], Any]
+) -> None:
+    value = kind(before + inner + after)
+    shown = one(value)
+    assert HELD in shown
+    assert "hunter2" not in shown
+    assert Normaliser(Redactor()).fast({"x": value}, False) is None
+    assert "hunter2" not in one(before + inner[:-1] + ', "' + "x" * 9000 + '"') or inner[0] == "["
 
 
 def test_a_json_text_without_a_secret_is_left_as_it_is() -> None:
