@@ -102,10 +102,9 @@ def test_emit_survives_an_emitter_that_cannot_be_made(
     monkeypatch.setattr(_process, "Emitter", fail)
     assert emit(None, "a.b") is None
     assert audit_emit.hash_value_prefix("x") == ""
-    assert (
-        capfd.readouterr().err.splitlines()
-        == ["audit_emit: no emitter could be made: MemoryError"]
-    )
+    assert capfd.readouterr().err.splitlines() == [
+        "audit_emit: no emitter could be made: MemoryError"
+    ]
 
 
 # hash_value_prefix

@@ -49,6 +49,7 @@ PURE_MAY_IMPORT = {
     "decimal",
     "enum",
     "functools",
+    "gc",
     "hashlib",
     "hmac",
     "itertools",
