@@ -34,7 +34,7 @@ _DIGITS = "0123456789"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOT_ASCII = "".join(map(chr, range(128, 256)))
 
-character_classes = _table({_DIGITS + _LETTERS: "a", "=@<'\\\x7f" + _NOT_ASCII: MARK})
+character_classes = _table({_DIGITS + _LETTERS: "a", " =@<'\\\x7f" + _NOT_ASCII: MARK})
 """Letters and digits are one class; ``MARK`` is what wants a closer look at each value."""
 
 digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
