@@ -109,7 +109,6 @@ def play(scene: Scene, path: Path, durability: str, *faults: Fault) -> FaultyOS:
     """
     shim = FaultyOS(*faults)
     numbers = itertools.count()
-    gc.collect()  # emitters of before close their descriptors now, and not in the scene
     with shim.installed():
         emitter = make(path, durability)
         scene(emitter, path, numbers)
@@ -150,6 +149,15 @@ def faults_of(kind: str, calls: int) -> Iterator[Fault]:
 
 
 def audit_all(scene: Scene, directory: Path, durability: str, kind: str) -> None:
+    gc.collect()
+    gc.disable()  # emitters of before would close their descriptors in the middle of a scene
+    try:
+        _audit_all(scene, directory, durability, kind)
+    finally:
+        gc.enable()
+
+
+def _audit_all(scene: Scene, directory: Path, durability: str, kind: str) -> None:
     calls = play(scene, directory / "sound" / "audit.jsonl", durability).calls[kind]
     failures = []
     runs = 0
