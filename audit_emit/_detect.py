@@ -117,7 +117,7 @@ def _has_stem(text: str) -> bool:
     return any(stem in lower for stem in _STEMS) or bool("pat" in lower and _PAT.search(lower))
 
 
-_PAT = Pattern("pat(?![a-z])")
+_PAT = Pattern("pat[^a-z]")
 
 
 def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:

@@ -32,8 +32,7 @@ HASHED = 65536
 MAX_TABLE = 128 * 1024 * 1024
 """Bytes of a hash table that is read: a table keeps the places of what was deleted, so that a dict
 of one item may take longer to iterate than an event may take."""
-UNKNOWN = -1
-"""A total: there are more members than were read, nobody knows how many."""
+UNKNOWN = -1  # a total: more members than were read, nobody knows how many
 
 
 class Members:

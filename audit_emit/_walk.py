@@ -11,6 +11,7 @@ from audit_emit import encode
 from audit_emit._detect import is_card
 from audit_emit._foreign import type_name
 from audit_emit._keys import NAME_NAMES, VALUE_NAMES
+from audit_emit._text import MAX_KEY, cut_text, json_size, key_text, plain_size
 from audit_emit._types import open_value
 from audit_emit._values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
@@ -18,7 +19,6 @@ from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 __all__ = ["RESERVED", "Walk"]
 
 MAX_STRING = 8192
-MAX_KEY = 256
 MAX_DEPTH = 16
 MAX_NODES = 10_000
 ROOM = 52 * 1024
@@ -30,7 +30,6 @@ CUT_ROOM = 5 * 1024
 MAX_PATH = 120
 _MAX_JSON_IN_JSON = 3
 _JSON_NODES = 4
-_PART = 512
 _SUSPICIOUS = 72
 _END = object()
 # Without a hook, a float near the ends of its range takes 20 µs.
@@ -356,7 +355,7 @@ class Walk:
             names[label] += 1
             label = f"{label}~{names[label]}"
         names[label] = 0
-        size = len(label) if plain_size(label) else len(encode.text(label).encode())
+        size = len(label) if plain_size(label) else json_size(label) + 2
         self._room -= size + 4
         return label
 
@@ -377,58 +376,6 @@ class Walk:
         return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
 
 
-def plain_size(text: str) -> bool:
-    """Whether a text is as long in JSON as it is."""
-    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
-
-
-def cut_text(text: str, limit: int) -> tuple[str, int]:
-    """A beginning of a text that takes at most ``limit`` bytes in JSON, and its size there."""
-    if plain_size(text[:limit]):
-        return text[:limit], min(len(text), limit)
-    size = at = 0
-    while at < len(text):
-        part = text[at : at + _PART]
-        more = json_size(part)
-        while part and size + more > limit:
-            part = part[: min(len(part) - 1, int(len(part) * (limit - size) / more))]
-            more = json_size(part)
-        size += more
-        at += len(part)
-        if len(part) < _PART:
-            break
-    return text[:at], size
-
-
-def json_size(text: str) -> int:
-    return len(encode.text(text).encode()) - 2
-
-
-def key_text(key: Any) -> str:
-    """The text of a dict's key."""
-    if type(key) is str:
-        return str(key)
-    if issubclass(type(key), bytes):
-        return bytes.__getitem__(key, slice(0, 1025)).decode("utf-8", "backslashreplace")
-    if key is None or key is True or key is False:
-        return {None: "null", True: "true", False: "false"}[key]
-    try:
-        opened = open_value(key)
-    except Exception:  # noqa: BLE001 - foreign code may raise anything
-        return type_name(type(key))
-    if type(opened) is str:
-        return opened
-    if type(opened) is Long:
-        return str(opened.head)
-    if type(opened) is Cut:
-        return opened.text
-    if type(opened) in (int, float):
-        return repr(opened)
-    if type(opened) is Members and opened.kind == "list":
-        return "(" + ", ".join([_part_text(part) for part in opened.entries[:8]]) + ")"
-    return type_name(type(key))
-
-
 def _takes_login(option: str, following: list[Any]) -> bool:
     """``curl -u name:password``."""
     return (
@@ -437,7 +384,3 @@ def _takes_login(option: str, following: list[Any]) -> bool:
         and type(following[0]) is str
         and ":" in following[0][:MAX_STRING]
     )
-
-
-def _part_text(part: object) -> str:
-    return part[:MAX_KEY] if type(part) is str else type_name(type(part))
