@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench test-all fault clean
+.PHONY: demo test lint bench test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
