@@ -1,8 +1,8 @@
 """Where a text holds a secret: the value patterns of redaction, all of them linear.
 
 Every pattern has a cheap necessary condition (a literal, or a run of a class of characters), and
-``suspicious`` is the union of those conditions. They only ask for what is *in* the text, so a text
-is suspicious whenever a part of it is: the encoded record can be asked instead of each value.
+``suspicious`` is the union of those conditions. They only ask for what is *in* the text, so an
+encoded record is suspicious whenever a text in it is, and can be asked instead of each value.
 """
 
 from __future__ import annotations

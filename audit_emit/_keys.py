@@ -144,7 +144,7 @@ def _compatible(name: str) -> str:
     """The name in the letters that are read: full-width ones are Latin ones, too."""
     from unicodedata import normalize  # noqa: PLC0415 - only names that are not ASCII need it
 
-    return normalize("NFKC", name[:MAX_NAME])
+    return normalize("NFKC", name[:MAX_NAME])[:MAX_NAME]  # one letter may stand for eighteen
 
 
 def _split_word(word: str) -> list[str]:

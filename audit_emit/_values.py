@@ -234,7 +234,7 @@ def _snapshot(
     kind: str, entries: Callable[[], Iterable[Any]], total: int, table: int = 0
 ) -> Members:
     """The first entries of what another thread may be changing."""
-    if table > MAX_TABLE:
+    if table > MAX_TABLE or not total:
         return Members(kind, [], total)
     for _ in range(3):
         try:

@@ -196,14 +196,14 @@ class Walk:
 
     def _string(self, text: str, length: int) -> str:
         looked_at = min(len(text), SCAN + OVERLAP)
-        self._charge(text[:looked_at])
+        suspicious = self._charge(text[:looked_at])
         if self.to_scan < 0:
             self._note(f"{length} characters, not looked at")
             return ""
         inner = self._json_in(text) if length <= SCAN else None
         if inner is not None:
             return self._fit(inner, len(inner))
-        scrubbed = self._redactor.scrub(text, self._secret_event)
+        scrubbed = self._redactor.scrub(text, self._secret_event) if suspicious else None
         if scrubbed is not None:
             self.redacted += 1
             if length <= SCAN:
@@ -211,12 +211,13 @@ class Walk:
             text = scrubbed
         return self._fit(text, length)
 
-    def _charge(self, text: str) -> None:
-        # A text full of what looks like secrets costs many times what another one does.
+    def _charge(self, text: str) -> bool:
+        """Count what looking at a text costs: many times as much where it may hold secrets."""
         if self._redactor.suspicious(text):
             self.to_scan -= 3 * len(text) + _SUSPICIOUS
-        else:
-            self.to_scan -= len(text)
+            return True
+        self.to_scan -= len(text)
+        return False
 
     def _json_in(self, text: str) -> str | None:
         """The text of a JSON text in which something was held back; else ``None``."""
@@ -248,10 +249,9 @@ class Walk:
 
     def _bytes(self, opened: BytesText) -> str:
         for reading in opened.readings():
-            self._charge(reading)
-            if (
-                self._json_in(reading) is not None
-                or self._redactor.scrub(reading, self._secret_event) is not None
+            suspicious = self._charge(reading)
+            if self._json_in(reading) is not None or (
+                suspicious and self._redactor.scrub(reading, self._secret_event) is not None
             ):
                 return self._hold(opened.data)
         text = opened.base64()
@@ -276,6 +276,9 @@ class Walk:
             self._note("too deep")
             self._room -= 10
             return "<depth>"
+        if not members.entries and not members.total:
+            self._room -= 3
+            return {} if members.kind == "dict" else []
         return self._push(members, value)
 
     def _push(self, members: Members, source: object) -> Any:
@@ -341,8 +344,8 @@ class Walk:
     def _label(self, name: str, frame: _Frame) -> str:
         length = len(name)
         name = name[: MAX_KEY + OVERLAP]
-        self._charge(name)
-        scrubbed = self._redactor.scrub(name, self._secret_event)
+        suspicious = self._charge(name)
+        scrubbed = self._redactor.scrub(name, self._secret_event) if suspicious else None
         if scrubbed is not None:
             self.redacted += 1
             name = scrubbed

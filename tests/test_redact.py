@@ -391,8 +391,8 @@ def test_what_is_not_suspicious_has_nothing_in_it(text: str) -> None:
 
 
 @given(MIXED, MIXED)
-def test_a_text_is_suspicious_when_a_part_of_it_is(one: str, two: str) -> None:
-    assert not redact.suspicious(one) or redact.suspicious(f"{two}{one}{two}")
+def test_a_record_is_suspicious_when_a_text_in_it_is(one: str, two: str) -> None:
+    assert not redact.suspicious(one) or redact.suspicious(f'"{two}":"{one}","{two}"')
 
 
 @given(MIXED)
