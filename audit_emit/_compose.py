@@ -120,8 +120,7 @@ class Composer:
         if given is None:
             return ""
         if type(given) is not str:
-            plain = self.normaliser.full("identity", {"id": given}).value.get("id", "")
-            given = plain if isinstance(plain, str) else to_json(plain)
+            given = self.normaliser.identity(given)
         # Looked at before it is cut: half a secret is not recognised. An all-digit id is an id,
         # even where its digits would pass for a card number.
         value: str = given[:_ID_SCAN]

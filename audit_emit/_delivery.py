@@ -284,7 +284,7 @@ def _keep_settling(reference: weakref.ref[Delivery]) -> None:
     while True:
         time.sleep(_TICK_SECONDS)
         delivery = reference()
-        if delivery is None or not delivery.pending:
+        if delivery is None or not (delivery.pending or delivery._owes()):  # noqa: SLF001
             return
         try:
             delivery.settle()

@@ -207,7 +207,8 @@ class Emitter(Delivery):
         """
         deadline = time.monotonic() + timeout
         try:
-            while self.pending:
+            # ``pending`` is down for an instant while another thread settles.
+            while self.pending or self._owes():
                 self.settle(at_end=True)
                 if not self._owes() or time.monotonic() >= deadline:
                     break
