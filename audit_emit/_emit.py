@@ -207,10 +207,11 @@ class Emitter(Delivery):
         """
         deadline = time.monotonic() + timeout
         try:
-            # ``pending`` is down for an instant while another thread settles.
-            while self.pending or self._owes():
+            # Not ``pending``: it is down for an instant while another thread settles.
+            while owes := self._owes() or self.pending:
                 self.settle(at_end=True)
-                if not self._owes() or time.monotonic() >= deadline:
+                owes = self._owes()
+                if not owes or time.monotonic() >= deadline:
                     break
                 time.sleep(0.01)
             synced = self.file is None or self.settings.durability == "os" or self.file.sync()
@@ -218,7 +219,7 @@ class Emitter(Delivery):
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self.complain("flush", error)
             return False
-        return synced and not self._owes()
+        return synced and not owes
 
     def finish(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Flush, and sign what was written since the last checkpoint, all within ``timeout``.
