@@ -76,7 +76,7 @@ class LockFile:
         Raises:
             OSError: the lock file is gone or broken.
         """
-        pause = 0.0
+        pause = 2e-4
         while True:
             try:
                 flock(self.descriptor, LOCK)
@@ -91,9 +91,9 @@ class LockFile:
             else:
                 self.supported = SUPPORTED
                 return True
-            # First only the processor is given away: a holder needs some microseconds.
+            # Short pauses cost more than they gain: every look takes the processor from a holder.
             time.sleep(pause)
-            pause = min(pause + 20e-6, 2e-4)
+            pause = min(pause + 1e-4, 5e-4)
 
     def recall(self) -> bytes:
         """What ``remember`` wrote last, in any process; empty when nothing did."""
