@@ -114,7 +114,7 @@ class JsonlSink:
         """Whether processes exclude each other here."""
         return self._lock.supported
 
-    def append(  # noqa: C901, PLR0912, PLR0915 - the hot path: a call costs as much as the hash
+    def append(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
         self, part: str, end: str
     ) -> tuple[bytes, Receipt]:
         """Stamp, link and write one event.
@@ -169,13 +169,12 @@ class JsonlSink:
                 elif self._durability == "always":
                     self._sync_now([line])
                 return line, Receipt(event_id, segment.chain, seq, digest)
-            except OSError as error:
-                raise SinkError(error_word(error)) from error
             except Exception as error:
                 if line is not None:
                     # It is in the file; only what comes after it failed.
                     return line, Receipt(event_id, segment.chain, seq, digest)
-                raise SinkError(type(error).__name__) from error
+                reason = error_word(error) if isinstance(error, OSError) else type(error).__name__
+                raise SinkError(reason) from error
             finally:
                 try:
                     flock(self._lock_fd, UNLOCK)
