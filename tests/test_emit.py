@@ -517,18 +517,23 @@ def test_an_emitter_may_be_used_after_close(emitter: Emitter, log: Path) -> None
 
 
 def test_an_emitter_gives_everything_back(log: Path) -> None:
-    Emitter(jsonl=log).close()
-    gc.collect()  # those of earlier tests that nobody closed
-    before = sorted(os.listdir("/proc/self/fd"))
-    threads = threading.active_count()
-    with Piped() as stdout:
-        for _ in range(10):
-            emitter = Emitter(jsonl=log, service="tests")
-            emitter.emit(None, "a.b")
-            assert emitter.close()
-        assert stdout.records()
-    until(lambda: threading.active_count() <= threads)
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    code = (
+        "import os, threading\n"
+        "descriptors = lambda: sorted(os.listdir('/proc/self/fd'))\n"
+        "Emitter(jsonl=sys.argv[1]).close()\n"
+        "before = descriptors()\n"
+        "for _ in range(10):\n"
+        "    emitter = Emitter(jsonl=sys.argv[1], service='tests')\n"
+        "    emitter.emit(None, 'a.b')\n"
+        "    assert emitter.close()\n"
+        "for thread in threading.enumerate():\n"
+        "    thread is threading.current_thread() or thread.join(20)\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+        "assert descriptors() == before, (before, descriptors())\n"
+    )
+    done = run(code, log, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(events(log)) == 10
 
 
 def test_a_closed_emitter_can_be_forgotten(log: Path) -> None:
