@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from audit_emit import _named
+from audit_emit import _named, _vendor
 from audit_emit._lazy import Pattern
 from audit_emit._named import Span
 
@@ -46,11 +46,6 @@ _STEMS = (
     "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
     "value sig plaintext cleartext psk dsn dek kek pword answer saml magic ticket"
 ).split()
-_RUN_PREFIXES = (
-    "AKIA ASIA ABIA ACCA ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ k_live_ k_test_ npm_ hf_ "
-    "SECRET-KEY- dop_v1_ shpat_ shpss_ shpca_ whsec_ LTAI"
-).split()
-_DASH_PREFIXES = ("glpat-", "gldt-", "glrt-", "xox", "xapp-", "pypi-", "sk-", "key-", "GOCSPX-")
 
 
 def suspicious(text: str) -> bool:
@@ -62,6 +57,7 @@ def suspicious(text: str) -> bool:
         ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
         or ("@" in text and ("://" in text or "@tcp(" in text or "@unix(" in text))
         or ("-u" in text and ":" in text)
+        or (" -p" in text and ("mysql" in text or "mariadb" in text or "sshpass" in text))
         or (("'" in text or '"' in text) and ("[" in text or "(" in text) and _has_stem(text))
         or suspicious_tokens(text, raw)
     )
@@ -69,15 +65,7 @@ def suspicious(text: str) -> bool:
 
 def suspicious_tokens(text: str, raw: bytes) -> bool:
     """``suspicious`` for all but names with values; ``raw`` is the text as ASCII."""
-    if RUN in raw.translate(character_classes).decode() and any(p in text for p in _RUN_PREFIXES):
-        return True
-    if "." in text and ("eyJ" in text or "SG." in text or "ya29." in text):
-        return True
-    if "-" in text and any(p in text for p in _DASH_PREFIXES):
-        return True
-    if ("z" in text and "AIza" in text) or ":AA" in text:
-        return True
-    if "/" in text and ("hooks.slack.com/" in text or "/api/webhooks/" in text):
+    if _vendor.suspicious(text, RUN in raw.translate(character_classes).decode()):
         return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
@@ -107,6 +95,7 @@ def _suspicious_phrase(text: str) -> bool:
         or "failing row contains" in lower
         or "[parameters:" in lower
         or ("'" in text and ("password" in lower or "identified" in lower))
+        or ("login" in text and "password" in text)
     )
 
 
@@ -129,14 +118,15 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
     """
     spans = [
         *_private_keys(text),
-        *_tokens(text),
+        *_vendor.tokens(text),
         *_urls(text),
         *_dsns(text),
         *_named.schemes(text),
         *_named.assignments(text, is_secret),
         *_named.flags(text, is_secret),
         *_named.pairs(text, is_secret),
-        *_hooks(text),
+        *_named.programs(text),
+        *_vendor.hooks(text),
         *_cards(text),
         *_rows(text),
     ]
@@ -174,78 +164,6 @@ def _private_keys(text: str) -> Iterator[Span]:
         begins = [begin for begin in begins if begin >= at]
     if begins:
         yield begins[0], len(text)
-
-
-# Tokens of vendors: found by prefix, then matched at that place only.
-
-_LONG = r"[A-Za-z0-9]"
-_WORD = r"[A-Za-z0-9_\-]"
-_TOKENS = [
-    (prefix, Pattern(pattern))
-    for prefixes, pattern in (
-        (("AKIA", "ASIA", "ABIA", "ACCA"), r"A[A-Z]{3}[A-Z0-9]{13,}+"),
-        (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), rf"gh._{_LONG}{{13,}}+"),
-        (("github_pat_",), rf"github_pat_{_LONG}{{13,}}+[A-Za-z0-9_]*+"),
-        (("k_live_", "k_test_"), rf"k_...._{_LONG}{{13,}}+"),
-        (("npm_", "hf_"), rf"[a-z]+_{_LONG}{{13,}}+"),
-        (("dop_v1_", "shpat_", "shpss_", "shpca_", "whsec_"), rf"[a-z0-9_]+?_{_LONG}{{13,}}+"),
-        (("LTAI",), rf"LTAI{_LONG}{{13,}}+"),
-        (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{13,}+"),
-        (("ya29.",), rf"ya29\.{_WORD}{{20,}}+"),
-        (("eyJ",), r"eyJ[A-Za-z0-9_\-=]{6,}+\.[A-Za-z0-9_\-.=]*+"),
-        (("SG.",), rf"SG\.{_WORD}{{16,}}+(?:\.{_WORD}*+)?"),
-        (("AIza",), rf"AIza{_WORD}{{24,}}+"),
-        (("glpat-", "gldt-", "glrt-"), rf"gl[a-z]+-{_WORD}{{12,}}+(?:\.{_WORD}*+)?"),
-        (("xox",), rf"xox[a-z]-{_WORD}{{8,}}+"),
-        (("xapp-",), rf"xapp-{_WORD}{{12,}}+"),
-        (("pypi-",), rf"pypi-AgE{_WORD}{{12,}}+"),
-        (("sk-",), rf"sk-{_WORD}{{16,}}+"),
-        (("key-",), r"key-[0-9a-f]{32}"),
-        (("GOCSPX-",), rf"GOCSPX-{_WORD}{{16,}}+"),
-    )
-    for prefix in prefixes
-]
-
-
-def _tokens(text: str) -> Iterator[Span]:
-    for prefix, pattern in _TOKENS:
-        at = text.find(prefix)
-        while at >= 0:
-            match = pattern.match(text, at)
-            if match is not None:
-                yield _with_letter_before(text, at), match.end()
-                at = text.find(prefix, match.end())
-            elif prefix == "eyJ":
-                # Without a dot the run is no token, and neither is a later part of it.
-                at = text.find(prefix, _run_end(text, at))
-            else:
-                at = text.find(prefix, at + 1)
-
-
-_NOT_RUN = Pattern(r"[^A-Za-z0-9_\-=]")
-
-
-def _run_end(text: str, at: int) -> int:
-    match = _NOT_RUN.search(text, at)
-    return match.start() if match is not None else len(text)
-
-
-def _with_letter_before(text: str, at: int) -> int:
-    return at - 1 if text.startswith("k_", at) and at and text[at - 1].isalnum() else at
-
-
-_HOOK = Pattern(
-    r"hooks\.slack\.com/(?:[\w\-]{1,32}/){1,4}+([A-Za-z0-9]{13,}+)"
-    r"|/api/webhooks/[0-9]{13,24}/([\w\-]++)"
-    r"|(?<=[0-9]{6}):(AA[\w\-]{30,}+)"
-)
-
-
-def _hooks(text: str) -> Iterator[Span]:
-    """What lets anybody post to a channel: the end of a web hook's URL, a bot's token."""
-    if ":AA" in text or "hooks.slack.com/" in text or "/api/webhooks/" in text:
-        for match in _HOOK.finditer(text):
-            yield match.span(match.lastindex or 0)
 
 
 # URLs: the user information, whole.

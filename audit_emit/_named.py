@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from audit_emit._keys import NAME_NAMES, VALUE_NAMES
 from audit_emit._lazy import Pattern
 
-__all__ = ["Span", "assignments", "flags", "pairs", "schemes"]
+__all__ = ["Span", "assignments", "flags", "pairs", "programs", "schemes"]
 
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
@@ -233,14 +233,35 @@ def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
                 yield start, end
     if "-u" in text:
         for match in _USER.finditer(text):
-            if not _HELD.fullmatch(match.group(1)):
-                yield match.span(1)
+            yield from _unless_held(match, 1)
     if "<" in text:
         for match in _ELEMENT.finditer(text):
             of = _ATTRIBUTE.search(match.group(2) or "")
             secret = is_secret(match.group(1)) or (of is not None and is_secret(of.group(1)))
             if secret and not _HELD.fullmatch(match.group(3)):
                 yield match.span(3)
+
+
+_NETRC = Pattern(r"\blogin\s{1,8}\S{1,128}+\s{1,8}password\s{1,8}(\S++)")
+_SHORT_OPTION = Pattern(
+    r"\b(?:mysql|mariadb)[\w\-]{0,32}(?:\s{1,4}[^\s|;&]{1,128}+){0,16}?\s{1,4}-p([^\s\"'|;&]++)"
+    r"|\bsshpass\s{1,4}-p\s{0,4}(\S++)"
+)
+
+
+def programs(text: str) -> Iterator[Span]:
+    """What some programs take without naming it: ``mysql -px``, ``sshpass -p x``, netrc."""
+    if " -p" in text:
+        for match in _SHORT_OPTION.finditer(text):
+            yield from _unless_held(match, match.lastindex or 0)
+    if "login" in text and "password" in text:
+        for match in _NETRC.finditer(text):
+            yield from _unless_held(match, 1)
+
+
+def _unless_held(match: re.Match[str], group: int) -> Iterator[Span]:
+    if not _HELD.fullmatch(match.group(group)):
+        yield match.span(group)
 
 
 # Pairs, forms, statements: a name, and its value beside it.

@@ -16,6 +16,7 @@ from audit_emit._keys import VALUE_NAMES
 from audit_emit._text import plain_size
 from audit_emit._types import open_value
 from audit_emit._values import Members
+from audit_emit._vendor import suspicious_dot
 from audit_emit._walk import RESERVED, Walk
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
@@ -115,7 +116,7 @@ class Normaliser:
             or RUN in classes
             or text.count(":") != len(plain)
             or ("-" in text and suspicious_dash(text, raw))
-            or ("." in text and ("eyJ" in text or "SG." in text or "ya29." in text))
+            or ("." in text and suspicious_dot(text))
             or ("z" in text and "AIza" in text)
         ):
             return self._careful(plain, text)

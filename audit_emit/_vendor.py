@@ -1,0 +1,118 @@
+"""Tokens of vendors, told by their prefix, and the URLs of web hooks; all patterns are linear.
+
+Most tokens must hold a run of thirteen letters and digits somewhere: that is looked for once in a
+text, and only then the many prefixes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from audit_emit._lazy import Pattern
+from audit_emit._named import Span
+
+__all__ = ["hooks", "suspicious", "suspicious_dot", "tokens"]
+
+_LONG = r"[A-Za-z0-9]"
+_WORD = r"[A-Za-z0-9_\-]"
+_RUN_WITHIN = rf"(?={_WORD}{{0,64}}?{_LONG}{{13}}){_WORD}*+"
+_WITH_RUN = (
+    (("AKIA", "ASIA", "ABIA", "ACCA"), r"A[A-Z]{3}[A-Z0-9]{13,}+"),
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), rf"gh._{_LONG}{{13,}}+"),
+    (("github_pat_",), rf"github_pat_{_LONG}{{13,}}+[A-Za-z0-9_]*+"),
+    (("k_live_", "k_test_"), rf"k_...._{_LONG}{{13,}}+"),
+    (("npm_", "hf_", "lin_api_", "glsa_"), rf"[a-z_]+_{_LONG}{{13,}}+"),
+    (("dop_v1_", "shpat_", "shpss_", "shpca_", "whsec_"), rf"[a-z0-9_]+?_{_LONG}{{13,}}+"),
+    (("LTAI",), rf"LTAI{_LONG}{{13,}}+"),
+    (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{13,}+"),
+    (("dckr_pat_", "ATATT3", "ATCTT3", "EAACEdEose0cBA"), _RUN_WITHIN),
+    (("sq0atp-", "sq0csp-"), _RUN_WITHIN),
+)
+_WITH_DOT = (
+    (("ya29.",), rf"ya29\.{_WORD}{{20,}}+"),
+    (("eyJ",), r"eyJ[A-Za-z0-9_\-=]{6,}+\.[A-Za-z0-9_\-.=]*+"),
+    (("SG.",), rf"SG\.{_WORD}{{16,}}+(?:\.{_WORD}*+)?"),
+    (("hvs.", "hvb.", "hvr."), rf"hv.\.{_WORD}{{20,}}+"),
+)
+_WITH_DASH = (
+    (("glpat-", "gldt-", "glrt-"), rf"gl[a-z]+-{_WORD}{{12,}}+(?:\.{_WORD}*+)?"),
+    (("xox",), rf"xox[a-z]-{_WORD}{{8,}}+"),
+    (("xapp-",), rf"xapp-{_WORD}{{12,}}+"),
+    (("pypi-",), rf"pypi-AgE{_WORD}{{12,}}+"),
+    (("sk-",), rf"sk-{_WORD}{{16,}}+"),
+    (("key-",), r"key-[0-9a-f]{32}"),
+    (("GOCSPX-",), rf"GOCSPX-{_WORD}{{16,}}+"),
+)
+_GOOGLE = (("AIza",), rf"AIza{_WORD}{{24,}}+")
+
+_TOKENS = [
+    (prefix, Pattern(pattern))
+    for prefixes, pattern in (*_WITH_RUN, *_WITH_DOT, *_WITH_DASH, _GOOGLE)
+    for prefix in prefixes
+]
+_RUN_PREFIXES = [prefix for prefixes, _ in _WITH_RUN for prefix in prefixes]
+_DASH_PREFIXES = [prefix for prefixes, _ in _WITH_DASH for prefix in prefixes]
+
+
+def suspicious(text: str, has_run: bool) -> bool:
+    """Whether ``tokens`` and ``hooks`` have to look: False only when they would find nothing.
+
+    Args:
+        text: any text, or the JSON of several.
+        has_run: whether thirteen letters and digits stand together in it.
+    """
+    return (
+        (has_run and any(prefix in text for prefix in _RUN_PREFIXES))
+        or ("." in text and suspicious_dot(text))
+        or ("-" in text and any(prefix in text for prefix in _DASH_PREFIXES))
+        or ("z" in text and "AIza" in text)
+        or ":AA" in text
+        or ("/" in text and ("hooks.slack.com/" in text or "/api/webhooks/" in text))
+    )
+
+
+def suspicious_dot(text: str) -> bool:
+    """``suspicious`` for a text with a dot: whether a token with one may be in it."""
+    return "eyJ" in text or "SG." in text or "ya29." in text or "hv" in text
+
+
+def tokens(text: str) -> Iterator[Span]:
+    """Where tokens are: found by prefix, then matched at that place only."""
+    for prefix, pattern in _TOKENS:
+        at = text.find(prefix)
+        while at >= 0:
+            match = pattern.match(text, at)
+            if match is not None:
+                yield _with_letter_before(text, at), match.end()
+                at = text.find(prefix, match.end())
+            elif prefix == "eyJ":
+                # Without a dot the run is no token, and neither is a later part of it.
+                at = text.find(prefix, _run_end(text, at))
+            else:
+                at = text.find(prefix, at + 1)
+
+
+_NOT_RUN = Pattern(r"[^A-Za-z0-9_\-=]")
+
+
+def _run_end(text: str, at: int) -> int:
+    match = _NOT_RUN.search(text, at)
+    return match.start() if match is not None else len(text)
+
+
+def _with_letter_before(text: str, at: int) -> int:
+    return at - 1 if text.startswith("k_", at) and at and text[at - 1].isalnum() else at
+
+
+_HOOK = Pattern(
+    r"hooks\.slack\.com/(?:[\w\-]{1,32}/){1,4}+([A-Za-z0-9]{13,}+)"
+    r"|/api/webhooks/[0-9]{13,24}/([\w\-]++)"
+    r"|(?<=[0-9]{6}):(AA[\w\-]{30,}+)"
+)
+
+
+def hooks(text: str) -> Iterator[Span]:
+    """What lets anybody post to a channel: the end of a web hook's URL, a bot's token."""
+    if ":AA" in text or "hooks.slack.com/" in text or "/api/webhooks/" in text:
+        for match in _HOOK.finditer(text):
+            yield match.span(match.lastindex or 0)
