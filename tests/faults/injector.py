@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any
@@ -16,20 +18,99 @@ from typing import Any
 CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
 """Where memory may be found to have run out."""
 
-ANYWHERE = CALLS | {"RESUME", "JUMP_BACKWARD"}
+JUMPS = frozenset(
+    {"JUMP_BACKWARD"}
+    | {f"POP_JUMP_BACKWARD_IF_{test}" for test in ("TRUE", "FALSE", "NONE", "NOT_NONE")}
+)
+"""Where a loop goes round, or a handler back to what follows its statement.
+
+The handlers that are asked are those of the jump; its target may be in no handler's range.
+"""
+
+ANYWHERE = CALLS | JUMPS | {"RESUME"}
 """Where a signal may be seen."""
 
 
 @cache
-def places(code: CodeType, after: frozenset[str]) -> frozenset[int]:
-    """Offsets of the instructions that follow one of these."""
+def places(code: CodeType, seen: frozenset[str]) -> frozenset[int]:
+    """Offsets of the jumps among these, and of the instructions that follow the others."""
     found = set()
-    before = ""
+    follows = False
     for instruction in dis.get_instructions(code):
-        if before in after:
+        if follows or instruction.opname in seen & JUMPS:
             found.add(instruction.offset)
-        before = instruction.opname
+        follows = instruction.opname in seen - JUMPS
     return frozenset(found)
+
+
+Step = Callable[[FrameType, int], None]
+"""Told each instruction that is about to run: its frame and its offset. May raise."""
+
+if sys.version_info >= (3, 12):
+    # Since 3.12 f_trace_opcodes shows some calls of a function and not others: what it switches on
+    # is not the frame's (3.12: the interpreter's, looked at by settrace only; 3.13: the code's).
+    TOOL = 4
+
+    @contextmanager
+    def stepping(step: Step) -> Iterator[None]:
+        """Calls ``step`` for the library's code in this thread."""
+        events = sys.monitoring.events
+        thread = threading.get_ident()
+        seen = []
+
+        def started(code: CodeType, offset: int) -> None:
+            if threading.get_ident() == thread and ours(sys._getframe(1)):
+                seen.append(code)
+                sys.monitoring.set_local_events(TOOL, code, events.INSTRUCTION)
+
+        def instruction(code: CodeType, offset: int) -> None:
+            if threading.get_ident() == thread:
+                step(sys._getframe(1), offset)
+
+        sys.monitoring.use_tool_id(TOOL, "audit_emit faults")
+        sys.monitoring.register_callback(TOOL, events.PY_START, started)
+        sys.monitoring.register_callback(TOOL, events.INSTRUCTION, instruction)
+        sys.monitoring.set_events(TOOL, events.PY_START)
+        try:
+            yield
+        finally:
+            sys.monitoring.set_events(TOOL, events.NO_EVENTS)
+            for code in seen:
+                sys.monitoring.set_local_events(TOOL, code, events.NO_EVENTS)
+            for event in (events.PY_START, events.INSTRUCTION):
+                sys.monitoring.register_callback(TOOL, event, None)
+            sys.monitoring.free_tool_id(TOOL)
+
+else:
+
+    @contextmanager
+    def stepping(step: Step) -> Iterator[None]:
+        """Calls ``step`` for the library's code in this thread."""
+
+        def called(frame: FrameType, event: str, arg: Any) -> Any:
+            if not ours(frame):
+                return None
+            frame.f_trace_lines = False
+            frame.f_trace_opcodes = True
+            return stepped
+
+        def stepped(frame: FrameType, event: str, arg: Any) -> Any:
+            if event == "opcode":
+                step(frame, frame.f_lasti)
+            return stepped
+
+        before = sys.gettrace()
+        sys.settrace(called)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+
+def ours(frame: FrameType) -> bool:
+    """Whether it runs code of the library."""
+    name: str = frame.f_globals.get("__name__", "")
+    return name.startswith("audit_emit")
 
 
 class Injector:
@@ -37,37 +118,27 @@ class Injector:
 
     Attributes:
         where: file and line of the place; empty when there are fewer places.
+        passed: how many places there were so far.
     """
 
     def __init__(self, error: type[BaseException], at: int) -> None:
         self._error = error
-        self._after = CALLS if issubclass(error, MemoryError) else ANYWHERE
+        self._seen = CALLS if issubclass(error, MemoryError) else ANYWHERE
         self._at = at
-        self._passed = 0
+        self.passed = 0
         self.where = ""
 
     def run(self, call: Callable[[], Any]) -> Any:
         """What the call returns; raises what it raises."""
-        before = sys.gettrace()
-        sys.settrace(self._called)
-        try:
+        with stepping(self._stepped):
             return call()
-        finally:
-            sys.settrace(before)
 
-    def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if not frame.f_globals.get("__name__", "").startswith("audit_emit"):
-            return None
-        frame.f_trace_lines = False
-        frame.f_trace_opcodes = True
-        return self._stepped
-
-    def _stepped(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "opcode" and frame.f_lasti in places(frame.f_code, self._after):
-            number = self._passed
-            self._passed += 1
-            if number == self._at:
-                code = frame.f_code
-                self.where = f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-                raise self._error
-        return self._stepped
+    def _stepped(self, frame: FrameType, offset: int) -> None:
+        if offset not in places(frame.f_code, self._seen):
+            return
+        number = self.passed
+        self.passed += 1
+        if number == self._at:
+            code = frame.f_code
+            self.where = f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
+            raise self._error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
+import importlib
 import os
 import random
 import signal
@@ -284,6 +285,24 @@ def thirty_two_threads(directory: Path) -> None:
     for emitter in emitters:
         assert emitter.flush(10.0)
         emitter.close()
+
+
+def subinterpreter(directory: Path, code: str) -> None:
+    """Something runs in a subinterpreter, between two events of ours."""
+    interpreters: Any
+    try:
+        # Only one that shares the lock of the interpreters may import every extension.
+        interpreters = importlib.import_module("_interpreters")
+        inner = interpreters.create("legacy")
+    except ImportError:
+        interpreters = importlib.import_module("_xxsubinterpreters")
+        options = {"isolated": False} if sys.version_info >= (3, 12) else {}
+        inner = interpreters.create(**options)
+    emitter = make(directory)
+    emit(emitter, 0)
+    failed = interpreters.run_string(inner, code)
+    assert not failed, failed
+    emit(emitter, 2)
 
 
 def greenlets(directory: Path, patched: str) -> dict[str, Any]:
