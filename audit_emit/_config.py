@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +16,7 @@ import msgspec
 
 from audit_emit._signing_settings import can_be_signed, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
+from audit_emit.record import SERVICE
 
 if TYPE_CHECKING:
     from audit_emit.signing import KeyRing
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 DURABILITIES = ("os", "group", "always")
 PREFIX = "AUDIT_EMIT_"
 
-_SERVICE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _MIN_HASH_KEY = 16
 _MIN_MAX_BYTES = 4096
 _PIPE_BUF = 4096
@@ -127,7 +126,7 @@ def _described(value: Any) -> str:
 
 
 def _service(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not _SERVICE.fullmatch(value):
+    if not isinstance(value, str) or not SERVICE.fullmatch(value):
         raise ConfigError(
             name,
             "must be 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit "

@@ -23,7 +23,12 @@ TYPE_LIMIT = 128
 ID_LIMIT = 256
 """Characters of an identity; what is longer is cut."""
 
-_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*){0,7}")
+TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*){0,7}")
+"""An event type; at most ``TYPE_LIMIT`` characters of it."""
+
+SERVICE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""The name of a service."""
+
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _HEX = re.compile(r"[0-9a-f]+")
 _NOT_KIND = re.compile(r"[^a-z0-9_]+")
@@ -83,7 +88,7 @@ def valid_type(event_type: Any) -> bool:
     return (
         type(event_type) is str
         and len(event_type) <= TYPE_LIMIT
-        and _TYPE.fullmatch(event_type) is not None
+        and TYPE.fullmatch(event_type) is not None
         and not event_type.startswith(RESERVED)
     )
 
