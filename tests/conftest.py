@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 from audit_log import AuditLog
+from loki_program import loki, loki_server
 
 from audit_emit import Emitter, _config, _process
 from audit_emit.context import EMPTY, VAR
+
+__all__ = ["loki", "loki_server"]
+"""Fixtures from elsewhere."""
 
 
 @pytest.fixture(autouse=True)

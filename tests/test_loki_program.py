@@ -1,0 +1,40 @@
+"""The real Loki that other tests ask: as the configuration says, and a tenant for each test."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from loki_guard import arguments
+from loki_program import CONFIG, NONE_THERE, RealLoki
+
+from audit_emit import Emitter
+
+pytestmark = pytest.mark.loki
+
+
+def test_the_configuration_is_accepted(tmp_path: Path) -> None:
+    program = shutil.which("loki")
+    if program is None:
+        pytest.skip(NONE_THERE)
+    command = [program, *arguments(CONFIG, tmp_path, [1, 2]), "-verify-config"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_record_comes_back_byte_for_byte(loki: RealLoki, emitter: Emitter, log: Path) -> None:
+    emitter.emit(None, "secret.set", {"key": "ключ 🔑 </script>", "big": 2**70, "n": 1.10})
+    lines = log.read_bytes().splitlines()
+    loki.push(lines)
+    assert [line.encode() for line in loki.lines('{job="audit"}')] == lines
+
+
+def test_tenants_do_not_see_each_other(loki: RealLoki) -> None:
+    other = RealLoki(loki.url, loki.tenant + "-other", None)
+    loki.push(["mine"], at=str(time.time_ns()))
+    other.push(["other"], at=str(time.time_ns()))
+    assert loki.lines('{job="audit"}') == ["mine"]
+    other.close()
