@@ -216,7 +216,10 @@ class JsonlSink:
                         backlog.pop()
                     raise
                 lines.append(line)
-                self._keep(line)
+                try:
+                    self._keep(line)
+                except Exception:  # noqa: BLE001 - it is in the file; only what comes after it failed
+                    break
         return lines
 
     def append_own(self, event_type: str, fields: dict[str, Any]) -> None:

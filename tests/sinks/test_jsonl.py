@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from logfile import chain_ok, of_type, records
@@ -276,6 +278,47 @@ def test_after_a_failed_sync_the_records_are_in_a_new_segment(
     (gap,) = of_type(log, "audit.gap")
     assert gap["fields"]["reason"] == "fsync-failed"
     assert gap["fields"]["lost"] == 0
+
+
+AFTER_THE_WRITE = [OSError(24, "Too many open files"), RuntimeError("x"), MemoryError()]
+
+
+@pytest.fixture(params=AFTER_THE_WRITE, ids=lambda error: type(error).__name__)
+def fails_after_the_write(request: pytest.FixtureRequest, log: Path) -> Iterator[Emitter]:
+    """Whose next record is in the file when something fails."""
+    emitter = Emitter(jsonl=log, durability="group")
+    emitter.emit(None, "a.first")
+    assert emitter.flush()
+    group = sink_of(emitter).group
+    assert group is not None
+    with patch.object(group, "wake", side_effect=chain([request.param], repeat(None))):
+        yield emitter
+    emitter.close()
+
+
+def test_a_failure_after_the_write_is_not_one_of_the_write(
+    fails_after_the_write: Emitter, log: Path
+) -> None:
+    receipt = fails_after_the_write.emit(None, "a.b")
+    assert receipt is not None
+    assert not fails_after_the_write.backlog.waiting
+    (record,) = of_type(log, "a.b")
+    assert (record["id"], record["seq"]) == (receipt.id, receipt.seq)
+
+
+def test_a_failure_after_a_waiting_event_was_written_is_not_one_of_the_write(
+    fails_after_the_write: Emitter, log: Path
+) -> None:
+    sink = sink_of(fails_after_the_write)
+    with sink._mutex:
+        sink._busy = True
+        assert fails_after_the_write.emit(None, "a.b") is None
+        sink._busy = False
+    assert fails_after_the_write.flush()
+    chain_ok(log)
+    (record,) = of_type(log, "a.b")
+    assert record["hash"].encode() in fails_after_the_write.last_shown
+    assert fails_after_the_write.counters.drained == 1
 
 
 # Many at once
