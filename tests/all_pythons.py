@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 OLDEST = (3, 11)
-ASK = "import sys; print(*sys.version_info[:3], sep='.')"
+ASK = (
+    "import sys, sysconfig\n"
+    "threaded = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else ''\n"
+    "print(*sys.version_info[:2], threaded)"
+)
+NAME = re.compile(r"python3\.\d+t?")
+CLASSIFIER = re.compile(r'"Programming Language :: Python :: (3\.\d+)"')
+PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+
+
+def supported() -> list[str]:
+    """The versions that the project says it supports."""
+    return CLASSIFIER.findall(PROJECT.read_text(encoding="utf-8"))
 
 
 def candidates() -> list[Path]:
@@ -17,15 +30,15 @@ def candidates() -> list[Path]:
         program
         for directory in os.get_exec_path()
         for program in sorted(Path(directory).glob("python3.*"))
-        if program.name.removeprefix("python3.").isdigit()
+        if NAME.fullmatch(program.name)
     ]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     return found + sorted(pyenv.glob("versions/*/bin/python"))
 
 
 def pythons() -> dict[str, Path]:
-    """One program for each minor version, by that version, oldest first."""
-    by_version: dict[tuple[int, int], Path] = {}
+    """One program for each version, oldest first; ``3.13t`` is 3.13 without the global lock."""
+    found: dict[tuple[int, int, str], Path] = {}
     for program in candidates():
         try:
             asked = subprocess.run(
@@ -33,26 +46,37 @@ def pythons() -> dict[str, Path]:
             )
         except (OSError, subprocess.SubprocessError):
             continue  # a shim of a version that is not active, or no Python at all
-        major, minor = map(int, asked.stdout.split(".")[:2])
-        if (major, minor) >= OLDEST:
-            by_version.setdefault((major, minor), program)
-    return {f"{a}.{b}": by_version[a, b] for a, b in sorted(by_version)}
+        major, minor, *threaded = asked.stdout.split()
+        version = (int(major), int(minor), "".join(threaded))
+        if version[:2] >= OLDEST:
+            found.setdefault(version, program)
+    return {f"{version[0]}.{version[1]}{version[2]}": found[version] for version in sorted(found)}
+
+
+def tried(version: str, program: Path) -> str:
+    """How the tests go with one."""
+    print(f"== Python {version}: {program}", flush=True)
+    environment = f".venv-{version}"
+    settings = [f"PYTHON={program}", f"VENV={environment}"]
+    if subprocess.run(["make", f"{environment}/.installed", *settings], check=False).returncode:
+        return "FAILED: it could not be set up"
+    if subprocess.run(["make", "test", *settings], check=False).returncode:
+        return "FAILED"
+    return "passed"
 
 
 def main() -> int:
     """Test with each; 1 if any of them fails, 2 if there is none."""
     found = pythons()
+    told = {version: tried(version, program) for version, program in found.items()}
+    for version in supported():
+        told.setdefault(version, "not tested: not found on this machine")
+    for version in sorted(told, key=lambda version: int(version.rstrip("t").partition(".")[2])):
+        print(f"Python {version}: {told[version]}")
     if not found:
-        print("no Python from 3.11 up was found")
+        print("no Python from 3.11 up was found", file=sys.stderr)
         return 2
-    failed = []
-    for version, program in found.items():
-        print(f"== Python {version}: {program}", flush=True)
-        command = ["make", "test", f"PYTHON={program}", f"VENV=.venv-{version}"]
-        if subprocess.run(command, check=False).returncode:
-            failed.append(version)
-    print(f"tested: {', '.join(found)}; failed: {', '.join(failed) or 'none'}")
-    return 1 if failed else 0
+    return 1 if any(outcome.startswith("FAILED") for outcome in told.values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""What ``make test-all`` says of each Python, with programs that only claim to be one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("all_pythons.py")
+
+
+class Machine:
+    """A directory of programs that is the whole search path."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "bin"
+        self.path.mkdir()
+        self.makes("exit 0")
+
+    def has(self, name: str, says: str) -> None:
+        self._program(name, f"echo '{says}'")
+
+    def makes(self, commands: str) -> None:
+        self._program("make", commands)
+
+    def _program(self, name: str, commands: str) -> None:
+        program = self.path / name
+        program.write_text(f"#!/bin/sh\n{commands}\n")
+        program.chmod(0o755)
+
+    def test_all(self) -> tuple[int, list[str]]:
+        """The exit status, and what is told of each."""
+        done = subprocess.run(
+            [sys.executable, SCRIPT],
+            env={"PATH": str(self.path), "PYENV_ROOT": str(self.path.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode, [
+            line for line in done.stdout.splitlines() if line.startswith("Python ")
+        ]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_every_python_is_tested_and_one_that_is_missing_is_named(machine: Machine) -> None:
+    machine.has("python3.13", "3 13")
+    machine.has("python3.11", "3 11")
+    assert machine.test_all() == (
+        0,
+        [
+            "Python 3.11: passed",
+            "Python 3.12: not tested: not found on this machine",
+            "Python 3.13: passed",
+        ],
+    )
+
+
+def test_one_that_fails_fails_all(machine: Machine) -> None:
+    for minor in (11, 12, 13):
+        machine.has(f"python3.{minor}", f"3 {minor}")
+    machine.makes('case "$*" in "test "*python3.12*) exit 2;; esac')
+    assert machine.test_all() == (
+        1,
+        ["Python 3.11: passed", "Python 3.12: FAILED", "Python 3.13: passed"],
+    )
+
+
+def test_one_that_cannot_be_set_up_is_no_success(machine: Machine) -> None:
+    machine.has("python3.11", "3 11")
+    machine.makes('case "$*" in *.installed*) exit 2;; esac')
+    status, told = machine.test_all()
+    assert (status, told[0]) == (1, "Python 3.11: FAILED: it could not be set up")
+
+
+def test_what_is_older_or_no_python_is_passed_over(machine: Machine) -> None:
+    machine.has("python3.10", "3 10")
+    machine.has("python3.11-config", "3 11")
+    machine.has("python3.12", "3 12")
+    machine.has("python3.14", "3 14")
+    status, told = machine.test_all()
+    assert status == 0
+    assert [line for line in told if line.endswith("passed")] == [
+        "Python 3.12: passed",
+        "Python 3.14: passed",
+    ]
+
+
+def test_a_build_without_the_global_lock_is_tested_beside_the_other(machine: Machine) -> None:
+    machine.has("python3.13", "3 13")
+    machine.has("python3.13t", "3 13 t")
+    status, told = machine.test_all()
+    assert status == 0
+    assert told[-2:] == ["Python 3.13: passed", "Python 3.13t: passed"]
+
+
+def test_a_machine_without_any_is_an_error(machine: Machine) -> None:
+    assert machine.test_all()[0] == 2
