@@ -20,6 +20,7 @@ EXTRA_OF = {
     "fastapi": "fastapi",
     "uvicorn": "fastapi",
     "flask": "flask",
+    "httpx": "loki",
 }
 """Which extra brings a module that a command imports."""
 

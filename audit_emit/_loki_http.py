@@ -1,0 +1,235 @@
+"""One request to Loki: address and credentials, patience, and what can go wrong.
+
+The only module that imports httpx (extra ``loki``). No message and no ``repr`` here holds a
+credential. Redirects are not followed: credentials and records go to the address that was named.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from audit_emit.errors import AuditEmitError, ConfigError
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of an answer that are kept in memory."""
+
+TRIES = 5
+MAX_WAIT = 30.0
+"""Seconds that are waited before another try; a server that wants more time is not waited for."""
+
+_SHOWN = 400
+_SLICE = 64 * 1024
+_PLAIN = re.compile(r"[!-~]+")
+_WRONG_URL = "must be the address of Loki, such as http://loki:3100"
+
+
+class LokiError(AuditEmitError):
+    """Loki was asked, and gave nothing to build on. Each kind of it is a class of its own."""
+
+
+class Unreachable(LokiError):  # noqa: N818 - reads as what happened
+    """Nobody answers there, or the connection broke."""
+
+
+class TimedOut(LokiError):  # noqa: N818
+    """The answer did not come, or not to its end, within the timeout."""
+
+
+class Refused(LokiError):  # noqa: N818
+    """An answer whose status is not a success.
+
+    Attributes:
+        status: of HTTP.
+        body: the server's reason, as text.
+        retry_after: seconds that the server wants to be left alone; ``None`` when it did not say.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, body: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.body, self.retry_after = status, body, retry_after
+
+
+class Limited(Refused):
+    """429: a limit of the tenant or of a stream."""
+
+
+class ServerFailed(Refused):
+    """5xx: the server's own trouble."""
+
+
+class Malformed(LokiError):  # noqa: N818
+    """An answer that is none: cut off, not JSON, not Loki's, or a redirect."""
+
+
+class TooLarge(LokiError):  # noqa: N818
+    """An answer of more than ``MAX_BODY`` bytes."""
+
+
+class Connection:
+    """Requests to one Loki, as one tenant.
+
+    Args:
+        url: ``http`` or ``https``, a path before ``/loki`` included; user and password in it
+            are used and never shown.
+        timeout: seconds that one answer may take.
+        sleep: waits before another try.
+
+    Raises:
+        ConfigError: an argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tenant: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url, userinfo = _parsed(url)
+        if userinfo is not None:
+            if username or password or token:
+                raise ConfigError("loki", "credentials are given twice: in the URL and beside it")
+            username, password = userinfo
+        if token and username:
+            raise ConfigError("loki", "give a token or a user and a password, not both")
+        if password and not username:
+            raise ConfigError("loki", "a password needs a username beside it")
+        headers = {"User-Agent": "audit-emit", "Accept": "application/json"}
+        if tenant:
+            headers["X-Scope-OrgID"] = _plain("tenant", tenant)
+        if token:
+            headers["Authorization"] = f"Bearer {_plain('token', token)}"
+        auth = httpx.BasicAuth(username, password or "") if username else None
+        self._secrets = [secret for secret in (token, password) if secret]
+        self._sleep, self._timeout = sleep, timeout
+        self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout)
+
+    def __repr__(self) -> str:
+        return f"<Loki at {self.url}>"
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._client.close()
+
+    def ask(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
+        """GET, tried again after 429 and 5xx, up to ``TRIES`` times in all.
+
+        Raises:
+            LokiError: see its classes.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self.once("GET", path, params=params, headers=headers)
+            except (Limited, ServerFailed) as error:
+                wait = error.retry_after
+                wait = 0.25 * 2**attempt if wait is None else wait
+                if attempt == TRIES or wait > MAX_WAIT or error.status == 501:
+                    raise
+                self._sleep(wait)
+        raise AssertionError("unreachable")
+
+    def once(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> bytes:
+        """One request; the body of its answer.
+
+        Raises:
+            LokiError: see its classes.
+        """
+        deadline = time.monotonic() + self._timeout
+        body = bytearray()
+        try:
+            with self._client.stream(
+                method, self.url + path, params=params, headers=headers, content=content
+            ) as response:
+                for chunk in response.iter_bytes(_SLICE):
+                    body += chunk
+                    if time.monotonic() > deadline:
+                        raise self._timed_out()
+                    if len(body) > MAX_BODY:
+                        raise TooLarge(f"{self!r} answers with more than {MAX_BODY >> 20} MiB")
+        except httpx.TimeoutException:
+            raise self._timed_out() from None
+        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            raise Malformed(f"{self!r} sent an answer that ends early: {error}") from None
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self!r} cannot be reached: {error}") from None
+        if response.is_success:
+            return bytes(body)
+        raise self._refused(response, bytes(body))
+
+    def _timed_out(self) -> TimedOut:
+        return TimedOut(f"{self!r} did not answer within {self._timeout:g} s")
+
+    def _refused(self, response: httpx.Response, body: bytes) -> LokiError:
+        status = response.status_code
+        if response.is_redirect:
+            return Malformed(
+                f"{self!r} answers with a redirect ({status}) to {_place(response)}, which is not "
+                "followed; name the address of Loki itself"
+            )
+        text = body.decode("utf-8", "replace").strip()
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        message = f"{self!r} refused with status {status}" + (f": {shown}" if shown else "")
+        if status == 401 and "no org id" in text:
+            message += "; it needs a tenant (--tenant, AUDIT_EMIT_LOKI_TENANT)"
+        kind = Limited if status == 429 else ServerFailed if status >= 500 else Refused
+        return kind(message, status=status, body=text, retry_after=_retry_after(response))
+
+
+def _parsed(url: str) -> tuple[str, tuple[str, str] | None]:
+    """The address without a slash at its end, and the user and the password in it."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise ConfigError("loki", _WRONG_URL) from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.query or parsed.fragment:
+        raise ConfigError("loki", _WRONG_URL)
+    userinfo = (parsed.username, parsed.password) if parsed.userinfo else None
+    return str(parsed.copy_with(userinfo=b"")).rstrip("/"), userinfo
+
+
+def _plain(what: str, value: str) -> str:
+    if not _PLAIN.fullmatch(value):
+        raise ConfigError("loki", f"the {what} must be printable ASCII without spaces")
+    return value
+
+
+def _place(response: httpx.Response) -> str:
+    try:
+        target = response.url.join(response.headers.get("Location", ""))
+    except (httpx.InvalidURL, ValueError):
+        return "another place"
+    return f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds or a date (RFC 9110, 10.2.3)."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+        return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None
