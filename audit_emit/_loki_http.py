@@ -106,7 +106,12 @@ class Connection:
             raise ConfigError("loki", "give a token or a user and a password, not both")
         if password and not username:
             raise ConfigError("loki", "a password needs a username beside it")
-        headers = {"User-Agent": "audit-emit", "Accept": "application/json"}
+        # Loki remembers that a range was empty, also when records come late.
+        headers = {
+            "User-Agent": "audit-emit",
+            "Accept": "application/json",
+            "Cache-Control": "no-cache",
+        }
         if tenant:
             headers["X-Scope-OrgID"] = _plain("tenant", tenant)
         if token:
