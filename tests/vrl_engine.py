@@ -37,7 +37,7 @@ class Dead(NamedTuple):
     reason: str
 
 
-class Aborted(Exception):
+class AbortError(Exception):
     """A program ended with ``abort`` or an error; the text is its reason."""
 
 
@@ -53,14 +53,14 @@ def execute(program: str, event: dict[str, Any]) -> tuple[Any, Any]:
     """The value of a program, and what it made of the event.
 
     Raises:
-        Aborted: it aborted or failed.
+        AbortError: it aborted or failed.
         ValueError: it does not compile.
     """
     try:
         result = runtime(program).execute(program, event)
     except RuntimeError as error:
         found = _ERROR.match(str(error))
-        raise Aborted(found["reason"] if found else str(error)) from None
+        raise AbortError(found["reason"] if found else str(error)) from None
     return result.runtime_result, result.processed_event
 
 
@@ -68,8 +68,8 @@ def ship(line: bytes) -> Shipped | Dead:
     """What becomes of one line, without its newline."""
     try:
         _, event = execute(_WHOLE, {"message": base64.b64encode(line).decode()})
-    except Aborted as aborted:
-        return Dead(str(aborted))
+    except AbortError as error:
+        return Dead(str(error))
     body, time, labels = event.pop("message"), event.pop("timestamp"), event.pop("audit")
     assert not event, "the event has further members"
     return Shipped(base64.b64decode(body), time, labels)
