@@ -6,7 +6,6 @@ started with ``vector/loki.yaml`` on free ports and a temporary directory (``lok
 
 from __future__ import annotations
 
-import calendar
 import fcntl
 import json
 import os
@@ -22,6 +21,8 @@ from typing import Any, NamedTuple
 import httpx
 import loki_guard
 import pytest
+
+from audit_emit.record import ns_of
 
 CONFIG = Path(__file__).parent.parent / "vector" / "loki.yaml"
 GIVEN = os.environ.get("AUDIT_EMIT_TEST_LOKI_URL", "").rstrip("/")
@@ -65,7 +66,7 @@ class RealLoki:
                 {"service": record["service"], "event_type": record["event_type"]} if record else {}
             )
             stream = {"job": "audit", **kind, **labels}
-            when = at or nanoseconds(record["ts"])
+            when = at or str(ns_of(record["ts"]))
             streams.setdefault(tuple(stream.items()), []).append([when, text])
         made = [{"stream": dict(names), "values": values} for names, values in streams.items()]
         answer = self._client.post("/loki/api/v1/push", json={"streams": made})
@@ -110,12 +111,6 @@ class RealLoki:
         hidden = directory.with_name(f".{self.tenant}")  # the ruler never sees half a file
         hidden.write_text(text, encoding="utf-8")
         hidden.replace(directory / name)
-
-
-def nanoseconds(ts: str) -> str:
-    """The time of a record as Loki wants it: nanoseconds since 1970."""
-    whole, fraction = ts.removesuffix("Z").split(".")
-    return f"{calendar.timegm(time.strptime(whole, '%Y-%m-%dT%H:%M:%S'))}{fraction}"
 
 
 class Server(NamedTuple):
