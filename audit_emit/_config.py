@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from audit_emit._foreign import bare_name
 from audit_emit._signing_settings import can_be_signed, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 from audit_emit.record import SERVICE
@@ -87,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "max_bytes": self.max_bytes,
             "hash_key": "set" if self.hash_key else "not set",
             "disabled": self.disabled,
-            "processors": [getattr(p, "__qualname__", type(p).__name__) for p in self.processors],
+            "processors": [_title(p) for p in self.processors],
             "secret_keys": sorted(self.secret_keys),
             "safe_keys": sorted(self.safe_keys),
             "checkpoint": self.checkpoint,
@@ -112,6 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
 
 
+def _title(processor: Processor) -> str:
+    try:
+        name = getattr(processor, "__qualname__", None)
+    except Exception:  # noqa: BLE001 - asked for while an event is written
+        name = None
+    return name if type(name) is str else bare_name(type(processor))
+
+
 class Setting(NamedTuple):
     """One setting: its variable's ending, and how its value is checked."""
 
@@ -121,7 +130,7 @@ class Setting(NamedTuple):
 
 def _described(value: Any) -> str:
     """What a bad value is, without showing it: it may be a key in the wrong variable."""
-    kind = type(value).__name__
+    kind = bare_name(type(value))
     return f"a {kind} of {len(value)} characters" if isinstance(value, str) else f"a {kind}"
 
 
@@ -141,7 +150,7 @@ def _jsonl(name: str, value: Any) -> str | None:
     try:
         path = os.fspath(value)
     except TypeError:
-        raise ConfigError(name, f"must be a path, not {type(value).__name__}") from None
+        raise ConfigError(name, f"must be a path, not {bare_name(type(value))}") from None
     if not isinstance(path, str):
         path = os.fsdecode(path)
     if not path or "\0" in path:
@@ -224,7 +233,7 @@ def _hash_key_file(name: str, value: Any) -> bytes | None:
     except (OSError, TypeError, ValueError) as error:
         # The value is not shown: it is the key itself when the two variables were mixed up.
         raise ConfigError(
-            name, f"names a file that cannot be read: {type(error).__name__}"
+            name, f"names a file that cannot be read: {bare_name(type(error))}"
         ) from None
     key = content.strip()
     if not key:
@@ -248,7 +257,7 @@ def _processors(name: str, value: Any) -> tuple[Processor, ...]:
     found = tuple(value)
     for item in found:
         if not callable(item):
-            raise ConfigError(name, f"holds {type(item).__name__}, which cannot be called")
+            raise ConfigError(name, f"holds {bare_name(type(item))}, which cannot be called")
     return found
 
 

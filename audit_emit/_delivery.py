@@ -18,6 +18,7 @@ from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
+from audit_emit._foreign import bare_name
 from audit_emit.sinks.descriptor import Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 
@@ -81,7 +82,7 @@ class Delivery:
     def complain(self, what: str, error: Exception) -> None:
         """Tell of a failure that nobody expected, by its type only."""
         self.counters.internal_errors += 1
-        self._complaints.tell(what, f"{what} failed: {type(error).__name__}")
+        self._complaints.tell(what, f"{what} failed: {bare_name(type(error))}")
 
     def _emit_unchained(self, part: str, end: str) -> None:
         prefix, _ = self._clock.prefix(part, end)
@@ -147,9 +148,9 @@ class Delivery:
         self._heal()
         self.counters.internal_errors += 1
         self._complaints.tell(
-            "internal", f"an event could not be recorded in full ({type(error).__name__})"
+            "internal", f"an event could not be recorded in full ({bare_name(type(error))})"
         )
-        if not isinstance(error, RecursionError | MemoryError):
+        if not issubclass(type(error), (RecursionError, MemoryError)):
             self.settle()
         if self.pending:
             self._ensure_thread()
@@ -217,7 +218,7 @@ class Delivery:
     def _settle_lossy(self) -> None:
         while self.lossy:
             event_type, error = self.lossy[0]
-            reason = error.__name__
+            reason = bare_name(error)
             part, end = self._composer.lossy(event_type if type(event_type) is str else "", reason)
             prefix, _ = self._clock.prefix(part, end)
             self.lossy.popleft()

@@ -13,6 +13,7 @@ from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._delivery import Delivery
 from audit_emit._failure import Complaints, Counters
+from audit_emit._foreign import bare_name
 from audit_emit._health import report
 from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext, resolve
@@ -139,8 +140,8 @@ class Emitter(Delivery):
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard
             if receipt is None:
-                # At the recursion limit nothing can be called here, but an operator works.
-                self.lossy += ((event_type, error.__class__),)
+                # At the recursion limit no method can be called here, but an operator works.
+                self.lossy += ((event_type, type(error)),)
                 self.pending = True
             try:
                 self._guard(error)
@@ -182,9 +183,8 @@ class Emitter(Delivery):
             self.file.heal()
             if not isinstance(error, Exception):
                 raise
-            raise AuditError(
-                type(error).__name__, f"the audit record could not be made: {type(error).__name__}"
-            ) from error
+            reason = bare_name(type(error))
+            raise AuditError(reason, f"the audit record could not be made: {reason}") from error
         try:
             self._show_unshown()
             if self.stdout is not None:

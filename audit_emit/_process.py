@@ -9,6 +9,7 @@ from typing import Any
 from audit_emit import _config, redact
 from audit_emit._emit import FLUSH_SECONDS, Emitter
 from audit_emit._failure import Complaints
+from audit_emit._foreign import bare_name
 from audit_emit.errors import ConfigError
 from audit_emit.record import Receipt
 
@@ -127,7 +128,7 @@ def _tell(error: Exception) -> None:
     if isinstance(error, ConfigError):
         message = f"{error}; the default is used"
     else:
-        message = f"no emitter could be made: {type(error).__name__}"
+        message = f"no emitter could be made: {bare_name(type(error))}"
     global _complaints  # noqa: PLW0603
     if _complaints is None:
         _complaints = Complaints()

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._foreign import bare_name
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def signing_key_file(name: str, value: Any) -> KeyRing | None:
     try:
         path = os.fsdecode(value)
     except TypeError:
-        raise ConfigError(name, f"must be a path, not {type(value).__name__}") from None
+        raise ConfigError(name, f"must be a path, not {bare_name(type(value))}") from None
     return _that_signs(name, signing.KeyRing(signing.read_keys(name, path)))
 
 

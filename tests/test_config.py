@@ -4,10 +4,12 @@ import os
 import pprint
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 
 import audit_emit
@@ -414,6 +416,30 @@ def test_no_message_repeats_a_key(arguments: Mapping[str, Any]) -> None:
     assert CANARY[:12] not in repr(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "name", ["service", "jsonl", "hash_key_file", "signing_key_file", "processors"]
+)
+def test_a_value_whose_type_has_no_name_to_be_asked_for_is_refused_all_the_same(name: str) -> None:
+    value = hostile.Nameless()
+    with pytest.raises(ConfigError, match=name) as caught:
+        settings({name: [value] if name == "processors" else value}, {})
+    assert hostile.SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+class Odd:
+    """A processor that is no function, and knows nothing of names."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    def __call__(self, logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return event
+
+
+def test_a_processor_that_cannot_say_its_name_is_shown_by_its_type() -> None:
+    assert settings({"processors": [Odd(), shout]}, {}).public()["processors"] == ["Odd", "shout"]
 
 
 def test_the_fingerprint_changes_with_every_setting_but_not_with_the_key_itself() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 from logfile import chain_ok, of_type, records
 from piped import Piped
@@ -188,8 +189,16 @@ def test_hostile_arguments_are_one_record_and_no_exception(
     assert CANARY not in log.read_text()
 
 
+FAILURES = [(LookupError, "LookupError"), (hostile.NamelessError, "NamelessError")]
+
+
+@pytest.mark.parametrize(("error", "name"), FAILURES, ids=["usual", "hostile"])
 def test_a_failure_inside_is_a_record_without_its_fields(
-    emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+    emitter: Emitter,
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+    name: str,
 ) -> None:
     compose = emitter._composer.compose
     failing = [1]
@@ -197,7 +206,7 @@ def test_a_failure_inside_is_a_record_without_its_fields(
     def once(*arguments: Any) -> Any:
         if failing:
             failing.pop()
-            raise LookupError(CANARY)
+            raise error(CANARY)
         return compose(*arguments)
 
     monkeypatch.setattr(emitter._composer, "compose", once)
@@ -208,9 +217,9 @@ def test_a_failure_inside_is_a_record_without_its_fields(
         told = stderr.read()
     assert emitter.flush(10)
     assert events(log)[0]["event_type"] == "a.b"
-    assert events(log)[0]["fields"] == {"_lossy": "LookupError"}
+    assert events(log)[0]["fields"] == {"_lossy": name}
     assert emitter.counters.internal_errors == 1
-    assert told == b"audit_emit: an event could not be recorded in full (LookupError)\n"
+    assert told == b"audit_emit: an event could not be recorded in full (%b)\n" % name.encode()
 
 
 def test_near_the_recursion_limit(emitter: Emitter, log: Path) -> None:
@@ -493,16 +502,17 @@ def test_strict_waits_for_nothing_that_came_before(log: Path) -> None:
     emitter.close(0)
 
 
+@pytest.mark.parametrize(("error", "name"), FAILURES, ids=["usual", "hostile"])
 def test_strict_has_its_failures_inside_by_type_only(
-    emitter: Emitter, monkeypatch: pytest.MonkeyPatch
+    emitter: Emitter, monkeypatch: pytest.MonkeyPatch, error: type[Exception], name: str
 ) -> None:
     def fail(*_: Any) -> Any:
-        raise LookupError(CANARY)
+        raise error(CANARY)
 
     monkeypatch.setattr(emitter._composer, "compose", fail)
     with pytest.raises(AuditError) as caught:
         emitter.emit_strict(None, "a.b")
-    assert caught.value.reason == "LookupError"
+    assert caught.value.reason == name
     assert CANARY not in str(caught.value)
 
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal
 
+from audit_emit._foreign import bare_name
 from audit_emit.integrations._options import Address, Options
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -26,7 +27,6 @@ MAX_FORWARDED = 4096
 MAX_CLIENT_ID = 128
 MAX_USER_AGENT = 256
 MAX_PATH = 1024
-MAX_NAME = 128
 MAX_HOPS = 32
 NORMAL_CLOSES = (1000, 1001, 1005)
 DENIED_CLOSES = (1008, 3000, 3003, 4401, 4403)
@@ -251,7 +251,8 @@ def is_cancelled(error: type[BaseException] | None) -> bool:
     """Whether an exception is asyncio's or trio's cancellation, neither of which is imported."""
     if error is None or issubclass(error, Exception):
         return False
-    return any(kind.__name__ in ("CancelledError", "Cancelled") for kind in error.__mro__)
+    kinds = type.__getattribute__(error, "__mro__")
+    return any(bare_name(kind) in ("CancelledError", "Cancelled") for kind in kinds)
 
 
 def result_fields(exchange: Exchange) -> dict[str, Any]:
@@ -263,7 +264,7 @@ def result_fields(exchange: Exchange) -> dict[str, Any]:
     ended = exchange.started if exchange.ended is None else exchange.ended
     fields["duration_ms"] = round((ended - exchange.started) * 1000, 3)
     if exchange.error is not None:
-        fields["error"] = exchange.error.__name__[:MAX_NAME]
+        fields["error"] = bare_name(exchange.error)
     return fields
 
 

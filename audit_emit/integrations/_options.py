@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Literal, TypedDict, get_args
 
+from audit_emit._foreign import bare_name
 from audit_emit.errors import ConfigError
 
 Address = IPv4Address | IPv6Address
@@ -87,7 +88,7 @@ class Options:
 
 def _flag(name: str, value: Any) -> bool:
     if value not in (True, False):  # 0 and 1 too, as environment loaders make them
-        raise ConfigError(name, f"must be true or false, not {type(value).__name__}")
+        raise ConfigError(name, f"must be true or false, not {bare_name(type(value))}")
     return bool(value)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import audit_emit
+from audit_emit._foreign import bare_name
 from audit_emit.context import (
     EMPTY,
     VAR,
@@ -180,7 +181,7 @@ class RequestAudit:
         try:
             fields = build()
         except Exception as error:  # noqa: BLE001 - facts of a broken server; the record comes first
-            fields = {"outcome": "failure", "_facts_error": type(error).__name__}
+            fields = {"outcome": "failure", "_facts_error": bare_name(type(error))}
         try:
             emit = audit_emit.emit if self._emitter is None else self._emitter.emit
             emit(who, kind, fields)

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from time import perf_counter
 from typing import Any, Unpack
 
+from audit_emit._foreign import bare_name
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._request import KEY, Emits, RequestAudit
@@ -142,7 +143,7 @@ class _Conversation:
             if exchange.status is None and not exchange.gone:
                 exchange.status = 500
                 exchange.sent = None
-        elif error is not None and exchange.gone and type(error).__name__ == "WebSocketDisconnect":
+        elif exchange.gone and bare_name(type(error)) == "WebSocketDisconnect":
             # Starlette's way of telling a handler that the client closed; most let it pass.
             error = None
         self._finish(error)

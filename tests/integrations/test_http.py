@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import hostile
 import pytest
 
 from audit_emit.errors import ConfigError
@@ -325,6 +326,15 @@ def test_exception_is_recorded_by_its_type_only() -> None:
     assert fields["error"] == "KeyError"
 
 
+def test_exception_whose_type_answers_nothing_is_recorded_too() -> None:
+    class CancelledError(BaseException, metaclass=hostile.BadMeta):
+        pass
+
+    fields = request_fields(Options(), http(error=CancelledError), Inbound(OWN))
+
+    assert (fields["outcome"], fields["error"]) == ("cancelled", "CancelledError")
+
+
 def test_missing_response_is_noted() -> None:
     fields = request_fields(Options(), http(status=None, complete=False), Inbound(OWN))
 
@@ -365,6 +375,7 @@ def test_long_path_without_segments_shows_nothing_of_it() -> None:
         ("response_header", 1),
         ("skip_paths", [1]),
         ("requests", "no"),
+        ("requests", hostile.Nameless()),
         ("trust_request_id", None),
         ("request_record", True),
     ],
