@@ -19,7 +19,7 @@ application told ``update_request``. Never a header.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Unpack
@@ -86,15 +86,15 @@ class AuditEmit:
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("AuditEmit is set up on this application already")
-        options = Options.make({**_configured(app.config), **self._given})
+        options = Options.make({**_configured(app.config, self._given), **self._given})
         app.extensions[EXTENSION] = options
         audited = _AuditedApp(app.wsgi_app, options, self._emitter)
         app.wsgi_app = audited  # type: ignore[method-assign]
         got_request_exception.connect(_remember_exception, app)
 
 
-def _configured(config: dict[str, Any]) -> dict[str, Any]:
-    """The options in a Flask configuration.
+def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
+    """The options in a Flask configuration that no argument has given.
 
     The emitter's own variables may be there too, where ``from_prefixed_env`` brings everything in.
     """
@@ -104,7 +104,13 @@ def _configured(config: dict[str, Any]) -> dict[str, Any]:
     for key in ours:
         if key not in names and key not in tolerated:
             raise ConfigError(key, f"is not a key of AuditEmit; there are: {', '.join(names)}")
-    return {names[key]: config[key] for key in ours if key in names}
+    found = {key: config[key] for key in ours if key in names and names[key] not in given}
+    for key, value in found.items():
+        try:
+            Options.make({names[key]: value})
+        except ConfigError as error:
+            raise ConfigError(key, str(error)) from None
+    return {names[key]: value for key, value in found.items()}
 
 
 def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None:

@@ -240,8 +240,9 @@ def test_skipped_path_has_no_record(audit_log: AuditLog) -> None:
 
 
 def test_bad_configuration_is_told_at_set_up(audit_log: AuditLog) -> None:
-    with pytest.raises(ConfigError, match="client_ip"):
+    with pytest.raises(ConfigError, match="AUDIT_EMIT_CLIENT_IP: client_ip: must") as caught:
         Service(audit_log, AUDIT_EMIT_CLIENT_IP="all")
+    assert caught.value.setting == "AUDIT_EMIT_CLIENT_IP"
 
 
 def test_a_mistyped_key_is_told_at_set_up(audit_log: AuditLog) -> None:
