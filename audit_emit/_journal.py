@@ -1,0 +1,176 @@
+"""What was pushed to Loki lately, on disk beside the log.
+
+Loki may hold a record and not show it: one that is older than ``query_ingesters_within`` (3 hours
+by default) is found only when its chunk is written. Who pushes it a second time makes Loki count it
+twice. So every batch is noted before it is sent, and taken back only when Loki certainly did not
+keep it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Literal, Self
+
+import msgspec
+
+from audit_emit._disagreement import Run, Runs
+from audit_emit._held import Held
+from audit_emit.errors import AuditEmitError
+from audit_emit.labels import time_of
+from audit_emit.record import ts_of
+
+HORIZON = 3 * 3600 * 10**9
+"""After this what Loki keeps is shown: chunks are written after 30 minutes in which nothing came,
+and after 2 hours at the latest (``chunk_idle_period``, ``max_chunk_age``)."""
+
+SHOWN = 2 * 3600 * 10**9
+"""What is younger than this is shown at once, as ``query_ingesters_within`` is never shorter than
+``max_chunk_age``."""
+
+
+class BusyError(AuditEmitError):
+    """Another backfill of this log is running."""
+
+
+class Note(msgspec.Struct, omit_defaults=True):
+    """One line: a batch that is about to be sent, or one that was taken back."""
+
+    at: str
+    loki: str
+    batch: int
+    state: Literal["sent", "withdrawn"]
+    runs: list[tuple[str, int, int]] = []
+
+
+_DECODER = msgspec.json.Decoder(Note)
+
+
+class Sent:
+    """The records that were pushed within ``HORIZON``, and that Loki need not show yet.
+
+    Args:
+        path: of the journal; it need not be there.
+        loki: address and tenant; what went elsewhere does not count.
+        now: nanoseconds since 1970.
+
+    Raises:
+        OSError: the journal cannot be read.
+    """
+
+    def __init__(self, path: str, loki: str, now: int) -> None:
+        self._now = now
+        self._ranges: dict[str, list[tuple[int, int]]] = {}
+        try:
+            with open(path, "rb") as file:
+                notes = list(_lately(file, loki, now - HORIZON))
+        except FileNotFoundError:
+            return
+        withdrawn = {(note.at, note.batch) for note in notes if note.state == "withdrawn"}
+        for note in notes:
+            if note.state == "sent" and (note.at, note.batch) not in withdrawn:
+                for chain, first, last in note.runs:
+                    self._ranges.setdefault(chain, []).append((first, last))
+        for chain, ranges in self._ranges.items():
+            self._ranges[chain] = _merged(sorted(ranges))
+
+    def __call__(self, one: Held) -> bool:
+        """Whether Loki may have this record without showing it."""
+        ranges = self._ranges.get(one.chain)
+        if ranges is None or one.ts > self._now - SHOWN:
+            return False
+        number = one.seq if one.chain else one.ts
+        at = bisect_right(ranges, (number, 1 << 64)) - 1
+        return at >= 0 and number <= ranges[at][1]
+
+
+def _lately(lines: Iterable[bytes], loki: str, since: int) -> Iterator[Note]:
+    for line in lines:
+        try:
+            note = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # torn off when its writer died, before anything was sent
+        at = time_of(note.at)
+        if note.loki == loki and at is not None and at >= since:
+            yield note
+
+
+def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(found[-1][1], last)
+        else:
+            found.append((first, last))
+    return found
+
+
+class Journal:
+    """Writes the journal; one backfill at a time.
+
+    Args:
+        path: made if it is missing.
+        loki: see ``Sent``.
+
+    Raises:
+        BusyError: see there.
+        OSError: it cannot be written, so nothing may be pushed.
+    """
+
+    def __init__(self, path: str, loki: str) -> None:
+        self._loki = loki
+        self._batch = 0
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(path, flags, 0o640)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise BusyError(f"another backfill is at work; it holds {path}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def sending(self, batch: Iterable[Held], now: int) -> Note:
+        """Note a batch before it is sent.
+
+        Raises:
+            OSError: it could not be noted.
+        """
+        note = self._note(batch, ts_of(now))
+        self._write(note)
+        return note
+
+    def settle(self, note: Note, kept: Iterable[Held] = ()) -> None:
+        """Of this batch no more is in doubt than what is named.
+
+        Raises:
+            OSError: it could not be noted.
+        """
+        kept = list(kept)
+        if kept:
+            self._write(self._note(kept, note.at))
+        self._write(Note(note.at, note.loki, note.batch, "withdrawn"))
+
+    def _note(self, batch: Iterable[Held], at: str) -> Note:
+        self._batch += 1
+        runs = Runs()
+        for one in batch:
+            runs.add(one.chain, one.seq, one.ts)
+        return Note(at, self._loki, self._batch, "sent", [_numbers(run) for run in runs])
+
+    def _write(self, note: Note) -> None:
+        # A line of its own, whatever a writer that died left behind.
+        data = b"\n" + msgspec.json.encode(note) + b"\n"
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        os.fsync(self._descriptor)
+
+
+def _numbers(run: Run) -> tuple[str, int, int]:
+    return (run.chain, run.first, run.last) if run.chain else ("", run.low, run.high)

@@ -1,0 +1,162 @@
+"""Reconcile a log with Loki: pages through both, a window at a time.
+
+What is compared is ``reconcile.Reconciler``'s. Memory holds one window of the log and one page of
+Loki's answer, however many days there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain as joined
+from typing import NamedTuple
+
+from audit_emit._disagreement import Head, Report
+from audit_emit._held import Held, hash_holds, held, is_cut, stated_hash
+from audit_emit._logindex import DAY, LogIndex, Progress
+from audit_emit.labels import JOB
+from audit_emit.loki import PAGE, LokiClient
+from audit_emit.reconcile import Missing, Reconciler
+
+GRACE = 30 * 10**9
+"""Nanoseconds that a record may be on its way."""
+
+EARLIER = 30 * DAY
+"""How long before the first record of a whole chain an older log is looked for."""
+
+AHEAD = 600 * 10**9
+"""How far a clock may be ahead: what Loki allows by default (``creation_grace_period``)."""
+
+_PAGE_BYTES = 8 << 20
+_HEADS = 1000
+
+
+class Options(NamedTuple):
+    """What to compare.
+
+    Attributes:
+        now: nanoseconds since 1970.
+        grace: what is not older than this is not judged.
+        since, until: the first and the last nanosecond; ``None`` for all that the log holds.
+        shared: see ``Reconciler``.
+        progress: called with the bytes compared and those that there are.
+    """
+
+    now: int
+    grace: int = GRACE
+    since: int | None = None
+    until: int | None = None
+    shared: bool = False
+    progress: Progress | None = None
+
+    @property
+    def fresh(self) -> tuple[int, int]:
+        """When a record was written that may still be on its way, and all that come after it."""
+        return self.now - self.grace, self.now + AHEAD
+
+
+class Reconciled(NamedTuple):
+    """The verdict, and the records that Loki does not have."""
+
+    report: Report
+    missing: Missing
+
+
+def reconcile(
+    index: LogIndex,
+    client: LokiClient,
+    options: Options,
+    sent: Callable[[Held], bool] = lambda _: False,
+) -> Reconciled:
+    """Compare a log with Loki.
+
+    Args:
+        sent: see ``Reconciler``.
+
+    Raises:
+        OSError: a file cannot be read.
+        LokiError: Loki gives no answer to build on.
+    """
+    reconciler = Reconciler(index, index.extents, index.services, shared=options.shared, sent=sent)
+    start, end = span(index, options)
+    logql = queries(index.services, index.extents)
+    done, total = 0, index.size(start, end)
+    for window in index.windows(start, end):
+        size = sum(len(one.line) + 1 for one in window.records)
+        page = _page(size, len(window.records))
+        reconciler.compare(
+            window.records,
+            joined.from_iterable(
+                client.query_range(each, window.start, window.stop, page=page) for each in logql
+            ),
+        )
+        done += size
+        if options.progress is not None:
+            options.progress(done, total)
+    if start < end and options.since is None and not options.shared:
+        _look_before(reconciler, index, client, start)
+    report = reconciler.finish(start, max(end - 1, start), strange=index.strange)
+    return Reconciled(report, reconciler.missing)
+
+
+def span(index: LogIndex, options: Options) -> tuple[int, int]:
+    """The time that is compared; its end does not belong to it."""
+    times = index.times
+    if times is None:
+        return 0, 0
+    start = times[0] if options.since is None else max(times[0], options.since)
+    end = options.now - options.grace
+    return start, end if options.until is None else min(end, options.until + 1)
+
+
+def queries(services: Iterable[str], chains: Iterable[str]) -> list[str]:
+    """What to ask for: all lines of the log's services, and its records among those of others."""
+    names = "|".join(sorted(services))
+    found = [f'{{job="{JOB}", service=~"{names}"}}']
+    ids = "|".join(sorted(chains))
+    if ids:
+        found.append(f'{{job="{JOB}", service!~"{names}"}} |~ `"chain":"({ids})"`')
+    return found
+
+
+def _page(size: int, records: int) -> int:
+    """Entries to ask for at a time, so that a page of long ones does not fill the memory."""
+    return min(PAGE, max(100, _PAGE_BYTES * records // max(size, 1))) if records else PAGE
+
+
+def _look_before(reconciler: Reconciler, index: LogIndex, client: LokiClient, start: int) -> None:
+    """A chain that is here from its beginning may have taken the place of another one."""
+    if any(extent.first == 1 for extent in index.extents.values()):
+        logql, *_ = queries(index.services, ())
+        earlier = client.query_range(
+            logql, max(start - EARLIER, 0), start, direction="backward", limit=1
+        )
+        reconciler.compare((), earlier)
+
+
+def heads(client: LokiClient, chains: Sequence[str], start: int, now: int) -> Iterator[Head]:
+    """The newest record of each chain that Loki vouches for, by its number.
+
+    A line vouches for a record when it has the hash that it states, or is a stub.
+
+    Args:
+        start: nothing older is looked at, in nanoseconds since 1970.
+
+    Raises:
+        LokiError: Loki gives no answer to build on.
+    """
+    for chain in chains:
+        logql = f'{{job="{JOB}"}} |= `"chain":"{chain}"`'
+        newest: Held | None = None
+        for entry in client.query_range(
+            logql, start, now + AHEAD, direction="backward", limit=_HEADS
+        ):
+            one = held(entry.line.encode("utf-8", "surrogatepass"))
+            if (
+                one is not None
+                and one.chain == chain
+                and (newest is None or one.seq > newest.seq)
+                and (is_cut(one.line) or hash_holds(one.line))
+            ):
+                newest = one
+        if newest is not None:
+            yield Head(chain, newest.seq, stated_hash(newest.line), newest.ts)
