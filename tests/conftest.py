@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from audit_log import AuditLog
 from loki_program import loki, loki_server
+from loki_server import each_loki, fake_loki
 
 from audit_emit import Emitter, _config, _process
 from audit_emit.context import EMPTY, VAR
 
-__all__ = ["loki", "loki_server"]
+__all__ = ["each_loki", "fake_loki", "loki", "loki_server"]
 """Fixtures from elsewhere."""
 
 
