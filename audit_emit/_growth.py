@@ -137,8 +137,7 @@ class Growth:
         self.events += len(lines) - len(own)
 
     def _extend(self, leaves: list[bytes]) -> None:
-        for level, node in nodes_of(self.frontier.size, leaves):
-            self.frontier.push(level, node)
+        self.frontier.extend(nodes_of(self.frontier.size, leaves))
 
     def reaches_anchor(self) -> bool:
         """Whether everything that was signed before is there."""

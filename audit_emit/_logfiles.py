@@ -16,7 +16,7 @@ from audit_emit.chain import body_of, leaf_hash
 from audit_emit.errors import AuditEmitError
 from audit_emit.sinks.segments import Layout
 
-BLOCK = 128 * 1024
+BLOCK = 256 * 1024
 ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
 

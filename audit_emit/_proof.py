@@ -11,7 +11,9 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import count, pairwise
+from io import BytesIO
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -27,11 +29,13 @@ LINK = re.compile(
 LINK_MAX = len(',"chain":"","seq":,"prev_hash":"","hash":""}') + 16 + 19 + 64 + 64
 _VERSION = b',"v":1,"id":"'
 _TOLD = b'Z","event_type":"audit.'
-_TYPE = len(_TOLD) - len("audit.")
+_TYPE = _TOLD.removesuffix(b"audit.")
 _KIND = slice(36, 36 + len(_TOLD))
 """Where a record whose ``ts`` has nine digits says of which type it is."""
 
 HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
+_BODY = slice(-HASH_MEMBER - 1)
+"""What is hashed of a line with its newline, but for the closing brace."""
 
 
 class Shape(msgspec.Struct, gc=False):
@@ -98,34 +102,35 @@ def prove(
         tree: whether to hash the tree as well.
         strict: whether to parse the JSON of every record.
     """
-    lines = block.split(b"\n")
-    lines.pop()
-    first = link_of(lines[0])
+    lines = BytesIO(block).readlines()  # split() looks at every byte by itself
+    first = link_of(lines[0][:-1])
     if first is None:
         return None
     chain, seq, prev_hash = first[1].decode(), int(first[2]), first[3].decode()
-    hashes = [sha256(b"\0" + line[:-HASH_MEMBER] + b"}").hexdigest() for line in lines]
+    hashes = [sha256(b"\0" + line[_BODY] + b"}").hexdigest() for line in lines]
+    if not _linked(lines, chain, seq, [prev_hash, *hashes]):
+        return None
+    kinds = set(map(itemgetter(_KIND), lines))
+    if not all(kind.startswith(_TYPE) for kind in kinds):
+        return None
+    if not _ordinary(block, lines, strict=strict):
+        return None
+    own = _own(lines) if _TOLD in kinds else []
+    marks = _marks(seq, hashes, named, tree=tree)
+    return Proof(chain, prev_hash, seq, len(lines), marks, own)
+
+
+def _linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str]) -> bool:
+    """Whether the lines end as records do that have these hashes, the first one's link included."""
     start = f',"chain":"{chain}","seq":'
     ends = [
-        f'{start}{number},"prev_hash":"{before}","hash":"{computed}"}}'
-        for number, before, computed in zip(count(seq), [prev_hash, *hashes], hashes, strict=False)
+        f'{start}{number},"prev_hash":"{before}","hash":"{computed}"}}\n'
+        for number, (before, computed) in enumerate(pairwise(hashes), seq)
     ]
-    kinds = {line[_KIND] for line in lines}
-    if not all(kind.startswith(_TOLD[:_TYPE]) for kind in kinds):
-        return None
-    if not _end_in(lines, ends) or not _ordinary(block, lines, strict=strict):
-        return None
-    own = [row for row, line in enumerate(lines) if line[_KIND] == _TOLD] if _TOLD in kinds else []
-    marks = _marks(seq, hashes, named, tree=tree)
-    return Proof(chain, prev_hash, seq, len(lines), marks, _own(lines, own))
-
-
-def _end_in(lines: list[bytes], ends: list[str]) -> bool:
-    """Whether each line ends in its text."""
     size = len(ends[0])
     if len(ends[-1]) == size:
-        return b"".join([line[-size:] for line in lines]) == "".join(ends).encode()
-    return all(line.endswith(end.encode()) for line, end in zip(lines, ends, strict=True))
+        return b"".join(map(itemgetter(slice(-size, None)), lines)) == "".join(ends).encode()
+    return all(map(bytes.endswith, lines, map(str.encode, ends)))
 
 
 def _ordinary(block: bytes, lines: list[bytes], *, strict: bool) -> bool:
@@ -136,8 +141,8 @@ def _ordinary(block: bytes, lines: list[bytes], *, strict: bool) -> bool:
     """
     if not strict:
         # What is between ``v`` and the link is as long in most records of a log.
-        start = len(lines[0]) - lines[0].rfind(_VERSION)
-        versions = [line[-start : len(_VERSION) - start] for line in lines]
+        start = lines[0].rfind(_VERSION) - len(lines[0])
+        versions = map(itemgetter(slice(start, start + len(_VERSION))), lines)
         if b"".join(versions) == _VERSION * len(lines):
             return True
     try:
@@ -160,14 +165,13 @@ def _marks(first: int, hashes: list[str], named: Sequence[int], *, tree: bool) -
     return marks
 
 
-def _own(lines: list[bytes], indexes: list[int]) -> list[Own]:
-    found = []
-    offset = at = 0
-    for index in indexes:
-        offset += sum(map(len, lines[at:index])) + index - at
-        at = index
-        found.append(Own(index, offset, lines[index]))
-    return found
+def _own(lines: list[bytes]) -> list[Own]:
+    offsets = accumulate(map(len, lines), initial=0)
+    return [
+        Own(row, offset, line[:-1])
+        for row, (offset, line) in enumerate(zip(offsets, lines, strict=False))
+        if line[_KIND] == _TOLD
+    ]
 
 
 def link_of(line: bytes) -> re.Match[bytes] | None:

@@ -1,8 +1,8 @@
-"""Merkle roots over ranges of leaves that are hashed apart and joined (RFC 6962, section 2.1).
+"""Ranges of leaves that are hashed apart and joined later (RFC 6962, section 2.1).
 
 A range is kept as the roots of the complete subtrees that it is made of, from left to right, each
-with its level: a leaf has level 0. Ranges that touch can be joined without their leaves, which is
-what lets parts of a log be verified in any order. Pure.
+with its level: a leaf has level 0. Ranges that touch are joined without their leaves
+(``chain.Frontier.extend``), so parts of a log can be verified in any order. Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 Nodes = list[tuple[int, bytes]]
+"""Level and root of each subtree."""
 
 
 def nodes_of(start: int, leaves: Sequence[bytes]) -> Nodes:
@@ -29,40 +30,3 @@ def nodes_of(start: int, leaves: Sequence[bytes]) -> Nodes:
         start >>= 1
         level += 1
     return left + right[::-1]
-
-
-class Tree:
-    """The complete subtrees of the leaves so far, largest first."""
-
-    __slots__ = ("_peaks", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []
-
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf."""
-        self.push(0, leaf)
-
-    def push(self, level: int, node: bytes) -> None:
-        """Add a complete subtree; ``size`` is a multiple of its ``2**level`` leaves."""
-        row = self.size >> level
-        while row & 1:
-            node = sha256(b"\1" + self._peaks.pop() + node).digest()
-            row >>= 1
-        self._peaks.append(node)
-        self.size += 1 << level
-
-    def extend(self, nodes: Nodes) -> None:
-        """Add the range of leaves that begins at ``size``."""
-        for level, node in nodes:
-            self.push(level, node)
-
-    def root(self) -> bytes:
-        """The root over all leaves; SHA-256 of nothing without any."""
-        if not self._peaks:
-            return sha256(b"").digest()
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            root = sha256(b"\1" + peak + root).digest()
-        return root

@@ -98,6 +98,11 @@ class Frontier:
         peaks.append(node)
         self.size += 1 << level
 
+    def extend(self, subtrees: Iterable[tuple[int, bytes]]) -> None:
+        """Add a range of leaves as what ``push`` takes, from left to right."""
+        for level, node in subtrees:
+            self.push(level, node)
+
     def root(self) -> bytes:
         """What ``merkle_root`` gives for the same leaves."""
         if not self._peaks:

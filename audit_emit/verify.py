@@ -24,9 +24,8 @@ import msgspec
 from audit_emit._findings import Finding, Findings, Kind, Report, VerificationError
 from audit_emit._fragments import Fragments, fields_of
 from audit_emit._proof import ERRORS, HASH_MEMBER, Proof, link_of, prove
-from audit_emit._tree import Tree
 from audit_emit._witness import FORGED, OK, Checkpoints, Place, Witness, parse_heads
-from audit_emit.chain import ZERO
+from audit_emit.chain import ZERO, Frontier
 from audit_emit.record import VERSION
 from audit_emit.signing import KeyRing
 
@@ -101,7 +100,7 @@ class Verifier:
         self._head = Branch("", 0, ZERO)
         self._before: Branch | None = None
         self._unsure: bytes | None = None
-        self._tree: Tree | None = None
+        self._tree: Frontier | None = None
         self._records = self._legacy = self._first = 0
         self._anchor: Witness | None = None
         self._fragments = Fragments(self.findings)
@@ -121,7 +120,7 @@ class Verifier:
         if self._named is None:
             sizes = self.checkpoints.sizes()
             self._named = sorted({*sizes, *self._heads}) if self._heads else sizes
-            self._tree = Tree() if len(sizes) and not self._waiting else None
+            self._tree = Frontier() if len(sizes) and not self._waiting else None
         return self._named
 
     @property
