@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_emit.record import Head, ts_of
+from audit_emit.chain import leaf_hash
+from audit_emit.record import Head, bump, ts_of
 from audit_emit.sinks.tail import Dirt
+
+Note = tuple[str, dict[str, Any]]
+"""Event type and fields."""
 
 
 def rotated(previous: str | None, last: Head, reason: str) -> dict[str, Any]:
@@ -41,3 +45,24 @@ def rewritten(lines: list[bytes], unsynced: int) -> dict[str, Any]:
         "reason": "fsync-failed",
         "sink": "jsonl",
     }
+
+
+def chained(
+    records: list[tuple[str, int]], last: Head, last_ns: int
+) -> tuple[list[bytes], Head, int]:
+    """Several records in a row as lines, and the end of the chain after them.
+
+    Args:
+        records: prefix and time of each, see ``segment.Own``.
+        last, last_ns: the record before the first, and its time.
+    """
+    lines: list[bytes] = []
+    chain, seq, digest, _ = last
+    for record, at in records:
+        prefix, ns = (record, at) if at != last_ns else (bump(record), at + 1)
+        seq += 1
+        body = f'{prefix},"chain":"{chain}","seq":{seq},"prev_hash":"{digest}"'
+        digest = leaf_hash(f"{body}}}".encode())
+        lines.append(f'{body},"hash":"{digest}"}}\n'.encode())
+        last_ns = ns
+    return lines, Head(chain, seq, digest, ""), last_ns

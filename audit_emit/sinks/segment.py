@@ -26,7 +26,7 @@ from audit_emit.record import Head, bump, ns_of, ts_of
 from audit_emit.sinks import notes, segments, tail
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.lockfile import LockFile
-from audit_emit.sinks.whereabouts import Whereabouts
+from audit_emit.sinks.whereabouts import Whereabouts, furthest_end
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
@@ -196,9 +196,11 @@ class Segment:
         self._replace(begun)
         self._counters.rotated += 1
         self._named()
-        with self._settling(os.path.basename(target), "size"):
+        previous = os.path.basename(target)
+        with self._settling(previous, "size"):
             self._remember()
-            self._follow(os.path.basename(target), "size")
+            self.declare("audit.rotated", notes.rotated(previous, self._last(), "size"))
+            self._rotate_from = self.seq
         return True
 
     def declare(self, event_type: str, fields: dict[str, Any]) -> None:
@@ -362,27 +364,47 @@ class Segment:
         self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
         self._rotate_from = self._begun_at
         self._note_tear(end.dirt)
-        self._close_dirt(end)
+        told: list[notes.Note] = []
         if why == "deleted" or (end.head is None and self.seq):
-            self._follow(previous, why if known else "opened")
+            # Which file this one follows is said first.
+            reason = why if known else "opened"
+            told.append(("audit.rotated", notes.rotated(previous, self._last(), reason)))
+            self._rotate_from = self.seq + 1
         elif known and self.hash != (end.head.hash if end.head else ""):
             # The seq goes on, so that the hole shows.
             fields = notes.missing(end.head, self._last(), self.last_ns, f"file-{why}")
-            self.declare("audit.gap", fields)
-        while self._tears:
-            self.declare("audit.recovered", notes.recovered(self._tears[0]))
-            del self._tears[0]
-        if not self._opened:
-            started = self._started()
-            if started is not None:
-                self.declare("audit.started", started)
-            self._opened = True
+            told.append(("audit.gap", fields))
+        told += [("audit.recovered", notes.recovered(tear)) for tear in self._tears]
+        started = self._started() if not self._opened else None
+        if started is not None:
+            told.append(("audit.started", started))
+        self._declare_together(told, b"" if end.closed else b"\n")
+        self._tears.clear()
+        self._opened = True
+
+    def _declare_together(self, told: list[notes.Note], before: bytes) -> None:
+        """Close what was left without an end, and say so, in one write: nothing comes between."""
+        own = [self._own(event_type, fields) for event_type, fields in told]
+        lines, head, ns = notes.chained(own, self._last(), self.last_ns)
+        data = before + b"".join(lines)
+        if not data:
+            return
+        written = os.write(self.descriptor, data)
+        if written != len(data):
+            self._finish(data, written)
+        self.size += len(data)
+        self.seq, self.hash, self.last_ns = head.seq, head.hash, ns
+        self.unshown += lines
+        self.written += len(lines)
+        self.own_written += len(lines)
 
     def _note_tear(self, dirt: tail.Dirt | None) -> None:
-        """Remember a tear until it is declared, also when that fails at first."""
-        if dirt is not None and all(dirt.offset != known.offset for known in self._tears):
-            self._tears.append(dirt)
-            self._counters.recovered += 1
+        """Remember a tear until it is declared; it may have grown when that failed before."""
+        if dirt is None:
+            return
+        others = [known for known in self._tears if known.offset != dirt.offset]
+        self._counters.recovered += len(others) == len(self._tears)
+        self._tears = [*others, dirt]
 
     def _continues(self, head: Head) -> bool:
         """Whether a head is our own or further on; if not, ours goes on, so that it shows."""
@@ -396,26 +418,10 @@ class Segment:
         Returns:
             The name of the file with that end.
         """
-        ends: list[tuple[Head, str | None]] = []
-        for path in reversed(self._layout.closed_segments()):
-            head = segments.read_closed(path)
-            if head is not None:
-                ends.append((head, os.path.basename(path)))
-                break
-        known = Whereabouts.from_bytes(self._lock.recall())
-        if known is not None:
-            ends.append((known.head, None))
-            found = known.find(self._layout.directory)
-            if found is not None and found[1] is not None:
-                ends.append((found[1], found[0]))
-            chain = self.chain or known.head.chain
-        else:
-            chain = self.chain or (ends[0][0].chain if ends else "")
-        ends = [end for end in ends if end[0].chain == chain and end[0].seq > self.seq]
-        if ends:
-            head, name = max(ends, key=lambda end: (end[0].seq, end[1] is not None))
-            self._adopt(head)
-            return name
+        found = furthest_end(self._layout, self._lock.recall(), self.chain, self.seq)
+        if found is not None:
+            self._adopt(found[0])
+            return found[1]
         if not self.seq:
             self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
         return None
@@ -426,19 +432,8 @@ class Segment:
             head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
             self._lock.remember(Whereabouts(head, *self._identity).to_bytes())
 
-    def _close_dirt(self, end: tail.End) -> None:
-        if end.unended or (end.dirt is not None and not end.dirt.closed):
-            if os.write(self.descriptor, b"\n") != 1:
-                raise OSError(errno.ENOSPC, "short write")
-            self.size += 1
-
     def _last(self) -> Head:
         return Head(self.chain, self.seq, self.hash, "")
-
-    def _follow(self, previous: str | None, reason: str) -> None:
-        """Say in the first record of a file which one it follows."""
-        self.declare("audit.rotated", notes.rotated(previous, self._last(), reason))
-        self._rotate_from = self.seq
 
 
 def _refuse(*_: object) -> NoReturn:

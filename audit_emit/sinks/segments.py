@@ -47,11 +47,15 @@ class Layout(NamedTuple):
         return path
 
     def closed_segments(self) -> list[str]:
-        """Paths of the closed segments, oldest first; empty when there is no directory."""
+        """Paths of the closed segments, oldest first; empty when there is no directory.
+
+        Raises:
+            OSError: the directory cannot be read now. That is not the same as no segment.
+        """
         named = re.compile(rf"{re.escape(self.stem)}-[0-9]{{20}}{re.escape(self.ending)}")
         try:
             names = os.listdir(self.directory)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [os.path.join(self.directory, n) for n in sorted(names) if named.fullmatch(n)]
 

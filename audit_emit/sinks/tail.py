@@ -41,6 +41,11 @@ class End(NamedTuple):
     unended: bool
     """A whole last record lacks only its newline."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether a record can be appended as it is."""
+        return not self.unended and (self.dirt is None or self.dirt.closed)
+
 
 def read_end(descriptor: int, size: int) -> End:
     """Find the last record and what follows it, reading from the end only.

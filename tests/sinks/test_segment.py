@@ -289,6 +289,47 @@ def test_a_record_that_lacks_only_its_newline_gets_it(log: Path) -> None:
     assert kinds == ["audit.started", "a.b", "audit.started", "c.d"]
 
 
+def test_a_torn_end_is_closed_and_declared_in_one_write(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed leaves it as it was, or declared; never closed and undeclared."""
+    log.write_bytes(b'{"torn')
+    write = os.write
+    written: list[bytes] = []
+
+    def noting(number: int, data: bytes) -> int:
+        written.append(data)
+        return write(number, data)
+
+    monkeypatch.setattr(os, "write", noting)
+    emitter = Emitter(jsonl=log, stdout=False, durability="os")
+    emitter.emit(None, "a.b")
+    emitter.close()
+    assert written[0].startswith(b'\n{"ts":')
+    assert b'"event_type":"audit.recovered"' in written[0]
+
+
+def test_a_directory_that_cannot_be_listed_begins_no_new_chain(
+    emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter.emit(None, "a.b")
+    emitter.close()
+    log.rename(log.with_name(f"audit-{1:020d}.jsonl"))
+    log.with_name("audit.jsonl.lock").unlink()
+    monkeypatch.setattr(os, "listdir", _unreadable)
+    again = Emitter(jsonl=log, stdout=False, durability="os")
+    assert again.emit(None, "c.d") is None
+    assert again.file_last_error == "EIO"
+    monkeypatch.undo()
+    assert again.close()
+    (before,) = {one["chain"] for one in records(closed(log)[0])}
+    assert {one["chain"] for one in records(log)} == {before}
+
+
+def _unreadable(_: str) -> list[str]:
+    raise OSError(errno.EIO, "Input/output error")
+
+
 def test_a_recovered_end_is_declared_once(log: Path) -> None:
     log.write_bytes(b'{"torn')
     for _ in range(3):
