@@ -230,6 +230,7 @@ class JsonlSink:
         """
         with self._held() as segment:
             segment.declare(event_type, fields)
+            self._keep(segment.unshown[-1])
 
     def sync(self) -> bool:
         """Make everything written so far durable, on the calling thread.
@@ -256,7 +257,8 @@ class JsonlSink:
     def close(self) -> None:
         """Sync what waits and give the descriptors back."""
         if self.group is not None:
-            self.group.sync()
+            with suppress(OSError):  # no number for a duplicate; what is closed is synced below
+                self.group.sync()
         with self._mutex:
             self.segment.close()
             self._lock.close()

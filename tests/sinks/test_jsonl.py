@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -236,6 +237,13 @@ def test_durability_always_syncs_before_emit_returns(log: Path, synced: list[int
     emitter.close()
 
 
+def test_durability_always_syncs_what_a_log_says_about_itself(log: Path, synced: list[int]) -> None:
+    emitter = Emitter(jsonl=log, stdout=False, durability="always")
+    sink_of(emitter).append_own("audit.recovered", {})
+    assert len(synced) == 1
+    emitter.close()
+
+
 def test_durability_group_syncs_soon(log: Path, synced: list[int]) -> None:
     emitter = Emitter(jsonl=log, stdout=False, durability="group")
     for _ in range(5):
@@ -419,6 +427,23 @@ def test_close_gives_the_descriptors_back_and_emit_opens_them_again(
     assert not [path for path in opened if path.startswith(str(log))]
     assert emitter.emit(None, "c.d") is not None
     assert [record["event_type"] for record in chain_ok(log)] == ["audit.started", "a.b", "c.d"]
+
+
+def test_close_needs_no_further_descriptor(
+    log: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter = Emitter(jsonl=log, stdout=False, durability="group")
+    emitter.emit(None, "a.b")
+    monkeypatch.setattr(os, "dup", _no_number)
+    before = len(synced)
+    sink_of(emitter).close()
+    assert len(synced) == before + 1
+    assert sink_of(emitter).segment.descriptor == -1
+    emitter.close()
+
+
+def _no_number(_: int) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_close_leaves_no_thread_behind(log: Path) -> None:
