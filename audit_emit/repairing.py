@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from typing import NamedTuple
@@ -25,7 +26,9 @@ from audit_emit._logfiles import BLOCK
 from audit_emit.errors import AuditEmitError
 from audit_emit.record import head_of
 from audit_emit.repair import Quarantine
+from audit_emit.sinks.jsonl import SinkError
 from audit_emit.sinks.lockfile import LockFile
+from audit_emit.sinks.patience import insist
 from audit_emit.sinks.segment import FRESH_NS
 from audit_emit.sinks.segments import Layout, make_directory, open_file, sync_directory
 
@@ -63,6 +66,7 @@ def apply(layout: Layout, actions: Sequence[Quarantine]) -> list[Moved]:
     for name in dict.fromkeys(action.file for action in actions):
         _keep_original(layout, name)
     sync_directory(os.path.join(layout.directory, DIRECTORY))
+    sync_directory(layout.directory)
     _declare(layout, moved)
     for name, group in groupby(moved, key=lambda one: one.action.file):
         with _locked(layout):
@@ -144,7 +148,11 @@ def _declare(layout: Layout, moved: Sequence[Moved]) -> None:
                 "file": one.action.file,
                 "quarantine": one.name,
             }
-            file.append_own("audit.recovered", fields)
+            insist(partial(file.append_own, "audit.recovered", fields))
+    except SinkError as error:
+        raise RepairError(
+            f"the log cannot be written to ({error.reason}); the bytes are still where they were"
+        ) from error
     finally:
         emitter.close()
 

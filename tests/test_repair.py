@@ -15,6 +15,7 @@ from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.repair import Quarantine, plan_repair
 from audit_emit.repairing import RepairError, apply
+from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.segments import Layout
 
 KILLED = '''
@@ -208,6 +209,19 @@ class TestCommand:
         key.chmod(0o600)
         assert main(["repair", "--apply", "--key", str(key), str(log.directory)]) == Exit.OK
         assert "moved to quarantine/" in capsys.readouterr().out
+
+    def test_a_log_that_cannot_be_written_is_left_as_it_is(
+        self, log: MadeLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise SinkError("ENOSPC")
+
+        spoil(log)
+        before = {path: path.read_bytes() for path in log.segments}
+        monkeypatch.setattr(JsonlSink, "append_own", full)
+        assert main(["repair", "--apply", str(log.directory)]) == Exit.UNREADABLE
+        assert "cannot be written to (ENOSPC)" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in log.segments} == before
 
     def test_tells_what_it_leaves(self, log: MadeLog, capsys: pytest.CaptureFixture[str]) -> None:
         log.edit(10, lambda lines, i: lines.__setitem__(i, lines[i].replace(b"x.y", b"x.z")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse_service
 from audit_emit.errors import ConfigError
 from audit_emit.signing import KeyRing
+from audit_emit.sinks.patience import insist
 from audit_emit.sinks.segments import Layout
 
 
@@ -25,6 +27,10 @@ class Beside(Emitter):
 
     def _started(self) -> None:  # type: ignore[override]
         return None
+
+    def record_own(self, event_type: str, fields: dict[str, Any]) -> None:
+        """As ``Emitter.record_own``; a log that is busy is waited for."""
+        insist(partial(super().record_own, event_type, fields))
 
 
 class Log(NamedTuple):

@@ -27,7 +27,7 @@ ATTEMPTS = 50
 
 
 @click.command("checkpoint")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--key",
     "keys",
@@ -65,6 +65,13 @@ def _once(log: Log, *, note: bool) -> Exit:
     except CheckpointError as error:
         click.echo(f"audit-emit: no checkpoint was made: {visible(str(error))}", err=True)
         return Exit.INCOMPLETE if error.reason in {"busy", "timeout"} else Exit.FINDINGS
+    except SinkError as error:
+        click.echo(
+            f"audit-emit: it is signed and in checkpoints.jsonl, but the log cannot be written to "
+            f"({error.reason}), so the chain does not say so",
+            err=True,
+        )
+        return Exit.UNREADABLE
     newest = made or log.signer.newest()
     if newest is None:
         click.echo("audit-emit: there is no record to sign", err=True)

@@ -26,7 +26,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @click.command("prove")
 @click.argument("which", metavar="SEQ|ID")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
 def command(which: str, path: Path | None, out: Path | None) -> Exit:
     """Write a proof that a record is in the log at PATH.

@@ -18,7 +18,7 @@ from audit_emit.verifying import Options, layout_of, verify_paths
 
 
 @click.command("repair")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
 @click.option("--apply", "do_it", is_flag=True, help="Do it; without this, only show the plan.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="As of: audit-emit verify.")
 def command(path: Path, *, do_it: bool, keys: tuple[str, ...]) -> Exit:

@@ -66,7 +66,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> str:
 
 
 @click.command("tail")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option("-f", "--follow", is_flag=True, help="Go on as records are written, over rotation.")
 @click.option(
     "-n",

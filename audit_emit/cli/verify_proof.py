@@ -17,7 +17,7 @@ EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOM
 
 
 @click.command("verify-proof")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--key",
     "keys",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.note import Note
 from audit_emit.signing import KeyRing
+from audit_emit.sinks.jsonl import JsonlSink, SinkError
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
@@ -68,6 +70,31 @@ def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Place]
 def sign(place: Place, *options: str) -> int:
     origin = ["--origin", "a.example/shop"]
     return main(["checkpoint", str(place.log.parent), "--key", str(place.key), *origin, *options])
+
+
+def test_a_chain_that_cannot_be_written_is_told(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SinkError("ENOSPC")
+
+    monkeypatch.setattr(JsonlSink, "append_own", full)
+    assert sign(place) == Exit.UNREADABLE
+    assert "signed and in checkpoints.jsonl, but" in capsys.readouterr().err
+    assert len(place.checkpoints()) == 1
+
+
+def test_a_directory_that_cannot_be_listed_is_not_taken_for_tampering(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: str) -> list[str]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    assert sign(place) == Exit.OK
+    place.emit(1)
+    monkeypatch.setattr(os, "listdir", unreadable)
+    assert sign(place) == Exit.UNREADABLE
+    assert "Input/output error" in capsys.readouterr().err
 
 
 def test_a_log_is_signed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
