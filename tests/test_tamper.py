@@ -322,6 +322,11 @@ class TestSegments:
         log.active.write_bytes(b"")
         assert ours(log.directory, KEY).exit_status == 0
 
+    def test_a_rotation_that_ended_between_its_two_renames(self, log: MadeLog) -> None:
+        log.active.rename(log.directory / f"audit-{999:020d}.jsonl")
+        log.active.with_name("audit.jsonl.new").touch()
+        assert both(log.directory).exit_status == 0
+
 
 class TestRechained:
     """What somebody does who can write everywhere but has no key."""
