@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The same five answers for all commands (docs/wire-format.md, section 7)."""
+    """The same answers for all commands (docs/wire-format.md, section 7)."""
 
     OK = 0
     """All good."""
@@ -18,3 +18,5 @@ class Exit(IntEnum):
     """A file cannot be read, or there is nothing there."""
     INCOMPLETE = 4
     """Good as far as it goes: a torn last line, a declared gap, a missing key."""
+    LOKI = 5
+    """Loki cannot be reached, refuses, or gives no answer to build on."""

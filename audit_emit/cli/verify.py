@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,6 +15,7 @@ from audit_emit._config import settings
 from audit_emit._findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
 from audit_emit._logfiles import UnsupportedError
 from audit_emit._witness import parse_heads
+from audit_emit.cli._bar import Bar
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import instant
 from audit_emit.cli._text import visible
@@ -98,7 +97,7 @@ def command(
     Exit status: 0 good, 1 tampered with, 2 usage, 3 unreadable or nothing found, 4 incomplete
     (a torn end, a declared gap, a missing key).
     """
-    bar = _Bar() if sys.stderr.isatty() else None
+    bar = Bar.on_terminal("verifying")
     options = Options(
         ring=KeyRing.from_sources(list(keys), os.environ),
         heads=heads,
@@ -243,32 +242,3 @@ def describe(finding: Finding) -> str:
     if finding.note:
         parts.append(finding.note)
     return ", ".join(parts)
-
-
-class _Bar:
-    """How far it is, on standard error; shown when it takes longer than a moment."""
-
-    WIDTH = 30
-    EVERY = 0.1
-    QUIET = 0.5
-
-    def __init__(self) -> None:
-        self._begun = self._told = time.monotonic()
-        self._shown = False
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show it, at most ten times a second."""
-        now = time.monotonic()
-        if now - self._told < self.EVERY or now - self._begun < self.QUIET or not total:
-            return
-        self._told, self._shown = now, True
-        share = min(done / total, 1)
-        bar = "#" * int(share * self.WIDTH)
-        sys.stderr.write(f"\rverifying [{bar:<{self.WIDTH}}] {share:4.0%} of {total / 1e6:.0f} MB")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Take the line away again."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

@@ -180,8 +180,8 @@ def test_head_ends_it_cleanly(log: MadeLog) -> None:
 def test_progress_is_for_terminals_only(log: MadeLog, key: str) -> None:
     parent, child = pty.openpty()
     code = (
-        "import sys; from audit_emit.cli import main, verify; verify._Bar.QUIET = 0;"
-        "verify._Bar.EVERY = 0; sys.exit(main())"
+        "import sys; from audit_emit.cli import main, _bar; _bar.Bar.QUIET = 0;"
+        "_bar.Bar.EVERY = 0; sys.exit(main())"
     )
     command = [sys.executable, "-c", code, "verify", "--key", key, str(log.directory)]
     found = subprocess.run(command, stdout=subprocess.PIPE, stderr=child, check=False)
