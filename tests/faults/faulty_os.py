@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -64,6 +65,8 @@ class Fault(NamedTuple):
 class FaultyOS:
     """Passes everything on to ``os`` and fails what its faults say.
 
+    Calls of other threads are neither counted nor failed: what those do, and when, is chance.
+
     Attributes:
         calls: how often each kind was called.
         hits: how many calls were made to fail.
@@ -73,6 +76,7 @@ class FaultyOS:
         self.faults = list(faults)
         self.calls = dict.fromkeys(ERRORS, 0)
         self.hits = 0
+        self._thread = threading.get_ident()
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
@@ -82,6 +86,8 @@ class FaultyOS:
         """The call ``real`` with the faults of ``kind``."""
 
         def call(*args: Any, **options: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return real(*args, **options)
             index = self.calls[kind]
             self.calls[kind] += 1
             for fault in self.faults:
