@@ -226,19 +226,24 @@ def _hash_key(name: str, value: Any) -> bytes | None:
 def _hash_key_file(name: str, value: Any) -> bytes | None:
     if value is None or value == "":
         return None
+    return _hash_key(name, secret_in_file(name, value))
+
+
+def secret_in_file(name: str, path: Any) -> bytes:
+    """What a file holds, without white space around it; ``ConfigError`` if that is nothing."""
     try:
         # A number would be a descriptor, which open() would take over and close.
-        with open(os.fspath(value), "rb") as file:
+        with open(os.fspath(path), "rb") as file:
             content = file.read(65536)
     except (OSError, TypeError, ValueError) as error:
-        # The value is not shown: it is the key itself when the two variables were mixed up.
+        # The path is not shown: it is the secret itself when two variables were mixed up.
         raise ConfigError(
-            name, f"names a file that cannot be read: {bare_name(type(error))}"
+            name, f"names a file that cannot be read: {type(error).__name__}"
         ) from None
-    key = content.strip()
-    if not key:
+    secret = content.strip()
+    if not secret:
         raise ConfigError(name, "names a file that is empty")
-    return _hash_key(name, key)
+    return secret
 
 
 def _names(name: str, value: Any) -> frozenset[str]:

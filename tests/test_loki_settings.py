@@ -1,0 +1,49 @@
+"""Where the credentials for Loki come from, and what becomes of bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit_emit._loki_settings import PREFIX, VARIABLES, credentials
+from audit_emit.errors import ConfigError
+
+
+def test_variables_are_read() -> None:
+    environ = {f"{PREFIX}USERNAME": "u", f"{PREFIX}PASSWORD": "p", f"{PREFIX}TENANT": "t"}
+    assert credentials(environ) == {"username": "u", "password": "p"}
+    assert credentials({f"{PREFIX}TOKEN": "t"}) == {"token": "t"}
+
+
+@pytest.mark.parametrize("name", ["PASSWORD", "TOKEN"])
+def test_a_file_is_read_without_the_white_space_around_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(" s3cret \n")
+    environ = {f"{PREFIX}{name}_FILE": str(path)}
+    assert credentials(environ) == {name.lower(): "s3cret"}
+    assert credentials({**environ, f"{PREFIX}{name}": "nearer"}) == {name.lower(): "nearer"}
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert credentials({f"{PREFIX}TOKEN": "", f"{PREFIX}TOKEN_FILE": ""}) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"", "empty"), (b"\xff\xfe", "not text"), (None, "read")]
+)
+def test_a_file_that_cannot_be_used_is_told_without_its_name(
+    content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "canary"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=why) as raised:
+        credentials({f"{PREFIX}TOKEN_FILE": str(path)})
+    assert raised.value.setting == f"{PREFIX}TOKEN_FILE"
+    assert "canary" not in str(raised.value)
+
+
+def test_every_variable_is_in_the_configuration_page() -> None:
+    text = (Path(__file__).parent.parent / "docs/configuration.md").read_text("utf-8")
+    assert [name for name in VARIABLES if f"| `{PREFIX}{name}` |" not in text] == []
