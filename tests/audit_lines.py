@@ -49,6 +49,7 @@ WHOLE = {
     "escaped Unicode": with_text(b'"user_id":"\\u00eb\\ud83d\\ude00\\u202e\\u0000\\/"'),
     "a lone surrogate in fields": with_text(b'"fields":{"a":"\\ud800","b":"\\uDFFF"}'),
     "a lone surrogate in an id": with_text(b'"user_id":"\\ud800x","correlation_id":"\\udc00"'),
+    "the same in upper case": with_text(b'"user_id":"\\uD8FFx","correlation_id":"\\uDC0F"'),
     "backslashes before what looks like one": with_text(b'"user_id":"\\\\ud800 \\\\\\ud800"'),
     "nested deeply": with_text(b'"fields":{"a":' + b"[" * 30_000 + b"]" * 30_000 + b"}"),
     "64 KiB": line(fields={"a": "é" * 32_000}),

@@ -18,6 +18,7 @@ from bench import (
     bench_stalled,
     bench_startup,
     bench_verify,
+    bench_vrl,
 )
 from bench.figure import Figure, markdown, text
 from bench.machine import describe
@@ -31,6 +32,7 @@ MEASURES = {
     "memory": bench_memory.measure,
     "checkpoint": bench_checkpoint.measure,
     "verify": bench_verify.measure,
+    "vrl": bench_vrl.measure,
 }
 
 
