@@ -82,6 +82,26 @@ def _alike(value: str, pattern: str) -> bool:
     return not pattern or value == pattern or fnmatchcase(value, pattern)
 
 
+def span(text: str) -> timedelta:
+    """A length of time: ``90s``, ``10m``, ``2h``, ``7d``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a span (90s, 10m, 2h, 7d)")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def time_option(_: click.Context, __: click.Parameter, value: str | None) -> str:
+    """The callback of an option that takes a time (``instant``); empty when it is not given."""
+    try:
+        return instant(value, datetime.now(UTC)) if value else ""
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def instant(text: str, now: datetime) -> str:
     """A time as records write it, to be compared with their ``ts``.
 
@@ -93,10 +113,9 @@ def instant(text: str, now: datetime) -> str:
     Raises:
         ValueError: it is neither.
     """
-    span = _SPAN.fullmatch(text)
     try:
-        if span:
-            moment = now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        if _SPAN.fullmatch(text):
+            moment = now - span(text)
         else:
             moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -17,20 +16,13 @@ from audit_emit._logfiles import UnsupportedError
 from audit_emit._witness import parse_heads
 from audit_emit.cli._bar import Bar
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._records import instant
+from audit_emit.cli._records import time_option
 from audit_emit.cli._text import visible
 from audit_emit.signing import KeyRing
 from audit_emit.verifying import Options, Verified, verify_paths
 
 SHOWN = 10
 """Findings of one kind that are shown; ``--json`` has more."""
-
-
-def _time(_: click.Context, __: click.Parameter, value: str | None) -> str:
-    try:
-        return instant(value, datetime.now(UTC)) if value else ""
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[int, str]:
@@ -58,8 +50,8 @@ def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     help="Pinned key: a file, or the name of an environment variable; repeatable.",
 )
 @click.option("--from-seq", type=click.IntRange(min=1), default=1, help="Begin at this record.")
-@click.option("--since", callback=_time, help="Begin at this time: 2h, 7d, 2026-05-19T20:00.")
-@click.option("--until", callback=_time, help="End at this time.")
+@click.option("--since", callback=time_option, help="Begin at this time: 2h, 7d, 2026-05-19T20:00.")
+@click.option("--until", callback=time_option, help="End at this time.")
 @click.option(
     "--expect-head",
     "heads",
