@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Bar:
-    """Shown when it takes longer than a moment; a context manager that takes it away again.
+    """Shown when it takes longer than a moment.
 
     Args:
         verb: what is being done.
@@ -24,17 +25,6 @@ class Bar:
         self._unit = unit
         self._begun = self._told = time.monotonic()
         self._shown = False
-
-    @classmethod
-    def on_terminal(cls, verb: str, unit: str = "") -> Bar | None:
-        """A bar, if there is somebody to look at it."""
-        return cls(verb, unit) if sys.stderr.isatty() else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
 
     def __call__(self, done: int, total: int) -> None:
         """Show it, at most ten times a second."""
@@ -54,3 +44,14 @@ class Bar:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._shown = False
+
+
+@contextmanager
+def on_terminal(verb: str, unit: str = "") -> Iterator[Bar | None]:
+    """A bar, if there is somebody to look at it; gone when the work is done."""
+    bar = Bar(verb, unit) if sys.stderr.isatty() else None
+    try:
+        yield bar
+    finally:
+        if bar is not None:
+            bar.clear()

@@ -114,10 +114,7 @@ def instant(text: str, now: datetime) -> str:
         ValueError: it is neither.
     """
     try:
-        if _SPAN.fullmatch(text):
-            moment = now - span(text)
-        else:
-            moment = datetime.fromisoformat(text)
+        moment = now - span(text) if _SPAN.fullmatch(text) else datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         moment = moment.astimezone(UTC)

@@ -14,7 +14,7 @@ from audit_emit._config import settings
 from audit_emit._findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
 from audit_emit._logfiles import UnsupportedError
 from audit_emit._witness import parse_heads
-from audit_emit.cli._bar import Bar
+from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import time_option
 from audit_emit.cli._text import visible
@@ -89,24 +89,21 @@ def command(
     Exit status: 0 good, 1 tampered with, 2 usage, 3 unreadable or nothing found, 4 incomplete
     (a torn end, a declared gap, a missing key).
     """
-    bar = Bar.on_terminal("verifying")
-    options = Options(
-        ring=KeyRing.from_sources(list(keys), os.environ),
-        heads=heads,
-        from_seq=from_seq,
-        since=since,
-        until=until,
-        strict=strict,
-        jobs=jobs or _cores(),
-        progress=bar,
-    )
-    try:
-        found = verify_paths(paths or [_configured()], options)
-    except UnsupportedError as error:
-        raise click.UsageError(str(error)) from None
-    finally:
-        if bar is not None:
-            bar.clear()
+    with on_terminal("verifying") as bar:
+        options = Options(
+            ring=KeyRing.from_sources(list(keys), os.environ),
+            heads=heads,
+            from_seq=from_seq,
+            since=since,
+            until=until,
+            strict=strict,
+            jobs=jobs or _cores(),
+            progress=bar,
+        )
+        try:
+            found = verify_paths(paths or [_configured()], options)
+        except UnsupportedError as error:
+            raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=2))
     else:
