@@ -6,6 +6,7 @@ An option would be in the list of processes and in the history of the shell.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 from audit_emit._config import PREFIX as OURS
 from audit_emit._config import secret_in_file
@@ -16,24 +17,32 @@ VARIABLES = ("URL", "TENANT", "USERNAME", "PASSWORD", "PASSWORD_FILE", "TOKEN", 
 """Endings; ``cli/_loki.py`` has the options of the first two."""
 
 
-def credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those that are set, as arguments of ``LokiClient``; a variable wins over its file.
+class Credentials(TypedDict):
+    """Arguments of ``LokiClient``."""
+
+    username: str | None
+    password: str | None
+    token: str | None
+
+
+def credentials(environ: Mapping[str, str]) -> Credentials:
+    """Those that are set; a variable comes before its file.
 
     Raises:
         ConfigError: a file cannot be read, is empty, or is not text.
     """
-    found = {"username": environ.get(f"{PREFIX}USERNAME", "")}
-    for name in ("password", "token"):
-        variable = f"{PREFIX}{name.upper()}"
-        found[name] = environ.get(variable) or _from_file(f"{variable}_FILE", environ)
-    return {name: value for name, value in found.items() if value}
+    return {
+        "username": environ.get(f"{PREFIX}USERNAME") or None,
+        "password": _secret(f"{PREFIX}PASSWORD", environ),
+        "token": _secret(f"{PREFIX}TOKEN", environ),
+    }
 
 
-def _from_file(variable: str, environ: Mapping[str, str]) -> str:
-    path = environ.get(variable)
-    if not path:
-        return ""
+def _secret(variable: str, environ: Mapping[str, str]) -> str | None:
+    path = environ.get(f"{variable}_FILE")
+    if environ.get(variable) or not path:
+        return environ.get(variable) or None
     try:
-        return secret_in_file(variable, path).decode()
+        return secret_in_file(f"{variable}_FILE", path).decode()
     except UnicodeDecodeError:
-        raise ConfigError(variable, "names a file that is not text") from None
+        raise ConfigError(f"{variable}_FILE", "names a file that is not text") from None

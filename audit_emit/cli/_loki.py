@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from audit_emit._loki_settings import PREFIX, credentials
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
     from audit_emit.loki import LokiClient
-
-PREFIX = "AUDIT_EMIT_LOKI_"
-VARIABLES = tuple(f"{PREFIX}{name}" for name in ("URL", "TENANT", "USERNAME", "PASSWORD", "TOKEN"))
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -39,7 +37,7 @@ def loki_options(command: _Command) -> _Command:
 
 @contextmanager
 def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
-    """A client; ``AUDIT_EMIT_LOKI_USERNAME`` and ``_PASSWORD``, or ``_TOKEN``, are its credentials.
+    """A client with the credentials of the environment.
 
     What goes wrong with Loki is said on standard error, and is the end of the command.
 
@@ -49,13 +47,7 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     from audit_emit.loki import LokiClient, LokiError  # noqa: PLC0415 - an extra
 
     try:
-        with LokiClient(
-            loki,
-            tenant=tenant,
-            username=os.environ.get(f"{PREFIX}USERNAME"),
-            password=os.environ.get(f"{PREFIX}PASSWORD"),
-            token=os.environ.get(f"{PREFIX}TOKEN"),
-        ) as client:
+        with LokiClient(loki, tenant=tenant, **credentials(os.environ)) as client:
             yield client
     except LokiError as error:
         click.echo(f"audit-emit: {visible(str(error))}", err=True)
