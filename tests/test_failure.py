@@ -4,6 +4,7 @@ import os
 import time
 
 import pytest
+from descriptors import same_file
 from piped import Piped
 
 from audit_emit import _failure
@@ -97,12 +98,15 @@ def test_nothing_is_written_into_what_took_the_place_of_stderr() -> None:
 
 
 def test_complaints_give_their_descriptor_back() -> None:
-    before = set(os.listdir("/proc/self/fd"))
-    complaints = [Complaints() for _ in range(20)]
-    for one in complaints:
-        one.tell("kind", "no")
-        one.close()
-    assert set(os.listdir("/proc/self/fd")) == before
+    with Piped(2):
+        complaints = [Complaints() for _ in range(20)]
+        for one in complaints:
+            one.tell("kind", "no")
+        assert same_file(2) > 20
+        for one in complaints:
+            one.close()
+        # The two ends of the pipe.
+        assert same_file(2) == 2
 
 
 def test_counters_begin_at_nought() -> None:
