@@ -10,11 +10,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from typing import NamedTuple
 
-from audit_emit._tree import nodes_of
-from audit_emit.chain import ZERO, Frontier
+from audit_emit._proof import Proof, prove
+from audit_emit.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit.errors import CheckpointError
 from audit_emit.record import head_of
 from audit_emit.sinks.segments import Layout
@@ -24,9 +23,9 @@ _CHUNK = 64 * 1024
 """Bytes read at a time; between two reads other threads get their turn."""
 
 _MAX_LINE = 1024 * 1024
-_HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
+_LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
 
 
 class Place(NamedTuple):
@@ -66,6 +65,7 @@ class Growth:
         self.events = 0
         """Records that nothing signed covers yet, those about checkpoints not counted."""
         self._anchor_size, self._anchor_root = anchor or (-1, b"")
+        self._named = [self._anchor_size] if anchor else []
         self._compare()
 
     @property
@@ -73,80 +73,57 @@ class Growth:
         """How far it is by now."""
         return Place(self.chain, self.frontier.copy(), self.head, self.offset)
 
-    def feed(self, lines: list[bytes], end: int) -> list[bytes]:
-        """Add whole lines, without their newlines.
+    def feed(self, block: bytes, end: int) -> None:
+        """Add whole lines, with their newlines.
 
         Args:
             end: offset in the file just after the last of them.
 
-        Returns:
-            The lines that are records.
-
         Raises:
             CheckpointError: a record does not follow the one before.
         """
-        leaves = [sha256(b"\0" + line[:-_HASH_MEMBER] + b"}").digest() for line in lines]
-        if not self._follow(lines, leaves):
-            lines, leaves, foreign = self._sorted_out(lines, leaves)
+        proof = prove(block, self._named, tree=True)
+        if proof is not None and self._follows(proof):
+            self._take(proof)
+            self.offset = end
         else:
-            foreign = 0
-        if lines:
-            self.head = leaves[-1].hex()
-            self.offset = end - foreign
-        self._add(lines, leaves)
-        return lines
+            self._sort_out(block, end - len(block))
 
-    def _follow(self, lines: list[bytes], leaves: list[bytes]) -> bool:
-        """Whether each line is the next record: what almost all batches are."""
-        names = [leaf.hex().encode() for leaf in leaves]
-        numbers = range(self.frontier.size + 1, self.frontier.size + len(lines) + 1)
-        links = zip(numbers, [self.head.encode(), *names], names, strict=False)
-        return all(map(bytes.endswith, lines, map(self._tail().__mod__, links)))
+    def _follows(self, proof: Proof) -> bool:
+        here = (self.chain or proof.chain, self.frontier.size + 1, self.head)
+        return (proof.chain, proof.seq, proof.prev_hash) == here
 
-    def _sorted_out(
-        self, lines: list[bytes], leaves: list[bytes]
-    ) -> tuple[list[bytes], list[bytes], int]:
-        """The records among the lines, and how many bytes follow the last of them."""
-        kept: list[bytes] = []
-        kept_leaves: list[bytes] = []
-        head, seq, foreign = self.head, self.frontier.size, 0
-        for line, leaf in zip(lines, leaves, strict=True):
-            if head_of(line) is None:
-                foreign += len(line) + 1
+    def _take(self, proof: Proof) -> None:
+        """Move on by a block without anything foreign: what almost all of them are."""
+        self.chain, self.head = proof.chain, proof.marks[-1].hash
+        known = 0
+        for mark in proof.marks:
+            self.frontier.extend(mark.nodes)
+            if self._compare():
+                known = mark.seq + 1 - proof.seq
+        news = [own for own in proof.own if own.row >= known and _of_checkpoint(own.line)]
+        self.events += proof.records - known - len(news)
+
+    def _sort_out(self, block: bytes, offset: int) -> None:
+        """Add what are records among the lines of a block, one by one."""
+        for line in block.split(b"\n")[:-1]:
+            offset += len(line) + 1
+            head = head_of(line)
+            if head is None:
                 continue
-            self.chain = self.chain or _chain_of(line)
-            name = leaf.hex()
-            seq += 1
-            if not line.endswith(self._tail() % (seq, head.encode(), name.encode())):
-                raise self._broken(line, seq)
-            head, foreign = name, 0
-            kept.append(line)
-            kept_leaves.append(leaf)
-        return kept, kept_leaves, foreign
-
-    def _add(self, lines: list[bytes], leaves: list[bytes]) -> None:
-        """Extend the tree; and count what is new, unless a checkpoint is known to cover it."""
-        known = self._anchor_size - self.frontier.size
-        if 0 < known <= len(leaves):
-            self._extend(leaves[:known])
-            self._compare()
-            self.events = 0
-            lines, leaves = lines[known:], leaves[known:]
-        self._extend(leaves)
-        own = [1 for line in lines if line.startswith(_CHECKPOINT, _TYPE_AT)]
-        self.events += len(lines) - len(own)
-
-    def _extend(self, leaves: list[bytes]) -> None:
-        self.frontier.extend(nodes_of(self.frontier.size, leaves))
+            self.chain = self.chain or head.chain
+            digest = leaf_hash(body_of(line))
+            link = (self.chain, self.frontier.size + 1, self.head, digest)
+            if not line.endswith(_LINK % tuple(str(each).encode() for each in link)):
+                raise self._broken(line, self.frontier.size + 1)
+            self.frontier.append(bytes.fromhex(digest))
+            self.head, self.offset = digest, offset
+            if not self._compare():
+                self.events += not _of_checkpoint(line)
 
     def reaches_anchor(self) -> bool:
         """Whether everything that was signed before is there."""
         return self.frontier.size >= self._anchor_size
-
-    def _tail(self) -> bytes:
-        """How the next record ends."""
-        chain = self.chain.encode()
-        return b',"chain":"%b","seq":%%d,"prev_hash":"%%b","hash":"%%b"}' % chain
 
     def _broken(self, line: bytes, expected: int) -> CheckpointError:
         found = head_of(line)
@@ -158,17 +135,25 @@ class Growth:
             )
         return CheckpointError("hash-mismatch", f"record {expected} was changed, or does not link")
 
-    def _compare(self) -> None:
-        if self.frontier.size == self._anchor_size and self.frontier.root() != self._anchor_root:
+    def _compare(self) -> bool:
+        """Whether the tree is now the one that was signed; what came before it is nothing new.
+
+        Raises:
+            CheckpointError: it has that one's size, and is another.
+        """
+        if self.frontier.size != self._anchor_size:
+            return False
+        if self.frontier.root() != self._anchor_root:
             raise CheckpointError(
                 "not-extended",
                 f"the first {self._anchor_size} records are not those that were signed",
             )
+        self.events = 0
+        return True
 
 
-def _chain_of(line: bytes) -> str:
-    found = head_of(line)
-    return found.chain if found is not None else ""
+def _of_checkpoint(line: bytes) -> bool:
+    return line.startswith(_CHECKPOINT, _TYPE_AT)
 
 
 def read_growth(
@@ -191,8 +176,8 @@ def read_growth(
     with open_segments(layout) as descriptors:
         number, offset = _find(descriptors, growth)
         for descriptor in descriptors[number:]:
-            for lines, end in batches(descriptor, offset):
-                growth.feed(lines, end)
+            for block, end in blocks(descriptor, offset):
+                growth.feed(block, end)
                 if give_up():
                     raise CheckpointError("timeout", "the new records could not be read in time")
                 if pause:
@@ -212,10 +197,12 @@ def records(layout: Layout) -> Iterator[tuple[bytes, bytes]]:
     growth = Growth(Place.genesis())
     with open_segments(layout) as descriptors:
         for descriptor in descriptors:
-            for lines, end in batches(descriptor, 0):
-                for line in growth.feed(lines, end):
-                    # Checked by now: it is the hash that the record states.
-                    yield bytes.fromhex(line[-66:-2].decode()), line
+            for block, end in blocks(descriptor, 0):
+                growth.feed(block, end)
+                for line in block.split(b"\n"):
+                    head = head_of(line)
+                    if head is not None:
+                        yield bytes.fromhex(head.hash), line
 
 
 @contextmanager
@@ -254,14 +241,14 @@ def _open(path: str) -> int | None:
         return None
 
 
-def batches(descriptor: int, offset: int) -> Iterator[tuple[list[bytes], int]]:
-    """Whole lines from ``offset`` on, and where each batch of them ends. A torn end is left."""
+def blocks(descriptor: int, offset: int) -> Iterator[tuple[bytes, int]]:
+    """Whole lines from ``offset`` on, and where each block of them ends. A torn end is left."""
     rest = b""
     while chunk := os.pread(descriptor, _CHUNK, offset):
         offset += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        if lines:
-            yield lines, offset - len(rest)
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield lines + newline, offset - len(rest)
         elif len(rest) > _MAX_LINE:
             rest = rest[-_MAX_LINE:]  # no record is as long: it is passed over in any case
 
@@ -281,7 +268,7 @@ def _find(descriptors: list[int], growth: Growth) -> tuple[int, int]:
         if first == size + 1:
             return number, 0  # everything before it was moved away, and is signed
         if first is not None and first <= size:
-            offset = _offset_after(descriptors[number], ending.removesuffix(b"\n"))
+            offset = _offset_after(descriptors[number], ending)
             if offset is not None:
                 return number, offset
             break
@@ -293,8 +280,8 @@ def _find(descriptors: list[int], growth: Growth) -> tuple[int, int]:
 
 
 def _offset_after(descriptor: int, ending: bytes) -> int | None:
-    for lines, end in batches(descriptor, 0):
-        for number, line in enumerate(lines):
-            if line.endswith(ending):
-                return end - sum(len(after) + 1 for after in lines[number + 1 :])
+    for block, end in blocks(descriptor, 0):
+        at = block.find(ending)
+        if at >= 0:
+            return end - len(block) + at + len(ending)
     return None
