@@ -20,7 +20,7 @@ from audit_emit.reconcile import Missing, Reconciler
 GRACE = 30 * 10**9
 """Nanoseconds that a record may be on its way."""
 
-EARLIER = 30 * DAY
+EARLIER = 7 * DAY
 """How long before the first record of a whole chain an older log is looked for."""
 
 AHEAD = 600 * 10**9
@@ -133,13 +133,13 @@ def _look_before(reconciler: Reconciler, index: LogIndex, client: LokiClient, st
         reconciler.compare((), earlier)
 
 
-def heads(client: LokiClient, chains: Sequence[str], start: int, now: int) -> Iterator[Head]:
+def heads(client: LokiClient, chains: Sequence[str], start: int, end: int) -> Iterator[Head]:
     """The newest record of each chain that Loki vouches for, by its number.
 
     A line vouches for a record when it has the hash that it states, or is a stub.
 
     Args:
-        start: nothing older is looked at, in nanoseconds since 1970.
+        start, end: the time that is looked at, without ``end``.
 
     Raises:
         LokiError: Loki gives no answer to build on.
@@ -147,9 +147,7 @@ def heads(client: LokiClient, chains: Sequence[str], start: int, now: int) -> It
     for chain in chains:
         logql = f'{{job="{JOB}"}} |= `"chain":"{chain}"`'
         newest: Held | None = None
-        for entry in client.query_range(
-            logql, start, now + AHEAD, direction="backward", limit=_HEADS
-        ):
+        for entry in client.query_range(logql, start, end, direction="backward", limit=_HEADS):
             one = held(entry.line.encode("utf-8", "surrogatepass"))
             if (
                 one is not None

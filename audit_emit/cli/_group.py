@@ -24,6 +24,7 @@ COMMANDS = {
     "hash": "Show how a value read from standard input looks in a record.",
     "keygen": "Make a key that signs checkpoints.",
     "prove": "Write a proof that a record is in a log.",
+    "reconcile": "Compare a log with Loki, and push what is missing there.",
     "repair": "Move torn and foreign bytes aside, and declare them.",
     "tail": "Show the records of a log readably.",
     "verify": "Check that a log is whole and was not touched.",

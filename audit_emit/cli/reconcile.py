@@ -1,0 +1,236 @@
+"""``audit-emit reconcile``: do a log and its copy in Loki agree, and push what is missing there."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import click
+
+from audit_emit._config import settings
+from audit_emit._journal import BusyError, Journal, Sent
+from audit_emit._logfiles import UnsupportedError, is_segment_alone
+from audit_emit._logindex import LogIndex
+from audit_emit.cli import _reconciled as shown
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._loki import connected, loki_options
+from audit_emit.cli._records import span, time_option
+from audit_emit.cli._text import visible
+from audit_emit.labels import time_of
+from audit_emit.record import ts_of
+from audit_emit.sinks.segments import Layout
+from audit_emit.verifying import layout_of
+
+JOURNAL = "backfill.jsonl"
+
+
+class Wanted(NamedTuple):
+    """What the command line asks for; see its options."""
+
+    loki: str
+    tenant: str | None
+    layouts: list[Layout]
+    since: int | None
+    until: int | None
+    grace: int
+    shared: bool
+    as_json: bool
+    backfill: bool
+    plan: bool
+    journal: str
+    rate: float
+
+    @property
+    def target(self) -> str:
+        """Which Loki, without credentials: what is pushed to another one does not count."""
+        address = self.loki.rpartition("@")[2].rstrip("/")
+        return f"{address} {self.tenant or ''}".rstrip()
+
+    @property
+    def log(self) -> str:
+        """The log's name."""
+        return ", ".join(layout.directory or "." for layout in self.layouts)
+
+
+def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
+    try:
+        return int(span(value).total_seconds()) * 10**9
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("reconcile")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@loki_options
+@click.option("--since", callback=time_option, help="Begin here: 2h, 7d, 2026-05-19T20:00.")
+@click.option("--until", callback=time_option, help="End here.")
+@click.option(
+    "--grace",
+    default="30s",
+    show_default=True,
+    callback=_grace,
+    help="How long a record may be on its way; what is younger is not judged.",
+)
+@click.option("--shared", is_flag=True, help="Other logs have the same service in this Loki.")
+@click.option("--head", is_flag=True, help="Print the newest record that Loki has, as SEQ:HASH.")
+@click.option("--backfill", is_flag=True, help="Push what is missing in Loki.")
+@click.option("--plan", is_flag=True, help="With --backfill: only say what would be pushed.")
+@click.option(
+    "--journal", metavar="FILE", help=f"What was pushed.  [default: {JOURNAL} in the log]"
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0.01),
+    default=2.0,
+    show_default=True,
+    help="Megabytes a second to push at most.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The verdict and all findings as JSON.")
+def command(
+    paths: tuple[str, ...],
+    *,
+    loki: str | None,
+    tenant: str | None,
+    since: str,
+    until: str,
+    grace: int,
+    shared: bool,
+    head: bool,
+    backfill: bool,
+    plan: bool,
+    journal: str | None,
+    rate: float,
+    as_json: bool,
+) -> Exit:
+    """Compare a log with Loki, record by record: what is missing, altered or only in Loki.
+
+    PATH is a log's directory or its active file, with all segments beside it; several when several
+    logs have the same service. Without PATH, the log that this environment configures.
+
+    --head prints what Loki vouches for, for audit-emit verify --expect-head. --backfill pushes
+    missing records with the labels and bytes of the pipeline; it can be interrupted and run again.
+
+    Exit status: 0 they agree, 1 they do not, 2 usage, 3 no log or nothing to compare, 4 Loki does
+    not show yet what was pushed, 5 Loki gives no answer to build on.
+    """
+    if not loki:
+        raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
+    if plan and not backfill:
+        raise click.UsageError("--plan belongs to --backfill")
+    if backfill and (head or len(paths) > 1):
+        raise click.UsageError("--backfill is for one log, and not together with --head")
+    layouts = _layouts(paths)
+    wanted = Wanted(
+        loki,
+        tenant,
+        layouts,
+        time_of(since),
+        time_of(until),
+        grace,
+        shared,
+        as_json,
+        backfill,
+        plan,
+        journal or os.path.join(layouts[0].directory, JOURNAL),
+        rate * 1e6,
+    )
+    try:
+        return _head(wanted) if head else _reconcile(wanted)
+    except UnsupportedError as error:
+        raise click.UsageError(str(error)) from None
+    except BusyError as error:
+        click.echo(f"audit-emit: {visible(str(error))}", err=True)
+        return Exit.INCOMPLETE
+
+
+def _layouts(paths: Sequence[str]) -> list[Layout]:
+    if not paths:
+        configured = settings({}).jsonl
+        if configured is None:
+            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
+        paths = [configured]
+    for path in paths:
+        if path == "-" or (not os.path.isdir(path) and is_segment_alone(os.path.basename(path))):
+            raise click.UsageError(f"{visible(path)} is not a whole log; name its directory")
+    return [layout_of(path) for path in paths]
+
+
+def _reconcile(wanted: Wanted) -> Exit:
+    # httpx, which these need, is an extra.
+    from audit_emit import backfilling, reconciling  # noqa: PLC0415
+
+    options = reconciling.Options(
+        time.time_ns(), wanted.grace, wanted.since, wanted.until, wanted.shared
+    )
+    more: dict[str, Any] = {}
+    error = None
+    with ExitStack() as stack:
+        client = stack.enter_context(connected(wanted.loki, wanted.tenant))
+        journal = None
+        if wanted.backfill and not wanted.plan:
+            journal = stack.enter_context(Journal(wanted.journal, wanted.target))
+        sent = Sent(wanted.journal, wanted.target, options.now)
+        with on_terminal("reading") as bar:
+            log = LogIndex(wanted.layouts, fresh=options.fresh, progress=bar)
+            index = stack.enter_context(log)
+        with on_terminal("comparing") as bar:
+            options = options._replace(progress=bar)
+            report, missing = reconciling.reconcile(index, client, options, sent)
+        if journal is not None:
+            with on_terminal("pushing", "records") as bar:
+                pace = backfilling.Pace(wanted.rate)
+                done = backfilling.Backfill(index, client, journal, pace, bar)
+                done.run(missing)
+            report = backfilling.with_backfill(report, done)
+            error = done.error
+            more["backfill"] = {
+                "placed": done.placed,
+                "accepted": done.accepted,
+                "doubtful": done.doubtful,
+                "left": sum(done.left.counts.values()),
+            }
+        elif wanted.plan:
+            plan = backfilling.plan(index, missing)
+            more["plan"] = {
+                "records": plan.records,
+                "bytes": plan.size,
+                "batches": plan.batches,
+                "left": sum(plan.left.counts.values()),
+            }
+        if wanted.as_json:
+            where = {"log": wanted.log, "loki": wanted.target}
+            click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
+        else:
+            shown.show(report, wanted.log, wanted.target, index.extents)
+            shown.show_more(more)
+        if error is not None:
+            raise error
+    return Exit(report.exit_status)
+
+
+def _head(wanted: Wanted) -> Exit:
+    from audit_emit import reconciling  # noqa: PLC0415 - httpx is an extra
+
+    now = time.time_ns()
+    with connected(wanted.loki, wanted.tenant) as client:
+        with on_terminal("reading") as bar, LogIndex(wanted.layouts, progress=bar) as index:
+            chains, times = list(index.extents), index.times
+        start = wanted.since if wanted.since is not None else times[0] if times else now
+        end = now + reconciling.AHEAD if wanted.until is None else wanted.until + 1
+        heads = list(reconciling.heads(client, chains, start, end))
+    if wanted.as_json:
+        found = [{**head._asdict(), "ts": ts_of(head.ts)} for head in heads]
+        click.echo(json.dumps({"heads": found}, indent=2))
+    else:
+        for head in heads:
+            # For --expect-head as it is; only where there are several must be said whose they are.
+            click.echo(f"{head.seq}:{head.hash}" + (f"  {head.chain}" if len(heads) > 1 else ""))
+    if not heads:
+        click.echo("audit-emit: Loki has no record of this log", err=True)
+        return Exit.UNREADABLE
+    return Exit.OK
