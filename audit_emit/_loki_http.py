@@ -119,10 +119,9 @@ class Connection:
         auth = httpx.BasicAuth(username, password or "") if username else None
         self._secrets = [secret for secret in (token, password) if secret]
         self._sleep, self._timeout = sleep, timeout
-        self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout)
-
-    def __repr__(self) -> str:
-        return f"<Loki at {self.url}>"
+        # Reading the machine's certificates takes longer than most queries.
+        encrypted = self.url.startswith("https:")
+        self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout, verify=encrypted)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -170,32 +169,40 @@ class Connection:
                     if time.monotonic() > deadline:
                         raise self._timed_out()
                     if len(body) > MAX_BODY:
-                        raise TooLarge(f"{self!r} answers with more than {MAX_BODY >> 20} MiB")
+                        raise TooLarge(
+                            f"Loki at {self.url} answers with more than {MAX_BODY >> 20} MiB"
+                        )
         except httpx.TimeoutException:
             raise self._timed_out() from None
         except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
-            raise Malformed(f"{self!r} sent an answer that ends early: {error}") from None
+            raise Malformed(
+                f"Loki at {self.url} sent an answer that cannot be read: {error}"
+            ) from None
         except httpx.TransportError as error:
-            raise Unreachable(f"{self!r} cannot be reached: {error}") from None
+            raise Unreachable(f"Loki at {self.url} cannot be reached: {error}") from None
         if response.is_success:
             return bytes(body)
         raise self._refused(response, bytes(body))
 
     def _timed_out(self) -> TimedOut:
-        return TimedOut(f"{self!r} did not answer within {self._timeout:g} s")
+        return TimedOut(f"Loki at {self.url} did not answer within {self._timeout:g} s")
 
     def _refused(self, response: httpx.Response, body: bytes) -> LokiError:
         status = response.status_code
         if response.is_redirect:
+            # httpx has taken it for broken HTTP if it is no URL.
+            target = response.url.join(response.headers.get("Location", ""))
+            place = f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
             return Malformed(
-                f"{self!r} answers with a redirect ({status}) to {_place(response)}, which is not "
+                f"Loki at {self.url} answers with a redirect ({status}) to {place}, which is not "
                 "followed; name the address of Loki itself"
             )
         text = body.decode("utf-8", "replace").strip()
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        message = f"{self!r} refused with status {status}" + (f": {shown}" if shown else "")
+        message = f"Loki at {self.url} refused with status {status}"
+        message += f": {shown}" if shown else ""
         if status == 401 and "no org id" in text:
             message += "; it needs a tenant (--tenant, AUDIT_EMIT_LOKI_TENANT)"
         kind = Limited if status == 429 else ServerFailed if status >= 500 else Refused
@@ -218,14 +225,6 @@ def _plain(what: str, value: str) -> str:
     if not _PLAIN.fullmatch(value):
         raise ConfigError("loki", f"the {what} must be printable ASCII without spaces")
     return value
-
-
-def _place(response: httpx.Response) -> str:
-    try:
-        target = response.url.join(response.headers.get("Location", ""))
-    except (httpx.InvalidURL, ValueError):
-        return "another place"
-    return f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
 
 
 def _retry_after(response: httpx.Response) -> float | None:

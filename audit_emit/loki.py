@@ -261,6 +261,8 @@ class LokiClient:
             if entry.metadata:
                 value.append(dict(entry.metadata))
             streams.setdefault(tuple(sorted(entry.labels.items())), []).append(value)
+        if not streams:
+            return
         body = msgspec.json.encode(
             {"streams": [{"stream": dict(key), "values": each} for key, each in streams.items()]}
         )
@@ -301,7 +303,7 @@ class LokiClient:
                 for value in each.values
             ]
         except ValueError:
-            raise Malformed(f"{self!r} sent a time that is no number") from None
+            raise Malformed(f"Loki at {self.url} sent a time that is no number") from None
         entries.sort(key=lambda entry: entry.ts, reverse=direction == "backward")
         return entries
 

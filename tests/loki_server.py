@@ -146,6 +146,7 @@ class LokiServer:
 def _handler(server: LokiServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in two parts waits for an acknowledgement between them
 
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))

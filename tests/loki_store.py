@@ -93,6 +93,8 @@ class Store:
 
     def push(self, tenant: str, pushed: list[Any]) -> None:
         """Keep what is good, and refuse the rest (L:pkg/distributor, pkg/ingester)."""
+        if not pushed:
+            raise Refusal(422, "error at least one valid stream is required for ingestion")
         refused: list[str] = []
         good: list[tuple[dict[str, str], list[tuple[int, str, dict[str, str]]]]] = []
         for one in pushed:

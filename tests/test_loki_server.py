@@ -176,6 +176,13 @@ def test_the_same_entry_again_is_kept_once(talk: Talk) -> None:
     assert sorted(talk.lines()) == ["a", "a", "a", "b"]
 
 
+def test_nothing_to_push_is_refused(each_loki: Asked) -> None:
+    headers = {"X-Scope-OrgID": each_loki.tenant}
+    answer = httpx.post(each_loki.url + PUSH, json={"streams": []}, headers=headers)
+    assert answer.status_code == 422
+    assert "at least one valid stream is required" in answer.text
+
+
 def test_a_late_entry_is_kept_with_time_sharding(talk: Talk) -> None:
     assert talk.push(["new"]).status_code == 204
     assert talk.push([[-20 * DAY, "old"]]).status_code == 204
