@@ -52,13 +52,22 @@ class RealLoki:
     def close(self) -> None:
         self._client.close()
 
-    def push(self, lines: Iterable[bytes | str], **labels: str) -> None:
+    def push(
+        self,
+        lines: Iterable[bytes | str],
+        at: str = "",
+        metadata: Iterable[str] = (),
+        **labels: str,
+    ) -> None:
         """Records as the pipeline ships them: its three labels, the time and bytes of the record.
 
-        A line that is no record needs ``at``, its time in nanoseconds, among the labels.
+        Args:
+            lines: without a newline.
+            at: the time in nanoseconds, for lines that are no records.
+            metadata: members that go along as structured metadata.
+            labels: further labels, or other values.
         """
-        at = labels.pop("at", "")
-        streams: dict[tuple[tuple[str, str], ...], list[list[str]]] = {}
+        streams: dict[tuple[tuple[str, str], ...], list[list[Any]]] = {}
         for line in lines:
             text = line.decode() if isinstance(line, bytes) else line
             record = {} if at else json.loads(text)
@@ -67,7 +76,8 @@ class RealLoki:
             )
             stream = {"job": "audit", **kind, **labels}
             when = at or str(ns_of(record["ts"]))
-            streams.setdefault(tuple(stream.items()), []).append([when, text])
+            extra = {name: str(record[name]) for name in metadata}
+            streams.setdefault(tuple(stream.items()), []).append([when, text, extra])
         made = [{"stream": dict(names), "values": values} for names, values in streams.items()]
         answer = self._client.post("/loki/api/v1/push", json={"streams": made})
         assert answer.status_code == 204, answer.text
