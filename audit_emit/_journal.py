@@ -152,9 +152,11 @@ class Journal:
         Raises:
             OSError: it could not be noted.
         """
-        kept = list(kept)
-        if kept:
-            self._write(self._note(kept, note.at))
+        still = self._note(kept, note.at)
+        if still.runs == note.runs:
+            return
+        if still.runs:
+            self._write(still)
         self._write(Note(note.at, note.loki, note.batch, "withdrawn"))
 
     def _note(self, batch: Iterable[Held], at: str) -> Note:
