@@ -1,0 +1,127 @@
+"""What was pushed to Loki lately: remembered across processes, also ones that died."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_chain import BEGIN, CHAIN, SECOND, MadeChain
+
+from audit_emit._held import Held, held
+from audit_emit._journal import HORIZON, SHOWN, BusyError, Journal, Sent
+
+LOKI = "http://loki:3100 tenant"
+NOW = BEGIN + 30 * 3600 * SECOND
+LEGACY = b'{"ts":"2026-05-19T20:00:00Z","event_type":"a.b","fields":{}}'
+
+
+def record(seq: int, ts: int = BEGIN) -> Held:
+    return Held(ts, b"", CHAIN, seq)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "backfill.jsonl")
+
+
+def sent(path: str, later: int = 0, loki: str = LOKI) -> Sent:
+    return Sent(path, loki, NOW + later)
+
+
+def note(path: str, *seqs: int) -> None:
+    with Journal(path, LOKI) as journal:
+        journal.sending([record(seq) for seq in seqs], NOW)
+
+
+def test_without_a_journal_nothing_was_sent(path: str) -> None:
+    assert not sent(path)(record(1))
+
+
+def test_what_was_sent_is_known(path: str) -> None:
+    note(path, 3, 4, 5, 9)
+    note(path, 6)
+    known = sent(path)
+    assert [seq for seq in range(12) if known(record(seq))] == [3, 4, 5, 6, 9]
+    assert not known(Held(BEGIN, b"", "f" * 16, 4))
+
+
+def test_a_record_without_a_chain_goes_by_its_time(path: str) -> None:
+    one = held(LEGACY)
+    assert one is not None
+    with Journal(path, LOKI) as journal:
+        journal.sending([one], NOW)
+    assert sent(path)(one)
+    assert not sent(path)(one._replace(ts=one.ts + 1))
+
+
+def test_it_counts_for_three_hours(path: str) -> None:
+    note(path, 1)
+    assert sent(path, HORIZON)(record(1))
+    assert not sent(path, HORIZON + 1)(record(1))
+
+
+def test_what_loki_shows_at_once_is_never_waited_for(path: str) -> None:
+    note(path, 1)
+    assert not sent(path)(record(1, NOW - SHOWN + 1))
+    assert sent(path)(record(1, NOW - SHOWN))
+
+
+def test_what_went_to_another_loki_does_not_count(path: str) -> None:
+    note(path, 1)
+    assert not sent(path, loki="http://loki:3100 other")(record(1))
+
+
+def test_a_batch_is_settled(path: str) -> None:
+    with Journal(path, LOKI) as journal:
+        first = journal.sending([record(seq) for seq in range(1, 6)], NOW)
+        second = journal.sending([record(seq) for seq in range(6, 9)], NOW)
+        journal.settle(first, [record(2), record(4)])
+        journal.settle(second)
+    known = sent(path)
+    assert [seq for seq in range(12) if known(record(seq))] == [2, 4]
+
+
+def test_a_batch_that_is_in_doubt_as_a_whole_is_noted_once(path: str) -> None:
+    with Journal(path, LOKI) as journal:
+        made = journal.sending([record(1), record(2)], NOW)
+        before = Path(path).read_bytes()
+        journal.settle(made, [record(1), record(2)])
+    assert Path(path).read_bytes() == before
+
+
+def test_a_line_that_was_torn_off_hides_nothing(path: str) -> None:
+    note(path, 1)
+    with Path(path).open("ab") as file:
+        file.write(b'{"at":"2026-05')
+    note(path, 2)
+    known = sent(path)
+    assert known(record(1))
+    assert known(record(2))
+
+
+def test_it_is_on_disk_before_anything_is_sent(path: str) -> None:
+    with Journal(path, LOKI) as journal:
+        journal.sending([record(1)], NOW)
+        assert sent(path)(record(1))
+
+
+def test_one_backfill_at_a_time(path: str) -> None:
+    with Journal(path, LOKI), pytest.raises(BusyError, match="another backfill"):
+        Journal(path, LOKI)
+    with Journal(path, LOKI):
+        pass
+
+
+def test_a_symbolic_link_is_refused(path: str, tmp_path: Path) -> None:
+    Path(path).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"):
+        Journal(path, LOKI)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_long_chain_is_a_short_note(path: str) -> None:
+    chain = MadeChain().add(500)
+    found = [one for one in map(held, chain.lines) if one is not None]
+    with Journal(path, LOKI) as journal:
+        journal.sending(found, NOW)
+    assert Path(path).stat().st_size < 250
