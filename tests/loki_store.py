@@ -8,7 +8,7 @@ import re
 import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
@@ -39,6 +39,8 @@ class Limits:
     max_query_length: int = 30 * DAY + HOUR
     ingestion_burst: int = 6 * 1024 * 1024
     per_stream_burst: int = 15 * 1024 * 1024
+    query_ingesters_within: int = 0
+    """What is older is not shown before it is written; 3 hours by default, here as configured."""
 
 
 CONFIGURED = Limits(
@@ -68,11 +70,17 @@ class Stream:
     entries: list[tuple[int, str, dict[str, str]]] = field(default_factory=list)
     known: set[Any] = field(default_factory=set)
     newest: int = 0
+    again: int = 0
+    """Entries that came once more: Loki may count them twice."""
+    written: int = 0
+    """How many of the entries are in chunks, and no longer in memory only."""
 
     def add(self, ts: int, line: str, metadata: dict[str, str]) -> None:
         """Keep an entry; the same one again is no other."""
         key = (ts, line, tuple(sorted(metadata.items())))
-        if key not in self.known:
+        if key in self.known:
+            self.again += 1
+        else:
             self.known.add(key)
             self.entries.append((ts, line, metadata))
         self.newest = max(self.newest, ts)
@@ -131,7 +139,7 @@ class Store:
         self,
         streams: dict[Any, Stream],
         labels: dict[str, str],
-        entries: Iterable[tuple[int, str, dict[str, str]]],
+        entries: Sequence[tuple[int, str, dict[str, str]]],
     ) -> Iterator[str]:
         key = tuple(sorted(labels.items()))
         stream = streams.setdefault(key, Stream(labels))
@@ -139,13 +147,28 @@ class Store:
         for entry in entries:
             oldest = stream.newest - self.limits.out_of_order
             if entry[0] < oldest and not self.limits.time_sharding:
-                yield f"entry with timestamp {entry[0]} ignored, reason: 'entry too far behind'"
+                yield (
+                    f"entry with timestamp {entry[0]} ignored, reason: 'entry too far behind, "
+                    f"entry timestamp is: {_second(entry[0])}, oldest acceptable timestamp is: "
+                    f"{_second(oldest)}',\nuser 'fake', total ignored: 1 out of {len(entries)} for "
+                    f"stream: {_selector(labels)}"
+                )
                 continue
             room -= _size(entry)
             if room < 0:
                 yield f"entry with timestamp {entry[0]} ignored, reason: 'Per stream rate limit'"
                 continue
             stream.add(*entry)
+
+    def write_chunks(self) -> None:
+        """What ``POST /flush`` does: all that is in memory goes to chunks."""
+        for streams in self.streams.values():
+            for stream in streams.values():
+                stream.written = len(stream.entries)
+
+    def _is_shown(self, stream: Stream, number: int, ts: int) -> bool:
+        within = self.limits.query_ingesters_within
+        return not within or number < stream.written or ts >= self.now() - within
 
     def _wrong_labels(self, labels: dict[str, str]) -> list[str]:
         limits, shown = self.limits, _selector(labels)
@@ -170,10 +193,12 @@ class Store:
         size = len(line.encode())
         if size > limits.max_line_size:
             return [f"max entry size '{limits.max_line_size}' bytes exceeded for stream '{shown}'"]
-        if limits.reject_old_samples_max_age and ts < now - limits.reject_old_samples_max_age:
-            return [f"entry for stream '{shown}' has timestamp too old: {ts}"]
+        oldest = now - (limits.reject_old_samples_max_age or now)
+        if ts < oldest:
+            bound = f"oldest acceptable timestamp is: {_second(oldest)}"
+            return [f"entry for stream '{shown}' has timestamp too old: {_second(ts)}, {bound}"]
         if ts > now + limits.creation_grace_period:
-            return [f"entry for stream '{shown}' has timestamp too new: {ts}"]
+            return [f"entry for stream '{shown}' has timestamp too new: {_second(ts)}"]
         if _size((0, "", metadata)) > limits.max_metadata_size:
             return [f"stream '{shown}' has structured metadata too large"]
         if len(metadata) > limits.max_metadata_entries:
@@ -204,8 +229,9 @@ class Store:
             (ts, line, each.labels, metadata, parsed)
             for each in self.streams[tenant].values()
             if query.selects(each.labels)
-            for ts, line, metadata in each.entries
+            for number, (ts, line, metadata) in enumerate(each.entries)
             if start <= ts < end
+            and self._is_shown(each, number, ts)
             and (parsed := query.run(line, {**each.labels, **metadata})) is not None
         ]
         backward = asked.get("direction", "backward") == "backward"
@@ -224,6 +250,10 @@ class Store:
 
 def _size(entry: tuple[int, str, dict[str, str]]) -> int:
     return len(entry[1].encode()) + sum(len(k) + len(v.encode()) for k, v in entry[2].items())
+
+
+def _second(ts: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ts // SECOND))
 
 
 def _selector(labels: Mapping[str, str]) -> str:
