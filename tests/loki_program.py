@@ -90,8 +90,8 @@ class RealLoki:
 
     def lines(self, logql: str, **parameters: Any) -> list[str]:
         """What a log query returns of the last day, oldest first."""
-        day = {"since": "24h", "direction": "forward", "limit": 5000}
-        found = self.get("/loki/api/v1/query_range", query=logql, **day, **parameters)
+        asked = {"since": "24h", "direction": "forward", "limit": 5000, **parameters}
+        found = self.get("/loki/api/v1/query_range", query=logql, **asked)
         streams = found["data"]["result"]
         values = [value for stream in streams for value in stream["values"]]
         return [line for _, line in sorted(values, key=lambda value: int(value[0]))]

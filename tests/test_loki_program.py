@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from loki_guard import arguments
 from loki_program import CONFIG, NONE_THERE, RealLoki
+from planted import Trail
 
 from audit_emit import Emitter
 
@@ -30,6 +31,23 @@ def test_a_record_comes_back_byte_for_byte(loki: RealLoki, emitter: Emitter, log
     lines = log.read_bytes().splitlines()
     loki.push(lines)
     assert [line.encode() for line in loki.lines('{job="audit"}')] == lines
+
+
+def test_late_records_are_taken_in_any_order_and_found_at_once(loki: RealLoki) -> None:
+    trail = Trail("tests")
+    for days in (0, 390, 2, 30):
+        trail.add("secret.set", days * 86_400 + 5400)
+    loki.push(reversed(trail.lines))
+    found = loki.lines('{job="audit"}', since="9400h")
+    assert sorted(found) == sorted(line.decode() for line in trail.lines)
+
+
+def test_an_answer_may_be_larger_than_4_mib(loki: RealLoki) -> None:
+    trail = Trail("tests")
+    for ago in range(100):
+        trail.add("secret.set", ago, note="x" * 60_000)
+    loki.push(trail.lines)
+    assert len(loki.lines('{job="audit"}')) == 100
 
 
 def test_tenants_do_not_see_each_other(loki: RealLoki) -> None:

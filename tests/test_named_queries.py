@@ -47,7 +47,7 @@ def planted(loki: RealLoki) -> list[Record]:
     a_shop(shop)
     old.add("secret.set", 3 * HOUR, user="u-99", key="OTHER")
     loki.push([*shop.lines, *old.lines])
-    loki.push(["not json"], service="shop", event_type="other", at=str(time.time_ns()))
+    loki.push(["not json"], service="shop", event_type="secret.denied", at=str(time.time_ns()))
     loki.push(["{}"], job="audit-dlq", at=str(time.time_ns()))
     return [json.loads(line) for line in [*old.lines, *shop.lines]]
 
@@ -93,9 +93,8 @@ FIGURES: dict[str, Figures] = {
         ("auth.login_failed", "shop"): 6 / 300,
         ("http.request", "shop"): 2 / 300,
         ("invoice.pay", "shop"): 1 / 300,
-        ("other", "shop"): 1 / 300,
         ("secret.delete", "shop"): 1 / 300,
-        ("secret.denied", "shop"): 1 / 300,
+        ("secret.denied", "shop"): 2 / 300,
         ("secret.set", "shop"): 2 / 300,
     },
     "sequence-gaps": {("shop",): 1},
@@ -107,9 +106,8 @@ FIGURES: dict[str, Figures] = {
         ("auth.login_failed",): 6,
         ("http.request",): 2,
         ("invoice.pay",): 1,
-        ("other",): 1,
         ("secret.delete",): 1,
-        ("secret.denied",): 1,
+        ("secret.denied",): 2,
         ("secret.set",): 2,
     },
 }
