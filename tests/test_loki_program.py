@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from loki_guard import arguments
-from loki_program import CONFIG, NONE_THERE, RealLoki
+from loki_program import CONFIG, RealLoki
 from planted import Trail
 
 from audit_emit import Emitter
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.loki
 def test_the_configuration_is_accepted(tmp_path: Path) -> None:
     program = shutil.which("loki")
     if program is None:
-        pytest.skip(NONE_THERE)
+        pytest.skip("no program `loki` on the path")
     command = [program, *arguments(CONFIG, tmp_path, [1, 2]), "-verify-config"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
