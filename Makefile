@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench test-all clean
+.PHONY: demo test lint bench fault test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
@@ -19,6 +19,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(BENCH)
+
+# Ten minutes at most; needs strace, which it does not install.
+fault: $(STAMP)
+	$(BIN)/python tests/faults/inject.py $(FAULT)
 
 test-all:
 	$(PYTHON) tests/all_pythons.py

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faults.scenes_strace import SCENES, lines_of
-from faults.strace import ERRORS, Call, Fault, Outcome, run
+from faults.strace import ERRORS, Fault, Outcome, run
 
 ATTEMPTS = 4
 """Another thread may be faster or slower than when the calls were counted."""
@@ -20,10 +20,11 @@ UNFAILING = frozenset({"close"})
 
 
 class Job(NamedTuple):
-    """A fault in a scene."""
+    """A fault in a scene; ``files`` are those of the log on which its calls count."""
 
     scene: str
     fault: Fault
+    files: tuple[str, ...]
 
     def command(self) -> str:
         """What repeats it."""
@@ -35,39 +36,28 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How it went; ``failure`` is empty when all is well.
-
-    ``met`` says whether the fault hit a call on the log's directory.
-    """
+    """How it went: ``failure`` is empty when all is well; ``met``: the fault hit its call."""
 
     job: Job
     met: bool
-    failure: str
-    where: str = ""
+    failure: str = ""
 
 
-def places(scene: str) -> list[tuple[str, int]]:
-    """Every call on a file of the log: its name and its number in its thread.
-
-    A call is left out when another thread makes one of this name and number before, on a file of
-    somebody else: what is done to the one is done to the other.
+def jobs(scene: str, errors: Sequence[str] = ERRORS) -> list[Job]:
+    """Every fault of a scene: each call on a file of its log, with each error.
 
     Raises:
         AssertionError: the scene fails without any fault.
         StraceError: nothing can be traced here.
     """
     with tempfile.TemporaryDirectory(prefix="audit-fault-") as name:
-        outcome = attempt(scene, Path(name), None)
-        first = {(call.name, call.number): call for call in reversed(outcome.calls)}
-        calls = outcome.within(Path(name, "log"))
-    return sorted({(c.name, c.number) for c in calls if first[c.name, c.number] is c})
-
-
-def jobs(scene: str, errors: Sequence[str] = ERRORS) -> list[Job]:
-    """Every fault of a scene."""
+        place = Path(name).resolve()
+        outcome = attempt(scene, place)
+        log = str(place / "log")
+        files = tuple(path.removeprefix(log) for path in outcome.paths(place / "log"))
     return [
-        Job(scene, Fault(call, when, error))
-        for call, when in places(scene)
+        Job(scene, Fault(call, when, error), files)
+        for call, when in sorted({(call.name, call.number) for call in outcome.calls})
         for error in errors
         if error == "SIGKILL" or call not in UNFAILING
     ]
@@ -75,27 +65,24 @@ def jobs(scene: str, errors: Sequence[str] = ERRORS) -> list[Job]:
 
 def inject(job: Job, keep: str = "") -> Result:
     """Do it, and check what is left; ``keep`` is a directory for the last attempt's files."""
-    outcome: Outcome | None = None
     for _ in range(ATTEMPTS):
         with tempfile.TemporaryDirectory(prefix="audit-fault-") as name:
-            place = Path(name)
+            place = Path(name).resolve()
             try:
-                outcome = attempt(job.scene, place, job.fault)
+                outcome = attempt(job.scene, place, job.fault, job.files)
             except AssertionError as error:
                 return Result(job, met=True, failure=str(error)[:2000] or "an assertion failed")
             finally:
                 if keep:
                     shutil.copytree(place, keep, dirs_exist_ok=True)
-            if outcome.met(job.fault, place / "log"):
-                return Result(job, met=True, failure="", where=_where(job.fault, outcome.calls))
-    return Result(job, met=False, failure="")
+            if outcome.met(job.fault):
+                return Result(job, met=True)
+    return Result(job, met=False)
 
 
-def _where(fault: Fault, calls: Sequence[Call]) -> str:
-    return next((f"{c.name}({c.text}" for c in calls if c.number == fault.when), "")
-
-
-def attempt(scene: str, place: Path, fault: Fault | None) -> Outcome:
+def attempt(
+    scene: str, place: Path, fault: Fault | None = None, files: Sequence[str] = ()
+) -> Outcome:
     """Prepare, play and check a scene.
 
     Raises:
@@ -108,7 +95,8 @@ def attempt(scene: str, place: Path, fault: Fault | None) -> Outcome:
     before = lines_of(log)
     if log.exists():
         shutil.copytree(log, place / "before")
-    outcome = run(lambda tell: play(log, tell), place, fault)
+    paths = [f"{log}{path}" for path in files]
+    outcome = run(lambda tell: play(log, tell), place, log, fault, paths)
     killed = outcome.status < 0 and fault is not None and fault.kills
     assert outcome.status == 0 or killed, f"it raised, or died: {outcome.output[-1500:]}"
     assert "Traceback" not in outcome.output, outcome.output[-1500:]

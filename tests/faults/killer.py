@@ -1,24 +1,28 @@
 """Several processes append to one log and are killed; what they had acknowledged must be there.
 
 Runs as a program of its own, because it forks: ``python -m faults.killer DIRECTORY RUNS SEED``.
+What it has counted is printed as JSON.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import random
 import select
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from faults.log import Log
+from two_verifiers import both, kinds
 
 from audit_emit import Emitter
+from audit_emit._findings import Kind
 
-WRITERS = 3
 RUNS_PER_LOG = 10
 LONGEST = 0.02
 """Seconds that the writers live at most after the first acknowledgement."""
@@ -35,6 +39,13 @@ def write(path: Path, writer: str, reply: int, *, max_bytes: int, padding: int) 
         if emitter.emit(None, "kill.event", {"key": f"{writer}-{number}", **fields}) is not None:
             os.write(reply, f"{writer}-{number}\n".encode())
         number += 1
+
+
+class Style(NamedTuple):
+    """How many write, and when they rotate; 0 is something else every time."""
+
+    writers: int
+    max_bytes: int
 
 
 class Writer:
@@ -69,22 +80,23 @@ class Writer:
         return self.told.decode().split()
 
 
-def run(path: Path, number: int, chance: random.Random) -> list[str]:
+def run(path: Path, number: int, chance: random.Random, style: Style) -> list[str]:
     """Start writers, wait for the first acknowledgement, and kill them at random moments.
 
     Returns:
         What was acknowledged.
     """
-    max_bytes = chance.choice([4096, 20_000, 1 << 26])
+    max_bytes = style.max_bytes or chance.choice([4096, 20_000, 1 << 26])
     padding = chance.choice([0, 0, 2, 10])
     writers = [
-        Writer(path, f"{number}.{w}", max_bytes=max_bytes, padding=padding) for w in range(WRITERS)
+        Writer(path, f"{number}.{w}", max_bytes=max_bytes, padding=padding)
+        for w in range(style.writers)
     ]
     first = select.select([w.reply for w in writers], [], [], 30.0)[0]
     assert first, "no writer wrote anything"
     begun = time.monotonic()
     lives = sorted(chance.uniform(0, LONGEST) for _ in writers)
-    for writer, life in zip(chance.sample(writers, WRITERS), lives, strict=True):
+    for writer, life in zip(chance.sample(writers, len(writers)), lives, strict=True):
         listen(writers, begun + life)
         writer.kill()
     return [key for writer in writers for key in writer.end()]
@@ -108,25 +120,38 @@ def check(directory: Path, acknowledged: list[str]) -> Log:
     found = {record["fields"].get("key") for record in log.records}
     lost = set(acknowledged) - found
     assert not lost, f"acknowledged and lost: {sorted(lost)[:5]}"
+    undeclared = set(kinds(both(directory, key=None))) - {Kind.RECOVERED_TEAR}
+    assert not undeclared, f"found and not declared: {undeclared}"
     return log
 
 
 def main() -> None:
-    directory, runs, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    chance = random.Random(seed)
-    tears = records = number = 0
-    while number < runs:
-        place = directory / str(number)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("runs", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--writers", type=int, default=3)
+    parser.add_argument("--max-bytes", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no log after these")
+    options = parser.parse_args()
+    end = time.monotonic() + options.seconds
+    chance = random.Random(options.seed)
+    counts = dict.fromkeys(("runs", "acknowledged", "records", "segments", "tears"), 0)
+    while counts["runs"] < options.runs and time.monotonic() < end:
+        place = options.directory / str(counts["runs"])
         place.mkdir()
         acknowledged: list[str] = []
-        for _ in range(min(RUNS_PER_LOG, runs - number)):
-            acknowledged += run(place / "audit.jsonl", number, chance)
-            number += 1
+        for _ in range(min(RUNS_PER_LOG, options.runs - counts["runs"])):
+            style = Style(options.writers, options.max_bytes)
+            acknowledged += run(place / "audit.jsonl", counts["runs"], chance, style)
+            counts["runs"] += 1
         log = check(place, acknowledged)
-        tears += len(log.of("audit.recovered"))
-        records += len(log.records)
+        counts["acknowledged"] += len(acknowledged)
+        counts["records"] += len(log.records)
+        counts["segments"] += len(log.files)
+        counts["tears"] += len(log.of("audit.recovered"))
         shutil.rmtree(place)
-    print(f"{number} runs, {records} records, {tears} tears")
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Runs a function in a forked process under ``strace``, which fails or kills at one system call.
 
-The process is forked from one that has imported everything, and stops before it begins: the tracer
-sees the scene and nothing of the interpreter's start. Calls are counted per thread from there on.
+The process is forked from one that has imported everything, and stops before it begins, so that
+nothing of the interpreter's start is waited for. Only calls on the files of one directory count, in
+each thread by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
@@ -43,7 +44,7 @@ class StraceError(Exception):
 
 
 class Fault(NamedTuple):
-    """What is done to the ``when``-th call of a name, counted from 1 in each thread."""
+    """What is done to the ``when``-th call of a name, counted from 1."""
 
     call: str
     when: int
@@ -60,7 +61,7 @@ class Fault(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call of a trace: the ``number``-th of its name in its thread, and how it was printed."""
+    """The ``number``-th of its name in its thread, and how it was printed."""
 
     name: str
     number: int
@@ -78,7 +79,7 @@ class Outcome(NamedTuple):
         status: as ``os.waitstatus_to_exitcode`` has it.
         told: what the scene told, also one that was killed.
         output: what it wrote to its standard output and error.
-        calls: what the tracer saw, in order.
+        calls: those on files of the directory, in order.
     """
 
     status: int
@@ -86,28 +87,37 @@ class Outcome(NamedTuple):
     output: str
     calls: list[Call]
 
-    def within(self, directory: Path) -> list[Call]:
-        """The calls on files of a directory."""
-        return [call for call in self.calls if str(directory) in call.text]
-
-    def met(self, fault: Fault, directory: Path) -> bool:
-        """Whether the fault hit a call on a file of a directory."""
-        here = [call for call in self.within(directory) if call.name == fault.call]
+    def met(self, fault: Fault) -> bool:
+        """Whether the fault hit its call."""
         if fault.kills:
-            killed = self.status == -signal.SIGKILL
-            return killed and any(call.number == fault.when for call in here)
-        return any(call.injected for call in here)
+            reached = any((c.name, c.number) == (fault.call, fault.when) for c in self.calls)
+            return reached and self.status == -signal.SIGKILL
+        return any(call.injected for call in self.calls)
+
+    def paths(self, directory: Path) -> tuple[str, ...]:
+        """The files of the directory on which there were calls."""
+        named = re.compile(rf'["<]({re.escape(str(directory))}[^">]*)')
+        return tuple(sorted({path for call in self.calls for path in named.findall(call.text)}))
 
 
 Tell = Callable[[str], None]
 
 
-def run(scene: Callable[[Tell], None], place: Path, fault: Fault | None = None) -> Outcome:
+def run(
+    scene: Callable[[Tell], None],
+    place: Path,
+    directory: Path,
+    fault: Fault | None = None,
+    paths: Sequence[str] = (),
+) -> Outcome:
     """Play a scene under the tracer.
 
     Args:
         scene: gets a function that keeps what it is told (one line) whatever happens.
         place: a directory for the trace and the output.
+        directory: the calls on its files count.
+        fault: what is done to one of them.
+        paths: the files that the fault may be about.
 
     Raises:
         StraceError: there is no strace, or it may not trace.
@@ -125,7 +135,7 @@ def run(scene: Callable[[Tell], None], place: Path, fault: Fault | None = None) 
     os.close(told)
     try:
         os.waitpid(pid, os.WUNTRACED)
-        _trace(strace, pid, place, fault)
+        _trace([strace, *_what(fault, paths)], pid, place)
     finally:
         os.kill(pid, signal.SIGKILL)  # it has ended, or must
         status = os.waitpid(pid, 0)[1]
@@ -135,7 +145,7 @@ def run(scene: Callable[[Tell], None], place: Path, fault: Fault | None = None) 
         os.waitstatus_to_exitcode(status),
         kept,
         (place / "output").read_text(errors="replace"),
-        _parse((place / "trace").read_text(errors="replace")),
+        _parse((place / "trace").read_text(errors="replace"), str(directory)),
     )
 
 
@@ -160,11 +170,15 @@ def _play(scene: Callable[[Tell], None], told: int, output: Path) -> NoReturn:
         os._exit(status)
 
 
-def _trace(strace: str, pid: int, place: Path, fault: Fault | None) -> None:
-    traced = fault.call if fault else ",".join(f"?{name}" for name in CALLS)
-    command = [strace, "-f", "-y", "-s", "0", "-o", str(place / "trace"), "-e", f"trace={traced}"]
-    if fault is not None:
-        command += ["-e", fault.expression()]
+def _what(fault: Fault | None, paths: Sequence[str]) -> list[str]:
+    if fault is None:
+        return ["-e", "trace=" + ",".join(f"?{name}" for name in CALLS)]
+    files = [option for path in paths for option in ("-P", path)]
+    return ["-e", f"trace={fault.call}", "-e", fault.expression(), *files]
+
+
+def _trace(strace: Sequence[str], pid: int, place: Path) -> None:
+    command = [*strace, "-f", "-y", "-s", "0", "-o", str(place / "trace")]
     with subprocess.Popen([*command, "-p", str(pid)], stderr=subprocess.PIPE, bufsize=0) as tracer:
         assert tracer.stderr is not None
         _until_attached(tracer.stderr)
@@ -177,23 +191,26 @@ def _trace(strace: str, pid: int, place: Path, fault: Fault | None) -> None:
 
 
 def _until_attached(told: IO[bytes]) -> None:
-    line = told.readline().decode(errors="replace").strip()
-    if not line.endswith("attached"):
-        raise StraceError(line or "strace ended without a word")
+    lines = []
+    while line := told.readline().decode(errors="replace").strip():
+        if line.endswith("attached"):
+            return
+        lines.append(line)
+    raise StraceError("; ".join(lines) or "strace ended without a word")
 
 
-def _parse(trace: str) -> list[Call]:
+def _parse(trace: str, directory: str) -> list[Call]:
     found: list[Call] = []
     numbers: Counter[tuple[str, str]] = Counter()
-    open_calls: dict[str, int] = {}
+    unfinished: dict[str, int] = {}
     for line in trace.splitlines():
         entered = _ENTERED.match(line)
-        if entered is not None:
+        if entered is not None and directory in line:
             thread, name, text = entered.groups()
             numbers[thread, name] += 1
             if text.endswith("<unfinished ...>"):
-                open_calls[thread] = len(found)
+                unfinished[thread] = len(found)
             found.append(Call(name, numbers[thread, name], text))
-        elif " resumed>" in line and (at := open_calls.pop(line.split()[0], -1)) >= 0:
+        elif " resumed>" in line and (at := unfinished.pop(line.split()[0], -1)) >= 0:
             found[at] = found[at]._replace(text=f"{found[at].text} {line}")
     return found
