@@ -298,18 +298,30 @@ class LogIndex:
 
     def _stop(self, start: int, end: int) -> int:
         """Where the piece that begins at ``start`` ends."""
-        ranges = self._by_time
         stop = min(start + HOUR, end)
-        if not ranges.covering(start, stop - 1):
-            at = bisect_left(ranges.lows, stop)
-            following = ranges.lows[at] if at < len(ranges.lows) else end
+        following = self._next(start, stop)
+        if following >= stop:
             return min(following, start + DAY, end)
         size = 0
-        for low, more in ranges.sizes(start, stop - 1):
+        for low, more in self._by_time.sizes(start, stop - 1):
             size += more
             if size > WINDOW and low > start:
                 return low
         return stop
+
+    def _next(self, start: int, stop: int) -> int:
+        """The time of the first record from ``start`` on; any before ``stop`` will do."""
+        ranges = self._by_time
+        rows = ranges.covering(start, stop - 1)
+        if len(rows) > _KEPT or any(start <= row.low for row in rows):
+            return start
+        at = bisect_left(ranges.lows, stop)
+        first = ranges.lows[at] if at < len(ranges.lows) else 1 << 63
+        for row in rows:
+            records = self._block(row).by_time
+            at = bisect_left(records, start, key=lambda one: one.ts)
+            first = min(first, records[at].ts) if at < len(records) else first
+        return first
 
     def _window(self, start: int, stop: int) -> Iterator[Window]:
         records: list[Held] = []
