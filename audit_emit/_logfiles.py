@@ -92,6 +92,7 @@ class Log(NamedTuple):
         checkpoints_size: their bytes before the files were looked at. What comes after that may
             be younger than the files.
         missing: the name of the active segment, if that is missing.
+        whole: everything that is there was looked for, and not only what was named.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Log(NamedTuple):
     checkpoints: str
     checkpoints_size: int = 0
     missing: str = ""
+    whole: bool = False
 
 
 def is_segment_alone(name: str) -> bool:
@@ -158,7 +160,7 @@ def open_log(layout: Layout, name: str) -> Log:
     if missing and os.path.exists(layout.active + ".new"):
         missing = ""  # a rotation ended between its two renames
     there = checkpoints if os.path.lexists(checkpoints) else ""
-    return Log(name, in_order(files), there, size, missing if files else "")
+    return Log(name, in_order(files), there, size, missing if files else "", whole=True)
 
 
 def look_at(path: str, *, keep: bool = False) -> LogFile:

@@ -7,12 +7,36 @@ took its place; of a shared key only its id is told.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from audit_emit.signing import Ed25519Key, Key, KeyRing, Verdict
+from audit_emit.signing import ED25519, Ed25519Key, Key, KeyRing, Verdict
 
+RECORD = "audit.key_rotated"
 _PURPOSE = "audit_emit change of key, version 1"
 _MEMBERS = ("origin", "old_alg", "old_key_id", "new_alg", "new_key_id", "new_key")
+
+Name = tuple[str, str]
+"""Algorithm and id of a key."""
+
+
+class ForgedChangeError(ValueError):
+    """A record names a new key, and the key that it names as the old one does not say so."""
+
+
+class Change(NamedTuple):
+    """A change of key that a trusted key signed.
+
+    Attributes:
+        seq: of the record; what covers it is signed by the new key.
+        origin: of the log, with its chain: under it the keys have these ids.
+        old, new: the keys.
+    """
+
+    seq: int
+    origin: str
+    old: Name
+    new: Name
 
 
 def rotation_fields(old: Key, new: Key, origin: str) -> dict[str, Any]:
@@ -35,7 +59,7 @@ def rotation_fields(old: Key, new: Key, origin: str) -> dict[str, Any]:
     return {**fields, "signature": signature}
 
 
-def rotation_text(fields: dict[str, Any]) -> bytes:
+def rotation_text(fields: Mapping[str, Any]) -> bytes:
     """What is signed: the purpose and then each member on a line of its own.
 
     Raises:
@@ -47,7 +71,7 @@ def rotation_text(fields: dict[str, Any]) -> bytes:
     return "".join(f"{line}\n" for line in (_PURPOSE, *values)).encode()
 
 
-def check_rotation(fields: dict[str, Any], ring: KeyRing) -> Verdict:
+def check_rotation(fields: Mapping[str, Any], ring: KeyRing) -> Verdict:
     """Whether the old key that a record names is in the ring and signed it.
 
     Raises:
@@ -59,3 +83,96 @@ def check_rotation(fields: dict[str, Any], ring: KeyRing) -> Verdict:
     except (KeyError, TypeError, ValueError):
         raise ValueError("not a change of key") from None
     return ring.check(fields["old_alg"], fields["old_key_id"], fields["origin"], text, signature)
+
+
+class Succession:
+    """The keys that are trusted in one log: those that were pinned, and those that they name.
+
+    A key is only added when a key that is trusted already, and not retired, signed its name. A
+    retired key checks what it signed before, and never returns.
+
+    Args:
+        ring: the pinned keys.
+    """
+
+    def __init__(self, ring: KeyRing) -> None:
+        self.ring = ring
+        self._retired: dict[Name, Change] = {}
+        self._named: dict[Name, Change] = {}
+
+    def follow(self, fields: Mapping[str, Any], seq: int, chain: str) -> Change | None:
+        """Take a record ``audit.key_rotated``.
+
+        Args:
+            fields: of the record.
+            seq, chain: of the record, whose own hash and link were checked.
+
+        Returns:
+            The change; ``None`` when it is known already, or its old key is not.
+
+        Raises:
+            ForgedChangeError: the old key did not sign this, or could not any more.
+        """
+        if not self.ring.keys:
+            return None
+        try:
+            verdict = check_rotation(fields, self.ring)
+        except ValueError as error:
+            raise ForgedChangeError(str(error)) from None
+        if verdict == "key-unavailable":
+            return None
+        origin: str = fields["origin"]
+        old: Name = (fields["old_alg"], fields["old_key_id"])
+        new: Name = (fields["new_alg"], fields["new_key_id"])
+        if verdict == "mismatch" or not origin.endswith(f"/{chain}") or old == new:
+            raise ForgedChangeError(f"{told(old)} did not sign this change of key for this chain")
+        before = self._retired.get(old)
+        if before is not None:
+            if before.new == new:
+                return None  # said again: the signer died before it signed anything else
+            raise ForgedChangeError(f"record {before.seq} retired {told(old)}")
+        if new in self._retired:
+            raise ForgedChangeError(f"record {self._retired[new].seq} retired {told(new)}")
+        if new[0] == ED25519 and not any(self.ring.find(*new, origin)):
+            self._add(fields, new, origin)
+        change = Change(seq, origin, old, new)
+        self._retired[old] = self._named[new] = change
+        return change
+
+    def _add(self, fields: Mapping[str, Any], new: Name, origin: str) -> None:
+        try:
+            key = Ed25519Key.from_vkey(fields["new_key"])
+        except ValueError:
+            raise ForgedChangeError("the new key is malformed") from None
+        if key.name != origin or key.key_id(origin) != new[1]:
+            raise ForgedChangeError("the new key is another one than it names")
+        self.ring = KeyRing([*self.ring.keys, key])
+
+    def retired(self, name: Name, origin: str) -> Change | None:
+        """What retired the key of this name, under whatever origin it signs by now."""
+        for change in self._retired.values():
+            for key in self.ring.find(*name, origin):
+                if (key.algorithm, key.key_id(change.origin)) == change.old:
+                    return change
+        return None
+
+    def latest(self, name: Name) -> Name:
+        """The key that took over from the one that took over … from this one."""
+        while name in self._retired:
+            name = self._retired[name].new
+        return name
+
+    def why_missing(self, name: Name) -> str:
+        """What to tell of a key that signed checkpoints and is not trusted."""
+        change = self._named.get(name)
+        if change is None:
+            return "the signatures of this key were not checked"
+        return (
+            f"record {change.seq} names it as the new key, but a shared key is never in a log: "
+            "give it too, beside the old one"
+        )
+
+
+def told(name: Name) -> str:
+    """A key, for people."""
+    return f"{name[0]} key {name[1]}"

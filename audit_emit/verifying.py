@@ -127,6 +127,7 @@ def verify_log(log: Log, options: Options) -> Report:
         since=options.since,
         until=options.until,
         strict=options.strict,
+        whole=log.whole,
     )
     if log.checkpoints:
         _read_checkpoints(verifier, log)

@@ -1,41 +1,35 @@
 """Verify an audit log with Python's standard library alone; written from wire-format.md.
 usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   exit status: see section 7
-Ed25519 needs more than the standard library: such signatures are reported as key-unavailable.
+It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable.
 """
-
-# ruff: noqa: ANN001, ANN201, ANN202, B023, C901, D103, D205, E401, E701, E702, E731, I001, INP001, PLR0912, PLR0915, PLW2901, T201
-# fmt: off
-import base64, hashlib, hmac, json, re, sys
+import base64, hashlib, hmac, io, json, re, sys
 from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
                   rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}', re.DOTALL)
 POINT = "v at origin chain head_seq head_hash root_hash reason sig_alg key_id signature".split()
-LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 sha = lambda data: hashlib.sha256(data).digest()
-lines_of = lambda path: enumerate(LINES.findall(path.read_bytes() if path.exists() else b""), 1)
+lines_of = lambda path: enumerate(io.BytesIO(path.read_bytes() if path.exists() else b""), 1)
+signs = lambda key, signature, *lines: hmac.compare_digest(base64.b64decode(signature), hmac.digest(
+    key, "".join(f"{line}\n" for line in lines).encode(), "sha256"))
 
 def parse(line):
-    try: found = json.loads(line)
-    except ValueError: found = None
-    return found if isinstance(found, dict) else {}
+    try: return {**json.loads(line)}
+    except (TypeError, ValueError): return {}
 
-def read_checkpoints(path, keys, report):  # section 6: {size: [(checkpoint, place)]}
-    ring, missing, points, last = {sha(key).hex()[:8]: key for key in keys}, set(), {}, {}
+def read_checkpoints(path, ring, report):  # section 6: {size: [(checkpoint, place)]}
+    missing, points, last = set(), {}, {}
     for number, line in lines_of(path):
         point, where = parse(line), f"{path.name}:{number}"
         text = json.dumps(point, separators=(",", ":"), ensure_ascii=False).encode()
         if [*point] != POINT or text + b"\n" != line or len(point["root_hash"]) != 64:
-            report("malformed-line" if line.endswith(b"}\n") else "torn-tail", None, where)
-            continue
+            report(("torn-tail", "malformed-line")[line.endswith(b"}\n")], None, where); continue
         size, chain, origin, name = (point[m] for m in ("head_seq", "chain", "origin", "key_id"))
         moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
-        if moved: report("sequence-duplicate", size, where)
-        last = last if moved else point
+        last = report("sequence-duplicate", size, where) or last if moved else point
         root, mine = base64.b64encode(bytes.fromhex(point["root_hash"])), origin.endswith(chain)
         if mine and (point["sig_alg"] != "hmac-sha256" or name not in ring):
             if name not in missing: missing.add(name); report("key-unavailable", size, where)
-        elif not mine or not hmac.compare_digest(base64.b64decode(point["signature"]), hmac.digest(
-                ring[name], f"{origin}\n{size}\n{root.decode()}\n".encode(), "sha256")):
+        elif not mine or not signs(ring[name], point["signature"], origin, size, root.decode()):
             point["forged"] = report("checkpoint-signature-mismatch", size, where)
         points.setdefault(size, []).append((point, where))
     return points
@@ -43,19 +37,15 @@ def read_checkpoints(path, keys, report):  # section 6: {size: [(checkpoint, pla
 def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as it should be
     found, loose, tree, roots, directory = [], [], [], {}, Path(directory)
     report, signed = lambda *finding: found.append(finding), directory / "checkpoints.jsonl"
-    points = read_checkpoints(signed, keys, report)
+    ring, retired, told = {sha(key).hex()[:8]: key for key in keys}, {}, []
+    points = read_checkpoints(signed, ring, report)
     head, before, chain = (0, {"0" * 64}), None, None  # a seq, and the hashes to link to
-
-    def reach(leaf):  # section 2: a frontier of complete subtrees, the largest first
-        tree.append((1, leaf))
-        while len(tree) > 1 and tree[-1][0] == tree[-2][0]:
-            (_, right), (size, left) = tree.pop(), tree.pop()
-            tree.append((2 * size, sha(b"\1" + left + right)))
+    def reach(leaf, size=1):  # section 2: a frontier of complete subtrees, the largest first
+        while tree and tree[-1][0] == size: leaf, size = sha(b"\1" + tree.pop()[1] + leaf), 2 * size
+        tree.append((size, leaf))
         if head[0] in points and sum(size for size, _ in tree) == head[0]:
-            root = tree[-1][1]
-            for _, left in tree[-2::-1]: root = sha(b"\1" + left + root)
-            roots[head[0]] = {(root.hex(), digest) for digest in head[1]}
-
+            for _, left in tree[-2::-1]: leaf = sha(b"\1" + left + leaf)
+            roots[head[0]] = {(leaf.hex(), digest) for digest in head[1]}
     def look_inside(record, seq, where):  # section 5: what the log says about itself
         kind, fields = record.get("event_type"), record.get("fields")
         if record.get("v", 1 if not kind else None) != 1: report("unknown-version", seq, where)
@@ -66,12 +56,20 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
             report("recovered-tear", seq, where)
         elif kind == "audit.gap" and fields["lost"] and fields["sink"] != "stdout":
             report("declared-gap", seq, where)
-        elif kind == "audit.checkpoint" and signed.exists():
-            there = [p for p, _ in points.get(fields["head_seq"], ()) if p["chain"] == chain]
-            kind = "checkpoint-root-mismatch" if there else "sequence-gap"
-            if fields["root_hash"] not in [point["root_hash"] for point in there]:
-                report(kind, fields["head_seq"], where)
-
+        elif kind == "audit.checkpoint":
+            told.append(fields["head_seq"])
+            there = [p for p, _ in points.get(told[-1], ()) if p["chain"] == chain]
+            if signed.exists() and fields["root_hash"] not in [p["root_hash"] for p in there]:
+                report("checkpoint-root-mismatch" if there else "sequence-gap", told[-1], where)
+        elif kind == "audit.key_rotated" and fields["old_key_id"] in ring:  # section 9
+            (*lines, made), old, new = fields.values(), fields["old_key_id"], fields["new_key_id"]
+            good = retired[old] == new if old in retired else new not in (old, *retired)
+            good &= signs(ring[old], made, "audit_emit change of key, version 1", *lines)
+            if good and lines[0].endswith(chain): retired[old] = new
+            else: report("checkpoint-signature-mismatch", seq, where)
+            for at, point, place in [(n, *each) for n in points if n >= seq for each in points[n]]:
+                if point["key_id"] == old in retired and "forged" not in point:
+                    point["forged"] = report("checkpoint-signature-mismatch", at, place)
     closed, active = sorted(directory.glob("audit-*.jsonl")), directory / "audit.jsonl"
     rotating = Path(f"{active}.new").exists()  # section 9: closed, and the next one not yet begun
     if closed and not active.exists() and not rotating: report("missing-segment", None, active.name)
@@ -103,13 +101,15 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
                 chain, head = name, (seq, {stated})
                 reach(leaf); look_inside(record, seq, where)
     if before: reach(before[2])
-    found += [finding[:3] for finding in loose]
     for size, point, where in [(n, *each) for n in sorted(points) for each in points[n]]:
         stated = point["root_hash"], point["head_hash"]
         if "forged" not in point and stated not in roots.get(size, ()):
             report("chain-id-mismatch" if point["chain"] != (chain or point["chain"])
                    else "truncated" if size > head[0] else "checkpoint-root-mismatch", size, where)
-    return found if head[0] else [*found, ("nothing-found", None, directory.name)]
+    if not head[0]: report("nothing-found", None, directory.name)
+    elif told and not signed.exists(): report("missing-segment", told[0], signed.name)
+    elif keys and not points and not told: report("key-unavailable", None, signed.name)
+    return found + [finding[:3] for finding in loose]
 
 if __name__ == "__main__":
     if len(sys.argv) < 2: sys.exit(print(__doc__) or 2)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from two_verifiers import KEY, SECRET, MadeLog, both, kinds, ours, rechained
+from two_verifiers import KEY, SECRET, MadeLog, both, kinds, ours, rechained, renumbered
 
 ROUNDS = 5
 EVENTS = 30
@@ -215,13 +215,15 @@ class TestEnd:
         report = ours(log.directory, KEY, heads={last["seq"]: last["hash"]})
         assert kinds(report) == {"truncated": [last["seq"]]}
 
-    def test_cut_without_checkpoints(self, log: MadeLog) -> None:
-        log.checkpoints.unlink()
+    def test_cut_without_checkpoints(self, tmp_path: Path) -> None:
+        log = MadeLog(tmp_path / "unsigned")
+        log.write(1, 20, keys=())
         lines = log.active.read_bytes().splitlines(keepends=True)
         log.active.write_bytes(b"".join(lines[:-5]))
+        assert both(log.directory, key=None).exit_status == 0  # nobody knows
         report = both(log.directory)
-        assert report.exit_status == 0
-        assert report.anchored_seq == 0
+        assert kinds(report) == {"key-unavailable": [None]}  # who has a key is told that it is idle
+        assert report.exit_status == 4
 
     def test_cut_inside_a_record(self, log: MadeLog) -> None:
         with log.active.open("rb+") as file:
@@ -255,10 +257,12 @@ class TestSegments:
         assert found["missing-segment"] == [None]
         assert found["truncated"] == [head for head in heads if head > report.last_seq]
 
-    def test_active_one_deleted_without_checkpoints(self, log: MadeLog) -> None:
+    def test_active_one_deleted_without_checkpoints(self, log: MadeLog, heads: list[int]) -> None:
         log.active.unlink()
         log.checkpoints.unlink()
-        assert both(log.directory).exit_status == 1
+        report = both(log.directory)
+        assert report.exit_status == 1
+        assert kinds(report) == {"missing-segment": [None, heads[0]]}
 
     def test_all_deleted(self, log: MadeLog, heads: list[int]) -> None:
         for path in log.segments:
@@ -344,16 +348,17 @@ class TestRechained:
         assert kinds(report) == {"checkpoint-root-mismatch": [h for h in heads if h >= 70]}
 
     def test_without_checkpoints_nobody_knows_but_a_head_does(self, log: MadeLog) -> None:
-        last = json.loads(log.lines()[-1])
         log.checkpoints.unlink()
-        new = rechained([line.replace(b"x.y", b"x.z") for line in log.lines()], "0" * 64)
+        noted = json.loads(log.lines()[69])
+        lines = [line for line in log.lines() if b'"audit.checkpoint"' not in line]
+        changed = [line.replace(b"x.y", b"x.z") for line in renumbered(lines)]
         for path in log.segments:
-            count = path.read_bytes().count(b"\n")
-            path.write_bytes(b"".join(new[:count]))
-            del new[:count]
-        assert both(log.directory).exit_status == 0
-        report = ours(log.directory, heads={last["seq"]: last["hash"]})
-        assert kinds(report) == {"checkpoint-root-mismatch": [last["seq"]]}
+            path.unlink()
+        log.active.write_bytes(b"".join(rechained(changed, "0" * 64)))
+        assert both(log.directory, key=None).exit_status == 0
+        assert kinds(both(log.directory)) == {"key-unavailable": [None]}
+        report = ours(log.directory, heads={noted["seq"]: noted["hash"]})
+        assert kinds(report) == {"checkpoint-root-mismatch": [70]}
 
 
 class TestCheckpoints:
@@ -417,6 +422,15 @@ class TestCheckpoints:
         report = both(log.directory)
         assert report.exit_status == 1
         assert kinds(report) == {"sequence-gap": heads}
+
+    @pytest.mark.parametrize("key", [SECRET, None])
+    def test_the_file_deleted(self, log: MadeLog, heads: list[int], key: bytes | None) -> None:
+        log.checkpoints.unlink()
+        report = both(log.directory, key=key)
+        assert report.exit_status == 1
+        assert kinds(report) == {"missing-segment": [heads[0]]}
+        (finding,) = report.findings
+        assert finding.file == "checkpoints.jsonl"
 
     def test_reordered(self, log: MadeLog, heads: list[int]) -> None:
         def swap(lines: list[bytes]) -> None:

@@ -12,9 +12,14 @@ import pytest
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
 from audit_emit import Emitter
-from audit_emit._findings import KEPT, Kind, VerificationError
+from audit_emit._findings import KEPT, Kind, Report, VerificationError
 from audit_emit.verify import Verifier
 from audit_emit.verifying import Options, verify_paths
+
+
+def unsigned(directory: Path) -> Report:
+    """Without a key: nothing here is signed."""
+    return both(directory, key=None)
 
 
 def opened(path: Path) -> Emitter:
@@ -54,9 +59,9 @@ class TestTears:
     def test_declared_by_the_writer(self, active: Path, fragment: bytes) -> None:
         with active.open("ab") as file:
             file.write(fragment)
-        assert both(active.parent).exit_status in {1, 4}
+        assert unsigned(active.parent).exit_status in {1, 4}
         more(active)
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 0
         assert list(kinds(report)) == ["recovered-tear"]
 
@@ -65,7 +70,7 @@ class TestTears:
             file.write(b"fragment of something")
         more(active)
         active.write_bytes(active.read_bytes().replace(b"fragment", b"figments"))
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 1
         assert set(kinds(report)) == {"recovered-tear", "malformed-line"}
 
@@ -91,7 +96,7 @@ class TestHoles:
         for _ in range(3):
             emitter.emit(None, "x.y")
         emitter.close()
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 1
         assert set(kinds(report)) & {"missing-segment", "sequence-gap"}
 
@@ -101,7 +106,7 @@ class TestHoles:
         os.truncate(active, sum(map(len, active.read_bytes().splitlines(True)[:10])))
         emitter.emit(None, "x.y")
         emitter.close()
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 1
         assert {"sequence-gap", "declared-gap"} <= set(kinds(report))
 
@@ -111,7 +116,7 @@ class TestHoles:
         active.unlink()
         emitter.emit(None, "x.y")
         emitter.close()
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 1
         assert "missing-segment" in kinds(report)
 
@@ -131,7 +136,7 @@ class TestHoles:
         gap = {"lost": 3, "first_ts": None, "last_ts": None, "reason": "full", "sink": "jsonl"}
         emitter.file.append_own("audit.gap", gap)
         emitter.close()
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 4
         assert kinds(report) == {"declared-gap": [23]}
 
@@ -141,7 +146,7 @@ class TestHoles:
         gap = {"lost": 3, "first_ts": None, "last_ts": None, "reason": "full", "sink": "stdout"}
         emitter.file.append_own("audit.gap", gap)
         emitter.close()
-        assert both(active.parent).exit_status == 0
+        assert unsigned(active.parent).exit_status == 0
 
     def test_a_rewrite_after_a_failed_sync_is_no_loss(self, active: Path) -> None:
         emitter = opened(active)
@@ -149,34 +154,34 @@ class TestHoles:
         gap = {"lost": 0, "rewritten": 3, "reason": "fsync-failed", "sink": "jsonl"}
         emitter.file.append_own("audit.gap", gap)
         emitter.close()
-        assert both(active.parent).exit_status == 0
+        assert unsigned(active.parent).exit_status == 0
 
 
 class TestAge:
     def test_legacy_records_before_the_chain(self, active: Path) -> None:
         legacy = b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n'
         active.write_bytes(legacy * 2 + active.read_bytes())
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 0
         assert kinds(report) == {"legacy-record": [None, None]}
         assert report.legacy == 2
 
     def test_nothing_but_legacy_records_proves_nothing(self, active: Path) -> None:
         active.write_bytes(b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n')
-        assert both(active.parent).exit_status == 3
+        assert unsigned(active.parent).exit_status == 3
 
     def test_newer_record(self, active: Path) -> None:
         lines = active.read_bytes().splitlines(True)
         new = [*lines[:10], lines[10].replace(b'"v":1', b'"v":2'), *lines[11:]]
         active.write_bytes(b"".join(rechained(new, "0" * 64)))
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 0
         assert kinds(report) == {"unknown-version": [11]}
 
     def test_newer_record_of_another_form(self, active: Path) -> None:
         with active.open("ab") as file:
             file.write(b'{"ts":"2027-01-01T00:00:00Z","event_type":"x.y","v":2,"sum":"00"}\n')
-        report = both(active.parent)
+        report = unsigned(active.parent)
         assert report.exit_status == 0
         assert kinds(report) == {"unknown-version": [None]}
 
@@ -184,7 +189,7 @@ class TestAge:
         lines = active.read_bytes().splitlines(True)
         new = [*lines[:10], lines[10].replace(b'"x.y"', b'"x.y'), *lines[11:]]
         active.write_bytes(b"".join(rechained(new, "0" * 64)))
-        assert both(active.parent).exit_status == 0  # by whoever had the chain in his hands
+        assert unsigned(active.parent).exit_status == 0  # by whoever had the chain in his hands
         assert kinds(ours(active, strict=True)) == {"malformed-line": [11]}
 
     def test_a_loss_is_seen_whatever_the_form_of_its_time(self, active: Path) -> None:
@@ -197,13 +202,13 @@ class TestAge:
         )
         lines[10] = lines[10][:35] + b"0" + lines[10][35:]
         active.write_bytes(b"".join(rechained(lines, "0" * 64)))
-        assert kinds(both(active.parent)) == {"declared-gap": [11]}
+        assert kinds(unsigned(active.parent)) == {"declared-gap": [11]}
 
     def test_older_times_are_no_finding(self, active: Path) -> None:
         lines = active.read_bytes().splitlines(True)
         lines[10] = lines[10].replace(b'{"ts":"2', b'{"ts":"1')
         active.write_bytes(b"".join(rechained(lines, "0" * 64)))
-        assert both(active.parent).exit_status == 0
+        assert unsigned(active.parent).exit_status == 0
 
 
 class TestReading:
@@ -274,6 +279,12 @@ class TestReading:
         assert report.exit_status == 0
         assert (report.first_seq, report.last_seq, report.partial) == (10, 21, True)
 
+    def test_roots_are_not_compared_in_the_middle(self, tmp_path: Path) -> None:
+        log = MadeLog(tmp_path / "log")
+        log.write(3, 20)
+        report = ours(log.directory, KEY, from_seq=10)
+        assert (report.exit_status, report.anchored_seq, report.first_seq) == (0, 0, 10)
+
     def test_from_a_record_that_is_not_there(self, active: Path) -> None:
         assert ours(active, from_seq=100).exit_status == 3
 
@@ -321,6 +332,11 @@ class TestReport:
         report = ours(active)
         assert report.counts == {Kind.MALFORMED_LINE: 6000}
         assert len(report.findings) == KEPT
+
+    def test_a_key_and_nothing_that_is_signed(self, active: Path) -> None:
+        report = both(active.parent)
+        assert kinds(report) == {"key-unavailable": [None]}
+        assert report.exit_status == 4
 
     def test_no_key_comes_from_the_log(self, tmp_path: Path) -> None:
         log = MadeLog(tmp_path / "log")

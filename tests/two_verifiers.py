@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -40,15 +41,21 @@ def ours(path: Path, *keys: Key, **more: Any) -> Report:
     return verified.report
 
 
-def both(directory: Path, *, key: bytes | None = SECRET) -> Report:
+def both(directory: Path, *more: bytes, key: bytes | None = SECRET) -> Report:
     """The verdict of the library, once both have come to it.
+
+    Args:
+        directory: the log.
+        more: keys beside ``key``.
+        key: the shared key that signed; ``None`` for nobody's.
 
     Raises:
         AssertionError: they disagree.
     """
-    report = ours(directory, *([HmacKey(key)] if key else []))
+    keys = [*([key] if key else []), *more]
+    report = ours(directory, *map(HmacKey, keys))
     mine = Counter((str(finding.kind), finding.seq) for finding in report.findings)
-    other = Counter((kind, seq) for kind, seq, _ in second(directory, [key] if key else []))
+    other = Counter((kind, seq) for kind, seq, _ in second(directory, keys))
     assert mine == other, f"only ours: {mine - other}, only the other's: {other - mine}"
     return report
 
@@ -71,8 +78,10 @@ class MadeLog:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def write(self, rounds: int, events: int, *, max_bytes: int = 16384) -> None:
-        """Emit ``events`` records and sign them, ``rounds`` times."""
+    def write(
+        self, rounds: int, events: int, *, max_bytes: int = 16384, keys: Sequence[Key] = (KEY,)
+    ) -> None:
+        """Emit ``events`` records and sign them, ``rounds`` times; without keys nothing signs."""
         emitter = Emitter(
             service="tests",
             jsonl=self.active,
@@ -82,13 +91,12 @@ class MadeLog:
         )
         file = emitter.file
         assert file is not None
-        signer = Checkpointer(
-            str(self.active), KeyRing([KEY]), origin=ORIGIN, record=file.append_own
-        )
+        ring = KeyRing(keys or [KEY])
+        signer = Checkpointer(str(self.active), ring, origin=ORIGIN, record=file.append_own)
         for number in range(rounds):
             for event in range(events):
                 assert emitter.emit(None, "x.y", {"round": number, "n": event, "name": "caf\u00e9"})
-            assert signer.run("manual") is not None
+            assert not keys or signer.run("manual") is not None
         emitter.close()
 
     @property
@@ -152,3 +160,15 @@ def rechained(lines: Sequence[bytes], prev_hash: str) -> list[bytes]:
         prev_hash = leaf(head + b',"hash":"' + b"0" * 64 + b'"}\n')
         made.append(head + b',"hash":"' + prev_hash.encode() + b'"}\n')
     return made
+
+
+def renumbered(lines: Sequence[bytes]) -> list[bytes]:
+    """The same records as if there were no others."""
+    return [
+        re.sub(
+            rb'"seq":[0-9]+(?=,"prev_hash":"[0-9a-f]{64}","hash":"[^"]*"}\n$)',
+            b'"seq":%d' % seq,
+            line,
+        )
+        for seq, line in enumerate(lines, 1)
+    ]

@@ -1,0 +1,69 @@
+"""Whole lines out of bytes that are cut anywhere. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+MAX_LINE = 1024 * 1024
+"""Bytes; a record has at most 64 KiB."""
+
+
+class TooLong(NamedTuple):
+    """A line of which only this is kept: its bytes without the newline, and their SHA-256."""
+
+    size: int
+    digest: str
+
+
+class Lines:
+    """Cuts one file after the other; what is kept of a line is bounded."""
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._hash: Any = None
+        self._size = 0
+
+    @property
+    def inside(self) -> bool:
+        """Whether what was fed so far ends inside a line."""
+        return self._size > 0
+
+    def feed(self, data: bytes) -> Iterator[bytes | TooLong]:
+        """Blocks of whole lines, with their newlines."""
+        cut = data.rfind(b"\n") + 1
+        if cut and self._size:
+            first = data.find(b"\n") + 1
+            yield self._close(data[:first])
+            data, cut = data[first:], cut - first
+        if cut:
+            yield data[:cut]
+        if cut < len(data):
+            self._keep(data[cut:])
+
+    def rest(self) -> tuple[bytes, int]:
+        """What has no end, and how long it is; of a line that is too long nothing is left.
+
+        The next bytes are another file's.
+        """
+        left = b"".join(self._rest), self._size
+        self._rest, self._hash, self._size = [], None, 0
+        return left
+
+    def _keep(self, data: bytes) -> None:
+        self._rest.append(data)
+        self._size += len(data)
+        if self._size > MAX_LINE:
+            if self._hash is None:
+                self._hash = sha256()
+            self._hash.update(b"".join(self._rest))
+            self._rest = []
+
+    def _close(self, end: bytes) -> bytes | TooLong:
+        hashed = self._hash
+        line, size = self.rest()
+        if hashed is None:
+            return line + end
+        hashed.update(end[:-1])
+        return TooLong(size + len(end) - 1, hashed.hexdigest())
