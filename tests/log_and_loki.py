@@ -101,7 +101,7 @@ class LogAndLoki:
             Journal(self.journal, "loki") as journal,
         ):
             report, missing = reconcile(index, self.client, wanted, sent)
-            pace = Pace(rate, now, sleep=self.waited.append)
+            pace = Pace(rate, now, lambda: sum(self.waited), self.waited.append)
             done = Backfill(index, self.client, journal, pace)
             done.run(missing)
         return done, with_backfill(report, done)
