@@ -24,6 +24,7 @@ _CHUNK = 64 * 1024
 
 _MAX_LINE = 1024 * 1024
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
+_CHANGE = b'Z","event_type":"audit.key_rotated",'
 _TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
 _LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
 
@@ -55,9 +56,15 @@ class Growth:
     Args:
         place: its frontier is not changed.
         anchor: a size and the root that was signed for it, to be compared on the way.
+        on_change: is given ``seq`` and line of every record that tells of another signing key.
     """
 
-    def __init__(self, place: Place, anchor: tuple[int, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        anchor: tuple[int, bytes] | None = None,
+        on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
+    ) -> None:
         self.chain = place.chain
         self.frontier = place.frontier.copy()
         self.head = place.head
@@ -66,6 +73,7 @@ class Growth:
         """Records that nothing signed covers yet, those about checkpoints not counted."""
         self._anchor_size, self._anchor_root = anchor or (-1, b"")
         self._named = [self._anchor_size] if anchor else []
+        self._on_change = on_change
         self._compare()
 
     @property
@@ -101,8 +109,11 @@ class Growth:
             self.frontier.extend(mark.nodes)
             if self._compare():
                 known = mark.seq + 1 - proof.seq
-        news = [own for own in proof.own if own.row >= known and _of_checkpoint(own.line)]
-        self.events += proof.records - known - len(news)
+        self.events += proof.records - known
+        for own in proof.own:
+            if own.line.startswith(_CHANGE, _TYPE_AT):
+                self._on_change(proof.seq + own.row, own.line)
+            self.events -= own.row >= known and _of_checkpoint(own.line)
 
     def _sort_out(self, block: bytes, offset: int) -> None:
         """Add what are records among the lines of a block, one by one."""
@@ -120,6 +131,8 @@ class Growth:
             self.head, self.offset = digest, offset
             if not self._compare():
                 self.events += not _of_checkpoint(line)
+            if line.startswith(_CHANGE, _TYPE_AT):
+                self._on_change(self.frontier.size, line)
 
     def reaches_anchor(self) -> bool:
         """Whether everything that was signed before is there."""

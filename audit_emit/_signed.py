@@ -17,6 +17,7 @@ import msgspec
 from audit_emit._growth import Place
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, check
+from audit_emit.rotation import Name
 from audit_emit.signing import Key, KeyRing, Verdict
 from audit_emit.sinks.segments import Layout, open_file, sync_directory
 
@@ -149,21 +150,27 @@ class Records:
 
     def newest(self, ring: KeyRing) -> Checkpoint | None:
         """The last checkpoint that a key of the ring signed; other lines are passed over."""
+        return next((found for found in self._backward() if check(found, ring) == "ok"), None)
+
+    def has_signed(self, name: Name) -> bool:
+        """Whether a checkpoint is there that names this key as its own."""
+        return any((found.sig_alg, found.key_id) == name for found in self._backward())
+
+    def _backward(self) -> Iterator[Checkpoint]:
+        """The checkpoints, the last one first."""
         try:
             descriptor = os.open(self.checkpoints, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            return None
+            return
         try:
             for line in _backward(descriptor):
                 try:
                     found = Checkpoint.from_line(line)
                 except ValueError:
                     continue
-                if check(found, ring) == "ok":
-                    return found
+                yield found
         finally:
             os.close(descriptor)
-        return None
 
 
 def _write(descriptor: int, data: bytes) -> None:

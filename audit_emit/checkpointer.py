@@ -11,14 +11,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
+
+import msgspec
 
 from audit_emit._growth import Growth, Place, read_growth
 from audit_emit._signed import Records, make_state
 from audit_emit.checkpoint import Checkpoint, sign
 from audit_emit.errors import CheckpointError, ConfigError
-from audit_emit.record import ns_of, ts_of
-from audit_emit.rotation import rotation_fields
+from audit_emit.record import head_of, ns_of, ts_of
+from audit_emit.rotation import RECORD as KEY_ROTATED
+from audit_emit.rotation import ForgedChangeError, Succession, rotation_fields, told
 from audit_emit.signing import Key, KeyRing
 from audit_emit.sinks.lockfile import UNLOCK, LockFile, flock
 from audit_emit.sinks.segments import Layout
@@ -31,6 +35,13 @@ LOCK_SECONDS = 10.0
 
 Record = Callable[[str, dict[str, Any]], None]
 """Writes a record about the log into its chain: event type and fields."""
+
+
+class _ChangeRecord(msgspec.Struct):
+    fields: dict[str, Any]
+
+
+_CHANGE = msgspec.json.Decoder(_ChangeRecord)
 
 
 class Since(NamedTuple):
@@ -80,6 +91,7 @@ class Checkpointer:
         self._now_ns = now_ns
         self._files = Records(self.layout)
         self._key = _signer(ring, origin)
+        self._retired = ""
 
     def run(
         self,
@@ -113,14 +125,24 @@ class Checkpointer:
         def stops() -> bool:
             return give_up() or (deadline is not None and time.monotonic() >= deadline)
 
+        if self._retired:
+            raise CheckpointError("key-retired", self._retired)  # the log need not be read again
         with self._locked(deadline):
             since = self._since()
             if self._age(since) < not_within:
                 return None
-            self._announce_key(since)
-            growth = Growth(since.place, since.anchor)
+            keys = Succession(self._ring)
+            growth = Growth(since.place, since.anchor, partial(_follow, keys))
             read_growth(self.layout, growth, give_up=stops, pause=self._pause)
-            if growth.frontier.size == 0 or (growth.events < at_least and not since.owed):
+            old = self._replaced(since, keys, growth.chain)
+            if growth.frontier.size == 0:
+                return None
+            if old is not None:
+                # The first checkpoint of the new key covers the record that names it.
+                origin = f"{self.origin}/{growth.chain}"
+                self._record(KEY_ROTATED, rotation_fields(old, self._key, origin))
+                read_growth(self.layout, growth, give_up=stops, pause=self._pause)
+            elif growth.events < at_least and not since.owed:
                 return None
             made = self._sign(growth.place, reason)
         self._record("audit.checkpoint", checkpoint_fields(made))
@@ -180,18 +202,26 @@ class Checkpointer:
             return float("inf")
         return abs(self._now_ns() - ns_of(since.at)) / 1e9
 
-    def _announce_key(self, since: Since) -> None:
-        """Another key than the last one signs: a record says so, signed with the last one."""
-        chain = since.place.chain
-        if not chain or not since.key[0]:
-            return
+    def _replaced(self, since: Since, keys: Succession, chain: str) -> Key | None:
+        """The key whose place this signer's takes; ``None`` when that is settled, or it is lost.
+
+        Raises:
+            CheckpointError: this signer's key was itself replaced.
+        """
         origin = f"{self.origin}/{chain}"
-        if since.key == (self._key.algorithm, self._key.key_id(origin)):
-            return
-        for old in self._ring.find(*since.key, origin):
-            if old.secret:
-                self._record("audit.key_rotated", rotation_fields(old, self._key, origin))
-                return
+        mine = (self._key.algorithm, self._key.key_id(origin) or "")
+        change = keys.retired(mine, origin)
+        last = keys.latest(since.key)
+        if change is not None:
+            self._retired = f"record {change.seq} says that {told(change.new)} signs from there on"
+        elif not since.key[0] or last == mine:
+            return None
+        elif self._files.has_signed(mine):
+            self._retired = f"{told(last)} has signed since, and a key that gave way never returns"
+        if self._retired:
+            self._retired += "; put the newest key last, and restart"
+            raise CheckpointError("key-retired", self._retired)
+        return next((old for old in self._ring.find(*last, origin) if old.secret), None)
 
     def _sign(self, place: Place, reason: str) -> Checkpoint:
         origin = f"{self.origin}/{place.chain}"
@@ -209,6 +239,13 @@ class Checkpointer:
         self._files.save(make_state(self._key, place, at=at, origin=origin))
         self._files.append(made)
         return made
+
+
+def _follow(keys: Succession, seq: int, line: bytes) -> None:
+    """What a record says of the keys, if it is right; a forged one is for verifiers to tell."""
+    head = head_of(line)
+    with suppress(ForgedChangeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        keys.follow(_CHANGE.decode(line).fields, seq, head.chain if head is not None else "")
 
 
 def checkpoint_fields(made: Checkpoint) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from audit_emit import Emitter
 from audit_emit.checkpoint import Checkpoint, check
 from audit_emit.checkpointer import Checkpointer
 from audit_emit.errors import CheckpointError, ConfigError
-from audit_emit.rotation import check_rotation
+from audit_emit.rotation import check_rotation, rotation_fields
 from audit_emit.signing import Ed25519Key, HmacKey, Key, KeyRing
 from audit_emit.sinks.lockfile import LOCK, flock
 
@@ -531,6 +532,62 @@ def test_a_new_key_is_named_by_the_old_one(log: Signed) -> None:
     log.signer(OLD, NEW).run("manual")
     assert len(of_type(log.path, "audit.key_rotated")) == 1
     assert len(log.sound(OLD, NEW)) == 3
+
+
+def test_a_retired_key_signs_no_more(log: Signed) -> None:
+    log.emit(5)
+    stale = log.signer(OLD)
+    stale.run("manual")
+    log.signer(OLD, NEW).run("manual")
+    log.emit(5)
+    for signer in (stale, log.signer(OLD), log.signer(NEW, OLD)):
+        refused(signer, "key-retired")
+        refused(signer, "key-retired")
+    assert len(of_type(log.path, "audit.key_rotated")) == 1
+
+
+def test_a_change_of_key_is_told_and_signed_though_nothing_else_is_new(log: Signed) -> None:
+    log.emit(5)
+    log.signer(OLD).run("manual")
+    made = log.signer(OLD, NEW).run("threshold", at_least=100)
+    assert made is not None
+    assert made.sig_alg == "ed25519"
+    assert log.signer(OLD, NEW).run("threshold", at_least=100) is None
+    assert len(of_type(log.path, "audit.key_rotated")) == 1
+
+
+def test_a_change_of_key_that_was_told_is_not_told_again(
+    log: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.emit(5)
+    log.signer(OLD).run("manual")
+    with monkeypatch.context() as patched:
+        patched.setattr("audit_emit.checkpointer.sign", None)
+        with pytest.raises(TypeError):
+            log.signer(OLD, NEW).run("manual")
+    third = HmacKey(b"t" * 32)
+    made = log.signer(OLD, NEW).run("manual")
+    assert made is not None
+    log.signer(OLD, NEW, third).run("manual")
+    told = [record["fields"] for record in of_type(log.path, "audit.key_rotated")]
+    origin = told[0]["origin"]
+    ids = [OLD.key_id(origin), NEW.key_id(origin), third.key_id(origin)]
+    assert [(one["old_key_id"], one["new_key_id"]) for one in told] == [*pairwise(ids)]
+    assert len(log.sound(OLD, NEW, third)) == 3
+
+
+def test_a_forged_change_of_key_retires_nothing(log: Signed) -> None:
+    log.emit(5)
+    log.signer(OLD).run("manual")
+    intruder = HmacKey(b"i" * 32)
+    origin = log.lines()[0].origin
+    forged = {**rotation_fields(intruder, NEW, origin), "old_key_id": OLD.key_id(origin)}
+    file = log.emitter.file
+    assert file is not None
+    for fields in (forged, {"origin": origin}, {**forged, "signature": 5}):
+        file.append_own("audit.key_rotated", fields)
+    assert log.signer(OLD).run("manual") is not None
+    assert len(log.sound(OLD)) == 2
 
 
 def test_a_new_key_alone_starts_anew(log: Signed) -> None:
