@@ -24,6 +24,7 @@ from audit_emit.record import head_of, ns_of, ts_of
 from audit_emit.rotation import RECORD as KEY_ROTATED
 from audit_emit.rotation import ForgedChangeError, Succession, rotation_fields, told
 from audit_emit.signing import Key, KeyRing
+from audit_emit.sinks.jsonl import SinkError
 from audit_emit.sinks.lockfile import UNLOCK, LockFile, flock
 from audit_emit.sinks.segments import Layout
 
@@ -139,8 +140,7 @@ class Checkpointer:
                 return None
             if old is not None:
                 # The first checkpoint of the new key covers the record that names it.
-                origin = f"{self.origin}/{growth.chain}"
-                self._record(KEY_ROTATED, rotation_fields(old, self._key, origin))
+                self._tell_change(old, growth.chain)
                 read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             elif growth.events < at_least and not since.owed:
                 return None
@@ -222,6 +222,16 @@ class Checkpointer:
             self._retired += "; put the newest key last, and restart"
             raise CheckpointError("key-retired", self._retired)
         return next((old for old in self._ring.find(*last, origin) if old.secret), None)
+
+    def _tell_change(self, old: Key, chain: str) -> None:
+        fields = rotation_fields(old, self._key, f"{self.origin}/{chain}")
+        try:
+            self._record(KEY_ROTATED, fields)
+        except SinkError as error:
+            raise CheckpointError(
+                "not-told",
+                f"the new key signs nothing, as the log cannot be written to ({error.reason})",
+            ) from error
 
     def _sign(self, place: Place, reason: str) -> Checkpoint:
         origin = f"{self.origin}/{place.chain}"

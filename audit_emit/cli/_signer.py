@@ -38,7 +38,25 @@ class Log(NamedTuple):
 
     layout: Layout
     emitter: Beside
+    ring: KeyRing
     signer: Checkpointer
+
+    def handed_over(self, key: str) -> Log:
+        """The same log, signed by another key that takes the place of this one's.
+
+        Args:
+            key: a file, or the name of an environment variable.
+
+        Raises:
+            ConfigError: it holds no key that can sign here, or this one's.
+        """
+        new = KeyRing.from_sources([key]).keys
+        ring = KeyRing([*self.ring.keys, *new])
+        origin = f"{self.signer.origin}/{'0' * 16}"
+        names = {(one.algorithm, one.key_id(origin)) for one in self.ring.keys}
+        if names & {(one.algorithm, one.key_id(origin)) for one in new}:
+            raise ConfigError("key", "is the same as the one that it is to replace")
+        return self._replace(ring=ring, signer=_signer(self.layout, ring, self.emitter))
 
 
 def active(path: Path | None) -> Path:
@@ -63,8 +81,13 @@ def opened(path: Path | None, keys: Sequence[str], origin: str | None, *, stdout
     if not ring.keys:
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
     made = emitter_of(file, origin, stdout=stdout)
-    signer = Checkpointer(str(file), ring, origin=made.settings.log_origin, record=made.record_own)
-    return Log(Layout.of(str(file)), made, signer)
+    layout = Layout.of(str(file))
+    return Log(layout, made, ring, _signer(layout, ring, made))
+
+
+def _signer(layout: Layout, ring: KeyRing, emitter: Beside) -> Checkpointer:
+    origin = emitter.settings.log_origin
+    return Checkpointer(layout.active, ring, origin=origin, record=emitter.record_own)
 
 
 def emitter_of(file: Path, origin: str | None, *, stdout: bool) -> Beside:

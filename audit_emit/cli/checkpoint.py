@@ -19,11 +19,17 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import Log, opened
 from audit_emit.cli._text import visible
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError
+from audit_emit.signing import Ed25519Key
 from audit_emit.sinks.jsonl import SinkError
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 10.0
-ATTEMPTS = 50
+EXITS = {
+    "busy": Exit.INCOMPLETE,
+    "timeout": Exit.INCOMPLETE,
+    "key-retired": Exit.USAGE,
+    "not-told": Exit.UNREADABLE,
+}
 
 
 @click.command("checkpoint")
@@ -39,32 +45,49 @@ ATTEMPTS = 50
 @click.option("--origin", help="The log's name in checkpoints.  [default: AUDIT_EMIT_ORIGIN]")
 @click.option("--watch", is_flag=True, help="Go on: every 5 minutes, every 100 records.")
 @click.option("--note", is_flag=True, help="Print the newest checkpoint as a C2SP signed note.")
+@click.option(
+    "--rotate-to",
+    "successor",
+    metavar="KEY",
+    help="Hand over to this key: the one that signed so far signs its name into the log.",
+)
 def command(
-    path: Path | None, keys: tuple[str, ...], origin: str | None, *, watch: bool, note: bool
+    path: Path | None,
+    keys: tuple[str, ...],
+    origin: str | None,
+    *,
+    watch: bool,
+    note: bool,
+    successor: str | None,
 ) -> Exit:
     """Sign what the log at PATH gained since the last checkpoint.
 
     Run it as the user of the service. Only records that follow what was signed before are signed;
     anything else is an error. Each checkpoint goes to checkpoints.jsonl and into the log.
 
+    With --rotate-to the old key signs once more, and then that the new one takes its place; from
+    there on only the new one can sign. Whoever has the old verifier key can follow.
+
     Exit status: 0 ok (also when nothing is new), 1 the log does not follow what was signed,
     2 usage or no key, 3 no log, 4 another process is at it.
     """
-    if watch and note:
-        raise click.UsageError("--note prints one checkpoint; --watch goes on")
+    if watch and (note or successor):
+        raise click.UsageError("--note and --rotate-to make one checkpoint; --watch goes on")
     log = opened(path, keys, origin, stdout=watch)
     try:
-        return _watch(log) if watch else _once(log, note=note)
+        if watch:
+            return _watch(log)
+        return _rotate(log, successor, note=note) if successor else _once(log, note=note)
     finally:
         log.emitter.close()
 
 
-def _once(log: Log, *, note: bool) -> Exit:
+def _once(log: Log, *, note: bool, quiet: bool = False) -> Exit:
     try:
         made = _sign(log, "manual")
     except CheckpointError as error:
         click.echo(f"audit-emit: no checkpoint was made: {visible(str(error))}", err=True)
-        return Exit.INCOMPLETE if error.reason in {"busy", "timeout"} else Exit.FINDINGS
+        return EXITS.get(error.reason, Exit.FINDINGS)
     except SinkError as error:
         click.echo(
             f"audit-emit: it is signed and in checkpoints.jsonl, but the log cannot be written to "
@@ -82,8 +105,21 @@ def _once(log: Log, *, note: bool) -> Exit:
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         return Exit.OK
-    click.echo(_shown(newest) if made else f"nothing new since {_shown(newest)}")
+    if not quiet:
+        click.echo(_shown(newest) if made else f"nothing new since {_shown(newest)}")
     return Exit.OK
+
+
+def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
+    new = log.handed_over(successor)
+    # What the old key has not signed by now, it never will.
+    status = _once(log, note=False, quiet=True) or _once(new, note=note)
+    key = new.ring.keys[-1]
+    if status == Exit.OK and not note:
+        click.echo("the log names the new key, signed with the old one, which can sign no more")
+        if isinstance(key, Ed25519Key):
+            click.echo(key.to_vkey(new.signer.origin))
+    return status
 
 
 def _shown(one: Checkpoint) -> str:

@@ -257,3 +257,68 @@ def test_what_cannot_be_proved(place: Place, capsys: pytest.CaptureFixture[str])
     place.log.write_bytes(place.log.read_bytes().replace(b'"n":3', b'"n":4'))
     assert main(["prove", "2", str(place.log)]) == Exit.FINDINGS
     assert capsys.readouterr().out.count('"record"') == 0
+
+
+def test_a_key_is_rotated_from_end_to_end(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tmp_path / "new.pem"
+    assert main(["keygen", "--out", str(new), "--origin", "a.example/shop"]) == Exit.OK
+    new_vkey = capsys.readouterr().out.strip()
+    assert sign(place) == Exit.OK
+    place.emit(3)
+    assert sign(place, "--rotate-to", str(new)) == Exit.OK
+    shown = capsys.readouterr().out
+    assert "which can sign no more" in shown
+    assert shown.splitlines()[-1] == new_vkey
+    place.emit(3)
+    assert sign(place) == Exit.USAGE, "the old key is retired"
+    assert "put the newest key last" in capsys.readouterr().err
+    place.key = new
+    assert sign(place) == Exit.OK
+    old, *_, last = place.checkpoints()
+    assert old.key_id != last.key_id
+    capsys.readouterr()
+    for vkey in (str(place.vkey), new_vkey):
+        status = main(["verify", str(place.log), "--key", vkey, "--json"])
+        report = json.loads(capsys.readouterr().out)
+        if vkey == new_vkey:
+            assert status == Exit.INCOMPLETE, "the old key's own checkpoints need the old key"
+        else:
+            assert status == Exit.OK
+        assert report["anchored_seq"] == last.head_seq
+    (told,) = of_type(place.log, "audit.key_rotated")
+    assert told["fields"]["old_key_id"] == old.key_id
+
+
+def test_what_cannot_be_rotated(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    assert main(["keygen", "--hmac", "--out", str(other)]) == Exit.OK
+    assert sign(place, "--rotate-to", str(other), "--watch") == Exit.USAGE
+    assert sign(place, "--rotate-to", str(place.vkey)) == Exit.USAGE
+    assert "the same" in capsys.readouterr().err
+    assert sign(place, "--rotate-to", str(tmp_path / "none")) == Exit.USAGE
+    assert place.checkpoints() == [], "nothing was signed before that was known"
+    assert sign(place, "--rotate-to", str(other)) == Exit.OK
+    assert [one.sig_alg for one in place.checkpoints()] == ["ed25519", "hmac-sha256"]
+
+
+def test_a_change_of_key_that_cannot_be_told_signs_nothing(
+    place: Place,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert sign(place) == Exit.OK
+    new = tmp_path / "new.pem"
+    assert main(["keygen", "--out", str(new)]) == Exit.OK
+
+    def full(*_: object) -> None:
+        raise SinkError("ENOSPC")
+
+    monkeypatch.setattr(JsonlSink, "append_own", full)
+    assert sign(place, "--rotate-to", str(new)) == Exit.UNREADABLE
+    assert "the new key signs nothing" in capsys.readouterr().err
+    assert len(place.checkpoints()) == 1
