@@ -272,19 +272,20 @@ class Backfill:
         Raises:
             LokiError: it does not say.
         """
-        names = "|".join(sorted({parcel.shipped.service for parcel in batch}))
-        selector = f'{{job="{JOB}", service=~"{names}"}}'
+        services = {parcel.shipped.service for parcel in batch}
         chained = [parcel.held for parcel in batch if parcel.held.chain]
         asked = [
             (
-                f'{selector} |~ `"seq":({"|".join(str(one.seq) for one in part)}),"prev_hash":"`',
+                query(services, [one.seq for one in part]),
                 min(one.ts for one in part),
                 max(one.ts for one in part),
             )
             for part in (chained[at : at + _ASKED] for at in range(0, len(chained), _ASKED))
         ]
         asked += [
-            (selector, parcel.held.ts, parcel.held.ts) for parcel in batch if not parcel.held.chain
+            (query(services), parcel.held.ts, parcel.held.ts)
+            for parcel in batch
+            if not parcel.held.chain
         ]
         return {
             entry.line.encode("utf-8", "surrogatepass")
@@ -320,6 +321,13 @@ def with_backfill(report: Report, done: Backfill) -> Report:
 def _leave(left: Findings, one: Held, reason: str) -> None:
     ts = ts_of(one.ts)
     left.add(Finding(Kind.MISSING, one.chain, one.seq, one.seq, ts, ts, note=reason))
+
+
+def query(services: Iterable[str], seqs: Sequence[int] = ()) -> str:
+    """What asks for records of services, by their numbers if these are given."""
+    selector = f'{{job="{JOB}", service=~"{"|".join(sorted(services))}"}}'
+    numbers = "|".join(map(str, seqs))
+    return f'{selector} |~ `"seq":({numbers}),"prev_hash":"`' if seqs else selector
 
 
 def _halves(parcels: list[Parcel]) -> list[list[Parcel]]:

@@ -118,6 +118,11 @@ def queries(services: Iterable[str], chains: Iterable[str]) -> list[str]:
     return found
 
 
+def one_chain(chain: str) -> str:
+    """``vector/logql/one-chain.logql`` for a chain."""
+    return f'{{job="{JOB}"}} |= `"chain":"{chain}"` | json chain="chain" | chain="{chain}"'
+
+
 def _page(size: int, records: int) -> int:
     """Entries to ask for at a time, so that a page of long ones does not fill the memory."""
     return min(PAGE, max(100, _PAGE_BYTES * records // max(size, 1))) if records else PAGE
@@ -145,7 +150,7 @@ def heads(client: LokiClient, chains: Sequence[str], start: int, end: int) -> It
         LokiError: Loki gives no answer to build on.
     """
     for chain in chains:
-        logql = f'{{job="{JOB}"}} |= `"chain":"{chain}"`'
+        logql = one_chain(chain)
         newest: Held | None = None
         for entry in client.query_range(logql, start, end, direction="backward", limit=_HEADS):
             one = held(entry.line.encode("utf-8", "surrogatepass"))

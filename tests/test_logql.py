@@ -13,6 +13,8 @@ import pytest
 import yaml
 from logql_grammar import IN_ENVIRONMENT, NotThere, install, refused
 
+from audit_emit import backfilling, reconciling
+
 ROOT = Path(__file__).parent.parent
 NAMED = sorted(ROOT.glob("vector/logql/*.logql"))
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("vector/**/*.md")])
@@ -107,8 +109,14 @@ def test_every_query_of_the_repository_is_logql(grammar: Path) -> None:
     texts += [with_examples(query) for query in panel_queries()]
     texts += [text for path in PAGES for text in page_blocks(path) + page_spans(path)]
     texts += links_of_the_data_source()
+    texts += reconciling.queries(["a", "b"], ["1", "2"])
+    texts += [reconciling.one_chain("1"), backfilling.query(["a", "b"], [1, 2])]
     assert len(texts) > 3 * len(NAMED) / 2
     assert refused(grammar, texts) == []
+
+
+def test_reconcile_asks_for_a_chain_as_its_named_query_does() -> None:
+    assert reconciling.one_chain("00d1c0ffee00beef") == QUERIES["one-chain"]
 
 
 @pytest.mark.parametrize(
