@@ -9,8 +9,8 @@ LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
 POINT = "v at origin chain head_seq head_hash root_hash reason sig_alg key_id signature".split()
 sha = lambda data: hashlib.sha256(data).digest()
 lines_of = lambda path: enumerate(io.BytesIO(path.read_bytes() if path.exists() else b""), 1)
-signs = lambda key, signature, *lines: hmac.compare_digest(base64.b64decode(signature), hmac.digest(
-    key, "".join(f"{line}\n" for line in lines).encode(), "sha256"))
+signs = lambda key, made, *lines: hmac.compare_digest(f"{made}".encode(), base64.b64encode(
+    hmac.digest(key, "".join(f"{line}\n" for line in lines).encode(), "sha256")))
 
 def parse(line):
     try: return {**json.loads(line)}
