@@ -15,6 +15,7 @@ from bench import (
     bench_latency,
     bench_memory,
     bench_processes,
+    bench_reconcile,
     bench_stalled,
     bench_startup,
     bench_verify,
@@ -32,6 +33,7 @@ MEASURES = {
     "memory": bench_memory.measure,
     "checkpoint": bench_checkpoint.measure,
     "verify": bench_verify.measure,
+    "reconcile": bench_reconcile.measure,
     "vrl": bench_vrl.measure,
 }
 
