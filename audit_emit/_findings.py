@@ -98,6 +98,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         checkpoints: how many were read.
         anchored_seq: head of the newest checkpoint whose signature and root hold; 0 without one.
         anchored_at: when it was signed.
+        anchored_by: algorithm and id of the key that signed it.
         partial: the verification began or ended inside the log, as asked for.
     """
 
@@ -112,6 +113,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     checkpoints: int = 0
     anchored_seq: int = 0
     anchored_at: str = ""
+    anchored_by: str = ""
     partial: bool = False
 
     @property

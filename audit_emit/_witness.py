@@ -43,6 +43,7 @@ class Witness(NamedTuple):
     head: str
     root: str
     at: str
+    key: str
     state: int
     late: bool
 
@@ -233,6 +234,7 @@ class Checkpoints:
             hashes[:64],
             hashes[64:],
             self._times[30 * index : 30 * index + 30].decode(),
+            told(signer.name),
             state,
             bool(late),
         )

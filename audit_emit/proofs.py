@@ -78,20 +78,12 @@ def verify_inclusion(
     """Whether ``proof`` shows ``leaf`` at ``index`` of the tree (RFC 9162, section 2.1.3.2)."""
     if not 0 <= index < size or not _are_hashes(leaf, root, *proof):
         return False
-    number, last = index, size - 1
-    for sibling in proof:
-        if last == 0:
-            return False
-        if number & 1 or number == last:
-            leaf = node_hash(sibling, leaf)
-            while not number & 1 and number:
-                number >>= 1
-                last >>= 1
-        else:
-            leaf = node_hash(leaf, sibling)
-        number >>= 1
-        last >>= 1
-    return last == 0 and compare_digest(leaf, root)
+    sides = _sides(index, size - 1, len(proof))
+    if sides is None:
+        return False
+    for sibling, left in zip(proof, sides, strict=True):
+        leaf = node_hash(sibling, leaf) if left else node_hash(leaf, sibling)
+    return compare_digest(leaf, root)
 
 
 def verify_consistency(
@@ -108,23 +100,39 @@ def verify_consistency(
     while number & 1:
         number >>= 1
         last >>= 1
-    hashes = iter(proof if first & (first - 1) else (first_root, *proof))
-    old = new = next(hashes)
-    for sibling in hashes:
-        if last == 0:
-            return False
-        if number & 1 or number == last:
+    first_hash, *siblings = proof if first & (first - 1) else (first_root, *proof)
+    sides = _sides(number, last, len(siblings))
+    if sides is None:
+        return False
+    old = new = first_hash
+    for sibling, left in zip(siblings, sides, strict=True):
+        if left:
             old = node_hash(sibling, old)
-            new = node_hash(sibling, new)
+        new = node_hash(sibling, new) if left else node_hash(new, sibling)
+    return compare_digest(old, first_root) and compare_digest(new, second_root)
+
+
+def _sides(number: int, last: int, count: int) -> list[bool] | None:
+    """On which side of a node each sibling is on the way to the root: whether on the left.
+
+    Args:
+        number, last: index of the node and of the last one in their row.
+        count: siblings that there are.
+
+    Returns:
+        ``None`` when the way has another length.
+    """
+    sides: list[bool] = []
+    while last and len(sides) < count:
+        left = bool(number & 1) or number == last
+        sides.append(left)
+        if left:
             while not number & 1 and number:
                 number >>= 1
                 last >>= 1
-        else:
-            new = node_hash(new, sibling)
         number >>= 1
         last >>= 1
-    same = compare_digest(old, first_root) and compare_digest(new, second_root)
-    return last == 0 and same
+    return sides if last == 0 and len(sides) == count else None
 
 
 def _split(size: int) -> int:

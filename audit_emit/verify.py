@@ -204,6 +204,7 @@ class Verifier:
             len(self.checkpoints),
             anchor.seq if anchor else 0,
             anchor.at if anchor else "",
+            anchor.key if anchor else "",
             self._partial,
         )
 

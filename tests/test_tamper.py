@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from two_verifiers import KEY, SECRET, MadeLog, both, kinds, ours, rechained, renumbered
 
+from audit_emit import Emitter
+from audit_emit.signing import KeyRing
+from audit_emit.verifying import Options, verify_paths
+
 ROUNDS = 5
 EVENTS = 30
 
@@ -241,6 +245,24 @@ class TestEnd:
 
 
 class TestSegments:
+    def test_an_archived_one_is_missing_until_it_is_named(
+        self, log: MadeLog, tmp_path: Path
+    ) -> None:
+        emitter = Emitter(service="tests", jsonl=log.active, stdout=False, durability="os")
+        assert emitter.file is not None
+        last = json.loads(log.segments[0].read_bytes().splitlines()[-1])["seq"]
+        told = {"objects": ["s3://archive/1.jsonl"], "first_seq": 1, "last_seq": last}
+        emitter.file.append_own("audit.archived", told)
+        emitter.close()
+        archived = log.segments[0].rename(tmp_path / log.segments[0].name)
+        report = both(log.directory)
+        assert report.exit_status == 1
+        assert kinds(report)["missing-segment"] == [last + 1]
+        paths = [str(path) for path in (*log.segments, log.checkpoints, archived)]
+        (verified,) = verify_paths(paths, Options(ring=KeyRing([KEY])))
+        assert verified.report.exit_status == 0
+        assert verified.report.anchored_seq > last
+
     @pytest.mark.parametrize("index", [0, 1, 2])
     def test_closed_one_deleted(self, log: MadeLog, index: int) -> None:
         following = json.loads(log.segments[index + 1].read_text().partition("\n")[0])["seq"]

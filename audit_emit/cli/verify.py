@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -151,21 +151,34 @@ def _show(verified: Verified) -> None:
         _show_kind(kind, list(findings), report.counts[kind])
 
 
+_CHANGED = {
+    Kind.EVENT_HASH_MISMATCH: "changed",
+    Kind.EVENT_PREV_HASH_MISMATCH: "broken links",
+    Kind.SEQUENCE_DUPLICATE: "out of place",
+    Kind.CHAIN_ID_MISMATCH: "of another chain",
+    Kind.MALFORMED_LINE: "no records",
+    Kind.CHECKPOINT_SIGNATURE_MISMATCH: "forged signatures",
+    Kind.CHECKPOINT_ROOT_MISMATCH: "checkpoints that disagree",
+}
+_MISSING = {
+    Kind.SEQUENCE_GAP: "holes",
+    Kind.MISSING_SEGMENT: "missing files",
+    Kind.TRUNCATED: "ends too early",
+    Kind.TORN_TAIL: "torn ends",
+    Kind.DECLARED_GAP: "losses declared by the log",
+}
+
+
+def _counted(report: Report, words: Mapping[Kind, str]) -> str:
+    """How many findings there are of each of these kinds; nothing when there are none."""
+    counts = report.counts
+    return ", ".join(f"{counts[kind]} {text}" for kind, text in words.items() if kind in counts)
+
+
 def _integrity(report: Report) -> str:
-    changed = {
-        Kind.EVENT_HASH_MISMATCH: "changed",
-        Kind.EVENT_PREV_HASH_MISMATCH: "broken links",
-        Kind.SEQUENCE_DUPLICATE: "out of place",
-        Kind.CHAIN_ID_MISMATCH: "of another chain",
-        Kind.MALFORMED_LINE: "no records",
-        Kind.CHECKPOINT_SIGNATURE_MISMATCH: "forged checkpoints",
-        Kind.CHECKPOINT_ROOT_MISMATCH: "checkpoints that disagree",
-    }
-    found = [
-        f"{report.counts[kind]} {text}" for kind, text in changed.items() if kind in report.counts
-    ]
+    found = _counted(report, _CHANGED)
     if found:
-        return "broken: " + ", ".join(found)
+        return f"broken: {found}"
     if not report.records:
         return "nothing to check"
     where = f"records {report.first_seq} to {report.last_seq} of chain {report.chain}"
@@ -173,18 +186,9 @@ def _integrity(report: Report) -> str:
 
 
 def _completeness(report: Report) -> str:
-    missing = {
-        Kind.SEQUENCE_GAP: "holes",
-        Kind.MISSING_SEGMENT: "missing files",
-        Kind.TRUNCATED: "ends too early",
-        Kind.TORN_TAIL: "torn ends",
-        Kind.DECLARED_GAP: "losses declared by the log",
-    }
-    found = [
-        f"{report.counts[kind]} {text}" for kind, text in missing.items() if kind in report.counts
-    ]
+    found = _counted(report, _MISSING)
     if found:
-        return "not all is there: " + ", ".join(found)
+        return f"not all is there: {found}"
     if not report.records:
         return "nothing is there"
     if report.partial:
@@ -195,7 +199,10 @@ def _completeness(report: Report) -> str:
 def _anchored(report: Report) -> str:
     after = report.last_seq - report.anchored_seq
     if report.anchored_seq:
-        text = f"up to record {report.anchored_seq}, by a checkpoint of {report.anchored_at}"
+        text = (
+            f"up to record {report.anchored_seq}, "
+            f"by a checkpoint of {report.anchored_at}, {report.anchored_by}"
+        )
         return f"{text}; {after} after it" if after else f"{text}: the whole log"
     if report.checkpoints == 0:
         return "no: there are no checkpoints, so a cut-off end or a rewritten chain does not show"

@@ -45,6 +45,7 @@ def test_good(log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert "every hash and every link holds" in integrity
     assert "no holes" in completeness
     assert anchored.endswith("; 1 after it")
+    assert ", hmac-sha256 key " in anchored
 
 
 def test_a_file_stands_for_its_log(log: MadeLog, key: str) -> None:
