@@ -32,6 +32,10 @@ PROCESSES = 2
 SEED = 1
 
 
+MISSES = 0.02
+"""How many injections may miss: a thread need not make the calls that it made when counted."""
+
+
 class Counts(NamedTuple):
     """What came of the injections: by scene, call and error; and what went wrong."""
 
@@ -153,7 +157,7 @@ def _tell(plan: Sequence[Job], counts: Counts, seconds: float) -> bool:
         print(f"\nFAILED: {result.job.command()}\n{result.failure}")
     for job in counts.missed:
         print(f"MISSED: {job.command()}")
-    return not (counts.failed or counts.missed)
+    return not counts.failed and len(counts.missed) <= max(2, MISSES * len(plan))
 
 
 def _cell(counts: Counts, scene: str, call: str) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from faults.scenes_strace import SCENES, lines_of
-from faults.strace import ERRORS, Fault, Outcome, run
+from faults.scenes_strace import SCENES, lines_of, look_always
+from faults.strace import ERRORS, Fault, Outcome, Tell, run
 
 ATTEMPTS = 4
 """Another thread may be faster or slower than when the calls were counted."""
@@ -96,7 +96,12 @@ def attempt(
     if log.exists():
         shutil.copytree(log, place / "before")
     paths = [f"{log}{path}" for path in files]
-    outcome = run(lambda tell: play(log, tell), place, log, fault, paths)
+
+    def played(tell: Tell) -> None:
+        look_always()
+        play(log, tell)
+
+    outcome = run(played, place, log, fault, paths)
     killed = outcome.status < 0 and fault is not None and fault.kills
     assert outcome.status == 0 or killed, f"it raised, or died: {outcome.output[-1500:]}"
     assert "Traceback" not in outcome.output, outcome.output[-1500:]

@@ -24,6 +24,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.repair import plan_repair
 from audit_emit.repairing import DIRECTORY, apply
 from audit_emit.signing import KeyRing
+from audit_emit.sinks import jsonl
 from audit_emit.sinks.segments import Layout
 
 for _command in ("checkpoint", "repair"):
@@ -49,6 +50,11 @@ class Scene(NamedTuple):
     prepare: Callable[[Path], None]
     play: Callable[[Path, Tell], None]
     check: Callable[[Path, list[str], Outcome, Fault | None], None]
+
+
+def look_always() -> None:
+    """In the process of a scene: how long it takes is not what decides which calls it makes."""
+    jsonl._LOCK_CHECK_NS = 0
 
 
 def make(directory: Path, durability: str = "os", max_bytes: int = 1 << 24) -> Emitter:
@@ -163,7 +169,9 @@ def found(
     key: bytes | None = SECRET,
 ) -> Report:
     """The verdict of both verifiers, on a log that must hold these records."""
-    report = both(directory, key=key)
+    signed = directory / "checkpoints.jsonl"
+    # A key that there is no checkpoint for is a finding.
+    report = both(directory, key=key if signed.exists() and signed.stat().st_size else None)
     assert set(kinds(report)) <= allowed, report.findings
     there = {record["hash"] for record in Log(directory).records}
     assert hashes <= there, f"acknowledged and lost: {len(hashes - there)}"

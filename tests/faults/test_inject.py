@@ -23,16 +23,20 @@ SAMPLES = {
 """The scenes of each, and which part of their injections: one in so many."""
 
 
-def sample(*arguments: str) -> str:
-    """What a run prints, without rounds; a skip where nothing can be traced."""
-    done = subprocess.run(
+def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, str(INJECT), "--rounds", "0", "--jobs", "1", *arguments],
-        env=environment(),
+        env=environment(**more),
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
+
+
+def sample(*arguments: str) -> str:
+    """What a run prints, without rounds; a skip where nothing can be traced."""
+    done = run(*arguments)
     if done.returncode == 2:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,10 +47,9 @@ def sample(*arguments: str) -> str:
 def test_no_system_call_that_fails_or_kills_costs_a_record(scenes: list[str], every: int) -> None:
     named = [argument for scene in scenes for argument in ("--scenario", scene)]
     told = sample(*named, "--every", str(every))
-    counted = re.search(r"(\d+) of (\d+) injections done", told)
+    counted = re.search(r"(\d+) of \d+ injections done .* 0 failed, .* 0 cut by the budget", told)
     assert counted is not None, told
-    assert counted[1] == counted[2]
-    assert int(counted[1]) > 10
+    assert int(counted[1]) > 8
 
 
 def test_every_scene_has_its_sample() -> None:
@@ -57,3 +60,9 @@ def test_what_repeats_an_injection_does_so() -> None:
     job = Job("rotate", Fault("rename", 2, "SIGKILL"), ())
     told = sample(*job.command().split()[2:])
     assert "1 of 1 injections done" in told
+
+
+def test_without_strace_it_says_so(tmp_path: Path) -> None:
+    done = run("--scenario", "emit", PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "strace is not installed" in done.stderr
