@@ -229,8 +229,7 @@ class JsonlSink:
             SinkError: it is not in the file.
         """
         with self._held() as segment:
-            segment.declare(event_type, fields)
-            self._keep(segment.unshown[-1])
+            self._keep(segment.declare(event_type, fields))
 
     def sync(self) -> bool:
         """Make everything written so far durable, on the calling thread.

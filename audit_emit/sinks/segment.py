@@ -203,11 +203,13 @@ class Segment:
             self._rotate_from = self.seq
         return True
 
-    def declare(self, event_type: str, fields: dict[str, Any]) -> None:
-        """Write a record of the log about itself, and keep its line for stdout."""
+    def declare(self, event_type: str, fields: dict[str, Any]) -> bytes:
+        """Write a record of the log about itself, and keep its line for stdout; the line."""
         prefix, ns = self._own(event_type, fields)
-        self.unshown.append(self.link(prefix, ns)[0])
+        line = self.link(prefix, ns)[0]
+        self.unshown.append(line)
         self.own_written += 1
+        return line
 
     def close(self) -> None:
         """Give the descriptor back, if it is still ours."""
