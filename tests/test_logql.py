@@ -14,6 +14,7 @@ import yaml
 from logql_grammar import IN_ENVIRONMENT, NotThere, install, refused
 
 from audit_emit import backfilling, reconciling
+from audit_emit.question import Question, Term
 
 ROOT = Path(__file__).parent.parent
 NAMED = sorted(ROOT.glob("vector/logql/*.logql"))
@@ -117,6 +118,26 @@ def test_every_query_of_the_repository_is_logql(grammar: Path) -> None:
 
 def test_reconcile_asks_for_a_chain_as_its_named_query_does() -> None:
     assert reconciling.one_chain("00d1c0ffee00beef") == QUERIES["one-chain"]
+
+
+HOSTILE = [
+    *("a b", 'say "x"', "back\\slash", "`tick`", "{{.x}}", "a|b"),
+    *("#", "ключ", "\t", "*.[a-z]?"),
+]
+QUESTIONS = [
+    Question(),
+    Question(types=("secret.set",)),
+    Question(types=("secret.*", "*.denied")),
+    Question(actor="u-17", workspace="acme", correlation="req-0001"),
+    Question(changed="STRIPE_LIVE_KEY", types=("secret.set",)),
+    Question(terms=(Term.parse("service=secrets-api"), Term.parse("fields.a.b!=1"))),
+    Question(terms=(Term.parse("tags[0]=x*"), Term.parse('fields["a.b"]=c'), Term.parse("n=1.10"))),
+    *(Question(actor=text, changed=text, terms=(Term.parse(f"x!={text}"),)) for text in HOSTILE),
+]
+
+
+def test_what_the_command_line_asks_is_logql(grammar: Path) -> None:
+    assert refused(grammar, [question.logql() for question in QUESTIONS]) == []
 
 
 @pytest.mark.parametrize(
