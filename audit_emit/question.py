@@ -148,15 +148,16 @@ class Question:
     def match(self, line: bytes) -> Shipped | None:
         """The record on a line, if it is an answer."""
         found = shipped(line)
-        if (
-            found is None
-            or (self.since is not None and found.ts < self.since)
-            or (self.until is not None and found.ts >= self.until)
-            or not self._is_of_type(found.event_type)
-            or not all(term.holds(line) for term in self.every_term())
-        ):
-            return None
-        return found
+        return found if found is not None and self.holds(found, line) else None
+
+    def holds(self, found: Shipped, line: bytes) -> bool:
+        """Whether a record is an answer; ``found`` is what Loki makes of its line."""
+        return (
+            (self.since is None or found.ts >= self.since)
+            and (self.until is None or found.ts < self.until)
+            and self._is_of_type(found.event_type)
+            and all(term.holds(line) for term in self.every_term())
+        )
 
     def every_term(self) -> list[Term]:
         """Those of the other members, too."""

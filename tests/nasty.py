@@ -119,10 +119,10 @@ def terms(draw: st.DrawFn, record: bytes, places: list[tuple[str | int, ...]]) -
 
 
 @st.composite
-def pairs(draw: st.DrawFn) -> tuple[str, Question]:
+def pairs(draw: st.DrawFn, ts: str = TS) -> tuple[str, Question]:
     """The line of a record, and a question that it may well answer."""
     record: dict[str, Any] = draw(members)
-    shown = line(TS, record, draw(encoders))
+    shown = line(ts, record, draw(encoders))
     text = shown.encode()
     places = [path for path in paths(record) if path[0] in {"fields", "service", "user_id"}]
     one: str = record["event_type"]
