@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import stat
@@ -21,7 +20,8 @@ ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
 
 _PACKED = r"(\.gz|\.zst)?"
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+_MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
+"""RFC 1952; RFC 8878, whose frames may begin with one that is skipped."""
 
 
 class UnsupportedError(AuditEmitError):
@@ -182,7 +182,8 @@ def look_at(path: str, *, keep: bool = False) -> LogFile:
             raise IsADirectoryError(21, "Is a directory", path)
         if not stat.S_ISREG(found.st_mode):
             return LogFile(path, _identity(found), -1)
-        packed = _MAGIC.get(os.pread(descriptor, 2, 0), "")
+        magic = _MAGIC.match(os.pread(descriptor, 4, 0))
+        packed = (magic.lastgroup or "") if magic else ""
         file = LogFile(path, _identity(found), found.st_size, packed)
         first_seq, first_ts = _first(beginning(file, descriptor))
         kept = os.dup(descriptor) if keep else -1
@@ -252,18 +253,14 @@ def _zstd(raw: IO[bytes], name: str) -> IO[bytes]:
     module = _zstd_module()
     if module is None:
         raise UnsupportedError(
-            f"{name} is packed with zstd; pip install zstandard, or unpack it first"
+            f"{name} is packed with zstd; pip install 'audit-emit[zstd]', or unpack it first"
         )
-    if hasattr(module, "ZstdFile"):
-        return cast("IO[bytes]", module.ZstdFile(raw))
-    return cast(
-        "IO[bytes]",
-        io.BufferedReader(module.ZstdDecompressor().stream_reader(raw, read_across_frames=True)),
-    )
+    return cast("IO[bytes]", module.ZstdFile(raw))
 
 
 def _zstd_module() -> Any:
-    for name in ("compression.zstd", "zstandard"):
+    # Not ``zstandard``: its streams end without a word where a file was cut off.
+    for name in ("compression.zstd", "backports.zstd"):
         try:
             return import_module(name)
         except ModuleNotFoundError:

@@ -8,13 +8,10 @@ processes there are.
 from __future__ import annotations
 
 import os
-import sys
 import time
-from array import array
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import IO, NamedTuple
 
 from audit_emit._findings import Report
 from audit_emit._logfiles import (
@@ -29,17 +26,11 @@ from audit_emit._logfiles import (
     open_log,
     unpacked,
 )
-from audit_emit._proof import Proof, prove
+from audit_emit._parts import Block, Pool, is_worth_it
 from audit_emit._witness import Place
 from audit_emit.signing import KeyRing
 from audit_emit.sinks.segments import Layout
 from audit_emit.verify import Verifier
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-PART = 8 * 1024 * 1024
-"""Bytes that one process proves at a time."""
 
 _PATIENCE = 0.05
 """Seconds that a record may take to be written to its end."""
@@ -136,8 +127,16 @@ def verify_log(log: Log, options: Options) -> Report:
     wanted = _wanted(log.files, options)
     with ExitStack() as stack:
         reader = _Reader(verifier, sum(max(file.size, 0) for file in wanted), options.progress)
-        if options.jobs > 1 and sum(file.size for file in wanted) > PART:
-            reader.pool = stack.enter_context(_Pool(options.jobs, verifier))
+        if options.jobs > 1 and is_worth_it(wanted):
+            reader.pool = stack.enter_context(
+                Pool(
+                    wanted,
+                    options.jobs,
+                    verifier.named,
+                    tree=verifier.wants_tree,
+                    strict=options.strict,
+                )
+            )
         for file in wanted:
             if not verifier.done:
                 reader.read(file)
@@ -174,11 +173,12 @@ class _Reader:
     """Feeds files to a verifier."""
 
     def __init__(self, verifier: Verifier, total: int, progress: Progress | None) -> None:
-        self.pool: _Pool | None = None
+        self.pool: Pool | None = None
         self._verifier = verifier
         self._total = total
         self._progress = progress
         self._done = 0
+        self._ended = False
 
     def read(self, file: LogFile) -> None:
         """One whole file.
@@ -205,16 +205,28 @@ class _Reader:
 
     def _read_plain(self, file: LogFile, descriptor: int) -> None:
         position = 0
-        if self.pool is not None and file.size > PART // 4:
-            for proof, start, size in self.pool.proofs(file):
-                if start != position:
-                    break
-                if proof is None or not self._verifier.absorb(proof, size):
-                    self._feed(descriptor, position, position + size)
-                position += size
-                self._tell(position)
+        for block in self._proved(file):
+            if not self._absorbed(block):
+                self._feed(descriptor, position, position + block.size)
+            position += block.size
+            self._tell(position)
         self._feed(descriptor, position, file.size)
         self._finish_line(descriptor, max(position, file.size))
+
+    def _proved(self, file: LogFile) -> Iterator[Block]:
+        """What other processes know of a file, from its beginning on and without a hole."""
+        position = 0
+        self._ended = False
+        for part in self.pool.proved(file) if self.pool is not None else ():
+            for block in part.blocks:
+                if block.start != position:
+                    return
+                yield block
+                position += block.size
+            self._ended = part.ended
+
+    def _absorbed(self, block: Block) -> bool:
+        return block.proof is not None and self._verifier.absorb(block.proof, block.size)
 
     def _feed(self, descriptor: int, position: int, end: int) -> None:
         while position < end and not self._verifier.done:
@@ -241,7 +253,19 @@ class _Reader:
 
     def _read_packed(self, file: LogFile, descriptor: int) -> None:
         try:
-            with unpacked(file, descriptor) as stream:
+            with ExitStack() as stack:
+                stream: _Forward | None = None
+                position = 0
+                for block in self._proved(file):
+                    if not self._absorbed(block):
+                        stream = stream or _Forward(stack.enter_context(unpacked(file, descriptor)))
+                        stream.go_to(position)
+                        self._verifier.feed(stream.read(block.size))
+                    position += block.size
+                if self._ended:
+                    return
+                stream = stream or _Forward(stack.enter_context(unpacked(file, descriptor)))
+                stream.go_to(position)
                 while data := stream.read(BLOCK):
                     self._verifier.feed(data)
         except broken() as error:
@@ -250,94 +274,23 @@ class _Reader:
             self._verifier.damaged(note, cut=cut)
 
 
-class _Pool:
-    """Processes that prove blocks of files."""
+class _Forward:
+    """A stream that can only go on."""
 
-    def __init__(self, jobs: int, verifier: Verifier) -> None:
-        import multiprocessing  # noqa: PLC0415 - a short log needs neither
-        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._position = 0
 
-        method = "fork" if sys.platform == "linux" else None
-        self._executor = ProcessPoolExecutor(
-            jobs,
-            mp_context=multiprocessing.get_context(method),
-            initializer=_prepare,
-            initargs=(array("Q", verifier.named), verifier.wants_tree, verifier.strict),
-        )
-        self._ahead = 2 * jobs + 1
+    def go_to(self, position: int) -> None:
+        """Pass over what is before a position."""
+        while self._position < position and self.read(min(BLOCK, position - self._position)):
+            pass
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(cancel_futures=True)
-
-    def proofs(self, file: LogFile) -> Iterator[tuple[Proof | None, int, int]]:
-        """The blocks of a file in order: proof, offset and size."""
-        waiting: deque[Future[list[tuple[Proof | None, int, int]]]] = deque()
-        starts = iter(range(0, file.size, PART))
-        while True:
-            while len(waiting) < self._ahead and (start := next(starts, None)) is not None:
-                end = min(start + PART, file.size)
-                waiting.append(
-                    self._executor.submit(_prove_part, file.path, file.identity, start, end)
-                )
-            if not waiting:
-                return
-            yield from waiting.popleft().result()
-
-
-_named: Sequence[int] = ()
-_tree = _strict = False
-
-
-def _prepare(named: Sequence[int], tree: bool, strict: bool) -> None:
-    """What every part needs, told once to each process."""
-    global _named, _tree, _strict
-    _named, _tree, _strict = named, tree, strict
-
-
-def _prove_part(
-    path: str, identity: tuple[int, int], start: int, end: int
-) -> list[tuple[Proof | None, int, int]]:
-    """Prove the lines that begin in a part of a file; nothing if it is another file by now."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        found = os.fstat(descriptor)
-        if (found.st_dev, found.st_ino) != identity:
-            return []
-        position = _line_start(descriptor, start)
-        return list(_blocks(descriptor, position, _line_start(descriptor, end)))
-    finally:
-        os.close(descriptor)
-
-
-def _line_start(descriptor: int, position: int) -> int:
-    """Where the first line begins that does not begin before ``position``."""
-    if position == 0:
-        return 0
-    at = position - 1
-    while data := os.pread(descriptor, BLOCK, at):
-        end = data.find(b"\n")
-        if end >= 0:
-            return at + end + 1
-        at += len(data)
-    return at
-
-
-def _blocks(descriptor: int, position: int, end: int) -> Iterator[tuple[Proof | None, int, int]]:
-    while position < end:
-        block = os.pread(descriptor, min(BLOCK, end - position), position)
-        cut = block.rfind(b"\n") + 1
-        if not cut:
-            yield None, position, len(block)
-            position += len(block)
-            if not block:
-                return
-            continue
-        proof = prove(block[:cut], _named, tree=_tree, strict=_strict)
-        yield proof, position, cut
-        position += cut
+    def read(self, size: int) -> bytes:
+        """The next bytes: as many, unless the stream ends before."""
+        parts = []
+        while size > 0 and (data := self._stream.read(size)):
+            parts.append(data)
+            size -= len(data)
+            self._position += len(data)
+        return b"".join(parts)

@@ -5,16 +5,36 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
-from audit_emit import Emitter
+from audit_emit import Emitter, _parts
 from audit_emit._findings import KEPT, Kind, Report, VerificationError
+from audit_emit._logfiles import LogFile
+from audit_emit._parts import Pool, Proved
+from audit_emit.signing import KeyRing
 from audit_emit.verify import Verifier
 from audit_emit.verifying import Options, verify_paths
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd.compress}
+
+
+def packed(path: Path, ending: str) -> Path:
+    """A file in the form that packers leave behind."""
+    made = path.with_name(path.name + ending)
+    made.write_bytes(PACKERS[ending](path.read_bytes()))
+    path.unlink()
+    return made
 
 
 def unsigned(directory: Path) -> Report:
@@ -223,12 +243,11 @@ class TestReading:
             verifier.end()
         assert whole.finish() == pieces.finish()
 
-    def test_packed(self, active: Path) -> None:
+    @pytest.mark.parametrize("ending", PACKERS)
+    def test_packed(self, active: Path, ending: str) -> None:
         active.rename(active.with_name("audit-00000000000000000001.jsonl"))
         more(active)
-        closed = active.with_name("audit-00000000000000000001.jsonl")
-        closed.with_name(closed.name + ".gz").write_bytes(gzip.compress(closed.read_bytes()))
-        closed.unlink()
+        packed(active.with_name("audit-00000000000000000001.jsonl"), ending)
         report = ours(active)
         assert report.exit_status == 0
         assert report.first_seq == 1
@@ -240,19 +259,42 @@ class TestReading:
         closed.with_name(closed.name + ".gz").write_bytes(gzip.compress(closed.read_bytes())[:50])
         assert ours(active).exit_status == 0
 
-    @pytest.mark.parametrize(("spoil", "status"), [("cut", 1), ("flip", 1)])
-    def test_packed_and_damaged(self, active: Path, spoil: str, status: int) -> None:
-        packed = bytearray(gzip.compress(active.read_bytes()))
-        if spoil == "cut":
-            del packed[len(packed) // 2 :]
-        else:
-            packed[len(packed) // 2] ^= 0xFF
-        path = active.with_name("audit-00000000000000000001.jsonl.gz")
-        path.write_bytes(packed)
-        active.unlink()
+    @pytest.mark.parametrize("ending", PACKERS)
+    @pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+    def test_packed_and_cut_off(self, active: Path, ending: str, share: float) -> None:
+        active.rename(active.with_name("audit-00000000000000000001.jsonl"))
+        more(active)
+        path = packed(active.with_name("audit-00000000000000000001.jsonl"), ending)
+        os.truncate(path, int(path.stat().st_size * share))
         report = ours(active.parent)
-        assert report.exit_status == status
-        assert {"torn-tail", "malformed-line"} & set(kinds(report))
+        assert report.exit_status == 1
+        assert "torn-tail" in kinds(report)
+        assert "cut off" in report.findings[0].note
+
+    @pytest.mark.parametrize("ending", PACKERS)
+    def test_packed_and_damaged(self, active: Path, ending: str) -> None:
+        path = packed(active, ending)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        path.write_bytes(data)
+        report = ours(path)
+        assert report.exit_status == 1
+
+    @pytest.mark.parametrize("ending", PACKERS)
+    def test_packed_in_two_pieces(self, active: Path, ending: str) -> None:
+        path = active.with_name(f"audit.jsonl.1{ending}")
+        data = active.read_bytes()
+        path.write_bytes(PACKERS[ending](data[:3000]) + PACKERS[ending](data[3000:]))
+        active.write_bytes(b"")
+        report = ours(active)
+        assert (report.exit_status, report.last_seq) == (0, 21)
+
+    def test_a_frame_that_is_skipped(self, active: Path) -> None:
+        skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
+        path = active.with_name("audit.jsonl.1.zst")
+        path.write_bytes(skipped + PACKERS[".zst"](active.read_bytes()))
+        active.write_bytes(b"")
+        assert ours(active).last_seq == 21
 
     def test_single_segments_in_any_order(self, active: Path) -> None:
         closed = active.with_name("audit-00000000000000000001.jsonl")
@@ -345,18 +387,69 @@ class TestReport:
         assert ours(log.directory, KEY).exit_status == 0
 
 
-@pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_the_number_of_processes_does_not_change_the_findings(tmp_path: Path, jobs: int) -> None:
+class Counting:
+    """``Pool.proved``, with the names of the files of which it gave something."""
+
+    def __init__(self, proved: Callable[..., Iterator[Proved]]) -> None:
+        self._proved = proved
+        self.names: set[str] = set()
+
+    def __get__(self, pool: Pool, _: type) -> Callable[[LogFile], Iterator[Proved]]:
+        def counted(file: LogFile) -> Iterator[Proved]:
+            for part in self._proved(pool, file):
+                if part.blocks:
+                    self.names.add(file.name)
+                yield part
+
+        return counted
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """Parts are small, so that short logs have many."""
+    monkeypatch.setattr(_parts, "PART", 1 << 18)
+    monkeypatch.setattr(_parts, "_WORTH", 1 << 16)
+    made = Counting(Pool.proved)
+    monkeypatch.setattr(Pool, "proved", made)
+    return made
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_the_number_of_processes_does_not_change_the_findings(
+    tmp_path: Path, counting: Counting, jobs: int
+) -> None:
     log = MadeLog(tmp_path / "log")
-    log.write(3, 12_000, max_bytes=1 << 30)
+    log.write(3, 1200, max_bytes=1 << 30)
     lines = log.active.read_bytes().splitlines(True)
-    lines[5000] = lines[5000].replace(b"x.y", b"x.z")
-    del lines[20_000]
-    lines.insert(30_000, b"foreign\n")
+    lines[500] = lines[500].replace(b"x.y", b"x.z")
+    del lines[2000]
+    lines.insert(3000, b"foreign\n")
     log.active.write_bytes(b"".join(lines))
-    assert log.active.stat().st_size > 8 * 1024 * 1024
-    options = Options(jobs=jobs)
-    (verified,) = verify_paths([str(log.directory)], options._replace(jobs=1))
-    (spread,) = verify_paths([str(log.directory)], options)
+    (verified,) = verify_paths([str(log.directory)], Options(jobs=1))
+    assert not counting.names
+    (spread,) = verify_paths([str(log.directory)], Options(jobs=jobs))
     assert spread == verified
+    assert counting.names == {"audit.jsonl"}
     assert set(kinds(spread.report)) >= {"event-hash-mismatch", "sequence-gap", "malformed-line"}
+
+
+@pytest.mark.parametrize("spoilt", ["", "middle", "cut"])
+def test_packed_segments_are_proved_by_other_processes_too(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    log = MadeLog(tmp_path / "log")
+    log.write(2, 2500, max_bytes=1 << 19)
+    if spoilt == "middle":
+        log.edit(500, lambda lines, i: lines.insert(i, lines[i].replace(b"x.y", b"x.z")))
+    made = [packed(path, ending) for path, ending in zip(log.segments, PACKERS, strict=False)]
+    if spoilt == "cut":
+        os.truncate(made[0], made[0].stat().st_size - 20)
+    options = Options(ring=KeyRing([KEY]))
+    (alone,) = verify_paths([str(log.directory)], options)
+    assert alone.report.exit_status == (1 if spoilt else 0)
+    for bound in (_parts.UNPACKED, 300_000):
+        # What is beyond the bound is read here, and nothing is judged twice.
+        monkeypatch.setattr(_parts, "UNPACKED", bound)
+        counting.names.clear()
+        assert verify_paths([str(log.directory)], options._replace(jobs=2)) == [alone]
+        assert counting.names > {path.name for path in made}

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -20,7 +21,14 @@ from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse
 from audit_emit.errors import ConfigError
 
-EXTRAS = {"cli": "click", "flask": "flask", "fastapi": "fastapi", "sign": "cryptography"}
+EXTRAS = {
+    "cli": "click",
+    "flask": "flask",
+    "fastapi": "fastapi",
+    "sign": "cryptography",
+    "loki": "httpx",
+    "zstd": "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
+}
 LITTLE_SPACE = 64 * 1024 * 1024
 
 ADVICE = {
@@ -233,9 +241,16 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "uid": _uid(),
         "runs_in": around,
-        "extras": [extra for extra, module in EXTRAS.items() if find_spec(module)],
+        "extras": [extra for extra, module in EXTRAS.items() if _is_there(module)],
     }
     report.warnings.extend(ADVICE[name] for name in around)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False  # nor is the package that it would be in
 
 
 def _uid() -> int:

@@ -135,13 +135,13 @@ def test_packed(log: MadeLog, key: str) -> None:
 def test_zstd_without_its_package(
     log: MadeLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
     monkeypatch.setitem(sys.modules, "compression.zstd", None)
     packed = log.segments[0]
     packed.with_name(f"{packed.name}.zst").write_bytes(b"\x28\xb5\x2f\xfd rest")
     packed.unlink()
     assert main(["verify", str(log.directory)]) == Exit.USAGE
-    assert "pip install zstandard" in capsys.readouterr().err
+    assert "pip install 'audit-emit[zstd]'" in capsys.readouterr().err
 
 
 def test_expect_head(log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]) -> None:
