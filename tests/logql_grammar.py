@@ -59,6 +59,7 @@ def install(directory: Path) -> Path:
 
 def _npm_install(directory: Path) -> None:
     quiet = ["--no-audit", "--no-fund", "--no-package-lock", "--prefer-offline"]
+    quiet += ["--fetch-retries=0", "--fetch-timeout=20000"]  # offline: say so soon
     command = ["npm", "install", "--prefix", str(directory), *quiet, f"{PACKAGE}@{VERSION}"]
     try:
         done = subprocess.run(
