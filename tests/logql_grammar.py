@@ -68,7 +68,8 @@ def _npm_install(directory: Path) -> None:
     except subprocess.TimeoutExpired:
         raise NotThere(f"npm did not get {PACKAGE} within {PATIENCE} s") from None
     if done.returncode:
-        raise NotThere(f"npm did not get {PACKAGE}: {done.stderr.strip()[-300:]}")
+        said = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        raise NotThere(f"npm did not get {PACKAGE}: {' '.join(said[:2]) or done.returncode}")
 
 
 def refused(check: Path, texts: list[str]) -> list[str]:
