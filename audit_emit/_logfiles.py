@@ -141,7 +141,7 @@ def open_log(layout: Layout, name: str) -> Log:
     # The checkpoints' size before all: they are about records that are there already. Then the
     # active segment: should it be closed meanwhile, it is in the listing as well, never missing.
     checkpoints = os.path.join(layout.directory, CHECKPOINTS)
-    size = os.path.getsize(checkpoints) if os.path.exists(checkpoints) else 0
+    size = os.stat(checkpoints).st_size if _is_there(checkpoints) else 0
     files: list[LogFile] = []
     missing = ""
     try:
@@ -157,10 +157,23 @@ def open_log(layout: Layout, name: str) -> Log:
         if file.identity not in seen:
             seen.add(file.identity)
             files.append(file)
-    if missing and os.path.exists(layout.active + ".new"):
+    if missing and _is_there(layout.active + ".new"):
         missing = ""  # a rotation ended between its two renames
-    there = checkpoints if os.path.lexists(checkpoints) else ""
+    there = checkpoints if _is_there(checkpoints) else ""
     return Log(name, in_order(files), there, size, missing if files else "", whole=True)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a name is taken; what cannot be told is not the same as no.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def look_at(path: str, *, keep: bool = False) -> LogFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -242,6 +243,20 @@ class TestReading:
                 verifier.feed(data[start : start + size])
             verifier.end()
         assert whole.finish() == pieces.finish()
+
+    def test_a_name_that_cannot_be_looked_up_is_not_missing(
+        self, active: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lstat = os.lstat
+
+        def failing(path: str) -> os.stat_result:
+            if path.endswith("checkpoints.jsonl"):
+                raise OSError(errno.EIO, "Input/output error", path)
+            return lstat(path)
+
+        monkeypatch.setattr(os, "lstat", failing)
+        with pytest.raises(OSError, match="Input/output error"):
+            ours(active.parent)
 
     @pytest.mark.parametrize("ending", PACKERS)
     def test_packed(self, active: Path, ending: str) -> None:
