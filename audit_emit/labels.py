@@ -28,6 +28,7 @@ _TS = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:)([0-9]{2})"
     r"(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
+_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:")
 _LAST_SECOND = 9_223_372_035
 """The last one whose nanoseconds since 1970 are a 64-bit integer."""
 
@@ -116,9 +117,9 @@ def time_of(ts: str) -> int | None:
     """Nanoseconds since 1970 of a ``ts`` (RFC 3339); ``None`` when it is none, or before 1970."""
     if len(ts) == 30 and ts[19] == "." and ts[29] == "Z":
         # As the emitter writes it: hundreds of thousands in a row.
-        whole, fraction = _second(ts[:19]), ts[20:29]
-        if whole is not None and fraction.isascii() and fraction.isdigit():
-            return whole + int(fraction)
+        at, digits = _minute(ts[:17], "Z"), ts[17:19] + ts[20:29]
+        if at is not None and 0 <= at < _LAST_SECOND - 60 and digits.isascii() and digits.isdigit():
+            return at * 10**9 + int(digits) if digits < "61" else None
     found = _TS.fullmatch(ts)
     if found is None:
         return None
@@ -131,13 +132,10 @@ def time_of(ts: str) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def _second(text: str) -> int | None:
-    return time_of(f"{text}Z")
-
-
-@lru_cache(maxsize=1024)
 def _minute(text: str, offset: str) -> int | None:
     """Seconds since 1970."""
+    if not _MINUTE.fullmatch(text):
+        return None
     try:
         return int(datetime.fromisoformat(f"{text}00{offset}").timestamp())
     except (ValueError, OverflowError):
