@@ -95,7 +95,7 @@ def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None
     newest = _Newest(question, limit)
     end = now + AHEAD if question.until is None else question.until
     begin = max(0, min(now, end) - MONTH) if question.since is None else question.since
-    more = {} if limit is None else {"page": min(limit + _SPARE, 5000)}
+    more = {} if limit is None else {"page": limit + _SPARE}
     last = end
     for entry in client.query_range(question.logql(), begin, end, direction="backward", **more):
         if entry.ts != last and newest.is_full():

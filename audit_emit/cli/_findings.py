@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from audit_emit.chain import ZERO, body_of, leaf_hash
+from audit_emit.cli._answers import told
 from audit_emit.cli._service import DemoFailed
 from audit_emit.cli._text import visible
+from audit_emit.question import Question, Term
 
 Line = tuple[bytes, dict[str, Any]]
 
@@ -40,17 +42,11 @@ def answer(lines: Iterable[Line], key: str) -> list[str]:
     Raises:
         DemoFailed: nobody did.
     """
-    found = [
-        f"{record['user_id']} ({record['actor_kind']}) in workspace {record['workspace_id']}, "
-        f"at {record['ts']}, request {record['correlation_id']}"
-        for _, record in lines
-        if record["event_type"] == "secret.set"
-        and record["fields"]["key"] == key
-        and record["fields"]["operation"] == "rotate"
-    ]
+    question = Question(changed=key, terms=(Term.parse("operation=rotate"),))
+    found = [told(line) for line, _ in lines if question.match(line.rstrip(b"\n"))]
     if not found:
         raise DemoFailed(f"the log does not say who rotated {key}")
-    return [visible(text) for text in found]
+    return found
 
 
 def check_chain(lines: Iterable[Line]) -> list[str]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "keygen": "Make a key that signs checkpoints.",
     "prove": "Write a proof that a record is in a log.",
     "reconcile": "Compare a log with Loki, and push what is missing there.",
+    "query": "Find records, in a log or in Loki: who, what, when.",
     "repair": "Move torn and foreign bytes aside, and declare them.",
     "tail": "Show the records of a log readably.",
     "verify": "Check that a log is whole and was not touched.",

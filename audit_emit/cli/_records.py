@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ SHOWN = 200
 """Bytes of a line that is no record which are shown."""
 
 _SPAN = re.compile(r"(\d{1,9})([smhd])")
+_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -33,6 +35,7 @@ class Record(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(Record)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse(line: bytes) -> Record | None:
@@ -40,6 +43,12 @@ def parse(line: bytes) -> Record | None:
     try:
         return _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if not _HALF.search(line):
+            return None
+    try:
+        # Half a surrogate pair is JSON; msgspec does not take it.
+        return msgspec.convert(json.loads(line), Record)
+    except (ValueError, RecursionError):
         return None
 
 
@@ -106,21 +115,33 @@ def instant(text: str, now: datetime) -> str:
     """A time as records write it, to be compared with their ``ts``.
 
     Args:
-        text: a span back from ``now`` (``90s``, ``10m``, ``2h``, ``7d``) or an ISO 8601 date
-            or time, in UTC unless it names another offset.
+        text: a span back from ``now`` (``90s``, ``10m``, ``2h``, ``7d``), an ISO 8601 date or
+            date and time, or a time of day, which is the last one that is not to come (``03:00Z``
+            at 02:59Z is yesterday's). All in UTC unless it names another offset.
         now: an aware time.
 
     Raises:
         ValueError: it is neither.
     """
     try:
-        moment = now - span(text) if _SPAN.fullmatch(text) else datetime.fromisoformat(text)
+        if _SPAN.fullmatch(text):
+            moment = now - span(text)
+        elif _TIME_OF_DAY.fullmatch(text):
+            moment = _last(time.fromisoformat(text), now)
+        else:
+            moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is neither a span (90s, 10m, 2h, 7d) nor a time") from None
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}000Z".rjust(30, "0")
+
+
+def _last(at: time, now: datetime) -> datetime:
+    zone = at.tzinfo or UTC
+    moment = datetime.combine(now.astimezone(zone), at.replace(tzinfo=zone))
+    return moment if moment <= now else moment - timedelta(days=1)
 
 
 def shown(record: Record) -> str:

@@ -6,9 +6,8 @@ are spelled out, whatever else the file claims to be.
 
 from __future__ import annotations
 
+import json
 import unicodedata
-
-import msgspec
 
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _PICTURES = 0x2400
@@ -52,4 +51,4 @@ def shown_value(value: object) -> str:
     """
     if isinstance(value, str) and value and not _PUNCTUATION.intersection(value):
         return visible(value)
-    return visible(msgspec.json.encode(value).decode())
+    return visible(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

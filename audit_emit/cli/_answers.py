@@ -1,0 +1,141 @@
+"""The records of an answer as ``query`` prints them: a table, CSV, sentences."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from audit_emit._extracted import value_at
+from audit_emit.cli._text import shown_value, visible, visible_bytes
+
+COLUMNS = (
+    "ts event_type workspace_id user_id actor_kind correlation_id fields id service trace_id "
+    "span_id chain seq hash"
+).split()
+"""Of the CSV."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
+
+_NESTED = 500
+"""Objects and arrays in a record that Python can show whatever is in what."""
+
+
+def members(line: bytes) -> dict[str, Any]:
+    """The members of a record; those of one that may be nested very deep as their JSON text."""
+    if line.count(b"{") + line.count(b"[") > _NESTED:
+        return {name: value_at(line, (name,)) for name in COLUMNS}
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def as_lines(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
+    """The records as they are, one a line; on a terminal without anything that it would obey."""
+    for line in lines:
+        yield (visible_bytes(line, len(line)).encode() if terminal else line) + b"\n"
+
+
+def as_csv(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
+    """RFC 4180, with a header; ``fields`` is JSON.
+
+    A cell that a spreadsheet would run begins with ``'``.
+    """
+    for row in [COLUMNS, *map(_row, lines)] if not terminal else _visible_rows(lines):
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow(map(_harmless, row))
+        yield text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _visible_rows(lines: Iterable[bytes]) -> Iterator[Sequence[str]]:
+    yield COLUMNS
+    for line in lines:
+        yield [visible(cell) for cell in _row(line)]
+
+
+def _row(line: bytes) -> list[str]:
+    record = {**members(line), "fields": value_at(line, ("fields",))}
+    return [_cell(record.get(name, "")) for name in COLUMNS]
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def told(line: bytes) -> str:
+    """One sentence: who, where, when, in which request, and what it was."""
+    record = members(line)
+    fields = record.get("fields")
+    fields = fields if isinstance(fields, dict) else {}
+    what = [record.get("event_type"), fields.get("operation"), fields.get("outcome")]
+    parts = [
+        f"{_or_dash(record.get('user_id'))} ({_or_dash(record.get('actor_kind'))})",
+        f" in workspace {_or_dash(record.get('workspace_id'))}",
+        f", at {_or_dash(record.get('ts'))}",
+        f", request {_or_dash(record.get('correlation_id'))}",
+        f": {', '.join(shown_value(one) for one in what if one not in {None, '', 'success'})}",
+    ]
+    return "".join(parts)
+
+
+def _or_dash(value: Any) -> str:
+    return shown_value(value) if value else "-"
+
+
+def print_table(lines: Sequence[bytes]) -> None:
+    """For people: one row a record, nothing cut off, control characters spelled out."""
+    from rich.console import Console  # noqa: PLC0415 - only tables need it
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name, style, whole in _HEADER:
+        table.add_column(name, style=style, overflow="fold", no_wrap=whole)
+    table.columns[-1].min_width = _LEAST
+    for line in lines:
+        table.add_row(*map(Text, _cells(members(line))))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # Whoever reads a file or a pipe cuts lines himself.
+        console.width = console.measure(table, options=console.options.update(width=_WIDE)).maximum
+    console.print(table)
+
+
+_WIDE = 1_000_000
+_LEAST = 24
+"""Characters that the fields get, however narrow a terminal is."""
+
+_HEADER = (
+    ("time", "", True),
+    ("type", "cyan", True),
+    ("actor", "yellow", False),
+    ("workspace", "", False),
+    ("request", "dim", False),
+    ("fields", "", False),
+)
+"""Names, styles, and whether a line may not be broken there."""
+
+_MILLISECONDS = re.compile(r"(.{19}\.\d{3})\d{6}Z")
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    fields = record.get("fields")
+    if isinstance(fields, dict):
+        text = " ".join(f"{shown_value(n)}={shown_value(v)}" for n, v in fields.items())
+    else:
+        text = shown_value(fields)
+    return [
+        _MILLISECONDS.sub(r"\1Z", shown_value(record.get("ts"))),
+        shown_value(record.get("event_type")),
+        f"{_or_dash(record.get('user_id'))}({_or_dash(record.get('actor_kind'))})",
+        _or_dash(record.get("workspace_id")),
+        _or_dash(record.get("correlation_id")),
+        text,
+    ]

@@ -1,0 +1,415 @@
+"""``audit-emit query``: what people and programs get to read, and what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loki_server import Fault, LokiServer, lost, status, truncated
+from made_chain import MadeChain
+
+from audit_emit import _process, bind, configure, emit, loki
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._records import instant
+from audit_emit.labels import shipped
+from audit_emit.loki import Entry, LokiClient
+from audit_emit.record import ts_of
+
+ROOT = Path(__file__).parents[2]
+NOW = time.time_ns() // 10**9 * 10**9
+MINUTE = 60 * 10**9
+EXAMPLES = {
+    "who-changed": ["--who-changed", "STRIPE_LIVE_KEY"],
+    "actor": ["--actor", "u-17"],
+    "correlation": ["--correlation", "req-0001"],
+    "workspace": ["--workspace", "acme"],
+    "type": ["--type", "secret.*"],
+    "key": ["key=STRIPE_LIVE_KEY"],
+}
+Run = Any
+
+
+@pytest.fixture
+def chain() -> MadeChain:
+    """A secret is set, rotated, read and deleted; somebody signs in."""
+    made = MadeChain(begin=NOW - 10 * MINUTE)
+    key = {"key": "STRIPE_LIVE_KEY"}
+    made.add(fields={**key, "operation": "set"}, step=MINUTE)
+    made.add(event_type="auth.login", step=MINUTE)
+    made.add(fields={**key, "operation": "rotate"}, step=MINUTE)
+    made.add(event_type="secret.read", fields=key, step=MINUTE)
+    return made.add(event_type="secret.delete", fields=key, step=MINUTE)
+
+
+@pytest.fixture
+def log(tmp_path: Path, chain: MadeChain, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That of this environment."""
+    path = chain.write(tmp_path / "log" / "audit.jsonl")
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(path))
+    return path
+
+
+@pytest.fixture
+def server(chain: MadeChain, fake_loki: LokiServer, monkeypatch: pytest.MonkeyPatch) -> LokiServer:
+    """It holds the same records. Nobody waits for it."""
+    patient = partial(LokiClient, timeout=1.0, sleep=lambda _: None)
+    monkeypatch.setattr(loki, "LokiClient", patient)
+    found = [(line, shipped(line)) for line in chain.lines]
+    with patient(fake_loki.url) as client:
+        client.push([Entry(one.ts, text.decode(), one.labels) for text, one in found if one])
+    return fake_loki
+
+
+@pytest.fixture
+def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    def run(*arguments: str) -> tuple[int, bytes, str]:
+        code = main(["query", *arguments])
+        out, err = capfdbinary.readouterr()
+        return code, out, err.decode()
+
+    return run
+
+
+def lines(chain: MadeChain, *numbers: int) -> bytes:
+    return b"".join(chain.lines[number] + b"\n" for number in numbers)
+
+
+# What is found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        ([], [0, 1, 2, 3, 4]),
+        (["secret.set"], [0, 2]),
+        (["secret.set", "auth.login"], [0, 1, 2]),
+        (["--type", "secret.*"], [0, 2, 3, 4]),
+        (["secret.set", "key=STRIPE_LIVE_KEY", "--since", "24h"], [0, 2]),
+        (["key=STRIPE_LIVE_KEY", "operation!="], [0, 2]),
+        (["--actor", "u-*", "--workspace", "acme", "--correlation", "c", "n=2"], [1]),
+        (["--who-changed", "STRIPE_LIVE_KEY"], [0, 2, 4]),
+        (["--since", ts_of(NOW - 8 * MINUTE), "--until", ts_of(NOW - 6 * MINUTE)], [2, 3]),
+        (["--limit", "2"], [3, 4]),
+        (["--limit", "0"], [0, 1, 2, 3, 4]),
+        (["seq=5"], [4]),
+    ],
+)
+@pytest.mark.parametrize("place", ["log", "loki"])
+def test_the_records_byte_for_byte(
+    place: str,
+    arguments: list[str],
+    numbers: list[int],
+    run: Run,
+    chain: MadeChain,
+    log: Path,
+    server: LokiServer,
+) -> None:
+    where = ["--loki", server.url] if place == "loki" else []
+    code, out, _ = run(*arguments, "--output", "json", *where)
+    assert (code, out) == (Exit.OK, lines(chain, *numbers))
+
+
+def test_a_named_log_comes_before_a_loki_of_the_environment(
+    run: Run, log: Path, chain: MadeChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_URL", "http://127.0.0.1:1")
+    assert run("--path", str(log.parent), "seq=1", "--output", "json")[1] == lines(chain, 0)
+    assert run("--jsonl", str(log), "seq=1", "--output", "json")[1] == lines(chain, 0)
+    assert run("seq=1")[0] == Exit.LOKI
+
+
+def test_loki_comes_from_the_environment(
+    run: Run, server: LokiServer, chain: MadeChain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("right\n")
+    server.authorization = "Bearer right"
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_URL", server.url)
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_TOKEN_FILE", str(tmp_path / "token"))
+    assert run("seq=1", "--output", "json")[1] == lines(chain, 0)
+
+
+def test_without_a_time_it_says_how_far_loki_was_asked(run: Run, server: LokiServer) -> None:
+    assert "last 30 days; --since" in run("seq=1", "--loki", server.url)[2]
+    assert run("seq=1", "--loki", server.url, "--since", "1h")[2] == ""
+    assert "nothing" not in run("seq=1", "--loki", server.url)[2]
+
+
+@pytest.mark.parametrize("arguments", [["seq=9"], ["--who-changed", "OTHER\x1b"]])
+def test_nothing_found_is_said_and_is_a_status(arguments: list[str], run: Run, log: Path) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (Exit.UNREADABLE, b"")
+    assert err.startswith("nothing ")
+    assert err.endswith(f" in {log}\n")
+    assert "\x1b" not in err
+
+
+def test_a_cut_is_said(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit_emit.cli.query.LIMIT", 2)
+    code, out, err = run("--output", "json")
+    assert (code, len(out.splitlines())) == (Exit.OK, 2)
+    assert err == (
+        "shown: the newest 2; there are older ones; --limit takes another number than 2, "
+        "and 0 for all\n"
+    )
+    assert run("--limit", "3")[2] == "shown: the newest 3; there are older ones\n"
+    assert run("--limit", "5")[2] == ""
+
+
+def test_lines_that_are_no_records_are_said(run: Run, log: Path, chain: MadeChain) -> None:
+    with log.open("ab") as file:
+        file.write(b"STRIPE_LIVE_KEY set\n")
+    code, out, err = run("key=STRIPE_LIVE_KEY", "operation=set", "--output", "json")
+    assert (code, out) == (Exit.FINDINGS, lines(chain, 0))
+    assert err == "1 line is no record (see: audit-emit verify)\n"
+
+
+# How it is shown
+
+
+def test_who_changed_a_secret_is_said_in_a_sentence(run: Run, log: Path, chain: MadeChain) -> None:
+    code, out, err = run("--who-changed", "STRIPE_LIVE_KEY")
+    times = [ts_of(NOW - minutes * MINUTE) for minutes in (10, 8, 6)]
+    whats = ["secret.set, set", "secret.set, rotate", "secret.delete"]
+    assert (code, err) == (Exit.OK, "")
+    assert out.decode().splitlines() == [
+        f"u-17 (user) in workspace acme, at {ts}, request c: {what}"
+        for ts, what in zip(times, whats, strict=True)
+    ]
+
+
+HOSTILE = {
+    "user_id": "root(admin)\x1b[31m",
+    "workspace_id": '=HYPERLINK("http://x")',
+    "correlation_id": "a\r\nb,\u202ec",
+}
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A record that wants to be obeyed."""
+    path = tmp_path / "hostile.jsonl"
+    configure(service="tests", jsonl=path, stdout=False)
+    with bind(**HOSTILE):
+        emit(None, "secret.set", {"key": "@SUM(1)", "half": "\ud800", "n": [1.5, 2**70, None]})
+    emitter = _process.swap_emitter(None)
+    assert emitter is not None
+    emitter.close()
+    return path
+
+
+def test_the_table_shows_everything_and_obeys_nothing(run: Run, hostile: Path) -> None:
+    code, out, _ = run("--path", str(hostile))
+    text = out.decode()
+    assert code == Exit.OK
+    assert not set(text) & {"\x1b", "\r", "\u202e"}
+    header, *rows = [line for line in text.splitlines() if "audit.started" not in line]
+    assert header.split() == ["time", "type", "actor", "workspace", "request", "fields"]
+    row = next(row for row in rows if "secret.set" in row)
+    assert '"root(admin)\\u001b[31m"(user)' in row
+    assert "a␍␊b,\\u202ec" in row
+    assert "key=@SUM(1)" not in row
+    assert row.rstrip().endswith('half=\\ud800 n=[1.5,"1180591620717411303424",null]')
+
+
+@pytest.mark.parametrize("depth", [499, 700, 980, 996])
+@pytest.mark.parametrize("output", ["table", "csv"])
+def test_a_record_that_is_nested_deep_is_shown(
+    output: str, depth: int, run: Run, tmp_path: Path
+) -> None:
+    """Up to the depth from which on it is no record."""
+    path = tmp_path / "audit.jsonl"
+    deep = f'{{"d":{"[" * depth}{"]" * depth}}}'
+    path.write_text(f'{{"ts":"{ts_of(NOW)}","event_type":"a.b","fields":{deep}}}\n')
+    code, out, _ = run("--path", str(path), "--output", output)
+    assert code in ({Exit.OK} if depth < 900 else {Exit.OK, Exit.UNREADABLE})
+    assert (b"[[[[" in out) is (code == Exit.OK)
+
+
+def test_in_a_narrow_terminal_nothing_is_cut_off(
+    run: Run, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    out = run("seq=1")[1].decode()
+    assert "…" not in out
+    assert out.count("\n") > 2
+
+
+def cells(out: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(out.decode(), newline=""), strict=True))
+
+
+def test_csv_is_harmless_and_whole(run: Run, hostile: Path) -> None:
+    code, out, _ = run("secret.set", "--path", str(hostile), "--output", "csv")
+    header, row = cells(out)
+    found = dict(zip(header, row, strict=True))
+    assert code == Exit.OK
+    assert out.endswith(b"\r\n")
+    assert found["workspace_id"] == '\'=HYPERLINK("http://x")'
+    assert found["correlation_id"] == "a\r\nb,\u202ec"
+    assert found["user_id"] == HOSTILE["user_id"]
+    assert json.loads(found["fields"])["key"] == "@SUM(1)"
+    assert (found["seq"], found["trace_id"], len(found["hash"])) == ("2", "", 64)
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_cell_begins_as_a_formula_does(first: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    record = {"ts": ts_of(NOW), "event_type": "a.b", "user_id": f"{first}1+1", "fields": {}}
+    path.write_text(json.dumps(record) + "\n")
+    _, row = cells(run("--path", str(path), "--output", "csv")[1])
+    assert row[3] == f"'{first}1+1"
+
+
+def test_csv_has_its_header_though_nothing_was_found(run: Run, log: Path) -> None:
+    code, out, _ = run("seq=9", "--output", "csv")
+    assert (code, len(cells(out))) == (Exit.UNREADABLE, 1)
+
+
+# What is asked
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_named_query_is_what_the_command_asks(name: str, run: Run) -> None:
+    text = (ROOT / "vector" / "logql" / f"{name}.logql").read_text("utf-8")
+    question, logql = text.split("\n", 1)
+    assert question.startswith("# ")
+    assert run("--explain", *EXAMPLES[name]) == (Exit.OK, logql.encode(), "")
+
+
+def test_explaining_asks_nobody(run: Run) -> None:
+    code, out, err = run("--explain", 'fields["a]b"]=x', "--loki", "http://127.0.0.1:1")
+    assert (code, out) == (Exit.OK, b'{job="audit"}\n')
+    assert "no way to name fields.a]b" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["[z-a]"], "ends before it begins"),
+        (["=x"], "not NAME=VALUE"),
+        (["--since", "2h", "--until", "3h"], "nothing is from"),
+        (["--since", "soon"], "neither a span"),
+        (["--path", "x", "--loki", "http://x"], "not both"),
+        (["--loki", "x"], "must be the address of Loki"),
+        (["--limit", "-1"], "--limit"),
+        (["key=\udcff"], "not Unicode"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(arguments: list[str], why: str, run: Run, log: Path) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (Exit.USAGE, b"")
+    assert why in err
+
+
+def test_without_a_log_it_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("--path", str(tmp_path / "none.jsonl"))[0] == Exit.UNREADABLE
+    assert run("--path", str(tmp_path))[0] == Exit.UNREADABLE
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", "off")
+    code, _, err = run()
+    assert (code, "--path" in err) == (Exit.USAGE, True)
+
+
+# Loki in trouble
+
+
+@pytest.fixture
+def asking(run: Run, server: LokiServer) -> Any:
+    def ask(*faults: Fault) -> tuple[int, bytes, str]:
+        server.faults += faults
+        url = server.url.replace("http://", "http://me:canary-3f1c@")
+        found: tuple[int, bytes, str] = run("--loki", url, "--since", "1h", "--output", "json")
+        assert "canary-3f1c" not in found[2]
+        return found
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "why"),
+    [
+        (status(500, "broken\x1b"), 5, "status 500: broken␛"),
+        (status(429, "slow down"), 5, "status 429: slow down"),
+        (status(429, "slow down", Retry_After="900"), 1, "status 429"),
+        (status(400, "parse error"), 1, "status 400: parse error"),
+        (status(401, "no org id\n"), 1, "needs a tenant (--tenant"),
+        (status(403, "not your tenant"), 1, "status 403: not your tenant"),
+        (status(302, Location="https://login.test/?next=canary-3f1c"), 1, "redirect"),
+        (truncated, 1, "not its JSON"),
+        (lost, 1, "cannot be read"),
+    ],
+)
+def test_trouble_with_loki_is_told_and_nothing_is_printed(
+    fault: Fault, times: int, why: str, asking: Any
+) -> None:
+    code, out, err = asking(*[fault] * times)
+    assert (code, out) == (Exit.LOKI, b"")
+    assert err.startswith("audit-emit: Loki at http://127.0.0.1:")
+    assert why in err
+
+
+def test_a_slow_loki_is_not_waited_for(asking: Any, server: LokiServer) -> None:
+    code, out, err = asking(server.slow)
+    assert (code, out) == (Exit.LOKI, b"")
+    assert "did not answer within 1 s" in err
+
+
+def test_trouble_that_passes_is_no_trouble(asking: Any, chain: MadeChain) -> None:
+    code, out, err = asking(status(500), status(429, Retry_After="1"))
+    assert (code, out, err) == (Exit.OK, lines(chain, 0, 1, 2, 3, 4), "")
+
+
+def test_no_loki_is_told(asking: Any, server: LokiServer) -> None:
+    server.close()
+    code, out, err = asking()
+    assert (code, out) == (Exit.LOKI, b"")
+    assert "refused" in err
+
+
+def test_a_tenant_that_has_nothing_is_named(run: Run) -> None:
+    server = LokiServer(tenants=True)
+    try:
+        code, out, err = run("--loki", server.url, "--tenant", "wrong", "--since", "1h")
+    finally:
+        server.close()
+    assert (code, out, err) == (Exit.UNREADABLE, b"", "nothing found in Loki, tenant wrong\n")
+
+
+# Times
+
+AT = datetime(2026, 5, 19, 2, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("02:30Z", "2026-05-19T02:30:00"),
+        ("02:31Z", "2026-05-18T02:31:00"),
+        ("03:00", "2026-05-18T03:00:00"),
+        ("01:00:07Z", "2026-05-19T01:00:07"),
+        ("03:00+02:00", "2026-05-19T01:00:00"),
+        ("05:00+02:00", "2026-05-18T03:00:00"),
+        ("23:00-05:00", "2026-05-18T04:00:00"),
+        ("24h", "2026-05-18T02:30:00"),
+        ("2026-05-01T03:00Z", "2026-05-01T03:00:00"),
+    ],
+)
+def test_a_time_of_day_is_the_last_one(text: str, moment: str) -> None:
+    assert instant(text, AT) == f"{moment}.000000000Z"
+
+
+@pytest.mark.parametrize("text", ["25:00", "3:00Z", "03:00 Z", "03:61"])
+def test_what_is_no_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a span"):
+        instant(text, AT)
