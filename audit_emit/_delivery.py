@@ -19,6 +19,7 @@ from audit_emit._compose import Composer
 from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
+from audit_emit._threads import Background
 from audit_emit.sinks.descriptor import Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 
@@ -77,7 +78,7 @@ class Delivery:
         self._gap_declared = 0.0
         self._settling = threading.RLock()
         self._settles = False
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
 
     def complain(self, what: str, error: Exception) -> None:
         """Tell of a failure that nobody expected, by its type only."""
@@ -175,10 +176,12 @@ class Delivery:
             at_end: declare lost stdout lines now, however recent the last declaration is.
             patience: seconds to wait for a thread that is at it.
         """
-        if not self._settling.acquire(timeout=patience):
+        settling = self._settling
+        if not settling.acquire(timeout=patience):
             return
-        if self._settles:
-            self._settling.release()
+        # A signal handler may have forked, here or below; what is the child's now is not held.
+        if self._settles or self._settling is not settling:
+            settling.release()
             return
         self._settles = True
         try:
@@ -194,8 +197,9 @@ class Delivery:
             if error.reason != "re-entrant":
                 self.file_fault = error.reason
         finally:
-            self._settles = False
-            self._settling.release()
+            if self._settling is settling:
+                self._settles = False
+            settling.release()
 
     def _settled(self) -> None:
         """Called after everything was done that could be, without a lock."""
@@ -269,11 +273,9 @@ class Delivery:
         """Start the thread that keeps trying while something waits."""
         if self._thread is not None and self._thread.is_alive():
             return
-        thread = threading.Thread(
-            target=_keep_settling, args=(weakref.ref(self),), name="audit_emit-drain", daemon=True
-        )
+        thread = Background()
         try:
-            thread.start()
+            thread.start(_keep_settling, weakref.ref(self))
         except RuntimeError:
             # The interpreter is ending, or has no threads left; the next emit or the exit drains.
             return

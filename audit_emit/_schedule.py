@@ -12,6 +12,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._threads import Background
 from audit_emit.checkpoint import Checkpoint
 from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
 from audit_emit.errors import AuditEmitError
@@ -71,20 +72,15 @@ class Schedule:
         self._next = 0.0
         self._pid = os.getpid()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
 
     def start(self) -> None:
         """Start the thread, once."""
         if self._thread is not None:
             return
-        thread = threading.Thread(
-            target=_watch,
-            args=(weakref.ref(self), self._stop, self._poll),
-            name="audit_emit-checkpoint",
-            daemon=True,
-        )
+        thread = Background()
         try:
-            thread.start()
+            thread.start(_watch, weakref.ref(self), self._stop, self._poll)
         except RuntimeError:
             return  # the interpreter is ending; the one at exit is still made
         self._thread = thread

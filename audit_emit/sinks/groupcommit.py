@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from audit_emit._threads import Background
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.segments import sync_directory
 
@@ -50,7 +51,7 @@ class GroupCommit:
         self._some = threading.Event()
         self._many = threading.Event()
         self._syncing = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
 
     def wake(self) -> None:
         """See to lines that joined ``lines``. Called under the sink's lock."""
@@ -99,9 +100,9 @@ class GroupCommit:
         """Tell the thread, and start it when there is none; whether there is one now."""
         self._some.set()
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="audit_emit-sync", daemon=True)
+            self._thread = Background()
             try:
-                self._thread.start()
+                self._thread.start(self._run, self._thread)
             except RuntimeError:
                 # The interpreter may be ending; what runs at exit syncs.
                 self._thread = None
@@ -113,11 +114,11 @@ class GroupCommit:
         self._many.set()
         self._some.set()
 
-    def _run(self) -> None:
+    def _run(self, me: Background) -> None:
         while True:
             self._some.wait()
             # Not cleared: when another thread took over, the signal may be for it.
-            if self._thread is not threading.current_thread():
+            if self._thread is not me:
                 return
             self._some.clear()
             self._many.wait(SECONDS - _PAUSE)

@@ -131,8 +131,10 @@ class JsonlSink:
         deadline = 0.0
         mutex = self._mutex
         if not mutex.acquire(False):
-            deadline = self._wait_for_threads()
-        if self._busy:
+            deadline = self._wait_for_threads(mutex)
+        # A signal handler that forked meanwhile has left the child another mutex, which it is
+        # without.
+        if self._busy or self._mutex is not mutex:
             mutex.release()
             raise SinkError("re-entrant")
         self._busy = True
@@ -283,8 +285,8 @@ class JsonlSink:
     def _held(self) -> Iterator[Segment]:
         """The critical section, for everything but the hot path."""
         mutex = self._mutex
-        deadline = self._wait_for_threads()
-        if self._busy:
+        deadline = self._wait_for_threads(mutex)
+        if self._busy or self._mutex is not mutex:
             mutex.release()
             raise SinkError("re-entrant")
         self._busy = True
@@ -308,14 +310,14 @@ class JsonlSink:
                 self._busy = False
                 mutex.release()
 
-    def _wait_for_threads(self) -> float:
+    def _wait_for_threads(self, mutex: threading.RLock) -> float:
         """Take the thread lock; the deadline is for both locks together.
 
         When a thread is stuck in here (its disk hangs), the others wait for it once, not each time.
         """
         deadline = time.monotonic() + LOCK_SECONDS
         patient = self._patient and self._threads_move
-        taken = self._mutex.acquire(timeout=LOCK_SECONDS if patient else 0.001)
+        taken = mutex.acquire(timeout=LOCK_SECONDS if patient else 0.001)
         self._threads_move = taken
         if not taken:
             raise SinkError("lock-timeout")

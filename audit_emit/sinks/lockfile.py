@@ -83,6 +83,9 @@ class LockFile:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     return False
+            except ValueError:
+                # A fork in here: the descriptor was the parent's, and is closed.
+                raise OSError(errno.EBADF, "closed while it was waited for") from None
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any
 
 from audit_emit._failure import Counters
 from audit_emit.chain import ZERO
@@ -224,10 +224,10 @@ class Segment:
                 close_quietly(self.descriptor)
 
     def abandon(self) -> None:
-        """Give an inherited descriptor back; a frame that is still in here writes nothing."""
+        """Give an inherited descriptor back; a frame that is still in here does nothing more."""
         self._retire = close_quietly
         self.close()
-        self.link = self.look = _refuse  # type: ignore[method-assign, assignment]
+        self.__class__ = _Abandoned
 
     def _may_rotate(self) -> bool:
         settled = self._unsettled is None  # what is said about a file is said in it
@@ -275,7 +275,7 @@ class Segment:
             if empty:
                 self._named()
                 if rescued:
-                    os.write(opened, rescued)
+                    os.write(self.descriptor, rescued)
             self._continue_at_end(name, why)
 
     def _catch_up(self, old: os.stat_result) -> None:
@@ -438,5 +438,18 @@ class Segment:
         return Head(self.chain, self.seq, self.hash, "")
 
 
-def _refuse(*_: object) -> NoReturn:
-    raise OSError(errno.EBADF, "forked in the middle of a write")
+class _Abandoned(Segment):
+    """What a forked child has of its parent's segment, should it go on where the parent was.
+
+    Every further step needs an attribute, and there a signal is not seen between the look and the
+    system call: the child neither writes nor renames.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _STILL_KNOWN:
+            return super().__getattribute__(name)
+        raise OSError(errno.EBADF, "forked in the middle of a write")
+
+
+_STILL_KNOWN = frozenset({"chain", "unshown", "__class__"})
+"""What is asked for a record that the parent has written."""

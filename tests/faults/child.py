@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ def start(scene: Callable[..., Any], directory: Path, *arguments: str, **options
     command = [sys.executable, "-m", "faults.child", scene.__module__, scene.__name__]
     options.setdefault("stdout", subprocess.DEVNULL)
     options.setdefault("stderr", subprocess.PIPE)
+    options.setdefault("start_new_session", True)
     env = environment(**options.pop("env", {}))
     return subprocess.Popen([*command, str(directory), *arguments], env=env, **options)
 
@@ -42,7 +44,8 @@ def finish(process: subprocess.Popen[bytes], directory: Path, *, seconds: float 
     try:
         _, told = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.kill()
+        # With its children, which hold the other end of the pipe.
+        os.killpg(process.pid, signal.SIGKILL)
         _, told = process.communicate()
         raise AssertionError(f"hung: {_text(told)}") from None
     assert process.returncode == 0, f"exit status {process.returncode}: {_text(told)}"

@@ -1,4 +1,4 @@
-"""Raises an exception at the k-th place where the interpreter could deliver one asynchronously.
+"""Does something at the k-th place where the interpreter could see a signal: raises, or forks.
 
 CPython looks for signals after a call and at the start of a function; those places of the library's
 own code are counted, so that a test can go through all of them.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX"})
 """Where memory may be found to have run out."""
@@ -113,17 +113,19 @@ def ours(frame: FrameType) -> bool:
     return name.startswith("audit_emit")
 
 
-class Injector:
-    """Runs a call and raises at one place of it.
+class Interrupter:
+    """Runs a call and does something at one place of it, as a signal handler would.
 
     Attributes:
         where: file and line of the place; empty when there are fewer places.
         passed: how many places there were so far.
     """
 
-    def __init__(self, error: type[BaseException], at: int) -> None:
-        self._error = error
-        self._seen = CALLS if issubclass(error, MemoryError) else ANYWHERE
+    def __init__(
+        self, handler: Callable[[], object], at: int, seen: frozenset[str] = ANYWHERE
+    ) -> None:
+        self._handler = handler
+        self._seen = seen
         self._at = at
         self.passed = 0
         self.where = ""
@@ -141,4 +143,14 @@ class Injector:
         if number == self._at:
             code = frame.f_code
             self.where = f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-            raise self._error
+            self._handler()
+
+
+class Injector(Interrupter):
+    """Runs a call and raises at one place of it."""
+
+    def __init__(self, error: type[BaseException], at: int) -> None:
+        def fail() -> NoReturn:
+            raise error
+
+        super().__init__(fail, at, CALLS if issubclass(error, MemoryError) else ANYWHERE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import itertools
 import multiprocessing
 import os
 import resource
@@ -11,10 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest.mock import patch
+
+from faults.injector import Interrupter
+from faults.prepared import STATES
+from faults.prepared import make as make_prepared
 
 import audit_emit
 from audit_emit import Emitter
@@ -175,6 +182,71 @@ def in_signal_handler(directory: Path, returning: str) -> dict[str, Any]:
     statuses = join(*pids)
     emitter.close()
     return {"statuses": statuses, "events": number, "children": len(pids)}
+
+
+def _fork_and_wait(children: list[int], reader: int, writer: int) -> None:
+    """Fork; the child returns when the parent closes ``writer``."""
+    children.append(os.fork())
+    if not children[0]:
+        os.close(writer)
+        os.read(reader, 1)
+
+
+def at_every_place(directory: Path, state: str) -> dict[str, Any]:
+    """A handler forks at each place of emit, and returns in the child, which goes on from there.
+
+    The child goes on when the parent is far ahead: whatever it does without the lock then, shows.
+    """
+    emitter = make_prepared(directory / "audit.jsonl")
+    parent = os.getpid()
+    failed = []
+    for at in itertools.count():
+        STATES[state](emitter)
+        children: list[int] = []
+        reader, writer = os.pipe()
+        interrupter = Interrupter(partial(_fork_and_wait, children, reader, writer), at)
+        interrupter.run(partial(emitter.emit, None, "fork.event", {"n": at}))
+        if os.getpid() != parent:
+            emitter.emit(None, "fork.child", {"n": at})
+            os._exit(0 if emitter.flush(10.0) else 1)
+        emitter.emit(None, "fork.parent", {"n": at})
+        os.close(reader)
+        os.close(writer)
+        if not interrupter.where:
+            break
+        if join(*children) != [0]:
+            failed.append(interrupter.where)
+    assert emitter.flush(), emitter.health()
+    emitter.close()
+    return {"places": at, "failed": failed}
+
+
+def thread_begins(directory: Path, durability: str) -> dict[str, Any]:
+    """A handler forks while emit begins a thread, and returns: the child is without that thread."""
+    emitter = make(directory, durability=durability)
+    begin = _thread.start_new_thread
+    parent = os.getpid()
+    pids: list[int] = []
+
+    def interrupted(function: Callable[..., object], arguments: tuple[Any, ...]) -> int:
+        if os.getpid() == parent:
+            pids.append(os.fork())
+        return begin(function, arguments) if pids[-1] else 0
+
+    blocked = directory / "deep"
+    blocked.touch()
+    waiting = Emitter(service="faults", jsonl=blocked / "audit.jsonl", stdout=False)
+    with patch.object(_thread, "start_new_thread", interrupted):
+        if durability == "os":
+            waiting.emit(None, "fork.event", {"n": 0})
+        else:
+            emitter.emit(None, "fork.event", {"n": 0})
+    if os.getpid() != parent:
+        emitter.emit(None, "fork.event", {"n": 1})
+        os._exit(0 if emitter.flush(10.0) else 1)
+    statuses = join(*pids)
+    blocked.unlink()
+    return {"statuses": statuses, "flushed": emitter.close() and waiting.close()}
 
 
 def _worker(directory: str, first: int) -> None:

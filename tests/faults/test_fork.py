@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from faults import scenes_fork as scenes
-from faults.child import run, wait_until
+from faults.child import finish, run, start, wait_until
 from faults.log import Log
+from faults.prepared import STATES
 
 from audit_emit import Emitter
 
@@ -57,6 +58,27 @@ def test_a_child_may_return_from_the_handler_that_made_it(tmp_path: Path) -> Non
     numbers = Log(tmp_path).check(twice=True).numbers
     assert set(range(found["events"])) <= set(numbers)
     assert len([n for n in numbers if n >= 1_000_000]) == found["children"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_child_may_return_from_a_handler_at_every_place(state: str, tmp_path: Path) -> None:
+    found = finish(start(scenes.at_every_place, tmp_path, state), tmp_path, seconds=100)
+    assert found["failed"] == []
+    assert found["places"] > 40
+    log = Log(tmp_path).check(twice=True)
+    every = set(range(found["places"]))
+    for event_type in ("fork.event", "fork.child"):
+        assert {record["fields"].get("n") for record in log.of(event_type)} >= every
+
+
+@pytest.mark.parametrize("durability", ["os", "group"])
+def test_a_child_is_not_kept_by_a_thread_that_only_its_parent_began(
+    durability: str, tmp_path: Path
+) -> None:
+    found = run(scenes.thread_begins, tmp_path, durability)
+    assert found == {"statuses": [0], "flushed": True}
+    expected = {"os": [1], "group": [0, 1]}
+    assert sorted(Log(tmp_path).check(twice=True).numbers) == expected[durability]
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())

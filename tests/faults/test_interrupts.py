@@ -9,23 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from faults import scenes_interrupts as scenes
 from faults.child import SECONDS, environment, finish, run, start
 from faults.injector import Injector
 from faults.log import Log
+from faults.prepared import STATES, Work, make
 
 from audit_emit import Emitter
 from audit_emit.record import stub
 from audit_emit.sinks.descriptor import Descriptor
 from audit_emit.sinks.stdout import PREFIX
-
-Work = Callable[[Emitter], object]
 
 
 def test_a_signal_handler_may_emit(tmp_path: Path) -> None:
@@ -192,44 +189,7 @@ def test_a_subinterpreter_may_emit(tmp_path: Path) -> None:
 # An exception at every place
 
 
-def make(path: Path) -> Emitter:
-    emitter = Emitter(service="faults", jsonl=path, stdout=False, durability="os", max_bytes=4096)
-    emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
-    emitter.emit(None, "life.event", {"n": -1})
-    return emitter
-
-
-def steady(emitter: Emitter) -> None:
-    """The path of almost every call; what is cached is in the cache."""
-    emitter.emit(None, "life.before", {"w": 0})
-
-
-def first(emitter: Emitter) -> None:
-    """The file has to be opened."""
-    steady(emitter)
-    emitter.close()
-
-
-def drains(emitter: Emitter) -> None:
-    """Something waits."""
-    steady(emitter)
-    assert emitter.file is not None
-    with patch.object(emitter.file, "_lock_slowly", side_effect=OSError), emitter.file._mutex:
-        emitter.file._busy = True
-        assert emitter.emit(None, "life.waits", {}) is None
-        emitter.file._busy = False
-    assert emitter.backlog.waiting
-
-
-def rotates(emitter: Emitter) -> None:
-    """The segment is full."""
-    steady(emitter)
-    assert emitter.file is not None
-    while emitter.file.segment.size < 3500:
-        emitter.emit(None, "life.fills", {"pad": "x" * 100})
-
-
-@pytest.mark.parametrize("before", [steady, first, drains, rotates])
+@pytest.mark.parametrize("before", STATES.values(), ids=STATES)
 def test_an_interrupt_at_every_place_leaves_a_consistent_log(before: Work, tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     emitter = make(path)
@@ -258,7 +218,7 @@ def test_an_interrupt_at_every_place_leaves_a_consistent_log(before: Work, tmp_p
     assert len(set(numbers)) == len(numbers)
 
 
-@pytest.mark.parametrize("before", [steady, first, drains, rotates])
+@pytest.mark.parametrize("before", STATES.values(), ids=STATES)
 def test_memory_that_runs_out_at_any_place_loses_no_event(before: Work, tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     emitter = make(path)

@@ -168,11 +168,3 @@ def test_a_moment_without_descriptors_is_survived(log: Log) -> None:
     log.descriptor = number
     until(lambda: log.group.lines == [])
     assert log.synced
-
-
-def test_the_thread_ends_no_process() -> None:
-    group = GroupCommit(lambda take: -1, lambda lines: None)
-    group.wake()
-    assert group._thread is not None
-    assert group._thread.daemon
-    assert group._thread.name.startswith("audit_emit")

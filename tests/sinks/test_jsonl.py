@@ -450,12 +450,14 @@ def _no_number(_: int) -> int:
 
 def test_close_leaves_no_thread_behind(log: Path) -> None:
     emitter = Emitter(jsonl=log, stdout=False, durability="group")
-    before = set(threading.enumerate())
     emitter.emit(None, "a.b")
-    started = set(threading.enumerate()) - before
-    assert started
+    group = sink_of(emitter).group
+    assert group is not None
+    thread = group._thread
+    assert thread is not None
+    assert thread.is_alive()
     emitter.close()
-    until(lambda: not any(thread.is_alive() for thread in started))
+    until(lambda: not thread.is_alive())
 
 
 def test_a_later_emit_after_close_is_synced_again(log: Path, synced: list[int]) -> None:

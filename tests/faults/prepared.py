@@ -1,0 +1,60 @@
+"""An emitter in each of the states from which ``emit`` takes another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+from audit_emit import Emitter
+
+Work = Callable[[Emitter], object]
+
+
+def make(path: Path) -> Emitter:
+    """An emitter without threads, whose segments are small."""
+    emitter = Emitter(service="faults", jsonl=path, stdout=False, durability="os", max_bytes=4096)
+    emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
+    emitter.emit(None, "life.event", {"n": -1})
+    return emitter
+
+
+def steady(emitter: Emitter) -> None:
+    """The path of almost every call; what is cached is in the cache."""
+    emitter.emit(None, "life.before", {"w": 0})
+
+
+def first(emitter: Emitter) -> None:
+    """The file has to be opened."""
+    steady(emitter)
+    emitter.close()
+
+
+def drains(emitter: Emitter) -> None:
+    """Something waits."""
+    steady(emitter)
+    assert emitter.file is not None
+    with patch.object(emitter.file, "_lock_slowly", side_effect=OSError), emitter.file._mutex:
+        emitter.file._busy = True
+        assert emitter.emit(None, "life.waits", {}) is None
+        emitter.file._busy = False
+    assert emitter.backlog.waiting
+
+
+def rotates(emitter: Emitter) -> None:
+    """The segment is full."""
+    steady(emitter)
+    assert emitter.file is not None
+    while emitter.file.segment.size < 3500:
+        emitter.emit(None, "life.fills", {"pad": "x" * 100})
+
+
+def torn(emitter: Emitter) -> None:
+    """Somebody was killed in the middle of a write."""
+    steady(emitter)
+    assert emitter.settings.jsonl is not None
+    with Path(emitter.settings.jsonl).open("ab") as file:
+        file.write(b'{"ts":"torn')
+
+
+STATES: dict[str, Work] = {work.__name__: work for work in (steady, first, drains, rotates, torn)}
