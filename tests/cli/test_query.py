@@ -8,12 +8,13 @@ import json
 import time
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loki_server import Fault, LokiServer, lost, status, truncated
-from made_chain import MadeChain
+from loki_server import Asked, Fault, LokiServer, lost, status, truncated
+from made_chain import MadeChain, rewritten
 
 from audit_emit import _process, bind, configure, emit, loki
 from audit_emit.cli import main
@@ -34,6 +35,14 @@ EXAMPLES = {
     "type": ["--type", "secret.*"],
     "key": ["key=STRIPE_LIVE_KEY"],
 }
+TYPES = ("secret.set", "secret.rotated", "secret.read", "secret.denied", "auth.login")
+KEYS = ("STRIPE_LIVE_KEY", "STRIPE_LIVE_KEY_2", "a\nSTRIPE_LIVE_KEY")
+OUTCOMES = ("success", "success", "denied")
+IDS = (
+    {"user_id": "u-17", "correlation_id": "req-0001", "workspace_id": "acme"},
+    {"user_id": "u-171", "correlation_id": "req-0001", "workspace_id": "acme-2"},
+    {"user_id": "U-17", "correlation_id": "req-00012", "workspace_id": ""},
+)
 Run = Any
 
 
@@ -284,6 +293,26 @@ def test_a_named_query_is_what_the_command_asks(name: str, run: Run) -> None:
     question, logql = text.split("\n", 1)
     assert question.startswith("# ")
     assert run("--explain", *EXAMPLES[name]) == (Exit.OK, logql.encode(), "")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_named_query_finds_in_loki_what_the_command_finds_here(
+    name: str, run: Run, log: Path, each_loki: Asked
+) -> None:
+    """As anybody would ask it, of records of which each question fits some."""
+    chain = MadeChain(begin=NOW - 10 * MINUTE)
+    for number, (event_type, key) in enumerate(product(TYPES, KEYS)):
+        chain.add(event_type=event_type, fields={"key": key, "outcome": OUTCOMES[number % 3]})
+    made = [rewritten(line, **IDS[number % 3]) for number, line in enumerate(chain.lines)]
+    log.write_bytes(b"".join(line + b"\n" for line in made))
+    found = [(line, shipped(line)) for line in made]
+    text = (ROOT / "vector" / "logql" / f"{name}.logql").read_text("utf-8")
+    with LokiClient(each_loki.url, tenant=each_loki.tenant) as client:
+        client.push([Entry(one.ts, line.decode(), one.labels) for line, one in found if one])
+        there = [one.line.encode() for one in client.query_range(text, NOW - 20 * MINUTE, NOW)]
+    here = run(*EXAMPLES[name], "--output", "json")[1].splitlines()
+    assert here == there
+    assert 0 < len(here) < len(made)
 
 
 def test_explaining_asks_nobody(run: Run) -> None:
