@@ -22,6 +22,9 @@ from audit_emit.sinks.tail import first_seq
 _CHUNK = 64 * 1024
 """Bytes read at a time; between two reads other threads get their turn."""
 
+_LARGE_CHUNK = 128 * 1024
+"""The same where nobody else has to wait."""
+
 _MAX_LINE = 1024 * 1024
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _CHANGE = b'Z","event_type":"audit.key_rotated",'
@@ -189,7 +192,7 @@ def read_growth(
     with open_segments(layout) as descriptors:
         number, offset = _find(descriptors, growth)
         for descriptor in descriptors[number:]:
-            for block, end in blocks(descriptor, offset):
+            for block, end in blocks(descriptor, offset, _CHUNK if pause else _LARGE_CHUNK):
                 growth.feed(block, end)
                 if give_up():
                     raise CheckpointError("timeout", "the new records could not be read in time")
@@ -254,16 +257,30 @@ def _open(path: str) -> int | None:
         return None
 
 
-def blocks(descriptor: int, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Whole lines from ``offset`` on, and where each block of them ends. A torn end is left."""
-    rest = b""
-    while chunk := os.pread(descriptor, _CHUNK, offset):
-        offset += len(chunk)
-        lines, newline, rest = (rest + chunk).rpartition(b"\n")
-        if newline:
-            yield lines + newline, offset - len(rest)
-        elif len(rest) > _MAX_LINE:
-            rest = rest[-_MAX_LINE:]  # no record is as long: it is passed over in any case
+def blocks(descriptor: int, offset: int, size: int = _CHUNK) -> Iterator[tuple[bytes, int]]:
+    """Whole lines from ``offset`` on, and where each block of them ends. A torn end is left.
+
+    Args:
+        size: bytes read at a time.
+    """
+    wanted, too_long = size, False
+    while data := os.pread(descriptor, wanted, offset):
+        cut = data.rfind(b"\n") + 1
+        if too_long:
+            end = data.find(b"\n") + 1
+            offset += end or len(data)
+            too_long = not end
+        elif cut:
+            offset += cut
+            yield data[:cut], offset
+            wanted = size
+        elif len(data) < wanted:
+            return
+        elif wanted < _MAX_LINE:
+            wanted *= 2
+        else:
+            too_long = True  # no record is: it is passed over to its end
+            wanted = size
 
 
 def _find(descriptors: list[int], growth: Growth) -> tuple[int, int]:

@@ -164,8 +164,8 @@ def _marks(first: int, hashes: list[str], named: Sequence[int], *, tree: bool) -
     for before, seq in pairwise(ends):
         nodes: Nodes = []
         if tree:
-            part = bytes.fromhex("".join(hashes[before + 1 - first : seq + 1 - first]))
-            nodes = nodes_of(before, [part[i : i + 32] for i in range(0, len(part), 32)])
+            part = hashes[before + 1 - first : seq + 1 - first]
+            nodes = nodes_of(before, list(map(bytes.fromhex, part)))
         marks.append(Mark(seq, hashes[seq - first], nodes))
     return marks
 

@@ -191,6 +191,24 @@ def test_a_torn_line_and_foreign_bytes_are_passed_over(log: Signed) -> None:
         assert one.root_hash == merkle_rfc.root(leaves[: one.head_seq]).hex()
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_line_of_megabytes_is_passed_over_to_its_end(log: Signed, end: bytes) -> None:
+    log.emit(3)
+    record = log.path.read_bytes().splitlines()[-1]
+    with log.path.open("ab") as file:
+        # Where reading goes on after a piece, there is what looks like a record.
+        file.write(b"x" * (2 * 1024 * 1024) + record + end)
+    log.emitter.close()
+    log.emitter = log.opened()
+    log.emit(3)
+    made = log.signer().run("manual")
+    assert made is not None
+    there = [one for path in log.segments() for one in chained(path)]
+    leaves = [bytes.fromhex(one["hash"]) for one in there]
+    assert made.root_hash == merkle_rfc.root(leaves[: made.head_seq]).hex()
+    assert made.head_seq == len(leaves) - 1
+
+
 def chained(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in path.read_bytes().splitlines():
