@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple, Self
 
@@ -124,8 +123,7 @@ class Term(NamedTuple):
         return exact and SERVICE.fullmatch(self.wanted) is not None
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """Which records are wanted; what is empty or ``None`` asks for nothing.
 
     Attributes:

@@ -38,7 +38,10 @@ HEAVY = (
     "multiprocessing",
 )
 
-PURE = ("errors", "chain", "encode", "record", "redact", "coerce", "_walk", "_values", "_detect")
+PURE = (
+    *("errors", "chain", "encode", "record", "redact", "coerce", "_walk", "_values", "_detect"),
+    *("labels", "question", "_extracted"),
+)
 PURE_MAY_IMPORT = {
     "__future__",
     "base64",

@@ -104,7 +104,7 @@ def print_table(lines: Sequence[bytes]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         # Whoever reads a file or a pipe cuts lines himself.
-        console.width = console.measure(table, options=console.options.update(width=_WIDE)).maximum
+        console.width = _WIDE
     console.print(table)
 
 

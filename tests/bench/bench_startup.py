@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 from bench.chain import TAIL, ZEROS, body_hash
@@ -19,10 +20,10 @@ CHUNK = 1 << 20
 END = 64 * 1024
 
 
-def grow(path: Path, size: int) -> int:
+def grow(path: Path, size: int, events: Sequence[dict[str, Any]] = ()) -> int:
     """Write a valid chain of at least ``size`` bytes; the number of its records."""
     encode = msgspec.json.Encoder().encode
-    heads = [encode(full_record(each)).partition(b'"seq":')[0] for each in variants()]
+    heads = [encode(full_record(each)).partition(b'"seq":')[0] for each in events or variants()]
     sha256 = hashlib.sha256
     seq, head, written, chunk = 0, ZEROS.encode(), 0, bytearray()
     with path.open("wb") as log:

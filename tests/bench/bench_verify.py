@@ -28,17 +28,17 @@ class Run(NamedTuple):
     memory: float
 
 
-def timed(command: list[str], *, cores: int) -> Run:
-    """Run a command on so many cores."""
+def timed(command: list[str], *, cores: int, status: int = 0) -> Run:
+    """Run a command on so many cores; it must end with this status."""
     usable = sorted(os.sched_getaffinity(0))[:cores] if hasattr(os, "sched_getaffinity") else []
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as process:
         if usable:
             os.sched_setaffinity(process.pid, usable)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        _, ended, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(ended)
     wall = time.perf_counter() - began
-    if process.returncode:
+    if process.returncode != status:
         raise RuntimeError(f"{command} ended with {process.returncode}")
     scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)

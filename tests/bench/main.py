@@ -15,6 +15,7 @@ from bench import (
     bench_latency,
     bench_memory,
     bench_processes,
+    bench_query,
     bench_reconcile,
     bench_stalled,
     bench_startup,
@@ -33,6 +34,7 @@ MEASURES = {
     "memory": bench_memory.measure,
     "checkpoint": bench_checkpoint.measure,
     "verify": bench_verify.measure,
+    "query": bench_query.measure,
     "reconcile": bench_reconcile.measure,
     "vrl": bench_vrl.measure,
 }
