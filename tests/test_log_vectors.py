@@ -12,6 +12,7 @@ from two_verifiers import both
 VECTORS = Path(__file__).parent / "vectors"
 EXPECTED: dict[str, Any] = json.loads((VECTORS / "logs.json").read_bytes())
 KEY = bytes.fromhex(EXPECTED["key_hex"])
+SECOND = bytes.fromhex(EXPECTED["second_key_hex"])
 
 
 def test_every_log_has_its_verdict() -> None:
@@ -21,7 +22,8 @@ def test_every_log_has_its_verdict() -> None:
 @pytest.mark.parametrize("name", sorted(EXPECTED["cases"]))
 def test_the_verdict_is_the_expected_one(name: str) -> None:
     case = EXPECTED["cases"][name]
-    report = both(VECTORS / "logs" / name, key=KEY if case["key"] else None)
+    more = [SECOND] if case.get("second_key") else []
+    report = both(VECTORS / "logs" / name, *more, key=KEY if case["key"] else None)
     found = [
         {"kind": f.kind, "file": f.file, "line": f.line, "offset": f.offset, "seq": f.seq}
         for f in report.findings
