@@ -32,12 +32,19 @@ class Gap:
         self.reason = reason
         self.lost += 1
 
-    def merge_before(self, earlier: Gap) -> None:
-        """Join losses that came before these and could not be declared."""
-        self.lost += earlier.lost
-        self.first_ts = earlier.first_ts or self.first_ts
-        self.last_ts = self.last_ts or earlier.last_ts
-        self.reason = self.reason or earlier.reason
+    def copy(self) -> Gap:
+        """The losses so far, to be declared."""
+        made = Gap()
+        made.lost = self.lost
+        made.first_ts = self.first_ts
+        made.last_ts = self.last_ts
+        made.reason = self.reason
+        return made
+
+    def forget(self, declared: Gap) -> None:
+        """Keep what other threads have lost since ``declared`` was copied: after its last."""
+        self.lost -= declared.lost
+        self.first_ts = declared.last_ts if self.lost else ""
 
     def fields(self, sink: str) -> dict[str, object]:
         """The ``fields`` of its ``audit.gap``."""

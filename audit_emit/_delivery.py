@@ -241,24 +241,19 @@ class Delivery:
             for line in lines:
                 self._show(line)
         if self.file_gap.lost and not self.backlog.waiting:
-            gap, self.file_gap = self.file_gap, Gap()
-            self._declare(file, gap, "jsonl")
+            self._declare(file, self.file_gap, "jsonl")
         due = at_end or time.monotonic() - self._gap_declared >= _GAP_SECONDS
         fault = self.stdout.fault if self.stdout is not None else "off"
         if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
-            gap, self.stdout_gap = self.stdout_gap, Gap()
-            self._gap_lines_lost = 0
             self._gap_declared = time.monotonic()
-            self._declare(file, gap, "stdout")
+            gap_lines = self._gap_lines_lost
+            self._declare(file, self.stdout_gap, "stdout")
+            self._gap_lines_lost -= gap_lines
 
     def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
-        try:
-            file.append_own("audit.gap", gap.fields(sink))
-        except SinkError:
-            # Not told yet: the losses since then join it.
-            newer = self.file_gap if sink == "jsonl" else self.stdout_gap
-            newer.merge_before(gap)
-            raise
+        declared = gap.copy()
+        file.append_own("audit.gap", declared.fields(sink))
+        gap.forget(declared)
 
     def _show_unshown(self) -> None:
         if self.file is None:

@@ -209,7 +209,8 @@ class Emitter(Delivery):
         try:
             # Not ``pending``: it is down for an instant while another thread settles.
             while owes := self._owes() or self.pending:
-                self.settle(at_end=True)
+                # What another thread has written it must also have shown.
+                self.settle(at_end=True, patience=max(0.0, deadline - time.monotonic()))
                 owes = self._owes()
                 if not owes or time.monotonic() >= deadline:
                     break

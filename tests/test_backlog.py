@@ -57,22 +57,33 @@ def test_a_gap_counts_and_remembers_its_ends() -> None:
     }
 
 
-def test_a_gap_takes_in_an_earlier_one() -> None:
-    earlier, later = Gap(), Gap()
-    earlier.add("t1", "full")
-    later.add("t2", "closed")
-    later.merge_before(earlier)
-    assert later.fields("stdout") == {
-        "lost": 2,
-        "first_ts": "t1",
-        "last_ts": "t2",
-        "reason": "closed",
-        "sink": "stdout",
-    }
+def test_a_gap_that_was_declared_is_empty() -> None:
+    gap = Gap()
+    gap.add("t1", "full")
+    gap.forget(gap.copy())
+    gap.add("t2", "closed")
+    told = gap.fields("stdout")
+    assert (told["lost"], told["first_ts"], told["last_ts"], told["reason"]) == (
+        1,
+        "t2",
+        "t2",
+        "closed",
+    )
 
 
-def test_an_empty_gap_takes_over_an_earlier_one() -> None:
-    earlier, later = Gap(), Gap()
-    earlier.add("t1", "full")
-    later.merge_before(earlier)
-    assert later.fields("stdout") == earlier.fields("stdout")
+def test_what_was_lost_while_a_gap_was_declared_is_in_the_next() -> None:
+    gap = Gap()
+    gap.add("t1", "full")
+    declared = gap.copy()
+    gap.add("t2", "full")
+    gap.add("t3", "closed")
+    assert declared.fields("stdout")["lost"] == 1
+    gap.forget(declared)
+    # When the first of them was lost is known no better than this.
+    told = gap.fields("stdout")
+    assert (told["lost"], told["first_ts"], told["last_ts"], told["reason"]) == (
+        2,
+        "t1",
+        "t3",
+        "closed",
+    )

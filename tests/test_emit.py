@@ -376,6 +376,33 @@ def test_flush_says_what_is_not_written(log: Path) -> None:
     assert emitter.close()
 
 
+def test_flush_waits_for_the_lines_that_another_thread_shows(
+    emitter: Emitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the exit of the process they would be neither on stdout nor declared."""
+    shows, may_go_on = threading.Event(), threading.Event()
+
+    def show(_: bytes) -> bool:
+        shows.set()
+        return may_go_on.wait(20)
+
+    monkeypatch.setattr(emitter, "_show", show)
+    emitter.backlog.add(emitter._own_prefix("a.b", {})[0])
+    emitter.pending = True
+    other = threading.Thread(target=emitter.settle)
+    other.start()
+    assert shows.wait(20)
+    flushed: list[bool] = []
+    flushing = threading.Thread(target=lambda: flushed.append(emitter.flush(20)))
+    flushing.start()
+    flushing.join(0.05)
+    assert flushed == []
+    may_go_on.set()
+    flushing.join(20)
+    other.join(20)
+    assert flushed == [True]
+
+
 def test_the_failure_is_told_once_without_the_event(log: Path) -> None:
     Blocked(log)
     with Piped(2) as stderr:
