@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypedDict
 
 import httpx
 
@@ -73,12 +74,26 @@ class TooLarge(LokiError):  # noqa: N818
     """An answer of more than ``MAX_BODY`` bytes."""
 
 
+class Options(TypedDict, total=False):
+    """What ``Connection`` takes beside the address."""
+
+    tenant: str | None
+    username: str | None
+    password: str | None
+    token: str | None
+    timeout: float
+    sleep: Callable[[float], None]
+
+
 class Connection:
     """Requests to one Loki, as one tenant.
 
     Args:
         url: ``http`` or ``https``, a path before ``/loki`` included; user and password in it
             are used and never shown.
+        tenant: the ``X-Scope-OrgID``.
+        username, password: for basic authentication.
+        token: for a bearer token instead.
         timeout: seconds that one answer may take.
         sleep: waits before another try.
 

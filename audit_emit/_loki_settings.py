@@ -1,6 +1,6 @@
-"""The credentials for Loki, from the environment or from files that it names, never from options.
+"""How Loki is asked, from the environment; secrets also from files that it names.
 
-An option would be in the list of processes and in the history of the shell.
+Secrets are no options: those are in the list of processes and in the history of the shell.
 """
 
 from __future__ import annotations
@@ -13,29 +13,53 @@ from audit_emit._config import secret_in_file
 from audit_emit.errors import ConfigError
 
 PREFIX = f"{OURS}LOKI_"
-VARIABLES = ("URL", "TENANT", "USERNAME", "PASSWORD", "PASSWORD_FILE", "TOKEN", "TOKEN_FILE")
+VARIABLES = (
+    "URL",
+    "TENANT",
+    "USERNAME",
+    "PASSWORD",
+    "PASSWORD_FILE",
+    "TOKEN",
+    "TOKEN_FILE",
+    "TIMEOUT",
+)
 """Endings; ``cli/_loki.py`` has the options of the first two."""
 
+TIMEOUT = 30.0
+"""Seconds that one answer may take."""
 
-class Credentials(TypedDict):
+
+class FromEnvironment(TypedDict):
     """Arguments of ``LokiClient``."""
 
     username: str | None
     password: str | None
     token: str | None
+    timeout: float
 
 
-def credentials(environ: Mapping[str, str]) -> Credentials:
-    """Those that are set; a variable comes before its file.
+def from_environment(environ: Mapping[str, str]) -> FromEnvironment:
+    """Credentials and patience; a variable comes before its file.
 
     Raises:
-        ConfigError: a file cannot be read, is empty, or is not text.
+        ConfigError: a file cannot be read, is empty, or is not text; a number is none.
     """
     return {
+        "timeout": _seconds(f"{PREFIX}TIMEOUT", environ),
         "username": environ.get(f"{PREFIX}USERNAME") or None,
         "password": _secret(f"{PREFIX}PASSWORD", environ),
         "token": _secret(f"{PREFIX}TOKEN", environ),
     }
+
+
+def _seconds(variable: str, environ: Mapping[str, str]) -> float:
+    try:
+        seconds = float(environ.get(variable) or TIMEOUT)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 86400:
+        raise ConfigError(variable, "must be a number of seconds, at most a day")
+    return seconds
 
 
 def _secret(variable: str, environ: Mapping[str, str]) -> str | None:

@@ -4,6 +4,7 @@
     └── AuditEmitError          everything this library raises on purpose
         ├── ConfigError         configure(), Settings: a bad value; ``setting`` names it
         ├── CheckpointError     nothing was signed: the log is not what was signed before
+        ├── LokiError           audit_emit.loki: Loki gave nothing to build on; has kinds
         └── AuditError          emit_strict(): the record is not in the file; ``reason`` says why
 
 ``emit`` raises none of them.

@@ -11,9 +11,8 @@ import gzip
 import math
 import re
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, Self, TypeVar, Unpack
 
 import msgspec
 
@@ -22,6 +21,7 @@ from audit_emit._loki_http import (
     Limited,
     LokiError,
     Malformed,
+    Options,
     Refused,
     ServerFailed,
     TimedOut,
@@ -131,37 +131,14 @@ class LokiClient:
 
     Args:
         url: such as ``http://loki:3100``; a user and a password in it are used and never shown.
-        tenant: the ``X-Scope-OrgID``.
-        username: for basic authentication.
-        password: for basic authentication.
-        token: for a bearer token instead.
-        timeout: seconds that one answer may take.
-        sleep: waits before another try.
+        options: tenant, credentials and patience; see ``Connection``.
 
     Raises:
         ConfigError: an argument cannot be used.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        tenant: str | None = None,
-        username: str | None = None,
-        password: str | None = None,
-        token: str | None = None,
-        timeout: float = 30.0,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._connection = Connection(
-            url,
-            tenant=tenant,
-            username=username,
-            password=password,
-            token=token,
-            timeout=timeout,
-            sleep=sleep,
-        )
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+        self._connection = Connection(url, **options)
         self._longest = sys.maxsize
         self._most = PAGE
 

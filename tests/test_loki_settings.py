@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from audit_emit._loki_settings import PREFIX, VARIABLES, credentials
+from audit_emit._loki_settings import PREFIX, TIMEOUT, VARIABLES, from_environment
 from audit_emit.errors import ConfigError
 
 
 def given(environ: dict[str, str]) -> dict[str, object]:
-    return {name: value for name, value in credentials(environ).items() if value is not None}
+    found = from_environment(environ)
+    assert found["timeout"] == TIMEOUT
+    return {k: value for k, value in found.items() if value is not None and k != "timeout"}
 
 
 def test_variables_are_read() -> None:
@@ -43,9 +45,16 @@ def test_a_file_that_cannot_be_used_is_told_without_its_name(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=why) as raised:
-        credentials({f"{PREFIX}TOKEN_FILE": str(path)})
+        from_environment({f"{PREFIX}TOKEN_FILE": str(path)})
     assert raised.value.setting == f"{PREFIX}TOKEN_FILE"
     assert "canary" not in str(raised.value)
+
+
+def test_patience_is_a_number_of_seconds() -> None:
+    assert from_environment({f"{PREFIX}TIMEOUT": "0.5"})["timeout"] == 0.5
+    for text in ("0", "-1", "nan", "1e9", "soon"):
+        with pytest.raises(ConfigError, match="TIMEOUT: must be a number of seconds"):
+            from_environment({f"{PREFIX}TIMEOUT": text})
 
 
 def test_every_variable_is_in_the_configuration_page() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from audit_emit._loki_settings import PREFIX, credentials
+from audit_emit._loki_settings import PREFIX, from_environment
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 
@@ -37,7 +37,7 @@ def loki_options(command: _Command) -> _Command:
 
 @contextmanager
 def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
-    """A client with the credentials of the environment.
+    """A client, with credentials and patience from the environment.
 
     What goes wrong with Loki is said on standard error, and is the end of the command.
 
@@ -47,7 +47,7 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     from audit_emit.loki import LokiClient, LokiError  # noqa: PLC0415 - an extra
 
     try:
-        with LokiClient(loki, tenant=tenant, **credentials(os.environ)) as client:
+        with LokiClient(loki, tenant=tenant, **from_environment(os.environ)) as client:
             yield client
     except LokiError as error:
         click.echo(f"audit-emit: {visible(str(error))}", err=True)

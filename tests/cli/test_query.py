@@ -69,7 +69,8 @@ def log(tmp_path: Path, chain: MadeChain, monkeypatch: pytest.MonkeyPatch) -> Pa
 @pytest.fixture
 def server(chain: MadeChain, fake_loki: LokiServer, monkeypatch: pytest.MonkeyPatch) -> LokiServer:
     """It holds the same records. Nobody waits for it."""
-    patient = partial(LokiClient, timeout=1.0, sleep=lambda _: None)
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_TIMEOUT", "1")
+    patient = partial(LokiClient, sleep=lambda _: None)
     monkeypatch.setattr(loki, "LokiClient", patient)
     found = [(line, shipped(line)) for line in chain.lines]
     with patient(fake_loki.url) as client:

@@ -68,6 +68,15 @@ def test_shows_the_last_twenty_readably(log: Path, capsys: pytest.CaptureFixture
     ]
 
 
+def test_half_a_surrogate_pair_is_shown_and_is_a_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_text(record(1, fields={"key": "x\ud800y", "n": 2**70, "odd": 1.5}))
+    assert main(["tail", str(path)]) == Exit.OK
+    assert shown(capsys)[0].endswith(f"key=x\\ud800y n={2**70} odd=1.5")
+
+
 def test_a_directory_means_its_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", "-n", "1", str(log.parent)]) == Exit.OK
     assert "KEY_30" in shown(capsys)[0]
