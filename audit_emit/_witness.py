@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from audit_emit._findings import Finding, Findings, Kind
@@ -206,8 +207,13 @@ class Checkpoints:
     def sizes(self) -> array[int]:
         """``head_seq`` of all of them, ascending, none twice."""
         if len(self._order) != len(self._seqs):
-            self._order = array("I", sorted(range(len(self._seqs)), key=self._seqs.__getitem__))
-            self._sizes = array("Q", sorted(set(self._seqs)))
+            order: Iterable[int] = range(len(self._seqs))
+            if any(after < before for before, after in pairwise(self._seqs)):
+                order = sorted(order, key=self._seqs.__getitem__)
+            self._order = array("I", order)
+            self._sizes = array(
+                "Q", (seq for seq, _ in groupby(map(self._seqs.__getitem__, order)))
+            )
         return self._sizes
 
     def at(self, seq: int) -> Iterator[Witness]:
