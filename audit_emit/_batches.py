@@ -22,6 +22,7 @@ TOO_FAR_BEHIND = (
 TOO_NEW = "too new: its time is further ahead than creation_grace_period"
 TOO_LONG = "too long: max_line_size"
 NOT_SHIPPED = "no JSON with a time and a type: the pipeline sets it aside, too"
+SEVERAL = "the log has several records at this place; see audit-emit verify"
 WRONG_HASH = "it does not have the hash that it states; see audit-emit verify"
 
 _REASONS = {

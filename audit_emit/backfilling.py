@@ -88,6 +88,8 @@ def parcels(index: LogIndex, missing: Missing, left: Findings) -> Iterator[Parce
                 _leave(left, one, _batches.NOT_SHIPPED)
             elif one.chain and not hash_holds(one.line):
                 _leave(left, one, _batches.WRONG_HASH)
+            elif one.chain and len(index.records(one.chain, one.seq)) > 1:
+                _leave(left, one, _batches.SEVERAL)
             else:
                 yield Parcel(one, found)
 

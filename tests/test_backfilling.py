@@ -14,12 +14,13 @@ from loki_store import DAY, HOUR, Refusal
 from made_chain import SECOND, altered, rewritten
 
 from audit_emit import _batches, backfilling
-from audit_emit._batches import TOO_FAR_BEHIND, TOO_LONG, TOO_OLD, WRONG_HASH
+from audit_emit._batches import SEVERAL, TOO_FAR_BEHIND, TOO_LONG, TOO_OLD, WRONG_HASH
 from audit_emit._disagreement import Kind
 from audit_emit._journal import Journal
 from audit_emit._logindex import LogIndex
 from audit_emit.backfilling import NOT_TRIED, TRIES, plan
 from audit_emit.loki import Limited, LokiClient, Refused, ServerFailed, TimedOut, Unreachable
+from audit_emit.record import ts_of
 
 UNSHOWN = 3 * HOUR
 """``query_ingesters_within`` where nobody has set it."""
@@ -197,6 +198,19 @@ def test_a_record_with_a_wrong_hash_is_not_pushed(small: LogAndLoki) -> None:
     assert (finding.kind, finding.from_seq, finding.note) == (Kind.MISSING, 30, WRONG_HASH)
 
 
+def test_of_two_records_at_one_place_none_is_pushed(
+    small: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    twin = rewritten(small.chain.lines[4], ts=ts_of(small.begin + 4 * SECOND + 5))
+    small.chain.lines.append(twin)
+    small.write()
+    done, report = small.backfill()
+    assert done.placed == 20
+    (finding,) = report.findings
+    assert (finding.from_seq, finding.note) == (5, SEVERAL)
+    assert again(fake_loki) == 0
+
+
 # What Loki refuses for good
 
 
@@ -270,6 +284,18 @@ def test_a_loki_that_likes_nothing_is_left_alone(
     assert isinstance(done.error, Refused)
     assert counts(report) == {Kind.MISSING: 20}
     assert pushes(fake_loki) < 20
+
+
+def test_many_lines_that_are_refused_for_one_reason_are_not_tried_one_by_one(
+    small: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    small.chain.add(30, ts=small.begin + 60 * SECOND, fields={"pad": "x" * 2000})
+    small.write()
+    fake_loki.store.limits.max_line_size = 1500
+    before = pushes(fake_loki)
+    done, report = small.backfill()
+    assert (done.placed, counts(report)) == (20, {Kind.MISSING: 30})
+    assert pushes(fake_loki) - before == 1
 
 
 # What passes
@@ -424,6 +450,25 @@ def test_what_is_not_shown_is_not_pushed_twice(old: LogAndLoki, fake_loki: LokiS
     fake_loki.store.write_chunks()
     assert old.backfill()[1].exit_status == 0
     assert closed(old, fake_loki)
+
+
+def test_what_is_old_and_shown_is_sent_again_as_if_it_were_young(
+    old: LogAndLoki, fake_loki: LokiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_loki.store.limits.query_ingesters_within = 0
+    monkeypatch.setattr(_batches, "BATCH_LINES", 5)
+    fake_loki.faults = OnPush(fake_loki, None, status(500), lost, status(503))
+    done, report = old.backfill()
+    assert (done.placed, done.doubtful, report.exit_status) == (20, 0, 0)
+    assert closed(old, fake_loki)
+
+
+def test_what_was_shown_once_is_in_no_doubt(old: LogAndLoki, fake_loki: LokiServer) -> None:
+    """Loki loses it afterwards: it is missing, and not waited for."""
+    fake_loki.store.limits.query_ingesters_within = 0
+    old.backfill()
+    fake_loki.store.streams.clear()
+    assert counts(old.compare().report) == {Kind.MISSING: 20}
 
 
 def test_what_was_lost_after_all_is_pushed_when_it_should_be_shown(

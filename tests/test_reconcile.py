@@ -262,6 +262,12 @@ def test_a_stub_with_another_content_is_altered() -> None:
     assert finding.file_hash == finding.loki_hash
 
 
+def test_a_stub_that_is_longer_than_its_record_is_none() -> None:
+    chain = MadeChain().add(1)
+    report = verdict(Log(chain.lines), [as_shipped(chain.cut(1, 5000))])
+    assert only(report).kind == Kind.ALTERED
+
+
 def test_an_early_stub() -> None:
     chain = MadeChain().add(1, fields={"a": "x" * 500})
     made = MadeChain().add(1, fields={"a": "x" * 500})

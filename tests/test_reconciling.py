@@ -250,6 +250,13 @@ def test_heads(both: LogAndLoki) -> None:
     assert head.ts == both.begin + 28 * SECOND
 
 
+def test_the_head_is_the_newest_by_its_number(both: LogAndLoki) -> None:
+    both.chain.add(5).add(2, ts=both.begin + SECOND // 2)
+    both.ship()
+    (head,) = heads(both.client, [both.chain.chain], both.begin, time.time_ns())
+    assert head.seq == 7
+
+
 def test_a_stub_vouches_for_its_record(both: LogAndLoki) -> None:
     both.chain.add(2).add(1, fields={"pad": "x" * 900})
     both.ship([*both.chain.lines[:2], both.chain.cut(3, 700)])
