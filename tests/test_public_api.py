@@ -41,9 +41,11 @@ HEAVY = (
 PURE = (
     *("errors", "chain", "encode", "record", "redact", "coerce", "_walk", "_values", "_detect"),
     *("labels", "question", "_extracted"),
+    *("reconcile", "_held", "_disagreement", "_batches"),
 )
 PURE_MAY_IMPORT = {
     "__future__",
+    "array",
     "base64",
     "binascii",
     "bisect",
