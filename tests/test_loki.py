@@ -178,14 +178,18 @@ def test_an_empty_month_takes_a_few_requests(client: LokiClient, fake_loki: Loki
     assert len(fake_loki.asked) <= 7
 
 
+@pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_crowded_hour_is_not_asked_for_as_a_month(
-    client: LokiClient, fake_loki: LokiServer
+    direction: Any, client: LokiClient, fake_loki: LokiServer
 ) -> None:
     """A full page costs Loki as much as the stretch that it is asked for is long."""
     client.push([entry(i, str(i)) for i in range(40)])
-    assert len(lines(client, 0, 30 * DAY, page=10)) == 40
+    found = lines(client, -20 * DAY, 20 * DAY, page=10, direction=direction)
+    assert len(found) == 40
     stretches = [int(p["end"]) - int(p["start"]) for _, path, p in fake_loki.asked if p]
-    assert stretches[:4] == [HOUR] * 4
+    longest = stretches.index(max(stretches))
+    assert stretches[longest] > 5 * DAY
+    assert stretches[longest + 1 : longest + 4] == [HOUR] * 3
 
 
 def test_a_smaller_page_is_asked_for_where_the_server_wants_that(
