@@ -57,10 +57,12 @@ PURE_MAY_IMPORT = {
     "gc",
     "hashlib",
     "hmac",
+    "io",
     "itertools",
     "json",
     "math",
     "msgspec",
+    "operator",
     "re",
     "sys",
     "threading",
@@ -70,7 +72,7 @@ PURE_MAY_IMPORT = {
 }
 """Values in, bytes out: no I/O, no clock, no randomness.
 
-``sys`` is for ``sys.modules``, as a type is recognised and never imported; ``threading`` for what
+``io`` is for bytes in memory; ``sys`` is for ``sys.modules``, as a type is recognised and never imported; ``threading`` for what
 belongs to one thread.
 """
 
