@@ -72,8 +72,8 @@ PURE_MAY_IMPORT = {
 }
 """Values in, bytes out: no I/O, no clock, no randomness.
 
-``io`` is for bytes in memory; ``sys`` is for ``sys.modules``, as a type is recognised and never imported; ``threading`` for what
-belongs to one thread.
+``io`` is for bytes in memory; ``sys`` for ``sys.modules``, as a type is recognised and never
+imported; ``threading`` for what belongs to one thread.
 """
 
 PURE_TIME = {"strftime", "gmtime"}
