@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from made_chain import SECOND, MadeChain, altered, rewritten
 from audit_emit import _logindex
 from audit_emit._disagreement import Kind
 from audit_emit._logindex import LogIndex
+from audit_emit.labels import unwrapped
 from audit_emit.loki import Entry
 from audit_emit.reconciling import AHEAD, Options, heads, queries, reconcile, span
 
@@ -279,6 +282,41 @@ def test_the_span_ends_with_the_grace(small: LogAndLoki) -> None:
         now = time.time_ns()
         assert span(index, Options(now, grace=5)) == (small.begin, now - 5)
         assert span(index, Options(now, since=0, until=9)) == (small.begin, 10)
+
+
+EMITS = """
+import resource, signal, sys
+from audit_emit import configure, emit, flush
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+configure(service=sys.argv[1], jsonl=sys.argv[2])
+emit(None, "secret.set", {"n": 0})
+emit(None, "secret.set", {"pad": "é" * 5000, "n": 1})
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+for n in range(2, 6):
+    emit(None, "secret.set", {"n": n, "pad": "x" * 9000 * (n == 3)})
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+emit(None, "key.created", {"lone": "\\ud800", "n": 6})
+assert flush(20)
+"""
+
+
+def test_what_the_emitter_writes_to_stdout_agrees_with_its_file(
+    both: LogAndLoki, tmp_path: Path
+) -> None:
+    """Stubs, and early forms of records that had to wait for the file."""
+    command = [sys.executable, "-c", EMITS, both.chain.service, both.layout.active]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60)
+    shown = [unwrapped(line) for line in done.stdout.splitlines()]
+    both.ship(shown)
+    report = both.compare(grace=0).report
+    assert counts(report) == {}
+    assert (report.joined, report.stubs) == (4, 2)
+    assert report.agreed + report.stubs == report.records == 1 + 7
+    lines = Path(both.layout.active).read_bytes().splitlines()
+    both.ship(lines)
+    report = both.compare(grace=0).report
+    assert (report.exit_status, report.duplicates) == (0, 2)
 
 
 @pytest.mark.loki
