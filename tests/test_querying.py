@@ -111,9 +111,10 @@ def test_the_newest_are_kept_however_times_go_to_and_fro(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audit_emit.querying._SPARE", 0)
-    chain = MadeChain().add(1500, ts=NOW, step=2).add(1500, ts=NOW + 1, step=2)
+    half = 41 + 69 * 21  # at the last of which only 20 are kept
+    chain = MadeChain().add(half, ts=NOW, step=2).add(half, ts=NOW + 1, step=2)
     path = chain.write(tmp_path / "audit.jsonl")
-    found = [ts_of(NOW + i) for i in range(2980, 3000)]
+    found = [ts_of(NOW + i) for i in range(2 * half - 20, 2 * half)]
     lines = ask_log(Question(), str(path), 20).lines
     assert [line[7:37].decode() for line in lines] == found
 
