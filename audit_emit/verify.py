@@ -10,6 +10,8 @@ docs/wire-format.md, sections 2 to 7. The rules of this file:
 3. A line that is no record is only reported when no ``audit.recovered`` declares its bytes.
 4. ``ts`` is not judged: wall clocks step back, and records that had to wait keep their own.
 5. A checkpoint is compared with the root over the bytes that were read, never over stated hashes.
+6. A key is trusted because it was pinned, or because a trusted key that was not retired by then
+   signed its name; what the log says of itself is told before a checkpoint that covers it is judged.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class Verifier:
         since: str = "",
         until: str = "",
         strict: bool = False,
-        whole: bool = True,
+        whole: bool = False,
     ) -> None:
         self.strict = strict
         self.findings = Findings()

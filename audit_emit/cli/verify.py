@@ -83,8 +83,9 @@ def command(
     configures.
 
     Keys are pinned with --key, or taken from AUDIT_EMIT_SIGNING_KEY and
-    AUDIT_EMIT_SIGNING_KEY_FILE; never from the log. Without one, signatures are not
-    checked, and the status is 4.
+    AUDIT_EMIT_SIGNING_KEY_FILE; never from the log. An Ed25519 key that a pinned one signed over
+    to is followed; of HMAC keys give all. Without a key signatures are not checked, and the
+    status is 4.
 
     Exit status: 0 good, 1 tampered with, 2 usage, 3 unreadable or nothing found, 4 incomplete
     (a torn end, a declared gap, a missing key).
