@@ -20,7 +20,7 @@ from made_chain import SECOND, MadeChain, altered
 from audit_emit._journal import Journal
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-from audit_emit.loki import Entry, LokiClient
+from audit_emit.loki import Entry
 
 Output = pytest.CaptureFixture[str]
 
@@ -326,7 +326,7 @@ def test_loki_in_trouble(
 def test_loki_that_is_slow(
     log: LogAndLoki, fake_loki: LokiServer, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LokiClient.__init__.__kwdefaults__ or {}, "timeout", 0.2)
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_TIMEOUT", "0.2")
     fake_loki.faults = [fake_loki.slow] * 9
     assert run(log, "--backfill") == Exit.LOKI
     assert "did not answer within 0.2 s" in capsys.readouterr().err
