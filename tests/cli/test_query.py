@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -398,6 +399,18 @@ def test_a_slow_loki_is_not_waited_for(asking: Any, server: LokiServer) -> None:
 def test_trouble_that_passes_is_no_trouble(asking: Any, chain: MadeChain) -> None:
     code, out, err = asking(status(500), status(429, Retry_After="1"))
     assert (code, out, err) == (Exit.OK, lines(chain, 0, 1, 2, 3, 4), "")
+
+
+def test_without_the_extra_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("audit_emit.loki", "audit_emit._loki_http"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("audit_emit.loki")
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    code, _, err = run("--loki", "http://127.0.0.1:1")
+    assert (code, err) == (
+        Exit.USAGE,
+        "audit-emit: httpx is not installed; pip install 'audit-emit[loki]'\n",
+    )
 
 
 def test_no_loki_is_told(asking: Any, server: LokiServer) -> None:
