@@ -11,7 +11,7 @@ docs/wire-format.md, sections 2 to 7. The rules of this file:
 4. ``ts`` is not judged: wall clocks step back, and records that had to wait keep their own.
 5. A checkpoint is compared with the root over the bytes that were read, never over stated hashes.
 6. A key is trusted because it was pinned, or because a trusted key that was not retired by then
-   signed its name; what the log says of itself is told before a checkpoint that covers it is judged.
+   signed its name. A change of key is looked at before the checkpoints that cover it.
 """
 
 from __future__ import annotations
