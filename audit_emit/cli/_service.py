@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import os
+import queue
 import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -73,7 +76,8 @@ class Service:
         self.errors = directory / "stderr.txt"
         self.tokens = {user: secrets.token_hex(16) for user in USERS}
         self.lines: list[bytes] = []
-        self._arrived = threading.Condition()
+        # Not a Condition: Ctrl-C in the middle of its wait becomes an error of its lock.
+        self._arrived: queue.SimpleQueue[None] = queue.SimpleQueue()
         key = directory / "hash.key"
         key.touch(0o600)
         key.write_text(secrets.token_hex(32))
@@ -114,9 +118,8 @@ class Service:
         if self._process.stdout is None:
             return
         for line in self._process.stdout:
-            with self._arrived:
-                self.lines.append(line)
-                self._arrived.notify_all()
+            self.lines.append(line)
+            self._arrived.put(None)
 
     def __enter__(self) -> Self:
         return self
@@ -182,9 +185,8 @@ class Service:
         def there() -> bool:
             return any(all(part in line for part in wanted) for line in self.lines)
 
-        with self._arrived:
-            if not self._arrived.wait_for(there, PATIENCE):
-                raise DemoFailed(f"no audit line with {' and '.join(parts)}{self.complaint()}")
+        if not self._wait(there, PATIENCE):
+            raise DemoFailed(f"no audit line with {' and '.join(parts)}{self.complaint()}")
 
     def wait_for_request(self, correlation_id: str) -> None:
         """Wait until the record of a request is on stdout: its last one.
@@ -196,8 +198,16 @@ class Service:
 
     def wait_for_more(self, seen: int, seconds: float) -> None:
         """Wait until there are more than ``seen`` lines, or for that many seconds."""
-        with self._arrived:
-            self._arrived.wait_for(lambda: len(self.lines) > seen, seconds)
+        self._wait(lambda: len(self.lines) > seen, seconds)
+
+    def _wait(self, there: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not there():
+            try:
+                self._arrived.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return there()
+        return True
 
     def complaint(self) -> str:
         """The last words of the service, to be appended to a message."""

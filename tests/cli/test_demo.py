@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from faults.injector import Injector
 
 import audit_emit
 from audit_emit.chain import ZERO, leaf_hash
@@ -127,9 +129,8 @@ def test_served_it_goes_on_until_it_is_told_to_end(
             assert response.status == 201
         output.until('"key":"FROM_OUTSIDE"')
         process.send_signal(number)
-        assert process.wait(SECONDS) == status
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert (process.wait(SECONDS), process.stderr.read()) == (status, "")
     assert not answers(f"{base}/health")
     assert list(tmp_path.iterdir()) == []
 
@@ -190,6 +191,22 @@ def test_a_service_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> Non
     with Service("fastapi", tmp_path / "run", apps) as service, pytest.raises(DemoFailed):
         service.ask("GET", "/health", patience=0.5)
     assert time.monotonic() - began < 30
+
+
+def test_an_interrupt_while_it_waits_is_nothing_else(tmp_path: Path) -> None:
+    with Service("flask", tmp_path, find_apps()) as service:
+        service.wait_for_request(service.ask("GET", "/health").correlation_id)
+        raised = set()
+        for at in itertools.count():
+            injector = Injector(KeyboardInterrupt, at, ("audit_emit", "threading"))
+            try:
+                injector.run(lambda: service.wait_for_more(len(service.lines), 0.001))
+            except BaseException as error:
+                raised.add(type(error))
+            if not injector.where:
+                break
+    assert at > 3
+    assert raised == {KeyboardInterrupt}
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

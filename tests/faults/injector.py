@@ -52,14 +52,14 @@ if sys.version_info >= (3, 12):
     TOOL = 4
 
     @contextmanager
-    def stepping(step: Step) -> Iterator[None]:
-        """Calls ``step`` for the library's code in this thread."""
+    def stepping(step: Step, modules: tuple[str, ...]) -> Iterator[None]:
+        """Calls ``step`` for the code of these modules in this thread."""
         events = sys.monitoring.events
         thread = threading.get_ident()
         seen = []
 
         def started(code: CodeType, offset: int) -> None:
-            if threading.get_ident() == thread and ours(sys._getframe(1)):
+            if threading.get_ident() == thread and is_of(sys._getframe(1), modules):
                 seen.append(code)
                 sys.monitoring.set_local_events(TOOL, code, events.INSTRUCTION)
 
@@ -84,11 +84,11 @@ if sys.version_info >= (3, 12):
 else:
 
     @contextmanager
-    def stepping(step: Step) -> Iterator[None]:
-        """Calls ``step`` for the library's code in this thread."""
+    def stepping(step: Step, modules: tuple[str, ...]) -> Iterator[None]:
+        """Calls ``step`` for the code of these modules in this thread."""
 
         def called(frame: FrameType, event: str, arg: Any) -> Any:
-            if not ours(frame):
+            if not is_of(frame, modules):
                 return None
             frame.f_trace_lines = False
             frame.f_trace_opcodes = True
@@ -107,14 +107,23 @@ else:
             sys.settrace(before)
 
 
-def ours(frame: FrameType) -> bool:
-    """Whether it runs code of the library."""
+def is_of(frame: FrameType, modules: tuple[str, ...]) -> bool:
+    """Whether it runs code of modules whose names begin so."""
     name: str = frame.f_globals.get("__name__", "")
-    return name.startswith("audit_emit")
+    return name.startswith(modules)
+
+
+OURS = ("audit_emit",)
 
 
 class Interrupter:
     """Runs a call and does something at one place of it, as a signal handler would.
+
+    Args:
+        handler: does it.
+        at: the number of the place.
+        seen: the instructions that make a place.
+        modules: what the names of the modules begin with whose places count.
 
     Attributes:
         where: file and line of the place; empty when there are fewer places.
@@ -122,17 +131,22 @@ class Interrupter:
     """
 
     def __init__(
-        self, handler: Callable[[], object], at: int, seen: frozenset[str] = ANYWHERE
+        self,
+        handler: Callable[[], object],
+        at: int,
+        seen: frozenset[str] = ANYWHERE,
+        modules: tuple[str, ...] = OURS,
     ) -> None:
         self._handler = handler
         self._seen = seen
         self._at = at
+        self._modules = modules
         self.passed = 0
         self.where = ""
 
     def run(self, call: Callable[[], Any]) -> Any:
         """What the call returns; raises what it raises."""
-        with stepping(self._stepped):
+        with stepping(self._stepped, self._modules):
             return call()
 
     def _stepped(self, frame: FrameType, offset: int) -> None:
@@ -149,8 +163,11 @@ class Interrupter:
 class Injector(Interrupter):
     """Runs a call and raises at one place of it."""
 
-    def __init__(self, error: type[BaseException], at: int) -> None:
+    def __init__(
+        self, error: type[BaseException], at: int, modules: tuple[str, ...] = OURS
+    ) -> None:
         def fail() -> NoReturn:
             raise error
 
-        super().__init__(fail, at, CALLS if issubclass(error, MemoryError) else ANYWHERE)
+        seen = CALLS if issubclass(error, MemoryError) else ANYWHERE
+        super().__init__(fail, at, seen, modules)
