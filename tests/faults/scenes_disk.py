@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import resource
 import shutil
@@ -10,6 +11,8 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
+
+from faults.child import RESULT
 
 from audit_emit import AuditError, Emitter
 
@@ -113,9 +116,12 @@ def clear_the_way(logs: Path, how: str) -> None:
         (logs / NAMES[how]).unlink()
 
 
-def without_privileges(directory: Path, how: str) -> dict[str, Any]:
+def without_privileges(directory: Path, how: str) -> None:
     """Give up root in the middle of it; the log belongs to root."""
-    logs = directory / "logs"
+    directory.chmod(0o755)
+    os.chdir(directory)
+    # Whoever is not root need not be let into the directories above.
+    logs = Path("/proc/self/cwd/logs")
     emitter = make(logs, max_bytes=4096)
     for number in range(3):
         emit(emitter, number)
@@ -124,14 +130,15 @@ def without_privileges(directory: Path, how: str) -> dict[str, Any]:
         (logs / "audit.jsonl").rename(logs / f"audit-{1:020d}.jsonl")
     else:
         logs.chmod(0o755)
-    result = os.open(directory / "result.json", os.O_WRONLY | os.O_CREAT, 0o666)
-    os.fchmod(result, 0o666)
+    result = os.open(directory / RESULT, os.O_WRONLY | os.O_CREAT)
     os.setgid(65534)
     os.setgroups([])
     os.setuid(65534)
     fresh = make(logs) if how == "new" else emitter
     written = [emit(fresh, number) for number in range(3, 23)]
-    return {"written": sum(written), "waiting": len(fresh.backlog), "health": fresh.health()}
+    found = {"written": sum(written), "waiting": len(fresh.backlog), "health": fresh.health()}
+    os.write(result, json.dumps(found).encode())
+    os._exit(0)
 
 
 def hold_lock(directory: Path) -> None:

@@ -33,7 +33,8 @@ def result(emitter: Emitter, times: list[float], flags: int) -> dict[str, Any]:
     health = emitter.health()
     return {
         "median": sorted(times)[len(times) // 2],
-        "slow": sum(seconds > 0.25 for seconds in times),
+        # One in a hundred may have met a busy machine; a reader that stopped is met by each.
+        "slow": sum(seconds > 0.25 for seconds in times) > len(times) // 100,
         "flushed": emitter.flush(),
         "stdout": health["sinks"]["stdout"],
         "counters": health["counters"],

