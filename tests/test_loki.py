@@ -312,6 +312,7 @@ def in_seconds(seconds: float) -> str:
 @pytest.mark.parametrize(
     ("header", "least", "most"),
     [("7", 7, 7), (in_seconds(20), 0.1, 20), (in_seconds(-9), 0, 0), ("soon", 0.5, 0.5)],
+    ids=["seconds", "a date", "a date that is past", "neither"],
 )
 def test_the_server_says_when(
     header: str,
