@@ -175,8 +175,7 @@ class JsonlSink:
                 if line is not None:
                     # It is in the file; only what comes after it failed.
                     return line, Receipt(event_id, segment.chain, seq, digest)
-                reason = error_word(error) if isinstance(error, OSError) else type(error).__name__
-                raise SinkError(reason) from error
+                raise SinkError(_word(error)) from error
             finally:
                 try:
                     flock(self._lock_fd, UNLOCK)
@@ -296,10 +295,8 @@ class JsonlSink:
             try:
                 self._look(segment, self._clock.now_ns())
                 yield segment
-            except OSError as error:
-                raise SinkError(error_word(error)) from error
-            except (ValueError, ArithmeticError, LookupError, TypeError) as error:
-                raise SinkError(type(error).__name__) from error
+            except (OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+                raise SinkError(_word(error)) from error
             finally:
                 try:
                     flock(self._lock_fd, UNLOCK)
@@ -446,3 +443,9 @@ class JsonlSink:
         for line in lines:
             prefix = unchained_prefix(line.decode())
             segment.unshown.append(segment.link(prefix, ns_of(prefix[7:37]))[0])
+
+
+def _word(error: Exception) -> str:
+    if isinstance(error, SinkError):
+        return error.reason
+    return error_word(error) if isinstance(error, OSError) else type(error).__name__

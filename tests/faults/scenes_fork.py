@@ -198,6 +198,7 @@ def at_every_place(directory: Path, state: str) -> dict[str, Any]:
     The child goes on when the parent is far ahead: whatever it does without the lock then, shows.
     """
     emitter = make_prepared(directory / "audit.jsonl")
+    "".encode("unicode_escape")  # imported here, and not by every child for its first complaint
     parent = os.getpid()
     failed = []
     for at in itertools.count():

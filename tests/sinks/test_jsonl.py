@@ -193,6 +193,20 @@ def test_a_lock_file_that_is_deleted_is_made_again(
     assert len([one for one in chain_ok(log) if one["event_type"] == "a.b"]) == 6
 
 
+def test_why_the_lock_is_not_trusted_is_told(
+    emitter: Emitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter.emit(None, "a.b")
+    sink = sink_of(emitter)
+    monkeypatch.setattr(jsonl, "FRESH_NS", 0)
+    monkeypatch.setattr(jsonl, "_LOCK_CHECK_NS", 0)
+    monkeypatch.setattr(sink._lock, "is_current", lambda: False)
+    assert emitter.emit(None, "a.b") is None
+    assert emitter.file_last_error == "lock-replaced"
+    monkeypatch.undo()
+    assert emitter.flush(20)
+
+
 def test_a_directory_that_is_deleted_is_made_again(emitter: Emitter, tmp_path: Path) -> None:
     path = tmp_path / "logs" / "audit.jsonl"
     emitter = Emitter(jsonl=path, stdout=False)
