@@ -22,16 +22,16 @@ from typing import Any
 
 import msgspec
 
-from audit_emit._anchors import Anchors
-from audit_emit._chain import Branch, Chain
-from audit_emit._declared import Declarations, short
-from audit_emit._findings import Finding, Findings, Kind, Report, VerificationError
-from audit_emit._fragments import Fragments
-from audit_emit._lines import Lines, TooLong
-from audit_emit._proof import ERRORS, HASH_MEMBER, Proof, link_of, prove
-from audit_emit._witness import Checkpoints, Place
+from audit_emit._evidence.anchors import Anchors
+from audit_emit._evidence.declared import Declarations, short
+from audit_emit._evidence.findings import Finding, Findings, Kind, Report, VerificationError
+from audit_emit._evidence.followed import Branch, Chain
+from audit_emit._evidence.fragments import Fragments
+from audit_emit._evidence.proof import ERRORS, HASH_MEMBER, Proof, link_of, prove
+from audit_emit._evidence.witness import Checkpoints, Place
+from audit_emit._files.lines import Lines, TooLong
 from audit_emit.record import VERSION
-from audit_emit.rotation import Succession
+from audit_emit.rotation import Succession, told
 from audit_emit.signing import KeyRing
 
 __all__ = ["Finding", "Kind", "Report", "VerificationError", "Verifier"]
@@ -206,7 +206,7 @@ class Verifier:
             len(self.checkpoints),
             anchor.seq if anchor else 0,
             anchor.at if anchor else "",
-            anchor.key if anchor else "",
+            told(anchor.key) if anchor else "",
             self._partial,
         )
 

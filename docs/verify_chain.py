@@ -1,44 +1,44 @@
 """Verify an audit log with Python's standard library alone; written from wire-format.md.
 usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   exit status: see section 7
-It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable.
-"""
-import base64, hashlib, hmac, io, json, re, sys
-from pathlib import Path
+It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable."""
+import base64, hashlib, hmac, io, json, re, sys; from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
                   rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}', re.DOTALL)
-POINT = "v at origin chain head_seq head_hash root_hash reason sig_alg key_id signature".split()
+POINT = re.compile(rb'{"v":1,"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","origin":"[!#-*,-[\]-~]'
+    rb'{1,255}","chain":"[\da-f]{16}","head_seq":[1-9]\d{0,18},"head_hash":"[\da-f]{64}","root_hash'
+    rb'":"[\da-f]{64}","reason":"(startup|interval|threshold|manual|shutdown|rotation)","sig_alg":"'
+    rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}","signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
+    rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"}\n')
 sha = lambda data: hashlib.sha256(data).digest()
 lines_of = lambda path: enumerate(io.BytesIO(path.read_bytes() if path.exists() else b""), 1)
 signs = lambda key, made, *lines: hmac.compare_digest(f"{made}".encode(), base64.b64encode(
     hmac.digest(key, "".join(f"{line}\n" for line in lines).encode(), "sha256")))
-
 def parse(line):
     try: return {**json.loads(line)}
     except (TypeError, ValueError): return {}
-
-def read_checkpoints(path, ring, report):  # section 6: {size: [(checkpoint, place)]}
-    missing, points, last = set(), {}, {}
+def read_checkpoints(path, keys, report):  # {size: [(checkpoint, place)]}, and the keys by name
+    ring, missing, points, last = {sha(key).hex()[:8]: key for key in keys}, {}, {}, {}
     for number, line in lines_of(path):
         point, where = parse(line), f"{path.name}:{number}"
-        text = json.dumps(point, separators=(",", ":"), ensure_ascii=False).encode()
-        if [*point] != POINT or text + b"\n" != line or len(point["root_hash"]) != 64:
-            report(("torn-tail", "malformed-line")[line.endswith(b"}\n")], None, where); continue
+        if not POINT.fullmatch(line):
+            kind = "unknown-version" if point.get("v", 1) != 1 else "malformed-line"
+            report(kind if line.endswith(b"}\n") else "torn-tail", None, where); continue
         size, chain, origin, name = (point[m] for m in ("head_seq", "chain", "origin", "key_id"))
         moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
         last = report("sequence-duplicate", size, where) or last if moved else point
-        root, mine = base64.b64encode(bytes.fromhex(point["root_hash"])), origin.endswith(chain)
+        mine = re.sub("^.*/(?=[0-9a-f]{16}$)", "", origin) in (chain, origin)  # no other chain's
+        root = base64.b64encode(bytes.fromhex(point["root_hash"])).decode()
         if mine and (point["sig_alg"] != "hmac-sha256" or name not in ring):
-            if name not in missing: missing.add(name); report("key-unavailable", size, where)
-        elif not mine or not signs(ring[name], point["signature"], origin, size, root.decode()):
+            missing.setdefault((point["sig_alg"], name), ("key-unavailable", size, where))
+        elif not mine or not signs(ring[name], point["signature"], origin, size, root):
             point["forged"] = report("checkpoint-signature-mismatch", size, where)
         points.setdefault(size, []).append((point, where))
-    return points
-
+    for finding in missing.values(): report(*finding)
+    return points, ring
 def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as it should be
     found, loose, tree, roots, directory = [], [], [], {}, Path(directory)
     report, signed = lambda *finding: found.append(finding), directory / "checkpoints.jsonl"
-    ring, retired, told = {sha(key).hex()[:8]: key for key in keys}, {}, []
-    points = read_checkpoints(signed, ring, report)
+    (points, ring), retired, told = read_checkpoints(signed, keys, report), {}, []
     head, before, chain = (0, {"0" * 64}), None, None  # a seq, and the hashes to link to
     def reach(leaf, size=1):  # section 2: a frontier of complete subtrees, the largest first
         while tree and tree[-1][0] == size: leaf, size = sha(b"\1" + tree.pop()[1] + leaf), 2 * size
@@ -58,9 +58,10 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
             report("declared-gap", seq, where)
         elif kind == "audit.checkpoint":
             told.append(fields["head_seq"])
-            there = [p for p, _ in points.get(told[-1], ()) if p["chain"] == chain]
-            if signed.exists() and fields["root_hash"] not in [p["root_hash"] for p in there]:
-                report("checkpoint-root-mismatch" if there else "sequence-gap", told[-1], where)
+            same = [all(p[m] == fields.get(m, p[m]) for m in "root_hash at key_id reason".split())
+                    for p, _ in points.get(told[-1], ()) if p["chain"] == chain]
+            if signed.exists() and not any(same):
+                report("checkpoint-root-mismatch" if same else "sequence-gap", told[-1], where)
         elif kind == "audit.key_rotated" and fields["old_key_id"] in ring:  # section 9
             (*lines, made), old, new = fields.values(), fields["old_key_id"], fields["new_key_id"]
             good = retired[old] == new if old in retired else new not in (old, *retired)
@@ -110,7 +111,6 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
     elif told and not signed.exists(): report("missing-segment", told[0], signed.name)
     elif keys and not points and not told: report("key-unavailable", None, signed.name)
     return found + [finding[:3] for finding in loose]
-
 if __name__ == "__main__":
     if len(sys.argv) < 2: sys.exit(print(__doc__) or 2)
     found = verify(sys.argv[1], [bytes.fromhex(Path(name).read_text()) for name in sys.argv[2:]])

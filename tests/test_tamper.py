@@ -403,13 +403,28 @@ class TestCheckpoints:
         log.edit_checkpoints(edit)
         report = both(log.directory)
         found = kinds(report)
+        assert report.exit_status == 1
         if member == "key_id":
-            assert found == {"key-unavailable": [heads[2]]}
-            assert report.exit_status == 4
+            assert found["key-unavailable"] == [heads[2]]
+            assert found["checkpoint-root-mismatch"] == [heads[2]], "the chain holds another"
         else:
             seq = heads[2] - (member == "head_seq")
             assert found["checkpoint-signature-mismatch"] == [seq]
-            assert report.exit_status == 1
+
+    @pytest.mark.parametrize(
+        ("member", "value"), [("at", "2020-01-01T00:00:00.000000000Z"), ("reason", "interval")]
+    )
+    def test_edited_where_it_is_not_signed(
+        self, log: MadeLog, heads: list[int], member: str, value: str
+    ) -> None:
+        def edit(lines: list[bytes]) -> None:
+            point = {**json.loads(lines[2]), member: value}
+            lines[2] = json.dumps(point, separators=(",", ":")).encode() + b"\n"
+
+        log.edit_checkpoints(edit)
+        report = both(log.directory)
+        assert kinds(report) == {"checkpoint-root-mismatch": [heads[2]]}
+        assert report.findings[0].note == f"checkpoints.jsonl has another {member}"
 
     def test_edited_without_the_key(self, log: MadeLog, heads: list[int]) -> None:
         def edit(lines: list[bytes]) -> None:
@@ -535,6 +550,18 @@ class TestEveryByte:
             told = [finding for finding in report.findings if finding.seq in {seq, seq + 1}]
             assert report.exit_status == (4 if at == ends[-1] else 1), f"byte {at}"
             assert told, f"byte {at} of record {seq}: {report.findings}"
+
+    def test_flipped_in_a_checkpoint(self, small: MadeLog, tmp_path: Path) -> None:
+        log = small.copy(tmp_path / "spoilt")
+        original = log.checkpoints.read_bytes()
+        assert original.count(b"\n") == 1
+        for at in range(len(original)):
+            for bit in {at % 8, 5}:
+                spoilt = bytearray(original)
+                spoilt[at] ^= 1 << bit
+                log.checkpoints.write_bytes(spoilt)
+                report = both(log.directory)
+                assert report.exit_status in {1, 4}, f"byte {at}, bit {bit}: {bytes(spoilt)!r}"
 
     def test_flipped_in_the_body_is_always_a_hash_mismatch(
         self, small: MadeLog, tmp_path: Path
