@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from audit_log import AuditLog
+from hypothesis import HealthCheck, settings
 from loki_program import loki, loki_server
 from loki_server import each_loki, fake_loki
 
@@ -16,6 +17,17 @@ from audit_emit.context import EMPTY, VAR
 
 __all__ = ["each_loki", "fake_loki", "loki", "loki_server"]
 """Fixtures from elsewhere."""
+
+settings.register_profile(
+    "everywhere",
+    # A busy machine is no finding, and what is tried today is tried tomorrow. For new examples:
+    # pytest --hypothesis-profile=default
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    database=None,
+)
+settings.load_profile("everywhere")
 
 
 @pytest.fixture(autouse=True)
