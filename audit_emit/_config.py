@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from audit_emit._foreign import bare_name
-from audit_emit._signing_settings import can_be_signed, origin, signing_key, signing_key_file
+from audit_emit._signing.settings import can_be_signed, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 from audit_emit.record import SERVICE
 

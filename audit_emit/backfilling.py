@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit_emit import _batches
-from audit_emit._batches import Bound, Parcel, batches, bounds_of, reason_of, reasons_of
-from audit_emit._disagreement import Finding, Findings, Kind, Report
-from audit_emit._held import Held, hash_holds
-from audit_emit._journal import SHOWN, Journal
-from audit_emit._logindex import LogIndex, Progress
+from audit_emit._files.index import LogIndex, Progress
+from audit_emit._loki import batches as _batches
+from audit_emit._loki.batches import Bound, Parcel, batches, bounds_of, reason_of, reasons_of
+from audit_emit._loki.disagreement import Finding, Findings, Kind, Report
+from audit_emit._loki.held import Held, hash_holds
+from audit_emit._loki.journal import SHOWN, Journal
 from audit_emit.labels import JOB, shipped
 from audit_emit.loki import Entry, Limited, LokiClient, LokiError, Refused, ServerFailed
 from audit_emit.reconcile import Missing

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit_emit._growth import Growth, Place, read_growth
-from audit_emit._signed import Records, make_state
+from audit_emit._signing.growth import Growth, Place, read_growth
+from audit_emit._signing.signed import Records, make_state
 from audit_emit.checkpoint import Checkpoint, sign
 from audit_emit.errors import CheckpointError, ConfigError
 from audit_emit.record import head_of, ns_of, ts_of

@@ -11,13 +11,13 @@ from typing import Any, Final
 from msgspec.json import Encoder
 
 from audit_emit import encode
-from audit_emit._detect import MARK, RUN, character_classes, suspicious_dash
-from audit_emit._keys import VALUE_NAMES
-from audit_emit._text import plain_size
-from audit_emit._types import open_value
-from audit_emit._values import Members
-from audit_emit._vendor import suspicious_dot
-from audit_emit._walk import RESERVED, Walk
+from audit_emit._fields.detect import MARK, RUN, character_classes, suspicious_dash
+from audit_emit._fields.keys import VALUE_NAMES
+from audit_emit._fields.text import plain_size
+from audit_emit._fields.types import open_value
+from audit_emit._fields.values import Members
+from audit_emit._fields.vendor import suspicious_dot
+from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
 __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, Unpack
 
 import msgspec
 
-from audit_emit._loki_http import (
+from audit_emit._loki.http import (
     Connection,
     Limited,
     LokiError,

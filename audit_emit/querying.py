@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from audit_emit._extracted import value_at
-from audit_emit._held import is_cut
-from audit_emit._lines import Lines
-from audit_emit._logfiles import LogFile, is_segment_alone, look_at, open_log
-from audit_emit._proof import link_of
-from audit_emit._unpacked import Unpacked
+from audit_emit._evidence.proof import link_of
+from audit_emit._files.lines import Lines
+from audit_emit._files.logfiles import LogFile, is_segment_alone, look_at, open_log
+from audit_emit._files.unpacked import Unpacked
+from audit_emit._loki.extracted import value_at
+from audit_emit._loki.held import is_cut
 from audit_emit.labels import shipped, unwrapped
 from audit_emit.question import ESCAPED, Question
 from audit_emit.verifying import layout_of

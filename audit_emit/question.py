@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple, Self
 
-from audit_emit._extracted import Path, value_at
+from audit_emit._loki.extracted import Path, value_at
 from audit_emit.encode import text as quoted
 from audit_emit.labels import JOB, UNKNOWN, Shipped, shipped
 from audit_emit.record import SERVICE

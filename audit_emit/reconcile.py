@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from audit_emit._disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
-from audit_emit._held import Extent, Held, hash_holds, is_cut, stated_hash
-from audit_emit._proof import link_of
+from audit_emit._evidence.proof import link_of
+from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
+from audit_emit._loki.held import Extent, Held, hash_holds, is_cut, stated_hash
 from audit_emit.labels import Shipped, shipped, wrong_labels
 from audit_emit.record import stub, ts_of, unchained_prefix
 

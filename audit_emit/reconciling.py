@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain as joined
 from typing import NamedTuple
 
-from audit_emit._disagreement import Head, Report
-from audit_emit._held import Held, hash_holds, held, is_cut, stated_hash
-from audit_emit._logindex import DAY, LogIndex, Progress
+from audit_emit._files.index import DAY, LogIndex, Progress
+from audit_emit._loki.disagreement import Head, Report
+from audit_emit._loki.held import Held, hash_holds, held, is_cut, stated_hash
 from audit_emit.labels import JOB
 from audit_emit.loki import PAGE, LokiClient
 from audit_emit.reconcile import Missing, Reconciler

@@ -1,6 +1,6 @@
 """What must not be shown, and what stands in its place.
 
-Three rules: the name of a value (``_keys``), what it looks like (``_detect``), its type
+Three rules: the name of a value (``keys``), what it looks like (``detect``), its type
 (``Secret``, pydantic's). A value held back is ``hmac-sha256:<key id>:<16 hex digits>`` under a
 key, so that equal secrets stay comparable, else ``[redacted]``: a plain hash of a short secret can
 be guessed in a second.
@@ -13,10 +13,10 @@ import hmac
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from audit_emit import _detect
-from audit_emit._detect import suspicious
+from audit_emit._fields import detect
+from audit_emit._fields.detect import suspicious
+from audit_emit._fields.keys import MAX_NAME, is_secret_name, split_name
 from audit_emit._foreign import class_dict, type_name
-from audit_emit._keys import MAX_NAME, is_secret_name, split_name
 from audit_emit._lazy import Pattern
 
 __all__ = ["Redactor", "Secret", "hash_value_prefix", "suspicious"]
@@ -195,7 +195,7 @@ class Redactor:
             text = text[: SCAN + OVERLAP]
         if not self.suspicious(text):
             return None
-        spans = _detect.find(text, self._is_secret_in_event if secret_event else self.is_secret_key)
+        spans = detect.find(text, self._is_secret_in_event if secret_event else self.is_secret_key)
         spans = [span for span in spans if span[0] < SCAN]
         if not spans:
             return None

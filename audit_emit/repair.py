@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from audit_emit._findings import TAMPERED, Finding, Kind, Report
+from audit_emit._evidence.findings import TAMPERED, Finding, Kind, Report
 
 _HOLES = frozenset({Kind.SEQUENCE_GAP, Kind.MISSING_SEGMENT})
 

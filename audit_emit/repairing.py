@@ -22,7 +22,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from audit_emit._emit import Emitter
-from audit_emit._logfiles import BLOCK
+from audit_emit._files.logfiles import BLOCK
 from audit_emit.errors import AuditEmitError
 from audit_emit.record import head_of
 from audit_emit.repair import Quarantine

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from audit_emit._signers import (
+from audit_emit._signing.signers import (
     ED25519,
     HMAC_BYTES,
     HMAC_SHA256,

@@ -1,6 +1,6 @@
 """Verify the files of a log: finds them, reads them, and spreads long ones over several processes.
 
-The verdict is ``verify.Verifier``'s alone. Other processes only prove blocks (``_proof``); a block
+The verdict is ``verify.Verifier``'s alone. Other processes only prove blocks (``proof``); a block
 that they cannot prove is read again here, line by line, so the findings are the same however many
 processes there are.
 """
@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, NamedTuple
 
-from audit_emit._findings import Report
-from audit_emit._logfiles import (
+from audit_emit._evidence.findings import Report
+from audit_emit._evidence.witness import Place
+from audit_emit._files.logfiles import (
     BLOCK,
     CHECKPOINTS,
     Log,
@@ -26,8 +27,7 @@ from audit_emit._logfiles import (
     open_log,
     unpacked,
 )
-from audit_emit._parts import Block, Pool, is_worth_it
-from audit_emit._witness import Place
+from audit_emit._files.parts import Block, Pool, is_worth_it
 from audit_emit.signing import KeyRing
 from audit_emit.sinks.segments import Layout
 from audit_emit.verify import Verifier

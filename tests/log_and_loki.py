@@ -12,9 +12,9 @@ from typing import Any
 from loki_server import Fault, LokiServer
 from made_chain import SECOND, MadeChain
 
-from audit_emit._disagreement import Report
-from audit_emit._journal import Journal, Sent
-from audit_emit._logindex import LogIndex
+from audit_emit._files.index import LogIndex
+from audit_emit._loki.disagreement import Report
+from audit_emit._loki.journal import Journal, Sent
 from audit_emit.backfilling import Backfill, Pace, with_backfill
 from audit_emit.labels import shipped
 from audit_emit.loki import Entry, LokiClient

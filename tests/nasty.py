@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from audit_emit._extracted import value_at
+from audit_emit._loki.extracted import value_at
 from audit_emit.encode import to_json
 from audit_emit.question import Question, Term, checked
 

@@ -13,11 +13,12 @@ from loki_server import Answer, Asked, Fault, LokiServer, lost, status, truncate
 from loki_store import DAY, HOUR, Refusal
 from made_chain import SECOND, altered, rewritten
 
-from audit_emit import _batches, backfilling
-from audit_emit._batches import SEVERAL, TOO_FAR_BEHIND, TOO_LONG, TOO_OLD, WRONG_HASH
-from audit_emit._disagreement import Kind
-from audit_emit._journal import Journal
-from audit_emit._logindex import LogIndex
+from audit_emit import backfilling
+from audit_emit._files.index import LogIndex
+from audit_emit._loki import batches as _batches
+from audit_emit._loki.batches import SEVERAL, TOO_FAR_BEHIND, TOO_LONG, TOO_OLD, WRONG_HASH
+from audit_emit._loki.disagreement import Kind
+from audit_emit._loki.journal import Journal
 from audit_emit.backfilling import NOT_TRIED, TRIES, plan
 from audit_emit.loki import Limited, LokiClient, Refused, ServerFailed, TimedOut, Unreachable
 from audit_emit.record import ts_of

@@ -784,7 +784,7 @@ def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> No
 
 
 def test_the_types_that_are_remembered_are_bounded() -> None:
-    from audit_emit import _types
+    from audit_emit._fields import types as _types
 
     for _ in range(3000):
         plain({"x": dataclasses.make_dataclass("D", [])()})

@@ -651,7 +651,7 @@ def test_a_signal_handler_may_emit_at_any_moment(emitter: Emitter, log: Path) ->
     before = signal.signal(signal.SIGVTALRM, handler)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
     count = 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     try:
         while fired < 200 and time.monotonic() < deadline:
             emitter.emit(None, "a.b")

@@ -39,9 +39,10 @@ HEAVY = (
 )
 
 PURE = (
-    *("errors", "chain", "encode", "record", "redact", "coerce", "_walk", "_values", "_detect"),
-    *("labels", "question", "_extracted"),
-    *("reconcile", "_held", "_disagreement", "_batches"),
+    *("errors", "chain", "encode", "record", "redact", "coerce"),
+    *("labels", "question", "reconcile"),
+    *("_fields.walk", "_fields.values", "_fields.detect", "_fields.vendor"),
+    *("_loki.extracted", "_loki.held", "_loki.disagreement", "_loki.batches"),
 )
 PURE_MAY_IMPORT = {
     "__future__",

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from logql import parse
 from nasty import TS, Number, line
 
-from audit_emit._extracted import value_at
+from audit_emit._loki.extracted import value_at
 from audit_emit.labels import shipped
 from audit_emit.question import ESCAPED, UNCHANGED, Question, Term, alike, pattern
 

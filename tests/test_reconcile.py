@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_chain import BEGIN, CHAIN, SECOND, MadeChain, altered, rewritten
 
-from audit_emit._disagreement import KEPT, Finding, Kind, Report
-from audit_emit._held import Extent, Held, held
+from audit_emit._loki.disagreement import KEPT, Finding, Kind, Report
+from audit_emit._loki.held import Extent, Held, held
 from audit_emit.labels import shipped
 from audit_emit.reconcile import Missing, Reconciler
 from audit_emit.record import ts_of

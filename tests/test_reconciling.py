@@ -15,9 +15,9 @@ from loki_program import RealLoki
 from loki_server import Asked, LokiServer
 from made_chain import SECOND, MadeChain, altered, rewritten
 
-from audit_emit import _logindex
-from audit_emit._disagreement import Kind
-from audit_emit._logindex import LogIndex
+from audit_emit._files import index as _logindex
+from audit_emit._files.index import LogIndex
+from audit_emit._loki.disagreement import Kind
 from audit_emit.labels import unwrapped
 from audit_emit.loki import Entry
 from audit_emit.reconciling import AHEAD, Options, heads, queries, reconcile, span

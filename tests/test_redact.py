@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pace import takes_less
 
-from audit_emit import _detect, redact
+from audit_emit import redact
+from audit_emit._fields import detect as _detect
 from audit_emit.redact import Redactor, Secret, hash_value_prefix
 
 KEY = b"k" * 32

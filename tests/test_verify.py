@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
-from audit_emit import Emitter, _parts
-from audit_emit._findings import KEPT, Kind, Report, VerificationError
-from audit_emit._logfiles import LogFile
-from audit_emit._parts import Pool, Proved
+from audit_emit import Emitter
+from audit_emit._evidence.findings import KEPT, Kind, Report, VerificationError
+from audit_emit._files import parts as _parts
+from audit_emit._files.logfiles import LogFile
+from audit_emit._files.parts import Pool, Proved
 from audit_emit.signing import KeyRing
 from audit_emit.verify import Verifier
 from audit_emit.verifying import Options, verify_paths

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_emit import Emitter
-from audit_emit._findings import Report
+from audit_emit._evidence.findings import Report
 from audit_emit.checkpointer import Checkpointer
 from audit_emit.signing import HmacKey, Key, KeyRing
 from audit_emit.verifying import Options, verify_paths

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from audit_emit._extracted import value_at
+from audit_emit._loki.extracted import value_at
 from audit_emit.cli._text import shown_value, visible, visible_bytes
 
 COLUMNS = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from audit_emit._loki_settings import PREFIX, from_environment
+from audit_emit._loki.settings import PREFIX, from_environment
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from audit_emit._disagreement import Finding, Kind, Report
-from audit_emit._held import Extent
+from audit_emit._loki.disagreement import Finding, Kind, Report
+from audit_emit._loki.held import Extent
 from audit_emit.cli._text import visible
 
 SHOWN = 10

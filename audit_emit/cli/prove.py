@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from audit_emit._growth import open_segments, records
+from audit_emit._signing.growth import open_segments, records
 from audit_emit.checkpoint import Checkpoint
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import active

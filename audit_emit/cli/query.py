@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from audit_emit._config import settings
-from audit_emit._logfiles import UnsupportedError
+from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli import _answers
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import click
 
 from audit_emit._config import settings
-from audit_emit._journal import BusyError, Journal, Sent
-from audit_emit._logfiles import UnsupportedError, is_segment_alone
-from audit_emit._logindex import LogIndex
+from audit_emit._files.index import LogIndex
+from audit_emit._files.logfiles import UnsupportedError, is_segment_alone
+from audit_emit._loki.journal import BusyError, Journal, Sent
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit

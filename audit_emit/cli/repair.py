@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audit_emit._logfiles import UnsupportedError
+from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe

@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from audit_emit._config import settings
-from audit_emit._findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
-from audit_emit._logfiles import UnsupportedError
-from audit_emit._witness import parse_heads
+from audit_emit._evidence.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
+from audit_emit._evidence.witness import parse_heads
+from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import time_option

@@ -402,9 +402,9 @@ def test_trouble_that_passes_is_no_trouble(asking: Any, chain: MadeChain) -> Non
 
 
 def test_without_the_extra_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("audit_emit.loki", "audit_emit._loki_http"):
+    for name in ("audit_emit.loki", "audit_emit._loki.http"):
+        monkeypatch.delattr(name)
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("audit_emit.loki")
     monkeypatch.setitem(sys.modules, "httpx", None)
     code, _, err = run("--loki", "http://127.0.0.1:1")
     assert (code, err) == (

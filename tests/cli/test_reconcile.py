@@ -17,7 +17,7 @@ from loki_program import RealLoki
 from loki_server import Fault, LokiServer, status, truncated
 from made_chain import SECOND, MadeChain, altered
 
-from audit_emit._journal import Journal
+from audit_emit._loki.journal import Journal
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.loki import Entry
@@ -39,7 +39,7 @@ def log(tmp_path: Path, fake_loki: LokiServer) -> Iterator[LogAndLoki]:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails is not tried again."""
-    monkeypatch.setattr("audit_emit._loki_http.TRIES", 1)
+    monkeypatch.setattr("audit_emit._loki.http.TRIES", 1)
     monkeypatch.setattr("audit_emit.backfilling.TRIES", 1)
 
 
@@ -409,14 +409,14 @@ def test_no_log(tmp_path: Path, fake_loki: LokiServer, capsys: Output) -> None:
     assert capsys.readouterr().out.startswith("NOTHING TO COMPARE")
 
 
-def test_without_httpx(log: LogAndLoki, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    for name in [name for name in sys.modules if name.startswith("audit_emit") and "loki" in name]:
-        monkeypatch.delitem(sys.modules, name)
-    for name in ("audit_emit.reconciling", "audit_emit.backfilling"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, "httpx", None)
-    assert run(log) == Exit.USAGE
-    assert "audit-emit[loki]" in capsys.readouterr().err
+def test_without_httpx(log: LogAndLoki) -> None:
+    code = (
+        "import sys; sys.modules['httpx'] = None;from audit_emit.cli import main; sys.exit(main())"
+    )
+    words = ["reconcile", str(log.directory), "--loki", log.client.url]
+    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=False)
+    assert found.returncode == Exit.USAGE
+    assert b"audit-emit[loki]" in found.stderr
 
 
 def test_progress_is_for_terminals_only(log: LogAndLoki) -> None:

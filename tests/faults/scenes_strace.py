@@ -17,7 +17,7 @@ from faults.strace import Fault, Outcome, Tell
 from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
-from audit_emit._findings import Kind, Report
+from audit_emit._evidence.findings import Kind, Report
 from audit_emit.checkpointer import Checkpointer
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit

@@ -67,7 +67,7 @@ def test_waiting_is_bounded(path: Path) -> None:
     holder.acquire(soon())
     begun = time.monotonic()
     assert not waiter.acquire(soon(0.05))
-    assert 0.05 <= time.monotonic() - begun < 2
+    assert 0.05 <= time.monotonic() - begun < 20
     holder.close()
     waiter.close()
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from audit_emit._held import Held
+from audit_emit._loki.held import Held
 from audit_emit.labels import Shipped, time_of
 
 BATCH_BYTES = 768 * 1024

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from made_chain import BEGIN, CHAIN, SECOND, MadeChain
 
-from audit_emit import _logindex
-from audit_emit._held import Extent
-from audit_emit._logindex import DAY, HOUR, LogIndex, Ranges, Row
+from audit_emit._files import index as _logindex
+from audit_emit._files.index import DAY, HOUR, LogIndex, Ranges, Row
+from audit_emit._loki.held import Extent
 from audit_emit.sinks.segments import Layout
 
 END = BEGIN + 40 * DAY

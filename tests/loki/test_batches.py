@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_chain import BEGIN, MadeChain
 
-from audit_emit._batches import (
+from audit_emit._loki.batches import (
     BATCH_BYTES,
     BATCH_LINES,
     TOO_FAR_BEHIND,
@@ -19,7 +19,7 @@ from audit_emit._batches import (
     reason_of,
     reasons_of,
 )
-from audit_emit._held import held
+from audit_emit._loki.held import held
 from audit_emit.labels import shipped, time_of
 
 STREAM = '{event_type="a.b", job="audit", service="api", service_name="api"}'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
-from audit_emit._logfiles import BLOCK, LogFile, broken, unpacked
+from audit_emit._files.logfiles import BLOCK, LogFile, broken, unpacked
 
 
 class Unpacked:

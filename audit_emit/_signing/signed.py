@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import msgspec
 
-from audit_emit._growth import Place
+from audit_emit._signing.growth import Place
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, check
 from audit_emit.rotation import Name

@@ -9,7 +9,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._keys import NAME_NAMES, VALUE_NAMES
+from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
 from audit_emit._lazy import Pattern
 
 __all__ = ["Span", "assignments", "flags", "pairs", "programs", "schemes"]

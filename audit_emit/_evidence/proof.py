@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from audit_emit._tree import Nodes, nodes_of
+from audit_emit._evidence.tree import Nodes, nodes_of
 
 LINK = re.compile(
     rb',"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'

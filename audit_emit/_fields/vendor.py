@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from audit_emit._fields.named import Span
 from audit_emit._lazy import Pattern
-from audit_emit._named import Span
 
 __all__ = ["hooks", "suspicious", "suspicious_dot", "tokens"]
 

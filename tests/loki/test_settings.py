@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_emit._loki_settings import PREFIX, TIMEOUT, VARIABLES, from_environment
+from audit_emit._loki.settings import PREFIX, TIMEOUT, VARIABLES, from_environment
 from audit_emit.errors import ConfigError
 
 
@@ -58,5 +58,5 @@ def test_patience_is_a_number_of_seconds() -> None:
 
 
 def test_every_variable_is_in_the_configuration_page() -> None:
-    text = (Path(__file__).parent.parent / "docs/configuration.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text("utf-8")
     assert [name for name in VARIABLES if f"| `{PREFIX}{name}` |" not in text] == []

@@ -6,9 +6,9 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from audit_emit._findings import Finding, Findings, Kind
-from audit_emit._tree import Nodes
-from audit_emit._witness import FORGED, OK, Checkpoints, Witness, parse_heads
+from audit_emit._evidence.findings import Finding, Findings, Kind
+from audit_emit._evidence.tree import Nodes
+from audit_emit._evidence.witness import FORGED, OK, Checkpoints, Witness, parse_heads
 from audit_emit.chain import Frontier
 
 CHECKPOINTS = "checkpoints.jsonl"

@@ -16,8 +16,8 @@ from typing import Literal, Self
 
 import msgspec
 
-from audit_emit._disagreement import Run, Runs
-from audit_emit._held import Held
+from audit_emit._loki.disagreement import Run, Runs
+from audit_emit._loki.held import Held
 from audit_emit.errors import AuditEmitError
 from audit_emit.labels import time_of
 from audit_emit.record import ts_of

@@ -16,9 +16,9 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, Self
 
-from audit_emit._held import Extent, Held, held
-from audit_emit._logfiles import LogFile, open_log
-from audit_emit._unpacked import Unpacked
+from audit_emit._files.logfiles import LogFile, open_log
+from audit_emit._files.unpacked import Unpacked
+from audit_emit._loki.held import Extent, Held, held
 from audit_emit.labels import service_of
 from audit_emit.sinks.segments import Layout
 

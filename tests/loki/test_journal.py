@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_chain import BEGIN, CHAIN, SECOND, MadeChain
 
-from audit_emit._held import Held, held
-from audit_emit._journal import HORIZON, SHOWN, BusyError, Journal, Sent
+from audit_emit._loki.held import Held, held
+from audit_emit._loki.journal import HORIZON, SHOWN, BusyError, Journal, Sent
 
 LOKI = "http://loki:3100 tenant"
 NOW = BEGIN + 30 * 3600 * SECOND

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import IO, Any, NamedTuple, cast
 
-from audit_emit._proof import link_of
+from audit_emit._evidence.proof import link_of
 from audit_emit.chain import body_of, leaf_hash
 from audit_emit.errors import AuditEmitError
 from audit_emit.sinks.segments import Layout

@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import NamedTuple
 
-from audit_emit._findings import Finding, Findings
+from audit_emit._evidence.findings import Finding, Findings
 
 MAX_LINES = 4096
 MAX_BYTES = 16 * 1024 * 1024

@@ -17,8 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from audit_emit._foreign import class_dict, type_name
-from audit_emit._values import (
+from audit_emit._fields.values import (
     HASHED,
     MAX_ITEMS,
     Again,
@@ -56,6 +55,7 @@ from audit_emit._values import (
     pydantic_reader,
     subclass_of_str,
 )
+from audit_emit._foreign import class_dict, type_name
 from audit_emit.redact import Secret, is_secret_type
 
 __all__ = ["open_value"]

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from audit_emit._logfiles import BLOCK, LogFile, broken, unpacked
-from audit_emit._proof import Proof, prove
+from audit_emit._evidence.proof import Proof, prove
+from audit_emit._files.logfiles import BLOCK, LogFile, broken, unpacked
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -8,12 +8,12 @@ from typing import Any
 from msgspec.json import Decoder
 
 from audit_emit import encode
-from audit_emit._detect import is_card
+from audit_emit._fields.detect import is_card
+from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
+from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
+from audit_emit._fields.types import open_value
+from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._foreign import type_name
-from audit_emit._keys import NAME_NAMES, VALUE_NAMES
-from audit_emit._text import MAX_KEY, cut_text, json_size, key_text, plain_size
-from audit_emit._types import open_value
-from audit_emit._values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
 __all__ = ["RESERVED", "Walk"]

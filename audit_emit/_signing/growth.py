@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from audit_emit._proof import Proof, prove
+from audit_emit._evidence.proof import Proof, prove
 from audit_emit.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit.errors import CheckpointError
 from audit_emit.record import head_of

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from audit_emit._anchors import Anchors
-from audit_emit._findings import Findings, Kind
-from audit_emit._proof import Proof
-from audit_emit._witness import Place
+from audit_emit._evidence.anchors import Anchors
+from audit_emit._evidence.findings import Findings, Kind
+from audit_emit._evidence.proof import Proof
+from audit_emit._evidence.witness import Place
 from audit_emit.chain import ZERO
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from audit_emit import encode
+from audit_emit._fields.types import open_value
+from audit_emit._fields.values import Cut, Long, Members
 from audit_emit._foreign import type_name
-from audit_emit._types import open_value
-from audit_emit._values import Cut, Long, Members
 
 __all__ = ["MAX_KEY", "cut_text", "json_size", "key_text", "plain_size"]
 

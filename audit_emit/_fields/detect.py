@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from audit_emit import _named, _vendor
+from audit_emit._fields import named, vendor
+from audit_emit._fields.named import Span
 from audit_emit._lazy import Pattern
-from audit_emit._named import Span
 
 __all__ = ["find", "is_card", "suspicious"]
 
@@ -65,7 +65,7 @@ def suspicious(text: str) -> bool:
 
 def suspicious_tokens(text: str, raw: bytes) -> bool:
     """``suspicious`` for all but names with values; ``raw`` is the text as ASCII."""
-    if _vendor.suspicious(text, RUN in raw.translate(character_classes).decode()):
+    if vendor.suspicious(text, RUN in raw.translate(character_classes).decode()):
         return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
@@ -118,15 +118,15 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
     """
     spans = [
         *_private_keys(text),
-        *_vendor.tokens(text),
+        *vendor.tokens(text),
         *_urls(text),
         *_dsns(text),
-        *_named.schemes(text),
-        *_named.assignments(text, is_secret),
-        *_named.flags(text, is_secret),
-        *_named.pairs(text, is_secret),
-        *_named.programs(text),
-        *_vendor.hooks(text),
+        *named.schemes(text),
+        *named.assignments(text, is_secret),
+        *named.flags(text, is_secret),
+        *named.pairs(text, is_secret),
+        *named.programs(text),
+        *vendor.hooks(text),
         *_cards(text),
         *_rows(text),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sys import intern
 from typing import NamedTuple
 
-from audit_emit._proof import link_of
+from audit_emit._evidence.proof import link_of
 from audit_emit.chain import body_of, leaf_hash
 from audit_emit.labels import shipped, time_of, unwrapped
 

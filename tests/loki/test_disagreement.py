@@ -7,7 +7,7 @@ import sys
 import pytest
 from made_chain import BEGIN, CHAIN, SECOND
 
-from audit_emit._disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
+from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
 from audit_emit.record import ts_of
 
 

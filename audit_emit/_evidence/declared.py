@@ -1,0 +1,137 @@
+"""What a log says about itself, in its records of the type ``audit.*``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from audit_emit._evidence.anchors import CHECKPOINTS
+from audit_emit._evidence.findings import Finding, Findings, Kind
+from audit_emit._evidence.fragments import Fragments, fields_of
+from audit_emit._evidence.witness import Checkpoints, Place, Witness
+from audit_emit.rotation import RECORD as KEY_ROTATED
+from audit_emit.rotation import ForgedChangeError, Succession
+
+
+class Declarations:
+    """Follows them as the records are read.
+
+    Args:
+        keys: that are trusted; changes of key are added.
+        checkpoints, fragments: what the declarations are about.
+        findings: where they are told, and what does not fit.
+        whole: the log's own directory was read, so that the file of checkpoints belongs to it.
+    """
+
+    def __init__(
+        self,
+        keys: Succession,
+        checkpoints: Checkpoints,
+        fragments: Fragments,
+        findings: Findings,
+        *,
+        whole: bool,
+    ) -> None:
+        self._keys = keys
+        self._checkpoints = checkpoints
+        self._fragments = fragments
+        self._findings = findings
+        self._whole = whole
+        self._declared = 0
+        self._first = 0
+
+    def take(self, record: Mapping[str, Any], chain: str, seq: int, place: Place) -> None:
+        """One of these records, whose hash and link hold."""
+        kind, fields = record.get("event_type"), record.get("fields")
+        if not isinstance(fields, dict):
+            return
+        if kind == "audit.recovered":
+            self._recovered(fields, seq, place)
+        elif kind == "audit.gap":
+            self._gap(fields, seq, place)
+        elif kind == "audit.checkpoint":
+            self._checkpoint(fields, chain, place)
+        elif kind == KEY_ROTATED:
+            self._key_rotated(fields, chain, seq, place)
+
+    def end(self) -> None:
+        """The log is at its end: were there checkpoints to hold against it?"""
+        self._checkpoints.settle()
+        if len(self._checkpoints):
+            return
+        if self._declared and self._whole:
+            if not self._checkpoints.file:
+                note = f"the file is gone; the chain declares {self._declared} checkpoints"
+                self._findings.add(
+                    Finding(Kind.MISSING_SEGMENT, CHECKPOINTS, seq=self._first, note=note)
+                )
+        elif self._keys.ring.keys:
+            note = "a key is given, and no checkpoint is there that it could be used for"
+            self._findings.add(Finding(Kind.KEY_UNAVAILABLE, CHECKPOINTS, note=note))
+
+    def _recovered(self, fields: Mapping[str, Any], seq: int, place: Place) -> None:
+        declared = fields_of(fields)
+        found = self._fragments.declare(*declared) if declared is not None else None
+        if found is None:
+            note = "declared, and no longer in the file"
+            self._findings.add(place.finding(Kind.RECOVERED_TEAR, seq, note=note))
+            return
+        note = f"{fields['bytes']} bytes, declared by record {seq}"
+        self._findings.add(
+            Finding(Kind.RECOVERED_TEAR, found.file, found.offset, found.line, seq, note=note)
+        )
+
+    def _gap(self, fields: Mapping[str, Any], seq: int, place: Place) -> None:
+        lost = fields.get("lost")
+        if fields.get("sink") != "stdout" and type(lost) is int and lost > 0:
+            note = short(fields.get("reason"))
+            self._findings.add(place.finding(Kind.DECLARED_GAP, seq, actual=lost, note=note))
+
+    def _checkpoint(self, fields: Mapping[str, Any], chain: str, place: Place) -> None:
+        """The chain holds every checkpoint, too: one that its file lacks was taken out."""
+        size = fields.get("head_seq")
+        if type(size) is not int or not 0 < size < 2**63:
+            return
+        self._declared += 1
+        self._first = self._first or size
+        if not self._checkpoints.file:
+            return
+        there = [each for each in self._checkpoints.at(size) if each.chain == chain]
+        if not there:
+            expected = f"this checkpoint in {self._checkpoints.file}"
+            self._findings.add(place.finding(Kind.SEQUENCE_GAP, size, expected=expected))
+            return
+        differing = [_differing(each, fields) for each in there]
+        if all(differing):
+            note = f"{self._checkpoints.file} has another {' and '.join(differing[0])}"
+            kind = Kind.CHECKPOINT_ROOT_MISMATCH
+            self._findings.add(
+                place.finding(
+                    kind,
+                    size,
+                    expected=there[0].root,
+                    actual=short(fields.get("root_hash")),
+                    note=note,
+                )
+            )
+
+    def _key_rotated(self, fields: Mapping[str, Any], chain: str, seq: int, place: Place) -> None:
+        try:
+            change = self._keys.follow(fields, seq, chain)
+        except ForgedChangeError as error:
+            note = f"a change of key: {error}"
+            self._findings.add(place.finding(Kind.CHECKPOINT_SIGNATURE_MISMATCH, seq, note=note))
+            return
+        if change is not None:
+            self._checkpoints.change(change)
+
+
+def _differing(one: Witness, fields: Mapping[str, Any]) -> list[str]:
+    """The members in which a checkpoint is not the one that the chain holds."""
+    members = {"root_hash": one.root, "at": one.at, "key_id": one.key[1], "reason": one.reason}
+    return [name for name, value in members.items() if fields.get(name, value) != value]
+
+
+def short(value: object) -> str:
+    """A value from a log, for a message."""
+    return value[:200] if isinstance(value, str) else repr(value)[:200]

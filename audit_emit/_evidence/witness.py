@@ -1,0 +1,264 @@
+"""What is known of a log from outside its records: its checkpoints, and heads that were noted down.
+
+Pure. A log of ten gigabytes may have two hundred thousand checkpoints, so they are kept as columns.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from audit_emit._evidence.findings import Finding, Findings, Kind
+from audit_emit.checkpoint import Checkpoint, UnknownVersionError, check, text_of
+from audit_emit.rotation import Change, Name, Succession, told
+from audit_emit.signing import ED25519, Verdict
+
+OK, NO_KEY, FORGED = range(3)
+_STATES: dict[Verdict, int] = {"ok": OK, "key-unavailable": NO_KEY, "mismatch": FORGED}
+_SIGNATURE = 64
+"""Bytes of an Ed25519 signature."""
+
+
+class Place(NamedTuple):
+    """Where a line is."""
+
+    file: str
+    offset: int
+    line: int
+
+    def finding(self, kind: Kind, seq: int | None = None, **more: str | int | None) -> Finding:
+        """A finding there."""
+        return Finding(kind, self.file, self.offset, self.line, seq, **more)  # type: ignore[arg-type]
+
+
+class Witness(NamedTuple):
+    """One checkpoint, as far as it is needed to judge a log."""
+
+    place: Place
+    chain: str
+    seq: int
+    head: str
+    root: str
+    at: str
+    key: Name
+    reason: str
+    state: int
+    late: bool
+
+
+class Signer(NamedTuple):
+    """By whom, of what, and why, a checkpoint says that it is."""
+
+    name: Name
+    origin: str
+    chain: str
+    reason: str
+
+
+class Checkpoints:
+    """The checkpoints of one log, in the order of their file.
+
+    Args:
+        keys: the keys that the verifier's user pinned, and those that take their place.
+        findings: where bad lines are reported.
+    """
+
+    def __init__(self, keys: Succession, findings: Findings) -> None:
+        self.file = ""
+        """The file that they came from; empty when there was none."""
+        self._keys = keys
+        self._findings = findings
+        self._seqs = array("Q")
+        self._places = array("Q")
+        self._states = array("B")
+        self._hashes = bytearray()
+        self._times = bytearray()
+        self._signed_by = array("I")
+        self._signers: list[Signer] = []
+        self._number_of: dict[Signer, int] = {}
+        self._unchecked = array("I")
+        self._signatures = bytearray()
+        self._last: Checkpoint | None = None
+        self._order = array("I")
+        self._sizes = array("Q")
+
+    def __len__(self) -> int:
+        return len(self._seqs)
+
+    def add(self, line: bytes, place: Place, *, late: bool = False) -> None:
+        """Take one line.
+
+        Args:
+            line: without its newline.
+            late: it may be younger than the end of the log that is verified.
+        """
+        try:
+            found = Checkpoint.from_line(line)
+        except UnknownVersionError as error:
+            self._findings.add(place.finding(Kind.UNKNOWN_VERSION, note=str(error)))
+            return
+        except ValueError as error:
+            # A signer that died in the middle of a line leaves its beginning; the next one ends it.
+            kind = Kind.MALFORMED_LINE if line.endswith(b"}") else Kind.TORN_TAIL
+            self._findings.add(place.finding(kind, note=str(error)))
+            return
+        self._follow(found, place)
+        signer = Signer((found.sig_alg, found.key_id), found.origin, found.chain, found.reason)
+        state = _STATES[check(found, self._keys.ring)]
+        if state == FORGED:
+            self._forged(place, found.head_seq, signer, found.signature)
+        elif state == NO_KEY and found.sig_alg == ED25519:
+            signature = base64.b64decode(found.signature)
+            self._unchecked.append(len(self))
+            self._signatures += signature if len(signature) == _SIGNATURE else bytes(_SIGNATURE)
+        self._seqs.append(found.head_seq)
+        self._places.extend((place.offset, place.line))
+        self._states.append(state * 2 + late)
+        self._hashes += bytes.fromhex(found.head_hash + found.root_hash)
+        self._times += found.at.encode()
+        self._signed_by.append(self._number(signer))
+
+    def _number(self, signer: Signer) -> int:
+        if signer not in self._number_of:
+            self._number_of[signer] = len(self._signers)
+            self._signers.append(signer)
+        return self._number_of[signer]
+
+    def torn(self, line: bytes, place: Place) -> None:
+        """Take a last line that has no end."""
+        note = f"{len(line)} bytes without their end"
+        self._findings.add(place.finding(Kind.TORN_TAIL, note=note))
+
+    def _follow(self, found: Checkpoint, place: Place) -> None:
+        """A checkpoint that is older than the one before it was moved or put there again."""
+        last, self._last = self._last, found
+        if last is None or last.chain != found.chain:
+            return
+        if found.head_seq < last.head_seq or found == last:
+            self._findings.add(
+                place.finding(
+                    Kind.SEQUENCE_DUPLICATE,
+                    found.head_seq,
+                    expected=f"more than {last.head_seq}",
+                    actual=found.head_seq,
+                    note="checkpoints are out of order",
+                )
+            )
+            self._last = last
+
+    def _forged(self, place: Place, seq: int, signer: Signer, actual: str, note: str = "") -> None:
+        expected = f"a signature by {told(signer.name)}"
+        kind = Kind.CHECKPOINT_SIGNATURE_MISMATCH
+        self._findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
+
+    def change(self, change: Change) -> None:
+        """Another key has taken over: judge the checkpoints that cover the record which says so."""
+        self.sizes()
+        retired = {
+            number
+            for number, signer in enumerate(self._signers)
+            if self._keys.retired(signer.name, signer.origin)
+        }
+        first = bisect_left(self._order, change.seq, key=self._seqs.__getitem__)
+        for index in self._order[first:]:
+            state, number = self._states[index] // 2, self._signed_by[index]
+            if state == OK and number in retired:
+                self._retire(index, change)
+            elif state == NO_KEY and self._signers[number].name == change.new:
+                self._check_again(index)
+
+    def _retire(self, index: int, change: Change) -> None:
+        place, seq, signer = self._at(index)
+        self._judge(index, FORGED)
+        after = signer._replace(name=change.new)
+        note = f"record {change.seq} retired the key that it is by"
+        self._forged(place, seq, after, f"one by {told(signer.name)}", note)
+
+    def _check_again(self, index: int) -> None:
+        place, seq, signer = self._at(index)
+        if signer.name[0] != ED25519:
+            return  # the id of a shared key is all that a log has
+        at = bisect_left(self._unchecked, index) * _SIGNATURE
+        signature = bytes(self._signatures[at : at + _SIGNATURE])
+        text = text_of(signer.origin, seq, bytes(self._hashes[64 * index + 32 : 64 * index + 64]))
+        state = _STATES[self._keys.ring.check(*signer.name, signer.origin, text, signature)]
+        self._judge(index, state)
+        if state == FORGED:
+            self._forged(place, seq, signer, base64.b64encode(signature).decode())
+
+    def _judge(self, index: int, state: int) -> None:
+        self._states[index] = state * 2 + self._states[index] % 2
+
+    def settle(self) -> None:
+        """Report the keys that nobody has."""
+        missing: dict[Name, int] = {}
+        for index, state in enumerate(self._states):
+            if state // 2 == NO_KEY:
+                missing.setdefault(self._signers[self._signed_by[index]].name, index)
+        for name, index in missing.items():
+            place, seq, _ = self._at(index)
+            note = self._keys.why_missing(name)
+            self._findings.add(
+                place.finding(Kind.KEY_UNAVAILABLE, seq, expected=told(name), note=note)
+            )
+
+    def sizes(self) -> array[int]:
+        """``head_seq`` of all of them, ascending, none twice."""
+        if len(self._order) != len(self._seqs):
+            order: Iterable[int] = range(len(self._seqs))
+            if any(after < before for before, after in pairwise(self._seqs)):
+                order = sorted(order, key=self._seqs.__getitem__)
+            self._order = array("I", order)
+            self._sizes = array(
+                "Q", (seq for seq, _ in groupby(map(self._seqs.__getitem__, order)))
+            )
+        return self._sizes
+
+    def at(self, seq: int) -> Iterator[Witness]:
+        """Those whose head is record ``seq``."""
+        self.sizes()
+        at = bisect_left(self._order, seq, key=self._seqs.__getitem__)
+        while at < len(self._order) and self._seqs[self._order[at]] == seq:
+            yield self[self._order[at]]
+            at += 1
+
+    def _at(self, index: int) -> tuple[Place, int, Signer]:
+        offset, line = self._places[2 * index : 2 * index + 2]
+        signer = self._signers[self._signed_by[index]]
+        return Place(self.file, offset, line), self._seqs[index], signer
+
+    def __getitem__(self, index: int) -> Witness:
+        place, seq, signer = self._at(index)
+        state, late = divmod(self._states[index], 2)
+        hashes = self._hashes[64 * index : 64 * index + 64].hex()
+        return Witness(
+            place,
+            signer.chain,
+            seq,
+            hashes[:64],
+            hashes[64:],
+            self._times[30 * index : 30 * index + 30].decode(),
+            signer.name,
+            signer.reason,
+            state,
+            bool(late),
+        )
+
+    def __iter__(self) -> Iterator[Witness]:
+        return map(self.__getitem__, range(len(self)))
+
+
+def parse_heads(heads: Mapping[int, str]) -> Mapping[int, str]:
+    """Heads that were noted down: ``seq`` to ``hash``.
+
+    Raises:
+        ValueError: one is no head.
+    """
+    for seq, digest in heads.items():
+        if seq < 1 or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+            raise ValueError(f"not a head: {seq}:{digest}")
+    return heads

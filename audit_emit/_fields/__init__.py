@@ -1,0 +1,1 @@
+"""From whatever a caller passes to plain JSON values that hold no secret."""

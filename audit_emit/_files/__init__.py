@@ -1,0 +1,1 @@
+"""Reading the files of a log: whole, in parts, packed, by time and by place."""

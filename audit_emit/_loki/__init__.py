@@ -1,0 +1,1 @@
+"""What comparing with Loki, and asking it, is made of."""

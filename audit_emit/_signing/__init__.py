@@ -1,0 +1,1 @@
+"""What signing checkpoints is made of."""
