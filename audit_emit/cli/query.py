@@ -19,7 +19,7 @@ from audit_emit.cli._records import time_option
 from audit_emit.cli._text import visible
 from audit_emit.querying import Answer, ask_log, ask_loki
 from audit_emit.question import Question, Term, checked
-from audit_emit.record import ns_of
+from audit_emit.record import ns_of, ts_of
 
 LIMIT = 1000
 """Records that are shown when nobody says how many."""
@@ -91,6 +91,9 @@ def command(
     Exit status: 0 found, 1 found, and lines that are no records, 2 usage, 3 nothing found or
     nothing to read, 5 Loki gives no answer to build on.
     """
+    for word in words:
+        if "=" not in word and "/" in word:
+            raise click.UsageError(f"{visible(word)} is no event type; a log goes with --path")
     try:
         question = Question(
             types=tuple(map(checked, (*(word for word in words if "=" not in word), *types))),
@@ -158,6 +161,12 @@ def _print(answer: Answer, output: str, question: Question) -> None:
         _answers.print_table(answer.lines)
 
 
+def _when(question: Question) -> str:
+    """Which times were asked about, as understood: ``03:00Z`` is one of a day."""
+    since = "" if question.since is None else f" since {ts_of(question.since)}"
+    return since + ("" if question.until is None else f" until {ts_of(question.until)}")
+
+
 def _verdict(answer: Answer, question: Question, source: Source, *, default: bool) -> Exit:
     """What standard error has to say, and the status."""
     found = len(answer.lines)
@@ -171,5 +180,5 @@ def _verdict(answer: Answer, question: Question, source: Source, *, default: boo
         click.echo("Loki was asked about the last 30 days; --since goes further back", err=True)
     if not found:
         what = f"nothing changed {question.changed}" if question.changed else "nothing found"
-        click.echo(visible(f"{what} in {source.name}"), err=True)
+        click.echo(visible(f"{what} in {source.name}{_when(question)}"), err=True)
     return Exit.UNREADABLE if not found else Exit.FINDINGS if answer.strange else Exit.OK

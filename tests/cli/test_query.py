@@ -426,7 +426,23 @@ def test_a_tenant_that_has_nothing_is_named(run: Run) -> None:
         code, out, err = run("--loki", server.url, "--tenant", "wrong", "--since", "1h")
     finally:
         server.close()
-    assert (code, out, err) == (Exit.UNREADABLE, b"", "nothing found in Loki, tenant wrong\n")
+    assert (code, out) == (Exit.UNREADABLE, b"")
+    assert err.startswith("nothing found in Loki, tenant wrong since 20")
+
+
+def test_which_times_were_asked_about_is_said(run: Run, log: Path) -> None:
+    times = ("--since", "2020-01-02T03:00:00Z", "--until", "2020-01-02T04:00:00Z")
+    code, _, err = run("--path", str(log), *times)
+    assert code == Exit.UNREADABLE
+    assert err.endswith(
+        " since 2020-01-02T03:00:00.000000000Z until 2020-01-02T04:00:00.000000000Z\n"
+    )
+
+
+def test_a_path_is_no_event_type(run: Run) -> None:
+    code, _, err = run("logs/audit.jsonl")
+    assert code == Exit.USAGE
+    assert "logs/audit.jsonl is no event type; a log goes with --path" in err
 
 
 # Times
