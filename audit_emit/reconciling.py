@@ -1,20 +1,24 @@
 """Reconcile a log with Loki: pages through both, a window at a time.
 
-What is compared is ``reconcile.Reconciler``'s. Memory holds one window of the log and one page of
-Loki's answer, however many days there are.
+What is compared is ``reconcile.Reconciler``'s. Memory holds two windows of the log and two pages of
+Loki's answers, however many days there are: while one is compared, the next is on its way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain as joined
+from itertools import islice
 from typing import NamedTuple
 
-from audit_emit._files.index import DAY, LogIndex, Progress
+from audit_emit._files.index import DAY, LogIndex, Progress, Window
 from audit_emit._loki.disagreement import Head, Report
 from audit_emit._loki.held import Held, hash_holds, held, is_cut, stated_hash
 from audit_emit.labels import JOB
-from audit_emit.loki import PAGE, LokiClient
+from audit_emit.loki import PAGE, Entry, LokiClient
 from audit_emit.reconcile import Missing, Reconciler
 
 GRACE = 30 * 10**9
@@ -80,22 +84,60 @@ def reconcile(
     start, end = span(index, options)
     logql = queries(index.services, index.extents)
     done, total = 0, index.size(start, end)
-    for window in index.windows(start, end):
-        size = sum(len(one.line) + 1 for one in window.records)
-        page = _page(size, len(window.records))
-        reconciler.compare(
-            window.records,
-            joined.from_iterable(
-                client.query_range(each, window.start, window.stop, page=page) for each in logql
-            ),
-        )
-        done += size
-        if options.progress is not None:
-            options.progress(done, total)
+    with closing(_read(index.windows(start, end), client, logql)) as windows:
+        for window, lines in windows:
+            reconciler.compare(window.records, lines)
+            done += _size(window)
+            if options.progress is not None:
+                options.progress(done, total)
     if start < end and options.since is None and not options.shared:
         _look_before(reconciler, index, client, start)
     report = reconciler.finish(start, max(end - 1, start), strange=index.strange)
     return Reconciled(report, reconciler.missing)
+
+
+def _read(
+    windows: Iterable[Window], client: LokiClient, logql: Sequence[str]
+) -> Generator[tuple[Window, Iterator[Entry]], None, None]:
+    """Each window with what Loki holds of it. While one is compared, the next page is on its way.
+
+    Raises:
+        LokiError: see ``reconcile``.
+    """
+    pool = ThreadPoolExecutor(1, "loki")  # one, as the client is for one thread at a time
+    try:
+        ready: deque[tuple[Window, Iterator[Entry]]] = deque()
+        for window in windows:
+            ready.append((window, _ahead(pool, client, window, logql)))
+            if len(ready) > 1:
+                yield ready.popleft()
+        yield from ready
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ahead(
+    pool: Executor, client: LokiClient, window: Window, logql: Sequence[str]
+) -> Iterator[Entry]:
+    """What Loki holds of a window; from now on each page is asked for before it is needed."""
+    page = _page(_size(window), len(window.records))
+    entries = joined.from_iterable(
+        client.query_range(each, window.start, window.stop, page=page) for each in logql
+    )
+
+    def ask() -> list[Entry]:
+        return list(islice(entries, page))
+
+    def taken(coming: Future[list[Entry]]) -> Iterator[Entry]:
+        while found := coming.result():
+            coming = pool.submit(ask)
+            yield from found
+
+    return taken(pool.submit(ask))
+
+
+def _size(window: Window) -> int:
+    return sum(len(one.line) + 1 for one in window.records)
 
 
 def span(index: LogIndex, options: Options) -> tuple[int, int]:
