@@ -45,19 +45,19 @@ class Extent(NamedTuple):
 
 def held(line: bytes) -> Held | None:
     """The record on a line without its newline; ``None`` for what the pipeline sets aside."""
-    line = unwrapped(line)
     link = link_of(line)
-    ts = None
     if link is not None and line.startswith(_OPENING):
         ts = time_of(line[_TS].decode("latin-1"))
-    if ts is None:
-        found = shipped(line)
-        if found is None:
-            return None
-        ts = found.ts
+        if ts is not None:
+            return Held(ts, line, intern(link[1].decode()), int(link[2]))
+    line = unwrapped(line)
+    found = shipped(line)
+    if found is None:
+        return None
+    link = link_of(line)
     if link is None:
-        return Held(ts, line, "", 0)
-    return Held(ts, line, intern(link[1].decode()), int(link[2]))
+        return Held(found.ts, line, "", 0)
+    return Held(found.ts, line, intern(link[1].decode()), int(link[2]))
 
 
 def stated_hash(line: bytes) -> str:
