@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from audit_emit.record import Stamp, make_id_salt, make_stamp
+from audit_emit._compiled import ClockState
+from audit_emit.record import make_id_salt, make_stamp
 
 
-class Clock:
+class Clock(ClockState):
     """Gives the opening of a record and its id; formats again only what has changed.
 
     The last 12 digits of an id are a counter that begins at a random number (RFC 9562, section
@@ -23,8 +24,6 @@ class Clock:
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.now_ns = now_ns
-        self.stamp: Stamp
-        self.ids: Iterator[int]
         self.reseed()
 
     def reseed(self) -> None:

@@ -18,7 +18,9 @@ from audit_emit.context import EMPTY, FIELDS, AuditContext
 from audit_emit.encode import text, to_json
 from audit_emit.redact import Redactor
 
-_BEFORE_ID = f',"v":{record.VERSION},"id":"'
+BEFORE_ID = f',"v":{record.VERSION},"id":"'
+"""What comes between the fields and the id."""
+
 _KINDS_LIMIT = 4096
 _ID_SCAN = 8192
 _ID_BYTES = 1024
@@ -46,7 +48,13 @@ class Composer:
         self._counters = counters
         self._closing = f'","service":"{settings.service}"'
         self._in_processors = threading.local()
-        self._kinds: dict[str, tuple[str, bool]] = {}
+        self.kinds: dict[str, tuple[str, bool]] = {}
+        """Types that were found to be well-formed: how their records open, and ``is_secret_event``."""
+
+    @property
+    def has_processors(self) -> bool:
+        """Whether the caller's code sees every event."""
+        return bool(self._processors)
 
     def compose(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
         """The record around its time and its id (``Clock.prefix``).
@@ -64,7 +72,7 @@ class Composer:
                 return self._invalid(ctx, event_type, fields)
             # A StrEnum is its value. Its own methods are foreign code, also __eq__ and __hash__.
             event_type = str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))
-        kind = self._kinds.get(event_type)
+        kind = self.kinds.get(event_type)
         if kind is None:
             if not record.valid_type(event_type) or self.redactor.scrub(event_type) is not None:
                 return self._invalid(ctx, event_type, fields)
@@ -72,14 +80,14 @@ class Composer:
         if not self._processors:
             body = self.normaliser.fast(fields, kind[1])
             if body is not None:
-                return f"{kind[0]}{wire[1]}{body}{_BEFORE_ID}", wire[2]
+                return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})
 
     def own(self, event_type: str, fields: dict[str, Any]) -> tuple[str, str]:
         """The pieces of a record that the emitter writes about itself."""
         context = record.context_part("", "service", "")
         body = to_json(fields)
-        return f'{record.event_part(event_type)}""{context}{body}{_BEFORE_ID}', self._closing
+        return f'{record.event_part(event_type)}""{context}{body}{BEFORE_ID}', self._closing
 
     def lossy(self, event_type: str, reason: str) -> tuple[str, str]:
         """The pieces of a record that stands for an event which could not be made in full.
@@ -93,14 +101,14 @@ class Composer:
             fields = {"_event_type": self._shown(event_type), **fields}
             event_type = record.INVALID_TYPE
         wire = self._wire(EMPTY)
-        return f"{record.event_part(event_type)}{wire[1]}{to_json(fields)}{_BEFORE_ID}", wire[2]
+        return f"{record.event_part(event_type)}{wire[1]}{to_json(fields)}{BEFORE_ID}", wire[2]
 
     def _kind(self, event_type: str) -> tuple[str, bool]:
-        if len(self._kinds) >= _KINDS_LIMIT:
-            self._kinds.clear()
+        if len(self.kinds) >= _KINDS_LIMIT:
+            self.kinds.clear()
         kind = (record.event_part(event_type), is_secret_event(event_type))
         # Only exact strings get here, so no other object can ever be equal to a key.
-        self._kinds[event_type] = kind
+        self.kinds[event_type] = kind
         return kind
 
     def _wire(self, ctx: AuditContext) -> tuple[Composer, str, str]:
@@ -179,7 +187,7 @@ class Composer:
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
         body = to_json({**extra, **value} if extra else value)
-        return f"{record.event_part(event_type)}{wire[1]}{body}{_BEFORE_ID}", wire[2]
+        return f"{record.event_part(event_type)}{wire[1]}{body}{BEFORE_ID}", wire[2]
 
     def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
         """Run the caller's processors; one that fails leaves no trace but a count.

@@ -45,7 +45,6 @@ class Delivery:
         backlog: events that wait for the file.
         file_gap, stdout_gap: losses that are not yet declared in the chain.
         file_fault, file_last_error: why the file cannot be written now, and why it could not last.
-        last_shown: the last line on stdout.
     """
 
     settings: Settings
@@ -70,7 +69,6 @@ class Delivery:
         self._gap_lines_lost = 0
         self.file_fault: str | None = None
         self.file_last_error: str | None = None
-        self.last_shown = b""
         self.lossy: deque[tuple[Any, type[Exception]]] = deque()
         """Events that could not be made: what the caller gave as their type, and why."""
         self.pending = False
@@ -98,7 +96,6 @@ class Delivery:
         if sink is None:
             return False
         if sink.write(line):
-            self.last_shown = line
             return True
         self._not_shown(line)
         return False

@@ -15,6 +15,7 @@ from audit_emit._delivery import Delivery
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._health import report
+from audit_emit._quick import Quick, quick_emit
 from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext, resolve
 from audit_emit.errors import AuditError, ConfigError
@@ -57,6 +58,7 @@ class Emitter(Delivery):
             else None
         )
         self._disabled = self.settings.disabled
+        self._quick = self._make_quick()
         self.checkpoints = self._make_schedule()
         self.reset()
         _emitters.add(self)
@@ -73,6 +75,11 @@ class Emitter(Delivery):
             started=self._started,
             counters=self.counters,
         )
+
+    def _make_quick(self) -> Quick | None:
+        if self.file is None:
+            return None
+        return quick_emit(self._composer, self._clock, self.file, self.stdout)
 
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.file is None:
@@ -108,6 +115,15 @@ class Emitter(Delivery):
         """
         receipt = None
         try:
+            quick = self._quick
+            if quick is not None and not self.pending and self.file_fault is None:
+                done = quick(ctx, event_type, fields)
+                if type(done) is Receipt:
+                    return done
+                if done is not None:
+                    line, receipt = done
+                    self._show_later(line)
+                    return receipt
             if self._disabled:
                 return None
             if ctx is None:
@@ -130,9 +146,7 @@ class Emitter(Delivery):
                 self._show_unshown()
             stdout = self.stdout
             if stdout is not None:
-                if stdout.write(line):
-                    self.last_shown = line
-                else:
+                if not stdout.write(line):
                     self._not_shown(line)
             if self.pending:
                 self.settle()
@@ -152,6 +166,13 @@ class Emitter(Delivery):
         except BaseException:
             self._heal()
             raise
+
+    def _show_later(self, line: bytes) -> None:
+        """The rest of ``emit`` for a line that the quick way left to be shown."""
+        self._show_unshown()
+        self._show(line)
+        if self.pending:
+            self.settle()
 
     def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
         """Record one event, or say that it is not recorded: no audit, no action.

@@ -115,7 +115,7 @@ def _stdout(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
     return {
         "state": state,
         "kind": sink.kind,
-        "last_success": emitter.last_shown[7:37].decode() or None,
+        "last_success": sink.last[7:37].decode() or None,
         "last_error": sink.fault or (emitter.stdout_gap.reason or None),
         "backlog": 0,
         "lost": emitter.stdout_gap.lost,

@@ -25,12 +25,12 @@ __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
 MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
 """``Normalised.workspace_id`` when the fields had none."""
 
-_MAX_FAST_FIELDS = 32
-_MAX_FAST_LENGTH = 4096
+MAX_FAST_FIELDS = 32
+MAX_FAST_LENGTH = 4096
 _MAX_FAST_BYTES = 8192
-_MAX_FAST_TABLE = 65536
+MAX_FAST_TABLE = 65536
 """Bytes of a dict that is copied: a table keeps the places of what was deleted."""
-_MAX_FAST_INT = 10**12
+MAX_FAST_INT = 10**12
 _MAX_FAST_ID = 10**40
 _MAX_VETTED = 4096
 _MAY_BE_JSON = "{[\ufeff \t\r\n"
@@ -85,8 +85,8 @@ class Normaliser:
         """The JSON text of harmless fields; ``None`` when ``full`` has to look."""
         if (
             type(fields) is not dict
-            or len(fields) > _MAX_FAST_FIELDS
-            or fields.__sizeof__() > _MAX_FAST_TABLE
+            or len(fields) > MAX_FAST_FIELDS
+            or fields.__sizeof__() > MAX_FAST_TABLE
         ):
             return None
         plain = fields.copy()  # what is looked at must be what is encoded
@@ -99,11 +99,11 @@ class Normaliser:
             if kind is str:
                 length += len(value)
             elif kind is int or kind is float:
-                if not -_MAX_FAST_INT < value < _MAX_FAST_INT:
+                if not -MAX_FAST_INT < value < MAX_FAST_INT:
                     return None
             elif value is not None and kind is not bool:
                 return None
-        if length > _MAX_FAST_LENGTH:
+        if length > MAX_FAST_LENGTH:
             return None
         try:
             raw = _encode(plain)

@@ -41,6 +41,12 @@ digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
 """Digits and what may stand between them are one class (``?`` is a character that is not ASCII);
 the letters before the dash of a vendor's prefix are another."""
 
+HARMFUL_WORDS = tuple(
+    word.encode() for word in (*vendor.DOT_MARKS, *vendor.DASH_MARKS, vendor.GOOGLE_MARK, "--")
+)
+"""What makes an encoded text of harmless characters ``suspicious`` all the same, beside its digits
+and the letters before its dashes."""
+
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
     "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
@@ -75,7 +81,7 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
 def suspicious_dash(text: str, raw: bytes) -> bool:
     """``suspicious`` for a text with a dash and without a space, a little too careful."""
     classes = raw.translate(digit_classes).decode()
-    if "k0" in classes or "xox" in text or "--" in text:
+    if "k0" in classes or "--" in text or any(mark in text for mark in vendor.DASH_MARKS):
         return True
     return DIGIT_RUN in classes and _digits_beside_ids(text)
 

@@ -43,7 +43,14 @@ _WITH_DASH = (
     (("key-",), r"key-[0-9a-f]{32}"),
     (("GOCSPX-",), rf"GOCSPX-{_WORD}{{16,}}+"),
 )
-_GOOGLE = (("AIza",), rf"AIza{_WORD}{{24,}}+")
+GOOGLE_MARK = "AIza"
+_GOOGLE = ((GOOGLE_MARK,), rf"AIza{_WORD}{{24,}}+")
+
+DOT_MARKS = ("eyJ", "SG.", "ya29.", "hv")
+"""What every token with a dot has in it, and few other texts with one."""
+
+DASH_MARKS = ("xox",)
+"""The same of the tokens with a dash whose prefix does not end in one of a few letters."""
 
 _TOKENS = [
     (prefix, Pattern(pattern))
@@ -65,7 +72,7 @@ def suspicious(text: str, has_run: bool) -> bool:
         (has_run and any(prefix in text for prefix in _RUN_PREFIXES))
         or ("." in text and suspicious_dot(text))
         or ("-" in text and any(prefix in text for prefix in _DASH_PREFIXES))
-        or ("z" in text and "AIza" in text)
+        or ("z" in text and GOOGLE_MARK in text)
         or ":AA" in text
         or ("/" in text and ("hooks.slack.com/" in text or "/api/webhooks/" in text))
     )
@@ -73,7 +80,7 @@ def suspicious(text: str, has_run: bool) -> bool:
 
 def suspicious_dot(text: str) -> bool:
     """``suspicious`` for a text with a dot: whether a token with one may be in it."""
-    return "eyJ" in text or "SG." in text or "ya29." in text or "hv" in text
+    return any(mark in text for mark in DOT_MARKS)
 
 
 def tokens(text: str) -> Iterator[Span]:

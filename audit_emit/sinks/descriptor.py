@@ -16,12 +16,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic_ns
 
+from audit_emit._compiled import DescriptorState
+
 try:
     import fcntl
 except ImportError:  # not a POSIX platform
     fcntl = None  # type: ignore[assignment]
 
-_RECHECK_NS = 1_000_000
+RECHECK_NS = 1_000_000
+"""How long a descriptor is taken for what it was when last looked at."""
+
 _HIGH = 64
 """Where the duplicate's number is looked for: above those that are reused at once."""
 
@@ -35,7 +39,7 @@ def _cut(line: bytes, room: int) -> bytes:
     return line[: room - 1] + b"\n"
 
 
-class Descriptor:
+class Descriptor(DescriptorState):
     """A private duplicate of an inherited descriptor, and the identity of what it was.
 
     A duplicate keeps pointing to the original file when the application closes the descriptor
@@ -60,8 +64,10 @@ class Descriptor:
     ) -> None:
         self.number = number
         self.kind = "closed"
-        self.fault: str | None = None
+        self.fault = None
         """Why nothing is written, as one word; ``None`` while all is well."""
+        self.last = b""
+        """The last line that was written, without the prefix."""
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._shorten = shorten
@@ -103,7 +109,7 @@ class Descriptor:
         if len(data) > self._max_bytes:
             data = self._prefix + self._shorten(line, self._max_bytes - len(self._prefix))
         now = monotonic_ns()
-        if now - self._checked > _RECHECK_NS and not self._is_ours(now):
+        if now - self._checked > RECHECK_NS and not self._is_ours(now):
             return False
         if self._owed or self._asks:
             return self._write_slowly(data)

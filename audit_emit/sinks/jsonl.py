@@ -17,6 +17,7 @@ from typing import Any
 
 from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
+from audit_emit._compiled import SinkState
 from audit_emit._failure import Counters
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import notes, segments
@@ -29,7 +30,8 @@ from audit_emit.sinks.segment import FRESH_NS, Own, Segment
 LOCK_SECONDS = 0.045
 """How long one call waits for the locks, all together; the promise is 50 ms."""
 
-_LOCK_CHECK_NS = 100_000_000
+LOCK_CHECK_NS = 100_000_000
+"""How often the process and the lock file are looked at."""
 
 
 class SinkError(Exception):
@@ -40,7 +42,7 @@ class SinkError(Exception):
         self.reason = reason
 
 
-class JsonlSink:
+class JsonlSink(SinkState):
     """The active segment of one log directory.
 
     Args:
@@ -70,7 +72,7 @@ class JsonlSink:
         self._started = started
         self._counters = counters
         self._max_bytes = max_bytes
-        self._durability = durability
+        self.durability = durability
         self.reset()
 
     def leave_parent(self) -> None:
@@ -84,7 +86,7 @@ class JsonlSink:
     def reset(self) -> None:
         """Begin with no file and no lock."""
         self.group = (
-            GroupCommit(self._duplicate, self._sync_failed) if self._durability == "group" else None
+            GroupCommit(self._duplicate, self._sync_failed) if self.durability == "group" else None
         )
         self._lock = LockFile(self.layout.lock)
         self.segment = Segment(
@@ -168,7 +170,7 @@ class JsonlSink:
                     lines.append(line)
                     if len(lines) in WAKE:
                         self.group.wake()  # type: ignore[union-attr]
-                elif self._durability == "always":
+                elif self.durability == "always":
                     self._sync_now([line])
                 return line, Receipt(event_id, segment.chain, seq, digest)
             except Exception as error:
@@ -246,7 +248,7 @@ class JsonlSink:
                 self.group.sync()
             except OSError:
                 return False
-        elif self.segment.descriptor >= 0 and self._durability == "os":
+        elif self.segment.descriptor >= 0 and self.durability == "os":
             with self._held():
                 self._sync_now([])
         elif self._doubt.lines:
@@ -366,7 +368,7 @@ class JsonlSink:
             self._drop_lock()
             self._lock_slowly(0.0)
         segment.look(now)
-        if 0 <= now - self._lock_checked < _LOCK_CHECK_NS:
+        if 0 <= now - self._lock_checked < LOCK_CHECK_NS:
             return
         self._lock_checked = now
         if os.getpid() != self._pid:
@@ -381,7 +383,7 @@ class JsonlSink:
         """A file was made or renamed: its name is to survive a loss of power as its records do."""
         if self.group is not None:
             self.group.names_changed(self.layout.directory)
-        elif self._durability == "always":
+        elif self.durability == "always":
             segments.sync_directory(self.layout.directory)
 
     def _keep(self, line: bytes) -> None:
@@ -389,7 +391,7 @@ class JsonlSink:
         if self._lines is not None:
             self._lines.append(line)
             self.group.wake()  # type: ignore[union-attr]
-        elif self._durability == "always":
+        elif self.durability == "always":
             self._sync_now([line])
 
     def _sync_now(self, lines: list[bytes]) -> None:

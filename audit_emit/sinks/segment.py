@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
+from audit_emit._compiled import SegmentState
 from audit_emit._failure import Counters
 from audit_emit.chain import ZERO
 from audit_emit.record import Head, bump, ns_of, ts_of
@@ -36,7 +37,7 @@ Own = Callable[[str, dict[str, Any]], tuple[str, int]]
 """Makes the prefix of a record that the emitter writes about itself, and its time."""
 
 
-class Segment:
+class Segment(SegmentState):
     """The file at one path, as the newest part of a chain.
 
     Args:
@@ -66,8 +67,9 @@ class Segment:
         self.chain = ""
         self.seq = 0
         self.hash = ZERO
-        self.unshown: list[bytes] = []
+        self.unshown = []
         """Lines written here about the log itself, not yet on stdout."""
+        self.path = os.fsencode(layout.active)
         self._layout = layout
         self._max_bytes = max_bytes
         self._own = own

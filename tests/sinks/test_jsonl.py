@@ -344,7 +344,7 @@ def test_a_failure_after_a_waiting_event_was_written_is_not_one_of_the_write(
     assert fails_after_the_write.flush()
     chain_ok(log)
     (record,) = of_type(log, "a.b")
-    assert record["hash"].encode() in fails_after_the_write.last_shown
+    assert record["hash"].encode() in fails_after_the_write.stdout.last
     assert fails_after_the_write.counters.drained == 1
 
 

@@ -1,0 +1,274 @@
+/* One record into the file, in one stretch without the interpreter's lock: `JsonlSink.append`, with
+ * `Segment.look` where it finds nothing new or whole records of other processes, and `Segment.link`.
+ *
+ * Nothing here touches a Python object. What is not as it usually is ends in `false` with the file
+ * as it was found, and the caller leaves it to Python. */
+#include "speedups.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GROWTH 16384 /* bytes of other processes' records that are read at most */
+#define ATTEMPTS 20
+
+static const char CHAIN[] = ",\"chain\":\"";
+static const char SEQ[] = "\",\"seq\":";
+static const char PREV_HASH[] = ",\"prev_hash\":\"";
+static const char HASH[] = "\",\"hash\":\"";
+static const char END[] = "\"}\n";
+
+#define SIZE(literal) ((Py_ssize_t)sizeof literal - 1)
+
+long long wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * BILLION + now.tv_nsec;
+}
+
+bool put_digits(char *at, long long number, int count)
+{
+    while (count--) {
+        at[count] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    return number == 0;
+}
+
+static char *put(char *at, const char *text, Py_ssize_t size)
+{
+    memcpy(at, text, (size_t)size);
+    return at + size;
+}
+
+static char *put_text(char *at, Text text)
+{
+    return put(at, text.text, text.size);
+}
+
+/* -- the end of the chain, as other processes left it (`tail.read_growth`, `record.head_of`) ------ */
+
+static bool all_digits(const char *at, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (at[i] < '0' || at[i] > '9')
+            return false;
+    return true;
+}
+
+static bool all_hex(const char *at, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!((at[i] >= '0' && at[i] <= '9') || (at[i] >= 'a' && at[i] <= 'f')))
+            return false;
+    return true;
+}
+
+static long long number_at(const char *at, int count)
+{
+    long long number = 0;
+    for (int i = 0; i < count; i++)
+        number = number * 10 + (at[i] - '0');
+    return number;
+}
+
+/* Days from 1970-01-01 in the Gregorian calendar, whose year is taken to begin in March. */
+static long long days(long long year, long long month, long long day)
+{
+    year -= month <= 2;
+    month = (month + 9) % 12;
+    return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719469;
+}
+
+/* Read `{"ts":"2026-05-19T20:00:00.123456789Z","` as nanoseconds. Leap days, and years that 64 bits
+ * do not hold, are left to Python, which knows the calendar. */
+static bool read_ts(const char *at, const char *stop, long long *ns)
+{
+    static const char shape[] = "{\"ts\":\"dddd-dd-ddTdd:dd:dd.dddddddddZ\",\"";
+    if (stop - at < SIZE(shape))
+        return false;
+    for (Py_ssize_t i = 0; i < SIZE(shape); i++)
+        if (shape[i] == 'd' ? !all_digits(at + i, 1) : at[i] != shape[i])
+            return false;
+    long long year = number_at(at + 7, 4), month = number_at(at + 12, 2);
+    long long day = number_at(at + 15, 2), hour = number_at(at + 18, 2);
+    long long minute = number_at(at + 21, 2), second = number_at(at + 24, 2);
+    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (year < 1970 || year > 2261 || month < 1 || month > 12 || day < 1
+        || day > lengths[month - 1] || hour > 23 || minute > 59 || second > 59)
+        return false;
+    *ns = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    *ns = *ns * BILLION + number_at(at + 27, FRACTION);
+    return true;
+}
+
+static bool expect(const char **at, const char *stop, const char *text, Py_ssize_t size)
+{
+    if (stop - *at < size || memcmp(*at, text, (size_t)size) != 0)
+        return false;
+    *at += size;
+    return true;
+}
+
+/* The chain members that end a line; only a later record of our own chain will do. */
+static bool read_end(Append *append, const char *at, const char *stop)
+{
+    if (!expect(&at, stop, CHAIN, SIZE(CHAIN))
+        || !expect(&at, stop, append->chain.text, append->chain.size)
+        || !expect(&at, stop, SEQ, SIZE(SEQ)))
+        return false;
+    int count = 0;
+    while (at + count < stop && all_digits(at + count, 1))
+        count++;
+    if (count < 1 || count > 18 || at[0] == '0')
+        return false;
+    long long seq = number_at(at, count);
+    at += count;
+    if (!expect(&at, stop, PREV_HASH, SIZE(PREV_HASH)) || stop - at < HASH_SIZE
+        || !all_hex(at, HASH_SIZE))
+        return false;
+    at += HASH_SIZE;
+    if (!expect(&at, stop, HASH, SIZE(HASH)) || stop - at != HASH_SIZE + SIZE(END)
+        || !all_hex(at, HASH_SIZE) || memcmp(at + HASH_SIZE, END, SIZE(END)) != 0
+        || seq <= append->seq)
+        return false;
+    append->seq = seq;
+    memcpy(append->hash, at, HASH_SIZE);
+    return true;
+}
+
+static bool adopt_growth(Append *append, long long size)
+{
+    char data[GROWTH];
+    long long growth = size - append->size;
+    if (append->size < 0 || growth <= 0 || growth > GROWTH
+        || pread(append->descriptor, data, (size_t)growth, append->size) != growth)
+        return false;
+    const char *stop = data + growth, *begin = stop - 1;
+    while (begin > data && begin[-1] != '\n')
+        begin--;
+    /* From the end, so that nothing in the fields can pass for it. */
+    Py_ssize_t longest = SIZE(CHAIN) + append->chain.size + SIZE(SEQ) + 18 + SIZE(PREV_HASH)
+        + HASH_SIZE + SIZE(HASH) + HASH_SIZE + SIZE(END);
+    const char *from = stop - begin > longest ? stop - longest : begin;
+    const char *at = stop - SIZE(CHAIN);
+    while (at > from && memcmp(at, CHAIN, SIZE(CHAIN)) != 0)
+        at--;
+    if (stop - begin < SIZE(CHAIN) || !read_ts(begin, stop, &append->last_ns)
+        || !read_end(append, at, stop))
+        return false;
+    append->size = size;
+    return true;
+}
+
+/* -- looking at the file ------------------------------------------------------------------------ */
+
+static bool is(const struct stat *found, const Identity *identity)
+{
+    return (unsigned long long)found->st_dev == identity->device
+        && (unsigned long long)found->st_ino == identity->inode;
+}
+
+/* `JsonlSink._look`, where it finds nothing new but records. */
+static bool looks_the_same(const Append *append, long long size)
+{
+    struct stat lock, there;
+    return append->looks && fstat(append->lock_fd, &lock) == 0 && lock.st_nlink > 0
+        && is(&lock, &append->lock_identity) && lstat(append->path, &there) == 0
+        && is(&there, &append->identity) && there.st_size == size;
+}
+
+/* Whether the next record belongs at the end of the file. */
+static bool at_end(Append *append)
+{
+    long long age = append->now - append->fresh;
+    long long size = lseek(append->descriptor, 0, SEEK_END);
+    append->grew = size != append->size;
+    append->looked = append->grew || age < 0 || age >= append->fresh_ns;
+    if (!append->looked)
+        return true;
+    return looks_the_same(append, size) && (size == append->size || adopt_growth(append, size));
+}
+
+/* -- writing ------------------------------------------------------------------------------------ */
+
+static int digit_count(long long number)
+{
+    int count = 1;
+    while (number >= 10) {
+        number /= 10;
+        count++;
+    }
+    return count;
+}
+
+/* Make the whole line, hash included; false when the file would become too long. */
+static bool make_line(Append *append)
+{
+    int seq_digits = digit_count(append->seq + 1);
+    Py_ssize_t body = append->texts_size + FRACTION + ID_SIZE + seq_digits + SIZE(PREV_HASH)
+        + HASH_SIZE + 1;
+    append->length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
+    if (append->length > append->room || append->size + append->length > append->max_bytes)
+        return false;
+    char *at = put_text(append->line, append->head);
+    put_digits(at, append->now % BILLION, FRACTION);
+    at = put_text(at + FRACTION, append->opening);
+    at = put_text(at, append->before);
+    at = put_text(at, append->json);
+    at = put_text(at, append->before_id);
+    at = put(at, append->id, ID_SIZE);
+    at = put_text(at, append->end);
+    at = put_text(at, append->link);
+    put_digits(at, append->seq + 1, seq_digits);
+    at = put(at + seq_digits, PREV_HASH, SIZE(PREV_HASH));
+    at = put(at, append->hash, HASH_SIZE);
+    at = put(at, HASH, SIZE(HASH));
+    leaf_hash(append->line, (size_t)body, at);
+    memcpy(append->hash, at, HASH_SIZE);
+    put(at + HASH_SIZE, END, SIZE(END));
+    return true;
+}
+
+static bool write_linked(Append *append)
+{
+    append->now = wall_ns();
+    if (append->now / MILLION != append->milli || !at_end(append) || append->now == append->last_ns
+        || !make_line(append))
+        return false;
+    ssize_t written = write(append->descriptor, append->line, (size_t)append->length);
+    if (written == append->length)
+        return true;
+    /* Nobody else can have appended: the lock is ours. */
+    if (written > 0 && ftruncate(append->descriptor, append->size) != 0)
+        return false; /* Python finds the tear and declares it */
+    return false;
+}
+
+/* Another process holds the lock for a few microseconds; a frozen one is Python's to wait for. */
+static bool locked(int descriptor)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        sched_yield();
+    }
+    return false;
+}
+
+bool append_record(Append *append)
+{
+    append->unlocked = true;
+    if (!locked(append->lock_fd))
+        return false;
+    bool done = write_linked(append);
+    append->unlocked = flock(append->lock_fd, LOCK_UN) == 0;
+    return done;
+}

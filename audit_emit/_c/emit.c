@@ -1,0 +1,604 @@
+/* `Emitter.emit` in the usual case: from the caller's arguments to a line in the file and the same
+ * line on standard output.
+ *
+ * Either the event is recorded, or nothing is done and Python does it: it meets the same obstacle by
+ * itself and knows the way round. The steps are those of `Emitter.emit`, `Composer.compose` and
+ * `JsonlSink.append`, in their order. */
+#include "speedups.h"
+
+#include <string.h>
+
+#define WAKES 4
+#define ON_STACK 4096
+#define SOON_NS 5000
+#define LATELY_NS BILLION
+#define MAX_SEQ 100000000000000000LL
+
+/* Names that are not hot enough to be members. */
+enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, ACQUIRE, RELEASE, DROP, WAKE, NAMES };
+static const char *const NAME[NAMES] = {
+    "context", "wire",    "renew",   "_identity",  "_lock", "_unsettled",
+    "path",    "acquire", "release", "_drop_lock", "wake",
+};
+
+typedef struct {
+    PyObject_HEAD
+    FieldRules rules;
+    PyObject *composer; /* only its identity is looked at */
+    PyObject *kinds;    /* dict: event type -> (opening, …) */
+    PyObject *context_type;
+    PyObject *live_type;
+    PyObject *bound; /* gives the bound context */
+    ClockState *clock;
+    SinkState *sink;
+    PyObject *segment_type;
+    DescriptorState *stdout; /* or None */
+    PyObject *receipt;
+    PyObject *before_id;
+    long long fresh_ns;
+    long long lock_check_ns;
+    long long recheck_ns;
+    long long others;       /* when another process was last seen to have written */
+    Py_ssize_t wake[WAKES]; /* lengths of the list of lines at which the group commit hears of it */
+    PyObject *names[NAMES];
+} Quick;
+
+/* One event on its way. The objects keep the texts in `append` alive. */
+typedef struct {
+    PyObject *kind, *wire, *json, *stamp, *id, *link, *chain, *hash, *path;
+    Append append;
+    Show show;
+    bool shows;   /* whether the line may be shown from here */
+    bool was_shown;
+    PyObject *line, *receipt; /* what came of it */
+} Event;
+
+static void let_go(Event *event)
+{
+    Py_XDECREF(event->kind);
+    Py_XDECREF(event->wire);
+    Py_XDECREF(event->json);
+    Py_XDECREF(event->stamp);
+    Py_XDECREF(event->id);
+    Py_XDECREF(event->link);
+    Py_XDECREF(event->chain);
+    Py_XDECREF(event->hash);
+    Py_XDECREF(event->path);
+}
+
+/* Forget an `Exception`: Python will meet it again. Whether there is no other one. */
+static bool not_here(void)
+{
+    if (!PyErr_Occurred())
+        return true;
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return false;
+    PyErr_Clear();
+    return true;
+}
+
+static bool text_of(PyObject *object, Text *text)
+{
+    if (!object || !PyUnicode_CheckExact(object))
+        return false;
+    if (PyUnicode_IS_COMPACT_ASCII(object)) {
+        *text = (Text){(const char *)PyUnicode_1BYTE_DATA(object), PyUnicode_GET_LENGTH(object)};
+        return true;
+    }
+    text->text = PyUnicode_AsUTF8AndSize(object, &text->size);
+    return text->text != NULL;
+}
+
+static bool number_of(PyObject *object, long long *number)
+{
+    int overflow;
+    if (!object || !PyLong_CheckExact(object))
+        return false;
+    *number = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
+}
+
+/* Call a method for what it does. */
+static bool called(PyObject *object, PyObject *name, PyObject *argument)
+{
+    PyObject *stack[] = {object, argument};
+    PyObject *done = PyObject_VectorcallMethod(name, stack, argument ? 2 : 1, NULL);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+/* -- what is recorded --------------------------------------------------------------------------- */
+
+/* The encoded members of a context (`AuditContext.wire`); NULL when there are none yet. */
+static PyObject *wire_of(const Quick *self, PyObject *given)
+{
+    PyObject *context = given == Py_None ? PyObject_CallNoArgs(self->bound) : same(given);
+    if (context && (PyObject *)Py_TYPE(context) == self->live_type) {
+        PyObject *live = context;
+        context = PyObject_GetAttr(live, self->names[CONTEXT]);
+        Py_DECREF(live);
+    }
+    if (!context)
+        return NULL;
+    PyObject *wire = NULL;
+    if ((PyObject *)Py_TYPE(context) == self->context_type)
+        wire = PyObject_GetAttr(context, self->names[WIRE]);
+    Py_DECREF(context);
+    if (wire && (!PyTuple_CheckExact(wire) || PyTuple_GET_SIZE(wire) != 3
+                 || PyTuple_GET_ITEM(wire, 0) != self->composer))
+        Py_CLEAR(wire);
+    return wire;
+}
+
+static bool compose(const Quick *self, PyObject *const *args, Event *event)
+{
+    Append *append = &event->append;
+    if (!PyUnicode_CheckExact(args[1]))
+        return false;
+    event->kind = same(PyDict_GetItemWithError(self->kinds, args[1]));
+    if (!event->kind || !PyTuple_CheckExact(event->kind) || PyTuple_GET_SIZE(event->kind) < 1)
+        return false;
+    event->wire = wire_of(self, args[0]);
+    if (!event->wire)
+        return false;
+    event->json = harmless_json(&self->rules, args[2]);
+    if (!event->json)
+        return false;
+    append->json = (Text){PyBytes_AS_STRING(event->json), PyBytes_GET_SIZE(event->json)};
+    return text_of(PyTuple_GET_ITEM(event->kind, 0), &append->opening)
+        && text_of(PyTuple_GET_ITEM(event->wire, 1), &append->before)
+        && text_of(PyTuple_GET_ITEM(event->wire, 2), &append->end)
+        && text_of(self->before_id, &append->before_id);
+}
+
+/* Take the stamp of the clock, whose parts stay the same for a millisecond (`record.Stamp`), and
+ * its id up to the counter. */
+static bool take_stamp(const Quick *self, Event *event, Text *id_head)
+{
+    Append *append = &event->append;
+    Text milli;
+    Py_XDECREF(event->stamp);
+    event->stamp = same(self->clock->stamp);
+    if (!event->stamp || !PyTuple_Check(event->stamp) || PyTuple_GET_SIZE(event->stamp) != 4
+        || !text_of(PyTuple_GET_ITEM(event->stamp, 1), &milli) || milli.size != 13
+        || !text_of(PyTuple_GET_ITEM(event->stamp, 2), &append->head)
+        || !text_of(PyTuple_GET_ITEM(event->stamp, 3), id_head) || id_head->size >= ID_SIZE)
+        return false;
+    append->milli = 0;
+    for (int i = 0; i < 13; i++)
+        append->milli = append->milli * 10 + (milli.text[i] - '0');
+    return true;
+}
+
+static bool stamp(const Quick *self, Event *event)
+{
+    Append *append = &event->append;
+    Text id_head;
+    if (!take_stamp(self, event, &id_head))
+        return false;
+    append->now = wall_ns();
+    if (append->milli != append->now / MILLION) {
+        PyObject *now = PyLong_FromLongLong(append->now);
+        bool renewed = now && called((PyObject *)self->clock, self->names[RENEW], now);
+        Py_XDECREF(now);
+        if (!renewed || !take_stamp(self, event, &id_head))
+            return false;
+    }
+    PyObject *next = self->clock->ids ? PyIter_Next(self->clock->ids) : NULL;
+    long long number;
+    bool numbered = number_of(next, &number) && number >= 0;
+    Py_XDECREF(next);
+    if (!numbered)
+        return false;
+    memcpy(append->id, id_head.text, (size_t)id_head.size);
+    if (!put_digits(append->id + id_head.size, number, ID_SIZE - (int)id_head.size))
+        return false;
+    event->id = PyUnicode_FromStringAndSize(append->id, ID_SIZE);
+    return event->id != NULL;
+}
+
+/* -- where it is recorded ------------------------------------------------------------------------ */
+
+static bool identity_of(const Quick *self, PyObject *owner, Identity *identity)
+{
+    PyObject *pair = owner ? PyObject_GetAttr(owner, self->names[IDENTITY]) : NULL;
+    bool known = pair && PyTuple_CheckExact(pair) && PyTuple_GET_SIZE(pair) == 2;
+    if (known) {
+        identity->device = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 0));
+        identity->inode = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 1));
+        known = !PyErr_Occurred();
+    }
+    Py_XDECREF(pair);
+    return known;
+}
+
+/* What is needed to look at the file in passing. Where that is not enough, Python looks. */
+static void prepare_look(const Quick *self, Event *event)
+{
+    Append *append = &event->append;
+    PyObject *segment = self->sink->segment;
+    long long age = append->now - append->fresh, since = append->now - self->sink->lock_checked;
+    bool needed = age < 0 || age >= self->fresh_ns - SOON_NS
+        || append->now - self->others < LATELY_NS;
+    if (!needed || since < 0 || since >= self->lock_check_ns)
+        return;
+    PyObject *lock = PyObject_GetAttr((PyObject *)self->sink, self->names[LOCK]);
+    PyObject *unsettled = PyObject_GetAttr(segment, self->names[UNSETTLED]);
+    event->path = PyObject_GetAttr(segment, self->names[PATH]);
+    append->looks = unsettled == Py_None && event->path && PyBytes_CheckExact(event->path)
+        && identity_of(self, lock, &append->lock_identity)
+        && identity_of(self, segment, &append->identity);
+    if (append->looks)
+        append->path = PyBytes_AS_STRING(event->path);
+    Py_XDECREF(lock);
+    Py_XDECREF(unsettled);
+}
+
+static bool prepare(const Quick *self, Event *event)
+{
+    Append *append = &event->append;
+    SegmentState *segment = (SegmentState *)self->sink->segment;
+    Text hash;
+    event->link = same(segment->link_part);
+    event->chain = same(segment->chain);
+    event->hash = same(segment->hash);
+    if (!text_of(event->link, &append->link) || !text_of(event->chain, &append->chain)
+        || !text_of(event->hash, &hash) || hash.size != HASH_SIZE || !append->link.size
+        || !number_of(segment->seq, &append->seq) || append->seq < 0 || append->seq >= MAX_SEQ
+        || !number_of(segment->last_ns, &append->last_ns))
+        return false;
+    memcpy(append->hash, hash.text, HASH_SIZE);
+    append->texts_size = append->head.size + append->opening.size + append->before.size
+        + append->json.size + append->before_id.size + append->end.size + append->link.size;
+    append->lock_fd = self->sink->lock_fd;
+    append->descriptor = segment->descriptor;
+    append->size = segment->size;
+    append->max_bytes = segment->max_bytes;
+    append->fresh = segment->fresh;
+    append->fresh_ns = self->fresh_ns;
+    append->room = append->texts_size + LINE_ROOM;
+    prepare_look(self, event);
+    /* What the log says about itself is shown first, by Python. */
+    event->shows = (PyObject *)self->stdout != Py_None && segment->unshown
+        && PyList_CheckExact(segment->unshown) && !PyList_GET_SIZE(segment->unshown)
+        && may_show(&event->show, self->stdout, self->recheck_ns);
+    return append->lock_fd >= 0 && append->descriptor >= 0;
+}
+
+/* Make the new end of the chain known. Whether there was the memory for it: if not, the next look
+ * finds the record in the file. */
+static bool advance(const Quick *self, Event *event)
+{
+    const Append *append = &event->append;
+    SegmentState *segment = (SegmentState *)self->sink->segment;
+    PyObject *seq = PyLong_FromLongLong(append->seq + 1);
+    PyObject *ns = PyLong_FromLongLong(append->now);
+    PyObject *hash = PyUnicode_FromStringAndSize(append->hash, HASH_SIZE);
+    event->line = PyBytes_FromStringAndSize(append->line, append->length);
+    if (seq && ns && hash && event->line) {
+        PyObject *members[] = {event->id, event->chain, seq, hash};
+        event->receipt = PyObject_Vectorcall(self->receipt, members, 4, NULL);
+    }
+    segment->written++;
+    if (!event->receipt) {
+        Py_XDECREF(seq);
+        Py_XDECREF(ns);
+        Py_XDECREF(hash);
+        return false;
+    }
+    if (append->looked) {
+        segment->fresh = append->now;
+        segment->fresh_size = append->size;
+    }
+    segment->size = append->size + append->length;
+    become(&segment->seq, seq);
+    become(&segment->last_ns, ns);
+    become(&segment->hash, hash);
+    return true;
+}
+
+/* The line waits for a sync from here on. */
+static bool await_sync(const Quick *self, PyObject *line)
+{
+    SinkState *sink = self->sink;
+    if (sink->lines == Py_None)
+        return true;
+    if (PyList_Append(sink->lines, line) < 0)
+        return false;
+    Py_ssize_t waiting = PyList_GET_SIZE(sink->lines);
+    for (int i = 0; i < WAKES; i++)
+        if (waiting == self->wake[i])
+            return called(sink->group, self->names[WAKE], NULL);
+    return true;
+}
+
+/* Take the thread lock of the sink without waiting for it. It is re-entrant, so that a signal
+ * handler which emits is recognised. */
+static PyObject *enter(const Quick *self)
+{
+    PyObject *mutex = same(self->sink->mutex);
+    PyObject *stack[] = {mutex, Py_False};
+    PyObject *taken = PyObject_VectorcallMethod(self->names[ACQUIRE], stack, 2, NULL);
+    bool ours = taken == Py_True;
+    Py_XDECREF(taken);
+    if (ours && self->sink->busy) {
+        called(mutex, self->names[RELEASE], NULL);
+        ours = false;
+    }
+    if (!ours) {
+        Py_DECREF(mutex);
+        return NULL;
+    }
+    self->sink->busy = 1;
+    return mutex;
+}
+
+/* Give it back, unless a signal handler has forked meanwhile: what is the child's now is not held. */
+static void leave(const Quick *self, PyObject *mutex)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (self->sink->mutex == mutex) {
+        self->sink->busy = 0;
+        called(mutex, self->names[RELEASE], NULL);
+    }
+    Py_DECREF(mutex);
+    PyErr_Restore(type, value, traceback);
+}
+
+/* Write the record, and show it where nobody can be made to wait for that. */
+static bool write_out(Event *event, char *space)
+{
+    Append *append = &event->append;
+    Py_ssize_t prefix = event->show.prefix.size;
+    append->line = space + prefix;
+    if (prefix)
+        memcpy(space, event->show.prefix.text, (size_t)prefix);
+    if (!append_record(append))
+        return false;
+    if (event->shows && event->show.nowait)
+        event->was_shown = show_line(&event->show, space, prefix + append->length);
+    return true;
+}
+
+/* Whether the record is in the file. The locks of the sink are held. */
+static bool append_held(Quick *self, Event *event, char *space)
+{
+    bool done;
+    Py_BEGIN_ALLOW_THREADS
+    done = write_out(event, space);
+    Py_END_ALLOW_THREADS
+    if (event->append.grew)
+        self->others = event->append.now;
+    if (done && advance(self, event))
+        await_sync(self, event->line);
+    if (!event->append.unlocked && not_here())
+        called((PyObject *)self->sink, self->names[DROP], NULL);
+    return done;
+}
+
+/* What is left of showing the line, with no lock held. */
+static void show_it(const Quick *self, Event *event, const char *space)
+{
+    Py_ssize_t length = event->show.prefix.size + event->append.length;
+    if (event->shows && !event->show.nowait) {
+        Py_BEGIN_ALLOW_THREADS
+        event->was_shown = show_line(&event->show, space, length);
+        Py_END_ALLOW_THREADS
+    }
+    if (event->was_shown && event->line)
+        remember_shown(&event->show, self->stdout, space, length, event->line);
+}
+
+/* Whether Python's objects are all there, and nobody is at work with them. */
+static bool at_rest(const Quick *self)
+{
+    const SinkState *sink = self->sink;
+    return !sink->busy && sink->mutex && sink->segment && sink->lines && sink->group
+        && (sink->lines == Py_None || PyList_CheckExact(sink->lines))
+        && (PyObject *)Py_TYPE(sink->segment) == self->segment_type;
+}
+
+/* Whether the event is in the file. */
+static bool record(Quick *self, PyObject *const *args, Event *event)
+{
+    char on_stack[ON_STACK];
+    bool done = false;
+    if (!at_rest(self) || !compose(self, args, event) || !stamp(self, event))
+        return false;
+    PyObject *mutex = enter(self);
+    if (!mutex)
+        return false;
+    /* A signal handler may have run since, and have made others of them. */
+    if ((PyObject *)Py_TYPE(self->sink->segment) != self->segment_type || !prepare(self, event)) {
+        leave(self, mutex);
+        return false;
+    }
+    size_t size = (size_t)(event->show.prefix.size + event->append.room);
+    char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
+    if (space)
+        done = append_held(self, event, space);
+    leave(self, mutex);
+    if (done)
+        show_it(self, event, space);
+    if (space != on_stack)
+        PyMem_Free(space);
+    return done;
+}
+
+PyDoc_STRVAR(emit_doc,
+             "emit(ctx, event_type, fields, /)\n--\n\n"
+             "Record an event if all is as it usually is.\n\n"
+             "Returns the receipt; the line and the receipt when the line is still to be shown; or\n"
+             "None when nothing was done.");
+
+static PyObject *quick_emit(PyObject *object, PyObject *const *args, Py_ssize_t count)
+{
+    Quick *self = (Quick *)object;
+    Event event = {0};
+    PyObject *result = NULL;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "emit takes a context, an event type and fields");
+        return NULL;
+    }
+    if (!record(self, args, &event)) {
+        if (not_here())
+            result = same(Py_None);
+    }
+    /* Without a receipt there was no memory: the guard of `Emitter.emit` hears of it. */
+    else if (event.receipt && not_here()) {
+        bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;
+        result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
+    }
+    Py_XDECREF(event.line);
+    Py_XDECREF(event.receipt);
+    let_go(&event);
+    return result;
+}
+
+PyDoc_STRVAR(fields_doc,
+             "fields(fields, /)\n--\n\n"
+             "The JSON of fields that are surely harmless, else None.");
+
+static PyObject *quick_fields(PyObject *object, PyObject *fields)
+{
+    PyObject *json = harmless_json(&((Quick *)object)->rules, fields);
+    if (json || !not_here())
+        return json;
+    Py_RETURN_NONE;
+}
+
+/* -- the object ---------------------------------------------------------------------------------- */
+
+static bool take_wakes(PyObject *given, Py_ssize_t wake[WAKES])
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(given);
+    for (Py_ssize_t i = 0; i < count && i < WAKES; i++)
+        wake[i] = PyLong_AsSsize_t(PyTuple_GET_ITEM(given, i));
+    return count <= WAKES && !PyErr_Occurred();
+}
+
+static bool take_names(PyObject *names[NAMES])
+{
+    for (int i = 0; i < NAMES; i++) {
+        names[i] = PyUnicode_InternFromString(NAME[i]);
+        if (!names[i])
+            return false;
+    }
+    return true;
+}
+
+static PyObject **quick_objects(Quick *self, int at)
+{
+    PyObject **objects[] = {
+        &self->rules.vetted, &self->rules.encode, &self->rules.sizeof_dict,
+        &self->composer,     &self->kinds,        &self->context_type,
+        &self->live_type,    &self->bound,        (PyObject **)&self->clock,
+        (PyObject **)&self->sink, &self->segment_type, (PyObject **)&self->stdout,
+        &self->receipt,      &self->before_id,
+    };
+    return at < (int)(sizeof objects / sizeof *objects) ? objects[at] : NULL;
+}
+
+/* Whether the objects are of the types that are relied on. */
+static bool take_states(const Quick *self, const ModuleState *state)
+{
+    return state && PyObject_TypeCheck(self->clock, state->clock)
+        && PyObject_TypeCheck(self->sink, state->sink) && PyType_Check(self->segment_type)
+        && PyType_IsSubtype((PyTypeObject *)self->segment_type, state->segment)
+        && ((PyObject *)self->stdout == Py_None
+            || PyObject_TypeCheck(self->stdout, state->descriptor));
+}
+
+/* Every argument is by name and needed; `_quick.py` knows what each is. */
+static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
+{
+    static char *keywords[] = {
+        "vetted",     "encode",     "sizeof_dict", "composer",  "kinds",  "context_type",
+        "live_type",  "bound",      "clock",       "sink",      "segment_type", "stdout",
+        "receipt",    "before_id",  "kind_table",  "digit_table", "mark", "words",
+        "run",        "digit_run",  "max_fields",  "max_table", "max_length", "max_int",
+        "fresh_ns",   "lock_check_ns", "recheck_ns", "wakes",   NULL,
+    };
+    Quick *self = (Quick *)type->tp_alloc(type, 0);
+    if (!self)
+        return NULL;
+    FieldRules *rules = &self->rules;
+    PyObject *kinds, *digits, *words, *wakes;
+    int mark;
+    bool parsed = PyArg_ParseTupleAndKeywords(
+        args, named, "$O!OOOO!OOOOOOOOUSSCO!iiLLLLLLLO!", keywords, &PySet_Type, &rules->vetted,
+        &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type, &self->kinds,
+        &self->context_type, &self->live_type, &self->bound, &self->clock, &self->sink,
+        &self->segment_type, &self->stdout, &self->receipt, &self->before_id, &kinds, &digits,
+        &mark, &PyTuple_Type, &words, &rules->run, &rules->digit_run, &rules->max_fields,
+        &rules->max_table, &rules->max_length, &rules->max_int, &self->fresh_ns,
+        &self->lock_check_ns, &self->recheck_ns, &PyTuple_Type, &wakes);
+    PyObject **held;
+    for (int at = 0; (held = quick_objects(self, at)); at++)
+        if (parsed)
+            Py_INCREF(*held);
+        else
+            *held = NULL; /* borrowed, as far as it came */
+    if (parsed && !(take_states(self, PyType_GetModuleState(type))
+                    && take_tables(rules, kinds, digits, mark, words)
+                    && take_wakes(wakes, self->wake) && take_names(self->names))) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "an argument of Quick has not the form it must have");
+        parsed = false;
+    }
+    if (!parsed)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static int quick_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    PyObject **held;
+    for (int at = 0; (held = quick_objects((Quick *)self, at)); at++)
+        Py_VISIT(*held);
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static int quick_clear(PyObject *self)
+{
+    PyObject **held;
+    for (int at = 0; (held = quick_objects((Quick *)self, at)); at++)
+        Py_CLEAR(*held);
+    return 0;
+}
+
+static void quick_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    quick_clear(self);
+    for (int i = 0; i < NAMES; i++)
+        Py_CLEAR(((Quick *)self)->names[i]);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef quick_methods[] = {
+    {"emit", (PyCFunction)(void (*)(void))quick_emit, METH_FASTCALL, emit_doc},
+    {"fields", quick_fields, METH_O, fields_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot quick_slots[] = {
+    {Py_tp_doc, "Emitter.emit in the usual case."},
+    {Py_tp_new, quick_new},
+    {Py_tp_methods, quick_methods},
+    {Py_tp_traverse, quick_traverse},
+    {Py_tp_clear, quick_clear},
+    {Py_tp_dealloc, quick_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec quick_spec = {
+    .name = "audit_emit._speedups.Quick",
+    .basicsize = sizeof(Quick),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = quick_slots,
+};

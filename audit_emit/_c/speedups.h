@@ -1,0 +1,221 @@
+/* What the files of the compiled part know of each other.
+ *
+ * The compiled part does one thing: what `Emitter.emit` does in the usual case, in one call. It never
+ * decides anything. Whatever is not as it usually is (a value to look at, a file that moved, a full
+ * disk, a lock that is held) it leaves, with nothing done, to the Python code, which is the reference
+ * and works without it. */
+#ifndef AUDIT_EMIT_SPEEDUPS_H
+#define AUDIT_EMIT_SPEEDUPS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef Py_GIL_DISABLED
+#error "the compiled part relies on the interpreter's lock; without it, emit in Python"
+#endif
+
+#define BILLION 1000000000LL
+#define MILLION 1000000LL
+#define FRACTION 9 /* digits of a ts after its point */
+#define ID_SIZE 36
+#define HASH_SIZE 64
+
+/* -- states.c: the attributes that the compiled part shares with Python classes, which own them --- */
+
+typedef struct { /* of _clock.Clock */
+    PyObject_HEAD
+    PyObject *stamp; /* record.Stamp */
+    PyObject *ids;   /* itertools.count */
+} ClockState;
+
+typedef struct { /* of sinks.jsonl.JsonlSink */
+    PyObject_HEAD
+    PyObject *mutex;   /* threading.RLock */
+    PyObject *segment; /* SegmentState */
+    PyObject *lines;   /* list that collects lines for the group commit, or None */
+    PyObject *group;   /* GroupCommit, or None */
+    long long lock_checked;
+    int lock_fd;
+    char busy;
+} SinkState;
+
+typedef struct { /* of sinks.segment.Segment */
+    PyObject_HEAD
+    PyObject *hash;
+    PyObject *chain;
+    PyObject *link_part;
+    PyObject *unshown; /* list */
+    /* Objects, as a damaged file may hold numbers that no C type does. */
+    PyObject *seq;
+    PyObject *last_ns;
+    long long size;
+    long long fresh;
+    long long fresh_size;
+    long long written;
+    long long max_bytes;
+    int descriptor;
+} SegmentState;
+
+typedef struct { /* of sinks.descriptor.Descriptor */
+    PyObject_HEAD
+    PyObject *prefix; /* bytes */
+    PyObject *owed;   /* bytes */
+    PyObject *fault;
+    PyObject *last; /* bytes */
+    long long max_bytes;
+    long long checked;
+    int dup;
+    char nowait;
+    char asks;
+} DescriptorState;
+
+extern PyType_Spec clock_state_spec, sink_state_spec, segment_state_spec, descriptor_state_spec;
+
+/* The types, kept by the module. */
+typedef struct {
+    PyTypeObject *clock, *sink, *segment, *descriptor;
+} ModuleState;
+
+/* Put an object, whose reference is given away, in the place of another. */
+static inline void become(PyObject **member, PyObject *object)
+{
+    PyObject *before = *member;
+    *member = object;
+    Py_XDECREF(before);
+}
+
+static inline PyObject *same(PyObject *object)
+{
+    Py_XINCREF(object);
+    return object;
+}
+
+/* -- sha256.c ------------------------------------------------------------------------------------ */
+
+/* The leaf hash of docs/wire-format.md, section 2: SHA-256(0x00 || body || '}'), as hex. */
+void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
+
+/* The same without the instructions that a processor may have for it. */
+void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
+
+/* -- fields.c: which fields are harmless ----------------------------------------------------------- */
+
+#define MAX_WORDS 16
+#define MAX_WORD 8
+
+typedef struct {
+    unsigned char size;
+    unsigned char next; /* the next word with the same last byte, counted from 1 */
+    char text[MAX_WORD];
+} Word;
+
+typedef struct {
+    unsigned char traits[256]; /* of a byte, from the tables in detect.py */
+    unsigned char ending[256]; /* the first word that ends in a byte, counted from 1 */
+    Word words[MAX_WORDS];
+    int word_count;
+    int run;
+    int digit_run;
+    long long max_fields;
+    long long max_table;
+    long long max_length;
+    long long max_int;
+    PyObject *vetted; /* set of names */
+    PyObject *encode;
+    PyObject *sizeof_dict;
+} FieldRules;
+
+/* Take the tables over. Whether they have the form they must have. */
+bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark, PyObject *words);
+
+/* The JSON of harmless fields (bytes). NULL, with or without an exception, when there is none. */
+PyObject *harmless_json(const FieldRules *rules, PyObject *fields);
+
+/* -- append.c: the stretch without the interpreter's lock ------------------------------------------ */
+
+/* A part of a record that Python made. */
+typedef struct {
+    const char *text;
+    Py_ssize_t size;
+} Text;
+
+typedef struct {
+    unsigned long long device, inode;
+} Identity;
+
+/* All that the stretch needs, and what comes of it. */
+typedef struct {
+    /* the record, in the order of its line, and the sum of the sizes */
+    Text head, opening, before, json, before_id, end, link;
+    Py_ssize_t texts_size;
+    char id[ID_SIZE];
+    long long milli; /* the millisecond that `head` and `id` were made for */
+    /* the end of the chain, as it is known and then as it is */
+    Text chain;
+    long long seq;
+    long long last_ns;
+    char hash[HASH_SIZE];
+    /* the file, as it is known */
+    int lock_fd;
+    int descriptor;
+    long long size;
+    long long max_bytes;
+    long long fresh;
+    long long fresh_ns;
+    bool looks; /* whether what follows is known, so that the file can be looked at */
+    const char *path;
+    Identity identity, lock_identity;
+    /* where the line is made, with room before it for the prefix of standard output */
+    char *line;
+    Py_ssize_t room;
+    /* what came of it */
+    Py_ssize_t length;
+    long long now;
+    bool looked;
+    bool grew; /* another process has written */
+    bool unlocked;
+} Append;
+
+/* What a line has beyond its texts: the digits of its time and `seq`, its id, two hashes. */
+#define LINE_ROOM (FRACTION + ID_SIZE + 2 * HASH_SIZE + 64)
+
+long long wall_ns(void);
+
+/* Write `count` decimal digits of a number; whether that was all of it. */
+bool put_digits(char *at, long long number, int count);
+
+/* Whether the record is in the file. */
+bool append_record(Append *append);
+
+/* -- show.c: standard output ----------------------------------------------------------------------- */
+
+#define MAX_PREFIX 32
+
+/* How a line gets to standard output, and how much of it did. */
+typedef struct {
+    int descriptor;
+    bool nowait; /* a write waits for nobody */
+    long long max_bytes;
+    Text prefix;
+    Py_ssize_t written;
+} Show;
+
+/* Whether the usual way is open. */
+bool may_show(Show *show, const DescriptorState *sink, long long recheck_ns);
+
+/* Write a line with its prefix, without the interpreter's lock; whether anything was written. */
+bool show_line(Show *show, const char *data, Py_ssize_t length);
+
+void remember_shown(const Show *show, DescriptorState *sink, const char *data, Py_ssize_t length,
+                    PyObject *line);
+
+/* -- emit.c ---------------------------------------------------------------------------------------- */
+
+extern PyType_Spec quick_spec;
+
+#endif

@@ -1,0 +1,43 @@
+"""The compiled part of the emit path, where it was built: without it, Python does the same, slower.
+
+Only ``Quick`` does anything (``_quick.py``). The other types hold the attributes that it shares
+with the Python classes which derive from them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audit_emit._speedups import ClockState, DescriptorState, Quick, SegmentState, SinkState
+else:
+    Quick = None
+    ClockState = DescriptorState = SegmentState = SinkState = object
+
+__all__ = ["SWITCH", "ClockState", "DescriptorState", "SegmentState", "SinkState", "make", "state"]
+
+SWITCH = "AUDIT_EMIT_SPEEDUPS"
+"""``0`` in the environment, when this is imported, keeps the compiled part out."""
+
+state = "compiled"
+"""``compiled``, or why it is not used."""
+
+if os.environ.get(SWITCH, "1").strip().lower() in {"0", "false", "no", "off"}:
+    state = f"interpreted ({SWITCH} is off)"
+else:
+    try:
+        from audit_emit._speedups import (
+            ClockState,
+            DescriptorState,
+            Quick,
+            SegmentState,
+            SinkState,
+        )
+    except ImportError:
+        state = "interpreted (the compiled part was not built)"
+
+
+def make(**needed: Any) -> Quick | None:
+    """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part."""
+    return None if Quick is None else Quick(**needed)

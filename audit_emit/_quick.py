@@ -1,0 +1,72 @@
+"""One call for the usual event, where there is a compiled part.
+
+It is given the very tables, limits and objects that the Python code uses: there is one definition
+of what is harmless, of what is fresh and of what a record looks like, and it is not in C.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.json import Encoder
+
+from audit_emit import _compiled, coerce
+from audit_emit._clock import Clock
+from audit_emit._compose import BEFORE_ID, Composer
+from audit_emit._fields import detect
+from audit_emit.context import VAR, AuditContext, LiveContext
+from audit_emit.record import Receipt
+from audit_emit.sinks import descriptor, groupcommit, jsonl
+from audit_emit.sinks.descriptor import Descriptor
+from audit_emit.sinks.jsonl import JsonlSink
+from audit_emit.sinks.segment import FRESH_NS, Segment
+
+__all__ = ["Quick", "quick_emit"]
+
+Quick = Callable[[Any, Any, Any], Receipt | tuple[bytes, Receipt] | None]
+"""Takes what ``emit`` takes. A receipt when all is done, with the line when that is still to be
+shown, ``None`` when nothing was done."""
+
+
+def quick_emit(
+    composer: Composer, clock: Clock, sink: JsonlSink, stdout: Descriptor | None
+) -> Quick | None:
+    """The usual case of ``emit`` in one call, or ``None`` where there is none.
+
+    Processors, a sync for each record and a clock of one's own are not usual.
+    """
+    if composer.has_processors or sink.durability == "always" or clock.now_ns is not time.time_ns:
+        return None
+    made = _compiled.make(
+        vetted=composer.redactor.harmless,
+        encode=Encoder().encode,
+        sizeof_dict=dict.__sizeof__,
+        composer=composer,
+        kinds=composer.kinds,
+        context_type=AuditContext,
+        live_type=LiveContext,
+        bound=VAR.get,
+        clock=clock,
+        sink=sink,
+        segment_type=Segment,
+        stdout=stdout,
+        receipt=Receipt,
+        before_id=BEFORE_ID,
+        kind_table=detect.character_classes,
+        digit_table=detect.digit_classes,
+        mark=detect.MARK,
+        words=detect.HARMFUL_WORDS,
+        run=len(detect.RUN),
+        digit_run=len(detect.DIGIT_RUN),
+        max_fields=coerce.MAX_FAST_FIELDS,
+        max_table=coerce.MAX_FAST_TABLE,
+        max_length=coerce.MAX_FAST_LENGTH,
+        max_int=coerce.MAX_FAST_INT,
+        fresh_ns=FRESH_NS,
+        lock_check_ns=jsonl.LOCK_CHECK_NS,
+        recheck_ns=descriptor.RECHECK_NS,
+        wakes=tuple(groupcommit.WAKE),
+    )
+    return made.emit if made is not None else None

@@ -1,0 +1,89 @@
+"""What ``_c/`` compiles to."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, final
+
+from audit_emit.record import Receipt, Stamp
+from audit_emit.sinks.groupcommit import GroupCommit
+from audit_emit.sinks.segment import Segment
+
+class ClockState:
+    stamp: Stamp
+    ids: Iterator[int]
+
+class SinkState:
+    group: GroupCommit | None
+    segment: Segment
+    _busy: bool
+    _lines: list[bytes] | None
+    _lock_checked: int
+    _lock_fd: int
+    _mutex: threading._RLock
+
+class SegmentState:
+    chain: str
+    descriptor: int
+    fresh: int
+    hash: str
+    last_ns: int
+    seq: int
+    size: int
+    unshown: list[bytes]
+    written: int
+    _fresh_size: int
+    _link_part: str
+    _max_bytes: int
+
+class DescriptorState:
+    fault: str | None
+    last: bytes
+    _asks: bool
+    _checked: int
+    _dup: int
+    _max_bytes: int
+    _nowait: bool
+    _owed: bytes
+    _prefix: bytes
+
+@final
+class Quick:
+    def __init__(
+        self,
+        *,
+        vetted: set[str],
+        encode: Callable[[Any], bytes],
+        sizeof_dict: Callable[[dict[str, Any]], int],
+        composer: object,
+        kinds: dict[str, Any],
+        context_type: type,
+        live_type: type,
+        bound: Callable[[], object],
+        clock: ClockState,
+        sink: SinkState,
+        segment_type: type[SegmentState],
+        stdout: DescriptorState | None,
+        receipt: type[Receipt],
+        before_id: str,
+        kind_table: bytes,
+        digit_table: bytes,
+        mark: str,
+        words: tuple[bytes, ...],
+        run: int,
+        digit_run: int,
+        max_fields: int,
+        max_table: int,
+        max_length: int,
+        max_int: int,
+        fresh_ns: int,
+        lock_check_ns: int,
+        recheck_ns: int,
+        wakes: tuple[int, ...],
+    ) -> None: ...
+    def emit(
+        self, ctx: object, event_type: object, fields: object, /
+    ) -> Receipt | tuple[bytes, Receipt] | None: ...
+    def fields(self, fields: object, /) -> bytes | None: ...
+
+def leaf_hash(body: bytes, /) -> str: ...
+def leaf_hash_anywhere(body: bytes, /) -> str: ...
