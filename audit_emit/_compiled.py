@@ -39,5 +39,12 @@ else:
 
 
 def make(**needed: Any) -> Quick | None:
-    """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part."""
-    return None if Quick is None else Quick(**needed)
+    """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part for them."""
+    global state  # noqa: PLW0603
+    if Quick is None:
+        return None
+    try:
+        return Quick(**needed)
+    except TypeError:
+        state = "interpreted (the compiled part is of another version: install again)"
+        return None

@@ -72,7 +72,7 @@ class Delivery:
         self.lossy: deque[tuple[Any, type[Exception]]] = deque()
         """Events that could not be made: what the caller gave as their type, and why."""
         self.pending = False
-        """Whether anything waits to be written or declared: the one thing a good emit looks at."""
+        """Whether the next emit has something to do beside its own event."""
         self._gap_declared = 0.0
         self._settling = threading.RLock()
         self._settles = False
@@ -188,7 +188,7 @@ class Delivery:
             self._show_unshown()
             # In this order: another thread may keep an event meanwhile.
             self.pending = False
-            self.pending = self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
+            self.pending = self._waits_for_emit()
             self._settled()
         except SinkError as error:
             if error.reason != "re-entrant":
@@ -215,6 +215,20 @@ class Delivery:
             or self.file_gap.lost
             or self.stdout_gap.lost > self._gap_lines_lost
         )
+
+    def _waits_for_emit(self) -> bool:
+        """Whether what is left to do is left to the next emit, too.
+
+        Lost lines on stdout are declared together after a while: the thread sees to it, and while
+        a reader is behind, events need not.
+        """
+        if self.lossy:
+            return True
+        if self.file is None:
+            return False
+        if self.backlog.waiting or self.file_gap.lost:
+            return True
+        return self.stdout_gap.lost > 0 and not self._has_thread()
 
     def _settle_lossy(self) -> None:
         while self.lossy:
@@ -261,9 +275,25 @@ class Delivery:
             if self.stdout is not None:
                 self._show(line)
 
+    def _has_thread(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _rests(self) -> bool:
+        """Whether nothing waits, so that the thread may end; what comes later starts another."""
+        if self._has_more():
+            return False
+        self._thread = None
+        # Something that came just before found the thread alive.
+        if self._has_more():
+            self._ensure_thread()
+        return True
+
+    def _has_more(self) -> bool:
+        return self.pending or self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
+
     def _ensure_thread(self) -> None:
         """Start the thread that keeps trying while something waits."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._has_thread():
             return
         thread = Background()
         try:
@@ -279,7 +309,7 @@ def _keep_settling(reference: weakref.ref[Delivery]) -> None:
     while True:
         time.sleep(_TICK_SECONDS)
         delivery = reference()
-        if delivery is None or not (delivery.pending or delivery._owes()):  # noqa: SLF001
+        if delivery is None or delivery._rests():  # noqa: SLF001
             return
         try:
             delivery.settle()

@@ -145,9 +145,8 @@ class Emitter(Delivery):
             if file.segment.unshown:
                 self._show_unshown()
             stdout = self.stdout
-            if stdout is not None:
-                if not stdout.write(line):
-                    self._not_shown(line)
+            if stdout is not None and not stdout.write(line):
+                self._not_shown(line)
             if self.pending:
                 self.settle()
             self.file_fault = None

@@ -1,5 +1,3 @@
-"""What ``_c/`` compiles to."""
-
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, final
@@ -19,7 +17,7 @@ class SinkState:
     _lines: list[bytes] | None
     _lock_checked: int
     _lock_fd: int
-    _mutex: threading._RLock
+    _mutex: threading.RLock
 
 class SegmentState:
     chain: str

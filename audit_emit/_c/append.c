@@ -238,8 +238,8 @@ static bool make_line(Append *append)
 static bool write_linked(Append *append)
 {
     append->now = wall_ns();
-    if (append->now / MILLION != append->milli || !at_end(append) || append->now == append->last_ns
-        || !make_line(append))
+    append->stale = append->now / MILLION != append->milli;
+    if (append->stale || !at_end(append) || append->now == append->last_ns || !make_line(append))
         return false;
     ssize_t written = write(append->descriptor, append->line, (size_t)append->length);
     if (written == append->length)
@@ -265,6 +265,7 @@ static bool locked(int descriptor)
 
 bool append_record(Append *append)
 {
+    append->stale = false;
     append->unlocked = true;
     if (!locked(append->lock_fd))
         return false;

@@ -48,22 +48,28 @@ typedef struct {
     PyObject *kind, *wire, *json, *stamp, *id, *link, *chain, *hash, *path;
     Append append;
     Show show;
-    bool shows;   /* whether the line may be shown from here */
+    bool shows; /* whether the line may be shown from here */
     bool was_shown;
     PyObject *line, *receipt; /* what came of it */
 } Event;
+
+/* Forget what depends on the moment. */
+static void forget_place(Event *event)
+{
+    Py_CLEAR(event->stamp);
+    Py_CLEAR(event->id);
+    Py_CLEAR(event->link);
+    Py_CLEAR(event->chain);
+    Py_CLEAR(event->hash);
+    Py_CLEAR(event->path);
+}
 
 static void let_go(Event *event)
 {
     Py_XDECREF(event->kind);
     Py_XDECREF(event->wire);
     Py_XDECREF(event->json);
-    Py_XDECREF(event->stamp);
-    Py_XDECREF(event->id);
-    Py_XDECREF(event->link);
-    Py_XDECREF(event->chain);
-    Py_XDECREF(event->hash);
-    Py_XDECREF(event->path);
+    forget_place(event);
 }
 
 /* Forget an `Exception`: Python will meet it again. Whether there is no other one. */
@@ -258,10 +264,10 @@ static bool prepare(const Quick *self, Event *event)
     append->fresh_ns = self->fresh_ns;
     append->room = append->texts_size + LINE_ROOM;
     prepare_look(self, event);
-    /* What the log says about itself is shown first, by Python. */
+    /* What the log says about itself comes first, and Python shows it. */
     event->shows = (PyObject *)self->stdout != Py_None && segment->unshown
         && PyList_CheckExact(segment->unshown) && !PyList_GET_SIZE(segment->unshown)
-        && may_show(&event->show, self->stdout, self->recheck_ns);
+        && may_show(&event->show, self->stdout, append->now, self->recheck_ns);
     return append->lock_fd >= 0 && append->descriptor >= 0;
 }
 
@@ -346,84 +352,71 @@ static void leave(const Quick *self, PyObject *mutex)
     PyErr_Restore(type, value, traceback);
 }
 
-/* Write the record, and show it where nobody can be made to wait for that. */
-static bool write_out(Event *event, char *space)
-{
-    Append *append = &event->append;
-    Py_ssize_t prefix = event->show.prefix.size;
-    append->line = space + prefix;
-    if (prefix)
-        memcpy(space, event->show.prefix.text, (size_t)prefix);
-    if (!append_record(append))
-        return false;
-    if (event->shows && event->show.nowait)
-        event->was_shown = show_line(&event->show, space, prefix + append->length);
-    return true;
-}
-
-/* Whether the record is in the file. The locks of the sink are held. */
+/* Whether the record is in the file. The thread lock is held. */
 static bool append_held(Quick *self, Event *event, char *space)
 {
+    Append *append = &event->append;
+    Show *show = &event->show;
     bool done;
+    append->line = space + show->prefix.size;
     Py_BEGIN_ALLOW_THREADS
-    done = write_out(event, space);
+    done = append_record(append);
+    if (done && event->shows)
+        event->was_shown = show_line(show, space, append->length);
     Py_END_ALLOW_THREADS
-    if (event->append.grew)
-        self->others = event->append.now;
-    if (done && advance(self, event))
+    if (append->grew)
+        self->others = append->now;
+    if (done && advance(self, event)) {
+        if (event->was_shown)
+            remember_shown(show, self->stdout, space, append->length, event->line);
         await_sync(self, event->line);
-    if (!event->append.unlocked && not_here())
+    }
+    if (!append->unlocked && not_here())
         called((PyObject *)self->sink, self->names[DROP], NULL);
     return done;
 }
 
-/* What is left of showing the line, with no lock held. */
-static void show_it(const Quick *self, Event *event, const char *space)
-{
-    Py_ssize_t length = event->show.prefix.size + event->append.length;
-    if (event->shows && !event->show.nowait) {
-        Py_BEGIN_ALLOW_THREADS
-        event->was_shown = show_line(&event->show, space, length);
-        Py_END_ALLOW_THREADS
-    }
-    if (event->was_shown && event->line)
-        remember_shown(&event->show, self->stdout, space, length, event->line);
-}
-
-/* Whether Python's objects are all there, and nobody is at work with them. */
-static bool at_rest(const Quick *self)
+/* Whether Python's objects are all there. */
+static bool is_whole(const Quick *self)
 {
     const SinkState *sink = self->sink;
-    return !sink->busy && sink->mutex && sink->segment && sink->lines && sink->group
+    return sink->mutex && sink->segment && sink->lines && sink->group
         && (sink->lines == Py_None || PyList_CheckExact(sink->lines))
         && (PyObject *)Py_TYPE(sink->segment) == self->segment_type;
 }
 
 /* Whether the event is in the file. */
-static bool record(Quick *self, PyObject *const *args, Event *event)
+static bool append_once(Quick *self, Event *event)
 {
     char on_stack[ON_STACK];
     bool done = false;
-    if (!at_rest(self) || !compose(self, args, event) || !stamp(self, event))
-        return false;
     PyObject *mutex = enter(self);
     if (!mutex)
         return false;
-    /* A signal handler may have run since, and have made others of them. */
-    if ((PyObject *)Py_TYPE(self->sink->segment) != self->segment_type || !prepare(self, event)) {
-        leave(self, mutex);
-        return false;
+    /* Once more: a signal handler may have run since. */
+    if (is_whole(self) && prepare(self, event)) {
+        size_t size = (size_t)(event->show.prefix.size + event->append.room);
+        char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
+        if (space)
+            done = append_held(self, event, space);
+        if (space != on_stack)
+            PyMem_Free(space);
     }
-    size_t size = (size_t)(event->show.prefix.size + event->append.room);
-    char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
-    if (space)
-        done = append_held(self, event, space);
     leave(self, mutex);
-    if (done)
-        show_it(self, event, space);
-    if (space != on_stack)
-        PyMem_Free(space);
     return done;
+}
+
+static bool record(Quick *self, PyObject *const *args, Event *event)
+{
+    if (self->sink->busy || !is_whole(self) || !compose(self, args, event))
+        return false;
+    if (stamp(self, event) && append_once(self, event))
+        return true;
+    /* Of those that are quick, some hundred fall into one millisecond. */
+    if (!event->append.stale || PyErr_Occurred())
+        return false;
+    forget_place(event);
+    return stamp(self, event) && append_once(self, event);
 }
 
 PyDoc_STRVAR(emit_doc,

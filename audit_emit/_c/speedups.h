@@ -178,6 +178,7 @@ typedef struct {
     long long now;
     bool looked;
     bool grew; /* another process has written */
+    bool stale; /* the millisecond has changed; nothing else was looked at */
     bool unlocked;
 } Append;
 
@@ -206,12 +207,13 @@ typedef struct {
 } Show;
 
 /* Whether the usual way is open. */
-bool may_show(Show *show, const DescriptorState *sink, long long recheck_ns);
+bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns);
 
-/* Write a line with its prefix, without the interpreter's lock; whether anything was written. */
-bool show_line(Show *show, const char *data, Py_ssize_t length);
+/* Write a line that lies in `space` behind room for the prefix, without the interpreter's lock;
+ * whether anything was written. `length` is the line's, without the prefix. */
+bool show_line(Show *show, char *space, Py_ssize_t length);
 
-void remember_shown(const Show *show, DescriptorState *sink, const char *data, Py_ssize_t length,
+void remember_shown(const Show *show, DescriptorState *sink, const char *space, Py_ssize_t length,
                     PyObject *line);
 
 /* -- emit.c ---------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ import select
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic_ns
+from time import time_ns
 
 from audit_emit._compiled import DescriptorState
 
@@ -108,8 +108,8 @@ class Descriptor(DescriptorState):
         data = self._prefix + line
         if len(data) > self._max_bytes:
             data = self._prefix + self._shorten(line, self._max_bytes - len(self._prefix))
-        now = monotonic_ns()
-        if now - self._checked > RECHECK_NS and not self._is_ours(now):
+        now = time_ns()
+        if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
             return False
         if self._owed or self._asks:
             return self._write_slowly(data)

@@ -17,6 +17,7 @@ TESTS = Path(__file__).resolve().parents[1]
 DRAIN = """
 import os, sys, time
 lines, busy = 0, int(sys.argv[1])
+os.write(1, b"\\n")
 while data := os.read(0, 65536):
     lines += data.count(10)
     until = time.perf_counter_ns() + busy
@@ -67,6 +68,8 @@ def drained(busy_ns: int = 0) -> Iterator[Stdout]:
     reader = subprocess.Popen(command, stdin=read_end, stdout=subprocess.PIPE)
     os.close(read_end)
     stdout = Stdout(write_end, reader)
+    assert reader.stdout is not None
+    reader.stdout.readline()  # it reads from now on: a pipe holds a hundred lines
     try:
         yield stdout
     finally:

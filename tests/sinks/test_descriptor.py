@@ -54,7 +54,7 @@ def fill(writer: int) -> None:
 
 def eventually_checked() -> None:
     """Past the moment for which a look at the descriptor is good."""
-    until = time.monotonic_ns() + 2 * descriptor._RECHECK_NS
+    until = time.monotonic_ns() + 2 * descriptor.RECHECK_NS
     while time.monotonic_ns() < until:
         pass
 
