@@ -96,6 +96,7 @@ class Delivery:
         if sink is None:
             return False
         if sink.write(line):
+            sink.last = line
             return True
         self._not_shown(line)
         return False

@@ -145,8 +145,11 @@ class Emitter(Delivery):
             if file.segment.unshown:
                 self._show_unshown()
             stdout = self.stdout
-            if stdout is not None and not stdout.write(line):
-                self._not_shown(line)
+            if stdout is not None:
+                if stdout.write(line):
+                    stdout.last = line
+                else:
+                    self._not_shown(line)
             if self.pending:
                 self.settle()
             self.file_fault = None
@@ -228,7 +231,7 @@ class Emitter(Delivery):
         deadline = time.monotonic() + timeout
         try:
             # Not ``pending``: it is down for an instant while another thread settles.
-            while owes := self._owes() or self.pending:
+            while owes := self._has_more():
                 # What another thread has written it must also have shown.
                 self.settle(at_end=True, patience=max(0.0, deadline - time.monotonic()))
                 owes = self._owes()

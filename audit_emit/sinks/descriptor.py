@@ -67,7 +67,7 @@ class Descriptor(DescriptorState):
         self.fault = None
         """Why nothing is written, as one word; ``None`` while all is well."""
         self.last = b""
-        """The last line that was written, without the prefix."""
+        """The last line that its owner brought out, without the prefix."""
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._shorten = shorten

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import msgspec
 
+from audit_emit._compiled import SWITCH
+
 TESTS = Path(__file__).resolve().parents[1]
 DRAIN = """
 import os, sys, time
@@ -33,7 +35,7 @@ def environment() -> dict[str, str]:
     env = {
         name: value
         for name, value in os.environ.items()
-        if "AUDIT_EMIT" not in name and not name.startswith("PYTHON")
+        if ("AUDIT_EMIT" not in name or name == SWITCH) and not name.startswith("PYTHON")
     }
     path = [os.environ.get("PYTHONPATH", ""), str(TESTS), str(TESTS.parent)]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
