@@ -136,7 +136,9 @@ class Delivery:
             self.counters.backlogged += 1
         else:
             self.counters.lost += 1
-            self.file_gap.add(prefix[7:37], reason)
+            # Why it could not be kept is known to all; a reader wants to know why it had to be.
+            cause = self.file_fault if reason == "backlog" else None
+            self.file_gap.add(prefix[7:37], cause or reason)
             self._complaints.tell("overflow", "the backlog is full; events are being lost")
         self.pending = True
         self._ensure_thread()

@@ -333,6 +333,7 @@ def test_what_overflows_is_declared_in_the_chain(log: Path) -> None:
     (gap,) = of_type(log, "audit.gap")
     assert gap["fields"]["lost"] == 2
     assert gap["fields"]["sink"] == "jsonl"
+    assert gap["fields"]["reason"] == "ENOTDIR", "the cause, not that the backlog was full"
     assert gap["fields"]["first_ts"] < gap["fields"]["last_ts"] < gap["ts"]
 
 
