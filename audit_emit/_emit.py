@@ -20,6 +20,7 @@ from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext, resolve
 from audit_emit.errors import AuditError, ConfigError
 from audit_emit.record import Receipt
+from audit_emit.sinks.descriptor import PIPE_BUF
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.stdout import open_stdout
 
@@ -77,7 +78,8 @@ class Emitter(Delivery):
         )
 
     def _make_quick(self) -> Quick | None:
-        if self.file is None:
+        # Longer lines can be taken in part, and somebody must see to their rest.
+        if self.file is None or self.settings.stdout_max_bytes > PIPE_BUF:
             return None
         return quick_emit(self._composer, self._clock, self.file, self.stdout)
 
@@ -95,6 +97,9 @@ class Emitter(Delivery):
         self.reset()
         if self.checkpoints is not None:
             self.checkpoints.reset()
+        self._complaints.leave_parent()
+        if self.stdout is not None:
+            self.stdout.leave_parent()
         if self.file is not None:
             self.file.leave_parent()
 
@@ -237,6 +242,7 @@ class Emitter(Delivery):
                 time.sleep(0.01)
             synced = self.file is None or self.settings.durability == "os" or self.file.sync()
             self._show_unshown()
+            self._finish_line(deadline)
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self.complain("flush", error)
             return False
@@ -250,6 +256,8 @@ class Emitter(Delivery):
         """
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
+        if self._give_up_line():
+            done = self.flush(max(0.0, deadline - time.monotonic())) and done
         if self.checkpoints is None:
             return done
         self.checkpoints.finish(max(0.0, deadline - time.monotonic()))
