@@ -20,7 +20,7 @@ from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._threads import Background
-from audit_emit.sinks.descriptor import Descriptor
+from audit_emit.sinks.descriptor import BEGUN, Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 
 _BATCH = 500
@@ -58,7 +58,9 @@ class Delivery:
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
         with suppress(Exception):
-            if self.pending:
+            if self._has_more():
+                self.settle(at_end=True)
+            if self._give_up_line():
                 self.settle(at_end=True)
 
     def reset(self) -> None:
@@ -91,18 +93,22 @@ class Delivery:
             self.counters.lost += 1
 
     def _show(self, line: bytes) -> bool:
-        """Write a line to stdout, or count it."""
+        """Write a line to stdout, or count it; whether it is there, or on its way."""
         sink = self.stdout
         if sink is None:
             return False
-        if sink.write(line):
-            sink.last = line
+        return sink.write(line) or self._not_shown(line)
+
+    def _not_shown(self, line: bytes) -> bool:
+        """Count a line that stdout did not take; whether it took a part, and gets the rest."""
+        fault = self.stdout.fault if self.stdout is not None else None
+        if fault == BEGUN:
+            self._ensure_thread()
             return True
-        self._not_shown(line)
+        self._lose_line(line, fault)
         return False
 
-    def _not_shown(self, line: bytes) -> None:
-        fault = self.stdout.fault if self.stdout is not None else None
+    def _lose_line(self, line: bytes, fault: str | None) -> None:
         self.counters.stdout_lost += 1
         self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
         self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
@@ -117,6 +123,27 @@ class Delivery:
         )
         self.pending = True
         self._ensure_thread()
+
+    def _line_begun(self) -> bool:
+        return self.stdout is not None and self.stdout.owes
+
+    def _finish_line(self, deadline: float = 0.0) -> None:
+        """End a line that stdout took in part, if its reader makes room in time."""
+        while self.stdout is not None and self.stdout.owes and not self.stdout.finish():
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.01)
+
+    def _give_up_line(self) -> bool:
+        """Count a line as lost that stdout took in part; whether there was one."""
+        stdout = self.stdout
+        if stdout is None or not stdout.give_up():
+            return False
+        if self.file is None:
+            self.counters.unchained -= 1
+            self.counters.lost += 1
+        self._lose_line(stdout.last, stdout.fault)
+        return True
 
     def _defer(self, part: str, end: str, reason: str) -> None:
         """The file cannot be written: tell stdout at once, and keep the event for later."""
@@ -137,7 +164,9 @@ class Delivery:
             self.counters.backlogged += 1
         else:
             self.counters.lost += 1
-            self.file_gap.add(prefix[7:37], reason)
+            # Why it could not be kept is known to all; a reader wants to know why it had to be.
+            cause = self.file_fault if reason == "backlog" else None
+            self.file_gap.add(prefix[7:37], cause or reason)
             self._complaints.tell("overflow", "the backlog is full; events are being lost")
         self.pending = True
         self._ensure_thread()
@@ -183,10 +212,12 @@ class Delivery:
             return
         self._settles = True
         try:
+            self._finish_line()
             self._settle_lossy()
             if self.file is not None:
                 self._settle_file(at_end=at_end)
             self._show_unshown()
+            self._complaints.tell_untold()
             # In this order: another thread may keep an event meanwhile.
             self.pending = False
             self.pending = self._waits_for_emit()
@@ -290,7 +321,8 @@ class Delivery:
         return True
 
     def _has_more(self) -> bool:
-        return self.pending or self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
+        undeclared = self.stdout_gap.lost > 0 and self.file is not None
+        return self.pending or self._owes() or undeclared or self._line_begun()
 
     def _ensure_thread(self) -> None:
         """Start the thread that keeps trying while something waits."""
@@ -311,6 +343,8 @@ def _keep_settling(reference: weakref.ref[Delivery]) -> None:
         time.sleep(_TICK_SECONDS)
         delivery = reference()
         if delivery is None or delivery._rests():  # noqa: SLF001
+            if delivery is not None:
+                delivery._complaints.tell_untold()  # noqa: SLF001
             return
         try:
             delivery.settle()

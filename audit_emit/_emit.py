@@ -95,6 +95,9 @@ class Emitter(Delivery):
         self.reset()
         if self.checkpoints is not None:
             self.checkpoints.reset()
+        self._complaints.leave_parent()
+        if self.stdout is not None:
+            self.stdout.leave_parent()
         if self.file is not None:
             self.file.leave_parent()
 
@@ -145,11 +148,8 @@ class Emitter(Delivery):
             if file.segment.unshown:
                 self._show_unshown()
             stdout = self.stdout
-            if stdout is not None:
-                if stdout.write(line):
-                    stdout.last = line
-                else:
-                    self._not_shown(line)
+            if stdout is not None and not stdout.write(line):
+                self._not_shown(line)
             if self.pending:
                 self.settle()
             self.file_fault = None
@@ -172,7 +172,11 @@ class Emitter(Delivery):
     def _show_later(self, line: bytes) -> None:
         """The rest of ``emit`` for a line that the quick way left to be shown."""
         self._show_unshown()
-        self._show(line)
+        stdout = self.stdout
+        if stdout is not None and stdout.owes and stdout.last is line:
+            self._not_shown(line)  # it was taken in part
+        else:
+            self._show(line)
         if self.pending:
             self.settle()
 
@@ -240,6 +244,7 @@ class Emitter(Delivery):
                 time.sleep(0.01)
             synced = self.file is None or self.settings.durability == "os" or self.file.sync()
             self._show_unshown()
+            self._finish_line(deadline)
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self.complain("flush", error)
             return False
@@ -253,6 +258,8 @@ class Emitter(Delivery):
         """
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
+        if self._give_up_line():
+            done = self.flush(max(0.0, deadline - time.monotonic())) and done
         if self.checkpoints is None:
             return done
         self.checkpoints.finish(max(0.0, deadline - time.monotonic()))

@@ -15,10 +15,12 @@
 #define MAX_SEQ 100000000000000000LL
 
 /* Names that are not hot enough to be members. */
-enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, ACQUIRE, RELEASE, DROP, WAKE, NAMES };
+enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, ACQUIRE, RELEASE, DROP, WAKE, BEGIN,
+       NAMES };
 static const char *const NAME[NAMES] = {
     "context", "wire",    "renew",   "_identity",  "_lock", "_unsettled",
     "path",    "acquire", "release", "_drop_lock", "wake",
+    "_begin",
 };
 
 typedef struct {
@@ -352,6 +354,18 @@ static void leave(const Quick *self, PyObject *mutex)
     PyErr_Restore(type, value, traceback);
 }
 
+static void note_shown(const Quick *self, Event *event, const char *space)
+{
+    PyObject *rest = remember_shown(&event->show, self->stdout, space, event->append.length,
+                                    event->line);
+    if (rest != Py_None) {
+        event->was_shown = false;
+        if (rest)
+            called((PyObject *)self->stdout, self->names[BEGIN], rest);
+    }
+    Py_XDECREF(rest);
+}
+
 /* Whether the record is in the file. The thread lock is held. */
 static bool append_held(Quick *self, Event *event, char *space)
 {
@@ -368,7 +382,7 @@ static bool append_held(Quick *self, Event *event, char *space)
         self->others = append->now;
     if (done && advance(self, event)) {
         if (event->was_shown)
-            remember_shown(show, self->stdout, space, append->length, event->line);
+            note_shown(self, event, space);
         await_sync(self, event->line);
     }
     if (!append->unlocked && not_here())

@@ -36,18 +36,13 @@ bool show_line(Show *show, char *space, Py_ssize_t length)
     return show->written >= 0;
 }
 
-void remember_shown(const Show *show, DescriptorState *sink, const char *space, Py_ssize_t length,
-                    PyObject *line)
+PyObject *remember_shown(const Show *show, DescriptorState *sink, const char *space,
+                         Py_ssize_t length, PyObject *line)
 {
     length += show->prefix.size;
-    become(&sink->fault, same(Py_None));
     become(&sink->last, same(line));
-    if (show->written == length)
-        return;
-    /* What is begun must be ended, or the next line would be glued to it. */
-    PyObject *rest = PyBytes_FromStringAndSize(space + show->written, length - show->written);
-    if (rest)
-        become(&sink->owed, rest);
-    else
-        PyErr_Clear();
+    if (show->written < length)
+        return PyBytes_FromStringAndSize(space + show->written, length - show->written);
+    become(&sink->fault, same(Py_None));
+    return same(Py_None);
 }

@@ -213,8 +213,9 @@ bool may_show(Show *show, const DescriptorState *sink, long long now, long long 
  * whether anything was written. `length` is the line's, without the prefix. */
 bool show_line(Show *show, char *space, Py_ssize_t length);
 
-void remember_shown(const Show *show, DescriptorState *sink, const char *space, Py_ssize_t length,
-                    PyObject *line);
+/* Make known what came of it. None, or the bytes that must follow before another line does. */
+PyObject *remember_shown(const Show *show, DescriptorState *sink, const char *space,
+                         Py_ssize_t length, PyObject *line);
 
 /* -- emit.c ---------------------------------------------------------------------------------------- */
 
