@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from audit_emit import _config
+from audit_emit import _compiled, _config
 from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._delivery import Delivery
@@ -80,6 +80,13 @@ class Emitter(Delivery):
         if self.file is None:
             return None
         return quick_emit(self._composer, self._clock, self.file, self.stdout)
+
+    @property
+    def way(self) -> str:
+        """How a usual event is recorded: ``compiled``, or ``interpreted`` and why."""
+        if self._quick is not None or _compiled.state != "compiled":
+            return _compiled.state
+        return "interpreted (processors, a sync for each record, or no file)"
 
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.file is None:
