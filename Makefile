@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench fault test-all clean
+.PHONY: demo test test-interpreted lint bench fault test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+# Without the compiled part (docs/compiled.md).
+test-interpreted: $(STAMP)
+	AUDIT_EMIT_SPEEDUPS=0 $(BIN)/python -m pytest -n auto
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

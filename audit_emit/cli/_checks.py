@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from audit_emit import _compiled
 from audit_emit._config import PREFIX, SETTINGS, Settings, settings
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
@@ -125,7 +126,7 @@ def _key_file(report: Report, path: str) -> None:
 
 
 def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:
-    known = [PREFIX + setting.variable for setting in SETTINGS.values()]
+    known = [PREFIX + setting.variable for setting in SETTINGS.values()] + [_compiled.SWITCH]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
@@ -238,6 +239,7 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
     report.machine = {
         "audit_emit": __version__,
         "python": machine.python(),
+        "emit": _compiled.state,
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "uid": _uid(),
         "runs_in": around,
