@@ -20,6 +20,7 @@ Span = tuple[int, int]
 # Authorization schemes.
 
 _CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]++)")
+_BASE64 = Pattern(r"[A-Za-z0-9+/_\-]{4,1024}")
 _NOT_CREDENTIAL = frozenset(
     "token tokens auth authentication authorization scheme is was of or and required must not "
     "missing invalid header headers credential credentials format error expected type method "
@@ -46,12 +47,25 @@ def schemes(text: str) -> Iterator[Span]:
 def _is_credential(scheme: str, word: str) -> bool:
     if scheme == "bearer":
         return word.lower().rstrip(".:!?)") not in _NOT_CREDENTIAL and not word.startswith("realm=")
-    if len(word) < 6:
+    match = _BASE64.match(word)
+    return match is not None and _is_login(match.group())
+
+
+def _is_login(word: str) -> bool:
+    """Whether base64, of either alphabet and with or without its padding, is ``user:password``."""
+    word = word.replace("-", "+").replace("_", "/")
+    if len(word) % 4 == 1:
+        word = word[:-1]
+    data = binascii.a2b_base64(word + "=" * (-len(word) % 4))
+    user, colon, password = data.partition(b":")
+    # A word of prose may decode to a colon and junk; a name is text, and without one all of it is.
+    if not colon or (not user and len(password) < 8):
         return False
     try:
-        return b":" in binascii.a2b_base64(word[:1024].rstrip("=")[: len(word) // 4 * 4])
-    except (binascii.Error, ValueError):
+        shown = (user or password).decode()
+    except UnicodeDecodeError:
         return False
+    return shown.isprintable()
 
 
 # Names with values: password=…, "token": "…", api-key: …
