@@ -95,6 +95,29 @@ TEXTS = [
     ("Basic OmFiY2RlZmdoaWo=", "Basic "),
     ("https://u:p@host/x", "https://@host/x"),
     ("postgres://app:p@ss/w0rd@db:5432/x", "postgres://@db:5432/x"),
+    *(
+        (f"postgres://bob:{password}@db/app", "postgres://@db/app")
+        for password in ("a'b", 'a"b', "a`b", "x@y'z", "'a", "a<b/c", "a'12", "1'a")
+    ),
+    ("'postgres://bob:a'b@db/app' failed", "'postgres://@db/app' failed"),
+    ("fetching //bob:ab@host/x", "fetching //@host/x"),
+    (r'{"url":"https:\/\/bob:ab@host\/x"}', r'{"url":"https:\/\/@host\/x"}'),
+    *(
+        (f"DB_PASSWORD={password} x", "DB_PASSWORD= x")
+        for password in (
+            "p(x)tail [x]tail {x}tail aB<ctail <tail a)tail a'tail a)'tail x</tail $(cat\u00a0x)tail"
+            ' "ab"tail a&{tail a,\'tail a"$tail b"x"y'
+        ).split(" ")
+    ),
+    ('password=""tail"', 'password="'),
+    ('password="a""b"', 'password="'),
+    ("password='ab'.", "password=''."),
+    ('<user password="ab"/>', '<user password=""/>'),
+    ('<a password="ab">x</a>', '<a password="">x</a>'),
+    ("<b>password=ab</b> x", "<b>password=</b> x"),
+    ("password=ab<br/>x", "password=<br/>x"),
+    (r"\"password=ab\", x", r"\"password=\", x"),
+    ("connect(password=get(ab), host=x)", "connect(password=, host=x)"),
     ("password=hunter2", "password="),
     ("?a=1&token=xyz&b=2", "?a=1&token=&b=2"),
     ("login failed, password: hunter2!", "login failed, password: "),
@@ -174,6 +197,11 @@ CLEAN = [
     "hello world",
     "Bearer authentication required",
     "basic functionality",
+    '{"url":"https://host:8080","email":"a@b.c"}',
+    "<a href='http://host:80'>a@b.c</a>",
+    r'{"url":"http:\/\/host:80\/x","by":"a@b.c"}',
+    "a//b c@d",
+    "// a: b@c",
     "Basic Only",
     "http://host:8080/@user",
     "https://medium.com/@user",
@@ -506,6 +534,17 @@ BOMBS = {
     "encoded": "%5B%5D",
     "urls": "://a:",
     "signs": "://@",
+    "quoted users": "://a:b'",
+    "quoted users at": "://a:b'x ://@",
+    "slashed": "//a:",
+    "brackets and quotes": "token=a)\"'",
+    "closers": "token=" + ")" * 100,
+    "tails": "token='a'b",
+    "angles": "token=a<b ",
+    "tags": "token=<b",
+    "tag": "<a a",
+    "commas and quotes": "token=a,'",
+    "amp": "token=a&b",
 }
 
 

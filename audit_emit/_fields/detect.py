@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 
-from audit_emit._fields import named, vendor
+from audit_emit._fields import named, urls, vendor
 from audit_emit._fields.named import Span
 from audit_emit._lazy import Pattern
 
@@ -61,7 +61,7 @@ def suspicious(text: str) -> bool:
     raw = text.encode("ascii", "replace")
     return (
         ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
-        or ("@" in text and ("://" in text or "@tcp(" in text or "@unix(" in text))
+        or urls.suspicious(text)
         or ("-u" in text and ":" in text)
         or (" -p" in text and ("mysql" in text or "mariadb" in text or "sshpass" in text))
         or (("'" in text or '"' in text) and ("[" in text or "(" in text) and _has_stem(text))
@@ -125,8 +125,7 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
     spans = [
         *_private_keys(text),
         *vendor.tokens(text),
-        *_urls(text),
-        *_dsns(text),
+        *urls.users(text),
         *named.schemes(text),
         *named.assignments(text, is_secret),
         *named.flags(text, is_secret),
@@ -170,59 +169,6 @@ def _private_keys(text: str) -> Iterator[Span]:
         begins = [begin for begin in begins if begin >= at]
     if begins:
         yield begins[0], len(text)
-
-
-# URLs: the user information, whole.
-
-_OUTSIDE = Pattern(r"[\s\"'<>`]|\Z")
-_PATH = Pattern(r"[/?#]|\Z")
-_PORT = Pattern(r"[^:]*:[0-9]{0,5}\Z")
-_MAX_URL = 512
-
-
-def _urls(text: str) -> Iterator[Span]:
-    sign = stop = -1
-    at = text.find("://")
-    while at >= 0:
-        start = at + 3
-        if sign < start and (sign := text.find("@", start)) < 0:
-            return
-        if sign - start > _MAX_URL:
-            at = text.find("://", sign - _MAX_URL - 3)
-            continue
-        if stop < start:
-            stop = _OUTSIDE.search(text, start).start()  # type: ignore[union-attr]
-        end = 0
-        if sign < stop:
-            end = _userinfo_end(text[start : min(stop, start + _MAX_URL)])
-        if end > 0:
-            yield start, start + end
-            start += end
-        at = text.find("://", start)
-
-
-_DSN = Pattern(r"(?<![^\s\"'=])([^\s\"'@:=]{1,128}+:[^\s\"']{0,256})@(?:tcp|unix)\(")
-
-
-def _dsns(text: str) -> Iterator[Span]:
-    """``user:password@tcp(host)``, as Go has it."""
-    if "@tcp(" in text or "@unix(" in text:
-        for match in _DSN.finditer(text):
-            yield match.span(1)
-
-
-def _userinfo_end(segment: str) -> int:
-    """How many characters of what follows ``://`` are user information; 0 for none."""
-    authority = segment[: _PATH.search(segment).start()]  # type: ignore[union-attr]
-    at = authority.rfind("@")
-    if at >= 0:
-        if ":" not in authority[:at]:
-            return at if at >= 16 else 0
-        # A password may hold an unescaped / and @: the last @ ends it.
-        return segment.rfind("@")
-    if ":" in authority and not _PORT.match(authority) and "@" in segment:
-        return segment.rfind("@")
-    return 0
 
 
 # Card numbers.

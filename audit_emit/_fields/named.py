@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
 from audit_emit._lazy import Pattern
 
-__all__ = ["Span", "assignments", "flags", "pairs", "programs", "schemes"]
+__all__ = ["END", "TAG", "Span", "assignments", "flags", "pairs", "programs", "schemes"]
 
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
@@ -70,19 +70,33 @@ def _is_login(word: str) -> bool:
 
 # Names with values: password=…, "token": "…", api-key: …
 
+TAG = r"(?:/?[A-Za-z][\w:.\-]{0,64}+(?:\s[^<>]{0,256}+)?/?>|!--|!\[)"
+"""What follows the ``<`` of markup, as against that of a password."""
+
+END = (
+    r"[\])}]{0,8}+(?:\\{0,7}[\"'`])?+[\])}]{0,8}+"
+    rf"(?:[\s,;&]|\\{{1,7}}[nrtu\"'`,;)\]}}]|(?<=[\"'])>|>(?!\w)|/>|[.:!?](?:\s|\Z)|<{TAG}|\Z)"
+)
+"""What follows a quote or a bracket that ends something, as against one in a password."""
+
 _ASSIGN = Pattern(
-    r"(?<![\w.\-$\[\]%])([\w.\-$\[\]%]++)(?:\\{0,7}[\"'])?[ \t\u00a0]{0,8}"
-    r"(?::=|=>|==|[=:])[ \t\u00a0]{0,8}(?:[|>][+\-]?[ \t]{0,8}\r?\n[ \t]{1,16})?"
+    r"(?<![\w.\-$\[\]%])([\w.\-$\[\]%]++)(?:\\{0,7}[\"'`])?[ \t\u00a0]{0,8}"
+    r"(?:::(?=[ \t])|:=|=>|==|[=:])[ \t\u00a0]{0,8}(?:[|>][+\-]?[ \t]{0,8}\r?\n[ \t]{1,16})?"
 )
 _QUOTED = Pattern(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
-_CALL = Pattern(r"[\w.]{0,64}[\[({]")
-_BARE = Pattern(
-    r"(?:[^\s&;,\"'<\])}]"
-    r"|[\])}](?![\s,;\])}\"']|\Z)"
-    r"|[&;,](?!\s|[\"'\[{}\])]|[\w.\-%\[\]]{1,64}[\"']?[=:]|\Z)"
-    r"|<(?![/!A-Za-z])"
-    r"|(?<=\S)[\"'](?=\w))++"
+_CALL = Pattern(r"\$?[\w.]{0,64}[\[({]")
+_BARE_TEXT = (
+    r"(?:[^\s&;,\"'<\])}\\]"
+    rf"|\\(?!\\{{0,6}}[\"']{END})"
+    rf"|[\])}}](?!{END})"
+    rf"|&(?!\s|[\w.\-%\[\]]{{1,64}}+[\"']?[=:]|{END})"
+    r"|[;,](?!\s|\\{0,7}[\"'][^\"'\r\n]{0,64}+[\"']|[\[{}\])]|[\w.\-%\[\]]{1,64}+[\"']?[=:]|\Z)"
+    rf"|<(?!{TAG})"
+    rf"|(?<=\S)[\"'](?!{END}))++"
 )
+_BARE = Pattern(_BARE_TEXT)
+_TAIL = Pattern(rf"(?![\s,;&)\]}}>|\\]|{END}){_BARE_TEXT}")
+"""What stands behind a quote or bracket that did not end the value."""
 _SCHEME = Pattern(
     r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
 )
@@ -178,6 +192,8 @@ def _value(text: str, start: int, name: str, before: str) -> Span:
     if quote is not None:
         start = quote.end()
         end = _closing(text, start, quote)
+        if tail := _TAIL.match(text, end + len(quote.group(1)) + 1):
+            start, end = quote.start(), tail.end()
     else:
         end = _bare_end(text, start, name, before)
     held = _HELD.match(text, start)
@@ -192,7 +208,9 @@ def _bare_end(text: str, start: int, name: str, before: str) -> int:
         quote = text.find(before, start, end) if before in ("'", '"') else -1
         return quote if quote >= 0 else end
     if call := _CALL.match(text, start):
-        return _bracket_end(text, call.end() - 1)
+        end = _bracket_end(text, call.end() - 1)
+        tail = _BARE.match(text, end)
+        return tail.end() if tail is not None else end
     scheme = _SCHEME.match(text, start)
     bare = _BARE.match(text, scheme.end() if scheme is not None else start)
     return bare.end() if bare is not None else start
