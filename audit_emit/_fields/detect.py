@@ -7,15 +7,23 @@ encoded record is suspicious whenever a text in it is, and can be asked instead 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 
-from audit_emit._fields import named, urls, vendor
-from audit_emit._fields.named import Span
+from audit_emit._fields import (
+    beside,
+    cards,
+    database,
+    markup,
+    named,
+    programs,
+    schemes,
+    urls,
+    vendor,
+)
+from audit_emit._fields.extent import Span
 from audit_emit._lazy import Pattern
 
-__all__ = ["find", "is_card", "suspicious"]
+__all__ = ["find", "suspicious"]
 
 MARK = "\x01"
 RUN = "a" * 13
@@ -88,7 +96,7 @@ def suspicious_dash(text: str, raw: bytes) -> bool:
 
 def _digits_beside_ids(text: str) -> bool:
     """Whether a run of digits is left without the UUIDs, of which every twentieth has one."""
-    rest = _ID.sub("x", text).encode("ascii", "replace")
+    rest = cards.ID.sub("x", text).encode("ascii", "replace")
     return DIGIT_RUN in rest.translate(digit_classes).decode()
 
 
@@ -126,14 +134,17 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *_private_keys(text),
         *vendor.tokens(text),
         *urls.users(text),
-        *named.schemes(text),
+        *schemes.schemes(text),
         *named.assignments(text, is_secret),
-        *named.flags(text, is_secret),
-        *named.pairs(text, is_secret),
-        *named.programs(text),
+        *beside.pairs(text, is_secret),
+        *programs.flags(text, is_secret),
+        *programs.programs(text),
+        *markup.elements(text, is_secret),
+        *markup.parts(text, is_secret),
+        *database.statements(text),
+        *database.rows(text),
         *vendor.hooks(text),
-        *_cards(text),
-        *_rows(text),
+        *cards.cards(text),
     ]
     return _merge(spans) if spans else spans
 
@@ -169,92 +180,3 @@ def _private_keys(text: str) -> Iterator[Span]:
         begins = [begin for begin in begins if begin >= at]
     if begins:
         yield begins[0], len(text)
-
-
-# Card numbers.
-
-_RUN_OF_DIGITS = Pattern(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
-_GROUP = Pattern(r"[0-9]+")
-_ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
-"""UUIDs and digests: one digit run in them out of ten would pass for a card number."""
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-
-
-def _cards(text: str) -> Iterator[Span]:
-    ids: list[Span] | None = None
-    for run in _RUN_OF_DIGITS.finditer(text):
-        start, end = run.span()
-        if end - start < 13:
-            continue
-        if ids is None:
-            ids = [match.span() for match in _ID.finditer(text)][::-1]
-        while ids and ids[-1][1] <= start:
-            ids.pop()
-        if not (ids and ids[-1][0] < end) and not _is_fraction(text, start):
-            yield from _cards_of_run(text, start, end)
-
-
-def _cards_of_run(text: str, start: int, end: int) -> Iterator[Span]:
-    groups = [match.span() for match in _GROUP.finditer(text, start, end)]
-    digits = "".join([text[a:b] for a, b in groups])
-    if 13 <= len(digits) <= 19 and is_card(digits):
-        yield start, end
-    elif len(groups) > 1 and len(digits) > 13:
-        yield from _cards_of_groups(groups, digits)
-
-
-def _cards_of_groups(groups: list[Span], digits: str) -> Iterator[Span]:
-    """Other numbers may stand before and after; no card has groups of one or two within it."""
-    places = list(accumulate((b - a for a, b in groups), initial=0))
-    sums = _luhn_sums(digits)
-    done = 0
-    for i, (first, _) in enumerate(groups):
-        if first < done or digits[places[i]] not in "23456":
-            continue
-        start = places[i]
-        for j in range(i, min(i + 6, len(groups))):
-            end = places[j + 1]
-            if end - places[j] < 3 or end - start > 19:
-                break
-            total = sums[end % 2]
-            if end - start >= 13 and (total[end] - total[start]) % 10 == 0:
-                if not is_card(digits[start:end]):
-                    continue
-                done = groups[j][1]
-                yield first, done
-
-
-def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
-    """The sums of the digits before each place, those at even, or at odd, places doubled."""
-    numbers = list(map(int, digits))
-    doubled = [_DOUBLED[n] for n in numbers]
-    even, odd = numbers.copy(), numbers
-    even[::2], odd[1::2] = doubled[::2], doubled[1::2]
-    return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))
-
-
-def _is_fraction(text: str, start: int) -> bool:
-    return start > 1 and text[start - 1] == "." and text[start - 2].isdigit()
-
-
-def is_card(digits: str) -> bool:
-    """Whether 13 to 19 digits are a card number: a first digit in use, and Luhn's sum."""
-    if digits[0] not in "3456" and not 2221 <= int(digits[:4]) <= 2720:
-        return False
-    if digits.count(digits[0]) == len(digits):
-        return False
-    numbers = list(map(int, digits))
-    return (sum(numbers[-1::-2]) + sum([_DOUBLED[n] for n in numbers[-2::-2]])) % 10 == 0
-
-
-# What databases say about a row that they refused.
-
-_ROW = Pattern(r"\[parameters: |failing row contains ", re.IGNORECASE)
-
-
-def _rows(text: str) -> Iterator[Span]:
-    for match in _ROW.finditer(text):
-        end = text.find("\n", match.end())
-        end = end if end >= 0 else len(text)
-        if not text.startswith(("[redacted]", "hmac-sha256:"), match.end()) and end > match.end():
-            yield match.end(), end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audit_emit._fields.named import END, TAG, Span
+from audit_emit._fields.extent import END, TAG, Span
 from audit_emit._lazy import Pattern
 
 __all__ = ["suspicious", "users"]
@@ -20,9 +20,7 @@ _MAX_URL = 512
 
 def suspicious(text: str) -> bool:
     """Whether ``users`` has to look: False only when it would find nothing."""
-    return "@" in text and (
-        "//" in text or "\\/" in text or "@tcp(" in text or "@unix(" in text
-    )
+    return "@" in text and ("//" in text or "\\/" in text or "@tcp(" in text or "@unix(" in text)
 
 
 def users(text: str) -> Iterator[Span]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audit_emit._fields.named import Span
+from audit_emit._fields.extent import Span
 from audit_emit._lazy import Pattern
 
 __all__ = ["hooks", "suspicious", "suspicious_dot", "tokens"]

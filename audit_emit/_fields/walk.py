@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.json import Decoder
 
 from audit_emit import encode
-from audit_emit._fields.detect import is_card
+from audit_emit._fields.cards import is_card
 from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
 from audit_emit._fields.types import open_value
