@@ -12,7 +12,7 @@ from msgspec.json import Encoder
 
 from audit_emit import encode
 from audit_emit._fields.detect import MARK, RUN, character_classes, suspicious_dash
-from audit_emit._fields.keys import VALUE_NAMES
+from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
@@ -138,7 +138,7 @@ class Normaliser:
         redactor = self._redactor
         if (
             name in RESERVED
-            or name.lower() in VALUE_NAMES
+            or name.lower() in TOGETHER_NAMES
             or redactor.is_secret_key(name, secret_event=True)
             or redactor.suspicious(name)
         ):

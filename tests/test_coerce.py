@@ -213,6 +213,14 @@ def test_the_absence_of_a_secret_is_shown() -> None:
         {"name": "password", "value": "x"},
         {"key": "API_KEY", "old": "x", "new": "x"},
         {"op": "replace", "path": "/user/password", "value": "x"},
+        {"type": "x_y", "loc": ["body", "password"], "msg": "m", "input": "x", "ctx": "x"},
+        {"loc": ("query", "api_key"), "input": {"a": "x"}},
+        {"path": ["spec", "password"], "value": "x"},
+        {"type": "password", "value": "x"},
+        {"id": "password", "value": "x"},
+        {"parameterName": "/prod/db/password", "parameterValue": "x"},
+        {"kty": "RSA", "n": "z", "e": "AQAB", "d": "x"},
+        {"kty": "oct", "k": "x"},
         ["cmd", "--password", "x"],
         ["curl", "-u", "bob:x"],
     ],
@@ -222,6 +230,20 @@ def test_what_a_value_beside_names_is_held_back(value: Any) -> None:
     parts = list(shown.values()) if isinstance(shown, dict) else shown
     assert HELD in parts
     assert not [part for part in parts if str(part).endswith("x")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"loc": ["body", "name"], "msg": "m", "input": "x"},
+        {"type": "token", "content": "x", "from": "y"},
+        {"type": "session", "data": {"a": "x"}},
+        {"n": "x", "e": "y", "d": "z"},
+        {"input": "x", "type": "prompt"},
+    ],
+)
+def test_what_stands_beside_other_names_is_shown(value: Any) -> None:
+    assert one(value) == value
 
 
 def test_in_events_about_secrets_values_are_held_back() -> None:

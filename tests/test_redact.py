@@ -157,6 +157,17 @@ TEXTS = [
         '{"name":"pin","value":""}\n{"name":"b","value":"c"}',
     ),
     (
+        "[{'type': 'a', 'loc': ('body', 'password'), 'msg': 'no {3}', 'input': 'x y', 'ctx': {'a': 1}},"
+        " {'type': 'a', 'loc': ('body', 'name'), 'msg': 'm', 'input': 'b'}]",
+        "[{'type': 'a', 'loc': ('body', 'password'), 'msg': 'no {3}', 'input': '', 'ctx': },"
+        " {'type': 'a', 'loc': ('body', 'name'), 'msg': 'm', 'input': 'b'}]",
+    ),
+    (
+        'body [{"input":"x","loc":["password"],"msg":"m"}]',
+        'body [{"input":"","loc":["password"],"msg":"m"}]',
+    ),
+    ('<input type="password" name="a" value="x y">', '<input type="password" name="a" value="">'),
+    (
         "- name: DB_PASSWORD\n  value: ab\n- name: b\n  value: c",
         "- name: DB_PASSWORD\n  value: \n- name: b\n  value: c",
     ),
@@ -197,6 +208,8 @@ CLEAN = [
     "hello world",
     "Bearer authentication required",
     "basic functionality",
+    "{'loc': ('body', 'name'), 'msg': 'm', 'input': 'b', 'ctx': {}} token",
+    '{"type":"token","content":"x","n":5}',
     '{"url":"https://host:8080","email":"a@b.c"}',
     "<a href='http://host:80'>a@b.c</a>",
     r'{"url":"http:\/\/host:80\/x","by":"a@b.c"}',
@@ -545,6 +558,9 @@ BOMBS = {
     "tag": "<a a",
     "commas and quotes": "token=a,'",
     "amp": "token=a&b",
+    "located": "'loc':('password',),",
+    "inputs": "'input':'loc':('password',),'input':",
+    "typed": 'type="password" ',
 }
 
 

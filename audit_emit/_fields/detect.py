@@ -137,6 +137,7 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *schemes.schemes(text),
         *named.assignments(text, is_secret),
         *beside.pairs(text, is_secret),
+        *beside.inputs(text, is_secret),
         *programs.flags(text, is_secret),
         *programs.programs(text),
         *markup.elements(text, is_secret),

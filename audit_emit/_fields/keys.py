@@ -13,7 +13,16 @@ from itertools import islice
 
 from audit_emit._lazy import Pattern
 
-__all__ = ["NAME_NAMES", "VALUE_NAMES", "is_secret_name", "split_name"]
+__all__ = [
+    "JWK_NAMES",
+    "NAME_NAMES",
+    "TOGETHER_NAMES",
+    "TYPED_NAMES",
+    "TYPE_NAMES",
+    "VALUE_NAMES",
+    "is_secret_name",
+    "split_name",
+]
 
 MAX_NAME = 1024
 MAX_TOKENS = 32
@@ -119,13 +128,24 @@ _VALUES = _words(
 
 NAME_NAMES = frozenset(
     "name key field header param parameter variable var env k n setting attribute attr property "
-    "option column label secret_name secret_key path".split()
+    "option column label secret_name secret_key path loc parametername parameter_name headername "
+    "header_name fieldname field_name settingname setting_name variablename variable_name "
+    "attributename attribute_name propertyname property_name".split()
 )
 VALUE_NAMES = frozenset(
     "value values val v content data old new before after from to default current previous text "
-    "raw old_value new_value oldvalue newvalue".split()
+    "raw old_value new_value oldvalue newvalue was input ctx parametervalue parameter_value "
+    "headervalue header_value fieldvalue field_value settingvalue setting_value variablevalue "
+    "variable_value attributevalue attribute_value propertyvalue property_value".split()
 )
 """``{"name": "password", "value": "x"}``: what the first names, the second holds."""
+TYPE_NAMES = frozenset(("type", "kind", "id"))
+TYPED_NAMES = frozenset(("value", "values", "val"))
+"""``{"type": "password", "value": "x"}``: what has a type has many other members besides."""
+JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
+"""The private members of a JSON Web Key (RFC 7518 section 6), which ``kty`` tells."""
+TOGETHER_NAMES = VALUE_NAMES | {"kty", "netloc"}
+"""Names whose values, or whose neighbours, are judged by more than their own name and text."""
 
 
 def split_name(name: str) -> list[str]:

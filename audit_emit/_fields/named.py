@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from audit_emit._fields.beside import Beside
 from audit_emit._fields.extent import Span, value_of
-from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
+from audit_emit._fields.keys import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
 from audit_emit._lazy import Pattern
 
 __all__ = ["assignments"]
@@ -15,9 +15,8 @@ _ASSIGN = Pattern(
     r"(?<![\w.\-$\[\]%])([\w.\-$\[\]%]++)(?:\\{0,7}[\"'`])?[ \t\u00a0]{0,8}"
     r"(?:::(?=[ \t])|:=|=>|==|[=:])[ \t\u00a0]{0,8}(?:[|>][+\-]?[ \t]{0,8}\r?\n[ \t]{1,16})?"
 )
+_BESIDE = NAME_NAMES | VALUE_NAMES | TYPE_NAMES
 _ALSO = frozenset(("input_value", "sig", "signature", "x-amz-signature", "x-goog-signature"))
-
-
 _ENCODED = Pattern("%[0-9a-fA-F]{2}")
 
 
@@ -38,7 +37,7 @@ def assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             start, done = value_of(text, match, lower)
             if done > start:
                 yield start, done
-        elif lower in NAME_NAMES or lower in VALUE_NAMES:
+        elif lower in _BESIDE:
             for start, end in beside.spans(match, lower):
                 done = max(done, end)
                 yield start, end

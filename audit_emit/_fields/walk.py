@@ -9,7 +9,13 @@ from msgspec.json import Decoder
 
 from audit_emit import encode
 from audit_emit._fields.cards import is_card
-from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
+from audit_emit._fields.keys import (
+    JWK_NAMES,
+    NAME_NAMES,
+    TYPE_NAMES,
+    TYPED_NAMES,
+    VALUE_NAMES,
+)
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
@@ -32,6 +38,8 @@ _MAX_JSON_IN_JSON = 3
 _JSON_NODES = 4
 _SUSPICIOUS = 72
 _END = object()
+_NONE: frozenset[str] = frozenset()
+_MAX_NAMES = 16
 # Without a hook, a float near the ends of its range takes 20 µs.
 _decode = Decoder(float_hook=float).decode
 _decode_lines = Decoder(float_hook=float).decode_lines
@@ -44,7 +52,17 @@ RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_hook_error",
 class _Frame:
     """A container that is being walked; it keeps its source alive, so that ids stay true."""
 
-    __slots__ = ("entries", "held", "index", "kind", "label", "named", "names", "out", "source")
+    __slots__ = (
+        "entries",
+        "held",
+        "held_names",
+        "index",
+        "kind",
+        "label",
+        "names",
+        "out",
+        "source",
+    )
 
     def __init__(self, kind: str, entries: Iterator[Any], out: Any, source: object) -> None:
         self.kind = kind
@@ -54,7 +72,7 @@ class _Frame:
         self.index = -1
         self.label = ""
         self.names: dict[str, int] = {}
-        self.named = False
+        self.held_names: frozenset[str] = _NONE
         self.held: frozenset[int] = frozenset()
 
 
@@ -111,7 +129,13 @@ class Walk:
         frame.index += 1
         if frame.kind == "dict":
             name, value = entry
-            if type(name) is str and name not in frame.names and name in self._redactor.harmless:
+            held = frame.held_names
+            if (
+                type(name) is str
+                and not held
+                and name not in frame.names
+                and name in self._redactor.harmless
+            ):
                 frame.names[name] = 0
                 frame.label = name
                 self._room -= len(name) + 4
@@ -119,7 +143,7 @@ class Walk:
                 return
             name = key_text(name)
             hold = self._redactor.is_secret_key(name, self._secret_event) or (
-                frame.named and name[:32].lower() in VALUE_NAMES
+                held is not _NONE and name[:32].lower() in held
             )
             frame.label = label = self._label(name, frame)
             frame.out[label] = self._plain(value, hold=hold)
@@ -292,7 +316,7 @@ class Walk:
         self.racy = self.racy or members.racy
         frame = _Frame(members.kind, iter(entries), out, source)
         if members.kind == "dict":
-            frame.named = self._names_secret(entries)
+            frame.held_names = self._held_names(entries)
         elif members.kind == "list":
             frame.held = self._held_items(entries)
         self._room -= 3
@@ -306,18 +330,29 @@ class Walk:
         if frame.kind == "set":
             frame.out.sort(key=encode.to_json)
 
-    def _names_secret(self, entries: list[Any]) -> bool:
-        """Whether a member of a dict names a secret that another one holds."""
+    def _held_names(self, entries: list[Any]) -> frozenset[str]:
+        """The names, in lower case, of members that are secret by what others are."""
+        held = _NONE
         if len(entries) < 2:
-            return False
-        return any(
-            type(name) is str
-            and name[:32].lower() in NAME_NAMES
-            and type(value) in (str, bytes)
-            and len(value) <= MAX_KEY
-            and self._redactor.is_secret_key(key_text(value), self._secret_event)
-            for name, value in entries
-        )
+            return held
+        for name, value in entries:
+            if type(name) is not str:
+                continue
+            lower = name[:32].lower()
+            if lower in NAME_NAMES and self._names_secret(value):
+                held |= VALUE_NAMES
+            elif lower in TYPE_NAMES and self._names_secret(value):
+                held |= TYPED_NAMES
+            elif lower == "kty":
+                held |= JWK_NAMES
+        return held
+
+    def _names_secret(self, value: Any) -> bool:
+        """Whether a text, or one in a list of texts, is the name of a secret."""
+        kind = type(value)
+        if kind is list or kind is tuple:
+            return any(map(self._is_name_of_secret, value[:_MAX_NAMES]))
+        return self._is_name_of_secret(value)
 
     def _held_items(self, entries: list[Any]) -> frozenset[int]:
         """The places in a list after the name of a secret: a pair's, a command line's."""
