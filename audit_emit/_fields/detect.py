@@ -106,9 +106,8 @@ def _suspicious_phrase(text: str) -> bool:
         "bearer" in lower
         or "basic" in lower
         or "PRIVATE KEY" in text
-        or "failing row contains" in lower
-        or "[parameters:" in lower
-        or ("'" in text and ("password" in lower or "identified" in lower))
+        or database.suspicious(lower)
+        or (database.suspicious_beside_names(lower) and _has_stem(text))
         or ("login" in text and "password" in text)
     )
 
@@ -142,8 +141,8 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *programs.programs(text),
         *markup.elements(text, is_secret),
         *markup.parts(text, is_secret),
-        *database.statements(text),
-        *database.rows(text),
+        *database.statements(text, is_secret),
+        *database.rows(text, is_secret),
         *vendor.hooks(text),
         *cards.cards(text),
     ]
