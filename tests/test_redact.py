@@ -188,6 +188,13 @@ TEXTS = [
     ("4111 1111 1111 1111", ""),
     ("user%5Bpassword%5D=ab&x=1", "user%5Bpassword%5D=&x=1"),
     ("user%5bpin%5d=ab", "user%5bpin%5d="),
+    ("/a?next=%2Fb%3Fpassword%3Dab%2Bc%26x%3D1", "/a?next=%2Fb%3Fpassword%3D%26x%3D1"),
+    ("password%3Dab", "password%3D"),
+    ("q=a%2526token%253Dab%2526b%253D1", "q=a%2526token%253D%2526b%253D1"),
+    ("to=https%3A%2F%2Fbob%3Aab%40host%2F", "to=https%3A%2F%2F%40host%2F"),
+    ("%7B%22password%22%3A%22ab%22%7D", "%7B%22password%22%3A%22%22%7D"),
+    ("password%3A%20ab", "password%3A%20"),
+    ("SplitResult(scheme='https', netloc='u:ab@h')", "SplitResult(scheme='https', netloc='@h')"),
     ('{"name":"DB_PASSWORD","value":"ab","x":1}', '{"name":"DB_PASSWORD","value":"","x":1}'),
     ('{"new":"ab","old":"cd","key":"api_key"}', '{"new":"","old":"","key":"api_key"}'),
     (
@@ -246,6 +253,8 @@ CLEAN = [
     "hello world",
     "Bearer authentication required",
     "basic functionality",
+    "/a%20b?c=%C3%A9%2F token",
+    "100%25 of 3%3D",
     "INSERT INTO users (name, password) VALUES (%s, %s), (?, $2), (:a, :b), (NULL, DEFAULT)",
     "INSERT INTO t (name, token_count) VALUES ('bob', 5)",
     "SELECT token FROM t WHERE id IN (1, 2) AND name LIKE 'b%'",
@@ -380,6 +389,7 @@ def test_settings_win_over_the_rules_in_any_spelling() -> None:
     assert redactor.is_secret_key("shoeSize", False)
     assert not redactor.is_secret_key("API_KEY", False)
     assert redactor.scrub("shoe_size=42 x") == "shoe_size=[redacted] x"
+    assert redactor.scrub("shoe_size%3D42 x") == "shoe_size%3D[redacted] x"
 
 
 def test_the_cache_of_names_is_bounded(redactor: Redactor) -> None:
@@ -603,6 +613,9 @@ BOMBS = {
     "tag": "<a a",
     "commas and quotes": "token=a,'",
     "amp": "token=a&b",
+    "percent": "%",
+    "percents": "%25",
+    "escaped": "token%3D%22",
     "row": "failing row contains (",
     "key of": "(token)=(",
     "keys of": "(token)=(a) already ",

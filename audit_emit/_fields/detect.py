@@ -20,6 +20,7 @@ from audit_emit._fields import (
     urls,
     vendor,
 )
+from audit_emit._fields.encoded import Decoded
 from audit_emit._fields.extent import Span
 from audit_emit._lazy import Pattern
 
@@ -42,7 +43,7 @@ _DIGITS = "0123456789"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOT_ASCII = "".join(map(chr, range(128, 256)))
 
-character_classes = _table({_DIGITS + _LETTERS: "a", " =@<'\\\x7f" + _NOT_ASCII: MARK})
+character_classes = _table({_DIGITS + _LETTERS: "a", " =@<'\\%\x7f" + _NOT_ASCII: MARK})
 """Letters and digits are one class; ``MARK`` is what wants a closer look at each value."""
 
 digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
@@ -58,7 +59,7 @@ and the letters before its dashes."""
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
     "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
-    "value sig plaintext cleartext psk dsn dek kek pword answer saml magic ticket"
+    "netloc value sig plaintext cleartext psk dsn dek kek pword answer saml magic ticket"
 ).split()
 
 
@@ -66,6 +67,13 @@ def suspicious(text: str) -> bool:
     """Whether ``find`` has to look: False only when it would find nothing."""
     if len(text) < len(RUN) and text.isalnum():
         return False
+    if _suspicious(text):
+        return True
+    decoded = Decoded(text)
+    return decoded.differs and _suspicious(decoded.text)
+
+
+def _suspicious(text: str) -> bool:
     raw = text.encode("ascii", "replace")
     return (
         ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
@@ -129,7 +137,15 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         text: at most some KiB; the cost is linear in it.
         is_secret: the key rule, for names with a value (``password=…``).
     """
-    spans = [
+    spans = _find(text, is_secret)
+    decoded = Decoded(text)
+    if decoded.differs:
+        spans += map(decoded.span, _find(decoded.text, is_secret))
+    return _merge(spans) if spans else spans
+
+
+def _find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
+    return [
         *_private_keys(text),
         *vendor.tokens(text),
         *urls.users(text),
@@ -146,7 +162,6 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *vendor.hooks(text),
         *cards.cards(text),
     ]
-    return _merge(spans) if spans else spans
 
 
 def _merge(spans: list[Span]) -> list[Span]:

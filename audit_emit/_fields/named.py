@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from audit_emit._fields.beside import Beside
-from audit_emit._fields.extent import Span, value_of
+from audit_emit._fields.extent import HELD, Span, value_of
 from audit_emit._fields.keys import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
 from audit_emit._lazy import Pattern
 
@@ -17,7 +17,6 @@ _ASSIGN = Pattern(
 )
 _BESIDE = NAME_NAMES | VALUE_NAMES | TYPE_NAMES
 _ALSO = frozenset(("input_value", "sig", "signature", "x-amz-signature", "x-goog-signature"))
-_ENCODED = Pattern("%[0-9a-fA-F]{2}")
 
 
 def assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
@@ -30,13 +29,16 @@ def assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         if match.end() < done:
             continue
         name = match.group(1)
-        if "%" in name:
-            name = _ENCODED.sub(lambda found: chr(int(found.group()[1:], 16)), name)
         lower = name.lower()
         if is_secret(name) or lower in _ALSO:
             start, done = value_of(text, match, lower)
             if done > start:
                 yield start, done
+        elif lower == "netloc":
+            start, end = value_of(text, match, lower)
+            sign = text.rfind("@", start, end)
+            if sign > start and not HELD.fullmatch(text, start, sign):
+                yield start, sign
         elif lower in _BESIDE:
             for start, end in beside.spans(match, lower):
                 done = max(done, end)

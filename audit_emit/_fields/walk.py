@@ -146,6 +146,9 @@ class Walk:
                 held is not _NONE and name[:32].lower() in held
             )
             frame.label = label = self._label(name, frame)
+            if name == "netloc" and type(value) is str and not hold:
+                # A URL without its scheme; what is said of it is said with the //, too.
+                value = (self._redactor.scrub(f"//{value}") or f"//{value}")[2:]
             frame.out[label] = self._plain(value, hold=hold)
         else:
             frame.out.append(self._plain(entry, hold=frame.index in frame.held))
