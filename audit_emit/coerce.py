@@ -93,7 +93,8 @@ class Normaliser:
         vetted = self._vetted
         length = 0
         for name, value in plain.items():
-            if name not in vetted and not self._vet(name):
+            # The exact type first: a name of another one may only claim to equal a known one.
+            if type(name) is not str or (name not in vetted and not self._vet(name)):
                 return None
             kind = type(value)
             if kind is str:
@@ -107,7 +108,7 @@ class Normaliser:
             return None
         try:
             raw = _encode(plain)
-        except (UnicodeEncodeError, TypeError):  # a surrogate; a name that only equals a known one
+        except UnicodeEncodeError:  # a surrogate
             return None
         text = raw.decode()
         classes = raw.translate(character_classes).decode()
@@ -131,9 +132,9 @@ class Normaliser:
         text = encode.safe(text)
         return text if len(text) <= _MAX_FAST_BYTES and text.isascii() else None
 
-    def _vet(self, name: object) -> bool:
+    def _vet(self, name: str) -> bool:
         """Whether a name is harmless; remembered when it is."""
-        if type(name) is not str or len(name) > 64 or not plain_size(name) or ":" in name:
+        if len(name) > 64 or not plain_size(name) or ":" in name:
             return False
         redactor = self._redactor
         if (

@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import types
+import urllib.parse
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -244,6 +245,13 @@ def test_what_a_value_beside_names_is_held_back(value: Any) -> None:
 )
 def test_what_stands_beside_other_names_is_shown(value: Any) -> None:
     assert one(value) == value
+
+
+def test_the_place_of_a_url_is_held_back_up_to_the_host() -> None:
+    split = urllib.parse.urlsplit("https://bob:hunter2@host/x")
+    assert one(split)["netloc"] == f"{HELD}@host"
+    assert one({"netloc": "host:80"}) == {"netloc": "host:80"}
+    assert Normaliser(Redactor()).fast({"netloc": "bob:hunter2@host"}, False) is None
 
 
 def test_in_events_about_secrets_values_are_held_back() -> None:
@@ -560,6 +568,12 @@ def test_what_a_value_raises_costs_only_that_value(error: type[Exception]) -> No
     assert plain({"x": Fails(), "y": 1})["y"] == 1
 
 
+@pytest.mark.parametrize("kind", [hostile.OfLyingMeta, hostile.OfUnhashableMeta])
+def test_a_class_that_lies_costs_only_its_values(kind: type) -> None:
+    shown = plain({"x": kind(), "y": 1, "z": kind})
+    assert shown == {"x": f"<hostile.{kind.__name__}>", "y": 1, "z": f"<hostile.{kind.__name__}>"}
+
+
 def test_a_value_that_normalises_itself_ends(normaliser: Normaliser) -> None:
     class Emits:
         seen: Any = None
@@ -704,6 +718,8 @@ class Sub(dict[str, Any]):
         {"a": 4111111111111111.0},
         {"a": "x" * 5000},
         {"a": "\ud800"},
+        {hostile.StrSub("a"): 1},
+        {"kty": "oct", "k": "x"},
         {"a": hostile.SECRET},
         {"a": "password=x"},
         {"a": '{"password": 1}'},
@@ -731,6 +747,7 @@ def test_a_name_that_only_equals_a_known_one_takes_the_full_way(normaliser: Norm
 
     assert normaliser.fast({"key": 1}, False) == '{"key":1}'
     assert normaliser.fast({Equal(): 1}, False) is None
+    assert normaliser.fast({hostile.LyingStr("password"): "hunter2"}, False) is None
 
 
 class Named(str):
@@ -746,6 +763,7 @@ TEXTS = st.one_of(
         [
             hostile.SECRET,
             "password=hunter2",
+            "password%3Dhunter2",
             "Bearer abc",
             "https://u:p@h/",
             "4111 1111 1111 1111",
