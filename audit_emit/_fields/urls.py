@@ -15,7 +15,7 @@ _WIDE = Pattern(rf"(?:[^\s\"'<>`]|[\"'`>](?!{END})|<(?!{TAG}))*+")
 """The same as far as a password reaches that holds such characters: none of them ends anything."""
 _PATH = Pattern(r"[/?#]|\Z")
 _PORT = Pattern(r"[^:]*:[0-9]{0,5}\\{0,7}\Z")
-_MAX_URL = 512
+_MAX_URL = 2048
 
 
 def suspicious(text: str) -> bool:
