@@ -223,6 +223,10 @@ def test_the_absence_of_a_secret_is_shown() -> None:
         {"kty": "RSA", "n": "z", "e": "AQAB", "d": "x"},
         {"kty": "oct", "k": "x"},
         ["cmd", "--password", "x"],
+        ["mysql", "-uroot", "-px", "db"],
+        ["/usr/bin/sshpass", "-p", "x", "ssh", "h"],
+        ("sudo", "docker", "login", "-u", "bob", "-p", "x"),
+        ["redis-cli", "-a", "x"],
         ["curl", "-u", "bob:x"],
     ],
 )
@@ -241,6 +245,9 @@ def test_what_a_value_beside_names_is_held_back(value: Any) -> None:
         {"type": "session", "data": {"a": "x"}},
         {"n": "x", "e": "y", "d": "z"},
         {"input": "x", "type": "prompt"},
+        ["docker", "run", "-p", "80:80"],
+        ["mysql", "-p", "db"],
+        ["ssh", "-p", "22"],
     ],
 )
 def test_what_stands_beside_other_names_is_shown(value: Any) -> None:

@@ -60,7 +60,9 @@ _IN = Pattern(
     r"(?<![\w.])([\w.]{1,128}+)[\"'`\]]?\s{1,8}(?:not\s{1,8})?in\s{0,8}\(\s{0,8}(?=[eEnN]?['\"0-9])",
     re.IGNORECASE,
 )
-_INSERT = Pattern(r"\(([^()]{1,2048}+)\)\s{0,8}(?:\w[^()]{0,256}?)?\bvalues\s{0,8}(?=\()", re.I)
+_INSERT = Pattern(
+    r"\(([^()]{1,2048}+)\)\s{0,8}(?:\w[^()]{0,256}?)?\bvalues\s{0,8}(?=\()", re.IGNORECASE
+)
 _QUOTING = "\"'`[]\\ \t\r\n"
 _PIECE = Pattern(r"'(?:[^'\\]|''|\\.)*+'?|\"(?:[^\"\\]|\"\"|\\.)*+\"?|[(),]|[^'\"(),]++", re.DOTALL)
 _PLACEHOLDER = Pattern(

@@ -75,11 +75,12 @@ def suspicious(text: str) -> bool:
 
 def _suspicious(text: str) -> bool:
     raw = text.encode("ascii", "replace")
+    option = programs.has_option(text)
     return (
-        ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
+        ((":" in text or "=" in text or "<" in text or option) and _has_stem(text))
         or urls.suspicious(text)
         or ("-u" in text and ":" in text)
-        or (" -p" in text and ("mysql" in text or "mariadb" in text or "sshpass" in text))
+        or (option and programs.suspicious(text))
         or (("'" in text or '"' in text) and ("[" in text or "(" in text) and _has_stem(text))
         or suspicious_tokens(text, raw)
     )

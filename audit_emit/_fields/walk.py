@@ -9,14 +9,8 @@ from msgspec.json import Decoder
 
 from audit_emit import encode
 from audit_emit._fields.cards import is_card
-from audit_emit._fields.keys import (
-    JWK_NAMES,
-    NAME_NAMES,
-    TYPE_NAMES,
-    TYPED_NAMES,
-    VALUE_NAMES,
-)
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
+from audit_emit._fields.together import NO_NAMES, held_items, held_names
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._foreign import type_name
@@ -38,8 +32,6 @@ _MAX_JSON_IN_JSON = 3
 _JSON_NODES = 4
 _SUSPICIOUS = 72
 _END = object()
-_NONE: frozenset[str] = frozenset()
-_MAX_NAMES = 16
 # Without a hook, a float near the ends of its range takes 20 µs.
 _decode = Decoder(float_hook=float).decode
 _decode_lines = Decoder(float_hook=float).decode_lines
@@ -72,7 +64,7 @@ class _Frame:
         self.index = -1
         self.label = ""
         self.names: dict[str, int] = {}
-        self.held_names: frozenset[str] = _NONE
+        self.held_names: frozenset[str] = NO_NAMES
         self.held: frozenset[int] = frozenset()
 
 
@@ -143,7 +135,7 @@ class Walk:
                 return
             name = key_text(name)
             hold = self._redactor.is_secret_key(name, self._secret_event) or (
-                held is not _NONE and name[:32].lower() in held
+                held is not NO_NAMES and name[:32].lower() in held
             )
             frame.label = label = self._label(name, frame)
             if name == "netloc" and type(value) is str and not hold:
@@ -319,9 +311,9 @@ class Walk:
         self.racy = self.racy or members.racy
         frame = _Frame(members.kind, iter(entries), out, source)
         if members.kind == "dict":
-            frame.held_names = self._held_names(entries)
+            frame.held_names = held_names(entries, self._is_name_of_secret)
         elif members.kind == "list":
-            frame.held = self._held_items(entries)
+            frame.held = held_items(entries, self._is_name_of_secret)
         self._room -= 3
         self._open.add(id(source))
         self._stack.append(frame)
@@ -332,43 +324,6 @@ class Walk:
         self._open.discard(id(frame.source))
         if frame.kind == "set":
             frame.out.sort(key=encode.to_json)
-
-    def _held_names(self, entries: list[Any]) -> frozenset[str]:
-        """The names, in lower case, of members that are secret by what others are."""
-        held = _NONE
-        if len(entries) < 2:
-            return held
-        for name, value in entries:
-            if type(name) is not str:
-                continue
-            lower = name[:32].lower()
-            if lower in NAME_NAMES and self._names_secret(value):
-                held |= VALUE_NAMES
-            elif lower in TYPE_NAMES and self._names_secret(value):
-                held |= TYPED_NAMES
-            elif lower == "kty":
-                held |= JWK_NAMES
-        return held
-
-    def _names_secret(self, value: Any) -> bool:
-        """Whether a text, or one in a list of texts, is the name of a secret."""
-        kind = type(value)
-        if kind is list or kind is tuple:
-            return any(map(self._is_name_of_secret, value[:_MAX_NAMES]))
-        return self._is_name_of_secret(value)
-
-    def _held_items(self, entries: list[Any]) -> frozenset[int]:
-        """The places in a list after the name of a secret: a pair's, a command line's."""
-        if len(entries) == 2 and self._is_name_of_secret(entries[0]):
-            return frozenset((1,))
-        return frozenset(
-            at + 1
-            for at, entry in enumerate(entries)
-            if type(entry) is str
-            and entry[:1] == "-"
-            and "=" not in entry[:MAX_KEY]
-            and (self._is_name_of_secret(entry) or _takes_login(entry, entries[at + 1 : at + 2]))
-        )
 
     def _is_name_of_secret(self, entry: object) -> bool:
         return (
@@ -415,13 +370,3 @@ class Walk:
         ]
         path = "".join(parts).lstrip(".")
         return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
-
-
-def _takes_login(option: str, following: list[Any]) -> bool:
-    """``curl -u name:password``."""
-    return (
-        option in ("-u", "-U", "--user", "--proxy-user")
-        and bool(following)
-        and type(following[0]) is str
-        and ":" in following[0][:MAX_STRING]
-    )
