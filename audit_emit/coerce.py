@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec.json import Encoder
 
 from audit_emit import encode
-from audit_emit._fields.detect import MARK, RUN, character_classes, suspicious_dash
+from audit_emit._fields.detect import MARK, PRINTED, RUN, character_classes, suspicious_dash
 from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
@@ -115,6 +115,8 @@ class Normaliser:
         if (
             MARK in classes
             or RUN in classes
+            or PRINTED[0] in classes
+            or PRINTED[1] in classes
             or text.count(":") != len(plain)
             or ("-" in text and suspicious_dash(text, raw))
             or ("." in text and suspicious_dot(text))

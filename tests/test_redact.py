@@ -259,6 +259,16 @@ TEXTS = [
     ),
     ("2026-05-19 4111-1111-1111-1111", "2026-05-19 "),
     ("3782 822463 10005", ""),
+    *(
+        (f"card {separator.join(groups)} ok", "card  ok")
+        for separator in (*"._/+\t\n\u2009\u202f\u200b\u3000", "\r\n", "  ", "\u00a0\u00a0")
+        for groups in (["4111", *["1111"] * 3], ["3782", "822463", "10005"])
+    ),
+    ("4111%201111%201111%201111", ""),
+    *(
+        ("".join(chr(ord(zero) + int(digit)) for digit in CARD), "")
+        for zero in "\uff10\u0660\u06f0"
+    ),
     ("2223 0031 2200 3222", ""),
 ]
 CLEAN = [
@@ -266,6 +276,12 @@ CLEAN = [
     "hello world",
     "Bearer authentication required",
     "basic functionality",
+    "2026.0519.2000.0003",
+    "192.168.100.200:4111 4.111.111.111",
+    "4111.1111.1111.1112",
+    "5500\n4000\n4100\n4200\n4300\n4111\n1111\n1111\n1111\n4111",
+    "+49 4111/111 1111-11",
+    "1747684800.123456 2026/05/19/20/00/00",
     "docker run -p 80:80 nginx",
     "mosquitto_sub -p 1883 -t x",
     "mysql -uroot -p db",
@@ -632,6 +648,9 @@ BOMBS = {
     "tag": "<a a",
     "commas and quotes": "token=a,'",
     "amp": "token=a&b",
+    "printed": "4111.",
+    "printed cards": "4111.1111.1111.1111 ",
+    "printed tabs": "4111\t1111\t",
     "mysql": "mysql ",
     "mysqls": "mysql -p",
     "mysql quoted": "mysql -p'",

@@ -10,14 +10,38 @@ from audit_emit._lazy import Pattern
 
 __all__ = ["ID", "cards", "is_card"]
 
-_RUN_OF_DIGITS = Pattern(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
+_INVISIBLE = r"\u00ad\u200b-\u200d\u2060\ufeff"
+_RUN_OF_DIGITS = Pattern(
+    rf"[0-9](?:[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f\u205f\u3000{_INVISIBLE}]?[0-9])*+"
+)
+_SEPARATOR = r"[._/+\t\n]|\r\n|[ \u00a0]{2,4}"
+_PRINTED = Pattern(
+    r"(?<![0-9])(?<![0-9][._/+\t\n ])(?:"
+    rf"[0-9]{{4}}(?P<a>{_SEPARATOR})[0-9]{{4}}(?P=a)[0-9]{{4}}(?P=a)[0-9]{{4}}(?!(?P=a)?[0-9])"
+    rf"|[0-9]{{4}}(?P<b>{_SEPARATOR})[0-9]{{6}}(?P=b)[0-9]{{5}}(?!(?P=b)?[0-9]))"
+)
+"""Grouped as on a card. What else may stand between digits does so in dates, versions, addresses."""
 _GROUP = Pattern(r"[0-9]+")
 ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
 """UUIDs and digests: one digit run in them out of ten would pass for a card number."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
+_ELSEWHERE = {ord(zero) + n: str(n) for zero in "\uff10\u0660\u06f0\u0966" for n in range(10)}
+
+
 def cards(text: str) -> Iterator[Span]:
+    """Card numbers, however they are spaced, in the digits of any script."""
+    if not text.isascii():
+        text = text.translate(_ELSEWHERE)
+    yield from _spaced(text)
+    for match in _PRINTED.finditer(text):
+        digits = "".join(_GROUP.findall(match.group()))
+        if is_card(digits):
+            yield match.span()
+
+
+def _spaced(text: str) -> Iterator[Span]:
     ids: list[Span] | None = None
     for run in _RUN_OF_DIGITS.finditer(text):
         start, end = run.span()

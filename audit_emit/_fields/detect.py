@@ -43,12 +43,21 @@ _DIGITS = "0123456789"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOT_ASCII = "".join(map(chr, range(128, 256)))
 
-character_classes = _table({_DIGITS + _LETTERS: "a", " =@<'\\%\x7f" + _NOT_ASCII: MARK})
+character_classes = _table(
+    {_DIGITS + _LETTERS: "a", "._/+": ".", " =@<'\\%\x7f" + _NOT_ASCII: MARK}
+)
 """Letters and digits are one class; ``MARK`` is what wants a closer look at each value."""
 
-digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
+PRINTED = ("aaaa.aaaa.aaaa.aaaa", "aaaa.aaaaaa.aaaaa")
+"""What a card number with anything but dashes between its groups is in these classes."""
+
+digit_classes = _table({_DIGITS + " -?": "0", "._/+": ".", "ktpiyX": "k"})
 """Digits and what may stand between them are one class (``?`` is a character that is not ASCII);
-the letters before the dash of a vendor's prefix are another."""
+what may so only between the groups of a card number is another, and so are the letters before the
+dash of a vendor's prefix."""
+
+_BETWEEN = b" -._/+\t\r\n"
+"""What may stand between the digits of a card number."""
 
 HARMFUL_WORDS = tuple(
     word.encode() for word in (*vendor.DOT_MARKS, *vendor.DASH_MARKS, vendor.GOOGLE_MARK, "--")
@@ -92,7 +101,12 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
         return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
-    return DIGIT_RUN in raw.translate(digit_classes).decode() and _digits_beside_ids(text)
+    return _has_digits(raw) and _digits_beside_ids(text)
+
+
+def _has_digits(raw: bytes) -> bool:
+    """Whether there are digits enough for a card number, however they are spaced."""
+    return DIGIT_RUN.encode() in raw.translate(digit_classes, _BETWEEN)
 
 
 def suspicious_dash(text: str, raw: bytes) -> bool:
@@ -105,8 +119,7 @@ def suspicious_dash(text: str, raw: bytes) -> bool:
 
 def _digits_beside_ids(text: str) -> bool:
     """Whether a run of digits is left without the UUIDs, of which every twentieth has one."""
-    rest = cards.ID.sub("x", text).encode("ascii", "replace")
-    return DIGIT_RUN in rest.translate(digit_classes).decode()
+    return _has_digits(cards.ID.sub("x", text).encode("ascii", "replace"))
 
 
 def _suspicious_phrase(text: str) -> bool:
