@@ -11,9 +11,8 @@ from audit_emit._lazy import Pattern
 __all__ = ["ID", "cards", "is_card"]
 
 _INVISIBLE = r"\u00ad\u200b-\u200d\u2060\ufeff"
-_RUN_OF_DIGITS = Pattern(
-    rf"[0-9](?:[ \-\u00a0\u2000-\u200a\u2010-\u2015\u202f\u205f\u3000{_INVISIBLE}]?[0-9])*+"
-)
+_SPACE = r" \u00a0\u2000-\u200a\u202f\u205f\u3000"
+_RUN_OF_DIGITS = Pattern(rf"[0-9](?:[{_SPACE}\-\u2010-\u2015{_INVISIBLE}]?[0-9])*+")
 _SEPARATOR = r"[._/+\t\n]|\r\n|[ \u00a0]{2,4}"
 _PRINTED = Pattern(
     r"(?<![0-9])(?<![0-9][._/+\t\n ])(?:"

@@ -43,6 +43,10 @@ _SCHEME = Pattern(
 _LINE = Pattern(r"[^\r\n]*+")
 HELD = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
 _WHOLE_LINE = ("cookie", "authorization")
+_PHRASE = Pattern(
+    rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}+[\"']?[=:]){_BARE_TEXT}){{0,32}}+"
+)
+_OF_WORDS = ("phrase", "mnemonic")
 
 
 def value_of(text: str, match: re.Match[str], lower: str) -> Span:
@@ -78,6 +82,8 @@ def _bare_end(text: str, start: int, name: str, before: str) -> int:
         end = _bracket_end(text, call.end() - 1)
         tail = BARE.match(text, end)
         return tail.end() if tail is not None else end
+    if name.endswith(_OF_WORDS) and (phrase := _PHRASE.match(text, start)):
+        return phrase.end()
     scheme = _SCHEME.match(text, start)
     bare = BARE.match(text, scheme.end() if scheme is not None else start)
     return bare.end() if bare is not None else start

@@ -10,18 +10,32 @@ from audit_emit._lazy import Pattern
 
 __all__ = ["elements", "parts"]
 
-_ELEMENT = Pattern(r"<(?:\w{1,32}:)?([\w.\-]{1,128}+)(\s[^<>]{0,256})?>([^<]++)")
+_ELEMENT = Pattern(r"<((?:\w{1,32}:)?([\w.\-]{1,128}+))(\s[^<>]{0,256})?(?<!/)>")
 _ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']")
+_TEXT = Pattern(r"\s{0,64}+<!\[CDATA\[(?:[^\]]|\](?!\]>))*+|[^<]*+")
+_PROPERTY = Pattern(r"<key>([^<]{1,128}+)</key>\s{0,64}+<(?:string|data|integer)>([^<]++)")
+_MAX_INNER = 2048
 
 
 def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
-    """``<password>x</password>``."""
-    if "<" in text:
-        for match in _ELEMENT.finditer(text):
-            of = _ATTRIBUTE.search(match.group(2) or "")
-            secret = is_secret(match.group(1)) or (of is not None and is_secret(of.group(1)))
-            if secret and not HELD.fullmatch(match.group(3)):
-                yield match.span(3)
+    """``<password>x</password>``, whatever elements are within it; Apple's property lists."""
+    if "<" not in text or ">" not in text:
+        return
+    done = 0
+    for match in _ELEMENT.finditer(text):
+        of = _ATTRIBUTE.search(match.group(3) or "")
+        secret = is_secret(match.group(2)) or (of is not None and is_secret(of.group(1)))
+        if secret and match.start() >= done:
+            start = match.end()
+            done = text.find(f"</{match.group(1)}", start, start + _MAX_INNER)
+            if done < 0:
+                done = _TEXT.match(text, start).end()  # type: ignore[union-attr]
+            if done > start and not HELD.fullmatch(text, start, done):
+                yield start, done
+    if "<key>" in text:
+        for match in _PROPERTY.finditer(text):
+            if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
+                yield match.span(2)
 
 
 _PART = Pattern(
