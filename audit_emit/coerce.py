@@ -16,7 +16,7 @@ from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
-from audit_emit._fields.vendor import suspicious_dot
+from audit_emit._fields.vendor import suspicious_dot, suspicious_mark
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
@@ -120,7 +120,7 @@ class Normaliser:
             or text.count(":") != len(plain)
             or ("-" in text and suspicious_dash(text, raw))
             or ("." in text and suspicious_dot(text))
-            or ("z" in text and "AIza" in text)
+            or suspicious_mark(text)
         ):
             return self._careful(plain, text)
         return text

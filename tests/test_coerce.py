@@ -783,6 +783,12 @@ TEXTS = st.one_of(
             "xoxb-" + "a1-" * 8,
             "AIza" + "a1-_" * 9,
             "eyJ" + "a-" * 8 + ".b-",
+            *(f"gl{kind}-" + "a1-" * 8 for kind in "ptt cbt soat ft agent imt ffct".split()),
+            *(prefix + "a1-" * 18 for prefix in "nvapi- tskey- figd_ 1//0 dckr_oat_".split()),
+            *(prefix + "a1-" * 18 for prefix in ("pscale_pw_", "sb_secret_", "abc1Q~")),
+            "abc1Q~" + "a1-" * 11,
+            "bedrock-api-key-" + "a1+" * 18,
+            "bob:x@h",
             "SG." + "a1-_" * 6,
             "ya29." + "a1-_" * 6,
             '{"pin":1}',
@@ -796,6 +802,7 @@ TEXTS = st.one_of(
 )
 NAMES = st.one_of(
     st.sampled_from([*SET, "a", "status", "value", "password", "workspace_id", "_cut", "oldValue"]),
+    st.sampled_from(["kty", "k", "d", "netloc", "loc", "input", "type", "name"]),
     TEXTS,
 )
 VALUES = st.one_of(
@@ -827,6 +834,13 @@ def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret
         assert full.workspace_id is MISSING
         assert not full.cut
         assert not full.redacted
+
+
+def test_the_words_that_send_a_text_the_careful_way_fit_the_compiled_one() -> None:
+    from audit_emit._fields import detect as _detect
+
+    assert len(_detect.HARMFUL_WORDS) <= 16
+    assert all(1 <= len(word) <= 8 for word in _detect.HARMFUL_WORDS)
 
 
 def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> None:

@@ -27,6 +27,9 @@ DASHES = "-" * 5
 PEM = f"{DASHES}BEGIN RSA PRIVATE KEY{DASHES}\nMIIE\n{DASHES}END RSA PRIVATE KEY{DASHES}"
 CARD = "4111" + "1111" * 3
 BODY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
+LONG = BODY + BODY
+DASHED = "-".join([BODY[:10]] * 5)
+HEX = "0a1b2c3d" * 4
 
 SECRET_NAMES = """
     user_password db_pass accessToken x-api-key APIKey clientSecret connection_string set-cookie
@@ -94,6 +97,42 @@ TEXTS = [
     ("keytool -list -storepass ab -v", "keytool -list -storepass  -v"),
     ("connect -Password ab", "connect -Password "),
     (f"pypi-AgE{BODY}", ""),
+    *((f"gl{kind}-{BODY[:10]}-{BODY[:9]}", "") for kind in "ptt soat ft agent imt ffct".split()),
+    (f"glcbt-64_{BODY[:20]}", ""),
+    *((f"({prefix}{LONG})", "()") for prefix in "gsk_ xai- r8_ pplx- ntn_ gloas- dp.pt.".split()),
+    *((f"({prefix}{DASHED})", "()") for prefix in "nvapi- figd_ sb_secret_ 1//0 dckr_oat_".split()),
+    *((f"pscale_{kind}_{DASHED}", "") for kind in ("tkn", "pw", "oauth")),
+    *(
+        (f"{prefix}{HEX}{HEX}", "")
+        for prefix in "sntryu_ sbp_ doo_v1_ rubygems_ shppa_ sk_ lsv2_pt_".split()
+    ),
+    *((f"{prefix}{HEX}", "") for prefix in ("dapi", "SK")),
+    (f"sntrys_eyJ{LONG}", ""),
+    (f"glc_eyJ{LONG}", ""),
+    *((f"({prefix}{LONG})", "()") for prefix in ("secret_", "eyJrIjoi", "EAAG")),
+    (f"CCIPAT_{LONG[:22]}_{HEX}", ""),
+    (f"pat{LONG[:14]}.{HEX}{HEX}", ""),
+    (f"NRAK-{LONG[:27].upper()}", ""),
+    (f"PMAK-{HEX[:24]}-{HEX}ab", ""),
+    (f"dt0c01.{LONG[:24].upper()}.{LONG.upper()}", ""),
+    (f"xkeysib-{HEX}{HEX}-{LONG[:16]}", ""),
+    (f"tskey-auth-{BODY[:11]}-{BODY[:12]}", ""),
+    (f"bedrock-api-key-{LONG}", ""),
+    (f"ABSKQmVkcm9ja0FQSUtleS{LONG}{LONG}", ""),
+    (f"{LONG[:14]}.atlasv1.{LONG}", ""),
+    ("MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2F-Q." + "Zn-Cjm1XVW7vRze4b7Cq4se7kKW", ""),
+    (f"secret is abc8Q~{DASHED[:34]} x", "secret is  x"),
+    (f"{HEX}-us12", ""),
+    ("key: LS0tLS1CRUdJTi" + "BSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlF", "key: "),
+    ("LS0tLS1CRUdJTiBP", ""),
+    (
+        "ppk\nPrivate-Lines: 1\nAAAA\nBBBB\nPrivate-MAC: aa",
+        "ppk\nPrivate-Lines: 1\n\nPrivate-MAC: aa",
+    ),
+    (
+        'jwk={"kty":"RSA","n":"ab","e":"AQAB","d":"cd","qi":"ef"}',
+        'jwk={"kty":"RSA","n":"ab","e":"AQAB","d":"","qi":""}',
+    ),
     (f"sk-ant-api03-{BODY}", ""),
     (f"sk-proj-{BODY}", ""),
     (f"SG.{BODY[:22]}.{BODY}", ""),
@@ -289,6 +328,11 @@ CLEAN = [
     "hello world",
     "Bearer authentication required",
     "basic functionality",
+    "r8_model xai-grok pplx-7b-online figd_ure gsk_ ntn_x dapi SK12 1//0 Q~ sb_secret_name",
+    f"commit {HEX}{HEX} of xai-{HEX[:8]} 5Q~x",
+    "LS0tLS1CRUdJTi" + "BDRVJUSUZJQ0FURS0tLS0tCk1JSUM=",
+    '{"kty":"RSA","n":"ab","e":"AQAB"}',
+    "the MTV.Awards.ceremony and x.atlasv1.y",
     '<password expired="no"/><name>bob</name>',
     "<token></token><a>b</a>",
     "passwords:\n\nx",
@@ -664,6 +708,20 @@ BOMBS = {
     "tag": "<a a",
     "commas and quotes": "token=a,'",
     "amp": "token=a&b",
+    "sbp": "sbp_",
+    "whsec": "whsec_",
+    "npm": "npm_",
+    "xprv": "xprv",
+    "dapi": "dapi0",
+    "dots of a bot": "M" + "a" * 24 + ".",
+    "atlas": "aaaaaaaaaaaaaa.atlasv1.",
+    "azure": "aaa1Q~",
+    "putty": "Private-Lines: 1",
+    "putty key": "Private-MAC",
+    "jwk": '"kty":"d":"',
+    "pem in base64": "LS0tLS1CRUdJTi",
+    "refresh": "1//0",
+    "pscale": "pscale_tkn_",
     "block": "token: |\n a\n",
     "block lines": "\n a",
     "list": "tokens:\n- a\n",

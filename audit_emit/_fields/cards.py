@@ -19,7 +19,7 @@ _PRINTED = Pattern(
     rf"[0-9]{{4}}(?P<a>{_SEPARATOR})[0-9]{{4}}(?P=a)[0-9]{{4}}(?P=a)[0-9]{{4}}(?!(?P=a)?[0-9])"
     rf"|[0-9]{{4}}(?P<b>{_SEPARATOR})[0-9]{{6}}(?P=b)[0-9]{{5}}(?!(?P=b)?[0-9]))"
 )
-"""Grouped as on a card. What else may stand between digits does so in dates, versions, addresses."""
+"""Grouped as on a card; what else stands between digits does so in dates, versions, addresses."""
 _GROUP = Pattern(r"[0-9]+")
 ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
 """UUIDs and digests: one digit run in them out of ten would pass for a card number."""

@@ -7,7 +7,7 @@ encoded record is suspicious whenever a text in it is, and can be asked instead 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from audit_emit._fields import (
     beside,
@@ -15,6 +15,7 @@ from audit_emit._fields import (
     database,
     markup,
     named,
+    private,
     programs,
     schemes,
     urls,
@@ -60,7 +61,7 @@ _BETWEEN = b" -._/+\t\r\n"
 """What may stand between the digits of a card number."""
 
 HARMFUL_WORDS = tuple(
-    word.encode() for word in (*vendor.DOT_MARKS, *vendor.DASH_MARKS, vendor.GOOGLE_MARK, "--")
+    word.encode() for word in (*vendor.DOT_MARKS, *vendor.DASH_MARKS, *vendor.MARKS, "--")
 )
 """What makes an encoded text of harmless characters ``suspicious`` all the same, beside its digits
 and the letters before its dashes."""
@@ -99,6 +100,8 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
     """``suspicious`` for all but names with values; ``raw`` is the text as ASCII."""
     if vendor.suspicious(text, RUN in raw.translate(character_classes).decode()):
         return True
+    if private.suspicious(text):
+        return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
     return _has_digits(raw) and _digits_beside_ids(text)
@@ -127,7 +130,6 @@ def _suspicious_phrase(text: str) -> bool:
     return (
         "bearer" in lower
         or "basic" in lower
-        or "PRIVATE KEY" in text
         or database.suspicious(lower)
         or (database.suspicious_beside_names(lower) and _has_stem(text))
         or ("login" in text and "password" in text)
@@ -160,8 +162,9 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
 
 def _find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
     return [
-        *_private_keys(text),
+        *private.keys(text),
         *vendor.tokens(text),
+        *vendor.shaped(text),
         *urls.users(text),
         *schemes.schemes(text),
         *named.assignments(text, is_secret),
@@ -188,24 +191,3 @@ def _merge(spans: list[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
-
-
-# Private keys. A key without its end reaches to the end of the text, one without its beginning
-# from the start of it: a cut key is still a key.
-
-_BEGIN = Pattern(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-_END = Pattern(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-{0,5}")
-
-
-def _private_keys(text: str) -> Iterator[Span]:
-    if "PRIVATE KEY" not in text:
-        return
-    at = 0
-    begins = [match.start() for match in _BEGIN.finditer(text)]
-    for end in _END.finditer(text):
-        start = next((begin for begin in begins if at <= begin < end.start()), at)
-        yield start, end.end()
-        at = end.end()
-        begins = [begin for begin in begins if begin >= at]
-    if begins:
-        yield begins[0], len(text)
