@@ -158,6 +158,13 @@ def test_keys_become_text_and_stay_apart() -> None:
     }
 
 
+def test_a_secret_in_a_key_of_several_parts_is_held_back() -> None:
+    assert one({("user", "password", "hunter2", 3): 1, ("a", "b"): 2}) == {
+        f"(user, password, {HELD}, <int>)": HELD,
+        "(a, b)": 2,
+    }
+
+
 def test_names_that_the_emitter_uses_get_a_suffix() -> None:
     assert plain({"_cut": 1, "_lossy": 2, "ts": 3}) == {"_cut~1": 1, "_lossy~1": 2, "ts": 3}
 

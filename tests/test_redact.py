@@ -41,6 +41,8 @@ SECRET_NAMES = """
     credentials privateKey passphrase pwd secret ssn iban jwt auth passwd PassWord sshKey
     masterKey encryption_key recovery_codes seed_phrase contraseña Cookie webhookSecret totpSecret
     psk preshared_key keypass storepass consumer_key kms_key dek wifi_key sentryDsn github_pat
+    encryptionkey signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storage_key
+    cardnumber mot_de_passe mdp wachtwoord пароль userMasterkey x_encryptionkey cardNumber
     security_answer samlResponse code_verifier magicLink sso_ticket unlock_code
 """.split()
 SECRET_NAMES += [
@@ -55,6 +57,7 @@ PLAIN_NAMES = """
     card_type passenger passed opinion mapping shipping hash_value path access_level account_id
     client_id service api app name description assertion encryption token_type password_reset_at
     is_secret passwordHash tokenCount secret-id idempotency_key key_id correlation_id password_hash
+    hostname storage_class monkeys hostkeys_count masterkey_id cache_keys motto
     ticket ticket_id answer link response path pattern patch dsn_host data_key pat_count décision
 """.split()
 VALUE_NAMES = "value oldValue OLD_VALUE new-value plaintext PlainText New.Value VALUE".split()

@@ -69,7 +69,8 @@ and the letters before its dashes."""
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
     "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
-    "netloc value sig plaintext cleartext psk dsn dek kek pword answer saml magic ticket"
+    "netloc mdp pwrd passw wachtwoord haslo account value sig plaintext cleartext psk dsn dek kek "
+    "pword answer saml magic ticket"
 ).split()
 
 

@@ -42,7 +42,8 @@ _SECRET = _words(
     cookie cookies auth authorization authorisation bearer jwt csrf xsrf otp totp hotp pin pins
     pincode cvv cvc cvn csc ssn iban mnemonic sessionid sessid phpsessid jsessionid sessionkey
     session webauthn kennwort contrasena contraseña motdepasse senha passcodes passwords
-    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk
+    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk mdp pwrd
+    passwrd wachtwoord haslo hasło пароль 密码 密碼 パスワード 비밀번호 пароли
     """
 )
 _SECRET_LAST = _words("dsn pat dek kek")
@@ -51,7 +52,13 @@ _STEMS = (
     "password passwd passphrase passcode passwort secret credential apikey privatekey accesskey "
     "authtoken sessionid sessid connectionstring"
 ).split()
-_ENDINGS = ("token", "tokens", "pwd", "dbpass", "userpass", "mypass", "dbpw", "cookie", "apikeys")
+_ENDINGS = tuple(
+    """
+    token tokens pwd dbpass userpass mypass dbpw cookie apikeys encryptionkey decryptionkey
+    signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storagekey licensekey
+    servicekey clientkey serverkey hmackey sessionkey webhookkey cardnumber cardno ccnumber
+    """.split()
+)
 _NOT_STEMS = _words("secretary secretaries secretariat secretion passwordless secretless")
 
 _KEY_OF = _words(
@@ -63,7 +70,7 @@ _KEY_OF = _words(
     wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
     google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
     digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
-    preshared consumer kms wifi wlan wpa wep
+    preshared consumer kms wifi wlan wpa wep storage host
     """
 )
 _CODE_OF = _words(
@@ -90,6 +97,9 @@ _PAIRS = (
     ("key", "pem"),
     ("account", "number"),
     ("pass", "phrase"),
+    ("mot", "passe"),
+    ("account", "no"),
+    ("routing", "number"),
     ("security", "answer"),
     ("saml", "response"),
     ("saml", "assertion"),

@@ -9,10 +9,10 @@ from msgspec.json import Decoder
 
 from audit_emit import encode
 from audit_emit._fields.cards import is_card
-from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
+from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._fields.together import NO_NAMES, held_items, held_names
 from audit_emit._fields.types import open_value
-from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
+from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members, of_tuple
 from audit_emit._foreign import type_name
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
@@ -133,10 +133,8 @@ class Walk:
                 self._room -= len(name) + 4
                 frame.out[name] = self._plain(value, hold=False)
                 return
-            name = key_text(name)
-            hold = self._redactor.is_secret_key(name, self._secret_event) or (
-                held is not NO_NAMES and name[:32].lower() in held
-            )
+            name, hold = self._name(name)
+            hold = hold or (held is not NO_NAMES and name[:32].lower() in held)
             frame.label = label = self._label(name, frame)
             if name == "netloc" and type(value) is str and not hold:
                 # A URL without its scheme; what is said of it is said with the //, too.
@@ -333,6 +331,18 @@ class Walk:
         )
 
     # Keys and paths
+
+    def _name(self, key: Any) -> tuple[str, bool]:
+        """The text of a key, and whether it is the name of a secret."""
+        if type(key) is not tuple:
+            name = key_text(key)
+            return name, self._redactor.is_secret_key(name, self._secret_event)
+        parts = key_parts(of_tuple(key))
+        names = [at for at in range(len(parts)) if self._is_name_of_secret(key[at])]
+        for at in names:
+            if at + 1 < len(parts):
+                parts[at + 1] = self._hold(key[at + 1])
+        return "(" + ", ".join(parts) + ")", bool(names)
 
     def _label(self, name: str, frame: _Frame) -> str:
         length = len(name)
