@@ -14,10 +14,11 @@ _INVISIBLE = r"\u00ad\u200b-\u200d\u2060\ufeff"
 _SPACE = r" \u00a0\u2000-\u200a\u202f\u205f\u3000"
 _RUN_OF_DIGITS = Pattern(rf"[0-9](?:[{_SPACE}\-\u2010-\u2015{_INVISIBLE}]?[0-9])*+")
 _SEPARATOR = r"[._/+\t\n]|\r\n|[ \u00a0]{2,4}"
+_BEFORE = r"(?<![0-9][0-9]{4})(?<![0-9][._/+\t\n ][0-9]{4})"
 _PRINTED = Pattern(
-    r"(?<![0-9])(?<![0-9][._/+\t\n ])(?:"
-    rf"[0-9]{{4}}(?P<a>{_SEPARATOR})[0-9]{{4}}(?P=a)[0-9]{{4}}(?P=a)[0-9]{{4}}(?!(?P=a)?[0-9])"
-    rf"|[0-9]{{4}}(?P<b>{_SEPARATOR})[0-9]{{6}}(?P=b)[0-9]{{5}}(?!(?P=b)?[0-9]))"
+    rf"[0-9]{{4}}{_BEFORE}(?:"
+    rf"(?P<a>{_SEPARATOR})[0-9]{{4}}(?P=a)[0-9]{{4}}(?P=a)[0-9]{{4}}(?!(?P=a)?[0-9])"
+    rf"|(?P<b>{_SEPARATOR})[0-9]{{6}}(?P=b)[0-9]{{5}}(?!(?P=b)?[0-9]))"
 )
 """Grouped as on a card; what else stands between digits does so in dates, versions, addresses."""
 _GROUP = Pattern(r"[0-9]+")

@@ -76,7 +76,7 @@ def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
         for match in _STATEMENT.finditer(text):
             yield from _unless_held(text, *match.span(1))
     lower = text.lower()
-    if "'" in text or '"' in text:
+    if ("'" in text or '"' in text) and any(sign in lower for sign in _OPERATORS):
         for match in _COMPARED.finditer(text):
             if is_secret(match.group(1)):
                 yield from _unless_held(text, *match.span(match.lastindex or 0))
@@ -158,10 +158,10 @@ def _value(text: str, start: int, end: int) -> Iterator[Span]:
 
 _ROW = Pattern(r"failing row contains ", re.IGNORECASE)
 _ROW_END = Pattern(r"\)\.(?=\s|\Z|\\|[\"'])")
-_PARAMETERS = Pattern(r"\[parameters: |(?:portal )?parameters?:? \$[0-9]{1,4} = ", re.IGNORECASE)
+_PARAMETERS = Pattern(r"\[parameters: |parameters?:? \$[0-9]{1,4} = ", re.IGNORECASE)
 _KEY = Pattern(r"\(([^()=\n]{1,512}+)\){1,3}=\(")
 _KEY_END = Pattern(r"\)(?= (?:already|is|conflicts)\b|[.»\"']|\\?\n|\\n|\Z)|(?=\n|\Z)")
-_ENTRY = Pattern(r"duplicate entry \\{0,7}'", re.IGNORECASE)
+_ENTRY = Pattern(r"[dD]uplicate entry \\{0,7}'")
 _ENTRY_OF = Pattern(r"\\{0,7}' for key \\{0,7}'?([\w.\-$]{1,256}+)", re.IGNORECASE)
 _OBJECT = Pattern(
     r"(?:index|constraint) \\{0,7}['\"]([\w.\-$]{1,256}+).{1,256}? key value is \(([^\n]++)",
@@ -171,6 +171,13 @@ _OBJECT = Pattern(
 
 def rows(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """A row that failed, its parameters, a key of a secret column that exists already."""
+    lower = text.lower()
+    if any(said in lower for said in _SAID):
+        yield from _whole_rows(text)
+    yield from _keys(text, is_secret)
+
+
+def _whole_rows(text: str) -> Iterator[Span]:
     done = 0
     for match in _ROW.finditer(text):
         if match.start() < done:
@@ -181,7 +188,6 @@ def rows(text: str, is_secret: IsSecret) -> Iterator[Span]:
     for match in _PARAMETERS.finditer(text):
         end_of_line = text.find("\n", match.end())
         yield from _unless_marked(text, match.end(), end_of_line)
-    yield from _keys(text, is_secret)
 
 
 def _keys(text: str, is_secret: IsSecret) -> Iterator[Span]:
@@ -191,7 +197,7 @@ def _keys(text: str, is_secret: IsSecret) -> Iterator[Span]:
             if match.start() >= done and any(map(is_secret, match.group(1).split(","))):
                 done = _KEY_END.search(text, match.end()).start()  # type: ignore[union-attr]
                 yield from _unless_held(text, match.end(), done)
-    if "' for key" in text:
+    if "uplicate entry" in text:
         entries = list(_ENTRY.finditer(text))
         for at, match in enumerate(entries):
             following = entries[at + 1].start() if at + 1 < len(entries) else len(text)

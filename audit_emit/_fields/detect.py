@@ -129,10 +129,12 @@ def _digits_beside_ids(text: str) -> bool:
 def _suspicious_phrase(text: str) -> bool:
     lower = text.lower()
     return (
-        "bearer" in lower
-        or "basic" in lower
+        schemes.suspicious(lower)
         or database.suspicious(lower)
-        or (database.suspicious_beside_names(lower) and _has_stem(text))
+        or (
+            (database.suspicious_beside_names(lower) or schemes.complains(lower))
+            and _has_stem(text)
+        )
         or ("login" in text and "password" in text)
     )
 
@@ -168,6 +170,7 @@ def _find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         *vendor.shaped(text),
         *urls.users(text),
         *schemes.schemes(text),
+        *schemes.complaints(text),
         *named.assignments(text, is_secret),
         *beside.pairs(text, is_secret),
         *beside.inputs(text, is_secret),

@@ -1,14 +1,15 @@
-"""Credentials that are told by the scheme before them."""
+"""Credentials that are told by the scheme before them, or by a complaint of them."""
 
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Iterator
 
-from audit_emit._fields.extent import Span
+from audit_emit._fields.extent import HELD, Span
 from audit_emit._lazy import Pattern
 
-__all__ = ["schemes"]
+__all__ = ["complains", "complaints", "schemes", "suspicious"]
 
 _CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]++)")
 _BASE64 = Pattern(r"[A-Za-z0-9+/_\-]{4,1024}")
@@ -57,3 +58,37 @@ def _is_login(word: str) -> bool:
     except UnicodeDecodeError:
         return False
     return shown.isprintable()
+
+
+_COMPLAINT = Pattern(
+    r"\b(?:invalid|wrong|incorrect|bad|unknown|expired)\s{1,4}(?:\w{1,16}\s{1,4})?"
+    r"(?:password|passphrase|passcode|token|api[ _\-]?key|secret|pin|otp|credential)s?:?"
+    r"(?:\s{1,4}(?:provided|given|supplied|value|is|was)\b:?)?\s{1,4}"
+    r"(\\{0,7}[\"'`])([^\s\"'`\\]{4,256}+)(?=\1)"
+    r"|(?:password|token|key|secret|credential)s?\s{1,4}(?:provided|given|supplied):\s{1,4}"
+    r"[\"'`]?([^\s\"'`,;]++)",
+    re.IGNORECASE,
+)
+
+
+_COMPLAINED = "invalid wrong incorrect bad unknown expired provided given supplied".split()
+
+
+def suspicious(lower: str) -> bool:
+    """Whether ``schemes`` has to look at a text in lower case."""
+    return "bearer" in lower or "basic" in lower
+
+
+def complains(lower: str) -> bool:
+    """The same of ``complaints``, which need the name of a secret besides."""
+    return any(word in lower for word in _COMPLAINED)
+
+
+def complaints(text: str) -> Iterator[Span]:
+    """``Invalid token 'x'``, ``API key provided: x``: what was refused, as far as it is quoted."""
+    if complains(text.lower()):
+        for match in _COMPLAINT.finditer(text):
+            group = 2 if match.group(2) else 3
+            if not HELD.match(match.group(group)):
+                start, end = match.span(group)
+                yield start, end - (group == 3 and text[end - 1] == ".")

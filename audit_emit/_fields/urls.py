@@ -9,7 +9,7 @@ from audit_emit._lazy import Pattern
 
 __all__ = ["suspicious", "users"]
 
-_SIGN = Pattern(r"(?<![/\\])(?::(?:\\{0,7}/){2}|(?<![:\w])//)")
+_SIGN = Pattern(r":(?:\\{0,7}/){2}|//(?<![:\w/\\]//)")
 _OUTSIDE = Pattern(r"[\s\"'<>`]|\Z")
 _WIDE = Pattern(rf"(?:[^\s\"'<>`]|[\"'`>](?!{END})|<(?!{TAG}))*+")
 """The same as far as a password reaches that holds such characters: none of them ends anything."""
