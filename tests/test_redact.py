@@ -160,8 +160,8 @@ TEXTS = [
     *(
         (f"DB_PASSWORD={password} x", "DB_PASSWORD= x")
         for password in (
-            "p(x)tail [x]tail {x}tail aB<ctail <tail a)tail a'tail a)'tail x</tail $(cat\u00a0x)tail"
-            ' "ab"tail a&{tail a,\'tail a"$tail b"x"y'
+            "p(x)tail [x]tail {x}tail aB<ctail <tail a)tail a'tail a)'tail x</tail"
+            ' $(cat\u00a0x)tail "ab"tail a&{tail a,\'tail a"$tail b"x"y'
         ).split(" ")
     ),
     ('password=""tail"', 'password="'),
@@ -234,8 +234,8 @@ TEXTS = [
         r"(1062, 'Duplicate entry \'\' for key \'uq_token\'')",
     ),
     (
-        "duplicate key row in object 'dbo.t' with unique index 'IX_token'. The duplicate key value is (a).",
-        "duplicate key row in object 'dbo.t' with unique index 'IX_token'. The duplicate key value is (",
+        "duplicate key row in 'dbo.t' with unique index 'IX_pin'. The duplicate key value is (a).",
+        "duplicate key row in 'dbo.t' with unique index 'IX_pin'. The duplicate key value is (",
     ),
     (
         "INSERT INTO users (name, `password`) VALUES ('b', 'a, (''b'), ('c', f('d'))",
@@ -273,10 +273,12 @@ TEXTS = [
         '{"name":"pin","value":""}\n{"name":"b","value":"c"}',
     ),
     (
-        "[{'type': 'a', 'loc': ('body', 'password'), 'msg': 'no {3}', 'input': 'x y', 'ctx': {'a': 1}},"
-        " {'type': 'a', 'loc': ('body', 'name'), 'msg': 'm', 'input': 'b'}]",
-        "[{'type': 'a', 'loc': ('body', 'password'), 'msg': 'no {3}', 'input': '', 'ctx': },"
-        " {'type': 'a', 'loc': ('body', 'name'), 'msg': 'm', 'input': 'b'}]",
+        "[{'loc': ('body', 'pin'), 'msg': 'no {3}', 'input': 'x y', 'ctx': {1: 2}}, {'loc': ()}]",
+        "[{'loc': ('body', 'pin'), 'msg': 'no {3}', 'input': '', 'ctx': }, {'loc': ()}]",
+    ),
+    (
+        "[{'loc': ['pin'], 'msg': 'm', 'input': 'x'}, {'loc': ['name'], 'input': 'b'}]",
+        "[{'loc': ['pin'], 'msg': 'm', 'input': ''}, {'loc': ['name'], 'input': 'b'}]",
     ),
     (
         'body [{"input":"x","loc":["password"],"msg":"m"}]',

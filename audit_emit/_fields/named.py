@@ -50,13 +50,10 @@ def assignments(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
 
 def _block(text: str, match: re.Match[str]) -> Span | None:
     """The lines of a block of YAML, or of a list, that is the value of a name."""
-    indent = match.group("block")
-    if indent is None:
-        if (outer := match.group("list")) is None:
-            return None
-        indents = (f"{outer}-", f"{outer} ")
-    else:
-        indents = (indent,)
+    indent, outer = match.group("block", "list")
+    if indent is None and outer is None:
+        return None
+    indents = (f"{outer}-", f"{outer} ") if indent is None else (indent, "\n")
     start = end = match.end()
     while True:
         newline = text.find("\n", end)

@@ -110,9 +110,9 @@ def programs(text: str) -> Iterator[Span]:
                 continue
             places = [(program.group(), program.start())]
             at = program.end()
-            while len(places) < _MAX_WORDS and (word := _NEXT.match(text, at)):
-                places.append((word.group(2), word.start(2)))
-                done = at = word.end()
+            while len(places) < _MAX_WORDS and (found := _NEXT.match(text, at)):
+                places.append((found.group(2), found.start(2)))
+                done = at = found.end()
             for index, start in secret_words([word for word, _ in places]):
                 word, place = places[index]
                 yield from _unless_held(text, place + start, place + len(word))
