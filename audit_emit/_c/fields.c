@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What a byte of a text may be. */
-enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, OF_PREFIX = 8, ENDING = 16, DASH = 32 };
+enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, OF_PREFIX = 8, ENDING = 16, DASH = 32, BETWEEN = 64 };
 
 static bool take_words(FieldRules *rules, PyObject *words)
 {
@@ -41,7 +41,8 @@ bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark,
         rules->traits[byte] = (unsigned char)((kind == mark ? MARKED : 0)
                                               | (kind == 'a' ? OF_RUN : 0)
                                               | (digit == '0' ? OF_DIGITS : 0)
-                                              | (digit == 'k' ? OF_PREFIX : 0));
+                                              | (digit == 'k' ? OF_PREFIX : 0)
+                                              | (digit == '.' ? BETWEEN : 0));
     }
     /* What JSON escapes, and what a name and its value stand between. */
     for (int byte = 0; byte < 32; byte++)
@@ -89,6 +90,25 @@ static bool has_prefix(const FieldRules *rules, const unsigned char *text, Py_ss
     return false;
 }
 
+/* Whether digits stand together as on a card, in groups of four, or of six, and what is between
+ * them. */
+static bool has_groups(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
+{
+    int digits = 0, group = 0;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            group++;
+            if (++digits >= rules->digit_run)
+                return true;
+        } else {
+            if (!(rules->traits[text[i]] & BETWEEN && (group == 4 || group == 6)))
+                digits = 0;
+            group = 0;
+        }
+    }
+    return false;
+}
+
 /* Whether a text is a UUID and nothing else: it may have the digits of a card number, and is none. */
 static bool is_uuid(const unsigned char *text, Py_ssize_t size)
 {
@@ -115,7 +135,8 @@ static bool harmless_text(const FieldRules *rules, PyObject *value)
     for (Py_ssize_t i = 0; i < size; i++)
         seen |= rules->traits[text[i]];
     if (seen & MARKED || has_run(rules, text, size, OF_RUN, rules->run)
-        || (seen & ENDING && has_word(rules, text, size)))
+        || (seen & ENDING && has_word(rules, text, size))
+        || (seen & BETWEEN && size > rules->digit_run && has_groups(rules, text, size)))
         return false;
     return !(seen & DASH) || is_uuid(text, size)
         || !((seen & OF_PREFIX && has_prefix(rules, text, size))
