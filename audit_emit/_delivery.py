@@ -15,6 +15,7 @@ from typing import Any
 
 from audit_emit._backlog import Backlog, Gap
 from audit_emit._clock import Clock
+from audit_emit._compiled import EmitterState
 from audit_emit._compose import Composer
 from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
@@ -37,7 +38,7 @@ _TICK_SECONDS = 0.1
 _GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
-class Delivery:
+class Delivery(EmitterState):
     """The sinks of one emitter, and what waits for them.
 
     Attributes:
@@ -69,7 +70,7 @@ class Delivery:
         self.file_gap = Gap()
         self.stdout_gap = Gap()
         self._gap_lines_lost = 0
-        self.file_fault: str | None = None
+        self.file_fault = None
         self.file_last_error: str | None = None
         self.lossy: deque[tuple[Any, type[Exception]]] = deque()
         """Events that could not be made: what the caller gave as their type, and why."""

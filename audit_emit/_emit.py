@@ -108,9 +108,7 @@ class Emitter(Delivery):
         if self.file is not None:
             self.file.leave_parent()
 
-    def emit(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
-        self, ctx: Any, event_type: Any, fields: Any = None
-    ) -> Receipt | None:
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
         """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
 
         Args:
@@ -123,17 +121,22 @@ class Emitter(Delivery):
         Returns:
             The receipt when the record is in the file, ``None`` when it is not, or not yet.
         """
+        return self._record(ctx, event_type, fields)
+
+    def _record(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
+        self,
+        ctx: Any,
+        event_type: Any,
+        fields: Any,
+        done: tuple[bytes, Receipt] | None = None,
+    ) -> Receipt | None:
+        """``emit``; ``done`` is what the quick way left: a line that is to be shown."""
         receipt = None
         try:
-            quick = self._quick
-            if quick is not None and not self.pending and self.file_fault is None:
-                done = quick(ctx, event_type, fields)
-                if type(done) is Receipt:
-                    return done
-                if done is not None:
-                    line, receipt = done
-                    self._show_later(line)
-                    return receipt
+            if done is not None:
+                line, receipt = done
+                self._show_later(line)
+                return receipt
             if self._disabled:
                 return None
             if ctx is None:
@@ -330,6 +333,9 @@ class Emitter(Delivery):
             "config_hash": self.settings.fingerprint(),
         }
 
+
+if _compiled.state == "compiled":
+    del Emitter.emit  # EmitterState has one that is quicker, and calls ``_record``
 
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 

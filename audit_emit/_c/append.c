@@ -24,11 +24,21 @@ static const char END[] = "\"}\n";
 
 #define SIZE(literal) ((Py_ssize_t)sizeof literal - 1)
 
-long long wall_ns(void)
+static long long ns_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(clock, &now);
     return now.tv_sec * BILLION + now.tv_nsec;
+}
+
+long long wall_ns(void)
+{
+    return ns_of(CLOCK_REALTIME);
+}
+
+long long monotonic_ns(void)
+{
+    return ns_of(CLOCK_MONOTONIC);
 }
 
 bool put_digits(char *at, long long number, int count)

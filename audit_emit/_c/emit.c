@@ -15,11 +15,11 @@
 #define MAX_SEQ 100000000000000000LL
 
 /* Names that are not hot enough to be members. */
-enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, ACQUIRE, RELEASE, DROP, WAKE, BEGIN,
+enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, DROP, WAKE, BEGIN,
        NAMES };
 static const char *const NAME[NAMES] = {
     "context", "wire",    "renew",   "_identity",  "_lock", "_unsettled",
-    "path",    "acquire", "release", "_drop_lock", "wake",
+    "path",    "_drop_lock", "wake",
     "_begin",
 };
 
@@ -34,6 +34,7 @@ typedef struct {
     ClockState *clock;
     SinkState *sink;
     PyObject *segment_type;
+    PyTypeObject *mutex_type; /* borrowed from the module, which its type keeps alive */
     DescriptorState *stdout; /* or None */
     PyObject *receipt;
     PyObject *before_id;
@@ -322,36 +323,28 @@ static bool await_sync(const Quick *self, PyObject *line)
 
 /* Take the thread lock of the sink without waiting for it. It is re-entrant, so that a signal
  * handler which emits is recognised. */
-static PyObject *enter(const Quick *self)
+static Mutex *enter(SinkState *sink)
 {
-    PyObject *mutex = same(self->sink->mutex);
-    PyObject *stack[] = {mutex, Py_False};
-    PyObject *taken = PyObject_VectorcallMethod(self->names[ACQUIRE], stack, 2, NULL);
-    bool ours = taken == Py_True;
-    Py_XDECREF(taken);
-    if (ours && self->sink->busy) {
-        called(mutex, self->names[RELEASE], NULL);
-        ours = false;
-    }
-    if (!ours) {
-        Py_DECREF(mutex);
+    Mutex *mutex = (Mutex *)sink->mutex;
+    if (!mutex_try(mutex))
+        return NULL;
+    if (sink->busy) {
+        mutex_release(mutex);
         return NULL;
     }
-    self->sink->busy = 1;
+    sink->busy = 1;
+    Py_INCREF(mutex);
     return mutex;
 }
 
 /* Give it back, unless a signal handler has forked meanwhile: what is the child's now is not held. */
-static void leave(const Quick *self, PyObject *mutex)
+static void leave(SinkState *sink, Mutex *mutex)
 {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    if (self->sink->mutex == mutex) {
-        self->sink->busy = 0;
-        called(mutex, self->names[RELEASE], NULL);
+    if (sink->mutex == (PyObject *)mutex) {
+        sink->busy = 0;
+        mutex_release(mutex);
     }
     Py_DECREF(mutex);
-    PyErr_Restore(type, value, traceback);
 }
 
 static void note_shown(const Quick *self, Event *event, const char *space)
@@ -394,7 +387,7 @@ static bool append_held(Quick *self, Event *event, char *space)
 static bool is_whole(const Quick *self)
 {
     const SinkState *sink = self->sink;
-    return sink->mutex && sink->segment && sink->lines && sink->group
+    return sink->mutex && Py_TYPE(sink->mutex) == self->mutex_type && sink->segment && sink->lines && sink->group
         && (sink->lines == Py_None || PyList_CheckExact(sink->lines))
         && (PyObject *)Py_TYPE(sink->segment) == self->segment_type;
 }
@@ -404,7 +397,7 @@ static bool append_once(Quick *self, Event *event)
 {
     char on_stack[ON_STACK];
     bool done = false;
-    PyObject *mutex = enter(self);
+    Mutex *mutex = enter(self->sink);
     if (!mutex)
         return false;
     /* Once more: a signal handler may have run since. */
@@ -416,7 +409,7 @@ static bool append_once(Quick *self, Event *event)
         if (space != on_stack)
             PyMem_Free(space);
     }
-    leave(self, mutex);
+    leave(self->sink, mutex);
     return done;
 }
 
@@ -433,29 +426,21 @@ static bool record(Quick *self, PyObject *const *args, Event *event)
     return stamp(self, event) && append_once(self, event);
 }
 
-PyDoc_STRVAR(emit_doc,
-             "emit(ctx, event_type, fields, /)\n--\n\n"
-             "Record an event if all is as it usually is.\n\n"
-             "Returns the receipt; the line and the receipt when the line is still to be shown; or\n"
-             "None when nothing was done.");
-
-static PyObject *quick_emit(PyObject *object, PyObject *const *args, Py_ssize_t count)
+PyObject *quick_emit(PyObject *object, PyObject *const args[3])
 {
     Quick *self = (Quick *)object;
     Event event = {0};
     PyObject *result = NULL;
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "emit takes a context, an event type and fields");
-        return NULL;
-    }
     if (!record(self, args, &event)) {
         if (not_here())
             result = same(Py_None);
     }
-    /* Without a receipt there was no memory: the guard of `Emitter.emit` hears of it. */
-    else if (event.receipt && not_here()) {
+    else if (not_here()) {
         bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;
-        result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
+        if (!event.receipt)
+            result = PyTuple_New(0);
+        else
+            result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
     }
     Py_XDECREF(event.line);
     Py_XDECREF(event.receipt);
@@ -510,7 +495,7 @@ static PyObject **quick_objects(Quick *self, int at)
 /* Whether the objects are of the types that are relied on. */
 static bool take_states(const Quick *self, const ModuleState *state)
 {
-    return state && PyObject_TypeCheck(self->clock, state->clock)
+    return PyObject_TypeCheck(self->clock, state->clock)
         && PyObject_TypeCheck(self->sink, state->sink) && PyType_Check(self->segment_type)
         && PyType_IsSubtype((PyTypeObject *)self->segment_type, state->segment)
         && ((PyObject *)self->stdout == Py_None
@@ -547,7 +532,9 @@ static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
             Py_INCREF(*held);
         else
             *held = NULL; /* borrowed, as far as it came */
-    if (parsed && !(take_states(self, PyType_GetModuleState(type))
+    ModuleState *state = PyType_GetModuleState(type);
+    self->mutex_type = state->mutex;
+    if (parsed && !(take_states(self, state)
                     && take_tables(rules, kinds, digits, mark, words)
                     && take_wakes(wakes, self->wake) && take_names(self->names))) {
         if (!PyErr_Occurred())
@@ -587,8 +574,19 @@ static void quick_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static PyObject *quick_call(PyObject *object, PyObject *args, PyObject *named)
+{
+    PyObject *given[3];
+    if (named && PyDict_GET_SIZE(named)) {
+        PyErr_SetString(PyExc_TypeError, "Quick takes no names");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "OOO:Quick", &given[0], &given[1], &given[2]))
+        return NULL;
+    return quick_emit(object, given);
+}
+
 static PyMethodDef quick_methods[] = {
-    {"emit", (PyCFunction)(void (*)(void))quick_emit, METH_FASTCALL, emit_doc},
     {"fields", quick_fields, METH_O, fields_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -596,6 +594,7 @@ static PyMethodDef quick_methods[] = {
 static PyType_Slot quick_slots[] = {
     {Py_tp_doc, "Emitter.emit in the usual case."},
     {Py_tp_new, quick_new},
+    {Py_tp_call, quick_call},
     {Py_tp_methods, quick_methods},
     {Py_tp_traverse, quick_traverse},
     {Py_tp_clear, quick_clear},

@@ -136,7 +136,7 @@ static bool harmless_text(const FieldRules *rules, PyObject *value)
         seen |= rules->traits[text[i]];
     if (seen & MARKED || has_run(rules, text, size, OF_RUN, rules->run)
         || (seen & ENDING && has_word(rules, text, size))
-        || (seen & BETWEEN && size > rules->digit_run && has_groups(rules, text, size)))
+        || (seen & BETWEEN && seen & OF_DIGITS && size > rules->digit_run && has_groups(rules, text, size)))
         return false;
     return !(seen & DASH) || is_uuid(text, size)
         || !((seen & OF_PREFIX && has_prefix(rules, text, size))
