@@ -562,6 +562,13 @@ def test_a_secret_in_a_text_is_held_back(text: str, left: str) -> None:
     assert redactor.scrub(scrubbed) is None
 
 
+@pytest.mark.parametrize("text", [text for text, _ in TEXTS])
+def test_what_is_held_back_is_not_held_back_again(redactor: Redactor, text: str) -> None:
+    scrubbed = redactor.scrub(text)
+    assert scrubbed is not None
+    assert redactor.scrub(scrubbed) is None
+
+
 @pytest.mark.parametrize("text", CLEAN)
 def test_other_text_is_left_alone(redactor: Redactor, text: str) -> None:
     assert redactor.scrub(text) is None
