@@ -229,6 +229,7 @@ def test_the_absence_of_a_secret_is_shown() -> None:
         {"parameterName": "/prod/db/password", "parameterValue": "x"},
         {"kty": "RSA", "n": "z", "e": "AQAB", "d": "x"},
         {"kty": "oct", "k": "x"},
+        {"kind": "Secret", "data": {"a": "x"}, "stringData": {"a": "x"}},
         ["cmd", "--password", "x"],
         ["mysql", "-uroot", "-px", "db"],
         ["/usr/bin/sshpass", "-p", "x", "ssh", "h"],

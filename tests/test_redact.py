@@ -155,6 +155,10 @@ TEXTS = [
         for password in ("a'b", 'a"b', "a`b", "x@y'z", "'a", "a<b/c", "a'12", "1'a")
     ),
     ("'postgres://bob:a'b@db/app' failed", "'postgres://@db/app' failed"),
+    ("postgres://bob:a\",'b;@db", "postgres://@db"),
+    ("jdbc:oracle:thin:scott/ab@//db:1521/x", "jdbc:oracle:thin:scott/@//db:1521/x"),
+    ("sqlplus -s scott/ab@db", "sqlplus -s scott/@db"),
+    ("password='a'\\pb'", "password='"),
     ("fetching //bob:ab@host/x", "fetching //@host/x"),
     (r'{"url":"https:\/\/bob:ab@host\/x"}', r'{"url":"https:\/\/@host\/x"}'),
     *(
@@ -558,6 +562,13 @@ def test_a_secret_in_a_text_is_held_back(text: str, left: str) -> None:
     assert redactor.scrub(scrubbed) is None
 
 
+@pytest.mark.parametrize("text", [text for text, _ in TEXTS])
+def test_what_is_held_back_is_not_held_back_again(redactor: Redactor, text: str) -> None:
+    scrubbed = redactor.scrub(text)
+    assert scrubbed is not None
+    assert redactor.scrub(scrubbed) is None
+
+
 @pytest.mark.parametrize("text", CLEAN)
 def test_other_text_is_left_alone(redactor: Redactor, text: str) -> None:
     assert redactor.scrub(text) is None
@@ -719,6 +730,8 @@ BOMBS = {
     "tag": "<a a",
     "commas and quotes": "token=a,'",
     "amp": "token=a&b",
+    "logins": "://a:'@b ",
+    "sqlplus": "sqlplus a/",
     "complaint": "invalid token 'aaaa ",
     "complaints": "invalid token ",
     "provided": "key provided: ",

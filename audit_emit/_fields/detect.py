@@ -7,6 +7,7 @@ encoded record is suspicious whenever a text in it is, and can be asked instead 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 
 from audit_emit._fields import (
@@ -22,7 +23,7 @@ from audit_emit._fields import (
     vendor,
 )
 from audit_emit._fields.encoded import Decoded
-from audit_emit._fields.extent import Span
+from audit_emit._fields.extent import HELD, Span
 from audit_emit._lazy import Pattern
 
 __all__ = ["find", "suspicious"]
@@ -160,7 +161,24 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
     decoded = Decoded(text)
     if decoded.differs:
         spans += map(decoded.span, _find(decoded.text, is_secret))
+    if spans:
+        spans = _beside_held(text, spans)
     return _merge(spans) if spans else spans
+
+
+def _beside_held(text: str, spans: list[Span]) -> list[Span]:
+    """The parts that are not, or do not begin in, what stands for a value held back before."""
+    held = [match.span() for match in HELD.finditer(text)]
+    if not held:
+        return spans
+    starts = [start for start, _ in held]
+    kept = []
+    for start, end in spans:
+        at = bisect_right(starts, start) - 1
+        first, last = held[at] if at >= 0 else (0, 0)
+        if start >= last or (start == first and end > last):
+            kept.append((start, end))
+    return kept
 
 
 def _find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:

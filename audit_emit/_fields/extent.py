@@ -35,7 +35,7 @@ _BARE_TEXT = (
     rf"|(?<=\S)[\"'](?!{END}))++"
 )
 BARE = Pattern(_BARE_TEXT)
-_TAIL = Pattern(rf"(?![\s,;&)\]}}>|\\]|{END}){_BARE_TEXT}")
+_TAIL = Pattern(rf"(?![\s,;&)\]}}>|]|{END}){_BARE_TEXT}")
 """What stands behind a quote or bracket that did not end the value."""
 _SCHEME = Pattern(
     r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE

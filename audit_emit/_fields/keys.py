@@ -87,6 +87,8 @@ _PAIRS = (
     ("cc", "num"),
     ("cc", "no"),
     ("security", "number"),
+    ("security", "no"),
+    ("parola", "chiave"),
     ("connection", "string"),
     ("conn", "string"),
     ("conn", "str"),

@@ -10,10 +10,10 @@ from audit_emit._lazy import Pattern
 __all__ = ["flags", "has_option", "programs", "secret_words", "suspicious"]
 
 _FLAG = Pattern(
-    r"(?<![\w\-])--?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
+    r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
 )
 _USER = Pattern(
-    r"(?<![\w\-])(?:-u|--user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)"
+    r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)"
 )
 
 
@@ -80,7 +80,7 @@ _NEXT = Pattern(
     r"|(?:[^\s\"'|;&,]|,(?!\s)|(?<=-[A-Za-z])(?:\"[^\"]*+\"|'[^']*+'))++))"
 )
 _NETRC = Pattern(r"\blogin\s{1,8}\S{1,128}+\s{1,8}password\s{1,8}(\S++)")
-_OPTION = Pattern(r"(?<![\w\-])--?[A-Za-z]")
+_OPTION = Pattern(r"-(?<!\w-)-?[A-Za-z]")
 _MARKS = tuple(
     "mysql mariadb sshpass -cli mongo ldap sqlcmd bcp isql mosquitto zip ipmi snmp".split()
 )
