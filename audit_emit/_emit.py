@@ -108,7 +108,9 @@ class Emitter(Delivery):
         if self.file is not None:
             self.file.leave_parent()
 
-    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
+    def _record(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
+        self, ctx: Any, event_type: Any, fields: Any = None
+    ) -> Receipt | None:
         """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
 
         Args:
@@ -121,22 +123,8 @@ class Emitter(Delivery):
         Returns:
             The receipt when the record is in the file, ``None`` when it is not, or not yet.
         """
-        return self._record(ctx, event_type, fields)
-
-    def _record(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
-        self,
-        ctx: Any,
-        event_type: Any,
-        fields: Any,
-        done: tuple[bytes, Receipt] | None = None,
-    ) -> Receipt | None:
-        """``emit``; ``done`` is what the quick way left: a line that is to be shown."""
         receipt = None
         try:
-            if done is not None:
-                line, receipt = done
-                self._show_later(line)
-                return receipt
             if self._disabled:
                 return None
             if ctx is None:
@@ -179,16 +167,27 @@ class Emitter(Delivery):
             self._heal()
             raise
 
-    def _show_later(self, line: bytes) -> None:
-        """The rest of ``emit`` for a line that the quick way left to be shown."""
-        self._show_unshown()
-        stdout = self.stdout
-        if stdout is not None and stdout.owes and stdout.last is line:
-            self._not_shown(line)  # it was taken in part
-        else:
-            self._show(line)
-        if self.pending:
-            self.settle()
+    def _show_rest(self, line: bytes, receipt: Receipt) -> Receipt:
+        """The rest of ``emit`` for a line that the compiled part has left to be shown."""
+        try:
+            self._show_unshown()
+            stdout = self.stdout
+            if stdout is not None and stdout.owes and stdout.last is line:
+                self._not_shown(line)  # it was taken in part
+            else:
+                self._show(line)
+            if self.pending:
+                self.settle()
+        except Exception as error:  # noqa: BLE001 - the same guard
+            try:
+                self._guard(error)
+            except Exception:
+                if self.raising:
+                    raise
+        except BaseException:
+            self._heal()
+            raise
+        return receipt
 
     def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
         """Record one event, or say that it is not recorded: no audit, no action.
@@ -334,8 +333,9 @@ class Emitter(Delivery):
         }
 
 
-if _compiled.state == "compiled":
-    del Emitter.emit  # EmitterState has one that is quicker, and calls ``_record``
+if _compiled.state != "compiled":
+    # Else ``EmitterState`` has an ``emit`` that asks the compiled part before it calls ``_record``.
+    Emitter.emit = Emitter._record  # type: ignore[assignment, method-assign] # noqa: SLF001
 
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 

@@ -45,18 +45,39 @@ static PyObject *leave_to_the_next(EmitterState *self, PyObject *type)
     Py_RETURN_NONE;
 }
 
-/* The whole way; `done` is what the quick one has done of it, or NULL. */
-static PyObject *in_python(PyObject *self, PyObject *const args[ARGUMENTS], PyObject *done)
+static PyObject *in_python(EmitterState *self, PyObject *const args[ARGUMENTS])
 {
-    PyObject *record = PyObject_GetAttrString(self, "_record");
+    PyObject *record = PyObject_GetAttrString((PyObject *)self, "_record");
     if (!record)
         return NULL;
-    PyObject *receipt
-        = PyObject_CallFunctionObjArgs(record, args[0], args[1], args[2], done, NULL);
+    PyObject *receipt = PyObject_Vectorcall(record, args, ARGUMENTS, NULL);
     Py_DECREF(record);
     if (!receipt && PyErr_ExceptionMatches(PyExc_RecursionError))
-        return leave_to_the_next((EmitterState *)self, args[1]);
+        return leave_to_the_next(self, args[1]);
     return receipt;
+}
+
+/* Let the next emit show a line, as it does what the log says about itself. */
+static bool show_with_the_next(EmitterState *self, PyObject *line)
+{
+    PyErr_Clear();
+    PyObject *file = PyObject_GetAttrString((PyObject *)self, "file");
+    PyObject *segment = file ? PyObject_GetAttrString(file, "segment") : NULL;
+    PyObject *unshown = segment ? PyObject_GetAttrString(segment, "unshown") : NULL;
+    bool kept = unshown && PyList_CheckExact(unshown) && PyList_Append(unshown, line) == 0;
+    Py_XDECREF(file);
+    Py_XDECREF(segment);
+    Py_XDECREF(unshown);
+    return kept;
+}
+
+/* Show a line that is in the file. */
+static PyObject *show_in_python(EmitterState *self, PyObject *line, PyObject *receipt)
+{
+    PyObject *shown = PyObject_CallMethod((PyObject *)self, "_show_rest", "OO", line, receipt);
+    if (!shown && PyErr_ExceptionMatches(PyExc_RecursionError) && show_with_the_next(self, line))
+        return same(receipt);
+    return shown;
 }
 
 static PyObject *emit(PyObject *object, PyTypeObject *defining, PyObject *const *given,
@@ -68,7 +89,7 @@ static PyObject *emit(PyObject *object, PyTypeObject *defining, PyObject *const 
         return NULL;
     PyObject *quick = self->quick;
     if (!quick || quick == Py_None || self->pending || self->file_fault != Py_None)
-        return in_python(object, args, NULL);
+        return in_python(self, args);
     const ModuleState *state = PyType_GetModuleState(defining);
     Py_INCREF(quick);
     PyObject *done = Py_TYPE(quick) == state->quick ? quick_emit(quick, args)
@@ -78,9 +99,9 @@ static PyObject *emit(PyObject *object, PyTypeObject *defining, PyObject *const 
         return done;
     PyObject *receipt;
     if (done == Py_None)
-        receipt = in_python(object, args, NULL);
-    else if (PyTuple_GET_SIZE(done))
-        receipt = in_python(object, args, done);
+        receipt = in_python(self, args);
+    else if (PyTuple_GET_SIZE(done) == 2)
+        receipt = show_in_python(self, PyTuple_GET_ITEM(done, 0), PyTuple_GET_ITEM(done, 1));
     else
         receipt = same(Py_None);
     Py_DECREF(done);
