@@ -20,6 +20,7 @@ application told ``update_request``. Never a header.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Unpack
@@ -33,6 +34,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from audit_emit._config import SETTINGS
+from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
@@ -123,11 +125,23 @@ def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None
 
 def _learn(audit: RequestAudit) -> None:
     """What Flask knows only while it handles the request: a streamed body outlives that."""
-    if not has_request_context():
+    if not _handles(audit.exchange):
         return
     if request.url_rule is not None:
         audit.exchange.route = request.url_rule.rule
     audit.live.look_up()
+
+
+def _handles(exchange: Exchange) -> bool:
+    """Whether Flask handles this very request here.
+
+    Another request's context is current while its view calls this application, and while a
+    ``stream_with_context`` of it is open on the thread.
+    """
+    if not has_request_context():
+        return False
+    audit = request.environ.get(KEY)
+    return isinstance(audit, RequestAudit) and audit.exchange is exchange
 
 
 class _AuditedApp:
@@ -142,7 +156,8 @@ class _AuditedApp:
         if KEY in environ:  # an application mounted in an audited one
             return self._app(environ, start_response)
         exchange = _exchange(environ, self._options)
-        audit = RequestAudit(self._options, self._emitter, exchange, _user)
+        find_user = partial(_user, exchange, _left_behind())
+        audit = RequestAudit(self._options, self._emitter, exchange, find_user)
         environ[KEY] = audit
         answer = _Answer(audit, environ, start_response, self._options.response_header)
         with audit.bound():
@@ -284,9 +299,20 @@ def _content_length(headers: Headers) -> int | None:
     return None
 
 
-def _user() -> str | None:
+def _left_behind() -> Any:
+    """The user of a request whose stream is still open on this thread, though nobody is in it.
+
+    Flask hands its ``g`` on to the next request. A request that calls its own application shares
+    it too, but then it is that user who acts.
+    """
+    if not has_request_context() or isinstance(VAR.get(), LiveContext):
+        return None
+    return g.get("_login_user")
+
+
+def _user(exchange: Exchange, left_behind: Any) -> str | None:
     """The id of the user that Flask-Login holds; ``current_user`` would load one."""
-    user = g.get("_login_user") if has_request_context() else None
-    if user is None or getattr(user, "is_authenticated", None) is not True:
+    user = g.get("_login_user") if _handles(exchange) else None
+    if user is None or user is left_behind or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")

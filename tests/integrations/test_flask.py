@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -536,6 +537,56 @@ def test_actor_of_a_stream_is_remembered(service: Service) -> None:
     service.get("/login")
 
     assert service.log.only()["user_id"] == "u-42"
+
+
+def test_actor_and_route_of_a_request_are_not_those_of_the_one_that_calls_it(
+    service: Service, tmp_path: Path
+) -> None:
+    inner = Service(AuditLog(tmp_path / "inner.jsonl"))
+
+    @service.app.get("/outer")
+    def outer() -> str:
+        g._login_user = Login()
+        inner.get("/nowhere")
+        return "ok"
+
+    service.get("/outer")
+    inner.log.emitter.close()
+
+    assert inner.log.only()["user_id"] == ""
+    assert "route" not in inner.fields()
+    assert service.log.only()["user_id"] == "u-42"
+
+
+def test_actor_and_route_of_a_request_are_not_those_of_an_open_stream(service: Service) -> None:
+    @service.app.get("/kept")
+    def kept() -> Response:
+        g._login_user = Login()
+        return Response(stream_with_context(iter(["a", "b"])))
+
+    opened = service.open("/kept")
+    next(opened)
+    assert current_context().user_id == ""
+    service.get("/nowhere")
+    nowhere = service.log.only()
+    opened.close()
+
+    assert nowhere["user_id"] == ""
+    assert "route" not in nowhere["fields"]
+    assert [made["user_id"] for made in service.log.records()] == ["", "u-42"]
+
+
+def test_a_request_to_the_own_application_is_of_the_same_user(service: Service) -> None:
+    @service.app.get("/batch")
+    def batch() -> str:
+        g._login_user = Login()
+        service.get("/items/5")
+        return "ok"
+
+    service.get("/batch")
+
+    made = [(one["user_id"], one["fields"]["route"]) for one in service.log.records()]
+    assert made == [("u-42", "/items/<int:number>"), ("u-42", "/batch")]
 
 
 class Lazy:
