@@ -195,10 +195,14 @@ class Emitter(Delivery):
             if self.settings.durability != "os" and not self.file.sync():
                 raise SinkError(self.file.sync_fault or "fsync-failed")
         except SinkError as error:
-            self.file_fault = error.reason
+            reason = error.reason
+            if reason == "backlog":  # what it waits for is the reason
+                reason = self.file_fault or self.file_last_error or reason
+            elif reason != "re-entrant":
+                self.file_fault = self.file_last_error = reason
             raise AuditError(
-                error.reason,
-                f"the audit record could not be written to {self.settings.jsonl}: {error.reason}",
+                reason,
+                f"the audit record could not be written to {self.settings.jsonl}: {reason}",
             ) from error
         except BaseException as error:
             self.file.heal()

@@ -519,6 +519,41 @@ def test_strict_says_when_a_record_is_not_synced(
     assert caught.value.reason == "fsync-failed"
 
 
+def test_strict_tells_the_reason_of_what_waits_and_leaves_it_to_health(log: Path) -> None:
+    Blocked(log)
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    with pytest.raises(AuditError, match="ENOTDIR") as caught:
+        emitter.emit_strict(None, "a.b")
+    found = emitter.health()
+    emitter.close(0)
+    assert caught.value.reason == "ENOTDIR"
+    assert found["sinks"]["jsonl"]["last_error"] == "ENOTDIR"
+    assert "the file cannot be written (ENOTDIR)" in found["notes"]
+
+
+def test_strict_tells_why_events_wait_that_are_about_to_be_written(log: Path) -> None:
+    blocked = Blocked(log)
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    blocked.clear()
+    with emitter._settling:  # as a thread that is at it
+        emitter.file_fault = None
+        reasons: list[str] = []
+
+        def strictly() -> None:
+            try:
+                emitter.emit_strict(None, "a.b")
+            except AuditError as error:
+                reasons.append(error.reason)
+
+        other = threading.Thread(target=strictly)
+        other.start()
+        other.join(20)
+    emitter.close()
+    assert reasons == ["ENOTDIR"]
+
+
 def test_strict_waits_for_nothing_that_came_before(log: Path) -> None:
     """Order is the file's: while older events wait, a strict one is refused."""
     Blocked(log)
