@@ -19,6 +19,7 @@ application told ``update_request``. Never a header.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 from time import perf_counter
@@ -33,6 +34,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from audit_emit import _process
 from audit_emit._config import SETTINGS
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
@@ -83,12 +85,15 @@ class AuditEmit:
 
         Raises:
             ConfigError: a value in ``app.config`` cannot be used, or a key that begins with
-                ``AUDIT_EMIT_`` is not known.
+                ``AUDIT_EMIT_`` is not known, or would do nothing there.
             RuntimeError: the application has the extension already.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("AuditEmit is set up on this application already")
-        options = Options.make({**_configured(app.config, self._given), **self._given})
+        configured = _configured(app.config, self._given)
+        if self._emitter is None:
+            _refuse_settings(app.config)
+        options = Options.make({**configured, **self._given})
         app.extensions[EXTENSION] = options
         audited = _AuditedApp(app.wsgi_app, options, self._emitter)
         app.wsgi_app = audited  # type: ignore[method-assign]
@@ -96,10 +101,7 @@ class AuditEmit:
 
 
 def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
-    """The options in a Flask configuration that no argument has given.
-
-    The emitter's own variables may be there too, where ``from_prefixed_env`` brings everything in.
-    """
+    """The options in a Flask configuration that no argument has given."""
     names = {PREFIX + name.upper(): name for name in Options.__dataclass_fields__}
     tolerated = {PREFIX + setting.variable for setting in SETTINGS.values()}
     ours = [key for key in config if isinstance(key, str) and key.startswith(PREFIX)]
@@ -113,6 +115,25 @@ def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, A
         except ConfigError as error:
             raise ConfigError(key, str(error)) from None
     return {names[key]: value for key, value in found.items()}
+
+
+def _refuse_settings(config: Mapping[str, Any]) -> None:
+    """Tell of settings of the emitter, which nobody reads here.
+
+    They may be there when the whole environment was loaded into it, and when the application has
+    made an emitter, perhaps of these.
+    """
+    if _process._current is not None:  # noqa: SLF001 - get_emitter would make one
+        return
+    for name, setting in SETTINGS.items():
+        key = PREFIX + setting.variable
+        value = config.get(key)
+        if value is not None and os.environ.get(key) != value:
+            raise ConfigError(
+                key,
+                "does nothing in app.config: it is a variable of the environment, or call "
+                f"audit_emit.configure({name}=app.config[{key!r}]) before AuditEmit",
+            )
 
 
 def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None:

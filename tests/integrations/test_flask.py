@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import EnvironBuilder
 
+import audit_emit
 from audit_emit.context import VAR, current_context, update_request
 from audit_emit.errors import ConfigError
 from audit_emit.integrations.flask import AuditEmit
@@ -276,6 +278,29 @@ def test_options_of_a_factory_hold_for_its_applications(audit_log: AuditLog) -> 
 def test_a_bad_option_is_told_at_once(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         AuditEmit(**options)
+
+
+def test_a_setting_of_the_emitter_that_nobody_reads_is_told_at_set_up() -> None:
+    app = Flask("service")
+    app.config.update(AUDIT_EMIT_SERVICE="billing")
+    with pytest.raises(ConfigError, match=r"AUDIT_EMIT_SERVICE: does nothing in app.config"):
+        AuditEmit(app)
+
+
+def test_a_configuration_may_hold_the_whole_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SERVICE", "billing")
+    app = Flask("service")
+    app.config.from_mapping(os.environ)
+    AuditEmit(app)
+    assert "audit_emit" in app.extensions
+
+
+def test_settings_may_be_kept_where_the_emitter_was_configured_from_them(tmp_path: Path) -> None:
+    app = Flask("service")
+    app.config.update(AUDIT_EMIT_JSONL=str(tmp_path / "audit.jsonl"))
+    audit_emit.configure(jsonl=app.config["AUDIT_EMIT_JSONL"], stdout=False)
+    AuditEmit(app)
+    assert "audit_emit" in app.extensions
 
 
 def test_configuration_of_the_emitter_is_not_ours(audit_log: AuditLog) -> None:
