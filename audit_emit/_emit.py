@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from audit_emit._schedule import Schedule
 
 FLUSH_SECONDS = 2.0
+_LONGEST = 1e9
+"""Seconds that a lock can be waited for on every platform, and for ever."""
 
 
 class Emitter(Delivery):
@@ -225,12 +227,12 @@ class Emitter(Delivery):
         """Write what waits and sync the file.
 
         Args:
-            timeout: seconds to keep trying.
+            timeout: seconds to keep trying; what is no number means the default.
 
         Returns:
             Whether everything is in the file, and durable unless the durability is ``os``.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _seconds(timeout)
         try:
             # Not ``pending``: it is down for an instant while another thread settles.
             while owes := self._owes() or self.pending:
@@ -253,6 +255,7 @@ class Emitter(Delivery):
         Returns:
             What ``flush`` says.
         """
+        timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
         if self.checkpoints is None:
@@ -317,6 +320,13 @@ class Emitter(Delivery):
             "version": __version__,
             "config_hash": self.settings.fingerprint(),
         }
+
+
+def _seconds(timeout: Any) -> float:
+    try:
+        return min(max(0.0, float(timeout)), _LONGEST)
+    except Exception:  # noqa: BLE001 - anything may be given, and flush never raises
+        return FLUSH_SECONDS
 
 
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()

@@ -376,6 +376,22 @@ def test_flush_says_what_is_not_written(log: Path) -> None:
     assert emitter.close()
 
 
+@pytest.mark.parametrize("given", [None, "x", [], float("nan"), float("inf"), -1, 10**400, "2"])
+@pytest.mark.parametrize("name", ["flush", "finish", "close"])
+def test_flush_takes_anything_for_a_timeout(emitter: Emitter, name: str, given: Any) -> None:
+    emitter.emit(None, "a.b")
+    assert getattr(emitter, name)(given)
+
+
+def test_flush_with_any_timeout_ends(log: Path) -> None:
+    Blocked(log)
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    assert not emitter.flush(float("nan"))
+    assert not emitter.flush(-1)
+    emitter.close(0)
+
+
 def test_flush_waits_for_the_lines_that_another_thread_shows(
     emitter: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
