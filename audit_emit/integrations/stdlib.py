@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from copy import copy
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
@@ -31,6 +32,7 @@ from audit_emit.integrations._bridge import (
     Emits,
     context_ids,
     error_name,
+    id_text,
     render_line,
     scrub,
     tell,
@@ -49,6 +51,8 @@ NOTED_ERROR = "audit_error"
 message with the arguments and the traceback, and drops both."""
 
 MERGED = "<a log message, merged with its arguments>"
+
+FORMAT_ERROR = "_format_error"
 
 _OWN = (CARRIED, NOTED_TYPE, NOTED_ERROR)
 
@@ -188,12 +192,16 @@ class AuditJsonFormatter(BaseJsonFormatter):
         try:
             return super().format(record)
         except Exception as error:  # noqa: BLE001 - logging would print the arguments and lose the line
+            problem = bare_name(type(error))
+        try:
+            return super().format(_without_arguments(record, problem))
+        except Exception:  # noqa: BLE001 - it is not the arguments
             return self.prefix + self.jsonify_log_record(
                 {
                     "levelname": record.levelname,
                     "name": record.name,
                     "message": record.msg,
-                    "_format_error": bare_name(type(error)),
+                    FORMAT_ERROR: problem,
                 }
             )
 
@@ -202,6 +210,8 @@ class AuditJsonFormatter(BaseJsonFormatter):
     ) -> None:
         """The members of python-json-logger, then the ids."""
         super().add_fields(log_data, record, message_dict)
+        if FORMAT_ERROR in record.__dict__:
+            log_data[FORMAT_ERROR] = record.__dict__[FORMAT_ERROR]
         for name in [name for name, value in log_data.items() if isinstance(value, _Unknown)]:
             del log_data[name]
         carried = getattr(record, CARRIED, None)
@@ -223,6 +233,15 @@ class AuditJsonFormatter(BaseJsonFormatter):
             tail = scrub(_last_lines(text, _WINDOW), self._emitter)
             return f"{head}\n…\n{_last_lines(tail, TRACEBACK_TAIL)}"
         return text
+
+
+def _without_arguments(record: logging.LogRecord, problem: str) -> logging.LogRecord:
+    """The same record with its message as it was logged, and what is wrong with it."""
+    plain = copy(record)
+    plain.msg = record.msg if isinstance(record.msg, str) else id_text(record.msg)
+    plain.args = ()
+    plain.__dict__[FORMAT_ERROR] = problem
+    return plain
 
 
 def _last_lines(text: str, limit: int) -> str:

@@ -406,6 +406,24 @@ def test_hostile_values_are_a_line(log: logging.Logger, capsys: pytest.CaptureFi
     assert CANARY not in out.getvalue() + capsys.readouterr().err
 
 
+def test_arguments_that_do_not_fit_cost_the_line_nothing_else() -> None:
+    made = record("done %d", CANARY)
+    made.n = 3
+    with bind(user_id="u1", correlation_id="c1"):
+        line = json.loads(AuditJsonFormatter().format(made))
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "levelname": "INFO",
+        "name": "audit",
+        "message": "done %d",
+        "n": 3,
+        "user_id": "u1",
+        "actor_kind": "user",
+        "correlation_id": "c1",
+        "_format_error": "TypeError",
+    }
+
+
 def formatted(message: str) -> str:
     try:
         raise ValueError(message)
