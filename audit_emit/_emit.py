@@ -6,7 +6,7 @@ import atexit
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _config
 from audit_emit._clock import Clock
@@ -64,6 +64,12 @@ class Emitter(Delivery):
         self.checkpoints = self._make_schedule()
         self.reset()
         _emitters.add(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Emitter holds locks and descriptors: it cannot be pickled or copied; "
+            "make one in each process, with the same settings"
+        )
 
     def _make_file(self) -> JsonlSink | None:
         if self.settings.jsonl is None or self.settings.disabled:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -482,6 +484,14 @@ def test_without_a_file_health_is_well_again_when_stdout_is(tmp_path: Path) -> N
         emitter.emit(None, "a.b")
         assert emitter.health()["status"] == "degraded", "the loss stays told"
         emitter.close()
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_an_emitter_says_that_it_cannot_be_duplicated(
+    emitter: Emitter, duplicate: Callable[[Emitter], object]
+) -> None:
+    with pytest.raises(TypeError, match="make one in each process"):
+        duplicate(emitter)
 
 
 # emit_strict
