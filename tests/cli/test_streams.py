@@ -98,8 +98,11 @@ def test_a_verdict_is_the_status_also_when_nobody_reads_it(tampered: str, tmp_pa
     assert (result.returncode, result.stderr) == (Exit.FINDINGS, "")
 
 
-def test_problems_are_the_status_also_when_nobody_reads_them(tmp_path: Path) -> None:
-    result = unread("doctor", "--jsonl", str(tmp_path), tmp_path=tmp_path)
+def test_problems_are_the_status_also_when_nobody_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_DISABLED", "1")
+    result = unread("doctor", tmp_path=tmp_path)
     assert (result.returncode, result.stderr) == (Exit.FINDINGS, "")
 
 
