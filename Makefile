@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench fault test-all clean
+.PHONY: demo test test-interpreted lint bench fault test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+# Without the compiled part (docs/compiled.md).
+test-interpreted: $(STAMP)
+	AUDIT_EMIT_SPEEDUPS=0 $(BIN)/python -m pytest -n auto
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -28,9 +32,9 @@ test-all:
 	$(PYTHON) tests/all_pythons.py
 
 clean:
-	rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* audit_emit/_speedups*.so dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_c/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "audit_emit needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)

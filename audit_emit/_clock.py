@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 
 from audit_emit._compiled import ClockState
-from audit_emit.record import make_id_salt, make_stamp
+from audit_emit.record import Stamp, make_id_salt, make_stamp
 
 
 class Clock(ClockState):

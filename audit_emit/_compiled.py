@@ -1,21 +1,41 @@
 """The compiled part of the emit path, where it was built: without it, Python does the same, slower.
 
-Only ``Quick`` does anything (``_quick.py``). The other types hold the attributes that it shares
-with the Python classes which derive from them.
+``Quick`` does it (``_quick.py``), and ``EmitterState.emit`` asks it first. The other types hold the
+attributes that it shares with the Python classes which derive from them.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audit_emit._speedups import ClockState, DescriptorState, Quick, SegmentState, SinkState
+    from audit_emit._speedups import (
+        ClockState,
+        DescriptorState,
+        EmitterState,
+        Mutex,
+        Quick,
+        SegmentState,
+        SinkState,
+    )
 else:
     Quick = None
-    ClockState = DescriptorState = SegmentState = SinkState = object
+    Mutex = threading.RLock
+    ClockState = DescriptorState = EmitterState = SegmentState = SinkState = object
 
-__all__ = ["SWITCH", "ClockState", "DescriptorState", "SegmentState", "SinkState", "make", "state"]
+__all__ = [
+    "SWITCH",
+    "ClockState",
+    "DescriptorState",
+    "EmitterState",
+    "Mutex",
+    "SegmentState",
+    "SinkState",
+    "make",
+    "state",
+]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
 """``0`` in the environment, when this is imported, keeps the compiled part out."""
@@ -30,6 +50,8 @@ else:
         from audit_emit._speedups import (
             ClockState,
             DescriptorState,
+            EmitterState,
+            Mutex,
             Quick,
             SegmentState,
             SinkState,
@@ -39,5 +61,12 @@ else:
 
 
 def make(**needed: Any) -> Quick | None:
-    """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part."""
-    return None if Quick is None else Quick(**needed)
+    """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part for them."""
+    global state  # noqa: PLW0603
+    if Quick is None:
+        return None
+    try:
+        return Quick(**needed)
+    except TypeError:
+        state = "interpreted (the compiled part is of another version: install again)"
+        return None

@@ -60,7 +60,7 @@ class Composer:
         self._closing = f'","service":"{settings.service}"'
         self._in_processors = threading.local()
         self.kinds: dict[str, tuple[str, bool]] = {}
-        """Types that were found to be well-formed: how their records open, and ``is_secret_event``."""
+        """Of each well-formed type so far: how its records open, and ``is_secret_event``."""
 
     @property
     def has_processors(self) -> bool:

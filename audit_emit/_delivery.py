@@ -15,12 +15,13 @@ from typing import Any
 
 from audit_emit._backlog import Backlog, Gap
 from audit_emit._clock import Clock
+from audit_emit._compiled import EmitterState
 from audit_emit._compose import Composer
 from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._threads import Background
-from audit_emit.sinks.descriptor import Descriptor
+from audit_emit.sinks.descriptor import BEGUN, Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 
 _BATCH = 500
@@ -37,7 +38,7 @@ _TICK_SECONDS = 0.1
 _GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
-class Delivery:
+class Delivery(EmitterState):
     """The sinks of one emitter, and what waits for them.
 
     Attributes:
@@ -58,7 +59,9 @@ class Delivery:
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
         with suppress(Exception):
-            if self.pending:
+            if self._has_more():
+                self.settle(at_end=True)
+            if self._give_up_line():
                 self.settle(at_end=True)
 
     def reset(self) -> None:
@@ -67,12 +70,12 @@ class Delivery:
         self.file_gap = Gap()
         self.stdout_gap = Gap()
         self._gap_lines_lost = 0
-        self.file_fault: str | None = None
+        self.file_fault = None
         self.file_last_error: str | None = None
         self.lossy: deque[tuple[Any, type[Exception]]] = deque()
         """Events that could not be made: what the caller gave as their type, and why."""
         self.pending = False
-        """Whether anything waits to be written or declared: the one thing a good emit looks at."""
+        """Whether the next emit has something to do beside its own event."""
         self._gap_declared = 0.0
         self._settling = threading.RLock()
         self._settles = False
@@ -91,17 +94,22 @@ class Delivery:
             self.counters.lost += 1
 
     def _show(self, line: bytes) -> bool:
-        """Write a line to stdout, or count it."""
+        """Write a line to stdout, or count it; whether it is there, or on its way."""
         sink = self.stdout
         if sink is None:
             return False
-        if sink.write(line):
+        return sink.write(line) or self._not_shown(line)
+
+    def _not_shown(self, line: bytes) -> bool:
+        """Count a line that stdout did not take; whether it took a part, and gets the rest."""
+        fault = self.stdout.fault if self.stdout is not None else None
+        if fault == BEGUN:
+            self._ensure_thread()
             return True
-        self._not_shown(line)
+        self._lose_line(line, fault)
         return False
 
-    def _not_shown(self, line: bytes) -> None:
-        fault = self.stdout.fault if self.stdout is not None else None
+    def _lose_line(self, line: bytes, fault: str | None) -> None:
         self.counters.stdout_lost += 1
         self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
         self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
@@ -116,6 +124,27 @@ class Delivery:
         )
         self.pending = True
         self._ensure_thread()
+
+    def _line_begun(self) -> bool:
+        return self.stdout is not None and self.stdout.owes
+
+    def _finish_line(self, deadline: float = 0.0) -> None:
+        """End a line that stdout took in part, if its reader makes room in time."""
+        while self.stdout is not None and self.stdout.owes and not self.stdout.finish():
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.01)
+
+    def _give_up_line(self) -> bool:
+        """Count a line as lost that stdout took in part; whether there was one."""
+        stdout = self.stdout
+        if stdout is None or not stdout.give_up():
+            return False
+        if self.file is None:
+            self.counters.unchained -= 1
+            self.counters.lost += 1
+        self._lose_line(stdout.last, stdout.fault)
+        return True
 
     def _defer(self, part: str, end: str, reason: str) -> None:
         """The file cannot be written: tell stdout at once, and keep the event for later."""
@@ -136,7 +165,9 @@ class Delivery:
             self.counters.backlogged += 1
         else:
             self.counters.lost += 1
-            self.file_gap.add(prefix[7:37], reason)
+            # Why it could not be kept is known to all; a reader wants to know why it had to be.
+            cause = self.file_fault if reason == "backlog" else None
+            self.file_gap.add(prefix[7:37], cause or reason)
             self._complaints.tell("overflow", "the backlog is full; events are being lost")
         self.pending = True
         self._ensure_thread()
@@ -182,13 +213,15 @@ class Delivery:
             return
         self._settles = True
         try:
+            self._finish_line()
             self._settle_lossy()
             if self.file is not None:
                 self._settle_file(at_end=at_end)
             self._show_unshown()
+            self._complaints.tell_untold()
             # In this order: another thread may keep an event meanwhile.
             self.pending = False
-            self.pending = self._owes() or (self.stdout_gap.lost > 0 and self.file is not None)
+            self.pending = self._waits_for_emit()
             self._settled()
         except SinkError as error:
             if error.reason != "re-entrant":
@@ -215,6 +248,20 @@ class Delivery:
             or self.file_gap.lost
             or self.stdout_gap.lost > self._gap_lines_lost
         )
+
+    def _waits_for_emit(self) -> bool:
+        """Whether what is left to do is left to the next emit, too.
+
+        Lost lines on stdout are declared together after a while: the thread sees to it, and while
+        a reader is behind, events need not.
+        """
+        if self.lossy:
+            return True
+        if self.file is None:
+            return False
+        if self.backlog.waiting or self.file_gap.lost:
+            return True
+        return self.stdout_gap.lost > 0 and not self._has_thread()
 
     def _settle_lossy(self) -> None:
         while self.lossy:
@@ -261,9 +308,26 @@ class Delivery:
             if self.stdout is not None:
                 self._show(line)
 
+    def _has_thread(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _rests(self) -> bool:
+        """Whether nothing waits, so that the thread may end; what comes later starts another."""
+        if self._has_more():
+            return False
+        self._thread = None
+        # Something that came just before found the thread alive.
+        if self._has_more():
+            self._ensure_thread()
+        return True
+
+    def _has_more(self) -> bool:
+        undeclared = self.stdout_gap.lost > 0 and self.file is not None
+        return self.pending or self._owes() or undeclared or self._line_begun()
+
     def _ensure_thread(self) -> None:
         """Start the thread that keeps trying while something waits."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._has_thread():
             return
         thread = Background()
         try:
@@ -279,7 +343,9 @@ def _keep_settling(reference: weakref.ref[Delivery]) -> None:
     while True:
         time.sleep(_TICK_SECONDS)
         delivery = reference()
-        if delivery is None or not (delivery.pending or delivery._owes()):  # noqa: SLF001
+        if delivery is None or delivery._rests():  # noqa: SLF001
+            if delivery is not None:
+                delivery._complaints.tell_untold()  # noqa: SLF001
             return
         try:
             delivery.settle()

@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from audit_emit import _config
+from audit_emit import _compiled, _config
 from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._delivery import Delivery
@@ -89,6 +89,13 @@ class Emitter(Delivery):
             return None
         return quick_emit(self._composer, self._clock, self.file, self.stdout)
 
+    @property
+    def way(self) -> str:
+        """How a usual event is recorded: ``compiled``, or ``interpreted`` and why."""
+        if self._quick is not None or _compiled.state != "compiled":
+            return _compiled.state
+        return "interpreted (processors, a sync for each record, or no file)"
+
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.file is None:
             return None
@@ -103,12 +110,13 @@ class Emitter(Delivery):
         self.reset()
         if self.checkpoints is not None:
             self.checkpoints.reset()
+        self._complaints.leave_parent()
+        if self.stdout is not None:
+            self.stdout.leave_parent()
         if self.file is not None:
             self.file.leave_parent()
 
-    def emit(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
-        self, ctx: Any, event_type: Any, fields: Any = None
-    ) -> Receipt | None:
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
         """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
 
         Args:
@@ -121,17 +129,22 @@ class Emitter(Delivery):
         Returns:
             The receipt when the record is in the file, ``None`` when it is not, or not yet.
         """
+        return self._record(ctx, event_type, fields)
+
+    def _record(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
+        self,
+        ctx: Any,
+        event_type: Any,
+        fields: Any,
+        done: tuple[bytes, Receipt] | None = None,
+    ) -> Receipt | None:
+        """``emit``; ``done`` is what the quick way left: a line that is to be shown."""
         receipt = None
         try:
-            quick = self._quick
-            if quick is not None and not self.pending and self.file_fault is None:
-                done = quick(ctx, event_type, fields)
-                if type(done) is Receipt:
-                    return done
-                if done is not None:
-                    line, receipt = done
-                    self._show_later(line)
-                    return receipt
+            if done is not None:
+                line, receipt = done
+                self._show_later(line)
+                return receipt
             if self._disabled:
                 return None
             if ctx is None:
@@ -153,9 +166,8 @@ class Emitter(Delivery):
             if file.segment.unshown:
                 self._show_unshown()
             stdout = self.stdout
-            if stdout is not None:
-                if not stdout.write(line):
-                    self._not_shown(line)
+            if stdout is not None and not stdout.write(line):
+                self._not_shown(line)
             if self.pending:
                 self.settle()
             self.file_fault = None
@@ -178,7 +190,11 @@ class Emitter(Delivery):
     def _show_later(self, line: bytes) -> None:
         """The rest of ``emit`` for a line that the quick way left to be shown."""
         self._show_unshown()
-        self._show(line)
+        stdout = self.stdout
+        if stdout is not None and stdout.owes and stdout.last is line:
+            self._not_shown(line)  # it was taken in part
+        else:
+            self._show(line)
         if self.pending:
             self.settle()
 
@@ -241,7 +257,7 @@ class Emitter(Delivery):
         deadline = time.monotonic() + _seconds(timeout)
         try:
             # Not ``pending``: it is down for an instant while another thread settles.
-            while owes := self._owes() or self.pending:
+            while owes := self._has_more():
                 # What another thread has written it must also have shown.
                 self.settle(at_end=True, patience=max(0.0, deadline - time.monotonic()))
                 owes = self._owes()
@@ -250,6 +266,7 @@ class Emitter(Delivery):
                 time.sleep(0.01)
             synced = self.file is None or self.settings.durability == "os" or self.file.sync()
             self._show_unshown()
+            self._finish_line(deadline)
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self.complain("flush", error)
             return False
@@ -264,6 +281,8 @@ class Emitter(Delivery):
         timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
+        if self._give_up_line():
+            done = self.flush(max(0.0, deadline - time.monotonic())) and done
         if self.checkpoints is None:
             return done
         self.checkpoints.finish(max(0.0, deadline - time.monotonic()))
@@ -334,6 +353,9 @@ def _seconds(timeout: Any) -> float:
     except Exception:  # noqa: BLE001 - anything may be given, and flush never raises
         return FLUSH_SECONDS
 
+
+if _compiled.state == "compiled":
+    del Emitter.emit  # EmitterState has one that is quicker, and calls ``_record``
 
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 

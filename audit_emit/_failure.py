@@ -6,10 +6,13 @@ Nothing here raises, blocks, or uses ``logging`` (a handler that audits would ca
 from __future__ import annotations
 
 import time
+from codecs import unicode_escape_encode
+from collections import deque
 
-from audit_emit.sinks.descriptor import Descriptor
+from audit_emit.sinks.descriptor import BEGUN, Descriptor
 
 _QUIET_SECONDS = 60.0
+_UNTOLD = 8
 
 
 class Counters:
@@ -74,6 +77,8 @@ class Complaints:
     def __init__(self, descriptor: int = 2) -> None:
         self._stderr = Descriptor(descriptor)
         self._told: dict[str, tuple[float, int]] = {}
+        self._untold: deque[bytes] = deque(maxlen=_UNTOLD)
+        """Lines that stderr did not take when they came up, the oldest first."""
 
     def tell(self, kind: str, message: str) -> None:
         """Say it now, or count it when the same kind was told within the last minute.
@@ -89,8 +94,26 @@ class Complaints:
             return
         self._told[kind] = (now, 0)
         more = f" ({unsaid} more of these since)" if unsaid else ""
-        # A path in the message may hold anything; the line is one line of printable text.
-        self._stderr.write(b"audit_emit: %b\n" % f"{message}{more}".encode("unicode_escape"))
+        # A path in the message may hold anything; the line is one line of printable text. By its
+        # name the codec would be imported here, for which there may be no descriptor.
+        self._untold.append(b"audit_emit: %b\n" % unicode_escape_encode(f"{message}{more}")[0])
+        self.tell_untold()
+
+    def tell_untold(self) -> None:
+        """Say what could not be said when it came up, as far as that is possible now."""
+        while self._untold:
+            try:
+                line = self._untold.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if not self._stderr.write(line) and self._stderr.fault != BEGUN:
+                self._untold.appendleft(line)
+                return
+
+    def leave_parent(self) -> None:
+        """Begin anew in a forked child: the parent tells what it has not told."""
+        self._untold.clear()
+        self._stderr.leave_parent()
 
     def close(self) -> None:
         """Give the descriptor back; the next complaint takes one again."""

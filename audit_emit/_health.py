@@ -20,7 +20,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         file now, or a loss is not yet declared). ``sinks``: per sink ``state``, ``last_success``
         (the ``ts`` of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost``
         (not yet declared). ``checkpoint``: see ``Schedule.report``. ``counters``: see
-        ``_counters``. ``notes``: sentences for people.
+        ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for people.
     """
     notes: list[str] = []
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
@@ -43,6 +43,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "sinks": sinks,
         "checkpoint": _checkpoint(emitter, notes),
         "counters": _counters(emitter),
+        "emit": emitter.way,
         "notes": notes,
     }
 

@@ -25,9 +25,9 @@ from audit_emit.sinks.segment import FRESH_NS, Segment
 
 __all__ = ["Quick", "quick_emit"]
 
-Quick = Callable[[Any, Any, Any], Receipt | tuple[bytes, Receipt] | None]
+Quick = Callable[[Any, Any, Any], Receipt | tuple[bytes, Receipt] | tuple[()] | None]
 """Takes what ``emit`` takes. A receipt when all is done, with the line when that is still to be
-shown, ``None`` when nothing was done."""
+shown; ``None`` when nothing was done."""
 
 
 def quick_emit(
@@ -39,7 +39,7 @@ def quick_emit(
     """
     if composer.has_processors or sink.durability == "always" or clock.now_ns is not time.time_ns:
         return None
-    made = _compiled.make(
+    return _compiled.make(
         vetted=composer.redactor.harmless,
         encode=Encoder().encode,
         sizeof_dict=dict.__sizeof__,
@@ -69,4 +69,3 @@ def quick_emit(
         recheck_ns=descriptor.RECHECK_NS,
         wakes=tuple(groupcommit.WAKE),
     )
-    return made.emit if made is not None else None

@@ -1,12 +1,22 @@
-"""What ``_c/`` compiles to."""
-
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, final
 
 from audit_emit.record import Receipt, Stamp
 from audit_emit.sinks.groupcommit import GroupCommit
 from audit_emit.sinks.segment import Segment
+
+class Mutex:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def _is_owned(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+class EmitterState:
+    file_fault: str | None
+    pending: bool
+    _quick: Callable[[Any, Any, Any], Any] | None
+    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None: ...
 
 class ClockState:
     stamp: Stamp
@@ -19,7 +29,7 @@ class SinkState:
     _lines: list[bytes] | None
     _lock_checked: int
     _lock_fd: int
-    _mutex: threading._RLock
+    _mutex: Mutex
 
 class SegmentState:
     chain: str
@@ -80,9 +90,9 @@ class Quick:
         recheck_ns: int,
         wakes: tuple[int, ...],
     ) -> None: ...
-    def emit(
+    def __call__(
         self, ctx: object, event_type: object, fields: object, /
-    ) -> Receipt | tuple[bytes, Receipt] | None: ...
+    ) -> Receipt | tuple[bytes, Receipt] | tuple[()] | None: ...
     def fields(self, fields: object, /) -> bytes | None: ...
 
 def leaf_hash(body: bytes, /) -> str: ...

@@ -11,12 +11,12 @@ from typing import Any, Final
 from msgspec.json import Encoder
 
 from audit_emit import encode
-from audit_emit._fields.detect import MARK, RUN, character_classes, suspicious_dash
-from audit_emit._fields.keys import VALUE_NAMES
+from audit_emit._fields.detect import MARK, PRINTED, RUN, character_classes, suspicious_dash
+from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
-from audit_emit._fields.vendor import suspicious_dot
+from audit_emit._fields.vendor import suspicious_dot, suspicious_mark
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
@@ -93,7 +93,8 @@ class Normaliser:
         vetted = self._vetted
         length = 0
         for name, value in plain.items():
-            if name not in vetted and not self._vet(name):
+            # The exact type first: a name of another one may only claim to equal a known one.
+            if type(name) is not str or (name not in vetted and not self._vet(name)):
                 return None
             kind = type(value)
             if kind is str:
@@ -107,17 +108,19 @@ class Normaliser:
             return None
         try:
             raw = _encode(plain)
-        except (UnicodeEncodeError, TypeError):  # a surrogate; a name that only equals a known one
+        except UnicodeEncodeError:  # a surrogate
             return None
         text = raw.decode()
         classes = raw.translate(character_classes).decode()
         if (
             MARK in classes
             or RUN in classes
+            or PRINTED[0] in classes
+            or PRINTED[1] in classes
             or text.count(":") != len(plain)
             or ("-" in text and suspicious_dash(text, raw))
             or ("." in text and suspicious_dot(text))
-            or ("z" in text and "AIza" in text)
+            or suspicious_mark(text)
         ):
             return self._careful(plain, text)
         return text
@@ -131,14 +134,14 @@ class Normaliser:
         text = encode.safe(text)
         return text if len(text) <= _MAX_FAST_BYTES and text.isascii() else None
 
-    def _vet(self, name: object) -> bool:
+    def _vet(self, name: str) -> bool:
         """Whether a name is harmless; remembered when it is."""
-        if type(name) is not str or len(name) > 64 or not plain_size(name) or ":" in name:
+        if len(name) > 64 or not plain_size(name) or ":" in name:
             return False
         redactor = self._redactor
         if (
             name in RESERVED
-            or name.lower() in VALUE_NAMES
+            or name.lower() in TOGETHER_NAMES
             or redactor.is_secret_key(name, secret_event=True)
             or redactor.suspicious(name)
         ):

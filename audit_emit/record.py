@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import msgspec
 
@@ -37,6 +37,7 @@ INVALID_TYPE = "audit.invalid_event_type"
 RESERVED = "audit."
 
 
+@final
 class Receipt(msgspec.Struct, frozen=True, gc=False):
     """Proof of one record in the file: its UUIDv7, and where and how it is linked."""
 

@@ -216,7 +216,7 @@ class Redactor:
         """``suspicious`` under these settings."""
         if suspicious(text):
             return True
-        return bool(self._secret) and any(mark in text for mark in ("=", ":", "<", "--"))
+        return bool(self._secret) and any(mark in text for mark in ("=", ":", "<", "--", "%"))
 
 
 def _plain(name: str) -> str:

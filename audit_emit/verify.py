@@ -99,7 +99,8 @@ class Verifier:
         self._ranks: dict[str, int] = {}
         self._file = ""
         self._offset = self._line = self._in_file = 0
-        self._lines = Lines()
+        # All lines before are judged by then: a line that is too long goes on with their hash.
+        self._lines = Lines(lambda: self._fragments.hash_at(self._file, self._offset))
 
     @property
     def named(self) -> Sequence[int]:
@@ -218,7 +219,7 @@ class Verifier:
         finding = place.finding(
             Kind.MALFORMED_LINE, self._chain.expected, note=note, size=line.size
         )
-        self._fragments.add_long(finding, line.size, line.digest)
+        self._fragments.add_hashed(finding, line.size, line.hashed)
         self._offset += line.size + 1
         self._line += 1
 

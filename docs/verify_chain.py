@@ -1,5 +1,5 @@
-"""Verify an audit log with Python's standard library alone; written from wire-format.md.
-usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   exit status: see section 7
+"""Verify an audit log with the standard library alone; see wire-format.md (exit status: section 7).
+usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   files must have the names of section 4
 It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable."""
 import base64, hashlib, hmac, io, json, re, sys; from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
@@ -15,7 +15,7 @@ signs = lambda key, made, *lines: hmac.compare_digest(f"{made}".encode(), base64
     hmac.digest(key, "".join(f"{line}\n" for line in lines).encode(), "sha256")))
 def parse(line):
     try: return {**json.loads(line)}
-    except (TypeError, ValueError): return {}
+    except (TypeError, ValueError, RecursionError): return {}
 def read_checkpoints(path, keys, report):  # {size: [(checkpoint, place)]}, and the keys by name
     ring, missing, points, last = {sha(key).hex()[:8]: key for key in keys}, {}, {}, {}
     for number, line in lines_of(path):
@@ -23,23 +23,22 @@ def read_checkpoints(path, keys, report):  # {size: [(checkpoint, place)]}, and 
         if not POINT.fullmatch(line):
             kind = "unknown-version" if point.get("v", 1) != 1 else "malformed-line"
             report(kind if line.endswith(b"}\n") else "torn-tail", None, where); continue
-        size, chain, origin, name = (point[m] for m in ("head_seq", "chain", "origin", "key_id"))
+        size, chain, name, alg, by = map(point.get, "head_seq chain origin sig_alg key_id".split())
         moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
         last = report("sequence-duplicate", size, where) or last if moved else point
-        mine = re.sub("^.*/(?=[0-9a-f]{16}$)", "", origin) in (chain, origin)  # no other chain's
+        mine = re.sub("^.*/(?=[0-9a-f]{16}$)", "", name) in (chain, name)  # no other chain's
         root = base64.b64encode(bytes.fromhex(point["root_hash"])).decode()
-        if mine and (point["sig_alg"] != "hmac-sha256" or name not in ring):
-            missing.setdefault((point["sig_alg"], name), ("key-unavailable", size, where))
-        elif not mine or not signs(ring[name], point["signature"], origin, size, root):
+        if mine and (alg != "hmac-sha256" or by not in ring):  # told once for each key
+            missing[alg, by] = (alg, by) in missing or not report("key-unavailable", size, where)
+        elif not mine or not signs(ring[by], point["signature"], name, size, root):
             point["forged"] = report("checkpoint-signature-mismatch", size, where)
         points.setdefault(size, []).append((point, where))
-    for finding in missing.values(): report(*finding)
     return points, ring
 def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as it should be
-    found, loose, tree, roots, directory = [], [], [], {}, Path(directory)
+    found, loose, ends, tree, roots, directory = [], [], {}, [], {}, Path(directory)
     report, signed = lambda *finding: found.append(finding), directory / "checkpoints.jsonl"
     (points, ring), retired, told = read_checkpoints(signed, keys, report), {}, []
-    head, before, chain = (0, {"0" * 64}), None, None  # a seq, and the hashes to link to
+    head, before, chain, due = (0, {"0" * 64}), None, None, None  # seq, hashes to link to
     def reach(leaf, size=1):  # section 2: a frontier of complete subtrees, the largest first
         while tree and tree[-1][0] == size: leaf, size = sha(b"\1" + tree.pop()[1] + leaf), 2 * size
         tree.append((size, leaf))
@@ -50,10 +49,8 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
         kind, fields = record.get("event_type"), record.get("fields")
         if record.get("v", 1 if not kind else None) != 1: report("unknown-version", seq, where)
         elif kind == "audit.recovered":
-            tails = [b"".join(raw for *_, raw in loose[i:]) for i in range(len(loose))]
-            same = [sha(tail[:fields["bytes"]]).hex() == fields["sha256"] for tail in tails]
-            del loose[same.index(True) if any(same) else len(loose):]
-            report("recovered-tear", seq, where)
+            first, last = (ends.get((fields["bytes"], fields["sha256"])) or [(0, 0)]).pop()
+            loose[first:last] = [None] * (last - first); report("recovered-tear", seq, where)
         elif kind == "audit.gap" and fields["lost"] and fields["sink"] != "stdout":
             report("declared-gap", seq, where)
         elif kind == "audit.checkpoint":
@@ -72,8 +69,8 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
                 if point["key_id"] == old in retired and "forged" not in point:
                     point["forged"] = report("checkpoint-signature-mismatch", at, place)
     closed, active = sorted(directory.glob("audit-*.jsonl")), directory / "audit.jsonl"
-    rotating = Path(f"{active}.new").exists()  # section 9: closed, and the next one not yet begun
-    if closed and not active.exists() and not rotating: report("missing-segment", None, active.name)
+    if closed and not active.exists() and not Path(f"{active}.new").exists():  # nor in between
+        report("missing-segment", None, active.name)
     for path, fresh in [(path, True) for path in [*closed, active]]:
         for number, raw in lines_of(path):
             line, where, seq = raw.removesuffix(b"\n"), f"{path.name}:{number}", head[0] + 1
@@ -85,7 +82,12 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
                 bare = "ts" in record and "event_type" in record and "hash" not in record
                 if bare and record.get("v", 1) != 1: report("unknown-version", None, where)
                 elif bare and seq == 1: report("legacy-record", None, where)
-                elif line != raw: loose.append(("malformed-line", seq, where, raw))
+                elif line != raw:  # perhaps the log declares it, with the lines before that adjoin
+                    if due != (path, number): first, size, run = len(loose), 0, hashlib.sha256()
+                    due = path, number + 1; loose.append(("malformed-line", seq, where))
+                    for part in line, b"\n":
+                        size = run.update(part) or size + len(part)
+                        ends.setdefault((size, run.hexdigest()), []).append((first, len(loose)))
                 continue
             (name, prev, stated), seq = (link[i].decode() for i in (1, 3, 4)), int(link[2])
             fits = lambda at: at and at[0] == seq - 1 and prev in at[1] and name == (chain or name)
@@ -99,18 +101,16 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
             before, fresh = None if sound else (*head, leaf), False
             if not sound: head = head[0] + 1, {stated, leaf.hex()}
             elif kind not in ("chain-id-mismatch", "sequence-duplicate"):
-                chain, head = name, (seq, {stated})
-                reach(leaf); look_inside(record, seq, where)
+                chain, head = name, (seq, {stated}); reach(leaf); look_inside(record, seq, where)
     if before: reach(before[2])
-    for size, point, where in [(n, *each) for n in sorted(points) for each in points[n]]:
-        stated = point["root_hash"], point["head_hash"]
-        if "forged" not in point and stated not in roots.get(size, ()):
-            report("chain-id-mismatch" if point["chain"] != (chain or point["chain"])
-                   else "truncated" if size > head[0] else "checkpoint-root-mismatch", size, where)
+    for size, p, where in [(n, *each) for n in sorted(points) for each in points[n]]:
+        if "forged" in p or (p["root_hash"], p["head_hash"]) in roots.get(size, ()): continue
+        report("chain-id-mismatch" if p["chain"] != (chain or p["chain"])
+               else "truncated" if size > head[0] else "checkpoint-root-mismatch", size, where)
     if not head[0]: report("nothing-found", None, directory.name)
     elif told and not signed.exists(): report("missing-segment", told[0], signed.name)
     elif keys and not points and not told: report("key-unavailable", None, signed.name)
-    return found + [finding[:3] for finding in loose]
+    return [*found, *filter(None, loose)]
 if __name__ == "__main__":
     if len(sys.argv) < 2: sys.exit(print(__doc__) or 2)
     found = verify(sys.argv[1], [bytes.fromhex(Path(name).read_text()) for name in sys.argv[2:]])

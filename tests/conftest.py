@@ -13,6 +13,7 @@ from loki_program import loki, loki_server
 from loki_server import each_loki, fake_loki
 
 from audit_emit import Emitter, _config, _process
+from audit_emit._compiled import SWITCH
 from audit_emit.context import EMPTY, VAR
 
 __all__ = ["each_loki", "fake_loki", "loki", "loki_server"]
@@ -33,7 +34,7 @@ settings.load_profile("everywhere")
 @pytest.fixture(autouse=True)
 def _contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No settings, state or emitter of the machine reaches a test, or of another test."""
-    for name in [name for name in os.environ if name.startswith(_config.PREFIX)]:
+    for name in [n for n in os.environ if n.startswith(_config.PREFIX) and n != SWITCH]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

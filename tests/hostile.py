@@ -227,6 +227,40 @@ class OfBadMeta(metaclass=BadMeta):
     pass
 
 
+class LyingMeta(type):
+    """Equal to every type, and in the place of str in every table."""
+
+    def __eq__(cls, other: object) -> bool:
+        return True
+
+    def __hash__(cls) -> int:
+        return hash(str)
+
+
+class OfLyingMeta(metaclass=LyingMeta):
+    pass
+
+
+class UnhashableMeta(type):
+    __hash__ = None  # type: ignore[assignment]
+
+
+class OfUnhashableMeta(metaclass=UnhashableMeta):
+    pass
+
+
+class LyingStr(str):
+    """A text that claims to be another one."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return hash("key")
+
+
 class NamelessMeta(type):
     @property
     def __name__(cls) -> Any:  # type: ignore[override]
@@ -337,6 +371,10 @@ CASES: list[Case] = [
     ("query", lambda: Query()),
     ("orm", lambda: Orm()),
     ("bad class", lambda: OfBadMeta()),
+    ("lying class", lambda: {"a": OfLyingMeta(), "b": [OfLyingMeta(), OfLyingMeta]}),
+    ("lying class alone", lambda: OfLyingMeta()),
+    ("unhashable class", lambda: [OfUnhashableMeta(), OfUnhashableMeta]),
+    ("lying name", lambda: {LyingStr("password"): PLAIN_SECRET}),
     ("class", lambda: [int, Login, OfBadMeta, Nameless]),
     ("nameless", lambda: [Nameless(), NamelessError()]),
     ("nameless alone", lambda: Nameless()),

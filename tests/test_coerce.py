@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import types
+import urllib.parse
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -157,6 +158,13 @@ def test_keys_become_text_and_stay_apart() -> None:
     }
 
 
+def test_a_secret_in_a_key_of_several_parts_is_held_back() -> None:
+    assert one({("user", "password", "hunter2", 3): 1, ("a", "b"): 2}) == {
+        f"(user, password, {HELD}, <int>)": HELD,
+        "(a, b)": 2,
+    }
+
+
 def test_names_that_the_emitter_uses_get_a_suffix() -> None:
     assert plain({"_cut": 1, "_lossy": 2, "ts": 3}) == {"_cut~1": 1, "_lossy~1": 2, "ts": 3}
 
@@ -213,7 +221,20 @@ def test_the_absence_of_a_secret_is_shown() -> None:
         {"name": "password", "value": "x"},
         {"key": "API_KEY", "old": "x", "new": "x"},
         {"op": "replace", "path": "/user/password", "value": "x"},
+        {"type": "x_y", "loc": ["body", "password"], "msg": "m", "input": "x", "ctx": "x"},
+        {"loc": ("query", "api_key"), "input": {"a": "x"}},
+        {"path": ["spec", "password"], "value": "x"},
+        {"type": "password", "value": "x"},
+        {"id": "password", "value": "x"},
+        {"parameterName": "/prod/db/password", "parameterValue": "x"},
+        {"kty": "RSA", "n": "z", "e": "AQAB", "d": "x"},
+        {"kty": "oct", "k": "x"},
+        {"kind": "Secret", "data": {"a": "x"}, "stringData": {"a": "x"}},
         ["cmd", "--password", "x"],
+        ["mysql", "-uroot", "-px", "db"],
+        ["/usr/bin/sshpass", "-p", "x", "ssh", "h"],
+        ("sudo", "docker", "login", "-u", "bob", "-p", "x"),
+        ["redis-cli", "-a", "x"],
         ["curl", "-u", "bob:x"],
     ],
 )
@@ -222,6 +243,30 @@ def test_what_a_value_beside_names_is_held_back(value: Any) -> None:
     parts = list(shown.values()) if isinstance(shown, dict) else shown
     assert HELD in parts
     assert not [part for part in parts if str(part).endswith("x")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"loc": ["body", "name"], "msg": "m", "input": "x"},
+        {"type": "token", "content": "x", "from": "y"},
+        {"type": "session", "data": {"a": "x"}},
+        {"n": "x", "e": "y", "d": "z"},
+        {"input": "x", "type": "prompt"},
+        ["docker", "run", "-p", "80:80"],
+        ["mysql", "-p", "db"],
+        ["ssh", "-p", "22"],
+    ],
+)
+def test_what_stands_beside_other_names_is_shown(value: Any) -> None:
+    assert one(value) == value
+
+
+def test_the_place_of_a_url_is_held_back_up_to_the_host() -> None:
+    split = urllib.parse.urlsplit("https://bob:hunter2@host/x")
+    assert one(split)["netloc"] == f"{HELD}@host"
+    assert one({"netloc": "host:80"}) == {"netloc": "host:80"}
+    assert Normaliser(Redactor()).fast({"netloc": "bob:hunter2@host"}, False) is None
 
 
 def test_in_events_about_secrets_values_are_held_back() -> None:
@@ -538,6 +583,12 @@ def test_what_a_value_raises_costs_only_that_value(error: type[Exception]) -> No
     assert plain({"x": Fails(), "y": 1})["y"] == 1
 
 
+@pytest.mark.parametrize("kind", [hostile.OfLyingMeta, hostile.OfUnhashableMeta])
+def test_a_class_that_lies_costs_only_its_values(kind: type) -> None:
+    shown = plain({"x": kind(), "y": 1, "z": kind})
+    assert shown == {"x": f"<hostile.{kind.__name__}>", "y": 1, "z": f"<hostile.{kind.__name__}>"}
+
+
 def test_a_value_that_normalises_itself_ends(normaliser: Normaliser) -> None:
     class Emits:
         seen: Any = None
@@ -682,10 +733,15 @@ class Sub(dict[str, Any]):
         {"a": 4111111111111111.0},
         {"a": "x" * 5000},
         {"a": "\ud800"},
+        {hostile.StrSub("a"): 1},
+        {"kty": "oct", "k": "x"},
         {"a": hostile.SECRET},
         {"a": "password=x"},
         {"a": '{"password": 1}'},
         {"a": "4111 1111 1111 1111"},
+        {"a": "4111.1111.1111.1111"},
+        {"a": "4111_1111_1111_1111"},
+        {"a": "3782/822463/10005"},
         {1: "x"},
         {"é" * 100: 1},
         dict.fromkeys(map(str, range(33))),
@@ -709,6 +765,7 @@ def test_a_name_that_only_equals_a_known_one_takes_the_full_way(normaliser: Norm
 
     assert normaliser.fast({"key": 1}, False) == '{"key":1}'
     assert normaliser.fast({Equal(): 1}, False) is None
+    assert normaliser.fast({hostile.LyingStr("password"): "hunter2"}, False) is None
 
 
 class Named(str):
@@ -724,13 +781,22 @@ TEXTS = st.one_of(
         [
             hostile.SECRET,
             "password=hunter2",
+            "password%3Dhunter2",
             "Bearer abc",
             "https://u:p@h/",
             "4111 1111 1111 1111",
+            "4111.1111.1111.1111",
+            "3782_822463_10005",
             "sk-" + "a1" * 12,
             "xoxb-" + "a1-" * 8,
             "AIza" + "a1-_" * 9,
             "eyJ" + "a-" * 8 + ".b-",
+            *(f"gl{kind}-" + "a1-" * 8 for kind in "ptt cbt soat ft agent imt ffct".split()),
+            *(prefix + "a1-" * 18 for prefix in "nvapi- tskey- figd_ 1//0 dckr_oat_".split()),
+            *(prefix + "a1-" * 18 for prefix in ("pscale_pw_", "sb_secret_", "abc1Q~")),
+            "abc1Q~" + "a1-" * 11,
+            "bedrock-api-key-" + "a1+" * 18,
+            "bob:x@h",
             "SG." + "a1-_" * 6,
             "ya29." + "a1-_" * 6,
             '{"pin":1}',
@@ -744,6 +810,7 @@ TEXTS = st.one_of(
 )
 NAMES = st.one_of(
     st.sampled_from([*SET, "a", "status", "value", "password", "workspace_id", "_cut", "oldValue"]),
+    st.sampled_from(["kty", "k", "d", "netloc", "loc", "input", "type", "name"]),
     TEXTS,
 )
 VALUES = st.one_of(
@@ -775,6 +842,13 @@ def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret
         assert full.workspace_id is MISSING
         assert not full.cut
         assert not full.redacted
+
+
+def test_the_words_that_send_a_text_the_careful_way_fit_the_compiled_one() -> None:
+    from audit_emit._fields import detect as _detect
+
+    assert len(_detect.HARMFUL_WORDS) <= 16
+    assert all(1 <= len(word) <= 8 for word in _detect.HARMFUL_WORDS)
 
 
 def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> None:

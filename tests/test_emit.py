@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import copy
 import gc
@@ -12,7 +13,7 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from piped import Piped
 
 from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, _delivery, bind
 from audit_emit._backlog import Backlog
+from audit_emit.sinks.descriptor import NOWAIT
 from audit_emit.sinks.jsonl import SinkError
 
 CANARY = "CANARY-" + "e81d03a7c5f2"
@@ -335,6 +337,7 @@ def test_what_overflows_is_declared_in_the_chain(log: Path) -> None:
     (gap,) = of_type(log, "audit.gap")
     assert gap["fields"]["lost"] == 2
     assert gap["fields"]["sink"] == "jsonl"
+    assert gap["fields"]["reason"] == "ENOTDIR", "the cause, not that the backlog was full"
     assert gap["fields"]["first_ts"] < gap["fields"]["last_ts"] < gap["ts"]
 
 
@@ -472,6 +475,104 @@ def test_a_reader_that_stays_away_does_not_fill_the_log_with_gaps(log: Path) -> 
         emitter.close(1.0)
     assert len(of_type(log, "audit.gap")) <= 2
     chain_ok(log)
+
+
+@contextlib.contextmanager
+def begun(log: Path | str) -> Iterator[tuple[Emitter, Piped, bytes]]:
+    """An emitter whose last line was taken in part, by a pipe that has room now; and that part."""
+    with Piped() as stdout:
+        emitter = Emitter(jsonl=log, service="tests", durability="os", stdout_max_bytes=65536)
+        emitter.emit(None, "a.b", {"n": 0})
+        stdout.fill()
+        os.read(stdout.reader, 8192)
+        emitter.emit(None, "a.b", {"n": 1, "text": ["x" * 4000] * 3})
+        assert emitter.stdout is not None
+        assert emitter.stdout.owes
+        yield emitter, stdout, stdout.read()
+
+
+nowait = pytest.mark.skipif(not NOWAIT, reason="only then a line that long is written at all")
+
+
+@nowait
+def test_a_line_that_stdout_took_in_part_is_ended_by_the_thread(log: Path) -> None:
+    with begun(log) as (emitter, stdout, part):
+        sink = emitter.stdout
+        until(lambda: sink is not None and not sink.owes)
+        shown = part + stdout.read()
+        emitter.close()
+    assert shown.endswith(log.read_bytes().splitlines(keepends=True)[-1])
+    assert emitter.counters.stdout_lost == 0
+
+
+@nowait
+def test_a_line_that_stdout_took_in_part_is_ended_by_flush(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_delivery, "_TICK_SECONDS", 3600.0)
+    with begun(log) as (emitter, stdout, part):
+        assert emitter.flush(20)
+        shown = part + stdout.read()
+        emitter.close()
+    assert shown.endswith(log.read_bytes().splitlines(keepends=True)[-1])
+    assert emitter.counters.stdout_lost == 0
+
+
+@nowait
+def test_a_line_that_stdout_never_took_whole_is_declared_at_the_end(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_delivery, "_TICK_SECONDS", 3600.0)
+    with begun(log) as (emitter, stdout, _):
+        stdout.fill()
+        assert emitter.counters.stdout_lost == 0, "it may still come"
+        emitter.close(0.1)
+        assert emitter.counters.stdout_lost >= 1
+    (gap,) = of_type(log, "audit.gap")
+    (last,) = [one for one in events(log) if one["fields"]["n"] == 1]
+    assert gap["fields"]["lost"] == 1
+    assert gap["fields"]["sink"] == "stdout"
+    assert gap["fields"]["first_ts"] == last["ts"]
+
+
+@nowait
+def test_without_a_file_an_event_that_stdout_never_took_whole_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_delivery, "_TICK_SECONDS", 3600.0)
+    with begun("off") as (emitter, stdout, _):
+        stdout.fill()
+        assert (emitter.counters.unchained, emitter.counters.lost) == (2, 0)
+        emitter.close(0.1)
+    assert (emitter.counters.unchained, emitter.counters.lost) == (1, 1)
+
+
+def test_an_emitter_made_without_descriptors_is_well_once_there_are_some(log: Path) -> None:
+    code = (
+        "import os, resource, sys\n"
+        "from audit_emit import Emitter\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+        "held = []\n"
+        "try:\n"
+        "    while True: held.append(os.dup(0))\n"
+        "except OSError: pass\n"
+        "emitter = Emitter(jsonl=sys.argv[1], service='tests')\n"
+        "emitter.emit(None, 'a.b', {'n': 0})\n"
+        "lost = emitter.counters.stdout_lost\n"
+        "for number in held: os.close(number)\n"
+        "while emitter._has_more(): pass\n"
+        "receipt = emitter.emit(None, 'a.b', {'n': 1})\n"
+        "emitter.close()\n"
+        "sys.exit(lost != 1 or receipt is None)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(log)], capture_output=True, timeout=60, check=True
+    )
+    assert [one["fields"]["n"] for one in events(log)] == [0, 1]
+    (gap,) = of_type(log, "audit.gap")
+    assert (gap["fields"]["lost"], gap["fields"]["reason"]) == (1, "EMFILE")
+    assert b'"n":1' in done.stdout
+    assert b"could not be written to stdout (EMFILE)" in done.stderr
 
 
 def test_without_a_file_health_is_well_again_when_stdout_is(tmp_path: Path) -> None:

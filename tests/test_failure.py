@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -70,6 +72,43 @@ def test_a_long_complaint_is_cut_to_what_a_pipe_takes_whole() -> None:
         told = stderr.read()
     assert len(told) == 4096
     assert told.endswith(b"x\n")
+
+
+def test_what_stderr_did_not_take_is_told_later() -> None:
+    with Piped(2) as stderr:
+        complaints = Complaints()
+        stderr.fill()
+        complaints.tell("1", "first")
+        complaints.tell("2", "second")
+        stderr.read()
+        complaints.tell_untold()
+        assert stderr.read() == b"audit_emit: first\naudit_emit: second\n"
+        complaints.tell_untold()
+        assert stderr.read() == b""
+
+
+def test_a_forked_child_does_not_tell_what_its_parent_could_not() -> None:
+    with Piped(2) as stderr:
+        complaints = Complaints()
+        stderr.fill()
+        complaints.tell("1", "first")
+        stderr.read()
+        complaints.leave_parent()
+        complaints.tell_untold()
+        assert stderr.read() == b""
+
+
+def test_a_complaint_opens_no_file() -> None:
+    """There may be no descriptor left: that is what it is about."""
+    code = (
+        "import sys\n"
+        "from audit_emit._failure import Complaints\n"
+        "complaints = Complaints()\n"
+        "sys.path[:] = sys.meta_path[:] = []\n"
+        "complaints.tell('kind', '/l\u00f6gs')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stderr == b"audit_emit: /l\\xf6gs\n"
 
 
 def test_a_stopped_or_vanished_reader_is_no_failure() -> None:

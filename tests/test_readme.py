@@ -136,7 +136,7 @@ def test_every_field_of_a_request_is_in_the_integrations_page(kind: Any) -> None
         code=1000,
         notes=["double_start"],
     )
-    fields = request_fields(Options(user_agent=True), exchange, Inbound("1", "2"))
+    fields = request_fields(Options(user_agent=True), exchange, Inbound("1", "2"), str)
     row = r"^\| (`[^|]*|) ?\| (`[^|]*|) ?\| [^|]*\|$"
     columns = list(zip(*re.findall(row, page("integrations.md"), re.MULTILINE), strict=True))
     named = re.findall("`([a-z_]+)`", " ".join(columns[0 if kind == "http" else 1]))

@@ -27,6 +27,9 @@ DASHES = "-" * 5
 PEM = f"{DASHES}BEGIN RSA PRIVATE KEY{DASHES}\nMIIE\n{DASHES}END RSA PRIVATE KEY{DASHES}"
 CARD = "4111" + "1111" * 3
 BODY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6"
+LONG = BODY + BODY
+DASHED = "-".join([BODY[:10]] * 5)
+HEX = "0a1b2c3d" * 4
 
 SECRET_NAMES = """
     user_password db_pass accessToken x-api-key APIKey clientSecret connection_string set-cookie
@@ -38,6 +41,8 @@ SECRET_NAMES = """
     credentials privateKey passphrase pwd secret ssn iban jwt auth passwd PassWord sshKey
     masterKey encryption_key recovery_codes seed_phrase contraseña Cookie webhookSecret totpSecret
     psk preshared_key keypass storepass consumer_key kms_key dek wifi_key sentryDsn github_pat
+    encryptionkey signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storage_key
+    cardnumber mot_de_passe mdp wachtwoord пароль userMasterkey x_encryptionkey cardNumber
     security_answer samlResponse code_verifier magicLink sso_ticket unlock_code
 """.split()
 SECRET_NAMES += [
@@ -52,6 +57,7 @@ PLAIN_NAMES = """
     card_type passenger passed opinion mapping shipping hash_value path access_level account_id
     client_id service api app name description assertion encryption token_type password_reset_at
     is_secret passwordHash tokenCount secret-id idempotency_key key_id correlation_id password_hash
+    hostname storage_class monkeys hostkeys_count masterkey_id cache_keys motto
     ticket ticket_id answer link response path pattern patch dsn_host data_key pat_count décision
 """.split()
 VALUE_NAMES = "value oldValue OLD_VALUE new-value plaintext PlainText New.Value VALUE".split()
@@ -80,7 +86,56 @@ TEXTS = [
     ("machine h login u password ab", "machine h login u password "),
     ("mysqldump -u root -pab db", "mysqldump -u root -p db"),
     ("sshpass -p ab ssh h", "sshpass -p  ssh h"),
+    ("sshpass -pab ssh h", "sshpass -p ssh h"),
+    ("mysql -uroot -p'a b' db", "mysql -uroot -p db"),
+    ("Command 'mysql -pab' returned 'x'", "Command 'mysql -p' returned 'x'"),
+    ("['/usr/bin/mysql', '-uroot', '-pa b', 'db']", "['/usr/bin/mysql', '-uroot', '-p', 'db']"),
+    ('["mysqldump","-pab","db"]', '["mysqldump","-p","db"]'),
+    ("[mysql, -uroot, -pab, db]", "[mysql, -uroot, -p, db]"),
+    ("['sudo', 'sshpass', '-p', 'a b', 'ssh']", "['sudo', 'sshpass', '-p', '', 'ssh']"),
+    ("['docker', 'login', '-u', 'bob', '-p', 'ab']", "['docker', 'login', '-u', 'bob', '-p', '']"),
+    ("docker login -u bob -p ab reg.io", "docker login -u bob -p  reg.io"),
+    ("redis-cli -h x -a ab ping", "redis-cli -h x -a  ping"),
+    ("ldapsearch -D cn=x -w ab -b y", "ldapsearch -D cn=x -w  -b y"),
+    ("keytool -list -storepass ab -v", "keytool -list -storepass  -v"),
+    ("connect -Password ab", "connect -Password "),
     (f"pypi-AgE{BODY}", ""),
+    *((f"gl{kind}-{BODY[:10]}-{BODY[:9]}", "") for kind in "ptt soat ft agent imt ffct".split()),
+    (f"glcbt-64_{BODY[:20]}", ""),
+    *((f"({prefix}{LONG})", "()") for prefix in "gsk_ xai- r8_ pplx- ntn_ gloas- dp.pt.".split()),
+    *((f"({prefix}{DASHED})", "()") for prefix in "nvapi- figd_ sb_secret_ 1//0 dckr_oat_".split()),
+    *((f"pscale_{kind}_{DASHED}", "") for kind in ("tkn", "pw", "oauth")),
+    *(
+        (f"{prefix}{HEX}{HEX}", "")
+        for prefix in "sntryu_ sbp_ doo_v1_ rubygems_ shppa_ sk_ lsv2_pt_".split()
+    ),
+    *((f"{prefix}{HEX}", "") for prefix in ("dapi", "SK")),
+    (f"sntrys_eyJ{LONG}", ""),
+    (f"glc_eyJ{LONG}", ""),
+    *((f"({prefix}{LONG})", "()") for prefix in ("secret_", "eyJrIjoi", "EAAG")),
+    (f"CCIPAT_{LONG[:22]}_{HEX}", ""),
+    (f"pat{LONG[:14]}.{HEX}{HEX}", ""),
+    (f"NRAK-{LONG[:27].upper()}", ""),
+    (f"PMAK-{HEX[:24]}-{HEX}ab", ""),
+    (f"dt0c01.{LONG[:24].upper()}.{LONG.upper()}", ""),
+    (f"xkeysib-{HEX}{HEX}-{LONG[:16]}", ""),
+    (f"tskey-auth-{BODY[:11]}-{BODY[:12]}", ""),
+    (f"bedrock-api-key-{LONG}", ""),
+    (f"ABSKQmVkcm9ja0FQSUtleS{LONG}{LONG}", ""),
+    (f"{LONG[:14]}.atlasv1.{LONG}", ""),
+    ("MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2F-Q." + "Zn-Cjm1XVW7vRze4b7Cq4se7kKW", ""),
+    (f"secret is abc8Q~{DASHED[:34]} x", "secret is  x"),
+    (f"{HEX}-us12", ""),
+    ("key: LS0tLS1CRUdJTi" + "BSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlF", "key: "),
+    ("LS0tLS1CRUdJTiBP", ""),
+    (
+        "ppk\nPrivate-Lines: 1\nAAAA\nBBBB\nPrivate-MAC: aa",
+        "ppk\nPrivate-Lines: 1\n\nPrivate-MAC: aa",
+    ),
+    (
+        'jwk={"kty":"RSA","n":"ab","e":"AQAB","d":"cd","qi":"ef"}',
+        'jwk={"kty":"RSA","n":"ab","e":"AQAB","d":"","qi":""}',
+    ),
     (f"sk-ant-api03-{BODY}", ""),
     (f"sk-proj-{BODY}", ""),
     (f"SG.{BODY[:22]}.{BODY}", ""),
@@ -88,8 +143,40 @@ TEXTS = [
     ("Bearer abc", "Bearer "),
     ("Authorization: Bearer abc.def x", "Authorization: "),
     ("Basic dXNlcjpwYXNz", "Basic "),
+    ("401 for Basic Ym9iOmFiYw==, again", "401 for Basic , again"),
+    ("Basic Ym9iOmFiY2Q=", "Basic "),
+    ("Basic dTpwPz4", "Basic "),
+    ("Basic Ym9iOj8-Pz8_", "Basic "),
+    ("Basic OmFiY2RlZmdoaWo=", "Basic "),
     ("https://u:p@host/x", "https://@host/x"),
     ("postgres://app:p@ss/w0rd@db:5432/x", "postgres://@db:5432/x"),
+    *(
+        (f"postgres://bob:{password}@db/app", "postgres://@db/app")
+        for password in ("a'b", 'a"b', "a`b", "x@y'z", "'a", "a<b/c", "a'12", "1'a")
+    ),
+    ("'postgres://bob:a'b@db/app' failed", "'postgres://@db/app' failed"),
+    ("postgres://bob:a\",'b;@db", "postgres://@db"),
+    ("jdbc:oracle:thin:scott/ab@//db:1521/x", "jdbc:oracle:thin:scott/@//db:1521/x"),
+    ("sqlplus -s scott/ab@db", "sqlplus -s scott/@db"),
+    ("password='a'\\pb'", "password='"),
+    ("fetching //bob:ab@host/x", "fetching //@host/x"),
+    (r'{"url":"https:\/\/bob:ab@host\/x"}', r'{"url":"https:\/\/@host\/x"}'),
+    *(
+        (f"DB_PASSWORD={password} x", "DB_PASSWORD= x")
+        for password in (
+            "p(x)tail [x]tail {x}tail aB<ctail <tail a)tail a'tail a)'tail x</tail"
+            ' $(cat\u00a0x)tail "ab"tail a&{tail a,\'tail a"$tail b"x"y'
+        ).split(" ")
+    ),
+    ('password=""tail"', 'password="'),
+    ('password="a""b"', 'password="'),
+    ("password='ab'.", "password=''."),
+    ('<user password="ab"/>', '<user password=""/>'),
+    ('<a password="ab">x</a>', '<a password="">x</a>'),
+    ("<b>password=ab</b> x", "<b>password=</b> x"),
+    ("password=ab<br/>x", "password=<br/>x"),
+    (r"\"password=ab\", x", r"\"password=\", x"),
+    ("connect(password=get(ab), host=x)", "connect(password=, host=x)"),
     ("password=hunter2", "password="),
     ("?a=1&token=xyz&b=2", "?a=1&token=&b=2"),
     ("login failed, password: hunter2!", "login failed, password: "),
@@ -110,6 +197,19 @@ TEXTS = [
     ("curl -u user:pass http://x", "curl -u user: http://x"),
     ("password:\u00a0x", "password:\u00a0"),
     ("password: |\n  hunter2\nz", "password: |\n  \nz"),
+    ("a:\n  key_pem: >-\n    a\n\n      b\n    c\n  d: e", "a:\n  key_pem: >-\n    \n  d: e"),
+    ("passwords:\n  - ab\n  - c d\nz: 1", "passwords:\n  - \nz: 1"),
+    ("passwords:\r\n- ab\r\n- cd", "passwords:\r\n- "),
+    ("password: &p ab", "password: &p "),
+    ("password: !!str ab", "password: !!str "),
+    ("dn: x\nuserPassword:: YWI=\nsn: y", "dn: x\nuserPassword:: \nsn: y"),
+    ("mnemonic: legal winner, thank you", "mnemonic: "),
+    ("seed_phrase=legal winner thank host=x", "seed_phrase= host=x"),
+    ("passphrase: correct horse\nx: y", "passphrase: \nx: y"),
+    ('{"passphrase":"correct horse","a":1}', '{"passphrase":"","a":1}'),
+    ("<password><![CDATA[a<b]]></password>", "<password></password>"),
+    ("<a:Password T='x'><v>ab</v></a:Password><b>c</b>", "<a:Password T='x'></a:Password><b>c</b>"),
+    ("<key>password</key>\n<string>ab</string>", "<key>password</key>\n<string></string>"),
     ("Bearer\nabc", "Bearer\n"),
     ('Authorization: Digest username="x", response="y"', "Authorization: "),
     (
@@ -117,17 +217,78 @@ TEXTS = [
         "curl -H 'X-Api-Key: ' -H \"Cookie: \" x",
     ),
     ("INSERT [parameters: ('x', 'y')]\nz", "INSERT [parameters: \nz"),
+    *(
+        (
+            f"DETAIL:  Failing row contains (1, a\nb, null).{end}",
+            f"DETAIL:  Failing row contains {end}",
+        )
+        for end in ("", "\nCONTEXT: x", "'")
+    ),
+    ("Failing row contains (1, a\nb", "Failing row contains "),
+    ("unnamed portal parameter $1 = 'ab'", "unnamed portal parameter $1 = "),
+    ("Key (token)=(a b) already exists.", "Key (token)=() already exists."),
+    ("Key (tenant, api_key)=(7, ab) already exists.", "Key (tenant, api_key)=() already exists."),
+    ("Key (lower(token))=(ab) already", "Key (lower(token))=() already"),
+    (
+        "Duplicate entry 'a-b' for key 'users.api_token'",
+        "Duplicate entry '' for key 'users.api_token'",
+    ),
+    (
+        r"(1062, 'Duplicate entry \'ab\' for key \'uq_token\'')",
+        r"(1062, 'Duplicate entry \'\' for key \'uq_token\'')",
+    ),
+    (
+        "duplicate key row in 'dbo.t' with unique index 'IX_pin'. The duplicate key value is (a).",
+        "duplicate key row in 'dbo.t' with unique index 'IX_pin'. The duplicate key value is (",
+    ),
+    (
+        "INSERT INTO users (name, `password`) VALUES ('b', 'a, (''b'), ('c', f('d'))",
+        "INSERT INTO users (name, `password`) VALUES ('b', ''), ('c', )",
+    ),
+    (
+        'insert into t (a,"pin")values(3,12) returning id',
+        'insert into t (a,"pin")values(3,) returning id',
+    ),
+    ("INSERT INTO t (a, token) VALUES (1, 'b", "INSERT INTO t (a, token) VALUES (1, "),
+    ("UPDATE users SET `password` = 'ab'", "UPDATE users SET `password` = ''"),
+    ("WHERE token IN ('a', 'b(') AND x", "WHERE token IN () AND x"),
+    ("where pin not in (12, 34)", "where pin not in ()"),
+    ("password LIKE 'ab%'", "password LIKE ''"),
+    ("\"token\" <> E'ab'", "\"token\" <> E''"),
+    ("Invalid token 'ab12' in request", "Invalid token '' in request"),
+    ('wrong user password "ab12"', 'wrong user password ""'),
+    ("Incorrect API key provided: sk12*34. You can", "Incorrect API key provided: . You can"),
     ("contraseña=x", "contraseña="),
     (f"card {CARD} ok", "card  ok"),
     ("4111 1111 1111 1111", ""),
     ("user%5Bpassword%5D=ab&x=1", "user%5Bpassword%5D=&x=1"),
     ("user%5bpin%5d=ab", "user%5bpin%5d="),
+    ("/a?next=%2Fb%3Fpassword%3Dab%2Bc%26x%3D1", "/a?next=%2Fb%3Fpassword%3D%26x%3D1"),
+    ("password%3Dab", "password%3D"),
+    ("q=a%2526token%253Dab%2526b%253D1", "q=a%2526token%253D%2526b%253D1"),
+    ("to=https%3A%2F%2Fbob%3Aab%40host%2F", "to=https%3A%2F%2F%40host%2F"),
+    ("%7B%22password%22%3A%22ab%22%7D", "%7B%22password%22%3A%22%22%7D"),
+    ("password%3A%20ab", "password%3A%20"),
+    ("SplitResult(scheme='https', netloc='u:ab@h')", "SplitResult(scheme='https', netloc='@h')"),
     ('{"name":"DB_PASSWORD","value":"ab","x":1}', '{"name":"DB_PASSWORD","value":"","x":1}'),
     ('{"new":"ab","old":"cd","key":"api_key"}', '{"new":"","old":"","key":"api_key"}'),
     (
         '{"name":"pin","value":"ab"}\n{"name":"b","value":"c"}',
         '{"name":"pin","value":""}\n{"name":"b","value":"c"}',
     ),
+    (
+        "[{'loc': ('body', 'pin'), 'msg': 'no {3}', 'input': 'x y', 'ctx': {1: 2}}, {'loc': ()}]",
+        "[{'loc': ('body', 'pin'), 'msg': 'no {3}', 'input': '', 'ctx': }, {'loc': ()}]",
+    ),
+    (
+        "[{'loc': ['pin'], 'msg': 'm', 'input': 'x'}, {'loc': ['name'], 'input': 'b'}]",
+        "[{'loc': ['pin'], 'msg': 'm', 'input': ''}, {'loc': ['name'], 'input': 'b'}]",
+    ),
+    (
+        'body [{"input":"x","loc":["password"],"msg":"m"}]',
+        'body [{"input":"","loc":["password"],"msg":"m"}]',
+    ),
+    ('<input type="password" name="a" value="x y">', '<input type="password" name="a" value="">'),
     (
         "- name: DB_PASSWORD\n  value: ab\n- name: b\n  value: c",
         "- name: DB_PASSWORD\n  value: \n- name: b\n  value: c",
@@ -162,6 +323,16 @@ TEXTS = [
     ),
     ("2026-05-19 4111-1111-1111-1111", "2026-05-19 "),
     ("3782 822463 10005", ""),
+    *(
+        (f"card {separator.join(groups)} ok", "card  ok")
+        for separator in (*"._/+\t\n\u2009\u202f\u200b\u3000", "\r\n", "  ", "\u00a0\u00a0")
+        for groups in (["4111", *["1111"] * 3], ["3782", "822463", "10005"])
+    ),
+    ("4111%201111%201111%201111", ""),
+    *(
+        ("".join(chr(ord(zero) + int(digit)) for digit in CARD), "")
+        for zero in "\uff10\u0660\u06f0"
+    ),
     ("2223 0031 2200 3222", ""),
 ]
 CLEAN = [
@@ -169,6 +340,46 @@ CLEAN = [
     "hello world",
     "Bearer authentication required",
     "basic functionality",
+    "Incorrect password for 'bob1'",
+    "Invalid token '}' at line 3, no password given",
+    "invalid password",
+    "r8_model xai-grok pplx-7b-online figd_ure gsk_ ntn_x dapi SK12 1//0 Q~ sb_secret_name",
+    f"commit {HEX}{HEX} of xai-{HEX[:8]} 5Q~x",
+    "LS0tLS1CRUdJTi" + "BDRVJUSUZJQ0FURS0tLS0tCk1JSUM=",
+    '{"kty":"RSA","n":"ab","e":"AQAB"}',
+    "the MTV.Awards.ceremony and x.atlasv1.y",
+    '<password expired="no"/><name>bob</name>',
+    "<token></token><a>b</a>",
+    "passwords:\n\nx",
+    "2026.0519.2000.0003",
+    "192.168.100.200:4111 4.111.111.111",
+    "4111.1111.1111.1112",
+    "5500\n4000\n4100\n4200\n4300\n4111\n1111\n1111\n1111\n4111",
+    "+49 4111/111 1111-11",
+    "1747684800.123456 2026/05/19/20/00/00",
+    "docker run -p 80:80 nginx",
+    "mosquitto_sub -p 1883 -t x",
+    "mysql -uroot -p db",
+    "ssh -p 22 host, then mkdir -p x",
+    "the number - a code - is well-known",
+    "unzip -l x.zip",
+    "/a%20b?c=%C3%A9%2F token",
+    "100%25 of 3%3D",
+    "INSERT INTO users (name, password) VALUES (%s, %s), (?, $2), (:a, :b), (NULL, DEFAULT)",
+    "INSERT INTO t (name, token_count) VALUES ('bob', 5)",
+    "SELECT token FROM t WHERE id IN (1, 2) AND name LIKE 'b%'",
+    "select * from t where token in (select token from u)",
+    "Key (email)=(a@b.c) already exists. token",
+    "Duplicate entry 'bob' for key 'users.name' token",
+    "the token is in (my opinion) the wrong place",
+    "{'loc': ('body', 'name'), 'msg': 'm', 'input': 'b', 'ctx': {}} token",
+    '{"type":"token","content":"x","n":5}',
+    '{"url":"https://host:8080","email":"a@b.c"}',
+    "<a href='http://host:80'>a@b.c</a>",
+    r'{"url":"http:\/\/host:80\/x","by":"a@b.c"}',
+    "a//b c@d",
+    "// a: b@c",
+    "Basic Only",
     "http://host:8080/@user",
     "https://medium.com/@user",
     "ssh://git@github.com/x",
@@ -288,6 +499,7 @@ def test_settings_win_over_the_rules_in_any_spelling() -> None:
     assert redactor.is_secret_key("shoeSize", False)
     assert not redactor.is_secret_key("API_KEY", False)
     assert redactor.scrub("shoe_size=42 x") == "shoe_size=[redacted] x"
+    assert redactor.scrub("shoe_size%3D42 x") == "shoe_size%3D[redacted] x"
 
 
 def test_the_cache_of_names_is_bounded(redactor: Redactor) -> None:
@@ -347,6 +559,13 @@ def test_a_secret_in_a_text_is_held_back(text: str, left: str) -> None:
     assert scrubbed is not None
     assert scrubbed.replace("[redacted]", "") == left
     assert redact.suspicious(text)
+    assert redactor.scrub(scrubbed) is None
+
+
+@pytest.mark.parametrize("text", [text for text, _ in TEXTS])
+def test_what_is_held_back_is_not_held_back_again(redactor: Redactor, text: str) -> None:
+    scrubbed = redactor.scrub(text)
+    assert scrubbed is not None
     assert redactor.scrub(scrubbed) is None
 
 
@@ -500,6 +719,70 @@ BOMBS = {
     "encoded": "%5B%5D",
     "urls": "://a:",
     "signs": "://@",
+    "quoted users": "://a:b'",
+    "quoted users at": "://a:b'x ://@",
+    "slashed": "//a:",
+    "brackets and quotes": "token=a)\"'",
+    "closers": "token=" + ")" * 100,
+    "tails": "token='a'b",
+    "angles": "token=a<b ",
+    "tags": "token=<b",
+    "tag": "<a a",
+    "commas and quotes": "token=a,'",
+    "amp": "token=a&b",
+    "logins": "://a:'@b ",
+    "sqlplus": "sqlplus a/",
+    "complaint": "invalid token 'aaaa ",
+    "complaints": "invalid token ",
+    "provided": "key provided: ",
+    "sbp": "sbp_",
+    "whsec": "whsec_",
+    "npm": "npm_",
+    "xprv": "xprv",
+    "dapi": "dapi0",
+    "dots of a bot": "M" + "a" * 24 + ".",
+    "atlas": "aaaaaaaaaaaaaa.atlasv1.",
+    "azure": "aaa1Q~",
+    "putty": "Private-Lines: 1",
+    "putty key": "Private-MAC",
+    "jwk": '"kty":"d":"',
+    "pem in base64": "LS0tLS1CRUdJTi",
+    "refresh": "1//0",
+    "pscale": "pscale_tkn_",
+    "block": "token: |\n a\n",
+    "block lines": "\n a",
+    "list": "tokens:\n- a\n",
+    "phrase": "passphrase=a ",
+    "phrases": "phrase a ",
+    "inner": "<token><",
+    "cdata": "<token><![CDATA[]",
+    "property": "<key>token</key>",
+    "printed": "4111.",
+    "printed cards": "4111.1111.1111.1111 ",
+    "printed tabs": "4111\t1111\t",
+    "mysql": "mysql ",
+    "mysqls": "mysql -p",
+    "mysql quoted": "mysql -p'",
+    "list of mysql": "'mysql','-p",
+    "docker": "docker login -p ",
+    "options": " -token",
+    "percent": "%",
+    "percents": "%25",
+    "escaped": "token%3D%22",
+    "row": "failing row contains (",
+    "key of": "(token)=(",
+    "keys of": "(token)=(a) already ",
+    "entry": "duplicate entry 'a ",
+    "entries": "duplicate entry 'a' for key 'token",
+    "in": "pin in (1 ",
+    "inserted": "(a,pin)values(",
+    "insert": "(a,pin)values('a','b'),",
+    "columns": "(" + "a," * 100,
+    "like": "token like ",
+    "index": "index 'a' key value is ",
+    "located": "'loc':('password',),",
+    "inputs": "'input':'loc':('password',),'input':",
+    "typed": 'type="password" ',
 }
 
 

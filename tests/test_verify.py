@@ -8,10 +8,13 @@ import json
 import os
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from made_chain import MadeChain
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
 from audit_emit import Emitter
@@ -86,6 +89,67 @@ class TestTears:
         report = unsigned(active.parent)
         assert report.exit_status == 0
         assert list(kinds(report)) == ["recovered-tear"]
+
+    def test_any_number_of_foreign_lines_is_declared(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b"foreign\n" * 5000)
+        more(active)
+        report = unsigned(active.parent)
+        assert report.exit_status == 0
+        assert kinds(report) == {"recovered-tear": [22]}
+
+    def test_lines_that_came_while_it_was_declared(self, tmp_path: Path) -> None:
+        """Whoever writes foreign lines takes no lock: the declaration is right all the same."""
+        foreign = b"foreign\n" * 1500
+        declared = {"offset": 0, "bytes": len(foreign), "sha256": sha256(foreign).hexdigest()}
+        made = MadeChain().add().add(event_type="audit.recovered", fields=declared)
+        log = b"\n".join([made.lines[0], foreign + b"foreign", made.lines[1], b""])
+        (tmp_path / "audit.jsonl").write_bytes(log)
+        report = unsigned(tmp_path)
+        assert kinds(report) == {"recovered-tear": [2], "malformed-line": [2]}
+        assert [finding.line for finding in report.findings] == [2, 1502]
+
+    @pytest.mark.parametrize("count", [3, 900, 1500])
+    def test_lines_that_nobody_declares_are_counted_and_the_first_are_told(
+        self, active: Path, count: int
+    ) -> None:
+        with active.open("ab") as file:
+            file.write(b"foreign\n" * count)
+        report = ours(active)
+        assert report.counts == {"malformed-line": count}
+        told = [finding.line for finding in report.findings]
+        assert told == list(range(22, 22 + min(count, KEPT)))
+
+    def test_the_same_lines_twice_and_declared_twice(self, active: Path) -> None:
+        for _ in range(2):
+            with active.open("ab") as file:
+                file.write(b"foreign\nlines\n")
+            more(active)
+        report = unsigned(active.parent)
+        assert report.exit_status == 0
+        assert len(kinds(report)["recovered-tear"]) == 2
+
+    def test_a_line_that_is_too_long_to_be_kept_among_others(self, active: Path) -> None:
+        with active.open("ab") as file:
+            file.write(b"foreign\n" + b"x" * 1_500_000 + b"\nforeign\n")
+        more(active)
+        report = unsigned(active.parent)
+        assert report.exit_status == 0
+        assert list(kinds(report)) == ["recovered-tear"]
+
+    def test_what_nobody_declares_takes_no_memory(self) -> None:
+        verifier = Verifier()
+        verifier.begin("audit.jsonl")
+        verifier.feed(b"foreign\n" * 10_000)
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                verifier.feed(b"foreign\n" * 10_000)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 2_000_000
+        assert verifier.finish().counts["malformed-line"] == 40_000
 
     def test_changed_after_it_was_declared(self, active: Path) -> None:
         with active.open("ab") as file:

@@ -24,11 +24,21 @@ static const char END[] = "\"}\n";
 
 #define SIZE(literal) ((Py_ssize_t)sizeof literal - 1)
 
-long long wall_ns(void)
+static long long ns_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(clock, &now);
     return now.tv_sec * BILLION + now.tv_nsec;
+}
+
+long long wall_ns(void)
+{
+    return ns_of(CLOCK_REALTIME);
+}
+
+long long monotonic_ns(void)
+{
+    return ns_of(CLOCK_MONOTONIC);
 }
 
 bool put_digits(char *at, long long number, int count)
@@ -238,8 +248,8 @@ static bool make_line(Append *append)
 static bool write_linked(Append *append)
 {
     append->now = wall_ns();
-    if (append->now / MILLION != append->milli || !at_end(append) || append->now == append->last_ns
-        || !make_line(append))
+    append->stale = append->now / MILLION != append->milli;
+    if (append->stale || !at_end(append) || append->now == append->last_ns || !make_line(append))
         return false;
     ssize_t written = write(append->descriptor, append->line, (size_t)append->length);
     if (written == append->length)
@@ -265,6 +275,7 @@ static bool locked(int descriptor)
 
 bool append_record(Append *append)
 {
+    append->stale = false;
     append->unlocked = true;
     if (!locked(append->lock_fd))
         return false;

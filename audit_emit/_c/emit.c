@@ -15,10 +15,12 @@
 #define MAX_SEQ 100000000000000000LL
 
 /* Names that are not hot enough to be members. */
-enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, ACQUIRE, RELEASE, DROP, WAKE, NAMES };
+enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, DROP, WAKE, BEGIN,
+       NAMES };
 static const char *const NAME[NAMES] = {
     "context", "wire",    "renew",   "_identity",  "_lock", "_unsettled",
-    "path",    "acquire", "release", "_drop_lock", "wake",
+    "path",    "_drop_lock", "wake",
+    "_begin",
 };
 
 typedef struct {
@@ -32,6 +34,7 @@ typedef struct {
     ClockState *clock;
     SinkState *sink;
     PyObject *segment_type;
+    PyTypeObject *mutex_type; /* borrowed from the module, which its type keeps alive */
     DescriptorState *stdout; /* or None */
     PyObject *receipt;
     PyObject *before_id;
@@ -48,22 +51,28 @@ typedef struct {
     PyObject *kind, *wire, *json, *stamp, *id, *link, *chain, *hash, *path;
     Append append;
     Show show;
-    bool shows;   /* whether the line may be shown from here */
+    bool shows; /* whether the line may be shown from here */
     bool was_shown;
     PyObject *line, *receipt; /* what came of it */
 } Event;
+
+/* Forget what depends on the moment. */
+static void forget_place(Event *event)
+{
+    Py_CLEAR(event->stamp);
+    Py_CLEAR(event->id);
+    Py_CLEAR(event->link);
+    Py_CLEAR(event->chain);
+    Py_CLEAR(event->hash);
+    Py_CLEAR(event->path);
+}
 
 static void let_go(Event *event)
 {
     Py_XDECREF(event->kind);
     Py_XDECREF(event->wire);
     Py_XDECREF(event->json);
-    Py_XDECREF(event->stamp);
-    Py_XDECREF(event->id);
-    Py_XDECREF(event->link);
-    Py_XDECREF(event->chain);
-    Py_XDECREF(event->hash);
-    Py_XDECREF(event->path);
+    forget_place(event);
 }
 
 /* Forget an `Exception`: Python will meet it again. Whether there is no other one. */
@@ -258,10 +267,10 @@ static bool prepare(const Quick *self, Event *event)
     append->fresh_ns = self->fresh_ns;
     append->room = append->texts_size + LINE_ROOM;
     prepare_look(self, event);
-    /* What the log says about itself is shown first, by Python. */
+    /* What the log says about itself comes first, and Python shows it. */
     event->shows = (PyObject *)self->stdout != Py_None && segment->unshown
         && PyList_CheckExact(segment->unshown) && !PyList_GET_SIZE(segment->unshown)
-        && may_show(&event->show, self->stdout, self->recheck_ns);
+        && may_show(&event->show, self->stdout, append->now, self->recheck_ns);
     return append->lock_fd >= 0 && append->descriptor >= 0;
 }
 
@@ -314,141 +323,124 @@ static bool await_sync(const Quick *self, PyObject *line)
 
 /* Take the thread lock of the sink without waiting for it. It is re-entrant, so that a signal
  * handler which emits is recognised. */
-static PyObject *enter(const Quick *self)
+static Mutex *enter(SinkState *sink)
 {
-    PyObject *mutex = same(self->sink->mutex);
-    PyObject *stack[] = {mutex, Py_False};
-    PyObject *taken = PyObject_VectorcallMethod(self->names[ACQUIRE], stack, 2, NULL);
-    bool ours = taken == Py_True;
-    Py_XDECREF(taken);
-    if (ours && self->sink->busy) {
-        called(mutex, self->names[RELEASE], NULL);
-        ours = false;
-    }
-    if (!ours) {
-        Py_DECREF(mutex);
+    Mutex *mutex = (Mutex *)sink->mutex;
+    if (!mutex_try(mutex))
+        return NULL;
+    if (sink->busy) {
+        mutex_release(mutex);
         return NULL;
     }
-    self->sink->busy = 1;
+    sink->busy = 1;
+    Py_INCREF(mutex);
     return mutex;
 }
 
 /* Give it back, unless a signal handler has forked meanwhile: what is the child's now is not held. */
-static void leave(const Quick *self, PyObject *mutex)
+static void leave(SinkState *sink, Mutex *mutex)
 {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    if (self->sink->mutex == mutex) {
-        self->sink->busy = 0;
-        called(mutex, self->names[RELEASE], NULL);
+    if (sink->mutex == (PyObject *)mutex) {
+        sink->busy = 0;
+        mutex_release(mutex);
     }
     Py_DECREF(mutex);
-    PyErr_Restore(type, value, traceback);
 }
 
-/* Write the record, and show it where nobody can be made to wait for that. */
-static bool write_out(Event *event, char *space)
+static void note_shown(const Quick *self, Event *event, const char *space)
 {
-    Append *append = &event->append;
-    Py_ssize_t prefix = event->show.prefix.size;
-    append->line = space + prefix;
-    if (prefix)
-        memcpy(space, event->show.prefix.text, (size_t)prefix);
-    if (!append_record(append))
-        return false;
-    if (event->shows && event->show.nowait)
-        event->was_shown = show_line(&event->show, space, prefix + append->length);
-    return true;
+    PyObject *rest = remember_shown(&event->show, self->stdout, space, event->append.length,
+                                    event->line);
+    if (rest != Py_None) {
+        event->was_shown = false;
+        if (rest)
+            called((PyObject *)self->stdout, self->names[BEGIN], rest);
+    }
+    Py_XDECREF(rest);
 }
 
-/* Whether the record is in the file. The locks of the sink are held. */
+/* Whether the record is in the file. The thread lock is held. */
 static bool append_held(Quick *self, Event *event, char *space)
 {
+    Append *append = &event->append;
+    Show *show = &event->show;
     bool done;
+    append->line = space + show->prefix.size;
     Py_BEGIN_ALLOW_THREADS
-    done = write_out(event, space);
+    done = append_record(append);
+    if (done && event->shows)
+        event->was_shown = show_line(show, space, append->length);
     Py_END_ALLOW_THREADS
-    if (event->append.grew)
-        self->others = event->append.now;
-    if (done && advance(self, event))
+    if (append->grew)
+        self->others = append->now;
+    if (done && advance(self, event)) {
+        if (event->was_shown)
+            note_shown(self, event, space);
         await_sync(self, event->line);
-    if (!event->append.unlocked && not_here())
+    }
+    if (!append->unlocked && not_here())
         called((PyObject *)self->sink, self->names[DROP], NULL);
     return done;
 }
 
-/* What is left of showing the line, with no lock held. */
-static void show_it(const Quick *self, Event *event, const char *space)
-{
-    Py_ssize_t length = event->show.prefix.size + event->append.length;
-    if (event->shows && !event->show.nowait) {
-        Py_BEGIN_ALLOW_THREADS
-        event->was_shown = show_line(&event->show, space, length);
-        Py_END_ALLOW_THREADS
-    }
-    if (event->was_shown && event->line)
-        remember_shown(&event->show, self->stdout, space, length, event->line);
-}
-
-/* Whether Python's objects are all there, and nobody is at work with them. */
-static bool at_rest(const Quick *self)
+/* Whether Python's objects are all there. */
+static bool is_whole(const Quick *self)
 {
     const SinkState *sink = self->sink;
-    return !sink->busy && sink->mutex && sink->segment && sink->lines && sink->group
+    return sink->mutex && Py_TYPE(sink->mutex) == self->mutex_type && sink->segment && sink->lines && sink->group
         && (sink->lines == Py_None || PyList_CheckExact(sink->lines))
         && (PyObject *)Py_TYPE(sink->segment) == self->segment_type;
 }
 
 /* Whether the event is in the file. */
-static bool record(Quick *self, PyObject *const *args, Event *event)
+static bool append_once(Quick *self, Event *event)
 {
     char on_stack[ON_STACK];
     bool done = false;
-    if (!at_rest(self) || !compose(self, args, event) || !stamp(self, event))
-        return false;
-    PyObject *mutex = enter(self);
+    Mutex *mutex = enter(self->sink);
     if (!mutex)
         return false;
-    /* A signal handler may have run since, and have made others of them. */
-    if ((PyObject *)Py_TYPE(self->sink->segment) != self->segment_type || !prepare(self, event)) {
-        leave(self, mutex);
-        return false;
+    /* Once more: a signal handler may have run since. */
+    if (is_whole(self) && prepare(self, event)) {
+        size_t size = (size_t)(event->show.prefix.size + event->append.room);
+        char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
+        if (space)
+            done = append_held(self, event, space);
+        if (space != on_stack)
+            PyMem_Free(space);
     }
-    size_t size = (size_t)(event->show.prefix.size + event->append.room);
-    char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
-    if (space)
-        done = append_held(self, event, space);
-    leave(self, mutex);
-    if (done)
-        show_it(self, event, space);
-    if (space != on_stack)
-        PyMem_Free(space);
+    leave(self->sink, mutex);
     return done;
 }
 
-PyDoc_STRVAR(emit_doc,
-             "emit(ctx, event_type, fields, /)\n--\n\n"
-             "Record an event if all is as it usually is.\n\n"
-             "Returns the receipt; the line and the receipt when the line is still to be shown; or\n"
-             "None when nothing was done.");
+static bool record(Quick *self, PyObject *const *args, Event *event)
+{
+    if (self->sink->busy || !is_whole(self) || !compose(self, args, event))
+        return false;
+    if (stamp(self, event) && append_once(self, event))
+        return true;
+    /* Of those that are quick, some hundred fall into one millisecond. */
+    if (!event->append.stale || PyErr_Occurred())
+        return false;
+    forget_place(event);
+    return stamp(self, event) && append_once(self, event);
+}
 
-static PyObject *quick_emit(PyObject *object, PyObject *const *args, Py_ssize_t count)
+PyObject *quick_emit(PyObject *object, PyObject *const args[3])
 {
     Quick *self = (Quick *)object;
     Event event = {0};
     PyObject *result = NULL;
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "emit takes a context, an event type and fields");
-        return NULL;
-    }
     if (!record(self, args, &event)) {
         if (not_here())
             result = same(Py_None);
     }
-    /* Without a receipt there was no memory: the guard of `Emitter.emit` hears of it. */
-    else if (event.receipt && not_here()) {
+    else if (not_here()) {
         bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;
-        result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
+        if (!event.receipt)
+            result = PyTuple_New(0);
+        else
+            result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
     }
     Py_XDECREF(event.line);
     Py_XDECREF(event.receipt);
@@ -503,7 +495,7 @@ static PyObject **quick_objects(Quick *self, int at)
 /* Whether the objects are of the types that are relied on. */
 static bool take_states(const Quick *self, const ModuleState *state)
 {
-    return state && PyObject_TypeCheck(self->clock, state->clock)
+    return PyObject_TypeCheck(self->clock, state->clock)
         && PyObject_TypeCheck(self->sink, state->sink) && PyType_Check(self->segment_type)
         && PyType_IsSubtype((PyTypeObject *)self->segment_type, state->segment)
         && ((PyObject *)self->stdout == Py_None
@@ -540,7 +532,9 @@ static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
             Py_INCREF(*held);
         else
             *held = NULL; /* borrowed, as far as it came */
-    if (parsed && !(take_states(self, PyType_GetModuleState(type))
+    ModuleState *state = PyType_GetModuleState(type);
+    self->mutex_type = state->mutex;
+    if (parsed && !(take_states(self, state)
                     && take_tables(rules, kinds, digits, mark, words)
                     && take_wakes(wakes, self->wake) && take_names(self->names))) {
         if (!PyErr_Occurred())
@@ -580,8 +574,19 @@ static void quick_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static PyObject *quick_call(PyObject *object, PyObject *args, PyObject *named)
+{
+    PyObject *given[3];
+    if (named && PyDict_GET_SIZE(named)) {
+        PyErr_SetString(PyExc_TypeError, "Quick takes no names");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "OOO:Quick", &given[0], &given[1], &given[2]))
+        return NULL;
+    return quick_emit(object, given);
+}
+
 static PyMethodDef quick_methods[] = {
-    {"emit", (PyCFunction)(void (*)(void))quick_emit, METH_FASTCALL, emit_doc},
     {"fields", quick_fields, METH_O, fields_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -589,6 +594,7 @@ static PyMethodDef quick_methods[] = {
 static PyType_Slot quick_slots[] = {
     {Py_tp_doc, "Emitter.emit in the usual case."},
     {Py_tp_new, quick_new},
+    {Py_tp_call, quick_call},
     {Py_tp_methods, quick_methods},
     {Py_tp_traverse, quick_traverse},
     {Py_tp_clear, quick_clear},

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* What a byte of the encoded fields may be. */
-enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, OF_PREFIX = 8, COLON = 16, ENDING = 32, DASH = 64 };
+/* What a byte of a text may be. */
+enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, OF_PREFIX = 8, ENDING = 16, DASH = 32, BETWEEN = 64 };
 
 static bool take_words(FieldRules *rules, PyObject *words)
 {
@@ -41,19 +41,114 @@ bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark,
         rules->traits[byte] = (unsigned char)((kind == mark ? MARKED : 0)
                                               | (kind == 'a' ? OF_RUN : 0)
                                               | (digit == '0' ? OF_DIGITS : 0)
-                                              | (digit == 'k' ? OF_PREFIX : 0));
+                                              | (digit == 'k' ? OF_PREFIX : 0)
+                                              | (digit == '.' ? BETWEEN : 0));
     }
-    rules->traits[':'] |= COLON;
+    /* What JSON escapes, and what a name and its value stand between. */
+    for (int byte = 0; byte < 32; byte++)
+        rules->traits[byte] |= MARKED;
+    rules->traits['"'] |= MARKED;
+    rules->traits[':'] |= MARKED;
     rules->traits['-'] |= DASH;
     return take_words(rules, words);
 }
 
+/* Whether `length` bytes with a trait stand together. Looks at every `length`-th byte, and back from
+ * there: what is no such run is mostly skipped. */
+static bool has_run(const FieldRules *rules, const unsigned char *text, Py_ssize_t size, int trait,
+                    int length)
+{
+    Py_ssize_t clear = 0; /* no run begins before here */
+    for (Py_ssize_t at = length - 1; at < size; at = clear + length - 1) {
+        Py_ssize_t back = at;
+        while (back >= clear && rules->traits[text[back]] & trait)
+            back--;
+        if (back < clear)
+            return true;
+        clear = back + 1;
+    }
+    return false;
+}
+
+static bool has_word(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
+{
+    for (Py_ssize_t end = 1; end <= size; end++)
+        for (int next = rules->ending[text[end - 1]]; next; next = rules->words[next - 1].next) {
+            const Word *word = &rules->words[next - 1];
+            if (word->size <= end && !memcmp(text + end - word->size, word->text, word->size))
+                return true;
+        }
+    return false;
+}
+
+/* Whether a vendor's prefix ends somewhere, should what follows it be a dash. */
+static bool has_prefix(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 1; i < size; i++)
+        if (rules->traits[text[i]] & OF_DIGITS && rules->traits[text[i - 1]] & OF_PREFIX)
+            return true;
+    return false;
+}
+
+/* Whether digits stand together as on a card, in groups of four, or of six, and what is between
+ * them. */
+static bool has_groups(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
+{
+    int digits = 0, group = 0;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            group++;
+            if (++digits >= rules->digit_run)
+                return true;
+        } else {
+            if (!(rules->traits[text[i]] & BETWEEN && (group == 4 || group == 6)))
+                digits = 0;
+            group = 0;
+        }
+    }
+    return false;
+}
+
+/* Whether a text is a UUID and nothing else: it may have the digits of a card number, and is none. */
+static bool is_uuid(const unsigned char *text, Py_ssize_t size)
+{
+    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    if (size != sizeof shape - 1)
+        return false;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        unsigned char byte = text[i];
+        bool hex = (byte >= '0' && byte <= '9') || ((byte | 32) >= 'a' && (byte | 32) <= 'f');
+        if (shape[i] == 'x' ? !hex : byte != '-')
+            return false;
+    }
+    return true;
+}
+
+/* Whether a text holds nothing that wants a closer look. */
+static bool harmless_text(const FieldRules *rules, PyObject *value)
+{
+    if (!PyUnicode_IS_COMPACT_ASCII(value))
+        return false;
+    const unsigned char *text = PyUnicode_1BYTE_DATA(value);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(value);
+    unsigned seen = 0;
+    for (Py_ssize_t i = 0; i < size; i++)
+        seen |= rules->traits[text[i]];
+    if (seen & MARKED || has_run(rules, text, size, OF_RUN, rules->run)
+        || (seen & ENDING && has_word(rules, text, size))
+        || (seen & BETWEEN && seen & OF_DIGITS && size > rules->digit_run && has_groups(rules, text, size)))
+        return false;
+    return !(seen & DASH) || is_uuid(text, size)
+        || !((seen & OF_PREFIX && has_prefix(rules, text, size))
+             || has_run(rules, text, size, OF_DIGITS, rules->digit_run));
+}
+
 /* Whether one value is a harmless scalar; adds the length of a text to *length. */
-static bool plain_value(const FieldRules *rules, PyObject *value, long long *length)
+static bool harmless_value(const FieldRules *rules, PyObject *value, long long *length)
 {
     if (PyUnicode_CheckExact(value)) {
         *length += PyUnicode_GET_LENGTH(value);
-        return true;
+        return *length <= rules->max_length && harmless_text(rules, value);
     }
     if (value == Py_None || PyBool_Check(value))
         return true;
@@ -69,7 +164,7 @@ static bool plain_value(const FieldRules *rules, PyObject *value, long long *len
     return false;
 }
 
-static bool plain_members(const FieldRules *rules, PyObject *fields)
+static bool harmless_members(const FieldRules *rules, PyObject *fields)
 {
     PyObject *name, *value;
     Py_ssize_t at = 0;
@@ -77,48 +172,10 @@ static bool plain_members(const FieldRules *rules, PyObject *fields)
     while (PyDict_Next(fields, &at, &name, &value)) {
         /* The exact type first: hashing another one would run foreign code. */
         if (!PyUnicode_CheckExact(name) || PySet_Contains(rules->vetted, name) != 1
-            || !plain_value(rules, value, &length))
+            || !harmless_value(rules, value, &length))
             return false;
     }
-    return length <= rules->max_length;
-}
-
-/* Whether the text up to `end` ends in one of the words. */
-static bool ends_in_word(const FieldRules *rules, const char *text, const char *end)
-{
-    for (int next = rules->ending[(unsigned char)end[-1]]; next;) {
-        const Word *word = &rules->words[next - 1];
-        if (word->size <= end - text && !memcmp(end - word->size, word->text, word->size))
-            return true;
-        next = word->next;
-    }
-    return false;
-}
-
-/* Whether the encoded fields hold nothing that wants a closer look. */
-static bool harmless(const FieldRules *rules, const char *text, Py_ssize_t length, Py_ssize_t names)
-{
-    int run = 0, digits = 0, longest = 0, most_digits = 0;
-    unsigned seen = 0, before = 0, prefixes = 0;
-    Py_ssize_t colons = 0;
-    const char *end = text + length;
-    for (const char *at = text; at < end; at++) {
-        unsigned traits = rules->traits[(unsigned char)*at];
-        if (traits & (MARKED | ENDING) && (traits & MARKED || ends_in_word(rules, text, at + 1)))
-            return false;
-        run = traits & OF_RUN ? run + 1 : 0;
-        longest = run > longest ? run : longest;
-        digits = traits & OF_DIGITS ? digits + 1 : 0;
-        most_digits = digits > most_digits ? digits : most_digits;
-        /* The end of a vendor's prefix, should what follows it be a dash. */
-        prefixes |= before & OF_PREFIX && traits & OF_DIGITS;
-        colons += (traits & COLON) != 0;
-        seen |= traits;
-        before = traits;
-    }
-    if (longest >= rules->run || colons != names)
-        return false;
-    return !(seen & DASH) || (!prefixes && most_digits < rules->digit_run);
+    return true;
 }
 
 /* Whether a dict is small, also in the places that it keeps of what was deleted: all of them are
@@ -137,14 +194,11 @@ static bool is_small(const FieldRules *rules, PyObject *fields)
 
 PyObject *harmless_json(const FieldRules *rules, PyObject *fields)
 {
-    if (!PyDict_CheckExact(fields) || !is_small(rules, fields) || !plain_members(rules, fields))
+    if (!PyDict_CheckExact(fields) || !is_small(rules, fields) || !harmless_members(rules, fields))
         return NULL;
     /* Nothing ran since that could have changed the dict: what was looked at is what is encoded. */
     PyObject *json = PyObject_CallOneArg(rules->encode, fields);
-    if (json
-        && !(PyBytes_CheckExact(json)
-             && harmless(rules, PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json),
-                         PyDict_GET_SIZE(fields))))
+    if (json && !PyBytes_CheckExact(json))
         Py_CLEAR(json);
     return json;
 }

@@ -40,14 +40,15 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
 static int execute(PyObject *module)
 {
     ModuleState *state = PyModule_GetState(module);
-    state->clock = add_type(module, &clock_state_spec);
-    state->sink = add_type(module, &sink_state_spec);
-    state->segment = add_type(module, &segment_state_spec);
-    state->descriptor = add_type(module, &descriptor_state_spec);
-    PyTypeObject *quick = add_type(module, &quick_spec);
-    bool whole = state->clock && state->sink && state->segment && state->descriptor && quick;
-    Py_XDECREF(quick);
-    return whole ? 0 : -1;
+    return (state->clock = add_type(module, &clock_state_spec))
+            && (state->sink = add_type(module, &sink_state_spec))
+            && (state->segment = add_type(module, &segment_state_spec))
+            && (state->descriptor = add_type(module, &descriptor_state_spec))
+            && (state->emitter = add_type(module, &emitter_state_spec))
+            && (state->mutex = add_type(module, &mutex_spec))
+            && (state->quick = add_type(module, &quick_spec))
+        ? 0
+        : -1;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
@@ -57,6 +58,9 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->sink);
     Py_VISIT(state->segment);
     Py_VISIT(state->descriptor);
+    Py_VISIT(state->emitter);
+    Py_VISIT(state->mutex);
+    Py_VISIT(state->quick);
     return 0;
 }
 
@@ -67,6 +71,9 @@ static int clear(PyObject *module)
     Py_CLEAR(state->sink);
     Py_CLEAR(state->segment);
     Py_CLEAR(state->descriptor);
+    Py_CLEAR(state->emitter);
+    Py_CLEAR(state->mutex);
+    Py_CLEAR(state->quick);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <pythread.h>
 #include <structmember.h>
 
 #include <stdbool.h>
@@ -35,7 +36,7 @@ typedef struct { /* of _clock.Clock */
 
 typedef struct { /* of sinks.jsonl.JsonlSink */
     PyObject_HEAD
-    PyObject *mutex;   /* threading.RLock */
+    PyObject *mutex;   /* Mutex */
     PyObject *segment; /* SegmentState */
     PyObject *lines;   /* list that collects lines for the group commit, or None */
     PyObject *group;   /* GroupCommit, or None */
@@ -43,6 +44,13 @@ typedef struct { /* of sinks.jsonl.JsonlSink */
     int lock_fd;
     char busy;
 } SinkState;
+
+typedef struct {
+    PyObject_HEAD
+    PyThread_type_lock lock;
+    unsigned long owner;
+    unsigned long count;
+} Mutex;
 
 typedef struct { /* of sinks.segment.Segment */
     PyObject_HEAD
@@ -74,12 +82,30 @@ typedef struct { /* of sinks.descriptor.Descriptor */
     char asks;
 } DescriptorState;
 
+typedef struct { /* of _delivery.Delivery */
+    PyObject_HEAD
+    PyObject *quick;      /* Quick, or None; in tests, any callable */
+    PyObject *file_fault; /* None while all is well */
+    char pending;
+} EmitterState;
+
 extern PyType_Spec clock_state_spec, sink_state_spec, segment_state_spec, descriptor_state_spec;
+extern PyType_Spec emitter_state_spec, mutex_spec;
+
+extern PyMethodDef emitter_state_methods[]; /* emitter.c */
 
 /* The types, kept by the module. */
 typedef struct {
-    PyTypeObject *clock, *sink, *segment, *descriptor;
+    PyTypeObject *clock, *sink, *segment, *descriptor, *emitter, *mutex, *quick;
 } ModuleState;
+
+/* -- mutex.c -------------------------------------------------------------------------------------- */
+
+/* Take it if it is free, or held by this thread. */
+bool mutex_try(Mutex *self);
+
+/* Give it back; false when this thread does not hold it. */
+bool mutex_release(Mutex *self);
 
 /* Put an object, whose reference is given away, in the place of another. */
 static inline void become(PyObject **member, PyObject *object)
@@ -178,6 +204,7 @@ typedef struct {
     long long now;
     bool looked;
     bool grew; /* another process has written */
+    bool stale; /* the millisecond has changed; nothing else was looked at */
     bool unlocked;
 } Append;
 
@@ -185,6 +212,7 @@ typedef struct {
 #define LINE_ROOM (FRACTION + ID_SIZE + 2 * HASH_SIZE + 64)
 
 long long wall_ns(void);
+long long monotonic_ns(void);
 
 /* Write `count` decimal digits of a number; whether that was all of it. */
 bool put_digits(char *at, long long number, int count);
@@ -206,16 +234,22 @@ typedef struct {
 } Show;
 
 /* Whether the usual way is open. */
-bool may_show(Show *show, const DescriptorState *sink, long long recheck_ns);
+bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns);
 
-/* Write a line with its prefix, without the interpreter's lock; whether anything was written. */
-bool show_line(Show *show, const char *data, Py_ssize_t length);
+/* Write a line that lies in `space` behind room for the prefix, without the interpreter's lock;
+ * whether anything was written. `length` is the line's, without the prefix. */
+bool show_line(Show *show, char *space, Py_ssize_t length);
 
-void remember_shown(const Show *show, DescriptorState *sink, const char *data, Py_ssize_t length,
-                    PyObject *line);
+/* Make known what came of it. None, or the bytes that must follow before another line does. */
+PyObject *remember_shown(const Show *show, DescriptorState *sink, const char *space,
+                         Py_ssize_t length, PyObject *line);
 
 /* -- emit.c ---------------------------------------------------------------------------------------- */
 
 extern PyType_Spec quick_spec;
+
+/* A receipt; the line and the receipt when the line is still to be shown; an empty tuple when there
+ * was no memory for them; None when nothing was done. NULL for what is no `Exception`. */
+PyObject *quick_emit(PyObject *quick, PyObject *const args[3]);
 
 #endif

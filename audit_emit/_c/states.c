@@ -34,14 +34,14 @@
         Py_DECREF(kind);                                                                         \
     }
 
-#define SPEC(type, own, doc)                                                                     \
+#define SPEC(type, own, doc, ...)                                                                     \
     static PyType_Slot own##_slots[] = {                                                        \
         {Py_tp_doc, doc},                                                                        \
         {Py_tp_members, own##_members},                                                         \
         {Py_tp_traverse, own##_traverse},                                                       \
         {Py_tp_clear, own##_clear},                                                             \
         {Py_tp_dealloc, own##_dealloc},                                                         \
-        {0, NULL},                                                                               \
+        __VA_ARGS__{0, NULL},                                                                               \
     };                                                                                           \
     PyType_Spec own##_spec = {                                                                  \
         .name = "audit_emit._speedups." #type,                                                   \
@@ -58,7 +58,7 @@ static PyMemberDef clock_state_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-SPEC(ClockState, clock_state, "The hot attributes of a Clock.")
+SPEC(ClockState, clock_state, "The hot attributes of a Clock.", )
 
 HOLDS(SinkState, sink_state, &self->mutex, &self->segment, &self->lines, &self->group)
 
@@ -73,7 +73,7 @@ static PyMemberDef sink_state_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-SPEC(SinkState, sink_state, "The hot attributes of a JsonlSink.")
+SPEC(SinkState, sink_state, "The hot attributes of a JsonlSink.", )
 
 HOLDS(SegmentState, segment_state, &self->hash, &self->chain, &self->link_part, &self->unshown,
       &self->seq, &self->last_ns)
@@ -94,7 +94,7 @@ static PyMemberDef segment_state_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-SPEC(SegmentState, segment_state, "The hot attributes of a Segment.")
+SPEC(SegmentState, segment_state, "The hot attributes of a Segment.", )
 
 HOLDS(DescriptorState, descriptor_state, &self->prefix, &self->owed, &self->fault, &self->last)
 
@@ -111,4 +111,16 @@ static PyMemberDef descriptor_state_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-SPEC(DescriptorState, descriptor_state, "The hot attributes of a Descriptor.")
+SPEC(DescriptorState, descriptor_state, "The hot attributes of a Descriptor.", )
+
+HOLDS(EmitterState, emitter_state, &self->quick, &self->file_fault)
+
+static PyMemberDef emitter_state_members[] = {
+    MEMBER(EmitterState, "_quick", T_OBJECT_EX, quick),
+    MEMBER(EmitterState, "file_fault", T_OBJECT_EX, file_fault),
+    MEMBER(EmitterState, "pending", T_BOOL, pending),
+    {NULL, 0, 0, 0, NULL},
+};
+
+SPEC(EmitterState, emitter_state, "The hot attributes of an Emitter, and its emit.",
+     {Py_tp_methods, emitter_state_methods}, )

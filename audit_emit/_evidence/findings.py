@@ -163,3 +163,8 @@ class Findings:
         self.counts[finding.kind] += 1
         if self.counts[finding.kind] <= KEPT:
             self.kept.append(finding)
+
+    def count(self, kind: Kind, more: int) -> None:
+        """Count findings of which nothing else is known."""
+        if more > 0:
+            self.counts[kind] += more

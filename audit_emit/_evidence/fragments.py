@@ -1,55 +1,129 @@
-"""Lines that are no records, kept until the log declares them (``audit.recovered``) or does not."""
+"""Lines that are no records, kept until the log declares them (``audit.recovered``) or does not.
+
+Lines that adjoin are one run. Who declares found a run behind the last record, so what is declared
+begins where the run does; it ends where a line ended then, and the run may have grown since.
+Therefore a run is hashed as it is read, and what is kept of it is bounded, however long it is.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from hashlib import sha256
-from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from audit_emit._evidence.findings import Finding, Findings
+from audit_emit._evidence.findings import KEPT, Finding, Findings
 
-MAX_LINES = 4096
-MAX_BYTES = 16 * 1024 * 1024
-"""What is kept at most; older lines can no longer be declared."""
+ENDS = 128
+"""How many ends of lines are remembered of a run, the newest, each without its newline and with
+it: what is declared ends there."""
+
+RUNS = 256
+"""How many runs wait at most; lines of older ones can no longer be declared."""
+
+WAITING = 4 * KEPT
+"""How many findings the older runs have together at most."""
 
 
-class Fragment(NamedTuple):
-    """One line that is no record.
+class _End(NamedTuple):
+    """Where a line of a run ends.
 
     Attributes:
-        finding: what is reported unless it is declared.
-        size: in bytes, without its newline.
-        digest: SHA-256 of that.
-        raw: the bytes; empty for a line that is too long to be kept.
+        lines: up to and with this one.
+        finding: of this line.
     """
 
+    lines: int
     finding: Finding
-    size: int
-    digest: str
-    raw: bytes
+
+
+class _Run:
+    """Lines that are no records, one after the other.
+
+    Attributes:
+        file, end: where the next line begins, if it adjoins.
+        size: bytes so far, with all newlines.
+        hashed: those bytes.
+        lines: how many.
+        first: findings of the first lines, at most ``KEPT``.
+        ends: the newest ends of lines, by the bytes up to there and their SHA-256.
+        declared: lines that were declared, from the first on.
+    """
+
+    def __init__(self, file: str, start: int) -> None:
+        self.file = file
+        self.end = start
+        self.size = 0
+        self.hashed = sha256()
+        self.lines = 0
+        self.first: list[Finding] = []
+        self.ends: OrderedDict[tuple[int, str], _End] = OrderedDict()
+        self.declared = 0
+
+    def add(self, finding: Finding, size: int, hashed: Any) -> None:
+        """One more line.
+
+        Args:
+            size: its bytes without the newline.
+            hashed: of all of the run, this line included.
+        """
+        self.lines += 1
+        if self.lines <= KEPT:
+            self.first.append(finding)
+        end = _End(self.lines, finding)
+        self.ends[self.size + size, hashed.hexdigest()] = end
+        self.size += size + 1
+        self.end += size + 1
+        self.hashed = hashed.copy()
+        self.hashed.update(b"\n")
+        self.ends[self.size, self.hashed.hexdigest()] = end
+        while len(self.ends) > ENDS:
+            self.ends.popitem(last=False)
+
+    def lines_of(self, size: int, digest: str) -> int:
+        """How many lines are the declared bytes, from the first line on; 0 when they are not."""
+        end = self.ends.get((size, digest))
+        return end.lines if end is not None else 0
+
+    def report(self, findings: Findings) -> None:
+        """Add what is not declared: the first lines, and the last; those between are counted."""
+        told = self.first[self.declared :]
+        known = max(len(self.first), self.declared)
+        last = {end.lines: end.finding for end in self.ends.values() if end.lines > known}
+        for finding in told:
+            findings.add(finding)
+        findings.count(self.first[0].kind, self.lines - known - len(last))
+        for finding in last.values():
+            findings.add(finding)
 
 
 class Fragments:
-    """The fragments so far that nothing declares."""
+    """The runs so far that nothing declares."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._waiting: deque[Fragment] = deque()
-        self._bytes = 0
+        self._runs: deque[_Run] = deque()
+        self._waiting = 0
+
+    def hash_at(self, file: str, offset: int) -> Any:
+        """What a line that begins here is hashed into, to be given to ``add_hashed``."""
+        return self._run(file, offset).hashed.copy()
 
     def add(self, finding: Finding, raw: bytes) -> None:
         """Keep a line that is no record."""
-        self.add_long(finding, len(raw), sha256(raw).hexdigest(), raw)
+        hashed = self.hash_at(finding.file, finding.offset or 0)
+        hashed.update(raw)
+        self.add_hashed(finding, len(raw), hashed)
 
-    def add_long(self, finding: Finding, size: int, digest: str, raw: bytes = b"") -> None:
+    def add_hashed(self, finding: Finding, size: int, hashed: Any) -> None:
         """Keep what is known of a line that is no record."""
-        self._waiting.append(Fragment(finding, size, digest, raw))
-        self._bytes += len(raw)
-        while len(self._waiting) > MAX_LINES or self._bytes > MAX_BYTES:
-            oldest = self._waiting.popleft()
-            self._bytes -= len(oldest.raw)
-            self._findings.add(oldest.finding)
+        run = self._run(finding.file, finding.offset or 0)
+        if not run.lines:
+            self._runs.append(run)
+        kept = len(run.first)
+        run.add(finding, size, hashed)
+        self._waiting += len(run.first) - kept
+        while len(self._runs) > RUNS or (self._waiting > WAITING and len(self._runs) > 1):
+            self._forget(self._runs[0]).report(self._findings)
 
     def declare(self, size: int, digest: str) -> Finding | None:
         """Take out the lines that a declaration is about.
@@ -61,47 +135,31 @@ class Fragments:
         Returns:
             The finding of the first of the lines; ``None`` when there are no such bytes.
         """
-        for first in range(len(self._waiting)):
-            count = self._matches(first, size, digest)
-            if count:
-                found = self._waiting[first]
-                for _ in range(count):
-                    self._bytes -= len(self._waiting[first].raw)
-                    del self._waiting[first]
-                return found.finding
+        for run in reversed(self._runs):
+            lines = run.lines_of(size, digest)
+            if lines > run.declared:
+                run.declared = lines
+                if lines == run.lines:
+                    self._forget(run)
+                return run.first[0]
         return None
-
-    def _matches(self, first: int, size: int, digest: str) -> int:
-        """How many lines from ``first`` on are the declared bytes; 0 when they are not."""
-        if self._waiting[first].size == size and self._waiting[first].digest == digest:
-            return 1
-        joined = 0
-        parts: list[bytes] = []
-        for fragment in islice(self._waiting, first, None):
-            if joined > size or not _adjoins(self._waiting[first], joined, fragment):
-                return 0
-            parts.append(fragment.raw)
-            joined += fragment.size + 1
-            if size in {joined, joined - 1}:
-                data = b"\n".join(parts) + b"\n" * (size == joined)
-                return len(parts) if sha256(data).hexdigest() == digest else 0
-        return 0
 
     def flush(self) -> None:
         """Report what is left."""
-        for fragment in self._waiting:
-            self._findings.add(fragment.finding)
-        self._waiting.clear()
-        self._bytes = 0
+        while self._runs:
+            self._forget(self._runs[0]).report(self._findings)
 
+    def _run(self, file: str, offset: int) -> _Run:
+        """The run that a line at this place belongs to, or a new one."""
+        last = self._runs[-1] if self._runs else None
+        if last is not None and (last.file, last.end) == (file, offset):
+            return last
+        return _Run(file, offset)
 
-def _adjoins(first: Fragment, joined: int, next_one: Fragment) -> bool:
-    start = first.finding.offset or 0
-    return (
-        next_one.finding.file == first.finding.file
-        and next_one.finding.offset == start + joined
-        and len(next_one.raw) == next_one.size
-    )
+    def _forget(self, run: _Run) -> _Run:
+        self._runs.remove(run)
+        self._waiting -= len(run.first)
+        return run
 
 
 def fields_of(declared: object) -> tuple[int, str] | None:

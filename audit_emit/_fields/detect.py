@@ -7,15 +7,26 @@ encoded record is suspicious whenever a text in it is, and can be asked instead 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from itertools import accumulate
+from bisect import bisect_right
+from collections.abc import Callable
 
-from audit_emit._fields import named, vendor
-from audit_emit._fields.named import Span
+from audit_emit._fields import (
+    beside,
+    cards,
+    database,
+    markup,
+    named,
+    private,
+    programs,
+    schemes,
+    urls,
+    vendor,
+)
+from audit_emit._fields.encoded import Decoded
+from audit_emit._fields.extent import HELD, Span
 from audit_emit._lazy import Pattern
 
-__all__ = ["find", "is_card", "suspicious"]
+__all__ = ["find", "suspicious"]
 
 MARK = "\x01"
 RUN = "a" * 13
@@ -34,15 +45,24 @@ _DIGITS = "0123456789"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOT_ASCII = "".join(map(chr, range(128, 256)))
 
-character_classes = _table({_DIGITS + _LETTERS: "a", " =@<'\\\x7f" + _NOT_ASCII: MARK})
+character_classes = _table(
+    {_DIGITS + _LETTERS: "a", "._/+": ".", " =@<'\\%\x7f" + _NOT_ASCII: MARK}
+)
 """Letters and digits are one class; ``MARK`` is what wants a closer look at each value."""
 
-digit_classes = _table({_DIGITS + " -?": "0", "ktpiyX": "k"})
+PRINTED = ("aaaa.aaaa.aaaa.aaaa", "aaaa.aaaaaa.aaaaa")
+"""What a card number with anything but dashes between its groups is in these classes."""
+
+digit_classes = _table({_DIGITS + " -?": "0", "._/+": ".", "ktpiyX": "k"})
 """Digits and what may stand between them are one class (``?`` is a character that is not ASCII);
-the letters before the dash of a vendor's prefix are another."""
+what may so only between the groups of a card number is another, and so are the letters before the
+dash of a vendor's prefix."""
+
+_BETWEEN = b" -._/+\t\r\n"
+"""What may stand between the digits of a card number."""
 
 HARMFUL_WORDS = tuple(
-    word.encode() for word in (*vendor.DOT_MARKS, *vendor.DASH_MARKS, vendor.GOOGLE_MARK, "--")
+    word.encode() for word in (*vendor.DOT_MARKS, *vendor.DASH_MARKS, *vendor.MARKS, "--")
 )
 """What makes an encoded text of harmless characters ``suspicious`` all the same, beside its digits
 and the letters before its dashes."""
@@ -50,7 +70,8 @@ and the letters before its dashes."""
 _STEMS = (
     "pass pwd psw pw secret token key auth cred cookie pin otp cvv cvc cvn csc ssn iban bearer jwt "
     "csrf xsrf sess sid code card conn mnemonic phrase senha kennwort number string cc contras mot "
-    "value sig plaintext cleartext psk dsn dek kek pword answer saml magic ticket"
+    "netloc mdp pwrd passw wachtwoord haslo account value sig plaintext cleartext psk dsn dek kek "
+    "pword answer saml magic ticket"
 ).split()
 
 
@@ -58,12 +79,20 @@ def suspicious(text: str) -> bool:
     """Whether ``find`` has to look: False only when it would find nothing."""
     if len(text) < len(RUN) and text.isalnum():
         return False
+    if _suspicious(text):
+        return True
+    decoded = Decoded(text)
+    return decoded.differs and _suspicious(decoded.text)
+
+
+def _suspicious(text: str) -> bool:
     raw = text.encode("ascii", "replace")
+    option = programs.has_option(text)
     return (
-        ((":" in text or "=" in text or "<" in text or "--" in text) and _has_stem(text))
-        or ("@" in text and ("://" in text or "@tcp(" in text or "@unix(" in text))
+        ((":" in text or "=" in text or "<" in text or option) and _has_stem(text))
+        or urls.suspicious(text)
         or ("-u" in text and ":" in text)
-        or (" -p" in text and ("mysql" in text or "mariadb" in text or "sshpass" in text))
+        or (option and programs.suspicious(text))
         or (("'" in text or '"' in text) and ("[" in text or "(" in text) and _has_stem(text))
         or suspicious_tokens(text, raw)
     )
@@ -73,9 +102,16 @@ def suspicious_tokens(text: str, raw: bytes) -> bool:
     """``suspicious`` for all but names with values; ``raw`` is the text as ASCII."""
     if vendor.suspicious(text, RUN in raw.translate(character_classes).decode()):
         return True
+    if private.suspicious(text):
+        return True
     if (" " in text or "\n" in text or "\t" in text) and _suspicious_phrase(text):
         return True
-    return DIGIT_RUN in raw.translate(digit_classes).decode() and _digits_beside_ids(text)
+    return _has_digits(raw) and _digits_beside_ids(text)
+
+
+def _has_digits(raw: bytes) -> bool:
+    """Whether there are digits enough for a card number, however they are spaced."""
+    return DIGIT_RUN.encode() in raw.translate(digit_classes, _BETWEEN)
 
 
 def suspicious_dash(text: str, raw: bytes) -> bool:
@@ -88,19 +124,18 @@ def suspicious_dash(text: str, raw: bytes) -> bool:
 
 def _digits_beside_ids(text: str) -> bool:
     """Whether a run of digits is left without the UUIDs, of which every twentieth has one."""
-    rest = _ID.sub("x", text).encode("ascii", "replace")
-    return DIGIT_RUN in rest.translate(digit_classes).decode()
+    return _has_digits(cards.ID.sub("x", text).encode("ascii", "replace"))
 
 
 def _suspicious_phrase(text: str) -> bool:
     lower = text.lower()
     return (
-        "bearer" in lower
-        or "basic" in lower
-        or "PRIVATE KEY" in text
-        or "failing row contains" in lower
-        or "[parameters:" in lower
-        or ("'" in text and ("password" in lower or "identified" in lower))
+        schemes.suspicious(lower)
+        or database.suspicious(lower)
+        or (
+            (database.suspicious_beside_names(lower) or schemes.complains(lower))
+            and _has_stem(text)
+        )
         or ("login" in text and "password" in text)
     )
 
@@ -122,21 +157,50 @@ def find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
         text: at most some KiB; the cost is linear in it.
         is_secret: the key rule, for names with a value (``password=…``).
     """
-    spans = [
-        *_private_keys(text),
-        *vendor.tokens(text),
-        *_urls(text),
-        *_dsns(text),
-        *named.schemes(text),
-        *named.assignments(text, is_secret),
-        *named.flags(text, is_secret),
-        *named.pairs(text, is_secret),
-        *named.programs(text),
-        *vendor.hooks(text),
-        *_cards(text),
-        *_rows(text),
-    ]
+    spans = _find(text, is_secret)
+    decoded = Decoded(text)
+    if decoded.differs:
+        spans += map(decoded.span, _find(decoded.text, is_secret))
+    if spans:
+        spans = _beside_held(text, spans)
     return _merge(spans) if spans else spans
+
+
+def _beside_held(text: str, spans: list[Span]) -> list[Span]:
+    """The parts that are not, or do not begin in, what stands for a value held back before."""
+    held = [match.span() for match in HELD.finditer(text)]
+    if not held:
+        return spans
+    starts = [start for start, _ in held]
+    kept = []
+    for start, end in spans:
+        at = bisect_right(starts, start) - 1
+        first, last = held[at] if at >= 0 else (0, 0)
+        if start >= last or (start == first and end > last):
+            kept.append((start, end))
+    return kept
+
+
+def _find(text: str, is_secret: Callable[[str], bool]) -> list[Span]:
+    return [
+        *private.keys(text),
+        *vendor.tokens(text),
+        *vendor.shaped(text),
+        *urls.users(text),
+        *schemes.schemes(text),
+        *schemes.complaints(text),
+        *named.assignments(text, is_secret),
+        *beside.pairs(text, is_secret),
+        *beside.inputs(text, is_secret),
+        *programs.flags(text, is_secret),
+        *programs.programs(text),
+        *markup.elements(text, is_secret),
+        *markup.parts(text, is_secret),
+        *database.statements(text, is_secret),
+        *database.rows(text, is_secret),
+        *vendor.hooks(text),
+        *cards.cards(text),
+    ]
 
 
 def _merge(spans: list[Span]) -> list[Span]:
@@ -149,166 +213,3 @@ def _merge(spans: list[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
-
-
-# Private keys. A key without its end reaches to the end of the text, one without its beginning
-# from the start of it: a cut key is still a key.
-
-_BEGIN = Pattern(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-_END = Pattern(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-{0,5}")
-
-
-def _private_keys(text: str) -> Iterator[Span]:
-    if "PRIVATE KEY" not in text:
-        return
-    at = 0
-    begins = [match.start() for match in _BEGIN.finditer(text)]
-    for end in _END.finditer(text):
-        start = next((begin for begin in begins if at <= begin < end.start()), at)
-        yield start, end.end()
-        at = end.end()
-        begins = [begin for begin in begins if begin >= at]
-    if begins:
-        yield begins[0], len(text)
-
-
-# URLs: the user information, whole.
-
-_OUTSIDE = Pattern(r"[\s\"'<>`]|\Z")
-_PATH = Pattern(r"[/?#]|\Z")
-_PORT = Pattern(r"[^:]*:[0-9]{0,5}\Z")
-_MAX_URL = 512
-
-
-def _urls(text: str) -> Iterator[Span]:
-    sign = stop = -1
-    at = text.find("://")
-    while at >= 0:
-        start = at + 3
-        if sign < start and (sign := text.find("@", start)) < 0:
-            return
-        if sign - start > _MAX_URL:
-            at = text.find("://", sign - _MAX_URL - 3)
-            continue
-        if stop < start:
-            stop = _OUTSIDE.search(text, start).start()  # type: ignore[union-attr]
-        end = 0
-        if sign < stop:
-            end = _userinfo_end(text[start : min(stop, start + _MAX_URL)])
-        if end > 0:
-            yield start, start + end
-            start += end
-        at = text.find("://", start)
-
-
-_DSN = Pattern(r"(?<![^\s\"'=])([^\s\"'@:=]{1,128}+:[^\s\"']{0,256})@(?:tcp|unix)\(")
-
-
-def _dsns(text: str) -> Iterator[Span]:
-    """``user:password@tcp(host)``, as Go has it."""
-    if "@tcp(" in text or "@unix(" in text:
-        for match in _DSN.finditer(text):
-            yield match.span(1)
-
-
-def _userinfo_end(segment: str) -> int:
-    """How many characters of what follows ``://`` are user information; 0 for none."""
-    authority = segment[: _PATH.search(segment).start()]  # type: ignore[union-attr]
-    at = authority.rfind("@")
-    if at >= 0:
-        if ":" not in authority[:at]:
-            return at if at >= 16 else 0
-        # A password may hold an unescaped / and @: the last @ ends it.
-        return segment.rfind("@")
-    if ":" in authority and not _PORT.match(authority) and "@" in segment:
-        return segment.rfind("@")
-    return 0
-
-
-# Card numbers.
-
-_RUN_OF_DIGITS = Pattern(r"[0-9](?:[ \-\u00a0\u2010-\u2015]?[0-9])*+")
-_GROUP = Pattern(r"[0-9]+")
-_ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
-"""UUIDs and digests: one digit run in them out of ten would pass for a card number."""
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-
-
-def _cards(text: str) -> Iterator[Span]:
-    ids: list[Span] | None = None
-    for run in _RUN_OF_DIGITS.finditer(text):
-        start, end = run.span()
-        if end - start < 13:
-            continue
-        if ids is None:
-            ids = [match.span() for match in _ID.finditer(text)][::-1]
-        while ids and ids[-1][1] <= start:
-            ids.pop()
-        if not (ids and ids[-1][0] < end) and not _is_fraction(text, start):
-            yield from _cards_of_run(text, start, end)
-
-
-def _cards_of_run(text: str, start: int, end: int) -> Iterator[Span]:
-    groups = [match.span() for match in _GROUP.finditer(text, start, end)]
-    digits = "".join([text[a:b] for a, b in groups])
-    if 13 <= len(digits) <= 19 and is_card(digits):
-        yield start, end
-    elif len(groups) > 1 and len(digits) > 13:
-        yield from _cards_of_groups(groups, digits)
-
-
-def _cards_of_groups(groups: list[Span], digits: str) -> Iterator[Span]:
-    """Other numbers may stand before and after; no card has groups of one or two within it."""
-    places = list(accumulate((b - a for a, b in groups), initial=0))
-    sums = _luhn_sums(digits)
-    done = 0
-    for i, (first, _) in enumerate(groups):
-        if first < done or digits[places[i]] not in "23456":
-            continue
-        start = places[i]
-        for j in range(i, min(i + 6, len(groups))):
-            end = places[j + 1]
-            if end - places[j] < 3 or end - start > 19:
-                break
-            total = sums[end % 2]
-            if end - start >= 13 and (total[end] - total[start]) % 10 == 0:
-                if not is_card(digits[start:end]):
-                    continue
-                done = groups[j][1]
-                yield first, done
-
-
-def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
-    """The sums of the digits before each place, those at even, or at odd, places doubled."""
-    numbers = list(map(int, digits))
-    doubled = [_DOUBLED[n] for n in numbers]
-    even, odd = numbers.copy(), numbers
-    even[::2], odd[1::2] = doubled[::2], doubled[1::2]
-    return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))
-
-
-def _is_fraction(text: str, start: int) -> bool:
-    return start > 1 and text[start - 1] == "." and text[start - 2].isdigit()
-
-
-def is_card(digits: str) -> bool:
-    """Whether 13 to 19 digits are a card number: a first digit in use, and Luhn's sum."""
-    if digits[0] not in "3456" and not 2221 <= int(digits[:4]) <= 2720:
-        return False
-    if digits.count(digits[0]) == len(digits):
-        return False
-    numbers = list(map(int, digits))
-    return (sum(numbers[-1::-2]) + sum([_DOUBLED[n] for n in numbers[-2::-2]])) % 10 == 0
-
-
-# What databases say about a row that they refused.
-
-_ROW = Pattern(r"\[parameters: |failing row contains ", re.IGNORECASE)
-
-
-def _rows(text: str) -> Iterator[Span]:
-    for match in _ROW.finditer(text):
-        end = text.find("\n", match.end())
-        end = end if end >= 0 else len(text)
-        if not text.startswith(("[redacted]", "hmac-sha256:"), match.end()) and end > match.end():
-            yield match.end(), end

@@ -13,7 +13,16 @@ from itertools import islice
 
 from audit_emit._lazy import Pattern
 
-__all__ = ["NAME_NAMES", "VALUE_NAMES", "is_secret_name", "split_name"]
+__all__ = [
+    "JWK_NAMES",
+    "NAME_NAMES",
+    "TOGETHER_NAMES",
+    "TYPED_NAMES",
+    "TYPE_NAMES",
+    "VALUE_NAMES",
+    "is_secret_name",
+    "split_name",
+]
 
 MAX_NAME = 1024
 MAX_TOKENS = 32
@@ -33,7 +42,8 @@ _SECRET = _words(
     cookie cookies auth authorization authorisation bearer jwt csrf xsrf otp totp hotp pin pins
     pincode cvv cvc cvn csc ssn iban mnemonic sessionid sessid phpsessid jsessionid sessionkey
     session webauthn kennwort contrasena contraseña motdepasse senha passcodes passwords
-    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk
+    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk mdp pwrd
+    passwrd wachtwoord haslo hasło пароль 密码 密碼 パスワード 비밀번호 пароли
     """
 )
 _SECRET_LAST = _words("dsn pat dek kek")
@@ -42,7 +52,13 @@ _STEMS = (
     "password passwd passphrase passcode passwort secret credential apikey privatekey accesskey "
     "authtoken sessionid sessid connectionstring"
 ).split()
-_ENDINGS = ("token", "tokens", "pwd", "dbpass", "userpass", "mypass", "dbpw", "cookie", "apikeys")
+_ENDINGS = tuple(
+    """
+    token tokens pwd dbpass userpass mypass dbpw cookie apikeys encryptionkey decryptionkey
+    signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storagekey licensekey
+    servicekey clientkey serverkey hmackey sessionkey webhookkey cardnumber cardno ccnumber
+    """.split()
+)
 _NOT_STEMS = _words("secretary secretaries secretariat secretion passwordless secretless")
 
 _KEY_OF = _words(
@@ -54,7 +70,7 @@ _KEY_OF = _words(
     wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
     google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
     digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
-    preshared consumer kms wifi wlan wpa wep
+    preshared consumer kms wifi wlan wpa wep storage host
     """
 )
 _CODE_OF = _words(
@@ -71,6 +87,8 @@ _PAIRS = (
     ("cc", "num"),
     ("cc", "no"),
     ("security", "number"),
+    ("security", "no"),
+    ("parola", "chiave"),
     ("connection", "string"),
     ("conn", "string"),
     ("conn", "str"),
@@ -81,6 +99,9 @@ _PAIRS = (
     ("key", "pem"),
     ("account", "number"),
     ("pass", "phrase"),
+    ("mot", "passe"),
+    ("account", "no"),
+    ("routing", "number"),
     ("security", "answer"),
     ("saml", "response"),
     ("saml", "assertion"),
@@ -119,13 +140,24 @@ _VALUES = _words(
 
 NAME_NAMES = frozenset(
     "name key field header param parameter variable var env k n setting attribute attr property "
-    "option column label secret_name secret_key path".split()
+    "option column label secret_name secret_key path loc parametername parameter_name headername "
+    "header_name fieldname field_name settingname setting_name variablename variable_name "
+    "attributename attribute_name propertyname property_name".split()
 )
 VALUE_NAMES = frozenset(
     "value values val v content data old new before after from to default current previous text "
-    "raw old_value new_value oldvalue newvalue".split()
+    "raw old_value new_value oldvalue newvalue was input ctx parametervalue parameter_value "
+    "headervalue header_value fieldvalue field_value settingvalue setting_value variablevalue "
+    "variable_value attributevalue attribute_value propertyvalue property_value".split()
 )
 """``{"name": "password", "value": "x"}``: what the first names, the second holds."""
+TYPE_NAMES = frozenset(("type", "kind", "id"))
+TYPED_NAMES = frozenset(("value", "values", "val"))
+"""``{"type": "password", "value": "x"}``: what has a type has many other members besides."""
+JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
+"""The private members of a JSON Web Key (RFC 7518 section 6), which ``kty`` tells."""
+TOGETHER_NAMES = VALUE_NAMES | {"kty", "netloc"}
+"""Names whose values, or whose neighbours, are judged by more than their own name and text."""
 
 
 def split_name(name: str) -> list[str]:

@@ -9,7 +9,7 @@ from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Cut, Long, Members
 from audit_emit._foreign import type_name
 
-__all__ = ["MAX_KEY", "cut_text", "json_size", "key_text", "plain_size"]
+__all__ = ["MAX_KEY", "cut_text", "json_size", "key_parts", "key_text", "plain_size"]
 
 MAX_KEY = 256
 _PART = 512
@@ -63,8 +63,13 @@ def key_text(key: Any) -> str:
     if type(opened) in (int, float):
         return repr(opened)
     if type(opened) is Members and opened.kind == "list":
-        return "(" + ", ".join([_part_text(part) for part in opened.entries[:8]]) + ")"
+        return "(" + ", ".join(key_parts(opened)) + ")"
     return type_name(type(key))
+
+
+def key_parts(members: Members) -> list[str]:
+    """The texts of the parts of a key that is a tuple."""
+    return [_part_text(part) for part in members.entries[:8]]
 
 
 def _part_text(part: object) -> str:

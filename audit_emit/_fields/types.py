@@ -71,7 +71,8 @@ def open_value(value: object) -> Any:
     """
     for _ in range(8):
         kind = type(value)
-        result = (_handlers.get(kind) or _learn(kind))(value)
+        known = _handlers.get(kind) if type(kind) is type else _of_metaclass(kind)
+        result = (known or _learn(kind))(value)
         if type(result) is not Again:
             return result
         value = result.value
@@ -79,12 +80,35 @@ def open_value(value: object) -> Any:
 
 
 def _learn(kind: type) -> Handler:
-    global _handlers  # noqa: PLW0603 - swapped, so that a reader never sees it half filled
-    handler = _classify(kind)
-    if len(_handlers) >= _MAX_TYPES:
-        _handlers = dict(_BUILTIN)
-    _handlers[kind] = handler
+    global _handlers, _others  # noqa: PLW0603 - swapped: a reader never sees them half filled
+    if type(kind) is type:
+        handler = _classify(kind)
+        if len(_handlers) >= _MAX_TYPES:
+            _handlers = dict(_BUILTIN)
+        _handlers[kind] = handler
+        return handler
+    handler = of_named if _lies(kind) else _classify(kind)
+    if len(_others) >= _MAX_TYPES:
+        _others = {}
+    _others[id(kind)] = (kind, handler)
     return handler
+
+
+def _of_metaclass(kind: type) -> Handler | None:
+    """The handler of a type whose metaclass may hash and compare as it likes: it is not asked."""
+    known = _others.get(id(kind))
+    return known[1] if known is not None else None
+
+
+def _lies(kind: type) -> bool:
+    """Whether types of this metaclass may claim to be equal to others."""
+    metaclasses: tuple[type, ...] = type.__getattribute__(type(kind), "__mro__")
+    return any(
+        base is not type
+        and base is not object
+        and not {"__eq__", "__hash__"}.isdisjoint(class_dict(base))
+        for base in metaclasses
+    )
 
 
 _BUILTIN: dict[type, Handler] = {
@@ -122,6 +146,8 @@ _BUILTIN: dict[type, Handler] = {
     Long: of_same,
 }
 _handlers = dict(_BUILTIN)
+_others: dict[int, tuple[type, Handler]] = {}
+"""By identity; the type is kept, so that no other one gets its id."""
 
 _BASES: tuple[tuple[type, Handler], ...] = (
     (str, subclass_of_str),

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec.json import Decoder
 
 from audit_emit import encode
-from audit_emit._fields.detect import is_card
-from audit_emit._fields.keys import NAME_NAMES, VALUE_NAMES
-from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
+from audit_emit._fields.cards import is_card
+from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
+from audit_emit._fields.together import NO_NAMES, held_items, held_names
 from audit_emit._fields.types import open_value
-from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
+from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members, of_tuple
 from audit_emit._foreign import type_name
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
@@ -44,7 +44,17 @@ RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_hook_error",
 class _Frame:
     """A container that is being walked; it keeps its source alive, so that ids stay true."""
 
-    __slots__ = ("entries", "held", "index", "kind", "label", "named", "names", "out", "source")
+    __slots__ = (
+        "entries",
+        "held",
+        "held_names",
+        "index",
+        "kind",
+        "label",
+        "names",
+        "out",
+        "source",
+    )
 
     def __init__(self, kind: str, entries: Iterator[Any], out: Any, source: object) -> None:
         self.kind = kind
@@ -54,7 +64,7 @@ class _Frame:
         self.index = -1
         self.label = ""
         self.names: dict[str, int] = {}
-        self.named = False
+        self.held_names: frozenset[str] = NO_NAMES
         self.held: frozenset[int] = frozenset()
 
 
@@ -111,17 +121,24 @@ class Walk:
         frame.index += 1
         if frame.kind == "dict":
             name, value = entry
-            if type(name) is str and name not in frame.names and name in self._redactor.harmless:
+            held = frame.held_names
+            if (
+                type(name) is str
+                and not held
+                and name not in frame.names
+                and name in self._redactor.harmless
+            ):
                 frame.names[name] = 0
                 frame.label = name
                 self._room -= len(name) + 4
                 frame.out[name] = self._plain(value, hold=False)
                 return
-            name = key_text(name)
-            hold = self._redactor.is_secret_key(name, self._secret_event) or (
-                frame.named and name[:32].lower() in VALUE_NAMES
-            )
+            name, hold = self._name(name)
+            hold = hold or (held is not NO_NAMES and name[:32].lower() in held)
             frame.label = label = self._label(name, frame)
+            if name == "netloc" and type(value) is str and not hold:
+                # A URL without its scheme; what is said of it is said with the //, too.
+                value = (self._redactor.scrub(f"//{value}") or f"//{value}")[2:]
             frame.out[label] = self._plain(value, hold=hold)
         else:
             frame.out.append(self._plain(entry, hold=frame.index in frame.held))
@@ -292,9 +309,9 @@ class Walk:
         self.racy = self.racy or members.racy
         frame = _Frame(members.kind, iter(entries), out, source)
         if members.kind == "dict":
-            frame.named = self._names_secret(entries)
+            frame.held_names = held_names(entries, self._is_name_of_secret)
         elif members.kind == "list":
-            frame.held = self._held_items(entries)
+            frame.held = held_items(entries, self._is_name_of_secret)
         self._room -= 3
         self._open.add(id(source))
         self._stack.append(frame)
@@ -306,32 +323,6 @@ class Walk:
         if frame.kind == "set":
             frame.out.sort(key=encode.to_json)
 
-    def _names_secret(self, entries: list[Any]) -> bool:
-        """Whether a member of a dict names a secret that another one holds."""
-        if len(entries) < 2:
-            return False
-        return any(
-            type(name) is str
-            and name[:32].lower() in NAME_NAMES
-            and type(value) in (str, bytes)
-            and len(value) <= MAX_KEY
-            and self._redactor.is_secret_key(key_text(value), self._secret_event)
-            for name, value in entries
-        )
-
-    def _held_items(self, entries: list[Any]) -> frozenset[int]:
-        """The places in a list after the name of a secret: a pair's, a command line's."""
-        if len(entries) == 2 and self._is_name_of_secret(entries[0]):
-            return frozenset((1,))
-        return frozenset(
-            at + 1
-            for at, entry in enumerate(entries)
-            if type(entry) is str
-            and entry[:1] == "-"
-            and "=" not in entry[:MAX_KEY]
-            and (self._is_name_of_secret(entry) or _takes_login(entry, entries[at + 1 : at + 2]))
-        )
-
     def _is_name_of_secret(self, entry: object) -> bool:
         return (
             (type(entry) is str or type(entry) is bytes)
@@ -340,6 +331,18 @@ class Walk:
         )
 
     # Keys and paths
+
+    def _name(self, key: Any) -> tuple[str, bool]:
+        """The text of a key, and whether it is the name of a secret."""
+        if type(key) is not tuple:
+            name = key_text(key)
+            return name, self._redactor.is_secret_key(name, self._secret_event)
+        parts = key_parts(of_tuple(key))
+        names = [at for at in range(len(parts)) if self._is_name_of_secret(key[at])]
+        for at in names:
+            if at + 1 < len(parts):
+                parts[at + 1] = self._hold(key[at + 1])
+        return "(" + ", ".join(parts) + ")", bool(names)
 
     def _label(self, name: str, frame: _Frame) -> str:
         length = len(name)
@@ -377,13 +380,3 @@ class Walk:
         ]
         path = "".join(parts).lstrip(".")
         return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"
-
-
-def _takes_login(option: str, following: list[Any]) -> bool:
-    """``curl -u name:password``."""
-    return (
-        option in ("-u", "-U", "--user", "--proxy-user")
-        and bool(following)
-        and type(following[0]) is str
-        and ":" in following[0][:MAX_STRING]
-    )

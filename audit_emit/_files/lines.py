@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -11,16 +11,21 @@ MAX_LINE = 1024 * 1024
 
 
 class TooLong(NamedTuple):
-    """A line of which only this is kept: its bytes without the newline, and their SHA-256."""
+    """A line of which only this is kept: its bytes without the newline, and what hashed them."""
 
     size: int
-    digest: str
+    hashed: Any
 
 
 class Lines:
-    """Cuts one file after the other; what is kept of a line is bounded."""
+    """Cuts one file after the other; what is kept of a line is bounded.
 
-    def __init__(self) -> None:
+    Args:
+        hasher: what the next line is hashed into, should it be too long to be kept.
+    """
+
+    def __init__(self, hasher: Callable[[], Any] = sha256) -> None:
+        self._hasher = hasher
         self._rest: list[bytes] = []
         self._hash: Any = None
         self._size = 0
@@ -56,7 +61,7 @@ class Lines:
         self._size += len(data)
         if self._size > MAX_LINE:
             if self._hash is None:
-                self._hash = sha256()
+                self._hash = self._hasher()
             self._hash.update(b"".join(self._rest))
             self._rest = []
 
@@ -66,4 +71,4 @@ class Lines:
         if hashed is None:
             return line + end
         hashed.update(end[:-1])
-        return TooLong(size + len(end) - 1, hashed.hexdigest())
+        return TooLong(size + len(end) - 1, hashed)

@@ -14,7 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from audit_emit import _compiled
 from audit_emit._config import PREFIX, SETTINGS, Settings, settings
+from audit_emit._loki import settings as loki
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
 from audit_emit.cli._lines import backward, complete_end
@@ -126,6 +128,7 @@ def _key_file(report: Report, path: str) -> None:
 
 def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:
     known = [PREFIX + setting.variable for setting in SETTINGS.values()]
+    known += [_compiled.SWITCH, *(loki.PREFIX + variable for variable in loki.VARIABLES)]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
@@ -238,6 +241,7 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
     report.machine = {
         "audit_emit": __version__,
         "python": machine.python(),
+        "emit": _compiled.state,
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "uid": _uid(),
         "runs_in": around,

@@ -1,4 +1,4 @@
-"""What the structlog and the logging integrations share: the emitter, the ids, one line.
+"""What the integrations share: the emitter and its rules, the ids, one line of a log.
 
 A logging call must not fail because of what it logs, so nothing here raises an ``Exception``.
 """

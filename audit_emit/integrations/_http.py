@@ -10,7 +10,7 @@ somebody trusted; otherwise it is evidence (``client_request_id``), never a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -21,6 +21,9 @@ from audit_emit.integrations._options import Address, Options
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.{0,256})?")
+
+Scrub = Callable[[str], str]
+"""A text without its secrets."""
 
 MAX_ID_HEADER = 1024
 MAX_FORWARDED = 4096
@@ -76,7 +79,7 @@ class Inbound:
 
     Attributes:
         correlation_id: a client's when trusted and well-formed, else our own.
-        client_request_id: what the client sent, when that is not ``correlation_id``.
+        client_request_id: what the client sent, when that is not ``correlation_id``, as it came.
         notes: ``dup_header`` when there was more than one.
     """
 
@@ -102,8 +105,8 @@ def identify(options: Options, exchange: Exchange, own_id: str) -> Inbound:
     if options.trust_request_id or options.trusts(parse_address(exchange.peer)):
         valid = next((item for item in sent if REQUEST_ID.fullmatch(item)), None)
         if valid is not None:
-            return Inbound(valid, printable(", ".join(sent)) if notes else None, notes)
-    return Inbound(own_id, printable(", ".join(sent)), notes)
+            return Inbound(valid, ", ".join(sent) if notes else None, notes)
+    return Inbound(own_id, ", ".join(sent), notes)
 
 
 def _listed(value: str) -> list[str]:
@@ -112,8 +115,13 @@ def _listed(value: str) -> list[str]:
     return [item for item in (part.strip(" \t") for part in value.split(",")) if item]
 
 
-def printable(text: str, limit: int = MAX_CLIENT_ID) -> str:
-    """At most ``limit`` characters of printable ASCII; everything else becomes ``?``."""
+def printable(text: str, limit: int, scrub: Scrub) -> str:
+    """At most ``limit`` characters of printable ASCII; everything else becomes ``?``.
+
+    Secrets are held back before the cut: half a secret might not be recognised as one any more.
+    """
+    if len(text) > limit:
+        text = scrub(text)
     return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])
 
 
@@ -198,12 +206,14 @@ def _hops(values: Sequence[str]) -> list[Address]:
     return found
 
 
-def shorten_path(path: str) -> str:
-    """A path of at most 1,024 characters.
+def shorten_path(path: str, scrub: Scrub) -> str:
+    """A path of at most 1,024 characters, cut between segments.
 
-    What is too long is cut between segments: half a token in a path might not be recognised as
-    a secret any more.
+    Secrets are held back before the cut, as in ``printable``.
     """
+    if len(path) <= MAX_PATH:
+        return path
+    path = scrub(path)
     if len(path) <= MAX_PATH:
         return path
     return path[:MAX_PATH].rpartition("/")[0] + "/…"
@@ -268,9 +278,18 @@ def result_fields(exchange: Exchange) -> dict[str, Any]:
     return fields
 
 
-def request_fields(options: Options, exchange: Exchange, inbound: Inbound) -> dict[str, Any]:
-    """The fields of the request's record."""
-    fields: dict[str, Any] = {"path": shorten_path(exchange.path)}
+def request_fields(
+    options: Options, exchange: Exchange, inbound: Inbound, scrub: Scrub
+) -> dict[str, Any]:
+    """The fields of the request's record.
+
+    Args:
+        options: of the adapter.
+        exchange: what is known of the request.
+        inbound: whose it is.
+        scrub: a text without its secrets, by the rules of the record.
+    """
+    fields: dict[str, Any] = {"path": shorten_path(exchange.path, scrub)}
     if exchange.kind == "http":
         fields = {"method": exchange.method[:32], **fields}
     if exchange.route:
@@ -282,9 +301,10 @@ def request_fields(options: Options, exchange: Exchange, inbound: Inbound) -> di
         fields["client_ip"] = address
     agents = exchange.headers.get("user-agent", ())
     if options.user_agent and agents:
-        fields["user_agent"] = printable(agents[0], MAX_USER_AGENT)
+        fields["user_agent"] = printable(agents[0], MAX_USER_AGENT, scrub)
     if inbound.client_request_id is not None:
-        fields["client_request_id"] = inbound.client_request_id
+        sent = inbound.client_request_id
+        fields["client_request_id"] = printable(sent, MAX_CLIENT_ID, scrub)
     notes = [*inbound.notes, *exchange.notes]
     if exchange.status is None and exchange.error is None and not exchange.gone:
         notes.append("no_response")

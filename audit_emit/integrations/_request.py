@@ -26,6 +26,7 @@ from audit_emit.context import (
     is_empty,
     leave_request,
 )
+from audit_emit.integrations._bridge import scrub
 from audit_emit.integrations._http import (
     Exchange,
     Inbound,
@@ -167,7 +168,8 @@ class RequestAudit:
             self._emit(who, event.event_type, partial(_event_fields, event, exchange))
         if self._options.requests and not self._options.skips(exchange.path):
             kind = "http.request" if exchange.kind == "http" else "websocket.session"
-            build = partial(request_fields, self._options, exchange, self._inbound)
+            without_secrets = partial(scrub, emitter=self._emitter)
+            build = partial(request_fields, self._options, exchange, self._inbound, without_secrets)
             self._emit(who, kind, build)
 
     def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:

@@ -12,9 +12,10 @@ import errno
 import os
 import select
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 
 from audit_emit._compiled import DescriptorState
 
@@ -26,10 +27,22 @@ except ImportError:  # not a POSIX platform
 RECHECK_NS = 1_000_000
 """How long a descriptor is taken for what it was when last looked at."""
 
-_HIGH = 64
-"""Where the duplicate's number is looked for: above those that are reused at once."""
+_HIGH, _LOW = 64, 3
+"""Where the duplicate's number is looked for: above those that are reused at once, else below."""
 
-_LONGEST_UNSURE = 4096
+_AGAIN_NS = 50_000_000
+"""How long no duplicate is asked for after the system had none to give."""
+
+_SLOW_SECONDS = 0.005
+"""How long a line waits for another thread that ends one which was begun."""
+
+PIPE_BUF = 4096
+"""Bytes that a pipe takes whole or not at all (Linux)."""
+
+BEGUN = "begun"
+"""The ``fault`` when the system took a part of a line; ``finish`` brings it to its end."""
+
+_LONGEST_UNSURE = PIPE_BUF
 _CAN_BLOCK = frozenset({"pipe", "socket", "terminal"})
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
@@ -67,7 +80,7 @@ class Descriptor(DescriptorState):
         self.fault = None
         """Why nothing is written, as one word; ``None`` while all is well."""
         self.last = b""
-        """The last line that was written, without the prefix."""
+        """The last line that its owner brought out, without the prefix."""
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._shorten = shorten
@@ -77,20 +90,29 @@ class Descriptor(DescriptorState):
         self._nowait = False
         self._asks = False
         """Whether there must be room before each write, because a write could wait."""
+        self._slow = threading.Lock()
         self._owed = b""
         """The rest of a line of which the system took only a part."""
+        self._given_up = False
+        self._again = 0
         self._open()
 
     def _open(self) -> None:
         try:
             found = os.fstat(self.number)
-            self._dup = _own_terminal(self.number, found) if os.isatty(self.number) else -1
-            if self._dup < 0:
-                self._dup = _duplicate(self.number)
         except OSError:
             self.fault = "closed"
             return
+        # Known from here on: should there be no number for a duplicate now, there may be later.
         self._identity = (found.st_dev, found.st_ino)
+        try:
+            self._dup = _own_terminal(self.number, found) if os.isatty(self.number) else -1
+            if self._dup < 0:
+                self._dup = _duplicate(self.number)
+        except OSError as error:
+            self.fault = error_word(error)
+            self._again = monotonic_ns() + _AGAIN_NS
+            return
         self.kind = _kind(self._dup, found.st_mode)
         self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
         self._asks = self.kind in _CAN_BLOCK and not self._nowait
@@ -103,16 +125,20 @@ class Descriptor(DescriptorState):
             line: with its newline, without the prefix.
 
         Returns:
-            Whether it was written; ``fault`` says why not.
+            Whether it was written; ``fault`` says why not. With ``BEGUN`` a part of it was, and
+            the rest follows: before the next line, or with ``finish``.
         """
         data = self._prefix + line
         if len(data) > self._max_bytes:
             data = self._prefix + self._shorten(line, self._max_bytes - len(self._prefix))
-        now = monotonic_ns()
-        if now - self._checked > RECHECK_NS and not self._is_ours(now):
+        now = time_ns()
+        if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
             return False
         if self._owed or self._asks:
-            return self._write_slowly(data)
+            whole = self._write_slowly(data)
+            if whole or self.fault == BEGUN:
+                self.last = line
+            return whole
         try:
             if self._nowait:
                 written = os.pwritev(self._dup, (data,), -1, NOWAIT)
@@ -120,21 +146,62 @@ class Descriptor(DescriptorState):
                 written = os.write(self._dup, data)
         except OSError as error:
             return self._refused(error, data)
+        self.last = line
         if written != len(data):
-            # What is begun must be ended, or the next line would be glued to it.
-            self._owed = data[written:]
+            return self._begin(data[written:])
         self.fault = None
         return True
 
+    @property
+    def owes(self) -> bool:
+        """Whether a line was taken in part, and nobody gave up its rest."""
+        return bool(self._owed) and not self._given_up
+
+    def finish(self) -> bool:
+        """Write the rest of a line that was taken in part; whether none of it is left."""
+        now = time_ns()
+        if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
+            return not self._owed
+        return self._write_slowly(b"")
+
+    def give_up(self) -> bool:
+        """Count on the rest of a line no more, though it still goes before the next line.
+
+        Returns:
+            Whether there was one to give up.
+        """
+        owed = self.owes
+        self._given_up = bool(self._owed)
+        return owed
+
+    def leave_parent(self) -> None:
+        """Begin anew in a forked child: the rest of a line is the parent's to write."""
+        self._owed = b""
+        self._slow = threading.Lock()
+
+    def _begin(self, rest: bytes) -> bool:
+        """Remember what is begun: it must be ended, or the next line would be glued to it."""
+        self._owed = rest
+        self._given_up = False
+        self.fault = BEGUN
+        return False
+
     def _write_slowly(self, data: bytes) -> bool:
         """The way of files and terminals, and of a line after one that was taken in part."""
-        if self._owed:
-            owed, self._owed = self._owed, b""
-            if not self._attempt(owed):
-                self._owed = owed
+        if not self._slow.acquire(timeout=_SLOW_SECONDS):
+            self.fault = "full"
+            return False
+        try:
             if self._owed:
-                return False
-        return self._attempt(data)
+                given_up = self._given_up
+                if not self._attempt(self._owed):
+                    self._given_up = given_up
+                    self.fault = "full" if self.fault == BEGUN else self.fault
+                    return False
+                self._owed = b""
+            return not data or self._attempt(data)
+        finally:
+            self._slow.release()
 
     def _attempt(self, data: bytes) -> bool:
         try:
@@ -147,7 +214,7 @@ class Descriptor(DescriptorState):
         except OSError as error:
             return self._refused(error, data)
         if written != len(data):
-            self._owed = data[written:]
+            return self._begin(data[written:])
         self.fault = None
         return True
 
@@ -155,7 +222,7 @@ class Descriptor(DescriptorState):
         if self._nowait and error.errno in _UNSUPPORTED:
             self._nowait = False
             self._asks = self.kind in _CAN_BLOCK
-            return self._write_slowly(data)
+            return self._attempt(data)
         self.fault = "full" if isinstance(error, BlockingIOError) else error_word(error)
         return False
 
@@ -183,6 +250,8 @@ class Descriptor(DescriptorState):
         if self._dup < 0 or _identity(self._dup) != self._identity:
             # The application closed every descriptor; ours may be somebody else's by now.
             self._dup = -1
+            if monotonic_ns() < self._again:
+                return False
             self._open()
             if self._dup < 0:
                 return False
@@ -225,7 +294,11 @@ def error_word(error: OSError) -> str:
 def _duplicate(number: int) -> int:
     if fcntl is None:
         return os.dup(number)
-    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    try:
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:
+        # Up there nothing is free, or the limit is below it (``ulimit -n 64``).
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _LOW)
 
 
 def _own_terminal(number: int, given: os.stat_result) -> int:

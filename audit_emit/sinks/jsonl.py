@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from typing import Any
 
 from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
-from audit_emit._compiled import SinkState
+from audit_emit._compiled import Mutex, SinkState
 from audit_emit._failure import Counters
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import notes, segments
@@ -100,7 +99,7 @@ class JsonlSink(SinkState):
             lock=self._lock,
         )
         self._lines = self.group.lines if self.group is not None else None
-        self._mutex = threading.RLock()
+        self._mutex = Mutex()
         self._busy = False
         self._lock_fd = -1
         self._lock_checked = 0
@@ -279,7 +278,7 @@ class JsonlSink(SinkState):
                 self._unlock()
         finally:
             mutex.release()
-        if not self._busy and mutex._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
+        if not self._busy and mutex._is_owned():  # noqa: SLF001 - nothing public tells
             mutex.release()
 
     @contextmanager
@@ -309,7 +308,7 @@ class JsonlSink(SinkState):
                 self._busy = False
                 mutex.release()
 
-    def _wait_for_threads(self, mutex: threading.RLock) -> float:
+    def _wait_for_threads(self, mutex: Mutex) -> float:
         """Take the thread lock; the deadline is for both locks together.
 
         When a thread is stuck in here (its disk hangs), the others wait for it once, not each time.

@@ -27,7 +27,7 @@ from audit_emit.record import Head, bump, ns_of, ts_of
 from audit_emit.sinks import notes, segments, tail
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.lockfile import LockFile
-from audit_emit.sinks.whereabouts import Whereabouts, furthest_end
+from audit_emit.sinks.whereabouts import Closed, Whereabouts, furthest_end
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
@@ -71,6 +71,7 @@ class Segment(SegmentState):
         """Lines written here about the log itself, not yet on stdout."""
         self.path = os.fsencode(layout.active)
         self._layout = layout
+        self._closed = Closed(layout)
         self._max_bytes = max_bytes
         self._own = own
         self._started = started
@@ -422,7 +423,7 @@ class Segment(SegmentState):
         Returns:
             The name of the file with that end.
         """
-        found = furthest_end(self._layout, self._lock.recall(), self.chain, self.seq)
+        found = furthest_end(self._layout, self._closed, self._lock.recall(), self.chain, self.seq)
         if found is not None:
             self._adopt(found[0])
             return found[1]

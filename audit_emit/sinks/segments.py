@@ -16,7 +16,8 @@ DIRECTORY_MODE = 0o750
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
-_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT})
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT, errno.ENXIO})
 _FLAGS = os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW | _NONBLOCK
 
 
@@ -80,17 +81,22 @@ def open_file(path: str, *, append: bool, exclusive: bool = False) -> int:
 def read_closed(path: str) -> Head | None:
     """The last record of a closed segment; ``None`` when there is none or nobody may read it.
 
+    What only has the name of one, a FIFO say, holds none, and is not waited for.
+
     Raises:
         OSError: it cannot be read now.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW | _NONBLOCK)
     except OSError as error:
         if error.errno in _UNREADABLE:
             return None
         raise
     try:
-        return tail.read_end(descriptor, os.fstat(descriptor).st_size).head
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return tail.read_end(descriptor, found.st_size, far=False).head
     finally:
         os.close(descriptor)
 
@@ -114,7 +120,7 @@ def make_directory(path: str) -> None:
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable; a file system that cannot is left alone."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _DIRECTORY | _NONBLOCK)
     except OSError:
         return
     try:

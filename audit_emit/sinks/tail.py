@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +14,13 @@ from audit_emit.record import Head, head_of
 
 _WINDOW = 128 * 1024
 _FARTHEST = 8 * 1024 * 1024
-"""How far back a record is looked for; an end of so many foreign bytes is no log."""
+"""How far back a record is looked for at once, in memory."""
+
+_FAR_SECONDS = 0.015
+"""How long one is looked for beyond that, and what follows it is hashed. An end of more foreign
+bytes than that takes is declared in part: its last ``_FARTHEST`` bytes."""
+
+_BLOCK = 1024 * 1024
 
 _LONGEST = 256 * 1024
 """Bytes of a line that may be a record; the emitter's are a quarter of that."""
@@ -47,12 +54,13 @@ class End(NamedTuple):
         return not self.unended and (self.dirt is None or self.dirt.closed)
 
 
-def read_end(descriptor: int, size: int) -> End:
+def read_end(descriptor: int, size: int, *, far: bool = True) -> End:
     """Find the last record and what follows it, reading from the end only.
 
     Args:
         descriptor: an open segment.
         size: its length in bytes.
+        far: look for the record beyond the last 8 MiB, too.
 
     Raises:
         OSError: the file cannot be read.
@@ -62,8 +70,11 @@ def read_end(descriptor: int, size: int) -> End:
         start = max(0, size - window)
         data = _read(descriptor, start, size)
         head, after = _last_record(data)
-        if head is not None or start == 0 or window >= _FARTHEST:
+        if head is not None or start == 0:
             return _end(data, start, head, after)
+        if window >= _FARTHEST:
+            found = _far_end(descriptor, start, data) if far else None
+            return found or _end(data, start, head, after)
         window *= 8
 
 
@@ -116,6 +127,39 @@ def _end(data: bytes, base: int, head: Head | None, after: int) -> End:
         return End(head, None, unended=bool(data) and not data.endswith(b"\n"))
     dirt = Dirt(base + clean, len(rest), hashlib.sha256(rest).hexdigest(), rest.endswith(b"\n"))
     return End(head, dirt, unended=False)
+
+
+def _far_end(descriptor: int, start: int, data: bytes) -> End | None:
+    """The end of a segment whose bytes from ``start`` on hold no record, if there is time."""
+    if _foreign_from(data):
+        return None  # records from before there was a chain: what follows them is near
+    deadline = time.monotonic() + _FAR_SECONDS
+    found = _record_before(descriptor, start + _LONGEST, deadline)
+    if found is None:
+        return None
+    head, clean = found
+    hashed = hashlib.sha256()
+    for position in range(clean, start, _BLOCK):
+        if time.monotonic() > deadline:
+            return None
+        hashed.update(_read(descriptor, position, min(position + _BLOCK, start)))
+    hashed.update(data[max(0, clean - start) :])
+    length = start + len(data) - clean
+    return End(head, Dirt(clean, length, hashed.hexdigest(), data.endswith(b"\n")), unended=False)
+
+
+def _record_before(descriptor: int, stop: int, deadline: float) -> tuple[Head | None, int] | None:
+    """The last record before an offset, and where what follows it begins; ``None``: no time."""
+    while stop > 0:
+        if time.monotonic() > deadline:
+            return None
+        # A record that a block holds in part is whole in the one before, which overlaps it.
+        start = max(0, stop - _BLOCK - _LONGEST)
+        head, after = _last_record(_read(descriptor, start, stop))
+        if head is not None:
+            return head, start + after
+        stop = start + _LONGEST if start else 0
+    return None, 0
 
 
 def _last_record(data: bytes) -> tuple[Head | None, int]:

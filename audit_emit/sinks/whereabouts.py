@@ -6,7 +6,9 @@ none runs. Its name says nothing then; its inode and the record that it began af
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,6 +16,9 @@ import msgspec
 
 from audit_emit.record import Head
 from audit_emit.sinks.segments import Layout, read_closed
+
+_SEARCH_SECONDS = 0.01
+"""How long one call looks through closed segments; the last file it begins takes some ms more."""
 
 SIZE = 512
 """Bytes that it takes in the lock file, always: it is written in place."""
@@ -67,28 +72,72 @@ class Whereabouts(NamedTuple):
         return None
 
 
+class Closed:
+    """The closed segments of a directory, and which of them hold no record.
+
+    Files of this name may hold anything, and there may be any number of them. So they are looked
+    through newest first, for a moment per call; the next call goes on where this one ended.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._barren: set[tuple[int, int, int, int]] = set()
+
+    def last_end(self) -> tuple[Head, str] | None:
+        """The last record in the newest file that has one, and the name of the file.
+
+        Raises:
+            OSError: a file cannot be read now; with ``ETIMEDOUT`` there are more than this call
+                has time for. That is not the same as no record.
+        """
+        paths: list[str] = []
+        with suppress(PermissionError):  # then the lock file has to tell
+            paths = self._layout.closed_segments()
+        deadline = 0.0
+        for path in reversed(paths):
+            seen = _version(path)
+            if seen in self._barren:
+                continue
+            if deadline and time.monotonic() > deadline:
+                raise OSError(errno.ETIMEDOUT, "too many closed segments without a record")
+            deadline = deadline or time.monotonic() + _SEARCH_SECONDS
+            head = read_closed(path)
+            if head is not None:
+                self._barren.clear()
+                return head, os.path.basename(path)
+            if seen is not None:
+                self._barren.add(seen)
+        self._barren.clear()
+        return None
+
+
+def _version(path: str) -> tuple[int, int, int, int] | None:
+    """A file as it is now; ``None`` when there is none."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def furthest_end(
-    layout: Layout, remembered: bytes, chain: str, seq: int
+    layout: Layout, closed: Closed, remembered: bytes, chain: str, seq: int
 ) -> tuple[Head, str | None] | None:
     """The end of a chain that is the furthest on, and the file that holds it, if that is known.
 
     Args:
+        closed: the closed segments of the layout.
         remembered: what the lock file holds.
         chain: its id; empty for the one that the directory holds.
         seq: only an end beyond this one counts.
 
     Raises:
-        OSError: a file, or the directory, cannot be read now.
+        OSError: a file, or the directory, cannot be read now; see ``Closed.last_end``.
     """
     ends: list[tuple[Head, str | None]] = []
-    closed: list[str] = []
-    with suppress(PermissionError):  # then the lock file has to tell
-        closed = layout.closed_segments()
-    for path in reversed(closed):
-        head = read_closed(path)
-        if head is not None:
-            ends.append((head, os.path.basename(path)))
-            break
+    last = closed.last_end()
+    if last is not None:
+        ends.append(last)
     known = Whereabouts.from_bytes(remembered)
     if known is not None:
         ends.append((known.head, None))

@@ -13,10 +13,13 @@ from typing import Any, Self
 
 import msgspec
 
+from audit_emit._compiled import SWITCH
+
 TESTS = Path(__file__).resolve().parents[1]
 DRAIN = """
 import os, sys, time
 lines, busy = 0, int(sys.argv[1])
+os.write(1, b"\\n")
 while data := os.read(0, 65536):
     lines += data.count(10)
     until = time.perf_counter_ns() + busy
@@ -32,7 +35,7 @@ def environment() -> dict[str, str]:
     env = {
         name: value
         for name, value in os.environ.items()
-        if "AUDIT_EMIT" not in name and not name.startswith("PYTHON")
+        if ("AUDIT_EMIT" not in name or name == SWITCH) and not name.startswith("PYTHON")
     }
     path = [os.environ.get("PYTHONPATH", ""), str(TESTS), str(TESTS.parent)]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
@@ -67,6 +70,8 @@ def drained(busy_ns: int = 0) -> Iterator[Stdout]:
     reader = subprocess.Popen(command, stdin=read_end, stdout=subprocess.PIPE)
     os.close(read_end)
     stdout = Stdout(write_end, reader)
+    assert reader.stdout is not None
+    reader.stdout.readline()  # it reads from now on: a pipe holds a hundred lines
     try:
         yield stdout
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from audit_emit import _compiled
 from audit_emit._config import SETTINGS
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import main
@@ -50,6 +51,21 @@ def test_a_writable_directory_is_no_problem(tmp_path: Path) -> None:
     assert report.file["writable"] is True
     assert report.file["lock"] == "works"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_that_nobody_reads_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    report = look(tmp_path, AUDIT_EMIT_SERVIC="api")
+    assert mentions(report.warnings, "AUDIT_EMIT_SERVIC is set")
+    assert mentions(report.warnings, "is AUDIT_EMIT_SERVICE meant?")
+
+
+@pytest.mark.parametrize("name", ["AUDIT_EMIT_LOKI_URL", "AUDIT_EMIT_SPEEDUPS"])
+def test_variables_that_are_no_settings_are_known(name: str, tmp_path: Path) -> None:
+    assert not mentions(look(tmp_path, **{name: "1"}).warnings, name)
+
+
+def test_the_way_of_an_event_is_told(tmp_path: Path) -> None:
+    assert look(tmp_path).machine["emit"] == _compiled.state
 
 
 def test_every_setting_tells_where_it_came_from(tmp_path: Path) -> None:

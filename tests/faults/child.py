@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from audit_emit._compiled import SWITCH
+
 TESTS = Path(__file__).resolve().parents[1]
 SECONDS = 30.0
 RESULT = "result.json"
@@ -24,7 +26,8 @@ RESULT = "result.json"
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, with the checkout importable and without settings of the library."""
-    env = {name: value for name, value in os.environ.items() if "AUDIT_EMIT" not in name}
+    kept = {SWITCH: os.environ.get(SWITCH, "1")}
+    env = {name: value for name, value in os.environ.items() if "AUDIT_EMIT" not in name} | kept
     env["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     return {**env, "PYTHONWARNINGS": "default", **more}
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+from interpreted import interpreted
+
 from audit_emit import Emitter
 
 Work = Callable[[Emitter], object]
@@ -14,6 +16,7 @@ Work = Callable[[Emitter], object]
 def make(path: Path) -> Emitter:
     """An emitter without threads, whose segments are small."""
     emitter = Emitter(service="faults", jsonl=path, stdout=False, durability="os", max_bytes=4096)
+    interpreted(emitter)
     emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
     emitter.emit(None, "life.event", {"n": -1})
     return emitter

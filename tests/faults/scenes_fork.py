@@ -22,6 +22,7 @@ from unittest.mock import patch
 from faults.injector import Interrupter
 from faults.prepared import STATES
 from faults.prepared import make as make_prepared
+from interpreted import interpreted
 
 import audit_emit
 from audit_emit import Emitter
@@ -79,7 +80,7 @@ class HeldWrite:
 
 def lock_held(directory: Path) -> dict[str, Any]:
     """Fork while another thread is in the middle of a write, with both locks."""
-    emitter = make(directory)
+    emitter = interpreted(make(directory))
     emitter.emit(None, "fork.event", {"n": 0})
     held = HeldWrite()
     with patch.object(segment, "os", held):
@@ -107,7 +108,7 @@ def holder_dies(directory: Path) -> list[int]:
     """Fork in the middle of a write, and lose the parent there: its lock must not survive in us."""
 
     def parent() -> None:
-        emitter = make(directory)
+        emitter = interpreted(make(directory))
         emitter.emit(None, "fork.event", {"n": 0})
         held = HeldWrite()
         with patch.object(segment, "os", held):

@@ -54,7 +54,7 @@ class Scene(NamedTuple):
 
 def look_always() -> None:
     """In the process of a scene: how long it takes is not what decides which calls it makes."""
-    jsonl._LOCK_CHECK_NS = 0
+    jsonl.LOCK_CHECK_NS = 0
 
 
 def make(directory: Path, durability: str = "os", max_bytes: int = 1 << 24) -> Emitter:

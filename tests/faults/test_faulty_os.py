@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from faults.faulty_os import ERRORS, SHORT, Fault, FaultyOS
 from faults.log import Log, check_whole
+from interpreted import interpreted
 
 from audit_emit import AuditError, Emitter
 from audit_emit.record import stub
@@ -105,7 +106,7 @@ def make(path: Path, durability: str = "os") -> Emitter:
         service="faults", jsonl=path, stdout=False, durability=durability, max_bytes=4096
     )
     ticks = itertools.count(1_700_000_000_000_000_000, STEP_NS)
-    emitter._clock.now_ns = ticks.__next__
+    interpreted(emitter)._clock.now_ns = ticks.__next__
     emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
     assert emitter.file is not None
     if emitter.file.group is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import hostile
 import pytest
 
+from audit_emit.coerce import Normaliser
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import (
     REQUEST_ID,
@@ -20,6 +21,7 @@ from audit_emit.integrations._http import (
     request_fields,
 )
 from audit_emit.integrations._options import Options
+from audit_emit.redact import Redactor
 
 OWN = "0123456789abcdef0123456789abcdef"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -50,6 +52,10 @@ def asked(*values: str, peer: str = "203.0.113.9", **headers: list[str]) -> Exch
     return Exchange(headers={"x-request-id": list(values), **read}, peer=peer, client=peer)
 
 
+def facts(options: Options, exchange: Exchange, inbound: Inbound) -> dict[str, Any]:
+    return request_fields(options, exchange, inbound, Normaliser(Redactor()).scrub)
+
+
 def trusting(**options: Any) -> Options:
     return Options.make({"trust_request_id": True, **options})
 
@@ -59,8 +65,7 @@ def test_malformed_id_is_kept_as_evidence_only(value: str) -> None:
     inbound = identify(trusting(), asked(value), OWN)
 
     assert inbound.correlation_id == OWN
-    kept = inbound.client_request_id
-    assert kept is not None
+    kept = facts(trusting(), asked(value), inbound)["client_request_id"]
     assert len(kept) <= 128
     assert kept.isascii()
     assert kept.isprintable()
@@ -294,7 +299,7 @@ def test_fields_of_a_request() -> None:
         sent=17,
     )
 
-    assert request_fields(Options(), exchange, Inbound(OWN)) == {
+    assert facts(Options(), exchange, Inbound(OWN)) == {
         "method": "PUT",
         "path": "/workspaces/w/secrets",
         "route": "/workspaces/{id}/secrets",
@@ -309,7 +314,7 @@ def test_fields_of_a_request() -> None:
 def test_fields_of_a_websocket() -> None:
     exchange = http(kind="websocket", path="/ws", status=101, code=1000, messages_in=2)
 
-    assert request_fields(Options(), exchange, Inbound(OWN)) == {
+    assert facts(Options(), exchange, Inbound(OWN)) == {
         "path": "/ws",
         "status": 101,
         "outcome": "success",
@@ -321,7 +326,7 @@ def test_fields_of_a_websocket() -> None:
 
 
 def test_exception_is_recorded_by_its_type_only() -> None:
-    fields = request_fields(Options(), http(error=KeyError), Inbound(OWN))
+    fields = facts(Options(), http(error=KeyError), Inbound(OWN))
 
     assert fields["error"] == "KeyError"
 
@@ -330,13 +335,13 @@ def test_exception_whose_type_answers_nothing_is_recorded_too() -> None:
     class CancelledError(BaseException, metaclass=hostile.BadMeta):
         pass
 
-    fields = request_fields(Options(), http(error=CancelledError), Inbound(OWN))
+    fields = facts(Options(), http(error=CancelledError), Inbound(OWN))
 
     assert (fields["outcome"], fields["error"]) == ("cancelled", "CancelledError")
 
 
 def test_missing_response_is_noted() -> None:
-    fields = request_fields(Options(), http(status=None, complete=False), Inbound(OWN))
+    fields = facts(Options(), http(status=None, complete=False), Inbound(OWN))
 
     assert "status" not in fields
     assert fields["notes"] == ["no_response"]
@@ -345,21 +350,21 @@ def test_missing_response_is_noted() -> None:
 def test_user_agent_is_recorded_only_when_asked_for() -> None:
     exchange = http(headers={"user-agent": ["curl/8\x1b[2J" + "x" * 1000]})
 
-    assert "user_agent" not in request_fields(Options(), exchange, Inbound(OWN))
-    shown = request_fields(Options(user_agent=True), exchange, Inbound(OWN))["user_agent"]
+    assert "user_agent" not in facts(Options(), exchange, Inbound(OWN))
+    shown = facts(Options(user_agent=True), exchange, Inbound(OWN))["user_agent"]
     assert shown.startswith("curl/8?[2J")
     assert len(shown) == 256
 
 
 def test_long_path_is_cut_between_segments() -> None:
     token = "x" * 600
-    fields = request_fields(Options(), http(path=f"/reset/{token}/{token}/end"), Inbound(OWN))
+    fields = facts(Options(), http(path=f"/reset/{token}/{token}/end"), Inbound(OWN))
 
     assert fields["path"] == f"/reset/{token}/…"
 
 
 def test_long_path_without_segments_shows_nothing_of_it() -> None:
-    assert request_fields(Options(), http(path="/" + "x" * 5000), Inbound(OWN))["path"] == "/…"
+    assert facts(Options(), http(path="/" + "x" * 5000), Inbound(OWN))["path"] == "/…"
 
 
 @pytest.mark.parametrize(
@@ -415,3 +420,23 @@ def test_response_header_can_be_switched_off(off: str | None) -> None:
 
 def test_pattern_of_an_id_is_the_documented_one() -> None:
     assert REQUEST_ID.pattern == "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+
+
+LONG_URL = f"{'x' * 90} https://bob:hunter2{'z' * 40}@host/"
+
+
+def test_a_secret_across_the_cut_of_an_id_is_held_back() -> None:
+    exchange = asked(LONG_URL)
+    sent = facts(Options(), exchange, identify(Options(), exchange, OWN))["client_request_id"]
+    assert "hunter2" not in sent
+    assert len(sent) <= 128
+
+
+def test_a_secret_across_the_cut_of_a_user_agent_is_held_back() -> None:
+    exchange = asked(user_agent=["y" * 110 + LONG_URL])
+    assert "hunter2" not in facts(Options(user_agent=True), exchange, Inbound(OWN))["user_agent"]
+
+
+def test_a_secret_across_the_cut_of_a_path_is_held_back() -> None:
+    path = f"/x/https://bob:hunter2{'z' * 400}/{'a/' * 400}"[:1100] + "@host/"
+    assert "hunter2" not in facts(Options(), http(path=path), Inbound(OWN))["path"]

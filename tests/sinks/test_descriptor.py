@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from audit_emit.sinks import descriptor
-from audit_emit.sinks.descriptor import NOWAIT, Descriptor, error_word
+from audit_emit.sinks.descriptor import BEGUN, NOWAIT, Descriptor, error_word
 
 WAYS = ["poll", *(["nowait"] if NOWAIT else [])]
 
@@ -54,7 +54,7 @@ def fill(writer: int) -> None:
 
 def eventually_checked() -> None:
     """Past the moment for which a look at the descriptor is good."""
-    until = time.monotonic_ns() + 2 * descriptor._RECHECK_NS
+    until = time.monotonic_ns() + 2 * descriptor.RECHECK_NS
     while time.monotonic_ns() < until:
         pass
 
@@ -268,7 +268,108 @@ def test_the_rest_of_a_short_write_comes_before_the_next_line(
         assert (tmp_path / "out").read_bytes() == b"first\nthird\n"
 
 
+def begun(ends: tuple[int, int]) -> tuple[Descriptor, bytes]:
+    """A sink that wrote a part of a line, into a pipe that is full now; and that part."""
+    sink = Descriptor(ends[1], max_bytes=65536)
+    fill(ends[1])
+    os.read(ends[0], 8192)
+    assert not sink.write(b"x" * 12_000 + b"\n")
+    assert (sink.fault, sink.owes) == (BEGUN, True)
+    return sink, os.read(ends[0], 1 << 20).lstrip(b"\n")
+
+
+nowait = pytest.mark.skipif(not NOWAIT, reason="only then a line that long is written at all")
+
+
+@nowait
+def test_a_line_taken_in_part_is_finished(ends: tuple[int, int]) -> None:
+    sink, part = begun(ends)
+    assert sink.finish()
+    assert (sink.fault, sink.owes) == (None, False)
+    assert part + os.read(ends[0], 1 << 20) == b"x" * 12_000 + b"\n"
+
+
+@nowait
+def test_a_line_taken_in_part_is_not_finished_while_there_is_no_room(ends: tuple[int, int]) -> None:
+    sink, _ = begun(ends)
+    fill(ends[1])
+    assert not sink.finish()
+    assert (sink.fault, sink.owes) == ("full", True)
+
+
+@nowait
+def test_the_rest_of_a_line_that_was_given_up_still_goes_before_the_next(
+    ends: tuple[int, int],
+) -> None:
+    sink, part = begun(ends)
+    assert sink.give_up()
+    assert not sink.give_up()
+    assert not sink.owes
+    assert sink.write(b"next\n")
+    assert part + os.read(ends[0], 1 << 20) == b"x" * 12_000 + b"\nnext\n"
+
+
+@nowait
+def test_a_forked_child_leaves_the_rest_of_a_line_to_its_parent(ends: tuple[int, int]) -> None:
+    sink, _ = begun(ends)
+    sink.leave_parent()
+    assert not sink.owes
+    assert sink.write(b"next\n")
+    assert os.read(ends[0], 1 << 20) == b"next\n"
+
+
 # What the descriptor was
+
+
+class NoNumber:
+    """A system that has no descriptor left, until ``left`` is true."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = False
+        self.asked = 0
+        self._duplicate = descriptor._duplicate
+        monkeypatch.setattr(descriptor, "_duplicate", self)
+
+    def __call__(self, number: int) -> int:
+        self.asked += 1
+        if not self.left:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._duplicate(number)
+
+
+def test_without_a_number_for_the_duplicate_it_is_tried_again(
+    ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptor, "_AGAIN_NS", 0)
+    system = NoNumber(monkeypatch)
+    sink = Descriptor(ends[1])
+    refused = sink.write(b"1\n"), sink.fault
+    assert refused == (False, "EMFILE")
+    system.left = True
+    assert sink.write(b"2\n")
+    assert (sink.kind, sink.fault) == ("pipe", None)
+    assert os.read(ends[0], 100) == b"2\n"
+
+
+def test_without_a_number_for_the_duplicate_it_is_not_tried_for_every_line(
+    ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptor, "_AGAIN_NS", 10**15)
+    system = NoNumber(monkeypatch)
+    sink = Descriptor(ends[1])
+    assert not any(sink.write(b"1\n") for _ in range(100))
+    assert (sink.fault, system.asked) == ("EMFILE", 1)
+
+
+def test_a_limit_of_64_descriptors_is_enough() -> None:
+    code = (
+        "import resource\n"
+        "from audit_emit.sinks.descriptor import Descriptor\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "Descriptor(1).write(b'line\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"line\n"
 
 
 def test_a_descriptor_closed_before_us_stays_unused(ends: tuple[int, int]) -> None:

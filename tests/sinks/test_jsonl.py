@@ -184,7 +184,7 @@ def test_a_call_within_a_call_is_told_to_wait(emitter: Emitter) -> None:
 def test_a_lock_file_that_is_deleted_is_made_again(
     emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonl, "_LOCK_CHECK_NS", 0)
+    monkeypatch.setattr(jsonl, "LOCK_CHECK_NS", 0)
     emitter.emit(None, "a.b")
     (log.parent / "audit.jsonl.lock").unlink()
     for _ in range(5):
@@ -201,7 +201,7 @@ def test_why_the_lock_is_not_trusted_is_told(
     emitter.emit(None, "a.b")
     sink = sink_of(emitter)
     monkeypatch.setattr(jsonl, "FRESH_NS", 0)
-    monkeypatch.setattr(jsonl, "_LOCK_CHECK_NS", 0)
+    monkeypatch.setattr(jsonl, "LOCK_CHECK_NS", 0)
     monkeypatch.setattr(sink._lock, "is_current", lambda: False)
     assert emitter.emit(None, "a.b") is None
     assert emitter.file_last_error == "lock-replaced"
@@ -344,6 +344,7 @@ def test_a_failure_after_a_waiting_event_was_written_is_not_one_of_the_write(
     assert fails_after_the_write.flush()
     chain_ok(log)
     (record,) = of_type(log, "a.b")
+    assert fails_after_the_write.stdout is not None
     assert record["hash"].encode() in fails_after_the_write.stdout.last
     assert fails_after_the_write.counters.drained == 1
 

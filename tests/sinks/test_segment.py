@@ -13,7 +13,7 @@ import pytest
 from logfile import ZERO, chain_ok, of_type, records
 
 from audit_emit import Emitter
-from audit_emit.sinks import segment
+from audit_emit.sinks import segment, whereabouts
 
 
 def settled() -> None:
@@ -321,6 +321,24 @@ def test_a_directory_that_cannot_be_listed_begins_no_new_chain(
     assert again.emit(None, "c.d") is None
     assert again.file_last_error == "EIO"
     monkeypatch.undo()
+    assert again.close()
+    (before,) = {one["chain"] for one in records(closed(log)[0])}
+    assert {one["chain"] for one in records(log)} == {before}
+
+
+def test_a_long_search_among_closed_segments_begins_no_new_chain(
+    emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter.emit(None, "a.b")
+    emitter.close()
+    log.rename(log.with_name(f"audit-{1:020d}.jsonl"))
+    log.with_name("audit.jsonl.lock").unlink()
+    for first in range(2, 5):
+        log.with_name(f"audit-{first:020d}.jsonl").write_bytes(b"no record\n")
+    monkeypatch.setattr(whereabouts, "_SEARCH_SECONDS", 0.0)
+    again = Emitter(jsonl=log, stdout=False, durability="os")
+    assert again.emit(None, "c.d") is None
+    assert again.file_last_error == "ETIMEDOUT"
     assert again.close()
     (before,) = {one["chain"] for one in records(closed(log)[0])}
     assert {one["chain"] for one in records(log)} == {before}

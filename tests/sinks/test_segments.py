@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 from descriptors import opened
 
-from audit_emit.sinks.segments import Layout, make_directory, open_file, sync_directory
+from audit_emit.sinks.segments import (
+    Layout,
+    make_directory,
+    open_file,
+    read_closed,
+    sync_directory,
+)
 
 
 def mode(path: Path) -> int:
@@ -129,6 +136,25 @@ def test_a_file_in_the_way_of_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         make_directory(str(tmp_path / "file" / "logs"))
+
+
+def test_a_fifo_in_the_place_of_a_closed_segment_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert read_closed(str(tmp_path / "fifo")) is None
+    assert opened(tmp_path) == []
+
+
+def test_a_directory_and_a_socket_in_the_place_of_a_closed_segment(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket"))
+    assert read_closed(str(tmp_path / "socket")) is None
+    assert read_closed(str(tmp_path)) is None
+
+
+def test_a_fifo_in_the_place_of_the_directory_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    sync_directory(str(tmp_path / "fifo"))
+    assert opened(tmp_path) == []
 
 
 def test_syncing_a_directory_never_fails(tmp_path: Path) -> None:

@@ -132,6 +132,35 @@ def test_a_record_across_the_edge_of_what_is_read_first(opened: Open) -> None:
         assert read_end(*opened(WHOLE + rest)).head == head(4)
 
 
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is far is near, and there is time enough."""
+    monkeypatch.setattr(tail, "_FARTHEST", 1024 * 1024)
+    monkeypatch.setattr(tail, "_FAR_SECONDS", 3600.0)
+
+
+FAR = 8 * 128 * 1024
+"""Bytes of the window after which a record is looked for elsewhere, in these tests."""
+
+
+@pytest.mark.usefixtures("_small")
+@pytest.mark.parametrize("before", [WHOLE, b"", b"y" * 200 + b"\n" + WHOLE * 300])
+def test_an_end_of_any_length_is_declared_from_its_beginning(opened: Open, before: bytes) -> None:
+    for size in (FAR - 1, FAR, FAR + 1, FAR + len(LINES[4]) - 1, FAR + len(LINES[4]), 5 * FAR):
+        rest = b"x" * size + b"\n"
+        last = head(4) if before else None
+        assert read_end(*opened(before + rest)) == (last, dirt(before, rest), False)
+
+
+def test_an_end_that_takes_too_long_is_declared_in_part(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_FARTHEST", 1024 * 1024)
+    monkeypatch.setattr(tail, "_FAR_SECONDS", -1.0)
+    rest = b"x" * 2 * FAR
+    assert read_end(*opened(rest)) == (None, dirt(rest[:FAR], rest[FAR:]), False)
+
+
 def test_only_the_end_of_a_large_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,106 @@
+/* `Emitter.emit`: the quick way where it is open, else `Emitter._record`, which is in Python. */
+#include "speedups.h"
+
+#define ARGUMENTS 3
+
+static const char *const NAMES[ARGUMENTS] = {"ctx", "event_type", "fields"};
+
+/* Sort the arguments of `emit(ctx, event_type, fields=None)` into their places. */
+static bool take_arguments(PyObject *const *given, Py_ssize_t count, PyObject *names,
+                           PyObject *args[ARGUMENTS])
+{
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    bool right = count <= ARGUMENTS;
+    for (Py_ssize_t i = 0; right && i < count; i++)
+        args[i] = given[i];
+    for (Py_ssize_t i = 0; right && i < named; i++) {
+        int at = 0;
+        while (at < ARGUMENTS
+               && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), NAMES[at]))
+            at++;
+        right = at < ARGUMENTS && !args[at];
+        if (right)
+            args[at] = given[count + i];
+    }
+    if (!args[2])
+        args[2] = Py_None;
+    if (!right || !args[0] || !args[1])
+        PyErr_SetString(PyExc_TypeError, "emit() takes ctx, event_type and fields=None");
+    return right && args[0] && args[1];
+}
+
+/* At the recursion limit no Python function can be called, but this much works. */
+static PyObject *leave_to_the_next(EmitterState *self, PyObject *type)
+{
+    PyErr_Clear();
+    PyObject *lossy = PyObject_GetAttrString((PyObject *)self, "lossy");
+    PyObject *event = Py_BuildValue("((OO))", type, PyExc_RecursionError);
+    PyObject *added = lossy && event ? PyNumber_InPlaceAdd(lossy, event) : NULL;
+    Py_XDECREF(lossy);
+    Py_XDECREF(event);
+    if (!added)
+        return NULL;
+    Py_DECREF(added);
+    self->pending = 1;
+    Py_RETURN_NONE;
+}
+
+/* The whole way; `done` is what the quick one has done of it, or NULL. */
+static PyObject *in_python(PyObject *self, PyObject *const args[ARGUMENTS], PyObject *done)
+{
+    PyObject *record = PyObject_GetAttrString(self, "_record");
+    if (!record)
+        return NULL;
+    PyObject *receipt
+        = PyObject_CallFunctionObjArgs(record, args[0], args[1], args[2], done, NULL);
+    Py_DECREF(record);
+    if (!receipt && PyErr_ExceptionMatches(PyExc_RecursionError))
+        return leave_to_the_next((EmitterState *)self, args[1]);
+    return receipt;
+}
+
+static PyObject *emit(PyObject *object, PyTypeObject *defining, PyObject *const *given,
+                      Py_ssize_t count, PyObject *names)
+{
+    EmitterState *self = (EmitterState *)object;
+    PyObject *args[ARGUMENTS] = {NULL, NULL, NULL};
+    if (!take_arguments(given, count, names, args))
+        return NULL;
+    PyObject *quick = self->quick;
+    if (!quick || quick == Py_None || self->pending || self->file_fault != Py_None)
+        return in_python(object, args, NULL);
+    const ModuleState *state = PyType_GetModuleState(defining);
+    Py_INCREF(quick);
+    PyObject *done = Py_TYPE(quick) == state->quick ? quick_emit(quick, args)
+                                                    : PyObject_Vectorcall(quick, args, ARGUMENTS, NULL);
+    Py_DECREF(quick);
+    if (!done || (done != Py_None && !PyTuple_CheckExact(done)))
+        return done;
+    PyObject *receipt;
+    if (done == Py_None)
+        receipt = in_python(object, args, NULL);
+    else if (PyTuple_GET_SIZE(done))
+        receipt = in_python(object, args, done);
+    else
+        receipt = same(Py_None);
+    Py_DECREF(done);
+    return receipt;
+}
+
+PyDoc_STRVAR(
+    emit_doc,
+    "emit($self, ctx, event_type, fields=None)\n--\n\n"
+    "Record one event. Never raises an ``Exception``, never waits longer than 50 ms.\n\n"
+    "Args:\n"
+    "    ctx: ``None`` (the bound context), an ``AuditContext``, a ``contextvars.Context`` or a\n"
+    "        mapping of its members; anything else means the bound context.\n"
+    "    event_type: such as ``secret.set``; what is not well-formed is recorded as\n"
+    "        ``audit.invalid_event_type``.\n"
+    "    fields: the event's own payload, of any kind; secrets are held back.\n\n"
+    "Returns:\n"
+    "    The receipt when the record is in the file, ``None`` when it is not, or not yet.");
+
+PyMethodDef emitter_state_methods[] = {
+    {"emit", (PyCFunction)(void (*)(void))emit, METH_METHOD | METH_FASTCALL | METH_KEYWORDS, emit_doc},
+    {NULL, NULL, 0, NULL},
+};

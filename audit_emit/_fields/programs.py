@@ -1,0 +1,148 @@
+"""Command lines: options with secret names, and what some programs take without naming it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from audit_emit._fields.extent import HELD, Span, value
+from audit_emit._lazy import Pattern
+
+__all__ = ["flags", "has_option", "programs", "secret_words", "suspicious"]
+
+_FLAG = Pattern(
+    r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
+)
+_USER = Pattern(
+    r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)"
+)
+
+
+def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
+    """``--password x``, ``-storepass x``, ``curl -u name:x``."""
+    if "-" in text:
+        for match in _FLAG.finditer(text):
+            start, end = value(text, match.end(), "", "") if is_secret(match.group(1)) else (0, 0)
+            if end > start:
+                yield start, end
+    if "-u" in text:
+        for match in _USER.finditer(text):
+            yield from _unless_held(text, *match.span(1))
+
+
+# Programs, by their names or the beginnings of them, with the options whose value is secret. An
+# option may have its value in the same word; with ``attached`` it has it there only.
+
+_MYSQL = ("-p",)
+_BEGINNINGS = ("mysql", "mariadb")
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sshpass": ("-p",),
+    "redis-cli": ("-a",),
+    "valkey-cli": ("-a",),
+    "keydb-cli": ("-a",),
+    "mongo": ("-p",),
+    "mongosh": ("-p",),
+    "mongodump": ("-p",),
+    "mongorestore": ("-p",),
+    "mongoexport": ("-p",),
+    "mongoimport": ("-p",),
+    "ldapsearch": ("-w",),
+    "ldapmodify": ("-w",),
+    "ldapadd": ("-w",),
+    "ldapdelete": ("-w",),
+    "ldappasswd": ("-w", "-s", "-a"),
+    "ldapwhoami": ("-w",),
+    "sqlcmd": ("-P",),
+    "bcp": ("-P",),
+    "isql": ("-P",),
+    "mosquitto_pub": ("-P",),
+    "mosquitto_sub": ("-P",),
+    "zip": ("-P",),
+    "unzip": ("-P",),
+    "ipmitool": ("-P",),
+    "snmpget": ("-A", "-X"),
+    "snmpwalk": ("-A", "-X"),
+}
+_LOGIN: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oras", "crane", "az", "oc", "cf"),
+    ("-p",),
+)
+"""These log in where ``login`` is among their arguments; elsewhere ``-p`` is a port or the like."""
+_MAX_WORDS = 24
+
+_PROGRAM = Pattern(
+    r"(?<![\w.\-])(?:(?:mysql|mariadb)[\w\-]{0,32}+|"
+    + "|".join(sorted((*_OPTIONS, *_LOGIN), key=len, reverse=True))
+    + r")(?![\w.\-=])"
+)
+_NEXT = Pattern(
+    r"(?:,?[ \t]{1,8}|\\?[\"'],[ \t]{0,4}(?=\\?[\"']))(?:\\?([\"']))?"
+    r"((?(1)(?:[^\"'\\]|\\(?![\"']))++"
+    r"|(?:[^\s\"'|;&,]|,(?!\s)|(?<=-[A-Za-z])(?:\"[^\"]*+\"|'[^']*+'))++))"
+)
+_NETRC = Pattern(r"\blogin\s{1,8}\S{1,128}+\s{1,8}password\s{1,8}(\S++)")
+_OPTION = Pattern(r"-(?<!\w-)-?[A-Za-z]")
+_MARKS = tuple(
+    "mysql mariadb sshpass -cli mongo ldap sqlcmd bcp isql mosquitto zip ipmi snmp".split()
+)
+
+
+def suspicious(text: str) -> bool:
+    """Whether ``programs`` has to look: False only when it would find nothing."""
+    return ("login" in text and ("password" in text or "-p" in text)) or any(
+        mark in text for mark in _MARKS
+    )
+
+
+def has_option(text: str) -> bool:
+    """Whether there is an option, so that ``flags`` has to look at one with a secret name."""
+    return "-" in text and _OPTION.search(text) is not None
+
+
+def programs(text: str) -> Iterator[Span]:
+    """What some programs take without naming it: ``mysql -px``, ``sshpass -p x``, netrc.
+
+    As a shell has it, and as the text of a list of words.
+    """
+    if has_option(text) and suspicious(text):
+        done = 0
+        for program in _PROGRAM.finditer(text):
+            if program.start() < done:
+                continue
+            places = [(program.group(), program.start())]
+            at = program.end()
+            while len(places) < _MAX_WORDS and (found := _NEXT.match(text, at)):
+                places.append((found.group(2), found.start(2)))
+                done = at = found.end()
+            for index, start in secret_words([word for word, _ in places]):
+                word, place = places[index]
+                yield from _unless_held(text, place + start, place + len(word))
+    if "login" in text and "password" in text:
+        for match in _NETRC.finditer(text):
+            yield from _unless_held(text, *match.span(1))
+
+
+def secret_words(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Which words of a command line are secret, and from which character on.
+
+    Args:
+        words: the program's name or path, and its arguments.
+    """
+    name = words[0].rpartition("/")[2]
+    attached = name.startswith(_BEGINNINGS)
+    options = _MYSQL if attached else _OPTIONS.get(name, ())
+    if name in _LOGIN and "login" in words:
+        options = _LOGIN[name]
+    if not options:
+        return
+    for at, word in enumerate(words):
+        for option in options:
+            if word == option:
+                if not attached and at + 1 < len(words):
+                    yield at + 1, 0
+            elif word.startswith(option):
+                yield at, len(option)
+
+
+def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
+    if end > start and not HELD.fullmatch(text, start, end):
+        yield start, end

@@ -1,0 +1,84 @@
+"""Builds the compiled part where that is possible; where it is not, the package is pure Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SWITCH = "AUDIT_EMIT_SPEEDUPS"
+"""``0`` in the environment builds without the compiled part; ``require`` does not build without."""
+
+MODULE = "audit_emit._speedups"
+FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS += ["-Wno-missing-field-initializers", "-Wno-unused-parameter"]
+
+
+class SpeedupsHook(BuildHookInterface[Any]):
+    """Compiles ``audit_emit/_c`` to ``audit_emit._speedups``."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, and tell the wheel what platform it is for.
+
+        Raises:
+            Exception: it was required and cannot be built.
+        """
+        if self.target_name != "wheel":
+            return
+        wanted = os.environ.get(SWITCH, "")
+        reason = "it is switched off" if wanted == "0" else self._why_not()
+        if not reason:
+            try:
+                built = self._compile()
+            except Exception as error:  # noqa: BLE001 - whatever is missing, Python goes on alone
+                reason = f"it cannot be compiled here ({type(error).__name__}: {error})"
+        if reason:
+            if wanted == "require":
+                raise RuntimeError(f"the compiled part was required, but {reason}")
+            self.app.display_warning(f"audit_emit is built without its compiled part: {reason}")
+            return
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        if version != "editable":  # which imports it from where it was made
+            build_data["force_include"][str(built)] = f"audit_emit/{built.name}"
+
+    def _why_not(self) -> str:
+        if sys.implementation.name != "cpython":
+            return f"it is for CPython, not {sys.implementation.name}"
+        if os.name != "posix":
+            return f"it is for POSIX platforms, not {sys.platform}"
+        if sysconfig.get_config_var("Py_GIL_DISABLED"):
+            return "it relies on the interpreter's lock"
+        return ""
+
+    def _compile(self) -> Path:
+        """The compiled module, in the source tree: an editable install imports it from there."""
+        from setuptools import Distribution, Extension  # noqa: PLC0415 - only where it compiles
+        from setuptools.command.build_ext import build_ext  # noqa: PLC0415
+
+        root = Path(self.root)
+        sources = [str(path.relative_to(root)) for path in root.glob("audit_emit/_c/*.c")]
+        extension = Extension(
+            MODULE,
+            sources=sorted(sources),
+            depends=["audit_emit/_c/speedups.h"],
+            extra_compile_args=FLAGS,
+        )
+        before = os.getcwd()
+        with TemporaryDirectory() as scratch:
+            os.chdir(root)
+            try:
+                command = build_ext(Distribution({"ext_modules": [extension]}))
+                command.build_temp = scratch
+                command.inplace = True
+                command.force = True
+                command.finalize_options()
+                command.run()
+                return root / command.get_ext_filename(MODULE)
+            finally:
+                os.chdir(before)

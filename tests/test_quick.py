@@ -1,0 +1,565 @@
+"""The compiled part against the Python code that it stands in for."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pytest
+from bench.chain import check
+from hypothesis import given
+from hypothesis import strategies as st
+from interpreted import interpreted
+from piped import Piped
+
+from audit_emit import AuditContext, Emitter, _compiled, bind
+from audit_emit.coerce import Normaliser
+from audit_emit.context import LiveContext, enter_request, leave_request
+from audit_emit.encode import to_json
+from audit_emit.redact import Redactor
+from audit_emit.sinks import jsonl
+
+pytestmark = pytest.mark.skipif(
+    _compiled.state != "compiled", reason=f"no compiled part: {_compiled.state}"
+)
+
+NEVER_THE_SAME = ("ts", "id", "chain", "seq", "prev_hash", "hash")
+
+
+class Counted:
+    """What the compiled part answered."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        assert emitter._quick is not None
+        self._quick = emitter._quick
+        self.answers: list[Any] = []
+        emitter._quick = self
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.answers.append(self._quick(*arguments))
+        return self.answers[-1]
+
+    @property
+    def done(self) -> int:
+        return sum(answer is not None for answer in self.answers)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Emitter]:
+    """An emitter that has seen what it will see: its caches are full."""
+    made = Emitter(service="quick", jsonl=tmp_path / "q" / "audit.jsonl", stdout=False)
+    made.emit(None, "a.b", {"key": "k", "n": 1})
+    made.emit(None, "a.b", {"key": "k", "n": 1})
+    yield made
+    made.close()
+
+
+def records_of(directory: Path, event_type: str) -> list[dict[str, Any]]:
+    files = sorted(directory.glob("audit*.jsonl"))
+    parsed = [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    return [record for record in parsed if record["event_type"].startswith(event_type)]
+
+
+def records(directory: Path) -> list[dict[str, Any]]:
+    """The application's records of a log that is whole."""
+    assert not check(directory).damage
+    return [r for r in records_of(directory, "") if not r["event_type"].startswith("audit.")]
+
+
+def stripped(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in NEVER_THE_SAME}
+
+
+# The hash
+
+
+@pytest.mark.parametrize("size", [*range(200), 447, 448, 511, 512, 4096, 70_001])
+def test_the_leaf_hash_is_that_of_hashlib(size: int) -> None:
+    from audit_emit import _speedups
+
+    body = bytes(i * 7 % 251 for i in range(size))
+    expected = hashlib.sha256(b"\0" + body + b"}").hexdigest()
+    assert _speedups.leaf_hash(body) == expected
+    assert _speedups.leaf_hash_anywhere(body) == expected
+
+
+# What is harmless
+
+NAMES = st.sampled_from(
+    ["key", "scope", "operation", "request", "count", "note", "password", "a:b"]
+)
+TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.from_regex(r"[A-Za-z0-9:/@.=_\-]{0,48}", fullmatch=True),
+    st.from_regex(r"[0-9 .\-]{10,24}", fullmatch=True),
+    st.uuids().map(str),
+    st.sampled_from(
+        [
+            hostile.SECRET,
+            "4111 1111 1111 1111",
+            "4111111111111111",
+            "eyJhbGciOiJI.eyJzdWIi.c2ln",
+            "xoxb-1234567890-abc",
+            "AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaaa",
+            "postgres://u:p@h/d",
+            "k_live_0123456789abcdef",
+            "glpat-aaaaaaaaaaaa",
+            "-----BEGIN PRIVATE KEY-----",
+            "hvs.aaaaaaaaaaaaaaaaaaaaaaaa",
+            '{"password":"x"}',
+            "x" * 5000,
+        ]
+    ),
+)
+SCALARS = st.one_of(
+    TEXTS, st.integers(), st.floats(), st.booleans(), st.none(), st.binary(max_size=8)
+)
+
+
+@given(st.dictionaries(NAMES, SCALARS, max_size=6))
+def test_what_is_harmless_here_is_the_same_in_python(fields: dict[str, Any]) -> None:
+    rules = Emitter(service="q", jsonl="/nowhere/audit.jsonl", stdout=False)
+    quick: Any = rules._quick
+    rules._composer.normaliser.fast(dict.fromkeys(fields, 1), False)
+    found = quick.fields(fields)
+    if found is None:
+        return
+    redactor = Redactor()
+    assert found.decode() == to_json(Normaliser(redactor).full("secret.set", fields).value)
+    assert not any(type(v) is str and redactor.scrub(v, secret_event=True) for v in fields.values())
+
+
+def test_ordinary_fields_are_harmless(quick: Emitter) -> None:
+    fields = {"key": "STRIPE_LIVE_KEY", "n": 3, "ok": True, "none": None, "ms": 1.25}
+    fields |= {"request": "0190f6f5-6d3a-7c44-9d0e-7a1f0c2b3d4e"}
+    quick.emit(None, "a.b", fields)
+    quick.emit(None, "a.b", fields)
+    counted = Counted(quick)
+    assert quick.emit(None, "a.b", fields) is not None
+    assert counted.done == 1
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash("key")
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Table(dict[str, Any]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {Text("password"): "hunter2"},
+        {"key": Text("hunter2")},
+        Table(key="hunter2"),
+        {"key": ["hunter2"]},
+        {"key": "naïve"},
+        {"key": "\ud800"},
+        {"key": 10**13},
+        {"key": float("nan")},
+        {"unheard_of": 1},
+        {f"n{i}": i for i in range(33)},
+        None,
+        "hunter2",
+    ],
+)
+def test_what_wants_a_look_is_left_alone(quick: Emitter, fields: Any) -> None:
+    counted = Counted(quick)
+    assert quick.emit(None, "a.b", fields) is not None
+    assert counted.answers == [None]
+
+
+def test_a_dict_that_was_large_is_not_walked_over(quick: Emitter) -> None:
+    fields: dict[Any, Any] = dict.fromkeys(range(3_000_000))
+    for number in range(3_000_000):
+        del fields[number]
+    fields["key"] = "k"
+    begun = time.perf_counter()
+    assert quick.emit(None, "a.b", fields) is not None
+    assert time.perf_counter() - begun < 0.5
+
+
+# The record
+
+CONTEXTS: dict[str, Callable[[], Any]] = {
+    "none": lambda: None,
+    "context": lambda: AuditContext(workspace_id="w", user_id="ü-17", correlation_id="c"),
+    "trace": lambda: AuditContext(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b" * 16),
+    "mapping": lambda: {"user_id": "u", "actor_kind": "cron"},
+    "copied": contextvars.copy_context,
+    "junk": object,
+}
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_the_record_is_that_of_python(name: str, tmp_path: Path) -> None:
+    with bind(user_id="bound", workspace_id="here"):
+        ctx = CONTEXTS[name]()
+        for place in ("compiled", "interpreted"):
+            emitter = Emitter(service="q", jsonl=tmp_path / place / "audit.jsonl", stdout=False)
+            if place == "interpreted":
+                interpreted(emitter)
+            for number in range(3):
+                emitter.emit(ctx, "secret.set", {"key": "A", "n": number, "ms": 0.5, "ok": None})
+            emitter.close()
+    ours, theirs = (records(tmp_path / place) for place in ("compiled", "interpreted"))
+    assert [stripped(record) for record in ours] == [stripped(record) for record in theirs]
+    assert [list(record) for record in ours] == [list(record) for record in theirs]
+
+
+def test_the_context_of_a_request_is_read_as_it_is_now(quick: Emitter, tmp_path: Path) -> None:
+    live = LiveContext(AuditContext(user_id="first"))
+    entered = enter_request(live)
+    try:
+        for user in ("first", "first", "second", "second"):
+            live.context = live.context.replace(user_id=user)
+            assert quick.emit(None, "a.b", {"n": 1}) is not None
+    finally:
+        leave_request(entered)
+    assert [r["user_id"] for r in records(tmp_path / "q")][-4:] == ["first"] * 2 + ["second"] * 2
+
+
+def test_the_receipt_is_that_of_the_record(quick: Emitter, tmp_path: Path) -> None:
+    receipt = quick.emit(None, "a.b", {"n": 2})
+    record = records(tmp_path / "q")[-1]
+    assert receipt is not None
+    assert (receipt.id, receipt.chain, receipt.seq, receipt.hash) == (
+        record["id"],
+        record["chain"],
+        record["seq"],
+        record["hash"],
+    )
+
+
+def test_ids_and_times_of_a_burst_do_not_repeat(quick: Emitter, tmp_path: Path) -> None:
+    counted = Counted(quick)
+    for number in range(5000):
+        quick.emit(None, "a.b", {"n": number})
+    found = records(tmp_path / "q")
+    assert counted.done > 4000
+    assert len({r["id"] for r in found}) == len(found) == len({r["ts"] for r in found})
+
+
+# The file
+
+
+def test_the_records_of_another_process_are_followed(quick: Emitter, tmp_path: Path) -> None:
+    """Another emitter has descriptors and a lock of its own, as another process has."""
+    other = Emitter(service="quick", jsonl=tmp_path / "q" / "audit.jsonl", stdout=False)
+    # Each has contexts of its own: what is encoded of one is kept for one emitter.
+    mine, theirs = AuditContext(), AuditContext()
+    other.emit(theirs, "a.b", {"n": 1})
+    quick.emit(mine, "a.b", {"n": 1})
+    both = [Counted(quick), Counted(other)]
+    for number in range(200):
+        quick.emit(mine, "a.b", {"n": number})
+        for _ in range(number % 3):
+            other.emit(theirs, "a.b", {"n": number})
+    other.close()
+    assert len(records(tmp_path / "q")) == 4 + 200 + sum(number % 3 for number in range(200))
+    assert all(counted.done > len(counted.answers) / 2 for counted in both)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", b"x\n", b'{"ts":"torn', b"\0" * 50])
+def test_what_is_no_record_at_the_end_is_left_to_python(
+    tail: bytes, quick: Emitter, tmp_path: Path
+) -> None:
+    path = tmp_path / "q" / "audit.jsonl"
+    with path.open("ab") as file:
+        file.write(tail)
+    for number in range(3):
+        assert quick.emit(None, "a.b", {"n": number}) is not None
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\n") for line in lines)
+    types = [json.loads(line)["event_type"] for line in lines if line.endswith(b'"}\n')]
+    assert types.count("a.b") == 5
+    assert types.count("audit.recovered") == bool(tail)
+
+
+@pytest.mark.parametrize("seq", ["18446744073709551616", "999999999999999999", "0", "-1", "1e3"])
+def test_a_number_that_no_machine_holds_is_left_to_python(
+    seq: str, quick: Emitter, tmp_path: Path
+) -> None:
+    path = tmp_path / "q" / "audit.jsonl"
+    last = path.read_bytes().splitlines()[-1]
+    before, _, after = last.partition(b'"seq":')
+    with path.open("ab") as file:
+        file.write(before + b'"seq":' + seq.encode() + after[after.index(b",") :] + b"\n")
+    assert quick.emit(None, "a.b", {"n": 1}) is not None
+    assert quick.emit(None, "a.b", {"n": 2}) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.rename(path, path.with_name("moved.jsonl")),
+        os.unlink,
+        lambda path: os.truncate(path, 0),
+        lambda path: os.unlink(f"{path}.lock"),
+    ],
+    ids=["renamed", "deleted", "emptied", "unlocked"],
+)
+def test_what_is_done_to_the_file_is_seen(
+    change: Callable[[Path], None], quick: Emitter, tmp_path: Path
+) -> None:
+    path = tmp_path / "q" / "audit.jsonl"
+    receipts = [quick.emit(None, "a.b", {"n": number}) for number in range(10)]
+    time.sleep(0.001)  # beyond the time for which the file counts as looked at
+    change(path)
+    receipts += [quick.emit(None, "a.b", {"n": number}) for number in range(10)]
+    assert None not in receipts
+    written = path.read_bytes()
+    assert all(r is not None and r.id.encode() in written for r in receipts[10:])
+    assert os.path.exists(f"{path}.lock")
+
+
+def test_a_segment_is_closed_at_its_size(tmp_path: Path) -> None:
+    emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False, max_bytes=4096)
+    counted = Counted(emitter)
+    for number in range(50):
+        emitter.emit(None, "a.b", {"n": number})
+    emitter.close()
+    assert len(records(tmp_path)) == 50
+    assert counted.done > 25
+    sizes = [file.stat().st_size for file in tmp_path.glob("audit*.jsonl")]
+    assert len(sizes) > 4
+    assert max(sizes) <= 4096
+
+
+def test_a_file_that_takes_only_a_part_of_a_line_keeps_none_of_it(tmp_path: Path) -> None:
+    program = """
+import resource, signal, sys
+from audit_emit import Emitter
+emitter = Emitter(service="q", jsonl=sys.argv[1], stdout=False, durability="os")
+for n in range(10): emitter.emit(None, "a.b", {"n": n})
+size = emitter.file.segment.size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+lost = [emitter.emit(None, "a.b", {"n": n}) for n in range(10, 20)]
+assert lost == [None] * 10, lost
+assert open(sys.argv[1], "rb").read().endswith(b"}\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+assert emitter.emit(None, "a.b", {"n": 20}) is not None
+emitter.close()
+"""
+    environment = {**os.environ, "AUDIT_EMIT_DISABLED": "0"}
+    command = [sys.executable, "-c", program, str(tmp_path / "audit.jsonl")]
+    subprocess.run(command, check=True, env=environment)
+    assert sorted(r["fields"]["n"] for r in records(tmp_path)) == list(range(21))
+
+
+# Who else is there
+
+
+def test_threads_share_one_chain(quick: Emitter, tmp_path: Path) -> None:
+    def work(first: int) -> None:
+        for number in range(first, first + 500):
+            quick.emit(None, "a.b", {"n": number})
+
+    threads = [threading.Thread(target=work, args=(1000 * i,)) for i in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert quick.flush(20.0)
+    numbers = [r["fields"]["n"] for r in records(tmp_path / "q") if r["fields"]["n"] >= 1000]
+    assert sorted(numbers) == [i * 1000 + n for i in range(1, 5) for n in range(500)]
+
+
+def test_a_held_thread_lock_is_not_waited_for_here(quick: Emitter) -> None:
+    sink = quick.file
+    assert sink is not None
+    done: list[Any] = []
+    thread = threading.Thread(target=lambda: done.append(quick._quick(None, "a.b", {"n": 1})))  # type: ignore[misc]
+    with sink._mutex:
+        thread.start()
+        thread.join(20.0)
+    assert done == [None]
+
+
+def test_an_emit_within_an_emit_is_left_to_python(quick: Emitter) -> None:
+    sink = quick.file
+    assert sink is not None
+    sink._busy = True
+    assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
+    sink._busy = False
+    assert quick._quick(None, "a.b", {"n": 1}) is not None  # type: ignore[misc]
+
+
+def test_an_interrupt_while_the_clock_is_asked_passes_through(quick: Emitter) -> None:
+    def interrupted(_: int) -> Any:
+        raise KeyboardInterrupt
+
+    quick._clock.renew = interrupted  # type: ignore[method-assign,assignment]
+    time.sleep(0.002)  # so that the clock is asked
+    with pytest.raises(KeyboardInterrupt):
+        quick.emit(None, "a.b", {"n": 1})
+    del quick._clock.renew
+    assert quick.emit(None, "a.b", {"n": 2}) is not None
+
+
+def test_signal_handlers_that_emit_are_recorded(quick: Emitter, tmp_path: Path) -> None:
+    handled = 0
+
+    def handler(*_: object) -> None:
+        nonlocal handled
+        handled += 1
+        quick.emit(None, "a.signal", {"n": handled})
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for number in range(20_000):
+            quick.emit(None, "a.b", {"n": number})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert quick.flush(20.0)
+    kinds = [r["event_type"] for r in records(tmp_path / "q")]
+    assert (kinds.count("a.signal"), kinds.count("a.b")) == (handled, 20_002)
+    assert handled > 10
+
+
+def test_what_a_class_of_ours_lacks_is_no_crash(quick: Emitter) -> None:
+    sink = quick.file
+    assert sink is not None
+    for owner, name in ((sink, "_mutex"), (sink, "segment"), (sink.segment, "hash")):
+        kept = getattr(owner, name)
+        delattr(owner, name)
+        assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
+        setattr(owner, name, kept)
+    assert quick._quick(None, "a.b", {"n": 1}) is not None  # type: ignore[misc]
+
+
+def test_nothing_is_left_in_memory(quick: Emitter) -> None:
+    fields = {"key": "STRIPE", "n": 1, "ok": True}
+
+    def burst() -> None:
+        for _ in range(3000):
+            quick.emit(None, "a.b", fields)
+        assert quick.flush(20.0)
+        gc.collect()
+
+    burst()
+    tracemalloc.start()
+    try:
+        burst()
+        before = tracemalloc.get_traced_memory()[0]
+        burst()
+        burst()
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+# Standard output
+
+
+def test_a_line_is_shown_as_it_is_in_the_file(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        counted = Counted(emitter)
+        for number in range(20):
+            emitter.emit(None, "a.b", {"n": number})
+        emitter.close()
+        shown = stdout.read().splitlines(keepends=True)
+    written = (tmp_path / "audit.jsonl").read_bytes().splitlines(keepends=True)
+    assert shown == [b"audit: " + line for line in written]
+    assert counted.done > 10
+
+
+def test_a_full_pipe_is_left_to_python(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        emitter.emit(None, "a.b", {"n": 0})
+        emitter.emit(None, "a.b", {"n": 1})
+        stdout.fill()
+        assert emitter.emit(None, "a.b", {"n": 2}) is not None
+        lost = emitter.counters.stdout_lost
+        assert lost
+        stdout.read()
+        assert emitter.emit(None, "a.b", {"n": 3}) is not None
+        assert emitter.flush(20.0)
+        shown = stdout.records()
+        emitter.close()
+    assert [r["fields"]["n"] for r in shown if r["event_type"] == "a.b"] == [3]
+    assert sum(r["fields"]["lost"] for r in records_of(tmp_path, "audit.gap")) == lost
+
+
+def test_a_line_that_is_too_long_is_shown_as_its_stub(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        for _ in range(3):
+            emitter.emit(None, "a.b", {"note": "x-" * 2000})
+        emitter.close()
+        shown = stdout.records()
+    assert all("_spilled" in r["fields"] for r in shown if r["event_type"] == "a.b")
+
+
+# Without it
+
+
+@pytest.mark.parametrize("value", ["0", "off"])
+def test_it_can_be_switched_off(value: str, tmp_path: Path) -> None:
+    program = (
+        "from audit_emit import Emitter, _compiled; import sys\n"
+        "e = Emitter(jsonl=sys.argv[1], stdout=False)\n"
+        "print(_compiled.state, e._quick, e.emit(None, 'a.b', {}).seq)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "audit.jsonl")]
+    environment = {**os.environ, _compiled.SWITCH: value}
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    assert done.stdout == f"interpreted ({_compiled.SWITCH} is off) None 2\n"
+
+
+def test_one_of_another_version_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def other_version(**_: Any) -> Any:
+        raise TypeError("takes other arguments")
+
+    monkeypatch.setattr(_compiled, "state", _compiled.state)
+    monkeypatch.setattr(_compiled, "Quick", other_version)
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False)
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    assert emitter.health()["emit"].startswith("interpreted (the compiled part is of another")
+    emitter.close()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"durability": "always"}, {"processors": [lambda *event: event[2]]}]
+)
+def test_what_is_unusual_for_good_has_none(settings: dict[str, Any], tmp_path: Path) -> None:
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, **settings)
+    assert emitter._quick is None
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    emitter.close()
+
+
+def test_a_lock_is_looked_at_as_often_as_in_python(
+    quick: Emitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = quick.file
+    assert sink is not None
+    sink._lock_checked -= jsonl.LOCK_CHECK_NS
+    sink.segment.fresh = 0
+    assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
