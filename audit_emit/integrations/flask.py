@@ -106,7 +106,8 @@ def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, A
     tolerated = {PREFIX + setting.variable for setting in SETTINGS.values()}
     ours = [key for key in config if isinstance(key, str) and key.startswith(PREFIX)]
     for key in ours:
-        if key not in names and key not in tolerated:
+        # The whole environment may be there, with variables of the commands, too.
+        if key not in names and key not in tolerated and os.environ.get(key) != config[key]:
             raise ConfigError(key, f"is not a key of AuditEmit; there are: {', '.join(names)}")
     found = {key: config[key] for key in ours if key in names and names[key] not in given}
     for key, value in found.items():

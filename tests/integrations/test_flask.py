@@ -289,6 +289,7 @@ def test_a_setting_of_the_emitter_that_nobody_reads_is_told_at_set_up() -> None:
 
 def test_a_configuration_may_hold_the_whole_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIT_EMIT_SERVICE", "billing")
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_URL", "http://loki:3100")
     app = Flask("service")
     app.config.from_mapping(os.environ)
     AuditEmit(app)
