@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial, wraps
 from types import TracebackType
@@ -42,6 +42,14 @@ class _Span:
             fields = {"value": self.fields, **own}
         _process.emit(None, self._event_type, fields)
 
+    def end_with(self, future: Any) -> None:
+        """Emit the event of a future that is done."""
+        if future.cancelled():
+            self.end(sys.modules["asyncio"].CancelledError())
+        else:
+            # Asked for it, a future no longer says that nobody looked at its exception.
+            self.end(future._exception)  # noqa: SLF001
+
 
 _ENTERED: ContextVar[tuple[_Span, ...]] = ContextVar("audit_emit_spans", default=())
 """The runs that were begun in this task or thread and have not ended."""
@@ -56,12 +64,22 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
     ``cancelled``), ``duration_ms`` and, when the work raised, ``error``: the type of the
     exception and nothing of its text. The exception goes on unchanged.
 
+    A function that returns a coroutine, a future or another awaitable has not done its work yet:
+    that ends when it has been awaited, or when the future is done. What is an async context
+    manager as well is left as it is, and the work is the call.
+
     Args:
         event_type: as for ``emit``.
         fields: the event's payload.
+
+    Raises:
+        TypeError: there is no event type, but a function (``@audited`` without parentheses); when
+            it decorates: what is no function, such as a property.
     """
 
     def __init__(self, event_type: str, /, **fields: Any) -> None:
+        if callable(event_type) or isinstance(event_type, classmethod):
+            raise TypeError("audited needs an event type: @audited('secret.rotate')")
         self._event_type = event_type
         self._fields = fields
         self._spans: list[_Span] = []
@@ -70,32 +88,44 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         """Decorate ``func``."""
         import inspect  # noqa: PLC0415 - costs 10 ms; only decorators need it
 
-        if inspect.iscoroutinefunction(func):
+        if isinstance(func, staticmethod | classmethod):
+            return cast("Callable[P, R]", type(func)(self(func.__func__)))
+        if not callable(func):
+            kind = bare_name(type(func))
+            raise TypeError(f"audited decorates functions; put it below {kind}, next to one")
+        work: Any = func
+        code = type(func).__call__  # what an object does that is no function itself
+        if inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(code):
 
             @wraps(func)
             async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with audited(self._event_type, **self._fields):
-                    return await func(*args, **kwargs)
+                    return await work(*args, **kwargs)
 
             return cast("Callable[P, R]", awaited)
-        if inspect.isasyncgenfunction(func):
+        if inspect.isasyncgenfunction(func) or inspect.isasyncgenfunction(code):
             begin = partial(audited, self._event_type, **self._fields)
             return cast("Callable[P, R]", _streamed(func, begin))
-        if inspect.isgeneratorfunction(func):
+        if inspect.isgeneratorfunction(func) or inspect.isgeneratorfunction(code):
 
             @wraps(func)
             def yielded(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with audited(self._event_type, **self._fields):
-                    return (yield from func(*args, **kwargs))
+                    return (yield from work(*args, **kwargs))
 
             return cast("Callable[P, R]", yielded)
 
         @wraps(func)
-        def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            with audited(self._event_type, **self._fields):
-                return func(*args, **kwargs)
+        def called(*args: P.args, **kwargs: P.kwargs) -> Any:
+            span = _Span(self._event_type, self._fields)
+            try:
+                result = func(*args, **kwargs)
+            except BaseException as error:
+                span.end(error)
+                raise
+            return _ended_with(result, span)
 
-        return called
+        return cast("Callable[P, R]", called)
 
     def __enter__(self) -> _Span:
         span = _Span(self._event_type, self._fields)
@@ -127,6 +157,35 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+
+def _ended_with(result: Any, span: _Span) -> Any:
+    """What a function returned, so that ``span`` ends with the work."""
+    if not _is_awaitable(type(result)):
+        span.end(None)
+        return result
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(result, asyncio.Future):
+        result.add_done_callback(span.end_with)
+        return result
+    return _awaited(result, span)
+
+
+def _is_awaitable(kind: type) -> bool:
+    try:
+        return hasattr(kind, "__await__") and not hasattr(kind, "__aenter__")
+    except Exception:  # noqa: BLE001 - a metaclass may raise anything
+        return False
+
+
+async def _awaited(awaitable: Awaitable[R], span: _Span) -> R:
+    try:
+        result = await awaitable
+    except BaseException as error:
+        span.end(error)
+        raise
+    span.end(None)
+    return result
 
 
 def _streamed(func: Callable[P, Any], begin: Callable[[], audited]) -> Callable[P, Any]:

@@ -28,9 +28,20 @@ _TYPE_LIMIT = 256
 
 
 class _Named:
-    """What processors get as their logger: it has a name, and nothing to log to."""
+    """What processors get as their logger: it has a name, every level, and nothing to log to."""
 
     name = "audit_emit"
+    disabled = False
+    level = 0
+
+    def getEffectiveLevel(self) -> int:  # noqa: N802 - the names are the logging module's
+        return self.level
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+        return level >= self.level
+
+
+_LOGGER = _Named()
 
 
 class Composer:
@@ -203,18 +214,29 @@ class Composer:
     def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
         own = {"event": value.pop("event")} if "event" in value else {}
         event = {"event": event_type, **value}
+        named = "event"  # where the event type is now
         for processor in self._processors:
             try:
-                result = processor(_Named, "info", dict(event))
-                event = dict(result)
+                result = dict(processor(_LOGGER, "info", dict(event)))
+                if result.get(named) is not event_type:
+                    named = _renamed(event, result, event_type, named)
+                event = result
             except Exception:  # noqa: BLE001 - a processor is foreign code
                 self._counters.processor_errors += 1
             except BaseException as error:
                 if not _is_drop(error):
                     raise
                 self._counters.processor_errors += 1
-        event.pop("event", None)
+        event.pop(named, None)
         return {**own, **event}
+
+
+def _renamed(before: dict[str, Any], after: dict[str, Any], event_type: str, named: str) -> str:
+    """Where a processor has moved the event type to: it is in the record already."""
+    for name, value in after.items():
+        if value is event_type and before.get(name) is not event_type:
+            return name
+    return named
 
 
 def _is_drop(error: BaseException) -> bool:

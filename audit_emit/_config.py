@@ -71,11 +71,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
-        # The class is public: what it is made with by hand is checked as well.
-        for name in ("service", "stdout_max_bytes", "max_bytes", "durability"):
-            SETTINGS[name].check(name, getattr(self, name))
-        if self.jsonl is not None and not os.path.isabs(self.jsonl):
+        # The class is public: what it is made with by hand is checked and taken as by configure.
+        given = {name: getattr(self, name) for name in CHECKS if name in self.__struct_fields__}
+        for name, value in given.items():
+            if (value is None and name in _OPTIONAL) or self._is_default_path(name):
+                continue
+            msgspec.structs.force_setattr(self, name, CHECKS[name].check(name, value))
+        if self.jsonl is not None and not os.path.isabs(given["jsonl"]):
             raise ConfigError("jsonl", "must be an absolute path in Settings")
+        can_be_signed(checkpoint=self.checkpoint, key=self.signing_key)
+
+    def _is_default_path(self, name: str) -> bool:
+        """What lies there is found out, and told, by the first event: nobody has named it."""
+        return name == "jsonl" and self.sources.get(name) == "default"
 
     def public(self) -> dict[str, Any]:
         """Every setting in a form that may be shown: the key is only said to be there."""
@@ -148,11 +156,11 @@ def _jsonl(name: str, value: Any) -> str | None:
     if value is None or value == "off":
         return None
     try:
-        path = os.fspath(value)
+        path = os.fsdecode(value)
     except TypeError:
         raise ConfigError(name, f"must be a path, not {bare_name(type(value))}") from None
-    if not isinstance(path, str):
-        path = os.fsdecode(path)
+    if path != path.strip():
+        raise ConfigError(name, "begins or ends with white space")
     if not path or "\0" in path:
         raise ConfigError(name, "must be the path of a file, or 'off' for no file")
     try:
@@ -164,7 +172,9 @@ def _jsonl(name: str, value: Any) -> str | None:
     except OSError:
         return path
     if stat.S_ISDIR(mode):
-        raise ConfigError(name, f"is a directory; name the file in it: {path}/audit.jsonl")
+        raise ConfigError(
+            name, f"is a directory; name the file in it: {os.path.join(path, 'audit.jsonl')}"
+        )
     if stat.S_ISLNK(mode):
         raise ConfigError(
             name, f"is a symbolic link, which is refused; name its target: {os.path.realpath(path)}"
@@ -187,9 +197,14 @@ def _boolean(name: str, value: Any) -> bool:
 
 def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
     def check(name: str, value: Any) -> int:
+        digits = value.strip() if isinstance(value, str) else ""
         try:
-            number = -1 if isinstance(value, bool) else int(value)
+            number = int(digits or value)
+            # Not 4096.9, nor what only Python reads as a number, such as 1_0000.
+            exact = digits.isdecimal() and digits.isascii() if digits else number == value
         except (TypeError, ValueError, OverflowError):
+            exact = False
+        if not exact or isinstance(value, bool):
             number = -1
         if number < least:
             raise ConfigError(
@@ -285,6 +300,9 @@ SETTINGS: dict[str, Setting] = {
 }
 """What the environment may set. ``processors`` are code, so only arguments set them."""
 
+CHECKS = {**SETTINGS, "processors": Setting("", _processors)}
+_OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin")
+
 
 def settings(
     arguments: Mapping[str, Any],
@@ -307,18 +325,20 @@ def settings(
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    unknown = sorted(set(arguments) - set(SETTINGS) - {"processors"})
+    unknown = sorted(set(arguments) - set(CHECKS))
     if unknown:
-        known = ", ".join((*SETTINGS, "processors"))
-        raise ConfigError(unknown[0], f"is not a setting; there are: {known}")
-    checks = {**SETTINGS, "processors": Setting("", _processors)}
-    for name, (variable, check) in checks.items():
+        raise ConfigError(unknown[0], f"is not a setting; there are: {', '.join(CHECKS)}")
+    for name, (variable, check) in CHECKS.items():
         given = arguments.get(name)
         shown = name
         source = "argument"
         if given is None and variable:
             # An empty variable is what `${X:-}` leaves: not set.
             given = environ.get(PREFIX + variable) or None
+            if given is not None and name == "jsonl":
+                given = (
+                    given.strip()
+                )  # files of variables leave blanks; no path is meant to have any
             shown, source = PREFIX + variable, "environment"
         if given is None:
             continue
@@ -330,15 +350,7 @@ def settings(
             on_error(error)
         else:
             sources[name] = source
-    made = _complete(values, sources, environ, on_error)
-    try:
-        can_be_signed(made)
-    except ConfigError as error:
-        if on_error is None:
-            raise
-        on_error(error)
-        return msgspec.structs.replace(made, checkpoint=False)
-    return made
+    return _complete(values, sources, environ, on_error)
 
 
 def _complete(
@@ -365,6 +377,13 @@ def _complete(
     if values.get("signing_key") and "checkpoint" not in values:
         values["checkpoint"] = True
         sources["checkpoint"] = sources["signing_key"]
+    try:
+        can_be_signed(checkpoint=values.get("checkpoint", False), key=values.get("signing_key"))
+    except ConfigError as error:
+        if on_error is None:
+            raise
+        on_error(error)
+        values["checkpoint"] = False
     shown = {name: sources.get(name, "default") for name in Settings.__struct_fields__}
     shown.pop("sources")
     return Settings(**values, sources=shown)

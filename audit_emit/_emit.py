@@ -6,7 +6,7 @@ import atexit
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _compiled, _config
 from audit_emit._clock import Clock
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from audit_emit._schedule import Schedule
 
 FLUSH_SECONDS = 2.0
+_LONGEST = 1e9
+"""Seconds that a lock can be waited for on every platform, and for ever."""
 
 
 class Emitter(Delivery):
@@ -62,6 +64,12 @@ class Emitter(Delivery):
         self.checkpoints = self._make_schedule()
         self.reset()
         _emitters.add(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Emitter holds locks and descriptors: it cannot be pickled or copied; "
+            "make one in each process, with the same settings"
+        )
 
     def _make_file(self) -> JsonlSink | None:
         if self.settings.jsonl is None or self.settings.disabled:
@@ -210,10 +218,14 @@ class Emitter(Delivery):
             if self.settings.durability != "os" and not self.file.sync():
                 raise SinkError(self.file.sync_fault or "fsync-failed")
         except SinkError as error:
-            self.file_fault = error.reason
+            reason = error.reason
+            if reason == "backlog":  # what it waits for is the reason
+                reason = self.file_fault or self.file_last_error or reason
+            elif reason != "re-entrant":
+                self.file_fault = self.file_last_error = reason
             raise AuditError(
-                error.reason,
-                f"the audit record could not be written to {self.settings.jsonl}: {error.reason}",
+                reason,
+                f"the audit record could not be written to {self.settings.jsonl}: {reason}",
             ) from error
         except BaseException as error:
             self.file.heal()
@@ -236,12 +248,12 @@ class Emitter(Delivery):
         """Write what waits and sync the file.
 
         Args:
-            timeout: seconds to keep trying.
+            timeout: seconds to keep trying; what is no number means the default.
 
         Returns:
             Whether everything is in the file, and durable unless the durability is ``os``.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _seconds(timeout)
         try:
             # Not ``pending``: it is down for an instant while another thread settles.
             while owes := self._has_more():
@@ -265,6 +277,7 @@ class Emitter(Delivery):
         Returns:
             What ``flush`` says.
         """
+        timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
         if self._give_up_line():
@@ -331,6 +344,13 @@ class Emitter(Delivery):
             "version": __version__,
             "config_hash": self.settings.fingerprint(),
         }
+
+
+def _seconds(timeout: Any) -> float:
+    try:
+        return min(max(0.0, float(timeout)), _LONGEST)
+    except Exception:  # noqa: BLE001 - anything may be given, and flush never raises
+        return FLUSH_SECONDS
 
 
 if _compiled.state != "compiled":

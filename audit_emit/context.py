@@ -118,6 +118,35 @@ class AuditContext:
         return (AuditContext, tuple(self.as_dict().values()))
 
 
+class Nobody(AuditContext):
+    """What is known of who acts in a request while nobody has signed in: ``anonymous``.
+
+    Once somebody has, the default kind holds again, whichever way it is said.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def unless_known(cls, context: AuditContext) -> AuditContext:
+        """``context``, as nobody's when it says neither who acts nor what kind of actor that is."""
+        if is_empty(context.user_id) and context.actor_kind == "user":
+            return cls(**{**context.as_dict(), "actor_kind": "anonymous"})
+        return context
+
+    def told(self) -> dict[str, Any]:
+        """The members as the application knows them."""
+        return {**self.as_dict(), "actor_kind": "user"}
+
+    def replace(self, **ids: Any) -> AuditContext:
+        """A new context with some members changed; see ``AuditContext.replace``."""
+        return Nobody.unless_known(AuditContext(**{**self.told(), **ids}))
+
+
+def is_empty(value: Any) -> bool:
+    """Whether an id is not set. Ids may be of any type, and some types cannot be compared."""
+    return isinstance(value, str) and not value
+
+
 class LiveContext:
     """The context of one request, seen by every task and thread that copied it.
 
@@ -167,9 +196,11 @@ def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext],
     All ids are mirrored into ``structlog.contextvars``, the empty ones as unbound, so that what
     ``update_request`` mirrors later ends with the request too.
     """
-    ids = live.context.as_dict()
+    context = live.context
+    # Not that nobody acts: a user that is found later is not mirrored.
+    ids = context.told() if isinstance(context, Nobody) else context.as_dict()
     token = VAR.set(live)
-    empty = {name: ... for name, value in ids.items() if isinstance(value, str) and not value}
+    empty = {name: ... for name, value in ids.items() if is_empty(value)}
     return token, _mirror({**ids, **empty})
 
 

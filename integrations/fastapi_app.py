@@ -21,7 +21,10 @@ from secrets_store import (
     check_name,
     parse_secret,
 )
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from audit_emit import emit, hash_value_prefix, health
 from audit_emit.integrations.asgi import AuditMiddleware
@@ -98,12 +101,16 @@ def delete_secret(store: TheStore, workspace_id: Workspace, key: str) -> JSONRes
 @router.get("/workspaces/{workspace_id}/secrets")
 @router.get("/admin/secrets")
 @router.get("/settings/secrets")
+@router.head("/workspaces/{workspace_id}/secrets")
+@router.head("/admin/secrets")
+@router.head("/settings/secrets")
 def list_secrets(store: TheStore, workspace_id: Workspace) -> dict[str, list[str]]:
     """The names of the secrets, never a value."""
     return {"keys": store.names(workspace_id)}
 
 
 @router.get("/health")
+@router.head("/health")
 def service_health(store: TheStore) -> dict[str, Any]:
     """Whether the store answers, and how the audit trail is."""
     store.names(None)
@@ -139,11 +146,31 @@ def attempt(request: Request, error: Refused) -> dict[str, Any]:
     return {"reason": error.reason, "method": request.method, "path": request.url.path}
 
 
+def plain_error(request: Request, error: HTTPException) -> Response:
+    """An unknown path or method, answered as JSON like everything else."""
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed(request))
+        if request.method == "OPTIONS":
+            return Response(headers=headers)
+    return JSONResponse({"error": error.detail}, error.status_code, headers)
+
+
+def allowed(request: Request) -> list[str]:
+    """The methods of a path; the framework names those of one of its routes only."""
+    found = {"OPTIONS"}
+    for route in router.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
+
+
 def create_app(store: Store | None = None) -> FastAPI:
     """The application, on a given store or the one that the environment names."""
-    app = FastAPI(title="Secrets")
+    app = FastAPI(title="Secrets", redirect_slashes=False)
     app.state.store = store or Store.from_env()
     app.include_router(router)
+    app.add_exception_handler(HTTPException, plain_error)  # type: ignore[arg-type]
     app.add_exception_handler(Denied, on_denied)  # type: ignore[arg-type]
     app.add_exception_handler(Rejected, on_rejected)  # type: ignore[arg-type]
     app.add_middleware(AuditMiddleware)  # last, so that it is outermost

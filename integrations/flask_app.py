@@ -127,7 +127,7 @@ def attempt(error: Refused) -> dict[str, Any]:
 def plain_error(error: HTTPException) -> Any:
     """An unknown path or method, answered as JSON like everything else."""
     response = error.get_response()
-    response.set_data(jsonify(error=error.description).get_data())
+    response.set_data(jsonify(error=error.name).get_data())
     response.content_type = "application/json"
     return response
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,160 @@ def test_one_object_in_two_tasks_at_once_keeps_their_fields_apart(events: Any) -
     asyncio.run(main())
     ended = {record["fields"]["name"]: record["fields"]["outcome"] for record in events()}
     assert ended == {"first": "failure", "second": "success"}
+
+
+def test_a_coroutine_that_a_function_returns_ends_when_it_was_awaited(events: Any) -> None:
+    async def work(name: str) -> str:
+        await asyncio.sleep(0)
+        raise LookupError(name)
+
+    @audited("secret.rotate")
+    def rotate(name: str) -> Any:
+        return work(name)
+
+    async def main() -> None:
+        made = rotate("a")
+        assert events() == []
+        await made
+
+    with pytest.raises(LookupError, match="a"):
+        asyncio.run(main())
+    assert only(events()) == {"outcome": "failure", "error": "LookupError"}
+
+
+def test_what_a_returned_coroutine_returns_is_returned(events: Any) -> None:
+    async def work(name: str) -> str:
+        return name
+
+    decorated = audited("secret.rotate")(lambda: work("a"))
+    assert asyncio.run(decorated()) == "a"
+    assert only(events()) == {"outcome": "success"}
+
+
+def test_an_object_with_an_async_call_becomes_a_coroutine_function(events: Any) -> None:
+    class Rotate:
+        async def __call__(self) -> None:
+            raise LookupError
+
+    rotate = audited("secret.rotate")(Rotate())
+    assert inspect.iscoroutinefunction(rotate)
+    with pytest.raises(LookupError):
+        asyncio.run(rotate())
+    assert only(events()) == {"outcome": "failure", "error": "LookupError"}
+
+
+def test_an_object_that_can_be_awaited_ends_when_it_was(events: Any) -> None:
+    class Work:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+            raise LookupError
+
+    @audited("secret.rotate")
+    def rotate() -> Work:
+        return Work()
+
+    async def main() -> None:
+        await rotate()
+
+    with pytest.raises(LookupError):
+        asyncio.run(main())
+    assert only(events()) == {"outcome": "failure", "error": "LookupError"}
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome", "error"),
+    [("fail", "failure", "LookupError"), ("cancel", "cancelled", "CancelledError")],
+)
+def test_a_future_stays_itself_and_ends_when_it_is_done(
+    events: Any, end: str, outcome: str, error: str
+) -> None:
+    async def main() -> None:
+        future = asyncio.get_running_loop().create_future()
+        decorated = audited("secret.rotate")(lambda: future)
+        assert decorated() is future
+        assert events() == []
+        if end == "fail":
+            future.set_exception(LookupError())
+        else:
+            future.cancel()
+        with pytest.raises((LookupError, asyncio.CancelledError)):
+            await future
+
+    asyncio.run(main())
+    assert only(events()) == {"outcome": outcome, "error": error}
+
+
+def test_an_exception_that_nobody_looked_at_is_still_told_by_asyncio(events: Any) -> None:
+    told: list[str] = []
+
+    @audited("secret.rotate")
+    def rotate() -> Any:
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(LookupError())
+        return future
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, what: told.append(what["message"]))
+        rotate()
+        await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(main())
+    assert only(events())["outcome"] == "failure"
+    assert told == ["Future exception was never retrieved"]
+
+
+def test_what_is_also_a_context_manager_is_returned_as_it_is(events: Any) -> None:
+    class Both:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+
+        async def __aenter__(self) -> None: ...
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    both = Both()
+    decorated = audited("secret.rotate")(lambda: both)
+    assert decorated() is both
+    assert only(events()) == {"outcome": "success"}
+
+
+# What it decorates
+
+
+def test_a_decorator_without_event_type_is_told() -> None:
+    def rotate(_: Any) -> None: ...
+
+    unusable: Any = audited
+    functions: list[Any] = [rotate, staticmethod(rotate), classmethod(rotate)]
+    for func in functions:
+        with pytest.raises(TypeError, match="needs an event type"):
+            unusable(func)
+
+
+def test_static_and_class_methods_stay_what_they_are(events: Any) -> None:
+    class Store:
+        @audited("secret.rotate", kind="static")
+        @staticmethod
+        def static(name: str) -> str:
+            return name
+
+        @audited("secret.rotate", kind="class")
+        @classmethod
+        def of_class(cls, name: str) -> tuple[type, str]:
+            return cls, name
+
+    assert Store().static("a") == Store.static("a") == "a"
+    assert Store().of_class("a") == Store.of_class("a") == (Store, "a")
+    kinds = [record["fields"]["kind"] for record in events()]
+    assert kinds == ["static", "static", "class", "class"]
+
+
+def test_a_property_cannot_be_decorated() -> None:
+    unusable: Any = audited("secret.rotate")
+    with pytest.raises(TypeError, match="below property"):
+        unusable(property(lambda _: None))
 
 
 # Generators

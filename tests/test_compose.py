@@ -250,7 +250,36 @@ def test_processors_of_structlog_work_in_their_order() -> None:
         lambda _logger, _method, event: {**event, "added": True},
     )
     fields = record(made, AuditContext(), "a.b", {"key": "A"})["fields"]
-    assert fields == {"key": "A", "level": "info", "message": "a.b", "added": True}
+    assert fields == {"key": "A", "level": "info", "added": True}
+
+
+def test_what_a_renamed_event_makes_room_for_is_a_field() -> None:
+    made, _ = with_processors(structlog.processors.EventRenamer("msg", replace_by="_event"))
+    fields = record(made, AuditContext(), "a.b", {"_event": "launch", "same": "a.b"})["fields"]
+    assert fields == {"event": "launch", "same": "a.b"}
+
+
+def test_an_event_that_a_processor_rewrites_is_no_field() -> None:
+    made, _ = with_processors(lambda *args: {**args[2], "event": "A.B"})
+    assert record(made, AuditContext(), "a.b", {"key": "A"})["fields"] == {"key": "A"}
+
+
+def test_no_level_filters_an_audit_event() -> None:
+    made, counters = with_processors(
+        structlog.stdlib.filter_by_level, structlog.stdlib.add_logger_name
+    )
+    fields = record(made, AuditContext(), "a.b", {})["fields"]
+    assert fields == {"logger": "audit_emit"}
+    assert counters.processor_errors == 0
+
+
+def test_the_place_of_a_call_is_that_of_the_application() -> None:
+    adder = structlog.processors.CallsiteParameterAdder(
+        [structlog.processors.CallsiteParameter.FUNC_NAME], additional_ignores=["audit_emit"]
+    )
+    made, _ = with_processors(adder)
+    fields = record(made, AuditContext(), "a.b", {})["fields"]
+    assert fields == {"func_name": "record"}
 
 
 def test_a_processor_never_sees_a_secret() -> None:

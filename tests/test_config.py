@@ -31,6 +31,7 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("jsonl", "/logs/x/audit.jsonl", Path("/logs/x/audit.jsonl"), "/logs/x/audit.jsonl"),
     ("jsonl", "/logs//x/../audit.jsonl", b"/logs/audit.jsonl", "/logs/audit.jsonl"),
     ("jsonl", "off", "off", None),
+    ("jsonl", " /logs/audit.jsonl\n", "/logs/audit.jsonl", "/logs/audit.jsonl"),
     ("stdout", "0", False, False),
     ("stdout", "off", "no", False),
     ("stdout", " TRUE ", 1, True),
@@ -40,6 +41,7 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("durability", "group", "group", "group"),
     ("durability", "always", "always", "always"),
     ("max_bytes", "4096", 4096, 4096),
+    ("max_bytes", "64000000", 64e6, 64_000_000),
     ("hash_key", "k" * 16, b"k" * 16, b"k" * 16),
     ("hash_key", "k" * 500, "k" * 500, b"k" * 500),
     ("disabled", "1", True, True),
@@ -77,6 +79,9 @@ BAD: list[tuple[str, Any]] = [
     ("max_bytes", float("inf")),
     ("max_bytes", float("nan")),
     ("max_bytes", [4096]),
+    ("max_bytes", 4096.9),
+    ("max_bytes", "1_0000"),
+    ("max_bytes", "٤٠٩٦٠"),
     ("hash_key", "k" * 15),
     ("hash_key", b"k"),
     ("hash_key", 12345678901234567890),
@@ -188,6 +193,27 @@ def test_a_bad_variable_is_named(name: str, given: str) -> None:
     assert caught.value.setting == variable
 
 
+@pytest.mark.parametrize(
+    ("name", "given"), [(n, given) for n, given in BAD if n in Settings.__struct_fields__]
+)
+def test_settings_made_by_hand_refuse_what_configure_refuses(name: str, given: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings(**{name: given})
+    assert caught.value.setting == name
+
+
+@pytest.mark.parametrize(("name", "given", "value"), [(n, a, v) for n, _, a, v in GOOD])
+def test_settings_made_by_hand_take_what_configure_takes(name: str, given: Any, value: Any) -> None:
+    made = Settings(**{name: given})
+    assert getattr(made, name) == value
+    assert type(getattr(made, name)) is type(getattr(settings({name: given}, {}), name))
+
+
+def test_settings_made_by_hand_need_an_absolute_path() -> None:
+    with pytest.raises(ConfigError, match="absolute"):
+        Settings(jsonl="audit.jsonl")
+
+
 def test_every_setting_is_tested_here() -> None:
     named = {name for name, *_ in GOOD} | {name for name, _ in BAD}
     assert named == {*SETTINGS, "processors"}
@@ -259,6 +285,21 @@ def test_an_existing_file_is_fine(tmp_path: Path) -> None:
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a directory; name the file in it"):
         settings({"jsonl": tmp_path}, {})
+
+
+def test_the_root_is_a_directory_with_files_in_it() -> None:
+    with pytest.raises(ConfigError, match=r"name the file in it: /audit.jsonl$"):
+        settings({}, {"AUDIT_EMIT_JSONL": "/"})
+
+
+def test_white_space_around_a_path_is_not_taken_for_a_part_of_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="white space"):
+        settings({"jsonl": f"{tmp_path}/audit.jsonl "}, {})
+
+
+def test_what_lies_at_the_default_path_is_for_the_first_event_to_find(tmp_path: Path) -> None:
+    (tmp_path / "system" / "app" / "audit.jsonl").mkdir(parents=True)
+    assert settings({}, {}).jsonl == f"{tmp_path}/system/app/audit.jsonl"
 
 
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:

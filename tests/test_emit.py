@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -379,6 +381,22 @@ def test_flush_says_what_is_not_written(log: Path) -> None:
     assert emitter.close()
 
 
+@pytest.mark.parametrize("given", [None, "x", [], float("nan"), float("inf"), -1, 10**400, "2"])
+@pytest.mark.parametrize("name", ["flush", "finish", "close"])
+def test_flush_takes_anything_for_a_timeout(emitter: Emitter, name: str, given: Any) -> None:
+    emitter.emit(None, "a.b")
+    assert getattr(emitter, name)(given)
+
+
+def test_flush_with_any_timeout_ends(log: Path) -> None:
+    Blocked(log)
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    assert not emitter.flush(float("nan"))
+    assert not emitter.flush(-1)
+    emitter.close(0)
+
+
 def test_flush_waits_for_the_lines_that_another_thread_shows(
     emitter: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -569,6 +587,14 @@ def test_without_a_file_health_is_well_again_when_stdout_is(tmp_path: Path) -> N
         emitter.close()
 
 
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_an_emitter_says_that_it_cannot_be_duplicated(
+    emitter: Emitter, duplicate: Callable[[Emitter], object]
+) -> None:
+    with pytest.raises(TypeError, match="make one in each process"):
+        duplicate(emitter)
+
+
 # emit_strict
 
 
@@ -618,6 +644,41 @@ def test_strict_says_when_a_record_is_not_synced(
     with pytest.raises(AuditError) as caught:
         emitter.emit_strict(None, "a.b")
     assert caught.value.reason == "fsync-failed"
+
+
+def test_strict_tells_the_reason_of_what_waits_and_leaves_it_to_health(log: Path) -> None:
+    Blocked(log)
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    with pytest.raises(AuditError, match="ENOTDIR") as caught:
+        emitter.emit_strict(None, "a.b")
+    found = emitter.health()
+    emitter.close(0)
+    assert caught.value.reason == "ENOTDIR"
+    assert found["sinks"]["jsonl"]["last_error"] == "ENOTDIR"
+    assert "the file cannot be written (ENOTDIR)" in found["notes"]
+
+
+def test_strict_tells_why_events_wait_that_are_about_to_be_written(log: Path) -> None:
+    blocked = Blocked(log)
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    blocked.clear()
+    with emitter._settling:  # as a thread that is at it
+        emitter.file_fault = None
+        reasons: list[str] = []
+
+        def strictly() -> None:
+            try:
+                emitter.emit_strict(None, "a.b")
+            except AuditError as error:
+                reasons.append(error.reason)
+
+        other = threading.Thread(target=strictly)
+        other.start()
+        other.join(20)
+    emitter.close()
+    assert reasons == ["ENOTDIR"]
 
 
 def test_strict_waits_for_nothing_that_came_before(log: Path) -> None:

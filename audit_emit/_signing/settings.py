@@ -10,7 +10,6 @@ from audit_emit._foreign import bare_name
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from audit_emit._config import Settings
     from audit_emit.signing import KeyRing
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}")
@@ -67,13 +66,13 @@ def origin(name: str, value: Any) -> str | None:
     return value
 
 
-def can_be_signed(settings: Settings) -> None:
+def can_be_signed(*, checkpoint: bool, key: KeyRing | None) -> None:
     """Check that what is asked for is there.
 
     Raises:
         ConfigError: checkpoints are to be made, and there is no key.
     """
-    if settings.checkpoint and settings.signing_key is None:
+    if checkpoint and key is None:
         raise ConfigError(
             "checkpoint",
             "needs a signing key (AUDIT_EMIT_SIGNING_KEY or _FILE); make one with: "

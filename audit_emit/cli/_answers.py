@@ -91,9 +91,10 @@ def _or_dash(value: Any) -> str:
 
 def print_table(lines: Sequence[bytes]) -> None:
     """For people: one row a record, nothing cut off, control characters spelled out."""
-    from rich.console import Console  # noqa: PLC0415 - only tables need it
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - only tables need it
     from rich.text import Text  # noqa: PLC0415
+
+    from audit_emit.cli._console import Plain  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name, style, whole in _HEADER:
@@ -101,7 +102,7 @@ def print_table(lines: Sequence[bytes]) -> None:
     table.columns[-1].min_width = _LEAST
     for line in lines:
         table.add_row(*map(Text, _cells(members(line))))
-    console = Console(highlight=False)
+    console = Plain()
     if not console.is_terminal:
         # Whoever reads a file or a pipe cuts lines himself.
         console.width = _WIDE

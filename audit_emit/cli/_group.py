@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from audit_emit._version import __version__
-from audit_emit.cli import INTERRUPTED, missing
+from audit_emit.cli import INTERRUPTED, _streams, missing
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 from audit_emit.errors import ConfigError
@@ -56,16 +55,16 @@ class Lazy(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; when whoever reads its output leaves, that is its end, not a failure."""
+        """Run a command; when whoever reads its output leaves, that is its end, not a failure.
+
+        What was found out by then is still the status.
+        """
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # What is still buffered goes nowhere, so that the interpreter does not complain.
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
-            return Exit.OK
+            _streams.silence()
+            return _streams.decision(ctx)
         return result
 
 
@@ -77,6 +76,7 @@ def cli() -> None:
 
 def run(args: Sequence[str] | None) -> int:
     """Run one command and turn whatever ends it into an exit status."""
+    _streams.fill()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal need not know UTF-8
@@ -96,7 +96,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError):
         return missing(error)
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+        named = error.filename or ("standard output" if _streams.printing(error) else "")
+        where = f"{named}: " if named else ""
         return _say(f"{where}{error.strerror or error}", Exit.UNREADABLE)
     return _say(str(error), Exit.USAGE)
 

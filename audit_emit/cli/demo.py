@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from audit_emit.cli import INTERRUPTED
+from audit_emit.cli._console import Plain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._findings import answer, check_chain, leaks, read_log
 from audit_emit.cli._service import PREFIX, Answer, DemoFailed, NoApps, Service, as_json, find_apps
@@ -123,7 +124,7 @@ def command(*, flask: bool, serve: bool) -> int:
     Exit status: 0 ok, 1 something was not as it must be, 2 an optional dependency is missing,
     3 the example services are not here.
     """
-    console = Console(highlight=False)
+    console = Plain()
     serving = False
     try:
         with ended_by_signals(), tempfile.TemporaryDirectory(prefix="audit-emit-demo-") as name:

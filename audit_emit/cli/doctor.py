@@ -11,6 +11,7 @@ import click
 
 from audit_emit.cli._checks import Report, examine
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 
 
@@ -27,11 +28,12 @@ def command(service: str | None, jsonl: str | None, *, as_json: bool) -> Exit:
     Exit status: 0 ok (warnings included), 1 something must be mended, 2 usage.
     """
     report = examine({"service": service, "jsonl": jsonl}, os.environ)
+    status = decided(Exit.FINDINGS if report.problems else Exit.OK)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))  # a path need not be valid Unicode
     else:
         _show(report)
-    return Exit.FINDINGS if report.problems else Exit.OK
+    return status
 
 
 def _show(report: Report) -> None:

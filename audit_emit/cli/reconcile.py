@@ -20,6 +20,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._records import span, time_option
+from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.labels import time_of
 from audit_emit.record import ts_of
@@ -202,6 +203,7 @@ def _reconcile(wanted: Wanted) -> Exit:
                 "batches": plan.batches,
                 "left": sum(plan.left.counts.values()),
             }
+        status = decided(Exit(report.exit_status) if error is None else Exit.LOKI)
         if wanted.as_json:
             where = {"log": wanted.log, "loki": wanted.target}
             click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
@@ -210,7 +212,7 @@ def _reconcile(wanted: Wanted) -> Exit:
             shown.show_more(more)
         if error is not None:
             raise error
-    return Exit(report.exit_status)
+    return status
 
 
 def _head(wanted: Wanted) -> Exit:

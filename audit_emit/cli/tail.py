@@ -18,6 +18,7 @@ from audit_emit._config import settings
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._lines import Follower, backward, complete_end, segments
 from audit_emit.cli._records import SHOWN, Filter, instant, parse, shown, shown_malformed
+from audit_emit.cli._streams import Closed
 from audit_emit.cli._text import visible, visible_bytes
 
 DEFAULT_COUNT = 20
@@ -117,7 +118,7 @@ def _show(active: Path, view: View, count: int | None, *, follow: bool) -> Exit:
     follower = Follower(active, fd, complete_end(fd) if fd is not None else 0)
     try:
         _print(view.last(_history(active, fd, follower.position), count))
-        if follow:
+        if follow and not isinstance(sys.stdout, Closed):
             _follow(follower, view)
         torn = os.pread(fd, SHOWN + 1, follower.position) if fd is not None else b""
     finally:

@@ -17,6 +17,7 @@ from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import time_option
+from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.signing import KeyRing
 from audit_emit.verifying import Options, Verified, verify_paths
@@ -105,12 +106,13 @@ def command(
             found = verify_paths(paths or [_configured()], options)
         except UnsupportedError as error:
             raise click.UsageError(str(error)) from None
+    status = decided(Exit(_status(verified.report.exit_status for verified in found)))
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=2))
     else:
         for verified in found:
             _show(verified)
-    return Exit(_status(verified.report.exit_status for verified in found))
+    return status
 
 
 def _configured() -> str:

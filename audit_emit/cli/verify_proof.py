@@ -9,6 +9,7 @@ import click
 
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import parse, shown
+from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.evidence import MAX_BYTES, Evidence, Judgement
 from audit_emit.signing import KeyRing
@@ -42,11 +43,12 @@ def command(file: Path, keys: tuple[str, ...], *, as_json: bool) -> Exit:
         click.echo(f"audit-emit: {file}: {visible(str(error))}", err=True)
         return Exit.UNREADABLE
     judgement = evidence.judge(ring)
+    status = decided(EXITS[judgement.verdict])
     if as_json:
         click.echo(json.dumps(_as_dict(evidence, judgement)))
     else:
         _show(evidence, judgement)
-    return EXITS[judgement.verdict]
+    return status
 
 
 def _as_dict(evidence: Evidence, judgement: Judgement) -> dict[str, object]:

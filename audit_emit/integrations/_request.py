@@ -21,7 +21,9 @@ from audit_emit.context import (
     VAR,
     AuditContext,
     LiveContext,
+    Nobody,
     enter_request,
+    is_empty,
     leave_request,
 )
 from audit_emit.integrations._bridge import scrub
@@ -61,16 +63,12 @@ class RouteEvent:
         self.fields = dict(fields)
 
 
-def _is_empty(value: Any) -> bool:
-    # Ids may be of any type, and some types cannot be compared.
-    return isinstance(value, str) and not value
-
-
 class VerifiedContext(LiveContext):
     """A live context that knows where the application keeps the user it has verified.
 
     Looked up only while nobody has said who acts, and never stored over what somebody says
-    meanwhile from another thread.
+    meanwhile from another thread. Without such a user the actor is ``anonymous``, not an unnamed
+    user.
     """
 
     __slots__ = ("_filled", "_find", "_told")
@@ -86,19 +84,21 @@ class VerifiedContext(LiveContext):
     def context(self) -> AuditContext:
         """The context as it is now."""
         told, filled = self._told, self._filled
-        if not _is_empty(told.user_id):
+        if not is_empty(told.user_id):
             return told
-        if filled is not None and filled[0] is told:
-            return filled[1]
+        known = filled[1] if filled is not None and filled[0] is told else None
+        if known is not None and not isinstance(known, Nobody):
+            return known
         try:
             user_id = self._find()
         except Exception:  # noqa: BLE001 - a user object is the application's and may raise anything
-            return told
-        if not user_id:
-            return told
-        found = told.replace(user_id=user_id)
-        self._filled = told, found
-        return found
+            user_id = None
+        if user_id:
+            known = told.replace(user_id=user_id)
+        elif known is None:
+            known = Nobody.unless_known(told)
+        self._filled = told, known
+        return known
 
     @context.setter
     def context(self, context: AuditContext) -> None:
@@ -163,7 +163,7 @@ class RequestAudit:
             exchange.ended = perf_counter()
         if error is not None:
             exchange.error = type(error)
-        who = self._who()
+        who = self.live.context
         for event in self.declared:
             self._emit(who, event.event_type, partial(_event_fields, event, exchange))
         if self._options.requests and not self._options.skips(exchange.path):
@@ -171,13 +171,6 @@ class RequestAudit:
             without_secrets = partial(scrub, emitter=self._emitter)
             build = partial(request_fields, self._options, exchange, self._inbound, without_secrets)
             self._emit(who, kind, build)
-
-    def _who(self) -> AuditContext:
-        """The context of the records: nobody verified is ``anonymous``, not an unnamed user."""
-        context = self.live.context
-        if _is_empty(context.user_id) and context.actor_kind == "user":
-            return context.replace(actor_kind="anonymous")
-        return context
 
     def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:
         try:

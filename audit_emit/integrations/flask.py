@@ -19,7 +19,9 @@ application told ``update_request``. Never a header.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Unpack
@@ -32,7 +34,9 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from audit_emit import _process
 from audit_emit._config import SETTINGS
+from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
@@ -81,12 +85,15 @@ class AuditEmit:
 
         Raises:
             ConfigError: a value in ``app.config`` cannot be used, or a key that begins with
-                ``AUDIT_EMIT_`` is not known.
+                ``AUDIT_EMIT_`` is not known, or would do nothing there.
             RuntimeError: the application has the extension already.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("AuditEmit is set up on this application already")
-        options = Options.make({**_configured(app.config, self._given), **self._given})
+        configured = _configured(app.config, self._given)
+        if self._emitter is None:
+            _refuse_settings(app.config)
+        options = Options.make({**configured, **self._given})
         app.extensions[EXTENSION] = options
         audited = _AuditedApp(app.wsgi_app, options, self._emitter)
         app.wsgi_app = audited  # type: ignore[method-assign]
@@ -94,15 +101,13 @@ class AuditEmit:
 
 
 def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
-    """The options in a Flask configuration that no argument has given.
-
-    The emitter's own variables may be there too, where ``from_prefixed_env`` brings everything in.
-    """
+    """The options in a Flask configuration that no argument has given."""
     names = {PREFIX + name.upper(): name for name in Options.__dataclass_fields__}
     tolerated = {PREFIX + setting.variable for setting in SETTINGS.values()}
     ours = [key for key in config if isinstance(key, str) and key.startswith(PREFIX)]
     for key in ours:
-        if key not in names and key not in tolerated:
+        # The whole environment may be there, with variables of the commands, too.
+        if key not in names and key not in tolerated and os.environ.get(key) != config[key]:
             raise ConfigError(key, f"is not a key of AuditEmit; there are: {', '.join(names)}")
     found = {key: config[key] for key in ours if key in names and names[key] not in given}
     for key, value in found.items():
@@ -111,6 +116,25 @@ def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, A
         except ConfigError as error:
             raise ConfigError(key, str(error)) from None
     return {names[key]: value for key, value in found.items()}
+
+
+def _refuse_settings(config: Mapping[str, Any]) -> None:
+    """Tell of settings of the emitter, which nobody reads here.
+
+    They may be there when the whole environment was loaded into it, and when the application has
+    made an emitter, perhaps of these.
+    """
+    if _process._current is not None:  # noqa: SLF001 - get_emitter would make one
+        return
+    for name, setting in SETTINGS.items():
+        key = PREFIX + setting.variable
+        value = config.get(key)
+        if value is not None and os.environ.get(key) != value:
+            raise ConfigError(
+                key,
+                "does nothing in app.config: it is a variable of the environment, or call "
+                f"audit_emit.configure({name}=app.config[{key!r}]) before AuditEmit",
+            )
 
 
 def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None:
@@ -123,11 +147,23 @@ def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None
 
 def _learn(audit: RequestAudit) -> None:
     """What Flask knows only while it handles the request: a streamed body outlives that."""
-    if not has_request_context():
+    if not _handles(audit.exchange):
         return
     if request.url_rule is not None:
         audit.exchange.route = request.url_rule.rule
     audit.live.look_up()
+
+
+def _handles(exchange: Exchange) -> bool:
+    """Whether Flask handles this very request here.
+
+    Another request's context is current while its view calls this application, and while a
+    ``stream_with_context`` of it is open on the thread.
+    """
+    if not has_request_context():
+        return False
+    audit = request.environ.get(KEY)
+    return isinstance(audit, RequestAudit) and audit.exchange is exchange
 
 
 class _AuditedApp:
@@ -142,7 +178,8 @@ class _AuditedApp:
         if KEY in environ:  # an application mounted in an audited one
             return self._app(environ, start_response)
         exchange = _exchange(environ, self._options)
-        audit = RequestAudit(self._options, self._emitter, exchange, _user)
+        find_user = partial(_user, exchange, _left_behind())
+        audit = RequestAudit(self._options, self._emitter, exchange, find_user)
         environ[KEY] = audit
         answer = _Answer(audit, environ, start_response, self._options.response_header)
         with audit.bound():
@@ -284,9 +321,20 @@ def _content_length(headers: Headers) -> int | None:
     return None
 
 
-def _user() -> str | None:
+def _left_behind() -> Any:
+    """The user of a request whose stream is still open on this thread, though nobody is in it.
+
+    Flask hands its ``g`` on to the next request. A request that calls its own application shares
+    it too, but then it is that user who acts.
+    """
+    if not has_request_context() or isinstance(VAR.get(), LiveContext):
+        return None
+    return g.get("_login_user")
+
+
+def _user(exchange: Exchange, left_behind: Any) -> str | None:
     """The id of the user that Flask-Login holds; ``current_user`` would load one."""
-    user = g.get("_login_user") if has_request_context() else None
-    if user is None or getattr(user, "is_authenticated", None) is not True:
+    user = g.get("_login_user") if _handles(exchange) else None
+    if user is None or user is left_behind or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")

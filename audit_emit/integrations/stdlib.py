@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from copy import copy
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
@@ -31,16 +32,29 @@ from audit_emit.integrations._bridge import (
     Emits,
     context_ids,
     error_name,
+    id_text,
     render_line,
     scrub,
     tell,
     through,
 )
+from audit_emit.record import valid_type
 
 __all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter"]
 
 CARRIED = "audit_context"
 """The attribute in which a log record carries the context of the place that logged it."""
+
+NOTED_TYPE = "audit_event_type"
+NOTED_ERROR = "audit_error"
+"""Its message as it was logged, and the type of its exception: a ``QueueHandler`` merges the
+message with the arguments and the traceback, and drops both."""
+
+MERGED = "<a log message, merged with its arguments>"
+
+FORMAT_ERROR = "_format_error"
+
+_OWN = (CARRIED, NOTED_TYPE, NOTED_ERROR)
 
 OWN_LOGGER = "audit_emit"
 TRACEBACK_HEAD = 1_000
@@ -55,8 +69,11 @@ class AuditHandler(logging.Handler):
 
     The message is the event type, ``extra={"audit": {…}}`` are the fields; arguments are not put
     into the message, as a type is no place for values. Of an exception only the type is kept, as
-    ``error``. The actor is the bound context, or the one that an
-    ``AuditContextFilter`` noted on the record before a queue took it to another thread.
+    ``error``. The actor is the bound context.
+
+    Behind a ``QueueHandler`` these are what an ``AuditContextFilter`` on it noted. Without one the
+    message has its arguments and its traceback in it: its first line is the event type when it is
+    well-formed, and nothing of it is recorded when it is not.
 
     Never raises. Records of the logger ``audit_emit`` and its children are ignored, and so is what
     is logged on this thread while a record is being emitted.
@@ -97,7 +114,7 @@ class AuditHandler(logging.Handler):
         try:
             carried = getattr(record, CARRIED, None)
             context = carried if isinstance(carried, AuditContext) else None
-            through(self._emitter).emit(context, record.msg, _fields(record))
+            through(self._emitter).emit(context, _event_type(record), _fields(record))
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
             tell("logging", error)
         finally:
@@ -116,7 +133,8 @@ class AuditContextFilter(logging.Filter):
     ``%(workspace_id)s``, ``%(user_id)s``, ``%(actor_kind)s``, ``%(correlation_id)s``,
     ``%(trace_id)s`` and ``%(span_id)s`` always exist then; what ``extra`` set already wins. Put it
     on handlers: a filter of a logger does not see the records of its children. On a
-    ``QueueHandler`` it also takes the context along to the thread of the listener.
+    ``QueueHandler`` it also takes the context, the message as it was logged and the type of an
+    exception along to the thread of the listener.
 
     Args:
         default: what an id that is not known reads.
@@ -133,6 +151,11 @@ class AuditContextFilter(logging.Filter):
         known = context_ids(context) if isinstance(context, AuditContext) else {}
         for name in FIELDS:
             attributes.setdefault(name, known.get(name) or self._default)
+        if isinstance(record.msg, str):
+            attributes.setdefault(NOTED_TYPE, record.msg)
+        error = error_name(record.exc_info)
+        if error:
+            attributes.setdefault(NOTED_ERROR, error)
         return True
 
 
@@ -158,7 +181,7 @@ class AuditJsonFormatter(BaseJsonFormatter):
         emitter: Emits | None = None,
         **options: Any,
     ) -> None:
-        options.setdefault("reserved_attrs", [*RESERVED_ATTRS, CARRIED, "taskName"])
+        options.setdefault("reserved_attrs", [*RESERVED_ATTRS, *_OWN, "taskName"])
         super().__init__(
             fmt or "%(levelname)s %(name)s %(message)s", *args, timestamp=timestamp, **options
         )
@@ -169,12 +192,16 @@ class AuditJsonFormatter(BaseJsonFormatter):
         try:
             return super().format(record)
         except Exception as error:  # noqa: BLE001 - logging would print the arguments and lose the line
+            problem = bare_name(type(error))
+        try:
+            return super().format(_without_arguments(record, problem))
+        except Exception:  # noqa: BLE001 - it is not the arguments
             return self.prefix + self.jsonify_log_record(
                 {
                     "levelname": record.levelname,
                     "name": record.name,
                     "message": record.msg,
-                    "_format_error": bare_name(type(error)),
+                    FORMAT_ERROR: problem,
                 }
             )
 
@@ -183,6 +210,8 @@ class AuditJsonFormatter(BaseJsonFormatter):
     ) -> None:
         """The members of python-json-logger, then the ids."""
         super().add_fields(log_data, record, message_dict)
+        if FORMAT_ERROR in record.__dict__:
+            log_data[FORMAT_ERROR] = record.__dict__[FORMAT_ERROR]
         for name in [name for name, value in log_data.items() if isinstance(value, _Unknown)]:
             del log_data[name]
         carried = getattr(record, CARRIED, None)
@@ -206,6 +235,15 @@ class AuditJsonFormatter(BaseJsonFormatter):
         return text
 
 
+def _without_arguments(record: logging.LogRecord, problem: str) -> logging.LogRecord:
+    """The same record with its message as it was logged, and what is wrong with it."""
+    plain = copy(record)
+    plain.msg = record.msg if isinstance(record.msg, str) else id_text(record.msg)
+    plain.args = ()
+    plain.__dict__[FORMAT_ERROR] = problem
+    return plain
+
+
 def _last_lines(text: str, limit: int) -> str:
     """The whole lines at the end of a text; a last line that is too long loses its end."""
     if len(text) <= limit:
@@ -216,10 +254,22 @@ def _last_lines(text: str, limit: int) -> str:
     return text[start : start + limit]
 
 
+def _event_type(record: logging.LogRecord) -> Any:
+    """The message as it was logged, or what is surely that."""
+    noted = getattr(record, NOTED_TYPE, None)
+    if isinstance(noted, str):
+        return noted
+    # No call leaves None there; what merges a message for another thread or process does.
+    if record.args is None and isinstance(record.msg, str):
+        first = str.partition(record.msg, "\n")[0]
+        return first if valid_type(first) else MERGED
+    return record.msg
+
+
 def _fields(record: logging.LogRecord) -> Any:
     """The fields of the event, with the type of an exception that was logged along."""
     fields = getattr(record, "audit", None)
-    error = error_name(record.exc_info)
+    error = error_name(record.exc_info) or getattr(record, NOTED_ERROR, "")
     if error and (fields is None or isinstance(fields, dict)):
         return {"error": error, **(fields or {})}
     return fields

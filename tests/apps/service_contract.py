@@ -245,14 +245,37 @@ class ServiceContract:
         assert [r["event_type"] for r in service.records()] == ["secret.denied"]
 
     @pytest.mark.parametrize(
-        ("method", "path", "status"), [("GET", "/nowhere", 404), ("PATCH", ACME, 405)]
+        ("method", "path", "status", "body"),
+        [
+            ("GET", "/nowhere", 404, {"error": "Not Found"}),
+            ("OPTIONS", "/nowhere", 404, {"error": "Not Found"}),
+            ("GET", "/health/", 404, {"error": "Not Found"}),
+            ("PATCH", ACME, 405, {"error": "Method Not Allowed"}),
+        ],
     )
     def test_what_the_service_does_not_have_is_a_request_and_nothing_more(
-        self, method: str, path: str, status: int, service: Service
+        self, *, method: str, path: str, status: int, body: Any, service: Service
     ) -> None:
-        assert service.ask(method, path).status == status
+        answer = service.ask(method, path)
+        assert answer.status == status
+        assert answer.body == body
         assert service.records() == []
         assert len(service.records("http.request")) == 1
+
+    @pytest.mark.parametrize(("path", "status"), [("/health", 200), ("/admin/secrets", 403)])
+    def test_what_can_be_read_can_be_asked_for_its_head(
+        self, path: str, status: int, service: Service
+    ) -> None:
+        assert service.ask("HEAD", path).status == status
+
+    @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 200), ("PATCH", 405)])
+    def test_all_methods_of_a_path_are_told(
+        self, method: str, status: int, service: Service
+    ) -> None:
+        answer = service.ask(method, ACME)
+        assert answer.status == status
+        told = {name.strip() for name in answer.headers["allow"].split(",")}
+        assert told == {"GET", "HEAD", "OPTIONS", "POST", "PUT"}
 
     def test_the_records_of_a_request_share_its_id(self, service: Service) -> None:
         answer = service.set("K", "v")

@@ -18,7 +18,8 @@ def service(log: Path, store: Store) -> Service:
 
     def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         response = asyncio.run(ask(method, path, body, headers))
-        return Answer(response.status_code, response.json(), dict(response.headers))
+        answer = response.json() if response.content else None
+        return Answer(response.status_code, answer, dict(response.headers))
 
     async def ask(
         method: str, path: str, body: bytes | None, headers: dict[str, str]

@@ -17,7 +17,7 @@ def service(log: Path, store: Store) -> Service:
     def send(method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         response = app.test_client().open(path, method=method, data=body, headers=headers)
         lowered = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, response.get_json(), lowered)
+        return Answer(response.status_code, response.get_json(silent=True), lowered)
 
     return Service(send, log)
 

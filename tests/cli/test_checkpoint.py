@@ -247,6 +247,20 @@ def test_a_proof_is_refused_or_left_open(
     assert main(["verify-proof", str(tmp_path / "none")]) == Exit.UNREADABLE
 
 
+def test_a_proof_that_does_not_hold_is_the_status_when_nobody_reads_it(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang_up(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError
+
+    assert sign(place) == Exit.OK
+    proof = tmp_path / "proof.json"
+    assert main(["prove", "5", str(place.log), "--out", str(proof)]) == Exit.OK
+    proof.write_text(proof.read_text().replace("shop.sold", "shop.sole"))
+    monkeypatch.setattr("click.echo", hang_up)
+    assert main(["verify-proof", str(proof), "--key", str(place.vkey)]) == Exit.FINDINGS
+
+
 def test_what_cannot_be_proved(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prove", "5", str(place.log)]) == Exit.INCOMPLETE, "no checkpoint"
     assert sign(place) == Exit.OK

@@ -79,6 +79,17 @@ def test_ranges_of_what_is_missing(log: LogAndLoki, fake_loki: LokiServer, capsy
     assert re.search(r"20 to 30, \S+Z to \S+Z$", lines[-1])
 
 
+def test_a_disagreement_is_the_status_when_nobody_reads_it(
+    log: LogAndLoki, fake_loki: LokiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang_up(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    lose(fake_loki, log, 5)
+    monkeypatch.setattr("click.echo", hang_up)
+    assert run(log) == Exit.FINDINGS
+
+
 def test_long_lists_are_cut(log: LogAndLoki, fake_loki: LokiServer, capsys: Output) -> None:
     lose(fake_loki, log, *range(2, 60, 2))
     assert run(log) == Exit.FINDINGS

@@ -16,7 +16,7 @@ import pydantic
 import structlog
 
 import audit_emit
-from audit_emit import AuditError, ConfigError, Secret
+from audit_emit import AuditError, ConfigError, Secret, _config
 
 CANARY = "CANARY-7f3a9c"
 
@@ -153,6 +153,7 @@ def _settings(directory: Path) -> None:
             traceback.print_exc()
     key_file.unlink()
     os.environ["AUDIT_EMIT_HASH_KEY"] = CANARY
+    _config._SYSTEM_DIRECTORY = str(directory / "system")
     audit_emit._process.swap_emitter(None)
     audit_emit.emit(None, "canary.implicit", {"password": canary(56)})
     sys.stdout.flush()

@@ -59,6 +59,8 @@ def test_no_output_holds_a_secret(tmp_path: Path) -> None:
     assert len([r for r in log.records if "[redacted]" in str(r["fields"])]) > 15
     keyed = Log(tmp_path / "place" / "keyed").check()
     assert len([r for r in keyed.records if "hmac-sha256:" in str(r["fields"])]) > 15
+    implicit = Log(tmp_path / "place" / "system" / "app").check()
+    assert "canary.implicit" in {record["event_type"] for record in implicit.records}
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "flask"])

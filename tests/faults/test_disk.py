@@ -41,7 +41,7 @@ def test_a_full_disk_gets_no_half_record_and_takes_everything_later(tmp_path: Pa
     with small_disk(tmp_path / "disk", 256) as disk:
         found = run(scenes.full_disk, disk)
         assert 0 < found["written"] < 30
-        assert found["strict"] == "backlog"
+        assert found["strict"] == "ENOSPC"
         assert found["status"] == "failing"
         assert found["flushed"]
         assert found["after"] == [True] * 3

@@ -30,7 +30,14 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from audit_emit.context import VAR, LiveContext, bind, current_context, update_request
+from audit_emit.context import (
+    VAR,
+    LiveContext,
+    bind,
+    current_context,
+    update_request,
+    with_user_id,
+)
 from audit_emit.errors import ConfigError
 from audit_emit.integrations.asgi import AuditMiddleware
 
@@ -678,7 +685,34 @@ def test_actor_is_who_the_authentication_middleware_verified(
 
     inside, request = audit_log.records()
     assert inside["user_id"] == request["user_id"] == user_id
-    assert request["actor_kind"] == kind
+    assert inside["actor_kind"] == request["actor_kind"] == kind
+
+
+def test_nobody_becomes_a_user_in_whichever_way_it_is_said(audit_log: AuditLog) -> None:
+    emit = audit_log.emitter.emit
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with bind(workspace_id="w"):
+            emit(None, "secret.list", {})
+        with bind(user_id="u1"):
+            emit(None, "secret.list", {})
+        emit(with_user_id(None, "u2"), "secret.list", {})
+        update_request(workspace_id="w")
+        emit(None, "secret.list", {})
+        update_request(user_id="u3")
+        emit(None, "secret.list", {})
+        await answer(start(), body())(scope, receive, send)
+
+    Server().serve(audited(app, audit_log))
+
+    assert [(made["user_id"], made["actor_kind"]) for made in audit_log.records()] == [
+        ("", "anonymous"),
+        ("u1", "user"),
+        ("u2", "user"),
+        ("", "anonymous"),
+        ("u3", "user"),
+        ("u3", "user"),
+    ]
 
 
 def test_what_the_application_says_beats_the_middleware(audit_log: AuditLog) -> None:

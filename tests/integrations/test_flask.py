@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import EnvironBuilder
 
+import audit_emit
 from audit_emit.context import VAR, current_context, update_request
 from audit_emit.errors import ConfigError
 from audit_emit.integrations.flask import AuditEmit
@@ -277,6 +280,30 @@ def test_a_bad_option_is_told_at_once(options: dict[str, Any]) -> None:
         AuditEmit(**options)
 
 
+def test_a_setting_of_the_emitter_that_nobody_reads_is_told_at_set_up() -> None:
+    app = Flask("service")
+    app.config.update(AUDIT_EMIT_SERVICE="billing")
+    with pytest.raises(ConfigError, match=r"AUDIT_EMIT_SERVICE: does nothing in app.config"):
+        AuditEmit(app)
+
+
+def test_a_configuration_may_hold_the_whole_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SERVICE", "billing")
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_URL", "http://loki:3100")
+    app = Flask("service")
+    app.config.from_mapping(os.environ)
+    AuditEmit(app)
+    assert "audit_emit" in app.extensions
+
+
+def test_settings_may_be_kept_where_the_emitter_was_configured_from_them(tmp_path: Path) -> None:
+    app = Flask("service")
+    app.config.update(AUDIT_EMIT_JSONL=str(tmp_path / "audit.jsonl"))
+    audit_emit.configure(jsonl=app.config["AUDIT_EMIT_JSONL"], stdout=False)
+    AuditEmit(app)
+    assert "audit_emit" in app.extensions
+
+
 def test_configuration_of_the_emitter_is_not_ours(audit_log: AuditLog) -> None:
     Service(audit_log, AUDIT_EMIT_SERVICE="billing", AUDIT_EMIT_HASH_KEY="x").get()
 
@@ -536,6 +563,56 @@ def test_actor_of_a_stream_is_remembered(service: Service) -> None:
     service.get("/login")
 
     assert service.log.only()["user_id"] == "u-42"
+
+
+def test_actor_and_route_of_a_request_are_not_those_of_the_one_that_calls_it(
+    service: Service, tmp_path: Path
+) -> None:
+    inner = Service(AuditLog(tmp_path / "inner.jsonl"))
+
+    @service.app.get("/outer")
+    def outer() -> str:
+        g._login_user = Login()
+        inner.get("/nowhere")
+        return "ok"
+
+    service.get("/outer")
+    inner.log.emitter.close()
+
+    assert inner.log.only()["user_id"] == ""
+    assert "route" not in inner.fields()
+    assert service.log.only()["user_id"] == "u-42"
+
+
+def test_actor_and_route_of_a_request_are_not_those_of_an_open_stream(service: Service) -> None:
+    @service.app.get("/kept")
+    def kept() -> Response:
+        g._login_user = Login()
+        return Response(stream_with_context(iter(["a", "b"])))
+
+    opened = service.open("/kept")
+    next(opened)
+    assert current_context().user_id == ""
+    service.get("/nowhere")
+    nowhere = service.log.only()
+    opened.close()
+
+    assert nowhere["user_id"] == ""
+    assert "route" not in nowhere["fields"]
+    assert [made["user_id"] for made in service.log.records()] == ["", "u-42"]
+
+
+def test_a_request_to_the_own_application_is_of_the_same_user(service: Service) -> None:
+    @service.app.get("/batch")
+    def batch() -> str:
+        g._login_user = Login()
+        service.get("/items/5")
+        return "ok"
+
+    service.get("/batch")
+
+    made = [(one["user_id"], one["fields"]["route"]) for one in service.log.records()]
+    assert made == [("u-42", "/items/<int:number>"), ("u-42", "/batch")]
 
 
 class Lazy:

@@ -8,6 +8,7 @@ import logging.handlers
 import queue
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,17 @@ def log(request: pytest.FixtureRequest) -> Iterator[logging.Logger]:
     for handler in made.handlers[:]:
         made.removeHandler(handler)
         handler.close()
+
+
+@pytest.fixture
+def log_bytes(audit_log: AuditLog, tmp_path: Path) -> Callable[[], bytes]:
+    """All that the emitter has written."""
+
+    def read() -> bytes:
+        assert audit_log.emitter.flush(10.0)
+        return (tmp_path / "audit.jsonl").read_bytes()
+
+    return read
 
 
 def record(message: Any, *args: Any, name: str = "audit") -> logging.LogRecord:
@@ -200,6 +212,68 @@ def test_the_context_crosses_a_queue(audit_log: AuditLog, log: logging.Logger) -
     assert audit_log.only()["user_id"] == "u1"
 
 
+def queued(log: logging.Logger, *filters: logging.Filter) -> queue.SimpleQueue[logging.LogRecord]:
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    sender = logging.handlers.QueueHandler(records)
+    for one in filters:
+        sender.addFilter(one)
+    log.addHandler(sender)
+    return records
+
+
+def fail_and_log(log: logging.Logger, message: str, *args: Any) -> None:
+    try:
+        int(CANARY)
+    except ValueError:
+        log.exception(message, *args)
+
+
+def test_a_filter_takes_message_and_error_over_a_queue(
+    audit_log: AuditLog, log: logging.Logger
+) -> None:
+    records = queued(log, AuditContextFilter())
+    fail_and_log(log, "secret.rotate")
+    AuditHandler(audit_log.emitter).handle(records.get_nowait())
+    assert emitted(audit_log) == [("secret.rotate", {"error": "ValueError"})]
+
+
+def test_a_filter_keeps_arguments_out_of_what_crosses_a_queue(log: logging.Logger) -> None:
+    emitter = Counting(list)
+    records = queued(log, AuditContextFilter())
+    log.info("secret.%s", "canary")
+    AuditHandler(emitter).handle(records.get_nowait())
+    assert emitter.events == ["secret.%s"]
+
+
+def test_without_a_filter_the_first_line_is_the_type(
+    audit_log: AuditLog, log: logging.Logger
+) -> None:
+    records = queued(log)
+    fail_and_log(log, "secret.rotate")
+    AuditHandler(audit_log.emitter).handle(records.get_nowait())
+    assert emitted(audit_log) == [("secret.rotate", {})]
+
+
+@pytest.mark.parametrize("message", ["rotate %s", "%s"])
+def test_without_a_filter_nothing_of_a_merged_message_is_recorded(
+    audit_log: AuditLog, log: logging.Logger, log_bytes: Callable[[], bytes], message: str
+) -> None:
+    records = queued(log)
+    fail_and_log(log, message, f"for {CANARY}")
+    AuditHandler(audit_log.emitter).handle(records.get_nowait())
+    assert b"audit.invalid_event_type" in log_bytes()
+    assert b"51de0a7e" not in log_bytes()
+
+
+def test_what_is_noted_for_a_queue_is_not_in_the_json(log: logging.Logger) -> None:
+    out = io.StringIO()
+    handler = json_handler(out)
+    handler.addFilter(AuditContextFilter())
+    log.addHandler(handler)
+    fail_and_log(log, "secret.rotate")
+    assert not {"audit_event_type", "audit_error"} & json.loads(out.getvalue()).keys()
+
+
 def test_the_ids_are_there_for_every_format(log: logging.Logger) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
@@ -330,6 +404,24 @@ def test_hostile_values_are_a_line(log: logging.Logger, capsys: pytest.CaptureFi
     assert json.loads(second)["_format_error"] == "RuntimeError"
     assert json.loads(third)["message"] == "%d"
     assert CANARY not in out.getvalue() + capsys.readouterr().err
+
+
+def test_arguments_that_do_not_fit_cost_the_line_nothing_else() -> None:
+    made = record("done %d", CANARY)
+    made.n = 3
+    with bind(user_id="u1", correlation_id="c1"):
+        line = json.loads(AuditJsonFormatter().format(made))
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "levelname": "INFO",
+        "name": "audit",
+        "message": "done %d",
+        "n": 3,
+        "user_id": "u1",
+        "actor_kind": "user",
+        "correlation_id": "c1",
+        "_format_error": "TypeError",
+    }
 
 
 def formatted(message: str) -> str:
