@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from descriptors import same_file
@@ -15,7 +14,7 @@ from audit_emit._failure import Complaints, Counters
 
 class Clock:
     def __init__(self) -> None:
-        self.now = time.monotonic()
+        self.now = 1000.0  # exact in binary, as are the steps: the real one may round a minute away
 
     def monotonic(self) -> float:
         return self.now
