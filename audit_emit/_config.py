@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from audit_emit._allowed import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._foreign import bare_name
-from audit_emit._signing.settings import can_be_signed, origin, signing_key, signing_key_file
+from audit_emit._signing.settings import can_be_signed
 from audit_emit.errors import ConfigError
-from audit_emit.record import SERVICE
 
 if TYPE_CHECKING:
     from audit_emit.signing import KeyRing
 
-DURABILITIES = ("os", "group", "always")
 PREFIX = "AUDIT_EMIT_"
 
-_MIN_HASH_KEY = 16
-_MIN_MAX_BYTES = 4096
-_PIPE_BUF = 4096
 _SYSTEM_DIRECTORY = "/var/log/audit"
-
-Processor = Callable[[Any, str, dict[str, Any]], Any]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service: str = "app"
     jsonl: str | None = None
     stdout: bool = True
-    stdout_max_bytes: int = _PIPE_BUF
+    stdout_max_bytes: int = PIPE_BUF
     durability: str = "group"
     max_bytes: int = 64 * 1024 * 1024
     hash_key: bytes | None = None
@@ -74,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         # The class is public: what it is made with by hand is checked and taken as by configure.
         given = {name: getattr(self, name) for name in CHECKS if name in self.__struct_fields__}
         for name, value in given.items():
-            if (value is None and name in _OPTIONAL) or self._is_default_path(name):
+            if (value is None and name in OPTIONAL) or self._is_default_path(name):
                 continue
             msgspec.structs.force_setattr(self, name, CHECKS[name].check(name, value))
         if self.jsonl is not None and not os.path.isabs(given["jsonl"]):
@@ -127,181 +120,6 @@ def _title(processor: Processor) -> str:
     except Exception:  # noqa: BLE001 - asked for while an event is written
         name = None
     return name if type(name) is str else bare_name(type(processor))
-
-
-class Setting(NamedTuple):
-    """One setting: its variable's ending, and how its value is checked."""
-
-    variable: str
-    check: Callable[[str, Any], Any]
-
-
-def _described(value: Any) -> str:
-    """What a bad value is, without showing it: it may be a key in the wrong variable."""
-    kind = bare_name(type(value))
-    return f"a {kind} of {len(value)} characters" if isinstance(value, str) else f"a {kind}"
-
-
-def _service(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not SERVICE.fullmatch(value):
-        raise ConfigError(
-            name,
-            "must be 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit "
-            f"(for example 'secrets-api'), not {_described(value)}",
-        )
-    return value
-
-
-def _jsonl(name: str, value: Any) -> str | None:
-    if value is None or value == "off":
-        return None
-    try:
-        path = os.fsdecode(value)
-    except TypeError:
-        raise ConfigError(name, f"must be a path, not {bare_name(type(value))}") from None
-    if path != path.strip():
-        raise ConfigError(name, "begins or ends with white space")
-    if not path or "\0" in path:
-        raise ConfigError(name, "must be the path of a file, or 'off' for no file")
-    try:
-        path = os.path.abspath(os.path.expanduser(path))
-    except OSError:
-        raise ConfigError(name, "is relative to a directory that is gone") from None
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return path
-    if stat.S_ISDIR(mode):
-        raise ConfigError(
-            name, f"is a directory; name the file in it: {os.path.join(path, 'audit.jsonl')}"
-        )
-    if stat.S_ISLNK(mode):
-        raise ConfigError(
-            name, f"is a symbolic link, which is refused; name its target: {os.path.realpath(path)}"
-        )
-    if not stat.S_ISREG(mode):
-        raise ConfigError(name, f"is not a regular file: {path}")
-    return path
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = str(value).strip().lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off", ""}:
-        return False
-    raise ConfigError(name, f"must be 0 or 1, not {_described(value)}")
-
-
-def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
-    def check(name: str, value: Any) -> int:
-        digits = value.strip() if isinstance(value, str) else ""
-        try:
-            number = int(digits or value)
-            # Not 4096.9, nor what only Python reads as a number, such as 1_0000.
-            exact = digits.isdecimal() and digits.isascii() if digits else number == value
-        except (TypeError, ValueError, OverflowError):
-            exact = False
-        if not exact or isinstance(value, bool):
-            number = -1
-        if number < least:
-            raise ConfigError(
-                name, f"must be a number of bytes, at least {least}, not {_described(value)}"
-            )
-        return number
-
-    return check
-
-
-def _durability(name: str, value: Any) -> str:
-    if value not in DURABILITIES:
-        raise ConfigError(
-            name, f"must be one of {', '.join(DURABILITIES)}, not {_described(value)}"
-        )
-    return str(value)
-
-
-def _hash_key(name: str, value: Any) -> bytes | None:
-    key = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    if isinstance(key, bytes | bytearray):
-        key = bytes(key)
-        if not key:
-            return None
-    if not isinstance(key, bytes) or len(key) < _MIN_HASH_KEY:
-        raise ConfigError(
-            name,
-            f"must be at least {_MIN_HASH_KEY} bytes, so that nobody can guess it; make one with: "
-            'python -c "import secrets; print(secrets.token_hex(32))"',
-        )
-    return key
-
-
-def _hash_key_file(name: str, value: Any) -> bytes | None:
-    if value is None or value == "":
-        return None
-    return _hash_key(name, secret_in_file(name, value))
-
-
-def secret_in_file(name: str, path: Any) -> bytes:
-    """What a file holds, without white space around it; ``ConfigError`` if that is nothing."""
-    try:
-        # A number would be a descriptor, which open() would take over and close.
-        with open(os.fspath(path), "rb") as file:
-            content = file.read(65536)
-    except (OSError, TypeError, ValueError) as error:
-        # The path is not shown: it is the secret itself when two variables were mixed up.
-        raise ConfigError(
-            name, f"names a file that cannot be read: {type(error).__name__}"
-        ) from None
-    secret = content.strip()
-    if not secret:
-        raise ConfigError(name, "names a file that is empty")
-    return secret
-
-
-def _names(name: str, value: Any) -> frozenset[str]:
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, Iterable):
-        raise ConfigError(name, "must be key names, as a list or separated by commas")
-    kept = [item.strip() if isinstance(item, str) else item for item in names]
-    if not all(isinstance(item, str) for item in kept):
-        raise ConfigError(name, "must be key names, each of them a string")
-    return frozenset(item for item in kept if item)
-
-
-def _processors(name: str, value: Any) -> tuple[Processor, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigError(name, "must be a list of callables (logger, method_name, event_dict)")
-    found = tuple(value)
-    for item in found:
-        if not callable(item):
-            raise ConfigError(name, f"holds {bare_name(type(item))}, which cannot be called")
-    return found
-
-
-SETTINGS: dict[str, Setting] = {
-    "service": Setting("SERVICE", _service),
-    "jsonl": Setting("JSONL", _jsonl),
-    "stdout": Setting("STDOUT", _boolean),
-    "stdout_max_bytes": Setting("STDOUT_MAX_BYTES", _bytes_at_least(_PIPE_BUF)),
-    "durability": Setting("DURABILITY", _durability),
-    "max_bytes": Setting("MAX_BYTES", _bytes_at_least(_MIN_MAX_BYTES)),
-    "hash_key": Setting("HASH_KEY", _hash_key),
-    "hash_key_file": Setting("HASH_KEY_FILE", _hash_key_file),
-    "disabled": Setting("DISABLED", _boolean),
-    "secret_keys": Setting("SECRET_KEYS", _names),
-    "safe_keys": Setting("SAFE_KEYS", _names),
-    "checkpoint": Setting("CHECKPOINT", _boolean),
-    "signing_key": Setting("SIGNING_KEY", signing_key),
-    "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
-    "origin": Setting("ORIGIN", origin),
-}
-"""What the environment may set. ``processors`` are code, so only arguments set them."""
-
-CHECKS = {**SETTINGS, "processors": Setting("", _processors)}
-_OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin")
 
 
 def settings(

@@ -14,7 +14,8 @@ import pytest
 
 import audit_emit
 from audit_emit import ConfigError, Emitter, Settings, _config
-from audit_emit._config import SETTINGS, settings
+from audit_emit._allowed import SETTINGS
+from audit_emit._config import settings
 
 CANARY = "CANARY-" + "5d0c7b6e91aa"
 

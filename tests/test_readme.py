@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from audit_emit import Emitter
-from audit_emit._config import PREFIX, SETTINGS
+from audit_emit._allowed import SETTINGS
+from audit_emit._config import PREFIX
 from audit_emit.cli._exit import Exit
 from audit_emit.integrations._http import Exchange, Inbound, request_fields
 from audit_emit.integrations._options import Options

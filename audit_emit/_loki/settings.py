@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict
 
+from audit_emit._allowed import secret_in_file
 from audit_emit._config import PREFIX as OURS
-from audit_emit._config import secret_in_file
 from audit_emit.errors import ConfigError
 
 PREFIX = f"{OURS}LOKI_"

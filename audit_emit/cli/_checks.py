@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from audit_emit import _compiled
-from audit_emit._config import PREFIX, SETTINGS, Settings, settings
+from audit_emit._allowed import SETTINGS
+from audit_emit._config import PREFIX, Settings, settings
 from audit_emit._loki import settings as loki
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine

@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from audit_emit import _process
-from audit_emit._config import SETTINGS
+from audit_emit._allowed import SETTINGS
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import Exchange

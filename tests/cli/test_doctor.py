@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from audit_emit import _compiled
-from audit_emit._config import SETTINGS
+from audit_emit._allowed import SETTINGS
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import main
 from audit_emit.cli._checks import ADVICE, Report, examine
