@@ -14,6 +14,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
 """``0`` in the environment builds without the compiled part; ``require`` does not build without."""
 
+OFF = {"0", "false", "no", "off"}
+
 MODULE = "audit_emit._speedups"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
 FLAGS += ["-Wno-missing-field-initializers", "-Wno-unused-parameter"]
@@ -30,8 +32,8 @@ class SpeedupsHook(BuildHookInterface[Any]):
         """
         if self.target_name != "wheel":
             return
-        wanted = os.environ.get(SWITCH, "")
-        reason = "it is switched off" if wanted == "0" else self._why_not()
+        wanted = os.environ.get(SWITCH, "").strip().lower()
+        reason = "it is switched off" if wanted in OFF else self._why_not()
         if not reason:
             try:
                 built = self._compile()
@@ -74,7 +76,7 @@ class SpeedupsHook(BuildHookInterface[Any]):
             os.chdir(root)
             try:
                 command = build_ext(Distribution({"ext_modules": [extension]}))
-                command.build_temp = scratch
+                command.build_temp = command.build_lib = scratch
                 command.inplace = True
                 command.force = True
                 command.finalize_options()

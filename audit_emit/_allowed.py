@@ -16,6 +16,7 @@ DURABILITIES = ("os", "group", "always")
 
 _MIN_HASH_KEY = 16
 _MIN_MAX_BYTES = 4096
+_MOST_BYTES = 2**62
 PIPE_BUF = 4096
 
 Processor = Callable[[Any, str, dict[str, Any]], Any]
@@ -98,9 +99,11 @@ def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
             exact = False
         if not exact or isinstance(value, bool):
             number = -1
-        if number < least:
+        if not least <= number <= _MOST_BYTES:
             raise ConfigError(
-                name, f"must be a number of bytes, at least {least}, not {_described(value)}"
+                name,
+                f"must be a number of bytes, at least {least} and at most 2**62, "
+                f"not {_described(value)}",
             )
         return number
 

@@ -7,6 +7,7 @@ attributes that it shares with the Python classes which derive from them.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
         SinkState,
     )
 else:
-    Quick = None
-    Mutex = threading.RLock
+    Mutex = Quick = None
     ClockState = DescriptorState = EmitterState = SegmentState = SinkState = object
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "SegmentState",
     "SinkState",
     "make",
+    "make_mutex",
     "state",
 ]
 
@@ -56,17 +57,32 @@ else:
             SegmentState,
             SinkState,
         )
-    except ImportError:
+    except ModuleNotFoundError:
         state = "interpreted (the compiled part was not built)"
+    except ImportError as error:
+        state = f"interpreted (the compiled part cannot be loaded: {error})"
 
 
 def make(**needed: Any) -> Quick | None:
     """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part for them."""
     global state  # noqa: PLW0603
-    if Quick is None:
+    if Quick is None or _threads_are_greenlets():
         return None
     try:
         return Quick(**needed)
     except TypeError:
         state = "interpreted (the compiled part is of another version: install again)"
         return None
+
+
+def make_mutex() -> Mutex:
+    """A re-entrant lock: the one that the compiled part can take, where it may be used."""
+    if Quick is None or _threads_are_greenlets():
+        return threading.RLock()  # type: ignore[return-value] # the same methods
+    return Mutex()
+
+
+def _threads_are_greenlets() -> bool:
+    """Whether gevent has made threads its own: the compiled part knows those of the system only."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))

@@ -131,7 +131,7 @@ class Emitter(Delivery):
         Returns:
             The receipt when the record is in the file, ``None`` when it is not, or not yet.
         """
-        receipt = None
+        receipt = unshown = None
         try:
             if self._disabled:
                 return None
@@ -151,11 +151,13 @@ class Emitter(Delivery):
             except SinkError as error:
                 self._defer(part, end, error.reason)
                 return None
+            unshown = line
             if file.segment.unshown:
                 self._show_unshown()
             stdout = self.stdout
             if stdout is not None and not stdout.write(line):
                 self._not_shown(line)
+            unshown = None
             if self.pending:
                 self.settle()
             self.file_fault = None
@@ -165,6 +167,8 @@ class Emitter(Delivery):
                 # At the recursion limit no method can be called here, but an operator works.
                 self.lossy += ((event_type, type(error)),)
                 self.pending = True
+            elif unshown is not None:
+                self._owe_line(unshown)
             try:
                 self._guard(error)
             except Exception:
@@ -177,6 +181,7 @@ class Emitter(Delivery):
 
     def _show_rest(self, line: bytes, receipt: Receipt) -> Receipt:
         """The rest of ``emit`` for a line that the compiled part has left to be shown."""
+        unshown: bytes | None = line
         try:
             self._show_unshown()
             stdout = self.stdout
@@ -184,9 +189,12 @@ class Emitter(Delivery):
                 self._not_shown(line)  # it was taken in part
             else:
                 self._show(line)
+            unshown = None
             if self.pending:
                 self.settle()
         except Exception as error:  # noqa: BLE001 - the same guard
+            if unshown is not None:
+                self._owe_line(unshown)
             try:
                 self._guard(error)
             except Exception:
@@ -196,6 +204,12 @@ class Emitter(Delivery):
             self._heal()
             raise
         return receipt
+
+    def _owe_line(self, line: bytes) -> None:
+        """Let whoever comes next show a line, as it does what the log says about itself."""
+        if self.file is not None and self.stdout is not None:
+            self.file.segment.unshown.append(line)
+            self.pending = True
 
     def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
         """Record one event, or say that it is not recorded: no audit, no action.

@@ -49,6 +49,7 @@ def quick_emit(
         live_type=LiveContext,
         bound=VAR.get,
         clock=clock,
+        time_ns=time.time_ns,
         sink=sink,
         segment_type=Segment,
         stdout=stdout,

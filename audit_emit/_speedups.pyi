@@ -70,6 +70,7 @@ class Quick:
         live_type: type,
         bound: Callable[[], object],
         clock: ClockState,
+        time_ns: Callable[[], int],
         sink: SinkState,
         segment_type: type[SegmentState],
         stdout: DescriptorState | None,

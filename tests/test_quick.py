@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import gc
 import hashlib
@@ -16,6 +17,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hostile
 import pytest
@@ -513,6 +515,181 @@ def test_a_line_that_is_too_long_is_shown_as_its_stub(tmp_path: Path) -> None:
         emitter.close()
         shown = stdout.records()
     assert all("_spilled" in r["fields"] for r in shown if r["event_type"] == "a.b")
+
+
+# What may happen meanwhile
+
+
+def test_a_hung_standard_output_holds_up_nobody_else(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", durability="os")
+        for number in range(3):
+            emitter.emit(None, "a.b", {"n": number})
+        stdout.fill()
+        sink = emitter.stdout
+        assert sink is not None
+        sink._nowait = False  # as a file on a disk that hangs
+
+        def hang() -> None:
+            emitter.emit(None, "a.b", {"n": 3})
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        path = tmp_path / "audit.jsonl"
+        while b'"n":3' not in path.read_bytes():
+            time.sleep(0.001)
+        sink._asks = True  # the others ask before they write
+        assert [emitter.emit(None, "a.b", {"n": n}) is None for n in range(4, 8)] == [False] * 4
+        while thread.is_alive():
+            stdout.read()
+            time.sleep(0.001)
+        emitter.close()
+    assert [r["fields"]["n"] for r in records(tmp_path)] == list(range(8))
+
+
+HOT = {
+    "sink": ("_mutex", "segment", "_lines", "group", "_lock", "_busy"),
+    "segment": ("hash", "chain", "_link_part", "unshown", "seq", "last_ns", "path", "_identity"),
+    "clock": ("stamp", "ids"),
+    "stdout": ("_prefix", "_owed", "last", "_max_bytes"),
+}
+
+
+@pytest.mark.parametrize("place", HOT)
+@pytest.mark.parametrize("value", [5, -1, None, "x", b"x", (1, 2, 3, 4), object()])
+def test_no_attribute_that_somebody_sets_is_a_crash(
+    place: str, value: object, tmp_path: Path
+) -> None:
+    with Piped():
+        for name in HOT[place]:
+            emitter = Emitter(service="q", jsonl=tmp_path / name / "audit.jsonl", durability="os")
+            for number in range(3):
+                emitter.emit(None, "a.b", {"n": number})
+            sink = emitter.file
+            assert sink is not None
+            segment = sink.segment
+            owners: dict[str, Any] = {
+                "sink": sink,
+                "segment": segment,
+                "clock": emitter._clock,
+                "stdout": emitter.stdout,
+            }
+            owner = owners[place]
+            kept = getattr(owner, name)
+            for change in (setattr, delattr):
+                with contextlib.suppress(TypeError, OverflowError):
+                    change(owner, name, *([value] if change is setattr else []))
+                segment.fresh = 0  # so that the file is looked at
+                with contextlib.suppress(Exception):
+                    emitter._quick(None, "a.b", {"n": 1})  # type: ignore[misc]
+                setattr(owner, name, kept)
+            assert emitter.emit(None, "a.b", {"n": 4}) is not None
+            emitter.close()
+
+
+def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
+    tmp_path: Path,
+) -> None:
+    emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False)
+    for number in range(3):
+        emitter.emit(None, "a.b", {"n": number})
+    assert emitter.flush(20.0)
+    group = emitter.file.group if emitter.file is not None else None
+    assert group is not None
+    interrupted = patch.object(group, "wake", side_effect=KeyboardInterrupt)
+    with interrupted, pytest.raises(KeyboardInterrupt):
+        emitter.emit(None, "a.b", {"n": 3})
+    assert emitter.emit(None, "a.b", {"n": 4}) is not None
+    emitter.close()
+    assert [r["fields"]["n"] for r in records(tmp_path)] == list(range(5))
+
+
+def test_memory_that_runs_out_once_anywhere_costs_no_event(tmp_path: Path) -> None:
+    testcapi = pytest.importorskip("_testcapi")
+    emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False, durability="os")
+    for number in range(3):
+        emitter.emit(None, "a.b", {"n": number})
+    emit, every = emitter.emit, [{"n": number} for number in range(3, 123)]
+    raised = []
+    for at, fields in enumerate(every):
+        try:
+            testcapi.set_nomemory(at % 40, at % 40 + 1)
+            emit(None, "a.b", fields)
+        except MemoryError as error:
+            raised.append(error)
+        finally:
+            testcapi.remove_mem_hooks()
+    assert emitter.flush(20.0)
+    emitter.close()
+    found = [r["fields"].get("n") for r in records(tmp_path)]
+    assert raised == []
+    assert len(found) == 123
+    assert len({r["id"] for r in records(tmp_path)}) == 123
+
+
+def test_greenlets_take_the_way_in_python(tmp_path: Path) -> None:
+    program = """
+from gevent import monkey; monkey.patch_all()
+import gevent, sys
+from audit_emit import Emitter
+e = Emitter(service="q", jsonl=sys.argv[1], stdout=False)
+jobs = [gevent.spawn(e.emit, None, "a.b", {"n": n}) for n in range(20)]
+gevent.joinall(jobs)
+print(e._quick, "RLock" in type(e.file._mutex).__name__, sum(job.value is not None for job in jobs))
+e.close()
+"""
+    pytest.importorskip("gevent")
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "audit.jsonl")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "None True 20\n"
+
+
+@pytest.mark.parametrize("name", ["max_bytes", "stdout_max_bytes"])
+def test_the_largest_size_is_no_special_case(name: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {name: 2**62}
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, **settings)
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    emitter.close()
+
+
+# The lock
+
+
+def test_the_lock_is_re_entrant_and_excludes_threads() -> None:
+    mutex = _compiled.make_mutex()
+    found: list[Any] = []
+
+    def other() -> None:
+        found.extend((mutex.acquire(False), mutex.acquire(timeout=0.01), mutex._is_owned()))
+
+    with mutex, mutex:
+        assert mutex._is_owned()
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert found == [False, False, False]
+    assert not mutex._is_owned()
+    with pytest.raises(RuntimeError):
+        mutex.release()
+
+
+def test_the_lock_is_waited_for() -> None:
+    mutex = _compiled.make_mutex()
+    mutex.acquire()
+    taken: list[bool] = []
+    thread = threading.Thread(target=lambda: taken.append(mutex.acquire(timeout=20)))
+    thread.start()
+    mutex.release()
+    thread.join()
+    assert taken == [True]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"timeout": -7}, {"timeout": float("nan")}, {"blocking": False, "timeout": 1}]
+)
+def test_a_timeout_that_is_none_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        _compiled.make_mutex().acquire(**arguments)
 
 
 # Without it

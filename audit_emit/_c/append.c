@@ -159,6 +159,8 @@ static bool adopt_growth(Append *append, long long size)
     if (append->size < 0 || growth <= 0 || growth > GROWTH
         || pread(append->descriptor, data, (size_t)growth, append->size) != growth)
         return false;
+    if (growth < SIZE(CHAIN))
+        return false;
     const char *stop = data + growth, *begin = stop - 1;
     while (begin > data && begin[-1] != '\n')
         begin--;
@@ -198,6 +200,8 @@ static bool at_end(Append *append)
 {
     long long age = append->now - append->fresh;
     long long size = lseek(append->descriptor, 0, SEEK_END);
+    if (size < 0)
+        return false;
     append->grew = size != append->size;
     append->looked = append->grew || age < 0 || age >= append->fresh_ns;
     if (!append->looked)

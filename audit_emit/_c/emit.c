@@ -32,6 +32,8 @@ typedef struct {
     PyObject *live_type;
     PyObject *bound; /* gives the bound context */
     ClockState *clock;
+    PyObject *time_ns; /* its function is replaced where time is made up */
+    PyCFunction time_function;
     SinkState *sink;
     PyObject *segment_type;
     PyTypeObject *mutex_type; /* borrowed from the module, which its type keeps alive */
@@ -48,7 +50,7 @@ typedef struct {
 
 /* One event on its way. The objects keep the texts in `append` alive. */
 typedef struct {
-    PyObject *kind, *wire, *json, *stamp, *id, *link, *chain, *hash, *path;
+    PyObject *kind, *wire, *json, *stamp, *id, *link, *chain, *hash, *path, *prefix;
     Append append;
     Show show;
     bool shows; /* whether the line may be shown from here */
@@ -65,6 +67,7 @@ static void forget_place(Event *event)
     Py_CLEAR(event->chain);
     Py_CLEAR(event->hash);
     Py_CLEAR(event->path);
+    Py_CLEAR(event->prefix);
 }
 
 static void let_go(Event *event)
@@ -193,10 +196,12 @@ static bool stamp(const Quick *self, Event *event)
         if (!renewed || !take_stamp(self, event, &id_head))
             return false;
     }
-    PyObject *next = self->clock->ids ? PyIter_Next(self->clock->ids) : NULL;
+    PyObject *ids = same(self->clock->ids);
+    PyObject *next = ids && PyIter_Check(ids) ? PyIter_Next(ids) : NULL;
     long long number;
     bool numbered = number_of(next, &number) && number >= 0;
     Py_XDECREF(next);
+    Py_XDECREF(ids);
     if (!numbered)
         return false;
     memcpy(append->id, id_head.text, (size_t)id_head.size);
@@ -226,6 +231,7 @@ static void prepare_look(const Quick *self, Event *event)
 {
     Append *append = &event->append;
     PyObject *segment = self->sink->segment;
+    append->looks = false;
     long long age = append->now - append->fresh, since = append->now - self->sink->lock_checked;
     bool needed = age < 0 || age >= self->fresh_ns - SOON_NS
         || append->now - self->others < LATELY_NS;
@@ -271,15 +277,16 @@ static bool prepare(const Quick *self, Event *event)
     event->shows = (PyObject *)self->stdout != Py_None && segment->unshown
         && PyList_CheckExact(segment->unshown) && !PyList_GET_SIZE(segment->unshown)
         && may_show(&event->show, self->stdout, append->now, self->recheck_ns);
-    return append->lock_fd >= 0 && append->descriptor >= 0;
+    if (event->shows)
+        event->prefix = same(self->stdout->prefix);
+    return append->lock_fd >= 0 && append->descriptor >= 0 && !PyErr_Occurred();
 }
 
 /* Make the new end of the chain known. Whether there was the memory for it: if not, the next look
  * finds the record in the file. */
-static bool advance(const Quick *self, Event *event)
+static bool advance(const Quick *self, SegmentState *segment, Event *event)
 {
     const Append *append = &event->append;
-    SegmentState *segment = (SegmentState *)self->sink->segment;
     PyObject *seq = PyLong_FromLongLong(append->seq + 1);
     PyObject *ns = PyLong_FromLongLong(append->now);
     PyObject *hash = PyUnicode_FromStringAndSize(append->hash, HASH_SIZE);
@@ -310,13 +317,13 @@ static bool advance(const Quick *self, Event *event)
 static bool await_sync(const Quick *self, PyObject *line)
 {
     SinkState *sink = self->sink;
-    if (sink->lines == Py_None)
+    if (!sink->lines || !PyList_CheckExact(sink->lines))
         return true;
     if (PyList_Append(sink->lines, line) < 0)
         return false;
     Py_ssize_t waiting = PyList_GET_SIZE(sink->lines);
     for (int i = 0; i < WAKES; i++)
-        if (waiting == self->wake[i])
+        if (waiting == self->wake[i] && sink->group)
             return called(sink->group, self->names[WAKE], NULL);
     return true;
 }
@@ -347,10 +354,9 @@ static void leave(SinkState *sink, Mutex *mutex)
     Py_DECREF(mutex);
 }
 
-static void note_shown(const Quick *self, Event *event, const char *space)
+static void note_shown(const Quick *self, Event *event)
 {
-    PyObject *rest = remember_shown(&event->show, self->stdout, space, event->append.length,
-                                    event->line);
+    PyObject *rest = remember_shown(&event->show, self->stdout, event->line);
     if (rest != Py_None) {
         event->was_shown = false;
         if (rest)
@@ -359,27 +365,47 @@ static void note_shown(const Quick *self, Event *event, const char *space)
     Py_XDECREF(rest);
 }
 
+/* Close the lock file, which is the other way to give its lock back. */
+static void drop_lock(const Quick *self, Event *event)
+{
+    (void)event;
+    called((PyObject *)self->sink, self->names[DROP], NULL);
+}
+
+/* Do something that calls Python, whether or not an interrupt is under way; the first one counts. */
+static void aside(const Quick *self, Event *event, void (*work)(const Quick *, Event *))
+{
+    PyObject *type, *value, *traceback;
+    if (!work)
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    work(self, event);
+    if (type)
+        PyErr_Restore(type, value, traceback);
+}
+
 /* Whether the record is in the file. The thread lock is held. */
 static bool append_held(Quick *self, Event *event, char *space)
 {
     Append *append = &event->append;
     Show *show = &event->show;
     bool done;
-    append->line = space + show->prefix.size;
+    append->line = space;
+    SegmentState *segment = (SegmentState *)same(self->sink->segment);
     Py_BEGIN_ALLOW_THREADS
     done = append_record(append);
-    if (done && event->shows)
-        event->was_shown = show_line(show, space, append->length);
+    if (done && event->shows && show->nowait)
+        event->was_shown = show_line(show, (Text){append->line, append->length});
     Py_END_ALLOW_THREADS
     if (append->grew)
         self->others = append->now;
-    if (done && advance(self, event)) {
-        if (event->was_shown)
-            note_shown(self, event, space);
+    if (done && advance(self, segment, event)) {
         await_sync(self, event->line);
+        aside(self, event, event->was_shown ? note_shown : NULL);
     }
-    if (!append->unlocked && not_here())
-        called((PyObject *)self->sink, self->names[DROP], NULL);
+    if (!append->unlocked)
+        aside(self, event, drop_lock);
+    Py_DECREF(segment);
     return done;
 }
 
@@ -402,7 +428,7 @@ static bool append_once(Quick *self, Event *event)
         return false;
     /* Once more: a signal handler may have run since. */
     if (is_whole(self) && prepare(self, event)) {
-        size_t size = (size_t)(event->show.prefix.size + event->append.room);
+        size_t size = (size_t)event->append.room;
         char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
         if (space)
             done = append_held(self, event, space);
@@ -415,7 +441,9 @@ static bool append_once(Quick *self, Event *event)
 
 static bool record(Quick *self, PyObject *const *args, Event *event)
 {
-    if (self->sink->busy || !is_whole(self) || !compose(self, args, event))
+    if (!self->sink || self->sink->busy || !is_whole(self)
+        || PyCFunction_GET_FUNCTION(self->time_ns) != self->time_function
+        || !compose(self, args, event))
         return false;
     if (stamp(self, event) && append_once(self, event))
         return true;
@@ -424,6 +452,17 @@ static bool record(Quick *self, PyObject *const *args, Event *event)
         return false;
     forget_place(event);
     return stamp(self, event) && append_once(self, event);
+}
+
+/* What may wait (a file, a device) waits without the thread lock. */
+static void show_alone(const Quick *self, Event *event)
+{
+    Py_BEGIN_ALLOW_THREADS
+    event->was_shown = show_line(
+        &event->show, (Text){PyBytes_AS_STRING(event->line), PyBytes_GET_SIZE(event->line)});
+    Py_END_ALLOW_THREADS
+    if (event->was_shown)
+        note_shown(self, event);
 }
 
 PyObject *quick_emit(PyObject *object, PyObject *const args[3])
@@ -435,12 +474,18 @@ PyObject *quick_emit(PyObject *object, PyObject *const args[3])
         if (not_here())
             result = same(Py_None);
     }
-    else if (not_here()) {
-        bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;
-        if (!event.receipt)
-            result = PyTuple_New(0);
-        else
-            result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
+    else {
+        if (event.receipt && event.shows && !event.show.nowait && not_here())
+            show_alone(self, &event);
+        if (not_here()) {
+            bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;
+            if (!event.receipt)
+                result = PyTuple_New(0);
+            else
+                result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
+        }
+        if (!result && event.receipt && not_here())
+            result = same(event.receipt); /* no memory to say that it is to be shown */
     }
     Py_XDECREF(event.line);
     Py_XDECREF(event.receipt);
@@ -480,17 +525,14 @@ static bool take_names(PyObject *names[NAMES])
     return true;
 }
 
-static PyObject **quick_objects(Quick *self, int at)
-{
-    PyObject **objects[] = {
-        &self->rules.vetted, &self->rules.encode, &self->rules.sizeof_dict,
-        &self->composer,     &self->kinds,        &self->context_type,
-        &self->live_type,    &self->bound,        (PyObject **)&self->clock,
-        (PyObject **)&self->sink, &self->segment_type, (PyObject **)&self->stdout,
-        &self->receipt,      &self->before_id,
-    };
-    return at < (int)(sizeof objects / sizeof *objects) ? objects[at] : NULL;
-}
+/* The members that are owned objects. */
+#define OBJECTS(DO)                                                                              \
+    DO(rules.vetted) DO(rules.encode) DO(rules.sizeof_dict) DO(composer) DO(kinds)               \
+    DO(context_type) DO(live_type) DO(bound) DO(clock) DO(time_ns) DO(sink) DO(segment_type)     \
+    DO(stdout) DO(receipt) DO(before_id)
+#define HOLD(member) Py_INCREF(self->member);
+#define VISIT(member) Py_VISIT(self->member);
+#define CLEAR(member) Py_CLEAR(self->member);
 
 /* Whether the objects are of the types that are relied on. */
 static bool take_states(const Quick *self, const ModuleState *state)
@@ -502,86 +544,88 @@ static bool take_states(const Quick *self, const ModuleState *state)
             || PyObject_TypeCheck(self->stdout, state->descriptor));
 }
 
-/* Every argument is by name and needed; `_quick.py` knows what each is. */
-static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
+/* Read the arguments, which are by name and all needed; `_quick.py` knows what each is. The objects
+ * are borrowed. */
+static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyObject *named)
 {
     static char *keywords[] = {
-        "vetted",     "encode",     "sizeof_dict", "composer",  "kinds",  "context_type",
-        "live_type",  "bound",      "clock",       "sink",      "segment_type", "stdout",
-        "receipt",    "before_id",  "kind_table",  "digit_table", "mark", "words",
-        "run",        "digit_run",  "max_fields",  "max_table", "max_length", "max_int",
-        "fresh_ns",   "lock_check_ns", "recheck_ns", "wakes",   NULL,
+        "vetted",     "encode",     "sizeof_dict", "composer",      "kinds",        "context_type",
+        "live_type",  "bound",      "clock",       "time_ns",       "sink",         "segment_type",
+        "stdout",     "receipt",    "before_id",   "kind_table",    "digit_table",  "mark",
+        "words",      "run",        "digit_run",   "max_fields",    "max_table",    "max_length",
+        "max_int",    "fresh_ns",   "recheck_ns",  "lock_check_ns", "wakes",        NULL,
     };
-    Quick *self = (Quick *)type->tp_alloc(type, 0);
-    if (!self)
-        return NULL;
     FieldRules *rules = &self->rules;
     PyObject *kinds, *digits, *words, *wakes;
     int mark;
-    bool parsed = PyArg_ParseTupleAndKeywords(
-        args, named, "$O!OOOO!OOOOOOOOUSSCO!iiLLLLLLLO!", keywords, &PySet_Type, &rules->vetted,
-        &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type, &self->kinds,
-        &self->context_type, &self->live_type, &self->bound, &self->clock, &self->sink,
-        &self->segment_type, &self->stdout, &self->receipt, &self->before_id, &kinds, &digits,
-        &mark, &PyTuple_Type, &words, &rules->run, &rules->digit_run, &rules->max_fields,
-        &rules->max_table, &rules->max_length, &rules->max_int, &self->fresh_ns,
-        &self->lock_check_ns, &self->recheck_ns, &PyTuple_Type, &wakes);
-    PyObject **held;
-    for (int at = 0; (held = quick_objects(self, at)); at++)
-        if (parsed)
-            Py_INCREF(*held);
-        else
-            *held = NULL; /* borrowed, as far as it came */
-    ModuleState *state = PyType_GetModuleState(type);
     self->mutex_type = state->mutex;
-    if (parsed && !(take_states(self, state)
-                    && take_tables(rules, kinds, digits, mark, words)
-                    && take_wakes(wakes, self->wake) && take_names(self->names))) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "an argument of Quick has not the form it must have");
-        parsed = false;
-    }
-    if (!parsed)
+    if (!PyArg_ParseTupleAndKeywords(
+            args, named, "$O!OOOO!OOOOO!OOOOUSSCO!iiLLLLLLLO!", keywords, &PySet_Type,
+            &rules->vetted, &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type,
+            &self->kinds, &self->context_type, &self->live_type, &self->bound, &self->clock,
+            &PyCFunction_Type, &self->time_ns, &self->sink, &self->segment_type, &self->stdout,
+            &self->receipt, &self->before_id, &kinds, &digits, &mark, &PyTuple_Type, &words,
+            &rules->run, &rules->digit_run, &rules->max_fields, &rules->max_table,
+            &rules->max_length, &rules->max_int, &self->fresh_ns, &self->recheck_ns,
+            &self->lock_check_ns, &PyTuple_Type, &wakes))
+        return false;
+    self->time_function = PyCFunction_GET_FUNCTION(self->time_ns);
+    if (take_states(self, state) && take_tables(rules, kinds, digits, mark, words)
+        && take_wakes(wakes, self->wake))
+        return true;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "an argument of Quick has not the form it must have");
+    return false;
+}
+
+static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
+{
+    /* Read first: the collector sees an object from its first moment on. */
+    Quick read = {0};
+    if (!take_all(&read, PyType_GetModuleState(type), args, named))
+        return NULL;
+    Quick *self = (Quick *)type->tp_alloc(type, 0);
+    if (!self)
+        return NULL;
+    memcpy((char *)self + offsetof(Quick, rules), &read.rules, sizeof read - offsetof(Quick, rules));
+    OBJECTS(HOLD)
+    if (!take_names(self->names))
         Py_CLEAR(self);
     return (PyObject *)self;
 }
 
-static int quick_traverse(PyObject *self, visitproc visit, void *arg)
+static int quick_traverse(PyObject *object, visitproc visit, void *arg)
 {
-    PyObject **held;
-    for (int at = 0; (held = quick_objects((Quick *)self, at)); at++)
-        Py_VISIT(*held);
-    Py_VISIT(Py_TYPE(self));
+    Quick *self = (Quick *)object;
+    OBJECTS(VISIT)
+    Py_VISIT(Py_TYPE(object));
     return 0;
 }
 
-static int quick_clear(PyObject *self)
+static int quick_clear(PyObject *object)
 {
-    PyObject **held;
-    for (int at = 0; (held = quick_objects((Quick *)self, at)); at++)
-        Py_CLEAR(*held);
+    Quick *self = (Quick *)object;
+    OBJECTS(CLEAR)
     return 0;
 }
 
-static void quick_dealloc(PyObject *self)
+static void quick_dealloc(PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    quick_clear(self);
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    quick_clear(object);
     for (int i = 0; i < NAMES; i++)
-        Py_CLEAR(((Quick *)self)->names[i]);
-    type->tp_free(self);
+        Py_CLEAR(((Quick *)object)->names[i]);
+    type->tp_free(object);
     Py_DECREF(type);
 }
 
 static PyObject *quick_call(PyObject *object, PyObject *args, PyObject *named)
 {
+    static char *keywords[] = {"", "", "", NULL};
     PyObject *given[3];
-    if (named && PyDict_GET_SIZE(named)) {
-        PyErr_SetString(PyExc_TypeError, "Quick takes no names");
-        return NULL;
-    }
-    if (!PyArg_ParseTuple(args, "OOO:Quick", &given[0], &given[1], &given[2]))
+    if (!PyArg_ParseTupleAndKeywords(args, named, "OOO:Quick", keywords, &given[0], &given[1],
+                                     &given[2]))
         return NULL;
     return quick_emit(object, given);
 }

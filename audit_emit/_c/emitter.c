@@ -29,6 +29,12 @@ static bool take_arguments(PyObject *const *given, Py_ssize_t count, PyObject *n
     return right && args[0] && args[1];
 }
 
+/* No frame or no memory for a call. */
+static bool no_room(void)
+{
+    return PyErr_ExceptionMatches(PyExc_RecursionError) || PyErr_ExceptionMatches(PyExc_MemoryError);
+}
+
 /* At the recursion limit no Python function can be called, but this much works. */
 static PyObject *leave_to_the_next(EmitterState *self, PyObject *type)
 {
@@ -42,42 +48,42 @@ static PyObject *leave_to_the_next(EmitterState *self, PyObject *type)
         return NULL;
     Py_DECREF(added);
     self->pending = 1;
-    Py_RETURN_NONE;
+    return same(Py_None);
 }
 
 static PyObject *in_python(EmitterState *self, PyObject *const args[ARGUMENTS])
 {
     PyObject *record = PyObject_GetAttrString((PyObject *)self, "_record");
-    if (!record)
-        return NULL;
-    PyObject *receipt = PyObject_Vectorcall(record, args, ARGUMENTS, NULL);
-    Py_DECREF(record);
-    if (!receipt && PyErr_ExceptionMatches(PyExc_RecursionError))
+    PyObject *receipt = record ? PyObject_Vectorcall(record, args, ARGUMENTS, NULL) : NULL;
+    Py_XDECREF(record);
+    if (!receipt && no_room())
         return leave_to_the_next(self, args[1]);
     return receipt;
 }
 
 /* Let the next emit show a line, as it does what the log says about itself. */
-static bool show_with_the_next(EmitterState *self, PyObject *line)
+static void show_with_the_next(EmitterState *self, PyObject *line)
 {
     PyErr_Clear();
     PyObject *file = PyObject_GetAttrString((PyObject *)self, "file");
     PyObject *segment = file ? PyObject_GetAttrString(file, "segment") : NULL;
     PyObject *unshown = segment ? PyObject_GetAttrString(segment, "unshown") : NULL;
-    bool kept = unshown && PyList_CheckExact(unshown) && PyList_Append(unshown, line) == 0;
+    if (unshown && PyList_CheckExact(unshown) && PyList_Append(unshown, line) == 0)
+        self->pending = 1;
     Py_XDECREF(file);
     Py_XDECREF(segment);
     Py_XDECREF(unshown);
-    return kept;
 }
 
 /* Show a line that is in the file. */
 static PyObject *show_in_python(EmitterState *self, PyObject *line, PyObject *receipt)
 {
     PyObject *shown = PyObject_CallMethod((PyObject *)self, "_show_rest", "OO", line, receipt);
-    if (!shown && PyErr_ExceptionMatches(PyExc_RecursionError) && show_with_the_next(self, line))
-        return same(receipt);
-    return shown;
+    if (shown || !no_room())
+        return shown;
+    show_with_the_next(self, line);
+    PyErr_Clear();
+    return same(receipt);
 }
 
 static PyObject *emit(PyObject *object, PyTypeObject *defining, PyObject *const *given,

@@ -27,13 +27,13 @@ static bool take_words(FieldRules *rules, PyObject *words)
         rules->ending[last] = (unsigned char)(i + 1);
         rules->traits[last] |= ENDING;
     }
-    rules->word_count = (int)count;
     return true;
 }
 
 bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark, PyObject *words)
 {
-    if (PyBytes_GET_SIZE(kinds) != 256 || PyBytes_GET_SIZE(digits) != 256)
+    if (PyBytes_GET_SIZE(kinds) != 256 || PyBytes_GET_SIZE(digits) != 256 || rules->run < 1
+        || rules->digit_run < 1)
         return false;
     for (int byte = 0; byte < 256; byte++) {
         int kind = (unsigned char)PyBytes_AS_STRING(kinds)[byte];

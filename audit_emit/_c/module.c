@@ -40,6 +40,7 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
 static int execute(PyObject *module)
 {
     ModuleState *state = PyModule_GetState(module);
+    choose_hash();
     return (state->clock = add_type(module, &clock_state_spec))
             && (state->sink = add_type(module, &sink_state_spec))
             && (state->segment = add_type(module, &segment_state_spec))

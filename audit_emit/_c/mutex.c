@@ -68,6 +68,10 @@ static PyObject *acquire(PyObject *object, PyObject *args, PyObject *named)
     double timeout = -1;
     if (!PyArg_ParseTupleAndKeywords(args, named, "|pd:acquire", keywords, &blocking, &timeout))
         return NULL;
+    if (timeout != -1 && (!blocking || !(timeout >= 0))) {
+        PyErr_SetString(PyExc_ValueError, "a timeout is not negative, and is for blocking calls");
+        return NULL;
+    }
     Mutex *self = (Mutex *)object;
     if (mutex_try(self))
         Py_RETURN_TRUE;

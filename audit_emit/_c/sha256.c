@@ -164,12 +164,16 @@ static void hash(Compress compress, const char *body, size_t length, char hex[64
         hex[i] = "0123456789abcdef"[state[i / 8] >> (28 - 4 * (i % 8)) & 15];
 }
 
+static Compress chosen = compress_anywhere;
+
+void choose_hash(void)
+{
+    chosen = best();
+}
+
 void leaf_hash(const char *body, size_t length, char hex[64])
 {
-    static Compress compress = NULL;
-    if (!compress)
-        compress = best();
-    hash(compress, body, length, hex);
+    hash(chosen, body, length, hex);
 }
 
 void leaf_hash_anywhere(const char *body, size_t length, char hex[64])

@@ -1,7 +1,6 @@
 /* A line on standard output: `Descriptor.write`, where all is as it usually is. */
 #include "speedups.h"
 
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -19,30 +18,38 @@ bool may_show(Show *show, const DescriptorState *sink, long long now, long long 
     return 0 <= age && age <= recheck_ns;
 }
 
-bool show_line(Show *show, char *space, Py_ssize_t length)
+bool show_line(Show *show, Text line)
 {
-    memcpy(space, show->prefix.text, (size_t)show->prefix.size);
-    length += show->prefix.size;
-    if (length > show->max_bytes)
+    struct iovec parts[] = {
+        {(char *)show->prefix.text, (size_t)show->prefix.size},
+        {(char *)line.text, (size_t)line.size},
+    };
+    if (line.size + show->prefix.size > show->max_bytes)
         return false;
+    if (!show->nowait)
+        show->written = writev(show->descriptor, parts, 2);
+    else
 #ifdef RWF_NOWAIT
-    if (show->nowait) {
-        struct iovec whole = {space, (size_t)length};
-        show->written = pwritev2(show->descriptor, &whole, 1, -1, RWF_NOWAIT);
-        return show->written >= 0;
-    }
+        show->written = pwritev2(show->descriptor, parts, 2, -1, RWF_NOWAIT);
+#else
+        show->written = -1; /* it could wait */
 #endif
-    show->written = write(show->descriptor, space, (size_t)length);
     return show->written >= 0;
 }
 
-PyObject *remember_shown(const Show *show, DescriptorState *sink, const char *space,
-                         Py_ssize_t length, PyObject *line)
+PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line)
 {
-    length += show->prefix.size;
     become(&sink->last, same(line));
-    if (show->written < length)
-        return PyBytes_FromStringAndSize(space + show->written, length - show->written);
+    if (show->written < show->prefix.size + PyBytes_GET_SIZE(line)) {
+        PyObject *whole = PyBytes_FromStringAndSize(show->prefix.text, show->prefix.size);
+        PyBytes_Concat(&whole, line);
+        PyObject *rest = NULL;
+        if (whole)
+            rest = PyBytes_FromStringAndSize(PyBytes_AS_STRING(whole) + show->written,
+                                             PyBytes_GET_SIZE(whole) - show->written);
+        Py_XDECREF(whole);
+        return rest;
+    }
     become(&sink->fault, same(Py_None));
     return same(Py_None);
 }

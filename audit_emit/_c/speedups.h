@@ -123,6 +123,9 @@ static inline PyObject *same(PyObject *object)
 
 /* -- sha256.c ------------------------------------------------------------------------------------ */
 
+/* Find out what the processor has for it; before anything is hashed. */
+void choose_hash(void);
+
 /* The leaf hash of docs/wire-format.md, section 2: SHA-256(0x00 || body || '}'), as hex. */
 void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
 
@@ -144,7 +147,6 @@ typedef struct {
     unsigned char traits[256]; /* of a byte, from the tables in detect.py */
     unsigned char ending[256]; /* the first word that ends in a byte, counted from 1 */
     Word words[MAX_WORDS];
-    int word_count;
     int run;
     int digit_run;
     long long max_fields;
@@ -196,7 +198,7 @@ typedef struct {
     bool looks; /* whether what follows is known, so that the file can be looked at */
     const char *path;
     Identity identity, lock_identity;
-    /* where the line is made, with room before it for the prefix of standard output */
+    /* where the line is made */
     char *line;
     Py_ssize_t room;
     /* what came of it */
@@ -236,13 +238,12 @@ typedef struct {
 /* Whether the usual way is open. */
 bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns);
 
-/* Write a line that lies in `space` behind room for the prefix, without the interpreter's lock;
- * whether anything was written. `length` is the line's, without the prefix. */
-bool show_line(Show *show, char *space, Py_ssize_t length);
+/* Write prefix and line with one system call, without the interpreter's lock; whether anything was
+ * written. */
+bool show_line(Show *show, Text line);
 
 /* Make known what came of it. None, or the bytes that must follow before another line does. */
-PyObject *remember_shown(const Show *show, DescriptorState *sink, const char *space,
-                         Py_ssize_t length, PyObject *line);
+PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line);
 
 /* -- emit.c ---------------------------------------------------------------------------------------- */
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from os import SEEK_END, lseek
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
-from audit_emit._compiled import Mutex, SinkState
+from audit_emit._compiled import SinkState, make_mutex
 from audit_emit._failure import Counters
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import notes, segments
@@ -25,6 +25,9 @@ from audit_emit.sinks.doubt import Doubt
 from audit_emit.sinks.groupcommit import WAKE, GroupCommit, fdatasync
 from audit_emit.sinks.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit.sinks.segment import FRESH_NS, Own, Segment
+
+if TYPE_CHECKING:
+    from audit_emit._compiled import Mutex
 
 LOCK_SECONDS = 0.045
 """How long one call waits for the locks, all together; the promise is 50 ms."""
@@ -99,7 +102,7 @@ class JsonlSink(SinkState):
             lock=self._lock,
         )
         self._lines = self.group.lines if self.group is not None else None
-        self._mutex = Mutex()
+        self._mutex = make_mutex()
         self._busy = False
         self._lock_fd = -1
         self._lock_checked = 0
