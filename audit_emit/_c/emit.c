@@ -390,12 +390,15 @@ static bool append_held(Quick *self, Event *event, char *space)
     Append *append = &event->append;
     Show *show = &event->show;
     bool done;
-    append->line = space;
+    Py_ssize_t prefix = event->shows ? show->prefix.size : 0;
+    append->line = space + prefix;
+    if (prefix)
+        memcpy(space, show->prefix.text, (size_t)prefix);
     SegmentState *segment = (SegmentState *)same(self->sink->segment);
     Py_BEGIN_ALLOW_THREADS
     done = append_record(append);
     if (done && event->shows && show->nowait)
-        event->was_shown = show_line(show, (Text){append->line, append->length});
+        event->was_shown = show_at_once(show, space, prefix + append->length);
     Py_END_ALLOW_THREADS
     if (append->grew)
         self->others = append->now;
@@ -428,7 +431,7 @@ static bool append_once(Quick *self, Event *event)
         return false;
     /* Once more: a signal handler may have run since. */
     if (is_whole(self) && prepare(self, event)) {
-        size_t size = (size_t)event->append.room;
+        size_t size = (size_t)(event->append.room + MAX_PREFIX);
         char *space = size <= ON_STACK ? on_stack : PyMem_Malloc(size);
         if (space)
             done = append_held(self, event, space);
@@ -458,7 +461,7 @@ static bool record(Quick *self, PyObject *const *args, Event *event)
 static void show_alone(const Quick *self, Event *event)
 {
     Py_BEGIN_ALLOW_THREADS
-    event->was_shown = show_line(
+    event->was_shown = show_in_time(
         &event->show, (Text){PyBytes_AS_STRING(event->line), PyBytes_GET_SIZE(event->line)});
     Py_END_ALLOW_THREADS
     if (event->was_shown)

@@ -16,7 +16,7 @@ static bool take_words(FieldRules *rules, PyObject *words)
         return false;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *given = PyTuple_GET_ITEM(words, i);
-        if (!PyBytes_CheckExact(given) || PyBytes_GET_SIZE(given) < 1
+        if (!PyBytes_CheckExact(given) || PyBytes_GET_SIZE(given) < 2
             || PyBytes_GET_SIZE(given) > MAX_WORD)
             return false;
         Word *word = &rules->words[i];
@@ -72,10 +72,12 @@ static bool has_run(const FieldRules *rules, const unsigned char *text, Py_ssize
 
 static bool has_word(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
 {
-    for (Py_ssize_t end = 1; end <= size; end++)
+    for (Py_ssize_t end = 2; end <= size; end++)
         for (int next = rules->ending[text[end - 1]]; next; next = rules->words[next - 1].next) {
             const Word *word = &rules->words[next - 1];
-            if (word->size <= end && !memcmp(text + end - word->size, word->text, word->size))
+            /* The last but one rules most of them out, without a call. */
+            if (word->size <= end && text[end - 2] == (unsigned char)word->text[word->size - 2]
+                && !memcmp(text + end - word->size, word->text, word->size))
                 return true;
         }
     return false;

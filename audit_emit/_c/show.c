@@ -18,22 +18,26 @@ bool may_show(Show *show, const DescriptorState *sink, long long now, long long 
     return 0 <= age && age <= recheck_ns;
 }
 
-bool show_line(Show *show, Text line)
+bool show_at_once(Show *show, const char *data, Py_ssize_t length)
+{
+    show->written = -1;
+#ifdef RWF_NOWAIT
+    struct iovec whole = {(char *)data, (size_t)length};
+    if (length <= show->max_bytes)
+        show->written = pwritev2(show->descriptor, &whole, 1, -1, RWF_NOWAIT);
+#endif
+    return show->written >= 0;
+}
+
+bool show_in_time(Show *show, Text line)
 {
     struct iovec parts[] = {
         {(char *)show->prefix.text, (size_t)show->prefix.size},
         {(char *)line.text, (size_t)line.size},
     };
-    if (line.size + show->prefix.size > show->max_bytes)
-        return false;
-    if (!show->nowait)
+    show->written = -1;
+    if (show->prefix.size + line.size <= show->max_bytes)
         show->written = writev(show->descriptor, parts, 2);
-    else
-#ifdef RWF_NOWAIT
-        show->written = pwritev2(show->descriptor, parts, 2, -1, RWF_NOWAIT);
-#else
-        show->written = -1; /* it could wait */
-#endif
     return show->written >= 0;
 }
 

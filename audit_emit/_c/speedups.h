@@ -198,7 +198,7 @@ typedef struct {
     bool looks; /* whether what follows is known, so that the file can be looked at */
     const char *path;
     Identity identity, lock_identity;
-    /* where the line is made */
+    /* where the line is made; before it stands the prefix of standard output */
     char *line;
     Py_ssize_t room;
     /* what came of it */
@@ -238,9 +238,13 @@ typedef struct {
 /* Whether the usual way is open. */
 bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns);
 
-/* Write prefix and line with one system call, without the interpreter's lock; whether anything was
- * written. */
-bool show_line(Show *show, Text line);
+/* Both: without the interpreter's lock, in one system call; whether anything was written. */
+
+/* Write a line that stands behind its prefix, waiting for nobody. */
+bool show_at_once(Show *show, const char *data, Py_ssize_t length);
+
+/* Write a line where that may take its time. */
+bool show_in_time(Show *show, Text line);
 
 /* Make known what came of it. None, or the bytes that must follow before another line does. */
 PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line);

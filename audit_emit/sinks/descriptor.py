@@ -114,7 +114,7 @@ class Descriptor(DescriptorState):
             self._again = monotonic_ns() + _AGAIN_NS
             return
         self.kind = _kind(self._dup, found.st_mode)
-        self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
+        self._nowait = bool(NOWAIT) and (self.kind in {"pipe", "socket"} or _is_null(found))
         self._asks = self.kind in _CAN_BLOCK and not self._nowait
         self.fault = None
 
@@ -328,6 +328,13 @@ def _identity(number: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _is_null(found: os.stat_result) -> bool:
+    """Whether it is ``/dev/null``, a device that nobody ever waits for."""
+    with suppress(OSError):
+        return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
+    return False
 
 
 def _kind(number: int, mode: int) -> str:
