@@ -115,15 +115,15 @@ class Delivery(EmitterState):
         self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
         self._complaints.tell(
             f"stdout {fault}",
-            f"a line could not be written to stdout ({fault}); "
-            + (
-                "the event is lost, as no file is kept"
-                if self.file is None
-                else "the file has the record, and the loss is declared in it"
-            ),
+            "a line could not be written to stdout (%s); %s",
+            fault,
+            "the event is lost, as no file is kept"
+            if self.file is None
+            else "the file has the record, and the loss is declared in it",
         )
-        self.pending = True
         self._ensure_thread()
+        # Until it is due again, there is nothing that the next emit could do about it.
+        self.pending |= self._gap_is_due() or self._waits_for_emit()
 
     def _line_begun(self) -> bool:
         return self.stdout is not None and self.stdout.owes
@@ -286,13 +286,16 @@ class Delivery(EmitterState):
                 self._show(line)
         if self.file_gap.lost and not self.backlog.waiting:
             self._declare(file, self.file_gap, "jsonl")
-        due = at_end or time.monotonic() - self._gap_declared >= _GAP_SECONDS
+        due = at_end or self._gap_is_due()
         fault = self.stdout.fault if self.stdout is not None else "off"
         if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
             self._gap_declared = time.monotonic()
             gap_lines = self._gap_lines_lost
             self._declare(file, self.stdout_gap, "stdout")
             self._gap_lines_lost -= gap_lines
+
+    def _gap_is_due(self) -> bool:
+        return time.monotonic() - self._gap_declared >= _GAP_SECONDS
 
     def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
         declared = gap.copy()

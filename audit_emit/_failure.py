@@ -80,12 +80,13 @@ class Complaints:
         self._untold: deque[bytes] = deque(maxlen=_UNTOLD)
         """Lines that stderr did not take when they came up, the oldest first."""
 
-    def tell(self, kind: str, message: str) -> None:
+    def tell(self, kind: str, message: str, *details: object) -> None:
         """Say it now, or count it when the same kind was told within the last minute.
 
         Args:
             kind: what is rate-limited.
             message: one sentence; the caller keeps values out of it.
+            details: put into ``message`` with ``%``, if it is said at all.
         """
         now = time.monotonic()
         last, unsaid = self._told.get(kind, (-_QUIET_SECONDS, 0))
@@ -93,6 +94,7 @@ class Complaints:
             self._told[kind] = (last, unsaid + 1)
             return
         self._told[kind] = (now, 0)
+        message = message % details if details else message
         more = f" ({unsaid} more of these since)" if unsaid else ""
         # A path in the message may hold anything; the line is one line of printable text. By its
         # name the codec would be imported here, for which there may be no descriptor.

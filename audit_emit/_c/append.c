@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GROWTH 16384 /* bytes of other processes' records that are read at most */
-#define ATTEMPTS 20
+#define LAST 16384 /* bytes of other processes' records that are read at most, the last ones */
+#define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
 static const char CHAIN[] = ",\"chain\":\"";
 static const char SEQ[] = "\",\"seq\":";
@@ -154,16 +154,17 @@ static bool read_end(Append *append, const char *at, const char *stop)
 
 static bool adopt_growth(Append *append, long long size)
 {
-    char data[GROWTH];
+    char data[LAST];
     long long growth = size - append->size;
-    if (append->size < 0 || growth <= 0 || growth > GROWTH
-        || pread(append->descriptor, data, (size_t)growth, append->size) != growth)
+    long long read = growth < LAST ? growth : LAST;
+    if (append->size < 0 || growth < SIZE(CHAIN)
+        || pread(append->descriptor, data, (size_t)read, size - read) != read)
         return false;
-    if (growth < SIZE(CHAIN))
-        return false;
-    const char *stop = data + growth, *begin = stop - 1;
+    const char *stop = data + read, *begin = stop - 1;
     while (begin > data && begin[-1] != '\n')
         begin--;
+    if (begin == data && read < growth)
+        return false; /* the last record is longer */
     /* From the end, so that nothing in the fields can pass for it. */
     Py_ssize_t longest = SIZE(CHAIN) + append->chain.size + SIZE(SEQ) + 18 + SIZE(PREV_HASH)
         + HASH_SIZE + SIZE(HASH) + HASH_SIZE + SIZE(END);

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 
 from audit_emit._threads import Background
@@ -16,7 +15,9 @@ from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.segments import sync_directory
 
 RECORDS = 100
-WAKE = frozenset({1, RECORDS})
+FLOOD = 5000
+"""Lines that are not kept longer than it takes, whatever else they would share a sync with."""
+WAKE = frozenset({1, RECORDS, FLOOD})
 """The lengths of ``lines`` at which the thread has to hear of it."""
 
 SECONDS = 0.2
@@ -50,6 +51,7 @@ class GroupCommit:
         self._directory: str | None = None
         self._some = threading.Event()
         self._many = threading.Event()
+        self._flood = threading.Event()
         self._syncing = threading.Lock()
         self._thread: Background | None = None
 
@@ -58,6 +60,8 @@ class GroupCommit:
         many = len(self.lines) >= RECORDS
         if many:
             self._many.set()
+        if len(self.lines) >= FLOOD:
+            self._flood.set()
         if not self._wake() and many:
             # There are no threads to be had (a limit, uWSGI without them): every hundredth waits.
             self.sync()
@@ -112,6 +116,7 @@ class GroupCommit:
         """Let the thread end; a later line starts another."""
         self._thread = None
         self._many.set()
+        self._flood.set()
         self._some.set()
 
     def _run(self, me: Background) -> None:
@@ -128,7 +133,8 @@ class GroupCommit:
             except OSError:
                 # No descriptor to be had for the moment; the lines are still waiting.
                 self._some.set()
-            time.sleep(_PAUSE)
+            self._flood.wait(_PAUSE)
+            self._flood.clear()
 
 
 def _sync_and_close(descriptor: int) -> bool:

@@ -100,12 +100,13 @@ def read_growth(descriptor: int, start: int, size: int) -> Head | None:
         start: the size that was known, the end of a record.
         size: the size now.
     """
-    if not 0 <= start < size <= start + _WINDOW:
+    if not 0 <= start < size:
         return None
-    data = _read(descriptor, start, size)
-    if data[-1:] != b"\n":
+    data = _read(descriptor, max(start, size - _WINDOW), size)
+    begin = data.rfind(b"\n", 0, -1) + 1
+    if data[-1:] != b"\n" or (begin == 0 and size > start + _WINDOW):
         return None
-    return head_of(data[data.rfind(b"\n", 0, -1) + 1 : -1])
+    return head_of(data[begin:-1])
 
 
 def _read(descriptor: int, start: int, size: int) -> bytes:

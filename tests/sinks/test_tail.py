@@ -129,7 +129,7 @@ def test_a_record_far_before_the_end_is_found(opened: Open, size: int) -> None:
 def test_a_record_across_the_edge_of_what_is_read_first(opened: Open) -> None:
     for offset in (1, len(LINES[4]) - 1, len(LINES[4])):
         rest = b"x" * (tail._WINDOW - offset)
-        assert read_end(*opened(WHOLE + rest)).head == head(4)
+        assert read_end(*opened(WHOLE + rest)).head == head(3)
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_only_the_end_of_a_large_file_is_read(
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + LINES[4])
     number = os.open(path, os.O_RDONLY)
-    assert read_end(number, path.stat().st_size).head == head(4)
+    assert read_end(number, path.stat().st_size).head == head(3)
     os.close(number)
     assert read <= 2 * tail._WINDOW
 
@@ -211,6 +211,12 @@ def test_no_growth_is_not_that_simple(opened: Open) -> None:
     assert read_growth(number, size + 1, size) is None
 
 
-def test_too_much_growth_is_not_that_simple(opened: Open) -> None:
-    content = LINES[0] + b"x" * tail._WINDOW + b"\n" + LINES[1]
+def test_much_growth_is_judged_by_its_last_record(opened: Open) -> None:
+    content = LINES[0] + b"".join(LINES[1:4]) * (tail._WINDOW // 600)
+    assert len(content) > 2 * tail._WINDOW
+    assert read_growth(opened(content)[0], len(LINES[0]), len(content)) == head(3)
+
+
+def test_a_last_line_that_is_no_record_for_its_length_is_not_that_simple(opened: Open) -> None:
+    content = LINES[0] + b"x" * tail._WINDOW + b"\n"
     assert read_growth(opened(content)[0], len(LINES[0]), len(content)) is None
