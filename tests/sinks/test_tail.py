@@ -129,7 +129,7 @@ def test_a_record_far_before_the_end_is_found(opened: Open, size: int) -> None:
 def test_a_record_across_the_edge_of_what_is_read_first(opened: Open) -> None:
     for offset in (1, len(LINES[4]) - 1, len(LINES[4])):
         rest = b"x" * (tail._WINDOW - offset)
-        assert read_end(*opened(WHOLE + rest)).head == head(3)
+        assert read_end(*opened(WHOLE + rest)).head == head(4)
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_only_the_end_of_a_large_file_is_read(
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + LINES[4])
     number = os.open(path, os.O_RDONLY)
-    assert read_end(number, path.stat().st_size).head == head(3)
+    assert read_end(number, path.stat().st_size).head == head(4)
     os.close(number)
     assert read <= 2 * tail._WINDOW
 
