@@ -15,12 +15,9 @@
 #define MAX_SEQ 100000000000000000LL
 
 /* Names that are not hot enough to be members. */
-enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, DROP, WAKE, BEGIN,
-       NAMES };
+enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, DROP, WAKE, BEGIN, NAMES };
 static const char *const NAME[NAMES] = {
-    "context", "wire",    "renew",   "_identity",  "_lock", "_unsettled",
-    "path",    "_drop_lock", "wake",
-    "_begin",
+    "context", "wire", "renew", "_identity", "_lock", "_unsettled", "path", "_drop_lock", "wake", "_begin",
 };
 
 typedef struct {
@@ -416,8 +413,8 @@ static bool append_held(Quick *self, Event *event, char *space)
 static bool is_whole(const Quick *self)
 {
     const SinkState *sink = self->sink;
-    return sink->mutex && Py_TYPE(sink->mutex) == self->mutex_type && sink->segment && sink->lines && sink->group
-        && (sink->lines == Py_None || PyList_CheckExact(sink->lines))
+    return sink->mutex && Py_TYPE(sink->mutex) == self->mutex_type && sink->segment && sink->lines
+        && sink->group && (sink->lines == Py_None || PyList_CheckExact(sink->lines))
         && (PyObject *)Py_TYPE(sink->segment) == self->segment_type;
 }
 

@@ -102,7 +102,8 @@ static bool has_groups(const FieldRules *rules, const unsigned char *text, Py_ss
             group++;
             if (++digits >= rules->digit_run)
                 return true;
-        } else {
+        }
+        else {
             if (!(rules->traits[text[i]] & BETWEEN && (group == 4 || group == 6)))
                 digits = 0;
             group = 0;
