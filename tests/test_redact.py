@@ -336,6 +336,11 @@ TEXTS = [
     ("2223 0031 2200 3222", ""),
 ]
 CLEAN = [
+    "call +49 1511 2628552",  # Luhn's sum is right, and it is a telephone number
+    "+4915172609971",
+    "Invalid token 'WHERE' at line 3",
+    'unknown token "FROM"',
+    "docker run -p 80:80 app login",
     "",
     "hello world",
     "Bearer authentication required",
@@ -649,6 +654,9 @@ def test_every_valid_card_number_is_found_however_it_is_spaced(start: str, data:
 
 
 BOMBS = {
+    "flags in brackets": "--password {",
+    "schemes in brackets": "@-bearer {",
+    "variables in brackets": "${--password ",
     "begin": f"{DASHES}BEGIN ",
     "begin key": f"{DASHES}BEGIN PRIVATE KEY",
     "end key": f"{DASHES}END PRIVATE KEY",

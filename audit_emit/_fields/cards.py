@@ -51,7 +51,7 @@ def _spaced(text: str) -> Iterator[Span]:
             ids = [match.span() for match in ID.finditer(text)][::-1]
         while ids and ids[-1][1] <= start:
             ids.pop()
-        if not (ids and ids[-1][0] < end) and not _is_fraction(text, start):
+        if not (ids and ids[-1][0] < end) and not _is_other(text, start, end):
             yield from _cards_of_run(text, start, end)
 
 
@@ -94,7 +94,10 @@ def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
     return list(accumulate(even, initial=0)), list(accumulate(odd, initial=0))
 
 
-def _is_fraction(text: str, start: int) -> bool:
+def _is_other(text: str, start: int, end: int) -> bool:
+    """Whether digits are those of a fraction, or of a telephone number (15 at most)."""
+    if text[start - 1 : start] == "+":
+        return sum(map(str.isdigit, text[start:end])) <= 15
     return start > 1 and text[start - 1] == "." and text[start - 2].isdigit()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from audit_emit._fields.extent import HELD, Span, value
+from audit_emit._fields.extent import HELD, QUOTED, Span, value
 from audit_emit._lazy import Pattern
 
 __all__ = ["flags", "has_option", "programs", "secret_words", "suspicious"]
@@ -20,9 +20,15 @@ _USER = Pattern(
 def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """``--password x``, ``-storepass x``, ``curl -u name:x``."""
     if "-" in text:
+        done = 0
         for match in _FLAG.finditer(text):
-            start, end = value(text, match.end(), "", "") if is_secret(match.group(1)) else (0, 0)
+            at = match.end()
+            # What begins in brackets ends there; only a quote may reach further.
+            if (at < done and QUOTED.match(text, at) is None) or not is_secret(match.group(1)):
+                continue
+            start, end = value(text, at, "", "")
             if end > start:
+                done = max(done, end)
                 yield start, end
     if "-u" in text:
         for match in _USER.finditer(text):
@@ -130,12 +136,13 @@ def secret_words(words: Sequence[str]) -> Iterator[tuple[int, int]]:
     name = words[0].rpartition("/")[2]
     attached = name.startswith(_BEGINNINGS)
     options = _MYSQL if attached else _OPTIONS.get(name, ())
+    first = 0
     if name in _LOGIN and "login" in words:
-        options = _LOGIN[name]
+        options, first = _LOGIN[name], words.index("login")
     if not options:
         return
     for at, word in enumerate(words):
-        for option in options:
+        for option in options if at >= first else ():
             if word == option:
                 if not attached and at + 1 < len(words):
                     yield at + 1, 0

@@ -115,7 +115,8 @@ class Descriptor(DescriptorState):
             return
         self.kind = _kind(self._dup, found.st_mode)
         self._nowait = bool(NOWAIT) and (self.kind in {"pipe", "socket"} or _is_null(found))
-        self._asks = self.kind in _CAN_BLOCK and not self._nowait
+        # What a pipe may take in part is written by one thread at a time.
+        self._asks = self.kind in _CAN_BLOCK and (not self._nowait or self._max_bytes > PIPE_BUF)
         self.fault = None
 
     def write(self, line: bytes) -> bool:

@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,19 @@ def wide(directory: Path) -> None:
     emitter = make(directory, stdout_max_bytes=1 << 20)
     emit(emitter, 0, 8000)
     emit(emitter, 1, 0)
+
+
+def wide_threads(directory: Path) -> None:
+    """Threads share a pipe that takes their lines in part."""
+    emitter = make(directory, stdout_max_bytes=1 << 16)
+
+    def work(first: int) -> None:
+        for number in range(first, first + 100):
+            emit(emitter, number, 700 * (1 + number % 9))
+
+    threads = [threading.Thread(target=work, args=(1000 * index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert emitter.close(), emitter.health()

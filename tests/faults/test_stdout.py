@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,6 +294,21 @@ def test_the_cap_can_be_raised(tmp_path: Path) -> None:
         run(scenes.wide, tmp_path, stdout=write_end)
         seen = whole_lines(drain(read_end))
     assert seen == Log(tmp_path).check().records
+
+
+def test_threads_with_lines_that_are_taken_in_part_never_glue_them(tmp_path: Path) -> None:
+    with pipe() as (read_end, write_end):
+        worker = start(scenes.wide_threads, tmp_path, stdout=write_end)
+        os.close(write_end)
+        shown = b""
+        while part := os.read(read_end, 5000):
+            shown += part
+            time.sleep(0.0005)  # a reader that is slow, so that the pipe is full
+        finish(worker, tmp_path)
+    log = Log(tmp_path).check()
+    seen = whole_lines(shown)
+    assert len({record["seq"] for record in seen}) == len(seen)
+    assert len(log.records) - len(seen) <= log.declared_lost("stdout") + 1
 
 
 @HOW
