@@ -173,17 +173,18 @@ def test_a_log_call_inside_an_audit_event_does_not_go_round(tmp_path: Path) -> N
 
 
 def test_a_subinterpreter_may_emit(tmp_path: Path) -> None:
-    (tmp_path / "first").mkdir()
-    process = start(scenes.subinterpreter, tmp_path / "first", "import msgspec")
-    process.communicate(timeout=SECONDS)
-    if process.returncode:
-        pytest.skip("msgspec cannot be imported by a subinterpreter of this Python")
     code = (
         "from audit_emit import Emitter\n"
         f"e = Emitter(jsonl={str(tmp_path / 'audit.jsonl')!r}, stdout=False, durability='os')\n"
         "e.emit(None, 'life.event', {'n': 1})\n"
     )
-    run(scenes.subinterpreter, tmp_path, code)
+    process = start(scenes.subinterpreter, tmp_path, code)
+    _, told = process.communicate(timeout=SECONDS)
+    if b"'NODEFAULT'" in told:
+        pytest.skip(
+            "msgspec cannot be imported by a second interpreter of this Python, or not always"
+        )
+    assert process.returncode == 0, told
     assert Log(tmp_path).check().numbers == [0, 1, 2]
 
 
