@@ -41,30 +41,46 @@ static inline void store(unsigned char *at, uint32_t word)
     at[3] = (unsigned char)word;
 }
 
+/* One round; instead of moving eight words along, each call names them one place further on. */
+#define ROUND(a, b, c, d, e, f, g, h, t)                                                         \
+    do {                                                                                         \
+        uint32_t first = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (g ^ (e & (f ^ g)))      \
+            + K[t] + w[t];                                                                       \
+        d += first;                                                                              \
+        h = first + (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) | (c & (a | b)));        \
+    } while (0)
+
 static void compress_anywhere(uint32_t state[8], const unsigned char *data, size_t blocks)
 {
     for (; blocks; blocks--, data += BLOCK) {
-        uint32_t w[64], s[8];
+        uint32_t w[64];
         for (int t = 0; t < 16; t++)
             w[t] = load(data + 4 * t);
         for (int t = 16; t < 64; t++) {
-            uint32_t a = w[t - 15], b = w[t - 2];
-            w[t] = w[t - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >> 3) + w[t - 7]
-                 + (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
+            uint32_t early = w[t - 15], late = w[t - 2];
+            w[t] = w[t - 16] + (turn(early, 7) ^ turn(early, 18) ^ early >> 3) + w[t - 7]
+                 + (turn(late, 17) ^ turn(late, 19) ^ late >> 10);
         }
-        memcpy(s, state, sizeof s);
-        for (int t = 0; t < 64; t++) {
-            uint32_t big1 = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
-            uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-            uint32_t first = s[7] + big1 + choice + K[t] + w[t];
-            uint32_t big0 = turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22);
-            uint32_t most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-            memmove(s + 1, s, 7 * sizeof *s);
-            s[4] += first;
-            s[0] = first + big0 + most;
+        uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+        for (int t = 0; t < 64; t += 8) {
+            ROUND(a, b, c, d, e, f, g, h, t);
+            ROUND(h, a, b, c, d, e, f, g, t + 1);
+            ROUND(g, h, a, b, c, d, e, f, t + 2);
+            ROUND(f, g, h, a, b, c, d, e, t + 3);
+            ROUND(e, f, g, h, a, b, c, d, t + 4);
+            ROUND(d, e, f, g, h, a, b, c, t + 5);
+            ROUND(c, d, e, f, g, h, a, b, t + 6);
+            ROUND(b, c, d, e, f, g, h, a, t + 7);
         }
-        for (int i = 0; i < 8; i++)
-            state[i] += s[i];
+        state[0] += a;
+        state[1] += b;
+        state[2] += c;
+        state[3] += d;
+        state[4] += e;
+        state[5] += f;
+        state[6] += g;
+        state[7] += h;
     }
 }
 
