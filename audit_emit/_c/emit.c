@@ -47,12 +47,13 @@ typedef struct {
 
 /* One event on its way. The objects keep the texts in `append` alive. */
 typedef struct {
-    PyObject *kind, *wire, *json, *stamp, *id, *link, *chain, *hash, *path, *prefix;
+    PyObject *kind, *wire, *stamp, *id, *link, *chain, *hash, *path, *prefix;
     Append append;
     Show show;
     bool shows; /* whether the line may be shown from here */
     bool was_shown;
     PyObject *line, *receipt; /* what came of it */
+    Json *json;
 } Event;
 
 /* Forget what depends on the moment. */
@@ -71,7 +72,7 @@ static void let_go(Event *event)
 {
     Py_XDECREF(event->kind);
     Py_XDECREF(event->wire);
-    Py_XDECREF(event->json);
+    Py_XDECREF(event->json->owner);
     forget_place(event);
 }
 
@@ -150,10 +151,9 @@ static bool compose(const Quick *self, PyObject *const *args, Event *event)
     event->wire = wire_of(self, args[0]);
     if (!event->wire)
         return false;
-    event->json = harmless_json(&self->rules, args[2]);
-    if (!event->json)
+    if (!harmless_json(&self->rules, args[2], event->json))
         return false;
-    append->json = (Text){PyBytes_AS_STRING(event->json), PyBytes_GET_SIZE(event->json)};
+    append->json = event->json->text;
     return text_of(PyTuple_GET_ITEM(event->kind, 0), &append->opening)
         && text_of(PyTuple_GET_ITEM(event->wire, 1), &append->before)
         && text_of(PyTuple_GET_ITEM(event->wire, 2), &append->end)
@@ -468,7 +468,9 @@ static void show_alone(const Quick *self, Event *event)
 PyObject *quick_emit(PyObject *object, PyObject *const args[3])
 {
     Quick *self = (Quick *)object;
-    Event event = {0};
+    Json json;
+    json.owner = NULL;
+    Event event = {.json = &json};
     PyObject *result = NULL;
     if (!record(self, args, &event)) {
         if (not_here())
@@ -499,9 +501,14 @@ PyDoc_STRVAR(fields_doc,
 
 static PyObject *quick_fields(PyObject *object, PyObject *fields)
 {
-    PyObject *json = harmless_json(&((Quick *)object)->rules, fields);
-    if (json || !not_here())
-        return json;
+    Json json;
+    PyObject *made = NULL;
+    if (harmless_json(&((Quick *)object)->rules, fields, &json))
+        made = json.owner ? same(json.owner)
+                          : PyBytes_FromStringAndSize(json.text.text, json.text.size);
+    Py_XDECREF(json.owner);
+    if (made || !not_here())
+        return made;
     Py_RETURN_NONE;
 }
 

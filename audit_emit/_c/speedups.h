@@ -26,6 +26,12 @@
 #define ID_SIZE 36
 #define HASH_SIZE 64
 
+/* A text that belongs to somebody else. */
+typedef struct {
+    const char *text;
+    Py_ssize_t size;
+} Text;
+
 /* -- states.c: the attributes that the compiled part shares with Python classes, which own them --- */
 
 typedef struct { /* of _clock.Clock */
@@ -138,14 +144,12 @@ void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
 #define MAX_WORD 8
 
 typedef struct {
-    unsigned char size;
-    unsigned char next; /* the next word with the same last byte, counted from 1 */
+    Py_ssize_t size;
     char text[MAX_WORD];
 } Word;
 
 typedef struct {
-    unsigned char traits[256]; /* of a byte, from the tables in detect.py */
-    unsigned char ending[256]; /* the first word that ends in a byte, counted from 1 */
+    uint64_t traits[256]; /* of a byte, from the tables in detect.py */
     Word words[MAX_WORDS];
     int run;
     int digit_run;
@@ -153,7 +157,7 @@ typedef struct {
     long long max_table;
     long long max_length;
     long long max_int;
-    PyObject *vetted; /* set of names */
+    PyObject *vetted; /* set of names, which JSON does not escape */
     PyObject *encode;
     PyObject *sizeof_dict;
 } FieldRules;
@@ -161,16 +165,19 @@ typedef struct {
 /* Take the tables over. Whether they have the form they must have. */
 bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark, PyObject *words);
 
-/* The JSON of harmless fields (bytes). NULL, with or without an exception, when there is none. */
-PyObject *harmless_json(const FieldRules *rules, PyObject *fields);
+#define JSON_SPACE 1024
+
+/* A JSON text: in `space`, or of bytes that are owned. */
+typedef struct {
+    PyObject *owner; /* or NULL */
+    Text text;
+    char space[JSON_SPACE];
+} Json;
+
+/* Make the JSON of harmless fields. false, with or without an exception, when there is none. */
+bool harmless_json(const FieldRules *rules, PyObject *fields, Json *json);
 
 /* -- append.c: the stretch without the interpreter's lock ------------------------------------------ */
-
-/* A part of a record that Python made. */
-typedef struct {
-    const char *text;
-    Py_ssize_t size;
-} Text;
 
 typedef struct {
     unsigned long long device, inode;
