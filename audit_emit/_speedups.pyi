@@ -53,6 +53,7 @@ class DescriptorState:
     _dup: int
     _max_bytes: int
     _nowait: bool
+    _null: bool
     _owed: bytes
     _prefix: bytes
 

@@ -6,8 +6,6 @@
  * `JsonlSink.append`, in their order. */
 #include "speedups.h"
 
-#include <string.h>
-
 #define WAKES 4
 #define ON_STACK 4096
 #define SOON_NS 5000
@@ -204,7 +202,7 @@ static bool stamp(const Quick *self, Event *event)
     memcpy(append->id, id_head.text, (size_t)id_head.size);
     if (!put_digits(append->id + id_head.size, number, ID_SIZE - (int)id_head.size))
         return false;
-    event->id = PyUnicode_FromStringAndSize(append->id, ID_SIZE);
+    event->id = ascii_of(append->id, ID_SIZE);
     return event->id != NULL;
 }
 
@@ -286,7 +284,7 @@ static bool advance(const Quick *self, SegmentState *segment, Event *event)
     const Append *append = &event->append;
     PyObject *seq = PyLong_FromLongLong(append->seq + 1);
     PyObject *ns = PyLong_FromLongLong(append->now);
-    PyObject *hash = PyUnicode_FromStringAndSize(append->hash, HASH_SIZE);
+    PyObject *hash = ascii_of(append->hash, HASH_SIZE);
     event->line = PyBytes_FromStringAndSize(append->line, append->length);
     if (seq && ns && hash && event->line) {
         PyObject *members[] = {event->id, event->chain, seq, hash};
@@ -394,7 +392,7 @@ static bool append_held(Quick *self, Event *event, char *space)
     SegmentState *segment = (SegmentState *)same(self->sink->segment);
     Py_BEGIN_ALLOW_THREADS
     done = append_record(append);
-    if (done && event->shows && show->nowait)
+    if (done && event->shows && show->at_once)
         event->was_shown = show_at_once(show, space, prefix + append->length);
     Py_END_ALLOW_THREADS
     if (append->grew)
@@ -477,7 +475,7 @@ PyObject *quick_emit(PyObject *object, PyObject *const args[3])
             result = same(Py_None);
     }
     else {
-        if (event.receipt && event.shows && !event.show.nowait && not_here())
+        if (event.receipt && event.shows && !event.show.at_once && not_here())
             show_alone(self, &event);
         if (not_here()) {
             bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;

@@ -12,6 +12,7 @@ bool may_show(Show *show, const DescriptorState *sink, long long now, long long 
         return false;
     show->descriptor = sink->dup;
     show->nowait = sink->nowait;
+    show->at_once = sink->nowait || sink->null;
     show->max_bytes = sink->max_bytes;
     show->prefix = (Text){PyBytes_AS_STRING(sink->prefix), PyBytes_GET_SIZE(sink->prefix)};
     long long age = now - sink->checked;
@@ -21,10 +22,14 @@ bool may_show(Show *show, const DescriptorState *sink, long long now, long long 
 bool show_at_once(Show *show, const char *data, Py_ssize_t length)
 {
     show->written = -1;
+    if (length > show->max_bytes)
+        return false;
+    if (!show->nowait)
+        show->written = write(show->descriptor, data, (size_t)length);
 #ifdef RWF_NOWAIT
-    struct iovec whole = {(char *)data, (size_t)length};
-    if (length <= show->max_bytes)
-        show->written = pwritev2(show->descriptor, &whole, 1, -1, RWF_NOWAIT);
+    else
+        show->written = pwritev2(
+            show->descriptor, &(struct iovec){(char *)data, (size_t)length}, 1, -1, RWF_NOWAIT);
 #endif
     return show->written >= 0;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef Py_GIL_DISABLED
 #error "the compiled part relies on the interpreter's lock; without it, emit in Python"
@@ -85,6 +86,7 @@ typedef struct { /* of sinks.descriptor.Descriptor */
     long long checked;
     int dup;
     char nowait;
+    char null;
     char asks;
 } DescriptorState;
 
@@ -125,6 +127,15 @@ static inline PyObject *same(PyObject *object)
 {
     Py_XINCREF(object);
     return object;
+}
+
+/* A str of ASCII characters; nothing checks that they are. */
+static inline PyObject *ascii_of(const char *text, Py_ssize_t size)
+{
+    PyObject *made = PyUnicode_New(size, 127);
+    if (made)
+        memcpy(PyUnicode_1BYTE_DATA(made), text, (size_t)size);
+    return made;
 }
 
 /* -- sha256.c ------------------------------------------------------------------------------------ */
@@ -236,7 +247,8 @@ bool append_record(Append *append);
 /* How a line gets to standard output, and how much of it did. */
 typedef struct {
     int descriptor;
-    bool nowait; /* a write waits for nobody */
+    bool nowait; /* by RWF_NOWAIT */
+    bool at_once; /* a write waits for nobody */
     long long max_bytes;
     Text prefix;
     Py_ssize_t written;

@@ -107,6 +107,7 @@ static PyMemberDef descriptor_state_members[] = {
     MEMBER(DescriptorState, "_checked", T_LONGLONG, checked),
     MEMBER(DescriptorState, "_dup", T_INT, dup),
     MEMBER(DescriptorState, "_nowait", T_BOOL, nowait),
+    MEMBER(DescriptorState, "_null", T_BOOL, null),
     MEMBER(DescriptorState, "_asks", T_BOOL, asks),
     {NULL, 0, 0, 0, NULL},
 };

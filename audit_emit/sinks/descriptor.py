@@ -88,6 +88,8 @@ class Descriptor(DescriptorState):
         self._identity: tuple[int, int] | None = None
         self._checked = 0
         self._nowait = False
+        self._null = False
+        """Whether a plain write waits for nobody."""
         self._asks = False
         """Whether there must be room before each write, because a write could wait."""
         self._slow = threading.Lock()
@@ -114,7 +116,8 @@ class Descriptor(DescriptorState):
             self._again = monotonic_ns() + _AGAIN_NS
             return
         self.kind = _kind(self._dup, found.st_mode)
-        self._nowait = bool(NOWAIT) and (self.kind in {"pipe", "socket"} or _is_null(found))
+        self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
+        self._null = _is_null(found)
         # What a pipe may take in part is written by one thread at a time.
         self._asks = self.kind in _CAN_BLOCK and (not self._nowait or self._max_bytes > PIPE_BUF)
         self.fault = None
