@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, final
 
-from audit_emit.record import Receipt, Stamp
+from audit_emit.record import Receipt
 from audit_emit.sinks.groupcommit import GroupCommit
 from audit_emit.sinks.segment import Segment
 
@@ -19,7 +19,7 @@ class EmitterState:
     def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None: ...
 
 class ClockState:
-    stamp: Stamp
+    _salt: str
     ids: Iterator[int]
 
 class SinkState:
@@ -48,9 +48,11 @@ class SegmentState:
 class DescriptorState:
     fault: str | None
     last: bytes
+    number: int
     _asks: bool
     _checked: int
     _dup: int
+    _identity: tuple[int, int] | None
     _max_bytes: int
     _nowait: bool
     _null: bool
@@ -97,5 +99,6 @@ class Quick:
     ) -> Receipt | tuple[bytes, Receipt] | tuple[()] | None: ...
     def fields(self, fields: object, /) -> bytes | None: ...
 
+def begin_second(second: int, /) -> str: ...
 def leaf_hash(body: bytes, /) -> str: ...
 def leaf_hash_anywhere(body: bytes, /) -> str: ...

@@ -95,6 +95,8 @@ static long long days(long long year, long long month, long long day)
     return year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719469;
 }
 
+static const char MONTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
 /* Read `{"ts":"2026-05-19T20:00:00.123456789Z","` as nanoseconds. Leap days, and years that 64 bits
  * do not hold, are left to Python, which knows the calendar. */
 static bool read_ts(const char *at, const char *stop, long long *ns)
@@ -108,13 +110,35 @@ static bool read_ts(const char *at, const char *stop, long long *ns)
     long long year = number_at(at + 7, 4), month = number_at(at + 12, 2);
     long long day = number_at(at + 15, 2), hour = number_at(at + 18, 2);
     long long minute = number_at(at + 21, 2), second = number_at(at + 24, 2);
-    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (year < 1970 || year > 2261 || month < 1 || month > 12 || day < 1
-        || day > lengths[month - 1] || hour > 23 || minute > 59 || second > 59)
+        || day > MONTHS[month - 1] || hour > 23 || minute > 59 || second > 59)
         return false;
     *ns = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     *ns = *ns * BILLION + number_at(at + 27, FRACTION);
     return true;
+}
+
+static bool is_leap(long long year)
+{
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+void begin_second(Second *known, long long second)
+{
+    long long year = 1970, day = second / 86400, rest = second % 86400, length;
+    for (; day >= (length = 365 + is_leap(year)); year++)
+        day -= length;
+    int month = 0;
+    for (; day >= (length = MONTHS[month] + (month == 1 && is_leap(year))); month++)
+        day -= length;
+    memcpy(known->head, "{\"ts\":\"yyyy-mm-ddThh:mm:ss.", HEAD_SIZE);
+    put_digits(known->head + 7, year, 4);
+    put_digits(known->head + 12, month + 1, 2);
+    put_digits(known->head + 15, day + 1, 2);
+    put_digits(known->head + 18, rest / 3600, 2);
+    put_digits(known->head + 21, rest / 60 % 60, 2);
+    put_digits(known->head + 24, rest % 60, 2);
+    known->second = second;
 }
 
 static bool expect(const char **at, const char *stop, const char *text, Py_ssize_t size)
@@ -187,13 +211,23 @@ static bool is(const struct stat *found, const Identity *identity)
         && (unsigned long long)found->st_ino == identity->inode;
 }
 
+bool is_at(int descriptor, const Identity *identity)
+{
+    struct stat found;
+    return fstat(descriptor, &found) == 0 && is(&found, identity);
+}
+
 /* `JsonlSink._look`, where it finds nothing new but records. */
 static bool looks_the_same(const Append *append, long long size)
 {
     struct stat lock, there;
-    return append->looks && fstat(append->lock_fd, &lock) == 0 && lock.st_nlink > 0
-        && is(&lock, &append->lock_identity) && lstat(append->path, &there) == 0
-        && is(&there, &append->identity) && there.st_size == size;
+    if (!append->looks || fstat(append->lock_fd, &lock) != 0 || lock.st_nlink == 0
+        || !is(&lock, &append->lock_identity) || lstat(append->path, &there) != 0
+        || !is(&there, &append->identity) || there.st_size != size)
+        return false;
+    return !append->lock_path
+        || (getpid() == append->pid && lstat(append->lock_path, &there) == 0
+            && is(&there, &append->lock_identity));
 }
 
 /* Whether the next record belongs at the end of the file. */
@@ -222,16 +256,40 @@ static int digit_count(long long number)
     return count;
 }
 
+static void put_hex(char *at, unsigned long long number, int count)
+{
+    while (count--) {
+        at[count] = "0123456789abcdef"[number & 15];
+        number >>= 4;
+    }
+}
+
+/* Make the id, a UUIDv7 (`_clock.Clock`); whether its parts have their sizes. */
+static bool make_id(Append *append)
+{
+    char *at = append->id;
+    unsigned long long milli = (unsigned long long)(append->now / MILLION);
+    put_hex(at, milli >> 16, 8);
+    at[8] = '-';
+    put_hex(at + 9, milli & 0xffff, 4);
+    at[13] = '-';
+    memcpy(at + 14, append->salt.text, SALT_SIZE);
+    at[14 + SALT_SIZE] = '-';
+    return put_digits(at + 15 + SALT_SIZE, append->number, ID_SIZE - 15 - SALT_SIZE);
+}
+
 /* Make the whole line, hash included; false when the file would become too long. */
 static bool make_line(Append *append)
 {
     int seq_digits = digit_count(append->seq + 1);
-    Py_ssize_t body = append->texts_size + FRACTION + ID_SIZE + seq_digits + SIZE(PREV_HASH)
+    Py_ssize_t body = append->texts_size + HEAD_SIZE + FRACTION + ID_SIZE + seq_digits + SIZE(PREV_HASH)
         + HASH_SIZE + 1;
     append->length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
     if (append->length > append->room || append->size + append->length > append->max_bytes)
         return false;
-    char *at = put_text(append->line, append->head);
+    if (append->second.second != append->now / BILLION)
+        begin_second(&append->second, append->now / BILLION);
+    char *at = put(append->line, append->second.head, HEAD_SIZE);
     put_digits(at, append->now % BILLION, FRACTION);
     at = put_text(at + FRACTION, append->opening);
     at = put_text(at, append->before);
@@ -253,8 +311,8 @@ static bool make_line(Append *append)
 static bool write_linked(Append *append)
 {
     append->now = wall_ns();
-    append->stale = append->now / MILLION != append->milli;
-    if (append->stale || !at_end(append) || append->now == append->last_ns || !make_line(append))
+    if (append->now < 0 || !at_end(append) || append->now == append->last_ns || !make_id(append)
+        || !make_line(append))
         return false;
     ssize_t written = write(append->descriptor, append->line, (size_t)append->length);
     if (written == append->length)
@@ -281,7 +339,6 @@ static bool locked(int descriptor)
 
 bool append_record(Append *append)
 {
-    append->stale = false;
     append->unlocked = true;
     if (!locked(append->lock_fd))
         return false;

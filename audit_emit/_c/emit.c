@@ -13,9 +13,10 @@
 #define MAX_SEQ 100000000000000000LL
 
 /* Names that are not hot enough to be members. */
-enum { CONTEXT, WIRE, RENEW, IDENTITY, LOCK, UNSETTLED, PATH, DROP, WAKE, BEGIN, NAMES };
+enum { CONTEXT, WIRE, IDENTITY, LOCK, UNSETTLED, PATH, LOCK_PATH, PID, DROP, WAKE, BEGIN, NAMES };
 static const char *const NAME[NAMES] = {
-    "context", "wire", "renew", "_identity", "_lock", "_unsettled", "path", "_drop_lock", "wake", "_begin",
+    "context", "wire", "_identity",  "_lock", "_unsettled", "path",
+    "path",    "_pid", "_drop_lock", "wake",  "_begin",
 };
 
 typedef struct {
@@ -39,13 +40,14 @@ typedef struct {
     long long lock_check_ns;
     long long recheck_ns;
     long long others;       /* when another process was last seen to have written */
+    Second second;          /* the last one; read and changed with the thread lock held */
     Py_ssize_t wake[WAKES]; /* lengths of the list of lines at which the group commit hears of it */
     PyObject *names[NAMES];
 } Quick;
 
 /* One event on its way. The objects keep the texts in `append` alive. */
 typedef struct {
-    PyObject *kind, *wire, *stamp, *id, *link, *chain, *hash, *path, *prefix;
+    PyObject *kind, *wire, *salt, *link, *chain, *hash, *path, *lock_path, *prefix;
     Append append;
     Show show;
     bool shows; /* whether the line may be shown from here */
@@ -54,24 +56,18 @@ typedef struct {
     Json *json;
 } Event;
 
-/* Forget what depends on the moment. */
-static void forget_place(Event *event)
-{
-    Py_CLEAR(event->stamp);
-    Py_CLEAR(event->id);
-    Py_CLEAR(event->link);
-    Py_CLEAR(event->chain);
-    Py_CLEAR(event->hash);
-    Py_CLEAR(event->path);
-    Py_CLEAR(event->prefix);
-}
-
 static void let_go(Event *event)
 {
     Py_XDECREF(event->kind);
     Py_XDECREF(event->wire);
     Py_XDECREF(event->json->owner);
-    forget_place(event);
+    Py_XDECREF(event->salt);
+    Py_XDECREF(event->link);
+    Py_XDECREF(event->chain);
+    Py_XDECREF(event->hash);
+    Py_XDECREF(event->path);
+    Py_XDECREF(event->lock_path);
+    Py_XDECREF(event->prefix);
 }
 
 /* Forget an `Exception`: Python will meet it again. Whether there is no other one. */
@@ -158,86 +154,71 @@ static bool compose(const Quick *self, PyObject *const *args, Event *event)
         && text_of(self->before_id, &append->before_id);
 }
 
-/* Take the stamp of the clock, whose parts stay the same for a millisecond (`record.Stamp`), and
- * its id up to the counter. */
-static bool take_stamp(const Quick *self, Event *event, Text *id_head)
+/* What the id is made of beside the time. */
+static bool take_id(const Quick *self, Event *event)
 {
     Append *append = &event->append;
-    Text milli;
-    Py_XDECREF(event->stamp);
-    event->stamp = same(self->clock->stamp);
-    if (!event->stamp || !PyTuple_Check(event->stamp) || PyTuple_GET_SIZE(event->stamp) != 4
-        || !text_of(PyTuple_GET_ITEM(event->stamp, 1), &milli) || milli.size != 13
-        || !text_of(PyTuple_GET_ITEM(event->stamp, 2), &append->head)
-        || !text_of(PyTuple_GET_ITEM(event->stamp, 3), id_head) || id_head->size >= ID_SIZE)
-        return false;
-    append->milli = 0;
-    for (int i = 0; i < 13; i++)
-        append->milli = append->milli * 10 + (milli.text[i] - '0');
-    return true;
-}
-
-static bool stamp(const Quick *self, Event *event)
-{
-    Append *append = &event->append;
-    Text id_head;
-    if (!take_stamp(self, event, &id_head))
-        return false;
-    append->now = wall_ns();
-    if (append->milli != append->now / MILLION) {
-        PyObject *now = PyLong_FromLongLong(append->now);
-        bool renewed = now && called((PyObject *)self->clock, self->names[RENEW], now);
-        Py_XDECREF(now);
-        if (!renewed || !take_stamp(self, event, &id_head))
-            return false;
-    }
     PyObject *ids = same(self->clock->ids);
     PyObject *next = ids && PyIter_Check(ids) ? PyIter_Next(ids) : NULL;
-    long long number;
-    bool numbered = number_of(next, &number) && number >= 0;
+    bool numbered = number_of(next, &append->number) && append->number >= 0;
     Py_XDECREF(next);
     Py_XDECREF(ids);
-    if (!numbered)
-        return false;
-    memcpy(append->id, id_head.text, (size_t)id_head.size);
-    if (!put_digits(append->id + id_head.size, number, ID_SIZE - (int)id_head.size))
-        return false;
-    event->id = ascii_of(append->id, ID_SIZE);
-    return event->id != NULL;
+    event->salt = same(self->clock->salt);
+    return numbered && text_of(event->salt, &append->salt) && append->salt.size == SALT_SIZE;
 }
 
 /* -- where it is recorded ------------------------------------------------------------------------ */
 
+bool take_identity(PyObject *pair, Identity *identity)
+{
+    if (!pair || !PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2)
+        return false;
+    identity->device = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 0));
+    identity->inode = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 1));
+    return !PyErr_Occurred();
+}
+
 static bool identity_of(const Quick *self, PyObject *owner, Identity *identity)
 {
     PyObject *pair = owner ? PyObject_GetAttr(owner, self->names[IDENTITY]) : NULL;
-    bool known = pair && PyTuple_CheckExact(pair) && PyTuple_GET_SIZE(pair) == 2;
-    if (known) {
-        identity->device = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 0));
-        identity->inode = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(pair, 1));
-        known = !PyErr_Occurred();
-    }
+    bool known = take_identity(pair, identity);
     Py_XDECREF(pair);
     return known;
 }
 
+/* What is needed to look, more rarely, whether the lock and the process are still ours. */
+static bool prepare_lock_look(const Quick *self, PyObject *lock, Event *event)
+{
+    PyObject *pid = PyObject_GetAttr((PyObject *)self->sink, self->names[PID]);
+    PyObject *path = lock ? PyObject_GetAttr(lock, self->names[LOCK_PATH]) : NULL;
+    bool known = number_of(pid, &event->append.pid) && path && PyUnicode_CheckExact(path);
+    if (known)
+        event->lock_path = PyUnicode_EncodeFSDefault(path);
+    Py_XDECREF(pid);
+    Py_XDECREF(path);
+    if (!event->lock_path)
+        return false;
+    event->append.lock_path = PyBytes_AS_STRING(event->lock_path);
+    return true;
+}
+
 /* What is needed to look at the file in passing. Where that is not enough, Python looks. */
-static void prepare_look(const Quick *self, Event *event)
+static void prepare_look(const Quick *self, long long now, Event *event)
 {
     Append *append = &event->append;
     PyObject *segment = self->sink->segment;
     append->looks = false;
-    long long age = append->now - append->fresh, since = append->now - self->sink->lock_checked;
-    bool needed = age < 0 || age >= self->fresh_ns - SOON_NS
-        || append->now - self->others < LATELY_NS;
-    if (!needed || since < 0 || since >= self->lock_check_ns)
+    append->lock_path = NULL;
+    long long age = now - append->fresh, since = now - self->sink->lock_checked;
+    if (0 <= age && age < self->fresh_ns - SOON_NS && now - self->others >= LATELY_NS)
         return;
     PyObject *lock = PyObject_GetAttr((PyObject *)self->sink, self->names[LOCK]);
     PyObject *unsettled = PyObject_GetAttr(segment, self->names[UNSETTLED]);
     event->path = PyObject_GetAttr(segment, self->names[PATH]);
     append->looks = unsettled == Py_None && event->path && PyBytes_CheckExact(event->path)
         && identity_of(self, lock, &append->lock_identity)
-        && identity_of(self, segment, &append->identity);
+        && identity_of(self, segment, &append->identity)
+        && ((0 <= since && since < self->lock_check_ns) || prepare_lock_look(self, lock, event));
     if (append->looks)
         append->path = PyBytes_AS_STRING(event->path);
     Py_XDECREF(lock);
@@ -258,7 +239,8 @@ static bool prepare(const Quick *self, Event *event)
         || !number_of(segment->last_ns, &append->last_ns))
         return false;
     memcpy(append->hash, hash.text, HASH_SIZE);
-    append->texts_size = append->head.size + append->opening.size + append->before.size
+    append->second = self->second;
+    append->texts_size = append->opening.size + append->before.size
         + append->json.size + append->before_id.size + append->end.size + append->link.size;
     append->lock_fd = self->sink->lock_fd;
     append->descriptor = segment->descriptor;
@@ -267,11 +249,12 @@ static bool prepare(const Quick *self, Event *event)
     append->fresh = segment->fresh;
     append->fresh_ns = self->fresh_ns;
     append->room = append->texts_size + LINE_ROOM;
-    prepare_look(self, event);
+    long long now = wall_ns();
+    prepare_look(self, now, event);
     /* What the log says about itself comes first, and Python shows it. */
     event->shows = (PyObject *)self->stdout != Py_None && segment->unshown
         && PyList_CheckExact(segment->unshown) && !PyList_GET_SIZE(segment->unshown)
-        && may_show(&event->show, self->stdout, append->now, self->recheck_ns);
+        && may_show(&event->show, self->stdout, now, self->recheck_ns);
     if (event->shows)
         event->prefix = same(self->stdout->prefix);
     return append->lock_fd >= 0 && append->descriptor >= 0 && !PyErr_Occurred();
@@ -282,14 +265,16 @@ static bool prepare(const Quick *self, Event *event)
 static bool advance(const Quick *self, SegmentState *segment, Event *event)
 {
     const Append *append = &event->append;
+    PyObject *id = ascii_of(append->id, ID_SIZE);
     PyObject *seq = PyLong_FromLongLong(append->seq + 1);
     PyObject *ns = PyLong_FromLongLong(append->now);
     PyObject *hash = ascii_of(append->hash, HASH_SIZE);
     event->line = PyBytes_FromStringAndSize(append->line, append->length);
-    if (seq && ns && hash && event->line) {
-        PyObject *members[] = {event->id, event->chain, seq, hash};
+    if (id && seq && ns && hash && event->line) {
+        PyObject *members[] = {id, event->chain, seq, hash};
         event->receipt = PyObject_Vectorcall(self->receipt, members, 4, NULL);
     }
+    Py_XDECREF(id);
     segment->written++;
     if (!event->receipt) {
         Py_XDECREF(seq);
@@ -300,6 +285,8 @@ static bool advance(const Quick *self, SegmentState *segment, Event *event)
     if (append->looked) {
         segment->fresh = append->now;
         segment->fresh_size = append->size;
+        if (append->lock_path)
+            self->sink->lock_checked = append->now;
     }
     segment->size = append->size + append->length;
     become(&segment->seq, seq);
@@ -351,7 +338,7 @@ static void leave(SinkState *sink, Mutex *mutex)
 
 static void note_shown(const Quick *self, Event *event)
 {
-    PyObject *rest = remember_shown(&event->show, self->stdout, event->line);
+    PyObject *rest = remember_shown(&event->show, self->stdout, event->line, event->append.now);
     if (rest != Py_None) {
         event->was_shown = false;
         if (rest)
@@ -397,6 +384,7 @@ static bool append_held(Quick *self, Event *event, char *space)
     Py_END_ALLOW_THREADS
     if (append->grew)
         self->others = append->now;
+    self->second = append->second;
     if (done && advance(self, segment, event)) {
         await_sync(self, event->line);
         aside(self, event, event->was_shown ? note_shown : NULL);
@@ -443,13 +431,7 @@ static bool record(Quick *self, PyObject *const *args, Event *event)
         || PyCFunction_GET_FUNCTION(self->time_ns) != self->time_function
         || !compose(self, args, event))
         return false;
-    if (stamp(self, event) && append_once(self, event))
-        return true;
-    /* Of those that are quick, some hundred fall into one millisecond. */
-    if (!event->append.stale || PyErr_Occurred())
-        return false;
-    forget_place(event);
-    return stamp(self, event) && append_once(self, event);
+    return take_id(self, event) && append_once(self, event);
 }
 
 /* What may wait (a file, a device) waits without the thread lock. */
@@ -586,7 +568,7 @@ static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyOb
 static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
     /* Read first: the collector sees an object from its first moment on. */
-    Quick read = {0};
+    Quick read = {.second.second = -1};
     if (!take_all(&read, PyType_GetModuleState(type), args, named))
         return NULL;
     Quick *self = (Quick *)type->tp_alloc(type, 0);

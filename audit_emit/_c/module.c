@@ -1,4 +1,4 @@
-/* The module `audit_emit._speedups`: its types, and the leaf hash for the tests. */
+/* The module `audit_emit._speedups`: its types, and for the tests what can be told by itself. */
 #include "speedups.h"
 
 static PyObject *leaf_hash_of(PyObject *body, void (*function)(const char *, size_t, char *))
@@ -21,7 +21,19 @@ static PyObject *py_leaf_hash_anywhere(PyObject *Py_UNUSED(module), PyObject *bo
     return leaf_hash_of(body, leaf_hash_anywhere);
 }
 
+static PyObject *py_begin_second(PyObject *Py_UNUSED(module), PyObject *number)
+{
+    Second made;
+    long long second = PyLong_AsLongLong(number);
+    if (second < 0 || second > INT64_MAX / BILLION)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no second: %R", number);
+    begin_second(&made, second);
+    return PyUnicode_FromStringAndSize(made.head, HEAD_SIZE);
+}
+
 static PyMethodDef methods[] = {
+    {"begin_second", py_begin_second, METH_O,
+     "begin_second(second, /)\n--\n\nThe beginning of a record of some second since 1970."},
     {"leaf_hash", py_leaf_hash, METH_O,
      "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
     {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,

@@ -16,13 +16,22 @@ bool may_show(Show *show, const DescriptorState *sink, long long now, long long 
     show->max_bytes = sink->max_bytes;
     show->prefix = (Text){PyBytes_AS_STRING(sink->prefix), PyBytes_GET_SIZE(sink->prefix)};
     long long age = now - sink->checked;
-    return 0 <= age && age <= recheck_ns;
+    show->looks = age < 0 || age > recheck_ns;
+    show->number = sink->number;
+    return !show->looks || take_identity(sink->identity, &show->identity);
+}
+
+/* `Descriptor._is_ours`, where nothing has changed. */
+static bool is_ours(const Show *show)
+{
+    return !show->looks
+        || (is_at(show->number, &show->identity) && is_at(show->descriptor, &show->identity));
 }
 
 bool show_at_once(Show *show, const char *data, Py_ssize_t length)
 {
     show->written = -1;
-    if (length > show->max_bytes)
+    if (length > show->max_bytes || !is_ours(show))
         return false;
     if (!show->nowait)
         show->written = write(show->descriptor, data, (size_t)length);
@@ -41,13 +50,15 @@ bool show_in_time(Show *show, Text line)
         {(char *)line.text, (size_t)line.size},
     };
     show->written = -1;
-    if (show->prefix.size + line.size <= show->max_bytes)
+    if (show->prefix.size + line.size <= show->max_bytes && is_ours(show))
         show->written = writev(show->descriptor, parts, 2);
     return show->written >= 0;
 }
 
-PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line)
+PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line, long long now)
 {
+    if (show->looks)
+        sink->checked = now;
     become(&sink->last, same(line));
     if (show->written < show->prefix.size + PyBytes_GET_SIZE(line)) {
         PyObject *whole = PyBytes_FromStringAndSize(show->prefix.text, show->prefix.size);

@@ -24,7 +24,9 @@
 #define BILLION 1000000000LL
 #define MILLION 1000000LL
 #define FRACTION 9 /* digits of a ts after its point */
+#define HEAD_SIZE 27 /* what a record begins with, up to that point */
 #define ID_SIZE 36
+#define SALT_SIZE 9
 #define HASH_SIZE 64
 
 /* A text that belongs to somebody else. */
@@ -37,8 +39,8 @@ typedef struct {
 
 typedef struct { /* of _clock.Clock */
     PyObject_HEAD
-    PyObject *stamp; /* record.Stamp */
-    PyObject *ids;   /* itertools.count */
+    PyObject *salt; /* str */
+    PyObject *ids;  /* itertools.count */
 } ClockState;
 
 typedef struct { /* of sinks.jsonl.JsonlSink */
@@ -78,12 +80,14 @@ typedef struct { /* of sinks.segment.Segment */
 
 typedef struct { /* of sinks.descriptor.Descriptor */
     PyObject_HEAD
+    PyObject *identity; /* (device, inode), or None */
     PyObject *prefix; /* bytes */
     PyObject *owed;   /* bytes */
     PyObject *fault;
     PyObject *last; /* bytes */
     long long max_bytes;
     long long checked;
+    int number;
     int dup;
     char nowait;
     char null;
@@ -194,13 +198,27 @@ typedef struct {
     unsigned long long device, inode;
 } Identity;
 
+/* Whether what a descriptor points to is what it was. */
+bool is_at(int descriptor, const Identity *identity);
+
+/* The beginning of the records of one second. */
+typedef struct {
+    long long second; /* since 1970 */
+    char head[HEAD_SIZE];
+} Second;
+
+/* Make it, for a second that is not negative. */
+void begin_second(Second *known, long long second);
+
 /* All that the stretch needs, and what comes of it. */
 typedef struct {
-    /* the record, in the order of its line, and the sum of the sizes */
-    Text head, opening, before, json, before_id, end, link;
+    /* the record, in the order of its line after its time, and the sum of the sizes */
+    Text opening, before, json, before_id, end, link;
     Py_ssize_t texts_size;
+    Second second;
+    Text salt;
+    long long number; /* the end of the id */
     char id[ID_SIZE];
-    long long milli; /* the millisecond that `head` and `id` were made for */
     /* the end of the chain, as it is known and then as it is */
     Text chain;
     long long seq;
@@ -216,6 +234,8 @@ typedef struct {
     bool looks; /* whether what follows is known, so that the file can be looked at */
     const char *path;
     Identity identity, lock_identity;
+    const char *lock_path; /* NULL when it need not be looked at now */
+    long long pid;
     /* where the line is made; before it stands the prefix of standard output */
     char *line;
     Py_ssize_t room;
@@ -224,12 +244,11 @@ typedef struct {
     long long now;
     bool looked;
     bool grew; /* another process has written */
-    bool stale; /* the millisecond has changed; nothing else was looked at */
     bool unlocked;
 } Append;
 
-/* What a line has beyond its texts: the digits of its time and `seq`, its id, two hashes. */
-#define LINE_ROOM (FRACTION + ID_SIZE + 2 * HASH_SIZE + 64)
+/* What a line has beyond its texts: its time, the digits of `seq`, its id, two hashes. */
+#define LINE_ROOM (HEAD_SIZE + FRACTION + ID_SIZE + 2 * HASH_SIZE + 64)
 
 long long wall_ns(void);
 long long monotonic_ns(void);
@@ -247,6 +266,9 @@ bool append_record(Append *append);
 /* How a line gets to standard output, and how much of it did. */
 typedef struct {
     int descriptor;
+    bool looks; /* whether the descriptor is to be looked at before */
+    int number;
+    Identity identity;
     bool nowait; /* by RWF_NOWAIT */
     bool at_once; /* a write waits for nobody */
     long long max_bytes;
@@ -257,6 +279,9 @@ typedef struct {
 /* Whether the usual way is open. */
 bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns);
 
+/* Take a pair of numbers; whether it is one. */
+bool take_identity(PyObject *pair, Identity *identity);
+
 /* Both: without the interpreter's lock, in one system call; whether anything was written. */
 
 /* Write a line that stands behind its prefix, waiting for nobody. */
@@ -266,7 +291,7 @@ bool show_at_once(Show *show, const char *data, Py_ssize_t length);
 bool show_in_time(Show *show, Text line);
 
 /* Make known what came of it. None, or the bytes that must follow before another line does. */
-PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line);
+PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line, long long now);
 
 /* -- emit.c ---------------------------------------------------------------------------------------- */
 

@@ -50,10 +50,10 @@
         .slots = own##_slots,                                                                   \
     };
 
-HOLDS(ClockState, clock_state, &self->stamp, &self->ids)
+HOLDS(ClockState, clock_state, &self->salt, &self->ids)
 
 static PyMemberDef clock_state_members[] = {
-    MEMBER(ClockState, "stamp", T_OBJECT_EX, stamp),
+    MEMBER(ClockState, "_salt", T_OBJECT_EX, salt),
     MEMBER(ClockState, "ids", T_OBJECT_EX, ids),
     {NULL, 0, 0, 0, NULL},
 };
@@ -96,9 +96,12 @@ static PyMemberDef segment_state_members[] = {
 
 SPEC(SegmentState, segment_state, "The hot attributes of a Segment.", )
 
-HOLDS(DescriptorState, descriptor_state, &self->prefix, &self->owed, &self->fault, &self->last)
+HOLDS(DescriptorState, descriptor_state, &self->identity, &self->prefix, &self->owed, &self->fault,
+      &self->last)
 
 static PyMemberDef descriptor_state_members[] = {
+    MEMBER(DescriptorState, "number", T_INT, number),
+    MEMBER(DescriptorState, "_identity", T_OBJECT_EX, identity),
     MEMBER(DescriptorState, "_prefix", T_OBJECT_EX, prefix),
     MEMBER(DescriptorState, "_owed", T_OBJECT_EX, owed),
     MEMBER(DescriptorState, "fault", T_OBJECT_EX, fault),
