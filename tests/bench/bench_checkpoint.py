@@ -11,7 +11,7 @@ from bench.bench_latency import p50
 from bench.bench_startup import grow
 from bench.chain import check
 from bench.figure import Figure
-from bench.process import Worker, drained
+from bench.process import Worker, busy, drained
 
 from audit_emit.checkpointer import Checkpointer
 from audit_emit.signing import HmacKey, KeyRing
@@ -97,8 +97,8 @@ def measure_emit(directory: Path, *, quick: bool) -> list[Figure]:
     for place in places.values():
         place.mkdir()
     with (
-        drained() as out,
-        drained() as other,
+        busy() as out,
+        busy() as other,
         Worker("audit_emit", places["off"], out) as off,
         Worker("audit_emit", places["on"], other, BENCH_SIGNING_KEY=KEY) as on,
     ):

@@ -52,7 +52,7 @@ class Figure:
         )
 
 
-COLUMNS = ("reader busy", "/dev/null")
+COLUMNS = ("/dev/null", "reader asleep")
 HEADER = ("figure", "measured", *COLUMNS, "wanted", "", "note")
 
 
