@@ -29,6 +29,7 @@ from interpreted import interpreted
 from piped import Piped
 
 from audit_emit import AuditContext, Emitter, _compiled, bind
+from audit_emit._fields import detect
 from audit_emit.coerce import Normaliser
 from audit_emit.context import LiveContext, enter_request, leave_request
 from audit_emit.encode import to_json
@@ -805,6 +806,41 @@ def test_a_line_does_not_go_into_what_standard_output_has_become(
         assert isinstance(done, tuple)  # the line, which Python has to show
         assert sink._checked == 0
         assert (tmp_path / "other").read_bytes() == b""
+
+
+# What a word of redaction may stand beside
+
+
+@pytest.mark.parametrize("word", [word.decode() for word in detect.HARMFUL_WORDS])
+@pytest.mark.parametrize("before", ["", "z", "zz", "zz.zz", "zz zz "])
+@pytest.mark.parametrize("after", ["", "z", "s.", "zz.zz"])
+def test_a_harmful_word_is_seen_wherever_it_stands(
+    quick: Emitter, before: str, word: str, after: str
+) -> None:
+    assert quick._quick.fields({"key": before + word + after}) is None  # type: ignore[union-attr]
+
+
+@given(
+    text=st.lists(
+        st.sampled_from(
+            [*(word.decode() for word in detect.HARMFUL_WORDS), *"hvQ~-_.sa1", "ab", "12", "zz"]
+        ),
+        max_size=8,
+    ).map("".join)
+)
+def test_what_is_made_of_harmful_words_is_harmless_only_where_python_says_so(text: str) -> None:
+    emitter = Emitter(service="q", jsonl="/nowhere/audit.jsonl", stdout=False)
+    quick: Any = emitter._quick
+    expected = emitter._composer.normaliser.fast({"key": text}, False)
+    found = quick.fields({"key": text})
+    assert found is None or found.decode() == expected
+
+
+def test_a_token_that_is_the_whole_text_is_left_to_python(quick: Emitter) -> None:
+    token = "hvs.CAESIJ-abcDEF12_34567890-abcdef"
+    assert quick._quick.fields({"key": token}) is None  # type: ignore[union-attr]
+    quick.emit(None, "a.b", {"key": token})
+    assert token.encode() not in Path(quick.settings.jsonl or "").read_bytes()
 
 
 # Its own arithmetic

@@ -164,7 +164,8 @@ static bool take_id(const Quick *self, Event *event)
     Py_XDECREF(next);
     Py_XDECREF(ids);
     event->salt = same(self->clock->salt);
-    return numbered && text_of(event->salt, &append->salt) && append->salt.size == SALT_SIZE;
+    return numbered && text_of(event->salt, &append->salt) && append->salt.size == SALT_SIZE
+        && PyUnicode_IS_ASCII(event->salt);
 }
 
 /* -- where it is recorded ------------------------------------------------------------------------ */

@@ -141,7 +141,8 @@ static bool is_uuid(const FieldRules *rules, const unsigned char *text, Py_ssize
 /* Whether an ASCII text holds nothing that wants a closer look. */
 static bool harmless_text(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
 {
-    uint64_t seen = 0, ends = 0, before = 0, before_that = ~0ull;
+    /* What stands before the text is any byte, so that two letters can be all of a word. */
+    uint64_t seen = 0, ends = 0, before = ~0ull << LAST_BUT_TWO, before_that = 0;
     for (Py_ssize_t i = 0; i < size; i++) {
         uint64_t traits = rules->traits[text[i]];
         seen |= traits;

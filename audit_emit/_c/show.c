@@ -57,7 +57,7 @@ bool show_in_time(Show *show, Text line)
 
 PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line, long long now)
 {
-    if (show->looks)
+    if (show->looks && sink->dup == show->descriptor)
         sink->checked = now;
     become(&sink->last, same(line));
     if (show->written < show->prefix.size + PyBytes_GET_SIZE(line)) {
