@@ -282,8 +282,8 @@ static bool make_id(Append *append)
 static bool make_line(Append *append)
 {
     int seq_digits = digit_count(append->seq + 1);
-    Py_ssize_t body = append->texts_size + HEAD_SIZE + FRACTION + ID_SIZE + seq_digits + SIZE(PREV_HASH)
-        + HASH_SIZE + 1;
+    Py_ssize_t body = append->texts_size + HEAD_SIZE + FRACTION + ID_SIZE + seq_digits
+        + SIZE(PREV_HASH) + HASH_SIZE + 1;
     append->length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
     if (append->length > append->room || append->size + append->length > append->max_bytes)
         return false;
