@@ -740,6 +740,7 @@ BOMBS = {
     "amp": "token=a&b",
     "logins": "://a:'@b ",
     "sqlplus": "sqlplus a/",
+    "oracle": "@jdbc:oracle:thin:a/",
     "complaint": "invalid token 'aaaa ",
     "complaints": "invalid token ",
     "provided": "key provided: ",

@@ -12,8 +12,8 @@ from audit_emit._lazy import Pattern
 __all__ = ["Beside", "inputs", "pairs"]
 
 _ELSEWHERE = Pattern(r"[{}<>]|\n[ \t]*(?:-|\r?\n)")
-_NAME = Pattern(r"[bBrRuU]{0,2}\\{0,7}[\"']([^\"'\\\r\n]{1,256}+)|([\w.\-/$\[\]]{1,256}+)")
-_NAMES = Pattern(r"\s{0,4}[\[(]([^\[\](){}]{1,512}+)[\])]")
+_NAME = Pattern(r"[bBrRuU]{0,2}\\{0,7}[\"']([^\"'\\\r\n]{1,256})|([\w.\-/$\[\]]{1,256})")
+_NAMES = Pattern(r"\s{0,4}[\[(]([^\[\](){}]{1,512})[\])]")
 _WORD = Pattern(r"[\w.\-/$]+")
 _MAX_BESIDE = 8
 _MAX_LOOKED = 512
@@ -72,8 +72,8 @@ def _near_end(text: str, start: int) -> int:
     return bare.end() if bare is not None else start
 
 
-_PAIR = Pattern(r"[\[(]\s{0,4}[bB]?(\\{0,7}[\"'])([\w.\-]{1,128}+)\1\s{0,4},\s{0,4}")
-_ITEM = Pattern(r"[^\s,()\[\]{}\"']{0,256}+")
+_PAIR = Pattern(r"[\[(]\s{0,4}[bB]?(\\{0,7}[\"'])([\w.\-]{1,128})\1\s{0,4},\s{0,4}")
+_ITEM = Pattern(r"[^\s,()\[\]{}\"']{0,256}")
 _PAIR_END = Pattern(r"(?:\\{0,7}[\"'])?\s{0,4}(?:[\])]|\Z)")
 
 

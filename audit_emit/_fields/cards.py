@@ -12,7 +12,7 @@ __all__ = ["ID", "cards", "is_card"]
 
 _INVISIBLE = r"\u00ad\u200b-\u200d\u2060\ufeff"
 _SPACE = r" \u00a0\u2000-\u200a\u202f\u205f\u3000"
-_RUN_OF_DIGITS = Pattern(rf"[0-9](?:[{_SPACE}\-\u2010-\u2015{_INVISIBLE}]?[0-9])*+")
+_RUN_OF_DIGITS = Pattern(rf"[0-9](?:[{_SPACE}\-\u2010-\u2015{_INVISIBLE}]?[0-9])*")
 _SEPARATOR = r"[._/+\t\n]|\r\n|[ \u00a0]{2,4}"
 _BEFORE = r"(?<![0-9][0-9]{4})(?<![0-9][._/+\t\n ][0-9]{4})"
 _PRINTED = Pattern(
@@ -22,7 +22,7 @@ _PRINTED = Pattern(
 )
 """Grouped as on a card; what else stands between digits does so in dates, versions, addresses."""
 _GROUP = Pattern(r"[0-9]+")
-ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}+")
+ID = Pattern(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32,}")
 """UUIDs and digests: one digit run in them out of ten would pass for a card number."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 

@@ -46,25 +46,25 @@ def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
 
 _STATEMENT = Pattern(
     r"\b(?:password|identified\s{1,8}(?:with\s{1,8}\S{1,64}\s{1,8})?(?:by|as))"
-    r"(?:\s{1,8}password)?(?:\s{1,8}for\s{1,8}[^\s=]{1,128}+)?"
-    r"(?:\s{0,8}=\s{0,8}|\s{1,8})(?:\w{0,32}\(\s{0,8})?[eEnN]?'((?:[^'\\]|''|\\.)*+)",
+    r"(?:\s{1,8}password)?(?:\s{1,8}for\s{1,8}[^\s=]{1,128})?"
+    r"(?:\s{0,8}=\s{0,8}|\s{1,8})(?:\w{0,32}\(\s{0,8})?[eEnN]?'((?:[^'\\]|''|\\.)*)",
     re.IGNORECASE | re.DOTALL,
 )
 _COMPARED = Pattern(
-    r"(?<![\w.])([\w.]{1,128}+)[\"'`\]]?(?:\s{0,8}(?:!=|<>|!?~\*?)|\s{1,8}(?:not\s{1,8})?"
+    r"(?<![\w.])([\w.]{1,128})[\"'`\]]?(?:\s{0,8}(?:!=|<>|!?~\*?)|\s{1,8}(?:not\s{1,8})?"
     r"(?:i?like|rlike|regexp|glob|match))(?:\s{0,8}\w{0,16}\(?)\s{0,8}[eEnN]?"
-    r"(?:'((?:[^'\\]|''|\\.)*+)|\"([^\"]*+))",
+    r"(?:'((?:[^'\\]|''|\\.)*)|\"([^\"]*))",
     re.IGNORECASE | re.DOTALL,
 )
 _IN = Pattern(
-    r"(?<![\w.])([\w.]{1,128}+)[\"'`\]]?\s{1,8}(?:not\s{1,8})?in\s{0,8}\(\s{0,8}(?=[eEnN]?['\"0-9])",
+    r"(?<![\w.])([\w.]{1,128})[\"'`\]]?\s{1,8}(?:not\s{1,8})?in\s{0,8}\(\s{0,8}(?=[eEnN]?['\"0-9])",
     re.IGNORECASE,
 )
 _INSERT = Pattern(
-    r"\(([^()]{1,2048}+)\)\s{0,8}(?:\w[^()]{0,256}?)?\bvalues\s{0,8}(?=\()", re.IGNORECASE
+    r"\(([^()]{1,2048})\)\s{0,8}(?:\w[^()]{0,256}?)?\bvalues\s{0,8}(?=\()", re.IGNORECASE
 )
 _QUOTING = "\"'`[]\\ \t\r\n"
-_PIECE = Pattern(r"'(?:[^'\\]|''|\\.)*+'?|\"(?:[^\"\\]|\"\"|\\.)*+\"?|[(),]|[^'\"(),]++", re.DOTALL)
+_PIECE = Pattern(r"'(?:[^'\\]|''|\\.)*'?|\"(?:[^\"\\]|\"\"|\\.)*\"?|[(),]|[^'\"(),]+", re.DOTALL)
 _PLACEHOLDER = Pattern(
     r"\s*(?:\?[0-9]*|%s|%\(\w+\)s|[$:@][\w.]+|\{\w*\}|null|default|true|false)\s*", re.IGNORECASE
 )
@@ -159,12 +159,12 @@ def _value(text: str, start: int, end: int) -> Iterator[Span]:
 _ROW = Pattern(r"failing row contains ", re.IGNORECASE)
 _ROW_END = Pattern(r"\)\.(?=\s|\Z|\\|[\"'])")
 _PARAMETERS = Pattern(r"\[parameters: |parameters?:? \$[0-9]{1,4} = ", re.IGNORECASE)
-_KEY = Pattern(r"\(([^()=\n]{1,512}+)\){1,3}=\(")
+_KEY = Pattern(r"\(([^()=\n]{1,512})\){1,3}=\(")
 _KEY_END = Pattern(r"\)(?= (?:already|is|conflicts)\b|[.»\"']|\\?\n|\\n|\Z)|(?=\n|\Z)")
 _ENTRY = Pattern(r"[dD]uplicate entry \\{0,7}'")
-_ENTRY_OF = Pattern(r"\\{0,7}' for key \\{0,7}'?([\w.\-$]{1,256}+)", re.IGNORECASE)
+_ENTRY_OF = Pattern(r"\\{0,7}' for key \\{0,7}'?([\w.\-$]{1,256})", re.IGNORECASE)
 _OBJECT = Pattern(
-    r"(?:index|constraint) \\{0,7}['\"]([\w.\-$]{1,256}+).{1,256}? key value is \(([^\n]++)",
+    r"(?:index|constraint) \\{0,7}['\"](?=([\w.\-$]{1,256}))\1.{1,256}? key value is \(([^\n]+)",
     re.IGNORECASE,
 )
 

@@ -14,11 +14,15 @@ __all__ = ["BARE", "END", "HELD", "QUOTED", "TAG", "Span", "value", "value_of"]
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
 
-TAG = r"(?:/?[A-Za-z][\w:.\-]{0,64}+(?:\s[^<>]{0,256}+)?/?>|!--|!\[)"
+TAG = r"(?:/?[A-Za-z][\w:.\-]{0,64}(?:\s[^<>]{0,256})?/?>|!--|!\[)"
 """What follows the ``<`` of markup, as against that of a password."""
 
+_CLOSING = r"\\{0,7}[\"'`]"
+_BRACKETS = r"[\])}]"
 END = (
-    r"[\])}]{0,8}+(?:\\{0,7}[\"'`])?+[\])}]{0,8}+"
+    # Brackets and one quote among them, all that there are: none is left for what must follow.
+    rf"(?:{_BRACKETS}{{0,8}}{_CLOSING}{_BRACKETS}{{0,8}}"
+    rf"|(?!{_BRACKETS}{{0,8}}{_CLOSING}){_BRACKETS}{{0,16}})(?!{_BRACKETS})"
     rf"(?:[\s,;&]|\\{{1,7}}[nrtu\"'`,;)\]}}]|(?<=[\"'])>|>(?!\w)|/>|[.:!?](?:\s|\Z)|<{TAG}|\Z)"
 )
 """What follows a quote or a bracket that ends something, as against one in a password."""
@@ -29,10 +33,10 @@ _BARE_TEXT = (
     r"(?:[^\s&;,\"'<\])}\\]"
     rf"|\\(?!\\{{0,6}}[\"']{END})"
     rf"|[\])}}](?!{END})"
-    rf"|&(?!\s|[\w.\-%\[\]]{{1,64}}+[\"']?[=:]|{END})"
-    r"|[;,](?!\s|\\{0,7}[\"'][^\"'\r\n]{0,64}+[\"']|[\[{}\])]|[\w.\-%\[\]]{1,64}+[\"']?[=:]|\Z)"
+    rf"|&(?!\s|[\w.\-%\[\]]{{1,64}}[\"']?[=:]|{END})"
+    r"|[;,](?!\s|\\{0,7}[\"'][^\"'\r\n]{0,64}[\"']|[\[{}\])]|[\w.\-%\[\]]{1,64}[\"']?[=:]|\Z)"
     rf"|<(?!{TAG})"
-    rf"|(?<=\S)[\"'](?!{END}))++"
+    rf"|(?<=\S)[\"'](?!{END}))+"
 )
 BARE = Pattern(_BARE_TEXT)
 _TAIL = Pattern(rf"(?![\s,;&)\]}}>|]|{END}){_BARE_TEXT}")
@@ -40,11 +44,11 @@ _TAIL = Pattern(rf"(?![\s,;&)\]}}>|]|{END}){_BARE_TEXT}")
 _SCHEME = Pattern(
     r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
 )
-_LINE = Pattern(r"[^\r\n]*+")
+_LINE = Pattern(r"[^\r\n]*")
 HELD = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
 _WHOLE_LINE = ("cookie", "authorization")
 _PHRASE = Pattern(
-    rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}+[\"']?[=:]){_BARE_TEXT}){{0,32}}+"
+    rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}[\"']?[=:]){_BARE_TEXT}){{0,32}}"
 )
 _OF_WORDS = ("phrase", "mnemonic")
 

@@ -10,10 +10,10 @@ from audit_emit._lazy import Pattern
 
 __all__ = ["elements", "parts"]
 
-_ELEMENT = Pattern(r"<((?:\w{1,32}:)?([\w.\-]{1,128}+))(\s[^<>]{0,256})?(?<!/)>")
+_ELEMENT = Pattern(r"<((?:\w{1,32}:)?([\w.\-]{1,128}))(\s[^<>]{0,256})?(?<!/)>")
 _ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']")
-_TEXT = Pattern(r"\s{0,64}+<!\[CDATA\[(?:[^\]]|\](?!\]>))*+|[^<]*+")
-_PROPERTY = Pattern(r"<key>([^<]{1,128}+)</key>\s{0,64}+<(?:string|data|integer)>([^<]++)")
+_TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
+_PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
 _MAX_INNER = 2048
 
 
@@ -39,8 +39,8 @@ def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
 
 
 _PART = Pattern(
-    r"form-data;[ \t]{0,8}name=\"?([^\"\r\n;]{1,128}+)\"?[^\r\n]{0,256}+"
-    r"(?:\r?\n[^\r\n]{1,256}+){0,4}+\r?\n\r?\n",
+    r"form-data;[ \t]{0,8}name=\"?(?=([^\"\r\n;]{1,128}))\1\"?[^\r\n]{0,256}"
+    r"(?:\r?\n[^\r\n]{1,256}){0,4}\r?\n\r?\n",
     re.IGNORECASE,
 )
 

@@ -13,10 +13,10 @@ from audit_emit._lazy import Pattern
 __all__ = ["assignments"]
 
 _ASSIGN = Pattern(
-    r"(?<![\w.\-$\[\]%])([\w.\-$\[\]%]++)(?:\\{0,7}[\"'`])?[ \t\u00a0]{0,8}"
+    r"(?<![\w.\-$\[\]%])([\w.\-$\[\]%]+)(?:\\{0,7}[\"'`])?[ \t\u00a0]{0,8}"
     r"(?:::(?=[ \t])|:=|=>|==|[=:])[ \t\u00a0]{0,8}"
     r"(?:[|>][+\-0-9]{0,2}[ \t]{0,8}\r?\n(?P<block>[ \t]{1,16})"
-    r"|\r?\n(?P<list>[ \t]{0,16})-[ \t]{1,8}(?!-)|[&!][\w!]{1,32}+[ \t]{1,8}(?=\S))?"
+    r"|\r?\n(?P<list>[ \t]{0,16})-[ \t]{1,8}(?!-)|[&!][\w!]{1,32}[ \t]{1,8}(?=\S))?"
 )
 _BESIDE = NAME_NAMES | VALUE_NAMES | TYPE_NAMES
 _ALSO = frozenset(("input_value", "sig", "signature", "x-amz-signature", "x-goog-signature"))

@@ -37,12 +37,12 @@ def keys(text: str) -> Iterator[Span]:
                 yield match.span(1)
 
 
-_PUTTY = Pattern(r"Private-Lines:[ \t]{0,4}[0-9]{0,6}\s{0,4}((?:(?!\s{0,4}Private-MAC)[\s\S])++)")
+_PUTTY = Pattern(r"Private-Lines:[ \t]{0,4}[0-9]{0,6}\s{0,4}((?:(?!\s{0,4}Private-MAC)[\s\S])+)")
 _KEY_TYPE = Pattern(r"[\"']kty\\{0,7}[\"']\s{0,4}:")
 _MEMBER = Pattern(
-    rf"[\"'](?:{'|'.join(sorted(JWK_NAMES))})\\{{0,7}}[\"']\s{{0,4}}:\s{{0,4}}\\{{0,7}}[\"']([\w\-]++)"
+    rf"[\"'](?:{'|'.join(sorted(JWK_NAMES))})\\{{0,7}}[\"']\s{{0,4}}:\s{{0,4}}\\{{0,7}}[\"']([\w\-]+)"
 )
-_BASE64 = Pattern(r"[A-Za-z0-9+/_=\-]*+")
+_BASE64 = Pattern(r"[A-Za-z0-9+/_=\-]*")
 _HEAD = 88
 
 

@@ -10,11 +10,9 @@ from audit_emit._lazy import Pattern
 __all__ = ["flags", "has_option", "programs", "secret_words", "suspicious"]
 
 _FLAG = Pattern(
-    r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63}+)(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
+    r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63})(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
 )
-_USER = Pattern(
-    r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}+:([^\s\"']++)"
-)
+_USER = Pattern(r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}:([^\s\"']+)")
 
 
 def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
@@ -76,16 +74,16 @@ _LOGIN: dict[str, tuple[str, ...]] = dict.fromkeys(
 _MAX_WORDS = 24
 
 _PROGRAM = Pattern(
-    r"(?<![\w.\-])(?:(?:mysql|mariadb)[\w\-]{0,32}+|"
+    r"(?<![\w.\-])(?:(?:mysql|mariadb)[\w\-]{0,32}|"
     + "|".join(sorted((*_OPTIONS, *_LOGIN), key=len, reverse=True))
     + r")(?![\w.\-=])"
 )
 _NEXT = Pattern(
     r"(?:,?[ \t]{1,8}|\\?[\"'],[ \t]{0,4}(?=\\?[\"']))(?:\\?([\"']))?"
-    r"((?(1)(?:[^\"'\\]|\\(?![\"']))++"
-    r"|(?:[^\s\"'|;&,]|,(?!\s)|(?<=-[A-Za-z])(?:\"[^\"]*+\"|'[^']*+'))++))"
+    r"((?(1)(?:[^\"'\\]|\\(?![\"']))+"
+    r"|(?:[^\s\"'|;&,]|,(?!\s)|(?<=-[A-Za-z])(?:\"[^\"]*\"|'[^']*'))+))"
 )
-_NETRC = Pattern(r"\blogin\s{1,8}\S{1,128}+\s{1,8}password\s{1,8}(\S++)")
+_NETRC = Pattern(r"\blogin\s{1,8}\S{1,128}\s{1,8}password\s{1,8}(\S+)")
 _OPTION = Pattern(r"-(?<!\w-)-?[A-Za-z]")
 _MARKS = tuple(
     "mysql mariadb sshpass -cli mongo ldap sqlcmd bcp isql mosquitto zip ipmi snmp".split()

@@ -11,7 +11,7 @@ from audit_emit._lazy import Pattern
 
 __all__ = ["complains", "complaints", "schemes", "suspicious"]
 
-_CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]++)")
+_CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]+)")
 _BASE64 = Pattern(r"[A-Za-z0-9+/_\-]{4,1024}")
 _NOT_CREDENTIAL = frozenset(
     "token tokens auth authentication authorization scheme is was of or and required must not "
@@ -64,9 +64,9 @@ _COMPLAINT = Pattern(
     r"\b(?:invalid|wrong|incorrect|bad|unknown|expired)\s{1,4}(?:\w{1,16}\s{1,4})?"
     r"(?:password|passphrase|passcode|token|api[ _\-]?key|secret|pin|otp|credential)s?:?"
     r"(?:\s{1,4}(?:provided|given|supplied|value|is|was)\b:?)?\s{1,4}"
-    r"(\\{0,7}[\"'`])([^\s\"'`\\]{4,256}+)(?=\1)"
+    r"(\\{0,7}[\"'`])([^\s\"'`\\]{4,256})(?=\1)"
     r"|(?:password|token|key|secret|credential)s?\s{1,4}(?:provided|given|supplied):\s{1,4}"
-    r"[\"'`]?([^\s\"'`,;]++)",
+    r"[\"'`]?([^\s\"'`,;]+)",
     re.IGNORECASE,
 )
 

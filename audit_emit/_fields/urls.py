@@ -11,7 +11,7 @@ __all__ = ["suspicious", "users"]
 
 _SIGN = Pattern(r":(?:\\{0,7}/){2}|//(?<![:\w/\\]//)")
 _OUTSIDE = Pattern(r"[\s\"'<>`]|\Z")
-_WIDE = Pattern(rf"(?:[^\s\"'<>`]|[\"'`>](?!{END})|<(?!{TAG}))*+")
+_WIDE = Pattern(rf"(?:[^\s\"'<>`]|[\"'`>](?!{END})|<(?!{TAG}))*")
 """The same as far as a password reaches that holds such characters: none of them ends anything."""
 _SPACE = Pattern(r"\s|\Z")
 _PATH = Pattern(r"[/?#]|\Z")
@@ -40,10 +40,10 @@ def users(text: str) -> Iterator[Span]:
 
 
 _ORACLE = Pattern(
-    r"(?:jdbc:oracle:\w{1,16}:|\bsqlplus\s{1,4}(?:-\w{1,8}\s{1,4}){0,4}+)"
-    r"[^\s/@\"']{1,128}+/([^\s@\"']++)@"
+    r"(?:jdbc:oracle:\w{1,16}:|\bsqlplus\s{1,4}(?:-\w{1,8}\s{1,4}){0,4})"
+    r"[^\s/@\"']{1,128}/([^\s@\"']{1,1024})@"
 )
-_DSN = Pattern(r"(?<![^\s\"'=])([^\s\"'@:=]{1,128}+:[^\s\"']{0,256})@(?:tcp|unix)\(")
+_DSN = Pattern(r"(?<![^\s\"'=])([^\s\"'@:=]{1,128}:[^\s\"']{0,256})@(?:tcp|unix)\(")
 
 
 def _urls(text: str) -> Iterator[Span]:

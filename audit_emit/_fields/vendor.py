@@ -15,70 +15,70 @@ __all__ = ["hooks", "shaped", "suspicious", "suspicious_dot", "suspicious_mark",
 
 _LONG = r"[A-Za-z0-9]"
 _WORD = r"[A-Za-z0-9_\-]"
-_RUN_WITHIN = rf"(?={_WORD}{{0,64}}?{_LONG}{{13}}){_WORD}*+"
+_RUN_WITHIN = rf"(?={_WORD}{{0,64}}?{_LONG}{{13}}){_WORD}*"
 _WITH_RUN = (
-    (("AKIA", "ASIA", "ABIA", "ACCA"), r"A[A-Z]{3}[A-Z0-9]{13,}+"),
-    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), rf"gh._{_LONG}{{13,}}+"),
-    (("github_pat_",), rf"github_pat_{_LONG}{{13,}}+[A-Za-z0-9_]*+"),
-    (("k_live_", "k_test_"), rf"k_...._{_LONG}{{13,}}+"),
-    (("npm_", "hf_", "lin_api_", "glsa_"), rf"[a-z_]{{1,8}}_{_LONG}{{13,}}+"),
-    (("dop_v1_", "shpat_", "shpss_", "shpca_", "whsec_"), rf"[a-z0-9_]{{1,8}}?_{_LONG}{{13,}}+"),
-    (("LTAI",), rf"LTAI{_LONG}{{13,}}+"),
-    (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{13,}+"),
+    (("AKIA", "ASIA", "ABIA", "ACCA"), r"A[A-Z]{3}[A-Z0-9]{13,}"),
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), rf"gh._{_LONG}{{13,}}"),
+    (("github_pat_",), rf"github_pat_{_LONG}{{13,}}[A-Za-z0-9_]*"),
+    (("k_live_", "k_test_"), rf"k_...._{_LONG}{{13,}}"),
+    (("npm_", "hf_", "lin_api_", "glsa_"), rf"[a-z_]{{1,8}}_{_LONG}{{13,}}"),
+    (("dop_v1_", "shpat_", "shpss_", "shpca_", "whsec_"), rf"[a-z0-9_]{{1,8}}?_{_LONG}{{13,}}"),
+    (("LTAI",), rf"LTAI{_LONG}{{13,}}"),
+    (("AGE-SECRET-KEY-",), r"AGE-SECRET-KEY-1[0-9A-Z]{13,}"),
     (("dckr_pat_", "ATATT3", "ATCTT3", "EAACEdEose0cBA"), _RUN_WITHIN),
     (("sq0atp-", "sq0csp-", "gloas-", "HRKU-"), _RUN_WITHIN),
-    (("gsk_", "ntn_", "r8_"), rf"(?<![A-Za-z0-9])[a-z0-9]{{1,4}}_{_LONG}{{30,}}+"),
-    (("xai-", "pplx-", "sess-"), rf"(?<![A-Za-z0-9])[a-z]{{1,4}}-{_LONG}{{36,}}+"),
+    (("gsk_", "ntn_", "r8_"), rf"(?<![A-Za-z0-9])[a-z0-9]{{1,4}}_{_LONG}{{30,}}"),
+    (("xai-", "pplx-", "sess-"), rf"(?<![A-Za-z0-9])[a-z]{{1,4}}-{_LONG}{{36,}}"),
     (("dapi",), r"(?<![A-Za-z0-9])dapi[0-9a-f]{32}(?:-[0-9])?"),
     (("SK",), r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![A-Za-z0-9])"),
     (
         ("sntrys_", "sntryu_", "glc_", "ops_eyJ"),
-        rf"[a-z]{{1,8}}_{_LONG}{{13,}}+[A-Za-z0-9+/=_\-]*+",
+        rf"[a-z]{{1,8}}_{_LONG}{{13,}}[A-Za-z0-9+/=_\-]*",
     ),
-    (("secret_",), rf"(?<![A-Za-z0-9_])secret_{_LONG}{{36,}}+"),
-    (("eyJrIjoi", "EAAG"), rf"(?<![A-Za-z0-9+/])(?:eyJrIjoi|EAAG){_LONG}{{40,}}+"),
-    (("CCIPAT_",), rf"CCIPAT_{_LONG}{{22}}_[0-9a-f]{{32,}}+"),
-    (("sbp_", "shppa_", "doo_v1_", "dor_v1_", "rubygems_"), r"[a-z0-9_]{1,8}_[0-9a-f]{32,}+"),
-    (("lsv2_pt_", "lsv2_sk_", "sk_"), r"(?<![A-Za-z0-9])[a-z0-9_]{1,8}_[0-9a-f]{32,}+[0-9a-f_]*+"),
+    (("secret_",), rf"(?<![A-Za-z0-9_])secret_{_LONG}{{36,}}"),
+    (("eyJrIjoi", "EAAG"), rf"(?<![A-Za-z0-9+/])(?:eyJrIjoi|EAAG){_LONG}{{40,}}"),
+    (("CCIPAT_",), rf"CCIPAT_{_LONG}{{22}}_[0-9a-f]{{32,}}"),
+    (("sbp_", "shppa_", "doo_v1_", "dor_v1_", "rubygems_"), r"[a-z0-9_]{1,8}_[0-9a-f]{32,}"),
+    (("lsv2_pt_", "lsv2_sk_", "sk_"), r"(?<![A-Za-z0-9])[a-z0-9_]{1,8}_[0-9a-f]{32,}[0-9a-f_]*"),
     (("pul-",), r"(?<![A-Za-z0-9])pul-[0-9a-f]{40}"),
     (("NRAK-",), r"NRAK-[A-Z0-9]{27}"),
-    (("PMAK-",), r"PMAK-[0-9a-f]{24}-[0-9a-f]{30,34}+"),
+    (("PMAK-",), r"PMAK-[0-9a-f]{24}-[0-9a-f]{30,34}"),
     (("xkeysib-",), rf"xkeysib-[0-9a-f]{{64}}-{_LONG}{{16}}"),
-    (("dt0c01.", "dt0s01.", "dt0s16."), r"dt0[cs][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}+"),
-    (("dp.pt.", "dp.st.", "dp.ct.", "dp.sa."), rf"dp\...\.(?:[\w\-]{{2,35}}\.)?{_LONG}{{36,}}+"),
-    (("ABSK",), rf"ABSK(?={_LONG}{{13}})[A-Za-z0-9+/=]{{60,}}+"),
-    (("IQoJb3JpZ2luX2",), r"IQoJb3JpZ2luX2[A-Za-z0-9+/=_\-]{40,}+"),
-    (("nfp_", "ATBB", "AKCp", "xprv"), rf"(?<![A-Za-z0-9])[A-Za-z]{{3,4}}_?{_LONG}{{28,}}+"),
+    (("dt0c01.", "dt0s01.", "dt0s16."), r"dt0[cs][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{60,}"),
+    (("dp.pt.", "dp.st.", "dp.ct.", "dp.sa."), rf"dp\...\.(?:[\w\-]{{2,35}}\.)?{_LONG}{{36,}}"),
+    (("ABSK",), rf"ABSK(?={_LONG}{{13}})[A-Za-z0-9+/=]{{60,}}"),
+    (("IQoJb3JpZ2luX2",), r"IQoJb3JpZ2luX2[A-Za-z0-9+/=_\-]{40,}"),
+    (("nfp_", "ATBB", "AKCp", "xprv"), rf"(?<![A-Za-z0-9])[A-Za-z]{{3,4}}_?{_LONG}{{28,}}"),
 )
 _WITH_DOT = (
-    (("ya29.",), rf"ya29\.{_WORD}{{20,}}+"),
-    (("eyJ",), r"eyJ[A-Za-z0-9_\-=]{6,}+\.[A-Za-z0-9_\-.=]*+"),
-    (("SG.",), rf"SG\.{_WORD}{{16,}}+(?:\.{_WORD}*+)?"),
-    (("hvs.", "hvb.", "hvr."), rf"hv.\.{_WORD}{{20,}}+"),
+    (("ya29.",), rf"ya29\.{_WORD}{{20,}}"),
+    (("eyJ",), r"eyJ[A-Za-z0-9_\-=]{6,}\.[A-Za-z0-9_\-.=]*"),
+    (("SG.",), rf"SG\.{_WORD}{{16,}}(?:\.{_WORD}*)?"),
+    (("hvs.", "hvb.", "hvr."), rf"hv.\.{_WORD}{{20,}}"),
 )
 _WITH_DASH = (
-    (("glpat-", "gldt-", "glrt-"), rf"gl[a-z]+-{_WORD}{{12,}}+(?:\.{_WORD}*+)?"),
+    (("glpat-", "gldt-", "glrt-"), rf"gl[a-z]+-{_WORD}{{12,}}(?:\.{_WORD}*)?"),
     (
         ("glptt-", "glcbt-", "glsoat-", "glft-", "glagent-", "glimt-", "glffct-"),
-        rf"gl[a-z]+-{_WORD}{{20,}}+(?:\.{_WORD}*+)?",
+        rf"gl[a-z]+-{_WORD}{{20,}}(?:\.{_WORD}*)?",
     ),
-    (("nvapi-",), rf"nvapi-{_WORD}{{40,}}+"),
-    (("bedrock-api-key-",), r"bedrock-api-key-[A-Za-z0-9+/=]{30,}+"),
-    (("tskey-",), rf"tskey-{_WORD}{{16,}}+"),
-    (("xox",), rf"xox[a-z]-{_WORD}{{8,}}+"),
-    (("xapp-",), rf"xapp-{_WORD}{{12,}}+"),
-    (("pypi-",), rf"pypi-AgE{_WORD}{{12,}}+"),
-    (("sk-",), rf"sk-{_WORD}{{16,}}+"),
+    (("nvapi-",), rf"nvapi-{_WORD}{{40,}}"),
+    (("bedrock-api-key-",), r"bedrock-api-key-[A-Za-z0-9+/=]{30,}"),
+    (("tskey-",), rf"tskey-{_WORD}{{16,}}"),
+    (("xox",), rf"xox[a-z]-{_WORD}{{8,}}"),
+    (("xapp-",), rf"xapp-{_WORD}{{12,}}"),
+    (("pypi-",), rf"pypi-AgE{_WORD}{{12,}}"),
+    (("sk-",), rf"sk-{_WORD}{{16,}}"),
     (("key-",), r"key-[0-9a-f]{32}"),
-    (("GOCSPX-",), rf"GOCSPX-{_WORD}{{16,}}+"),
+    (("GOCSPX-",), rf"GOCSPX-{_WORD}{{16,}}"),
 )
 _WITH_MARK = (
-    (("AIza",), rf"AIza{_WORD}{{24,}}+"),
-    (("1//0",), rf"(?<![A-Za-z0-9/])1//0{_WORD}{{40,}}+"),
-    (("figd_",), rf"figd_{_WORD}{{36,}}+"),
-    (("pscale_",), r"pscale_(?:tkn|pw|oauth)_[\w.=\-]{30,}+"),
-    (("sb_secret_",), rf"sb_secret_{_WORD}{{24,}}+"),
-    (("dckr_oat_",), rf"dckr_oat_{_WORD}{{24,}}+"),
+    (("AIza",), rf"AIza{_WORD}{{24,}}"),
+    (("1//0",), rf"(?<![A-Za-z0-9/])1//0{_WORD}{{40,}}"),
+    (("figd_",), rf"figd_{_WORD}{{36,}}"),
+    (("pscale_",), r"pscale_(?:tkn|pw|oauth)_[\w.=\-]{30,}"),
+    (("sb_secret_",), rf"sb_secret_{_WORD}{{24,}}"),
+    (("dckr_oat_",), rf"dckr_oat_{_WORD}{{24,}}"),
 )
 MARKS = ("AIza", "1//0", "figd_", "pscale_", "sb_secre", "dckr_oat", "Q~")
 """What tokens have in them that need neither a dot nor a dash nor a long run; 8 bytes at most."""
@@ -152,11 +152,11 @@ def tokens(text: str) -> Iterator[Span]:
 
 # Each with a mark to look for first; the bots of Discord have none but their dots.
 _SHAPED = (
-    (".atlasv1.", Pattern(rf"(?<![\w.\-]){_LONG}{{14}}\.atlasv1\.{_WORD}{{50,}}+")),
+    (".atlasv1.", Pattern(rf"(?<![\w.\-]){_LONG}{{14}}\.atlasv1\.{_WORD}{{50,}}")),
     ("pat", Pattern(rf"(?<![\w.\-])pat{_LONG}{{14}}\.[0-9a-f]{{64}}")),
     ("-us", Pattern(r"(?<![\w\-])[0-9a-f]{32}-us[0-9]{1,2}(?![\w\-])")),
     ("Q~", Pattern(r"(?<![\w~.\-])[\w~.\-]{3}[0-9]Q~[\w~.\-]{31,34}(?![\w~\-])")),
-    (".", Pattern(rf"[MNO](?<![\w.\-].){_LONG}{{22,27}}+\.{_WORD}{{6}}\.{_WORD}{{27,}}+")),
+    (".", Pattern(rf"[MNO](?<![\w.\-].){_LONG}{{22,27}}\.{_WORD}{{6}}\.{_WORD}{{27,}}")),
 )
 
 
@@ -181,9 +181,11 @@ def _with_letter_before(text: str, at: int) -> int:
 
 
 _HOOK = Pattern(
-    r"hooks\.slack\.com/(?:[\w\-]{1,32}/){1,4}+([A-Za-z0-9]{13,}+)"
-    r"|/api/webhooks/[0-9]{13,24}/([\w\-]++)"
-    r"|(?<=[0-9]{6}):(AA[\w\-]{30,}+)"
+    # The last part of the path, or the fifth.
+    r"hooks\.slack\.com/(?:(?:[\w\-]{1,32}/){4}|(?:[\w\-]{1,32}/){1,3}(?![\w\-]{1,32}/))"
+    r"([A-Za-z0-9]{13,})"
+    r"|/api/webhooks/[0-9]{13,24}/([\w\-]+)"
+    r"|(?<=[0-9]{6}):(AA[\w\-]{30,})"
 )
 
 
