@@ -345,7 +345,8 @@ def test_the_default_is_the_state_directory_elsewhere(
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_system_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "system").mkdir(mode=0o555)
-    assert "system" not in str(settings({}, {"XDG_STATE_HOME": str(tmp_path / "xdg")}).jsonl)
+    found = settings({"service": "api"}, {"XDG_STATE_HOME": str(tmp_path / "xdg")}).jsonl
+    assert found == f"{tmp_path}/xdg/audit_emit/api/audit.jsonl"
 
 
 def test_the_default_path_touches_nothing(tmp_path: Path) -> None:

@@ -34,16 +34,25 @@ def users(text: str) -> Iterator[Span]:
             for match in _DSN.finditer(text):
                 yield match.span(1)
         if "oracle:" in text or "sqlplus" in text:
-            for match in _ORACLE.finditer(text):
-                if not HELD.fullmatch(match.group(1)):
-                    yield match.span(1)
+            yield from _oracle(text)
 
 
 _ORACLE = Pattern(
     r"(?:jdbc:oracle:\w{1,16}:|\bsqlplus\s{1,4}(?:-\w{1,8}\s{1,4}){0,4})"
-    r"[^\s/@\"']{1,128}/([^\s@\"']{1,1024})@"
+    r"[^\s/@\"']{1,128}/"
 )
+_ORACLE_END = Pattern(r"[\s@\"']|\Z")
 _DSN = Pattern(r"(?<![^\s\"'=])([^\s\"'@:=]{1,128}:[^\s\"']{0,256})@(?:tcp|unix)\(")
+
+
+def _oracle(text: str) -> Iterator[Span]:
+    end = -1
+    for match in _ORACLE.finditer(text):
+        start = match.end()
+        if end < start:
+            end = _ORACLE_END.search(text, start).start()  # type: ignore[union-attr]
+        if start < end < len(text) and text[end] == "@" and not HELD.fullmatch(text, start, end):
+            yield start, end
 
 
 def _urls(text: str) -> Iterator[Span]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
@@ -86,12 +87,16 @@ def run(args: Sequence[str] | None) -> int:
         return INTERRUPTED
     except (click.ClickException, ConfigError, OSError, ModuleNotFoundError) as error:
         return _failed(error)
+    finally:
+        # Python ends with 120 when the rest of standard output cannot be written then.
+        _streams.silence()
     return int(result or 0)
 
 
 def _failed(error: Exception) -> int:
     if isinstance(error, click.ClickException):
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):
         return missing(error)
@@ -103,5 +108,6 @@ def _failed(error: Exception) -> int:
 
 
 def _say(message: str, status: Exit) -> int:
-    print(f"audit-emit: {visible(message)}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"audit-emit: {visible(message)}", file=sys.stderr)
     return status

@@ -117,3 +117,13 @@ def test_a_full_disk_is_said_to_be_that_of_standard_output(log: str) -> None:
     result = closed(">/dev/full", "verify", log)
     assert result.returncode == Exit.UNREADABLE
     assert result.stderr == "audit-emit: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(("verify",), Exit.UNREADABLE), (("verify", "--no"), Exit.USAGE)]
+)
+def test_where_nothing_can_be_said_the_status_still_can(
+    arguments: tuple[str, ...], status: Exit, log: str
+) -> None:
+    assert closed(">/dev/full 2>/dev/full", *arguments, log).returncode == status
