@@ -50,7 +50,12 @@ _LEAST = 2
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _WILD = re.compile(r"[*?\[]")
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
-_STEP = re.compile(r'\.?([^.=!\[\]"]+)|\[([0-9]{1,9})\]|\["([^"]*)"\]')
+_STEP = re.compile(
+    r"""\.?([^.=!\[\]"][^.=!\[\]]*)|\[([0-9]{1,9})\]|\["((?:\\["\\]|"(?!\])|[^"])*?)"\]"""
+)
+_QUOTING = re.compile(r'\\(["\\])')
+"""How a quoted name has a quote or a backslash; any other backslash is itself."""
+
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -69,9 +74,10 @@ class Term(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``key=STRIPE_LIVE_KEY``, ``fields.a.b=1``, ``tags[0]=x``, ``fields["a.b"]!=c``.
+        r"""``key=STRIPE_LIVE_KEY``, ``fields.a.b=1``, ``tags[0]=x``, ``fields["a.b"]!=c``.
 
-        A name that is no member of a record is one of ``fields``.
+        A name that is no member of a record is one of ``fields``. In a quoted name ``\"`` is a
+        quote and ``\\`` a backslash.
 
         Raises:
             ValueError: it cannot be read.
@@ -82,7 +88,9 @@ class Term(NamedTuple):
             if found[1] is not None and (found[0][0] == ".") is not bool(steps):
                 break
             name, number, key = found.groups()
-            steps.append(int(number) if number else key if name is None else name)
+            steps.append(
+                int(number) if number else _QUOTING.sub(r"\1", key) if name is None else name
+            )
             at = found.end()
         differs = text.startswith("!=", at)
         if not steps or not (differs or text.startswith("=", at)):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,13 +14,19 @@ from audit_emit._loki.extracted import value_at
 from audit_emit.cli._text import shown_value, visible, visible_bytes
 
 COLUMNS = (
-    "ts event_type workspace_id user_id actor_kind correlation_id fields id service trace_id "
-    "span_id chain seq hash"
+    "ts event_type workspace_id user_id actor_kind correlation_id service id trace_id span_id "
+    "chain seq hash fields record"
 ).split()
-"""Of the CSV."""
+"""Of the CSV; ``record`` is the whole line."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
+_FORMULA = re.compile(
+    # A cell, and what follows a separator in it: where a spreadsheet expects semicolons or tabs, as
+    # in half of Europe, it cuts there, whatever is quoted.
+    r"(^(?=[\t\r\n])|(?:^|[;|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠]))"  # noqa: RUF001
+)
+"""Where a spreadsheet would begin to read a formula (OWASP, CSV Injection)."""
+
+_LINES = re.compile(r"([\t\r\n])")
 
 _NESTED = 500
 """Objects and arrays in a record that Python can show whatever is in what."""
@@ -39,26 +46,35 @@ def as_lines(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
         yield (visible_bytes(line, len(line)).encode() if terminal else line) + b"\n"
 
 
-def as_csv(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
-    """RFC 4180, with a header; ``fields`` is JSON.
+def as_csv(lines: Iterable[bytes], *, terminal: bool, with_record: bool = True) -> Iterator[bytes]:
+    """RFC 4180 with every cell quoted, and a header; ``fields`` is JSON, ``record`` Base64.
 
-    A cell that a spreadsheet would run begins with ``'``.
+    What a terminal would obey or not show is spelled out wherever it goes, as the end of a pipe may
+    be one; line breaks and tabs, which may stand in a quoted cell, only on a terminal. Where a
+    spreadsheet would begin to read a formula there is a ``'``. Only ``record`` is exact.
+
+    Args:
+        with_record: whether there is a column for the whole record.
     """
-    for row in [COLUMNS, *map(_row, lines)] if not terminal else _visible_rows(lines):
-        text = io.StringIO(newline="")
-        csv.writer(text).writerow(map(_harmless, row))
-        yield text.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _visible_rows(lines: Iterable[bytes]) -> Iterator[Sequence[str]]:
-    yield COLUMNS
+    columns = COLUMNS if with_record else COLUMNS[:-1]
+    yield _csv(columns)
     for line in lines:
-        yield [visible(cell) for cell in _row(line)]
+        record = {**members(line), "fields": value_at(line, ("fields",))}
+        cells = [_cell(record.get(name, "")) for name in COLUMNS[:-1]]
+        shown = [_harmless(visible(cell) if terminal else _but_lines(cell)) for cell in cells]
+        # In Base64 no spreadsheet reads into it, and a program gets the very bytes.
+        yield _csv([*shown, b64encode(line).decode()] if with_record else shown)
 
 
-def _row(line: bytes) -> list[str]:
-    record = {**members(line), "fields": value_at(line, ("fields",))}
-    return [_cell(record.get(name, "")) for name in COLUMNS]
+def _csv(row: Iterable[str]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(row)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _but_lines(cell: str) -> str:
+    """``visible`` but for line breaks and tabs."""
+    return "".join(part if at % 2 else visible(part) for at, part in enumerate(_LINES.split(cell)))
 
 
 def _cell(value: Any) -> str:
@@ -66,7 +82,7 @@ def _cell(value: Any) -> str:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub(r"\1'", cell)
 
 
 def told(line: bytes) -> str:

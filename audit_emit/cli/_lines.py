@@ -6,8 +6,10 @@ longer than ``MAX_LINE`` only the beginning is kept.
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from audit_emit.sinks.segments import Layout
@@ -15,6 +17,9 @@ from audit_emit.sinks.segments import Layout
 BLOCK = 64 * 1024
 MAX_LINE = 1024 * 1024
 """Bytes; a record has at most 64 KiB."""
+
+MARK = 64
+"""Bytes before a place by which it is known again: of a record that is its own hash."""
 
 
 def backward(fd: int, end: int) -> Iterator[bytes]:
@@ -56,17 +61,32 @@ def segments(active: Path) -> list[Path]:
 class Follower:
     """Reads on where a file was left, across rotation, truncation and deletion.
 
+    A file that was cut off and written anew in place (logrotate's ``copytruncate``) is told by the
+    bytes before the place where it was left, however long it is again by then. What it held beyond
+    that place is read from the copy, if that lies beside it.
+
     Args:
         path: the active file; it may come and go.
         fd: the file that is open now, or ``None`` to wait for one. The follower closes it.
         position: where to read on.
+        cut: told when the file was cut off: with the copy, or with ``None`` when there is none.
     """
 
-    def __init__(self, path: Path, fd: int | None, position: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fd: int | None,
+        position: int,
+        cut: Callable[[Path | None], None] = lambda _: None,
+    ) -> None:
         self.path = path
         self._fd = fd
         self.position = position
         self._partial = b""
+        self._cut = cut
+        self._mark = b""
+        if fd is not None and position:
+            self._mark = _before(fd, position)
 
     def poll(self) -> Iterator[bytes]:
         """The lines that are complete by now. A rotated file is read to its end first."""
@@ -91,17 +111,55 @@ class Follower:
             self._fd = None
 
     def _drain(self) -> Iterator[bytes]:
-        if self._fd is None:
-            return
-        if os.fstat(self._fd).st_size < self.position:
-            self.position, self._partial = 0, b""  # truncated in place
-        while chunk := os.pread(self._fd, BLOCK, self.position):
-            self.position += len(chunk)
-            first, *rest = chunk.split(b"\n")
-            self._partial = (self._partial + first)[:MAX_LINE]
-            for following in rest:
+        while self._fd is not None:
+            mark = self._mark
+            data = os.pread(self._fd, len(mark) + BLOCK, self.position - len(mark))
+            if not data.startswith(mark):
+                yield from self._cut_off()
+            elif len(data) == len(mark):
+                return
+            else:
+                yield from self._split(data[len(mark) :])
+                self._mark = data[-MARK:]
+
+    def _split(self, chunk: bytes) -> Iterator[bytes]:
+        self.position += len(chunk)
+        first, *rest = chunk.split(b"\n")
+        self._partial = (self._partial + first)[:MAX_LINE]
+        for following in rest:
+            yield self._take_partial()
+            self._partial = following
+
+    def _cut_off(self) -> Iterator[bytes]:
+        """What a copy holds beyond our place; then from the beginning."""
+        copy = self._copy()
+        self._cut(copy)
+        if copy is not None:
+            try:
+                with copy.open("rb") as file:
+                    file.seek(self.position)
+                    while chunk := file.read(BLOCK):
+                        yield from self._split(chunk)
+            except OSError:
+                self._cut(None)  # it is gone again
+            if self._partial:
                 yield self._take_partial()
-                self._partial = following
+        self.position, self._partial, self._mark = 0, b"", b""
+
+    def _copy(self) -> Path | None:
+        """The newest file beside ours that has our last bytes where we have read them."""
+        found: list[tuple[int, Path]] = []
+        for path in self.path.parent.glob(f"{glob.escape(self.path.stem)}*"):
+            try:
+                state = path.lstat()
+                if not stat.S_ISREG(state.st_mode) or path.name == self.path.name:
+                    continue
+                with path.open("rb") as file:
+                    if _before(file.fileno(), self.position) == self._mark:
+                        found.append((state.st_mtime_ns, path))
+            except OSError:
+                continue
+        return max(found)[1] if found else None
 
     def _take_partial(self) -> bytes:
         line, self._partial = self._partial, b""
@@ -136,7 +194,13 @@ class Follower:
 
     def _replace(self, fd: int) -> None:
         self.close()
-        self._fd, self.position, self._partial = fd, 0, b""
+        self._fd, self.position, self._partial, self._mark = fd, 0, b"", b""
+
+
+def _before(fd: int, position: int) -> bytes:
+    """The bytes by which a place in a file is known again."""
+    size = min(MARK, position)
+    return os.pread(fd, size, position - size)
 
 
 def _whole(path: Path) -> Iterator[bytes]:

@@ -1,15 +1,31 @@
-"""Text from a log, made safe for a terminal: what it would obey is shown instead.
+"""Text from a log, made safe for a terminal: what it would obey or not show is spelled out.
 
-A record may hold what an attacker sent. Escape sequences, line breaks and bidirectional controls
-are spelled out, whatever else the file claims to be.
+A record may hold what an attacker sent: escape sequences, line breaks, bidirectional controls, and
+characters without any ink, with which two users can have names that look the same.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
-_OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SPELLED_OUT = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+"""General categories: what a terminal may obey, blanks, and what it need not have a glyph for."""
+
+_NO_INK = re.compile(
+    "["
+    # Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt (versions 4.1 to 17), but
+    # for those whose category is among the ones above.
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+    # Blank by their glyph in Unicode's code charts: the Braille pattern without dots, the musical
+    # null notehead, the Khitan filler.
+    "\u2800\U0001d159\U00016fe4"
+    # The pictures that stand for control characters here: text with a picture of its own is
+    # something else.
+    "\u2400-\u241f\u2421"
+    "]"
+)
 _PICTURES = 0x2400
 """Unicode's Control Pictures: the picture of control character n is at 0x2400 + n."""
 
@@ -17,17 +33,21 @@ _PUNCTUATION = frozenset(' "=\\()@#')
 
 
 def visible(text: str) -> str:
-    r"""``text`` with every control, format and surrogate character spelled out.
+    r"""``text`` with every character spelled out that a terminal would obey or not show.
 
-    C0 controls become their picture (``␛``), others an escape (``\u202e``).
+    C0 controls become their picture (``␛``), others an escape (``\u202e``, ``\u3164``); of blanks
+    only the space stays. Two texts that differ do not become the same by it, unless one of them
+    holds a backslash: ``shown_value`` doubles those.
     """
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(_shown(character) for character in text)
+    return "".join(map(_shown, text))
 
 
 def _shown(character: str) -> str:
-    if unicodedata.category(character) not in _OBEYED:
+    if character == " " or (
+        unicodedata.category(character) not in _SPELLED_OUT and not _NO_INK.match(character)
+    ):
         return character
     code = ord(character)
     if code < 0x20:

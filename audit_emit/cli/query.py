@@ -58,6 +58,9 @@ class Source(NamedTuple):
     "--output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
 )
 @click.option(
+    "--no-record", is_flag=True, help="With --output csv: no column for the whole record."
+)
+@click.option(
     "--path", "--jsonl", "path", help="A log, or a part of it.  [default: this environment's]"
 )
 @loki_options
@@ -76,6 +79,7 @@ def command(
     until: str,
     limit: int | None,
     output: str,
+    no_record: bool,
     path: str | None,
     loki: str | None,
     tenant: str | None,
@@ -91,6 +95,8 @@ def command(
     Exit status: 0 found, 1 found, and lines that are no records, 2 usage, 3 nothing found or
     nothing to read, 5 Loki gives no answer to build on.
     """
+    if no_record and output != "csv":
+        raise click.UsageError("--no-record belongs to --output csv")
     for word in words:
         if "=" not in word and "/" in word:
             raise click.UsageError(f"{visible(word)} is no event type; a log goes with --path")
@@ -116,7 +122,7 @@ def command(
         raise click.UsageError("ask a log (--path) or Loki (--loki), not both")
     source = Source(loki, tenant, "") if loki and path is None else Source("", None, _log(path))
     answer = _asked(question, source, LIMIT if limit is None else limit or None)
-    _print(answer, output, question)
+    _print(answer, output, question, with_record=not no_record)
     return _verdict(answer, question, source, default=limit is None)
 
 
@@ -146,13 +152,13 @@ def _asked(question: Question, source: Source, limit: int | None) -> Answer:
         raise click.UsageError(str(error)) from None
 
 
-def _print(answer: Answer, output: str, question: Question) -> None:
+def _print(answer: Answer, output: str, question: Question, *, with_record: bool) -> None:
     terminal = sys.stdout.isatty()
     if output == "json":
         for line in _answers.as_lines(answer.lines, terminal=terminal):
             click.echo(line, nl=False)
     elif output == "csv":
-        for row in _answers.as_csv(answer.lines, terminal=terminal):
+        for row in _answers.as_csv(answer.lines, terminal=terminal, with_record=with_record):
             click.echo(row, nl=False)
     elif question.changed:
         for line in answer.lines:

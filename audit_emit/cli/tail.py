@@ -32,6 +32,35 @@ class View:
         self.wanted = wanted
         self.raw = raw
         self.malformed = 0
+        self.incomplete = False
+        self._newest: int | None = None
+        self._was_cut = False
+
+    def begin(self, line: bytes) -> None:
+        """The last line before those that are followed."""
+        record = parse(line)
+        self._newest = None if record is None else record.seq
+
+    def cut(self, copy: Path | None) -> None:
+        """The file was cut off in place, and goes on in a copy or nowhere."""
+        self._was_cut = True
+        told = "the file was cut off in place (copytruncate)"
+        if copy is not None:
+            _warn(f"{told}; read on in {copy.name}")
+            return
+        self.incomplete = True
+        _warn(f"{told}, with no copy beside it: what it held beyond the last look is not shown")
+
+    def followed(self, line: bytes) -> str | bytes | None:
+        """How to show a line that was just written; says what is missing before it."""
+        record = parse(line)
+        seq = None if record is None else record.seq
+        if seq is not None:
+            if self._was_cut and self._newest is not None and seq > self._newest + 1:
+                self.incomplete = True
+                _warn(f"records {self._newest + 1} to {seq - 1} are in neither file")
+            self._newest, self._was_cut = seq, False
+        return self.text(line)
 
     def last(self, lines: Iterable[bytes], count: int | None) -> list[str | bytes]:
         """What to show of lines that come last first: ``count`` of them, oldest first."""
@@ -100,7 +129,8 @@ def command(
     Without PATH, the log that this environment configures (see: audit-emit doctor). Closed segments
     beside it are read as far as needed. Control characters are shown, never obeyed.
 
-    Exit status: 0 ok, 1 some lines are no records, 2 usage, 3 nothing there, 4 a torn end.
+    Exit status: 0 ok, 1 some lines are no records, 2 usage, 3 nothing there, 4 a torn end, or what
+    was written before the file was cut off in place is not shown.
     """
     view = View(Filter(types, actor, workspace, correlation, since), raw=raw)
     if count is None and not since:
@@ -110,15 +140,17 @@ def command(
     except KeyboardInterrupt:
         if not follow:
             raise
-        return Exit.OK  # the one way to end it
+        return Exit.INCOMPLETE if view.incomplete else Exit.OK  # the one way to end it
 
 
 def _show(active: Path, view: View, count: int | None, *, follow: bool) -> Exit:
     fd = _open(active, wait=follow)
-    follower = Follower(active, fd, complete_end(fd) if fd is not None else 0)
+    follower = Follower(active, fd, complete_end(fd) if fd is not None else 0, view.cut)
     try:
         _print(view.last(_history(active, fd, follower.position), count))
         if follow and not isinstance(sys.stdout, Closed):
+            if fd is not None:
+                view.begin(next(backward(fd, follower.position), b""))
             _follow(follower, view)
         torn = os.pread(fd, SHOWN + 1, follower.position) if fd is not None else b""
     finally:
@@ -169,10 +201,14 @@ def _print(texts: Iterable[str | bytes]) -> None:
         click.echo(text)
 
 
+def _warn(text: str) -> None:
+    click.echo(visible(text), err=True)
+
+
 def _follow(follower: Follower, view: View) -> NoReturn:
     while True:
         for line in follower.poll():
-            text = view.text(line)
+            text = view.followed(line)
             if text is not None:
                 click.echo(text)
         time.sleep(POLL_SECONDS)

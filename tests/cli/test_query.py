@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -266,8 +268,8 @@ def test_csv_is_harmless_and_whole(run: Run, hostile: Path) -> None:
     assert code == Exit.OK
     assert out.endswith(b"\r\n")
     assert found["workspace_id"] == '\'=HYPERLINK("http://x")'
-    assert found["correlation_id"] == "a\r\nb,\u202ec"
-    assert found["user_id"] == HOSTILE["user_id"]
+    assert found["correlation_id"] == "a\r\nb,\\u202ec"
+    assert found["user_id"] == "root(admin)␛[31m"
     assert json.loads(found["fields"])["key"] == "@SUM(1)"
     assert (found["seq"], found["trace_id"], len(found["hash"])) == ("2", "", 64)
 
@@ -279,6 +281,48 @@ def test_no_cell_begins_as_a_formula_does(first: str, run: Run, tmp_path: Path) 
     path.write_text(json.dumps(record) + "\n")
     _, row = cells(run("--path", str(path), "--output", "csv")[1])
     assert row[3] == f"'{first}1+1"
+
+
+SEPARATORS = [";", "\t", "|", "\n", "\r", ';"', "; ", ";\t"]
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(1)", "＝1"])  # noqa: RUF001
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_no_formula_begins_where_another_spreadsheet_cuts(
+    separator: str, formula: str, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    text = f"eve{separator}{formula}"
+    record = {"ts": ts_of(NOW), "event_type": "a.b", "user_id": text, "fields": {text: [text]}}
+    path.write_text(json.dumps(record) + "\n")
+    out = run("--path", str(path), "--output", "csv")[1].decode()
+    cut = [part.lstrip(' "') for part in re.split(r"[;|\t\r\n]", out)]
+    assert not [part for part in cut if part[:1] in set("=+-@＝")]  # noqa: RUF001
+    assert json.loads(dict(zip(*cells(out.encode()), strict=True))["fields"])
+
+
+def test_every_cell_is_quoted(run: Run, log: Path) -> None:
+    header, row = run("seq=1", "--output", "csv")[1].decode().splitlines()
+    assert header.startswith('"ts","event_type"')
+    assert re.fullmatch(r'"(?:[^"]|"")*"(?:,"(?:[^"]|"")*")*', row)
+
+
+def test_the_whole_record_is_in_a_cell_as_base64(run: Run, log: Path, chain: MadeChain) -> None:
+    _, row = cells(run("seq=1", "--output", "csv")[1])
+    assert base64.b64decode(row[-1], validate=True) == chain.lines[0]
+    header, short = cells(run("seq=1", "--output", "csv", "--no-record")[1])
+    assert (header[-1], short) == ("fields", row[:-1])
+
+
+def test_nothing_in_a_pipe_is_for_the_terminal_at_its_end(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    hostile = "\x1b]0;x\x07\x9b2J\u202e\u3164"
+    record = {"ts": ts_of(NOW), "event_type": "a.b", "user_id": hostile, "fields": {"k": hostile}}
+    path.write_text(json.dumps(record, ensure_ascii=False) + "\n")
+    for output in ("csv", "table"):
+        out = run("--path", str(path), "--output", output)[1].decode()
+        assert [c for c in out if not c.isprintable() and c not in "\r\n"] == []
+        assert "\u3164" not in out
 
 
 def test_csv_has_its_header_though_nothing_was_found(run: Run, log: Path) -> None:

@@ -320,6 +320,56 @@ def test_follow_survives_truncation_and_deletion(tmp_path: Path) -> None:
         tail.expect(1, 2, 3, 4)
 
 
+def copied_and_cut(path: Path, copy: Path | None, more: str) -> None:
+    """What logrotate's copytruncate does, and what is written right after it."""
+    if copy is not None:
+        copy.write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, more)
+
+
+@pytest.mark.parametrize("after", [1, 40])
+@pytest.mark.parametrize("name", ["audit.jsonl.1", "audit.jsonl-20260519", "audit-20260519.jsonl"])
+def test_follow_reads_on_in_the_copy_of_a_file_that_was_cut_off(
+    after: int, name: str, tmp_path: Path
+) -> None:
+    """However long the file is again when it is looked at."""
+    path = tmp_path / "audit.jsonl"
+    append(path, record(1) + record(2))
+    with follow(path) as tail:
+        tail.expect(1, 2)
+        tail.process.send_signal(signal.SIGSTOP)
+        append(path, record(3) + record(4))
+        copied_and_cut(path, tmp_path / name, "".join(map(record, range(5, 5 + after))))
+        tail.process.send_signal(signal.SIGCONT)
+        tail.expect(*range(1, 5 + after))
+        tail.process.send_signal(signal.SIGINT)
+        assert tail.process.wait(30) == Exit.OK
+        assert tail.process.stderr is not None
+        assert tail.process.stderr.read() == (
+            f"the file was cut off in place (copytruncate); read on in {name}\n"
+        )
+
+
+def test_follow_says_what_went_with_a_file_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    append(path, record(1) + record(2))
+    (tmp_path / "audit.jsonl.1").write_text(record(7) * 9)
+    with follow(path) as tail:
+        tail.expect(1, 2)
+        tail.process.send_signal(signal.SIGSTOP)
+        append(path, record(3) + record(4))
+        copied_and_cut(path, None, "".join(map(record, range(5, 12))))
+        tail.process.send_signal(signal.SIGCONT)
+        tail.expect(1, 2, *range(5, 12))
+        tail.process.send_signal(signal.SIGINT)
+        assert tail.process.wait(30) == Exit.INCOMPLETE
+        assert tail.process.stderr is not None
+        told = tail.process.stderr.read()
+        assert "with no copy beside it" in told
+        assert "records 3 to 4 are in neither file" in told
+
+
 def test_follow_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     with follow(path) as tail:
