@@ -198,9 +198,10 @@ class Checkpointer:
         return Since(Place.genesis(), "", ("", ""), None, owed=False)
 
     def _age(self, since: Since) -> float:
-        if not since.at:
-            return float("inf")
-        return abs(self._now_ns() - ns_of(since.at)) / 1e9
+        try:
+            return abs(self._now_ns() - ns_of(since.at)) / 1e9
+        except ValueError:
+            return float("inf")  # nothing was signed, or a line without a signed time says nonsense
 
     def _replaced(self, since: Since, keys: Succession, chain: str) -> Key | None:
         """The key whose place this signer's takes; ``None`` when that is settled, or it is lost.
@@ -260,7 +261,7 @@ def _follow(keys: Succession, seq: int, line: bytes) -> None:
 
 def checkpoint_fields(made: Checkpoint) -> dict[str, Any]:
     """The ``fields`` of ``audit.checkpoint``: with the record's chain, the whole checkpoint."""
-    return {
+    fields = {
         "head_seq": made.head_seq,
         "root_hash": made.root_hash,
         "sig_alg": made.sig_alg,
@@ -271,6 +272,7 @@ def checkpoint_fields(made: Checkpoint) -> dict[str, Any]:
         "head_hash": made.head_hash,
         "reason": made.reason,
     }
+    return {**fields, "cosignature": made.cosignature} if made.cosignature else fields
 
 
 def _signer(ring: KeyRing, origin: str) -> Key:

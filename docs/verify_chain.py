@@ -1,18 +1,26 @@
 """Verify an audit log with the standard library alone; see wire-format.md (exit status: section 7).
 usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   files must have the names of section 4
 It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable."""
-import base64, hashlib, hmac, io, json, re, sys; from pathlib import Path
+import base64, hashlib, hmac, io, json, re, sys
+from datetime import datetime; from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
                   rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}', re.DOTALL)
-POINT = re.compile(rb'{"v":1,"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","origin":"[!#-*,-[\]-~]'
-    rb'{1,255}","chain":"[\da-f]{16}","head_seq":[1-9]\d{0,18},"head_hash":"[\da-f]{64}","root_hash'
-    rb'":"[\da-f]{64}","reason":"(startup|interval|threshold|manual|shutdown|rotation)","sig_alg":"'
-    rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}","signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
-    rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"}\n')
+POINT = re.compile(rb'{"v":[12],"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","origin":"'
+    rb'[!#-*,-[\]-~]{1,255}","chain":"[\da-f]{16}","head_seq":[1-9]\d{0,18},"head_hash":"[\da-f]{64}",'
+    rb'"root_hash":"[\da-f]{64}","reason":"(startup|interval|threshold|manual|shutdown|rotation)","sig_alg":"'
+    rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}"(,"(co)?signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
+    rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"){1,2}}\n')
 sha = lambda data: hashlib.sha256(data).digest()
 lines_of = lambda path: enumerate(io.BytesIO(path.read_bytes() if path.exists() else b""), 1)
 signs = lambda key, made, *lines: hmac.compare_digest(f"{made}".encode(), base64.b64encode(
     hmac.digest(key, "".join(f"{line}\n" for line in lines).encode(), "sha256")))
+def timed(point, key, *lines):  # whether the time is signed, too (section 6)
+    data, at = base64.b64decode(point["cosignature"]), point["at"][:19] + "+00:00"
+    try: seconds = int(datetime.fromisoformat(at).timestamp())
+    except ValueError: return False
+    made, lines = base64.b64encode(data[12:]).decode(), (f"time {seconds}", *lines)
+    named = bytes.fromhex(point["key_id"]) + max(0, seconds).to_bytes(8, "big")
+    return data[:12] == named and signs(key, made, "cosignature/v1", *lines)
 def parse(line):
     try: return {**json.loads(line)}
     except (TypeError, ValueError, RecursionError): return {}
@@ -20,8 +28,10 @@ def read_checkpoints(path, keys, report):  # {size: [(checkpoint, place)]}, and 
     ring, missing, points, last = {sha(key).hex()[:8]: key for key in keys}, {}, {}, {}
     for number, line in lines_of(path):
         point, where = parse(line), f"{path.name}:{number}"
-        if not POINT.fullmatch(line):
-            kind = "unknown-version" if point.get("v", 1) != 1 else "malformed-line"
+        sized = {"ed25519": 104, "hmac-sha256": 60}.get(point.get("sig_alg"))  # of base64
+        if not POINT.fullmatch(line) or ("cosignature" in point) is not (point["v"] > 1) or (
+                point["v"] > 1 and sized and len(point["cosignature"]) != sized):
+            kind = "unknown-version" if point.get("v", 1) not in (1, 2) else "malformed-line"
             report(kind if line.endswith(b"}\n") else "torn-tail", None, where); continue
         size, chain, name, alg, by = map(point.get, "head_seq chain origin sig_alg key_id".split())
         moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
@@ -30,7 +40,8 @@ def read_checkpoints(path, keys, report):  # {size: [(checkpoint, place)]}, and 
         root = base64.b64encode(bytes.fromhex(point["root_hash"])).decode()
         if mine and (alg != "hmac-sha256" or by not in ring):  # told once for each key
             missing[alg, by] = (alg, by) in missing or not report("key-unavailable", size, where)
-        elif not mine or not signs(ring[by], point["signature"], name, size, root):
+        elif not mine or not signs(ring[by], point["signature"], name, size, root) or (
+                point["v"] > 1 and not timed(point, ring[by], name, size, root)):
             point["forged"] = report("checkpoint-signature-mismatch", size, where)
         points.setdefault(size, []).append((point, where))
     return points, ring

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 from typing import Any
 
@@ -17,8 +19,10 @@ from audit_emit.checkpoint import (
     Checkpoint,
     UnknownVersionError,
     check,
+    cosigned_text,
     parse_text,
     sign,
+    signed_time,
     text_of,
 )
 from audit_emit.note import Note
@@ -87,6 +91,7 @@ def test_the_line_has_the_members_in_order() -> None:
         "sig_alg",
         "key_id",
         "signature",
+        "cosignature",
     ]
     assert json.dumps(json.loads(line), separators=(",", ":")).encode() == line.strip()
 
@@ -118,8 +123,8 @@ def line_with(**changed: Any) -> bytes:
         LINE[:-3],
         LINE.replace(b":", b": ", 1),
         b" " + LINE,
-        LINE.replace(b'{"v":1,', b'{"v":1,"v":1,'),
-        LINE.replace(b'{"v":1,', b'{"x":1,"v":1,'),
+        LINE.replace(b'{"v":2,', b'{"v":2,"v":2,'),
+        LINE.replace(b'{"v":2,', b'{"x":1,"v":2,'),
         LINE.replace(b"manual", b"m\\u0061nual"),
         LINE.strip() + b"\n\n",
         json.dumps(dict(reversed(MEMBERS.items())), separators=(",", ":")).encode(),
@@ -147,6 +152,13 @@ def line_with(**changed: Any) -> bytes:
         line_with(signature=MEMBERS["signature"][:-1]),
         line_with(signature=MEMBERS["signature"] + "\n"),
         line_with(signature=None),
+        line_with(v=1),
+        line_with(cosignature=""),
+        line_with(cosignature=MEMBERS["cosignature"][:-4]),
+        line_with(cosignature=MEMBERS["cosignature"] + "="),
+        line_with(cosignature=None),
+        signed(version=1).to_line().replace(b'"v":1', b'"v":2'),
+        signed(version=1).to_line().replace(b'"}', b'","cosignature":""}'),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(line: bytes) -> None:
@@ -155,9 +167,9 @@ def test_what_is_no_checkpoint_is_refused(line: bytes) -> None:
     assert not isinstance(caught.value, msgspec.MsgspecError)
 
 
-@pytest.mark.parametrize("line", [line_with(v=2), b'{"v":2,"other":"members"}'])
+@pytest.mark.parametrize("line", [line_with(v=3), b'{"v":3,"other":"members"}'])
 def test_a_later_version_is_told_apart(line: bytes) -> None:
-    with pytest.raises(UnknownVersionError, match="version 2"):
+    with pytest.raises(UnknownVersionError, match="version 3"):
         Checkpoint.from_line(line)
 
 
@@ -174,7 +186,9 @@ def test_a_changed_byte_is_refused_or_checked(at: int, flip: int) -> None:
         found = Checkpoint.from_line(changed)
     except ValueError:
         return
-    unsigned = {"at", "head_hash", "reason"}
+    unsigned = {"head_hash", "reason"}
+    if found.at[:20] == MEMBERS["at"][:20]:
+        unsigned.add("at")  # it is signed to the second
     for name in MEMBERS:
         if getattr(found, name) != MEMBERS[name] and name not in unsigned:
             assert check(found, KeyRing([HMAC])) != "ok", name
@@ -250,3 +264,87 @@ TEXT = signed().text()
 def test_what_is_no_text_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match="not a checkpoint"):
         parse_text(text)
+
+
+SECOND = 1779220802
+"""2026-05-19T20:00:02Z."""
+
+
+@pytest.mark.parametrize("key", [HMAC, PAIR], ids=["hmac", "ed25519"])
+class TestSignedTime:
+    def test_is_what_the_key_vouches_for(self, key: Key) -> None:
+        made = signed(key, at="2026-05-19T20:00:02.999999999Z")
+        assert signed_time(made, KeyRing([key])) == SECOND
+        assert made.when == made.at
+
+    def test_of_another_key_is_none(self, key: Key) -> None:
+        made = signed(key)
+        assert signed_time(made, KeyRing()) is None
+        assert signed_time(made, KeyRing([HmacKey(b"x" * 32)])) is None
+
+    @pytest.mark.parametrize(
+        "at",
+        [
+            "2026-05-19T20:00:03.000000000Z",
+            "2020-01-01T00:00:00.000000000Z",
+            "2026-13-45T20:00:02.000000000Z",
+            "1969-12-31T23:59:59.000000000Z",
+        ],
+    )
+    def test_another_second_than_the_signed_one_is_forged(self, key: Key, at: str) -> None:
+        moved = msgspec.structs.replace(signed(key), at=at)
+        assert signed_time(moved, KeyRing([key])) is None
+        assert check(moved, KeyRing([key])) == "mismatch"
+        assert check(moved, KeyRing([key]), time=False) == "ok"
+
+    def test_a_time_from_another_checkpoint_is_forged(self, key: Key) -> None:
+        late = signed(key, at="2026-06-01T00:00:00.000000000Z", size=6)
+        moved = msgspec.structs.replace(signed(key), at=late.at, cosignature=late.cosignature)
+        assert signed_time(moved, KeyRing([key])) is None
+        assert check(moved, KeyRing([key])) == "mismatch"
+
+    @pytest.mark.parametrize("at", range(0, 44, 4))
+    def test_every_byte_counts(self, key: Key, at: int) -> None:
+        made = signed(key)
+        data = bytearray(base64.b64decode(made.cosignature))
+        data[at] ^= 1
+        changed = msgspec.structs.replace(made, cosignature=base64.b64encode(data).decode())
+        assert check(changed, KeyRing([key])) == "mismatch"
+
+    def test_of_version_1_is_not_signed_and_says_so(self, key: Key) -> None:
+        old = signed(key, version=1)
+        assert old.cosignature == ""
+        assert signed_time(old, KeyRing([key])) is None
+        assert check(old, KeyRing([key])) == "ok"
+        assert old.when == "2026-05-19T20:00:02.000000000Z (unsigned time)"
+        assert b"cosignature" not in old.to_line()
+
+    def test_before_1970_nothing_is_signed(self, key: Key) -> None:
+        with pytest.raises(ValueError, match="1970"):
+            signed(key, at="1969-12-31T23:59:59.000000000Z")
+
+
+def test_the_cosignature_is_that_of_c2sp() -> None:
+    note = signed(PAIR).to_note(cosigned=True)
+    plain = signed(PAIR).to_note()
+    assert note.text == plain.text
+    assert note.signatures[0] == plain.signatures[0]
+    name, key_id, made = note.signatures[1]
+    assert name == ORIGIN
+    named = ORIGIN.encode() + b"\n\x04" + PAIR.public
+    assert key_id == hashlib.sha256(named).hexdigest()[:8]
+    assert made[:8] == SECOND.to_bytes(8, "big")
+    message = f"cosignature/v1\ntime {SECOND}\n{note.text}".encode()
+    assert cosigned_text(SECOND, note.text.encode()) == message
+    assert PAIR.verify(message, made[8:])
+    assert Note.from_bytes(note.to_bytes()) == note
+    assert note.check(KeyRing([PAIR])) == "ok"
+
+
+def test_the_cosignature_of_a_shared_key_is_its_analogue() -> None:
+    made = signed(HMAC)
+    data = base64.b64decode(made.cosignature)
+    assert data[:12] == bytes.fromhex(made.key_id) + SECOND.to_bytes(8, "big")
+    message = f"cosignature/v1\ntime {SECOND}\n".encode() + made.text()
+    secret = bytes.fromhex(EXPECTED["hmac-sha256"]["key_hex"])
+    assert data[12:] == hmac.digest(secret, message, "sha256")

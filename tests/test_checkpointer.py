@@ -103,7 +103,7 @@ def test_a_checkpoint_covers_the_log_and_is_told_in_it(log: Signed) -> None:
     assert line == made
     (record,) = of_type(log.path, "audit.checkpoint")
     assert record["seq"] == 12
-    told = {**record["fields"], "v": 1, "chain": record["chain"]}
+    told = {**record["fields"], "v": 2, "chain": record["chain"]}
     assert told == json.loads(made.to_line())
     assert made.origin == f"a.example/tests/{record['chain']}"
 

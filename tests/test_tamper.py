@@ -66,8 +66,8 @@ class TestRecords:
         assert (gap.expected, gap.actual) == (70, 71)
 
     def test_several_deleted(self, log: MadeLog) -> None:
-        log.edit(70, lambda lines, i: lines.__delitem__(slice(i, i + 3)))
-        assert kinds(both(log.directory))["sequence-gap"] == [73]
+        log.edit(75, lambda lines, i: lines.__delitem__(slice(i, i + 3)))
+        assert kinds(both(log.directory))["sequence-gap"] == [78]
 
     def test_inserted_with_a_hash_that_holds(self, log: MadeLog) -> None:
         def insert(lines: list[bytes], i: int) -> None:
@@ -412,13 +412,29 @@ class TestCheckpoints:
             assert found["checkpoint-signature-mismatch"] == [seq]
 
     @pytest.mark.parametrize(
-        ("member", "value"), [("at", "2020-01-01T00:00:00.000000000Z"), ("reason", "interval")]
+        "at", ["2020-01-01T00:00:00.000000000Z", "2026-99-99T99:99:99.000000000Z"]
     )
+    def test_moved_to_another_second(self, log: MadeLog, heads: list[int], at: str) -> None:
+        def edit(lines: list[bytes]) -> None:
+            point = {**json.loads(lines[2]), "at": at}
+            lines[2] = json.dumps(point, separators=(",", ":")).encode() + b"\n"
+
+        log.edit_checkpoints(edit)
+        report = both(log.directory)
+        assert kinds(report) == {
+            "checkpoint-signature-mismatch": [heads[2]],
+            "checkpoint-root-mismatch": [heads[2]],
+        }
+
+    @pytest.mark.parametrize("member", ["at", "reason"])
     def test_edited_where_it_is_not_signed(
-        self, log: MadeLog, heads: list[int], member: str, value: str
+        self, log: MadeLog, heads: list[int], member: str
     ) -> None:
         def edit(lines: list[bytes]) -> None:
-            point = {**json.loads(lines[2]), member: value}
+            point = json.loads(lines[2])
+            # Only the second is signed, not its parts.
+            others = {"at": f"{point['at'][:28]}{1 - int(point['at'][28] > '0')}Z"}
+            point[member] = {**others, "reason": "interval"}[member]
             lines[2] = json.dumps(point, separators=(",", ":")).encode() + b"\n"
 
         log.edit_checkpoints(edit)
@@ -510,7 +526,7 @@ class TestCheckpoints:
 
     def test_white_space_in_one(self, log: MadeLog, heads: list[int]) -> None:
         def edit(lines: list[bytes]) -> None:
-            lines[1] = lines[1].replace(b'"v":1', b'"v": 1')
+            lines[1] = lines[1].replace(b'"v":2', b'"v": 2')
 
         log.edit_checkpoints(edit)
         found = kinds(both(log.directory))

@@ -41,6 +41,7 @@ def test_a_checkpoint_verifies_and_is_signed_again_to_the_byte(line: bytes) -> N
         head_hash=EXPECTED["leaf_hashes"][found.head_seq - 1],
         root=ROOTS[found.head_seq],
         reason=found.reason,
+        version=found.v,
     )
     assert again.to_line() == line
 

@@ -20,6 +20,9 @@ HMAC_BYTES = 32
 """The shortest HMAC key."""
 
 _ED25519_TYPE = b"\1"
+_COSIGNATURE_TYPE = b"\4"
+"""Of a timestamped Ed25519 cosignature (C2SP signed-note, "Signature types")."""
+
 _NAME = r"[!-*,-~]{1,255}"
 _VKEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/]+={{0,2}})")
 
@@ -33,6 +36,9 @@ class Key(Protocol):
 
     def key_id(self, origin: str) -> str | None:
         """Its id in checkpoints of ``origin``, 8 hex digits; ``None``: it is not meant for them."""
+
+    def time_key_id(self, origin: str) -> str:
+        """Its id where it signs the time of a checkpoint of ``origin``, 8 hex digits."""
 
     def sign(self, text: bytes) -> bytes:
         """The signature over ``text``.
@@ -59,6 +65,10 @@ class HmacKey:
 
     def key_id(self, origin: str) -> str | None:  # noqa: ARG002 - the same for every log
         """See ``Key``: the first 8 digits of the key's SHA-256."""
+        return self._id
+
+    def time_key_id(self, origin: str) -> str:  # noqa: ARG002 - the same for every log
+        """See ``Key``: the same id, as there is no note of a shared key to tell it from."""
         return self._id
 
     def sign(self, text: bytes) -> bytes:
@@ -134,6 +144,10 @@ class Ed25519Key:
             return None
         return note_key_id(origin, self.public)
 
+    def time_key_id(self, origin: str) -> str:
+        """See ``Key``: the id of the C2SP cosignature, with the origin as the name."""
+        return note_key_id(origin, self.public, _COSIGNATURE_TYPE)
+
     def sign(self, text: bytes) -> bytes:
         """See ``Key``."""
         if self._seed is None:
@@ -156,9 +170,9 @@ class Ed25519Key:
         return f"Ed25519Key(public={self.public.hex()})"
 
 
-def note_key_id(name: str, public: bytes) -> str:
-    """``SHA-256(name || 0x0A || 0x01 || public)``, its first 8 hex digits (C2SP signed-note)."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519_TYPE + public).hexdigest()[:8]
+def note_key_id(name: str, public: bytes, of_type: bytes = _ED25519_TYPE) -> str:
+    """``SHA-256(name || 0x0A || type || public)``, its first 8 hex digits (C2SP signed-note)."""
+    return hashlib.sha256(name.encode() + b"\n" + of_type + public).hexdigest()[:8]
 
 
 def needs_cryptography() -> ConfigError:

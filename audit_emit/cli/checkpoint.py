@@ -101,7 +101,7 @@ def _once(log: Log, *, note: bool, quiet: bool = False) -> Exit:
         return Exit.UNREADABLE
     if note:
         try:
-            sys.stdout.buffer.write(newest.to_note().to_bytes())
+            sys.stdout.buffer.write(newest.to_note(cosigned=True).to_bytes())
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         return Exit.OK
@@ -125,7 +125,7 @@ def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
 def _shown(one: Checkpoint) -> str:
     return (
         f"checkpoint {one.head_seq} of {one.origin}, "
-        f"{one.sig_alg} key {one.key_id}, root {one.root_hash[:16]}…, {one.at}"
+        f"{one.sig_alg} key {one.key_id}, root {one.root_hash[:16]}…, {one.when}"
     )
 
 

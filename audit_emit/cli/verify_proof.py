@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from audit_emit.checkpoint import signed_time
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import parse, shown
 from audit_emit.cli._streams import decided
@@ -45,22 +46,25 @@ def command(file: Path, keys: tuple[str, ...], *, as_json: bool) -> Exit:
     judgement = evidence.judge(ring)
     status = decided(EXITS[judgement.verdict])
     if as_json:
-        click.echo(json.dumps(_as_dict(evidence, judgement)))
+        click.echo(json.dumps(_as_dict(evidence, judgement, ring)))
     else:
         _show(evidence, judgement)
     return status
 
 
-def _as_dict(evidence: Evidence, judgement: Judgement) -> dict[str, object]:
+def _as_dict(evidence: Evidence, judgement: Judgement, ring: KeyRing) -> dict[str, object]:
+    one = evidence.checkpoint
+    proved = judgement.verdict == "ok" and signed_time(one, ring) is not None
     return {
         "verdict": judgement.verdict,
         "why": judgement.why,
         "seq": evidence.leaf_index + 1,
         "tree_size": evidence.tree_size,
-        "origin": evidence.checkpoint.origin,
-        "sig_alg": evidence.checkpoint.sig_alg,
-        "key_id": evidence.checkpoint.key_id,
-        "signed_at": evidence.checkpoint.at,
+        "origin": one.origin,
+        "sig_alg": one.sig_alg,
+        "key_id": one.key_id,
+        "signed_at": one.at if proved else None,
+        "unsigned_time": None if proved else one.at,
     }
 
 
@@ -74,7 +78,7 @@ def _show(evidence: Evidence, judgement: Judgement) -> None:
         click.echo(f"not proved yet: {judgement.why} ({key}); name it with --key")
         return
     click.echo(f"proved: record {evidence.leaf_index + 1} is in {one.origin}")
-    click.echo(f"  signed with {key}, over the first {one.head_seq} records")
+    click.echo(f"  signed with {key}, over the first {one.head_seq} records, {one.when}")
     record = parse(evidence.record.encode("utf-8", "surrogatepass"))
     if record is not None:
         click.echo(shown(record))
