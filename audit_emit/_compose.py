@@ -13,6 +13,7 @@ from typing import Any
 from audit_emit import record
 from audit_emit._config import Settings
 from audit_emit._failure import Counters
+from audit_emit._misuse import Misuse
 from audit_emit.coerce import MISSING, Normaliser, is_secret_event
 from audit_emit.context import EMPTY, FIELDS, AuditContext
 from audit_emit.encode import text, to_json
@@ -50,13 +51,17 @@ class Composer:
     Args:
         settings: service, hash key, key rules and processors.
         counters: where cuts, held-back values and failing processors are counted.
+        misuse: told of event types that are none; default: they are only counted.
     """
 
-    def __init__(self, settings: Settings, counters: Counters) -> None:
+    def __init__(
+        self, settings: Settings, counters: Counters, misuse: Misuse | None = None
+    ) -> None:
         self.redactor = Redactor(settings.hash_key, settings.secret_keys, settings.safe_keys)
         self.normaliser = Normaliser(self.redactor)
         self._processors = settings.processors
         self._counters = counters
+        self._misuse = misuse or Misuse(counters)
         self._closing = f'","service":"{settings.service}"'
         self._in_processors = threading.local()
         self.kinds: dict[str, tuple[str, bool]] = {}
@@ -78,14 +83,12 @@ class Composer:
         wire = ctx.wire
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
-        if type(event_type) is not str:
-            if not isinstance(event_type, str):
-                return self._invalid(ctx, event_type, fields)
-            # A StrEnum is its value. Its own methods are foreign code, also __eq__ and __hash__.
-            event_type = str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))
-        kind = self.kinds.get(event_type)
+        if type(event_type) is not str and isinstance(event_type, str):
+            event_type = _as_text(event_type)
+        # Only exact strings get there, so no other object can ever be equal to a key.
+        kind = self.kinds.get(event_type) if type(event_type) is str else None
         if kind is None:
-            if not record.valid_type(event_type) or self.redactor.scrub(event_type) is not None:
+            if not self.takes(event_type):
                 return self._invalid(ctx, event_type, fields)
             kind = self._kind(event_type)
         if not self._processors:
@@ -93,6 +96,13 @@ class Composer:
             if body is not None:
                 return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})
+
+    def takes(self, event_type: Any) -> bool:
+        """Whether a record can be of this type."""
+        if not isinstance(event_type, str):
+            return False
+        given = _as_text(event_type)
+        return record.valid_type(given) and self.redactor.scrub(given) is None
 
     def own(self, event_type: str, fields: dict[str, Any]) -> tuple[str, str]:
         """The pieces of a record that the emitter writes about itself."""
@@ -118,7 +128,6 @@ class Composer:
         if len(self.kinds) >= _KINDS_LIMIT:
             self.kinds.clear()
         kind = (record.event_part(event_type), is_secret_event(event_type))
-        # Only exact strings get here, so no other object can ever be equal to a key.
         self.kinds[event_type] = kind
         return kind
 
@@ -155,6 +164,7 @@ class Composer:
         return value
 
     def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+        self._misuse.event_type()
         extra = {"_event_type": self._shown(event_type)}
         return self._full(ctx, record.INVALID_TYPE, fields, extra, rules="secret.unknown")
 
@@ -229,6 +239,11 @@ class Composer:
                 self._counters.processor_errors += 1
         event.pop(named, None)
         return {**own, **event}
+
+
+def _as_text(event_type: str) -> str:
+    """A string of any kind as a plain one: a StrEnum is its value, and its methods are foreign."""
+    return str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))
 
 
 def _renamed(before: dict[str, Any], after: dict[str, Any], event_type: str, named: str) -> str:

@@ -15,9 +15,10 @@ from audit_emit._delivery import Delivery
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._health import report
+from audit_emit._misuse import Misuse
 from audit_emit._quick import Quick, quick_emit
 from audit_emit._version import __version__
-from audit_emit.context import VAR, AuditContext, LiveContext, resolve
+from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.errors import AuditError, ConfigError
 from audit_emit.record import Receipt
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
@@ -51,7 +52,8 @@ class Emitter(Delivery):
         self.settings = _config.settings(arguments) if settings is None else settings
         self.counters = Counters()
         self._complaints = Complaints()
-        self._composer = Composer(self.settings, self.counters)
+        self.misuse = Misuse(self.counters, self._complaints.tell)
+        self._composer = Composer(self.settings, self.counters, self.misuse)
         self._clock = Clock()
         self.file = self._make_file()
         self.stdout = (
@@ -122,10 +124,11 @@ class Emitter(Delivery):
         """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
 
         Args:
-            ctx: ``None`` (the bound context), an ``AuditContext``, a ``contextvars.Context`` or a
-                mapping of its members; anything else means the bound context.
+            ctx: ``None`` (the bound context), an ``AuditContext``, a ``contextvars.Context``, or a
+                mapping of members that is laid over the bound context; anything else means the
+                bound context, and is said on stderr and counted.
             event_type: such as ``secret.set``; what is not well-formed is recorded as
-                ``audit.invalid_event_type``.
+                ``audit.invalid_event_type``, said on stderr and counted.
             fields: the event's own payload, of any kind; secrets are held back.
 
         Returns:
@@ -138,7 +141,7 @@ class Emitter(Delivery):
             if ctx is None:
                 ctx = VAR.get()
             if type(ctx) is not AuditContext:
-                ctx = ctx.context if type(ctx) is LiveContext else resolve(ctx)
+                ctx = ctx.context if type(ctx) is LiveContext else self.misuse.understand(ctx)
             part, end = self._composer.compose(ctx, event_type, fields)
             file = self.file
             if file is None:
@@ -219,13 +222,15 @@ class Emitter(Delivery):
         sync failed, it may be in the file all the same.
 
         Raises:
-            AuditError: the record is not in the file with the durability asked for.
+            AuditError: the record is not in the file with the durability asked for; or the event
+                type or the context is none (``invalid-event-type``, ``invalid-context``).
         """
         if self._disabled or self.file is None:
             reason = "disabled" if self._disabled else "no-file"
             raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
         try:
-            part, end = self._composer.compose(resolve(ctx), event_type, fields)
+            context = self.misuse.checked(ctx, usable_type=self._composer.takes(event_type))
+            part, end = self._composer.compose(context, event_type, fields)
             if self.pending and self._waits():
                 raise SinkError("backlog")
             line, receipt = self.file.append(part, end)
@@ -243,8 +248,8 @@ class Emitter(Delivery):
             ) from error
         except BaseException as error:
             self.file.heal()
-            if not isinstance(error, Exception):
-                raise
+            if issubclass(type(error), AuditError) or not isinstance(error, Exception):
+                raise  # a wrong call says so itself
             reason = bare_name(type(error))
             raise AuditError(reason, f"the audit record could not be made: {reason}") from error
         try:

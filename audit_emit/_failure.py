@@ -30,12 +30,16 @@ class Counters:
         rotated: segments closed.
         processor_errors: calls of a processor that failed and were skipped.
         internal_errors: exceptions stopped by the guard of ``emit``.
+        invalid_event_types: calls whose event type is none.
+        invalid_contexts: calls whose context is none, or has a member that is none.
     """
 
     __slots__ = (
         "backlogged",
         "drained",
         "internal_errors",
+        "invalid_contexts",
+        "invalid_event_types",
         "lost",
         "processor_errors",
         "recovered",
@@ -57,6 +61,8 @@ class Counters:
     backlogged: int
     drained: int
     internal_errors: int
+    invalid_contexts: int
+    invalid_event_types: int
     lost: int
     processor_errors: int
     recovered: int

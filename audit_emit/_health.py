@@ -37,6 +37,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         status = "ok"
     if lost:
         notes.append(f"{lost} events were lost since the start of this process")
+    _tell_misuse(emitter, notes)
     return {
         "status": status,
         "service": emitter.settings.service,
@@ -46,6 +47,14 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "emit": emitter.way,
         "notes": notes,
     }
+
+
+def _tell_misuse(emitter: Emitter, notes: list[str]) -> None:
+    types, contexts = emitter.counters.invalid_event_types, emitter.counters.invalid_contexts
+    if types:
+        notes.append(f"{types} calls named no usable event type (audit.invalid_event_type)")
+    if contexts:
+        notes.append(f"{contexts} calls gave a context that cannot be used")
 
 
 def _unsigned(emitter: Emitter) -> bool:

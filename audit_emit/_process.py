@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any
 
-from audit_emit import _config, redact
+from audit_emit import _config, context, redact
 from audit_emit._emit import FLUSH_SECONDS, Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
@@ -122,6 +122,18 @@ def hash_value_prefix(value: Any, n: int = 8) -> str:
         _tell(error)
         return ""
     return redact.hash_value_prefix(value, n, key=key)
+
+
+def _mistaken(mistake: str) -> None:
+    try:
+        misuse = get_emitter().misuse
+    except Exception as error:  # noqa: BLE001 - called beside emit
+        _tell(error)
+        return
+    misuse.context(mistake)
+
+
+context.on_mistake = _mistaken
 
 
 def _tell(error: Exception) -> None:

@@ -6,12 +6,16 @@ what another one sees.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from functools import wraps
+from itertools import islice
 from typing import Any, ParamSpec, TypeVar, cast
+
+from audit_emit._foreign import bare_name
+from audit_emit._lazy import Pattern
+from audit_emit._mirror import mirror, unmirror
 
 __all__ = [
     "AuditContext",
@@ -21,6 +25,7 @@ __all__ = [
     "enter_request",
     "leave_request",
     "resolve",
+    "understand",
     "update_request",
     "with_actor_kind",
     "with_correlation_id",
@@ -34,6 +39,12 @@ R = TypeVar("R")
 
 FIELDS = ("workspace_id", "user_id", "actor_kind", "correlation_id", "trace_id", "span_id")
 """The members of a context, in the order of the record."""
+
+_NAMES_LOOKED_AT = 64
+"""Of a mapping; what a stranger sends may be long."""
+
+_PLAIN_NAME = Pattern(r"[a-z][a-z0-9_]{0,31}")
+"""A name that may be repeated on stderr."""
 
 
 class AuditContext:
@@ -186,7 +197,7 @@ def update_request(**ids: Any) -> AuditContext:
     else:
         context = bound.replace(**ids)
         VAR.set(context)
-    _mirror(ids)
+    mirror(ids)
     return context
 
 
@@ -201,7 +212,7 @@ def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext],
     ids = context.told() if isinstance(context, Nobody) else context.as_dict()
     token = VAR.set(live)
     empty = {name: ... for name, value in ids.items() if is_empty(value)}
-    return token, _mirror({**ids, **empty})
+    return token, mirror({**ids, **empty})
 
 
 def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> None:
@@ -211,36 +222,59 @@ def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> Non
         VAR.reset(token)
     except ValueError:
         pass  # left in another context, as in _bound
-    _unmirror(mirrored)
+    unmirror(mirrored)
 
 
 def resolve(ctx: object) -> AuditContext:
-    """What ``ctx`` of ``emit`` means.
+    """The context that ``ctx`` of ``emit`` means; see ``understand``."""
+    return understand(ctx)[0]
+
+
+def understand(ctx: object) -> tuple[AuditContext, str]:
+    """What ``ctx`` of ``emit`` means, and what is wrong with it.
 
     ``None`` is the bound context; an ``AuditContext`` is itself; a ``contextvars.Context`` is what
-    was bound in it; a mapping gives members by name. Anything else, and anything that fails on
-    the way (a request proxy outside its request), means the bound context.
+    was bound in it; a mapping is laid over the bound context: it changes the members that it
+    names. Anything else, and anything that fails on the way (a request proxy outside its
+    request), means the bound context, and is a mistake.
+
+    Returns:
+        The context; and the mistake in words, without values, or an empty text.
     """
     if ctx is None:
-        return current_context()
+        return current_context(), ""
     try:
         if isinstance(ctx, AuditContext):
-            return ctx
+            return ctx, ""
+        if isinstance(ctx, LiveContext):
+            return ctx.context, ""
         if isinstance(ctx, Context):
             bound = ctx.get(VAR, EMPTY)
-            return bound if isinstance(bound, AuditContext) else bound.context
+            return bound if isinstance(bound, AuditContext) else bound.context, ""
         if isinstance(ctx, Mapping):
-            return AuditContext(**{name: ctx[name] for name in FIELDS if name in ctx})
-    except Exception:  # noqa: BLE001 - a foreign object may raise anything; the bound context serves
-        return current_context()
-    return current_context()
+            ids = {name: ctx[name] for name in FIELDS if name in ctx}
+            return current_context().replace(**ids), _unknown(ctx)
+    except Exception as error:  # noqa: BLE001 - a foreign object may raise anything; the bound context serves
+        return current_context(), f"it failed with {bare_name(type(error))}"
+    return current_context(), f"it is {bare_name(type(ctx))}"
+
+
+def _unknown(ids: Mapping[Any, Any]) -> str:
+    """What to say of the names in a mapping that are no members."""
+    for name in islice(ids, _NAMES_LOOKED_AT):
+        if not isinstance(name, str) or name not in FIELDS:
+            shown = (
+                name if type(name) is str and _PLAIN_NAME.fullmatch(name) else "one of its names"
+            )
+            return f"{shown} is no member of a context"
+    return ""
 
 
 @contextmanager
 def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
     context = current_context().replace(**ids)
     token = VAR.set(context)
-    mirrored = _mirror(ids)
+    mirrored = mirror(ids)
     try:
         yield context
     finally:
@@ -250,7 +284,7 @@ def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
             # Left in another context (a generator resumed elsewhere): that context was never
             # changed by us, so there is nothing to restore in it.
             pass
-        _unmirror(mirrored)
+        unmirror(mirrored)
 
 
 _ENTERED: ContextVar[tuple[tuple[_Bind, Any], ...]] = ContextVar("audit_emit_entered", default=())
@@ -317,24 +351,35 @@ def bind(**ids: Any) -> _Bind:
     return _Bind(ids)
 
 
+on_mistake: Callable[[str], object] | None = None
+"""Called by ``with_…`` with the mistake in a ``ctx``; ``_process`` sets it."""
+
+
+def _given(ctx: object) -> AuditContext:
+    context, mistake = understand(ctx)
+    if mistake and on_mistake is not None:
+        on_mistake(mistake)
+    return context
+
+
 def with_user_id(ctx: object, user_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another user id."""
-    return resolve(ctx).replace(user_id=user_id)
+    return _given(ctx).replace(user_id=user_id)
 
 
 def with_actor_kind(ctx: object, actor_kind: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another actor kind."""
-    return resolve(ctx).replace(actor_kind=actor_kind)
+    return _given(ctx).replace(actor_kind=actor_kind)
 
 
 def with_correlation_id(ctx: object, correlation_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another correlation id."""
-    return resolve(ctx).replace(correlation_id=correlation_id)
+    return _given(ctx).replace(correlation_id=correlation_id)
 
 
 def with_workspace_id(ctx: object, workspace_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another workspace id."""
-    return resolve(ctx).replace(workspace_id=workspace_id)
+    return _given(ctx).replace(workspace_id=workspace_id)
 
 
 def wrap_context(func: Callable[P, R]) -> Callable[P, R]:
@@ -349,17 +394,3 @@ def wrap_context(func: Callable[P, R]) -> Callable[P, R]:
             VAR.reset(token)
 
     return carried
-
-
-def _mirror(ids: dict[str, Any]) -> Any:
-    module = sys.modules.get("structlog.contextvars")
-    return module.bind_contextvars(**ids) if module is not None else None
-
-
-def _unmirror(tokens: Any) -> None:
-    if tokens:
-        module = sys.modules["structlog.contextvars"]
-        try:
-            module.reset_contextvars(**tokens)
-        except ValueError:
-            pass  # another context, as in _bound

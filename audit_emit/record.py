@@ -23,7 +23,7 @@ TYPE_LIMIT = 128
 ID_LIMIT = 256
 """Characters of an identity; what is longer is cut."""
 
-TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*){0,7}")
+TYPE = re.compile(r"[a-z][a-z0-9_]*([.][a-z0-9][a-z0-9_]*){0,7}")
 """An event type; at most ``TYPE_LIMIT`` characters of it."""
 
 SERVICE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -25,6 +25,7 @@ import msgspec
 from audit_emit import _config, _process
 from audit_emit._compose import Composer
 from audit_emit._emit import Emitter
+from audit_emit._misuse import Misuse
 from audit_emit.coerce import Normaliser
 from audit_emit.integrations import _bridge
 
@@ -128,7 +129,7 @@ def capture() -> Iterator[Captured]:
 
 @contextmanager
 def strict() -> Iterator[list[BaseException]]:
-    """Let out what ``emit`` stops: its own failures, and those of processors and integrations.
+    """Let out what ``emit`` stops: its own failures, wrong calls, processors and integrations.
 
     A failure is raised where it happens. When something else stops it there (a framework, a
     thread), it is raised at the end of the block. That the file cannot be written is no such
@@ -150,6 +151,10 @@ def strict() -> Iterator[list[BaseException]]:
         patch.object(Composer, "_process", _telling(Composer._process, _noting_processors, fail)),  # noqa: SLF001 - the guards are inside
         patch.object(Normaliser, "full", _telling(Normaliser.full, _noting_walk, fail)),
         patch.object(_bridge, "on_failure", fail),
+        patch.object(Misuse, "event_type", lambda misuse: fail(misuse.refuse_event_type())),
+        patch.object(
+            Misuse, "context", lambda misuse, mistake: fail(misuse.refuse_context(mistake))
+        ),
     ):
         yield failures
     if failures:

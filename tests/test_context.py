@@ -25,9 +25,11 @@ from audit_emit.context import (
     FIELDS,
     VAR,
     LiveContext,
+    Nobody,
     enter_request,
     leave_request,
     resolve,
+    understand,
     update_request,
     wrap_context,
 )
@@ -129,9 +131,57 @@ def test_a_mapping_gives_members_and_nothing_else() -> None:
     assert resolve(given) == AuditContext(workspace_id=7, user_id="u")
 
 
-def test_a_mapping_does_not_take_from_the_bound_context() -> None:
+def test_a_mapping_is_laid_over_the_bound_context() -> None:
+    with bind(user_id="u", workspace_id="w", correlation_id="c"):
+        assert resolve({"user_id": "v"}) == AuditContext("w", "v", correlation_id="c")
+        assert resolve({}) is not None
+        assert resolve({}) == current_context()
+
+
+def test_a_mapping_is_laid_over_the_context_of_a_request() -> None:
+    entered = enter_request(LiveContext(Nobody.unless_known(AuditContext(correlation_id="c"))))
+    try:
+        assert resolve({"user_id": "v"}) == AuditContext(user_id="v", correlation_id="c")
+        assert resolve({"workspace_id": "w"}).actor_kind == "anonymous"
+    finally:
+        leave_request(entered)
+
+
+def test_a_mapping_can_take_a_member_away() -> None:
     with bind(user_id="u", workspace_id="w"):
-        assert resolve({"workspace_id": "x"}) == AuditContext("x")
+        assert resolve({"user_id": ""}) == AuditContext("w")
+
+
+@pytest.mark.parametrize(
+    ("given", "mistake"),
+    [
+        (None, ""),
+        (WHOLE, ""),
+        (LiveContext(WHOLE), ""),
+        (contextvars.Context(), ""),
+        ({}, ""),
+        ({"user_id": "v", "span_id": "s"}, ""),
+        ("u-1", "it is str"),
+        (b"u-1", "it is bytes"),
+        (False, "it is bool"),
+        ([("user_id", "v")], "it is list"),
+        ({"user": "v"}, "user is no member of a context"),
+        ({"user_id": "v", "tenant": "w"}, "tenant is no member of a context"),
+        ({"pass word": "v"}, "one of its names is no member of a context"),
+        ({7: "v"}, "one of its names is no member of a context"),
+    ],
+)
+def test_what_is_wrong_with_a_context_is_said(given: object, mistake: str) -> None:
+    assert understand(given)[1] == mistake
+
+
+def test_what_is_right_in_a_mapping_counts_beside_what_is_wrong() -> None:
+    assert resolve({"user_id": "v", "user": "w"}) == AuditContext(user_id="v")
+
+
+def test_a_mapping_that_fails_is_a_mistake() -> None:
+    with bind(user_id="u") as bound:
+        assert understand(Broken()) == (bound, "it failed with RuntimeError")
 
 
 class Broken(dict[str, Any]):
