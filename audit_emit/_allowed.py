@@ -18,6 +18,8 @@ _MIN_HASH_KEY = 16
 _MIN_MAX_BYTES = 4096
 _MOST_BYTES = 2**62
 PIPE_BUF = 4096
+STDERR = "stderr"
+"""What ``stdout`` is where lines go to standard error."""
 
 Processor = Callable[[Any, str, dict[str, Any]], Any]
 
@@ -86,6 +88,15 @@ def _boolean(name: str, value: Any) -> bool:
     if word in {"0", "false", "no", "off", ""}:
         return False
     raise ConfigError(name, f"must be 0 or 1, not {_described(value)}")
+
+
+def _stdout(name: str, value: Any) -> bool | str:
+    if isinstance(value, str) and value.strip().lower() == STDERR:
+        return STDERR
+    try:
+        return _boolean(name, value)
+    except ConfigError:
+        raise ConfigError(name, f"must be 0, 1 or {STDERR}, not {_described(value)}") from None
 
 
 def _bytes_at_least(least: int) -> Callable[[str, Any], int]:
@@ -179,7 +190,7 @@ def _processors(name: str, value: Any) -> tuple[Processor, ...]:
 SETTINGS: dict[str, Setting] = {
     "service": Setting("SERVICE", _service),
     "jsonl": Setting("JSONL", _jsonl),
-    "stdout": Setting("STDOUT", _boolean),
+    "stdout": Setting("STDOUT", _stdout),
     "stdout_max_bytes": Setting("STDOUT_MAX_BYTES", _bytes_at_least(PIPE_BUF)),
     "durability": Setting("DURABILITY", _durability),
     "max_bytes": Setting("MAX_BYTES", _bytes_at_least(_MIN_MAX_BYTES)),

@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         service: the name in every record, and the Loki label.
         jsonl: absolute path of the active segment; ``None`` when no file is kept.
-        stdout: whether lines are written to standard output.
+        stdout: whether lines are written to standard output; ``stderr`` when they are written to
+            standard error, and descriptor 1 is left alone.
         stdout_max_bytes: bytes of the longest stdout line; longer records become stubs.
         durability: ``os`` (page cache), ``group`` (synced within 200 ms) or ``always``.
         max_bytes: size at which the active segment is closed.
@@ -49,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     service: str = "app"
     jsonl: str | None = None
-    stdout: bool = True
+    stdout: bool | str = True
     stdout_max_bytes: int = PIPE_BUF
     durability: str = "group"
     max_bytes: int = 64 * 1024 * 1024

@@ -21,14 +21,22 @@ from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._threads import Background
-from audit_emit.sinks.descriptor import BEGUN, Descriptor
+from audit_emit.sinks.descriptor import BEGUN, CLOSED, REPLACED, Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 
 _BATCH = 500
 """Records drained at a time, so that the lock is held for some milliseconds at most."""
 
 _GAP_SECONDS = 1.0
-"""Lost stdout lines are declared together, at most this often."""
+"""Lost stdout lines are declared together, at most this often while stdout works now and then."""
+
+_LONG_GAP_SECONDS = 60.0
+"""The same for lines that are lost because stdout is gone or is somebody else's now: once it is
+back, or at the end. So an outage is one gap, unless it is longer than this."""
+
+_LONGEST_GAP_SECONDS = 3600.0
+_GONE = frozenset({CLOSED, REPLACED, "EPIPE"})
+"""The faults of stdout that do not pass by themselves."""
 
 _PATIENCE_SECONDS = 0.005
 """What an event costs while others drain: without it, busy threads fill the backlog faster than
@@ -77,6 +85,7 @@ class Delivery(EmitterState):
         self.pending = False
         """Whether the next emit has something to do beside its own event."""
         self._gap_declared = 0.0
+        self._gap_pause = _GAP_SECONDS
         self._settling = threading.RLock()
         self._settles = False
         self._thread: Background | None = None
@@ -111,6 +120,8 @@ class Delivery(EmitterState):
 
     def _lose_line(self, line: bytes, fault: str | None) -> None:
         self.counters.stdout_lost += 1
+        if fault in _GONE and self._gap_pause < _LONG_GAP_SECONDS:
+            self._gap_declared, self._gap_pause = time.monotonic(), _LONG_GAP_SECONDS
         self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
         self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
         self._complaints.tell(
@@ -286,16 +297,26 @@ class Delivery(EmitterState):
                 self._show(line)
         if self.file_gap.lost and not self.backlog.waiting:
             self._declare(file, self.file_gap, "jsonl")
-        due = at_end or self._gap_is_due()
+        self._settle_stdout_gap(file, at_end=at_end)
+
+    def _settle_stdout_gap(self, file: JsonlSink, *, at_end: bool) -> None:
+        """Declare lost lines: soon where stdout works, ever more rarely while it does not."""
+        if self.stdout is not None and self.stdout.fault in {CLOSED, REPLACED}:
+            self.stdout.look()
         fault = self.stdout.fault if self.stdout is not None else "off"
+        if not fault:
+            self._gap_pause = _GAP_SECONDS
+        due = at_end or self._gap_is_due()
         if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
             self._gap_declared = time.monotonic()
+            if fault:
+                self._gap_pause = min(2 * self._gap_pause, _LONGEST_GAP_SECONDS)
             gap_lines = self._gap_lines_lost
             self._declare(file, self.stdout_gap, "stdout")
             self._gap_lines_lost -= gap_lines
 
     def _gap_is_due(self) -> bool:
-        return time.monotonic() - self._gap_declared >= _GAP_SECONDS
+        return time.monotonic() - self._gap_declared >= self._gap_pause
 
     def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
         declared = gap.copy()

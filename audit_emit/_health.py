@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_emit.record import ts_of
 from audit_emit.sinks import descriptor
+from audit_emit.sinks.stdout import NUMBERS
 
 if TYPE_CHECKING:
     from audit_emit._emit import Emitter
@@ -124,6 +125,7 @@ def _stdout(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
         notes.append(f"lines could not be written to stdout ({sink.fault or 'declared soon'})")
     return {
         "state": state,
+        "stream": NUMBERS.get(sink.number),
         "kind": sink.kind,
         "last_success": sink.last[7:37].decode() or None,
         "last_error": sink.fault or (emitter.stdout_gap.reason or None),

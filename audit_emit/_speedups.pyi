@@ -3,6 +3,7 @@ from typing import Any, final
 
 from audit_emit.record import Receipt
 from audit_emit.sinks.groupcommit import GroupCommit
+from audit_emit.sinks.owned import Owned
 from audit_emit.sinks.segment import Segment
 
 class Mutex:
@@ -51,7 +52,7 @@ class DescriptorState:
     number: int
     _asks: bool
     _checked: int
-    _dup: int
+    _dup: Owned | int
     _identity: tuple[int, int] | None
     _max_bytes: int
     _nowait: bool

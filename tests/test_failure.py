@@ -131,8 +131,17 @@ def test_nothing_is_written_into_what_took_the_place_of_stderr() -> None:
     with Piped(2):
         complaints = Complaints()
         with Piped(2) as somebody_elses:
+            os.set_inheritable(2, False)  # as what was opened while the number was free
             complaints.tell("kind", "no")
             assert somebody_elses.read() == b""
+
+
+def test_a_complaint_follows_stderr_to_what_has_replaced_it() -> None:
+    with Piped(2):
+        complaints = Complaints()
+        with Piped(2) as reopened:
+            complaints.tell("kind", "yes")
+            assert reopened.read() == b"audit_emit: yes\n"
 
 
 def test_complaints_give_their_descriptor_back() -> None:

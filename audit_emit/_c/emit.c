@@ -68,6 +68,7 @@ static void let_go(Event *event)
     Py_XDECREF(event->path);
     Py_XDECREF(event->lock_path);
     Py_XDECREF(event->prefix);
+    Py_XDECREF(event->show.dup);
 }
 
 /* Forget an `Exception`: Python will meet it again. Whether there is no other one. */
@@ -255,7 +256,7 @@ static bool prepare(const Quick *self, Event *event)
     /* What the log says about itself comes first, and Python shows it. */
     event->shows = (PyObject *)self->stdout != Py_None && segment->unshown
         && PyList_CheckExact(segment->unshown) && !PyList_GET_SIZE(segment->unshown)
-        && may_show(&event->show, self->stdout, now, self->recheck_ns);
+        && may_show(&event->show, self->stdout, self->recheck_ns);
     if (event->shows)
         event->prefix = same(self->stdout->prefix);
     return append->lock_fd >= 0 && append->descriptor >= 0 && !PyErr_Occurred();
@@ -339,7 +340,7 @@ static void leave(SinkState *sink, Mutex *mutex)
 
 static void note_shown(const Quick *self, Event *event)
 {
-    PyObject *rest = remember_shown(&event->show, self->stdout, event->line, event->append.now);
+    PyObject *rest = remember_shown(&event->show, self->stdout, event->line);
     if (rest != Py_None) {
         event->was_shown = false;
         if (rest)

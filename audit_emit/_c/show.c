@@ -1,31 +1,42 @@
 /* A line on standard output: `Descriptor.write`, where all is as it usually is. */
 #include "speedups.h"
 
+#include <limits.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns)
+bool may_show(Show *show, const DescriptorState *sink, long long recheck_ns)
 {
     if (!sink->prefix || !PyBytes_CheckExact(sink->prefix) || !sink->owed
         || !PyBytes_CheckExact(sink->owed) || PyBytes_GET_SIZE(sink->owed) || sink->asks
-        || sink->dup < 0 || PyBytes_GET_SIZE(sink->prefix) > MAX_PREFIX)
+        || !sink->dup || !PyLong_Check(sink->dup) || PyBytes_GET_SIZE(sink->prefix) > MAX_PREFIX)
         return false;
-    show->descriptor = sink->dup;
+    long number = PyLong_AsLong(sink->dup);
+    if (number < 0 || number > INT_MAX || !take_identity(sink->identity, &show->identity))
+        return false;
+    show->dup = same(sink->dup);
+    show->descriptor = (int)number;
     show->nowait = sink->nowait;
     show->at_once = sink->nowait || sink->null;
     show->max_bytes = sink->max_bytes;
     show->prefix = (Text){PyBytes_AS_STRING(sink->prefix), PyBytes_GET_SIZE(sink->prefix)};
-    long long age = now - sink->checked;
-    show->looks = age < 0 || age > recheck_ns;
+    show->checked = sink->checked;
+    show->recheck_ns = recheck_ns;
     show->number = sink->number;
-    return !show->looks || take_identity(sink->identity, &show->identity);
+    return true;
 }
 
 /* `Descriptor._is_ours`, where nothing has changed. */
-static bool is_ours(const Show *show)
+static bool is_ours(Show *show)
 {
-    return !show->looks
-        || (is_at(show->number, &show->identity) && is_at(show->descriptor, &show->identity));
+    long long now = wall_ns(), age = now - show->checked;
+    show->looked = 0;
+    if (0 <= age && age <= show->recheck_ns)
+        return true;
+    if (!is_at(show->number, &show->identity) || !is_at(show->descriptor, &show->identity))
+        return false;
+    show->looked = now;
+    return true;
 }
 
 bool show_at_once(Show *show, const char *data, Py_ssize_t length)
@@ -55,10 +66,10 @@ bool show_in_time(Show *show, Text line)
     return show->written >= 0;
 }
 
-PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line, long long now)
+PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line)
 {
-    if (show->looks && sink->dup == show->descriptor)
-        sink->checked = now;
+    if (show->looked && sink->dup == show->dup)
+        sink->checked = show->looked;
     become(&sink->last, same(line));
     if (show->written < show->prefix.size + PyBytes_GET_SIZE(line)) {
         PyObject *whole = PyBytes_FromStringAndSize(show->prefix.text, show->prefix.size);

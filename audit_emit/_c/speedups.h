@@ -85,10 +85,10 @@ typedef struct { /* of sinks.descriptor.Descriptor */
     PyObject *owed;   /* bytes */
     PyObject *fault;
     PyObject *last; /* bytes */
+    PyObject *dup;  /* int; nobody else gets the number while this is held (owned.py) */
     long long max_bytes;
     long long checked;
     int number;
-    int dup;
     char nowait;
     char null;
     char asks;
@@ -265,19 +265,22 @@ bool append_record(Append *append);
 
 /* How a line gets to standard output, and how much of it did. */
 typedef struct {
+    PyObject *dup; /* held for as long as its number is used */
     int descriptor;
-    bool looks; /* whether the descriptor is to be looked at before */
     int number;
     Identity identity;
+    long long checked, recheck_ns; /* when the descriptor was looked at, and how long that is good */
     bool nowait; /* by RWF_NOWAIT */
     bool at_once; /* a write waits for nobody */
     long long max_bytes;
     Text prefix;
+    long long looked; /* when it was looked at just before the line was written, else 0 */
     Py_ssize_t written;
 } Show;
 
-/* Whether the usual way is open. */
-bool may_show(Show *show, const DescriptorState *sink, long long now, long long recheck_ns);
+/* Whether the usual way is open. Whether the descriptor is still the one that lines belong to is
+ * decided when the line is written, which may be much later. */
+bool may_show(Show *show, const DescriptorState *sink, long long recheck_ns);
 
 /* Take a pair of numbers; whether it is one. */
 bool take_identity(PyObject *pair, Identity *identity);
@@ -291,7 +294,7 @@ bool show_at_once(Show *show, const char *data, Py_ssize_t length);
 bool show_in_time(Show *show, Text line);
 
 /* Make known what came of it. None, or the bytes that must follow before another line does. */
-PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line, long long now);
+PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line);
 
 /* -- emit.c ---------------------------------------------------------------------------------------- */
 

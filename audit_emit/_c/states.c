@@ -97,7 +97,7 @@ static PyMemberDef segment_state_members[] = {
 SPEC(SegmentState, segment_state, "The hot attributes of a Segment.", )
 
 HOLDS(DescriptorState, descriptor_state, &self->identity, &self->prefix, &self->owed, &self->fault,
-      &self->last)
+      &self->last, &self->dup)
 
 static PyMemberDef descriptor_state_members[] = {
     MEMBER(DescriptorState, "number", T_INT, number),
@@ -108,7 +108,7 @@ static PyMemberDef descriptor_state_members[] = {
     MEMBER(DescriptorState, "last", T_OBJECT_EX, last),
     MEMBER(DescriptorState, "_max_bytes", T_LONGLONG, max_bytes),
     MEMBER(DescriptorState, "_checked", T_LONGLONG, checked),
-    MEMBER(DescriptorState, "_dup", T_INT, dup),
+    MEMBER(DescriptorState, "_dup", T_OBJECT_EX, dup),
     MEMBER(DescriptorState, "_nowait", T_BOOL, nowait),
     MEMBER(DescriptorState, "_null", T_BOOL, null),
     MEMBER(DescriptorState, "_asks", T_BOOL, asks),

@@ -18,6 +18,8 @@ from contextlib import suppress
 from time import monotonic_ns, time_ns
 
 from audit_emit._compiled import DescriptorState
+from audit_emit.sinks.owned import Identity, Owned, identity_of
+from audit_emit.sinks.standard import is_null, is_replacement, is_strangers
 
 try:
     import fcntl
@@ -42,6 +44,9 @@ PIPE_BUF = 4096
 BEGUN = "begun"
 """The ``fault`` when the system took a part of a line; ``finish`` brings it to its end."""
 
+CLOSED, REPLACED = "closed", "replaced"
+"""The ``fault`` when the number is not open, or is something that lines do not belong into."""
+
 _LONGEST_UNSURE = PIPE_BUF
 _CAN_BLOCK = frozenset({"pipe", "socket", "terminal"})
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
@@ -57,7 +62,8 @@ class Descriptor(DescriptorState):
 
     A duplicate keeps pointing to the original file when the application closes the descriptor
     or gives its number to something else, so no line can end up in somebody else's file. When the
-    descriptor is no longer what it was, writing stops, and starts again if it comes back.
+    descriptor is no longer what it was, lines follow to what has replaced it on purpose
+    (``standard.is_replacement``); else writing stops, and starts again if it comes back.
 
     Args:
         number: 1 or 2.
@@ -84,8 +90,8 @@ class Descriptor(DescriptorState):
         self._prefix = prefix
         self._max_bytes = max_bytes
         self._shorten = shorten
-        self._dup = -1
-        self._identity: tuple[int, int] | None = None
+        self._dup: Owned | int = -1
+        self._identity: Identity | None = None
         self._checked = 0
         self._nowait = False
         self._null = False
@@ -97,30 +103,38 @@ class Descriptor(DescriptorState):
         """The rest of a line of which the system took only a part."""
         self._given_up = False
         self._again = 0
-        self._open()
+        self._given: Identity | None = None
+        """What the number was at first: it is taken again when it comes back."""
+        if is_strangers(number):
+            self.fault = REPLACED
+        else:
+            self._open()
+            self._given = self._identity
 
     def _open(self) -> None:
         try:
             found = os.fstat(self.number)
         except OSError:
-            self.fault = "closed"
+            self.fault = CLOSED
             return
         # Known from here on: should there be no number for a duplicate now, there may be later.
         self._identity = (found.st_dev, found.st_ino)
         try:
-            self._dup = _own_terminal(self.number, found) if os.isatty(self.number) else -1
-            if self._dup < 0:
-                self._dup = _duplicate(self.number)
+            dup = _own_terminal(self.number, found) if os.isatty(self.number) else -1
+            if dup < 0:
+                dup = _duplicate(self.number)
         except OSError as error:
             self.fault = error_word(error)
             self._again = monotonic_ns() + _AGAIN_NS
             return
-        self.kind = _kind(self._dup, found.st_mode)
+        self.kind = _kind(dup, found.st_mode)
         self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
-        self._null = _is_null(found)
+        self._null = is_null(found)
         # What a pipe may take in part is written by one thread at a time.
         self._asks = self.kind in _CAN_BLOCK and (not self._nowait or self._max_bytes > PIPE_BUF)
         self.fault = None
+        # Last, as other threads write to it from here on.
+        self._dup = Owned.of(dup)
 
     def write(self, line: bytes) -> bool:
         """Write one line whole or not at all; never blocks on a pipe or a socket.
@@ -134,7 +148,7 @@ class Descriptor(DescriptorState):
         """
         data = self._prefix + line
         if len(data) > self._max_bytes:
-            data = self._prefix + self._shorten(line, self._max_bytes - len(self._prefix))
+            data = self._shortened(line)
         now = time_ns()
         if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
             return False
@@ -143,18 +157,23 @@ class Descriptor(DescriptorState):
             if whole or self.fault == BEGUN:
                 self.last = line
             return whole
+        dup = self._dup
         try:
-            if self._nowait:
-                written = os.pwritev(self._dup, (data,), -1, NOWAIT)
-            else:
-                written = os.write(self._dup, data)
+            written = os.pwritev(dup, (data,), -1, NOWAIT) if self._nowait else os.write(dup, data)
         except OSError as error:
-            return self._refused(error, data)
+            whole = self._refused(error, data, dup)
+            if whole or self.fault == BEGUN:
+                self.last = line
+            return whole
         self.last = line
         if written != len(data):
             return self._begin(data[written:])
         self.fault = None
         return True
+
+    def look(self) -> bool:
+        """Whether there is something to write to; clears ``fault`` when it has come back."""
+        return self._is_ours(time_ns())
 
     @property
     def owes(self) -> bool:
@@ -208,21 +227,25 @@ class Descriptor(DescriptorState):
             self._slow.release()
 
     def _attempt(self, data: bytes) -> bool:
+        dup = self._dup
         try:
             if self._nowait:
-                written = os.pwritev(self._dup, (data,), -1, NOWAIT)
-            elif self._asks and not self._ready(data):
+                written = os.pwritev(dup, (data,), -1, NOWAIT)
+            elif self._asks and not self._ready(dup, data):
                 return False
             else:
-                written = os.write(self._dup, data)
+                written = os.write(dup, data)
         except OSError as error:
-            return self._refused(error, data)
+            return self._refused(error, data, dup)
         if written != len(data):
             return self._begin(data[written:])
         self.fault = None
         return True
 
-    def _refused(self, error: OSError, data: bytes) -> bool:
+    def _refused(self, error: OSError, data: bytes, dup: int) -> bool:
+        if error.errno == errno.EBADF and (dup is not self._dup or dup < 0):
+            # Another thread has closed it since it was looked at.
+            return self._is_ours(time_ns()) and self._attempt(data)
         if self._nowait and error.errno in _UNSUPPORTED:
             self._nowait = False
             self._asks = self.kind in _CAN_BLOCK
@@ -231,27 +254,26 @@ class Descriptor(DescriptorState):
         return False
 
     def close(self) -> None:
-        """Give the duplicate back, if it is still ours."""
-        if self._dup >= 0 and _identity(self._dup) == self._identity:
-            close_quietly(self._dup)
-        self._dup = -1
+        """Give the duplicate back, if it is still ours; the next line takes one again."""
+        dup, self._dup = self._dup, -1
         self._checked = 0
+        if isinstance(dup, Owned):
+            dup.withdraw()
 
     def __del__(self) -> None:
         with suppress(Exception):
             self.close()
 
     def _is_ours(self, now: int) -> bool:
-        """Whether the number and the duplicate are still the file that we were given."""
-        if self._identity is None:
-            self.fault = "closed"
-            return False
-        current = _identity(self.number)
-        if current != self._identity:
+        """Whether the number and the duplicate are the file that lines belong into."""
+        current = identity_of(self.number)
+        if current != self._identity and not self._follow(current):
             self.close()
-            self.fault = "closed" if current is None else "replaced"
+            if self._identity is not None:  # else it never was ours, and the fault says why
+                self.fault = CLOSED if current is None else REPLACED
             return False
-        if self._dup < 0 or _identity(self._dup) != self._identity:
+        dup = self._dup
+        if dup < 0 or identity_of(dup) != self._identity:
             # The application closed every descriptor; ours may be somebody else's by now.
             self._dup = -1
             if monotonic_ns() < self._again:
@@ -262,15 +284,40 @@ class Descriptor(DescriptorState):
         self._checked = now
         return True
 
-    def _ready(self, line: bytes) -> bool:
+    def _follow(self, current: Identity | None) -> bool:
+        """Go on with what the number is now, if that is standard output as well."""
+        try:
+            found = os.fstat(self.number)
+            if current is None or (
+                current != self._given and not is_replacement(self.number, found)
+            ):
+                return False
+        except OSError:
+            return False
+        self.close()
+        self._identity = current
+        self._again = 0
+        if self._owed:
+            # What was begun elsewhere cannot be ended here.
+            self._owed = self._shortened(self.last)
+        return True
+
+    def _shortened(self, line: bytes) -> bytes:
+        """A line with its prefix, and cut to fit if it must be."""
+        room = self._max_bytes - len(self._prefix)
+        return self._prefix + (line if len(line) <= room else self._shorten(line, room))
+
+    def _ready(self, dup: int, line: bytes) -> bool:
         """The fallback without ``RWF_NOWAIT``: ask for room first, and refuse long lines.
 
         What is ready takes ``PIPE_BUF`` bytes at least (Linux 4096, macOS 512). A longer line, or
         another writer that takes the room meanwhile, can make a write wait for a reader that stops
         just then; where ``RWF_NOWAIT`` works that cannot happen.
         """
+        if dup < 0:
+            return True  # closed by another thread, which the write tells
         poller = select.poll()
-        poller.register(self._dup, select.POLLOUT)
+        poller.register(dup, select.POLLOUT)
         events = poller.poll(0)
         if not events or not events[0][1] & select.POLLOUT:
             self.fault = "full"
@@ -324,21 +371,6 @@ def _own_terminal(number: int, given: os.stat_result) -> int:
         return -1
     finally:
         os.close(opened)
-
-
-def _identity(number: int) -> tuple[int, int] | None:
-    try:
-        found = os.fstat(number)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _is_null(found: os.stat_result) -> bool:
-    """Whether it is ``/dev/null``, a device that nobody ever waits for."""
-    with suppress(OSError):
-        return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
-    return False
 
 
 def _kind(number: int, mode: int) -> str:

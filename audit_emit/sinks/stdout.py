@@ -10,12 +10,14 @@ from audit_emit.record import stub
 from audit_emit.sinks.descriptor import Descriptor
 
 PREFIX = b"audit: "
+NUMBERS = {1: "stdout", 2: "stderr"}
 
 
-def open_stdout(max_bytes: int) -> Descriptor:
+def open_stdout(max_bytes: int, number: int = 1) -> Descriptor:
     """Standard output as a sink of record lines; a line that is too long becomes its stub.
 
     Args:
         max_bytes: bytes of the longest line, prefix and newline included.
+        number: 2 for standard error, where standard output is a protocol's.
     """
-    return Descriptor(1, prefix=PREFIX, max_bytes=max_bytes, shorten=stub)
+    return Descriptor(number, prefix=PREFIX, max_bytes=max_bytes, shorten=stub)

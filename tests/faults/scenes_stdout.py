@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
+import pty
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from faults.child import wait_until
 
 from audit_emit import Emitter
 from audit_emit.sinks import descriptor
@@ -116,9 +120,10 @@ def reused(directory: Path, by: str) -> dict[str, Any]:
         peer.setblocking(False)
         os.close(1)
         assert os.dup(ours.fileno()) == 1
-    elif by == "dup2":
-        number = os.open(mine, os.O_RDWR | os.O_CREAT, 0o600)
-        os.dup2(number, 1)
+    elif by == "dup2-socket":
+        ours, peer = socket.socketpair()
+        peer.setblocking(False)
+        os.dup2(ours.fileno(), 1)
     else:
         os.close(1)
         assert os.open(mine, os.O_RDWR | os.O_CREAT, 0o600) == 1
@@ -135,7 +140,64 @@ def reused(directory: Path, by: str) -> dict[str, Any]:
     os.dup2(back, 1)
     time.sleep(0.001)
     emit(emitter, 5)
+    emitter.flush()
     return {**result(emitter, times, -1), "got": len(got)}
+
+
+def reopened(directory: Path, by: str) -> dict[str, Any]:
+    """Descriptor 1 is put to something else by ``dup2``, and put back."""
+    emitter = make(directory)
+    emit(emitter, 0)
+    back = os.dup(1)
+    mine = directory / "log.txt"
+    read_end = -1
+    if by == "file":
+        number = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    elif by == "pipe":
+        read_end, number = os.pipe()
+    elif by == "terminal":
+        read_end, number = pty.openpty()
+    else:
+        number = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(number, 1)
+    time.sleep(0.002)
+    times = [emit(emitter, number) for number in range(1, 5)]
+    before = emitter.health()["status"]
+    if by == "file":
+        got = mine.read_bytes()
+    else:
+        got = os.read(read_end, 1 << 16) if read_end >= 0 else b""
+    os.dup2(back, 1)
+    time.sleep(0.002)
+    emit(emitter, 5)
+    told = [json.loads(line.partition(b" ")[2])["fields"]["n"] for line in got.splitlines()]
+    return {**result(emitter, times, -1), "got": told, "before": before}
+
+
+def outage(directory: Path) -> dict[str, Any]:
+    """Descriptor 1 is a connection for longer than gaps are apart, and then put back."""
+    emitter = make(directory)
+    emit(emitter, 0)
+    back = os.dup(1)
+    ours, _peer = socket.socketpair()
+    os.dup2(ours.fileno(), 1)
+    time.sleep(0.002)
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        emit(emitter, 1)
+        time.sleep(0.1)
+    lost = emitter.counters.stdout_lost
+    during = (directory / "audit.jsonl").read_bytes().count(b'"audit.gap"')
+    os.dup2(back, 1)
+    wait_until(lambda: emitter.health()["status"] == "ok")
+    return {"lost": lost, "during": during}
+
+
+def to_stderr(directory: Path) -> dict[str, Any]:
+    """Lines go to standard error."""
+    emitter = make(directory, stdout="stderr")
+    times = [emit(emitter, number) for number in range(5)]
+    return result(emitter, times, -1)
 
 
 def python_stdout(directory: Path, kind: str) -> dict[str, Any]:

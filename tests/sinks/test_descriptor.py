@@ -12,11 +12,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from descriptors import opened
+from piped import Piped
 
-from audit_emit.sinks import descriptor
+from audit_emit.sinks import descriptor, standard
 from audit_emit.sinks.descriptor import BEGUN, NOWAIT, Descriptor, error_word
 
 WAYS = ["poll", *(["nowait"] if NOWAIT else [])]
@@ -416,7 +419,7 @@ def test_nothing_goes_into_a_file_that_took_the_number_of_the_duplicate(
 ) -> None:
     """``os.closerange(3, …)``: a daemon's way to begin."""
     sink = Descriptor(ends[1])
-    number = sink._dup
+    number = int(sink._dup)
     with (tmp_path / "theirs").open("wb") as theirs:
         os.dup2(theirs.fileno(), number)
         eventually_checked()
@@ -428,11 +431,165 @@ def test_nothing_goes_into_a_file_that_took_the_number_of_the_duplicate(
     sink.close()
 
 
+# What has replaced it
+
+
+@pytest.fixture
+def _own_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``sys.stdout`` writes to descriptor 1, as in a program."""
+    streams = SimpleNamespace(stdout=SimpleNamespace(fileno=lambda: 1), __stdout__=None)
+    monkeypatch.setattr(standard, "sys", streams)
+
+
+@pytest.mark.usefixtures("_own_streams")
+def test_lines_follow_to_a_file_that_was_put_there(tmp_path: Path) -> None:
+    """Gunicorn's ``--capture-output``: the log is renamed, and opened anew at USR1."""
+    with Piped() as before:
+        sink = Descriptor(1)
+        assert sink.write(b"1\n")
+        for name in ("first", "second"):
+            with (tmp_path / name).open("ab") as log:
+                os.dup2(log.fileno(), 1)
+            eventually_checked()
+            assert sink.write(name.encode() + b"\n")
+            assert (sink.kind, sink.fault) == ("file", None)
+        assert before.read() == b"1\n"
+        sink.close()
+    assert (tmp_path / "first").read_bytes() == b"first\n"
+    assert (tmp_path / "second").read_bytes() == b"second\n"
+
+
+@pytest.mark.usefixtures("_own_streams")
+def test_a_file_that_was_left_is_not_held_open(tmp_path: Path) -> None:
+    with Piped(), (tmp_path / "log").open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        sink = Descriptor(1)
+        with Piped():
+            eventually_checked()
+            assert sink.look()
+            assert len(opened(tmp_path / "log")) == 2, "the test's own, and what it saved"
+            sink.close()
+
+
+@pytest.mark.usefixtures("_own_streams")
+@nowait
+def test_a_line_that_was_begun_elsewhere_is_written_whole_to_what_follows() -> None:
+    with Piped() as before:
+        sink = Descriptor(1, prefix=b"audit: ", max_bytes=65536)
+        before.fill()
+        os.read(before.reader, 8192)
+        line = b"x" * 12_000 + b"\n"
+        assert not sink.write(line)
+        assert sink.owes
+        with Piped() as after:
+            eventually_checked()
+            assert sink.finish()
+            assert after.read() == b"audit: " + line
+            sink.close()
+
+
+@pytest.mark.usefixtures("_own_streams")
+@pytest.mark.parametrize("by", ["file", "socket"])
+def test_what_took_the_number_before_there_was_a_sink_is_left_alone(
+    by: str, tmp_path: Path
+) -> None:
+    near, far = socket.socketpair()
+    with near, far, (tmp_path / "theirs").open("wb") as theirs, Piped():
+        os.close(1)
+        assert os.dup(theirs.fileno() if by == "file" else near.fileno()) == 1
+        sink = Descriptor(1)
+        assert not sink.write(b"line\n")
+        assert sink.fault == "replaced"
+        assert (tmp_path / "theirs").read_bytes() == b""
+        assert not select.select([far], [], [], 0)[0]
+        with Piped() as given:
+            eventually_checked()
+            assert sink.write(b"line\n"), "there is a standard output now"
+            assert given.read() == b"line\n"
+            sink.close()
+
+
+@pytest.mark.usefixtures("_own_streams")
+def test_a_socket_that_was_given_is_taken_again_when_it_comes_back(tmp_path: Path) -> None:
+    """Under systemd standard output is a socket, which is followed to nowhere else."""
+    near, far = socket.socketpair()
+    with near, far, Piped():
+        os.dup2(near.fileno(), 1)
+        sink = Descriptor(1)
+        with (tmp_path / "captured").open("wb") as captured:
+            os.dup2(captured.fileno(), 1)
+        eventually_checked()
+        assert sink.write(b"1\n")
+        os.dup2(near.fileno(), 1)
+        eventually_checked()
+        assert sink.write(b"2\n")
+        assert far.recv(100) == b"2\n"
+        sink.close()
+    assert (tmp_path / "captured").read_bytes() == b"1\n"
+
+
+# Another thread closes it
+
+
+@pytest.mark.usefixtures("_way")
+def test_a_line_whose_duplicate_is_closed_meanwhile_reaches_its_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number is free for the next file from one system call to the other, but for our hold."""
+    reader, writer = os.pipe()
+    sink = Descriptor(writer)
+    theirs: list[int] = []
+
+    def closing(name: str) -> Any:
+        real = getattr(os, name)
+
+        def write(number: int, *arguments: Any) -> Any:
+            if not theirs:
+                sink.close()
+                theirs.extend(
+                    fcntl.fcntl(other, fcntl.F_DUPFD_CLOEXEC, descriptor._HIGH)
+                    for other in [os.open(tmp_path / "theirs", os.O_WRONLY | os.O_CREAT)]
+                )
+            return real(number, *arguments)
+
+        return write
+
+    monkeypatch.setattr(os, "pwritev", closing("pwritev"))
+    monkeypatch.setattr(os, "write", closing("write"))
+    assert sink.write(b"line\n")
+    assert sink.fault is None
+    assert (tmp_path / "theirs").read_bytes() == b""
+    assert os.read(reader, 100) == b"line\n"
+    for number in (reader, writer, *theirs):
+        os.close(number)
+
+
+@pytest.mark.usefixtures("_way")
+def test_threads_lose_no_line_while_another_one_closes(ends: tuple[int, int]) -> None:
+    sink = Descriptor(ends[1])
+    done = threading.Event()
+
+    def close() -> None:
+        while not done.is_set():
+            sink.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    written = sum(sink.write(b"%d\n" % number) for number in range(2000))
+    done.set()
+    closer.join(30)
+    assert written == 2000
+    os.close(ends[1])
+    sink.close()
+    content = b"".join(iter(lambda: os.read(ends[0], 1 << 16), b""))
+    assert content == b"".join(b"%d\n" % number for number in range(2000))
+
+
 def test_close_gives_the_duplicate_back_and_the_next_line_takes_one_again(
     ends: tuple[int, int],
 ) -> None:
     sink = Descriptor(ends[1])
-    number = sink._dup
+    number = int(sink._dup)
     sink.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
@@ -446,7 +603,7 @@ def test_close_does_not_close_what_is_not_ours(ends: tuple[int, int], tmp_path: 
     sink = Descriptor(ends[1])
     with (tmp_path / "theirs").open("wb") as theirs:
         os.dup2(theirs.fileno(), sink._dup)
-        number = sink._dup
+        number = int(sink._dup)
         sink.close()
         os.fstat(number)
         os.close(number)
