@@ -12,7 +12,7 @@ OLDEST = (3, 11)
 ASK = (
     "import sys, sysconfig\n"
     "threaded = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else ''\n"
-    "print(*sys.version_info[:2], threaded)"
+    "print(*sys.version_info[:3], threaded)"
 )
 NAME = re.compile(r"python3\.\d+t?")
 CLASSIFIER = re.compile(r'"Programming Language :: Python :: (3\.\d+)"')
@@ -37,8 +37,11 @@ def candidates() -> list[Path]:
 
 
 def pythons() -> dict[str, Path]:
-    """One program for each version, oldest first; ``3.13t`` is 3.13 without the global lock."""
-    found: dict[tuple[int, int, str], Path] = {}
+    """One program for each version, oldest first: 3.11.2 has faults that 3.11.7 has not.
+
+    ``3.13.0t`` is 3.13.0 without the global lock.
+    """
+    found: dict[tuple[int, int, int, str], Path] = {}
     for program in candidates():
         try:
             asked = subprocess.run(
@@ -46,11 +49,11 @@ def pythons() -> dict[str, Path]:
             )
         except (OSError, subprocess.SubprocessError):
             continue  # a shim of a version that is not active, or no Python at all
-        major, minor, *threaded = asked.stdout.split()
-        version = (int(major), int(minor), "".join(threaded))
+        major, minor, micro, *threaded = asked.stdout.split()
+        version = (int(major), int(minor), int(micro), "".join(threaded))
         if version[:2] >= OLDEST:
             found.setdefault(version, program)
-    return {f"{version[0]}.{version[1]}{version[2]}": found[version] for version in sorted(found)}
+    return {f"{a}.{b}.{c}{t}": found[a, b, c, t] for a, b, c, t in sorted(found)}
 
 
 def tried(version: str, program: Path) -> str:
@@ -70,8 +73,9 @@ def main() -> int:
     found = pythons()
     told = {version: tried(version, program) for version, program in found.items()}
     for version in supported():
-        told.setdefault(version, "not tested: not found on this machine")
-    for version in sorted(told, key=lambda version: int(version.rstrip("t").partition(".")[2])):
+        if not any(each.startswith(f"{version}.") for each in found):
+            told[version] = "not tested: not found on this machine"
+    for version in sorted(told, key=lambda each: [int(n) for n in each.rstrip("t").split(".")]):
         print(f"Python {version}: {told[version]}")
     if not found:
         print("no Python from 3.11 up was found", file=sys.stderr)

@@ -31,6 +31,19 @@ settings.register_profile(
 settings.load_profile("everywhere")
 
 
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line for each reason how many tests did not run, and of which modules they are."""
+    not_run: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        if isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            not_run.setdefault(reason, []).append(report.nodeid.partition("::")[0])
+    for reason, modules in sorted(not_run.items(), key=lambda each: -len(each[1])):
+        named = ", ".join(sorted(set(modules)))
+        terminalreporter.write_line(f"not tested: {reason}: {len(modules)} of {named}")
+
+
 @pytest.fixture(autouse=True)
 def _contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No settings, state or emitter of the machine reaches a test, or of another test."""

@@ -51,55 +51,64 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_every_python_is_tested_and_one_that_is_missing_is_named(machine: Machine) -> None:
-    machine.has("python3.13", "3 13")
-    machine.has("python3.11", "3 11")
+    machine.has("python3.13", "3 13 1")
+    machine.has("python3.11", "3 11 1")
     assert machine.test_all() == (
         0,
         [
-            "Python 3.11: passed",
+            "Python 3.11.1: passed",
             "Python 3.12: not tested: not found on this machine",
-            "Python 3.13: passed",
+            "Python 3.13.1: passed",
         ],
     )
 
 
 def test_one_that_fails_fails_all(machine: Machine) -> None:
     for minor in (11, 12, 13):
-        machine.has(f"python3.{minor}", f"3 {minor}")
+        machine.has(f"python3.{minor}", f"3 {minor} 1")
     machine.makes('case "$*" in "test "*python3.12*) exit 2;; esac')
     assert machine.test_all() == (
         1,
-        ["Python 3.11: passed", "Python 3.12: FAILED", "Python 3.13: passed"],
+        ["Python 3.11.1: passed", "Python 3.12.1: FAILED", "Python 3.13.1: passed"],
     )
 
 
 def test_one_that_cannot_be_set_up_is_no_success(machine: Machine) -> None:
-    machine.has("python3.11", "3 11")
+    machine.has("python3.11", "3 11 1")
     machine.makes('case "$*" in *.installed*) exit 2;; esac')
     status, told = machine.test_all()
-    assert (status, told[0]) == (1, "Python 3.11: FAILED: it could not be set up")
+    assert (status, told[0]) == (1, "Python 3.11.1: FAILED: it could not be set up")
 
 
 def test_what_is_older_or_no_python_is_passed_over(machine: Machine) -> None:
-    machine.has("python3.10", "3 10")
-    machine.has("python3.11-config", "3 11")
-    machine.has("python3.12", "3 12")
-    machine.has("python3.14", "3 14")
+    machine.has("python3.10", "3 10 1")
+    machine.has("python3.11-config", "3 11 1")
+    machine.has("python3.12", "3 12 1")
+    machine.has("python3.14", "3 14 1")
     status, told = machine.test_all()
     assert status == 0
     assert [line for line in told if line.endswith("passed")] == [
-        "Python 3.12: passed",
-        "Python 3.14: passed",
+        "Python 3.12.1: passed",
+        "Python 3.14.1: passed",
     ]
 
 
 def test_a_build_without_the_global_lock_is_tested_beside_the_other(machine: Machine) -> None:
-    machine.has("python3.13", "3 13")
-    machine.has("python3.13t", "3 13 t")
+    machine.has("python3.13", "3 13 1")
+    machine.has("python3.13t", "3 13 1 t")
     status, told = machine.test_all()
     assert status == 0
-    assert told[-2:] == ["Python 3.13: passed", "Python 3.13t: passed"]
+    assert told[-2:] == ["Python 3.13.1: passed", "Python 3.13.1t: passed"]
 
 
 def test_a_machine_without_any_is_an_error(machine: Machine) -> None:
     assert machine.test_all()[0] == 2
+
+
+def test_two_of_one_minor_version_are_both_tested(machine: Machine, tmp_path: Path) -> None:
+    machine.has("python3.11", "3 11 7")
+    other = tmp_path / "versions" / "other" / "bin" / "python"
+    other.parent.mkdir(parents=True)
+    other.write_text("#!/bin/sh\necho '3 11 2'\n")
+    other.chmod(0o755)
+    assert machine.test_all()[1][:2] == ["Python 3.11.2: passed", "Python 3.11.7: passed"]
