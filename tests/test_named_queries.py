@@ -100,6 +100,7 @@ FIGURES: dict[str, Figures] = {
     "failed-logins": {("shop",): 6},
     "first-seen-actor": {("u-20",): 1},
     "gaps-by-reason": {("ENOSPC", "shop", "jsonl"): 1},
+    "holes-by-seq": {("shop",): 1},
     "nothing-at-all": {},
     "rate-by-type": {
         ("audit.gap", "shop"): 1 / 300,
@@ -165,6 +166,24 @@ def test_a_chain_is_listed_from_its_first_record_on(loki: RealLoki) -> None:
             trail.add("secret.set", ago, note='"chain":"00d1c0ffee00beef"')
     loki.push([*one.lines, *other.lines])
     assert [line.encode() for line in loki.lines(text("one-chain"))] == one.lines
+
+
+@pytest.mark.loki
+def test_records_that_were_sent_twice_hide_no_hole_where_they_are_counted_by_seq(
+    loki: RealLoki,
+) -> None:
+    """Between the two lies more than what Loki looks through for equal lines."""
+    trail = Trail("shop")
+    for n in range(900):
+        trail.add("secret.set", 300 - n / 4, note="x" * 800)
+    trail.skip("secret.set", 60)
+    trail.add("secret.set", 50)
+    loki.push(trail.lines)
+    loki.push(trail.lines[:20])
+    (lines,) = loki.series('sum (count_over_time({job="audit"}[15m]))').values()
+    assert lines > len(trail.lines)
+    assert list(loki.series(text("sequence-gaps")).values()) == []
+    assert list(loki.series(text("holes-by-seq")).values()) == [1]
 
 
 @pytest.mark.loki

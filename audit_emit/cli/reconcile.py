@@ -116,8 +116,9 @@ def command(
     --head prints what Loki vouches for, for audit-emit verify --expect-head. --backfill pushes
     missing records with the labels and bytes of the pipeline; it can be interrupted and run again.
 
-    Exit status: 0 they agree, 1 they do not, 2 usage, 3 no log or nothing to compare, 4 Loki does
-    not show yet what was pushed, 5 Loki gives no answer to build on.
+    Exit status: 0 they agree, 1 they do not, 2 usage, 3 no log or nothing to compare, 4 all of it
+    is younger than --grace, or Loki does not show yet what was pushed, 5 Loki gives no answer to
+    build on.
     """
     if not loki:
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
@@ -208,7 +209,8 @@ def _reconcile(wanted: Wanted) -> Exit:
             where = {"log": wanted.log, "loki": wanted.target}
             click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
         else:
-            shown.show(report, wanted.log, wanted.target, index.extents)
+            log_shown = shown.Log(wanted.log, index.extents, index.times, wanted.grace)
+            shown.show(report, log_shown, wanted.target)
             shown.show_more(more)
         if error is not None:
             raise error

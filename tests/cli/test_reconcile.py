@@ -21,6 +21,7 @@ from audit_emit._loki.journal import Journal
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.loki import Entry
+from audit_emit.record import ns_of, ts_of
 
 Output = pytest.CaptureFixture[str]
 
@@ -134,6 +135,46 @@ def test_what_is_not_judged_is_said(log: LogAndLoki, capsys: Output) -> None:
         file.write(b"{torn\n")
     assert run(log) == Exit.OK
     assert "  not judged  1 lines of the log that are no records" in capsys.readouterr().out
+
+
+def test_right_after_writing_it_says_why_not_and_when(
+    tmp_path: Path, fake_loki: LokiServer, capsys: Output
+) -> None:
+    log = LogAndLoki(tmp_path, fake_loki.url, ago=1)
+    log.client.close()
+    log.chain.add(5, step=1)
+    log.write()
+    assert run(log) == Exit.INCOMPLETE
+    first, why = capsys.readouterr().out.splitlines()
+    assert first.startswith("incomplete")
+    told = r"  not judged  5 records are younger than --grace 30s \(ask again at (\S+Z)\)"
+    found = re.fullmatch(told, why)
+    assert found is not None
+    assert log.begin + 30 * SECOND < ns_of(found[1]) < log.begin + 33 * SECOND
+    assert run(log, "--json") == Exit.INCOMPLETE
+    verdict = json.loads(capsys.readouterr().out)
+    assert (verdict["verdict"], verdict["young"]) == ("incomplete", 5)
+    assert run(log, "--grace", "0s") == Exit.FINDINGS
+
+
+def test_why_there_is_nothing_to_compare(log: LogAndLoki, capsys: Output) -> None:
+    assert run(log, "--until", "2020-01-01") == Exit.UNREADABLE
+    out = capsys.readouterr().out
+    assert "NOTHING TO COMPARE" in out
+    assert f"its records are from {ts_of(log.begin)} to " in out
+    assert "none is of the time that was asked about" in out
+
+
+def test_a_fast_clock_is_said(tmp_path: Path, fake_loki: LokiServer, capsys: Output) -> None:
+    log = LogAndLoki(tmp_path, fake_loki.url)
+    log.chain.add(6).add(51, ts=log.begin + 7000 * SECOND)
+    log.write()
+    log.ship(log.chain.lines[:6])
+    log.client.close()
+    assert run(log) == Exit.FINDINGS
+    out = capsys.readouterr().out
+    assert "in-the-future  51 of a time that is still to come, and not compared" in out
+    assert "the clock that wrote it is fast" in out
 
 
 def test_part_of_it(log: LogAndLoki, fake_loki: LokiServer, capsys: Output) -> None:
