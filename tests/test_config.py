@@ -36,6 +36,7 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("stdout", "0", False, False),
     ("stdout", "off", "no", False),
     ("stdout", " TRUE ", 1, True),
+    ("stdout", " StdErr ", "stderr", "stderr"),
     ("stdout_max_bytes", "4096", 4096, 4096),
     ("stdout_max_bytes", " 65536 ", "65536", 65536),
     ("durability", "os", "os", "os"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_emit import _compiled
-from audit_emit._allowed import SETTINGS
+from audit_emit._allowed import SETTINGS, STDERR
 from audit_emit._config import PREFIX, Settings, settings
 from audit_emit._loki import settings as loki
 from audit_emit._version import __version__
@@ -224,9 +224,10 @@ def _end_of(report: Report, path: Path) -> None:
 
 
 def _stdout(report: Report, current: Settings) -> None:
-    kind = machine.what_is(1)
+    kind = machine.what_is(2 if current.stdout == STDERR else 1)
     report.stdout = {
-        "enabled": current.stdout,
+        "enabled": bool(current.stdout),
+        "stream": STDERR if current.stdout == STDERR else "stdout",
         "is": f"{kind} (of this command; a service has its own)",
         "non_blocking_writes": machine.non_blocking_writes(),
     }
