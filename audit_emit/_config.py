@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         checkpoint: whether the log is signed as it grows, in this process.
         signing_key: the keys of checkpoints, newest last; the newest one signs.
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
+        checkpoint_state: where what was signed last is kept; beside the log by default.
         sources: where each value came from: ``argument``, ``environment`` or ``default``.
     """
 
@@ -62,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: bool = False
     signing_key: KeyRing | None = None
     origin: str | None = None
+    checkpoint_state: str | None = None
     sources: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -96,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "checkpoint": self.checkpoint,
             "signing_key": "set" if self.signing_key else "not set",
             "origin": self.origin,
+            "checkpoint_state": self.checkpoint_state,
         }
 
     @property

@@ -26,7 +26,8 @@ def configure(**settings: Any) -> Emitter:
         settings: ``service``, ``jsonl`` (a path, or ``"off"``), ``stdout``, ``stdout_max_bytes``,
             ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
             ``hash_key_file``, ``disabled``, ``processors``, ``secret_keys``, ``safe_keys``,
-            ``checkpoint``, ``signing_key``, ``signing_key_file``, ``origin``; see
+            ``checkpoint``, ``signing_key``, ``signing_key_file``, ``origin``,
+            ``checkpoint_state``; see
             ``docs/configuration.md``.
 
     Returns:

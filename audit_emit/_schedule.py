@@ -59,6 +59,7 @@ class Schedule:
             settings.signing_key or KeyRing(),
             origin=settings.log_origin,
             record=self._record,
+            state=settings.checkpoint_state or "",
             pause=_PAUSE,
         )
         self.reset()

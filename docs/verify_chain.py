@@ -73,7 +73,11 @@ def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as 
         elif kind == "audit.key_rotated" and fields["old_key_id"] in ring:  # section 9
             (*lines, made), old, new = fields.values(), fields["old_key_id"], fields["new_key_id"]
             good = retired[old] == new if old in retired else new not in (old, *retired)
-            good &= signs(ring[old], made, "audit_emit change of key, version 1", *lines)
+            if len(lines) > 6: good &= lines[6] < seq and (not signed.exists() or any(
+                (p["chain"], p["root_hash"]) == (chain, lines[7]) and "forged" not in p
+                for p, _ in points.get(lines[6], ())))  # the tree that it was signed over
+            version = f"audit_emit change of key, version {1 + (len(lines) > 6)}"
+            good &= signs(ring[old], made, version, *lines)
             if good and lines[0].endswith(chain): retired[old] = new
             else: report("checkpoint-signature-mismatch", seq, where)
             for at, point, place in [(n, *each) for n in points if n >= seq for each in points[n]]:

@@ -51,9 +51,13 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("safe_keys", "token_kind", {"token_kind"}, {"token_kind"}),
     ("checkpoint", "0", False, False),
     ("origin", "a.example/shop", "a.example/shop", "a.example/shop"),
+    ("checkpoint_state", "/tmp/state", b"/tmp/state", "/tmp/state"),
 ]
 
 BAD: list[tuple[str, Any]] = [
+    ("checkpoint_state", 5),
+    ("checkpoint_state", "/no/such/place/state"),
+    ("checkpoint_state", "/"),
     ("service", ""),
     ("service", "Secrets"),
     ("service", "-api"),
@@ -146,6 +150,7 @@ OTHER = {
     "safe_keys": "other",
     "checkpoint": "0",
     "origin": "other.example",
+    "checkpoint_state": "/other.state",
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from audit_emit._evidence.anchors import CHECKPOINTS
 from audit_emit._evidence.findings import Finding, Findings, Kind
 from audit_emit._evidence.fragments import Fragments, fields_of
-from audit_emit._evidence.witness import Checkpoints, Place, Witness
+from audit_emit._evidence.witness import FORGED, Checkpoints, Place, Witness
 from audit_emit.rotation import RECORD as KEY_ROTATED
 from audit_emit.rotation import ForgedChangeError, Succession
 
@@ -117,13 +118,23 @@ class Declarations:
 
     def _key_rotated(self, fields: Mapping[str, Any], chain: str, seq: int, place: Place) -> None:
         try:
-            change = self._keys.follow(fields, seq, chain)
+            change = self._keys.follow(fields, seq, chain, partial(self._holds, chain))
         except ForgedChangeError as error:
             note = f"a change of key: {error}"
             self._findings.add(place.finding(Kind.CHECKPOINT_SIGNATURE_MISMATCH, seq, note=note))
             return
         if change is not None:
             self._checkpoints.change(change)
+
+    def _holds(self, chain: str, size: int, root: str) -> bool:
+        """Whether this checkpoint is there; the records are then compared with it like any other.
+
+        Without a file of checkpoints nothing is anchored, whatever key is trusted.
+        """
+        return not self._checkpoints.file or any(
+            each.chain == chain and each.root == root and each.state != FORGED
+            for each in self._checkpoints.at(size)
+        )
 
 
 def _differing(one: Witness, fields: Mapping[str, Any]) -> list[str]:
