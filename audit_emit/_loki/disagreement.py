@@ -82,6 +82,7 @@ class Report(msgspec.Struct, frozen=True):
         young: records whose time is within the grace, or a little ahead of now; not judged either.
         ask_again: the time from which on all of the young ones are judged; empty for none.
         waiting: records that were pushed lately and that Loki does not show yet.
+        later: missing records that are left for another step of a backfill.
         older: lines in Loki from before the first record that the log still has; not judged.
         foreign: lines in Loki of chains that are not of this log; not judged.
         strange: lines of the log that are no records; they do not go to Loki.
@@ -102,6 +103,7 @@ class Report(msgspec.Struct, frozen=True):
     young: int = 0
     ask_again: str = ""
     waiting: int = 0
+    later: int = 0
     older: int = 0
     foreign: int = 0
     strange: int = 0
@@ -114,7 +116,7 @@ class Report(msgspec.Struct, frozen=True):
             return 1
         if not self.records:
             return 4 if self.young else 3
-        return 4 if self.waiting else 0
+        return 4 if self.waiting or self.later else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The report and its verdict, as plain values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,6 +13,9 @@ from audit_emit._loki.held import Extent
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 from audit_emit.record import ts_of
+
+if TYPE_CHECKING:
+    from audit_emit._loki.plan import Plan
 
 SHOWN = 10
 """Findings of one kind that are shown; ``--json`` has more."""
@@ -70,6 +73,23 @@ def show(report: Report, log: Log, loki: str) -> None:
         click.echo(f"  {hint}")
 
 
+def show_plan(plan: Plan, *, flush: bool) -> None:
+    """What is about to be pushed, on standard error."""
+    if not plan.records:
+        return
+    text = f"pushing {_pushing(plan.records, plan.size, plan.batches, plan.streams, plan.steps)}"
+    if plan.steps > 1 and not flush:
+        text += "; this is the first one, as --flush is not given"
+    click.echo(f"audit-emit: {text}", err=True)
+
+
+def _pushing(records: int, size: int, batches: int, streams: int, steps: int) -> str:
+    return (
+        f"{_count(records, 'record')}, {size:,} bytes, in {_count(batches, 'request')}; that opens "
+        f"{_count(streams, 'stream')}" + (f", in {steps:,} steps" if steps > 1 else "")
+    )
+
+
 def show_more(more: Mapping[str, Any]) -> None:
     """What was pushed, or would be."""
     pushed = more.get("backfill")
@@ -85,11 +105,17 @@ def show_more(more: Mapping[str, Any]) -> None:
                 "Loki shows old records when it has written them, after 3 hours at the latest; "
                 "run it again then. Until then they are not pushed a second time."
             )
+        if pushed["later"]:
+            click.echo(
+                f"{pushed['later']:,} are left for a further step. Run it again when Loki has "
+                "written its chunks (30 minutes after the last record, or POST /flush), or with "
+                "--flush"
+            )
     plan = more.get("plan")
     if plan is not None:
+        numbers = (plan[name] for name in ("records", "bytes", "batches", "streams", "steps"))
         click.echo(
-            f"would push {_count(plan['records'], 'record')}, {plan['bytes']:,} bytes, "
-            f"in {plan['batches']:,} requests"
+            f"would push {_pushing(*numbers)}"
             + (f"; {plan['left']:,} must not be pushed" if plan["left"] else "")
         )
 

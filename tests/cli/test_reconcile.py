@@ -15,6 +15,7 @@ import pytest
 from log_and_loki import LogAndLoki, OnPush
 from loki_program import RealLoki
 from loki_server import Fault, LokiServer, status, truncated
+from loki_store import CONFIGURED, HOUR
 from made_chain import SECOND, MadeChain, altered
 
 from audit_emit._loki.journal import Journal
@@ -224,7 +225,9 @@ def test_a_plan_pushes_nothing(log: LogAndLoki, fake_loki: LokiServer, capsys: O
     fake_loki.asked.clear()
     assert run(log, "--backfill", "--plan") == Exit.FINDINGS
     last = capsys.readouterr().out.splitlines()[-1]
-    assert re.fullmatch(r"would push 12 records, [\d,]+ bytes, in 1 requests", last)
+    assert re.fullmatch(
+        r"would push 12 records, [\d,]+ bytes, in 1 request; that opens 1 stream", last
+    )
     assert {method for method, _, _ in fake_loki.asked} == {"GET"}
     assert not (log.directory / "backfill.jsonl").exists()
 
@@ -235,7 +238,27 @@ def test_backfill_as_json(log: LogAndLoki, fake_loki: LokiServer, capsys: Output
     assert json.loads(capsys.readouterr().out)["plan"]["records"] == 1
     assert run(log, "--backfill", "--json") == Exit.OK
     found = json.loads(capsys.readouterr().out)
-    assert found["backfill"] == {"placed": 1, "accepted": 0, "doubtful": 0, "left": 0}
+    assert found["backfill"] == {"placed": 1, "accepted": 0, "doubtful": 0, "left": 0, "later": 0}
+
+
+def test_a_late_log_goes_in_steps(
+    tmp_path: Path, fake_loki: LokiServer, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit_emit.backfilling.FLUSHED", 0.0)
+    fake_loki.store.limits = CONFIGURED
+    log = LogAndLoki(tmp_path, fake_loki.url, ago=40 * 24 * 3600)
+    log.client.close()
+    log.chain.add(30, step=HOUR)
+    log.write()
+    assert run(log, "--backfill", "--plan", "--streams", "12") == Exit.FINDINGS
+    assert "in 3 requests; that opens 30 streams, in 3 steps" in capsys.readouterr().out
+    assert run(log, "--backfill", "--streams", "12") == Exit.INCOMPLETE
+    out, err = capsys.readouterr()
+    assert "this is the first one, as --flush is not given" in err
+    assert "18 are left for a further step." in out
+    assert run(log, "--backfill", "--streams", "12", "--flush") == Exit.OK
+    assert "Loki writes its chunks" in capsys.readouterr().err
+    assert run(log) == Exit.OK
 
 
 def test_what_could_not_be_placed_and_why(
@@ -427,6 +450,7 @@ def test_the_tenant(tmp_path: Path, capsys: Output) -> None:
     [
         ["--loki", "nowhere"],
         ["--plan"],
+        ["--flush"],
         ["--backfill", "--head"],
         ["--backfill", "second"],
         ["--grace", "soon"],
