@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from audit_emit._allowed import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._foreign import bare_name
-from audit_emit._signing.settings import can_be_signed
+from audit_emit._signing.settings import KeyRing, can_be_signed
 from audit_emit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from audit_emit.signing import KeyRing
 
 PREFIX = "AUDIT_EMIT_"
 

@@ -11,6 +11,11 @@ from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
     from audit_emit.signing import KeyRing
+else:
+    # That module is loaded for those who sign, but whoever resolves an annotation needs a name.
+    KeyRing = Any
+
+__all__ = ["KeyRing", "can_be_signed", "origin", "signing_key", "signing_key_file"]
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}")
 
