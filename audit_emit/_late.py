@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from audit_emit._delivery import unchained
 from audit_emit._emit import Emitter
 from audit_emit.context import AuditContext
 
@@ -39,9 +38,7 @@ def emit_late(
         part, end = emitter._composer.compose(context, event_type, fields)
         prefix = emitter._clock.prefix_at(_ns(seconds), part, end)
         if emitter.file is None:
-            shown = emitter.stdout is not None and emitter._show(unchained(prefix))
-            emitter.counters.unchained += shown
-            emitter.counters.lost += not shown
+            emitter.show_only(prefix)
             return
         emitter._keep(prefix, _REASON)
         emitter.settle()

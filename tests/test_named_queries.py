@@ -197,6 +197,24 @@ def test_structured_metadata_changes_no_figure(loki: RealLoki) -> None:
     assert actors == {"u-17": 3, "u-18": 5, "u-20": 1}
 
 
+@pytest.mark.loki
+def test_a_hole_in_the_lines_of_a_process_without_a_file_is_counted(loki: RealLoki) -> None:
+    """Beside a service with a chain, and one whose own field is called like the member."""
+    trail, bare = Trail("shop"), Trail("bare")
+    a_shop(trail)
+    for number in (1, 2, 4, 5, 8):
+        bare.add("secret.set", 300 - number, process="not this one", number=99)
+        record = json.loads(bare.lines.pop())
+        kept = {name: record[name] for name in list(record)[:10]}
+        one = {**kept, "process": "00d1c0ffee00beef", "number": number}
+        bare.lines.append(json.dumps(one, separators=(",", ":")).encode())
+    loki.push([*trail.lines, *bare.lines])
+    loki.push(["not json"], service="bare", event_type="invoice.denied", at=str(time.time_ns()))
+    ((labels, missing),) = loki.series(text("holes-by-process")).items()
+    assert dict(labels) == {"service": "bare", "process": "00d1c0ffee00beef"}
+    assert missing == 3
+
+
 def test_every_named_query_is_asked_here() -> None:
     names = {path.stem for path in DIRECTORY.glob("*.logql")}
-    assert {*LISTS, *FIGURES, "one-chain"} == names
+    assert {*LISTS, *FIGURES, "one-chain", "holes-by-process"} == names

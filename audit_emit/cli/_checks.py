@@ -40,7 +40,9 @@ ADVICE = {
     "kubernetes": "Kubernetes: a file in the container's own layer is gone with the pod; put the "
     "log on a volume",
     "docker": "Docker: see `docker inspect -f '{{.HostConfig.LogConfig}}'`; with mode=non-blocking "
-    "stdout lines are dropped without a word when the buffer is full",
+    "stdout lines are dropped without a word when the buffer is full, and with json-file and "
+    "max-size=1m a shipper got 6,017 and 7,763 of 20,001 lines of a burst (all of them at a steady "
+    "400 a second); more and larger files (max-file, max-size), journald or the JSONL file help",
     "podman": "Podman: a file in the container's own layer is gone with the container; put the "
     "log on a volume",
     "journald": "journald drops lines beyond its rate limit; set LogRateLimitIntervalSec=0 in the "
