@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from audit_emit._foreign import bare_name
-from audit_emit._signing.settings import checkpoint_state, origin, signing_key, signing_key_file
+from audit_emit._signing.settings import origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 from audit_emit.record import SERVICE
 
@@ -203,9 +203,8 @@ SETTINGS: dict[str, Setting] = {
     "signing_key": Setting("SIGNING_KEY", signing_key),
     "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
     "origin": Setting("ORIGIN", origin),
-    "checkpoint_state": Setting("CHECKPOINT_STATE", checkpoint_state),
 }
 """What the environment may set. ``processors`` are code, so only arguments set them."""
 
 CHECKS = {**SETTINGS, "processors": Setting("", _processors)}
-OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin", "checkpoint_state")
+OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin")

@@ -36,7 +36,6 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("stdout", "0", False, False),
     ("stdout", "off", "no", False),
     ("stdout", " TRUE ", 1, True),
-    ("stdout", " StdErr ", "stderr", "stderr"),
     ("stdout_max_bytes", "4096", 4096, 4096),
     ("stdout_max_bytes", " 65536 ", "65536", 65536),
     ("durability", "os", "os", "os"),
@@ -51,13 +50,9 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("safe_keys", "token_kind", {"token_kind"}, {"token_kind"}),
     ("checkpoint", "0", False, False),
     ("origin", "a.example/shop", "a.example/shop", "a.example/shop"),
-    ("checkpoint_state", "/tmp/state", b"/tmp/state", "/tmp/state"),
 ]
 
 BAD: list[tuple[str, Any]] = [
-    ("checkpoint_state", 5),
-    ("checkpoint_state", "/no/such/place/state"),
-    ("checkpoint_state", "/"),
     ("service", ""),
     ("service", "Secrets"),
     ("service", "-api"),
@@ -150,7 +145,6 @@ OTHER = {
     "safe_keys": "other",
     "checkpoint": "0",
     "origin": "other.example",
-    "checkpoint_state": "/other.state",
 }
 
 
