@@ -1,0 +1,193 @@
+"""One rule of redaction: what a secret looks like, and the literal texts that tell of it.
+
+From the keywords of all rules ``keywords.Prefilter`` is made, which says of most texts that no rule
+needs to look. So a rule states in its keywords a *necessary* condition: where none of them occurs,
+it finds nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from audit_emit._redaction import linear
+
+__all__ = ["Rule", "Span", "token"]
+
+Span = tuple[int, int]
+"""Where a part of a text starts and ends."""
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_KEYWORD = re.compile(r"[!#-\[\]-~]{2,64}")
+_MAX_KEYWORDS = 64
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one kind of secret is recognised in a text.
+
+    Args:
+        id: a name of its own, ``a-z0-9-``; reports and ``audit-emit redact`` show it.
+        keywords: literal texts, one of which is in every secret of this kind: 2 to 64 printable
+            ASCII characters, without a space, ``"`` and a backslash.
+        find: a regular expression. Its first group is the secret, or all of it where it has none.
+            It must take linear time: a repetition is of single characters, and all but the last
+            are bounded (``linear.check`` says how). Rules of the library may be functions that
+            give the spans of a text.
+        examples: texts that are held back whole or in part. They are tried when the rule is made.
+        non_examples: texts that stay as they are.
+        word_start: the keywords count only where no letter or digit is before them.
+        long_run: every secret of this kind has ``keywords.RUN`` letters, digits, ``_`` or ``-`` in
+            a row, so that a short keyword in an ordinary text does not make it suspicious.
+
+    Raises:
+        ValueError: one of them is not as it must be; the message says which and how.
+    """
+
+    id: str
+    keywords: tuple[str, ...]
+    find: str | Callable[[str], Iterable[Span]]
+    examples: tuple[str, ...] = ()
+    non_examples: tuple[str, ...] = ()
+    word_start: bool = False
+    long_run: bool = False
+    _compiled: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise ValueError(f"a rule's id is 1 to 64 of a-z, 0-9 and '-', not {self.id!r}")
+        for name in ("keywords", "examples", "non_examples"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not all(isinstance(text, str) for text in given):
+                raise ValueError(f"rule {self.id}: {name} is a list of texts")
+            object.__setattr__(self, name, tuple(given))
+        if not 1 <= len(self.keywords) <= _MAX_KEYWORDS:
+            raise ValueError(f"rule {self.id}: 1 to {_MAX_KEYWORDS} keywords are needed")
+        for keyword in self.keywords:
+            if not _KEYWORD.fullmatch(keyword):
+                raise ValueError(
+                    f"rule {self.id}: a keyword is 2 to 64 printable ASCII characters without a "
+                    f'space, \'"\' and a backslash, not {keyword!r}'
+                )
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """Where secrets of this kind are in a text that holds one of the keywords."""
+        if callable(self.find):
+            yield from self.find(text)
+            return
+        for match in self._pattern().finditer(text):
+            start, end = match.span(1 if match.re.groups else 0)
+            if start < end:
+                yield start, end
+
+    def check(self) -> None:
+        """Compile the rule and try it with its examples.
+
+        Raises:
+            ValueError: the pattern is none, can take more than linear time, misses an example, or
+                finds something in a non-example.
+        """
+        if isinstance(self.find, str):
+            try:
+                pattern = self._pattern()
+            except re.error as error:
+                raise ValueError(f"rule {self.id}: the pattern is none: {error}") from None
+            linear.check(self.id, self.find)
+            if pattern.fullmatch(""):
+                raise ValueError(f"rule {self.id}: the pattern finds the empty text")
+        for example in self.examples:
+            if not any(keyword in example for keyword in self.keywords):
+                raise ValueError(f"rule {self.id}: no keyword is in an example")
+            if not any(self.spans(example)):
+                raise ValueError(f"rule {self.id}: an example is not found")
+        for example in self.non_examples:
+            if any(word in example for word in self.keywords) and any(self.spans(example)):
+                raise ValueError(f"rule {self.id}: something is found in a non-example")
+
+    def _pattern(self) -> re.Pattern[str]:
+        if not self._compiled:
+            self._compiled.append(re.compile(str(self.find)))
+        pattern: re.Pattern[str] = self._compiled[0]
+        return pattern
+
+
+ALPHABETS = {
+    "alnum": r"A-Za-z0-9",
+    "word": r"A-Za-z0-9_\-",
+    "lower": r"a-z0-9",
+    "upper": r"A-Z0-9",
+    "hex": r"0-9a-f",
+    "HEX": r"0-9A-Fa-f",
+    "dotted": r"A-Za-z0-9_\-.",
+    "base64": r"A-Za-z0-9+/=",
+    "base64url": r"A-Za-z0-9+/=_\-",
+    "path": r"A-Za-z0-9_\-/",
+    "token": r"A-Za-z0-9_\-.=~%+/",
+}
+"""The alphabets that tokens are written in, as character classes."""
+
+BEFORE = "(?<![A-Za-z0-9]{0})"
+"""No letter or digit is before a prefix. What ends an escape (``\\n``, ``%3D``) is none, as texts
+are also looked at without their escapes (``readings``)."""
+
+
+def token(
+    name: str,
+    prefixes: str,
+    alphabet: str,
+    length: int,
+    *,
+    least: int = 0,
+    rest: str = "",
+    example_rest: str = "",
+    anywhere: bool = False,
+    exact: bool = False,
+    mixed: bool = False,
+    long_run: bool = False,
+    non_examples: tuple[str, ...] = (),
+) -> Iterator[Rule]:
+    """The rules of a vendor's token: a prefix, then characters of one alphabet.
+
+    Args:
+        name: the id, with a number behind it where there are several prefixes.
+        prefixes: separated by spaces; each is a rule of its own.
+        alphabet: a key of ``ALPHABETS``.
+        length: how many characters of it a whole token has.
+        least: how many are enough, so that a token that was cut is held back, too; by default half
+            of ``length``.
+        mixed: a digit or a capital is among the first 40 characters, as against words of prose.
+        rest: a pattern that follows the characters; ``example_rest`` is a text that fits it.
+        anywhere: the prefix is so particular that it counts within a word, too.
+        exact: no more characters of the alphabet follow, and no fewer are enough.
+        long_run: as in ``Rule``.
+        non_examples: as in ``Rule``.
+    """
+    characters = f"[{ALPHABETS[alphabet]}]"
+    several = prefixes.split()
+    for at, prefix in enumerate(several):
+        literal = re.escape(prefix)
+        times = f"{{{length}}}(?!{characters})" if exact else f"{{{least or (length + 1) // 2},}}"
+        look = f"(?=[{ALPHABETS[alphabet]}]{{0,39}}[0-9A-Z])" if mixed else ""
+        start = "" if anywhere or not prefix[0].isalnum() else BEFORE.format(literal)
+        yield Rule(
+            id=f"{name}-{at + 1}" if len(several) > 1 else name,
+            keywords=(prefix,),
+            find=f"{literal}{start}{look}{characters}{times}{rest}",
+            examples=(prefix + sample(name, alphabet, length) + example_rest,),
+            non_examples=non_examples,
+            word_start=not anywhere and prefix[0].isalnum(),
+            long_run=long_run,
+        )
+
+
+def sample(seed: str, alphabet: str, length: int) -> str:
+    """Characters of an alphabet that look drawn at random, the same for a seed each time."""
+    characters = [
+        char for char in map(chr, range(33, 127)) if re.fullmatch(f"[{ALPHABETS[alphabet]}]", char)
+    ]
+    if alphabet in ("base64", "base64url", "token"):
+        characters = [char for char in characters if char not in "=%"]
+    return "".join(Random(seed).choices(characters, k=length))  # noqa: S311 - no secret is made

@@ -1,0 +1,74 @@
+"""Tokens of clouds, hosts, content networks and identity providers.
+
+Facts from the vendors' documentation and from the public rule sets of gitleaks, Kingfisher, Nosey
+Parker and TruffleHog: prefix, alphabet, length.
+"""
+
+from __future__ import annotations
+
+import re
+
+from audit_emit._redaction.rule import Rule, sample, token
+
+_AZURE_MARKS = tuple("AZDO AzFu ACDb AStG APIM AzSe AzCa AIoT +ACR +ASt +ASb +AEh +ABa".split())
+
+RULES: tuple[Rule, ...] = (
+    *token("aws-bedrock-key", "bedrock-api-key-", "base64", 100, least=30, anywhere=True),
+    *token("aws-bedrock-long-key", "ABSK", "base64", 110, least=60),
+    *token("aws-session-token", "IQoJb3JpZ2luX2 FwoGZXIvYXdz FQoGZXIvYXdz", "base64url", 200, least=40),
+    *token("aws-appsync-key", "da2-", "lower", 26, least=20),
+    *token("aws-mws-token", "amzn.mws.", "dotted", 36, least=20, anywhere=True),
+    *token("alibaba-access-key", "LTAI", "alnum", 20, least=12),
+    *token("azure-devops-token", "JQQJ99", "alnum", 78, least=40, anywhere=True),
+    Rule(
+        id="azure-client-secret",
+        keywords=("Q~",),
+        find=r"(?<![\w~.\-])[\w~.\-]{3}[0-9]Q~[\w~.\-]{31,34}(?![\w~\-])",
+        examples=("abc8Q~" + sample("azure-client-secret", "alnum", 34),),
+    ),
+    Rule(
+        # Azure's keys carry a mark near their end, by which their issuer finds leaked ones.
+        id="azure-marked-key",
+        keywords=_AZURE_MARKS,
+        find=(
+            r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{33,80}"
+            rf"(?:{'|'.join(map(re.escape, _AZURE_MARKS))})[A-Za-z0-9+/]{{5,10}}={{0,2}}"
+        ),
+        examples=tuple(
+            sample(mark, "alnum", 42) + mark + sample(mark + "2", "alnum", 8)
+            for mark in _AZURE_MARKS
+        ),
+        long_run=True,
+    ),
+    *token("cloudflare-token", "cfut_ cfat_ cfk_", "word", 40, least=20),
+    Rule(
+        id="cloudflare-origin-ca-key",
+        keywords=("v1.0-",),
+        find=r"v1\.0-[0-9a-f]{24}-[0-9a-f]{40,}",
+        examples=("v1.0-" + "0a1b2c3d" * 3 + "-" + sample("origin", "hex", 146),),
+    ),
+    *token("databricks-token", "dapi", "hex", 32, least=32, rest="(?:-[0-9])?"),
+    *token("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", "hex", 64, least=13, anywhere=True),
+    *token("fly-token", "fo1_ fm1a_ fm1r_ fm2_ fo2_", "base64url", 43, least=20),
+    *token("gcp-api-key", "AIza", "word", 35, least=24, anywhere=True),
+    *token("gcp-oauth-secret", "GOCSPX-", "word", 28, least=16, anywhere=True),
+    *token("gcp-oauth-token", "ya29.", "token", 100, least=20),
+    *token("gcp-refresh-token", "1//0", "word", 100, least=40),
+    *token("harness-token", "pat. sat.", "dotted", 66, least=60, mixed=True),
+    *token("heroku-token", "HRKU-", "word", 60, least=20, anywhere=True),
+    *token("netlify-token", "nfp_ nfo_ nfc_ nfu_ nfb_", "word", 36, least=20),
+    *token("okta-token", "00", "word", 40, exact=True, mixed=True, long_run=True),
+    *token("openshift-token", "sha256~", "word", 43, least=24, anywhere=True),
+    *token("planetscale-token", "pscale_tkn_ pscale_pw_ pscale_oauth_ pscale_app_", "dotted", 43, least=24, anywhere=True),
+    *token("pulumi-token", "pul-", "hex", 40, least=32),
+    *token("render-key", "rnd_", "alnum", 28, least=20),
+    *token("scalingo-token", "tk-us-", "word", 48, least=24, mixed=True),
+    *token("supabase-key", "sbp_", "hex", 40, least=24),
+    *token("supabase-secret", "sb_secret_", "word", 32, least=20, anywhere=True),
+    *token("tailscale-key", "tskey-", "word", 32, least=16, anywhere=True),
+    *token("vercel-token", "vcp_ vci_ vca_ vcr_ vck_", "word", 24, least=20),
+    *token("yandex-key", "AQVN", "word", 36, least=24),
+    *token("yandex-token", "t1.", "token", 100, least=60, mixed=True),
+    *token("yandex-oauth-token", "y0_ y1_ y2_ y3_", "word", 55, least=40),
+    *token("defined-networking-key", "dnkey-", "word", 79, least=26),
+)

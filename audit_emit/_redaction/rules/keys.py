@@ -1,0 +1,80 @@
+"""Signed and encrypted tokens, private keys: what is told by its form whoever made it.
+
+Sources: RFC 7515 to 7519 (JOSE), PASETO, Fernet, RFC 7468 (PEM), RFC 5958 (DER), age, BIP 32.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from audit_emit._redaction.rule import Rule, Span, sample, token
+
+_JWT = re.compile(r"eyJ[A-Za-z0-9_\-=]{6,}\.[A-Za-z0-9_\-.=]*")
+_RUN = re.compile(r"[A-Za-z0-9_\-=]*")
+
+
+def _jwt(text: str) -> Iterator[Span]:
+    """JSON Web Tokens, whole or cut behind the first dot."""
+    at = text.find("eyJ")
+    while at >= 0:
+        match = _JWT.match(text, at)
+        if match is not None:
+            yield match.span()
+            at = match.end()
+        else:
+            # Without a dot the run is no token, and neither is a later part of it.
+            at = max(_RUN.match(text, at).end(), at + 1)  # type: ignore[union-attr]
+        at = text.find("eyJ", at)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        id="jwt",
+        keywords=("eyJ",),
+        find=_jwt,
+        examples=("eyJhbGciOiJIUzI1NiJ9." + sample("jwt", "word", 40) + "." + sample("j", "word", 43),),
+        non_examples=("eyJpZCI6MX0=",),
+    ),
+    Rule(
+        id="jwt-in-base64",
+        keywords=("ZXlK",),
+        find=r"ZXlK(?<![A-Za-z0-9]ZXlK)[A-Za-z0-9+/_\-]{40,}={0,2}",
+        examples=("ZXlKaGJHY2lPaUpJVXpJMU5pSjku" + sample("jwt64", "base64", 60),),
+        word_start=True,
+    ),
+    Rule(
+        id="paseto",
+        keywords=tuple(f"v{n}.{kind}." for n in "1234" for kind in ("local", "public")),
+        find=r"v[1-4]\.(?:local|public)\.[\w\-]{16,}(?:\.[\w\-]{1,200})?",
+        examples=("v2.local." + sample("paseto", "word", 80), "v4.public." + sample("p", "word", 90)),
+    ),
+    *token("fernet", "gAAAA", "base64url", 95, least=60),
+    *token("age-secret-key", "AGE-SECRET-KEY-1 AGE-SECRET-KEY-PQ-1", "upper", 58, least=13, anywhere=True),
+    *token("bip32-private-key", "xprv yprv zprv tprv", "alnum", 107, least=28),
+    Rule(
+        id="wallet-import-format",
+        keywords=("5H", "5J", "5K"),
+        find=r"(?<![A-Za-z0-9])5[HJK][1-9A-HJ-NP-Za-km-z]{49}(?![A-Za-z0-9])",
+        examples=("5J" + "aBc1dEf2gHi3" * 4 + "z",),
+        word_start=True,
+        long_run=True,
+    ),
+    Rule(
+        # PKCS#8 and SEC 1 keys without their PEM header: SEQUENCE, version, algorithm.
+        id="der-private-key",
+        keywords=("MIIEv", "MIIEo", "MIIEp", "MIIJQ", "MIIJK", "MIICd", "MIICX", "MC4CAQAwBQYDK2Vw", "MIGHAgEA", "MHcCAQEE", "MIGkAgEBBD", "MIG2AgEAMBAGByqGSM49"),
+        find=(
+            r"(?:MII(?:Ev[A-Za-z0-9+/]IBADAN|Eo[A-Za-z0-9+/]IBAAKC|Ep[A-Za-z0-9+/]IBAAKC"
+            r"|JQ[A-Za-z0-9+/]IBADAN|JK[A-Za-z0-9+/]IBAAKC|Cd[A-Za-z0-9+/]IBADAN"
+            r"|CX[A-Za-z0-9+/]IBAAKB)|MC4CAQAwBQYDK2Vw|MIGHAgEA|MHcCAQEE|MIGkAgEBBD"
+            r"|MIG2AgEAMBAGByqGSM49)[A-Za-z0-9+/=\r\n\\]{24,}"
+        ),
+        examples=(
+            "MIIEvgIBADANBgkqhkiG9w0BAQEFAASC" + sample("der", "base64", 200),
+            "MIIEowIBAAKCAQEA" + sample("rsa", "base64", 200),
+            "MC4CAQAwBQYDK2VwBCIEI" + sample("ed", "base64", 43),
+            "MHcCAQEEI" + sample("ec", "base64", 120),
+        ),
+    ),
+)

@@ -1,0 +1,52 @@
+"""Tokens of monitoring, feature flags, secrets stores and incident response.
+
+Facts from the vendors' documentation and from the public rule sets of gitleaks, Kingfisher, Nosey
+Parker and TruffleHog: prefix, alphabet, length.
+"""
+
+from __future__ import annotations
+
+from audit_emit._redaction.rule import Rule, sample, token
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+RULES: tuple[Rule, ...] = (
+    *token("1password-service-token", "ops_eyJ", "base64url", 250, least=13, anywhere=True),
+    Rule(
+        id="1password-secret-key",
+        keywords=("A3-",),
+        find=r"(?<![A-Za-z0-9])A3-[A-Z0-9]{6}-[A-Z0-9\-]{11,13}(?:-[A-Z0-9]{5})[A-Z0-9\-]{0,12}",
+        examples=("A3-ABC123-ABCDE1FGHI2-JKLM3-NOPQ4-RSTU5", "A3-ABC123-ABC123-ABCD1-EFGH2-IJKL3"),
+        word_start=True,
+    ),
+    *token("doppler-token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", "dotted", 43, least=30),
+    *token("dynatrace-token", "dt0c01. dt0s01. dt0s02. dt0s16. dt0s08.", "dotted", 89, least=60),
+    *token("grafana-cloud-token", "glc_", "base64url", 64, least=13),
+    *token("grafana-service-token", "glsa_", "word", 41, least=13),
+    *token("grafana-old-key", "eyJrIjoi", "base64", 100, least=40),
+    *token("honeycomb-key", "hcaik_ hcaek_ hcamk_ hcalk_", "alnum", 58, least=24),
+    Rule(
+        id="launchdarkly-key",
+        keywords=("api-", "sdk-", "mob-"),
+        find=rf"(?<![A-Za-z0-9])(?:api|sdk|mob)-{_UUID}(?![\w-])",
+        examples=("sdk-0a1b2c3d-1111-4222-8333-0a1b2c3d4e5f",),
+        non_examples=("api-gateway-production-eu-central-1",),
+        word_start=True,
+        long_run=True,
+    ),
+    *token("new-relic-key", "NRAK- NRII- NRIQ- NRRA- NRAA- NRSP- NRJS-", "word", 27, least=16),
+    *token("new-relic-lower-key", "nrak- nrii- nriq- nrra- nraa-", "word", 27, least=20),
+    *token("pixie-key", "px-api- px-dep-", "word", 36, least=24),
+    *token("sentry-token", "sntrys_ sntryu_ sntrya_ sntryi_", "base64url", 64, least=13, anywhere=True),
+    *token("posthog-key", "phx_ phs_", "word", 43, least=24),
+    *token("stackhawk-key", "hawk.", "dotted", 41, least=24, mixed=True),
+    *token("vault-token", "hvs. hvb. hvr.", "word", 95, least=20),
+    *token("vault-old-token", "s. b. r.", "alnum", 24, exact=True, mixed=True, long_run=True),
+    *token("webhook-signing-secret", "whsec_", "base64url", 32, least=13, anywhere=True),
+    *token("wakatime-key", "waka_", "word", 36, least=24),
+    *token("infisical-token", "st.", "dotted", 100, least=60, mixed=True),
+    *token("kong-konnect-token", "kpat_ spat_", "alnum", 45, least=24),
+    *token("mongodb-atlas-secret", "mdb_sa_sk_", "word", 40, least=20, anywhere=True),
+    *token("nightfall-key", "NF-", "alnum", 32, least=24),
+    *token("ubidots-token", "BBFF-", "alnum", 30, least=20),
+)
