@@ -15,7 +15,7 @@ from msgspec.json import Encoder
 from audit_emit import _compiled, coerce
 from audit_emit._clock import Clock
 from audit_emit._compose import BEFORE_ID, Composer
-from audit_emit._fields import detect
+from audit_emit._redaction import digits, keywords, plain_text
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.record import Receipt
 from audit_emit.sinks import descriptor, groupcommit, jsonl
@@ -55,12 +55,12 @@ def quick_emit(
         stdout=stdout,
         receipt=Receipt,
         before_id=BEFORE_ID,
-        kind_table=detect.character_classes,
-        digit_table=detect.digit_classes,
-        mark=detect.MARK,
-        words=detect.HARMFUL_WORDS,
-        run=len(detect.RUN),
-        digit_run=len(detect.DIGIT_RUN),
+        kind_table=plain_text.classes,
+        digit_table=digits.classes,
+        mark=plain_text.MARK,
+        keywords=tuple(composer.redactor.engine.prefilter.table),
+        run=keywords.RUN,
+        digit_run=digits.RUN,
         max_fields=coerce.MAX_FAST_FIELDS,
         max_table=coerce.MAX_FAST_TABLE,
         max_length=coerce.MAX_FAST_LENGTH,

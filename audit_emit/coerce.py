@@ -11,13 +11,12 @@ from typing import Any, Final
 from msgspec.json import Encoder
 
 from audit_emit import encode
-from audit_emit._fields.detect import MARK, PRINTED, RUN, character_classes, suspicious_dash
 from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
-from audit_emit._fields.vendor import suspicious_dot, suspicious_mark
 from audit_emit._fields.walk import RESERVED, Walk
+from audit_emit._redaction import digits, plain_text
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
 __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
@@ -111,16 +110,13 @@ class Normaliser:
         except UnicodeEncodeError:  # a surrogate
             return None
         text = raw.decode()
-        classes = raw.translate(character_classes).decode()
+        classes = raw.translate(plain_text.classes).decode()
         if (
-            MARK in classes
-            or RUN in classes
-            or PRINTED[0] in classes
-            or PRINTED[1] in classes
+            plain_text.MARK in classes
+            or any(printed in classes for printed in plain_text.PRINTED)
             or text.count(":") != len(plain)
-            or ("-" in text and suspicious_dash(text, raw))
-            or ("." in text and suspicious_dot(text))
-            or suspicious_mark(text)
+            or ("-" in text and digits.enough_beside_ids(text, raw))
+            or self._redactor.engine.prefilter.suspicious(text)
         ):
             return self._careful(plain, text)
         return text

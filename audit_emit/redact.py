@@ -13,13 +13,13 @@ import hmac
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from audit_emit._fields import detect
-from audit_emit._fields.detect import suspicious
 from audit_emit._fields.keys import MAX_NAME, is_secret_name, split_name
 from audit_emit._foreign import class_dict, type_name
 from audit_emit._lazy import Pattern
+from audit_emit._redaction.engine import Engine
+from audit_emit._redaction.rule import Rule
 
-__all__ = ["Redactor", "Secret", "hash_value_prefix", "suspicious"]
+__all__ = ["Redactor", "Secret", "hash_value_prefix"]
 
 SCAN = 8192
 """Characters of a text that are looked at and may be shown."""
@@ -123,6 +123,7 @@ class Redactor:
         hash_key: the key of held-back values; without one they are ``[redacted]``.
         secret_keys: names that are secret besides the built-in ones, in any spelling.
         safe_keys: names that are not, whatever the rules say.
+        rules: what else is secret in a text, besides what the library knows.
     """
 
     def __init__(
@@ -130,11 +131,14 @@ class Redactor:
         hash_key: bytes | None = None,
         secret_keys: Iterable[str] = frozenset(),
         safe_keys: Iterable[str] = frozenset(),
+        rules: Iterable[Rule] = (),
     ) -> None:
         self._key = hash_key or None
         self.key_id = hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
         self._secret = frozenset(map(_plain, secret_keys))
         self._safe = frozenset(map(_plain, safe_keys))
+        parts = (max(name.split("_"), key=len) for name in self._secret)
+        self.engine = Engine(tuple(rules), {part for part in parts if part})
         self.harmless: set[str] = set()
         """Names that were found to be short, plain and never secret, in any event."""
         self._cache: tuple[dict[str, bool], dict[str, bool]] = ({}, {})
@@ -193,10 +197,10 @@ class Redactor:
         """
         if len(text) > SCAN + OVERLAP:
             text = text[: SCAN + OVERLAP]
-        if not self.suspicious(text):
+        if not self.engine.suspicious(text):
             return None
-        spans = detect.find(text, self._is_secret_in_event if secret_event else self.is_secret_key)
-        spans = [span for span in spans if span[0] < SCAN]
+        is_secret = self._is_secret_in_event if secret_event else self.is_secret_key
+        spans = [one[:2] for one in self.engine.find(text, is_secret) if one.start < SCAN]
         if not spans:
             return None
         if len(spans) > _MAX_SPANS:
@@ -213,10 +217,8 @@ class Redactor:
         return self.is_secret_key(key, secret_event=True)
 
     def suspicious(self, text: str) -> bool:
-        """``suspicious`` under these settings."""
-        if suspicious(text):
-            return True
-        return bool(self._secret) and any(mark in text for mark in ("=", ":", "<", "--", "%"))
+        """Whether ``scrub`` has to look: False only when it would find nothing."""
+        return self.engine.suspicious(text)
 
 
 def _plain(name: str) -> str:

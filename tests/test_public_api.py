@@ -41,7 +41,7 @@ HEAVY = (
 PURE = (
     *("errors", "chain", "encode", "record", "redact", "coerce"),
     *("labels", "question", "reconcile"),
-    *("_fields.walk", "_fields.values", "_fields.detect", "_fields.vendor"),
+    *("_fields.walk", "_fields.values", "_redaction.engine", "_redaction.keywords"),
     *("_loki.extracted", "_loki.held", "_loki.disagreement", "_loki.batches"),
 )
 PURE_MAY_IMPORT = {

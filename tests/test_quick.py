@@ -29,7 +29,8 @@ from interpreted import interpreted
 from piped import Piped
 
 from audit_emit import AuditContext, Emitter, _compiled, bind
-from audit_emit._fields import detect
+from audit_emit._redaction.rule import Rule
+from audit_emit._redaction.rules import RULES
 from audit_emit.coerce import Normaliser
 from audit_emit.context import LiveContext, enter_request, leave_request
 from audit_emit.encode import to_json
@@ -811,24 +812,26 @@ def test_a_line_does_not_go_into_what_standard_output_has_become(
 # What a word of redaction may stand beside
 
 
-@pytest.mark.parametrize("word", [word.decode() for word in detect.HARMFUL_WORDS])
-@pytest.mark.parametrize("before", ["", "z", "zz", "zz.zz", "zz zz "])
-@pytest.mark.parametrize("after", ["", "z", "s.", "zz.zz"])
-def test_a_harmful_word_is_seen_wherever_it_stands(
-    quick: Emitter, before: str, word: str, after: str
-) -> None:
-    assert quick._quick.fields({"key": before + word + after}) is None  # type: ignore[union-attr]
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_keyword_of_any_rule_is_seen_wherever_it_stands(quick: Emitter, rule: Rule) -> None:
+    run = "-" + "z" * 20 if rule.long_run else ""
+    for before in ("", "zz.", "zz/zz-") if rule.word_start else ("", "z", "zz.zz"):
+        for keyword in rule.keywords:
+            for after in ("", "z", "s.", "zz.zz"):
+                text = before + keyword + after + run
+                assert quick._quick.fields({"key": text}) is None, text  # type: ignore[union-attr]
+
+
+_KEYWORDS = [keyword for rule in RULES for keyword in rule.keywords]
 
 
 @given(
     text=st.lists(
-        st.sampled_from(
-            [*(word.decode() for word in detect.HARMFUL_WORDS), *"hvQ~-_.sa1", "ab", "12", "zz"]
-        ),
+        st.sampled_from([*_KEYWORDS, *"hvQ~-_.sa1", "ab", "12", "zz", "z" * 20]),
         max_size=8,
     ).map("".join)
 )
-def test_what_is_made_of_harmful_words_is_harmless_only_where_python_says_so(text: str) -> None:
+def test_what_is_made_of_keywords_is_harmless_only_where_python_says_so(text: str) -> None:
     emitter = Emitter(service="q", jsonl="/nowhere/audit.jsonl", stdout=False)
     quick: Any = emitter._quick
     expected = emitter._composer.normaliser.fast({"key": text}, False)

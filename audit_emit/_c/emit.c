@@ -516,7 +516,7 @@ static bool take_names(PyObject *names[NAMES])
 
 /* The members that are owned objects. */
 #define OBJECTS(DO)                                                                              \
-    DO(rules.vetted) DO(rules.encode) DO(rules.sizeof_dict) DO(composer) DO(kinds)               \
+    DO(rules.vetted) DO(rules.keywords) DO(rules.encode) DO(rules.sizeof_dict) DO(composer) DO(kinds)               \
     DO(context_type) DO(live_type) DO(bound) DO(clock) DO(time_ns) DO(sink) DO(segment_type)     \
     DO(stdout) DO(receipt) DO(before_id)
 #define HOLD(member) Py_INCREF(self->member);
@@ -541,11 +541,11 @@ static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyOb
         "vetted",     "encode",     "sizeof_dict", "composer",      "kinds",        "context_type",
         "live_type",  "bound",      "clock",       "time_ns",       "sink",         "segment_type",
         "stdout",     "receipt",    "before_id",   "kind_table",    "digit_table",  "mark",
-        "words",      "run",        "digit_run",   "max_fields",    "max_table",    "max_length",
+        "keywords",   "run",        "digit_run",   "max_fields",    "max_table",    "max_length",
         "max_int",    "fresh_ns",   "recheck_ns",  "lock_check_ns", "wakes",        NULL,
     };
     FieldRules *rules = &self->rules;
-    PyObject *kinds, *digits, *words, *wakes;
+    PyObject *kinds, *digits, *wakes;
     int mark;
     self->mutex_type = state->mutex;
     if (!PyArg_ParseTupleAndKeywords(
@@ -553,13 +553,13 @@ static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyOb
             &rules->vetted, &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type,
             &self->kinds, &self->context_type, &self->live_type, &self->bound, &self->clock,
             &PyCFunction_Type, &self->time_ns, &self->sink, &self->segment_type, &self->stdout,
-            &self->receipt, &self->before_id, &kinds, &digits, &mark, &PyTuple_Type, &words,
+            &self->receipt, &self->before_id, &kinds, &digits, &mark, &PyTuple_Type, &rules->keywords,
             &rules->run, &rules->digit_run, &rules->max_fields, &rules->max_table,
             &rules->max_length, &rules->max_int, &self->fresh_ns, &self->recheck_ns,
             &self->lock_check_ns, &PyTuple_Type, &wakes))
         return false;
     self->time_function = PyCFunction_GET_FUNCTION(self->time_ns);
-    if (take_states(self, state) && take_tables(rules, kinds, digits, mark, words)
+    if (take_states(self, state) && take_tables(rules, kinds, digits, mark)
         && take_wakes(wakes, self->wake))
         return true;
     if (!PyErr_Occurred())

@@ -8,40 +8,48 @@
 #include <string.h>
 
 /* What a byte of a text may be. */
-enum {
-    MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, OF_PREFIX = 8, DASH = 16, BETWEEN = 32, HEX = 64,
-};
+enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, DASH = 8, BETWEEN = 16, HEX = 32, WORD = 64 };
 
-/* And of which words it is the last byte, the one before, the one before that: a bit for each. */
-#define LAST 16
-#define LAST_BUT_ONE 32
-#define LAST_BUT_TWO 48
+/* What a keyword that ends at a node means (`keywords.Table`). */
+enum { ALONE = 1, ALONE_AT_START = 2, WITH_RUN = 4, WITH_RUN_AT_START = 8 };
 
-static bool take_words(FieldRules *rules, PyObject *words)
+static const unsigned char *bytes_of(PyObject *object, Py_ssize_t size)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(words);
-    if (count > MAX_WORDS)
+    bool right = PyBytes_CheckExact(object) && (size < 0 || PyBytes_GET_SIZE(object) == size);
+    return right ? (const unsigned char *)PyBytes_AS_STRING(object) : NULL;
+}
+
+/* Whether the table is whole: a place that it names is one that it has. */
+static bool take_keywords(FieldRules *rules)
+{
+    Keywords *words = &rules->words;
+    PyObject *pairs, *classes, *nodes, *ends, *run;
+    if (!PyArg_ParseTuple(rules->keywords, "SSnSSS", &pairs, &classes, &words->columns, &nodes,
+                          &ends, &run))
         return false;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *given = PyTuple_GET_ITEM(words, i);
-        if (!PyBytes_CheckExact(given) || PyBytes_GET_SIZE(given) < 2
-            || PyBytes_GET_SIZE(given) > MAX_WORD)
+    words->count = PyBytes_GET_SIZE(ends);
+    words->pairs = bytes_of(pairs, 8192);
+    words->classes = bytes_of(classes, 256);
+    words->ends = bytes_of(ends, -1);
+    if (words->columns < 1 || words->columns > 256 || words->count < 1 || words->count > 65536
+        || !words->pairs || !words->classes)
+        return false;
+    words->nodes = (const uint16_t *)bytes_of(
+        nodes, words->count * words->columns * (Py_ssize_t)sizeof(uint16_t));
+    if (!words->nodes)
+        return false;
+    for (int byte = 0; byte < 256; byte++)
+        if (words->classes[byte] >= words->columns)
             return false;
-        Word *word = &rules->words[i];
-        word->size = PyBytes_GET_SIZE(given);
-        memcpy(word->text, PyBytes_AS_STRING(given), (size_t)word->size);
-        const unsigned char *end = (const unsigned char *)word->text + word->size;
-        uint64_t bit = 1ull << i;
-        rules->traits[end[-1]] |= bit << LAST;
-        rules->traits[end[-2]] |= bit << LAST_BUT_ONE;
-        for (int byte = 0; byte < 256; byte++)
-            if (word->size == 2 || end[-3] == byte)
-                rules->traits[byte] |= bit << LAST_BUT_TWO;
-    }
+    for (Py_ssize_t i = 0; i < words->count * words->columns; i++)
+        if (words->nodes[i] >= words->count)
+            return false;
+    for (Py_ssize_t i = 0; i < PyBytes_GET_SIZE(run); i++)
+        rules->traits[(unsigned char)PyBytes_AS_STRING(run)[i]] |= OF_RUN;
     return true;
 }
 
-bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark, PyObject *words)
+bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark)
 {
     if (PyBytes_GET_SIZE(kinds) != 256 || PyBytes_GET_SIZE(digits) != 256 || rules->run < 1
         || rules->digit_run < 1)
@@ -50,10 +58,9 @@ bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark,
         int kind = (unsigned char)PyBytes_AS_STRING(kinds)[byte];
         int digit = (unsigned char)PyBytes_AS_STRING(digits)[byte];
         bool hex = byte < 128 && isxdigit(byte);
-        rules->traits[byte] = (uint64_t)((kind == mark ? MARKED : 0) | (kind == 'a' ? OF_RUN : 0)
-                                         | (digit == '0' ? OF_DIGITS : 0)
-                                         | (digit == 'k' ? OF_PREFIX : 0)
-                                         | (digit == '.' ? BETWEEN : 0) | (hex ? HEX : 0));
+        rules->traits[byte] = (unsigned char)((kind == mark ? MARKED : 0) | (kind == 'a' ? WORD : 0)
+                                              | (digit == '0' ? OF_DIGITS : 0)
+                                              | (digit == '.' ? BETWEEN : 0) | (hex ? HEX : 0));
     }
     /* What JSON escapes, and what a name and its value stand between. */
     for (int byte = 0; byte < 32; byte++)
@@ -62,13 +69,13 @@ bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark,
     rules->traits['\\'] |= MARKED;
     rules->traits[':'] |= MARKED;
     rules->traits['-'] |= DASH;
-    return take_words(rules, words);
+    return take_keywords(rules);
 }
 
 /* Whether `length` bytes with a trait stand together. Looks at every `length`-th byte, and back from
  * there: what is no such run is mostly skipped. */
 static bool has_run(const FieldRules *rules, const unsigned char *text, Py_ssize_t size,
-                    uint64_t trait, int length)
+                    unsigned trait, int length)
 {
     Py_ssize_t clear = 0; /* no run begins before here */
     for (Py_ssize_t at = length - 1; at < size; at = clear + length - 1) {
@@ -82,24 +89,33 @@ static bool has_run(const FieldRules *rules, const unsigned char *text, Py_ssize
     return false;
 }
 
-/* Whether one of some words, as bits, is in a text. */
-static bool has_word(const FieldRules *rules, const unsigned char *text, Py_ssize_t size,
-                     uint64_t which)
+/* What the keywords that begin at a place mean: a sum of ALONE and so on. */
+static unsigned keywords_at(const FieldRules *rules, const unsigned char *text, Py_ssize_t size,
+                            Py_ssize_t at)
 {
-    for (const Word *word = rules->words; which; which >>= 1, word++)
-        for (Py_ssize_t at = 0; which & 1 && at + word->size <= size; at++)
-            if (!memcmp(text + at, word->text, (size_t)word->size))
-                return true;
-    return false;
+    const Keywords *words = &rules->words;
+    unsigned found = 0;
+    Py_ssize_t node = 0;
+    for (Py_ssize_t i = at; i < size; i++) {
+        node = words->nodes[node * words->columns + words->classes[text[i]]];
+        if (!node)
+            break;
+        found |= words->ends[node];
+    }
+    bool at_start = at == 0 || !(rules->traits[text[at - 1]] & WORD);
+    return at_start ? found : found & (ALONE | WITH_RUN);
 }
 
-/* Whether a vendor's prefix ends somewhere, should what follows it be a dash. */
-static bool has_prefix(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
+/* The same of a whole text, as far as it decides. */
+static unsigned keywords_in(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
 {
-    for (Py_ssize_t i = 1; i < size; i++)
-        if (rules->traits[text[i]] & OF_DIGITS && rules->traits[text[i - 1]] & OF_PREFIX)
-            return true;
-    return false;
+    unsigned found = 0;
+    for (Py_ssize_t i = 0; i + 1 < size && !(found & (ALONE | ALONE_AT_START)); i++) {
+        unsigned pair = (unsigned)text[i] << 8 | text[i + 1];
+        if (rules->words.pairs[pair >> 3] & 1u << (pair & 7))
+            found |= keywords_at(rules, text, size, i);
+    }
+    return found;
 }
 
 /* Whether digits stand together as on a card, in groups of four, or of six, and what is between
@@ -124,7 +140,7 @@ static bool has_groups(const FieldRules *rules, const unsigned char *text, Py_ss
 
 static bool all_hex(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
 {
-    uint64_t every = HEX;
+    unsigned every = HEX;
     for (Py_ssize_t i = 0; i < size; i++)
         every &= rules->traits[text[i]];
     return every;
@@ -141,24 +157,19 @@ static bool is_uuid(const FieldRules *rules, const unsigned char *text, Py_ssize
 /* Whether an ASCII text holds nothing that wants a closer look. */
 static bool harmless_text(const FieldRules *rules, const unsigned char *text, Py_ssize_t size)
 {
-    /* What stands before the text is any byte, so that two letters can be all of a word. */
-    uint64_t seen = 0, ends = 0, before = ~0ull << LAST_BUT_TWO, before_that = 0;
-    for (Py_ssize_t i = 0; i < size; i++) {
-        uint64_t traits = rules->traits[text[i]];
-        seen |= traits;
-        ends |= traits >> LAST & before >> LAST_BUT_ONE & before_that >> LAST_BUT_TWO;
-        before_that = before;
-        before = traits;
-    }
-    ends &= (1ull << MAX_WORDS) - 1;
-    if (seen & MARKED || has_run(rules, text, size, OF_RUN, rules->run)
-        || (ends && has_word(rules, text, size, ends))
-        || (seen & BETWEEN && seen & OF_DIGITS && size > rules->digit_run
-            && has_groups(rules, text, size)))
+    unsigned seen = 0;
+    for (Py_ssize_t i = 0; i < size; i++)
+        seen |= rules->traits[text[i]];
+    if (seen & MARKED)
+        return false;
+    unsigned words = keywords_in(rules, text, size);
+    if (words & (ALONE | ALONE_AT_START) || (words && has_run(rules, text, size, OF_RUN, rules->run)))
+        return false;
+    if (seen & BETWEEN && seen & OF_DIGITS && size > rules->digit_run
+        && has_groups(rules, text, size))
         return false;
     return !(seen & DASH) || is_uuid(rules, text, size)
-        || !((seen & OF_PREFIX && has_prefix(rules, text, size))
-             || has_run(rules, text, size, OF_DIGITS, rules->digit_run));
+        || !has_run(rules, text, size, OF_DIGITS, rules->digit_run);
 }
 
 /* -- their JSON ---------------------------------------------------------------------------------- */

@@ -155,17 +155,20 @@ void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
 
 /* -- fields.c: which fields are harmless ----------------------------------------------------------- */
 
-#define MAX_WORDS 16
-#define MAX_WORD 8
+/* The keywords of redaction, as a trie (`keywords.Table`). */
+typedef struct {
+    const unsigned char *pairs;   /* a bit for each two bytes that one begins with */
+    const unsigned char *classes; /* of a byte: its column in `nodes`, or 0 */
+    const uint16_t *nodes;        /* rows of `columns`: the next node, or 0 */
+    const unsigned char *ends;    /* of a node: what a keyword means that ends there */
+    Py_ssize_t columns;
+    Py_ssize_t count; /* of nodes */
+} Keywords;
 
 typedef struct {
-    Py_ssize_t size;
-    char text[MAX_WORD];
-} Word;
-
-typedef struct {
-    uint64_t traits[256]; /* of a byte, from the tables in detect.py */
-    Word words[MAX_WORDS];
+    unsigned char traits[256]; /* of a byte, from the tables of `_redaction` */
+    Keywords words;
+    PyObject *keywords; /* the tuple that holds them */
     int run;
     int digit_run;
     long long max_fields;
@@ -178,7 +181,7 @@ typedef struct {
 } FieldRules;
 
 /* Take the tables over. Whether they have the form they must have. */
-bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark, PyObject *words);
+bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark);
 
 #define JSON_SPACE 1024
 

@@ -8,33 +8,14 @@ from collections.abc import Callable, Iterator
 from audit_emit._fields.extent import HELD, Span
 from audit_emit._lazy import Pattern
 
-__all__ = ["rows", "statements", "suspicious", "suspicious_beside_names"]
+__all__ = ["SAID", "keys", "rows", "statements"]
 
 IsSecret = Callable[[str], bool]
 
 
-_SAID = ("failing row contains", "[parameters:", "parameter $", "parameters: $")
+SAID = ("failing row contains", "[parameters:", "parameter $", "parameters: $")
+"""What a text has in it, in lower case, that ``rows`` has to look at."""
 _OPERATORS = ("like", "!=", "<>", "~", "regexp", "glob", "match")
-
-
-def suspicious(lower: str) -> bool:
-    """Whether ``rows`` or ``statements`` have to look at a text in lower case.
-
-    Comparisons, keys and inserted values besides only where the name of a secret is.
-    """
-    return any(said in lower for said in _SAID) or (
-        "'" in lower and ("password" in lower or "identified" in lower)
-    )
-
-
-def suspicious_beside_names(lower: str) -> bool:
-    """The same of what only counts beside the name of a secret."""
-    return (
-        "values" in lower
-        or (" in" in lower and "(" in lower)
-        or ("duplicate" in lower and ("for key" in lower or "key value is" in lower))
-        or (("'" in lower or '"' in lower) and any(sign in lower for sign in _OPERATORS))
-    )
 
 
 def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
@@ -169,15 +150,8 @@ _OBJECT = Pattern(
 )
 
 
-def rows(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    """A row that failed, its parameters, a key of a secret column that exists already."""
-    lower = text.lower()
-    if any(said in lower for said in _SAID):
-        yield from _whole_rows(text)
-    yield from _keys(text, is_secret)
-
-
-def _whole_rows(text: str) -> Iterator[Span]:
+def rows(text: str) -> Iterator[Span]:
+    """A row that failed, and its parameters."""
     done = 0
     for match in _ROW.finditer(text):
         if match.start() < done:
@@ -190,7 +164,8 @@ def _whole_rows(text: str) -> Iterator[Span]:
         yield from _unless_marked(text, match.end(), end_of_line)
 
 
-def _keys(text: str, is_secret: IsSecret) -> Iterator[Span]:
+def keys(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    """A key of a secret column that exists already."""
     if ")=(" in text:
         done = 0
         for match in _KEY.finditer(text):

@@ -9,6 +9,7 @@ can be asked for, one too much cannot be taken back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from audit_emit._lazy import Pattern
@@ -16,6 +17,7 @@ from audit_emit._lazy import Pattern
 __all__ = [
     "JWK_NAMES",
     "NAME_NAMES",
+    "STEMS",
     "TOGETHER_NAMES",
     "TYPED_NAMES",
     "TYPE_NAMES",
@@ -242,3 +244,19 @@ def _is_secret_word(token: str) -> bool:
     if token in _NOT_STEMS:
         return False
     return token.endswith(_ENDINGS) or any(stem in token for stem in _STEMS)
+
+
+def _least(words: Iterable[str]) -> tuple[str, ...]:
+    """The words that hold no other one of them: a text with any of them has one of these."""
+    known: list[str] = []
+    for word in sorted(words, key=len):
+        if not any(shorter in word for shorter in known):
+            known.append(word)
+    return tuple(sorted(known))
+
+
+STEMS = _least(
+    {*_SECRET, *_SECRET_LAST, *_STEMS, *_ENDINGS, "key", "code", *_VALUES}
+    | {first for first, _ in _PAIRS}
+)
+"""Texts in lower case, one of which is in each name that ``is_secret_name`` finds secret."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from audit_emit._fields.extent import HELD, QUOTED, Span, value
 from audit_emit._lazy import Pattern
 
-__all__ = ["flags", "has_option", "programs", "secret_words", "suspicious"]
+__all__ = ["PROGRAMS", "flags", "programs", "secret_words", "users"]
 
 _FLAG = Pattern(
     r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63})(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
@@ -16,7 +16,7 @@ _USER = Pattern(r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{
 
 
 def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
-    """``--password x``, ``-storepass x``, ``curl -u name:x``."""
+    """``--password x``, ``-storepass x``."""
     if "-" in text:
         done = 0
         for match in _FLAG.finditer(text):
@@ -28,9 +28,12 @@ def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             if end > start:
                 done = max(done, end)
                 yield start, end
-    if "-u" in text:
-        for match in _USER.finditer(text):
-            yield from _unless_held(text, *match.span(1))
+
+
+def users(text: str, _: Callable[[str], bool]) -> Iterator[Span]:
+    """``curl -u name:x``."""
+    for match in _USER.finditer(text):
+        yield from _unless_held(text, *match.span(1))
 
 
 # Programs, by their names or the beginnings of them, with the options whose value is secret. An
@@ -85,21 +88,8 @@ _NEXT = Pattern(
 )
 _NETRC = Pattern(r"\blogin\s{1,8}\S{1,128}\s{1,8}password\s{1,8}(\S+)")
 _OPTION = Pattern(r"-(?<!\w-)-?[A-Za-z]")
-_MARKS = tuple(
-    "mysql mariadb sshpass -cli mongo ldap sqlcmd bcp isql mosquitto zip ipmi snmp".split()
-)
-
-
-def suspicious(text: str) -> bool:
-    """Whether ``programs`` has to look: False only when it would find nothing."""
-    return ("login" in text and ("password" in text or "-p" in text)) or any(
-        mark in text for mark in _MARKS
-    )
-
-
-def has_option(text: str) -> bool:
-    """Whether there is an option, so that ``flags`` has to look at one with a secret name."""
-    return "-" in text and _OPTION.search(text) is not None
+PROGRAMS = (*_BEGINNINGS, *_OPTIONS, "login")
+"""What a text has in it that ``programs`` has to look at."""
 
 
 def programs(text: str) -> Iterator[Span]:
@@ -107,7 +97,7 @@ def programs(text: str) -> Iterator[Span]:
 
     As a shell has it, and as the text of a list of words.
     """
-    if has_option(text) and suspicious(text):
+    if _OPTION.search(text) is not None:
         done = 0
         for program in _PROGRAM.finditer(text):
             if program.start() < done:

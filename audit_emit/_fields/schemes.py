@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from audit_emit._fields.extent import HELD, Span
 from audit_emit._lazy import Pattern
 
-__all__ = ["complains", "complaints", "schemes", "suspicious"]
+__all__ = ["COMPLAINED", "complaints", "schemes"]
 
 _CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]+)")
 _BASE64 = Pattern(r"[A-Za-z0-9+/_\-]{4,1024}")
@@ -71,22 +71,13 @@ _COMPLAINT = Pattern(
 )
 
 
-_COMPLAINED = "invalid wrong incorrect bad unknown expired provided given supplied".split()
-
-
-def suspicious(lower: str) -> bool:
-    """Whether ``schemes`` has to look at a text in lower case."""
-    return "bearer" in lower or "basic" in lower
-
-
-def complains(lower: str) -> bool:
-    """The same of ``complaints``, which need the name of a secret besides."""
-    return any(word in lower for word in _COMPLAINED)
+COMPLAINED = tuple("invalid wrong incorrect bad unknown expired provided given supplied".split())
 
 
 def complaints(text: str) -> Iterator[Span]:
     """``Invalid token 'x'``, ``API key provided: x``: what was refused, as far as it is quoted."""
-    if complains(text.lower()):
+    lower = text.lower()
+    if any(word in lower for word in COMPLAINED):
         for match in _COMPLAINT.finditer(text):
             group = 2 if match.group(2) else 3
             word = match.group(group)

@@ -1,1 +1,1 @@
-"""Redaction as data: what a secret looks like stands in ``rules``, how it is found in ``engine``."""
+"""Redaction as data: ``rules`` say what a secret looks like, ``engine`` finds it."""

@@ -12,14 +12,17 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from audit_emit._lazy import Pattern
+from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, Rule
 
-__all__ = ["RUN", "Prefilter", "Table"]
+__all__ = ["RUN", "Folded", "Prefilter", "Table"]
 
 RUN = 20
 """Letters, digits, ``_`` and ``-`` in a row that make a long run."""
 
-_LONG_RUN = re.compile(rf"[A-Za-z0-9_\-]{{{RUN}}}")
+_RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_-"
+_LONG_RUN = re.compile(rf"[{re.escape(_RUN_CHARACTERS)}]{{{RUN}}}")
 _Trie = dict[str, "_Trie"]
 
 
@@ -33,6 +36,7 @@ class Table(NamedTuple):
         columns: how many columns a node has.
         nodes: native ``uint16``, ``columns`` of them for each node: the next node.
         ends: a byte for each node, 0 where no keyword ends, else a sum of ``ALONE`` and so on.
+        run: the characters of a long run.
     """
 
     pairs: bytes
@@ -40,6 +44,7 @@ class Table(NamedTuple):
     columns: int
     nodes: bytes
     ends: bytes
+    run: bytes
 
 
 ALONE, ALONE_AT_START, WITH_RUN, WITH_RUN_AT_START = 1, 2, 4, 8
@@ -65,12 +70,12 @@ class Prefilter:
         """
         if self._certain.search(text) is not None:
             return True
-        return (
-            self._with_run.search(text) is not None and _LONG_RUN.search(text) is not None
-        )
+        return self._with_run.search(text) is not None and _LONG_RUN.search(text) is not None
 
     def rules_for(self, text: str) -> list[Rule]:
         """The rules one of whose keywords is in a text."""
+        if not self.suspicious(text):
+            return []
         found = [rule for keyword, rules in self._by_keyword if keyword in text for rule in rules]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
@@ -101,7 +106,9 @@ class Prefilter:
             for column, following in row.items():
                 nodes[at * width + column] = following
         classes = bytes(columns.get(chr(byte), 0) for byte in range(256))
-        return Table(bytes(pairs), classes, width, nodes.tobytes(), bytes(ends))
+        return Table(
+            bytes(pairs), classes, width, nodes.tobytes(), bytes(ends), _RUN_CHARACTERS.encode()
+        )
 
     @cached_property
     def _by_keyword(self) -> list[tuple[str, list[Rule]]]:
@@ -152,3 +159,66 @@ def _alternatives(node: _Trie) -> str:
         return ""
     parts = [re.escape(char) + _alternatives(below) for char, below in sorted(node.items())]
     return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
+
+
+class Folded:
+    """The same of rules by what stands around a secret: keywords in any spelling, beside marks.
+
+    Args:
+        rules: in the order in which they are asked.
+        names: further keywords of those that ask for a name.
+    """
+
+    def __init__(self, rules: Sequence[Grammar], names: tuple[str, ...] = ()) -> None:
+        self._rules = [(rule, _keyword_pattern(rule, names)) for rule in rules]
+        self._groups = _groups(rules, names)
+
+    def suspicious(self, text: str) -> bool:
+        """Whether some rule has to look at a text: False only when none would find anything."""
+        lower: str | None = None
+        for marks, ignore_case, known in self._groups:
+            if marks and not any(mark in text for mark in marks):
+                continue
+            if ignore_case and lower is None:
+                lower = text.lower()
+                if not text.isascii():
+                    return True
+            if known.search(lower if ignore_case and lower is not None else text):
+                return True
+        return False
+
+    def rules_for(self, text: str) -> list[Grammar]:
+        """The rules that have to look at a text."""
+        lower = text.lower()
+        ascii_only = text.isascii()
+        return [
+            rule
+            for rule, known in self._rules
+            if (not rule.marks or any(mark in text for mark in rule.marks))
+            and (
+                known.search(lower if rule.ignore_case else text) is not None
+                or (rule.ignore_case and not ascii_only)
+            )
+        ]
+
+
+def _keyword_pattern(rule: Grammar, names: tuple[str, ...]) -> Pattern:
+    words = (*rule.keywords, *(names if rule.named else ()))
+    return Pattern(_alternatives(_trie(words)) if words else "")
+
+
+def _groups(rules: Sequence[Grammar], names: tuple[str, ...]) -> list[tuple[str, bool, Pattern]]:
+    """Rules of the same keywords are asked for together, with the marks of all of them."""
+    marks: dict[tuple[tuple[str, ...], bool], str] = {}
+    always: set[tuple[tuple[str, ...], bool]] = set()
+    for rule in rules:
+        if rule.digits:
+            continue
+        key = ((*rule.keywords, *(names if rule.named else ())), rule.ignore_case)
+        if not rule.marks:
+            always.add(key)
+        marks[key] = "".join(sorted({*marks.get(key, ""), *rule.marks}))
+    return [
+        ("" if key in always else marks[key], key[1], Pattern(_alternatives(_trie(key[0]))))
+        for key in marks
+    ]

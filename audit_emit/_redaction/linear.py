@@ -1,7 +1,7 @@
 """Whether a regular expression takes linear time, by its form.
 
 Python's ``re`` tries alternatives one after the other, so a pattern such as ``(a+)+b`` can take
-exponential time on a text that somebody chose (CWE-1333). A pattern is taken when all of this holds:
+exponential time on a text that somebody chose (CWE-1333). A pattern is taken when all this holds:
 
 - a repetition is of single characters (a literal, a class), not of a group that itself repeats;
 - all repetitions but the last that must be there are bounded, with at most 256 characters together,
@@ -11,7 +11,6 @@ exponential time on a text that somebody chose (CWE-1333). A pattern is taken wh
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 __all__ = ["MOST", "check"]
@@ -27,9 +26,7 @@ def check(rule_id: str, pattern: str) -> None:
     Raises:
         ValueError: says what in it is to be changed.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from re import _parser  # type: ignore[attr-defined] # noqa: PLC0415 - only for rules
+    from re import _parser  # type: ignore[attr-defined] # noqa: PLC0415 - only for rules
 
     try:
         bounded = _sequence_cost(_parser.parse(pattern), last=True)

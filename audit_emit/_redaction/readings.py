@@ -21,7 +21,6 @@ _ESCAPE = re.compile(
     r"|\\{1,8}u([0-9A-Fa-f]{4})|\\{1,8}x([0-9A-Fa-f]{2})"
     r"|&#x([0-9A-Fa-f]{1,6});|&#([0-9]{1,7});|&(amp|quot|apos|lt|gt|equals|colon|nbsp|Tab|NewLine);"
     r"|\\{1,8}([nrtbf])"
-    r"|\\{1,8}([\"'/])"
     r"|(?:\x1b|\\{1,8}(?:u001[bB]|x1[bB]|033|e))\[[0-9;]{0,16}[A-Za-z]"
     r"|([\uff01-\uff5e])"
     r"|[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]"
@@ -107,7 +106,7 @@ def _said(match: re.Match[str]) -> str:
         return _NAMED[found]
     if group == 7:
         return _SHORT[found]
-    if group == 9:
+    if group == 8:
         return chr(ord(found) - 0xFEE0)
     return found
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from random import Random
-from typing import Any
+from hashlib import sha256
 
 from audit_emit._redaction import linear
 
@@ -20,12 +18,13 @@ __all__ = ["Rule", "Span", "token"]
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
 
+Examples = Callable[[], tuple[str, ...]]
+
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _KEYWORD = re.compile(r"[!#-\[\]-~]{2,64}")
 _MAX_KEYWORDS = 64
 
 
-@dataclass(frozen=True)
 class Rule:
     """How one kind of secret is recognised in a text.
 
@@ -47,31 +46,54 @@ class Rule:
         ValueError: one of them is not as it must be; the message says which and how.
     """
 
-    id: str
-    keywords: tuple[str, ...]
-    find: str | Callable[[str], Iterable[Span]]
-    examples: tuple[str, ...] = ()
-    non_examples: tuple[str, ...] = ()
-    word_start: bool = False
-    long_run: bool = False
-    _compiled: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    __slots__ = (
+        "_compiled",
+        "_examples",
+        "find",
+        "id",
+        "keywords",
+        "long_run",
+        "non_examples",
+        "word_start",
+    )
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
-            raise ValueError(f"a rule's id is 1 to 64 of a-z, 0-9 and '-', not {self.id!r}")
-        for name in ("keywords", "examples", "non_examples"):
-            given = getattr(self, name)
-            if isinstance(given, str) or not all(isinstance(text, str) for text in given):
-                raise ValueError(f"rule {self.id}: {name} is a list of texts")
-            object.__setattr__(self, name, tuple(given))
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - what it is
+        keywords: Iterable[str],
+        find: str | Callable[[str], Iterable[Span]],
+        examples: Iterable[str] | Examples = (),
+        non_examples: Iterable[str] = (),
+        *,
+        word_start: bool = False,
+        long_run: bool = False,
+    ) -> None:
+        if not isinstance(id, str) or not _ID.fullmatch(id):
+            raise ValueError(f"a rule's id is 1 to 64 of a-z, 0-9 and '-', not {id!r}")
+        self.id = id
+        self.find = find
+        self.keywords = _texts(id, "keywords", keywords)
+        self._examples = examples
+        self.non_examples = _texts(id, "non_examples", non_examples)
+        self.word_start = word_start
+        self.long_run = long_run
+        self._compiled: re.Pattern[str] | None = None
+        if not callable(examples):
+            _texts(id, "examples", examples)
         if not 1 <= len(self.keywords) <= _MAX_KEYWORDS:
             raise ValueError(f"rule {self.id}: 1 to {_MAX_KEYWORDS} keywords are needed")
         for keyword in self.keywords:
             if not _KEYWORD.fullmatch(keyword):
                 raise ValueError(
                     f"rule {self.id}: a keyword is 2 to 64 printable ASCII characters without a "
-                    f'space, \'"\' and a backslash, not {keyword!r}'
+                    f"space, '\"' and a backslash, not {keyword!r}"
                 )
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Texts that are held back whole or in part; those of tokens are made when asked for."""
+        given = self._examples() if callable(self._examples) else self._examples
+        return _texts(self.id, "examples", given)
 
     def spans(self, text: str) -> Iterator[Span]:
         """Where secrets of this kind are in a text that holds one of the keywords."""
@@ -108,10 +130,16 @@ class Rule:
                 raise ValueError(f"rule {self.id}: something is found in a non-example")
 
     def _pattern(self) -> re.Pattern[str]:
-        if not self._compiled:
-            self._compiled.append(re.compile(str(self.find)))
-        pattern: re.Pattern[str] = self._compiled[0]
-        return pattern
+        if self._compiled is None:
+            self._compiled = re.compile(str(self.find))
+        return self._compiled
+
+
+def _texts(rule_id: str, name: str, given: Iterable[str]) -> tuple[str, ...]:
+    texts = () if isinstance(given, str) else tuple(given)
+    if isinstance(given, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"rule {rule_id}: {name} is a list of texts")
+    return texts
 
 
 ALPHABETS = {
@@ -176,18 +204,21 @@ def token(
             id=f"{name}-{at + 1}" if len(several) > 1 else name,
             keywords=(prefix,),
             find=f"{literal}{start}{look}{characters}{times}{rest}",
-            examples=(prefix + sample(name, alphabet, length) + example_rest,),
+            examples=_example(prefix, name, alphabet, length, example_rest),
             non_examples=non_examples,
             word_start=not anywhere and prefix[0].isalnum(),
             long_run=long_run,
         )
 
 
+def _example(prefix: str, seed: str, alphabet: str, length: int, rest: str) -> Examples:
+    return lambda: (prefix + sample(seed, alphabet, length) + rest,)
+
+
 def sample(seed: str, alphabet: str, length: int) -> str:
     """Characters of an alphabet that look drawn at random, the same for a seed each time."""
-    characters = [
-        char for char in map(chr, range(33, 127)) if re.fullmatch(f"[{ALPHABETS[alphabet]}]", char)
-    ]
-    if alphabet in ("base64", "base64url", "token"):
-        characters = [char for char in characters if char not in "=%"]
-    return "".join(Random(seed).choices(characters, k=length))  # noqa: S311 - no secret is made
+    allowed = re.compile(f"[{ALPHABETS[alphabet]}]")
+    characters = [char for char in map(chr, range(33, 127)) if allowed.match(char)]
+    characters = [char for char in characters if char not in "=%."]
+    drawn = b"".join(sha256(f"{seed} {n}".encode()).digest() for n in range(length // 32 + 1))
+    return "".join(characters[byte % len(characters)] for byte in drawn[:length])

@@ -36,7 +36,8 @@ RULES: tuple[Rule, ...] = (
         find=r"/IncomingWebhook/([\w\-/]{16,})",
         examples=(
             "https://example.webhook.office.com/webhookb2/1b2c@3d4e/IncomingWebhook/"
-            + "0a1b2c3d" * 4 + "/0b1c2d3e-0000-4000-8000-00000000000a",
+            + "0a1b2c3d" * 4
+            + "/0b1c2d3e-0000-4000-8000-00000000000a",
         ),
     ),
     Rule(
@@ -44,8 +45,10 @@ RULES: tuple[Rule, ...] = (
         keywords=("/workflows/", "logic.azure.com"),
         find=r"/workflows/[0-9a-f]{32}/[^\s\"']{1,128}[?&]sig=([\w\-%]{16,})",
         examples=(
-            "https://prod-1.logic.azure.com/workflows/" + "0a" * 16
-            + "/triggers/manual/paths/invoke?api-version=2016&sig=" + "aB3-" * 10,
+            "https://prod-1.logic.azure.com/workflows/"
+            + "0a" * 16
+            + "/triggers/manual/paths/invoke?api-version=2016&sig="
+            + "aB3-" * 10,
         ),
     ),
     Rule(
@@ -76,9 +79,7 @@ RULES: tuple[Rule, ...] = (
         # The first part is the bot's number in base64, so it begins as one of nine digits does.
         id="discord-bot-token",
         keywords=("MT", "Mj", "Mz", "ND", "NT", "Nj", "Nz", "OD", "OT"),
-        find=(
-            r"(?<![\w.\-])(?:MT|M[jz]|N[DTjz]|O[DT])[A-Za-z0-9]{21,26}\.[\w\-]{6}\.[\w\-]{27,}"
-        ),
+        find=(r"(?<![\w.\-])(?:MT|M[jz]|N[DTjz]|O[DT])[A-Za-z0-9]{21,26}\.[\w\-]{6}\.[\w\-]{27,}"),
         examples=(f"MT{sample('bot', 'alnum', 22)}.aBc-_1.{sample('bot2', 'word', 38)}",),
         word_start=True,
         long_run=True,

@@ -15,7 +15,9 @@ _AZURE_MARKS = tuple("AZDO AzFu ACDb AStG APIM AzSe AzCa AIoT +ACR +ASt +ASb +AE
 RULES: tuple[Rule, ...] = (
     *token("aws-bedrock-key", "bedrock-api-key-", "base64", 100, least=30, anywhere=True),
     *token("aws-bedrock-long-key", "ABSK", "base64", 110, least=60),
-    *token("aws-session-token", "IQoJb3JpZ2luX2 FwoGZXIvYXdz FQoGZXIvYXdz", "base64url", 200, least=40),
+    *token(
+        "aws-session-token", "IQoJb3JpZ2luX2 FwoGZXIvYXdz FQoGZXIvYXdz", "base64url", 200, least=40
+    ),
     *token("aws-appsync-key", "da2-", "lower", 26, least=20),
     *token("aws-mws-token", "amzn.mws.", "dotted", 36, least=20, anywhere=True),
     *token("alibaba-access-key", "LTAI", "alnum", 20, least=12),
@@ -59,7 +61,14 @@ RULES: tuple[Rule, ...] = (
     *token("netlify-token", "nfp_ nfo_ nfc_ nfu_ nfb_", "word", 36, least=20),
     *token("okta-token", "00", "word", 40, exact=True, mixed=True, long_run=True),
     *token("openshift-token", "sha256~", "word", 43, least=24, anywhere=True),
-    *token("planetscale-token", "pscale_tkn_ pscale_pw_ pscale_oauth_ pscale_app_", "dotted", 43, least=24, anywhere=True),
+    *token(
+        "planetscale-token",
+        "pscale_tkn_ pscale_pw_ pscale_oauth_ pscale_app_",
+        "dotted",
+        43,
+        least=24,
+        anywhere=True,
+    ),
     *token("pulumi-token", "pul-", "hex", 40, least=32),
     *token("render-key", "rnd_", "alnum", 28, least=20),
     *token("scalingo-token", "tk-us-", "word", 48, least=24, mixed=True),

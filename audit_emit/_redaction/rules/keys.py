@@ -33,7 +33,9 @@ RULES: tuple[Rule, ...] = (
         id="jwt",
         keywords=("eyJ",),
         find=_jwt,
-        examples=("eyJhbGciOiJIUzI1NiJ9." + sample("jwt", "word", 40) + "." + sample("j", "word", 43),),
+        examples=(
+            "eyJhbGciOiJIUzI1NiJ9." + sample("jwt", "word", 40) + "." + sample("j", "word", 43),
+        ),
         non_examples=("eyJpZCI6MX0=",),
     ),
     Rule(
@@ -47,10 +49,20 @@ RULES: tuple[Rule, ...] = (
         id="paseto",
         keywords=tuple(f"v{n}.{kind}." for n in "1234" for kind in ("local", "public")),
         find=r"v[1-4]\.(?:local|public)\.[\w\-]{16,}(?:\.[\w\-]{1,200})?",
-        examples=("v2.local." + sample("paseto", "word", 80), "v4.public." + sample("p", "word", 90)),
+        examples=(
+            "v2.local." + sample("paseto", "word", 80),
+            "v4.public." + sample("p", "word", 90),
+        ),
     ),
     *token("fernet", "gAAAA", "base64url", 95, least=60),
-    *token("age-secret-key", "AGE-SECRET-KEY-1 AGE-SECRET-KEY-PQ-1", "upper", 58, least=13, anywhere=True),
+    *token(
+        "age-secret-key",
+        "AGE-SECRET-KEY-1 AGE-SECRET-KEY-PQ-1",
+        "upper",
+        58,
+        least=13,
+        anywhere=True,
+    ),
     *token("bip32-private-key", "xprv yprv zprv tprv", "alnum", 107, least=28),
     Rule(
         id="wallet-import-format",
@@ -63,7 +75,20 @@ RULES: tuple[Rule, ...] = (
     Rule(
         # PKCS#8 and SEC 1 keys without their PEM header: SEQUENCE, version, algorithm.
         id="der-private-key",
-        keywords=("MIIEv", "MIIEo", "MIIEp", "MIIJQ", "MIIJK", "MIICd", "MIICX", "MC4CAQAwBQYDK2Vw", "MIGHAgEA", "MHcCAQEE", "MIGkAgEBBD", "MIG2AgEAMBAGByqGSM49"),
+        keywords=(
+            "MIIEv",
+            "MIIEo",
+            "MIIEp",
+            "MIIJQ",
+            "MIIJK",
+            "MIICd",
+            "MIICX",
+            "MC4CAQAwBQYDK2Vw",
+            "MIGHAgEA",
+            "MHcCAQEE",
+            "MIGkAgEBBD",
+            "MIG2AgEAMBAGByqGSM49",
+        ),
         find=(
             r"(?:MII(?:Ev[A-Za-z0-9+/]IBADAN|Eo[A-Za-z0-9+/]IBAAKC|Ep[A-Za-z0-9+/]IBAAKC"
             r"|JQ[A-Za-z0-9+/]IBADAN|JK[A-Za-z0-9+/]IBAAKC|Cd[A-Za-z0-9+/]IBADAN"

@@ -6,7 +6,7 @@ Parker and TruffleHog: prefix, alphabet, length.
 
 from __future__ import annotations
 
-from audit_emit._redaction.rule import Rule, sample, token
+from audit_emit._redaction.rule import Rule, token
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -19,7 +19,9 @@ RULES: tuple[Rule, ...] = (
         examples=("A3-ABC123-ABCDE1FGHI2-JKLM3-NOPQ4-RSTU5", "A3-ABC123-ABC123-ABCD1-EFGH2-IJKL3"),
         word_start=True,
     ),
-    *token("doppler-token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", "dotted", 43, least=30),
+    *token(
+        "doppler-token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", "dotted", 43, least=30
+    ),
     *token("dynatrace-token", "dt0c01. dt0s01. dt0s02. dt0s16. dt0s08.", "dotted", 89, least=60),
     *token("grafana-cloud-token", "glc_", "base64url", 64, least=13),
     *token("grafana-service-token", "glsa_", "word", 41, least=13),
@@ -37,7 +39,9 @@ RULES: tuple[Rule, ...] = (
     *token("new-relic-key", "NRAK- NRII- NRIQ- NRRA- NRAA- NRSP- NRJS-", "word", 27, least=16),
     *token("new-relic-lower-key", "nrak- nrii- nriq- nrra- nraa-", "word", 27, least=20),
     *token("pixie-key", "px-api- px-dep-", "word", 36, least=24),
-    *token("sentry-token", "sntrys_ sntryu_ sntrya_ sntryi_", "base64url", 64, least=13, anywhere=True),
+    *token(
+        "sentry-token", "sntrys_ sntryu_ sntrya_ sntryi_", "base64url", 64, least=13, anywhere=True
+    ),
     *token("posthog-key", "phx_ phs_", "word", 43, least=24),
     *token("stackhawk-key", "hawk.", "dotted", 41, least=24, mixed=True),
     *token("vault-token", "hvs. hvb. hvr.", "word", 95, least=20),

@@ -11,7 +11,15 @@ from audit_emit._redaction.rule import Rule, sample, token
 RULES: tuple[Rule, ...] = (
     *token("adafruit-key", "aio_", "alnum", 28, least=20),
     *token("adobe-secret", "p8e-", "word", 32, least=24),
-    *token("authress-key", "sc_ ext_ scauth_ authress_", "token", 70, least=48, mixed=True, long_run=True),
+    *token(
+        "authress-key",
+        "sc_ ext_ scauth_ authress_",
+        "token",
+        70,
+        least=48,
+        mixed=True,
+        long_run=True,
+    ),
     *token("clickhouse-key", "4b1d", "alnum", 38, exact=True, long_run=True),
     *token("dropbox-token", "sl.", "word", 140, least=60, mixed=True),
     *token("facebook-token", "EAACEdEose0cBA EAAG EAAM EAAC", "alnum", 110, least=40),

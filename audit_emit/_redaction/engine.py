@@ -1,0 +1,105 @@
+"""All rules together: whether a text has to be looked at, and what in it is secret."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from audit_emit._fields.extent import HELD
+from audit_emit._redaction import digits
+from audit_emit._redaction.grammar import GRAMMAR
+from audit_emit._redaction.keywords import Folded, Prefilter
+from audit_emit._redaction.readings import Reading, readings
+from audit_emit._redaction.rule import Rule, Span
+from audit_emit._redaction.rules import RULES
+
+__all__ = ["Engine", "Found"]
+
+
+class Found(NamedTuple):
+    """A part of a text that must not be shown, and the rule that says so."""
+
+    start: int
+    end: int
+    rule: str
+
+
+class Engine:
+    """The rules of the library and those of a user. Safe to share between threads.
+
+    Args:
+        rules: a user's own.
+        names: parts of a user's secret names in lower case, one of which is in each of them.
+    """
+
+    def __init__(self, rules: Sequence[Rule] = (), names: Iterable[str] = ()) -> None:
+        self.prefilter = Prefilter((*rules, *RULES))
+        self._folded = Folded(GRAMMAR, tuple(names))
+
+    def suspicious(self, text: str) -> bool:
+        """Whether ``find`` has to look: False only when it would find nothing."""
+        if self._suspicious(text):
+            return True
+        return any(self._suspicious(steps[-1].text) for steps in readings(text))
+
+    def _suspicious(self, text: str) -> bool:
+        return (
+            self.prefilter.suspicious(text)
+            or self._folded.suspicious(text)
+            or (len(text) >= digits.RUN and digits.enough(text))
+        )
+
+    def find(self, text: str, is_secret: Callable[[str], bool]) -> list[Found]:
+        """The parts of a text that must not be shown, in order, not overlapping.
+
+        Args:
+            text: at most some KiB; the cost is linear in it.
+            is_secret: whether a name is that of a secret, for names with a value (``password=…``).
+        """
+        found = list(self._find(text, is_secret))
+        for steps in readings(text):
+            for start, end, rule in self._find(steps[-1].text, is_secret):
+                found.append(Found(*_placed(steps, (start, end)), rule))
+        return _merge(_beside_held(text, found)) if found else found
+
+    def _find(self, text: str, is_secret: Callable[[str], bool]) -> Iterator[Found]:
+        for rule in self.prefilter.rules_for(text):
+            for start, end in rule.spans(text):
+                yield Found(start, end, rule.id)
+        for grammar in self._folded.rules_for(text):
+            for start, end in grammar.spans(text, is_secret):
+                yield Found(start, end, grammar.id)
+
+
+def _placed(steps: list[Reading], span: Span) -> Span:
+    for step in reversed(steps):
+        span = step.span(span)
+    return span
+
+
+def _beside_held(text: str, found: list[Found]) -> list[Found]:
+    """The parts that are not, or do not begin in, what stands for a value held back before."""
+    held = [match.span() for match in HELD.finditer(text)]
+    if not held:
+        return found
+    starts = [start for start, _ in held]
+    kept = []
+    for one in found:
+        at = bisect_right(starts, one.start) - 1
+        first, last = held[at] if at >= 0 else (0, 0)
+        if one.start >= last or (one.start == first and one.end > last):
+            kept.append(one)
+    return kept
+
+
+def _merge(found: list[Found]) -> list[Found]:
+    found.sort()
+    merged = found[:1]
+    for one in found[1:]:
+        last = merged[-1]
+        if one.start < last.end:
+            merged[-1] = last._replace(end=max(last.end, one.end))
+        else:
+            merged.append(one)
+    return merged

@@ -1,0 +1,156 @@
+"""Rules that need more than a pattern: names with values, markup, statements, command lines.
+
+Each is a function of a text and of ``is_secret``, which says whether a name is that of a secret.
+Its keywords are a necessary condition like those of any rule: where a rule asks for the name of a
+secret, they are the parts that every such name has one of (``names.STEMS``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from audit_emit._fields import (
+    beside,
+    cards,
+    database,
+    markup,
+    named,
+    private,
+    programs,
+    schemes,
+    urls,
+)
+from audit_emit._fields.keys import STEMS
+from audit_emit._redaction.rule import Span
+
+__all__ = ["GRAMMAR", "Grammar", "IsSecret"]
+
+IsSecret = Callable[[str], bool]
+_SPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
+_QUOTES = "'\"`"
+_NAMES = (*STEMS, "netloc", "sig", "input_value")
+
+
+class Grammar:
+    """How one kind of secret is recognised by what stands around it.
+
+    Args:
+        id: as in ``Rule``.
+        keywords: as in ``Rule``, in lower case where ``ignore_case``; spaces are allowed.
+        find: gives the spans of a text that holds one of the keywords.
+        marks: characters, one of which is in the text besides; all texts have an empty one.
+        ignore_case: whether keywords count in any spelling.
+        named: whether the keywords are parts of names, so that a user's names count as well.
+        digits: whether, instead of keywords, ``digits.enough`` decides.
+        examples: texts that are held back whole or in part.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keywords: tuple[str, ...],
+        find: Callable[[str, IsSecret], Iterable[Span]],
+        *,
+        marks: str = "",
+        ignore_case: bool = False,
+        named: bool = False,
+        digits: bool = False,
+        examples: tuple[str, ...] = (),
+    ) -> None:
+        self.id = name
+        self.keywords = keywords
+        self.marks = marks
+        self.ignore_case = ignore_case
+        self.named = named
+        self.digits = digits
+        self.examples = examples
+        self._find = find
+
+    def spans(self, text: str, is_secret: IsSecret) -> Iterable[Span]:
+        """Where secrets of this kind are in a text."""
+        return self._find(text, is_secret)
+
+
+def _without_names(find: Callable[[str], Iterable[Span]]) -> Callable[[str, IsSecret], Any]:
+    return lambda text, _: find(text)
+
+
+def _of_names(
+    name: str,
+    find: Callable[[str, IsSecret], Iterable[Span]],
+    marks: str,
+    examples: tuple[str, ...],
+) -> Grammar:
+    return Grammar(name, _NAMES, find, marks=marks, ignore_case=True, named=True, examples=examples)
+
+
+GRAMMAR: tuple[Grammar, ...] = (
+    Grammar(
+        "private-key",
+        ("PRIVATE KEY", "LS0tLS1CRUdJTi", "Private-Lines:", "kty"),
+        _without_names(private.keys),
+        examples=("-----BEGIN RSA PRIVATE KEY-----\nMIIE",),
+    ),
+    Grammar(
+        "url-password",
+        ("//", "\\/", "@tcp(", "@unix(", "oracle:", "sqlplus"),
+        _without_names(urls.users),
+        marks="@",
+        examples=("postgres://user:hunter2@db/app",),
+    ),
+    Grammar(
+        "authorization-scheme",
+        ("bearer", "basic"),
+        _without_names(schemes.schemes),
+        marks=_SPACE,
+        ignore_case=True,
+        examples=("got Bearer abc123def",),
+    ),
+    Grammar(
+        "refused-credential",
+        schemes.COMPLAINED,
+        _without_names(schemes.complaints),
+        marks=_SPACE,
+        ignore_case=True,
+        examples=("Invalid token 'ab12' in request",),
+    ),
+    _of_names("assignment", named.assignments, ":=", ("password=hunter2",)),
+    _of_names("name-and-value", beside.pairs, _QUOTES, ("('password', 'hunter2')",)),
+    _of_names("refused-input", beside.inputs, _QUOTES, ()),
+    _of_names("option", programs.flags, "-", ("run --password hunter2",)),
+    Grammar(
+        "user-option",
+        ("-u",),
+        programs.users,
+        marks=":",
+        examples=("curl -u bob:hunter2 x",),
+    ),
+    Grammar(
+        "program",
+        programs.PROGRAMS,
+        _without_names(programs.programs),
+        marks="-" + _SPACE,
+        examples=("mysqldump -u root -phunter2 db",),
+    ),
+    _of_names("element", markup.elements, "<", ("<password>hunter2</password>",)),
+    _of_names("form-part", markup.parts, "\n", ()),
+    Grammar(
+        "statement",
+        (*_NAMES, "identified"),
+        database.statements,
+        marks=_QUOTES + "(",
+        ignore_case=True,
+        named=True,
+        examples=("WHERE token LIKE 'ab12%'", "CREATE USER u IDENTIFIED BY 'hunter2'"),
+    ),
+    _of_names("refused-key", database.keys, _QUOTES + "(", ("Key (token)=(ab12) already exists.",)),
+    Grammar(
+        "refused-row",
+        database.SAID,
+        _without_names(database.rows),
+        ignore_case=True,
+        examples=("DETAIL:  Failing row contains (1, hunter2).",),
+    ),
+    Grammar("card-number", (), _without_names(cards.cards), digits=True, examples=()),
+)
