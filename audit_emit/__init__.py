@@ -12,6 +12,7 @@ from audit_emit._audited import audited
 from audit_emit._config import Settings
 from audit_emit._emit import Emitter
 from audit_emit._process import configure, emit, emit_strict, flush, hash_value_prefix, health
+from audit_emit._redaction.rule import Rule
 from audit_emit._version import __version__ as __version__
 from audit_emit.context import (
     AuditContext,
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigError",
     "Emitter",
     "Receipt",
+    "Rule",
     "Secret",
     "Settings",
     "audited",

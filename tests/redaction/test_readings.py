@@ -15,7 +15,7 @@ from audit_emit._redaction.readings import Reading, readings
         ("a&#61;b&amp;c&#x3d;d", "a=b&c=d"),
         ("\x1b[31ma\x1b[0m", "a"),
         ("\\u001b[1ma", "a"),
-        ("ｐａｓｓ＝x：y", "pass=x:y"),
+        ("".join(chr(ord(char) + 0xFEE0) for char in "pass=x:y"), "pass=x:y"),
         ("ab\u200bcd", "abcd"),
     ],
 )

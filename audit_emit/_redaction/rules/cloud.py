@@ -81,3 +81,8 @@ RULES: tuple[Rule, ...] = (
     *token("yandex-oauth-token", "y0_ y1_ y2_ y3_", "word", 55, least=40),
     *token("defined-networking-key", "dnkey-", "word", 79, least=26),
 )
+
+ACCESS_KEY_IDS: tuple[Rule, ...] = (
+    *token("aws-access-key-id", "AKIA ASIA ABIA ACCA", "upper", 16, least=13),
+)
+"""The name of a key pair, which an operator looks for; ``hide_access_key_ids`` adds these."""
