@@ -35,7 +35,8 @@ class Engine:
 
     def __init__(self, rules: Sequence[Rule] = (), names: Iterable[str] = ()) -> None:
         self.prefilter = Prefilter((*rules, *RULES))
-        self._folded = Folded(GRAMMAR, tuple(names))
+        self._folded = Folded([rule for rule in GRAMMAR if not rule.digits], tuple(names))
+        self._of_digits = [rule for rule in GRAMMAR if rule.digits]
 
     def suspicious(self, text: str) -> bool:
         """Whether ``find`` has to look: False only when it would find nothing."""
@@ -44,11 +45,7 @@ class Engine:
         return any(self._suspicious(steps[-1].text) for steps in readings(text))
 
     def _suspicious(self, text: str) -> bool:
-        return (
-            self.prefilter.suspicious(text)
-            or self._folded.suspicious(text)
-            or (len(text) >= digits.RUN and digits.enough(text))
-        )
+        return self.prefilter.suspicious(text) or self._folded.suspicious(text) or _has_digits(text)
 
     def find(self, text: str, is_secret: Callable[[str], bool]) -> list[Found]:
         """The parts of a text that must not be shown, in order, not overlapping.
@@ -67,9 +64,14 @@ class Engine:
         for rule in self.prefilter.rules_for(text):
             for start, end in rule.spans(text):
                 yield Found(start, end, rule.id)
-        for grammar in self._folded.rules_for(text):
+        of_digits = self._of_digits if _has_digits(text) else []
+        for grammar in (*self._folded.rules_for(text), *of_digits):
             for start, end in grammar.spans(text, is_secret):
                 yield Found(start, end, grammar.id)
+
+
+def _has_digits(text: str) -> bool:
+    return len(text) >= digits.RUN and digits.enough(text)
 
 
 def _placed(steps: list[Reading], span: Span) -> Span:

@@ -170,55 +170,43 @@ class Folded:
     """
 
     def __init__(self, rules: Sequence[Grammar], names: tuple[str, ...] = ()) -> None:
-        self._rules = [(rule, _keyword_pattern(rule, names)) for rule in rules]
-        self._groups = _groups(rules, names)
+        groups: dict[tuple[tuple[str, ...], bool], list[Grammar]] = {}
+        for rule in rules:
+            words = (*rule.keywords, *(names if rule.named else ()))
+            groups.setdefault((words, rule.ignore_case), []).append(rule)
+        self._groups = [_Group(*key, group) for key, group in groups.items()]
 
     def suspicious(self, text: str) -> bool:
         """Whether some rule has to look at a text: False only when none would find anything."""
-        lower: str | None = None
-        for marks, ignore_case, known in self._groups:
-            if marks and not any(mark in text for mark in marks):
-                continue
-            if ignore_case and lower is None:
-                lower = text.lower()
-                if not text.isascii():
-                    return True
-            if known.search(lower if ignore_case and lower is not None else text):
-                return True
-        return False
+        lower = text.lower()
+        return any(group.suspicious(text, lower) for group in self._groups)
 
     def rules_for(self, text: str) -> list[Grammar]:
         """The rules that have to look at a text."""
         lower = text.lower()
-        ascii_only = text.isascii()
         return [
             rule
-            for rule, known in self._rules
-            if (not rule.marks or any(mark in text for mark in rule.marks))
-            and (
-                known.search(lower if rule.ignore_case else text) is not None
-                or (rule.ignore_case and not ascii_only)
-            )
+            for group in self._groups
+            if group.suspicious(text, lower)
+            for rule in group.rules
+            if not rule.marks or any(mark in text for mark in rule.marks)
         ]
 
 
-def _keyword_pattern(rule: Grammar, names: tuple[str, ...]) -> Pattern:
-    words = (*rule.keywords, *(names if rule.named else ()))
-    return Pattern(_alternatives(_trie(words)) if words else "")
+class _Group:
+    """Rules of the same keywords, which are looked for once, and the marks of all of them."""
 
+    def __init__(self, words: tuple[str, ...], ignore_case: bool, rules: list[Grammar]) -> None:
+        self.rules = rules
+        self._ignore_case = ignore_case
+        self._known = Pattern(_alternatives(_trie(words)))
+        marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
+        self._marks = "".join(sorted(set(marks)))
 
-def _groups(rules: Sequence[Grammar], names: tuple[str, ...]) -> list[tuple[str, bool, Pattern]]:
-    """Rules of the same keywords are asked for together, with the marks of all of them."""
-    marks: dict[tuple[tuple[str, ...], bool], str] = {}
-    always: set[tuple[tuple[str, ...], bool]] = set()
-    for rule in rules:
-        if rule.digits:
-            continue
-        key = ((*rule.keywords, *(names if rule.named else ())), rule.ignore_case)
-        if not rule.marks:
-            always.add(key)
-        marks[key] = "".join(sorted({*marks.get(key, ""), *rule.marks}))
-    return [
-        ("" if key in always else marks[key], key[1], Pattern(_alternatives(_trie(key[0]))))
-        for key in marks
-    ]
+    def suspicious(self, text: str, lower: str) -> bool:
+        if self._marks and not any(mark in text for mark in self._marks):
+            return False
+        if not self._ignore_case:
+            return self._known.search(text) is not None
+        # Letters beyond ASCII may be of a name in another alphabet, or full-width ones.
+        return not text.isascii() or self._known.search(lower) is not None
