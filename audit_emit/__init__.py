@@ -4,6 +4,8 @@
     emit(None, "secret.rotated", {"key": "STRIPE_LIVE_KEY", "scope": "global"})
 
 Importing this loads the standard library and ``msgspec``, nothing else.
+
+PYTEST_DONT_REWRITE: there is no assertion here, so that pytest need not be imported before this.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from audit_emit._foreign import bare_name
 from audit_emit._redaction.settings import redaction_file, redaction_rules
-from audit_emit._signing.settings import origin, signing_key, signing_key_file
+from audit_emit._signing.settings import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 from audit_emit.record import SERVICE
 
@@ -206,6 +206,7 @@ SETTINGS: dict[str, Setting] = {
     "signing_key": Setting("SIGNING_KEY", signing_key),
     "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
     "origin": Setting("ORIGIN", origin),
+    "checkpoint_state": Setting("CHECKPOINT_STATE", checkpoint_state),
 }
 """What the environment may set. ``processors`` and rules are code: only arguments set them."""
 
@@ -214,4 +215,4 @@ CHECKS = {
     "processors": Setting("", _processors),
     "redaction_rules": Setting("", redaction_rules),
 }
-OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin")
+OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin", "checkpoint_state")

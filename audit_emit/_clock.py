@@ -55,3 +55,9 @@ class Clock(ClockState):
             stamp, digits = self.renew(now)
         opening = f"{stamp.head}{digits[10:]}{part}"
         return f"{opening}{stamp.id_head}{next(self.ids)}{end}", now
+
+    def prefix_at(self, ns: int, part: str, end: str) -> str:
+        """``prefix`` for an event of another time than now, which is in nanoseconds since 1970."""
+        digits = f"{ns:019d}"
+        stamp = make_stamp(digits, self._salt)
+        return f"{stamp.head}{digits[10:]}{part}{stamp.id_head}{next(self.ids)}{end}"

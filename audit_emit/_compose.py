@@ -14,7 +14,7 @@ from audit_emit import record
 from audit_emit._config import Settings
 from audit_emit._failure import Counters
 from audit_emit._misuse import Misuse
-from audit_emit.coerce import MISSING, Normaliser, is_secret_event
+from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit.context import EMPTY, FIELDS, AuditContext
 from audit_emit.encode import text, to_json
 from audit_emit.redact import Redactor
@@ -26,6 +26,8 @@ _KINDS_LIMIT = 4096
 _ID_SCAN = 8192
 _ID_BYTES = 1024
 _TYPE_LIMIT = 256
+_TOLD = ("_cut", "_racy")
+"""Members in which ``Normaliser.full`` tells of what it did."""
 
 
 class _Named:
@@ -84,7 +86,7 @@ class Composer:
         Args:
             ctx: the resolved context.
             event_type: what the caller gave; what is not well-formed is recorded as such.
-            fields: what the caller gave.
+            fields: what the caller gave, or what was made of it before (``Normalised``).
         """
         wire = ctx.wire
         if wire is None or wire[0] is not self:
@@ -194,20 +196,20 @@ class Composer:
             extra: members that come before the caller's.
             rules: an event type whose redaction rules are used instead of this one's.
         """
-        normalised = self.normaliser.full(rules or event_type, fields)
-        value, cut, redacted = normalised.value, normalised.cut, normalised.redacted
+        normalised = (
+            self._again(rules or event_type, fields, fields.value)
+            if type(fields) is Normalised
+            else self.normaliser.full(rules or event_type, fields)
+        )
         if self._processors and not getattr(self._in_processors, "now", False):
-            told: dict[str, Any] = {
-                name: value.pop(name) for name in ("_cut", "_racy") if name in value
-            }
-            processed = self.normaliser.full(rules or event_type, self._process(event_type, value))
-            value = {**processed.value, **told}
-            if processed.cut and "_cut" in told:
-                value["_cut"] = [*told["_cut"], *processed.value["_cut"]]
-            cut += processed.cut
-            redacted += processed.redacted
-        self._counters.truncated += 1 if cut else 0
-        self._counters.redacted += redacted
+            plain = {name: each for name, each in normalised.value.items() if name not in _TOLD}
+            processed = self._process(event_type, plain)
+            workspace_id = normalised.workspace_id
+            normalised = self._again(rules or event_type, normalised, processed)
+            normalised.workspace_id = workspace_id
+        value = normalised.value
+        self._counters.truncated += 1 if normalised.cut else 0
+        self._counters.redacted += normalised.redacted
         if normalised.workspace_id is not MISSING:
             ctx = ctx.replace(workspace_id=normalised.workspace_id)
         wire = ctx.wire
@@ -215,6 +217,22 @@ class Composer:
             wire = self._wire(ctx)
         body = to_json({**extra, **value} if extra else value)
         return f"{record.event_part(event_type)}{wire[1]}{body}{BEFORE_ID}", wire[2]
+
+    def _again(self, rules: str, before: Normalised, value: dict[str, Any]) -> Normalised:
+        """``value``, made of what was plain ``before``, looked at again; what was told stays.
+
+        A processor may have added anything, and another emitter may have had other rules.
+        """
+        told = {name: before.value[name] for name in _TOLD if name in before.value}
+        done = self.normaliser.full(
+            rules, {name: each for name, each in value.items() if name not in told}
+        )
+        whole = {**done.value, **told}
+        if done.cut and "_cut" in told:
+            whole["_cut"] = [*told["_cut"], *done.value["_cut"]]
+        return Normalised(
+            whole, done.workspace_id, before.cut + done.cut, before.redacted + done.redacted
+        )
 
     def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
         """Run the caller's processors; one that fails leaves no trace but a count.

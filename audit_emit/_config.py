@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from audit_emit._allowed import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._foreign import bare_name
 from audit_emit._redaction.rule import Rule
-from audit_emit._signing.settings import can_be_signed
+from audit_emit._signing.settings import KeyRing, can_be_signed
 from audit_emit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from audit_emit.signing import KeyRing
 
 PREFIX = "AUDIT_EMIT_"
 
@@ -49,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         checkpoint: whether the log is signed as it grows, in this process.
         signing_key: the keys of checkpoints, newest last; the newest one signs.
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
+        checkpoint_state: where what was signed last is kept; beside the log by default.
         sources: where each value came from: ``argument``, ``environment`` or ``default``.
     """
 
@@ -68,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: bool = False
     signing_key: KeyRing | None = None
     origin: str | None = None
+    checkpoint_state: str | None = None
     sources: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -104,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "checkpoint": self.checkpoint,
             "signing_key": "set" if self.signing_key else "not set",
             "origin": self.origin,
+            "checkpoint_state": self.checkpoint_state,
         }
 
     @property

@@ -6,11 +6,13 @@ bounds, and done by the next event, a lazily started thread, or ``flush``.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
 from collections import deque
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from audit_emit._backlog import Backlog, Gap
@@ -20,23 +22,14 @@ from audit_emit._compose import Composer
 from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
+from audit_emit._pace import Pace
 from audit_emit._threads import Background
 from audit_emit.sinks.descriptor import BEGUN, CLOSED, REPLACED, Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
+from audit_emit.sinks.obstacle import obstacle
 
 _BATCH = 500
 """Records drained at a time, so that the lock is held for some milliseconds at most."""
-
-_GAP_SECONDS = 1.0
-"""Lost stdout lines are declared together, at most this often while stdout works now and then."""
-
-_LONG_GAP_SECONDS = 60.0
-"""The same for lines that are lost because stdout is gone or is somebody else's now: once it is
-back, or at the end. So an outage is one gap, unless it is longer than this."""
-
-_LONGEST_GAP_SECONDS = 3600.0
-_GONE = frozenset({CLOSED, REPLACED, "EPIPE"})
-"""The faults of stdout that do not pass by themselves."""
 
 _PATIENCE_SECONDS = 0.005
 """What an event costs while others drain: without it, busy threads fill the backlog faster than
@@ -84,11 +77,21 @@ class Delivery(EmitterState):
         """Events that could not be made: what the caller gave as their type, and why."""
         self.pending = False
         """Whether the next emit has something to do beside its own event."""
-        self._gap_declared = 0.0
-        self._gap_pause = _GAP_SECONDS
+        self._pace = Pace()
+        self._process = os.urandom(8).hex()
+        self._numbers = count(1)
+        self.last_loss: str | None = None
+        self.last_lost_line: str | None = None
+        """The ``ts`` of the last event, and of the last line on stdout, that was lost."""
         self._settling = threading.RLock()
         self._settles = False
         self._thread: Background | None = None
+
+    def look_ahead(self) -> None:
+        """Say now, not at the first event, that the file could not be written."""
+        word = obstacle(self.file.layout) if self.file is not None else None
+        if word is not None:
+            self.complain_of_file(word)
 
     def complain(self, what: str, error: Exception) -> None:
         """Tell of a failure that nobody expected, by its type only."""
@@ -96,11 +99,24 @@ class Delivery(EmitterState):
         self._complaints.tell(what, f"{what} failed: {bare_name(type(error))}")
 
     def _emit_unchained(self, part: str, end: str) -> None:
-        prefix, _ = self._clock.prefix(part, end)
-        if self.stdout is not None and self._show(unchained(prefix)):
+        self.show_only(self._clock.prefix(part, end)[0])
+
+    def show_only(self, prefix: str) -> None:
+        """Tell stdout of an event where no file is kept."""
+        if self.stdout is not None and self._show(self._numbered(prefix)):
             self.counters.unchained += 1
         else:
-            self.counters.lost += 1
+            self.lose(prefix[7:37])
+
+    def _numbered(self, prefix: str) -> bytes:
+        """The line of an event of a process that keeps no file (docs/wire-format.md, member 16)."""
+        number = next(self._numbers)
+        return f'{prefix},"process":"{self._process}","number":{number}}}\n'.encode()
+
+    def lose(self, ts: str) -> None:
+        """Count an event that will be nowhere, or not in the file that is kept."""
+        self.counters.lost += 1
+        self.last_loss = ts
 
     def _show(self, line: bytes) -> bool:
         """Write a line to stdout, or count it; whether it is there, or on its way."""
@@ -120,8 +136,8 @@ class Delivery(EmitterState):
 
     def _lose_line(self, line: bytes, fault: str | None) -> None:
         self.counters.stdout_lost += 1
-        if fault in _GONE and self._gap_pause < _LONG_GAP_SECONDS:
-            self._gap_declared, self._gap_pause = time.monotonic(), _LONG_GAP_SECONDS
+        self.last_lost_line = line[7:37].decode()
+        self._pace.lost(fault)
         self.stdout_gap.add(line[7:37].decode(), fault or "unknown")
         self._gap_lines_lost += line.startswith(_GAP_TYPE, 36)
         self._complaints.tell(
@@ -134,7 +150,7 @@ class Delivery(EmitterState):
         )
         self._ensure_thread()
         # Until it is due again, there is nothing that the next emit could do about it.
-        self.pending |= self._gap_is_due() or self._waits_for_emit()
+        self.pending |= self._pace.is_due() or self._waits_for_emit()
 
     def _line_begun(self) -> bool:
         return self.stdout is not None and self.stdout.owes
@@ -153,7 +169,7 @@ class Delivery(EmitterState):
             return False
         if self.file is None:
             self.counters.unchained -= 1
-            self.counters.lost += 1
+            self.lose(stdout.last[7:37].decode())
         self._lose_line(stdout.last, stdout.fault)
         return True
 
@@ -162,20 +178,24 @@ class Delivery(EmitterState):
         prefix, _ = self._clock.prefix(part, end)
         if reason not in {"re-entrant", "backlog"}:
             self.file_fault = self.file_last_error = reason
-            self._complaints.tell(
-                f"file {reason}",
-                f"{self.settings.jsonl} cannot be written ({reason}); "
-                "events are kept in memory and written when it is back",
-            )
+            self.complain_of_file(reason)
         if self.stdout is not None and reason != "re-entrant":
             self._show(unchained(prefix))
         self._keep(prefix, reason)
+
+    def complain_of_file(self, reason: str) -> None:
+        """Say on stderr that the file cannot be written."""
+        self._complaints.tell(
+            f"file {reason}",
+            f"{self.settings.jsonl} cannot be written ({reason}); "
+            "events are kept in memory and written when it is back",
+        )
 
     def _keep(self, prefix: str, reason: str) -> None:
         if self.backlog.add(prefix):
             self.counters.backlogged += 1
         else:
-            self.counters.lost += 1
+            self.lose(prefix[7:37])
             # Why it could not be kept is known to all; a reader wants to know why it had to be.
             cause = self.file_fault if reason == "backlog" else None
             self.file_gap.add(prefix[7:37], cause or reason)
@@ -283,8 +303,8 @@ class Delivery(EmitterState):
             self.lossy.popleft()
             if self.file is not None:
                 self._keep(prefix, reason)
-            elif self.stdout is not None:
-                self._show(unchained(prefix))
+            else:
+                self.show_only(prefix)
 
     def _settle_file(self, *, at_end: bool) -> None:
         file = self.file
@@ -305,18 +325,13 @@ class Delivery(EmitterState):
             self.stdout.look()
         fault = self.stdout.fault if self.stdout is not None else "off"
         if not fault:
-            self._gap_pause = _GAP_SECONDS
-        due = at_end or self._gap_is_due()
+            self._pace.works()
+        due = at_end or self._pace.is_due()
         if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
-            self._gap_declared = time.monotonic()
-            if fault:
-                self._gap_pause = min(2 * self._gap_pause, _LONGEST_GAP_SECONDS)
+            self._pace.declared(fault)
             gap_lines = self._gap_lines_lost
             self._declare(file, self.stdout_gap, "stdout")
             self._gap_lines_lost -= gap_lines
-
-    def _gap_is_due(self) -> bool:
-        return time.monotonic() - self._gap_declared >= self._gap_pause
 
     def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
         declared = gap.copy()

@@ -9,7 +9,6 @@ import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _compiled, _config
-from audit_emit._allowed import STDERR
 from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._delivery import Delivery
@@ -22,7 +21,6 @@ from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.errors import AuditError, ConfigError
 from audit_emit.record import Receipt
-from audit_emit.sinks.descriptor import Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.stdout import open_stdout
 
@@ -58,11 +56,16 @@ class Emitter(Delivery):
         self._composer = Composer(self.settings, self.counters, self.misuse)
         self._clock = Clock()
         self.file = self._make_file()
-        self.stdout = self._make_stdout()
+        self.stdout = (
+            open_stdout(self.settings.stdout_max_bytes, self.settings.stdout)
+            if self.settings.stdout and not self.settings.disabled
+            else None
+        )
         self._disabled = self.settings.disabled
         self._quick = self._make_quick()
         self.checkpoints = self._make_schedule()
         self.reset()
+        self.look_ahead()
         _emitters.add(self)
 
     def __reduce__(self) -> NoReturn:
@@ -83,12 +86,6 @@ class Emitter(Delivery):
             started=self._started,
             counters=self.counters,
         )
-
-    def _make_stdout(self) -> Descriptor | None:
-        if not self.settings.stdout or self.settings.disabled:
-            return None
-        number = 2 if self.settings.stdout == STDERR else 1
-        return open_stdout(self.settings.stdout_max_bytes, number)
 
     def _make_quick(self) -> Quick | None:
         if self.file is None:
@@ -366,7 +363,6 @@ class Emitter(Delivery):
             "host": os.uname().nodename if hasattr(os, "uname") else "",
             "version": __version__,
             "config_hash": self.settings.fingerprint(),
-            **(self.checkpoints.policy if self.checkpoints is not None else {}),
         }
 
 

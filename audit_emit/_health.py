@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit_emit.record import ts_of
 from audit_emit.sinks import descriptor
+from audit_emit.sinks.obstacle import obstacle
 from audit_emit.sinks.stdout import NUMBERS
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ def report(emitter: Emitter) -> dict[str, Any]:
     """What works and what does not.
 
     Returns:
-        ``status``: ``ok``; ``degraded`` (events are safe, but late, or not on every sink, or some
-        were lost and that is declared in the chain); or ``failing`` (events cannot reach the
-        file now, or a loss is not yet declared). ``sinks``: per sink ``state``, ``last_success``
+        ``status``, of now: ``ok``; ``degraded`` (events are safe, but late, or not on every
+        sink); ``failing`` (events cannot reach the file now, or a loss is not yet declared); or
+        ``off`` (nothing is recorded, and nothing is meant to be). ``losses``: ``events`` and
+        ``lines`` of stdout that were lost since the start of this process, and ``last_event`` and
+        ``last_line``, their ``ts`` or ``None``. ``sinks``: per sink ``state``, ``last_success``
         (the ``ts`` of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost``
         (not yet declared). ``checkpoint``: see ``Schedule.report``. ``counters``: see
         ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for people.
@@ -27,26 +30,40 @@ def report(emitter: Emitter) -> dict[str, Any]:
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
     lost = emitter.counters.lost
     states = {sink["state"] for sink in sinks.values()}
-    if emitter.settings.disabled:
-        notes.append("disabled: nothing is recorded")
-        status = "degraded"
+    if states == {"off"}:
+        why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
+        notes.append(f"{why}: nothing is recorded")
+        status = "off"
     elif sinks["jsonl"]["state"] == "failing" or states == {"off", "failing"}:
         status = "failing"
-    elif "failing" in states or "degraded" in states or lost or _unsigned(emitter):
+    elif "failing" in states or "degraded" in states or _unsigned(emitter):
         status = "degraded"
     else:
         status = "ok"
     if lost:
-        notes.append(f"{lost} events were lost since the start of this process")
+        notes.append(
+            f"{lost} events were lost since the start of this process, the last one at "
+            f"{emitter.last_loss}"
+        )
     _tell_misuse(emitter, notes)
     return {
         "status": status,
         "service": emitter.settings.service,
+        "losses": _losses(emitter),
         "sinks": sinks,
         "checkpoint": _checkpoint(emitter, notes),
         "counters": _counters(emitter),
         "emit": emitter.way,
         "notes": notes,
+    }
+
+
+def _losses(emitter: Emitter) -> dict[str, Any]:
+    return {
+        "events": emitter.counters.lost,
+        "last_event": emitter.last_loss,
+        "lines": emitter.counters.stdout_lost,
+        "last_line": emitter.last_lost_line,
     }
 
 
@@ -95,16 +112,19 @@ def _file(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
     if len(emitter.backlog):
         state = "degraded"
         notes.append(f"{len(emitter.backlog)} events wait for the file")
-    if emitter.file_fault or emitter.file_gap.lost:
+    fault = emitter.file_fault
+    if fault is None and sink.segment.descriptor < 0:
+        fault = obstacle(sink.layout)  # nothing was written yet that would have told
+    if fault or emitter.file_gap.lost:
         state = "failing"
-        notes.append(f"the file cannot be written ({emitter.file_fault or 'overflow'})")
+        notes.append(f"the file cannot be written ({fault or 'overflow'})")
     return {
         "state": state,
         "path": emitter.settings.jsonl,
         "path_source": emitter.settings.sources.get("jsonl", "default"),
         "durability": emitter.settings.durability,
         "last_success": ts_of(sink.segment.last_ns) if sink.segment.last_ns else None,
-        "last_error": emitter.file_fault or emitter.file_last_error,
+        "last_error": fault or emitter.file_last_error,
         "backlog": len(emitter.backlog),
         "lost": emitter.file_gap.lost,
         "chain": sink.segment.chain or None,

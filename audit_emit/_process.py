@@ -27,7 +27,8 @@ def configure(**settings: Any) -> Emitter:
             ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
             ``hash_key_file``, ``disabled``, ``processors``, ``secret_keys``, ``safe_keys``,
             ``redaction_rules``, ``redaction_file``, ``hide_access_key_ids``,
-            ``checkpoint``, ``signing_key``, ``signing_key_file``, ``origin``; see
+            ``checkpoint``, ``signing_key``, ``signing_key_file``, ``origin``,
+            ``checkpoint_state``; see
             ``docs/configuration.md``.
 
     Returns:

@@ -59,6 +59,7 @@ class Schedule:
             settings.signing_key or KeyRing(),
             origin=settings.log_origin,
             record=self._record,
+            state=settings.checkpoint_state or "",
             pause=_PAUSE,
         )
         self.reset()
@@ -73,11 +74,6 @@ class Schedule:
         self._pid = os.getpid()
         self._stop = threading.Event()
         self._thread: Background | None = None
-
-    @property
-    def policy(self) -> dict[str, Any]:
-        """How often it signs: what ``audit.started`` says of it, and verifiers go by."""
-        return {"checkpoint_every": self._threshold, "checkpoint_interval": self._interval}
 
     def start(self) -> None:
         """Start the thread, once."""

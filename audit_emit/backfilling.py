@@ -5,29 +5,27 @@ good part of a batch that it refuses with 400, and what a timeout has stored nob
 not shown is sent again only where Loki would show it if it had it. That is so for what is younger
 than two hours, and for everything that is not older than a record which was shown as soon as it
 was pushed. Of older records the first of each stream is sent alone, so that its answer is certain.
+
+Late records open a stream an hour, and Loki has a limit for the tenant (``_loki.streams``): so it
+goes in steps, and between them Loki writes its chunks, or the rest is left for another time.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from audit_emit._files.index import LogIndex, Progress
-from audit_emit._loki import batches as _batches
 from audit_emit._loki.batches import Bound, Parcel, batches, bounds_of, reason_of, reasons_of
-from audit_emit._loki.disagreement import Finding, Findings, Kind, Report
-from audit_emit._loki.held import Held, hash_holds
+from audit_emit._loki.disagreement import Findings, Kind, Report
 from audit_emit._loki.journal import SHOWN, Journal
-from audit_emit.labels import JOB, shipped
+from audit_emit._loki.plan import Pace, leave, parcels, size_of
+from audit_emit._loki.streams import FLUSHED, LIMIT, Opened
+from audit_emit.labels import JOB
 from audit_emit.loki import Entry, Limited, LokiClient, LokiError, Refused, ServerFailed
 from audit_emit.reconcile import Missing
-from audit_emit.record import ts_of
-
-RATE = 2_000_000
-"""Bytes of lines a second: half of what Loki takes by default, for a whole tenant."""
 
 TRIES = 6
 """How often one batch is sent when the answer is 429, 5xx or none."""
@@ -40,25 +38,8 @@ REFUSALS = 200
 
 _ASKED = 150
 _TENANT_LIMIT = "ingestion rate limit exceeded"
+_TOLD_EVERY = 10.0
 NOT_TRIED = "not tried"
-
-
-class Pace(NamedTuple):
-    """Time, for a backfill: ``rate`` in bytes a second, ``now`` in nanoseconds since 1970."""
-
-    rate: float = RATE
-    now: Callable[[], int] = time.time_ns
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
-class Plan(NamedTuple):
-    """What a backfill would push, and what not."""
-
-    records: int
-    size: int
-    batches: int
-    left: Findings
 
 
 class _Next(NamedTuple):
@@ -67,42 +48,6 @@ class _Next(NamedTuple):
     again: list[list[Parcel]]
     doubtful: list[Parcel]
     stop: LokiError | None = None
-
-
-def parcels(index: LogIndex, missing: Missing, left: Findings) -> Iterator[Parcel]:
-    """The missing records in order of time, each with its time and labels in Loki.
-
-    Args:
-        left: gets those that must not be pushed.
-    """
-    for run in missing:
-        if run.chain:
-            records: Iterable[Held] = index.part(run.chain, run.first, run.last)
-        else:
-            records = (one for one in index.near(run.low, 0) if not one.chain)
-        for one in records:
-            if not run.low <= one.ts <= run.high:
-                continue
-            found = shipped(one.line)
-            if found is None:
-                _leave(left, one, _batches.NOT_SHIPPED)
-            elif one.chain and not hash_holds(one.line):
-                _leave(left, one, _batches.WRONG_HASH)
-            elif one.chain and len(index.records(one.chain, one.seq)) > 1:
-                _leave(left, one, _batches.SEVERAL)
-            else:
-                yield Parcel(one, found)
-
-
-def plan(index: LogIndex, missing: Missing) -> Plan:
-    """What ``Backfill`` would do, as far as it can be known without asking Loki."""
-    left = Findings()
-    records = size = requests = 0
-    for batch in batches(parcels(index, missing, left), lambda _: False):
-        requests += 1
-        records += len(batch)
-        size += _size(batch)
-    return Plan(records, size, requests, left)
 
 
 class Backfill:
@@ -116,6 +61,7 @@ class Backfill:
         accepted: records that Loki took, and does not show yet.
         doubtful: records that Loki may have, and does not show.
         left: the others, each with its reason.
+        later: records of further steps, which were not begun.
         error: why it ended early.
     """
 
@@ -127,7 +73,7 @@ class Backfill:
         pace: Pace | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.placed = self.accepted = self.doubtful = 0
+        self.placed = self.accepted = self.doubtful = self.later = 0
         self.left = Findings()
         self.error: LokiError | None = None
         self._index = index
@@ -138,7 +84,9 @@ class Backfill:
         self._shown_from = self._pace.now() - SHOWN
         self._proved: set[tuple[str, str]] = set()
         self._bounds: dict[tuple[str, str] | None, Bound] = {}
-        self._due = 0.0
+        self._opened = Opened(self._pace.streams, self._pace.now())
+        self._may_flush = self._pace.flush
+        self._due = self._told = 0.0
         self._tries = 0
         self._refused = 0
 
@@ -150,11 +98,40 @@ class Backfill:
         """
         total = sum(run.last - run.first + 1 for run in missing)
         done = 0
-        for batch in batches(self._open(parcels(self._index, missing, self.left)), self._alone):
+        found = self._open(parcels(self._index, missing, self.left))
+        pieces = (part for one in batches(found, self._alone) for part in self._opened.parts(one))
+        for batch in pieces:
+            if not self._opened.fits(batch) and not self._flush():
+                self.later = total - done
+                return
+            self._opened.add(batch)
             self._deliver(batch)
             done += len(batch)
-            if self._progress is not None:
-                self._progress(done, total)
+            self._tell(done, total)
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(done, total)
+        elif self._pace.monotonic() > self._told + _TOLD_EVERY:
+            self._told = self._pace.monotonic()
+            self._pace.tell(
+                f"{done:,} of {total:,} records done; {self._opened.total:,} streams opened"
+            )
+
+    def _flush(self) -> bool:
+        """Have Loki write its chunks, so that the streams of late records close."""
+        if not self._may_flush:
+            return False
+        try:
+            self._client.flush()
+        except LokiError as error:
+            self._may_flush = False
+            self._pace.tell(f"{error}; it cannot be asked to write its chunks")
+            return False
+        self._pace.tell(f"Loki writes its chunks; going on in {FLUSHED:.0f} s")
+        self._pace.sleep(FLUSHED)
+        self._opened.next_step()
+        return True
 
     def _open(self, found: Iterable[Parcel]) -> Iterator[Parcel]:
         """Those that Loki might take, as far as it has said."""
@@ -178,7 +155,7 @@ class Backfill:
 
     def _attempt(self, batch: list[Parcel]) -> _Next:
         """Send a batch, and find out what came of it."""
-        self._wait_for(_size(batch))
+        self._wait_for(size_of(batch))
         note = self._journal.sending((parcel.held for parcel in batch), self._pace.now())
         error: LokiError | None = None
         try:
@@ -222,6 +199,8 @@ class Backfill:
                 return self._refusal(error, rest, single=single)
             self._leave(rest, NOT_TRIED)  # the address or the credentials: nothing was looked at
             return _Next([], [], error)
+        if isinstance(error, Limited) and LIMIT in error.body:
+            return self._too_many_streams(error, rest)
         certain = isinstance(error, Limited) and _TENANT_LIMIT in error.body
         again = [parcel for parcel in rest if certain or self._would_show(parcel)]
         doubtful = [parcel for parcel in rest if not (certain or self._would_show(parcel))]
@@ -234,9 +213,27 @@ class Backfill:
         if self._tries >= TRIES or wait > LONGEST_WAIT:
             self._leave(again, NOT_TRIED)
             return _Next([], doubtful, error)
+        self._pace.tell(f"{error}; trying again in {wait:g} s")
         self._pace.sleep(wait)
         smaller = isinstance(error, Limited) and self._tries > 1
         return _Next(_halves(again) if smaller else [again], doubtful)
+
+    def _too_many_streams(self, error: Limited, rest: list[Parcel]) -> _Next:
+        """The tenant has no stream left: nobody may open one until Loki has written chunks.
+
+        It has kept those of the batch whose stream was open; once they are written, it shows them.
+        """
+        self._tries += 1
+        if self._tries >= TRIES or not self._flush():
+            again = [parcel for parcel in rest if len(rest) == 1 or self._would_show(parcel)]
+            self._leave(again, NOT_TRIED)
+            return _Next([], [parcel for parcel in rest if parcel not in again], error)
+        try:
+            shown = self._shown(rest)
+        except LokiError as problem:
+            return _Next([], rest, problem)
+        self._place(parcel for parcel in rest if parcel.held.line in shown)
+        return _Next([[parcel for parcel in rest if parcel.held.line not in shown]], [])
 
     def _refusal(self, error: Refused, rest: list[Parcel], *, single: bool) -> _Next:
         """Loki refused at least one of these, and kept the good ones of the batch, or none."""
@@ -304,7 +301,7 @@ class Backfill:
 
     def _leave(self, rest: Iterable[Parcel], reason: str) -> None:
         for parcel in rest:
-            _leave(self.left, parcel.held, reason)
+            leave(self.left, parcel.held, reason)
 
 
 def with_backfill(report: Report, done: Backfill) -> Report:
@@ -317,12 +314,8 @@ def with_backfill(report: Report, done: Backfill) -> Report:
         counts={kind: count for kind, count in counts.items() if count},
         agreed=report.agreed + done.placed,
         waiting=report.waiting + done.accepted + done.doubtful,
+        later=done.later,
     )
-
-
-def _leave(left: Findings, one: Held, reason: str) -> None:
-    ts = ts_of(one.ts)
-    left.add(Finding(Kind.MISSING, one.chain, one.seq, one.seq, ts, ts, note=reason))
 
 
 def query(services: Iterable[str], seqs: Sequence[int] = ()) -> str:
@@ -335,7 +328,3 @@ def query(services: Iterable[str], seqs: Sequence[int] = ()) -> str:
 def _halves(parcels: list[Parcel]) -> list[list[Parcel]]:
     middle = (len(parcels) + 1) // 2
     return [half for half in (parcels[:middle], parcels[middle:]) if half]
-
-
-def _size(batch: Iterable[Parcel]) -> int:
-    return sum(len(parcel.held.line) for parcel in batch)

@@ -1,6 +1,8 @@
 """Signs the tree over a log: reads what is new, signs, keeps it, and tells the log of it.
 
-1. The newest thing that was signed is found: the state, or else the newest checkpoint.
+1. The newest thing that was signed is found: what this process remembers, what the state says, and
+   the newest checkpoint. They must not contradict each other, and without the first two a log that
+   was signed before is only signed by who says that this is meant.
 2. The records since then are read and checked; their tree must extend what was signed.
 3. The new tree is remembered before anybody sees a signature over it.
 4. The checkpoint goes to ``checkpoints.jsonl``, and into the chain as ``audit.checkpoint``.
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audit_emit._signing.growth import Growth, Place, read_growth
-from audit_emit._signing.signed import Records, make_state
+from audit_emit._signing.signed import MISSING, OTHER_KEY, Loaded, Records, State, make_state
 from audit_emit.checkpoint import Checkpoint, sign
 from audit_emit.errors import CheckpointError, ConfigError
 from audit_emit.record import head_of, ns_of, ts_of
@@ -53,9 +55,20 @@ class Since(NamedTuple):
     key: tuple[str, str]
     """Algorithm and id."""
 
-    anchor: tuple[int, bytes] | None
-    owed: bool
-    """A signed tree for which there is no line in ``checkpoints.jsonl``."""
+    anchors: tuple[tuple[int, bytes], ...]
+    """Sizes and roots that were signed, from that place on."""
+
+    line: Checkpoint | None
+    """The newest one in ``checkpoints.jsonl``."""
+
+    lost: str = ""
+    """What is the matter with the state, if the signer may only begin where nothing was signed."""
+
+    @property
+    def owed(self) -> bool:
+        """Whether a tree was signed for which there is no line in ``checkpoints.jsonl``."""
+        size = self.place.frontier.size
+        return size > 0 and (self.line is None or self.line.head_seq < size)
 
 
 class Checkpointer:
@@ -67,6 +80,8 @@ class Checkpointer:
         origin: the name of the log without its chain: the checkpoint's origin is
             ``<origin>/<chain>``.
         record: see ``Record``.
+        state: where to keep what was signed last; ``checkpoints.state`` beside the log by default.
+        first: begin again where that is lost, though the log was signed before.
         pause: seconds to leave to other threads after each 64 KiB.
         now_ns: the wall clock.
 
@@ -81,6 +96,8 @@ class Checkpointer:
         *,
         origin: str,
         record: Record,
+        state: str = "",
+        first: bool = False,
         pause: float = 0.0,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -90,7 +107,9 @@ class Checkpointer:
         self._record = record
         self._pause = pause
         self._now_ns = now_ns
-        self._files = Records(self.layout)
+        self._files = Records(self.layout, state)
+        self._first = first
+        self._signed: State | None = None
         self._key = _signer(ring, origin)
         self._retired = ""
 
@@ -129,22 +148,24 @@ class Checkpointer:
         if self._retired:
             raise CheckpointError("key-retired", self._retired)  # the log need not be read again
         with self._locked(deadline):
-            since = self._since()
+            since = self._since(stops)
             if self._age(since) < not_within:
                 return None
             keys = Succession(self._ring)
-            growth = Growth(since.place, since.anchor, partial(_follow, keys))
+            growth = Growth(since.place, since.anchors, partial(_follow, keys))
             read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             old = self._replaced(since, keys, growth.chain)
+            if since.lost == OTHER_KEY or (since.lost and growth.declares):
+                raise self._begun_before(since.lost)
             if growth.frontier.size == 0:
                 return None
             if old is not None:
                 # The first checkpoint of the new key covers the record that names it.
-                self._tell_change(old, growth.chain)
+                self._tell_change(old, since, growth.place, reason)
                 read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             elif growth.events < at_least and not since.owed:
                 return None
-            made = self._sign(growth.place, reason)
+            made = self._sign(self._key, growth.place, reason)
         self._record("audit.checkpoint", checkpoint_fields(made))
         return made
 
@@ -166,36 +187,61 @@ class Checkpointer:
                 flock(lock.descriptor, UNLOCK)
             lock.close()
 
-    def _since(self) -> Since:
+    def _since(self, give_up: Callable[[], bool]) -> Since:
         """The newest thing that this signer, or an older key of its ring, has signed.
 
         Raises:
-            CheckpointError: what is there contradicts itself.
+            CheckpointError: what is there contradicts itself, or is lost.
         """
-        state = self._files.load()
         newest = self._files.newest(self._ring)
-        anchor = (newest.head_seq, bytes.fromhex(newest.root_hash)) if newest else None
-        if state is not None and state.check(self._ring) == "ok":
-            place = state.place()
-            if newest is not None and newest.chain != state.chain:
-                raise CheckpointError("another-chain", "checkpoints.jsonl is of another chain")
-            ahead = anchor is not None and anchor[0] >= place.frontier.size
-            return Since(
-                place,
-                state.at,
-                (state.sig_alg, state.key_id),
-                anchor if ahead else None,
-                owed=not ahead,
-            )
-        if newest is not None:
+        anchors = ((newest.head_seq, bytes.fromhex(newest.root_hash)),) if newest else ()
+        state, lost = self._remembered(give_up)
+        if state is None:
+            if lost == MISSING and self._files.any():
+                raise self._begun_before(lost)
+            if newest is None:
+                return Since(Place.genesis(), "", ("", ""), (), None, lost)
             place = Place.genesis()._replace(chain=newest.chain)
             key = (newest.sig_alg, newest.key_id)
-            return Since(place, newest.at, key, anchor, owed=False)
-        if state is not None and state.check(self._ring) == "mismatch":
-            raise CheckpointError(
-                "state", "checkpoints.state was changed, and no checkpoint is there to go by"
-            )
-        return Since(Place.genesis(), "", ("", ""), None, owed=False)
+            return Since(place, newest.at, key, anchors, newest, lost)
+        if newest is not None and newest.chain != state.chain:
+            raise CheckpointError("another-chain", "checkpoints.jsonl is of another chain")
+        place = state.place()
+        if newest is None or newest.head_seq < place.frontier.size:
+            anchors = ()
+        return Since(place, state.at, (state.sig_alg, state.key_id), anchors, newest)
+
+    def _remembered(self, give_up: Callable[[], bool]) -> Loaded:
+        """What was signed last: the state, which must continue what this process has seen signed.
+
+        Raises:
+            CheckpointError: it does not, or is not what a signer saved.
+        """
+        mine = self._signed
+        state, lost = self._files.load(self._ring)
+        if mine is None:
+            if self._first:
+                return Loaded(None, "")
+            if lost not in ("", MISSING, OTHER_KEY):
+                raise self._begun_before(lost)
+        elif state is None or state.tree[0] < mine.tree[0]:
+            if lost != OTHER_KEY:
+                self._files.save(mine)  # somebody changed it, or put an older one there
+            state = mine
+        elif state.tree != mine.tree:
+            # Another process signed since, and it need not know what this one does.
+            growth = Growth(mine.place(), (state.tree,))
+            read_growth(self.layout, growth, give_up=give_up, pause=self._pause)
+        self._signed = state
+        return Loaded(state, lost)
+
+    def _begun_before(self, lost: str) -> CheckpointError:
+        """The log was signed before, and what was signed is not known any more."""
+        return CheckpointError(
+            "state-missing" if lost == MISSING else "state",
+            f"the log was signed before, and {self._files.state} {lost}; restore it, or, if you "
+            "know why, let the signer begin again: audit-emit checkpoint --first",
+        )
 
     def _age(self, since: Since) -> float:
         try:
@@ -224,8 +270,13 @@ class Checkpointer:
             raise CheckpointError("key-retired", self._retired)
         return next((old for old in self._ring.find(*last, origin) if old.secret), None)
 
-    def _tell_change(self, old: Key, chain: str) -> None:
-        fields = rotation_fields(old, self._key, f"{self.origin}/{chain}")
+    def _tell_change(self, old: Key, since: Since, place: Place, reason: str) -> None:
+        """Let the old key sign the name of the new one, together with what was signed by then."""
+        line = since.line
+        if line is None or since.owed:
+            line = self._sign(old, place, reason)  # what the change is bound to must be there
+        tree = (line.head_seq, line.root_hash)
+        fields = rotation_fields(old, self._key, f"{self.origin}/{place.chain}", tree)
         try:
             self._record(KEY_ROTATED, fields)
         except SinkError as error:
@@ -234,11 +285,11 @@ class Checkpointer:
                 f"the new key signs nothing, as the log cannot be written to ({error.reason})",
             ) from error
 
-    def _sign(self, place: Place, reason: str) -> Checkpoint:
+    def _sign(self, key: Key, place: Place, reason: str) -> Checkpoint:
         origin = f"{self.origin}/{place.chain}"
         at = ts_of(self._now_ns())
         made = sign(
-            self._key,
+            key,
             at=at,
             origin=origin,
             chain=place.chain,
@@ -247,7 +298,9 @@ class Checkpointer:
             root=place.frontier.root(),
             reason=reason,
         )
-        self._files.save(make_state(self._key, place, at=at, origin=origin))
+        state = make_state(key, place, at=at, origin=origin)
+        self._files.save(state)
+        self._signed = state
         self._files.append(made)
         return made
 

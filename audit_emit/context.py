@@ -6,6 +6,7 @@ what another one sees.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
@@ -13,6 +14,7 @@ from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar, cast
 
+from audit_emit._entered import entered_alone
 from audit_emit._foreign import bare_name
 from audit_emit._lazy import Pattern
 from audit_emit._mirror import mirror, unmirror
@@ -320,6 +322,9 @@ class _Bind:
         return called
 
     def __enter__(self) -> AuditContext:
+        if isinstance(VAR.get(), LiveContext) and entered_alone(sys._getframe(1)):  # noqa: SLF001
+            # What is set in this thread's copy would be lost at once.
+            return update_request(**self._ids)
         manager = _bound(self._ids)
         context = manager.__enter__()
         # Not on self: tasks and threads may share one object, and each must leave its own block.
@@ -342,6 +347,7 @@ def bind(**ids: Any) -> _Bind:
         ids: any of ``workspace_id``, ``user_id``, ``actor_kind``, ``correlation_id``,
             ``trace_id``, ``span_id``.
 
+    In a synchronous dependency with ``yield`` they hold for the rest of the request.
     The ids are mirrored into ``structlog.contextvars`` when structlog is loaded.
 
     Raises:

@@ -250,6 +250,16 @@ class LokiClient:
             content=gzip.compress(body, 5, mtime=0),
         )
 
+    def flush(self) -> None:
+        """Have Loki write what it holds in memory to its chunks, of all tenants.
+
+        It answers when it has begun.
+
+        Raises:
+            LokiError: it does not let us, or gives no answer.
+        """
+        self._connection.once("POST", "/flush")
+
     def ready(self) -> bool:
         """Whether Loki says that it is ready to be asked.
 

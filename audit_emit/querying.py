@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_emit._evidence.proof import link_of
 from audit_emit._files.lines import Lines
@@ -24,6 +24,9 @@ from audit_emit.verifying import layout_of
 
 if TYPE_CHECKING:
     from audit_emit.loki import LokiClient
+else:
+    LokiClient = Any
+    """Whoever asks a log does without HTTP, but whoever resolves an annotation needs a name."""
 
 BLOCK = 1 << 20
 """Bytes that are searched at a time."""

@@ -27,6 +27,10 @@ BUMP = 1000
 """Nanoseconds by which the chained form of a record can be later than its early form: one for each
 record in a row that would have had the time of the one before it."""
 
+ROUNDED = 1000
+"""Nanoseconds by which a time may be off that went through floating point: near the present, two
+neighbouring doubles are 238 ns of seconds since 1970 apart."""
+
 _AFTER_TS = 36
 
 
@@ -131,6 +135,7 @@ class Reconciler:
         self._waiting: dict[bytes, Held] = {}
         self._done: dict[bytes, Held] = {}
         self.records = self.agreed = self.stubs = self.duplicates = self.joined = 0
+        self.rounded = 0
         self.fresh = self.waiting = self.older = self.foreign = 0
 
     def compare(self, records: Iterable[Held], lines: Iterable[Line]) -> None:
@@ -157,13 +162,21 @@ class Reconciler:
             self._absent(one)
 
     def finish(
-        self, since: int, until: int, *, strange: int = 0, more: Iterable[Finding] = ()
+        self,
+        since: int,
+        until: int,
+        *,
+        strange: int = 0,
+        young: int = 0,
+        ask_again: str = "",
+        more: Iterable[Finding] = (),
     ) -> Report:
         """The verdict.
 
         Args:
             since, until: the time that was compared, both ends included.
             strange: lines of the log that are no records.
+            young, ask_again: see ``Report``.
             more: what else was found.
         """
         for run in self.missing:
@@ -177,17 +190,20 @@ class Reconciler:
             dict(self.findings.counts),
             ts_of(since),
             ts_of(until),
-            self.records,
-            self.agreed,
-            self.stubs,
-            self.duplicates,
-            self.joined,
-            self.fresh,
-            self.waiting,
-            self.older,
-            self.foreign,
-            strange,
-            tuple(
+            records=self.records,
+            agreed=self.agreed,
+            stubs=self.stubs,
+            duplicates=self.duplicates,
+            joined=self.joined,
+            rounded=self.rounded,
+            fresh=self.fresh,
+            young=young,
+            ask_again=ask_again,
+            waiting=self.waiting,
+            older=self.older,
+            foreign=self.foreign,
+            strange=strange,
+            heads=tuple(
                 Head(one.chain, one.seq, stated_hash(one.line), one.ts)
                 for one in self._newest.values()
                 if one.chain
@@ -213,12 +229,14 @@ class Reconciler:
 
     def _place(self, one: Held, entry: Line, wanted: Shipped | None) -> None:
         """Is a line that is right where it should be?"""
-        if entry.ts != one.ts:
-            self._found(Kind.WRONG_TIME, one, note=f"at {ts_of(entry.ts)}")
+        if 0 < abs(entry.ts - one.ts) < ROUNDED:
+            self.rounded += 1
+        elif entry.ts != one.ts:
+            self.found(Kind.WRONG_TIME, one, note=f"at {ts_of(entry.ts)}")
         if wanted is not None:
             wrong = wrong_labels(entry.labels, wanted)
             if wrong:
-                self._found(Kind.WRONG_LABELS, one, note=wrong)
+                self.found(Kind.WRONG_LABELS, one, note=wrong)
 
     # Of the lines in Loki that no record of the window is.
 
@@ -279,7 +297,7 @@ class Reconciler:
             note = "Loki's line does not have the hash that it states, the log's record does"
         else:
             note = "neither has the hash that it states"
-        self._found(Kind.ALTERED, stated, ours=stated_hash(one.line), note=note)
+        self.found(Kind.ALTERED, stated, ours=stated_hash(one.line), note=note)
 
     def _not_in_file(self, stated: Held) -> None:
         extent = self._extents[stated.chain]
@@ -291,13 +309,13 @@ class Reconciler:
             self._vouch(stated)
         else:
             note += ", and it does not have the hash that it states"
-        self._found(Kind.NOT_IN_FILE, stated, note=note)
+        self.found(Kind.NOT_IN_FILE, stated, note=note)
 
     def _unknown_chain(self, stated: Held, entry: Line) -> None:
         if self._shared or entry.labels.get("service") not in self._services:
             self.foreign += 1
         else:
-            self._found(Kind.UNKNOWN_CHAIN, stated)
+            self.found(Kind.UNKNOWN_CHAIN, stated)
 
     def _unlinked(self, line: bytes, entry: Line) -> None:
         """A line without a chain: the early form of a record, a legacy record, or neither."""
@@ -314,11 +332,12 @@ class Reconciler:
             self.foreign += 1
         elif own is None:
             stated = Held(entry.ts, line, "", 0)
-            self._found(Kind.UNPARSABLE, stated)
+            self.found(Kind.UNPARSABLE, stated)
         else:
-            self._found(Kind.NEVER_CHAINED, Held(own.ts, line, "", 0))
+            self.found(Kind.NEVER_CHAINED, Held(own.ts, line, "", 0))
 
-    def _found(self, kind: Kind, one: Held, *, ours: str = "", note: str = "") -> None:
+    def found(self, kind: Kind, one: Held, *, ours: str = "", note: str = "") -> None:
+        """Note a record or a line on which the two do not agree."""
         ts = ts_of(one.ts)
         theirs = stated_hash(one.line) if one.chain and kind is not Kind.WRONG_TIME else ""
         self.findings.add(Finding(kind, one.chain, one.seq, one.seq, ts, ts, 1, ours, theirs, note))

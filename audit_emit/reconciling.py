@@ -15,11 +15,12 @@ from itertools import islice
 from typing import NamedTuple
 
 from audit_emit._files.index import DAY, LogIndex, Progress, Window
-from audit_emit._loki.disagreement import Head, Report
+from audit_emit._loki.disagreement import Head, Kind, Report
 from audit_emit._loki.held import Held, hash_holds, held, is_cut, stated_hash
 from audit_emit.labels import JOB
 from audit_emit.loki import PAGE, Entry, LokiClient
-from audit_emit.reconcile import Missing, Reconciler
+from audit_emit.reconcile import ROUNDED, Missing, Reconciler
+from audit_emit.record import ts_of
 
 GRACE = 30 * 10**9
 """Nanoseconds that a record may be on its way."""
@@ -30,6 +31,9 @@ EARLIER = 7 * DAY
 AHEAD = 600 * 10**9
 """How far a clock may be ahead: what Loki allows by default (``creation_grace_period``)."""
 
+FAST_CLOCK = "the clock that wrote it is fast; Loki refuses what is beyond creation_grace_period"
+
+_SECOND = 10**9
 _PAGE_BYTES = 8 << 20
 _HEADS = 1000
 
@@ -92,7 +96,14 @@ def reconcile(
                 options.progress(done, total)
     if start < end and options.since is None and not options.shared:
         _look_before(reconciler, index, client, start)
-    report = reconciler.finish(start, max(end - 1, start), strange=index.strange)
+    young, ask_again = _not_yet(reconciler, index, options, end)
+    report = reconciler.finish(
+        start,
+        max(end - 1, start),
+        strange=index.strange,
+        young=young,
+        ask_again=ask_again,
+    )
     return Reconciled(report, reconciler.missing)
 
 
@@ -107,8 +118,10 @@ def _read(
     pool = ThreadPoolExecutor(1, "loki")  # one, as the client is for one thread at a time
     try:
         ready: deque[tuple[Window, Iterator[Entry]]] = deque()
-        for window in windows:
-            ready.append((window, _ahead(pool, client, window, logql)))
+        for number, window in enumerate(windows):
+            # The first record may be there under a time that was rounded down.
+            early = 0 if number else min(ROUNDED, window.start)
+            ready.append((window, _ahead(pool, client, window, logql, early)))
             if len(ready) > 1:
                 yield ready.popleft()
         yield from ready
@@ -117,12 +130,16 @@ def _read(
 
 
 def _ahead(
-    pool: Executor, client: LokiClient, window: Window, logql: Sequence[str]
+    pool: Executor, client: LokiClient, window: Window, logql: Sequence[str], early: int
 ) -> Iterator[Entry]:
-    """What Loki holds of a window; from now on each page is asked for before it is needed."""
+    """What Loki holds of a window; from now on each page is asked for before it is needed.
+
+    Args:
+        early: nanoseconds by which to begin before the window.
+    """
     page = _page(_size(window), len(window.records))
     entries = joined.from_iterable(
-        client.query_range(each, window.start, window.stop, page=page) for each in logql
+        client.query_range(each, window.start - early, window.stop, page=page) for each in logql
     )
 
     def ask() -> list[Entry]:
@@ -138,6 +155,28 @@ def _ahead(
 
 def _size(window: Window) -> int:
     return sum(len(one.line) + 1 for one in window.records)
+
+
+def _not_yet(
+    reconciler: Reconciler, index: LogIndex, options: Options, end: int
+) -> tuple[int, str]:
+    """What the log has of the time that is not compared yet; what is far ahead becomes a finding.
+
+    Returns:
+        How many records are young, and from when on all of them are judged.
+    """
+    young = newest = 0
+    times = index.times
+    last = times[1] + 1 if times is not None else 0
+    stop = last if options.until is None else min(last, options.until + 1)
+    for window in index.windows(max(end, options.since or 0), stop):
+        for one in window.records:
+            if one.ts > options.now + AHEAD:
+                reconciler.found(Kind.IN_THE_FUTURE, one, note=FAST_CLOCK)
+            else:
+                young += 1
+                newest = max(newest, one.ts)
+    return young, ts_of(newest + options.grace + _SECOND) if young else ""
 
 
 def span(index: LogIndex, options: Options) -> tuple[int, int]:
@@ -175,7 +214,7 @@ def _look_before(reconciler: Reconciler, index: LogIndex, client: LokiClient, st
     if any(extent.first == 1 for extent in index.extents.values()):
         logql, *_ = queries(index.services, ())
         earlier = client.query_range(
-            logql, max(start - EARLIER, 0), start, direction="backward", limit=1
+            logql, max(start - EARLIER, 0), max(start - ROUNDED, 0), direction="backward", limit=1
         )
         reconciler.compare((), earlier)
 

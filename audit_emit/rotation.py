@@ -1,20 +1,26 @@
-"""A change of the signing key, signed with the old one (docs/wire-format.md, section 9).
+"""A change of the signing key, signed with the old one (docs/wire-format.md).
 
 Pure. Whoever pinned the old key can follow the record ``audit.key_rotated`` to an Ed25519 key that
-took its place; of a shared key only its id is told.
+took its place; of a shared key only its id is told. Since version 2 the record also says which tree
+was signed last before the change: who steals the new key can then write no other past.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from audit_emit.signing import ED25519, Ed25519Key, Key, KeyRing, Verdict
 
 RECORD = "audit.key_rotated"
-_PURPOSE = "audit_emit change of key, version 1"
+_PURPOSE = "audit_emit change of key, version"
 _MEMBERS = ("origin", "old_alg", "old_key_id", "new_alg", "new_key_id", "new_key")
+_ROOT = re.compile(r"[0-9a-f]{64}")
+
+Holds = Callable[[int, str], bool]
+"""Whether there is a checkpoint of this size with this root (64 hex digits), as far as is known."""
 
 Name = tuple[str, str]
 """Algorithm and id of a key."""
@@ -39,15 +45,19 @@ class Change(NamedTuple):
     new: Name
 
 
-def rotation_fields(old: Key, new: Key, origin: str) -> dict[str, Any]:
+def rotation_fields(
+    old: Key, new: Key, origin: str, tree: tuple[int, str] | None = None
+) -> dict[str, Any]:
     """The ``fields`` of ``audit.key_rotated``.
 
     Args:
         old: can sign.
         new: takes its place from the next checkpoint on.
         origin: of the log, with its chain.
+        tree: ``head_seq`` and ``root_hash`` of the last checkpoint before the change; without it
+            the record is one of version 1, which binds no past.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "origin": origin,
         "old_alg": old.algorithm,
         "old_key_id": old.key_id(origin) or "",
@@ -55,12 +65,14 @@ def rotation_fields(old: Key, new: Key, origin: str) -> dict[str, Any]:
         "new_key_id": new.key_id(origin) or "",
         "new_key": new.to_vkey(origin) if isinstance(new, Ed25519Key) else "",
     }
+    if tree is not None:
+        fields["size"], fields["root_hash"] = tree
     signature = base64.b64encode(old.sign(rotation_text(fields))).decode()
     return {**fields, "signature": signature}
 
 
 def rotation_text(fields: Mapping[str, Any]) -> bytes:
-    """What is signed: the purpose and then each member on a line of its own.
+    """What is signed: the purpose with its version, and then each member on a line of its own.
 
     Raises:
         ValueError: a member is missing or not one line of text.
@@ -68,7 +80,25 @@ def rotation_text(fields: Mapping[str, Any]) -> bytes:
     values = [fields.get(name) for name in _MEMBERS]
     if not all(isinstance(value, str) and "\n" not in value for value in values):
         raise ValueError("not a change of key")
-    return "".join(f"{line}\n" for line in (_PURPOSE, *values)).encode()
+    tree = tree_of(fields)
+    lines = (f"{_PURPOSE} {2 if tree else 1}", *values, *map(str, tree or ()))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def tree_of(fields: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Size and root of the last checkpoint before the change; ``None`` in version 1.
+
+    Raises:
+        ValueError: they are malformed.
+    """
+    if "size" not in fields and "root_hash" not in fields:
+        return None
+    size, root = fields.get("size"), fields.get("root_hash")
+    if type(size) is not int or not 0 < size < 2**63 or not isinstance(root, str):
+        raise ValueError("not a change of key")
+    if not _ROOT.fullmatch(root):
+        raise ValueError("not a change of key")
+    return size, root
 
 
 def check_rotation(fields: Mapping[str, Any], ring: KeyRing) -> Verdict:
@@ -100,18 +130,27 @@ class Succession:
         self._retired: dict[Name, Change] = {}
         self._named: dict[Name, Change] = {}
 
-    def follow(self, fields: Mapping[str, Any], seq: int, chain: str) -> Change | None:
+    def follow(
+        self,
+        fields: Mapping[str, Any],
+        seq: int,
+        chain: str,
+        holds: Holds = lambda _size, _root: True,
+    ) -> Change | None:
         """Take a record ``audit.key_rotated``.
 
         Args:
             fields: of the record.
             seq, chain: of the record, whose own hash and link were checked.
+            holds: asked about the checkpoint that the record names. Who compares no checkpoints
+                with the log need not ask, and must then take nothing for anchored.
 
         Returns:
             The change; ``None`` when it is known already, or its old key is not.
 
         Raises:
-            ForgedChangeError: the old key did not sign this, or could not any more.
+            ForgedChangeError: the old key did not sign this, or could not any more, or signed it
+                about another past.
         """
         if not self.ring.keys:
             return None
@@ -126,6 +165,11 @@ class Succession:
         new: Name = (fields["new_alg"], fields["new_key_id"])
         if verdict == "mismatch" or not origin.endswith(f"/{chain}") or old == new:
             raise ForgedChangeError(f"{told(old)} did not sign this change of key for this chain")
+        tree = tree_of(fields)
+        if tree is not None and not (tree[0] < seq and holds(*tree)):
+            raise ForgedChangeError(
+                f"it was signed over checkpoint {tree[0]} with root {tree[1]}, which is not there"
+            )
         before = self._retired.get(old)
         if before is not None:
             if before.new == new:

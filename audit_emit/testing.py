@@ -4,8 +4,9 @@
         client.put("/secrets/API", json={"value": "…"})
     events.assert_emitted("secret.set", key="API", user_id="u1")
 
-Nothing changes by itself because a test runner is there. Under pytest, the fixture
-``audit_events`` is ``capture`` for one test.
+Under pytest, the fixture ``audit_events`` is ``capture`` for one test, and what is emitted without
+it, by an emitter that nobody has configured, goes to a temporary directory. Nothing else changes
+because a test runner is there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from audit_emit._compose import Composer
 from audit_emit._emit import Emitter
 from audit_emit._misuse import Misuse
 from audit_emit.coerce import Normaliser
+from audit_emit.context import FIELDS
 from audit_emit.integrations import _bridge
 
 __all__ = ["Captured", "capture", "strict"]
@@ -58,6 +60,14 @@ class Captured:
         """The records of one type."""
         return [record for record in self.all_records if record["event_type"] == event_type]
 
+    def __len__(self) -> int:
+        """How many ``records`` there are."""
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Over ``records``."""
+        return iter(self.records)
+
     def assert_emitted(self, event_type: str, /, **expected: Any) -> dict[str, Any]:
         """The first record of this type whose members are as expected.
 
@@ -67,16 +77,42 @@ class Captured:
                 itself, such as ``user_id``. As in JSON: a tuple is a list, a date is text.
 
         Raises:
-            AssertionError: there is none; the message shows what there is.
+            AssertionError: there is none; the message shows what there is, and what is not as
+                expected in each record of this type.
         """
         __tracebackhide__ = True
         for record in self.of(event_type):
-            members = {**record, **record["fields"]}
-            if all(name in members and members[name] == expected[name] for name in expected):
+            if not _differences(record, expected):
                 return record
-        shown = "".join(f"\n  {_shown(record)}" for record in self.records) or " nothing"
-        wanted = f"{event_type} with {expected}" if expected else event_type
-        raise AssertionError(f"{wanted} was not emitted; what was:{shown}")
+        raise AssertionError(
+            f"{_wanted(event_type, expected)} was not emitted; what was:"
+            f"{self._listed(event_type, expected)}"
+        )
+
+    def assert_not_emitted(self, event_type: str, /, **unwanted: Any) -> None:
+        """No record of this type has these members.
+
+        Args:
+            event_type: the type.
+            unwanted: members as for ``assert_emitted``; without any, no record may have the type.
+
+        Raises:
+            AssertionError: there is one; the message shows it.
+        """
+        __tracebackhide__ = True
+        for record in self.of(event_type):
+            if not _differences(record, unwanted):
+                raise AssertionError(
+                    f"{_wanted(event_type, unwanted)} was emitted:\n  {_shown(record)}"
+                )
+
+    def _listed(self, event_type: str, expected: dict[str, Any]) -> str:
+        lines = ""
+        for record in self.records:
+            lines += f"\n  {_shown(record)}"
+            if record["event_type"] == event_type:
+                lines += "".join(f"\n    {one}" for one in _differences(record, expected))
+        return lines or " nothing"
 
     def _read(self) -> list[dict[str, Any]]:
         closed = sorted(glob.glob(f"{glob.escape(self._directory)}/audit-*.jsonl"))
@@ -229,5 +265,21 @@ def _private(settings: _config.Settings, directory: str) -> Emitter:
     )
 
 
+def _wanted(event_type: str, members: dict[str, Any]) -> str:
+    return f"{event_type} with {members}" if members else event_type
+
+
+def _differences(record: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """What is not as expected in a record, in words."""
+    members = {**record, **record["fields"]}
+    return [
+        f"{name} is {members[name]!r}, not {value!r}" if name in members else f"{name} is not there"
+        for name, value in expected.items()
+        if name not in members or members[name] != value
+    ]
+
+
 def _shown(record: dict[str, Any]) -> str:
-    return f"{record['event_type']} {json.dumps(record['fields'], ensure_ascii=True)}"
+    """A record on one line: its type, its fields, and the ids that are set."""
+    ids = "".join(f" {name}={record[name]}" for name in FIELDS if record.get(name))
+    return f"{record['event_type']} {json.dumps(record['fields'], ensure_ascii=True)}{ids}"

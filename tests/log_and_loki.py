@@ -15,7 +15,9 @@ from made_chain import SECOND, MadeChain
 from audit_emit._files.index import LogIndex
 from audit_emit._loki.disagreement import Report
 from audit_emit._loki.journal import Journal, Sent
-from audit_emit.backfilling import Backfill, Pace, with_backfill
+from audit_emit._loki.plan import Pace
+from audit_emit._loki.streams import STREAMS
+from audit_emit.backfilling import Backfill, with_backfill
 from audit_emit.labels import shipped
 from audit_emit.loki import Entry, LokiClient
 from audit_emit.reconciling import Options, Reconciled, reconcile
@@ -43,6 +45,7 @@ class LogAndLoki:
         chain: its records; ``write`` puts them on disk.
         begin: the time of the first one, in nanoseconds since 1970.
         waited: how long the commands would have slept.
+        told: what a backfill said of its progress.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class LogAndLoki:
         self.journal = str(directory / "backfill.jsonl")
         self.layout = Layout.of(str(directory / "audit.jsonl"))
         self.waited: list[float] = []
+        self.told: list[str] = []
         self.client = LokiClient(url, tenant=tenant, timeout=20, sleep=self.waited.append)
 
     def write(self, first: int = 1, last: int | None = None) -> None:
@@ -91,7 +95,13 @@ class LogAndLoki:
             return reconcile(index, self.client, wanted, sent)
 
     def backfill(
-        self, *, rate: float = 1e12, now: Callable[[], int] = time.time_ns, **options: Any
+        self,
+        *,
+        rate: float = 1e12,
+        now: Callable[[], int] = time.time_ns,
+        streams: int = STREAMS,
+        flush: bool = False,
+        **options: Any,
     ) -> tuple[Backfill, Report]:
         """Push what is missing; what came of it, and the verdict afterwards."""
         wanted = Options(now(), **options)
@@ -101,7 +111,15 @@ class LogAndLoki:
             Journal(self.journal, "loki") as journal,
         ):
             report, missing = reconcile(index, self.client, wanted, sent)
-            pace = Pace(rate, now, lambda: sum(self.waited), self.waited.append)
+            pace = Pace(
+                rate,
+                now,
+                lambda: sum(self.waited),
+                self.waited.append,
+                streams,
+                flush,
+                self.told.append,
+            )
             done = Backfill(index, self.client, journal, pace)
             done.run(missing)
         return done, with_backfill(report, done)

@@ -62,6 +62,7 @@ class LokiServer:
     def __init__(self, *, tenants: bool = False, limits: Limits | None = None) -> None:
         self.store = Store(limits or Limits())
         self.tenants = tenants
+        self.may_flush = True
         self.authorization: str | None = None
         self.faults: list[Fault | None] = []
         self.asked: list[tuple[str, str, dict[str, str]]] = []
@@ -138,6 +139,9 @@ class LokiServer:
             # As Loki has it: what can be read is not escaped.
             body = json.dumps(data, ensure_ascii=False).encode()
             return Answer(200, body, {"Content-Type": "application/json"})
+        if (method, path) == ("POST", "/flush") and self.may_flush:
+            self.store.write_chunks()
+            return Answer(204)
         if path == "/loki/api/v1/query":
             raise Refusal(400, "log queries are not supported as an instant query type")
         raise Refusal(404, "404 page not found\n")

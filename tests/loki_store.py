@@ -39,6 +39,8 @@ class Limits:
     max_query_length: int = 30 * DAY + HOUR
     ingestion_burst: int = 6 * 1024 * 1024
     per_stream_burst: int = 15 * 1024 * 1024
+    max_streams: int | None = None
+    """Open at a time; the default of Loki is 5000."""
     query_ingesters_within: int = 0
     """What is older is not shown before it is written; 3 hours by default, here as configured."""
 
@@ -98,6 +100,8 @@ class Store:
         self.limits = limits
         self.now: Callable[[], int] = time.time_ns
         self.streams: dict[str, dict[Any, Stream]] = defaultdict(dict)
+        self.open: set[Any] = set()
+        self.most_open = 0
 
     def push(self, tenant: str, pushed: list[Any]) -> None:
         """Keep what is good, and refuse the rest (L:pkg/distributor, pkg/ingester)."""
@@ -145,6 +149,14 @@ class Store:
         stream = streams.setdefault(key, Stream(labels))
         room = self.limits.per_stream_burst
         for entry in entries:
+            if not self._opens((key, self._shard(entry[0]))):
+                yield (
+                    "maximum active stream limit exceeded when trying to create stream "
+                    f"{_selector(labels)}, reduce the number of active streams (reduce labels or "
+                    "reduce label values), or contact your Loki administrator to see if the limit "
+                    "can be increased, user: 'fake'"
+                )
+                return
             oldest = stream.newest - self.limits.out_of_order
             if entry[0] < oldest and not self.limits.time_sharding:
                 yield (
@@ -160,8 +172,23 @@ class Store:
                 continue
             stream.add(*entry)
 
+    def _shard(self, ts: int) -> int:
+        """Late entries are split by hour."""
+        late = self.limits.time_sharding and ts < self.now() - 40 * 60 * SECOND
+        return ts // HOUR if late else -1
+
+    def _opens(self, stream: Any) -> bool:
+        """Whether a stream is open, or may be opened."""
+        limit = self.limits.max_streams
+        if stream not in self.open and limit is not None and len(self.open) >= limit:
+            return False
+        self.open.add(stream)
+        self.most_open = max(self.most_open, len(self.open))
+        return True
+
     def write_chunks(self) -> None:
-        """What ``POST /flush`` does: all that is in memory goes to chunks."""
+        """What ``POST /flush`` does: all that is in memory goes to chunks, and streams close."""
+        self.open.clear()
         for streams in self.streams.values():
             for stream in streams.values():
                 stream.written = len(stream.entries)

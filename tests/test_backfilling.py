@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from log_and_loki import LogAndLoki, OnPush, counts
 from loki_program import RealLoki
 from loki_server import Answer, Asked, Fault, LokiServer, lost, status, truncated
-from loki_store import DAY, HOUR, Refusal
+from loki_store import CONFIGURED, DAY, HOUR, Refusal
 from made_chain import SECOND, altered, rewritten
 
 from audit_emit import backfilling
@@ -19,7 +20,9 @@ from audit_emit._loki import batches as _batches
 from audit_emit._loki.batches import SEVERAL, TOO_FAR_BEHIND, TOO_LONG, TOO_OLD, WRONG_HASH
 from audit_emit._loki.disagreement import Kind
 from audit_emit._loki.journal import Journal
-from audit_emit.backfilling import NOT_TRIED, TRIES, plan
+from audit_emit._loki.plan import Pace, plan
+from audit_emit._loki.streams import FLUSHED
+from audit_emit.backfilling import NOT_TRIED, TRIES
 from audit_emit.loki import Limited, LokiClient, Refused, ServerFailed, TimedOut, Unreachable
 from audit_emit.record import ts_of
 
@@ -583,3 +586,105 @@ def test_the_wrong_tenant_gets_nothing_of_another(tmp_path: Path, loki: RealLoki
     assert counts(other.compare().report) == {Kind.MISSING: 5}
     made.client.close()
     other.client.close()
+
+
+# Late records open a stream an hour
+
+
+@pytest.fixture
+def late(tmp_path: Path, fake_loki: LokiServer) -> Iterator[LogAndLoki]:
+    """Two types of events in each of 100 hours, 40 days ago, none of them in Loki."""
+    fake_loki.store.limits = replace(CONFIGURED, max_streams=60)
+    made = LogAndLoki(tmp_path, fake_loki.url, ago=40 * 24 * 3600)
+    for _ in range(100):
+        made.chain.add(1, step=1800 * SECOND).add(1, event_type="key.created", step=1800 * SECOND)
+    made.write()
+    yield made
+    made.client.close()
+
+
+def test_a_plan_knows_how_many_streams_that_opens(late: LogAndLoki) -> None:
+    with LogIndex([late.layout]) as index:
+        missing = late.compare().missing
+        planned = plan(index, missing, Pace(streams=50))
+        assert plan(index, missing).steps == 1
+    assert planned.records == 200
+    assert planned.streams in range(200, 203)
+    assert planned.steps == 4
+
+
+def test_it_ends_after_one_step_when_loki_may_not_be_asked_to_write(
+    late: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    done, report = late.backfill(streams=50)
+    assert (done.placed, done.later, done.error) == (50, 150, None)
+    assert (report.exit_status, report.later, dict(report.counts)) == (4, 150, {})
+    assert fake_loki.store.most_open <= 50
+    assert ("POST", "/flush", {}) not in fake_loki.asked
+    fake_loki.store.write_chunks()
+    assert late.backfill(streams=50)[0].placed == 50
+
+
+def test_between_steps_loki_writes_its_chunks(late: LogAndLoki, fake_loki: LokiServer) -> None:
+    done, report = late.backfill(streams=50, flush=True)
+    assert (done.placed, done.later, report.exit_status) == (200, 0, 0)
+    assert fake_loki.store.most_open <= 50
+    assert late.waited.count(FLUSHED) == 3
+    assert late.told.count("Loki writes its chunks; going on in 35 s") == 3
+    assert closed(late, fake_loki)
+
+
+def test_a_loki_that_lets_nobody_flush_ends_the_step(
+    late: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    fake_loki.may_flush = False
+    done, report = late.backfill(streams=50, flush=True)
+    assert (done.placed, done.later, report.exit_status) == (50, 150, 4)
+    assert any("it cannot be asked to write its chunks" in text for text in late.told)
+
+
+def test_a_tenant_without_a_stream_left_is_not_asked_again_and_again(
+    late: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    """Others have open streams, too."""
+    done, report = late.backfill(streams=500)
+    assert done.placed == 60
+    assert isinstance(done.error, Limited)
+    assert "maximum active stream limit exceeded" in done.error.body
+    assert (sum(late.waited) < 1, report.exit_status) == (True, 1)
+    fake_loki.store.write_chunks()
+    assert late.backfill(streams=60)[0].placed == 60
+    assert again(fake_loki) == 0
+
+
+def test_a_tenant_without_a_stream_left_gets_some_when_loki_may_be_asked(
+    late: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    done, report = late.backfill(streams=500, flush=True)
+    assert (done.placed, done.error, report.exit_status) == (200, None, 0)
+    assert closed(late, fake_loki)
+
+
+def test_how_far_it_is_and_what_loki_answers_is_told(
+    small: LogAndLoki, fake_loki: LokiServer
+) -> None:
+    fake_loki.faults = OnPush(fake_loki, status(500, "no space left on device"))
+    small.backfill()
+    (told,) = small.told
+    assert "no space left on device" in told
+    assert told.endswith("; trying again in 2 s")
+
+
+@pytest.mark.loki
+def test_a_month_late_into_a_real_loki(tmp_path: Path, loki: RealLoki) -> None:
+    made = LogAndLoki(tmp_path, loki.url, loki.tenant, ago=40 * 24 * 3600)
+    for _ in range(60):
+        made.chain.add(1, step=HOUR)
+    made.write()
+    done, report = made.backfill(streams=40)
+    assert (done.placed, done.later, report.exit_status) == (40, 20, 4)
+    made.client.flush()
+    done, report = made.backfill(streams=40)
+    assert (done.placed, report.exit_status) == (20, 0)
+    assert made.in_loki() == made.chain.lines
+    made.client.close()

@@ -44,13 +44,14 @@ class Signed:
             service="tests", jsonl=self.path, stdout=False, max_bytes=16384, durability="os"
         )
 
-    def signer(self, *keys: Key, origin: str = "a.example/tests") -> Checkpointer:
+    def signer(self, *keys: Key, origin: str = "a.example/tests", **more: Any) -> Checkpointer:
         def record(event_type: str, fields: dict[str, Any]) -> None:
             file = self.emitter.file
             assert file is not None
             file.append_own(event_type, fields)
 
-        return Checkpointer(str(self.path), KeyRing(keys or (OLD,)), origin=origin, record=record)
+        ring = KeyRing(keys or (OLD,))
+        return Checkpointer(str(self.path), ring, origin=origin, record=record, **more)
 
     def emit(self, count: int) -> None:
         for number in range(count):
@@ -283,12 +284,15 @@ def rewrite(log: Signed, count: int) -> None:
     log.emitter.close()
 
 
-def relink(path: Path, chain: str) -> None:
+def relink(path: Path, chain: str, first: int = 0) -> None:
+    """Let all records but the ``first`` ones be those of a chain that holds."""
     head = "0" * 64
-    lines = []
-    for record in records(path):
+    lines = path.read_bytes().splitlines(keepends=True)[:first]
+    if first:
+        head = json.loads(lines[-1])["hash"]
+    for seq, record in enumerate(records(path)[first:], first + 1):
         record.pop("hash")
-        record.update(chain=chain, prev_hash=head)
+        record.update(chain=chain, seq=seq, prev_hash=head)
         body = json.dumps(record, separators=(",", ":")).encode()
         head = merkle_rfc.leaf(body).hex()
         lines.append(body[:-1] + f',"hash":"{head}"}}\n'.encode())
@@ -303,16 +307,143 @@ def test_a_rewritten_log_is_not_signed(log: Signed, lost: list[str]) -> None:
     chain_ok(log.path)
     for name in lost:
         (log.directory / name).unlink()
-    refused(log.signer(), "not-extended")
+    refused(log.signer(first=True), "not-extended")
+    if lost:
+        refused(log.signer(), "state-missing")
 
 
-def test_without_its_state_the_signer_starts_from_its_checkpoints(log: Signed) -> None:
+def lines_of(log: Signed) -> list[bytes]:
+    return [line for path in log.segments() for line in path.read_bytes().splitlines(True)]
+
+
+def forge_from(log: Signed, keep: int, count: int) -> None:
+    """The first ``keep`` records, then others: all hashes and links hold."""
+    kept = lines_of(log)[:keep]
+    chain = records(log.path)[0]["chain"]
+    log.emitter.close()
+    for path in log.segments():
+        path.unlink(missing_ok=True)
+    log.emitter = log.opened()
+    log.emit(count)
+    log.emitter.close()
+    more = lines_of(log)
+    for path in log.segments()[:-1]:
+        path.unlink()
+    log.path.write_bytes(b"".join([*kept, *more]))
+    relink(log.path, chain, first=keep)
+    log.emitter = log.opened()
+
+
+def cut_checkpoints(log: Signed, keep: int) -> None:
+    path = log.directory / "checkpoints.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:keep]))
+    if not keep:
+        path.unlink()
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("signer_of", ["the same process", "a state elsewhere", "nothing"])
+def test_a_history_that_contradicts_the_signers_own_is_not_signed(
+    log: Signed, tmp_path: Path, keep: int, signer_of: str
+) -> None:
+    (tmp_path / "kept").mkdir()
+    elsewhere = {"state": str(tmp_path / "kept" / "state")} if "else" in signer_of else {}
+    signer = log.signer(**elsewhere)
+    for _ in range(3):
+        log.emit(10)
+        assert signer.run("manual") is not None
+    first = log.lines()[0].head_seq
+    forge_from(log, first, 60)
+    cut_checkpoints(log, keep)
+    (log.directory / "checkpoints.state").unlink(missing_ok=True)
+    assert chain_ok(log.path)
+    if "same" not in signer_of:
+        signer = log.signer(**elsewhere)
+    if signer_of == "nothing" and not keep:
+        return  # there is nothing left to know it by: hence the state elsewhere
+    with pytest.raises(CheckpointError) as caught:
+        signer.run("manual")
+    expected = "state-missing" if signer_of == "nothing" else "not-extended"
+    assert caught.value.reason == expected
+    assert len(log.lines()) == keep
+
+
+def test_what_the_process_remembers_outlives_its_files(log: Signed) -> None:
+    signer = log.signer()
+    log.emit(10)
+    assert signer.run("manual") is not None
+    state = log.directory / "checkpoints.state"
+    content = state.read_bytes()
+    state.unlink()
+    cut_checkpoints(log, 0)
+    log.emit(5)
+    assert signer.run("manual") is not None, "the log goes on from what is remembered"
+    assert [one.head_seq for one in log.sound()] == [17]
+    state.write_bytes(content)
+    assert signer.run("manual") is None
+    assert state.read_bytes() != content, "an older one is replaced"
+
+
+def test_another_process_that_signed_a_forgery_is_not_followed(log: Signed) -> None:
+    stale = log.signer()
+    log.emit(10)
+    assert stale.run("manual") is not None
+    forge_from(log, 0, 30)
+    for name in ("checkpoints.state", "checkpoints.jsonl"):
+        (log.directory / name).unlink()
+    assert log.signer().run("manual") is not None, "it knows no better"
+    refused(stale, "not-extended")
+
+
+def test_another_process_that_signed_more_is_followed(log: Signed) -> None:
+    stale, other = log.signer(), log.signer()
+    for _ in range(3):
+        log.emit(40)
+        assert stale.run("manual") is not None
+        log.emit(40)
+        assert other.run("manual") is not None
+    assert len(log.sound()) == 6
+
+
+def test_a_state_may_lie_elsewhere(log: Signed, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    state = tmp_path / "kept" / "signer"
+    log.emit(10)
+    assert log.signer(state=str(state)).run("manual") is not None
+    assert state.exists()
+    assert not (log.directory / "checkpoints.state").exists()
+    log.emit(10)
+    assert log.signer(state=str(state)).run("manual") is not None
+    refused(log.signer(), "state-missing")
+    state.unlink()
+    refused(log.signer(state=str(state)), "state-missing")
+    assert len(log.sound()) == 2
+
+
+def test_a_log_that_declares_checkpoints_is_begun_again_only_on_purpose(log: Signed) -> None:
+    log.emit(10)
+    assert log.signer().run("manual") is not None
+    (log.directory / "checkpoints.state").unlink()
+    cut_checkpoints(log, 0)
+    with pytest.raises(CheckpointError, match="--first") as caught:
+        log.signer().run("manual")
+    assert caught.value.reason == "state-missing"
+    assert not (log.directory / "checkpoints.jsonl").exists()
+    made = log.signer(first=True).run("manual")
+    assert made is not None
+    log.sound()
+
+
+def test_without_its_state_the_signer_starts_from_its_checkpoints_if_told_to(log: Signed) -> None:
     log.emit(100)
     log.signer().run("manual")
     log.emit(10)
     (log.directory / "checkpoints.state").unlink()
+    refused(log.signer(), "state-missing")
+    assert log.signer(first=True).run("manual") is not None
+    log.emit(10)
     assert log.signer().run("manual") is not None
-    assert len(log.sound()) == 2
+    assert len(log.sound()) == 3
 
 
 def test_a_log_shorter_than_its_checkpoints_is_not_signed(log: Signed) -> None:
@@ -321,7 +452,8 @@ def test_a_log_shorter_than_its_checkpoints_is_not_signed(log: Signed) -> None:
     (log.directory / "checkpoints.state").unlink()
     log.emitter.close()
     edit(log.path, lambda lines: lines[:5])
-    refused(log.signer(), "truncated")
+    refused(log.signer(), "state-missing")
+    refused(log.signer(first=True), "truncated")
 
 
 def test_an_older_state_is_caught_up_with_the_checkpoints(log: Signed) -> None:
@@ -347,7 +479,8 @@ def test_a_changed_state_is_not_believed(log: Signed, member: str) -> None:
     state = json.loads(path.read_bytes())
     state[member] = 5 if member == "offset" else state[member].replace("e", "f") + " "
     path.write_text(json.dumps(state))
-    assert log.signer().run("manual") is not None, "the checkpoints say enough"
+    refused(log.signer(), "state")
+    assert log.signer(first=True).run("manual") is not None, "the checkpoints say enough"
     assert len(log.sound()) == 2
 
 
@@ -392,7 +525,7 @@ def test_another_chain_in_its_place_is_not_signed(log: Signed) -> None:
     log.emit(20)
     refused(log.signer(), "not-extended")
     (log.directory / "checkpoints.state").unlink()
-    refused(log.signer(), "another-chain")
+    refused(log.signer(first=True), "another-chain")
 
 
 def test_a_missing_segment_ends_it(log: Signed) -> None:
@@ -546,6 +679,8 @@ def test_a_new_key_is_named_by_the_old_one(log: Signed) -> None:
     assert check_rotation({**fields, "new_key_id": "00000000"}, KeyRing([OLD])) == "mismatch"
     assert Ed25519Key.from_vkey(fields["new_key"]).public == NEW.public
     assert fields["new_key_id"] == made.key_id
+    before = log.lines()[0]
+    assert (fields["size"], fields["root_hash"]) == (before.head_seq, before.root_hash)
     log.emit(5)
     log.signer(OLD, NEW).run("manual")
     assert len(of_type(log.path, "audit.key_rotated")) == 1
@@ -608,10 +743,11 @@ def test_a_forged_change_of_key_retires_nothing(log: Signed) -> None:
     assert len(log.sound(OLD)) == 2
 
 
-def test_a_new_key_alone_starts_anew(log: Signed) -> None:
+def test_a_new_key_alone_starts_anew_if_told_to(log: Signed) -> None:
     log.emit(5)
     log.signer(OLD).run("manual")
-    made = log.signer(NEW).run("manual")
+    refused(log.signer(NEW), "state")
+    made = log.signer(NEW, first=True).run("manual")
     assert made is not None
     assert of_type(log.path, "audit.key_rotated") == []
     assert len(log.sound(OLD, NEW)) == 2

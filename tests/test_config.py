@@ -36,6 +36,7 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("stdout", "0", False, False),
     ("stdout", "off", "no", False),
     ("stdout", " TRUE ", 1, True),
+    ("stdout", " StdErr ", "stderr", "stderr"),
     ("stdout_max_bytes", "4096", 4096, 4096),
     ("stdout_max_bytes", " 65536 ", "65536", 65536),
     ("durability", "os", "os", "os"),
@@ -51,9 +52,13 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("hide_access_key_ids", "1", True, True),
     ("checkpoint", "0", False, False),
     ("origin", "a.example/shop", "a.example/shop", "a.example/shop"),
+    ("checkpoint_state", "/tmp/state", b"/tmp/state", "/tmp/state"),
 ]
 
 BAD: list[tuple[str, Any]] = [
+    ("checkpoint_state", 5),
+    ("checkpoint_state", "/no/such/place/state"),
+    ("checkpoint_state", "/"),
     ("service", ""),
     ("service", "Secrets"),
     ("service", "-api"),
@@ -150,6 +155,7 @@ OTHER = {
     "hide_access_key_ids": "0",
     "checkpoint": "0",
     "origin": "other.example",
+    "checkpoint_state": "/other.state",
 }
 
 

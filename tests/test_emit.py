@@ -6,6 +6,7 @@ import copy
 import gc
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -575,6 +576,62 @@ def test_an_emitter_made_without_descriptors_is_well_once_there_are_some(log: Pa
     assert b"could not be written to stdout (EMFILE)" in done.stderr
 
 
+def test_without_a_file_lines_carry_a_number_of_their_process() -> None:
+    with Piped() as stdout:
+        emitter, other = Emitter(jsonl="off"), Emitter(jsonl="off")
+        for _ in range(3):
+            emitter.emit(None, "a.b", {"number": 7})
+        other.emit(None, "a.b")
+        told = stdout.records()
+        emitter.close()
+        other.close()
+    assert [record["number"] for record in told] == [1, 2, 3, 1]
+    assert len({record["process"] for record in told}) == 2
+    assert all(re.fullmatch("[0-9a-f]{16}", record["process"]) for record in told)
+    assert list(told[0])[-3:] == ["service", "process", "number"]
+
+
+def test_without_a_file_a_line_that_is_lost_leaves_a_hole_in_the_numbers() -> None:
+    with Piped() as stdout:
+        emitter = Emitter(jsonl="off")
+        emitter.emit(None, "a.b")
+        told = stdout.records()
+        stdout.fill()
+        emitter.emit(None, "a.b")
+        stdout.read()
+        emitter.emit(None, "a.b", {"long": "x" * 5000})
+        told += stdout.records()
+        emitter.close()
+    assert [record["number"] for record in told] == [1, 3], "also a stub has one"
+    assert "_spilled" in told[1]["fields"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_without_a_file_a_child_has_numbers_of_its_own() -> None:
+    with Piped() as stdout:
+        emitter = Emitter(jsonl="off")
+        emitter.emit(None, "a.b")
+        pid = os.fork()
+        if pid == 0:
+            emitter.emit(None, "a.b")
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        emitter.emit(None, "a.b")
+        told = [(record["process"], record["number"]) for record in stdout.records()]
+        emitter.close()
+    assert [number for _, number in told] == [1, 1, 2]
+    assert told[0][0] == told[2][0] != told[1][0]
+
+
+def test_with_a_file_no_line_carries_a_number(log: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(jsonl=log)
+        emitter.emit(None, "a.b")
+        assert not any("process" in record for record in stdout.records())
+        emitter.close()
+
+
 def test_without_a_file_health_is_well_again_when_stdout_is(tmp_path: Path) -> None:
     with Piped() as stdout:
         emitter = Emitter(jsonl="off")
@@ -583,7 +640,8 @@ def test_without_a_file_health_is_well_again_when_stdout_is(tmp_path: Path) -> N
         assert emitter.health()["status"] == "failing"
         stdout.read()
         emitter.emit(None, "a.b")
-        assert emitter.health()["status"] == "degraded", "the loss stays told"
+        found = emitter.health()
+        assert (found["status"], found["losses"]["events"]) == ("ok", 1), "the loss stays told"
         emitter.close()
 
 

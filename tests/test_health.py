@@ -73,10 +73,32 @@ def test_stdout_is_described() -> None:
     assert emitter.health()["status"] == "ok"
 
 
-def test_disabled_is_degraded_and_says_so() -> None:
-    found = Emitter(disabled=True).health()
-    assert found["status"] == "degraded"
-    assert found["notes"] == ["disabled: nothing is recorded"]
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"disabled": True}, "disabled"),
+        ({"jsonl": "off", "stdout": False}, "neither a file nor stdout"),
+    ],
+)
+def test_where_nothing_is_recorded_the_status_is_off(settings: dict[str, Any], why: str) -> None:
+    emitter = Emitter(**settings)
+    emitter.emit(None, "a.b")
+    found = emitter.health()
+    assert found["status"] == "off"
+    assert found["notes"][0] == f"{why}: nothing is recorded"
+
+
+def test_a_path_that_cannot_be_written_is_told_when_the_emitter_is_made(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    with Piped(2) as stderr:
+        emitter = Emitter(jsonl=tmp_path / "logs" / "audit.jsonl", stdout=False)
+        told = stderr.read().decode()
+    assert "audit.jsonl cannot be written (ENOTDIR)" in told
+    found = emitter.health()
+    assert (found["status"], found["sinks"]["jsonl"]["last_error"]) == ("failing", "ENOTDIR")
+    (tmp_path / "logs").unlink()
+    assert emitter.health()["status"] == "ok", "it is looked at anew"
+    emitter.close()
 
 
 def test_a_file_that_cannot_be_written_is_failing_until_it_can(tmp_path: Path) -> None:
@@ -98,7 +120,7 @@ def test_a_file_that_cannot_be_written_is_failing_until_it_can(tmp_path: Path) -
     assert found["counters"]["backlogged"] == found["counters"]["drained"] == 1
 
 
-def test_a_declared_loss_stays_degraded(tmp_path: Path) -> None:
+def test_a_declared_loss_is_a_count_and_a_time_and_no_state_for_ever(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("in the way")
     emitter = Emitter(jsonl=tmp_path / "logs" / "audit.jsonl", stdout=False)
     emitter.backlog = Backlog(records=1)
@@ -110,8 +132,13 @@ def test_a_declared_loss_stays_degraded(tmp_path: Path) -> None:
     assert emitter.flush(20)
     found = emitter.health()
     emitter.close()
-    assert (found["status"], found["sinks"]["jsonl"]["lost"]) == ("degraded", 0)
-    assert found["notes"] == ["2 events were lost since the start of this process"]
+    assert (found["status"], found["sinks"]["jsonl"]["lost"]) == ("ok", 0)
+    last = found["losses"]["last_event"]
+    assert found["losses"] == {"events": 2, "last_event": last, "lines": 0, "last_line": None}
+    assert last[10] == "T"
+    assert found["notes"] == [
+        f"2 events were lost since the start of this process, the last one at {last}"
+    ]
 
 
 def test_a_stopped_reader_of_stdout_is_degraded(log: Path) -> None:
@@ -128,7 +155,9 @@ def test_a_stopped_reader_of_stdout_is_degraded(log: Path) -> None:
     assert found["status"] == "degraded"
     assert found["sinks"]["stdout"]["state"] == "failing"
     assert found["sinks"]["stdout"]["last_error"] == "full"
-    assert after["sinks"]["stdout"]["state"] == "ok"
+    assert (after["status"], after["sinks"]["stdout"]["state"]) == ("ok", "ok")
+    assert after["losses"]["lines"] == after["counters"]["stdout_lost"] > 0
+    assert after["losses"]["last_line"] is not None
 
 
 def test_both_sinks_gone_is_failing(tmp_path: Path) -> None:
@@ -182,6 +211,7 @@ def test_a_child_begins_with_a_clean_bill(tmp_path: Path) -> None:
     emitter.emit(None, "a.b")
     pid = os.fork()
     if pid == 0:
+        (tmp_path / "logs").unlink()
         found: dict[str, Any] = emitter.health()["sinks"]["jsonl"]
         os._exit(found["backlog"] != 0 or found["state"] != "ok")
     assert os.waitpid(pid, 0)[1] == 0

@@ -100,6 +100,7 @@ FIGURES: dict[str, Figures] = {
     "failed-logins": {("shop",): 6},
     "first-seen-actor": {("u-20",): 1},
     "gaps-by-reason": {("ENOSPC", "shop", "jsonl"): 1},
+    "holes-by-seq": {("shop",): 1},
     "nothing-at-all": {},
     "rate-by-type": {
         ("audit.gap", "shop"): 1 / 300,
@@ -168,6 +169,24 @@ def test_a_chain_is_listed_from_its_first_record_on(loki: RealLoki) -> None:
 
 
 @pytest.mark.loki
+def test_records_that_were_sent_twice_hide_no_hole_where_they_are_counted_by_seq(
+    loki: RealLoki,
+) -> None:
+    """Between the two lies more than what Loki looks through for equal lines."""
+    trail = Trail("shop")
+    for n in range(900):
+        trail.add("secret.set", 300 - n / 4, note="x" * 800)
+    trail.skip("secret.set", 60)
+    trail.add("secret.set", 50)
+    loki.push(trail.lines)
+    loki.push(trail.lines[:20])
+    (lines,) = loki.series('sum (count_over_time({job="audit"}[15m]))').values()
+    assert lines > len(trail.lines)
+    assert list(loki.series(text("sequence-gaps")).values()) == []
+    assert list(loki.series(text("holes-by-seq")).values()) == [1]
+
+
+@pytest.mark.loki
 def test_structured_metadata_changes_no_figure(loki: RealLoki) -> None:
     """Vector can send ids along: then they are labels before ``| json`` finds them."""
     trail = Trail("shop")
@@ -178,6 +197,24 @@ def test_structured_metadata_changes_no_figure(loki: RealLoki) -> None:
     assert actors == {"u-17": 3, "u-18": 5, "u-20": 1}
 
 
+@pytest.mark.loki
+def test_a_hole_in_the_lines_of_a_process_without_a_file_is_counted(loki: RealLoki) -> None:
+    """Beside a service with a chain, and one whose own field is called like the member."""
+    trail, bare = Trail("shop"), Trail("bare")
+    a_shop(trail)
+    for number in (1, 2, 4, 5, 8):
+        bare.add("secret.set", 300 - number, process="not this one", number=99)
+        record = json.loads(bare.lines.pop())
+        kept = {name: record[name] for name in list(record)[:10]}
+        one = {**kept, "process": "00d1c0ffee00beef", "number": number}
+        bare.lines.append(json.dumps(one, separators=(",", ":")).encode())
+    loki.push([*trail.lines, *bare.lines])
+    loki.push(["not json"], service="bare", event_type="invoice.denied", at=str(time.time_ns()))
+    ((labels, missing),) = loki.series(text("holes-by-process")).items()
+    assert dict(labels) == {"service": "bare", "process": "00d1c0ffee00beef"}
+    assert missing == 3
+
+
 def test_every_named_query_is_asked_here() -> None:
     names = {path.stem for path in DIRECTORY.glob("*.logql")}
-    assert {*LISTS, *FIGURES, "one-chain"} == names
+    assert {*LISTS, *FIGURES, "one-chain", "holes-by-process"} == names

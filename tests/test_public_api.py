@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
+import pydoc
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +178,40 @@ def test_emit_takes_what_it_always_took() -> None:
         ]
         assert [one.name for one in parameters] == ["ctx", "event_type", "fields"]
         assert parameters[2].default is None
+
+
+PUBLIC = [name for name in MODULES if "._" not in name and not name.startswith("audit_emit.cli")]
+
+
+def public_callables(module: Any) -> Iterator[Any]:
+    """Every class, method and function that a module gives to others."""
+    for name in getattr(module, "__all__", [n for n in vars(module) if n[0] != "_"]):
+        made = getattr(module, name)
+        if not getattr(made, "__module__", "").startswith("audit_emit"):
+            continue
+        if inspect.isclass(made):
+            yield made
+            for method, function in inspect.getmembers(made, inspect.isroutine):
+                if method[0] != "_" and hasattr(function, "__module__"):
+                    yield function
+        elif inspect.isfunction(made):
+            yield made
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_annotations_of_what_is_public_can_be_resolved(name: str) -> None:
+    for made in public_callables(importlib.import_module(name)):
+        typing.get_type_hints(made)
+        try:
+            inspect.signature(made, eval_str=True)
+        except ValueError as error:  # of a class whose signature Python does not know
+            assert "signature" in str(error)  # noqa: PT017 - it need not be raised
+
+
+def test_help_is_shown() -> None:
+    text = pydoc.render_doc(audit_emit, renderer=pydoc.TextDoc())
+    assert "signing_key" in text
+    assert "emit_strict" in text
 
 
 # Cost

@@ -18,9 +18,10 @@ from made_chain import SECOND, MadeChain, altered, rewritten
 from audit_emit._files import index as _logindex
 from audit_emit._files.index import LogIndex
 from audit_emit._loki.disagreement import Kind
-from audit_emit.labels import unwrapped
+from audit_emit.labels import shipped, unwrapped
 from audit_emit.loki import Entry
 from audit_emit.reconciling import AHEAD, Options, heads, queries, reconcile, span
+from audit_emit.record import ns_of
 
 HOUR = 3600
 
@@ -131,9 +132,68 @@ def test_a_backlog_that_is_just_written_is_not_judged(small: LogAndLoki) -> None
 
 
 def test_a_log_with_nothing_that_is_old_enough(small: LogAndLoki) -> None:
-    small.chain.add(5, ts=time.time_ns() - SECOND, step=1)
+    begin = time.time_ns() - SECOND
+    small.chain.add(5, ts=begin, step=1)
     small.write()
-    assert small.compare(grace=30 * SECOND).report.exit_status == 3
+    report = small.compare(grace=30 * SECOND).report
+    assert (report.exit_status, report.records, report.young) == (4, 0, 5)
+    again = ns_of(report.ask_again)
+    assert begin + 30 * SECOND < again < begin + 33 * SECOND
+    assert counts(small.compare(grace=0).report) == {Kind.MISSING: 5}
+
+
+def test_young_records_are_counted_beside_those_that_are_judged(both: LogAndLoki) -> None:
+    both.chain.add(5).add(3, ts=time.time_ns() - 5 * SECOND, step=1)
+    both.write()
+    both.ship()
+    report = both.compare(grace=30 * SECOND).report
+    assert (report.exit_status, report.records, report.young) == (0, 5, 3)
+
+
+def test_a_clock_that_is_a_little_ahead_is_no_fault(small: LogAndLoki) -> None:
+    small.chain.add(5).add(2, ts=time.time_ns() + 60 * SECOND, step=1)
+    small.write()
+    small.ship()
+    report = small.compare(grace=30 * SECOND).report
+    assert (report.exit_status, report.young, dict(report.counts)) == (0, 2, {})
+
+
+def test_records_of_a_fast_clock_are_a_finding(both: LogAndLoki) -> None:
+    """Loki refuses them, so that nothing is missing of the time that can be compared."""
+    both.chain.add(6).add(51, ts=time.time_ns() + 3600 * SECOND, step=SECOND)
+    both.write()
+    both.ship(both.chain.lines[:6])
+    report = both.compare().report
+    assert (report.exit_status, report.agreed) == (1, 6)
+    assert counts(report) == {Kind.IN_THE_FUTURE: 51}
+    (finding,) = report.findings
+    assert (finding.from_seq, finding.to_seq, finding.count) == (7, 57, 51)
+    assert "creation_grace_period" in finding.note
+
+
+@pytest.mark.parametrize("off", [-999, -1, 1, 238, 999])
+def test_a_time_that_was_rounded_is_no_wrong_one(off: int, both: LogAndLoki) -> None:
+    """Fluent Bit's parser computes fractions of a second in floating point."""
+    both.chain.add(5)
+    both.write()
+    both.client.push(
+        Entry(found.ts + off, line.decode(), found.labels)
+        for line in both.chain.lines
+        if (found := shipped(line)) is not None
+    )
+    report = both.compare().report
+    assert (report.exit_status, report.agreed, report.rounded) == (0, 5, 5)
+
+
+@pytest.mark.parametrize("off", [-(10**9), -1000, 1000, 10**6])
+def test_a_time_that_is_further_off_is_a_wrong_one(off: int, both: LogAndLoki) -> None:
+    both.chain.add(5)
+    both.write()
+    both.ship(both.without(3))
+    found = shipped(both.chain.lines[2])
+    assert found is not None
+    both.client.push([Entry(found.ts + off, both.chain.lines[2].decode(), found.labels)])
+    assert counts(both.compare().report) == {Kind.WRONG_TIME: 1}
 
 
 def test_a_log_without_a_record(small: LogAndLoki, fake_loki: LokiServer) -> None:

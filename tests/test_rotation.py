@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, others, ours
+from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours, rechained, second
 
 from audit_emit import Emitter
 from audit_emit.chain import merkle_root
@@ -155,7 +155,7 @@ class TestPairs:
 
     def test_the_second_verifier_says_which_key_it_lacks(self, tmp_path: Path) -> None:
         log = made(tmp_path, (KEY,), (KEY, NEXT))
-        found = others["verify_chain.py"](log.directory, [SECRET], None)
+        found = second(log.directory, [SECRET])
         assert [(kind, seq) for kind, seq, _ in found] == [
             ("key-unavailable", signed(log)[2].head_seq)
         ]
@@ -238,6 +238,66 @@ class TestPairs:
         assert list(kinds(report)) == ["key-unavailable"]
         assert len(report.findings) == 2
         assert report.anchored_seq == 0
+
+
+def with_the_stolen_new_key(log: MadeLog, new: Key, *, keep: int) -> None:
+    """Write what the old key signed anew, and sign it; ``keep`` lines of checkpoints stay."""
+    lines = log.lines()
+    body = lines[3].replace(b'"n":', b'"m":')
+    assert body != lines[3]
+    forged = rechained([*lines[:3], body, *lines[4:]], "0" * 64)
+    for path in log.segments[:-1]:
+        path.unlink()
+    log.active.write_bytes(b"".join(forged))
+    log.edit_checkpoints(lambda points: points.__delitem__(slice(keep, None)))
+    sign_by_hand(log, new)
+
+
+class TestTheStolenNewKey:
+    def test_cannot_rewrite_what_the_old_one_signed(self, tmp_path: Path) -> None:
+        log = made(tmp_path, (KEY,), (KEY, SHARED))
+        with_the_stolen_new_key(log, SHARED, keep=0)
+        report = both(log.directory, SECOND)
+        seq = changes(log)[0]["seq"]
+        assert kinds(report)["checkpoint-signature-mismatch"] == [seq]
+        notes = [finding.note for finding in report.findings]
+        assert any("root" in note and "which is not there" in note for note in notes)
+
+    def test_cannot_rewrite_it_though_its_checkpoints_are_kept(self, tmp_path: Path) -> None:
+        log = made(tmp_path, (KEY,), (KEY, SHARED))
+        sizes = [one.head_seq for one in signed(log)[:2]]
+        with_the_stolen_new_key(log, SHARED, keep=2)
+        assert kinds(both(log.directory, SECOND))["checkpoint-root-mismatch"] == sizes
+
+    def test_gains_no_trust_from_whoever_pinned_the_old_one(self, tmp_path: Path) -> None:
+        log = made(tmp_path, (PAIR,), (PAIR, NEXT))
+        with_the_stolen_new_key(log, NEXT, keep=0)
+        report = ours(log.directory, PINNED)
+        assert report.exit_status == 1
+        assert report.anchored_seq == 0
+        assert kinds(report)["checkpoint-signature-mismatch"] == [changes(log)[0]["seq"]]
+
+    def test_cannot_turn_the_change_into_one_of_version_1(self, tmp_path: Path) -> None:
+        log = made(tmp_path, (PAIR,), (PAIR, NEXT))
+        fields = changes(log)[0]["fields"]
+        for gone in ({"size"}, {"root_hash"}, {"size", "root_hash"}):
+            stripped = {name: value for name, value in fields.items() if name not in gone}
+            with pytest.raises(ForgedChangeError):
+                Succession(KeyRing([PAIR])).follow(stripped, 99, origin_of(log)[-16:])
+
+    def test_a_tree_after_the_record_is_no_past(self, tmp_path: Path) -> None:
+        log = made(tmp_path, (PAIR,), (PAIR, NEXT))
+        fields, chain = changes(log)[0]["fields"], origin_of(log)[-16:]
+        assert Succession(KeyRing([PAIR])).follow(fields, fields["size"] + 1, chain) is not None
+        with pytest.raises(ForgedChangeError):
+            Succession(KeyRing([PAIR])).follow(fields, fields["size"], chain)
+
+    def test_of_version_1_is_followed_as_ever(self, tmp_path: Path) -> None:
+        log = made(tmp_path, (PAIR,))
+        at = tell(log, rotation_fields(PAIR, NEXT, origin_of(log)))
+        assert sign_by_hand(log, NEXT) == at
+        report = ours(log.directory, PINNED)
+        assert (report.exit_status, report.anchored_seq) == (0, at)
 
 
 class TestSuccession:

@@ -241,3 +241,13 @@ for call in (
         raise AssertionError
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_verifier_key_is_split_from_the_left() -> None:
+    seeds = (bytes([number]) * 32 for number in range(256))
+    texts = (Ed25519Key.from_seed(seed).to_vkey("a.example/b") for seed in seeds)
+    text = next(text for text in texts if text.count("+") > 2)
+    (key,) = parse_keys("key", text)
+    assert isinstance(key, Ed25519Key)
+    assert key.name == "a.example/b"
+    assert KeyRing.from_sources([text]).keys[0].key_id("a.example/b/0") is not None

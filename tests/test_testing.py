@@ -79,6 +79,55 @@ def test_captured_events_reach_neither_stdout_nor_the_real_file(
     assert not outside.exists() or CANARY not in outside.read_text()
 
 
+def test_a_mismatch_of_the_actor_is_shown() -> None:
+    with capture() as events:
+        audit_emit.emit({"user_id": "u2", "correlation_id": "c1"}, "secret.set", {"key": "API"})
+        audit_emit.emit(None, "other.event")
+    with pytest.raises(AssertionError) as caught:
+        events.assert_emitted("secret.set", key="API", user_id="u1", scope="global")
+    assert str(caught.value).splitlines() == [
+        (
+            "secret.set with {'key': 'API', 'user_id': 'u1', 'scope': 'global'} was not emitted; "
+            "what was:"
+        ),
+        '  secret.set {"key": "API"} user_id=u2 actor_kind=user correlation_id=c1',
+        "    user_id is 'u2', not 'u1'",
+        "    scope is not there",
+        "  other.event {} actor_kind=user",
+    ]
+
+
+def test_nothing_emitted_is_shown_as_such() -> None:
+    with capture() as events, pytest.raises(AssertionError, match="what was: nothing"):
+        events.assert_emitted("a.b")
+
+
+def test_what_must_not_be_emitted_is_not() -> None:
+    with capture() as events:
+        audit_emit.emit({"user_id": "u1"}, "secret.set", {"key": "API"})
+        events.assert_not_emitted("secret.delete")
+        events.assert_not_emitted("secret.set", key="OTHER")
+        events.assert_not_emitted("secret.set", key="API", user_id="u2")
+
+
+@pytest.mark.parametrize("unwanted", [{}, {"key": "API"}, {"user_id": "u1"}])
+def test_what_must_not_be_emitted_and_is_is_shown(unwanted: dict[str, Any]) -> None:
+    with capture() as events:
+        audit_emit.emit({"user_id": "u1"}, "secret.set", {"key": "API"})
+    with pytest.raises(AssertionError) as caught:
+        events.assert_not_emitted("secret.set", **unwanted)
+    assert 'secret.set {"key": "API"} user_id=u1' in str(caught.value)
+
+
+def test_records_are_counted_and_gone_through() -> None:
+    with capture() as events:
+        assert len(events) == 0
+        audit_emit.emit(None, "a.b")
+        audit_emit.emit(None, "c.d")
+    assert len(events) == 2
+    assert [record["event_type"] for record in events] == ["a.b", "c.d"]
+
+
 def test_the_private_log_is_removed() -> None:
     with capture():
         path = _process.get_emitter().settings.jsonl

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     UNPARSABLE = "unparsable"
     WRONG_LABELS = "wrong-labels"
     WRONG_TIME = "wrong-time"
+    IN_THE_FUTURE = "in-the-future"
 
 
 class Finding(msgspec.Struct, omit_defaults=True):
@@ -75,8 +76,13 @@ class Report(msgspec.Struct, frozen=True):
         stubs: of those the ones of which Loki has only a stub, with the right hash.
         duplicates: lines that Loki has more than once.
         joined: unchained forms in Loki whose chained form is in the log.
+        rounded: lines whose time in Loki is off by less than a microsecond, as a shipper that
+            computes times in floating point makes it.
         fresh: records that may still be on their way, and are not judged.
+        young: records whose time is within the grace, or a little ahead of now; not judged either.
+        ask_again: the time from which on all of the young ones are judged; empty for none.
         waiting: records that were pushed lately and that Loki does not show yet.
+        later: missing records that are left for another step of a backfill.
         older: lines in Loki from before the first record that the log still has; not judged.
         foreign: lines in Loki of chains that are not of this log; not judged.
         strange: lines of the log that are no records; they do not go to Loki.
@@ -92,8 +98,12 @@ class Report(msgspec.Struct, frozen=True):
     stubs: int = 0
     duplicates: int = 0
     joined: int = 0
+    rounded: int = 0
     fresh: int = 0
+    young: int = 0
+    ask_again: str = ""
     waiting: int = 0
+    later: int = 0
     older: int = 0
     foreign: int = 0
     strange: int = 0
@@ -101,12 +111,12 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def exit_status(self) -> int:
-        """0 they agree, 1 they do not, 3 there was nothing to compare, 4 Loki does not show all."""
+        """0 they agree, 1 they do not, 3 there is nothing to compare, 4 not yet, or not all."""
         if self.counts:
             return 1
         if not self.records:
-            return 3
-        return 4 if self.waiting else 0
+            return 4 if self.young else 3
+        return 4 if self.waiting or self.later else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The report and its verdict, as plain values."""

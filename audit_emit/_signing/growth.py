@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -58,14 +58,14 @@ class Growth:
 
     Args:
         place: its frontier is not changed.
-        anchor: a size and the root that was signed for it, to be compared on the way.
+        anchors: sizes and the roots that were signed for them, to be compared on the way.
         on_change: is given ``seq`` and line of every record that tells of another signing key.
     """
 
     def __init__(
         self,
         place: Place,
-        anchor: tuple[int, bytes] | None = None,
+        anchors: Iterable[tuple[int, bytes]] = (),
         on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
     ) -> None:
         self.chain = place.chain
@@ -74,8 +74,10 @@ class Growth:
         self.offset = place.offset
         self.events = 0
         """Records that nothing signed covers yet, those about checkpoints not counted."""
-        self._anchor_size, self._anchor_root = anchor or (-1, b"")
-        self._named = [self._anchor_size] if anchor else []
+        self.declares = 0
+        """``seq`` of a record that tells of a checkpoint; 0 when there was none."""
+        self._anchors = dict(anchors)
+        self._named = sorted(self._anchors)
         self._on_change = on_change
         self._compare()
 
@@ -114,8 +116,7 @@ class Growth:
                 known = mark.seq + 1 - proof.seq
         self.events += proof.records - known
         for own in proof.own:
-            if own.line.startswith(_CHANGE, _TYPE_AT):
-                self._on_change(proof.seq + own.row, own.line)
+            self._look_inside(proof.seq + own.row, own.line)
             self.events -= own.row >= known and _of_checkpoint(own.line)
 
     def _sort_out(self, block: bytes, offset: int) -> None:
@@ -134,12 +135,17 @@ class Growth:
             self.head, self.offset = digest, offset
             if not self._compare():
                 self.events += not _of_checkpoint(line)
-            if line.startswith(_CHANGE, _TYPE_AT):
-                self._on_change(self.frontier.size, line)
+            self._look_inside(self.frontier.size, line)
 
-    def reaches_anchor(self) -> bool:
+    def _look_inside(self, seq: int, line: bytes) -> None:
+        if line.startswith(_CHANGE, _TYPE_AT):
+            self._on_change(seq, line)
+        elif _of_checkpoint(line):
+            self.declares = seq
+
+    def reaches_anchors(self) -> bool:
         """Whether everything that was signed before is there."""
-        return self.frontier.size >= self._anchor_size
+        return self.frontier.size >= max(self._named, default=0)
 
     def _broken(self, line: bytes, expected: int) -> CheckpointError:
         found = head_of(line)
@@ -157,12 +163,13 @@ class Growth:
         Raises:
             CheckpointError: it has that one's size, and is another.
         """
-        if self.frontier.size != self._anchor_size:
+        root = self._anchors.get(self.frontier.size)
+        if root is None:
             return False
-        if self.frontier.root() != self._anchor_root:
+        if self.frontier.root() != root:
             raise CheckpointError(
                 "not-extended",
-                f"the first {self._anchor_size} records are not those that were signed",
+                f"the first {self.frontier.size} records are not those that were signed",
             )
         self.events = 0
         return True
@@ -199,7 +206,7 @@ def read_growth(
                 if pause:
                     time.sleep(pause)
             offset = 0
-    if not growth.reaches_anchor():
+    if not growth.reaches_anchors():
         raise CheckpointError("truncated", "the log holds fewer records than were signed")
 
 

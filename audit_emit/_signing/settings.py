@@ -11,6 +11,11 @@ from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
     from audit_emit.signing import KeyRing
+else:
+    # That module is loaded for those who sign, but whoever resolves an annotation needs a name.
+    KeyRing = Any
+
+__all__ = ["KeyRing", "can_be_signed", "origin", "signing_key", "signing_key_file"]
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}")
 
@@ -64,6 +69,25 @@ def origin(name: str, value: Any) -> str | None:
             f"such as audit.example.com/secrets-api, not {value!r}",
         )
     return value
+
+
+def checkpoint_state(name: str, value: Any) -> str | None:
+    """Where the signer keeps what it signed last, as an absolute path."""
+    if value is None or value == "":
+        return None
+    try:
+        path = os.path.abspath(os.path.expanduser(os.fsdecode(value)))
+    except TypeError:
+        raise ConfigError(name, f"must be a path, not {bare_name(type(value))}") from None
+    except OSError:
+        raise ConfigError(name, "is relative to a directory that is gone") from None
+    if "\0" in path:
+        raise ConfigError(name, "must be the path of a file")
+    if os.path.isdir(path):
+        raise ConfigError(name, f"is a directory; name a file in it: {path}/checkpoints.state")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise ConfigError(name, f"is in a directory that is not there: {os.path.dirname(path)}")
+    return path
 
 
 def can_be_signed(*, checkpoint: bool, key: KeyRing | None) -> None:

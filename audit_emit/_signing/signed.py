@@ -1,16 +1,20 @@
 """What a signer remembers, on disk: the tree that it signed last, and the checkpoints themselves.
 
 ``checkpoints.state`` holds the frontier and is signed itself, so that nobody can hand the signer
-another past. Where it is missing, the newest checkpoint that verifies takes its place: the tree is
-then made again from the first record, and must have the root that was signed.
+another past. It may lie where those who can write the log cannot. Only who says that the signer is
+to begin again goes without it, by the newest checkpoint that verifies: the tree is then made again
+from the first record, and must have the root that was signed.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +28,8 @@ from audit_emit.sinks.segments import Layout, open_file, sync_directory
 _PURPOSE = b"audit_emit state of a signer, version 1\n"
 _BLOCK = 64 * 1024
 _MAX_STATE = 64 * 1024
+_MAX_LINE = 64 * 1024
+"""Bytes; a checkpoint has some hundred."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -51,6 +57,12 @@ class State(msgspec.Struct, frozen=True):
         except ValueError:
             return "mismatch"
         return ring.check(self.sig_alg, self.key_id, self.origin, self.text(), signature)
+
+    @property
+    def tree(self) -> tuple[int, bytes]:
+        """Size and root of what was signed."""
+        frontier = Frontier.from_text(self.frontier)
+        return frontier.size, frontier.root()
 
     def place(self) -> Place:
         """Where to read on.
@@ -81,6 +93,17 @@ def make_state(key: Key, place: Place, *, at: str, origin: str) -> State:
     return msgspec.structs.replace(made, signature=signature)
 
 
+MISSING = "is not there"
+OTHER_KEY = "is signed with another key"
+
+
+class Loaded(NamedTuple):
+    """A state that a key of the ring saved, or why there is none."""
+
+    state: State | None
+    why: str
+
+
 class Records:
     """The files that a signer keeps beside a log.
 
@@ -88,24 +111,33 @@ class Records:
         layout: of the log.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, state: str = "") -> None:
         self.directory = layout.directory
         self.checkpoints = os.path.join(layout.directory, "checkpoints.jsonl")
-        self.state = os.path.join(layout.directory, "checkpoints.state")
+        self.state = state or os.path.join(layout.directory, "checkpoints.state")
         self.lock = self.checkpoints + ".lock"
 
-    def load(self) -> State | None:
-        """What was saved; ``None`` when there is nothing that can be read."""
+    def load(self, ring: KeyRing) -> Loaded:
+        """What was saved.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         try:
-            descriptor = os.open(self.state, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = _open(self.state)
         except FileNotFoundError:
-            return None
+            return Loaded(None, MISSING)
         try:
-            return _DECODER.decode(os.read(descriptor, _MAX_STATE))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+            found = _DECODER.decode(os.read(descriptor, _MAX_STATE))
+            found.place()
+            verdict = found.check(ring)
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+            verdict = "mismatch"
         finally:
             os.close(descriptor)
+        if verdict == "ok":
+            return Loaded(found, "")
+        return Loaded(None, OTHER_KEY if verdict == "key-unavailable" else "was changed")
 
     def save(self, state: State) -> None:
         """Replace the state, durably, whole or not at all.
@@ -123,7 +155,7 @@ class Records:
         finally:
             os.close(descriptor)
         os.rename(fresh, self.state)
-        sync_directory(self.directory)
+        sync_directory(os.path.dirname(self.state))
 
     def append(self, checkpoint: Checkpoint) -> None:
         """Add a line to ``checkpoints.jsonl``, durably.
@@ -152,6 +184,10 @@ class Records:
         """The last checkpoint that a key of the ring signed; other lines are passed over."""
         return next((found for found in self._backward() if check(found, ring) == "ok"), None)
 
+    def any(self) -> bool:
+        """Whether a checkpoint is there, whoever signed it."""
+        return next(self._backward(), None) is not None
+
     def has_signed(self, name: Name) -> bool:
         """Whether a checkpoint is there that names this key as its own."""
         return any((found.sig_alg, found.key_id) == name for found in self._backward())
@@ -159,11 +195,11 @@ class Records:
     def _backward(self) -> Iterator[Checkpoint]:
         """The checkpoints, the last one first."""
         try:
-            descriptor = os.open(self.checkpoints, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = _open(self.checkpoints)
         except FileNotFoundError:
             return
         try:
-            for line in _backward(descriptor):
+            for line in backward(descriptor):
                 try:
                     found = Checkpoint.from_line(line)
                 except ValueError:
@@ -173,19 +209,47 @@ class Records:
             os.close(descriptor)
 
 
+def _open(path: str) -> int:
+    """A descriptor of a regular file, which is waited for by nobody.
+
+    Raises:
+        OSError: it is a link or no regular file, or cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(number, "is not a regular file", path)
+    return descriptor
+
+
 def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
-def _backward(descriptor: int) -> Iterator[bytes]:
-    """Lines, the last one first."""
+def backward(descriptor: int) -> Iterator[bytes]:
+    """Lines, the last one first; those that are too long for a checkpoint are passed over."""
     position = os.fstat(descriptor).st_size
-    rest = b""
+    parts: list[bytes] = []  # of the line that goes on after the block, in the order of reading
+    kept = 0
     while position > 0:
         start = max(0, position - _BLOCK)
-        rest, *lines = (os.pread(descriptor, position - start, start) + rest).split(b"\n")
+        first, *lines = os.pread(descriptor, position - start, start).split(b"\n")
         position = start
-        yield from reversed(lines)
-    yield rest
+        if lines:
+            yield from _joined([*parts, lines.pop()], kept)
+            yield from reversed(lines)
+            parts, kept = [], 0
+        kept += len(first)
+        parts = [*parts, first] if kept <= _MAX_LINE + _BLOCK else []
+    yield from _joined(parts, kept)
+
+
+def _joined(parts: list[bytes], size: int) -> Iterator[bytes]:
+    """A line of its parts, the last one first, if it is no longer than a checkpoint may be."""
+    if size <= _MAX_LINE:
+        yield b"".join(reversed(parts))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audit_emit import _compiled
-from audit_emit._allowed import SETTINGS
+from audit_emit._allowed import SETTINGS, STDERR
 from audit_emit._config import PREFIX, Settings, settings
 from audit_emit._loki import settings as loki
 from audit_emit._version import __version__
@@ -40,7 +40,9 @@ ADVICE = {
     "kubernetes": "Kubernetes: a file in the container's own layer is gone with the pod; put the "
     "log on a volume",
     "docker": "Docker: see `docker inspect -f '{{.HostConfig.LogConfig}}'`; with mode=non-blocking "
-    "stdout lines are dropped without a word when the buffer is full",
+    "stdout lines are dropped without a word when the buffer is full, and with json-file and "
+    "max-size=1m a shipper got 6,017 and 7,763 of 20,001 lines of a burst (all of them at a steady "
+    "400 a second); more and larger files (max-file, max-size), journald or the JSONL file help",
     "podman": "Podman: a file in the container's own layer is gone with the container; put the "
     "log on a volume",
     "journald": "journald drops lines beyond its rate limit; set LogRateLimitIntervalSec=0 in the "
@@ -224,9 +226,10 @@ def _end_of(report: Report, path: Path) -> None:
 
 
 def _stdout(report: Report, current: Settings) -> None:
-    kind = machine.what_is(1)
+    kind = machine.what_is(2 if current.stdout == STDERR else 1)
     report.stdout = {
-        "enabled": current.stdout,
+        "enabled": bool(current.stdout),
+        "stream": STDERR if current.stdout == STDERR else "stdout",
         "is": f"{kind} (of this command; a service has its own)",
         "non_blocking_writes": machine.non_blocking_writes(),
     }

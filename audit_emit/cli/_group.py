@@ -30,6 +30,7 @@ COMMANDS = {
     "tail": "Show the records of a log readably.",
     "verify": "Check that a log is whole and was not touched.",
     "verify-proof": "Check a proof, without the log.",
+    "vkey": "Print the verifier key of a log.",
 }
 """Every command, with the module of its name beside this one."""
 

@@ -15,6 +15,8 @@ from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
     from audit_emit.loki import LokiClient
+else:
+    LokiClient = Any
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from audit_emit._loki.disagreement import Finding, Kind, Report
 from audit_emit._loki.held import Extent
+from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
+from audit_emit.record import ts_of
+
+if TYPE_CHECKING:
+    from audit_emit._loki.plan import Plan
 
 SHOWN = 10
 """Findings of one kind that are shown; ``--json`` has more."""
@@ -24,10 +29,27 @@ MEANING = {
     Kind.UNPARSABLE: "in Loki, and no records",
     Kind.WRONG_LABELS: "in Loki with other labels than the pipeline's",
     Kind.WRONG_TIME: "in Loki at another time than their own",
+    Kind.IN_THE_FUTURE: "of a time that is still to come, and not compared",
 }
 
 
-def show(report: Report, log: str, loki: str, extents: Mapping[str, Extent]) -> None:
+class Log(NamedTuple):
+    """What is to be known of a log beside the verdict.
+
+    Attributes:
+        name: its directories.
+        extents: see ``LogIndex``.
+        times: of its first and its last record; ``None`` when it has none.
+        grace: nanoseconds that a record may be on its way.
+    """
+
+    name: str
+    extents: Mapping[str, Extent]
+    times: tuple[int, int] | None
+    grace: int
+
+
+def show(report: Report, log: Log, loki: str) -> None:
     """The verdict on a log and a Loki."""
     word, color = {
         0: ("they agree", "green"),
@@ -35,18 +57,37 @@ def show(report: Report, log: str, loki: str, extents: Mapping[str, Extent]) -> 
         3: ("NOTHING TO COMPARE", "red"),
         4: ("incomplete", "yellow"),
     }[report.exit_status]
-    click.echo(click.style(word, fg=color, bold=True) + f"  {visible(log)} and {visible(loki)}")
+    click.echo(
+        click.style(word, fg=color, bold=True) + f"  {visible(log.name)} and {visible(loki)}"
+    )
     if report.records:
         click.echo(f"  compared    {report.since} to {report.until}")
         click.echo(f"  the log     {_count(report.records, 'record')}, {_agreed(report)}")
-    for label, text in (("Loki", _also(report)), ("not judged", _not_judged(report))):
+    for label, text in (("Loki", _also(report)), ("not judged", _not_judged(report, log))):
         if text:
             click.echo(f"  {label:<10}  {text}")
     for kind, findings in groupby(report.findings, key=lambda finding: finding.kind):
         _show_kind(kind, list(findings), report.counts[kind])
-    hint = _hint(report, extents)
+    hint = _nothing(log) if report.exit_status == Exit.UNREADABLE else _hint(report, log)
     if hint:
         click.echo(f"  {hint}")
+
+
+def show_plan(plan: Plan, *, flush: bool) -> None:
+    """What is about to be pushed, on standard error."""
+    if not plan.records:
+        return
+    text = f"pushing {_pushing(plan.records, plan.size, plan.batches, plan.streams, plan.steps)}"
+    if plan.steps > 1 and not flush:
+        text += "; this is the first one, as --flush is not given"
+    click.echo(f"audit-emit: {text}", err=True)
+
+
+def _pushing(records: int, size: int, batches: int, streams: int, steps: int) -> str:
+    return (
+        f"{_count(records, 'record')}, {size:,} bytes, in {_count(batches, 'request')}; that opens "
+        f"{_count(streams, 'stream')}" + (f", in {steps:,} steps" if steps > 1 else "")
+    )
 
 
 def show_more(more: Mapping[str, Any]) -> None:
@@ -64,11 +105,17 @@ def show_more(more: Mapping[str, Any]) -> None:
                 "Loki shows old records when it has written them, after 3 hours at the latest; "
                 "run it again then. Until then they are not pushed a second time."
             )
+        if pushed["later"]:
+            click.echo(
+                f"{pushed['later']:,} are left for a further step. Run it again when Loki has "
+                "written its chunks (30 minutes after the last record, or POST /flush), or with "
+                "--flush"
+            )
     plan = more.get("plan")
     if plan is not None:
+        numbers = (plan[name] for name in ("records", "bytes", "batches", "streams", "steps"))
         click.echo(
-            f"would push {_count(plan['records'], 'record')}, {plan['bytes']:,} bytes, "
-            f"in {plan['batches']:,} requests"
+            f"would push {_pushing(*numbers)}"
             + (f"; {plan['left']:,} must not be pushed" if plan["left"] else "")
         )
 
@@ -86,12 +133,24 @@ def _also(report: Report) -> str:
     parts = (
         (report.duplicates, "more than once"),
         (report.joined, "early forms of records that had to wait"),
+        (report.rounded, "at a time that was rounded by less than a microsecond"),
     )
     return ", ".join(f"{number:,} {text}" for number, text in parts if number)
 
 
-def _not_judged(report: Report) -> str:
+def _nothing(log: Log) -> str:
+    """Why there is nothing to compare."""
+    if log.times is None:
+        return "there is no record in the log"
+    first, last = map(ts_of, log.times)
+    return f"its records are from {first} to {last}: none is of the time that was asked about"
+
+
+def _not_judged(report: Report, log: Log) -> str:
+    younger = f"younger than --grace {log.grace / 1e9:g}s (ask again at {report.ask_again})"
+    noun = "record is" if report.young == 1 else "records are"
     parts = (
+        (report.young, f"{noun} {younger}"),
         (report.fresh, "records that may be on their way"),
         (report.waiting, "that were pushed lately and are not shown yet"),
         (report.older, "lines from before the first record here"),
@@ -128,7 +187,7 @@ def describe(finding: Finding) -> str:
     return ", ".join(parts)
 
 
-def _hint(report: Report, extents: Mapping[str, Extent]) -> str:
+def _hint(report: Report, log: Log) -> str:
     """What may be behind it."""
     missing = [finding for finding in report.findings if finding.kind is Kind.MISSING]
     if missing and not report.agreed and not report.stubs:
@@ -137,8 +196,8 @@ def _hint(report: Report, extents: Mapping[str, Extent]) -> str:
         return (
             "If other logs have this service, too: name their directories as well, or say --shared."
         )
-    if len(missing) == 1 and missing[0].chain in extents:
-        extent = extents[missing[0].chain]
+    if len(missing) == 1 and missing[0].chain in log.extents:
+        extent = log.extents[missing[0].chain]
         if extent.first == missing[0].from_seq and missing[0].to_seq < extent.last:
             return (
                 "It is the beginning that is missing. If Loki keeps less than the log, let --since "

@@ -17,7 +17,7 @@ from audit_emit.checkpointer import Checkpointer
 from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse_service
 from audit_emit.errors import ConfigError
-from audit_emit.signing import KeyRing
+from audit_emit.signing import Ed25519Key, KeyRing
 from audit_emit.sinks.patience import insist
 from audit_emit.sinks.segments import Layout
 
@@ -40,6 +40,19 @@ class Log(NamedTuple):
     emitter: Beside
     ring: KeyRing
     signer: Checkpointer
+    state: str
+
+    @property
+    def vkey(self) -> str:
+        """The C2SP verifier key under the log's full name; empty for a shared key.
+
+        It is that name which the notes of the log are signed under, so this key verifies them with
+        every implementation. What keygen prints only this one can read: it knows no chain yet.
+        """
+        key, newest = self.ring.keys[-1], self.signer.newest()
+        if newest is None or not isinstance(key, Ed25519Key):
+            return ""
+        return key.to_vkey(newest.origin)
 
     def handed_over(self, key: str) -> Log:
         """The same log, signed by another key that takes the place of this one's.
@@ -56,7 +69,8 @@ class Log(NamedTuple):
         names = {(one.algorithm, one.key_id(origin)) for one in self.ring.keys}
         if names & {(one.algorithm, one.key_id(origin)) for one in new}:
             raise ConfigError("key", "is the same as the one that it is to replace")
-        return self._replace(ring=ring, signer=_signer(self.layout, ring, self.emitter))
+        signer = _signer(self.layout, ring, self.emitter, self.state)
+        return self._replace(ring=ring, signer=signer)
 
 
 def active(path: Path | None) -> Path:
@@ -69,8 +83,19 @@ def active(path: Path | None) -> Path:
     return (path / "audit.jsonl" if path.is_dir() else path).absolute()
 
 
-def opened(path: Path | None, keys: Sequence[str], origin: str | None, *, stdout: bool) -> Log:
+def opened(
+    path: Path | None,
+    keys: Sequence[str],
+    origin: str | None,
+    *,
+    stdout: bool,
+    state: str = "",
+    first: bool = False,
+) -> Log:
     """The log with its signer.
+
+    Args:
+        state, first: see ``Checkpointer``.
 
     Raises:
         ConfigError: there is no key.
@@ -82,12 +107,23 @@ def opened(path: Path | None, keys: Sequence[str], origin: str | None, *, stdout
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
     made = emitter_of(file, origin, stdout=stdout)
     layout = Layout.of(str(file))
-    return Log(layout, made, ring, _signer(layout, ring, made))
+    state = (
+        settings({"checkpoint": False, "checkpoint_state": state or None}).checkpoint_state or ""
+    )
+    return Log(layout, made, ring, _signer(layout, ring, made, state, first=first), state)
 
 
-def _signer(layout: Layout, ring: KeyRing, emitter: Beside) -> Checkpointer:
-    origin = emitter.settings.log_origin
-    return Checkpointer(layout.active, ring, origin=origin, record=emitter.record_own)
+def _signer(
+    layout: Layout, ring: KeyRing, emitter: Beside, state: str, *, first: bool = False
+) -> Checkpointer:
+    return Checkpointer(
+        layout.active,
+        ring,
+        origin=emitter.settings.log_origin,
+        record=emitter.record_own,
+        state=state,
+        first=first,
+    )
 
 
 def emitter_of(file: Path, origin: str | None, *, stdout: bool) -> Beside:

@@ -19,7 +19,6 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import Log, opened
 from audit_emit.cli._text import visible
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError
-from audit_emit.signing import Ed25519Key
 from audit_emit.sinks.jsonl import SinkError
 
 POLL_SECONDS = 1.0
@@ -43,6 +42,17 @@ EXITS = {
     "[default: AUDIT_EMIT_SIGNING_KEY and AUDIT_EMIT_SIGNING_KEY_FILE]",
 )
 @click.option("--origin", help="The log's name in checkpoints.  [default: AUDIT_EMIT_ORIGIN]")
+@click.option(
+    "--state",
+    default="",
+    help="The file that keeps what was signed last.  "
+    "[default: AUDIT_EMIT_CHECKPOINT_STATE, else checkpoints.state beside the log]",
+)
+@click.option(
+    "--first",
+    is_flag=True,
+    help="Begin again where that file is lost: the log is signed from its first record on.",
+)
 @click.option("--watch", is_flag=True, help="Go on: every 5 minutes, every 100 records.")
 @click.option("--note", is_flag=True, help="Print the newest checkpoint as a C2SP signed note.")
 @click.option(
@@ -56,6 +66,8 @@ def command(
     keys: tuple[str, ...],
     origin: str | None,
     *,
+    state: str,
+    first: bool,
     watch: bool,
     note: bool,
     successor: str | None,
@@ -65,6 +77,9 @@ def command(
     Run it as the user of the service. Only records that follow what was signed before are signed;
     anything else is an error. Each checkpoint goes to checkpoints.jsonl and into the log.
 
+    What was signed last is kept in a file, best one that the service cannot write (--state). A log
+    that was signed before is not signed without that file, unless you say --first.
+
     With --rotate-to the old key signs once more, and then that the new one takes its place; from
     there on only the new one can sign. Whoever has the old verifier key can follow.
 
@@ -73,7 +88,7 @@ def command(
     """
     if watch and (note or successor):
         raise click.UsageError("--note and --rotate-to make one checkpoint; --watch goes on")
-    log = opened(path, keys, origin, stdout=watch)
+    log = opened(path, keys, origin, stdout=watch, state=state, first=first)
     try:
         if watch:
             return _watch(log)
@@ -82,7 +97,7 @@ def command(
         log.emitter.close()
 
 
-def _once(log: Log, *, note: bool, quiet: bool = False) -> Exit:
+def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Exit:
     try:
         made = _sign(log, "manual")
     except CheckpointError as error:
@@ -107,18 +122,19 @@ def _once(log: Log, *, note: bool, quiet: bool = False) -> Exit:
         return Exit.OK
     if not quiet:
         click.echo(_shown(newest) if made else f"nothing new since {_shown(newest)}")
+        if vkey and log.vkey:
+            click.echo(f"verifier key {log.vkey}")
     return Exit.OK
 
 
 def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
     new = log.handed_over(successor)
     # What the old key has not signed by now, it never will.
-    status = _once(log, note=False, quiet=True) or _once(new, note=note)
-    key = new.ring.keys[-1]
+    status = _once(log, note=False, quiet=True) or _once(new, note=note, vkey=False)
     if status == Exit.OK and not note:
         click.echo("the log names the new key, signed with the old one, which can sign no more")
-        if isinstance(key, Ed25519Key):
-            click.echo(key.to_vkey(new.signer.origin))
+        if new.vkey:
+            click.echo(new.vkey)
     return status
 
 
@@ -201,4 +217,6 @@ class Watcher:
         if made is not None:
             self._next = time.monotonic() + INTERVAL_SECONDS
             click.echo(_shown(made), err=True)
+            if reason == "startup" and self._log.vkey:
+                click.echo(f"verifier key {self._log.vkey}", err=True)
         return True

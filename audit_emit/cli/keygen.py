@@ -22,6 +22,9 @@ def command(out: Path | None, origin: str | None, *, hmac: bool) -> Exit:
     With --out the key goes to a file that only its owner can read, and what may be told of it to
     standard output: the verifier key of an Ed25519 pair, which is all that a verifier needs, or the
     id of an HMAC key. Without it the key goes to standard output and the rest to standard error.
+
+    The log's full name ends in its chain, which its first record draws. Once it is there,
+    audit-emit vkey prints the verifier key under that name, for other C2SP programs.
     """
     seed = os.urandom(32)
     name = settings({"origin": origin}).log_origin

@@ -15,6 +15,7 @@ from audit_emit._config import settings
 from audit_emit._files.index import LogIndex
 from audit_emit._files.logfiles import UnsupportedError, is_segment_alone
 from audit_emit._loki.journal import BusyError, Journal, Sent
+from audit_emit._loki.streams import STREAMS
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
@@ -45,6 +46,8 @@ class Wanted(NamedTuple):
     plan: bool
     journal: str
     rate: float
+    streams: int
+    flush: bool
 
     @property
     def target(self) -> str:
@@ -91,6 +94,14 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
     show_default=True,
     help="Megabytes a second to push at most.",
 )
+@click.option(
+    "--streams",
+    type=click.IntRange(min=1),
+    default=STREAMS,
+    show_default=True,
+    help="Streams to open in Loki at most, in one step.",
+)
+@click.option("--flush", is_flag=True, help="Between steps have Loki write its chunks.")
 @click.option("--json", "as_json", is_flag=True, help="The verdict and all findings as JSON.")
 def command(
     paths: tuple[str, ...],
@@ -106,6 +117,8 @@ def command(
     plan: bool,
     journal: str | None,
     rate: float,
+    streams: int,
+    flush: bool,
     as_json: bool,
 ) -> Exit:
     """Compare a log with Loki, record by record: what is missing, altered or only in Loki.
@@ -115,14 +128,17 @@ def command(
 
     --head prints what Loki vouches for, for audit-emit verify --expect-head. --backfill pushes
     missing records with the labels and bytes of the pipeline; it can be interrupted and run again.
+    Late records open a stream in Loki for every service, type and hour: it goes in steps, and ends
+    after the first one unless --flush lets it have Loki write its chunks.
 
-    Exit status: 0 they agree, 1 they do not, 2 usage, 3 no log or nothing to compare, 4 Loki does
-    not show yet what was pushed, 5 Loki gives no answer to build on.
+    Exit status: 0 they agree, 1 they do not, 2 usage, 3 no log or nothing to compare, 4 all of it
+    is younger than --grace, Loki does not show yet what was pushed, or a further step is left, 5
+    Loki gives no answer to build on.
     """
     if not loki:
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
-    if plan and not backfill:
-        raise click.UsageError("--plan belongs to --backfill")
+    if (plan or flush) and not backfill:
+        raise click.UsageError("--plan and --flush belong to --backfill")
     if backfill and (head or len(paths) > 1):
         raise click.UsageError("--backfill is for one log, and not together with --head")
     layouts = _layouts(paths)
@@ -139,6 +155,8 @@ def command(
         plan,
         journal or os.path.join(layouts[0].directory, JOURNAL),
         rate * 1e6,
+        streams,
+        flush,
     )
     try:
         return _head(wanted) if head else _reconcile(wanted)
@@ -164,6 +182,7 @@ def _layouts(paths: Sequence[str]) -> list[Layout]:
 def _reconcile(wanted: Wanted) -> Exit:
     # httpx, which these need, is an extra.
     from audit_emit import backfilling, reconciling  # noqa: PLC0415
+    from audit_emit._loki.plan import Pace, plan  # noqa: PLC0415
 
     options = reconciling.Options(
         time.time_ns(), wanted.grace, wanted.since, wanted.until, wanted.shared
@@ -182,9 +201,10 @@ def _reconcile(wanted: Wanted) -> Exit:
         with on_terminal("comparing") as bar:
             options = options._replace(progress=bar)
             report, missing = reconciling.reconcile(index, client, options, sent)
+        pace = Pace(wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=_tell)
         if journal is not None:
+            shown.show_plan(plan(index, missing, pace), flush=wanted.flush)
             with on_terminal("pushing", "records") as bar:
-                pace = backfilling.Pace(wanted.rate)
                 done = backfilling.Backfill(index, client, journal, pace, bar)
                 done.run(missing)
             report = backfilling.with_backfill(report, done)
@@ -194,25 +214,33 @@ def _reconcile(wanted: Wanted) -> Exit:
                 "accepted": done.accepted,
                 "doubtful": done.doubtful,
                 "left": sum(done.left.counts.values()),
+                "later": done.later,
             }
         elif wanted.plan:
-            plan = backfilling.plan(index, missing)
+            planned = plan(index, missing, pace)
             more["plan"] = {
-                "records": plan.records,
-                "bytes": plan.size,
-                "batches": plan.batches,
-                "left": sum(plan.left.counts.values()),
+                "records": planned.records,
+                "bytes": planned.size,
+                "batches": planned.batches,
+                "streams": planned.streams,
+                "steps": planned.steps,
+                "left": sum(planned.left.counts.values()),
             }
         status = decided(Exit(report.exit_status) if error is None else Exit.LOKI)
         if wanted.as_json:
             where = {"log": wanted.log, "loki": wanted.target}
             click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
         else:
-            shown.show(report, wanted.log, wanted.target, index.extents)
+            log_shown = shown.Log(wanted.log, index.extents, index.times, wanted.grace)
+            shown.show(report, log_shown, wanted.target)
             shown.show_more(more)
         if error is not None:
             raise error
     return status
+
+
+def _tell(text: str) -> None:
+    click.echo(f"audit-emit: {visible(text)}", err=True)
 
 
 def _head(wanted: Wanted) -> Exit:

@@ -13,9 +13,10 @@ from audit_emit import _process
 from audit_emit._emit import Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
-from audit_emit.coerce import MISSING, Normaliser
+from audit_emit.coerce import MISSING, Normalised, Normaliser
 from audit_emit.context import FIELDS, AuditContext, current_context
 from audit_emit.encode import to_json
+from audit_emit.record import valid_type
 from audit_emit.redact import Redactor
 
 MAX_ID = 256
@@ -45,6 +46,11 @@ def through(emitter: Emits | None) -> Emits:
     return _process.get_emitter() if emitter is None else emitter
 
 
+def say(kind: str, message: str) -> None:
+    """Say on stderr, rate-limited, what somebody should know about how an adapter is used."""
+    _complaints.tell(kind, message)
+
+
 def tell(where: str, error: Exception) -> None:
     """Say on stderr, rate-limited, what was stopped; ``logging`` may be what failed."""
     if on_failure is not None:
@@ -61,6 +67,29 @@ def context_ids(context: AuditContext | None = None) -> dict[str, str]:
     ids = {name: id_text(getattr(bound, name)) for name in FIELDS}
     known = {name: text for name, text in ids.items() if text}
     return {} if known == {"actor_kind": "user"} else known
+
+
+def plain_id(value: Any) -> str:
+    """``value`` as text without secrets, for a place where it is no id yet."""
+    if value is None or type(value) is str:
+        return value or ""
+    try:
+        return _rules_now().identity(value)
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return f"<unrepresentable {bare_name(type(value))}>"
+
+
+def made_plain(event_type: Any, fields: Any) -> Normalised:
+    """The fields of an event as they are now: plain, secrets held back. Never raises.
+
+    The emitter that gets them has its own rules for them as well.
+    """
+    # A type that is none may have been meant to be about a secret, as in a record.
+    rules = event_type if valid_type(event_type) else "secret.unknown"
+    done = _rules_now().full(rules, fields)
+    if done.workspace_id is not MISSING:
+        done.value["workspace_id"] = done.workspace_id
+    return done
 
 
 def id_text(value: Any) -> str:

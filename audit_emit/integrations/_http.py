@@ -41,6 +41,9 @@ class Exchange:
 
     Attributes:
         kind: ``http`` or ``websocket``.
+        path: as it was asked for, with what a server or a mount has put before it.
+        app_paths: the same as the application knows it, without that; for ``skip_paths``.
+        route: the template of ``path``.
         headers: the values of the headers that matter, by lower-case name.
         peer: who is at the other end of the connection, before any proxy header.
         client: the same, after what the server or a middleware made of it.
@@ -56,6 +59,7 @@ class Exchange:
     kind: Literal["http", "websocket"] = "http"
     method: str = ""
     path: str = ""
+    app_paths: tuple[str, ...] = ()
     headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     peer: str = ""
     client: str = ""
@@ -204,6 +208,14 @@ def _hops(values: Sequence[str]) -> list[Address]:
             break
         found.append(address)
     return found
+
+
+def below(path: str, root: str) -> str | None:
+    """A path without the root path before it, as the application knows it; None if it has none."""
+    root = root.rstrip("/")
+    if not root or not path.startswith(root) or path[len(root) : len(root) + 1] not in ("", "/"):
+        return None
+    return path[len(root) :] or "/"
 
 
 def shorten_path(path: str, scrub: Scrub) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from audit_emit.context import (
     enter_request,
     is_empty,
     leave_request,
+    update_request,
 )
 from audit_emit.integrations._bridge import scrub
 from audit_emit.integrations._http import (
@@ -39,6 +41,13 @@ from audit_emit.integrations._options import Options
 
 KEY = "audit_emit.request"
 """Where an ASGI scope or a WSGI environ keeps its ``RequestAudit``."""
+
+
+SERVED: ContextVar[RequestAudit | None] = ContextVar("audit_emit_request", default=None)
+"""The request that is served here."""
+
+FindUser = Callable[[], str | None]
+"""The id of the user that the application has verified."""
 
 
 class Emits(Protocol):
@@ -75,7 +84,7 @@ class VerifiedContext(LiveContext):
 
     _told: AuditContext
 
-    def __init__(self, context: AuditContext, find: Callable[[], str | None]) -> None:
+    def __init__(self, context: AuditContext, find: FindUser) -> None:
         self._find = find
         self._filled: tuple[AuditContext, AuditContext] | None = None
         super().__init__(context)
@@ -110,25 +119,47 @@ class VerifiedContext(LiveContext):
 
 
 class RequestAudit:
-    """One request, from its first byte to its records."""
+    """One request, from its first byte to its records.
 
-    __slots__ = ("_done", "_emitter", "_inbound", "_options", "declared", "exchange", "live")
+    Attributes:
+        origin: the ASGI scope or WSGI environ that it came with.
+        exchange: what is known of it.
+        declared: events whose outcome is that of the request.
+        live: the context in which it is served.
+    """
+
+    __slots__ = (
+        "_done",
+        "_emitter",
+        "_finders",
+        "_inbound",
+        "_options",
+        "declared",
+        "exchange",
+        "live",
+        "origin",
+        "within",
+    )
 
     def __init__(
         self,
         options: Options,
         emitter: Emits | None,
         exchange: Exchange,
-        find_user: Callable[[], str | None],
+        origin: Mapping[str, Any],
+        find_user: FindUser,
     ) -> None:
         exchange.started = perf_counter()
         self._options = options
         self._emitter = emitter
         self._inbound = identify(options, exchange, uuid4().hex)
         self._done = False
+        self._finders = [find_user]
         self.exchange = exchange
+        self.origin = origin
+        self.within: list[Mapping[str, Any]] = []
         self.declared: list[RouteEvent] = []
-        self.live = VerifiedContext(_bound_context(exchange, self._inbound), find_user)
+        self.live = VerifiedContext(_bound_context(exchange, self._inbound), self._find_user)
 
     @property
     def correlation_id(self) -> str:
@@ -140,13 +171,29 @@ class RequestAudit:
         """Whether the records are written."""
         return self._done
 
+    def also_in(self, origin: Mapping[str, Any], find_user: FindUser) -> None:
+        """Look for the user, and the route, in the scope or environ of an inner application, too.
+
+        What the outer one knows comes first: it decided whether the inner one is asked at all.
+        """
+        self.within.append(origin)
+        self._finders.append(find_user)
+
+    def _find_user(self) -> str | None:
+        return next((user for find in self._finders if (user := find())), None)
+
     @contextmanager
     def bound(self) -> Iterator[None]:
         """The context of this request, for as long as the block runs."""
         entered = enter_request(self.live)
+        served = SERVED.set(self)
         try:
             yield
         finally:
+            try:
+                SERVED.reset(served)
+            except ValueError:
+                pass  # left in another context, as in leave_request
             leave_request(entered)
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -166,7 +213,8 @@ class RequestAudit:
         who = self.live.context
         for event in self.declared:
             self._emit(who, event.event_type, partial(_event_fields, event, exchange))
-        if self._options.requests and not self._options.skips(exchange.path):
+        paths = (exchange.path, *exchange.app_paths)
+        if self._options.requests and not any(map(self._options.skips, paths)):
             kind = "http.request" if exchange.kind == "http" else "websocket.session"
             without_secrets = partial(scrub, emitter=self._emitter)
             build = partial(request_fields, self._options, exchange, self._inbound, without_secrets)
@@ -213,3 +261,19 @@ def live_span() -> tuple[str, str] | None:
     except Exception:  # noqa: BLE001 - a half-imported or foreign module; the header serves
         return None
     return ids if span.is_valid else None
+
+
+def set_actor(
+    user_id: Any, *, actor_kind: str = "user", workspace_id: Any | None = None
+) -> AuditContext:
+    """Say who acts, once the application has verified it; holds for the rest of the request.
+
+    Args:
+        user_id: who.
+        actor_kind: ``user``, ``admin``, ``agent``, ``service``, …
+        workspace_id: the tenant; left as it is when ``None``.
+    """
+    ids = {"user_id": user_id, "actor_kind": actor_kind}
+    if workspace_id is not None:
+        ids["workspace_id"] = workspace_id
+    return update_request(**ids)

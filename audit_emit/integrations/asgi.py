@@ -19,20 +19,20 @@ The actor is ``scope["user"]`` when an authentication middleware put one there a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Unpack
 
 from audit_emit._foreign import bare_name
-from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._http import Exchange, below
+from audit_emit.integrations._nested import outer_request
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._request import KEY, Emits, RequestAudit
+from audit_emit.integrations._watched import Message, Receive, Watched
 
 __all__ = ["AuditMiddleware"]
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -66,13 +66,18 @@ class AuditMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; ``lifespan`` goes through untouched."""
-        # A scope that has its request already: the middleware is there twice.
-        if scope["type"] not in ("http", "websocket") or KEY in scope:
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        audit = RequestAudit(
-            self._options, self._emitter, _exchange(scope, self._read), lambda: _user(scope)
-        )
+        outer = outer_request(scope)
+        if outer is not None:  # mounted in an audited application, or the middleware is there twice
+            if outer.origin is not scope:
+                scope[KEY] = outer
+                outer.also_in(scope, lambda: _user(scope))
+            await self.app(scope, receive, send)
+            return
+        exchange = _exchange(scope, self._read)
+        audit = RequestAudit(self._options, self._emitter, exchange, scope, lambda: _user(scope))
         scope[KEY] = audit
         talk = _Conversation(scope, audit, receive, send, self._options.response_header)
         with audit.bound():
@@ -98,13 +103,14 @@ class _Conversation:
         self._scope = scope
         self._audit = audit
         self._exchange = audit.exchange
-        self._receive = receive
         self._send = send
         self._header = header.encode("ascii") if header else None
-        self._root = str(scope.get("root_path") or "")
+        self._client = Watched(receive, self._exchange.method, self._received)
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        return await self._client.receive()
+
+    def _received(self, message: Message) -> None:
         kind = message["type"]
         if kind == "websocket.receive":
             self._exchange.messages_in += 1
@@ -115,7 +121,6 @@ class _Conversation:
         elif kind == "http.disconnect":
             # A server says so after every complete response too.
             self._exchange.gone = self._exchange.gone or not self._exchange.complete
-        return message
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -124,6 +129,9 @@ class _Conversation:
         elif kind == "websocket.accept":
             self._exchange.status = 101
             message = self._with_id(message)
+        elif kind == "http.response.body" and not message.get("more_body", False):
+            # Many servers take a response for a client that has left without a word.
+            await self._client.look()
         try:
             await self._send(message)
         except OSError:
@@ -147,14 +155,21 @@ class _Conversation:
             # Starlette's way of telling a handler that the client closed; most let it pass.
             error = None
         self._finish(error)
+        self._client.leave()
 
     def _finish(self, error: BaseException | None) -> None:
         if self._audit.finished:
             return
         try:
             # Late: routers and proxy middlewares write into the scope.
-            self._exchange.client = _host(self._scope)
-            self._exchange.route = _route(self._scope, self._root)
+            exchange = self._exchange
+            exchange.client = _host(self._scope)
+            places = [place for place in self._audit.within if "type" in place]
+            for scope in (*reversed(places), self._scope):
+                exchange.route = exchange.route or _route(scope, exchange.path)
+                below_app = below(exchange.path, _app_root(scope))
+                if below_app is not None:
+                    exchange.app_paths = (*exchange.app_paths, below_app)
         except Exception:  # noqa: BLE001 - foreign objects in the scope; the record does without
             self._exchange.notes.append("scope_unreadable")
         self._audit.finish(error)
@@ -218,10 +233,13 @@ class _Conversation:
 
 
 def _exchange(scope: Scope, read: frozenset[bytes]) -> Exchange:
+    path = str(scope.get("path", ""))
+    below_root = below(path, str(scope.get("root_path") or ""))
     return Exchange(
         kind=scope["type"],
         method=str(scope.get("method", "")),
-        path=str(scope.get("path", "")),
+        path=path,
+        app_paths=() if below_root is None else (below_root,),
         headers=_headers(scope.get("headers") or (), read),
         peer=_host(scope),
     )
@@ -241,7 +259,7 @@ def _host(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def _user(scope: Scope) -> str | None:
+def _user(scope: Mapping[str, Any]) -> str | None:
     """The id of the user whom an authentication middleware has verified."""
     user = scope.get("user")
     if user is None or getattr(user, "is_authenticated", None) is not True:
@@ -256,24 +274,43 @@ def _user(scope: Scope) -> str | None:
     return None
 
 
-def _route(scope: Scope, root: str) -> str | None:
-    """The template of the route that served the request, with where it was mounted.
+def _app_root(scope: Mapping[str, Any]) -> str:
+    """Where the outermost application of Starlette's kind is, without what it has mounted."""
+    return str(scope.get("app_root_path", scope.get("root_path")) or "")
+
+
+def _mounted(scope: Mapping[str, Any], path: str) -> str:
+    """What is before the part of ``path`` that a route has matched.
+
+    A root path that the proxy in front has taken away is told by the server or the application,
+    and is not in ``path``.
+    """
+    root = str(scope.get("root_path") or "")
+    for prefix in (root, root.removeprefix(_app_root(scope))):
+        if below(path, prefix) is not None:
+            return prefix.rstrip("/")
+    return ""
+
+
+def _route(scope: Mapping[str, Any], path: str) -> str | None:
+    """The template of ``path``: of the route that served it, with where that was mounted.
 
     FastAPI leaves the route in the scope, and the prefix of an included router beside it;
     Starlette leaves the endpoint, which names its route when only one has it.
     """
     included = scope.get("fastapi")
     context = included.get("effective_route_context") if isinstance(included, dict) else None
-    mounted = str(scope.get("root_path") or "").removeprefix(root)
+    mounted = _mounted(scope, path)
     for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
         template = getattr(route, "path_format", None) or getattr(route, "path", None)
         if isinstance(template, str) and template:
             # A mount that nothing below refines: where it is, is in ``mounted`` already.
             return mounted + ("/{path}" if hasattr(route, "routes") else template)
-    return _route_of_endpoint(scope)
+    named = _route_of_endpoint(scope)
+    return None if named is None else mounted + named
 
 
-def _route_of_endpoint(scope: Scope) -> str | None:
+def _route_of_endpoint(scope: Mapping[str, Any]) -> str | None:
     endpoint = scope.get("endpoint")
     if endpoint is None:
         return None

@@ -25,8 +25,8 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from audit_emit.context import AuditContext, current_context, update_request
-from audit_emit.integrations._request import KEY, RequestAudit, RouteEvent
+from audit_emit.context import AuditContext, current_context
+from audit_emit.integrations._request import KEY, RequestAudit, RouteEvent, set_actor
 
 __all__ = ["CurrentAudit", "RouteEvent", "audited_route", "set_actor"]
 
@@ -72,19 +72,3 @@ def audited_route(event_type: str, /, **fields: Any) -> Any:
         return event
 
     return Depends(declare)
-
-
-def set_actor(
-    user_id: Any, *, actor_kind: str = "user", workspace_id: Any | None = None
-) -> AuditContext:
-    """Say who acts, once the application has verified it; holds for the rest of the request.
-
-    Args:
-        user_id: who.
-        actor_kind: ``user``, ``admin``, ``agent``, ``service``, …
-        workspace_id: the tenant; left as it is when ``None``.
-    """
-    ids = {"user_id": user_id, "actor_kind": actor_kind}
-    if workspace_id is not None:
-        ids["workspace_id"] = workspace_id
-    return update_request(**ids)

@@ -39,10 +39,11 @@ from audit_emit._allowed import SETTINGS
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._nested import outer_request
 from audit_emit.integrations._options import Options, RequestOptions
-from audit_emit.integrations._request import KEY, Emits, RequestAudit
+from audit_emit.integrations._request import KEY, Emits, RequestAudit, set_actor
 
-__all__ = ["AuditEmit"]
+__all__ = ["AuditEmit", "set_actor"]
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -150,8 +151,19 @@ def _learn(audit: RequestAudit) -> None:
     if not _handles(audit.exchange):
         return
     if request.url_rule is not None:
-        audit.exchange.route = request.url_rule.rule
+        audit.exchange.route = (
+            _mounted(request.environ, audit.exchange.path) + request.url_rule.rule
+        )
     audit.live.look_up()
+
+
+def _mounted(environ: Environ, path: str) -> str:
+    """What is before the part of ``path`` that the rule has matched.
+
+    A prefix that a proxy has taken away, and only tells of, is not in ``path``.
+    """
+    within = _text(environ.get("PATH_INFO"))
+    return path.removesuffix(within) if path.endswith(within) else ""
 
 
 def _handles(exchange: Exchange) -> bool:
@@ -175,11 +187,12 @@ class _AuditedApp:
         self._emitter = emitter
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if KEY in environ:  # an application mounted in an audited one
-            return self._app(environ, start_response)
+        outer = outer_request(environ)
+        if outer is not None:
+            return self._within(outer, environ, start_response)
         exchange = _exchange(environ, self._options)
         find_user = partial(_user, exchange, _left_behind())
-        audit = RequestAudit(self._options, self._emitter, exchange, find_user)
+        audit = RequestAudit(self._options, self._emitter, exchange, environ, find_user)
         environ[KEY] = audit
         answer = _Answer(audit, environ, start_response, self._options.response_header)
         with audit.bound():
@@ -189,6 +202,22 @@ class _AuditedApp:
             except BaseException as error:
                 answer.end(error)
                 raise
+
+    def _within(
+        self, outer: RequestAudit, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """The answer of an application that is mounted in an audited one, which writes the record.
+
+        Only who acts and the route are to be learned here.
+        """
+        environ[KEY] = outer
+        outer.also_in(environ, partial(_user, outer.exchange, _left_behind()))
+
+        def start(*arguments: Any) -> Callable[[bytes], object]:
+            _learn(outer)
+            return start_response(*arguments)
+
+        return self._app(environ, start)
 
 
 class _Answer:
@@ -302,16 +331,21 @@ class _Body:
 
 def _exchange(environ: Environ, options: Options) -> Exchange:
     before_proxy = environ.get("werkzeug.proxy_fix.orig") or {}
-    path = str(environ.get("SCRIPT_NAME") or "") + str(environ.get("PATH_INFO") or "")
+    root, path = _text(environ.get("SCRIPT_NAME")), _text(environ.get("PATH_INFO"))
     names = (*options.request_id_headers, "traceparent", "x-forwarded-for", "user-agent")
     keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in names}
     return Exchange(
         method=str(environ.get("REQUEST_METHOD") or ""),
-        # PEP 3333: the bytes of the path, as if they were latin-1.
-        path=path.encode("latin-1", "replace").decode("utf-8", "replace"),
+        path=root + path,
+        app_paths=(path or "/",) if root else (),
         headers={name: [environ[key]] for name, key in keys.items() if key in environ},
         peer=str(before_proxy.get("REMOTE_ADDR") or environ.get("REMOTE_ADDR") or ""),
     )
+
+
+def _text(part: object) -> str:
+    """A part of the path, which is in bytes as if they were latin-1 (PEP 3333)."""
+    return str(part or "").encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _content_length(headers: Headers) -> int | None:

@@ -21,40 +21,42 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable, MutableMapping
 from copy import copy
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
+from audit_emit._emit import Emitter
 from audit_emit._foreign import bare_name
-from audit_emit.context import FIELDS, AuditContext, current_context
+from audit_emit._late import emit_late
+from audit_emit.coerce import Normalised
+from audit_emit.context import EMPTY, FIELDS
 from audit_emit.integrations._bridge import (
     Emits,
     context_ids,
     error_name,
     id_text,
     render_line,
+    say,
     scrub,
     tell,
     through,
 )
+from audit_emit.integrations._taken import Call, Taken, call_of, given_names, take, taken_of
 from audit_emit.record import valid_type
 
-__all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter"]
-
-CARRIED = "audit_context"
-"""The attribute in which a log record carries the context of the place that logged it."""
-
-NOTED_TYPE = "audit_event_type"
-NOTED_ERROR = "audit_error"
-"""Its message as it was logged, and the type of its exception: a ``QueueHandler`` merges the
-message with the arguments and the traceback, and drops both."""
+__all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter", "AuditLoggerAdapter"]
 
 MERGED = "<a log message, merged with its arguments>"
 
 FORMAT_ERROR = "_format_error"
 
-_OWN = (CARRIED, NOTED_TYPE, NOTED_ERROR)
+_STANDARD = frozenset({*RESERVED_ATTRS, "taskName", "audit", *FIELDS})
+"""Attributes of a record that nobody gave as ``extra``, or that are no fields."""
+
+_OF_LIBRARIES = ("_", "otel")
+"""How the names begin that libraries put on every record."""
 
 OWN_LOGGER = "audit_emit"
 TRACEBACK_HEAD = 1_000
@@ -69,11 +71,14 @@ class AuditHandler(logging.Handler):
 
     The message is the event type, ``extra={"audit": {…}}`` are the fields; arguments are not put
     into the message, as a type is no place for values. Of an exception only the type is kept, as
-    ``error``. The actor is the bound context.
+    ``error``. The actor is the bound context. Without ``audit`` in it, all of ``extra`` are the
+    fields, and that is said once on stderr.
 
-    Behind a ``QueueHandler`` these are what an ``AuditContextFilter`` on it noted. Without one the
-    message has its arguments and its traceback in it: its first line is the event type when it is
-    well-formed, and nothing of it is recorded when it is not.
+    A record that comes later than the call which made it, out of a ``MemoryHandler`` or behind a
+    ``QueueHandler``, is an event of the time at which it was made, and of nobody: who acts now has
+    nothing to do with it. An ``AuditContextFilter`` on whatever keeps it takes along what it needs.
+    Without one the message of a queue has its arguments and its traceback in it: its first line is
+    the event type when it is well-formed, and nothing of it is recorded when it is not.
 
     Never raises. Records of the logger ``audit_emit`` and its children are ignored, and so is what
     is logged on this thread while a record is being emitted.
@@ -112,13 +117,25 @@ class AuditHandler(logging.Handler):
             return
         self._inside.emitting = True
         try:
-            carried = getattr(record, CARRIED, None)
-            context = carried if isinstance(carried, AuditContext) else None
-            through(self._emitter).emit(context, _event_type(record), _fields(record))
+            self._emit_event(record)
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
             tell("logging", error)
         finally:
             self._inside.emitting = False
+
+    def _emit_event(self, record: logging.LogRecord) -> None:
+        emitter = through(self._emitter)
+        call, taken = call_of(record), taken_of(record)
+        late = not call.running or call.by_hand
+        context = taken.context if taken is not None else EMPTY if late else None
+        event_type, fields = _event_type(record, taken), _fields(record, taken, call)
+        if not isinstance(emitter, Emitter):
+            fields = fields.value if type(fields) is Normalised else fields
+            emitter.emit(context, event_type, fields)
+        elif late:
+            emit_late(emitter, record.created, context or EMPTY, event_type, fields)
+        else:
+            emitter.emit(context, event_type, fields)
 
 
 class _Unknown(str):
@@ -132,9 +149,12 @@ class AuditContextFilter(logging.Filter):
 
     ``%(workspace_id)s``, ``%(user_id)s``, ``%(actor_kind)s``, ``%(correlation_id)s``,
     ``%(trace_id)s`` and ``%(span_id)s`` always exist then; what ``extra`` set already wins. Put it
-    on handlers: a filter of a logger does not see the records of its children. On a
-    ``QueueHandler`` it also takes the context, the message as it was logged and the type of an
-    exception along to the thread of the listener.
+    on handlers: a filter of a logger does not see the records of its children.
+
+    On a handler that keeps records for later (``QueueHandler``, ``MemoryHandler``) it also takes
+    everything of an audit event that may be another by then: the context, the message as it was
+    logged, the type of an exception, and ``extra["audit"]``, which it makes plain on the record,
+    with its secrets held back. Reached later than the call, it knows nobody.
 
     Args:
         default: what an id that is not known reads.
@@ -147,16 +167,32 @@ class AuditContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the attributes; never raises."""
         attributes = record.__dict__
-        context = attributes.setdefault(CARRIED, current_context())
-        known = context_ids(context) if isinstance(context, AuditContext) else {}
+        try:
+            known = context_ids(take(record).context)
+        except Exception as error:  # noqa: BLE001 - a log call never fails because of its ids
+            tell("logging", error)
+            known = {}
         for name in FIELDS:
             attributes.setdefault(name, known.get(name) or self._default)
-        if isinstance(record.msg, str):
-            attributes.setdefault(NOTED_TYPE, record.msg)
-        error = error_name(record.exc_info)
-        if error:
-            attributes.setdefault(NOTED_ERROR, error)
         return True
+
+
+class AuditLoggerAdapter(logging.LoggerAdapter[logging.Logger]):
+    """A ``LoggerAdapter`` that adds to the ``extra`` of a call, where that one replaces it.
+
+    Of ``audit``, too, the members of both are there; those of the call win.
+    """
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """The message as it is, and ``extra`` of both."""
+        own: dict[str, Any] = dict(self.extra or {})
+        given: dict[str, Any] = dict(kwargs.get("extra") or {})
+        merged = {**own, **given}
+        if isinstance(own.get("audit"), dict) and isinstance(given.get("audit"), dict):
+            merged["audit"] = {**own["audit"], **given["audit"]}
+        return msg, {**kwargs, "extra": merged}
 
 
 class AuditJsonFormatter(BaseJsonFormatter):
@@ -181,7 +217,7 @@ class AuditJsonFormatter(BaseJsonFormatter):
         emitter: Emits | None = None,
         **options: Any,
     ) -> None:
-        options.setdefault("reserved_attrs", [*RESERVED_ATTRS, *_OWN, "taskName"])
+        options.setdefault("reserved_attrs", [*RESERVED_ATTRS, "taskName"])
         super().__init__(
             fmt or "%(levelname)s %(name)s %(message)s", *args, timestamp=timestamp, **options
         )
@@ -214,8 +250,8 @@ class AuditJsonFormatter(BaseJsonFormatter):
             log_data[FORMAT_ERROR] = record.__dict__[FORMAT_ERROR]
         for name in [name for name, value in log_data.items() if isinstance(value, _Unknown)]:
             del log_data[name]
-        carried = getattr(record, CARRIED, None)
-        context = carried if isinstance(carried, AuditContext) else None
+        taken = taken_of(record)
+        context = call_of(record).context if taken is None else taken.context
         for name, text in context_ids(context).items():
             log_data.setdefault(self.rename_fields.get(name, name), text)
 
@@ -254,11 +290,10 @@ def _last_lines(text: str, limit: int) -> str:
     return text[start : start + limit]
 
 
-def _event_type(record: logging.LogRecord) -> Any:
+def _event_type(record: logging.LogRecord, taken: Taken | None) -> Any:
     """The message as it was logged, or what is surely that."""
-    noted = getattr(record, NOTED_TYPE, None)
-    if isinstance(noted, str):
-        return noted
+    if taken is not None and taken.event_type is not None:
+        return taken.event_type
     # No call leaves None there; what merges a message for another thread or process does.
     if record.args is None and isinstance(record.msg, str):
         first = str.partition(record.msg, "\n")[0]
@@ -266,10 +301,41 @@ def _event_type(record: logging.LogRecord) -> Any:
     return record.msg
 
 
-def _fields(record: logging.LogRecord) -> Any:
+def _fields(record: logging.LogRecord, taken: Taken | None, call: Call) -> Any:
     """The fields of the event, with the type of an exception that was logged along."""
-    fields = getattr(record, "audit", None)
-    error = error_name(record.exc_info) or getattr(record, NOTED_ERROR, "")
-    if error and (fields is None or isinstance(fields, dict)):
-        return {"error": error, **(fields or {})}
+    fields = record.__dict__.get("audit")
+    error = error_name(record.exc_info) or ("" if taken is None else taken.error)
+    own = {"error": error} if error else {}
+    if taken is not None and taken.fields is not None and fields is taken.fields:
+        return taken.normalised(own)
+    if fields is None or fields is True:
+        fields = _extra(record, taken, call, told=fields is None) or None
+    if own and (fields is None or isinstance(fields, dict)):
+        return {**own, **(fields or {})}
     return fields
+
+
+def _extra(
+    record: logging.LogRecord, taken: Taken | None, call: Call, *, told: bool
+) -> dict[str, Any]:
+    """What was given beside the message by somebody who did not name it ``audit``."""
+    attributes = record.__dict__
+    names: Iterable[str]
+    if taken is not None:
+        names = taken.names
+    elif call.running and not call.by_hand:
+        names = given_names(call.extra)
+    else:
+        names = [
+            name
+            for name in attributes
+            if name not in _STANDARD and not name.startswith(_OF_LIBRARIES)
+        ]
+    extra = {name: attributes[name] for name in names if name in attributes}
+    if extra and told:
+        say(
+            "extra",
+            'an audit event was logged without extra={"audit": {…}}: all of its extra are fields; '
+            "a LoggerAdapter replaces the extra of a call, an AuditLoggerAdapter adds to it",
+        )
+    return extra

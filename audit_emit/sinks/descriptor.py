@@ -14,7 +14,6 @@ import select
 import stat
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic_ns, time_ns
 
 from audit_emit._compiled import DescriptorState
@@ -259,10 +258,6 @@ class Descriptor(DescriptorState):
         self._checked = 0
         if isinstance(dup, Owned):
             dup.withdraw()
-
-    def __del__(self) -> None:
-        with suppress(Exception):
-            self.close()
 
     def _is_ours(self, now: int) -> bool:
         """Whether the number and the duplicate are the file that lines belong into."""

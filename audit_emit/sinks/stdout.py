@@ -13,11 +13,12 @@ PREFIX = b"audit: "
 NUMBERS = {1: "stdout", 2: "stderr"}
 
 
-def open_stdout(max_bytes: int, number: int = 1) -> Descriptor:
+def open_stdout(max_bytes: int, to: bool | str = True) -> Descriptor:
     """Standard output as a sink of record lines; a line that is too long becomes its stub.
 
     Args:
         max_bytes: bytes of the longest line, prefix and newline included.
-        number: 2 for standard error, where standard output is a protocol's.
+        to: ``stderr`` for standard error, where standard output is a protocol's.
     """
+    number = 2 if to == "stderr" else 1
     return Descriptor(number, prefix=PREFIX, max_bytes=max_bytes, shorten=stub)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -284,7 +286,11 @@ def test_a_key_is_rotated_from_end_to_end(
     assert sign(place, "--rotate-to", str(new)) == Exit.OK
     shown = capsys.readouterr().out
     assert "which can sign no more" in shown
-    assert shown.splitlines()[-1] == new_vkey
+    name, _, rest = new_vkey.partition("+")
+    full = shown.splitlines()[-1]
+    last = place.checkpoints()[-1]
+    assert full.startswith(f"{name}/{last.chain}+{last.key_id}+")
+    assert full.endswith(rest.partition("+")[2]), "the same key under the log's full name"
     place.emit(3)
     assert sign(place) == Exit.USAGE, "the old key is retired"
     assert "put the newest key last" in capsys.readouterr().err
@@ -293,16 +299,108 @@ def test_a_key_is_rotated_from_end_to_end(
     old, *_, last = place.checkpoints()
     assert old.key_id != last.key_id
     capsys.readouterr()
-    for vkey in (str(place.vkey), new_vkey):
+    for vkey in (str(place.vkey), new_vkey, full):
         status = main(["verify", str(place.log), "--key", vkey, "--json"])
         report = json.loads(capsys.readouterr().out)
-        if vkey == new_vkey:
+        if vkey != str(place.vkey):
             assert status == Exit.INCOMPLETE, "the old key's own checkpoints need the old key"
         else:
             assert status == Exit.OK
         assert report["anchored_seq"] == last.head_seq
     (told,) = of_type(place.log, "audit.key_rotated")
     assert told["fields"]["old_key_id"] == old.key_id
+
+
+class TestVkey:
+    def test_is_the_key_under_the_full_name(
+        self, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--key", str(place.key), "--origin", "a.example/shop"]
+        assert main(["vkey", str(place.log), *arguments]) == Exit.OK
+        before = capsys.readouterr().out.strip()
+        assert sign(place) == Exit.OK
+        assert capsys.readouterr().out.splitlines()[-1] == f"verifier key {before}"
+        (made,) = place.checkpoints()
+        # What every other implementation of C2SP notes does with it.
+        name, key_id, data = before.split("+", 2)
+        assert (name, key_id) == (made.origin, made.key_id)
+        public = base64.b64decode(data)
+        assert hashlib.sha256(name.encode() + b"\n" + public).hexdigest()[:8] == key_id
+        (signature, cosignature) = made.to_note(cosigned=True).signatures
+        assert (signature.name, signature.key_id) == (name, key_id)
+        assert cosignature.name == name
+        for pinned in (before, str(place.vkey)):
+            assert check(made, KeyRing.from_sources([pinned])) == "ok"
+            assert main(["verify", str(place.log), "--key", pinned]) == Exit.OK
+
+    def test_of_the_public_half_and_of_a_directory(
+        self, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--key", str(place.vkey), "--origin", "a.example/shop"]
+        assert main(["vkey", str(place.log.parent), *arguments]) == Exit.OK
+        assert capsys.readouterr().out.startswith("a.example/shop/")
+
+    def test_is_nothing_that_a_shared_key_has(
+        self, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        key = tmp_path / "hmac"
+        assert main(["keygen", "--hmac", "--out", str(key)]) == Exit.OK
+        assert main(["vkey", str(place.log), "--key", str(key)]) == Exit.USAGE
+        assert "shared key" in capsys.readouterr().err
+
+    def test_wants_a_record_and_a_key_that_is_meant(
+        self, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        elsewhere = ["--key", str(place.vkey), "--origin", "b.example"]
+        assert main(["vkey", str(place.log), *elsewhere]) == Exit.USAGE
+        assert "a.example/shop" in capsys.readouterr().err
+        assert main(["vkey", str(place.log)]) == Exit.USAGE
+        place.log.write_bytes(b"no record\n")
+        assert main(["vkey", str(place.log), "--key", str(place.key)]) == Exit.UNREADABLE
+
+
+class TestTheState:
+    def test_elsewhere_keeps_a_forged_log_from_being_signed(
+        self, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        state = tmp_path / "signer.state"
+        assert sign(place, "--state", str(state)) == Exit.OK
+        assert state.exists()
+        for name in ("checkpoints.jsonl", "audit.jsonl", "audit.jsonl.lock"):
+            (place.log.parent / name).unlink()
+        place.emitter.close()
+        place.emitter = Emitter(service="shop", jsonl=place.log, stdout=False)
+        place.emit(40)
+        assert sign(place, "--state", str(state)) == Exit.FINDINGS
+        assert "is not in the log as it was" in capsys.readouterr().err
+        assert place.checkpoints() == []
+
+    def test_that_is_lost_is_replaced_only_by_the_first(
+        self, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert sign(place) == Exit.OK
+        (place.log.parent / "checkpoints.state").unlink()
+        place.emit(1)
+        assert sign(place) == Exit.FINDINGS
+        assert "--first" in capsys.readouterr().err
+        assert sign(place, "--first") == Exit.OK
+        place.emit(1)
+        assert sign(place) == Exit.OK
+        assert len(place.checkpoints()) == 3
+
+    def test_of_the_environment(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AUDIT_EMIT_CHECKPOINT_STATE", str(tmp_path / "signer.state"))
+        assert sign(place) == Exit.OK
+        assert (tmp_path / "signer.state").exists()
+
+    def test_in_no_directory_is_a_usage_error(
+        self, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert sign(place, "--state", str(tmp_path / "no" / "state")) == Exit.USAGE
+        assert "not there" in capsys.readouterr().err
+        assert sign(place, "--state", str(tmp_path)) == Exit.USAGE
 
 
 def test_what_cannot_be_rotated(

@@ -15,12 +15,14 @@ import pytest
 from log_and_loki import LogAndLoki, OnPush
 from loki_program import RealLoki
 from loki_server import Fault, LokiServer, status, truncated
+from loki_store import CONFIGURED, HOUR
 from made_chain import SECOND, MadeChain, altered
 
 from audit_emit._loki.journal import Journal
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.loki import Entry
+from audit_emit.record import ns_of, ts_of
 
 Output = pytest.CaptureFixture[str]
 
@@ -136,6 +138,46 @@ def test_what_is_not_judged_is_said(log: LogAndLoki, capsys: Output) -> None:
     assert "  not judged  1 lines of the log that are no records" in capsys.readouterr().out
 
 
+def test_right_after_writing_it_says_why_not_and_when(
+    tmp_path: Path, fake_loki: LokiServer, capsys: Output
+) -> None:
+    log = LogAndLoki(tmp_path, fake_loki.url, ago=1)
+    log.client.close()
+    log.chain.add(5, step=1)
+    log.write()
+    assert run(log) == Exit.INCOMPLETE
+    first, why = capsys.readouterr().out.splitlines()
+    assert first.startswith("incomplete")
+    told = r"  not judged  5 records are younger than --grace 30s \(ask again at (\S+Z)\)"
+    found = re.fullmatch(told, why)
+    assert found is not None
+    assert log.begin + 30 * SECOND < ns_of(found[1]) < log.begin + 33 * SECOND
+    assert run(log, "--json") == Exit.INCOMPLETE
+    verdict = json.loads(capsys.readouterr().out)
+    assert (verdict["verdict"], verdict["young"]) == ("incomplete", 5)
+    assert run(log, "--grace", "0s") == Exit.FINDINGS
+
+
+def test_why_there_is_nothing_to_compare(log: LogAndLoki, capsys: Output) -> None:
+    assert run(log, "--until", "2020-01-01") == Exit.UNREADABLE
+    out = capsys.readouterr().out
+    assert "NOTHING TO COMPARE" in out
+    assert f"its records are from {ts_of(log.begin)} to " in out
+    assert "none is of the time that was asked about" in out
+
+
+def test_a_fast_clock_is_said(tmp_path: Path, fake_loki: LokiServer, capsys: Output) -> None:
+    log = LogAndLoki(tmp_path, fake_loki.url)
+    log.chain.add(6).add(51, ts=log.begin + 7000 * SECOND)
+    log.write()
+    log.ship(log.chain.lines[:6])
+    log.client.close()
+    assert run(log) == Exit.FINDINGS
+    out = capsys.readouterr().out
+    assert "in-the-future  51 of a time that is still to come, and not compared" in out
+    assert "the clock that wrote it is fast" in out
+
+
 def test_part_of_it(log: LogAndLoki, fake_loki: LokiServer, capsys: Output) -> None:
     lose(fake_loki, log, *range(1, 11))
     assert run(log) == Exit.FINDINGS
@@ -183,7 +225,9 @@ def test_a_plan_pushes_nothing(log: LogAndLoki, fake_loki: LokiServer, capsys: O
     fake_loki.asked.clear()
     assert run(log, "--backfill", "--plan") == Exit.FINDINGS
     last = capsys.readouterr().out.splitlines()[-1]
-    assert re.fullmatch(r"would push 12 records, [\d,]+ bytes, in 1 requests", last)
+    assert re.fullmatch(
+        r"would push 12 records, [\d,]+ bytes, in 1 request; that opens 1 stream", last
+    )
     assert {method for method, _, _ in fake_loki.asked} == {"GET"}
     assert not (log.directory / "backfill.jsonl").exists()
 
@@ -194,7 +238,27 @@ def test_backfill_as_json(log: LogAndLoki, fake_loki: LokiServer, capsys: Output
     assert json.loads(capsys.readouterr().out)["plan"]["records"] == 1
     assert run(log, "--backfill", "--json") == Exit.OK
     found = json.loads(capsys.readouterr().out)
-    assert found["backfill"] == {"placed": 1, "accepted": 0, "doubtful": 0, "left": 0}
+    assert found["backfill"] == {"placed": 1, "accepted": 0, "doubtful": 0, "left": 0, "later": 0}
+
+
+def test_a_late_log_goes_in_steps(
+    tmp_path: Path, fake_loki: LokiServer, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit_emit.backfilling.FLUSHED", 0.0)
+    fake_loki.store.limits = CONFIGURED
+    log = LogAndLoki(tmp_path, fake_loki.url, ago=40 * 24 * 3600)
+    log.client.close()
+    log.chain.add(30, step=HOUR)
+    log.write()
+    assert run(log, "--backfill", "--plan", "--streams", "12") == Exit.FINDINGS
+    assert "in 3 requests; that opens 30 streams, in 3 steps" in capsys.readouterr().out
+    assert run(log, "--backfill", "--streams", "12") == Exit.INCOMPLETE
+    out, err = capsys.readouterr()
+    assert "this is the first one, as --flush is not given" in err
+    assert "18 are left for a further step." in out
+    assert run(log, "--backfill", "--streams", "12", "--flush") == Exit.OK
+    assert "Loki writes its chunks" in capsys.readouterr().err
+    assert run(log) == Exit.OK
 
 
 def test_what_could_not_be_placed_and_why(
@@ -386,6 +450,7 @@ def test_the_tenant(tmp_path: Path, capsys: Output) -> None:
     [
         ["--loki", "nowhere"],
         ["--plan"],
+        ["--flush"],
         ["--backfill", "--head"],
         ["--backfill", "second"],
         ["--grace", "soon"],

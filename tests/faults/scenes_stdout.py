@@ -174,6 +174,34 @@ def reopened(directory: Path, by: str) -> dict[str, Any]:
     return {**result(emitter, times, -1), "got": told, "before": before}
 
 
+def closing(directory: Path) -> dict[str, Any]:
+    """The duplicate of descriptor 1 is closed again and again, and its number wanted by others."""
+    emitter = make(directory)
+    sink = emitter.stdout
+    assert sink is not None
+    stream = (directory / "theirs").open("wb")
+    threads = [threading.Thread(target=_emit_all, args=(emitter, 1000 * n)) for n in range(3)]
+    sys.setswitchinterval(1e-5)
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        sink.close()
+        mine = [
+            fcntl.fcntl(stream.fileno(), fcntl.F_DUPFD_CLOEXEC, descriptor._HIGH) for _ in range(3)
+        ]
+        for number in mine:
+            os.close(number)
+    stream.close()
+    emitter.flush()
+    theirs = (directory / "theirs").stat().st_size
+    return {"theirs": theirs, "lost": emitter.counters.stdout_lost}
+
+
+def _emit_all(emitter: Emitter, first: int) -> None:
+    for number in range(first, first + 300):
+        emit(emitter, number)
+
+
 def outage(directory: Path) -> dict[str, Any]:
     """Descriptor 1 is a connection for longer than gaps are apart, and then put back."""
     emitter = make(directory)

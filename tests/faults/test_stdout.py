@@ -188,6 +188,23 @@ def test_lines_follow_what_replaces_stdout_on_purpose(by: str, tmp_path: Path) -
     assert found["got"] == [] if by == "null" else found["got"] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_a_duplicate_that_is_closed_while_events_come_costs_no_line(
+    kind: str, tmp_path: Path
+) -> None:
+    """As ``configure`` does, which closes the emitter before while threads still use it."""
+    with pipe() as (read_end, write_end), (tmp_path / "shown").open("w+b") as file:
+        if kind == "pipe":
+            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 1 << 20)  # room for everything
+        found = run(scenes.closing, tmp_path, stdout=write_end if kind == "pipe" else file.fileno())
+        shown = drain(read_end) if kind == "pipe" else (tmp_path / "shown").read_bytes()
+    assert found == {"theirs": 0, "lost": 0}
+    log = Log(tmp_path).check()
+    # One that had to wait for the lock is told twice.
+    assert set(numbers(whole_lines(shown))) == set(log.numbers)
+    assert len(log.numbers) == 900
+
+
 def test_an_outage_of_stdout_is_one_gap_however_long_it_lasts(tmp_path: Path) -> None:
     with pipe() as (read_end, write_end):
         found = run(scenes.outage, tmp_path, stdout=write_end)

@@ -1131,3 +1131,150 @@ def test_adapter_imports_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# Root paths: what a server or a proxy has put before the path of the application.
+
+
+async def health(request: Request) -> Response:
+    return Response()
+
+
+ROUTES = [Route("/health", health), Route("/items/{id}", health)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "path", "route"),
+    [
+        ({"path": "/svc/items/5", "root_path": "/svc"}, "/svc/items/5", "/svc/items/{id}"),
+        ({"path": "/items/5", "root_path": "/svc"}, "/items/5", "/items/{id}"),
+        ({"path": "/items/5"}, "/items/5", "/items/{id}"),
+        ({"path": "/svc/items/5", "root_path": "/svc/"}, "/svc/items/5", None),
+    ],
+)
+def test_path_and_route_have_the_same_root(
+    facts: Scope, path: str, route: str | None, audit_log: AuditLog
+) -> None:
+    Server().serve(audited(Starlette(routes=ROUTES), audit_log), http(**facts))
+
+    fields = audit_log.only()["fields"]
+    assert (fields["path"], fields.get("route")) == (path, route)
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["add_middleware", "wrapped"])
+@pytest.mark.parametrize("prefix", ["", "/svc"], ids=["proxy strips", "proxy keeps"])
+def test_path_and_route_have_the_same_root_where_the_application_tells_it(
+    inside: bool, prefix: str, audit_log: AuditLog
+) -> None:
+    app = FastAPI()
+    app.root_path = "/svc"  # as the argument does, of which newer versions warn
+    app.add_route("/items/{id}", health)
+    if inside:
+        app.add_middleware(AuditMiddleware, emitter=audit_log.emitter)
+    Server().serve(app if inside else audited(app, audit_log), http(path=f"{prefix}/items/5"))
+
+    fields = audit_log.only()["fields"]
+    assert (fields["path"], fields["route"]) == (f"{prefix}/items/5", f"{prefix}/items/{{id}}")
+
+
+def test_a_middleware_inside_a_mount_has_the_path_and_the_route_of_the_whole(
+    audit_log: AuditLog,
+) -> None:
+    inner = audited(Starlette(routes=[Mount("/b", routes=ROUTES)]), audit_log)
+    Server().serve(Starlette(routes=[Mount("/a", app=inner)]), http(path="/a/b/items/5"))
+
+    fields = audit_log.only()["fields"]
+    assert (fields["path"], fields["route"]) == ("/a/b/items/5", "/a/b/items/{id}")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"path": "/svc/health", "root_path": "/svc"},
+        {"path": "/health", "root_path": "/svc"},
+        {"path": "/health"},
+    ],
+)
+def test_the_path_of_the_application_is_skipped(facts: Scope, audit_log: AuditLog) -> None:
+    app = audited(Starlette(routes=ROUTES), audit_log, skip_paths=["/health"])
+    Server().serve(app, http(**facts))
+
+    assert audit_log.records() == []
+
+
+def test_the_path_is_skipped_of_an_application_that_tells_its_root(audit_log: AuditLog) -> None:
+    app = FastAPI()
+    app.root_path = "/svc"  # as the argument does, of which newer versions warn
+    app.add_route("/health", health)
+    Server().serve(audited(app, audit_log, skip_paths=["/health"]), http(path="/svc/health"))
+
+    assert audit_log.records() == []
+
+
+def test_the_path_is_skipped_of_an_application_that_is_mounted(audit_log: AuditLog) -> None:
+    inner = audited(Starlette(routes=ROUTES), audit_log, skip_paths=["/health"])
+    Server().serve(Starlette(routes=[Mount("/a", app=inner)]), http(path="/a/health"))
+
+    assert audit_log.records() == []
+
+
+@pytest.mark.parametrize("path", ["/svchealth", "/svc/health/x", "/a/health"])
+def test_what_only_ends_like_a_skipped_path_is_recorded(path: str, audit_log: AuditLog) -> None:
+    app = Starlette(routes=[Mount("/a", routes=ROUTES)])
+    scope = http(path=path, root_path="/svc")
+    Server().serve(audited(app, audit_log, skip_paths=["/health"]), scope)
+
+    assert audit_log.only()["fields"]["path"] == path
+
+
+# Copied scopes.
+
+
+class Copies:
+    """An authentication middleware that hands on a scope of its own."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "user": SimpleUser("u-17")}, receive, send)
+
+
+def test_a_user_in_a_copied_scope_is_found_by_a_middleware_inside(audit_log: AuditLog) -> None:
+    routed = Starlette(routes=ROUTES)
+    app = audited(Copies(audited(routed, audit_log)), audit_log)
+    Server().serve(app, http(path="/items/5"))
+
+    record = audit_log.only()
+    assert (record["user_id"], record["actor_kind"]) == ("u-17", "user")
+    assert record["fields"]["route"] == "/items/{id}"
+
+
+def test_the_user_of_the_outer_scope_comes_first(audit_log: AuditLog) -> None:
+    app = audited(Copies(audited(answer(start(), body()), audit_log)), audit_log)
+    Server().serve(app, http(user=SimpleUser("outer")))
+
+    assert audit_log.only()["user_id"] == "outer"
+
+
+def test_a_handler_of_every_exception_knows_the_request_where_the_application_is_wrapped(
+    audit_log: AuditLog,
+) -> None:
+    app = FastAPI()
+
+    @app.exception_handler(Exception)
+    async def handle(request: Request, error: Exception) -> Response:
+        audit_log.emitter.emit(None, "app.failed")
+        return Response(status_code=500)
+
+    @app.get("/fails")
+    def fails() -> None:
+        update_request(user_id="u-17")
+        raise ValueError
+
+    asyncio.run(get(audited(app, audit_log), "/fails"))
+
+    failed, request = audit_log.records()
+    assert failed["event_type"] == "app.failed"
+    assert failed["user_id"] == request["user_id"] == "u-17"
+    assert failed["correlation_id"] == request["correlation_id"] != ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import httpx
@@ -10,7 +11,7 @@ from audit_log import AuditLog
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
 
-from audit_emit.context import current_context
+from audit_emit.context import bind, current_context
 from audit_emit.integrations.asgi import AuditMiddleware
 from audit_emit.integrations.fastapi import CurrentAudit, RouteEvent, audited_route, set_actor
 
@@ -40,6 +41,53 @@ def signed_in() -> str:
 
 async def signed_in_async() -> str:
     return signed_in()
+
+
+def bound_in_a_block() -> Iterator[None]:
+    with bind(user_id="u1", actor_kind="admin"):
+        yield
+
+
+@contextmanager
+def acting() -> Iterator[None]:
+    with bind(user_id="u1", actor_kind="admin"):
+        yield
+
+
+def bound_in_a_block_in_a_block() -> Iterator[None]:
+    with acting():
+        yield
+
+
+@pytest.mark.parametrize("dependency", [bound_in_a_block, bound_in_a_block_in_a_block])
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_block_of_a_sync_dependency_is_the_rest_of_the_request(
+    dependency: Any, sync: bool, app: FastAPI, audit_log: AuditLog
+) -> None:
+    def view() -> None:
+        audit_log.emitter.emit(None, "invoice.read")
+
+    async def view_async() -> None:
+        view()
+
+    app.get("/", dependencies=[Depends(dependency)])(view if sync else view_async)
+    get(app)
+
+    read, request = audit_log.records()
+    assert read["user_id"] == request["user_id"] == "u1"
+    assert read["actor_kind"] == request["actor_kind"] == "admin"
+
+
+def test_a_block_within_a_sync_endpoint_ends_with_it(app: FastAPI, audit_log: AuditLog) -> None:
+    @app.get("/")
+    def view() -> None:
+        with acting():
+            audit_log.emitter.emit(None, "invoice.read")
+
+    get(app)
+
+    read, request = audit_log.records()
+    assert (read["user_id"], request["user_id"]) == ("u1", "")
 
 
 @pytest.mark.parametrize("dependency", [signed_in, signed_in_async])

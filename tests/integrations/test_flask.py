@@ -18,7 +18,7 @@ from werkzeug.test import EnvironBuilder
 import audit_emit
 from audit_emit.context import VAR, current_context, update_request
 from audit_emit.errors import ConfigError
-from audit_emit.integrations.flask import AuditEmit
+from audit_emit.integrations.flask import AuditEmit, set_actor
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -759,3 +759,61 @@ def test_blueprint_route_has_its_prefix(service: Service) -> None:
     service.get("/admin/secrets/API")
 
     assert service.fields()["route"] == "/admin/secrets/<key>"
+
+
+@pytest.mark.parametrize("script", ["", "/svc"])
+def test_path_and_route_have_the_same_root(script: str, service: Service) -> None:
+    service.get("/items/5", environ_overrides={"SCRIPT_NAME": script})
+
+    fields = service.fields()
+    assert (fields["path"], fields["route"]) == (
+        f"{script}/items/5",
+        f"{script}/items/<int:number>",
+    )
+
+
+def test_route_of_an_application_mounted_in_an_audited_one_has_its_mount(
+    audit_log: AuditLog,
+) -> None:
+    inner, outer = Service(audit_log).app, Service(audit_log)
+    inner.add_url_rule("/items/<int:number>", view_func=lambda number: f"{number}")
+    audited: Any = outer.app.wsgi_app
+    audited._app = DispatcherMiddleware(audited._app, {"/inner": inner.wsgi_app})
+    outer.get("/inner/items/5")
+
+    assert outer.fields()["route"] == "/inner/items/<int:number>"
+
+
+def test_a_prefix_that_a_proxy_only_tells_of_is_in_neither(audit_log: AuditLog) -> None:
+    service = Service(audit_log)
+    audited: Any = service.app.wsgi_app
+    audited._app = ProxyFix(audited._app, x_prefix=1)
+    service.app.add_url_rule("/items/<int:number>", view_func=lambda number: f"{number}")
+    service.get("/items/5", headers={"X-Forwarded-Prefix": "/svc"})
+
+    fields = service.fields()
+    assert (fields["path"], fields["route"]) == ("/items/5", "/items/<int:number>")
+
+
+@pytest.mark.parametrize("script", ["", "/svc"])
+def test_the_path_of_the_application_is_skipped(script: str, audit_log: AuditLog) -> None:
+    service = Service(audit_log, AUDIT_EMIT_SKIP_PATHS=["/health"])
+    service.app.add_url_rule("/health", view_func=lambda: "")
+    service.get("/health", environ_overrides={"SCRIPT_NAME": script})
+
+    assert audit_log.records() == []
+
+
+def test_set_actor_holds_for_the_rest_of_the_request(service: Service) -> None:
+    @service.app.before_request
+    def sign_in() -> None:
+        set_actor("u-17", actor_kind="admin", workspace_id="acme")
+
+    service.get("/")
+
+    record = service.log.only()
+    assert (record["user_id"], record["actor_kind"], record["workspace_id"]) == (
+        "u-17",
+        "admin",
+        "acme",
+    )

@@ -14,7 +14,14 @@ from audit_log import AuditLog
 from structlog.typing import EventDict
 
 from audit_emit import bind, current_context
-from audit_emit.context import VAR, AuditContext, LiveContext
+from audit_emit.context import (
+    VAR,
+    AuditContext,
+    LiveContext,
+    Nobody,
+    enter_request,
+    leave_request,
+)
 from audit_emit.integrations.structlog import AuditRenderer, AuditTee, add_audit_context
 
 CANARY = "CANARY-" + "7f31c0de"
@@ -73,6 +80,70 @@ def test_an_audit_member_that_is_no_mark_is_left_alone(audit_log: AuditLog) -> N
     passed = AuditTee(audit_log.emitter)(None, "info", {"event": "report", "audit": "2026-Q1"})
     assert passed == {"event": "report", "audit": "2026-Q1"}
     assert emitted(audit_log) == []
+
+
+def saying(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(
+        "audit_emit.integrations.structlog.say", lambda _kind, message: said.append(message)
+    )
+    return said
+
+
+@pytest.mark.parametrize("mark", [True, 1, 2, "1", "true", "Yes", "on"])
+def test_a_mark_may_be_whatever_means_yes(audit_log: AuditLog, mark: Any) -> None:
+    out = io.StringIO()
+    logger(AuditTee(audit_log.emitter), AuditRenderer(), out=out).info("a.b", audit=mark, n=1)
+    assert emitted(audit_log) == [("a.b", {"n": 1})]
+    assert json.loads(out.getvalue()) == {"event": "a.b", "n": 1}
+
+
+@pytest.mark.parametrize("mark", [False, 0, "0", "False", "no", "off"])
+def test_a_mark_may_be_whatever_means_no(audit_log: AuditLog, mark: Any) -> None:
+    event: EventDict = {"event": "a.b", "audit": mark}
+    assert AuditTee(audit_log.emitter)(None, "info", event) == {"event": "a.b"}
+    assert emitted(audit_log) == []
+
+
+def test_a_mark_can_name_the_event_type(
+    audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = saying(monkeypatch)
+    out = io.StringIO()
+    logger(AuditTee(audit_log.emitter), AuditRenderer(), out=out).info(
+        "User signed in", audit="auth.login", method="sso"
+    )
+    assert emitted(audit_log) == [("auth.login", {"event": "User signed in", "method": "sso"})]
+    assert json.loads(out.getvalue()) == {"event": "User signed in", "method": "sso"}
+    assert said == []
+
+
+def test_a_mark_can_bring_fields(audit_log: AuditLog) -> None:
+    logger(AuditTee(audit_log.emitter), AuditRenderer()).info(
+        "secret.set", audit={"key": "API", "value": CANARY}, n=1
+    )
+    assert emitted(audit_log) == [("secret.set", {"n": 1, "key": "API", "value": "[redacted]"})]
+
+
+@pytest.mark.parametrize("audit", ["2026-Q1", "Auth.Login", ["a.b"], 1.5, Hostile()])
+def test_what_is_no_mark_is_said(
+    audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch, audit: Any
+) -> None:
+    said = saying(monkeypatch)
+    passed = AuditTee(audit_log.emitter)(None, "info", {"event": "a.b", "audit": audit})
+    assert passed["audit"] is audit
+    assert emitted(audit_log) == []
+    assert len(said) == 1
+    assert 'audit="auth.login"' in said[0]
+
+
+def test_a_marked_sentence_is_said_to_need_a_type(
+    audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = saying(monkeypatch)
+    logger(AuditTee(audit_log.emitter), AuditRenderer()).info("User signed in", audit=True)
+    assert audit_log.emitter.health()["counters"]["invalid_event_types"] == 1
+    assert 'audit="auth.login"' in said[0]
 
 
 def test_members_of_structlog_and_of_the_exception_stay_out(audit_log: AuditLog) -> None:
@@ -142,6 +213,53 @@ def test_bound_ids_are_not_repeated_in_the_fields(audit_log: AuditLog) -> None:
     with bind(workspace_id="w1", user_id="u1", correlation_id="c1"):
         log.info("secret.set", audit=True, key="API")
     assert emitted(audit_log) == [("secret.set", {"key": "API"})]
+
+
+@pytest.mark.parametrize("merged_first", [True, False])
+def test_ids_that_only_structlog_knows_are_the_actor(
+    audit_log: AuditLog, merged_first: bool
+) -> None:
+    both = [structlog.contextvars.merge_contextvars, AuditTee(audit_log.emitter)]
+    log = logger(*(both if merged_first else reversed(both)), AuditRenderer())
+    structlog.contextvars.bind_contextvars(
+        user_id="u1", actor_kind="admin", correlation_id="c1", other=1
+    )
+    log.info("secret.set", audit=True, key="API")
+    made = audit_log.only()
+    assert (made["user_id"], made["actor_kind"], made["correlation_id"]) == ("u1", "admin", "c1")
+    assert made["fields"] == ({"key": "API", "other": 1} if merged_first else {"key": "API"})
+
+
+def test_ids_that_only_structlog_knows_name_the_user_of_a_request(audit_log: AuditLog) -> None:
+    live = LiveContext(Nobody.unless_known(AuditContext(correlation_id="c1")))
+    entered = enter_request(live)
+    try:
+        structlog.contextvars.bind_contextvars(user_id="u1")
+        logger(AuditTee(audit_log.emitter), AuditRenderer()).info("a.b", audit=True)
+    finally:
+        leave_request(entered)
+    made = audit_log.only()
+    assert (made["user_id"], made["actor_kind"], made["correlation_id"]) == ("u1", "user", "c1")
+
+
+def test_a_request_of_nobody_stays_one(audit_log: AuditLog) -> None:
+    entered = enter_request(LiveContext(Nobody.unless_known(AuditContext(correlation_id="c1"))))
+    try:
+        logger(AuditTee(audit_log.emitter), AuditRenderer()).info("a.b", audit=True)
+    finally:
+        leave_request(entered)
+    assert (audit_log.only()["actor_kind"], audit_log.only()["fields"]) == ("anonymous", {})
+
+
+def test_the_bound_user_wins_over_structlogs(audit_log: AuditLog) -> None:
+    log = logger(
+        structlog.contextvars.merge_contextvars, AuditTee(audit_log.emitter), AuditRenderer()
+    )
+    with bind(user_id="u1", correlation_id="c1"):
+        structlog.contextvars.bind_contextvars(user_id="u2", actor_kind="admin", workspace_id="w1")
+        log.info("a.b", audit=True)
+    made = audit_log.only()
+    assert (made["user_id"], made["workspace_id"], made["fields"]) == ("u1", "w1", {})
 
 
 def test_an_old_copy_of_the_workspace_does_not_override_the_bound_one(audit_log: AuditLog) -> None:

@@ -96,3 +96,15 @@ def test_no_repr_and_no_health_shows_a_key(tmp_path: Path) -> None:
     assert repr(bytes.fromhex(HEX)) not in shown
     assert emitter.settings.public()["signing_key"] == "set"
     emitter.close()
+
+
+def test_where_the_state_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    assert settings({}, {}).checkpoint_state is None
+    found = settings({}, {"AUDIT_EMIT_CHECKPOINT_STATE": str(path)})
+    assert found.checkpoint_state == str(path)
+    assert found.public()["checkpoint_state"] == str(path)
+    assert settings({"checkpoint_state": path}, {}).checkpoint_state == str(path)
+    for wrong in (5, str(tmp_path), str(tmp_path / "no" / "state"), "a\0b"):
+        with pytest.raises(ConfigError, match="checkpoint_state"):
+            settings({"checkpoint_state": wrong}, {})

@@ -4,6 +4,8 @@ import io
 import os
 import pty
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,3 +146,77 @@ def test_only_the_null_device_is_null(tmp_path: Path) -> None:
     assert is_null(os.stat(os.devnull))
     assert not is_null(os.stat("/dev/zero"))
     assert not is_null(os.stat(tmp_path))
+
+
+PYTEST = """
+from audit_emit import emit, health
+
+def test_one():
+    emit(None, "first.event", {"n": 1})
+
+def test_two(capfd):
+    emit(None, "second.event", {"n": 2})
+    assert '"second.event"' in capfd.readouterr().out
+    assert health()["status"] == "ok"
+
+def test_three(capfd):
+    assert capfd.readouterr().out == ""
+    emit(None, "third.event", {"n": 3})
+    assert '"third.event"' in capfd.readouterr().out
+
+def test_four():
+    emit(None, "fourth.event", {"n": 4})
+    assert health()["counters"]["stdout_lost"] == 0
+"""
+
+
+def test_a_test_runner_that_captures_sees_every_line(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(PYTEST)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [*(sys.executable, "-m", "pytest", "-q"), *("-p", "no:cacheprovider", "test_it.py")],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=tmp_path,
+        env=environ
+        | {
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "AUDIT_EMIT_JSONL": str(tmp_path / "log" / "audit.jsonl"),
+        },
+    )
+    assert "4 passed" in done.stdout, done.stdout
+    assert "audit.gap" not in (tmp_path / "log" / "audit.jsonl").read_text()
+
+
+GUNICORN = """
+import os, sys, time
+import audit_emit
+
+def log():  # as gunicorn opens the log of --capture-output, at the start and at USR1
+    with open(sys.argv[1], "a+") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+
+log()
+audit_emit.configure(jsonl=sys.argv[2], durability="os")
+audit_emit.emit(None, "before.event", {})
+os.rename(sys.argv[1], sys.argv[1] + ".1")
+log()
+time.sleep(0.002)
+for number in range(3):
+    audit_emit.emit(None, "after.event", {"n": number})
+"""
+
+
+def test_a_log_that_was_renamed_and_opened_anew_gets_the_lines_that_follow(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", GUNICORN, tmp_path / "out", tmp_path / "audit.jsonl"],
+        timeout=60,
+        check=True,
+    )
+    assert (tmp_path / "out.1").read_text().count("audit: {") == 2
+    assert (tmp_path / "out").read_text().count('"after.event"') == 3
+    assert "audit.gap" not in (tmp_path / "audit.jsonl").read_text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,52 @@ import yaml
 from audit_lines import NO_SERVICES, OTHER_TYPES, SERVICES, TYPES
 from vrl_engine import VECTOR
 
+from audit_emit.record import ns_of
+
 EXAMPLES = sorted((VECTOR / "examples").iterdir())
 LONG = 128
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_it_says_that_it_was_not_run(path: Path) -> None:
-    assert "Not run here" in path.read_text(encoding="utf-8")
+def test_it_says_how_it_was_run_and_with_which_version(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert re.search(r"(Run with|Not run; written from the documentation of) [0-9]+\.[0-9]+", head)
+
+
+def test_the_collector_is_asked_by_its_new_names() -> None:
+    config = yaml.safe_load((VECTOR / "examples" / "otel-collector.yaml").read_text("utf-8"))
+    (pipeline,) = config["service"]["pipelines"].values()
+    assert (*config["receivers"], *config["exporters"]) == ("file_log", "otlp_http")
+    assert pipeline == {"receivers": ["file_log"], "exporters": ["otlp_http"]}
+
+
+TIMES = (
+    "2026-05-19T20:00:00.123456789Z",
+    "1970-01-01T00:00:00.000000000Z",
+    "2000-02-28T23:59:59.999999999Z",
+    "2000-03-01T00:00:00.000000001Z",
+    "2100-02-28T23:59:59.999999998Z",
+)
+
+
+def test_fluent_bit_gets_the_time_of_a_record_to_the_nanosecond(tmp_path: Path) -> None:
+    lua = shutil.which("luajit") or shutil.which("lua")
+    if lua is None:
+        pytest.skip("no program `luajit` or `lua` on the path")
+    config = yaml.safe_load((VECTOR / "examples" / "fluent-bit.yaml").read_text("utf-8"))
+    (exact,) = [one for one in config["pipeline"]["filters"] if one["name"] == "lua"]
+    assert exact["time_as_table"] is True
+    asked = "".join(
+        f'local c, t = {exact["call"]}("audit", {{sec=7, nsec=8}}, {{ts="{ts}"}})\n'
+        'print(string.format("%d %d %d", c, t.sec, t.nsec))\n'
+        for ts in (*TIMES, "2026-05-19T22:00:00.5+02:00", "yesterday")
+    )
+    program = tmp_path / "exact.lua"
+    program.write_text(exact["code"] + asked, encoding="utf-8")
+    done = subprocess.run([lua, program], capture_output=True, text=True, check=True, timeout=30)
+    *exactly, other, none = [list(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert exactly == [[1, *divmod(ns_of(ts), 10**9)] for ts in TIMES]
+    assert other == none == [0, 7, 8]
 
 
 @pytest.mark.parametrize("path", [p for p in EXAMPLES if p.suffix == ".yaml"], ids=str)

@@ -1,0 +1,109 @@
+"""What a backfill is to push, how fast, and in how many steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from audit_emit._files.index import LogIndex
+from audit_emit._loki import batches as _batches
+from audit_emit._loki.batches import Parcel, batches
+from audit_emit._loki.disagreement import Finding, Findings, Kind
+from audit_emit._loki.held import Held, hash_holds
+from audit_emit._loki.streams import STREAMS, Opened
+from audit_emit.labels import shipped
+from audit_emit.reconcile import Missing
+from audit_emit.record import ts_of
+
+RATE = 2_000_000
+"""Bytes of lines a second: half of what Loki takes by default, for a whole tenant."""
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+class Pace(NamedTuple):
+    """How a backfill goes.
+
+    Attributes:
+        rate: bytes a second.
+        streams: how many it may open before Loki has written its chunks.
+        flush: whether Loki may be asked to write them (``POST /flush``), which concerns all of its
+            tenants. Otherwise it ends after one step.
+        tell: told how far it is and what Loki answers.
+        now: nanoseconds since 1970.
+    """
+
+    rate: float = RATE
+    now: Callable[[], int] = time.time_ns
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    streams: int = STREAMS
+    flush: bool = False
+    tell: Callable[[str], None] = _silent
+
+
+class Plan(NamedTuple):
+    """What a backfill would push, and what not; how many streams that opens, in how many steps."""
+
+    records: int
+    size: int
+    batches: int
+    left: Findings
+    streams: int
+    steps: int
+
+
+def parcels(index: LogIndex, missing: Missing, left: Findings) -> Iterator[Parcel]:
+    """The missing records in order of time, each with its time and labels in Loki.
+
+    Args:
+        left: gets those that must not be pushed.
+    """
+    for run in missing:
+        if run.chain:
+            records: Iterable[Held] = index.part(run.chain, run.first, run.last)
+        else:
+            records = (one for one in index.near(run.low, 0) if not one.chain)
+        for one in records:
+            if not run.low <= one.ts <= run.high:
+                continue
+            found = shipped(one.line)
+            if found is None:
+                leave(left, one, _batches.NOT_SHIPPED)
+            elif one.chain and not hash_holds(one.line):
+                leave(left, one, _batches.WRONG_HASH)
+            elif one.chain and len(index.records(one.chain, one.seq)) > 1:
+                leave(left, one, _batches.SEVERAL)
+            else:
+                yield Parcel(one, found)
+
+
+def plan(index: LogIndex, missing: Missing, pace: Pace | None = None) -> Plan:
+    """What ``Backfill`` would do, as far as it can be known without asking Loki."""
+    pace = pace or Pace()
+    left = Findings()
+    records = size = requests = 0
+    opened = Opened(pace.streams, pace.now())
+    for batch in batches(parcels(index, missing, left), lambda _: False):
+        for part in opened.parts(batch):
+            if not opened.fits(part):
+                opened.next_step()
+            opened.add(part)
+            requests += 1
+            records += len(part)
+            size += size_of(part)
+    return Plan(records, size, requests, left, opened.total, opened.steps)
+
+
+def leave(left: Findings, one: Held, reason: str) -> None:
+    """A record that is not pushed, and why."""
+    ts = ts_of(one.ts)
+    left.add(Finding(Kind.MISSING, one.chain, one.seq, one.seq, ts, ts, note=reason))
+
+
+def size_of(batch: Iterable[Parcel]) -> int:
+    """Bytes of its lines."""
+    return sum(len(parcel.held.line) for parcel in batch)

@@ -1,0 +1,81 @@
+"""How many streams of Loki a backfill opens, and how it goes in steps. Pure.
+
+With ``shard_streams.time_sharding_enabled`` Loki splits the stream of late records by hour. Every
+such stream is in memory until its chunk is written: 30 minutes after the last record, or after
+``POST /flush``. A tenant has at most ``max_global_streams_per_user`` of them; beyond that Loki
+answers 429 to everything that would open another one, whoever sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from audit_emit._loki.batches import Parcel
+
+STREAMS = 2500
+"""Streams of one step: half of what Loki allows by default."""
+
+RECENT = 40 * 60 * 10**9
+"""What is younger is not split by hour (``shard_streams.time_sharding_ignore_recent``)."""
+
+FLUSHED = 35.0
+"""Seconds after ``POST /flush`` until the streams are closed: Loki looks for empty ones every 30
+(``flush_check_period``)."""
+
+LIMIT = "maximum active stream limit exceeded"
+
+_HOUR = 3600 * 10**9
+
+Stream = tuple[str, str, int]
+"""Service, event type, and the hour; -1 for a stream that is not split."""
+
+
+class Opened:
+    """The streams that a step has opened.
+
+    Args:
+        most: how many it may open.
+        now: nanoseconds since 1970.
+    """
+
+    def __init__(self, most: int, now: int) -> None:
+        self._most = most
+        self._recent = now - RECENT
+        self._streams: set[Stream] = set()
+        self.steps = 1
+        self.total = 0
+
+    def parts(self, batch: Iterable[Parcel]) -> Iterator[list[Parcel]]:
+        """A batch, cut where this step, or a further one, is full."""
+        part: list[Parcel] = []
+        streams = set(self._streams)
+        for parcel in batch:
+            one = self._of(parcel)
+            if one not in streams and len(streams) >= self._most:
+                if part:
+                    yield part
+                part, streams = [], set()
+            streams.add(one)
+            part.append(parcel)
+        if part:
+            yield part
+
+    def fits(self, batch: Iterable[Parcel]) -> bool:
+        """Whether this step may still push a batch; the first of a step always fits."""
+        more = {self._of(parcel) for parcel in batch}
+        return not self._streams or len(self._streams | more) <= self._most
+
+    def add(self, batch: Iterable[Parcel]) -> None:
+        """A batch is pushed."""
+        before = len(self._streams)
+        self._streams.update(map(self._of, batch))
+        self.total += len(self._streams) - before
+
+    def next_step(self) -> None:
+        """Loki has written its chunks, and nothing is open."""
+        self._streams.clear()
+        self.steps += 1
+
+    def _of(self, parcel: Parcel) -> Stream:
+        ts = parcel.held.ts
+        return *parcel.stream, -1 if ts > self._recent else ts // _HOUR

@@ -1,0 +1,85 @@
+"""An application in an application: whether an outer one audits the request already.
+
+A Flask application that an ASGI one mounts, or the other way round, is handed an environment (or a
+scope) that was made anew. Some bridges put the one that it was made of in it. Where they do not,
+the request that is bound here is the same one when it asks for the same thing with the same
+headers; one that the application makes itself, to its own or another application, has others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from audit_emit.integrations._request import KEY, SERVED, RequestAudit
+
+__all__ = ["outer_request"]
+
+Facts = tuple[str, str, str, dict[str, str]]
+"""Method, path, query, headers by their names in WSGI."""
+
+MADE_OF = ("asgi.scope", "wsgi_environ")
+"""Where a2wsgi keeps what it has made an environment, or a scope, of."""
+
+
+def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
+    """The audit side of the request that an ASGI scope or a WSGI environ belongs to, if any."""
+    audit = origin.get(KEY)
+    for name in MADE_OF if audit is None else ():
+        within = origin.get(name)
+        if isinstance(within, Mapping):
+            audit = within.get(KEY)
+    if audit is None:
+        audit = SERVED.get()
+        if audit is None or audit.finished or not _same(audit.origin, origin):
+            return None
+    return audit if isinstance(audit, RequestAudit) else None
+
+
+def _same(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:
+    """Whether two are of one request; what is between them may have added headers."""
+    try:
+        method, path, query, headers = _facts(outer)
+        inner_method, inner_path, inner_query, inner_headers = _facts(inner)
+    except Exception:  # noqa: BLE001 - a scope that breaks the protocol: the request is of its own
+        return False
+    return (
+        (method, query) == (inner_method, inner_query)
+        and (path.endswith(inner_path) or inner_path.endswith(path))
+        and headers.items() <= inner_headers.items()
+    )
+
+
+def _facts(origin: Mapping[str, Any]) -> Facts:
+    return _of_scope(origin) if "type" in origin else _of_environ(origin)
+
+
+def _of_scope(scope: Mapping[str, Any]) -> Facts:
+    headers: dict[str, str] = {}
+    for raw, value in scope.get("headers") or ():
+        name = raw.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        headers[name] = f"{headers[name]},{text}" if name in headers else text
+    query = (scope.get("query_string") or b"").decode("latin-1")
+    return str(scope.get("method")), str(scope.get("path")), query, _comparable(headers)
+
+
+def _of_environ(environ: Mapping[str, Any]) -> Facts:
+    headers = {
+        key.removeprefix("HTTP_"): str(value)
+        for key, value in environ.items()
+        if key.startswith("HTTP_") or (key == "CONTENT_TYPE" and value)
+    }
+    path = f"{environ.get('SCRIPT_NAME') or ''}{environ.get('PATH_INFO') or ''}"
+    return (
+        str(environ.get("REQUEST_METHOD")),
+        path.encode("latin-1", "replace").decode("utf-8", "replace"),
+        str(environ.get("QUERY_STRING") or ""),
+        _comparable(headers),
+    )
+
+
+def _comparable(headers: dict[str, str]) -> dict[str, str]:
+    """Without the length, which a bridge may have found out, and spaces between several values."""
+    headers.pop("CONTENT_LENGTH", None)
+    return {name: value.replace(", ", ",") for name, value in headers.items()}

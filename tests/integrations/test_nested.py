@@ -1,0 +1,240 @@
+"""An application in an application: one request, one record."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from audit_log import AuditLog
+from fastapi import FastAPI, Request
+from flask import Flask, g
+from flask import request as flask_request
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from audit_emit.context import bind, current_context, update_request
+from audit_emit.integrations.asgi import AuditMiddleware
+from audit_emit.integrations.flask import AuditEmit, set_actor
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from starlette.middleware.wsgi import WSGIMiddleware
+
+a2wsgi = pytest.importorskip("a2wsgi")
+
+BRIDGES = {"starlette": WSGIMiddleware, "a2wsgi": a2wsgi.WSGIMiddleware}
+
+FLASK_LOGIN = "_login_user"
+
+
+def get(app: Any, path: str, **kwargs: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get(path, **kwargs)
+
+    return asyncio.run(ask())
+
+
+class Inner:
+    """A Flask application with the extension."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self.log = log
+        self.app = Flask("inner")
+        AuditEmit(self.app, emitter=log.emitter)
+
+        @self.app.get("/items/<int:number>")
+        def item(number: int) -> str:
+            log.emitter.emit(None, "item.read", {"number": number})
+            return f"{current_context().correlation_id}"
+
+        @self.app.get("/signs-in")
+        def signs_in() -> str:
+            set_actor("flask", actor_kind="admin", workspace_id="w")
+            return ""
+
+        @self.app.get("/fails")
+        def fails() -> str:
+            raise ValueError
+
+
+@pytest.fixture
+def inner(audit_log: AuditLog) -> Inner:
+    return Inner(audit_log)
+
+
+@pytest.fixture(params=BRIDGES)
+def outer(request: pytest.FixtureRequest, inner: Inner) -> FastAPI:
+    made = FastAPI()
+    made.mount("/flask", BRIDGES[request.param](inner.app))
+
+    @made.middleware("http")
+    async def sign_in(incoming: Request, call_next: Callable[..., Any]) -> Any:
+        if "authorization" in incoming.headers:
+            update_request(user_id="outer")
+        return await call_next(incoming)
+
+    made.add_middleware(AuditMiddleware, emitter=inner.log.emitter)
+    return made
+
+
+def test_a_request_of_a_mounted_flask_application_is_one_record_of_the_outer_actor(
+    outer: FastAPI, audit_log: AuditLog
+) -> None:
+    answer = get(outer, "/flask/items/5?a=b", headers={"Authorization": "x"})
+
+    read, request = audit_log.records()
+    assert (read["event_type"], request["event_type"]) == ("item.read", "http.request")
+    assert read["user_id"] == request["user_id"] == "outer"
+    assert answer.headers.get_list("x-request-id") == [request["correlation_id"]]
+    assert answer.text == read["correlation_id"] == request["correlation_id"]
+
+
+def test_path_and_route_are_those_of_the_whole(outer: FastAPI, audit_log: AuditLog) -> None:
+    get(outer, "/flask/items/5")
+
+    fields = audit_log.records("http.request")[0]["fields"]
+    assert (fields["path"], fields["route"]) == ("/flask/items/5", "/flask/items/<int:number>")
+
+
+def test_what_the_inner_application_says_of_the_actor_holds(
+    outer: FastAPI, audit_log: AuditLog
+) -> None:
+    get(outer, "/flask/signs-in")
+
+    record = audit_log.only()
+    assert (record["user_id"], record["workspace_id"]) == ("flask", "w")
+
+
+def test_the_user_that_the_inner_application_has_loaded_is_found(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    class User:
+        is_authenticated = True
+
+        def get_id(self) -> str:
+            return "loaded"
+
+    @inner.app.before_request
+    def load() -> None:
+        setattr(g, FLASK_LOGIN, User())
+
+    app = Starlette(routes=[Mount("/flask", app=a2wsgi.WSGIMiddleware(inner.app))])
+    get(AuditMiddleware(app, emitter=audit_log.emitter), "/flask/items/5")
+
+    assert {record["user_id"] for record in audit_log.records()} == {"loaded"}
+
+
+def test_an_exception_of_the_inner_application_is_that_of_the_request(
+    outer: FastAPI, audit_log: AuditLog
+) -> None:
+    get(outer, "/flask/fails")
+
+    fields = audit_log.only()["fields"]
+    assert (fields["status"], fields["error"]) == (500, "ValueError")
+
+
+def test_repeated_headers_and_those_that_are_added_change_nothing(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    app = FastAPI()
+    app.mount("/flask", WSGIMiddleware(inner.app))
+
+    class Adds:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            added = [*scope["headers"], (b"x-added", b"1")]
+            await app({**scope, "headers": added}, receive, send)
+
+    headers = [("X-A", "1"), ("X-A", "2"), ("Cookie", "a=b; c=d")]
+    get(AuditMiddleware(Adds(), emitter=audit_log.emitter), "/flask/items/5", headers=headers)
+
+    assert len(audit_log.records("http.request")) == 1
+
+
+def test_a_block_around_the_inner_application_hides_nothing(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    app = FastAPI()
+    app.mount("/flask", WSGIMiddleware(inner.app))
+
+    async def blocked(scope: Any, receive: Any, send: Any) -> None:
+        with bind(workspace_id="w"):
+            await app(scope, receive, send)
+
+    get(AuditMiddleware(blocked, emitter=audit_log.emitter), "/flask/items/5")
+
+    assert len(audit_log.records("http.request")) == 1
+    assert audit_log.records("item.read")[0]["workspace_id"] == "w"
+
+
+@pytest.mark.parametrize("path", ["/flask/items/5", "/other"])
+def test_a_request_that_the_application_makes_itself_is_another_one(
+    path: str, inner: Inner, audit_log: AuditLog
+) -> None:
+    app = FastAPI()
+
+    @app.get(path)
+    def view() -> str:
+        return inner.app.test_client().get("/items/5").text
+
+    app.add_middleware(AuditMiddleware, emitter=audit_log.emitter)
+    get(app, path)
+
+    paths = [record["fields"]["path"] for record in audit_log.records("http.request")]
+    assert paths == ["/items/5", path]
+    assert len({record["correlation_id"] for record in audit_log.records("http.request")}) == 2
+
+
+def test_an_asgi_application_in_a_flask_one_is_one_record(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    app = FastAPI()
+
+    @app.get("/things/{thing}")
+    def view(thing: str) -> str:
+        update_request(user_id="within")
+        return f"{current_context().correlation_id}"
+
+    audited: Any = inner.app.wsgi_app
+    bridged = a2wsgi.ASGIMiddleware(AuditMiddleware(app, emitter=audit_log.emitter))
+    audited._app = DispatcherMiddleware(audited._app, {"/fast": bridged})
+    answer = inner.app.test_client().get("/fast/things/7")
+
+    record = audit_log.only()
+    assert answer.json == record["correlation_id"]
+    assert record["user_id"] == "within"
+    assert record["fields"]["path"] == "/fast/things/7"
+
+
+def test_an_application_mounted_in_a_mounted_one_is_one_record(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    middle = Starlette(routes=[Mount("/flask", app=a2wsgi.WSGIMiddleware(inner.app))])
+    middle.add_middleware(AuditMiddleware, emitter=audit_log.emitter)
+    app = FastAPI()
+    app.mount("/middle", middle)
+    app.add_middleware(AuditMiddleware, emitter=audit_log.emitter)
+    get(app, "/middle/flask/items/5")
+
+    (request,) = audit_log.records("http.request")
+    assert request["fields"]["route"] == "/middle/flask/items/<int:number>"
+
+
+def test_the_request_context_of_the_inner_application_is_as_ever(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    @inner.app.get("/where")
+    def where() -> str:
+        return f"{flask_request.script_root} {flask_request.path}"
+
+    app = FastAPI()
+    app.mount("/flask", WSGIMiddleware(inner.app))
+    app.add_middleware(AuditMiddleware, emitter=audit_log.emitter)
+
+    assert get(app, "/flask/where").text == "/flask /where"
