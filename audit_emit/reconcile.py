@@ -20,7 +20,7 @@ from typing import Protocol
 from audit_emit._evidence.proof import link_of
 from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
 from audit_emit._loki.held import Extent, Held, hash_holds, is_cut, stated_hash
-from audit_emit.labels import Shipped, shipped, wrong_labels
+from audit_emit.labels import Shipped, service_of, shipped, wrong_labels
 from audit_emit.record import stub, ts_of, unchained_prefix
 
 BUMP = 1000
@@ -112,6 +112,7 @@ class Reconciler:
         services: labels of the log's records.
         shared: other logs of these services go to this Loki: chains that this log does not have
             are theirs, and so are lines without a chain.
+        own: the services whose log this is; records under another name are a finding.
         sent: whether a record was pushed so lately that Loki need not show it.
     """
 
@@ -122,6 +123,7 @@ class Reconciler:
         services: Iterable[str],
         *,
         shared: bool = False,
+        own: Iterable[str] = (),
         sent: Callable[[Held], bool] = lambda _: False,
     ) -> None:
         self.missing = Missing()
@@ -130,6 +132,7 @@ class Reconciler:
         self._extents = extents
         self._services = frozenset(services)
         self._shared = shared
+        self._others = self._services.difference(own) if own else frozenset()
         self._sent = sent
         self._newest: dict[str, Held] = {}
         self._waiting: dict[bytes, Held] = {}
@@ -148,6 +151,8 @@ class Reconciler:
         waiting = self._waiting = {one.line: one for one in records}
         done = self._done = {}
         self.records += len(waiting)
+        if self._others:
+            self._under_another_name(waiting.values())
         for entry in lines:
             line = entry.line.encode("utf-8", "surrogatepass")
             one = waiting.pop(line, None)
@@ -211,6 +216,12 @@ class Reconciler:
         )
 
     # Of the log's records.
+
+    def _under_another_name(self, records: Iterable[Held]) -> None:
+        for one in records:
+            service = service_of(one.line)
+            if service in self._others:
+                self.found(Kind.OTHER_SERVICE, one, note=f"service {service}")
 
     def _absent(self, one: Held) -> None:
         extent = self._extents.get(one.chain)

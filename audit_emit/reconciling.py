@@ -45,7 +45,7 @@ class Options(NamedTuple):
         now: nanoseconds since 1970.
         grace: what is not older than this is not judged.
         since, until: the first and the last nanosecond; ``None`` for all that the log holds.
-        shared: see ``Reconciler``.
+        shared, own: see ``Reconciler``.
         progress: called with the bytes compared and those that there are.
     """
 
@@ -55,6 +55,7 @@ class Options(NamedTuple):
     until: int | None = None
     shared: bool = False
     progress: Progress | None = None
+    own: tuple[str, ...] = ()
 
     @property
     def fresh(self) -> tuple[int, int]:
@@ -84,7 +85,14 @@ def reconcile(
         OSError: a file cannot be read.
         LokiError: Loki gives no answer to build on.
     """
-    reconciler = Reconciler(index, index.extents, index.services, shared=options.shared, sent=sent)
+    reconciler = Reconciler(
+        index,
+        index.extents,
+        index.services,
+        shared=options.shared,
+        own=options.own,
+        sent=sent,
+    )
     start, end = span(index, options)
     logql = queries(index.services, index.extents)
     done, total = 0, index.size(start, end)

@@ -171,6 +171,23 @@ def test_records_of_a_fast_clock_are_a_finding(both: LogAndLoki) -> None:
     assert "creation_grace_period" in finding.note
 
 
+def test_records_under_the_name_of_another_service(small: LogAndLoki) -> None:
+    """Whoever may write to a log writes the name that he likes."""
+    small.chain.add(5)
+    stranger = small.chain.service
+    small.chain.service = "bank"
+    small.chain.add(3)
+    small.write()
+    small.ship()
+    report = small.compare(own=(stranger,)).report
+    assert (report.exit_status, report.agreed) == (1, 8)
+    assert counts(report) == {Kind.OTHER_SERVICE: 3}
+    (finding,) = report.findings
+    assert (finding.from_seq, finding.to_seq, finding.note) == (6, 8, "service bank")
+    for own in ((), (stranger, "bank")):
+        assert small.compare(own=own).report.exit_status == 0
+
+
 @pytest.mark.parametrize("off", [-999, -1, 1, 238, 999])
 def test_a_time_that_was_rounded_is_no_wrong_one(off: int, both: LogAndLoki) -> None:
     """Fluent Bit's parser computes fractions of a second in floating point."""

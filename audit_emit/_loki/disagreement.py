@@ -28,6 +28,7 @@ class Kind(StrEnum):
     WRONG_LABELS = "wrong-labels"
     WRONG_TIME = "wrong-time"
     IN_THE_FUTURE = "in-the-future"
+    OTHER_SERVICE = "other-service"
 
 
 class Finding(msgspec.Struct, omit_defaults=True):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from audit_emit._loki.extracted import value_at
+from audit_emit.cli._marks import mark
 from audit_emit.cli._text import shown_value, visible, visible_bytes
 
 COLUMNS = (
@@ -97,6 +98,7 @@ def told(line: bytes) -> str:
         f", at {_or_dash(record.get('ts'))}",
         f", request {_or_dash(record.get('correlation_id'))}",
         f": {', '.join(shown_value(one) for one in what if one not in {None, '', 'success'})}",
+        f" [{marked}]" if (marked := mark(line)) else "",
     ]
     return "".join(parts)
 
@@ -106,7 +108,10 @@ def _or_dash(value: Any) -> str:
 
 
 def print_table(lines: Sequence[bytes]) -> None:
-    """For people: one row a record, nothing cut off, control characters spelled out."""
+    """For people: one row a record, nothing cut off, control characters spelled out.
+
+    There is a column of marks where a record has one.
+    """
     from rich.table import Table  # noqa: PLC0415 - only tables need it
     from rich.text import Text  # noqa: PLC0415
 
@@ -116,8 +121,11 @@ def print_table(lines: Sequence[bytes]) -> None:
     for name, style, whole in _HEADER:
         table.add_column(name, style=style, overflow="fold", no_wrap=whole)
     table.columns[-1].min_width = _LEAST
-    for line in lines:
-        table.add_row(*map(Text, _cells(members(line))))
+    marks = [mark(line) for line in lines]
+    if any(marks):
+        table.add_column("mark", style="bold red", no_wrap=True)
+    for line, marked in zip(lines, marks, strict=True):
+        table.add_row(*map(Text, _cells(members(line))), *([marked] if any(marks) else []))
     console = Plain()
     if not console.is_terminal:
         # Whoever reads a file or a pipe cuts lines himself.

@@ -29,6 +29,7 @@ MEANING = {
     Kind.UNPARSABLE: "in Loki, and no records",
     Kind.WRONG_LABELS: "in Loki with other labels than the pipeline's",
     Kind.WRONG_TIME: "in Loki at another time than their own",
+    Kind.OTHER_SERVICE: "in the log under the name of another service",
     Kind.IN_THE_FUTURE: "of a time that is still to come, and not compared",
 }
 
@@ -194,7 +195,8 @@ def _hint(report: Report, log: Log) -> str:
         return "Loki has nothing of it: is this its address, and its tenant?"
     if Kind.UNKNOWN_CHAIN in report.counts:
         return (
-            "If other logs have this service, too: name their directories as well, or say --shared."
+            "If other logs have this service, too: name their directories as well, or say "
+            "--shared. If none has, somebody else writes under its name."
         )
     if len(missing) == 1 and missing[0].chain in log.extents:
         extent = log.extents[missing[0].chain]

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from audit_emit._config import settings
 from audit_emit._files.logfiles import UnsupportedError
-from audit_emit.cli import _answers
+from audit_emit.cli import _answers, _marks
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._loki import connected, loki_options
@@ -90,7 +90,8 @@ def command(
     TYPE is an event type; NAME=VALUE and NAME!=VALUE look at a member of the record (service, id,
     trace_id, ...), any other NAME at one of its fields: key=STRIPE_LIVE_KEY, a.b=1, tags[0]=x,
     '["a.b"]=1'. Everything must hold, but one TYPE is enough. Values and types may be shell
-    patterns. Both places give the same records, oldest first.
+    patterns. Both places give the same records, oldest first. What is not chained, or does not have
+    the hash that it states, is marked: nothing ties it to a log.
 
     Exit status: 0 found, 1 found, and lines that are no records, 2 usage, 3 nothing found or
     nothing to read, 5 Loki gives no answer to build on.
@@ -182,6 +183,9 @@ def _verdict(answer: Answer, question: Question, source: Source, *, default: boo
     if answer.strange:
         noun = "line is no record" if answer.strange == 1 else "lines are no records"
         click.echo(f"{answer.strange} {noun} (see: audit-emit verify)", err=True)
+    notes = _marks.told(map(_marks.mark, answer.lines))
+    for note in [*notes, *(_marks.chains_told(answer.lines) if source.loki else [])]:
+        click.echo(note, err=True)
     if source.loki and question.since is None and not answer.cut:
         click.echo("Loki was asked about the last 30 days; --since goes further back", err=True)
     if not found:

@@ -40,6 +40,7 @@ class Wanted(NamedTuple):
     since: int | None
     until: int | None
     grace: int
+    services: tuple[str, ...]
     shared: bool
     as_json: bool
     backfill: bool
@@ -80,6 +81,12 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
     callback=_grace,
     help="How long a record may be on its way; what is younger is not judged.",
 )
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    help="Whose log it is; repeatable.  [default: the name of its directory, if a record has it]",
+)
 @click.option("--shared", is_flag=True, help="Other logs have the same service in this Loki.")
 @click.option("--head", is_flag=True, help="Print the newest record that Loki has, as SEQ:HASH.")
 @click.option("--backfill", is_flag=True, help="Push what is missing in Loki.")
@@ -111,6 +118,7 @@ def command(
     since: str,
     until: str,
     grace: int,
+    services: tuple[str, ...],
     shared: bool,
     head: bool,
     backfill: bool,
@@ -149,6 +157,7 @@ def command(
         time_of(since),
         time_of(until),
         grace,
+        services,
         shared,
         as_json,
         backfill,
@@ -199,7 +208,7 @@ def _reconcile(wanted: Wanted) -> Exit:
             log = LogIndex(wanted.layouts, fresh=options.fresh, progress=bar)
             index = stack.enter_context(log)
         with on_terminal("comparing") as bar:
-            options = options._replace(progress=bar)
+            options = options._replace(progress=bar, own=_own(wanted, index))
             report, missing = reconciling.reconcile(index, client, options, sent)
         pace = Pace(wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=_tell)
         if journal is not None:
@@ -237,6 +246,12 @@ def _reconcile(wanted: Wanted) -> Exit:
         if error is not None:
             raise error
     return status
+
+
+def _own(wanted: Wanted, index: LogIndex) -> tuple[str, ...]:
+    """Whose log it is: by default that of its directory's name (docs/configuration.md)."""
+    named = {os.path.basename(os.path.abspath(layout.directory)) for layout in wanted.layouts}
+    return wanted.services or tuple(sorted(named & index.services))
 
 
 def _tell(text: str) -> None:

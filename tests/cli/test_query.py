@@ -198,6 +198,55 @@ def test_who_changed_a_secret_is_said_in_a_sentence(run: Run, log: Path, chain: 
     ]
 
 
+def forged(event_type: str = "secret.rotate", **members: Any) -> str:
+    """A line that somebody printed, or pushed."""
+    record = {"ts": ts_of(NOW - MINUTE), "event_type": event_type, "workspace_id": "acme"}
+    record |= {"user_id": "u-1", "actor_kind": "user", "correlation_id": "", "service": "shop"}
+    fields = {"key": "STRIPE_LIVE_KEY", "operation": "rotate"}
+    return json.dumps({**record, "fields": fields, **members}, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json"])
+@pytest.mark.parametrize("place", ["log", "loki"])
+def test_what_is_not_chained_is_marked_in_every_answer(
+    place: str, output: str, run: Run, log: Path, server: LokiServer
+) -> None:
+    line = forged()
+    with log.open("a") as file:
+        file.write(line + "\n")
+    found = shipped(line.encode())
+    assert found is not None
+    with LokiClient(server.url) as client:
+        client.push([Entry(found.ts, line, found.labels)])
+    where = ["--loki", server.url] if place == "loki" else ["--path", str(log)]
+    code, out, err = run("key=STRIPE_LIVE_KEY", "--output", output, *where)
+    assert code == Exit.OK
+    assert "1 of these are not chained: nothing ties them to a log (marked unchained)" in err
+    if output == "table":
+        header, *_, last = out.decode().splitlines()
+        assert header.split()[-1] == "mark"
+        assert last.split()[-1] == "unchained"
+        assert out.count(b"unchained") == 1
+
+
+def test_a_forged_change_of_a_secret_is_marked_in_its_sentence(run: Run, log: Path) -> None:
+    with log.open("a") as file:
+        file.write(forged() + "\n")
+    *true, last = run("--who-changed", "STRIPE_LIVE_KEY")[1].decode().splitlines()
+    assert last.endswith("secret.rotate, rotate [unchained]")
+    assert [sentence for sentence in true if "[" in sentence] == []
+
+
+def test_a_second_chain_of_a_service_is_said(run: Run, server: LokiServer) -> None:
+    other = MadeChain("b" * 16, begin=NOW - 5 * MINUTE).add(fields={"key": "STRIPE_LIVE_KEY"})
+    with LokiClient(server.url) as client:
+        found = shipped(other.lines[0])
+        assert found is not None
+        client.push([Entry(found.ts, other.lines[0].decode(), found.labels)])
+    err = run("key=STRIPE_LIVE_KEY", "--loki", server.url)[2]
+    assert f"records of {found.service} are of 2 chains" in err
+
+
 HOSTILE = {
     "user_id": "root(admin)\x1b[31m",
     "workspace_id": '=HYPERLINK("http://x")',

@@ -178,6 +178,36 @@ def test_a_fast_clock_is_said(tmp_path: Path, fake_loki: LokiServer, capsys: Out
     assert "the clock that wrote it is fast" in out
 
 
+@pytest.mark.parametrize(
+    ("directory", "words", "status"),
+    [
+        ("bank", [], Exit.FINDINGS),
+        ("logs", [], Exit.OK),
+        ("logs", ["--service", "bank"], Exit.FINDINGS),
+        ("bank", ["--service", "bank", "--service", "shop"], Exit.OK),
+    ],
+)
+def test_a_log_belongs_to_the_service_of_its_directory(
+    directory: str,
+    words: list[str],
+    status: int,
+    tmp_path: Path,
+    fake_loki: LokiServer,
+    capsys: Output,
+) -> None:
+    log = LogAndLoki(tmp_path / directory, fake_loki.url)
+    log.chain.service = "bank"
+    log.chain.add(3)
+    log.chain.service = "shop"
+    log.chain.add(2)
+    log.write()
+    log.ship()
+    log.client.close()
+    assert run(log, *words) == status
+    told = "other-service  2 in the log under the name of another service"
+    assert (told in capsys.readouterr().out) is (status == Exit.FINDINGS)
+
+
 def test_part_of_it(log: LogAndLoki, fake_loki: LokiServer, capsys: Output) -> None:
     lose(fake_loki, log, *range(1, 11))
     assert run(log) == Exit.FINDINGS

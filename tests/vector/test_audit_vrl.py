@@ -136,8 +136,8 @@ def test_a_message_that_is_not_text_is_a_dead_letter(message: object) -> None:
 def test_nothing_of_the_event_but_the_record_goes_out() -> None:
     event = {"message": line().decode(), "host": "h", "file": "f", "audit": {"x": 1}, "label": {}}
     _, made = execute(AUDIT, event)
-    assert made.keys() == {"message", "timestamp", "audit"}
-    assert made["audit"] == LABELS
+    assert made.keys() == {"message", "timestamp", "audit", "file"}
+    assert (made["audit"], made["file"]) == (LABELS, "f")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))

@@ -1,0 +1,63 @@
+"""What a record in an answer cannot vouch for by itself, said beside it.
+
+Whoever may write to a log's standard output, or push to Loki, can write a line that looks like a
+record. The hash of a chained record ties it to the one before; what has none is only a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from audit_emit._evidence.proof import link_of
+from audit_emit._loki.held import hash_holds, is_cut
+from audit_emit.labels import service_of
+
+UNCHAINED = "unchained"
+STUB = "stub"
+WRONG_HASH = "wrong-hash"
+
+MEANING = {
+    UNCHAINED: "not chained: nothing ties them to a log",
+    STUB: "stubs: what is left of them is not what was hashed",
+    WRONG_HASH: "without the hash that they state: they were changed, or are forged",
+}
+_SHOWN = 5
+
+
+def mark(line: bytes) -> str:
+    """Why a line alone does not prove that it is a record of a log; empty for one that may be."""
+    if link_of(line) is None:
+        return UNCHAINED
+    if hash_holds(line):
+        return ""
+    return STUB if is_cut(line) else WRONG_HASH
+
+
+def told(marks: Iterable[str]) -> list[str]:
+    """What there is to say about the marks of an answer: one sentence a kind."""
+    found = list(marks)
+    return [
+        f"{count} of these are {meaning} (marked {name})"
+        for name, meaning in MEANING.items()
+        if (count := found.count(name))
+    ]
+
+
+def chains_told(lines: Sequence[bytes]) -> list[str]:
+    """Which services have records of several chains in an answer: several hosts, or a stranger."""
+    chains: dict[str, dict[str, None]] = {}
+    for line in lines:
+        link = link_of(line)
+        if link is not None:
+            chains.setdefault(service_of(line), {})[link[1].decode()] = None
+    return [
+        f"records of {service} are of {len(found)} chains ({_some(list(found))}): several hosts, "
+        "or somebody else who uses its name; audit-emit reconcile compares them with the logs"
+        for service, found in chains.items()
+        if len(found) > 1
+    ]
+
+
+def _some(chains: Sequence[str]) -> str:
+    more = f", and {len(chains) - _SHOWN} more" if len(chains) > _SHOWN else ""
+    return ", ".join(chains[:_SHOWN]) + more
