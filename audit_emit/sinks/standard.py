@@ -31,14 +31,25 @@ def is_strangers(number: int) -> bool:
     """Whether a standard descriptor is something that was opened by the application for itself.
 
     What ``open``, ``socket`` and their like return is not inheritable (PEP 446). What was inherited
-    is, and so is what ``dup2`` has put there.
+    is, and so is what ``dup2`` has put there. A file that was opened as the new ``sys.stdout``
+    when the old one was closed, or there was none, is no stranger's either.
 
     Args:
         number: only 1 and 2 can be; what is closed is not.
     """
     try:
-        return number in _STREAMS and not os.get_inheritable(number)
+        return number in _STREAMS and not os.get_inheritable(number) and not _was_opened_as(number)
     except OSError:
+        return False
+
+
+def _was_opened_as(number: int) -> bool:
+    """Whether ``sys.stdout`` is a stream of its own at the number, and the first one is gone."""
+    now, first = (getattr(sys, name, None) for name in _STREAMS[number])
+    try:
+        gone = first is None or _foreign.call(getattr, first, "closed") is True
+        return gone and now is not first and _foreign.call(_fileno, now) == number
+    except Exception:  # noqa: BLE001 - a stream may be anything
         return False
 
 

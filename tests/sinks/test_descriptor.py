@@ -437,8 +437,8 @@ def test_nothing_goes_into_a_file_that_took_the_number_of_the_duplicate(
 @pytest.fixture
 def _own_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """``sys.stdout`` writes to descriptor 1, as in a program."""
-    streams = SimpleNamespace(stdout=SimpleNamespace(fileno=lambda: 1), __stdout__=None)
-    monkeypatch.setattr(standard, "sys", streams)
+    own = SimpleNamespace(fileno=lambda: 1, closed=False)
+    monkeypatch.setattr(standard, "sys", SimpleNamespace(stdout=own, __stdout__=own))
 
 
 @pytest.mark.usefixtures("_own_streams")

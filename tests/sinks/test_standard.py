@@ -35,7 +35,8 @@ def replaced() -> bool:
 @pytest.fixture(autouse=True)
 def streams(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The streams of a program, in the place of those of ``sys``, which pytest moves."""
-    streams = SimpleNamespace(stdout=SimpleNamespace(fileno=lambda: 1), __stdout__=None)
+    own = SimpleNamespace(fileno=lambda: 1, closed=False)
+    streams = SimpleNamespace(stdout=own, __stdout__=own)
     monkeypatch.setattr(standard, "sys", streams)
     return streams
 
@@ -88,6 +89,38 @@ def test_what_got_the_number_when_it_was_free_is_not_followed(tmp_path: Path) ->
         assert not replaced()
 
 
+class Closed:
+    closed = True
+
+    def fileno(self) -> int:
+        raise ValueError("I/O operation on closed file")
+
+
+@pytest.mark.parametrize("first", [None, Closed()], ids=["none", "closed"])
+def test_a_file_that_was_opened_as_the_new_stream_is_followed(
+    first: Any, tmp_path: Path, streams: SimpleNamespace
+) -> None:
+    """By a daemon that was started without one: the lowest number that is free is 1."""
+    vars(streams)["__stdout__"] = first
+    with Piped():
+        os.close(1)
+        with (tmp_path / "log").open("w") as streams.stdout:
+            assert streams.stdout.fileno() == 1
+            assert not is_strangers(1)
+            assert replaced()
+
+
+def test_what_got_the_number_of_a_stream_that_was_closed_is_not_followed(
+    tmp_path: Path, streams: SimpleNamespace
+) -> None:
+    vars(streams)["__stdout__"] = streams.stdout = Closed()
+    with Piped():
+        os.close(1)
+        assert a_file(tmp_path) == 1
+        assert is_strangers(1)
+        assert not replaced()
+
+
 def test_a_number_that_is_no_standard_one_is_neither(tmp_path: Path) -> None:
     number = os.dup2(a_file(tmp_path), 300)
     assert not is_strangers(number)
@@ -121,13 +154,12 @@ class Hostile:
 def test_without_a_stream_that_writes_there_nothing_is_followed(
     stream: Any, streams: SimpleNamespace
 ) -> None:
-    streams.stdout = stream
+    vars(streams)["__stdout__"] = streams.stdout = stream
     with Piped():
         assert not replaced()
 
 
 def test_the_first_stream_of_the_process_counts_as_well(streams: SimpleNamespace) -> None:
-    vars(streams)["__stdout__"] = streams.stdout
     streams.stdout = io.StringIO()
     with Piped():
         assert replaced()
@@ -139,6 +171,7 @@ def test_a_stream_that_writes_to_the_same_file_by_another_number_counts(
     with (tmp_path / "captured").open("wb") as captured, Piped():
         os.dup2(captured.fileno(), 1)
         streams.stdout = captured
+        vars(streams)["__stdout__"] = None
         assert replaced()
 
 
