@@ -6,8 +6,10 @@ import ast
 import importlib
 import inspect
 import pydoc
+import runpy
 import subprocess
 import sys
+import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,6 +214,26 @@ def test_help_is_shown() -> None:
     text = pydoc.render_doc(audit_emit, renderer=pydoc.TextDoc())
     assert "signing_key" in text
     assert "emit_strict" in text
+
+
+# Packed programs
+
+
+def test_every_command_is_an_import_that_can_be_seen() -> None:
+    """PyInstaller and its like follow imports, not names in strings."""
+    from audit_emit.cli._group import COMMANDS
+
+    wanted = {f"audit_emit.cli.{name.replace('-', '_')}" for name in COMMANDS}
+    assert wanted <= set(imported(MODULES["audit_emit.cli._group"]))
+
+
+def test_the_hook_of_pyinstaller_is_found_and_names_modules_that_are_there() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    module, _, name = project["entry-points"]["pyinstaller40"]["hook-dirs"].partition(":")
+    (directory,) = getattr(importlib.import_module(module), name)()
+    hook = runpy.run_path(f"{directory}/hook-audit_emit.py")
+    assert "audit_emit.integrations.stdlib" in hook["hiddenimports"]
+    assert set(hook["hiddenimports"]) <= set(MODULES)
 
 
 # Cost

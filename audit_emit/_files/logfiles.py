@@ -7,7 +7,6 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from typing import IO, Any, NamedTuple, cast
 
 from audit_emit._evidence.proof import link_of
@@ -272,13 +271,18 @@ def _zstd(raw: IO[bytes], name: str) -> IO[bytes]:
 
 
 def _zstd_module() -> Any:
-    # Not ``zstandard``: its streams end without a word where a file was cut off.
-    for name in ("compression.zstd", "backports.zstd"):
+    # Not ``zstandard``: its streams end without a word where a file was cut off. Imports, and not
+    # names of modules: whatever packs a program looks for them.
+    try:
+        from compression import (  # type: ignore[import-not-found] # noqa: PLC0415 - Python 3.14
+            zstd,
+        )
+    except ImportError:
         try:
-            return import_module(name)
-        except ModuleNotFoundError:
-            continue
-    return None
+            from backports import zstd  # noqa: PLC0415 - only for packed files
+        except ImportError:
+            return None
+    return zstd
 
 
 def broken() -> tuple[type[BaseException], ...]:
