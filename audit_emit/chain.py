@@ -80,6 +80,11 @@ class Frontier:
         if any(len(peak) != 32 for peak in self._peaks):
             raise ValueError("a hash of a frontier has 32 bytes")
 
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        """The roots of the complete subtrees, largest first."""
+        return tuple(self._peaks)
+
     def append(self, leaf: bytes) -> None:
         """Add one 32-byte leaf hash: amortised, one ``node_hash``."""
         self.push(0, leaf)

@@ -20,6 +20,7 @@ import msgspec
 
 from audit_emit._signing.growth import Growth, Place, read_growth
 from audit_emit._signing.signed import MISSING, OTHER_KEY, Loaded, Records, State, make_state
+from audit_emit._signing.tiles import Store, TiledFrontier
 from audit_emit.checkpoint import Checkpoint, sign
 from audit_emit.errors import CheckpointError, ConfigError
 from audit_emit.record import head_of, ns_of, ts_of
@@ -108,6 +109,7 @@ class Checkpointer:
         self._pause = pause
         self._now_ns = now_ns
         self._files = Records(self.layout, state)
+        self._tiles = Store(self.layout.directory)
         self._first = first
         self._signed: State | None = None
         self._key = _signer(ring, origin)
@@ -152,7 +154,8 @@ class Checkpointer:
             if self._age(since) < not_within:
                 return None
             keys = Succession(self._ring)
-            growth = Growth(since.place, since.anchors, partial(_follow, keys))
+            tiled = TiledFrontier.resume(self._tiles, since.place.frontier)
+            growth = Growth(since.place, since.anchors, partial(_follow, keys), tiled)
             read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             old = self._replaced(since, keys, growth.chain)
             if since.lost == OTHER_KEY or (since.lost and growth.declares):
@@ -165,6 +168,8 @@ class Checkpointer:
                 read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             elif growth.events < at_least and not since.owed:
                 return None
+            if tiled is not None:
+                tiled.flush()  # before they are signed, so that a crash leaves too many of them
             made = self._sign(self._key, growth.place, reason)
         self._record("audit.checkpoint", checkpoint_fields(made))
         return made
@@ -186,6 +191,7 @@ class Checkpointer:
             with suppress(OSError):
                 flock(lock.descriptor, UNLOCK)
             lock.close()
+            self._tiles.close()
 
     def _since(self, give_up: Callable[[], bool]) -> Since:
         """The newest thing that this signer, or an older key of its ring, has signed.

@@ -12,7 +12,13 @@ from itertools import islice
 
 from audit_emit.chain import Frontier, node_hash
 
-__all__ = ["consistency_proof", "inclusion_proof", "verify_consistency", "verify_inclusion"]
+__all__ = [
+    "consistency_proof",
+    "inclusion_proof",
+    "inclusion_ranges",
+    "verify_consistency",
+    "verify_inclusion",
+]
 
 Range = tuple[int, int]
 """Leaves from the first number up to, not including, the second."""
@@ -29,6 +35,15 @@ def inclusion_proof(index: int, size: int, leaves: Iterable[bytes]) -> list[byte
     Raises:
         ValueError: the leaf is not in a tree of that size, or there are fewer leaves.
     """
+    return _roots(inclusion_ranges(index, size), leaves)
+
+
+def inclusion_ranges(index: int, size: int) -> list[Range]:
+    """The leaves under each hash of ``inclusion_proof``, in its order.
+
+    Raises:
+        ValueError: the leaf is not in a tree of that size.
+    """
     if not 0 <= index < size:
         raise ValueError(f"leaf {index} is not in a tree of {size}")
     ranges: list[Range] = []
@@ -41,7 +56,7 @@ def inclusion_proof(index: int, size: int, leaves: Iterable[bytes]) -> list[byte
         else:
             ranges.append((start, middle))
             start = middle
-    return _roots(ranges[::-1], leaves)
+    return ranges[::-1]
 
 
 def consistency_proof(first: int, second: int, leaves: Iterable[bytes]) -> list[bytes]:

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from operator import itemgetter
 from typing import NamedTuple
 
 from audit_emit._evidence.proof import Proof, prove
+from audit_emit._signing.opened import CHUNK, Segments, blocks, open_segments
+from audit_emit._signing.tiles import TiledFrontier, hashes
 from audit_emit.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit.errors import CheckpointError
 from audit_emit.record import head_of
 from audit_emit.sinks.segments import Layout
 from audit_emit.sinks.tail import first_seq
 
-_CHUNK = 64 * 1024
-"""Bytes read at a time; between two reads other threads get their turn."""
-
 _LARGE_CHUNK = 128 * 1024
-"""The same where nobody else has to wait."""
+"""Bytes read at a time where nobody else has to wait."""
 
-_MAX_LINE = 1024 * 1024
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _CHANGE = b'Z","event_type":"audit.key_rotated",'
 _TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
+_STATED = slice(-len('"}\n') - 64, -len('"}\n'))
+"""The hash at the end of a record with its newline."""
+
 _LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
 
 
@@ -60,6 +62,7 @@ class Growth:
         place: its frontier is not changed.
         anchors: sizes and the roots that were signed for them, to be compared on the way.
         on_change: is given ``seq`` and line of every record that tells of another signing key.
+        tiled: the tree of the place, which writes its tiles as it grows.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Growth:
         place: Place,
         anchors: Iterable[tuple[int, bytes]] = (),
         on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
+        tiled: TiledFrontier | None = None,
     ) -> None:
         self.chain = place.chain
-        self.frontier = place.frontier.copy()
+        self.frontier = place.frontier.copy() if tiled is None else tiled
+        self._tiled = tiled
         self.head = place.head
         self.offset = place.offset
         self.events = 0
@@ -95,9 +100,9 @@ class Growth:
         Raises:
             CheckpointError: a record does not follow the one before.
         """
-        proof = prove(block, self._named, tree=True)
+        proof = prove(block, self._named, tree=self._tiled is None)
         if proof is not None and self._follows(proof):
-            self._take(proof)
+            self._take(proof, block)
             self.offset = end
         else:
             self._sort_out(block, end - len(block))
@@ -106,11 +111,16 @@ class Growth:
         here = (self.chain or proof.chain, self.frontier.size + 1, self.head)
         return (proof.chain, proof.seq, proof.prev_hash) == here
 
-    def _take(self, proof: Proof) -> None:
+    def _take(self, proof: Proof, block: bytes) -> None:
         """Move on by a block without anything foreign: what almost all of them are."""
         self.chain, self.head = proof.chain, proof.marks[-1].hash
+        leaves = _leaves(block) if self._tiled is not None else []
         known = 0
         for mark in proof.marks:
+            if self._tiled is not None:
+                self._tiled.take(
+                    leaves[self.frontier.size + 1 - proof.seq : mark.seq + 1 - proof.seq]
+                )
             self.frontier.extend(mark.nodes)
             if self._compare():
                 known = mark.seq + 1 - proof.seq
@@ -175,6 +185,12 @@ class Growth:
         return True
 
 
+def _leaves(block: bytes) -> list[bytes]:
+    """What a block of records states as their hashes, which is what they have."""
+    stated = b"".join(map(itemgetter(_STATED), BytesIO(block).readlines()))
+    return hashes(bytes.fromhex(stated.decode()))
+
+
 def _of_checkpoint(line: bytes) -> bool:
     return line.startswith(_CHECKPOINT, _TYPE_AT)
 
@@ -196,119 +212,44 @@ def read_growth(
         CheckpointError: the log does not continue from there, or time is up.
         OSError: a file cannot be read.
     """
-    with open_segments(layout) as descriptors:
-        number, offset = _find(descriptors, growth)
-        for descriptor in descriptors[number:]:
-            for block, end in blocks(descriptor, offset, _CHUNK if pause else _LARGE_CHUNK):
-                growth.feed(block, end)
-                if give_up():
-                    raise CheckpointError("timeout", "the new records could not be read in time")
-                if pause:
-                    time.sleep(pause)
+    with open_segments(layout) as segments:
+        first, offset = _find(segments, growth)
+        for number in range(first, len(segments)):
+            with segments.opened(number) as descriptor:
+                for block, end in blocks(descriptor, offset, CHUNK if pause else _LARGE_CHUNK):
+                    growth.feed(block, end)
+                    if give_up():
+                        raise CheckpointError(
+                            "timeout", "the new records could not be read in time"
+                        )
+                    if pause:
+                        time.sleep(pause)
             offset = 0
     if not growth.reaches_anchors():
         raise CheckpointError("truncated", "the log holds fewer records than were signed")
 
 
-def records(layout: Layout) -> Iterator[tuple[bytes, bytes]]:
-    """Leaf hash and line of every record of a log, from the first one on.
-
-    Raises:
-        CheckpointError: a record does not follow the one before.
-        OSError: a file cannot be read.
-    """
-    growth = Growth(Place.genesis())
-    with open_segments(layout) as descriptors:
-        for descriptor in descriptors:
-            for block, end in blocks(descriptor, 0):
-                growth.feed(block, end)
-                for line in block.split(b"\n"):
-                    head = head_of(line)
-                    if head is not None:
-                        yield bytes.fromhex(head.hash), line
-
-
-@contextmanager
-def open_segments(layout: Layout) -> Iterator[list[int]]:
-    """Descriptors of all segments, oldest first.
-
-    The active one is opened first: should it be closed meanwhile it is among the closed ones, too,
-    and is then recognised.
-    """
-    descriptors: list[int] = []
-    try:
-        active = _open(layout.active)
-        names = layout.closed_segments()
-        if active is not None:
-            descriptors.append(active)
-        here = os.fstat(active) if active is not None else None
-        for place, name in enumerate(names):
-            closed = _open(name)
-            if closed is None:
-                raise CheckpointError("missing-segment", "a segment went away while it was read")
-            if here is not None and os.path.samestat(os.fstat(closed), here):
-                os.close(closed)
-                break
-            descriptors.insert(place, closed)
-        yield descriptors
-    finally:
-        for descriptor in descriptors:
-            with suppress(OSError):
-                os.close(descriptor)
-
-
-def _open(path: str) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-
-
-def blocks(descriptor: int, offset: int, size: int = _CHUNK) -> Iterator[tuple[bytes, int]]:
-    """Whole lines from ``offset`` on, and where each block of them ends. A torn end is left.
-
-    Args:
-        size: bytes read at a time.
-    """
-    wanted, too_long = size, False
-    while data := os.pread(descriptor, wanted, offset):
-        cut = data.rfind(b"\n") + 1
-        if too_long:
-            end = data.find(b"\n") + 1
-            offset += end or len(data)
-            too_long = not end
-        elif cut:
-            offset += cut
-            yield data[:cut], offset
-            wanted = size
-        elif len(data) < wanted:
-            return
-        elif wanted < _MAX_LINE:
-            wanted *= 2
-        else:
-            too_long = True  # no record is: it is passed over to its end
-            wanted = size
-
-
-def _find(descriptors: list[int], growth: Growth) -> tuple[int, int]:
-    """The file and the offset at which to read on."""
+def _find(segments: Segments, growth: Growth) -> tuple[int, int]:
+    """The segment and the offset at which to read on."""
     size = growth.frontier.size
     if size == 0:
         return 0, 0
     ending = f'"hash":"{growth.head}"}}\n'.encode()
-    for number in range(len(descriptors) - 1, -1, -1):
-        start = growth.offset - len(ending)
-        if start >= 0 and os.pread(descriptors[number], len(ending), start) == ending:
-            return number, growth.offset
-    for number in range(len(descriptors) - 1, -1, -1):
-        first = first_seq(descriptors[number])
-        if first == size + 1:
-            return number, 0  # everything before it was moved away, and is signed
-        if first is not None and first <= size:
-            offset = _offset_after(descriptors[number], ending)
-            if offset is not None:
-                return number, offset
-            break
+    start = growth.offset - len(ending)
+    for number in range(len(segments) - 1, -1, -1):
+        with segments.opened(number) as descriptor:
+            if start >= 0 and os.pread(descriptor, len(ending), start) == ending:
+                return number, growth.offset
+    for number in range(len(segments) - 1, -1, -1):
+        with segments.opened(number) as descriptor:
+            first = first_seq(descriptor)
+            if first == size + 1:
+                return number, 0  # everything before it was moved away, and is signed
+            if first is not None and first <= size:
+                offset = _offset_after(descriptor, ending)
+                if offset is not None:
+                    return number, offset
+                break
     raise CheckpointError(
         "not-extended",
         f"record {size}, which was signed, is not in the log as it was "

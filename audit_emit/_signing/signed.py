@@ -9,9 +9,7 @@ from the first record, and must have the root that was signed.
 from __future__ import annotations
 
 import base64
-import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -19,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit_emit._signing.growth import Place
+from audit_emit._signing.opened import open_regular
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, check
 from audit_emit.rotation import Name
@@ -124,7 +123,7 @@ class Records:
             OSError: it cannot be read.
         """
         try:
-            descriptor = _open(self.state)
+            descriptor = open_regular(self.state)
         except FileNotFoundError:
             return Loaded(None, MISSING)
         try:
@@ -195,7 +194,7 @@ class Records:
     def _backward(self) -> Iterator[Checkpoint]:
         """The checkpoints, the last one first."""
         try:
-            descriptor = _open(self.checkpoints)
+            descriptor = open_regular(self.checkpoints)
         except FileNotFoundError:
             return
         try:
@@ -207,22 +206,6 @@ class Records:
                 yield found
         finally:
             os.close(descriptor)
-
-
-def _open(path: str) -> int:
-    """A descriptor of a regular file, which is waited for by nobody.
-
-    Raises:
-        OSError: it is a link or no regular file, or cannot be read.
-    """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        raise OSError(number, "is not a regular file", path)
-    return descriptor
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -241,7 +224,8 @@ def backward(descriptor: int) -> Iterator[bytes]:
         first, *lines = os.pread(descriptor, position - start, start).split(b"\n")
         position = start
         if lines:
-            yield from _joined([*parts, lines.pop()], kept)
+            piece = lines.pop()
+            yield from _joined([*parts, piece], kept + len(piece))
             yield from reversed(lines)
             parts, kept = [], 0
         kept += len(first)

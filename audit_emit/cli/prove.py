@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
-from audit_emit._signing.growth import open_segments, records
-from audit_emit.checkpoint import Checkpoint
+from audit_emit._signing.proving import find_id, prove_record
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import active
 from audit_emit.cli._text import visible
-from audit_emit.errors import CheckpointError
-from audit_emit.evidence import Evidence, prove
+from audit_emit.errors import CheckpointError, ConfigError
+from audit_emit.evidence import Evidence
+from audit_emit.record import head_of
+from audit_emit.signing import KeyRing
 from audit_emit.sinks.segments import Layout
-from audit_emit.sinks.tail import read_end
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -34,19 +32,24 @@ def command(which: str, path: Path | None, out: Path | None) -> Exit:
     SEQ is its number, ID its id. The file holds the record, its inclusion proof and the first
     checkpoint that covers it; audit-emit verify-proof checks it without the log.
 
+    Proofs are made of hash tiles, which the signer keeps in tile/ beside the log. Where there are
+    none, or wrong ones, the log is read and they are made: there, or in the temporary directory.
+
     Exit status: 0 ok, 1 the log was changed, 2 usage, 3 there is no such record,
     4 no checkpoint covers it yet.
     """
     layout = Layout.of(str(active(path)))
     try:
         seq = _seq(which, layout)
-        if seq is None:
-            click.echo(f"audit-emit: there is no record {visible(which)}", err=True)
-            return Exit.UNREADABLE
-        made = prove(seq, lambda: records(layout), list(_checkpoints(layout)))
+        made = prove_record(layout, seq, KeyRing.from_sources([]))
     except CheckpointError as error:
         click.echo(f"audit-emit: {visible(str(error))}", err=True)
         return Exit.FINDINGS
+    except LookupError:
+        click.echo(f"audit-emit: there is no record {visible(which)}", err=True)
+        return Exit.UNREADABLE
+    except ConfigError:
+        raise
     except ValueError as error:
         click.echo(f"audit-emit: {visible(str(error))}", err=True)
         return Exit.INCOMPLETE
@@ -61,35 +64,18 @@ def _write(made: Evidence, out: Path | None) -> None:
         out.write_bytes(made.to_bytes())
 
 
-def _seq(which: str, layout: Layout) -> int | None:
+def _seq(which: str, layout: Layout) -> int:
+    """The number of the record that is named.
+
+    Raises:
+        LookupError: there is none.
+    """
     if which.isascii() and which.isdecimal() and 0 < len(which) < 20:
-        return int(which) if 0 < int(which) <= _length(layout) else None
+        return int(which)
     if not _ID.fullmatch(which):
         raise click.UsageError("name the record by its seq or its id")
-    mark = f'"id":"{which}"'.encode()
-    for number, (_, line) in enumerate(records(layout), 1):
-        if mark in line and msgspec.json.decode(line)["id"] == which:
-            return number
-    return None
-
-
-def _length(layout: Layout) -> int:
-    """The ``seq`` of the last record; 0 when there is none."""
-    with open_segments(layout) as descriptors:
-        for descriptor in reversed(descriptors):
-            head = read_end(descriptor, os.fstat(descriptor).st_size).head
-            if head is not None:
-                return head.seq
-    return 0
-
-
-def _checkpoints(layout: Layout) -> Iterator[Checkpoint]:
-    path = os.path.join(layout.directory, "checkpoints.jsonl")
-    if not os.path.exists(path):
-        return
-    with open(path, "rb") as file:
-        for line in file:
-            try:
-                yield Checkpoint.from_line(line)
-            except ValueError:
-                continue
+    for line in find_id(layout, f'"id":"{which}"'.encode()):
+        head = head_of(line)
+        if head is not None and msgspec.json.decode(line)["id"] == which:
+            return head.seq
+    raise LookupError(which)

@@ -1,0 +1,202 @@
+"""The proof of one record, made of hash tiles: of the log itself only the record is read.
+
+Tiles that are missing, or do not make the root that was signed, are made again from the log, beside
+it or, where that cannot be written, in a place of this user's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from audit_emit._files.places import find_seq
+from audit_emit._files.private import private_directory
+from audit_emit._signing.growth import Growth, Place
+from audit_emit._signing.opened import blocks, open_regular, open_segments
+from audit_emit._signing.tiles import Store, TiledFrontier, Tiles
+from audit_emit.chain import Frontier
+from audit_emit.checkpoint import Checkpoint, check
+from audit_emit.errors import CheckpointError
+from audit_emit.evidence import VERSION, Evidence
+from audit_emit.proofs import inclusion_ranges
+from audit_emit.record import head_of
+from audit_emit.signing import KeyRing
+from audit_emit.sinks.segments import Layout
+from audit_emit.sinks.tail import first_seq
+
+SMALL = 64 * 1024 * 1024
+"""Bytes of a log that is read whole for every proof: that takes no time, and shows what was changed
+anywhere before the checkpoint. Of a longer one only the record is looked at."""
+
+_CHUNK = 128 * 1024
+
+
+def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
+    """The proof of a record under the smallest checkpoint that is right about the log.
+
+    Args:
+        seq: of the record.
+        ring: keys that are trusted; a checkpoint that one of them did not sign is passed over.
+
+    Raises:
+        CheckpointError: the log is not what was signed.
+        LookupError: the record is not in the log.
+        ValueError: no checkpoint covers the record and agrees with the log.
+        OSError: a file cannot be read, or there is no place for tiles.
+    """
+    line = find_record(layout, seq)
+    last = max((each.head_seq for each in checkpoints(layout) if each.head_seq >= seq), default=0)
+    if not last:
+        raise ValueError(f"no checkpoint covers record {seq}")
+    small = _bytes_of(layout) <= SMALL
+    for store in () if small else _there(layout):
+        with suppress(LookupError, CheckpointError):
+            made = _proved(layout, seq, line, Tiles(store), ring)
+            if made is not None:
+                return made
+    made = _proved(layout, seq, line, Tiles(_made(layout, last)), ring)
+    if made is None:
+        raise ValueError(f"no checkpoint covers record {seq} and agrees with the log")
+    return made
+
+
+def _proved(layout: Layout, seq: int, line: bytes, tiles: Tiles, ring: KeyRing) -> Evidence | None:
+    checkpoint = _smallest(layout, seq, tiles, ring)
+    if checkpoint is None:
+        return None
+    head = head_of(line)
+    if head is None or bytes.fromhex(head.hash) != tiles.node(0, seq - 1):
+        raise CheckpointError("hash-mismatch", f"record {seq} is not the one that was signed")
+    size = checkpoint.head_seq
+    path = [tiles.root(*part).hex() for part in inclusion_ranges(seq - 1, size)]
+    made = Evidence(VERSION, line.decode("utf-8", "surrogatepass"), seq - 1, size, path, checkpoint)
+    judgement = made.judge(KeyRing())
+    if judgement.verdict == "mismatch":
+        raise CheckpointError("hash-mismatch", f"record {seq}: {judgement.why}")
+    return made
+
+
+def _smallest(layout: Layout, seq: int, tiles: Tiles, ring: KeyRing) -> Checkpoint | None:
+    found: Checkpoint | None = None
+    for each in checkpoints(layout):
+        if each.head_seq < seq or (found is not None and each.head_seq >= found.head_seq):
+            continue
+        with suppress(LookupError):
+            root = tiles.root(0, each.head_seq).hex()
+            if root == each.root_hash and check(each, ring) != "mismatch":
+                found = each
+    return found
+
+
+def checkpoints(layout: Layout) -> Iterator[Checkpoint]:
+    """All lines that are checkpoints, in their order; whether they are right nobody looked at."""
+    try:
+        descriptor = open_regular(os.path.join(layout.directory, "checkpoints.jsonl"))
+    except FileNotFoundError:
+        return
+    try:
+        for block, _ in blocks(descriptor, 0):
+            for line in block.split(b"\n"):
+                with suppress(ValueError):
+                    yield Checkpoint.from_line(line)
+    finally:
+        os.close(descriptor)
+
+
+def find_record(layout: Layout, seq: int) -> bytes:
+    """The line of a record, without its newline.
+
+    Raises:
+        LookupError: it is not there.
+        OSError: a file cannot be read.
+    """
+    with open_segments(layout) as segments:
+        low, high = 0, len(segments)
+        while high - low > 1:  # segments are in the order of their records
+            middle = (low + high) // 2
+            with segments.opened(middle) as descriptor:
+                first = first_seq(descriptor)
+            if first is not None and first <= seq:
+                low = middle
+            else:
+                high = middle
+        # Those around it, too: a segment may begin with what is no record.
+        for number in sorted(range(len(segments)), key=lambda each: (abs(each - low), each)):
+            with segments.opened(number) as descriptor:
+                found = find_seq(descriptor, os.fstat(descriptor).st_size, seq)
+            if found is not None:
+                return found.line
+    raise LookupError(f"there is no record {seq}")
+
+
+def find_id(layout: Layout, mark: bytes) -> Iterator[bytes]:
+    """The lines that hold a text, as it is written there."""
+    with open_segments(layout) as segments:
+        for number in range(len(segments)):
+            with segments.opened(number) as descriptor:
+                for block, _ in blocks(descriptor, 0, _CHUNK):
+                    if mark in block:
+                        yield from (line for line in block.split(b"\n") if mark in line)
+
+
+def _bytes_of(layout: Layout) -> int:
+    size = 0
+    with open_segments(layout) as segments:
+        for number in range(len(segments)):
+            with segments.opened(number) as descriptor:
+                size += os.fstat(descriptor).st_size
+    return size
+
+
+def _there(layout: Layout) -> Iterator[Store]:
+    """Where tiles may be by now."""
+    yield Store(layout.directory)
+    with suppress(OSError):
+        yield Store(private_directory(layout.directory))
+
+
+def _made(layout: Layout, last: int) -> Store:
+    """New tiles over the log up to record ``last``, as far as that is there.
+
+    Raises:
+        CheckpointError: a record before that does not follow the one before it.
+        OSError: the log cannot be read, or tiles nowhere be written.
+    """
+    beside = Store(layout.directory)
+    if _tiled(layout, beside, last) is None:
+        return beside
+    elsewhere = Store(private_directory(layout.directory))
+    error = _tiled(layout, elsewhere, last)
+    if error is not None:
+        raise error
+    return elsewhere
+
+
+def _tiled(layout: Layout, store: Store, last: int) -> OSError | None:
+    """Write the tiles; what kept them from being written."""
+    tree = TiledFrontier(store, Frontier())
+    try:
+        store.touch()  # a directory that cannot be written is known before the log is read
+    except OSError as error:
+        return error
+    try:
+        _read(layout, Growth(Place.genesis(), tiled=tree), last)
+        tree.flush()
+    finally:
+        store.close()
+    return tree.error
+
+
+def _read(layout: Layout, growth: Growth, last: int) -> None:
+    try:
+        with open_segments(layout) as segments:
+            for number in range(len(segments)):
+                with segments.opened(number) as descriptor:
+                    for block, end in blocks(descriptor, 0, _CHUNK):
+                        growth.feed(block, end)
+                        if growth.frontier.size >= last:
+                            return
+    except CheckpointError:
+        if growth.frontier.size < last:
+            raise
