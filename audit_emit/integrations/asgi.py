@@ -105,6 +105,7 @@ class _Conversation:
         self._exchange = audit.exchange
         self._send = send
         self._header = header.encode("ascii") if header else None
+        self._promised: int | None = None
         self._client = Watched(receive, self._exchange.method, self._received)
 
     async def receive(self) -> Message:
@@ -120,7 +121,14 @@ class _Conversation:
                 self._exchange.code = message.get("code", 1005)
         elif kind == "http.disconnect":
             # A server says so after every complete response too.
-            self._exchange.gone = self._exchange.gone or not self._exchange.complete
+            self._exchange.gone = self._exchange.gone or not self._whole()
+
+    def _whole(self) -> bool:
+        """Whether the client has all that it was promised: it may leave before we are told so."""
+        sent, promised = self._exchange.sent, self._promised
+        return self._exchange.complete or (
+            sent is not None and promised is not None and sent >= promised > 0
+        )
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -129,14 +137,14 @@ class _Conversation:
         elif kind == "websocket.accept":
             self._exchange.status = 101
             message = self._with_id(message)
-        elif kind == "http.response.body" and not message.get("more_body", False):
+        elif kind == "http.response.body" and self._completes(message):
             # Many servers take a response for a client that has left without a word.
             await self._client.look()
         try:
             await self._send(message)
         except OSError:
             # What servers of ASGI 2.4 and later say when the client has left.
-            self._exchange.gone = True
+            self._exchange.gone = self._exchange.gone or not self._whole()
             if self._exchange.status == 101 and self._exchange.code is None:
                 self._exchange.code = 1006
             raise
@@ -144,6 +152,15 @@ class _Conversation:
             self._sent_websocket(kind, message)
         else:
             self._sent_http(kind, message)
+
+    def _completes(self, message: Message) -> bool:
+        """Whether the client has all with this message, and had not before it."""
+        sent, promised = self._exchange.sent, self._promised
+        if self._whole():
+            return False
+        if sent is not None and promised and sent + len(message.get("body", b"")) >= promised:
+            return True
+        return not message.get("more_body", False)
 
     def end(self, error: BaseException | None) -> None:
         exchange = self._exchange
@@ -182,6 +199,7 @@ class _Conversation:
             self._exchange.notes.append("double_start")
             return message
         self._exchange.status = int(status)
+        self._promised = _content_length(message.get("headers") or ())
         return self._with_id(message)
 
     def _with_id(self, message: Message) -> Message:
@@ -252,6 +270,13 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]], read: frozenset[bytes]) -> di
         if name in read:
             found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
     return found
+
+
+def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value)
+    return None
 
 
 def _host(scope: Scope) -> str:

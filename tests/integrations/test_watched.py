@@ -122,10 +122,6 @@ def test_what_was_heard_ahead_is_not_lost_to_the_application(audit_log: AuditLog
 
     connection = Connection(BODY)
 
-    async def made() -> None:
-        connection._left = asyncio.Event()
-
-    asyncio.run(made())
     serve(audit_log, connection, late)
     assert heard == [BODY, GONE]
 
@@ -164,3 +160,37 @@ def test_a_quick_answer_asks_nothing(audit_log: AuditLog, monkeypatch: pytest.Mo
     connection = Connection(BODY)
     serve(audit_log, connection, answers)
     assert connection.asked == 0
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_client_that_leaves_once_it_has_all_that_was_promised_has_its_answer(
+    audit_log: AuditLog, listens: bool
+) -> None:
+    start = {**START, "headers": [(b"content-length", b"4")]}
+
+    async def app(receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start)
+        await send({**END, "body": b"whole"[:4], "more_body": True})
+        connection.leave()
+        if listens:
+            await receive()
+        await send({**END, "body": b""})
+
+    connection = Connection(BODY)
+    assert serve(audit_log, connection, app)["outcome"] == "success"
+
+
+def test_a_client_that_leaves_before_it_has_all_is_gone(audit_log: AuditLog) -> None:
+    start = {**START, "headers": [(b"content-length", b"5")]}
+
+    async def app(receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start)
+        await send({**END, "body": b"hal", "more_body": True})
+        connection.leave()
+        await send({**END, "body": b"ve", "more_body": True})
+        await send({**END, "body": b""})
+
+    connection = Connection(BODY)
+    assert serve(audit_log, connection, app)["outcome"] == "aborted"
