@@ -274,15 +274,13 @@ def _zstd_module() -> Any:
     # Not ``zstandard``: its streams end without a word where a file was cut off. Imports, and not
     # names of modules: whatever packs a program looks for them.
     try:
-        from compression import (  # type: ignore[import-not-found] # noqa: PLC0415 - Python 3.14
-            zstd,
-        )
-    except ImportError:
+        import compression.zstd as found  # type: ignore[import-not-found] # noqa: PLC0415 - 3.14
+    except ModuleNotFoundError:
         try:
-            from backports import zstd  # noqa: PLC0415 - only for packed files
-        except ImportError:
+            import backports.zstd as found  # noqa: PLC0415 - only for packed files
+        except ModuleNotFoundError:
             return None
-    return zstd
+    return found
 
 
 def broken() -> tuple[type[BaseException], ...]:
