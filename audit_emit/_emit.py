@@ -363,6 +363,7 @@ class Emitter(Delivery):
             "host": os.uname().nodename if hasattr(os, "uname") else "",
             "version": __version__,
             "config_hash": self.settings.fingerprint(),
+            **(self.checkpoints.policy if self.checkpoints is not None else {}),
         }
 
 

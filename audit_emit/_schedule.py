@@ -75,6 +75,11 @@ class Schedule:
         self._stop = threading.Event()
         self._thread: Background | None = None
 
+    @property
+    def policy(self) -> dict[str, Any]:
+        """How often it signs: what ``audit.started`` says of it, and verifiers go by."""
+        return {"checkpoint_every": self._threshold, "checkpoint_interval": self._interval}
+
     def start(self) -> None:
         """Start the thread, once."""
         if self._thread is not None:

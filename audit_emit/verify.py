@@ -7,16 +7,21 @@ docs/wire-format.md, sections 2 to 7. The rules of this file:
    it says is believed, and its successor may link to the hash it states or to the one it has.
 2. A record whose hash is right is judged by its link. A hole is reported where it ends; a record
    of another chain, or one that was there before, is reported and passed over.
-3. A line that is no record is only reported when no ``audit.recovered`` declares its bytes.
+3. A line that is no record is only reported when no ``audit.recovered`` declares its bytes. A
+   record that is not in the chain is one of these, unless it is older than the chain and whoever
+   verifies, or a signed record, says so.
 4. ``ts`` is not judged: wall clocks step back, and records that had to wait keep their own.
 5. A checkpoint is compared with the root over the bytes that were read, never over stated hashes.
 6. A key is trusted because it was pinned, or because a trusted key that was not retired by then
    signed its name. A change of key is looked at before the checkpoints that cover it.
+7. Whoever has a key is told when no signature is near enough to the end of the log.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -25,20 +30,24 @@ import msgspec
 from audit_emit._evidence.anchors import Anchors
 from audit_emit._evidence.declared import Declarations, short
 from audit_emit._evidence.findings import Finding, Findings, Kind, Report, VerificationError
-from audit_emit._evidence.followed import Branch, Chain
+from audit_emit._evidence.followed import Branch, Chain, Step
 from audit_emit._evidence.fragments import Fragments
-from audit_emit._evidence.proof import ERRORS, HASH_MEMBER, Proof, link_of, prove
+from audit_emit._evidence.legacy import Boundary, Legacy
+from audit_emit._evidence.proof import HASH_MEMBER, TS, Proof, link_of, prove
+from audit_emit._evidence.unanchored import Demand, Tail, Watch
+from audit_emit._evidence.verdict import Verdict
 from audit_emit._evidence.witness import Checkpoints, Place
 from audit_emit._files.lines import Lines, TooLong
-from audit_emit.record import VERSION
-from audit_emit.rotation import Succession, told
+from audit_emit.record import VERSION, parsed
+from audit_emit.rotation import Succession
 from audit_emit.signing import KeyRing
 
-__all__ = ["Finding", "Kind", "Report", "VerificationError", "Verifier"]
+__all__ = ["Boundary", "Demand", "Finding", "Kind", "Report", "VerificationError", "Verifier"]
 
-_TS = slice(7, 37)
 Record = dict[str, Any]
-_RECORD = msgspec.json.Decoder(Record)
+_PLAIN = re.compile(rb'(?:[^\n]{0,22}\n|[^\n{]*(?<!"\})\n){1,4096}')
+"""Lines that are no records at first sight: shorter than any, or neither the beginning of an
+object nor the end of a chain's link."""
 
 
 class Verifier:
@@ -50,12 +59,17 @@ class Verifier:
     Args:
         ring: pinned keys. Without the key of a checkpoint its signature is not checked.
         heads: ``hash`` by ``seq``, noted down elsewhere.
+        chain: the id that the log's chain must have; empty when any will do.
+        origin: that its checkpoints must have, with the chain or without it; the same.
+        legacy: up to where records need not be chained.
         from_seq: the chain is followed from this record on, and what is before it not looked at.
-        since, until: the same by ``ts``, as records have it; both ends belong to the range.
+        since: the same by ``ts``, as records have it.
+        ends_early: what is fed ends before the log does.
         strict: a record must also be JSON that has the members of one. Without it, a line whose
             hash and link hold is taken for what it was when it was written.
         whole: what is fed is all that is there of the log: checkpoints that the chain declares
             should be among it.
+        demand: what is demanded of the newest signature, if there are keys; ``None``: nothing.
 
     Raises:
         ValueError: ``heads`` holds something else.
@@ -66,41 +80,56 @@ class Verifier:
         ring: KeyRing | None = None,
         *,
         heads: Mapping[int, str] | None = None,
+        chain: str = "",
+        origin: str = "",
+        legacy: Boundary = Boundary(),  # noqa: B008 - immutable
         from_seq: int = 0,
         since: str = "",
-        until: str = "",
+        ends_early: bool = False,
         strict: bool = False,
         whole: bool = False,
+        demand: Demand | None = None,
     ) -> None:
         self.strict = strict
         self.findings = Findings()
-        self.done = False
-        """``until`` is reached: nothing that is fed from now on is looked at."""
         keys = Succession(ring or KeyRing())
-        self.checkpoints = Checkpoints(keys, self.findings)
+        self.checkpoints = Checkpoints(keys, self.findings, origin)
         self._from_seq = from_seq
         self._since = since
-        self._until = until
         self._waiting = from_seq > 1 or bool(since)
-        self._partial = self._waiting or bool(until)
+        self._partial = self._waiting or ends_early
+        self._has_keys = bool(keys.ring.keys)
+        self._demand = demand if self._has_keys and not self._partial else None
         self._anchors = Anchors(
             self.checkpoints,
             self.findings,
             heads or {},
+            self._anchored,
             whole=not self._waiting,
-            to_the_end=not until,
+            to_the_end=not ends_early,
         )
         self._fragments = Fragments(self.findings)
+        self._boundary = legacy
+        self._legacy = Legacy(self.findings)
         self._declared = Declarations(
-            keys, self.checkpoints, self._fragments, self.findings, whole=whole
+            keys, self.checkpoints, self._fragments, self._legacy, self.findings, whole=whole
         )
-        self._chain = Chain(self._anchors, self.findings)
-        self._records = self._legacy = 0
+        self._chain = Chain(self._anchors, self.findings, self._accept, chain)
+        self._passed = Branch("", 0)
+        self._tail = Tail()
+        self._records = 0
         self._ranks: dict[str, int] = {}
         self._file = ""
-        self._offset = self._line = self._in_file = 0
+        self._offset = self._line = self._in_file = self._before = 0
         # All lines before are judged by then: a line that is too long goes on with their hash.
         self._lines = Lines(lambda: self._fragments.hash_at(self._file, self._offset))
+
+    @cached_property
+    def watch(self) -> Watch | None:
+        """Which records are counted; no checkpoint is added once this is asked for."""
+        if self._demand is None:
+            return None
+        return Watch.at(self._demand.as_of, self.checkpoints.newest())
 
     @property
     def named(self) -> Sequence[int]:
@@ -115,20 +144,19 @@ class Verifier:
     @property
     def inside_line(self) -> bool:
         """Whether what was fed so far ends inside a line."""
-        return self._lines.inside and not self.done
+        return self._lines.inside
 
     # What is fed.
 
     def begin(self, file: str) -> None:
         """The lines of another file follow."""
         self._ranks.setdefault(file, len(self._ranks))
+        self._before += self._offset
         self._file = file
         self._offset = self._line = self._in_file = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the file, cut anywhere."""
-        if self.done:
-            return
         for part in self._lines.feed(data):
             if isinstance(part, TooLong):
                 self._too_long(part)
@@ -154,7 +182,7 @@ class Verifier:
         """The file is at its end; what has no newline is torn."""
         place = Place(self._file, self._offset, self._line + 1)
         line, length = self._lines.rest()
-        if not length or self.done:
+        if not length:
             return
         size: int | None = length
         link = link_of(line)
@@ -182,33 +210,29 @@ class Verifier:
     def finish(self) -> Report:
         """Compare with what the witnesses say of the end, and give the verdict."""
         head = self._chain.end(self._file)
-        self._fragments.flush()
-        self._anchors.end(self._file, head.chain, head.seq)
+        newest = self._anchors.newest
+        anchored = newest.seq if newest else 0
+        self._fragments.flush(anchored)
+        last = self._passed if self._waiting else head
+        self._anchors.end(self._file, last.chain, last.seq)
+        self._legacy.end(anchored, keys=self._has_keys, chained=bool(self._records))
         if self._records:
-            self._declared.end()
+            self._declared.end(demanded=self._demand is not None)
         else:
             self.checkpoints.settle()
             self.findings.add(Finding(Kind.NOTHING_FOUND, self._file, note=self._nothing()))
-        ranks = self._ranks
-        kept = sorted(
-            self.findings.kept,
-            key=lambda f: (ranks.get(f.file, len(ranks)), f.offset if f.offset is not None else -1),
-        )
-        anchor = self._anchors.newest
-        return Report(
-            tuple(kept),
-            dict(self.findings.counts),
-            head.chain,
-            self._records,
-            self._legacy,
-            self._chain.first,
-            head.seq if self._records else 0,
-            head.hashes[0] if self._records else "",
-            len(self.checkpoints),
-            anchor.seq if anchor else 0,
-            anchor.at if anchor else "",
-            told(anchor.key) if anchor else "",
-            self._partial,
+        verdict = Verdict(self._anchors, self._declared.policy, self._tail, self._demand)
+        if self._records:
+            verdict.judge(self.findings)
+        return verdict.report(
+            self.findings,
+            self._ranks,
+            head,
+            records=self._records,
+            legacy=self._legacy.records,
+            first=self._chain.first,
+            checkpoints=len(self.checkpoints),
+            partial=self._partial,
         )
 
     # Blocks of lines.
@@ -224,47 +248,56 @@ class Verifier:
         self._line += 1
 
     def _block(self, block: bytes) -> None:
-        if self._waiting or self._until:
+        if self._waiting:
             block = self._in_range(block)
         if not block:
             return
-        proof = prove(block, self.named, tree=self.wants_tree, strict=self.strict)
+        proof = self._prove(block)
         if proof is not None and self._chain.continues(proof):
             self._take(proof, len(block))
             return
         start = 0
         while start < len(block):
+            plain = _PLAIN.match(block, start)
+            if plain is not None:
+                self._plain(plain[0])
+                start = plain.end()
+                continue
             stop = block.index(b"\n", start)
             self._any(block[start:stop])
             self._offset += stop + 1 - start
             self._line += 1
             start = stop + 1
 
+    def _prove(self, block: bytes) -> Proof | None:
+        return prove(block, self.named, tree=self.wants_tree, strict=self.strict, watch=self.watch)
+
+    def _plain(self, lines: bytes) -> None:
+        expected = self._chain.expected
+        self._fragments.add_many(self._file, self._offset, self._line + 1, expected, lines)
+        self._offset += len(lines)
+        self._line += lines.count(b"\n")
+
     def _in_range(self, block: bytes) -> bytes:
-        """What is left of a block between the first and the last record that were asked for."""
+        """What is left of a block from the first record on that was asked for."""
         start = 0
-        while start < len(block) and not self.done:
+        while start < len(block):
             stop = block.index(b"\n", start)
             line = block[start:stop]
             link = link_of(line)
-            if link is not None and self._waiting and self._begins(line, int(link[2])):
+            if link is not None and self._begins(line, int(link[2])):
                 self._waiting = False
                 self._chain.begin(link)
-                block = block[start:]
-                start, stop = 0, stop - start
-            if self._waiting:
-                self._offset += stop + 1 - start
-                self._line += 1
-            elif link is not None and self._until and line[_TS].decode("latin-1") > self._until:
-                self.done = True
-                return block[:start]
-            elif not self._until:
-                return block
+                return block[start:]
+            if link is not None:
+                self._passed = Branch(link[1].decode(), int(link[2]))
+            self._offset += stop + 1 - start
+            self._line += 1
             start = stop + 1
-        return b"" if self._waiting else block
+        return b""
 
     def _begins(self, line: bytes, seq: int) -> bool:
-        return seq >= self._from_seq and line[_TS].decode("latin-1") >= self._since
+        return seq >= self._from_seq and line[TS].decode("latin-1") >= self._since
 
     def _take(self, proof: Proof, size: int) -> None:
         """Move on by a block that links to the head."""
@@ -272,12 +305,13 @@ class Verifier:
         for own in proof.own:
             # Before the marks: a change of key counts for the checkpoints that cover it.
             place = Place(self._file, self._offset + own.offset, self._line + own.row + 1)
-            record = _decoded(own.line)
+            record = parsed(own.line)
             if record is not None:
                 self._declared.take(record, proof.chain, proof.seq + own.row, place)
         for mark in proof.marks:
             self._anchors.extend(mark.nodes)
-            self._anchors.reached(self._file, proof.chain, mark.seq, mark.hash)
+            self._tail = self._tail.join(mark.tail)
+            self._anchors.reached(self._file, proof.chain, mark.seq, mark.hash, ts=mark.ts)
         self._chain.move(proof)
         self._records += proof.records
         self._in_file += proof.records
@@ -290,9 +324,8 @@ class Verifier:
         """Judge one line by itself."""
         place = Place(self._file, self._offset, self._line + 1)
         link = link_of(line)
-        record = _decoded(line)
         if link is None:
-            self._unlinked(line, record, place)
+            self._unlinked(line, place)
             return
         chain, seq = link[1].decode(), int(link[2])
         prev_hash, stated = link[3].decode(), link[4].decode()
@@ -301,13 +334,34 @@ class Verifier:
         self._records += 1
         if leaf.hex() != stated:
             self._chain.changed(place, seq, prev_hash, stated, leaf)
-        elif self._chain.goes_on(place, Branch(chain, seq, stated), prev_hash, first=not row):
-            self._anchors.append(leaf)
-            self._look_inside(record, seq, place)
-            self._anchors.reached(self._file, chain, seq, stated)
+        else:
+            step = Step(place, Branch(chain, seq, stated), leaf, line)
+            self._chain.goes_on(step, prev_hash, first=not row)
 
-    def _look_inside(self, record: Record | None, seq: int, place: Place) -> None:
+    def _accept(self, step: Step) -> None:
+        """A record of the chain, whose hash and link hold."""
+        seq = step.record.seq
+        self._anchors.append(step.leaf)
+        self._look_inside(step)
+        if self.watch is not None and seq > self.watch.after:
+            self._tail = self._tail.join(self.watch.tail([step.line]))
+        self._anchors.reached(
+            step.place.file,
+            step.record.chain,
+            seq,
+            *step.record.hashes,
+            ts=step.line[TS].decode("latin-1"),
+        )
+
+    def _anchored(self, seq: int) -> None:
+        """A signature covers the chain up to here."""
+        self._tail = Tail()
+        self._declared.anchored(seq)
+
+    def _look_inside(self, step: Step) -> None:
         """A record whose hash is right: written by a writer, but by which one?"""
+        place, seq = step.place, step.record.seq
+        record = parsed(step.line)
         if record is None or not isinstance(record.get("event_type"), str):
             if self.strict:
                 note = "its hash is right, but it is no record"
@@ -317,28 +371,32 @@ class Verifier:
         if type(version) is not int or version != VERSION:
             self._add(place, Kind.UNKNOWN_VERSION, seq, expected=VERSION, actual=short(version))
         elif record["event_type"].startswith("audit."):
-            self._declared.take(record, self._chain.id, seq, place)
+            self._declared.take(record, step.record.chain, seq, place)
 
-    def _unlinked(self, line: bytes, record: Record | None, place: Place) -> None:
+    def _unlinked(self, line: bytes, place: Place) -> None:
         """A line without the members of a chain."""
         expected = self._chain.expected
-        bare = record is not None and {"ts", "event_type"} <= record.keys() - {"hash"}
-        if record is not None and bare and "hash" not in record:
-            version = record.get("v", VERSION)
-            if version != VERSION:
-                self._add(place, Kind.UNKNOWN_VERSION, expected=VERSION, actual=short(version))
-                return
-            if expected == 1:
-                self._legacy += 1
-                self._add(place, Kind.LEGACY_RECORD)
-                return
-        note = "a record without its link" if bare else f"{len(line)} bytes that are no record"
-        size = None if bare else len(line)
-        finding = place.finding(Kind.MALFORMED_LINE, expected, note=note, size=size)
-        self._fragments.add(finding, line)
+        record = parsed(line)
+        if record is None or not {"ts", "event_type"} <= record.keys():
+            note, size = f"{len(line)} bytes that are no record", len(line)
+            finding = place.finding(Kind.MALFORMED_LINE, expected, note=note, size=size)
+            self._fragments.add(finding, line)
+            return
+        note = "a record that is not in the chain"
+        finding = place.finding(Kind.MALFORMED_LINE, expected, note=note)
+        end = self._before + self._offset + len(line) + 1
+        if "hash" in record:
+            self._fragments.add(finding, line)
+        elif self._boundary.admits(expected, end):
+            self._legacy.accept(place.finding(Kind.LEGACY_RECORD))
+        elif expected == 1:
+            note += "; if it is older than the chain, say so (--legacy-before 1)"
+            self._legacy.wait(msgspec.structs.replace(finding, note=note), line)
+        else:
+            self._fragments.add(finding, line)
 
     def _nothing(self) -> str:
-        if self._legacy:
+        if self._legacy.records:
             return "none of the records is chained"
         return "no record in the range asked for" if self._partial else "no records"
 
@@ -353,13 +411,6 @@ class Verifier:
         note: str = "",
     ) -> None:
         self.findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
-
-
-def _decoded(line: bytes) -> Record | None:
-    try:
-        return _RECORD.decode(line)
-    except ERRORS:
-        return None
 
 
 def _leaf(line: bytes) -> bytes:

@@ -7,14 +7,18 @@ processes there are.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import IO, NamedTuple
 
 from audit_emit._evidence.findings import Report
-from audit_emit._evidence.witness import Place
+from audit_emit._evidence.witness import LONGEST, Place
+from audit_emit._files.lines import Lines, TooLong
 from audit_emit._files.logfiles import (
     BLOCK,
     CHECKPOINTS,
@@ -25,12 +29,15 @@ from audit_emit._files.logfiles import (
     is_segment_alone,
     look_at,
     open_log,
+    open_regular,
+    refuse_wide,
     unpacked,
 )
 from audit_emit._files.parts import Block, Pool, is_worth_it
+from audit_emit._files.ranges import leads_to, until
 from audit_emit.signing import KeyRing
 from audit_emit.sinks.segments import Layout
-from audit_emit.verify import Verifier
+from audit_emit.verify import Boundary, Demand, Verifier
 
 _PATIENCE = 0.05
 """Seconds that a record may take to be written to its end."""
@@ -40,14 +47,28 @@ Progress = Callable[[int, int], None]
 
 
 class Options(NamedTuple):
-    """What to verify with, and how; see ``Verifier``."""
+    """What to verify with, and how; see ``Verifier``.
+
+    Attributes:
+        until: the range ends with the last record that is not later, as records have ``ts``.
+        anchor_required: with keys, the newest signature must be near enough to the end.
+        max_unanchored, max_age: how near; see ``Demand``.
+        as_of: the time for that, in nanoseconds since 1970; now when it is not given.
+    """
 
     ring: KeyRing = KeyRing()
     heads: Mapping[int, str] = {}
+    chain: str = ""
+    origin: str = ""
+    legacy: Boundary = Boundary()
     from_seq: int = 0
     since: str = ""
     until: str = ""
     strict: bool = False
+    anchor_required: bool = True
+    max_unanchored: int | None = None
+    max_age: float | None = None
+    as_of: int | None = None
     jobs: int = 1
     progress: Progress | None = None
 
@@ -75,7 +96,10 @@ def verify_paths(paths: Sequence[str], options: Options | None = None) -> list[V
     options = options or Options()
     whole = [path for path in paths if _is_whole(path, alone=len(paths) == 1)]
     parts = [path for path in paths if path not in whole]
-    logs = [open_log(layout_of(path), path) for path in whole]
+    # What is written from here on may be signed later than the files are looked at.
+    as_of = time.time_ns() if options.as_of is None else options.as_of
+    options = options._replace(as_of=as_of)
+    logs = [_whole(path) for path in whole]
     if parts:
         logs.append(_log_of(parts))
     try:
@@ -90,6 +114,18 @@ def _is_whole(path: str, *, alone: bool) -> bool:
     if path == "-":
         return False
     return os.path.isdir(path) or (alone and not is_segment_alone(os.path.basename(path)))
+
+
+def _whole(path: str) -> Log:
+    """The log of a directory, or around an active segment.
+
+    Raises:
+        FileNotFoundError: the path is not there, and nothing that was there before is, either.
+    """
+    log = open_log(layout_of(path), path)
+    if not log.files and not os.path.lexists(path):
+        raise FileNotFoundError(errno.ENOENT, "is not there", path)
+    return log
 
 
 def layout_of(path: str) -> Layout:
@@ -111,20 +147,29 @@ def verify_log(log: Log, options: Options) -> Report:
     Raises:
         OSError: a file cannot be read.
     """
+    demand = Demand(options.as_of or 0, options.max_unanchored, options.max_age)
     verifier = Verifier(
         options.ring,
         heads=options.heads,
+        chain=options.chain,
+        origin=options.origin,
+        legacy=options.legacy,
         from_seq=options.from_seq,
         since=options.since,
-        until=options.until,
+        ends_early=bool(options.until),
         strict=options.strict,
         whole=log.whole,
+        demand=demand if options.anchor_required and (log.whole or log.checkpoints) else None,
     )
     if log.checkpoints:
         _read_checkpoints(verifier, log)
     if log.missing:
         verifier.missing(log.missing, "the active segment is gone")
+    for name, why in log.strange:
+        verifier.missing(name, f"was not read: it {why}")
     wanted = _wanted(log.files, options)
+    if options.until:
+        wanted = until(wanted, options.until)
     with ExitStack() as stack:
         reader = _Reader(verifier, sum(max(file.size, 0) for file in wanted), options.progress)
         if options.jobs > 1 and is_worth_it(wanted):
@@ -135,38 +180,52 @@ def verify_log(log: Log, options: Options) -> Report:
                     verifier.named,
                     tree=verifier.wants_tree,
                     strict=options.strict,
+                    watch=verifier.watch,
                 )
             )
         for file in wanted:
-            if not verifier.done:
-                reader.read(file)
+            reader.read(file)
     return verifier.finish()
 
 
 def _wanted(files: Sequence[LogFile], options: Options) -> Sequence[LogFile]:
-    """Without the files that end before what was asked for begins."""
+    """Without the files that certainly end before the record with which to begin.
+
+    The next one must go on from the last record of each: what is not of the chain is not skipped.
+    A time says nothing here, as records of one time may be anywhere.
+    """
     first = 0
-    for index, following in enumerate(files[1:], 1):
-        if (options.from_seq and 0 < following.first_seq <= options.from_seq) or (
-            options.since and following.first_seq > 0 and following.first_ts < options.since
-        ):
-            first = index
+    for file, following in pairwise(files):
+        if not 1 < following.first_seq <= options.from_seq or not leads_to(file, following):
+            break
+        first += 1
     return files[first:]
 
 
 def _read_checkpoints(verifier: Verifier, log: Log) -> None:
     """All of them; those that came after the log was looked at are marked as late."""
-    verifier.checkpoints.file = os.path.basename(log.checkpoints)
-    offset = number = 0
-    with open(log.checkpoints, "rb") as file:
-        for line in file:
-            number += 1
-            place = Place(verifier.checkpoints.file, offset, number)
-            if line.endswith(b"\n"):
-                verifier.checkpoints.add(line[:-1], place, late=offset >= log.checkpoints_size)
-            else:
-                verifier.checkpoints.torn(line, place)
-            offset += len(line)
+    checkpoints = verifier.checkpoints
+    checkpoints.file = os.path.basename(log.checkpoints)
+    lines = Lines(longest=LONGEST)
+    offset, number = 0, 1
+    descriptor = open_regular(log.checkpoints)
+    try:
+        while data := os.read(descriptor, BLOCK):
+            for part in lines.feed(data):
+                place = Place(checkpoints.file, offset, number)
+                if isinstance(part, TooLong):
+                    checkpoints.too_long(part.size, place)
+                    offset, number = offset + part.size + 1, number + 1
+                    continue
+                for line in part.split(b"\n")[:-1]:
+                    place = Place(checkpoints.file, offset, number)
+                    checkpoints.add(line, place, late=offset >= log.checkpoints_size)
+                    offset, number = offset + len(line) + 1, number + 1
+    finally:
+        os.close(descriptor)
+    rest = lines.rest()[1]
+    if rest:
+        checkpoints.torn(rest, Place(checkpoints.file, offset, number))
 
 
 class _Reader:
@@ -190,7 +249,7 @@ class _Reader:
         with file.opened() as descriptor:
             if file.packed:
                 self._read_packed(file, descriptor)
-            elif file.size < 0:
+            elif file.path == "-":
                 while data := os.read(descriptor, BLOCK):
                     self._verifier.feed(data)
             else:
@@ -211,7 +270,8 @@ class _Reader:
             position += block.size
             self._tell(position)
         self._feed(descriptor, position, file.size)
-        self._finish_line(descriptor, max(position, file.size))
+        if file.end < 0:
+            self._finish_line(descriptor, max(position, file.size))
 
     def _proved(self, file: LogFile) -> Iterator[Block]:
         """What other processes know of a file, from its beginning on and without a hole."""
@@ -229,7 +289,7 @@ class _Reader:
         return block.proof is not None and self._verifier.absorb(block.proof, block.size)
 
     def _feed(self, descriptor: int, position: int, end: int) -> None:
-        while position < end and not self._verifier.done:
+        while position < end:
             data = os.pread(descriptor, min(BLOCK, end - position), position)
             if not data:
                 break
@@ -266,9 +326,12 @@ class _Reader:
                     return
                 stream = stream or _Forward(stack.enter_context(unpacked(file, descriptor)))
                 stream.go_to(position)
-                while data := stream.read(BLOCK):
+                left = file.end - position if file.end >= 0 else sys.maxsize
+                while data := stream.read(min(BLOCK, left)):
                     self._verifier.feed(data)
+                    left -= len(data)
         except broken() as error:
+            refuse_wide(error, file.name)
             cut = isinstance(error, EOFError)
             note = f"cannot be unpacked: {'it is cut off' if cut else type(error).__name__}"
             self._verifier.damaged(note, cut=cut)

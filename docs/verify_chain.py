@@ -1,7 +1,8 @@
-"""Verify an audit log with the standard library alone; see wire-format.md (exit status: section 7).
-usage: verify_chain.py DIRECTORY [FILE WITH A HEX KEY]...   files must have the names of section 4
-It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable."""
-import base64, hashlib, hmac, io, json, re, sys
+"""Verify an audit log with the standard library alone, as docs/wire-format.md, section 7, says.
+usage: verify_chain.py [--as-of TIME] DIRECTORY [FILE WITH A HEX KEY]...
+It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable.
+Packed segments have to be unpacked first."""
+import base64, hashlib, hmac, json, os, re, stat, sys, time
 from datetime import datetime; from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
                   rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}', re.DOTALL)
@@ -10,8 +11,11 @@ POINT = re.compile(rb'{"v":[12],"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","o
     rb'"root_hash":"[\da-f]{64}","reason":"(startup|interval|threshold|manual|shutdown|rotation)","sig_alg":"'
     rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}"(,"(co)?signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
     rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"){1,2}}\n')
+NAME = re.compile(r"audit(-[0-9]{20}\.jsonl|\.jsonl([.-]([0-9][0-9T_:.-]*|old))?)")
+NEAR, BURST, SECOND = 16, 3 * 10**9, 10**9
 sha = lambda data: hashlib.sha256(data).digest()
-lines_of = lambda path: enumerate(io.BytesIO(path.read_bytes() if path.exists() else b""), 1)
+moment = lambda ns: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(ns, 0) // SECOND)) + (
+    f".{max(ns, 0) % SECOND:09d}Z")
 signs = lambda key, made, *lines: hmac.compare_digest(f"{made}".encode(), base64.b64encode(
     hmac.digest(key, "".join(f"{line}\n" for line in lines).encode(), "sha256")))
 def timed(point, key, *lines):  # whether the time is signed, too (section 6)
@@ -24,112 +28,232 @@ def timed(point, key, *lines):  # whether the time is signed, too (section 6)
 def parse(line):
     try: return {**json.loads(line)}
     except (TypeError, ValueError, RecursionError): return {}
-def read_checkpoints(path, keys, report):  # {size: [(checkpoint, place)]}, and the keys by name
-    ring, missing, points, last = {sha(key).hex()[:8]: key for key in keys}, {}, {}, {}
-    for number, line in lines_of(path):
-        point, where = parse(line), f"{path.name}:{number}"
-        sized = {"ed25519": 104, "hmac-sha256": 60}.get(point.get("sig_alg"))  # of base64
-        if not POINT.fullmatch(line) or ("cosignature" in point) is not (point["v"] > 1) or (
-                point["v"] > 1 and sized and len(point["cosignature"]) != sized):
-            kind = "unknown-version" if point.get("v", 1) not in (1, 2) else "malformed-line"
-            report(kind if line.endswith(b"}\n") else "torn-tail", None, where); continue
-        size, chain, name, alg, by = map(point.get, "head_seq chain origin sig_alg key_id".split())
-        moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
-        last = report("sequence-duplicate", size, where) or last if moved else point
-        mine = re.sub("^.*/(?=[0-9a-f]{16}$)", "", name) in (chain, name)  # no other chain's
-        root = base64.b64encode(bytes.fromhex(point["root_hash"])).decode()
-        if mine and (alg != "hmac-sha256" or by not in ring):  # told once for each key
-            missing[alg, by] = (alg, by) in missing or not report("key-unavailable", size, where)
-        elif not mine or not signs(ring[by], point["signature"], name, size, root) or (
-                point["v"] > 1 and not timed(point, ring[by], name, size, root)):
-            point["forged"] = report("checkpoint-signature-mismatch", size, where)
-        points.setdefault(size, []).append((point, where))
-    return points, ring
-def verify(directory, keys=()):  # (kind, seq, file:line) of all that is not as it should be
-    found, loose, ends, tree, roots, directory = [], [], {}, [], {}, Path(directory)
-    report, signed = lambda *finding: found.append(finding), directory / "checkpoints.jsonl"
-    (points, ring), retired, told = read_checkpoints(signed, keys, report), {}, []
-    head, before, chain, due = (0, {"0" * 64}), None, None, None  # seq, hashes to link to
-    def reach(leaf, size=1):  # section 2: a frontier of complete subtrees, the largest first
+def read(path):  # only regular files: no links, pipes or devices (section 4)
+    try: descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError: return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode): return os.fdopen(descriptor, "rb")
+    return os.close(descriptor)
+def first_of(file):  # section 4: the order of the files is that of their first records
+    before, first, data = None, None, file.read(1 << 18)
+    old = re.search(b'^{"ts":"(.{30}).*\n', data, re.MULTILINE)
+    ts = old[1] if old else b""; old = old and b'"prev_hash":"' not in data
+    for line in data.split(b"\n")[:-1]:
+        link = LINK.fullmatch(line)
+        if link and sha(b"\0" + line[:-75] + b"}").hex() == link[4].decode():
+            if before and before[4] == link[3]: return int(before[2]), ts
+            first, before = first or link, link
+    return int(first[2]) if first else 0 if old else 1 << 63, ts
+class Verifier:
+    def __init__(self, directory, keys=(), as_of=None):
+        self.directory, self.as_of = Path(directory), as_of or time.time_ns()
+        self.ring, self.retired = {sha(key).hex()[:8]: key for key in keys}, {}
+        self.found, self.loose, self.ends, self.told, self.declared = [], [], {}, [], []
+        self.chain, self.head, self.before, self.jump = None, (0, {"0" * 64}), None, None
+        self.tree, self.roots, self.anchor, self.tail = [], {}, None, []
+        self.policy, self.policies, self.old, self.old_told, self.holed = None, [], [], [], False
+    def report(self, *finding): self.found.append(finding)
+    def read_checkpoints(self, path):  # {size: [(checkpoint, place)]}
+        points, missing, last, file = {}, {}, {}, read(path)
+        for number, line in enumerate(file or (), 1):
+            point, where = parse(line), f"{path.name}:{number}"
+            sized = {"ed25519": 104, "hmac-sha256": 60}.get(point.get("sig_alg"))  # of base64
+            if not POINT.fullmatch(line) or ("cosignature" in point) is not (point["v"] > 1) or (
+                    point["v"] > 1 and sized and len(point["cosignature"]) != sized):
+                newer = point.get("v", 1) not in (1, 2)
+                kind = "key-unavailable" if newer else "malformed-line"
+                self.report(kind if line.endswith(b"}\n") else "torn-tail", None, where); continue
+            size, chain, name, alg, by = map(point.get, "head_seq chain origin sig_alg key_id".split())
+            moved = last.get("chain") == chain and (size < last["head_seq"] or point == last)
+            last = self.report("sequence-duplicate", size, where) or last if moved else point
+            mine = re.sub("^.*/(?=[0-9a-f]{16}$)", "", name) in (chain, name)  # no other chain's
+            root = base64.b64encode(bytes.fromhex(point["root_hash"])).decode()
+            point = {**point, "state": "ok"}
+            if mine and (alg == "ed25519" or (alg == "hmac-sha256" and by not in self.ring)):
+                point["state"] = "no key"
+                missing[alg, by] = (alg, by) in missing or not self.report("key-unavailable", size, where)
+            elif not mine or alg != "hmac-sha256" or not signs(
+                    self.ring[by], point["signature"], name, size, root) or (
+                    point["v"] > 1 and not timed(point, self.ring[by], name, size, root)):
+                point["state"] = self.report("checkpoint-signature-mismatch", size, where)
+            points.setdefault(size, []).append((point, where))
+        self.points, self.signed = points, file is not None and not file.close()
+    def reach(self, leaf, seq, hashes, ts=""):  # section 2: complete subtrees, the largest first
+        size, tree = 1, self.tree
         while tree and tree[-1][0] == size: leaf, size = sha(b"\1" + tree.pop()[1] + leaf), 2 * size
         tree.append((size, leaf))
-        if head[0] in points and sum(size for size, _ in tree) == head[0]:
-            for _, left in tree[-2::-1]: leaf = sha(b"\1" + left + leaf)
-            roots[head[0]] = {(leaf.hex(), digest) for digest in head[1]}
-    def look_inside(record, seq, where):  # section 5: what the log says about itself
+        if seq not in self.points or sum(size for size, _ in tree) != seq: return
+        for _, left in tree[-2::-1]: leaf = sha(b"\1" + left + leaf)
+        self.roots[seq] = {(leaf.hex(), digest) for digest in hashes}
+        for point, _ in self.points[seq]:
+            good = (point["root_hash"], point["head_hash"]) in self.roots[seq]
+            if good and point["state"] == "ok" and point["chain"] == self.chain:
+                self.anchor, self.tail = (seq, point, ts), []
+                self.policy = ([p for at, p in self.policies if at <= seq] or [self.policy])[-1]
+                self.found += [tear for at, by, tear, _ in self.declared if by <= seq]
+                self.declared = [each for each in self.declared if each[1] > seq]
+    def look_inside(self, record, seq, where):  # section 5: what the log says about itself
         kind, fields = record.get("event_type"), record.get("fields")
-        if record.get("v", 1 if not kind else None) != 1: report("unknown-version", seq, where)
-        elif kind == "audit.recovered":
-            first, last = (ends.get((fields["bytes"], fields["sha256"])) or [(0, 0)]).pop()
-            loose[first:last] = [None] * (last - first); report("recovered-tear", seq, where)
-        elif kind == "audit.gap" and fields["lost"] and fields["sink"] != "stdout":
-            report("declared-gap", seq, where)
-        elif kind == "audit.checkpoint":
-            told.append(fields["head_seq"])
+        if kind and record.get("v") != 1: return self.report("unknown-version", seq, where)
+        if type(fields) is not dict: return None
+        if kind == "audit.recovered":
+            places = self.ends.get((fields.get("bytes"), fields.get("sha256"))) or [(0, 0)]
+            first, last = places.pop()
+            told, self.loose[first:last] = self.loose[first:last], [None] * (last - first)
+            tear = ("recovered-tear", seq, where)
+            at = told[0][1] if told else seq
+            if not told or (not self.ring and seq - at < NEAR): self.report(*tear)
+            elif not self.ring: self.report(*told[0])
+            else: self.declared.append((at, seq, tear, told[0]))
+        elif kind == "audit.gap" and fields.get("lost") and fields.get("sink") != "stdout":
+            self.report("declared-gap", seq, where)
+        elif kind == "audit.started":
+            every, interval = fields.get("checkpoint_every"), fields.get("checkpoint_interval")
+            if type(every) is int and every > 0 and type(interval) in (int, float) and interval > 0:
+                self.policies.append((seq, (every, interval)))
+        elif kind == "audit.legacy":
+            self.old_told.append((seq, fields.get("bytes"), fields.get("sha256")))
+        elif kind == "audit.checkpoint" and type(fields.get("head_seq")) is int:
+            size = fields["head_seq"]; self.told.append(size)
             same = [all(p[m] == fields.get(m, p[m]) for m in "root_hash at key_id reason".split())
-                    for p, _ in points.get(told[-1], ()) if p["chain"] == chain]
-            if signed.exists() and not any(same):
-                report("checkpoint-root-mismatch" if same else "sequence-gap", told[-1], where)
-        elif kind == "audit.key_rotated" and fields["old_key_id"] in ring:  # section 9
+                    for p, _ in self.points.get(size, ()) if p["chain"] == self.chain]
+            if self.signed and not any(same):
+                self.report("checkpoint-root-mismatch" if same else "sequence-gap", size, where)
+        elif kind == "audit.key_rotated" and fields.get("old_key_id") in self.ring:
             (*lines, made), old, new = fields.values(), fields["old_key_id"], fields["new_key_id"]
+            retired = self.retired
             good = retired[old] == new if old in retired else new not in (old, *retired)
-            if len(lines) > 6: good &= lines[6] < seq and (not signed.exists() or any(
-                (p["chain"], p["root_hash"]) == (chain, lines[7]) and "forged" not in p
-                for p, _ in points.get(lines[6], ())))  # the tree that it was signed over
+            if len(lines) > 6: good &= lines[6] < seq and (not self.signed or any(
+                (p["chain"], p["root_hash"]) == (self.chain, lines[7]) and p["state"] is not None
+                for p, _ in self.points.get(lines[6], ())))  # the tree that it was signed over
             version = f"audit_emit change of key, version {1 + (len(lines) > 6)}"
-            good &= signs(ring[old], made, version, *lines)
-            if good and lines[0].endswith(chain): retired[old] = new
-            else: report("checkpoint-signature-mismatch", seq, where)
-            for at, point, place in [(n, *each) for n in points if n >= seq for each in points[n]]:
-                if point["key_id"] == old in retired and "forged" not in point:
-                    point["forged"] = report("checkpoint-signature-mismatch", at, place)
-    closed, active = sorted(directory.glob("audit-*.jsonl")), directory / "audit.jsonl"
-    if closed and not active.exists() and not Path(f"{active}.new").exists():  # nor in between
-        report("missing-segment", None, active.name)
-    for path, fresh in [(path, True) for path in [*closed, active]]:
-        for number, raw in lines_of(path):
-            line, where, seq = raw.removesuffix(b"\n"), f"{path.name}:{number}", head[0] + 1
-            link, record = LINK.fullmatch(line), parse(line)
-            leaf = sha(b"\0" + line[:-len(',"hash":"') - 64 - len('"}')] + b"}")  # section 2
-            sound = link and leaf.hex() == link[4].decode()
-            if line == raw: report("torn-tail", seq, where)
-            if not link or (line == raw and not sound):
-                bare = "ts" in record and "event_type" in record and "hash" not in record
-                if bare and record.get("v", 1) != 1: report("unknown-version", None, where)
-                elif bare and seq == 1: report("legacy-record", None, where)
-                elif line != raw:  # perhaps the log declares it, with the lines before that adjoin
-                    if due != (path, number): first, size, run = len(loose), 0, hashlib.sha256()
-                    due = path, number + 1; loose.append(("malformed-line", seq, where))
-                    for part in line, b"\n":
-                        size = run.update(part) or size + len(part)
-                        ends.setdefault((size, run.hexdigest()), []).append((first, len(loose)))
-                continue
-            (name, prev, stated), seq = (link[i].decode() for i in (1, 3, 4)), int(link[2])
-            fits = lambda at: at and at[0] == seq - 1 and prev in at[1] and name == (chain or name)
-            kind = ("event-hash-mismatch" if not sound else "" if fits(head) or fits(before)
-                    else "chain-id-mismatch" if name != (chain or name)
-                    else "sequence-duplicate" if seq <= head[0]
+            good &= signs(self.ring[old], made, version, *lines)
+            if good and lines[0].endswith(self.chain): retired[old] = new
+            else: self.report("checkpoint-signature-mismatch", seq, where)
+            for at, p, place in [(n, *each) for n in self.points if n >= seq for each in self.points[n]]:
+                if p["key_id"] == old in retired and p["state"]:
+                    p["state"] = self.report("checkpoint-signature-mismatch", at, place)
+    def accept(self, seq, name, stated, leaf, line, where):  # a record that belongs to the chain
+        ts, self.chain = line[7:37].decode("latin-1"), name
+        if not line[36:].startswith(b'Z","event_type":"audit.checkpoint",'): self.tail.append(ts)
+        self.look_inside(parse(line), seq, where); self.reach(leaf, seq, {stated}, ts)
+    def settle(self):  # what stood in doubt is of the chain (section 7, rules 4 and 5)
+        if self.jump:
+            (_, to, back), self.jump = self.jump, None
+            if back: self.report("sequence-duplicate", back[0], back[5])
+            self.accept(*to)
+        if self.before: self.reach(self.before[2], *self.head)
+        self.before = None
+    def go_back(self):  # the record that left a hole was put there
+        (left, _, back), self.jump = self.jump, None
+        self.head = left
+        if back: self.head = back[0], {back[2]}; self.accept(*back)
+    def link(self, seq, name, prev, stated, leaf, line, where, fresh):
+        head, record = self.head, (seq, name, stated, leaf, line, where)
+        fits = lambda at: at and at[0] == seq - 1 and prev in at[1] and name == (self.named or name)
+        tip = self.jump and ((self.jump[2][0], {self.jump[2][2]}) if self.jump[2] else self.jump[0])
+        if leaf.hex() != stated:
+            if tip and prev in tip[1] and prev not in head[1]: self.go_back(); head = self.head
+            self.report("event-hash-mismatch", head[0] + 1 if prev in head[1] else seq, where)
+            self.settle(); self.before = (*self.head, leaf)
+            self.head = self.head[0] + 1, {stated, leaf.hex()}; return
+        if fits(head): self.settle()
+        elif fits(self.before): self.before = None  # that line was put in
+        elif fits(tip):
+            if not self.jump[2]: self.jump = *self.jump[:2], record; return
+            self.go_back()
+        else:
+            other = name != (self.named or name)
+            if not self.jump or (name == self.named and seq > head[0]): self.settle()
+            kind = ("chain-id-mismatch" if other else "sequence-duplicate" if seq <= head[0]
                     else "event-prev-hash-mismatch" if seq == head[0] + 1
                     else "missing-segment" if fresh else "sequence-gap")
-            if kind: report(kind, head[0] + 1 if not sound and prev in head[1] else seq, where)
-            if before and (kind or fits(head)): reach(before[2])  # else that line was put in
-            before, fresh = None if sound else (*head, leaf), False
-            if not sound: head = head[0] + 1, {stated, leaf.hex()}
-            elif kind not in ("chain-id-mismatch", "sequence-duplicate"):
-                chain, head = name, (seq, {stated}); reach(leaf); look_inside(record, seq, where)
-    if before: reach(before[2])
-    for size, p, where in [(n, *each) for n in sorted(points) for each in points[n]]:
-        if "forged" in p or (p["root_hash"], p["head_hash"]) in roots.get(size, ()): continue
-        report("chain-id-mismatch" if p["chain"] != (chain or p["chain"])
-               else "truncated" if size > head[0] else "checkpoint-root-mismatch", size, where)
-    if not head[0]: report("nothing-found", None, directory.name)
-    elif told and not signed.exists(): report("missing-segment", told[0], signed.name)
-    elif keys and not points and not told: report("key-unavailable", None, signed.name)
-    return [*found, *filter(None, loose)]
-if __name__ == "__main__":
-    if len(sys.argv) < 2: sys.exit(print(__doc__) or 2)
-    found = verify(sys.argv[1], [bytes.fromhex(Path(name).read_text()) for name in sys.argv[2:]])
-    for finding in found: print(*finding)
+            self.report(kind, seq, where)
+            if other or seq <= head[0]: return
+            if seq > head[0] + 1:
+                self.jump, self.head, self.named = (head, record, None), (seq, {stated}), name; return
+        self.head, self.named = (seq, {stated}), name; self.accept(*record)
+    def unchained(self, line, raw, record, where, adjoins):
+        seq, bare = self.head[0] + 1, "ts" in record and "event_type" in record
+        if bare and "hash" not in record and seq == 1:
+            self.old.append((raw, ("malformed-line", seq, where))); return
+        if not adjoins: self.first, self.size, self.run = len(self.loose), 0, hashlib.sha256()
+        self.loose.append(("malformed-line", seq, where))
+        for part in line, b"\n":  # perhaps the log declares it, with the lines before that adjoin
+            self.size = self.run.update(part) or self.size + len(part)
+            ends = self.ends.setdefault((self.size, self.run.hexdigest()), [])
+            ends.append((self.first, len(self.loose)))
+    def read_segment(self, name, file):
+        fresh, due = True, None
+        for number, raw in enumerate(file, 1):
+            line, where = raw.removesuffix(b"\n"), f"{name}:{number}"
+            link, torn = LINK.fullmatch(line), not raw.endswith(b"\n")
+            leaf = sha(b"\0" + line[:-len(',"hash":"') - 64 - len('"}')] + b"}")  # section 2
+            if torn: self.report("torn-tail", self.head[0] + 1, where)
+            if link and (not torn or leaf.hex() == link[4].decode()):
+                chain, prev, stated = (link[i].decode() for i in (1, 3, 4))
+                self.link(int(link[2]), chain, prev, stated, leaf, line, where, fresh)
+                fresh = False
+            elif not torn:
+                self.unchained(line, raw, parse(line), where, due == number); due = number + 1
+    def segments(self):  # the active one is opened first: it may be closed while this runs
+        active = self.directory / "audit.jsonl"
+        files, seen = {}, set()
+        for path in [active, *sorted(self.directory.iterdir())]:
+            if not NAME.fullmatch(path.name) or path in files: continue
+            file = read(path)
+            if file is None:
+                if path != active: self.report("missing-segment", None, path.name)
+            elif os.fstat(file.fileno()).st_ino not in seen:
+                seen.add(os.fstat(file.fileno()).st_ino); files[path] = file
+            else: file.close()
+        if files and active not in files and not Path(f"{active}.new").exists():
+            self.report("missing-segment", None, active.name)
+        for path, file in sorted(files.items(), key=lambda each: (first_of(each[1]), each[0].name)):
+            file.seek(0); self.read_segment(path.name, file); file.close()
+    def finish(self):
+        self.settle(); at = self.anchor[0] if self.anchor else 0
+        for here, by, tear, bad in self.declared:
+            self.report(*(tear if by - here < NEAR and here > at else bad))
+        data = b"".join(raw for raw, _ in self.old)
+        named = [by for by, *rest in self.old_told if rest == [len(data), sha(data).hex()]]
+        good = not self.head[0] or (named and (not self.ring or named[0] <= at))
+        if self.old and good and self.head[0] and not self.ring: self.report("key-unavailable", None, "audit.legacy")
+        for _, bad in self.old: self.report(*(("legacy-record", None, bad[2]) if good else bad))
+        for size, p, where in [(n, *each) for n in sorted(self.points) for each in self.points[n]]:
+            good = (p["root_hash"], p["head_hash"]) in self.roots.get(size, ())
+            if not p["state"] or (good and p["chain"] == self.chain): continue
+            self.report("chain-id-mismatch" if p["chain"] != (self.chain or p["chain"])
+                else "truncated" if size > self.head[0] else "checkpoint-root-mismatch", size, where)
+        if not self.head[0]: self.report("nothing-found", None, self.directory.name)
+        elif self.told and not self.signed: self.report("missing-segment", self.told[0], "checkpoints.jsonl")
+        self.found += filter(None, self.loose)
+        if self.ring and self.head[0] and status(self.found) != 1 and not self.anchored():
+            self.report("not-anchored", at or None, "checkpoints.jsonl")
+        return self.found
+    def anchored(self):  # section 7: is a signature near enough to the end?
+        if not self.anchor: return False
+        (_, point, signed), (every, interval) = self.anchor, self.policy or (10_000, 3600)
+        if point["v"] > 1: signed = moment(SECOND * int.from_bytes(
+            base64.b64decode(point["cosignature"])[4:12], "big"))
+        low, high = moment(self.as_of - BURST), moment(self.as_of + BURST)
+        many = sum(not low <= ts <= high for ts in self.tail) if self.policy else len(self.tail)
+        oldest = moment(self.as_of - int(interval * SECOND) - BURST)
+        return many <= every and (signed >= oldest or not self.tail or min(self.tail) >= oldest)
+    def verify(self):
+        self.named = None
+        self.read_checkpoints(self.directory / "checkpoints.jsonl"); self.segments()
+        return self.finish()
+def status(found):
     kinds = {kind for kind, *_ in found} - {"recovered-tear", "legacy-record", "unknown-version"}
-    tampered = kinds - {"torn-tail", "declared-gap", "key-unavailable", "nothing-found"}
-    sys.exit(1 if tampered else 3 if "nothing-found" in kinds else 4 if kinds else 0)
+    if kinds - {"torn-tail", "declared-gap", "key-unavailable", "nothing-found"}: return 1
+    return 3 if "nothing-found" in kinds else 4 if kinds else 0
+def verify(directory, keys=(), as_of=None):  # (kind, seq, file:line) of all that is not as it should be
+    return Verifier(directory, keys, as_of).verify()
+if __name__ == "__main__":
+    words, as_of = sys.argv[1:], None
+    if words[:1] == ["--as-of"]:
+        as_of = int(datetime.fromisoformat(words[1]).timestamp()) * SECOND; del words[:2]
+    if not words: sys.exit(print(__doc__) or 2)
+    found = verify(words[0], [bytes.fromhex(Path(name).read_text()) for name in words[1:]], as_of)
+    for finding in found: print(*finding)
+    sys.exit(status(found))

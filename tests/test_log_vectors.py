@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from two_verifiers import both
 
+from audit_emit.record import ns_of
+
 VECTORS = Path(__file__).parent / "vectors"
 EXPECTED: dict[str, Any] = json.loads((VECTORS / "logs.json").read_bytes())
 KEY = bytes.fromhex(EXPECTED["key_hex"])
+AS_OF = EXPECTED["as_of"]
 SECOND = bytes.fromhex(EXPECTED["second_key_hex"])
 
 
@@ -23,7 +26,8 @@ def test_every_log_has_its_verdict() -> None:
 def test_the_verdict_is_the_expected_one(name: str) -> None:
     case = EXPECTED["cases"][name]
     more = [SECOND] if case.get("second_key") else []
-    report = both(VECTORS / "logs" / name, *more, key=KEY if case["key"] else None)
+    key = KEY if case["key"] else None
+    report = both(VECTORS / "logs" / name, *more, key=key, as_of=ns_of(case.get("as_of", AS_OF)))
     found = [
         {"kind": f.kind, "file": f.file, "line": f.line, "offset": f.offset, "seq": f.seq}
         for f in report.findings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours, rechained, second
+from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, others, ours, rechained
 
 from audit_emit import Emitter
 from audit_emit.chain import merkle_root
@@ -155,7 +155,7 @@ class TestPairs:
 
     def test_the_second_verifier_says_which_key_it_lacks(self, tmp_path: Path) -> None:
         log = made(tmp_path, (KEY,), (KEY, NEXT))
-        found = second(log.directory, [SECRET])
+        found = others["verify_chain.py"](log.directory, [SECRET], None)
         assert [(kind, seq) for kind, seq, _ in found] == [
             ("key-unavailable", signed(log)[2].head_seq)
         ]

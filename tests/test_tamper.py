@@ -10,7 +10,7 @@ import pytest
 from two_verifiers import KEY, SECRET, MadeLog, both, kinds, ours, rechained, renumbered
 
 from audit_emit import Emitter
-from audit_emit.signing import KeyRing
+from audit_emit.signing import HmacKey, KeyRing
 from audit_emit.verifying import Options, verify_paths
 
 ROUNDS = 5
@@ -51,8 +51,12 @@ def test_without_the_key_it_is_incomplete(log: MadeLog, heads: list[int]) -> Non
     assert report.anchored_seq == 0
 
 
-def test_another_key_is_a_missing_key(log: MadeLog) -> None:
-    assert both(log.directory, key=b"o" * 32).exit_status == 4
+def test_another_key_anchors_nothing(log: MadeLog, heads: list[int]) -> None:
+    report = both(log.directory, key=b"o" * 32)
+    assert report.exit_status == 1
+    assert kinds(report) == {"key-unavailable": [heads[0]], "not-anchored": [None]}
+    relaxed = ours(log.directory, HmacKey(b"o" * 32), anchor_required=False)
+    assert relaxed.exit_status == 4
 
 
 class TestRecords:
@@ -226,8 +230,8 @@ class TestEnd:
         log.active.write_bytes(b"".join(lines[:-5]))
         assert both(log.directory, key=None).exit_status == 0  # nobody knows
         report = both(log.directory)
-        assert kinds(report) == {"key-unavailable": [None]}  # who has a key is told that it is idle
-        assert report.exit_status == 4
+        assert kinds(report) == {"not-anchored": [None]}  # who has a key is told that it is idle
+        assert report.exit_status == 1
 
     def test_cut_inside_a_record(self, log: MadeLog) -> None:
         with log.active.open("rb+") as file:
@@ -378,7 +382,7 @@ class TestRechained:
             path.unlink()
         log.active.write_bytes(b"".join(rechained(changed, "0" * 64)))
         assert both(log.directory, key=None).exit_status == 0
-        assert kinds(both(log.directory)) == {"key-unavailable": [None]}
+        assert kinds(both(log.directory)) == {"not-anchored": [None]}
         report = ours(log.directory, heads={noted["seq"]: noted["hash"]})
         assert kinds(report) == {"checkpoint-root-mismatch": [70]}
 

@@ -23,7 +23,7 @@ from audit_emit._files import parts as _parts
 from audit_emit._files.logfiles import LogFile
 from audit_emit._files.parts import Pool, Proved
 from audit_emit.signing import KeyRing
-from audit_emit.verify import Verifier
+from audit_emit.verify import Boundary, Verifier
 from audit_emit.verifying import Options, verify_paths
 
 if sys.version_info >= (3, 14):
@@ -31,6 +31,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+LEGACY = b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n'
 PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd.compress}
 
 
@@ -244,13 +245,46 @@ class TestHoles:
 
 
 class TestAge:
-    def test_legacy_records_before_the_chain(self, active: Path) -> None:
-        legacy = b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n'
-        active.write_bytes(legacy * 2 + active.read_bytes())
+    def test_records_before_the_chain_are_nobodys(self, active: Path) -> None:
+        active.write_bytes(LEGACY * 2 + active.read_bytes())
         report = unsigned(active.parent)
-        assert report.exit_status == 0
-        assert kinds(report) == {"legacy-record": [None, None]}
-        assert report.legacy == 2
+        assert report.exit_status == 1
+        assert kinds(report) == {"malformed-line": [1, 1]}
+        assert "--legacy-before 1" in report.findings[0].note
+
+    @pytest.mark.parametrize(
+        ("boundary", "admitted"),
+        [("1", 2), ("9", 2), ("offset:0", 0), (f"offset:{2 * len(LEGACY)}", 2)],
+    )
+    def test_whoever_verifies_may_name_the_boundary(
+        self, active: Path, boundary: str, admitted: int
+    ) -> None:
+        active.write_bytes(LEGACY * 2 + active.read_bytes())
+        report = ours(active, legacy=Boundary.parse(boundary))
+        assert report.exit_status == (0 if admitted else 1)
+        assert report.counts.get("legacy-record", 0) == report.legacy == admitted
+
+    def test_the_boundary_ends_where_it_is_said_to_end(self, active: Path) -> None:
+        lines = active.read_bytes().splitlines(True)
+        active.write_bytes(LEGACY + lines[0] + LEGACY + b"".join(lines[1:]))
+        boundary = Boundary.parse(f"offset:{len(LEGACY) + len(lines[0])}")
+        for legacy in (Boundary.parse("1"), boundary):
+            assert kinds(ours(active, legacy=legacy)) == {
+                "legacy-record": [None],
+                "malformed-line": [2],
+            }
+
+    def test_an_offset_counts_through_the_files(self, active: Path) -> None:
+        old = active.with_name("audit.jsonl.1")
+        old.write_bytes(LEGACY)
+        active.write_bytes(LEGACY + active.read_bytes())
+        assert ours(active, legacy=Boundary.parse(f"offset:{len(LEGACY)}")).exit_status == 1
+        assert ours(active, legacy=Boundary.parse(f"offset:{2 * len(LEGACY)}")).exit_status == 0
+
+    @pytest.mark.parametrize("bad", ["", "x", "offset:", "offset:-1", "-1", "1" * 30, "1 "])
+    def test_what_is_no_boundary(self, bad: str) -> None:
+        with pytest.raises(ValueError, match="neither the seq of a record nor offset:N"):
+            Boundary.parse(bad)
 
     def test_nothing_but_legacy_records_proves_nothing(self, active: Path) -> None:
         active.write_bytes(b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n')
@@ -264,12 +298,25 @@ class TestAge:
         assert report.exit_status == 0
         assert kinds(report) == {"unknown-version": [11]}
 
-    def test_newer_record_of_another_form(self, active: Path) -> None:
-        with active.open("ab") as file:
-            file.write(b'{"ts":"2027-01-01T00:00:00Z","event_type":"x.y","v":2,"sum":"00"}\n')
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b'{"ts":"2027-01-01T00:00:00Z","event_type":"x.y","v":2,"sum":"00"}\n',
+            b'{"ts":0,"event_type":0,"v":2}\n',
+            b'{"ts":0,"event_type":0}\n',
+            b'{"v":null,"event_type":0,"ts":0,"hash":""}\n',
+        ],
+    )
+    @pytest.mark.parametrize("index", [0, 7, -1])
+    def test_a_record_that_is_not_in_the_chain_is_tampering_whatever_its_version(
+        self, active: Path, line: bytes, index: int
+    ) -> None:
+        lines = active.read_bytes().splitlines(True)
+        lines.insert(index, line)
+        active.write_bytes(b"".join(lines))
         report = unsigned(active.parent)
-        assert report.exit_status == 0
-        assert kinds(report) == {"unknown-version": [None]}
+        assert report.exit_status == 1
+        assert list(kinds(report)) == ["malformed-line"]
 
     def test_right_hash_but_no_record(self, active: Path) -> None:
         lines = active.read_bytes().splitlines(True)
@@ -457,6 +504,9 @@ class TestReport:
 
     def test_a_key_and_nothing_that_is_signed(self, active: Path) -> None:
         report = both(active.parent)
+        assert kinds(report) == {"not-anchored": [None]}
+        assert report.exit_status == 1
+        report = ours(active, KEY, anchor_required=False)
         assert kinds(report) == {"key-unavailable": [None]}
         assert report.exit_status == 4
 

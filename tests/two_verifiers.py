@@ -1,4 +1,9 @@
-"""The library's verifier and the auditor's, each given the same log and expected to agree."""
+"""The library's verifier and the others, each given the same log and expected to agree.
+
+Another verifier joins in as a file in ``OTHERS``: a module with a function
+``verify(directory, keys, as_of)``. It is given the path of a log, shared keys as bytes, and the
+time in nanoseconds since 1970 (``None``: now), and returns a list of ``(kind, seq, place)``.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +22,26 @@ from audit_emit.signing import HmacKey, Key, KeyRing
 from audit_emit.verifying import Options, verify_paths
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "verify_chain.py"
+OTHERS = (SCRIPT,)
 SECRET = b"tamper matrix, a key of 32 bytes"
 KEY = HmacKey(SECRET)
 ORIGIN = "audit.example.com/tests"
 
 
-def _load() -> Callable[[Path, Sequence[bytes]], list[tuple[str, int | None, str]]]:
-    spec = importlib.util.spec_from_file_location("verify_chain", SCRIPT)
+Found = list[tuple[str, int | None, str]]
+
+
+def _load(path: Path) -> Callable[[Path, Sequence[bytes], int | None], Found]:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    verify: Callable[..., list[tuple[str, int | None, str]]] = module.verify
+    verify: Callable[..., Found] = module.verify
     return verify
 
 
-second = _load()
+others = {path.name: _load(path) for path in OTHERS}
 
 
 def ours(path: Path, *keys: Key, **more: Any) -> Report:
@@ -41,22 +50,26 @@ def ours(path: Path, *keys: Key, **more: Any) -> Report:
     return verified.report
 
 
-def both(directory: Path, *more: bytes, key: bytes | None = SECRET) -> Report:
-    """The verdict of the library, once both have come to it.
+def both(
+    directory: Path, *more: bytes, key: bytes | None = SECRET, as_of: int | None = None
+) -> Report:
+    """The verdict of the library, once all verifiers have come to it.
 
     Args:
         directory: the log.
         more: keys beside ``key``.
         key: the shared key that signed; ``None`` for nobody's.
+        as_of: nanoseconds since 1970; now when it is not given.
 
     Raises:
         AssertionError: they disagree.
     """
     keys = [*([key] if key else []), *more]
-    report = ours(directory, *map(HmacKey, keys))
+    report = ours(directory, *map(HmacKey, keys), as_of=as_of)
     mine = Counter((str(finding.kind), finding.seq) for finding in report.findings)
-    other = Counter((kind, seq) for kind, seq, _ in second(directory, keys))
-    assert mine == other, f"only ours: {mine - other}, only the other's: {other - mine}"
+    for name, verify in others.items():
+        theirs = Counter((kind, seq) for kind, seq, _ in verify(directory, keys, as_of))
+        assert mine == theirs, f"only ours: {mine - theirs}, only {name}: {theirs - mine}"
     return report
 
 

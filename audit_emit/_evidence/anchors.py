@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from audit_emit._evidence.findings import Finding, Findings, Kind
 from audit_emit._evidence.tree import Nodes
@@ -20,6 +20,7 @@ class Anchors:
     Args:
         checkpoints: all of them, before the first record is told of.
         findings: where what disagrees is reported.
+        anchored: called with ``seq`` for each checkpoint whose signature and root hold.
         heads: ``hash`` by ``seq``, noted down elsewhere.
         whole: the chain is read from its first record on, so that roots can be compared.
         to_the_end: it is read to its end, so that what is not there is missing.
@@ -33,12 +34,16 @@ class Anchors:
         checkpoints: Checkpoints,
         findings: Findings,
         heads: Mapping[int, str],
+        anchored: Callable[[int], None] = lambda _seq: None,
         *,
         whole: bool,
         to_the_end: bool,
     ) -> None:
         self.newest: Witness | None = None
         """The last checkpoint whose signature and root hold."""
+        self.newest_ts = ""
+        """``ts`` of the record that it covers last."""
+        self._anchored = anchored
         self._checkpoints = checkpoints
         self._findings = findings
         self._heads = dict(parse_heads(heads))
@@ -74,13 +79,14 @@ class Anchors:
         if self._tree is not None:
             self._tree.extend(nodes)
 
-    def reached(self, file: str, chain: str, seq: int, *hashes: str) -> None:
+    def reached(self, file: str, chain: str, seq: int, *hashes: str, ts: str = "") -> None:
         """The chain is at record ``seq``: do the witnesses of it agree?
 
         Args:
             file: that the record is in.
             chain: its id.
             hashes: one; of a changed record the one it states and the one it has.
+            ts: of the record.
         """
         if not len(self.named):
             return
@@ -97,7 +103,7 @@ class Anchors:
                 )
             )
         for witness in self._of_chain(seq, chain):
-            self._compare(witness, hashes)
+            self._compare(witness, hashes, ts)
 
     def pass_hole(self, chain: str, low: int, high: int) -> None:
         """The records between two are not there: no root beyond can be computed."""
@@ -140,7 +146,7 @@ class Anchors:
             if witness.state != FORGED and witness.chain == chain
         ]
 
-    def _compare(self, witness: Witness, hashes: Sequence[str]) -> None:
+    def _compare(self, witness: Witness, hashes: Sequence[str], ts: str) -> None:
         if self._tree is not None:
             root = self._tree.root().hex()
             if root != witness.root:
@@ -148,7 +154,8 @@ class Anchors:
             elif witness.head not in hashes:
                 self._mismatch(witness, hashes[0], "head_hash is not that of the record")
             elif witness.state == OK:
-                self.newest = witness
+                self.newest, self.newest_ts = witness, ts
+                self._anchored(witness.seq)
         elif self._whole:
             self._mismatch(witness, "", "records before it are missing")
         elif witness.head not in hashes:

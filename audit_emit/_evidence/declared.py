@@ -7,8 +7,11 @@ from functools import partial
 from typing import Any
 
 from audit_emit._evidence.anchors import CHECKPOINTS
-from audit_emit._evidence.findings import Finding, Findings, Kind
+from audit_emit._evidence.findings import KEPT, Finding, Findings, Kind
 from audit_emit._evidence.fragments import Fragments, fields_of
+from audit_emit._evidence.legacy import RECORD as LEGACY
+from audit_emit._evidence.legacy import Legacy
+from audit_emit._evidence.unanchored import Policy
 from audit_emit._evidence.witness import FORGED, Checkpoints, Place, Witness
 from audit_emit.rotation import RECORD as KEY_ROTATED
 from audit_emit.rotation import ForgedChangeError, Succession
@@ -20,6 +23,7 @@ class Declarations:
     Args:
         keys: that are trusted; changes of key are added.
         checkpoints, fragments: what the declarations are about.
+        legacy: the records from before the chain.
         findings: where they are told, and what does not fit.
         whole: the log's own directory was read, so that the file of checkpoints belongs to it.
     """
@@ -29,6 +33,7 @@ class Declarations:
         keys: Succession,
         checkpoints: Checkpoints,
         fragments: Fragments,
+        legacy: Legacy,
         findings: Findings,
         *,
         whole: bool,
@@ -36,10 +41,14 @@ class Declarations:
         self._keys = keys
         self._checkpoints = checkpoints
         self._fragments = fragments
+        self._legacy = legacy
         self._findings = findings
         self._whole = whole
         self._declared = 0
         self._first = 0
+        self._policies: list[tuple[int, Policy]] = []
+        self.policy = Policy()
+        """How often the log is signed, as its last signed part says."""
 
     def take(self, record: Mapping[str, Any], chain: str, seq: int, place: Place) -> None:
         """One of these records, whose hash and link hold."""
@@ -54,9 +63,25 @@ class Declarations:
             self._checkpoint(fields, chain, place)
         elif kind == KEY_ROTATED:
             self._key_rotated(fields, chain, seq, place)
+        elif kind == "audit.started":
+            self._started(fields, seq)
+        elif kind == LEGACY:
+            self._legacy.declare(fields, seq)
 
-    def end(self) -> None:
-        """The log is at its end: were there checkpoints to hold against it?"""
+    def anchored(self, seq: int) -> None:
+        """A signature covers the chain up to this record: what it says by then is believed."""
+        self._fragments.anchored(seq)
+        signed = [policy for told, policy in self._policies if told <= seq]
+        if signed:
+            self.policy = signed[-1]
+            del self._policies[: len(signed)]
+
+    def end(self, *, demanded: bool) -> None:
+        """The log is at its end: were there checkpoints to hold against it?
+
+        Args:
+            demanded: that there are none is told elsewhere.
+        """
         self._checkpoints.settle()
         if len(self._checkpoints):
             return
@@ -66,21 +91,21 @@ class Declarations:
                 self._findings.add(
                     Finding(Kind.MISSING_SEGMENT, CHECKPOINTS, seq=self._first, note=note)
                 )
-        elif self._keys.ring.keys:
+        elif self._keys.ring.keys and not demanded:
             note = "a key is given, and no checkpoint is there that it could be used for"
             self._findings.add(Finding(Kind.KEY_UNAVAILABLE, CHECKPOINTS, note=note))
 
     def _recovered(self, fields: Mapping[str, Any], seq: int, place: Place) -> None:
         declared = fields_of(fields)
-        found = self._fragments.declare(*declared) if declared is not None else None
-        if found is None:
+        keys = bool(self._keys.ring.keys)
+        if declared is None or self._fragments.declare(*declared, seq, keys=keys) is None:
             note = "declared, and no longer in the file"
             self._findings.add(place.finding(Kind.RECOVERED_TEAR, seq, note=note))
-            return
-        note = f"{fields['bytes']} bytes, declared by record {seq}"
-        self._findings.add(
-            Finding(Kind.RECOVERED_TEAR, found.file, found.offset, found.line, seq, note=note)
-        )
+
+    def _started(self, fields: Mapping[str, Any], seq: int) -> None:
+        policy = Policy.of(fields)
+        if policy is not None and len(self._policies) < KEPT:
+            self._policies.append((seq, policy))
 
     def _gap(self, fields: Mapping[str, Any], seq: int, place: Place) -> None:
         lost = fields.get("lost")

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     TORN_TAIL = "torn-tail"
     CHECKPOINT_SIGNATURE_MISMATCH = "checkpoint-signature-mismatch"
     CHECKPOINT_ROOT_MISMATCH = "checkpoint-root-mismatch"
+    ORIGIN_MISMATCH = "origin-mismatch"
+    NOT_ANCHORED = "not-anchored"
     TRUNCATED = "truncated"
     MISSING_SEGMENT = "missing-segment"
     NOTHING_FOUND = "nothing-found"
@@ -97,8 +99,14 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         first_seq, last_seq, last_hash: the chain from end to end; 0 and empty without records.
         checkpoints: how many were read.
         anchored_seq: head of the newest checkpoint whose signature and root hold; 0 without one.
-        anchored_at: when it was signed.
+        anchored_at: when it was signed, as its line says.
         anchored_by: algorithm and id of the key that signed it.
+        anchored_time: when it was signed, as a signature over the time proves, in seconds since
+            1970; 0 where nothing signed the time.
+        unanchored: records after it that no signature covers, those about checkpoints aside.
+        origin: of the log, as that checkpoint names it.
+        anchored_root: its Merkle root.
+        demanded: what was demanded of the anchor, in words; empty where nothing was.
         partial: the verification began or ended inside the log, as asked for.
     """
 
@@ -114,6 +122,11 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     anchored_seq: int = 0
     anchored_at: str = ""
     anchored_by: str = ""
+    anchored_time: int = 0
+    unanchored: int = 0
+    origin: str = ""
+    anchored_root: str = ""
+    demanded: str = ""
     partial: bool = False
 
     @property

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from audit_emit._evidence.tree import Nodes, nodes_of
+from audit_emit._evidence.unanchored import Tail, Watch
 
 LINK = re.compile(
     rb',"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
@@ -35,6 +36,9 @@ _TOLD = b'Z","event_type":"audit.'
 _TYPE = _TOLD.removesuffix(b"audit.")
 _KIND = slice(36, 36 + len(_TOLD))
 """Where a record whose ``ts`` has nine digits says of which type it is."""
+
+TS = slice(7, 37)
+"""Where a record that is written as today has its ``ts``."""
 
 HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
 _BODY = slice(-HASH_MEMBER - 1)
@@ -58,13 +62,16 @@ class Mark(NamedTuple):
     """The chain at one record.
 
     Attributes:
-        seq, hash: of the record.
+        seq, hash, ts: of the record.
         nodes: the leaves from the mark before this one up to this record.
+        tail: what is counted of the records from there on.
     """
 
     seq: int
     hash: str
+    ts: str
     nodes: Nodes
+    tail: Tail
 
 
 class Own(NamedTuple):
@@ -95,7 +102,12 @@ class Proof(NamedTuple):
 
 
 def prove(
-    block: bytes, named: Sequence[int] = (), *, tree: bool = False, strict: bool = False
+    block: bytes,
+    named: Sequence[int] = (),
+    *,
+    tree: bool = False,
+    strict: bool = False,
+    watch: Watch | None = None,
 ) -> Proof | None:
     """What a block of whole lines proves; ``None`` when one of them is out of the ordinary.
 
@@ -104,6 +116,7 @@ def prove(
         named: ``seq`` of the records in question, ascending, none of them twice.
         tree: whether to hash the tree as well.
         strict: whether to parse the JSON of every record.
+        watch: which records are counted.
     """
     lines = BytesIO(block).readlines()  # split() looks at every byte by itself
     first = link_of(lines[0][:-1])
@@ -119,7 +132,7 @@ def prove(
     if not _ordinary(lines, strict=strict):
         return None
     own = _own(lines) if _TOLD in kinds else []
-    marks = _marks(seq, hashes, named, tree=tree)
+    marks = _marks(seq, hashes, named, lines, tree=tree, watch=watch)
     return Proof(chain, prev_hash, seq, len(lines), marks, own)
 
 
@@ -156,17 +169,25 @@ def _ordinary(lines: list[bytes], *, strict: bool) -> bool:
         return False
 
 
-def _marks(first: int, hashes: list[str], named: Sequence[int], *, tree: bool) -> list[Mark]:
+def _marks(
+    first: int,
+    hashes: list[str],
+    named: Sequence[int],
+    lines: list[bytes],
+    *,
+    tree: bool,
+    watch: Watch | None,
+) -> list[Mark]:
     last = first + len(hashes) - 1
     here = named[bisect_left(named, first) : bisect_left(named, last)]
     ends = [first - 1, *here, last]
     marks = []
     for before, seq in pairwise(ends):
-        nodes: Nodes = []
-        if tree:
-            part = hashes[before + 1 - first : seq + 1 - first]
-            nodes = nodes_of(before, list(map(bytes.fromhex, part)))
-        marks.append(Mark(seq, hashes[seq - first], nodes))
+        rows = slice(before + 1 - first, seq + 1 - first)
+        nodes = nodes_of(before, list(map(bytes.fromhex, hashes[rows]))) if tree else []
+        tail = watch.tail(lines[rows]) if watch is not None and seq > watch.after else Tail()
+        ts = lines[seq - first][TS].decode("latin-1")
+        marks.append(Mark(seq, hashes[seq - first], ts, nodes, tail))
     return marks
 
 

@@ -6,6 +6,7 @@ Pure. A log of ten gigabytes may have two hundred thousand checkpoints, so they 
 from __future__ import annotations
 
 import base64
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,14 +14,22 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from audit_emit._evidence.findings import Finding, Findings, Kind
-from audit_emit.checkpoint import Checkpoint, UnknownVersionError, check, text_of
+from audit_emit.checkpoint import Checkpoint, UnknownVersionError, check
+from audit_emit.record import MAX_SEQ
 from audit_emit.rotation import Change, Name, Succession, told
-from audit_emit.signing import ED25519, Verdict
+from audit_emit.signing import ED25519, HMAC_SHA256, Verdict
+
+LONGEST = 64 * 1024
+"""Bytes of a line; a checkpoint has a few hundred."""
 
 OK, NO_KEY, FORGED = range(3)
 _STATES: dict[Verdict, int] = {"ok": OK, "key-unavailable": NO_KEY, "mismatch": FORGED}
 _SIGNATURE = 64
-"""Bytes of an Ed25519 signature."""
+_COSIGNATURE = 4 + 8 + 64
+"""Bytes of an Ed25519 signature, and of one over the time, with key id and time."""
+
+
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Place(NamedTuple):
@@ -45,9 +54,12 @@ class Witness(NamedTuple):
     root: str
     at: str
     key: Name
+    origin: str
     reason: str
     state: int
     late: bool
+    time: int
+    """Seconds since 1970, as a signature over the time says; 0 where there is none."""
 
 
 class Signer(NamedTuple):
@@ -65,18 +77,21 @@ class Checkpoints:
     Args:
         keys: the keys that the verifier's user pinned, and those that take their place.
         findings: where bad lines are reported.
+        origin: of the log, with its chain or without; empty when it may be any.
     """
 
-    def __init__(self, keys: Succession, findings: Findings) -> None:
+    def __init__(self, keys: Succession, findings: Findings, origin: str = "") -> None:
         self.file = ""
         """The file that they came from; empty when there was none."""
         self._keys = keys
         self._findings = findings
+        self._origin = origin
         self._seqs = array("Q")
         self._places = array("Q")
         self._states = array("B")
         self._hashes = bytearray()
         self._times = bytearray()
+        self._signed_times = array("Q")
         self._signed_by = array("I")
         self._signers: list[Signer] = []
         self._number_of: dict[Signer, int] = {}
@@ -99,7 +114,8 @@ class Checkpoints:
         try:
             found = Checkpoint.from_line(line)
         except UnknownVersionError as error:
-            self._findings.add(place.finding(Kind.UNKNOWN_VERSION, note=str(error)))
+            note = f"{error}, which was not checked"
+            self._findings.add(place.finding(Kind.KEY_UNAVAILABLE, note=note))
             return
         except ValueError as error:
             # A signer that died in the middle of a line leaves its beginning; the next one ends it.
@@ -108,19 +124,39 @@ class Checkpoints:
             return
         self._follow(found, place)
         signer = Signer((found.sig_alg, found.key_id), found.origin, found.chain, found.reason)
-        state = _STATES[check(found, self._keys.ring)]
-        if state == FORGED:
+        state = self._state_of(found, place)
+        if state == FORGED and self._is_ours(found):
             self._forged(place, found.head_seq, signer, found.signature)
         elif state == NO_KEY and found.sig_alg == ED25519:
-            signature = base64.b64decode(found.signature)
             self._unchecked.append(len(self))
-            self._signatures += signature if len(signature) == _SIGNATURE else bytes(_SIGNATURE)
+            made = [base64.b64decode(text) for text in (found.signature, found.cosignature)]
+            for data, size in zip(made, (_SIGNATURE, _COSIGNATURE), strict=True):
+                self._signatures += data if len(data) == size else bytes(size)
         self._seqs.append(found.head_seq)
         self._places.extend((place.offset, place.line))
         self._states.append(state * 2 + late)
         self._hashes += bytes.fromhex(found.head_hash + found.root_hash)
         self._times += found.at.encode()
+        self._signed_times.append(_time_of(found) if state == OK else 0)
         self._signed_by.append(self._number(signer))
+
+    def _is_ours(self, found: Checkpoint) -> bool:
+        return self._origin in {"", found.origin, found.origin.removesuffix(f"/{found.chain}")}
+
+    def _state_of(self, found: Checkpoint, place: Place) -> int:
+        """Whether its signature holds; one of another log is as good as forged."""
+        if not self._is_ours(found):
+            kind, seq = Kind.ORIGIN_MISMATCH, found.head_seq
+            self._findings.add(place.finding(kind, seq, expected=self._origin, actual=found.origin))
+            return FORGED
+        if found.sig_alg not in {ED25519, HMAC_SHA256}:
+            return FORGED  # version 1 has no other: nobody can hold a key for it
+        return _STATES[check(found, self._keys.ring)]
+
+    def newest(self) -> int:
+        """The highest record that a checkpoint with a good signature covers, late ones aside."""
+        states = zip(self._seqs, self._states, strict=True)
+        return max((seq for seq, state in states if divmod(state, 2) == (OK, 0)), default=0)
 
     def _number(self, signer: Signer) -> int:
         if signer not in self._number_of:
@@ -128,10 +164,14 @@ class Checkpoints:
             self._signers.append(signer)
         return self._number_of[signer]
 
-    def torn(self, line: bytes, place: Place) -> None:
-        """Take a last line that has no end."""
-        note = f"{len(line)} bytes without their end"
+    def torn(self, size: int, place: Place) -> None:
+        """Take a last line of so many bytes, which has no end."""
+        note = f"{size} bytes without their end"
         self._findings.add(place.finding(Kind.TORN_TAIL, note=note))
+
+    def too_long(self, size: int, place: Place) -> None:
+        """Take a line that is longer than ``LONGEST``."""
+        self._findings.add(place.finding(Kind.MALFORMED_LINE, note=f"a line of {size} bytes"))
 
     def _follow(self, found: Checkpoint, place: Place) -> None:
         """A checkpoint that is older than the one before it was moved or put there again."""
@@ -182,13 +222,33 @@ class Checkpoints:
         place, seq, signer = self._at(index)
         if signer.name[0] != ED25519:
             return  # the id of a shared key is all that a log has
-        at = bisect_left(self._unchecked, index) * _SIGNATURE
-        signature = bytes(self._signatures[at : at + _SIGNATURE])
-        text = text_of(signer.origin, seq, bytes(self._hashes[64 * index + 32 : 64 * index + 64]))
-        state = _STATES[self._keys.ring.check(*signer.name, signer.origin, text, signature)]
+        checkpoint = self._unchecked_at(index)
+        state = _STATES[check(checkpoint, self._keys.ring)]
         self._judge(index, state)
         if state == FORGED:
-            self._forged(place, seq, signer, base64.b64encode(signature).decode())
+            self._forged(place, seq, signer, checkpoint.signature)
+        elif state == OK:
+            self._signed_times[index] = _time_of(checkpoint)
+
+    def _unchecked_at(self, index: int) -> Checkpoint:
+        """A checkpoint whose key was not there when it was read."""
+        one = self[index]
+        at = bisect_left(self._unchecked, index) * (_SIGNATURE + _COSIGNATURE)
+        made = bytes(self._signatures[at : at + _SIGNATURE + _COSIGNATURE])
+        time = made[_SIGNATURE:]
+        return Checkpoint(
+            2 if any(time) else 1,
+            one.at,
+            one.origin,
+            one.chain,
+            one.seq,
+            one.head,
+            one.root,
+            one.reason,
+            *one.key,
+            base64.b64encode(made[:_SIGNATURE]).decode(),
+            base64.b64encode(time).decode() if any(time) else "",
+        )
 
     def _judge(self, index: int, state: int) -> None:
         self._states[index] = state * 2 + self._states[index] % 2
@@ -243,13 +303,21 @@ class Checkpoints:
             hashes[64:],
             self._times[30 * index : 30 * index + 30].decode(),
             signer.name,
+            signer.origin,
             signer.reason,
             state,
             bool(late),
+            self._signed_times[index],
         )
 
     def __iter__(self) -> Iterator[Witness]:
         return map(self.__getitem__, range(len(self)))
+
+
+def _time_of(checkpoint: Checkpoint) -> int:
+    """The seconds since 1970 that a checkpoint whose signatures hold has signed; else 0."""
+    data = base64.b64decode(checkpoint.cosignature)
+    return int.from_bytes(data[4:12], "big")
 
 
 def parse_heads(heads: Mapping[int, str]) -> Mapping[int, str]:
@@ -259,6 +327,10 @@ def parse_heads(heads: Mapping[int, str]) -> Mapping[int, str]:
         ValueError: one is no head.
     """
     for seq, digest in heads.items():
-        if seq < 1 or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-            raise ValueError(f"not a head: {seq}:{digest}")
+        if (
+            not 1 <= seq <= MAX_SEQ
+            or len(digest) != 64
+            or not set(digest) <= set("0123456789abcdef")
+        ):
+            raise ValueError("a head is the seq of a record and its hash, 64 hex digits")
     return heads

@@ -22,10 +22,12 @@ class Lines:
 
     Args:
         hasher: what the next line is hashed into, should it be too long to be kept.
+        longest: bytes of a line that is kept.
     """
 
-    def __init__(self, hasher: Callable[[], Any] = sha256) -> None:
+    def __init__(self, hasher: Callable[[], Any] = sha256, longest: int = MAX_LINE) -> None:
         self._hasher = hasher
+        self._longest = longest
         self._rest: list[bytes] = []
         self._hash: Any = None
         self._size = 0
@@ -59,7 +61,7 @@ class Lines:
     def _keep(self, data: bytes) -> None:
         self._rest.append(data)
         self._size += len(data)
-        if self._size > MAX_LINE:
+        if self._size > self._longest:
             if self._hash is None:
                 self._hash = self._hasher()
             self._hash.update(b"".join(self._rest))

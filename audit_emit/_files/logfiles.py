@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -18,13 +19,16 @@ BLOCK = 256 * 1024
 ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
 
+_WINDOW_LOG = 23
+"""A packed file may need 8 MiB to be unpacked, which is what ``zstd`` itself accepts unasked."""
+
 _PACKED = r"(\.gz|\.zst)?"
 _MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
 """RFC 1952; RFC 8878, whose frames may begin with one that is skipped."""
 
 
 class UnsupportedError(AuditEmitError):
-    """A file is packed in a way that needs a package which is not installed."""
+    """A file is packed in a way that needs a missing package, or too much memory."""
 
 
 class LogFile(NamedTuple):
@@ -33,12 +37,14 @@ class LogFile(NamedTuple):
     Attributes:
         path: ``-`` for standard input.
         identity: device and inode: which file it is, whatever its name is by now.
-        size: bytes when it was looked at; -1 for what is no regular file.
+        size: bytes when it was looked at; -1 for standard input.
         packed: ``gzip``, ``zstd`` or nothing.
         first_seq: of the first record that has the hash it states; 0 for a file of records from
             before there was a chain, -1 when it cannot be told.
         first_ts: of the first line, as far as it has one.
+        first_prev: ``prev_hash`` of that record; empty when it cannot be told.
         descriptor: open for reading, where the path may soon be another file's; else -1.
+        end: unpacked bytes that are wanted of it; -1 for all.
     """
 
     path: str
@@ -47,7 +53,9 @@ class LogFile(NamedTuple):
     packed: str = ""
     first_seq: int = -1
     first_ts: str = ""
+    first_prev: str = ""
     descriptor: int = -1
+    end: int = -1
 
     @property
     def name(self) -> str:
@@ -67,7 +75,7 @@ class LogFile(NamedTuple):
         if self.descriptor >= 0:
             yield self.descriptor
             return
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(self.path)
         try:
             if _identity(os.fstat(descriptor)) != self.identity:
                 raise FileNotFoundError(2, "is another file by now", self.path)
@@ -91,6 +99,7 @@ class Log(NamedTuple):
         checkpoints_size: their bytes before the files were looked at. What comes after that may
             be younger than the files.
         missing: the name of the active segment, if that is missing.
+        strange: names of segments that are no regular files, and why they are not read.
         whole: everything that is there was looked for, and not only what was named.
     """
 
@@ -100,6 +109,36 @@ class Log(NamedTuple):
     checkpoints_size: int = 0
     missing: str = ""
     whole: bool = False
+    strange: tuple[tuple[str, str], ...] = ()
+
+
+class NotRegularError(OSError):
+    """What has the name of a file of a log and is none: a link, a pipe, a device."""
+
+
+def open_regular(path: str) -> int:
+    """A descriptor of a regular file, for reading. Nothing is waited for.
+
+    Raises:
+        NotRegularError: it is a symbolic link, or no file.
+        OSError: it cannot be read, or is a directory.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP and os.path.islink(path):
+            why = "is a symbolic link, which is not followed; name the file that it points to"
+            raise NotRegularError(errno.ELOOP, why, path) from None
+        if error.errno in {errno.ENXIO, errno.EOPNOTSUPP}:
+            raise NotRegularError(errno.ENXIO, "is not a regular file", path) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
+    raise NotRegularError(errno.ENXIO, "is not a regular file; a pipe is read as -", path)
 
 
 def is_segment_alone(name: str) -> bool:
@@ -142,6 +181,7 @@ def open_log(layout: Layout, name: str) -> Log:
     checkpoints = os.path.join(layout.directory, CHECKPOINTS)
     size = os.stat(checkpoints).st_size if _is_there(checkpoints) else 0
     files: list[LogFile] = []
+    strange: list[tuple[str, str]] = []
     missing = ""
     try:
         files.append(look_at(layout.active, keep=True))
@@ -153,13 +193,17 @@ def open_log(layout: Layout, name: str) -> Log:
             file = look_at(path)
         except FileNotFoundError:
             continue  # renamed or packed since; the hole shows if nothing came in its place
+        except (NotRegularError, IsADirectoryError) as error:
+            strange.append((os.path.basename(path), str(error.strerror)))
+            continue
         if file.identity not in seen:
             seen.add(file.identity)
             files.append(file)
     if missing and _is_there(layout.active + ".new"):
         missing = ""  # a rotation ended between its two renames
     there = checkpoints if _is_there(checkpoints) else ""
-    return Log(name, in_order(files), there, size, missing if files else "", whole=True)
+    missing = missing if files else ""
+    return Log(name, in_order(files), there, size, missing, whole=True, strange=tuple(strange))
 
 
 def _is_there(path: str) -> bool:
@@ -182,24 +226,23 @@ def look_at(path: str, *, keep: bool = False) -> LogFile:
         keep: keep it open; the caller closes it.
 
     Raises:
+        NotRegularError: see there.
         OSError: it cannot be read, or is a directory.
         UnsupportedError: see there.
     """
     if path == "-":
         return LogFile(path, (0, 0), -1)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = open_regular(path)
     try:
         found = os.fstat(descriptor)
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError(21, "Is a directory", path)
-        if not stat.S_ISREG(found.st_mode):
-            return LogFile(path, _identity(found), -1)
         magic = _MAGIC.match(os.pread(descriptor, 4, 0))
         packed = (magic.lastgroup or "") if magic else ""
         file = LogFile(path, _identity(found), found.st_size, packed)
-        first_seq, first_ts = _first(beginning(file, descriptor))
+        first_seq, first_ts, prev = _first(beginning(file, descriptor))
         kept = os.dup(descriptor) if keep else -1
-        return file._replace(first_seq=first_seq, first_ts=first_ts, descriptor=kept)
+        return file._replace(
+            first_seq=first_seq, first_ts=first_ts, first_prev=prev, descriptor=kept
+        )
     finally:
         os.close(descriptor)
 
@@ -221,15 +264,27 @@ def _rank(file: LogFile) -> tuple[int, str, str]:
     return first, file.first_ts, file.name
 
 
-def _first(data: bytes) -> tuple[int, str]:
-    """``first_seq`` and ``first_ts`` of a file that begins with ``data``."""
+def _first(data: bytes) -> tuple[int, str, str]:
+    """``first_seq``, ``first_ts`` and ``first_prev`` of a file that begins with ``data``.
+
+    One line that was put before the others must not decide where the file belongs: the first
+    record is the one that the next one links to, if there are such.
+    """
     lines = data.split(b"\n")[:-1]
     ts = next((line[7:37].decode("latin-1") for line in lines if line[:7] == b'{"ts":"'), "")
+    first: re.Match[bytes] | None = None
+    before: re.Match[bytes] | None = None
     for line in lines:
         link = link_of(line)
-        if link is not None and leaf_hash(body_of(line)) == link[4].decode():
-            return int(link[2]), ts
-    return (0 if ts and b'"prev_hash":"' not in data else -1), ts
+        if link is None or leaf_hash(body_of(line)) != link[4].decode():
+            continue
+        if before is not None and before[4] == link[3]:
+            first = before
+            break
+        first, before = first or link, link
+    if first is not None:
+        return int(first[2]), ts, first[3].decode()
+    return (0 if ts and b'"prev_hash":"' not in data else -1), ts, ""
 
 
 def beginning(file: LogFile, descriptor: int) -> bytes:
@@ -267,7 +322,21 @@ def _zstd(raw: IO[bytes], name: str) -> IO[bytes]:
         raise UnsupportedError(
             f"{name} is packed with zstd; pip install 'audit-emit[zstd]', or unpack it first"
         )
-    return cast("IO[bytes]", module.ZstdFile(raw))
+    window = {module.DecompressionParameter.window_log_max: _WINDOW_LOG}
+    return cast("IO[bytes]", module.ZstdFile(raw, options=window))
+
+
+def refuse_wide(error: BaseException, name: str) -> None:
+    """Tell a file that takes much memory to unpack from a damaged one.
+
+    Raises:
+        UnsupportedError: it takes more than 8 MiB.
+    """
+    if "too much memory" in str(error):
+        raise UnsupportedError(
+            f"{name} is packed with a window of more than 8 MiB; unpack it first, or pack it "
+            "without --long and --ultra"
+        ) from None
 
 
 def _zstd_module() -> Any:

@@ -11,6 +11,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from audit_emit._evidence.proof import Proof, prove
+from audit_emit._evidence.unanchored import Watch
+from audit_emit._files.lines import MAX_LINE
 from audit_emit._files.logfiles import BLOCK, LogFile, broken, unpacked
 
 if TYPE_CHECKING:
@@ -59,11 +61,18 @@ class Pool:
     Args:
         files: in the order in which they will be asked for.
         jobs: processes.
-        named, tree, strict: see ``prove``.
+        named, tree, strict, watch: see ``prove``.
     """
 
     def __init__(
-        self, files: Sequence[LogFile], jobs: int, named: Sequence[int], *, tree: bool, strict: bool
+        self,
+        files: Sequence[LogFile],
+        jobs: int,
+        named: Sequence[int],
+        *,
+        tree: bool,
+        strict: bool,
+        watch: Watch | None,
     ) -> None:
         import multiprocessing  # noqa: PLC0415 - a short log needs neither
         from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
@@ -73,7 +82,7 @@ class Pool:
             jobs,
             mp_context=multiprocessing.get_context(method),
             initializer=_prepare,
-            initargs=(array("Q", named), tree, strict),
+            initargs=(array("Q", named), tree, strict, watch),
         )
         self._files = files
         self._tasks = chain.from_iterable(_tasks(number, file) for number, file in enumerate(files))
@@ -113,7 +122,8 @@ def is_worth_it(files: Sequence[LogFile]) -> bool:
 
 def _tasks(number: int, file: LogFile) -> Iterator[Task]:
     if file.packed:
-        yield Task(number, file, 0, UNPACKED)
+        if file.end < 0:
+            yield Task(number, file, 0, UNPACKED)
     elif file.size > _WORTH:
         for start in range(0, file.size, PART):
             yield Task(number, file, start, min(start + PART, file.size))
@@ -121,12 +131,13 @@ def _tasks(number: int, file: LogFile) -> Iterator[Task]:
 
 _named: Sequence[int] = ()
 _tree = _strict = False
+_watch: Watch | None = None
 
 
-def _prepare(named: Sequence[int], tree: bool, strict: bool) -> None:
+def _prepare(named: Sequence[int], tree: bool, strict: bool, watch: Watch | None) -> None:
     """What every part needs, told once to each process."""
-    global _named, _tree, _strict
-    _named, _tree, _strict = named, tree, strict
+    global _named, _tree, _strict, _watch
+    _named, _tree, _strict, _watch = named, tree, strict, watch
 
 
 def _prove_part(task: Task) -> Proved:
@@ -137,6 +148,8 @@ def _prove_part(task: Task) -> Proved:
                 return _prove_packed(task, descriptor)
             start = _line_start(descriptor, task.start)
             end = _line_start(descriptor, task.end)
+            if start is None or end is None:
+                return Proved([], ended=False)
             return Proved(list(_blocks(descriptor, start, end)), ended=False)
     except OSError:
         return Proved([], ended=False)
@@ -152,15 +165,18 @@ def _prove_packed(task: Task, descriptor: int) -> Proved:
                 if newline:
                     blocks.append(_block(lines + newline, start))
                     start += blocks[-1].size
-                if start + len(rest) >= task.end:
+                if start + len(rest) >= task.end or len(rest) > MAX_LINE:
                     return Proved(blocks, ended=False)
     except broken():
         return Proved(blocks, ended=False)
     return Proved(blocks, ended=not rest)
 
 
-def _line_start(descriptor: int, position: int) -> int:
-    """Where the first line begins that does not begin before ``position``."""
+def _line_start(descriptor: int, position: int) -> int | None:
+    """Where the first line begins that does not begin before ``position``.
+
+    ``None`` when that is further away than a record is long: who reads the file in order finds it.
+    """
     if position == 0:
         return 0
     at = position - 1
@@ -169,6 +185,8 @@ def _line_start(descriptor: int, position: int) -> int:
         if end >= 0:
             return at + end + 1
         at += len(data)
+        if at - position > MAX_LINE:
+            return None
     return at
 
 
@@ -184,4 +202,5 @@ def _blocks(descriptor: int, position: int, end: int) -> Iterator[Block]:
 
 
 def _block(lines: bytes, start: int) -> Block:
-    return Block(prove(lines, _named, tree=_tree, strict=_strict), start, len(lines))
+    proof = prove(lines, _named, tree=_tree, strict=_strict, watch=_watch)
+    return Block(proof, start, len(lines))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
-from audit_emit._files.logfiles import BLOCK, LogFile, broken, unpacked
+from audit_emit._files.logfiles import BLOCK, LogFile, broken, refuse_wide, unpacked
 
 
 class Unpacked:
@@ -58,4 +58,5 @@ def _told(file: LogFile) -> Iterator[None]:
     try:
         yield
     except broken() as error:
+        refuse_wide(error, file.name)
         raise OSError(errno.EIO, "is packed, and damaged or cut off", file.path) from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,12 +16,16 @@ from audit_emit._config import settings
 from audit_emit._evidence.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
 from audit_emit._evidence.witness import parse_heads
 from audit_emit._files.logfiles import UnsupportedError
+from audit_emit.checkpoint import UNSIGNED_TIME
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._records import time_option
+from audit_emit.cli._records import span, time_option
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
+from audit_emit.record import ns_of
+from audit_emit.remembered import MemoryFileError, remembered
 from audit_emit.signing import KeyRing
+from audit_emit.verify import Boundary
 from audit_emit.verifying import Options, Verified, verify_paths
 
 SHOWN = 10
@@ -30,7 +36,7 @@ def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     heads = {}
     for value in values:
         seq, _colon, digest = value.partition(":")
-        if not (seq.isascii() and seq.isdecimal()):
+        if not (seq.isascii() and seq.isdecimal() and len(seq) < 20):
             raise click.BadParameter("a head is SEQ:HASH")
         heads[int(seq)] = digest.lower()
     try:
@@ -38,6 +44,26 @@ def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return heads
+
+
+def _chain(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value and not re.fullmatch("[0-9a-f]{16}", value):
+        raise click.BadParameter("a chain is 16 hex digits")
+    return value
+
+
+def _boundary(_: click.Context, __: click.Parameter, value: str | None) -> Boundary:
+    try:
+        return Boundary.parse(value) if value else Boundary()
+    except ValueError as error:
+        raise click.BadParameter(visible(str(error))) from None
+
+
+def _span(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    try:
+        return span(value).total_seconds() if value else None
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{visible(value or '')} is not a span (90s, 10m, 2h)") from None
 
 
 @click.command("verify")
@@ -61,6 +87,41 @@ def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     metavar="SEQ:HASH",
     help="A head that was noted down elsewhere; repeatable.",
 )
+@click.option(
+    "--max-unanchored",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Records that may come after the newest signature.  [default: by the log's own policy]",
+)
+@click.option(
+    "--max-age",
+    callback=_span,
+    metavar="SPAN",
+    help="Age that it may have: 10m, 2h.  [default: by the log's own policy, if records wait]",
+)
+@click.option(
+    "--as-of", callback=time_option, metavar="TIME", help="Judge the age as it was then, not now."
+)
+@click.option(
+    "--no-anchor-required", is_flag=True, help="Demand no signature near the end of the log."
+)
+@click.option("--origin", default="", help="The log's name in checkpoints must be this one.")
+@click.option(
+    "--chain", default="", callback=_chain, metavar="ID", help="The log's chain must be this one."
+)
+@click.option(
+    "--remember",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep what was verified here, and compare it the next time.",
+)
+@click.option(
+    "--legacy-before",
+    "legacy",
+    callback=_boundary,
+    metavar="SEQ|offset:N",
+    help="Records before this one, or this byte, may be older than the chain.",
+)
 @click.option("--strict", is_flag=True, help="Parse the JSON of every record, too.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Processes to use.  [default: one per core]"
@@ -74,6 +135,14 @@ def command(
     since: str,
     until: str,
     heads: dict[int, str],
+    max_unanchored: int | None,
+    max_age: float | None,
+    as_of: str,
+    no_anchor_required: bool,
+    origin: str,
+    chain: str,
+    remember: Path | None,
+    legacy: Boundary,
     strict: bool,
     jobs: int | None,
 ) -> Exit:
@@ -86,7 +155,8 @@ def command(
     Keys are pinned with --key, or taken from AUDIT_EMIT_SIGNING_KEY and
     AUDIT_EMIT_SIGNING_KEY_FILE; never from the log. An Ed25519 key that a pinned one signed over
     to is followed; of HMAC keys give all. Without a key signatures are not checked, and the
-    status is 4.
+    status is 4. With one, a signature must be near the end of the log: what comes after it,
+    anybody who can write the file could have written.
 
     Exit status: 0 good, 1 tampered with, 2 usage, 3 unreadable or nothing found, 4 incomplete
     (a torn end, a declared gap, a missing key).
@@ -98,13 +168,22 @@ def command(
             from_seq=from_seq,
             since=since,
             until=until,
+            chain=chain,
+            origin=origin,
+            legacy=legacy,
             strict=strict,
+            anchor_required=not no_anchor_required,
+            max_unanchored=max_unanchored,
+            max_age=max_age,
+            as_of=ns_of(as_of) if as_of else None,
             jobs=jobs or _cores(),
             progress=bar,
         )
         try:
             found = verify_paths(paths or [_configured()], options)
-        except UnsupportedError as error:
+            if remember is not None:
+                found = [remembered(one, remember) for one in found]
+        except (UnsupportedError, MemoryFileError) as error:
             raise click.UsageError(str(error)) from None
     status = decided(Exit(_status(verified.report.exit_status for verified in found)))
     if as_json:
@@ -162,6 +241,7 @@ _CHANGED = {
     Kind.MALFORMED_LINE: "no records",
     Kind.CHECKPOINT_SIGNATURE_MISMATCH: "forged signatures",
     Kind.CHECKPOINT_ROOT_MISMATCH: "checkpoints that disagree",
+    Kind.ORIGIN_MISMATCH: "of another log",
 }
 _MISSING = {
     Kind.SEQUENCE_GAP: "holes",
@@ -200,20 +280,32 @@ def _completeness(report: Report) -> str:
 
 
 def _anchored(report: Report) -> str:
-    after = report.last_seq - report.anchored_seq
     if report.anchored_seq:
-        text = (
-            f"up to record {report.anchored_seq}, "
-            f"by a checkpoint of {report.anchored_at}, {report.anchored_by}"
-        )
-        return f"{text}; {after} after it" if after else f"{text}: the whole log"
+        text = f"up to record {report.anchored_seq}, by a checkpoint of {_when(report)}"
+        return f"{text}, {report.anchored_by}{_after(report)}"
     if report.checkpoints == 0:
         return "no: there are no checkpoints, so a cut-off end or a rewritten chain does not show"
     if Kind.KEY_UNAVAILABLE in report.counts:
         return "no: the key is missing (--key)"
     if report.partial:
-        return "no: roots cover the log from its first record"
+        return "no: only a part was asked for, and roots cover the log from its first record"
     return "no: no checkpoint holds"
+
+
+def _when(report: Report) -> str:
+    if report.anchored_time:
+        return report.anchored_at
+    return f"{visible(report.anchored_at)} ({UNSIGNED_TIME})"
+
+
+def _after(report: Report) -> str:
+    after = report.last_seq - report.anchored_seq
+    if not after:
+        return ": the whole log"
+    text = f"; {after} after it"
+    if report.partial:
+        return f"{text}; only a part was asked for, so nothing was demanded of them"
+    return text if report.demanded else f"{text}, of which nothing was demanded"
 
 
 def _show_kind(kind: Kind, findings: list[Finding], count: int) -> None:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from audit_emit.chain import body_of, leaf_hash
-from audit_emit.record import Head, head_of
+from audit_emit.record import MAX_SEQ, Head
+from audit_emit.record import head_of as any_head_of
 
 _WINDOW = 128 * 1024
 _FARTHEST = 8 * 1024 * 1024
@@ -76,6 +77,12 @@ def read_end(descriptor: int, size: int, *, far: bool = True) -> End:
             found = _far_end(descriptor, start, data) if far else None
             return found or _end(data, start, head, after)
         window *= 8
+
+
+def head_of(line: bytes) -> Head | None:
+    """The head that a chain can go on from; what a forged number leaves no room for is none."""
+    head = any_head_of(line)
+    return head if head is not None and head.seq < MAX_SEQ else None
 
 
 def first_seq(descriptor: int) -> int | None:

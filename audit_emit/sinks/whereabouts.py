@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit_emit.record import Head
+from audit_emit.record import MAX_SEQ, Head
 from audit_emit.sinks.segments import Layout, read_closed
 
 _SEARCH_SECONDS = 0.01
@@ -49,6 +49,8 @@ class Whereabouts(NamedTuple):
         try:
             known = msgspec.json.decode(content, type=_Known)
         except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        if not 0 <= known.seq < MAX_SEQ:
             return None
         return cls(Head(known.chain, known.seq, known.hash, known.ts), known.dev, known.ino)
 

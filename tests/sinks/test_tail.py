@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from five_records import LINES, RECORDS
 
+from audit_emit import Emitter
 from audit_emit.record import Head
 from audit_emit.sinks import tail
 from audit_emit.sinks.tail import Dirt, first_seq, read_end, read_growth
@@ -220,3 +222,22 @@ def test_much_growth_is_judged_by_its_last_record(opened: Open) -> None:
 def test_a_last_line_that_is_no_record_for_its_length_is_not_that_simple(opened: Open) -> None:
     content = LINES[0] + b"x" * tail._WINDOW + b"\n"
     assert read_growth(opened(content)[0], len(LINES[0]), len(content)) is None
+
+
+@pytest.mark.parametrize("seq", [2**63 - 1, 10**19 - 1])
+def test_a_forged_number_that_leaves_none_for_the_next_record_is_no_end(
+    tmp_path: Path, seq: int
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    emitter = Emitter(service="tests", jsonl=log, stdout=False)
+    emitter.emit(None, "x.y")
+    emitter.close()
+    lines = log.read_bytes().splitlines(True)
+    forged = re.sub(rb'"seq":[0-9]+,"prev', b'"seq":%d,"prev' % seq, lines[-1])
+    log.write_bytes(b"".join(lines) + forged)
+    emitter = Emitter(service="tests", jsonl=log, stdout=False)
+    receipt = emitter.emit(None, "x.y")
+    emitter.close()
+    assert receipt is not None
+    assert receipt.seq < 10
+    assert log.read_bytes().splitlines(True)[:3] == [*lines, forged]

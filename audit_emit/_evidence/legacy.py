@@ -1,0 +1,124 @@
+"""Records from before there was a chain: nothing vouches for them, unless somebody says so.
+
+They are only taken for what they are where whoever verifies names the boundary, or where a record
+of the chain that a signature covers holds their hash (``audit.legacy``). Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from audit_emit._evidence.findings import KEPT, Finding, Findings, Kind
+
+RECORD = "audit.legacy"
+_BOUNDARY = re.compile(r"(offset:)?([0-9]{1,18})")
+
+
+class Boundary(NamedTuple):
+    """Up to where unchained records are accepted.
+
+    Attributes:
+        seq: before this record of the chain.
+        offset: before this byte of the log, its files counted through in their order, unpacked.
+    """
+
+    seq: int = 0
+    offset: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Boundary:
+        """What ``--legacy-before`` takes: ``SEQ`` or ``offset:N``.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        found = _BOUNDARY.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is neither the seq of a record nor offset:N")
+        return cls(offset=int(found[2])) if found[1] else cls(seq=int(found[2]))
+
+    def admits(self, expected: int, offset: int) -> bool:
+        """Whether a line may be unchained.
+
+        Args:
+            expected: ``seq`` of the chain's next record.
+            offset: of the byte after the line, counted from the beginning of the first file.
+        """
+        return expected <= self.seq or offset <= self.offset
+
+
+class Legacy:
+    """The unchained records before the first record of the chain.
+
+    Args:
+        findings: where they are told.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self.records = 0
+        """That are accepted."""
+        self._findings = findings
+        self._first: list[Finding] = []
+        self._lines = self._size = 0
+        self._hashed = sha256()
+        self._declared: list[tuple[int, int, str]] = []
+
+    def accept(self, finding: Finding) -> None:
+        """One that whoever verifies has named."""
+        self.records += 1
+        self._findings.add(finding)
+
+    def wait(self, finding: Finding, line: bytes) -> None:
+        """One that a record of the chain may name.
+
+        Args:
+            finding: what it is if none does.
+        """
+        if self._lines < KEPT:
+            self._first.append(finding)
+        self._lines += 1
+        self._size += len(line) + 1
+        self._hashed.update(line)
+        self._hashed.update(b"\n")
+
+    def declare(self, fields: Mapping[str, Any], seq: int) -> None:
+        """Take a record ``audit.legacy``."""
+        size, digest = fields.get("bytes"), fields.get("sha256")
+        if type(size) is int and type(digest) is str and len(self._declared) < KEPT:
+            self._declared.append((seq, size, digest))
+
+    def end(self, anchored: int, *, keys: bool, chained: bool) -> None:
+        """Everything was read.
+
+        Args:
+            anchored: a signature covers the chain up to this record.
+            keys: there are keys to check signatures with.
+            chained: there is a chain. Where there is none, nothing is found, whatever they say.
+        """
+        if not self._lines:
+            return
+        if not chained:
+            self._tell()
+            return
+        mine = (self._size, self._hashed.hexdigest())
+        named = [seq for seq, *rest in self._declared if tuple(rest) == mine]
+        if not named or (keys and named[0] > anchored):
+            for finding in self._first:
+                self._findings.add(finding)
+            self._findings.count(Kind.MALFORMED_LINE, self._lines - len(self._first))
+            return
+        if not keys:
+            note = f"record {named[0]} declares the records before the chain; its signature"
+            first = self._first[0].file
+            self._findings.add(Finding(Kind.KEY_UNAVAILABLE, first, note=f"{note} was not checked"))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.records += self._lines
+        for told in self._first:
+            made = Finding(Kind.LEGACY_RECORD, told.file, told.offset, told.line)
+            self._findings.add(made)
+        self._findings.count(Kind.LEGACY_RECORD, self._lines - len(self._first))
