@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -116,6 +115,7 @@ class Verifier:
         )
         self._chain = Chain(self._anchors, self.findings, self._accept, chain)
         self._passed = Branch("", 0)
+        self._watch: Watch | None = None
         self._tail = Tail()
         self._records = 0
         self._ranks: dict[str, int] = {}
@@ -124,12 +124,12 @@ class Verifier:
         # All lines before are judged by then: a line that is too long goes on with their hash.
         self._lines = Lines(lambda: self._fragments.hash_at(self._file, self._offset))
 
-    @cached_property
+    @property
     def watch(self) -> Watch | None:
         """Which records are counted; no checkpoint is added once this is asked for."""
-        if self._demand is None:
-            return None
-        return Watch.at(self._demand.as_of, self.checkpoints.newest())
+        if self._demand is not None and self._watch is None:
+            self._watch = Watch.at(self._demand.as_of, self.checkpoints.newest())
+        return self._watch
 
     @property
     def named(self) -> Sequence[int]:
