@@ -160,7 +160,11 @@ class Backfill:
         error: LokiError | None = None
         try:
             self._client.push(
-                Entry(parcel.held.ts, parcel.held.line.decode(), parcel.shipped.labels)
+                Entry(
+                    parcel.held.ts,
+                    parcel.held.line.decode(),
+                    {**parcel.shipped.labels, **self._pace.site},
+                )
                 for parcel in batch
             )
         except LokiError as problem:

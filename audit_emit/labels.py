@@ -34,8 +34,13 @@ _LAST_SECOND = 9_223_372_035
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _SERVICE = b'","service":"'
-_KNOWN = frozenset({"job", "service", "event_type", "service_name", "detected_level"})
-"""Labels of the pipeline, and those that Loki adds itself."""
+OWN = frozenset({"job", "service", "event_type"})
+"""Labels of the pipeline."""
+
+_KNOWN = OWN | {"service_name", "detected_level"}
+"""Those, and the ones that Loki adds itself."""
+
+_NONE: Mapping[str, str] = {}
 
 
 class Shipped(NamedTuple):
@@ -162,22 +167,25 @@ def service_of(line: bytes) -> str:
     return UNKNOWN if found is None else found.service
 
 
-def wrong_labels(found: Mapping[str, str], wanted: Shipped) -> str:
+def wrong_labels(found: Mapping[str, str], wanted: Shipped, site: Mapping[str, str] = _NONE) -> str:
     """How the labels of a stream differ from those of the pipeline; nothing when they do not.
 
     Labels that Loki adds itself are not counted.
+
+    Args:
+        site: what the site gives every stream beside them.
     """
     if (
         found.get("event_type") == wanted.event_type
         and found.get("service") == wanted.service
         and found.get("job") == JOB
         and (len(found) == 3 or not _others(found))
+        and not site
     ):
         return ""
-    expected = wanted.labels
-    names = sorted(
-        [*_others(found), *(name for name in expected if found.get(name) != expected[name])]
-    )
+    expected = {**wanted.labels, **site}
+    more = [name for name in _others(found) if name not in expected]
+    names = sorted([*more, *(name for name in expected if found.get(name) != expected[name])])
     return ", ".join(_difference(name, found.get(name), expected.get(name)) for name in names)
 
 

@@ -113,6 +113,7 @@ class Reconciler:
         shared: other logs of these services go to this Loki: chains that this log does not have
             are theirs, and so are lines without a chain.
         own: the services whose log this is; records under another name are a finding.
+        site: labels that the site gives every stream beside those of the pipeline.
         sent: whether a record was pushed so lately that Loki need not show it.
     """
 
@@ -124,6 +125,7 @@ class Reconciler:
         *,
         shared: bool = False,
         own: Iterable[str] = (),
+        site: Mapping[str, str] | None = None,
         sent: Callable[[Held], bool] = lambda _: False,
     ) -> None:
         self.missing = Missing()
@@ -132,6 +134,7 @@ class Reconciler:
         self._extents = extents
         self._services = frozenset(services)
         self._shared = shared
+        self._site = site or {}
         self._others = self._services.difference(own) if own else frozenset()
         self._sent = sent
         self._newest: dict[str, Held] = {}
@@ -245,7 +248,7 @@ class Reconciler:
         elif entry.ts != one.ts:
             self.found(Kind.WRONG_TIME, one, note=f"at {ts_of(entry.ts)}")
         if wanted is not None:
-            wrong = wrong_labels(entry.labels, wanted)
+            wrong = wrong_labels(entry.labels, wanted, self._site)
             if wrong:
                 self.found(Kind.WRONG_LABELS, one, note=wrong)
 

@@ -7,7 +7,7 @@ Loki's answers, however many days there are: while one is compared, the next is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain as joined
@@ -45,7 +45,7 @@ class Options(NamedTuple):
         now: nanoseconds since 1970.
         grace: what is not older than this is not judged.
         since, until: the first and the last nanosecond; ``None`` for all that the log holds.
-        shared, own: see ``Reconciler``.
+        shared, own, site: see ``Reconciler``.
         progress: called with the bytes compared and those that there are.
     """
 
@@ -56,6 +56,7 @@ class Options(NamedTuple):
     shared: bool = False
     progress: Progress | None = None
     own: tuple[str, ...] = ()
+    site: Mapping[str, str] | None = None
 
     @property
     def fresh(self) -> tuple[int, int]:
@@ -91,6 +92,7 @@ def reconcile(
         index.services,
         shared=options.shared,
         own=options.own,
+        site=options.site,
         sent=sent,
     )
     start, end = span(index, options)
@@ -145,7 +147,7 @@ def _ahead(
     Args:
         early: nanoseconds by which to begin before the window.
     """
-    page = _page(_size(window), len(window.records))
+    page = page_size(_size(window), len(window.records))
     entries = joined.from_iterable(
         client.query_range(each, window.start - early, window.stop, page=page) for each in logql
     )
@@ -212,7 +214,7 @@ def one_chain(chain: str) -> str:
     return f'{{job="{JOB}"}} |= `"chain":"{chain}"` | json chain="chain" | chain="{chain}"'
 
 
-def _page(size: int, records: int) -> int:
+def page_size(size: int, records: int) -> int:
     """Entries to ask for at a time, so that a page of long ones does not fill the memory."""
     return min(PAGE, max(100, _PAGE_BYTES * records // max(size, 1))) if records else PAGE
 

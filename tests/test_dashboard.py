@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from vector_config import with_everything_offered
 
 GRAFANA = Path(__file__).parent.parent / "integrations" / "grafana"
 TEXT = (GRAFANA / "audit.json").read_text(encoding="utf-8")
@@ -157,6 +158,23 @@ def test_empty_ids_are_no_links() -> None:
     line = '{"user_id":"","correlation_id":""}'
     fields = source["jsonData"]["derivedFields"]
     assert [field["name"] for field in fields if re.search(field["matcherRegex"], line)] == []
+
+
+def test_the_data_source_offers_a_tenant_a_login_and_certificates() -> None:
+    """Each value that is switched on has its secret, and none is written out."""
+    (path,) = (GRAFANA / "provisioning" / "datasources").glob("*.yaml")
+    text = with_everything_offered(path.read_text(encoding="utf-8"))
+    (source,) = yaml.safe_load(text)["datasources"]
+    headers = [source["jsonData"][f"httpHeaderName{n}"] for n in (1, 2)]
+    assert headers == ["X-Scope-OrgID", "Authorization"]
+    assert source["jsonData"]["tlsAuth"] is source["jsonData"]["tlsAuthWithCACert"] is True
+    assert source["basicAuth"] is True
+    secrets = source["secureJsonData"]
+    assert secrets.keys() == {
+        *("httpHeaderValue1", "httpHeaderValue2", "basicAuthPassword"),
+        *("tlsCACert", "tlsClientCert", "tlsClientKey"),
+    }
+    assert all("$__file{/" in text for name, text in secrets.items() if name != "httpHeaderValue1")
 
 
 def test_the_provider_reads_the_directory_that_the_stack_mounts() -> None:

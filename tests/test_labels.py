@@ -40,6 +40,16 @@ def test_what_loki_adds_is_not_wrong() -> None:
     assert wrong_labels({**WANTED.labels, **added}, WANTED) == ""
 
 
+def test_labels_of_the_site_are_wanted_where_they_are_declared() -> None:
+    wanted = Shipped(1, "api", "secret.set")
+    there = {**wanted.labels, "env": "prod"}
+    assert wrong_labels(there, wanted, {"env": "prod"}) == ""
+    assert wrong_labels({**there, "service_name": "api"}, wanted, {"env": "prod"}) == ""
+    assert wrong_labels(there, wanted) == "env is 'prod', and should not be there"
+    assert wrong_labels(wanted.labels, wanted, {"env": "prod"}) == "env is missing, not 'prod'"
+    assert wrong_labels(there, wanted, {"env": "test"}) == "env is 'prod', not 'test'"
+
+
 def test_wrong_labels_are_named() -> None:
     found = {"job": "audit", "service": "web", "node": "n1"}
     assert wrong_labels(found, WANTED) == (

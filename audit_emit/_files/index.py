@@ -191,6 +191,22 @@ class LogIndex:
             found = self._at(chain, seq)
         return found
 
+    def closed(self) -> list[tuple[str, list[Row]]]:
+        """The closed segments that hold records, oldest first, each with its blocks."""
+        active = {layout.active for layout in self._layouts}
+        rows: dict[int, list[Row]] = {}
+        for row in self._rows:
+            rows.setdefault(row.file, []).append(row)
+        return [
+            (file.path, rows.get(number, []))
+            for number, file in enumerate(self._files)
+            if file.path not in active
+        ]
+
+    def held(self, row: Row) -> Sequence[Held]:
+        """The records of a block."""
+        return self._block(row).records
+
     def near(self, ts: int, slack: int) -> Iterator[Held]:
         """The records from a time on, for so many nanoseconds."""
         for row in self._by_time.covering(ts, ts + slack):

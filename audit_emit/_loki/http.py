@@ -7,6 +7,7 @@ credential. Redirects are not followed: credentials and records go to the addres
 from __future__ import annotations
 
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -81,6 +82,9 @@ class Options(TypedDict, total=False):
     username: str | None
     password: str | None
     token: str | None
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
     timeout: float
     sleep: Callable[[float], None]
 
@@ -94,6 +98,9 @@ class Connection:
         tenant: the ``X-Scope-OrgID``.
         username, password: for basic authentication.
         token: for a bearer token instead.
+        ca_file: PEM with the authorities that may vouch for Loki, instead of the machine's own.
+        cert_file, key_file: PEM with the certificate of this client and its key, which may be in
+            one file.
         timeout: seconds that one answer may take.
         sleep: waits before another try.
 
@@ -109,6 +116,9 @@ class Connection:
         username: str | None = None,
         password: str | None = None,
         token: str | None = None,
+        ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
         timeout: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -134,9 +144,8 @@ class Connection:
         auth = httpx.BasicAuth(username, password or "") if username else None
         self._secrets = [secret for secret in (token, password) if secret]
         self._sleep, self._timeout = sleep, timeout
-        # Reading the machine's certificates takes longer than most queries.
-        encrypted = self.url.startswith("https:")
-        self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout, verify=encrypted)
+        verify = _verification(self.url, ca_file, cert_file, key_file)
+        self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout, verify=verify)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -234,6 +243,41 @@ def _parsed(url: str) -> tuple[str, tuple[str, str] | None]:
         raise ConfigError("loki", _WRONG_URL)
     userinfo = (parsed.username, parsed.password) if parsed.userinfo else None
     return str(parsed.copy_with(userinfo=b"")).rstrip("/"), userinfo
+
+
+def _verification(
+    url: str, ca_file: str | None, cert_file: str | None, key_file: str | None
+) -> ssl.SSLContext | bool:
+    """How Loki's certificate is looked at, and which one is shown to it.
+
+    Raises:
+        ConfigError: a file is none, or would not be used.
+    """
+    if not url.startswith("https:"):
+        if ca_file or cert_file or key_file:
+            raise ConfigError("loki", "certificates are of no use with an address of http://")
+        return False  # reading the machine's certificates takes longer than most queries
+    if key_file and not cert_file:
+        raise ConfigError("loki", "a key needs its certificate beside it")
+    if not (ca_file or cert_file):
+        return True
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError("loki", f"the CA file cannot be used: {_reason(error)}") from None
+    if cert_file:
+        try:
+            # An encrypted key would be asked for on the terminal.
+            context.load_cert_chain(cert_file, key_file, password="")
+        except OSError as error:
+            raise ConfigError(
+                "loki", f"the client certificate cannot be used: {_reason(error)}"
+            ) from None
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _plain(what: str, value: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from audit_emit._files.index import LogIndex
@@ -20,6 +20,9 @@ RATE = 2_000_000
 """Bytes of lines a second: half of what Loki takes by default, for a whole tenant."""
 
 
+_NO_LABELS: Mapping[str, str] = {}
+
+
 def _silent(_: str) -> None:
     """Tell nobody."""
 
@@ -32,6 +35,7 @@ class Pace(NamedTuple):
         streams: how many it may open before Loki has written its chunks.
         flush: whether Loki may be asked to write them (``POST /flush``), which concerns all of its
             tenants. Otherwise it ends after one step.
+        site: labels that the site gives every stream beside those of the pipeline.
         tell: told how far it is and what Loki answers.
         now: nanoseconds since 1970.
     """
@@ -43,6 +47,7 @@ class Pace(NamedTuple):
     streams: int = STREAMS
     flush: bool = False
     tell: Callable[[str], None] = _silent
+    site: Mapping[str, str] = _NO_LABELS
 
 
 class Plan(NamedTuple):

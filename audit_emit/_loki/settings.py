@@ -5,12 +5,14 @@ Secrets are no options: those are in the list of processes and in the history of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from audit_emit._allowed import secret_in_file
 from audit_emit._config import PREFIX as OURS
 from audit_emit.errors import ConfigError
+from audit_emit.labels import OWN
 
 PREFIX = f"{OURS}LOKI_"
 VARIABLES = (
@@ -21,9 +23,15 @@ VARIABLES = (
     "PASSWORD_FILE",
     "TOKEN",
     "TOKEN_FILE",
+    "CA_FILE",
+    "CERT_FILE",
+    "KEY_FILE",
     "TIMEOUT",
+    "LABELS",
 )
 """Endings; ``cli/_loki.py`` has the options of the first two."""
+
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 TIMEOUT = 30.0
 """Seconds that one answer may take."""
@@ -35,6 +43,9 @@ class FromEnvironment(TypedDict):
     username: str | None
     password: str | None
     token: str | None
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
     timeout: float
 
 
@@ -49,7 +60,31 @@ def from_environment(environ: Mapping[str, str]) -> FromEnvironment:
         "username": environ.get(f"{PREFIX}USERNAME") or None,
         "password": _secret(f"{PREFIX}PASSWORD", environ),
         "token": _secret(f"{PREFIX}TOKEN", environ),
+        "ca_file": environ.get(f"{PREFIX}CA_FILE") or None,
+        "cert_file": environ.get(f"{PREFIX}CERT_FILE") or None,
+        "key_file": environ.get(f"{PREFIX}KEY_FILE") or None,
     }
+
+
+def site_labels(given: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The labels that a site gives its streams beside those of the pipeline.
+
+    Args:
+        given: such as ``env=prod``; without any, those of the environment, separated by commas.
+
+    Raises:
+        ConfigError: one is no label, or one of the pipeline's own.
+    """
+    variable = f"{PREFIX}LABELS"
+    found: dict[str, str] = {}
+    for text in list(given) or [one for one in environ.get(variable, "").split(",") if one.strip()]:
+        name, equals, value = text.strip().partition("=")
+        if not equals or not value or not _LABEL.fullmatch(name) or name.startswith("__"):
+            raise ConfigError(variable, "must be labels with their values, such as env=prod")
+        if name in OWN:
+            raise ConfigError(variable, f"must not name {name}, which is one of the pipeline's own")
+        found[name] = value
+    return found
 
 
 def _seconds(variable: str, environ: Mapping[str, str]) -> float:

@@ -8,11 +8,12 @@ import platform
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from audit_emit import _compiled
 from audit_emit._allowed import SETTINGS, STDERR
@@ -20,9 +21,11 @@ from audit_emit._config import PREFIX, Settings, settings
 from audit_emit._loki import settings as loki
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
+from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse
 from audit_emit.errors import ConfigError
+from audit_emit.labels import time_of
 
 EXTRAS = {
     "cli": "click",
@@ -32,6 +35,9 @@ EXTRAS = {
     "loki": "httpx",
     "zstd": "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
 }
+AHEAD = 60 * 10**9
+"""Nanoseconds by which two clocks of a machine room may differ."""
+
 LITTLE_SPACE = 64 * 1024 * 1024
 
 ADVICE = {
@@ -58,6 +64,7 @@ class Report:
     file: dict[str, Any] = field(default_factory=dict)
     stdout: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    pipeline: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -66,8 +73,24 @@ class Report:
         return {"status": "problems" if self.problems else "ok", **asdict(self)}
 
 
-def examine(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Report:
-    """Look at the settings and at the machine.
+class Way(NamedTuple):
+    """The way to Loki; what is empty is not looked at.
+
+    Attributes:
+        loki: its address.
+        tenant: see ``LokiClient``.
+        reader: the user of the shipper.
+    """
+
+    loki: str = ""
+    tenant: str | None = None
+    reader: str = ""
+
+
+def examine(
+    arguments: Mapping[str, Any], environ: Mapping[str, str], way: Way | None = None
+) -> Report:
+    """Look at the settings, at the machine and at the way to Loki.
 
     Args:
         arguments: settings by name, as for ``configure``; ``None`` counts as not given.
@@ -85,6 +108,7 @@ def examine(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Report:
         _file(report, current, Path(current.jsonl))
     _stdout(report, current)
     _machine(report, environ)
+    _pipeline(report, current, way or Way(), environ)
     return report
 
 
@@ -219,6 +243,12 @@ def _end_of(report: Report, path: Path) -> None:
     report.file["bytes"] = size
     if last is not None:
         report.file["last_record"] = {"seq": last.seq, "ts": last.ts, "event_type": last.event_type}
+        ahead = (time_of(last.ts) or 0) - time.time_ns()
+        if ahead > AHEAD:
+            report.problems.append(
+                f"the last record of {path} is {ahead // 10**9} s ahead of this clock: Loki "
+                "refuses what is more than 10 minutes ahead (creation_grace_period)"
+            )
     elif end:
         report.warnings.append(f"the last line of {path} is not a record")
     if end != size:
@@ -252,6 +282,25 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
         "extras": [extra for extra, module in EXTRAS.items() if _is_there(module)],
     }
     report.warnings.extend(ADVICE[name] for name in around)
+
+
+def _pipeline(report: Report, current: Settings, way: Way, environ: Mapping[str, str]) -> None:
+    if way.reader and current.jsonl is not None:
+        who = pipeline.reader(way.reader)
+        if who is None:
+            report.problems.append(f"there is no user {way.reader} on this machine")
+        else:
+            why = pipeline.unreadable(Path(current.jsonl), who)
+            report.pipeline["reader"] = f"{way.reader}: {'no' if why else 'can read the files'}"
+            if why:
+                report.problems.append(f"{why}; put it into the group of the files (0750, 0640)")
+    if way.loki:
+        answer = pipeline.ask_loki(way.loki, way.tenant, current.service, environ)
+        report.pipeline["loki"] = answer.facts
+        if answer.problem:
+            report.problems.append(answer.problem)
+        if answer.warning:
+            report.warnings.append(answer.warning)
 
 
 def _is_there(module: str) -> bool:

@@ -27,6 +27,7 @@ COMMANDS = {
     "reconcile": "Compare a log with Loki, and push what is missing there.",
     "query": "Find records, in a log or in Loki: who, what, when.",
     "repair": "Move torn and foreign bytes aside, and declare them.",
+    "shipped": "Name the closed segments that Loki has whole.",
     "tail": "Show the records of a log readably.",
     "verify": "Check that a log is whole and was not touched.",
     "verify-proof": "Check a proof, without the log.",

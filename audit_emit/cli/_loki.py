@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from audit_emit._config import settings
+from audit_emit._files.logfiles import is_segment_alone
 from audit_emit._loki.settings import PREFIX, from_environment
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
+from audit_emit.sinks.segments import Layout
+from audit_emit.verifying import layout_of
 
 if TYPE_CHECKING:
     from audit_emit.loki import LokiClient
@@ -35,6 +39,30 @@ def loki_options(command: _Command) -> _Command:
         metavar="URL",
         help=f"Address of Loki, such as http://loki:3100.  [env: {PREFIX}URL]",
     )(command)
+
+
+label_option = click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help=f"A label of the site's own, on every stream; repeatable.  [env: {PREFIX}LABELS]",
+)
+
+
+def whole_log(path: str | None) -> Layout:
+    """The log at a path, or the one that this environment configures.
+
+    Raises:
+        UsageError: it is only a part of a log, or there is none.
+    """
+    if path is None:
+        path = settings({}).jsonl
+        if path is None:
+            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
+    if path == "-" or (not os.path.isdir(path) and is_segment_alone(os.path.basename(path))):
+        raise click.UsageError(f"{visible(path)} is not a whole log; name its directory")
+    return layout_of(path)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from audit_emit.cli._checks import Report, examine
+from audit_emit.cli._checks import Report, Way, examine
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._loki import loki_options
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 
@@ -18,16 +19,29 @@ from audit_emit.cli._text import visible
 @click.command("doctor")
 @click.option("--service", help="As if this were configured instead of AUDIT_EMIT_SERVICE.")
 @click.option("--jsonl", help="As if this were configured instead of AUDIT_EMIT_JSONL.")
+@click.option(
+    "--reader", default="", metavar="USER", help="Whether this user, such as vector, can read."
+)
+@loki_options
 @click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
-def command(service: str | None, jsonl: str | None, *, as_json: bool) -> Exit:
+def command(
+    service: str | None,
+    jsonl: str | None,
+    *,
+    reader: str,
+    loki: str | None,
+    tenant: str | None,
+    as_json: bool,
+) -> Exit:
     """Explain where records go on this machine, and why.
 
     Run it as the user and in the environment of the service. Nothing is recorded, nothing that
-    stays is written, and no secret is shown.
+    stays is written, and no secret is shown. With --loki Loki is asked, too.
 
     Exit status: 0 ok (warnings included), 1 something must be mended, 2 usage.
     """
-    report = examine({"service": service, "jsonl": jsonl}, os.environ)
+    way = Way(loki or "", tenant, reader)
+    report = examine({"service": service, "jsonl": jsonl}, os.environ, way)
     status = decided(Exit.FINDINGS if report.problems else Exit.OK)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))  # a path need not be valid Unicode
@@ -45,6 +59,7 @@ def _show(report: Report) -> None:
         ("The file", report.file),
         ("Standard output", report.stdout),
         ("This machine", report.machine),
+        ("The way to Loki", report.pipeline),
     ):
         _title(title)
         _section(section)

@@ -5,28 +5,26 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import click
 
-from audit_emit._config import settings
 from audit_emit._files.index import LogIndex
-from audit_emit._files.logfiles import UnsupportedError, is_segment_alone
+from audit_emit._files.logfiles import UnsupportedError
 from audit_emit._loki.journal import BusyError, Journal, Sent
+from audit_emit._loki.settings import site_labels
 from audit_emit._loki.streams import STREAMS
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._loki import connected, loki_options
+from audit_emit.cli._loki import connected, label_option, loki_options, whole_log
 from audit_emit.cli._records import span, time_option
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.labels import time_of
 from audit_emit.record import ts_of
 from audit_emit.sinks.segments import Layout
-from audit_emit.verifying import layout_of
 
 JOURNAL = "backfill.jsonl"
 
@@ -41,6 +39,7 @@ class Wanted(NamedTuple):
     until: int | None
     grace: int
     services: tuple[str, ...]
+    site: dict[str, str]
     shared: bool
     as_json: bool
     backfill: bool
@@ -87,6 +86,7 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
     multiple=True,
     help="Whose log it is; repeatable.  [default: the name of its directory, if a record has it]",
 )
+@label_option
 @click.option("--shared", is_flag=True, help="Other logs have the same service in this Loki.")
 @click.option("--head", is_flag=True, help="Print the newest record that Loki has, as SEQ:HASH.")
 @click.option("--backfill", is_flag=True, help="Push what is missing in Loki.")
@@ -119,6 +119,7 @@ def command(
     until: str,
     grace: int,
     services: tuple[str, ...],
+    labels: tuple[str, ...],
     shared: bool,
     head: bool,
     backfill: bool,
@@ -149,7 +150,7 @@ def command(
         raise click.UsageError("--plan and --flush belong to --backfill")
     if backfill and (head or len(paths) > 1):
         raise click.UsageError("--backfill is for one log, and not together with --head")
-    layouts = _layouts(paths)
+    layouts = [whole_log(path) for path in paths] or [whole_log(None)]
     wanted = Wanted(
         loki,
         tenant,
@@ -158,6 +159,7 @@ def command(
         time_of(until),
         grace,
         services,
+        site_labels(labels, os.environ),
         shared,
         as_json,
         backfill,
@@ -174,18 +176,6 @@ def command(
     except BusyError as error:
         click.echo(f"audit-emit: {visible(str(error))}", err=True)
         return Exit.INCOMPLETE
-
-
-def _layouts(paths: Sequence[str]) -> list[Layout]:
-    if not paths:
-        configured = settings({}).jsonl
-        if configured is None:
-            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
-        paths = [configured]
-    for path in paths:
-        if path == "-" or (not os.path.isdir(path) and is_segment_alone(os.path.basename(path))):
-            raise click.UsageError(f"{visible(path)} is not a whole log; name its directory")
-    return [layout_of(path) for path in paths]
 
 
 def _reconcile(wanted: Wanted) -> Exit:
@@ -208,9 +198,11 @@ def _reconcile(wanted: Wanted) -> Exit:
             log = LogIndex(wanted.layouts, fresh=options.fresh, progress=bar)
             index = stack.enter_context(log)
         with on_terminal("comparing") as bar:
-            options = options._replace(progress=bar, own=_own(wanted, index))
+            options = options._replace(progress=bar, own=_own(wanted, index), site=wanted.site)
             report, missing = reconciling.reconcile(index, client, options, sent)
-        pace = Pace(wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=_tell)
+        pace = Pace(
+            wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=_tell, site=wanted.site
+        )
         if journal is not None:
             shown.show_plan(plan(index, missing, pace), flush=wanted.flush)
             with on_terminal("pushing", "records") as bar:

@@ -7,17 +7,22 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loki_server import LokiServer
 
 from audit_emit import _compiled
 from audit_emit._allowed import SETTINGS
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import main
-from audit_emit.cli._checks import ADVICE, Report, examine
+from audit_emit.cli._checks import ADVICE, Report, Way, examine
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._pipeline import Reader, unreadable
+from audit_emit.loki import Entry, LokiClient
+from audit_emit.record import ts_of
 
 KEY = "CANARY-" + "k" * 40
 
@@ -290,3 +295,97 @@ def test_a_closed_descriptor_is_closed() -> None:
 
 def test_every_place_that_is_recognised_has_advice() -> None:
     assert set(machine.surroundings({"JOURNAL_STREAM": "1"})) <= set(ADVICE)
+
+
+# The way to Loki
+
+
+def test_a_shipper_that_may_not_read_is_a_problem(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(0o700)
+    nobody = Reader("vector", 4_000_000, frozenset({4_000_000}))
+    why = unreadable(closed / "shop" / "audit.jsonl", nobody)
+    assert " lets vector not in (mode 07" in why
+    assert unreadable(closed / "audit.jsonl", Reader("root", 0, frozenset())) == ""
+
+
+def group_of(path: Path) -> Reader:
+    return Reader("vector", 4_000_000, frozenset({path.stat().st_gid}))
+
+
+def test_the_group_of_the_files_may_read_them(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.mkdir()
+    file = log / "audit.jsonl"
+    file.touch()
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o011 != 0o011:
+            pytest.skip("the directory of the tests is closed to others")
+    log.chmod(0o750)
+    file.chmod(0o640)
+    assert unreadable(file, group_of(file)) == ""
+    file.chmod(0o600)
+    assert f"{file} cannot be read by vector (mode 0600" in unreadable(file, group_of(file))
+    log.chmod(0o710)
+    assert "cannot be listed by vector" in unreadable(file, group_of(file))
+    log.chmod(0o700)
+    assert f"{log} lets vector not in (mode 0700" in unreadable(file, group_of(file))
+
+
+def test_a_user_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    environ = {"AUDIT_EMIT_JSONL": str(tmp_path / "audit.jsonl")}
+    report = examine({}, environ, Way(reader="no-such-user"))
+    assert mentions(report.problems, "there is no user no-such-user")
+
+
+def asked(tmp_path: Path, url: str, **environ: str) -> Report:
+    paths = {"AUDIT_EMIT_JSONL": str(tmp_path / "audit.jsonl"), "AUDIT_EMIT_SERVICE": "shop"}
+    return examine({}, {**paths, **environ}, Way(loki=url))
+
+
+def test_a_loki_that_has_something_of_the_service(tmp_path: Path, fake_loki: LokiServer) -> None:
+    with LokiClient(fake_loki.url) as client:
+        labels = {"job": "audit", "service": "shop", "event_type": "a.b"}
+        client.push([Entry(time.time_ns() - 10**10, "{}", labels)])
+    report = asked(tmp_path, fake_loki.url)
+    assert report.problems == []
+    assert report.pipeline["loki"]["address"] == fake_loki.url
+    assert report.pipeline["loki"]["newest"] in {"10 s ago", "11 s ago", "12 s ago"}
+
+
+def test_a_loki_that_has_nothing_of_the_service_is_a_warning(
+    tmp_path: Path, fake_loki: LokiServer
+) -> None:
+    report = asked(tmp_path, fake_loki.url)
+    assert report.problems == []
+    assert mentions(report.warnings, "Loki has nothing of shop of the last day")
+
+
+def test_a_loki_that_refuses_or_is_not_there_is_a_problem(
+    tmp_path: Path, fake_loki: LokiServer
+) -> None:
+    fake_loki.authorization = "Bearer CANARY"
+    report = asked(tmp_path, fake_loki.url, AUDIT_EMIT_LOKI_TOKEN="wrong-CANARY")
+    assert mentions(report.problems, "refused with status 401")
+    assert "CANARY" not in json.dumps(report.as_dict())
+    assert mentions(asked(tmp_path, "http://127.0.0.1:1").problems, "cannot be reached")
+    assert mentions(asked(tmp_path, "loki").problems, "must be the address of Loki")
+
+
+def test_the_command_asks_the_loki_of_the_environment(
+    tmp_path: Path,
+    fake_loki: LokiServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(tmp_path / "audit.jsonl"))
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_URL", fake_loki.url)
+    main(["doctor"])
+    assert "The way to Loki" in capsys.readouterr().out
+    assert fake_loki.asked
+
+
+def test_a_clock_that_was_fast_is_a_problem(tmp_path: Path) -> None:
+    record = {"ts": ts_of(time.time_ns() + 3600 * 10**9), "event_type": "a.b", "fields": {}}
+    (tmp_path / "audit.jsonl").write_text(json.dumps(record) + "\n")
+    assert mentions(look(tmp_path).problems, "s ahead of this clock")

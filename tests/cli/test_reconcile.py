@@ -208,6 +208,19 @@ def test_a_log_belongs_to_the_service_of_its_directory(
     assert (told in capsys.readouterr().out) is (status == Exit.FINDINGS)
 
 
+def test_labels_of_the_site_are_declared(
+    log: LogAndLoki, fake_loki: LokiServer, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_loki.store.streams.clear()
+    log.ship(log.without(7), env="prod")
+    assert run(log) == Exit.FINDINGS
+    assert "env is 'prod', and should not be there" in capsys.readouterr().out
+    assert run(log, "--backfill", "--label", "env=prod") == Exit.OK
+    assert {one.get("env") for one in fake_loki.labels()} == {"prod"}
+    monkeypatch.setenv("AUDIT_EMIT_LOKI_LABELS", "env=prod")
+    assert run(log) == Exit.OK
+
+
 def test_part_of_it(log: LogAndLoki, fake_loki: LokiServer, capsys: Output) -> None:
     lose(fake_loki, log, *range(1, 11))
     assert run(log) == Exit.FINDINGS

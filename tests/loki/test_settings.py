@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_emit._loki.settings import PREFIX, TIMEOUT, VARIABLES, from_environment
+from audit_emit._loki.settings import PREFIX, TIMEOUT, VARIABLES, from_environment, site_labels
 from audit_emit.errors import ConfigError
 
 
@@ -55,6 +55,26 @@ def test_patience_is_a_number_of_seconds() -> None:
     for text in ("0", "-1", "nan", "1e9", "soon"):
         with pytest.raises(ConfigError, match="TIMEOUT: must be a number of seconds"):
             from_environment({f"{PREFIX}TIMEOUT": text})
+
+
+def test_files_of_certificates_are_named(tmp_path: Path) -> None:
+    names = {"ca_file": "/a", "cert_file": "/b", "key_file": "/c"}
+    assert given({f"{PREFIX}{name.upper()}": path for name, path in names.items()}) == names
+
+
+def test_labels_of_the_site() -> None:
+    environ = {f"{PREFIX}LABELS": "env=prod, region=eu-1"}
+    assert site_labels([], {}) == {}
+    assert site_labels([], environ) == {"env": "prod", "region": "eu-1"}
+    assert site_labels(["env=test"], environ) == {"env": "test"}
+
+
+@pytest.mark.parametrize(
+    "text", ["env", "env=", "=x", "9=x", "a-b=x", "job=x", "service=x", "__a=x"]
+)
+def test_what_is_no_label_of_a_site_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"env=prod|pipeline's own"):
+        site_labels([text], {})
 
 
 def test_every_variable_is_in_the_configuration_page() -> None:

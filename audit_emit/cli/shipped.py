@@ -1,0 +1,76 @@
+"""``audit-emit shipped``: which closed segments Loki has whole."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from audit_emit._files.index import LogIndex
+from audit_emit._files.logfiles import UnsupportedError
+from audit_emit._loki.settings import site_labels
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._loki import connected, label_option, loki_options, whole_log
+from audit_emit.cli._streams import decided
+from audit_emit.cli._text import visible
+
+
+@click.command("shipped")
+@click.argument("path", required=False, metavar="[LOG]")
+@loki_options
+@label_option
+@click.option("--json", "as_json", is_flag=True, help="Every closed segment, as JSON.")
+def command(
+    path: str | None,
+    *,
+    loki: str | None,
+    tenant: str | None,
+    labels: tuple[str, ...],
+    as_json: bool,
+) -> Exit:
+    """Name the closed segments of LOG that Loki has whole, one a line, oldest first.
+
+    Every record is looked for: its bytes, at its time, under its labels. What is not there is said
+    on standard error. Whoever archives or deletes segments also needs a checkpoint that covers
+    them to their end (audit-emit verify), and leaves the newest closed one where it is.
+
+    Exit status: 0 all closed segments are there, 1 some are not, 2 usage, 3 no log, 5 Loki gives no
+    answer to build on.
+    """
+    if not loki:
+        raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
+    layout = whole_log(path)
+    site = site_labels(labels, os.environ)
+    from audit_emit import shipping  # noqa: PLC0415 - httpx is an extra
+
+    try:
+        with (
+            connected(loki, tenant) as client,
+            on_terminal("reading") as bar,
+            LogIndex([layout], progress=bar) as index,
+        ):
+            if not index.files:
+                raise FileNotFoundError(2, "there is no log", layout.directory)
+            found = list(shipping.segments(index, client, site, bar))
+            strange = index.strange
+    except UnsupportedError as error:
+        raise click.UsageError(str(error)) from None
+    status = decided(Exit.OK if all(one.is_shipped for one in found) else Exit.FINDINGS)
+    if as_json:
+        listed = [{**one._asdict(), "shipped": one.is_shipped} for one in found]
+        click.echo(json.dumps({"segments": listed, "strange": strange}, indent=2))
+        return status
+    for one in found:
+        if one.is_shipped:
+            click.echo(one.path)
+        else:
+            left = one.records - one.there
+            told = f"{left:,} of {one.records:,} records of {one.path} are not in Loki"
+            click.echo(visible(told), err=True)
+    if strange:
+        click.echo(f"{strange:,} lines of the log are no records; they do not go to Loki", err=True)
+    if not found:
+        click.echo("there is no closed segment", err=True)
+    return status
