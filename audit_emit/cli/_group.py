@@ -48,6 +48,7 @@ def _frozen() -> None:
         query,
         reconcile,
         repair,
+        shipped,
         tail,
         verify,
         verify_proof,
