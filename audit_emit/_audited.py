@@ -26,7 +26,7 @@ class _Span:
     __slots__ = ("_begun", "_event_type", "fields")
 
     def __init__(self, event_type: str, fields: dict[str, Any]) -> None:
-        self.fields = dict(fields)
+        self.fields: dict[str, Any] = dict(fields)
         self._event_type = event_type
         self._begun = time.perf_counter_ns()
 

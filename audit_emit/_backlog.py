@@ -20,10 +20,10 @@ class Gap:
     __slots__ = ("first_ts", "last_ts", "lost", "reason")
 
     def __init__(self) -> None:
-        self.lost = 0
-        self.first_ts = ""
-        self.last_ts = ""
-        self.reason = ""
+        self.lost: int = 0
+        self.first_ts: str = ""
+        self.last_ts: str = ""
+        self.reason: str = ""
 
     def add(self, ts: str, reason: str) -> None:
         """Count one more."""

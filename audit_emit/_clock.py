@@ -30,8 +30,8 @@ class Clock(ClockState):
         """Draw new randomness: a forked child must not repeat its parent's ids."""
         random = os.urandom(12)
         self._salt = make_id_salt(random)
-        self.ids = count(10**11 + int.from_bytes(random[4:], "big") % (8 * 10**11))
-        self.stamp = make_stamp("0" * 19, self._salt)
+        self.ids: count[int] = count(10**11 + int.from_bytes(random[4:], "big") % (8 * 10**11))
+        self.stamp: Stamp = make_stamp("0" * 19, self._salt)
 
     def renew(self, now: int) -> tuple[Stamp, str]:
         """The stamp for ``now`` and its 19 digits, when the millisecond has changed."""

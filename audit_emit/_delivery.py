@@ -49,6 +49,8 @@ class Delivery(EmitterState):
         file_fault, file_last_error: why the file cannot be written now, and why it could not last.
     """
 
+    pending: bool
+
     settings: Settings
     counters: Counters
     file: JsonlSink | None
@@ -67,9 +69,9 @@ class Delivery(EmitterState):
 
     def reset(self) -> None:
         """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
-        self.backlog = Backlog()
-        self.file_gap = Gap()
-        self.stdout_gap = Gap()
+        self.backlog: Backlog = Backlog()
+        self.file_gap: Gap = Gap()
+        self.stdout_gap: Gap = Gap()
         self._gap_lines_lost = 0
         self.file_fault = None
         self.file_last_error: str | None = None

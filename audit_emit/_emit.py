@@ -6,6 +6,7 @@ import atexit
 import os
 import time
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _compiled, _config
@@ -21,6 +22,7 @@ from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.errors import AuditError, ConfigError
 from audit_emit.record import Receipt
+from audit_emit.sinks.descriptor import Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.stdout import open_stdout
 
@@ -43,27 +45,31 @@ class Emitter(Delivery):
         ConfigError: a setting cannot be used.
     """
 
+    lossy: deque[tuple[Any, type[Exception]]]
+    pending: bool
+    file_last_error: str | None
+
     raising = False
     """Whether failures leave ``emit``; only ``testing.strict`` sets it."""
 
     def __init__(self, settings: _config.Settings | None = None, **arguments: Any) -> None:
         if settings is not None and (arguments or not isinstance(settings, _config.Settings)):
             raise ConfigError("settings", "must be Settings, and alone, or settings by name")
-        self.settings = _config.settings(arguments) if settings is None else settings
-        self.counters = Counters()
+        self.settings: _config.Settings = settings or _config.settings(arguments)
+        self.counters: Counters = Counters()
         self._complaints = Complaints()
-        self.misuse = Misuse(self.counters, self._complaints.tell)
+        self.misuse: Misuse = Misuse(self.counters, self._complaints.tell)
         self._composer = Composer(self.settings, self.counters, self.misuse)
         self._clock = Clock()
-        self.file = self._make_file()
-        self.stdout = (
+        self.file: JsonlSink | None = self._make_file()
+        self.stdout: Descriptor | None = (
             open_stdout(self.settings.stdout_max_bytes, self.settings.stdout)
             if self.settings.stdout and not self.settings.disabled
             else None
         )
         self._disabled = self.settings.disabled
         self._quick = self._make_quick()
-        self.checkpoints = self._make_schedule()
+        self.checkpoints: Schedule | None = self._make_schedule()
         self.reset()
         self.look_ahead()
         _emitters.add(self)

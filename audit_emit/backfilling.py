@@ -65,6 +65,11 @@ class Backfill:
         error: why it ended early.
     """
 
+    placed: int
+    accepted: int
+    doubtful: int
+    later: int
+
     def __init__(
         self,
         index: LogIndex,
@@ -74,7 +79,7 @@ class Backfill:
         progress: Progress | None = None,
     ) -> None:
         self.placed = self.accepted = self.doubtful = self.later = 0
-        self.left = Findings()
+        self.left: Findings = Findings()
         self.error: LokiError | None = None
         self._index = index
         self._client = client

@@ -73,7 +73,7 @@ class Frontier:
     __slots__ = ("_peaks", "size")
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = ()) -> None:
-        self.size = size
+        self.size: int = size
         self._peaks = list(peaks)
         if size < 0 or len(self._peaks) != size.bit_count():
             raise ValueError("a frontier has one hash per bit that is set in its size")

@@ -102,7 +102,7 @@ class Checkpointer:
         pause: float = 0.0,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.layout = Layout.of(path)
+        self.layout: Layout = Layout.of(path)
         self.origin = origin
         self._ring = ring
         self._record = record

@@ -59,10 +59,10 @@ class Normalised:
     def __init__(
         self, value: dict[str, Any], workspace_id: Any = MISSING, cut: int = 0, redacted: int = 0
     ) -> None:
-        self.value = value
-        self.workspace_id = workspace_id
-        self.cut = cut
-        self.redacted = redacted
+        self.value: dict[str, Any] = value
+        self.workspace_id: Any = workspace_id
+        self.cut: int = cut
+        self.redacted: int = redacted
 
 
 _too_deep = Normalised({"_lossy": "recursion"}, cut=1)

@@ -171,7 +171,7 @@ class LiveContext:
     __slots__ = ("context",)
 
     def __init__(self, context: AuditContext) -> None:
-        self.context = context
+        self.context: AuditContext = context
 
 
 EMPTY = AuditContext()

@@ -117,6 +117,16 @@ class Reconciler:
         sent: whether a record was pushed so lately that Loki need not show it.
     """
 
+    records: int
+    agreed: int
+    stubs: int
+    duplicates: int
+    joined: int
+    fresh: int
+    waiting: int
+    older: int
+    foreign: int
+
     def __init__(
         self,
         log: Lookup,
@@ -128,8 +138,8 @@ class Reconciler:
         site: Mapping[str, str] | None = None,
         sent: Callable[[Held], bool] = lambda _: False,
     ) -> None:
-        self.missing = Missing()
-        self.findings = Findings()
+        self.missing: Missing = Missing()
+        self.findings: Findings = Findings()
         self._log = log
         self._extents = extents
         self._services = frozenset(services)
@@ -141,7 +151,7 @@ class Reconciler:
         self._waiting: dict[bytes, Held] = {}
         self._done: dict[bytes, Held] = {}
         self.records = self.agreed = self.stubs = self.duplicates = self.joined = 0
-        self.rounded = 0
+        self.rounded: int = 0
         self.fresh = self.waiting = self.older = self.foreign = 0
 
     def compare(self, records: Iterable[Held], lines: Iterable[Line]) -> None:

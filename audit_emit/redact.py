@@ -138,13 +138,15 @@ class Redactor:
         hide_access_key_ids: bool = False,
     ) -> None:
         self._key = hash_key or None
-        self.key_id = hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
+        self.key_id: str | None = (
+            hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
+        )
         self._secret = frozenset(map(_plain, secret_keys))
         self._safe = frozenset(map(_plain, safe_keys))
         parts = (max(name.split("_"), key=len) for name in self._secret)
         if hide_access_key_ids:
             rules = (*rules, *ACCESS_KEY_IDS)
-        self.engine = Engine(tuple(rules), {part for part in parts if part})
+        self.engine: Engine = Engine(tuple(rules), {part for part in parts if part})
         self.harmless: set[str] = set()
         """Names that were found to be short, plain and never secret, in any event."""
         self._cache: tuple[dict[str, bool], dict[str, bool]] = ({}, {})

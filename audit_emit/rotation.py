@@ -126,7 +126,7 @@ class Succession:
     """
 
     def __init__(self, ring: KeyRing) -> None:
-        self.ring = ring
+        self.ring: KeyRing = ring
         self._retired: dict[Name, Change] = {}
         self._named: dict[Name, Change] = {}
 

@@ -59,7 +59,7 @@ class KeyRing:
     """
 
     def __init__(self, keys: Sequence[Key] = ()) -> None:
-        self.keys = tuple(keys)
+        self.keys: tuple[Key, ...] = tuple(keys)
 
     @classmethod
     def from_sources(

@@ -90,9 +90,9 @@ class Verifier:
         demand: Demand | None = None,
     ) -> None:
         self.strict = strict
-        self.findings = Findings()
+        self.findings: Findings = Findings()
         keys = Succession(ring or KeyRing())
-        self.checkpoints = Checkpoints(keys, self.findings, origin)
+        self.checkpoints: Checkpoints = Checkpoints(keys, self.findings, origin)
         self._from_seq = from_seq
         self._since = since
         self._waiting = from_seq > 1 or bool(since)

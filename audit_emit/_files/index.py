@@ -138,7 +138,7 @@ class LogIndex:
     ) -> None:
         self.extents: dict[str, Extent] = {}
         self.services: set[str] = set()
-        self.strange = 0
+        self.strange: int = 0
         self._layouts = layouts
         self._fresh = fresh
         self._files: list[LogFile] = []

@@ -52,6 +52,10 @@ class Refused(LokiError):  # noqa: N818
         retry_after: seconds that the server wants to be left alone; ``None`` when it did not say.
     """
 
+    status: int
+    body: str
+    retry_after: float | None
+
     def __init__(
         self, message: str, *, status: int, body: str, retry_after: float | None = None
     ) -> None:

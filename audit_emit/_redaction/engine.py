@@ -34,7 +34,7 @@ class Engine:
     """
 
     def __init__(self, rules: Sequence[Rule] = (), names: Iterable[str] = ()) -> None:
-        self.prefilter = Prefilter((*rules, *RULES))
+        self.prefilter: Prefilter = Prefilter((*rules, *RULES))
         self._folded = Folded([rule for rule in GRAMMAR if not rule.digits], tuple(names))
         self._of_digits = [rule for rule in GRAMMAR if rule.digits]
 

@@ -70,13 +70,13 @@ class Rule:
     ) -> None:
         if not isinstance(id, str) or not _ID.fullmatch(id):
             raise ValueError(f"a rule's id is 1 to 64 of a-z, 0-9 and '-', not {id!r}")
-        self.id = id
-        self.find = find
-        self.keywords = _texts(id, "keywords", keywords)
+        self.id: str = id
+        self.find: str | Callable[[str], Iterable[Span]] = find
+        self.keywords: tuple[str, ...] = _texts(id, "keywords", keywords)
         self._examples = examples
-        self.non_examples = _texts(id, "non_examples", non_examples)
-        self.word_start = word_start
-        self.long_run = long_run
+        self.non_examples: tuple[str, ...] = _texts(id, "non_examples", non_examples)
+        self.word_start: bool = word_start
+        self.long_run: bool = long_run
         self._compiled: re.Pattern[str] | None = None
         if not callable(examples):
             _texts(id, "examples", examples)

@@ -100,7 +100,7 @@ class Ed25519Key:
             raise ValueError("an Ed25519 key has 32 bytes")
         self.public = public
         self.name = name
-        self.secret = seed is not None
+        self.secret: bool = seed is not None
         self._seed = seed
 
     @classmethod

@@ -72,9 +72,9 @@ class Service:
     """
 
     def __init__(self, framework: str, directory: Path, apps: Path) -> None:
-        self.log = directory / "audit.jsonl"
-        self.errors = directory / "stderr.txt"
-        self.tokens = {user: secrets.token_hex(16) for user in USERS}
+        self.log: Path = directory / "audit.jsonl"
+        self.errors: Path = directory / "stderr.txt"
+        self.tokens: dict[str, str] = {user: secrets.token_hex(16) for user in USERS}
         self.lines: list[bytes] = []
         # Not a Condition: Ctrl-C in the middle of its wait becomes an error of its lock.
         self._arrived: queue.SimpleQueue[None] = queue.SimpleQueue()

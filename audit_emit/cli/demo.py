@@ -44,7 +44,7 @@ class Stage:
     def __init__(self, console: Console, service: Service) -> None:
         self.console = console
         self.service = service
-        self.shown = 0
+        self.shown: int = 0
 
     def play(self, number: int, step: Step) -> None:
         """Send one request, and show its answer and its audit lines."""

@@ -31,8 +31,8 @@ class View:
     def __init__(self, wanted: Filter, *, raw: bool) -> None:
         self.wanted = wanted
         self.raw = raw
-        self.malformed = 0
-        self.incomplete = False
+        self.malformed: int = 0
+        self.incomplete: bool = False
         self._newest: int | None = None
         self._was_cut = False
 

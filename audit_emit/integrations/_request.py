@@ -68,8 +68,8 @@ class RouteEvent:
     __slots__ = ("event_type", "fields")
 
     def __init__(self, event_type: str, fields: Mapping[str, Any]) -> None:
-        self.event_type = event_type
-        self.fields = dict(fields)
+        self.event_type: str = event_type
+        self.fields: dict[str, Any] = dict(fields)
 
 
 class VerifiedContext(LiveContext):

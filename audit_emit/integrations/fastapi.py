@@ -19,11 +19,11 @@ from typing import Annotated, Any
 try:
     from fastapi import Depends
     from starlette.requests import HTTPConnection
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "audit_emit.integrations.fastapi needs FastAPI: pip install 'audit-emit[fastapi]'",
-        name=error.name,
-    ) from error
+        name=_missing.name,
+    ) from _missing
 
 from audit_emit.context import AuditContext, current_context
 from audit_emit.integrations._request import KEY, RequestAudit, RouteEvent, set_actor

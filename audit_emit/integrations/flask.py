@@ -28,11 +28,11 @@ from typing import Any, Unpack
 
 try:
     from flask import Flask, g, got_request_exception, has_request_context, request
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "audit_emit.integrations.flask needs Flask: pip install 'audit-emit[flask]'",
-        name=error.name,
-    ) from error
+        name=_missing.name,
+    ) from _missing
 
 from audit_emit import _process
 from audit_emit._allowed import SETTINGS

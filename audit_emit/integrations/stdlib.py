@@ -95,7 +95,7 @@ class AuditHandler(logging.Handler):
 
     def createLock(self) -> None:  # noqa: N802 - the name is the logging module's
         """No lock: the emitter has its own, bounded in time and safe after a fork."""
-        self.lock = None
+        self.lock: None = None
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter and emit; a filter that fails lets the event through."""

@@ -81,10 +81,10 @@ class Descriptor(DescriptorState):
         shorten: Callable[[bytes, int], bytes] = _cut,
     ) -> None:
         self.number = number
-        self.kind = "closed"
+        self.kind: str = "closed"
         self.fault = None
         """Why nothing is written, as one word; ``None`` while all is well."""
-        self.last = b""
+        self.last: bytes = b""
         """The last line that its owner brought out, without the prefix."""
         self._prefix = prefix
         self._max_bytes = max_bytes

@@ -20,7 +20,7 @@ class Doubt:
 
     def __init__(self) -> None:
         self.lines: deque[bytes] = deque(maxlen=LIMIT)
-        self.unsynced = 0
+        self.unsynced: int = 0
         self._pause = _FIRST_PAUSE
         self._after = 0.0
 

@@ -24,7 +24,7 @@ SECONDS = 0.2
 _PAUSE = 0.1
 """Syncs are at least this far apart, so that a burst shares them."""
 
-fdatasync = getattr(os, "fdatasync", os.fsync)
+fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class GroupCommit:

@@ -68,7 +68,7 @@ class JsonlSink(SinkState):
         started: Callable[[], dict[str, Any] | None],
         counters: Counters,
     ) -> None:
-        self.layout = segments.Layout.of(path)
+        self.layout: segments.Layout = segments.Layout.of(path)
         self._clock = clock
         self._own = own
         self._started = started
@@ -87,11 +87,11 @@ class JsonlSink(SinkState):
 
     def reset(self) -> None:
         """Begin with no file and no lock."""
-        self.group = (
+        self.group: GroupCommit | None = (
             GroupCommit(self._duplicate, self._sync_failed) if self.durability == "group" else None
         )
         self._lock = LockFile(self.layout.lock)
-        self.segment = Segment(
+        self.segment: Segment = Segment(
             self.layout,
             max_bytes=self._max_bytes,
             own=self._own,

@@ -43,8 +43,8 @@ class LockFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.descriptor = -1
-        self.supported = SUPPORTED
+        self.descriptor: int = -1
+        self.supported: bool = SUPPORTED
         self._identity: tuple[int, int] | None = None
 
     def __del__(self) -> None:

@@ -63,13 +63,13 @@ class Segment(SegmentState):
         named: Callable[[], None],
         lock: LockFile,
     ) -> None:
-        self.descriptor = -1
-        self.chain = ""
-        self.seq = 0
+        self.descriptor: int = -1
+        self.chain: str = ""
+        self.seq: int = 0
         self.hash = ZERO
-        self.unshown = []
+        self.unshown: list[bytes] = []
         """Lines written here about the log itself, not yet on stdout."""
-        self.path = os.fsencode(layout.active)
+        self.path: bytes = os.fsencode(layout.active)
         self._layout = layout
         self._closed = Closed(layout)
         self._max_bytes = max_bytes
@@ -79,15 +79,15 @@ class Segment(SegmentState):
         self._retire = retire
         self._named = named
         self._lock = lock
-        self.last_ns = 0
+        self.last_ns: int = 0
         """The ``ts`` of the last record, in nanoseconds; 0 before there is one."""
-        self.written = 0
+        self.written: int = 0
         """Records that this process wrote, and how many of them about the log itself."""
-        self.own_written = 0
+        self.own_written: int = 0
         self._link_part = ""
         self._identity: tuple[int, int] | None = None
-        self.size = -1
-        self.fresh = 0
+        self.size: int = -1
+        self.fresh: int = 0
         self._fresh_size = 0
         self._opened = False
         self._unsettled: tuple[str | None, str] | None = None
