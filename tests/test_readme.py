@@ -172,7 +172,7 @@ def test_a_user_of_the_authentication_middleware_is_the_actor(tmp_path: Path) ->
 
 
 def test_the_routes_of_fastapi_write_what_is_said(tmp_path: Path) -> None:
-    drive = ASK.format(app="app", method="PUT", path="/invoices/7")
+    drive = ASK.format(app="service", method="PUT", path="/invoices/7")
     event, request = records(run(block_with("audited_route") + drive, tmp_path))
     assert (event["event_type"], event["fields"]["number"]) == ("invoice.change", 7)
     assert (event["user_id"], event["workspace_id"]) == ("u-17", "acme")
@@ -183,9 +183,7 @@ def test_the_routes_of_fastapi_write_what_is_said(tmp_path: Path) -> None:
 def test_an_unhandled_exception_and_the_id_of_its_response(
     app: str, told: bool, tmp_path: Path
 ) -> None:
-    code = block_with("service = AuditMiddleware(app)")
-    if app == "app":
-        code += "app.add_middleware(AuditMiddleware)\n"
+    code = block_with("app.add_middleware" if app == "app" else "service = AuditMiddleware")
     code += "@app.get('/')\ndef broken(): raise ValueError\n"
     drive = (
         ASK.format(app=app, method="GET", path="/") + "print('x-request-id' in response.headers)"
@@ -196,9 +194,20 @@ def test_an_unhandled_exception_and_the_id_of_its_response(
 
 
 def test_the_user_of_the_flask_application_is_the_actor(tmp_path: Path) -> None:
-    drive = "app.test_client().get('/', headers={'Authorization': 'Bearer dev-token'})"
-    (request,) = records(run(block_with("before_request") + drive, tmp_path))
-    assert (request["user_id"], request["actor_kind"]) == ("u-17", "admin")
+    drive = (
+        "client = app.test_client()\n"
+        "client.post('/sign-in', data={'login': 'u-18', 'password': 'x'})\n"
+        "client.post('/sign-in', data={'login': 'u-17', 'password': 'of u-17'})\n"
+        "client.get('/')\n"
+    )
+    made = records(run(block_with("before_request") + drive, tmp_path))
+    assert [(record["event_type"], record["user_id"]) for record in made] == [
+        ("auth.login_failed", ""),
+        ("http.request", ""),
+        ("auth.login", "u-17"),
+        ("http.request", "u-17"),
+        ("http.request", "u-17"),
+    ]
 
 
 def test_threads_and_queues_have_the_ids(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """ASGI: ids for everything that serves a request, and one record of what became of it.
 
-    app.add_middleware(AuditMiddleware, trusted_proxies=["10.0.0.0/8"])     # Starlette, FastAPI
-    app = AuditMiddleware(app)                                              # any ASGI application
+    service = AuditMiddleware(app, trusted_proxies=["10.0.0.0/8"])    # any ASGI application
+    app.add_middleware(AuditMiddleware)                               # Starlette, FastAPI
 
-Add it last, so that it is outermost: it then sees what every other middleware does. Wrapped around
-the whole application it also sees the response of Starlette's own 500 handler, which
-``add_middleware`` cannot reach.
+Wrapped around the whole application it sees all, and so does a handler of ``Exception``: Starlette
+runs that outside of what ``add_middleware`` adds, where nothing is bound. Where it is added all the
+same, add it last, so that it is outermost and sees what every other middleware does.
 
 A request writes ``http.request`` when its response is complete, before background tasks; an
 unfinished, failed or 5xx one when the application returns, with the exception that ended it. An

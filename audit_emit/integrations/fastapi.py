@@ -1,7 +1,7 @@
 """FastAPI: what a route says about its audit trail, as dependencies.
 
 app = FastAPI()
-app.add_middleware(AuditMiddleware)          # from audit_emit.integrations.asgi
+service = AuditMiddleware(app)               # from audit_emit.integrations.asgi; serve this
 
 def signed_in(token: Annotated[str, Depends(bearer)]) -> User:
     user = verify(token)
