@@ -324,9 +324,15 @@ class Descriptor(DescriptorState):
 
 
 def close_quietly(number: int) -> bool:
-    """Close a descriptor; whether the system found nothing wrong (NFS tells failed writes here)."""
+    """Close a descriptor; whether the system found nothing wrong (NFS tells failed writes here).
+
+    One that is ``Owned``, and somebody else's by now, is left alone.
+    """
     try:
-        os.close(number)
+        if isinstance(number, Owned):
+            number.close()
+        else:
+            os.close(number)
     except OSError:
         return False
     return True

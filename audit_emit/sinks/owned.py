@@ -34,11 +34,26 @@ class Owned(int):
     _identity: Identity | None
 
     @classmethod
-    def of(cls, number: int) -> Owned:
-        """Take a descriptor over."""
+    def of(cls, number: int, identity: Identity | None = None) -> Owned:
+        """Take a descriptor over.
+
+        Args:
+            number: open.
+            identity: what it was opened on; when it is not given, what it is open on now.
+        """
         owned = cls(number)
-        owned._identity = identity_of(number)
+        owned._identity = identity_of(number) if identity is None else identity
         return owned
+
+    def close(self) -> None:
+        """Close it now, if it is still what it was; nobody else may be using the number.
+
+        Raises:
+            OSError: the system could not write what was written to it (NFS tells that here).
+        """
+        identity, self._identity = self._identity, None
+        if identity is not None and identity_of(self) == identity:
+            os.close(self)
 
     def withdraw(self) -> None:
         """Let go of the file now; what still is to be written to the number fails with EBADF.
@@ -60,7 +75,6 @@ class Owned(int):
 
     def __del__(self) -> None:
         try:
-            if self._identity is not None and identity_of(self) == self._identity:
-                os.close(self)
+            self.close()
         except Exception:  # noqa: BLE001, S110 - at the very end the modules are empty
             pass

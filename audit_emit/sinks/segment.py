@@ -27,6 +27,7 @@ from audit_emit.record import Head, bump, ns_of, ts_of
 from audit_emit.sinks import notes, segments, tail
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.lockfile import LockFile
+from audit_emit.sinks.owned import Owned
 from audit_emit.sinks.whereabouts import Closed, Whereabouts, furthest_end
 
 FRESH_NS = 50_000
@@ -217,7 +218,7 @@ class Segment(SegmentState):
     def close(self) -> None:
         """Give the descriptor back, if it is still ours."""
         if self.descriptor >= 0 and self._still_ours() is not None:
-            self._retire(self.descriptor)
+            self._retire(Owned.of(self.descriptor, self._identity))
         self.descriptor = -1
         self.size = -1
 
@@ -309,7 +310,8 @@ class Segment(SegmentState):
             os.close(opened)
             raise
         if close_old and self.descriptor >= 0:
-            self._retire(self.descriptor)
+            # It is closed later, when the application may have closed it and its number gone.
+            self._retire(Owned.of(self.descriptor, self._identity))
         self.descriptor = opened
         self._identity = (found.st_dev, found.st_ino)
         self.size = 0

@@ -66,6 +66,27 @@ def test_a_number_that_is_somebody_elses_by_now_is_left_alone(
     os.close(number)
 
 
+def test_closing_tells_what_the_system_says_and_happens_once(ends: tuple[int, int]) -> None:
+    owned = Owned.of(os.dup(ends[1]))
+    owned.close()
+    taken = os.dup(ends[1])
+    assert taken == int(owned)
+    owned.close()
+    del owned
+    assert identity_of(taken) == identity_of(ends[1])
+    os.close(taken)
+
+
+def test_what_was_opened_on_something_else_is_not_taken_over(
+    ends: tuple[int, int], tmp_path: Path
+) -> None:
+    with (tmp_path / "theirs").open("wb") as theirs:
+        owned = Owned.of(theirs.fileno(), identity_of(ends[1]))
+        owned.close()
+        del owned
+        assert identity_of(theirs.fileno()) is not None
+
+
 def test_without_a_number_for_the_null_device_the_last_holder_closes(
     ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,8 @@ from logfile import ZERO, chain_ok, of_type, records
 
 from audit_emit import Emitter
 from audit_emit.sinks import segment, whereabouts
+from audit_emit.sinks.descriptor import close_quietly
+from audit_emit.sinks.owned import identity_of
 
 
 def settled() -> None:
@@ -376,6 +378,25 @@ class Disk:
         taken = self._write(number, data[: self.room])
         self.room -= taken
         return taken
+
+
+@pytest.mark.parametrize("leave", ["close", "rotate"])
+def test_a_retired_number_that_is_somebody_elses_when_it_is_closed_is_left_alone(
+    leave: str, small: Emitter, tmp_path: Path
+) -> None:
+    """It is synced and closed some time later, after the application closed every descriptor."""
+    small.emit(None, "a.b")
+    assert small.file is not None
+    active = small.file.segment
+    retired: list[int] = []
+    active._retire = retired.append
+    getattr(active, leave)()
+    (number,) = retired
+    with (tmp_path / "theirs").open("wb") as theirs:
+        os.dup2(theirs.fileno(), number)
+        close_quietly(number)
+        assert identity_of(number) == identity_of(theirs.fileno())
+    os.close(int(number))
 
 
 @pytest.fixture
