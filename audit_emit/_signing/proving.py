@@ -7,6 +7,7 @@ it or, where that cannot be written, in a place of this user's own.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -30,6 +31,7 @@ SMALL = 64 * 1024 * 1024
 anywhere before the checkpoint. Of a longer one only the record is looked at."""
 
 _CHUNK = 128 * 1024
+_SIZE = re.compile(rb'","head_seq":([1-9][0-9]{0,18}),"')
 
 
 def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
@@ -46,8 +48,8 @@ def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
         OSError: a file cannot be read, or there is no place for tiles.
     """
     line = find_record(layout, seq)
-    last = max((each.head_seq for each in checkpoints(layout) if each.head_seq >= seq), default=0)
-    if not last:
+    last = max((size for size, _ in _lines(layout)), default=0)
+    if last < seq:
         raise ValueError(f"no checkpoint covers record {seq}")
     small = _bytes_of(layout) <= SMALL
     for store in () if small else _there(layout):
@@ -79,18 +81,19 @@ def _proved(layout: Layout, seq: int, line: bytes, tiles: Tiles, ring: KeyRing) 
 
 def _smallest(layout: Layout, seq: int, tiles: Tiles, ring: KeyRing) -> Checkpoint | None:
     found: Checkpoint | None = None
-    for each in checkpoints(layout):
-        if each.head_seq < seq or (found is not None and each.head_seq >= found.head_seq):
+    for size, line in _lines(layout):
+        if size < seq or (found is not None and size >= found.head_seq):
             continue
-        with suppress(LookupError):
+        with suppress(LookupError, ValueError):
+            each = Checkpoint.from_line(line)
             root = tiles.root(0, each.head_seq).hex()
             if root == each.root_hash and check(each, ring) != "mismatch":
                 found = each
     return found
 
 
-def checkpoints(layout: Layout) -> Iterator[Checkpoint]:
-    """All lines that are checkpoints, in their order; whether they are right nobody looked at."""
+def _lines(layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """The lines that may be checkpoints, in their order, with the size that each one states."""
     try:
         descriptor = open_regular(os.path.join(layout.directory, "checkpoints.jsonl"))
     except FileNotFoundError:
@@ -98,8 +101,9 @@ def checkpoints(layout: Layout) -> Iterator[Checkpoint]:
     try:
         for block, _ in blocks(descriptor, 0):
             for line in block.split(b"\n"):
-                with suppress(ValueError):
-                    yield Checkpoint.from_line(line)
+                stated = _SIZE.search(line)
+                if stated is not None:
+                    yield int(stated[1]), line
     finally:
         os.close(descriptor)
 

@@ -186,16 +186,18 @@ class TiledFrontier(Frontier):
     Args:
         store: where to.
         frontier: the tree so far.
-        edge: for each level the hashes of the tile that is not full yet.
+        edge: for each level the hashes of the tile that is not full yet, which are written.
     """
 
-    __slots__ = ("_edge", "_store", "error")
+    __slots__ = ("_edge", "_parts", "_store", "error")
 
     def __init__(self, store: Store, frontier: Frontier, edge: Iterable[bytes] = ()) -> None:
         super().__init__(frontier.size, frontier.peaks)
         self.error: OSError | None = None
         self._store = store
         self._edge = [bytearray(row) for row in edge]
+        # Levels of which a part of the last tile is in its place.
+        self._parts = {level for level, row in enumerate(self._edge) if row}
 
     @classmethod
     def resume(cls, store: Store, frontier: Frontier) -> TiledFrontier | None:
@@ -249,6 +251,7 @@ class TiledFrontier(Frontier):
             number, width = divmod(self.size >> (_ROWS * level), WIDTH)
             if width and self._write(level, number, row):
                 self._store.remove_parts(level, number, but=width)
+                self._parts.add(level)
         self._store.close()
 
     def _add(self, level: int, nodes: bytes, count: int) -> None:
@@ -259,8 +262,9 @@ class TiledFrontier(Frontier):
         row += nodes
         if len(row) == _FULL:
             number = count // WIDTH - 1
-            if self._write(level, number, row):
+            if self._write(level, number, row) and level in self._parts:
                 self._store.remove_parts(level, number)
+                self._parts.discard(level)
             row.clear()
 
     def _write(self, level: int, number: int, row: bytearray) -> bool:
