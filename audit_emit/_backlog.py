@@ -65,7 +65,8 @@ class Backlog:
     """
 
     def __init__(self, records: int = RECORDS, max_bytes: int = BYTES) -> None:
-        self.waiting: deque[str] = deque()
+        self.waiting: deque[bytes] = deque()
+        """As UTF-8: a text with one emoji takes four bytes of memory for each character."""
         self._records = records
         self._max_bytes = max_bytes
         self._bytes = 0
@@ -75,7 +76,7 @@ class Backlog:
 
     @property
     def size(self) -> int:
-        """Characters waiting, which are bytes for all but non-ASCII text."""
+        """Bytes waiting."""
         return self._bytes
 
     def add(self, prefix: str) -> bool:
@@ -86,11 +87,16 @@ class Backlog:
         """
         if not self.waiting:
             self._bytes = 0
-        if len(self.waiting) >= self._records or self._bytes + len(prefix) > self._max_bytes:
+        event = prefix.encode()
+        if len(self.waiting) >= self._records or self._bytes + len(event) > self._max_bytes:
             return False
-        self._bytes += len(prefix)
-        self.waiting.append(prefix)
+        self._bytes += len(event)
+        self.waiting.append(event)
         return True
+
+    def first(self) -> str:
+        """The oldest event; there must be one."""
+        return self.waiting[0].decode()
 
     def pop(self) -> None:
         """Drop the oldest event: it is in the file now."""

@@ -29,13 +29,17 @@ from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.obstacle import obstacle
 
 _BATCH = 500
-"""Records drained at a time, so that the lock is held for some milliseconds at most."""
+"""Records drained at a time; see ``BATCH_SECONDS``, too."""
 
 _PATIENCE_SECONDS = 0.005
 """What an event costs while others drain: without it, busy threads fill the backlog faster than
 it can be written, and a pause of the file once is a loss for ever."""
 
 _TICK_SECONDS = 0.1
+
+_owing: set[Delivery] = set()
+"""Those to whom something is left to do: dropped by everybody else, they go on until it is done."""
+
 _GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
@@ -62,13 +66,18 @@ class Delivery(EmitterState):
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
         with suppress(Exception):
+            self._ends = True
             if self._has_more():
                 self.settle(at_end=True)
             if self._give_up_line():
                 self.settle(at_end=True)
+            # A context that outlives it remembers what was composed from it, and so its composer.
+            self._complaints.close()
 
     def reset(self) -> None:
         """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
+        _owing.discard(self)
+        self._ends: bool = False
         self.backlog: Backlog = Backlog()
         self.file_gap: Gap = Gap()
         self.stdout_gap: Gap = Gap()
@@ -217,6 +226,11 @@ class Delivery(EmitterState):
         if self.pending:
             self._ensure_thread()
 
+    def _is_inside(self) -> bool:
+        """Whether a signal handler calls, in the middle of what it would have to wait for."""
+        settles = self._settles and self._settling._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
+        return bool(settles or (self.file is not None and self.file.is_inside()))
+
     def _heal(self) -> None:
         """Give back the locks that an interrupt left behind between taking and using them."""
         if not self._settles and self._settling._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
@@ -224,18 +238,19 @@ class Delivery(EmitterState):
         if self.file is not None:
             self.file.heal()
 
-    def _waits(self) -> bool:
+    def _waits(self, deadline: float) -> bool:
         """Drain what came before; whether something of it still waits, and this one must too."""
         if self.backlog.waiting:
-            self.settle(patience=_PATIENCE_SECONDS)
+            self.settle(patience=_PATIENCE_SECONDS, deadline=deadline)
         return bool(self.backlog.waiting)
 
-    def settle(self, *, at_end: bool = False, patience: float = 0.0) -> None:
+    def settle(self, *, at_end: bool = False, patience: float = 0.0, deadline: float = 0.0) -> None:
         """Write what waits, oldest first, and declare what was lost.
 
         Args:
             at_end: declare lost stdout lines now, however recent the last declaration is.
             patience: seconds to wait for a thread that is at it.
+            deadline: nothing is begun after it (``time.monotonic()``); 0 for none.
         """
         settling = self._settling
         if not settling.acquire(timeout=patience):
@@ -246,15 +261,18 @@ class Delivery(EmitterState):
             return
         self._settles = True
         try:
-            self._finish_line()
+            if _in_time(deadline):
+                self._finish_line()
             self._settle_lossy()
             if self.file is not None:
-                self._settle_file(at_end=at_end)
-            self._show_unshown()
+                self._settle_file(deadline, at_end=at_end)
+            self._show_unshown(deadline)
             self._complaints.tell_untold()
             # In this order: another thread may keep an event meanwhile.
             self.pending = False
             self.pending = self._waits_for_emit()
+            if not self._has_more():
+                _owing.discard(self)
             self._settled()
         except SinkError as error:
             if error.reason != "re-entrant":
@@ -292,7 +310,7 @@ class Delivery(EmitterState):
             return True
         if self.file is None:
             return False
-        if self.backlog.waiting or self.file_gap.lost:
+        if self.backlog.waiting or self.file_gap.lost or self.file.segment.unshown:
             return True
         return self.stdout_gap.lost > 0 and not self._has_thread()
 
@@ -308,20 +326,20 @@ class Delivery(EmitterState):
             else:
                 self.show_only(prefix)
 
-    def _settle_file(self, *, at_end: bool) -> None:
+    def _settle_file(self, deadline: float, *, at_end: bool) -> None:
         file = self.file
         assert file is not None  # noqa: S101 - for the type checker
         if self.backlog.waiting:
-            lines = file.append_waiting(self.backlog, _BATCH)
+            lines = file.append_waiting(self.backlog, _BATCH, deadline)
             self.counters.drained += len(lines)
             self.file_fault = None
-            for line in lines:
-                self._show(line)
-        if self.file_gap.lost and not self.backlog.waiting:
-            self._declare(file, self.file_gap, "jsonl")
-        self._settle_stdout_gap(file, at_end=at_end)
+            self._show_drained(lines, deadline)
+        if self.file_gap.lost and not self.backlog.waiting and _in_time(deadline):
+            self._declare(file, self.file_gap, "jsonl", deadline)
+        if _in_time(deadline):
+            self._settle_stdout_gap(file, deadline, at_end=at_end)
 
-    def _settle_stdout_gap(self, file: JsonlSink, *, at_end: bool) -> None:
+    def _settle_stdout_gap(self, file: JsonlSink, deadline: float, *, at_end: bool) -> None:
         """Declare lost lines: soon where stdout works, ever more rarely while it does not."""
         if self.stdout is not None and self.stdout.fault in {CLOSED, REPLACED}:
             self.stdout.look()
@@ -332,15 +350,24 @@ class Delivery(EmitterState):
         if due and self.stdout_gap.lost > (self._gap_lines_lost if fault else 0):
             self._pace.declared(fault)
             gap_lines = self._gap_lines_lost
-            self._declare(file, self.stdout_gap, "stdout")
+            self._declare(file, self.stdout_gap, "stdout", deadline)
             self._gap_lines_lost -= gap_lines
 
-    def _declare(self, file: JsonlSink, gap: Gap, sink: str) -> None:
+    def _declare(self, file: JsonlSink, gap: Gap, sink: str, deadline: float) -> None:
         declared = gap.copy()
-        file.append_own("audit.gap", declared.fields(sink))
+        file.append_own("audit.gap", declared.fields(sink), deadline)
         gap.forget(declared)
 
-    def _show_unshown(self) -> None:
+    def _show_drained(self, lines: list[bytes], deadline: float) -> None:
+        for number, line in enumerate(lines):
+            if not _in_time(deadline):
+                if self.file is not None and self.stdout is not None:
+                    self.file.segment.unshown += lines[number:]
+                return  # ``pending`` says so once this is over
+            self._show(line)
+
+    def _show_unshown(self, deadline: float = 0.0) -> None:
+        """Show what the log says about itself, and what there was no time to show before."""
         if self.file is None:
             return
         unshown = self.file.segment.unshown
@@ -348,6 +375,10 @@ class Delivery(EmitterState):
             line = unshown.pop(0)
             if self.stdout is not None:
                 self._show(line)
+            if unshown and not _in_time(deadline):
+                self.pending = True
+                self._ensure_thread()
+                return
 
     def _has_thread(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
@@ -356,6 +387,7 @@ class Delivery(EmitterState):
         """Whether nothing waits, so that the thread may end; what comes later starts another."""
         if self._has_more():
             return False
+        _owing.discard(self)
         self._thread = None
         # Something that came just before found the thread alive.
         if self._has_more():
@@ -368,6 +400,9 @@ class Delivery(EmitterState):
 
     def _ensure_thread(self) -> None:
         """Start the thread that keeps trying while something waits."""
+        if self._ends:
+            return
+        _owing.add(self)
         if self._has_thread():
             return
         thread = Background()
@@ -393,6 +428,10 @@ def _keep_settling(reference: weakref.ref[Delivery]) -> None:
         except Exception as error:  # noqa: BLE001 - the thread is the backlog's last hope
             delivery.complain("drain", error)
         del delivery
+
+
+def _in_time(deadline: float) -> bool:
+    return not deadline or time.monotonic() < deadline
 
 
 def unchained(prefix: str) -> bytes:

@@ -7,6 +7,7 @@ import os
 import time
 import weakref
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _compiled, _config
@@ -18,18 +19,22 @@ from audit_emit._foreign import bare_name
 from audit_emit._health import report
 from audit_emit._misuse import Misuse
 from audit_emit._quick import Quick, quick_emit
+from audit_emit._threads import weakly
 from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.errors import AuditError, ConfigError
 from audit_emit.record import Receipt
 from audit_emit.sinks.descriptor import Descriptor
-from audit_emit.sinks.jsonl import JsonlSink, SinkError
+from audit_emit.sinks.jsonl import LOCK_SECONDS, JsonlSink, SinkError
 from audit_emit.sinks.stdout import open_stdout
 
 if TYPE_CHECKING:
     from audit_emit._schedule import Schedule
 
 FLUSH_SECONDS = 2.0
+_GRACE_SECONDS = 0.05
+"""How long a sync is waited for when the time for a flush is over before it begins."""
+
 _LONGEST = 1e9
 """Seconds that a lock can be waited for on every platform, and for ever."""
 
@@ -88,8 +93,9 @@ class Emitter(Delivery):
             max_bytes=self.settings.max_bytes,
             durability=self.settings.durability,
             clock=self._clock,
-            own=self._own_prefix,
-            started=self._started,
+            # Nothing of a file's holds the emitter: dropped without a close, both go at once.
+            own=partial(_own_prefix, self._composer, self._clock),
+            started=weakly(self._started),
             counters=self.counters,
         )
 
@@ -154,22 +160,27 @@ class Emitter(Delivery):
             if file is None:
                 self._emit_unchained(part, end)
                 return None
+            # One deadline for all that this call waits for, and for all that others left to do.
+            latest = time.monotonic() + LOCK_SECONDS
+            waited = 0.0
             try:
-                if self.pending and self._waits():
-                    raise SinkError("backlog")
-                line, receipt = file.append(part, end)
+                if self.pending:
+                    waited = latest
+                    if self._waits(latest):
+                        raise SinkError("backlog")
+                line, receipt = file.append(part, end, waited)
             except SinkError as error:
                 self._defer(part, end, error.reason)
                 return None
             unshown = line
             if file.segment.unshown:
-                self._show_unshown()
+                self._show_unshown(latest)
             stdout = self.stdout
             if stdout is not None and not stdout.write(line):
                 self._not_shown(line)
             unshown = None
             if self.pending:
-                self.settle()
+                self.settle(deadline=latest)
             self.file_fault = None
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard
@@ -238,11 +249,11 @@ class Emitter(Delivery):
         try:
             context = self.misuse.checked(ctx, usable_type=self._composer.takes(event_type))
             part, end = self._composer.compose(context, event_type, fields)
-            if self.pending and self._waits():
+            if self.pending and self._waits(time.monotonic() + LOCK_SECONDS):
                 raise SinkError("backlog")
             line, receipt = self.file.append(part, end)
             if self.settings.durability != "os" and not self.file.sync():
-                raise SinkError(self.file.sync_fault or "fsync-failed")
+                raise SinkError(self.file.sync_trouble() or "fsync-failed")
         except SinkError as error:
             reason = error.reason
             if reason == "backlog":  # what it waits for is the reason
@@ -286,12 +297,16 @@ class Emitter(Delivery):
                 # What another thread has written it must also have shown.
                 self.settle(at_end=True, patience=max(0.0, deadline - time.monotonic()))
                 owes = self._owes()
-                if not owes or time.monotonic() >= deadline:
+                if not owes or time.monotonic() >= deadline or self._is_inside():
                     break
                 time.sleep(0.01)
-            synced = self.file is None or self.settings.durability == "os" or self.file.sync()
+            synced = self.file is None or self.settings.durability == "os"
+            if not synced and self.file is not None:
+                synced = self.file.sync(max(deadline - time.monotonic(), _GRACE_SECONDS))
             self._show_unshown()
             self._finish_line(deadline)
+        except SinkError:
+            return False
         except Exception as error:  # noqa: BLE001 - called at exit and from handlers
             self.complain("flush", error)
             return False
@@ -342,10 +357,12 @@ class Emitter(Delivery):
         Returns:
             Whether everything was written.
         """
+        deadline = time.monotonic() + _seconds(timeout)
         done = self.finish(timeout)
         try:
             if self.file is not None:
-                self.file.close()
+                left = max(deadline - time.monotonic(), _GRACE_SECONDS)
+                done = self.file.close(left) and done
             if self.stdout is not None:
                 self.stdout.close()
             self._complaints.close()
@@ -353,9 +370,6 @@ class Emitter(Delivery):
             self.complain("close", error)
             return False
         return done
-
-    def _own_prefix(self, event_type: str, fields: dict[str, Any]) -> tuple[str, int]:
-        return self._clock.prefix(*self._composer.own(event_type, fields))
 
     def _settled(self) -> None:
         if self.checkpoints is not None and self.file is not None and self.file.segment.seq:
@@ -371,6 +385,12 @@ class Emitter(Delivery):
             "config_hash": self.settings.fingerprint(),
             **(self.checkpoints.policy if self.checkpoints is not None else {}),
         }
+
+
+def _own_prefix(
+    composer: Composer, clock: Clock, event_type: str, fields: dict[str, Any]
+) -> tuple[str, int]:
+    return clock.prefix(*composer.own(event_type, fields))
 
 
 def _seconds(timeout: Any) -> float:
@@ -393,8 +413,9 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
+    deadline = time.monotonic() + FLUSH_SECONDS
     for emitter in list(_emitters):
-        emitter.finish()
+        emitter.finish(max(deadline - time.monotonic(), _GRACE_SECONDS))
 
 
 if hasattr(os, "register_at_fork"):

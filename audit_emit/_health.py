@@ -103,9 +103,10 @@ def _file(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
     if sink is None:
         return {"state": "off", "path": None}
     state = "ok"
-    if sink.sync_fault:
+    unsynced = sink.sync_trouble()
+    if unsynced:
         state = "degraded"
-        notes.append(f"records are written but not synced ({sink.sync_fault})")
+        notes.append(f"records are written but not synced ({unsynced})")
     if not sink.locks:
         state = "degraded"
         notes.append("no file locks here: only one process may write to this log")

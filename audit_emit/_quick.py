@@ -69,4 +69,5 @@ def quick_emit(
         lock_check_ns=jsonl.LOCK_CHECK_NS,
         recheck_ns=descriptor.RECHECK_NS,
         wakes=tuple(groupcommit.WAKE),
+        most_bytes=groupcommit.MOST_BYTES,
     )

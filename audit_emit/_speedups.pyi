@@ -27,6 +27,8 @@ class SinkState:
     group: GroupCommit | None
     segment: Segment
     _busy: bool
+    _calls_again: bool
+    _lines_size: int
     _lines: list[bytes] | None
     _lock_checked: int
     _lock_fd: int
@@ -94,6 +96,7 @@ class Quick:
         lock_check_ns: int,
         recheck_ns: int,
         wakes: tuple[int, ...],
+        most_bytes: int,
     ) -> None: ...
     def __call__(
         self, ctx: object, event_type: object, fields: object, /

@@ -10,14 +10,15 @@ def test_the_bounds_of_the_documentation() -> None:
 def test_events_wait_in_their_order() -> None:
     backlog = Backlog()
     assert all(backlog.add(name) for name in "abc")
-    assert list(backlog.waiting) == ["a", "b", "c"]
+    assert list(backlog.waiting) == [b"a", b"b", b"c"]
+    assert backlog.first() == "a"
     assert (len(backlog), backlog.size) == (3, 3)
 
 
 def test_the_number_of_events_is_bounded_and_the_first_are_kept() -> None:
     backlog = Backlog(records=2)
     assert [backlog.add(name) for name in "abc"] == [True, True, False]
-    assert list(backlog.waiting) == ["a", "b"]
+    assert list(backlog.waiting) == [b"a", b"b"]
 
 
 def test_the_size_is_bounded() -> None:
@@ -29,6 +30,17 @@ def test_the_size_is_bounded() -> None:
         False,
     ]
     assert backlog.size == 10
+
+
+def test_the_size_is_one_of_bytes_in_memory_and_not_of_characters() -> None:
+    backlog = Backlog(max_bytes=10)
+    assert [backlog.add(text) for text in ("\N{GRINNING FACE}" * 2, "\N{GRINNING FACE}", "ü")] == [
+        True,
+        False,
+        True,
+    ]
+    assert backlog.size == 10 == sum(map(len, backlog.waiting))
+    assert backlog.first() == "\N{GRINNING FACE}" * 2
 
 
 def test_what_is_written_makes_room() -> None:

@@ -409,7 +409,7 @@ def test_flush_waits_for_the_lines_that_another_thread_shows(
         return may_go_on.wait(20)
 
     monkeypatch.setattr(emitter, "_show", show)
-    emitter.backlog.add(emitter._own_prefix("a.b", {})[0])
+    emitter.backlog.add(emitter._clock.prefix(*emitter._composer.own("a.b", {}))[0])
     emitter.pending = True
     other = threading.Thread(target=emitter.settle)
     other.start()
@@ -900,7 +900,7 @@ def test_a_call_in_the_middle_of_settling_waits_for_nobody(
         took.append(time.monotonic() - begun)
         return append(*arguments)
 
-    emitter.backlog.add(emitter._own_prefix("a.b", {})[0])
+    emitter.backlog.add(emitter._clock.prefix(*emitter._composer.own("a.b", {}))[0])
     emitter.pending = True
     monkeypatch.setattr(emitter.file, "append_waiting", interrupted)
     monkeypatch.setattr(_delivery, "_PATIENCE_SECONDS", 30.0)

@@ -16,7 +16,7 @@
 enum { CONTEXT, WIRE, IDENTITY, LOCK, UNSETTLED, PATH, LOCK_PATH, PID, DROP, WAKE, BEGIN, NAMES };
 static const char *const NAME[NAMES] = {
     "context", "wire", "_identity",  "_lock", "_unsettled", "path",
-    "path",    "_pid", "_drop_lock", "wake",  "_begin",
+    "path",    "_pid", "_drop_lock", "_wake", "_begin",
 };
 
 typedef struct {
@@ -42,6 +42,7 @@ typedef struct {
     long long others;       /* when another process was last seen to have written */
     Second second;          /* the last one; read and changed with the thread lock held */
     Py_ssize_t wake[WAKES]; /* lengths of the list of lines at which the group commit hears of it */
+    long long most_bytes;   /* of those lines */
     PyObject *names[NAMES];
 } Quick;
 
@@ -305,11 +306,12 @@ static bool await_sync(const Quick *self, PyObject *line)
         return true;
     if (PyList_Append(sink->lines, line) < 0)
         return false;
+    sink->lines_size += PyBytes_GET_SIZE(line);
     Py_ssize_t waiting = PyList_GET_SIZE(sink->lines);
+    bool wakes = sink->calls_again || sink->lines_size > self->most_bytes;
     for (int i = 0; i < WAKES; i++)
-        if (waiting == self->wake[i] && sink->group)
-            return called(sink->group, self->names[WAKE], NULL);
-    return true;
+        wakes = wakes || waiting == self->wake[i];
+    return !wakes || called((PyObject *)sink, self->names[WAKE], NULL);
 }
 
 /* Take the thread lock of the sink without waiting for it. It is re-entrant, so that a signal
@@ -542,21 +544,22 @@ static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyOb
         "live_type",  "bound",      "clock",       "time_ns",       "sink",         "segment_type",
         "stdout",     "receipt",    "before_id",   "kind_table",    "digit_table",  "mark",
         "keywords",   "run",        "digit_run",   "max_fields",    "max_table",    "max_length",
-        "max_int",    "fresh_ns",   "recheck_ns",  "lock_check_ns", "wakes",        NULL,
+        "max_int",    "fresh_ns",   "recheck_ns",  "lock_check_ns", "wakes",        "most_bytes",
+        NULL,
     };
     FieldRules *rules = &self->rules;
     PyObject *kinds, *digits, *wakes;
     int mark;
     self->mutex_type = state->mutex;
     if (!PyArg_ParseTupleAndKeywords(
-            args, named, "$O!OOOO!OOOOO!OOOOUSSCO!iiLLLLLLLO!", keywords, &PySet_Type,
+            args, named, "$O!OOOO!OOOOO!OOOOUSSCO!iiLLLLLLLO!L", keywords, &PySet_Type,
             &rules->vetted, &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type,
             &self->kinds, &self->context_type, &self->live_type, &self->bound, &self->clock,
             &PyCFunction_Type, &self->time_ns, &self->sink, &self->segment_type, &self->stdout,
             &self->receipt, &self->before_id, &kinds, &digits, &mark, &PyTuple_Type, &rules->keywords,
             &rules->run, &rules->digit_run, &rules->max_fields, &rules->max_table,
             &rules->max_length, &rules->max_int, &self->fresh_ns, &self->recheck_ns,
-            &self->lock_check_ns, &PyTuple_Type, &wakes))
+            &self->lock_check_ns, &PyTuple_Type, &wakes, &self->most_bytes))
         return false;
     self->time_function = PyCFunction_GET_FUNCTION(self->time_ns);
     if (take_states(self, state) && take_tables(rules, kinds, digits, mark)

@@ -50,8 +50,10 @@ typedef struct { /* of sinks.jsonl.JsonlSink */
     PyObject *lines;   /* list that collects lines for the group commit, or None */
     PyObject *group;   /* GroupCommit, or None */
     long long lock_checked;
+    long long lines_size; /* bytes of the lines */
     int lock_fd;
     char busy;
+    char calls_again; /* whether the group commit is to hear of the next line */
 } SinkState;
 
 typedef struct {

@@ -24,10 +24,15 @@ class Doubt:
         self._pause = _FIRST_PAUSE
         self._after = 0.0
 
-    def add(self, lines: list[bytes]) -> None:
-        """Doubt these, too."""
-        self.unsynced += max(0, len(self.lines) + len(lines) - LIMIT)
+    def add(self, lines: list[bytes], more: int = 0) -> None:
+        """Doubt these, too, and as many ``more`` that cannot be written again."""
+        self.unsynced += more + max(0, len(self.lines) + len(lines) - LIMIT)
         self.lines.extend(lines)
+
+    def forget(self) -> None:
+        """Doubt none of them: they were written once more. The pauses go on growing."""
+        self.lines.clear()
+        self.unsynced = 0
 
     def is_due(self) -> bool:
         """Whether to write them again now; every attempt makes the next one wait longer.

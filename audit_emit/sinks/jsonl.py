@@ -18,11 +18,12 @@ from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
 from audit_emit._compiled import SinkState, make_mutex
 from audit_emit._failure import Counters
+from audit_emit._threads import weakly
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import notes, segments
 from audit_emit.sinks.descriptor import close_quietly, error_word
 from audit_emit.sinks.doubt import Doubt
-from audit_emit.sinks.groupcommit import WAKE, GroupCommit, fdatasync
+from audit_emit.sinks.groupcommit import MOST, MOST_BYTES, WAKE, GroupCommit, fdatasync
 from audit_emit.sinks.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit.sinks.segment import FRESH_NS, Own, Segment
 
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     from audit_emit._compiled import Mutex
 
 LOCK_SECONDS = 0.045
-"""How long one call waits for the locks, all together; the promise is 50 ms."""
+"""How long one call waits, for all locks and all that others left to do together; the promise is
+50 ms. A deadline is passed on from step to step, and 0 means that nothing was waited for yet."""
+
+BATCH_SECONDS = 0.03
+"""How long the locks are held for what waits in memory: others wait for them meanwhile."""
+
+SYNC_SECONDS = 10.0
+"""How long one call waits for a sync; a disk with much to write can take seconds."""
 
 LOCK_CHECK_NS = 100_000_000
 """How often the process and the lock file are looked at."""
@@ -88,7 +96,11 @@ class JsonlSink(SinkState):
     def reset(self) -> None:
         """Begin with no file and no lock."""
         self.group: GroupCommit | None = (
-            GroupCommit(self._duplicate, self._sync_failed) if self.durability == "group" else None
+            GroupCommit(
+                weakly(self._duplicate), weakly(self._sync_failed), weakly(self._sync_worked)
+            )
+            if self.durability == "group"
+            else None
         )
         self._lock = LockFile(self.layout.lock)
         self.segment: Segment = Segment(
@@ -98,10 +110,13 @@ class JsonlSink(SinkState):
             started=self._started,
             counters=self._counters,
             retire=close_quietly if self.group is None else self.group.retire,
-            named=self._names_changed,
+            named=weakly(self._names_changed),
             lock=self._lock,
+            crowded=bool if self.group is None else self.group.is_crowded,
         )
         self._lines = self.group.lines if self.group is not None else None
+        self._lines_size = 0
+        self._calls_again = False
         self._mutex = make_mutex()
         self._busy = False
         self._lock_fd = -1
@@ -113,18 +128,26 @@ class JsonlSink(SinkState):
         self.sync_fault: str | None = None
         """Why written records may not survive a loss of power; ``None`` when they do."""
 
+    def __del__(self) -> None:
+        # Nobody closed it: what a thread has still to sync is left to the thread.
+        with suppress(Exception):
+            if self.group is not None:
+                self.segment.close()
+
     @property
     def locks(self) -> bool:
         """Whether processes exclude each other here."""
         return self._lock.supported
 
     def append(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
-        self, part: str, end: str
+        self, part: str, end: str, deadline: float = 0.0
     ) -> tuple[bytes, Receipt]:
         """Stamp, link and write one event.
 
         Args:
             part, end: the record around its time and its id (``Clock.prefix``).
+            deadline: until when to wait for others (``time.monotonic()``); 0 when this is the
+                first that waits in this call.
 
         Returns:
             The line as it is in the file, and its receipt.
@@ -132,10 +155,9 @@ class JsonlSink(SinkState):
         Raises:
             SinkError: it is not in the file.
         """
-        deadline = 0.0
         mutex = self._mutex
         if not mutex.acquire(False):
-            deadline = self._wait_for_threads(mutex)
+            deadline = self._wait_for_threads(mutex, deadline)
         # A signal handler that forked meanwhile has left the child another mutex, which it is
         # without.
         if self._busy or self._mutex is not mutex:
@@ -149,7 +171,8 @@ class JsonlSink(SinkState):
             try:
                 flock(self._lock_fd, LOCK)
             except (OSError, ValueError):
-                self._lock_slowly(deadline)
+                deadline = self._lock_slowly(deadline)
+            segment.deadline = deadline
             try:
                 clock = self._clock
                 now = clock.now_ns()
@@ -157,7 +180,7 @@ class JsonlSink(SinkState):
                     not 0 <= now - segment.fresh < FRESH_NS
                     or lseek(segment.descriptor, 0, SEEK_END) != segment.size
                 ):
-                    self._look(segment, now)
+                    self._look(segment, now, deadline)
                     now = clock.now_ns()
                 digits = str(now)
                 stamp = clock.stamp
@@ -170,8 +193,9 @@ class JsonlSink(SinkState):
                 lines = self._lines
                 if lines is not None:
                     lines.append(line)
-                    if len(lines) in WAKE:
-                        self.group.wake()  # type: ignore[union-attr]
+                    self._lines_size += len(line)
+                    if len(lines) in WAKE or self._calls_again or self._lines_size > MOST_BYTES:
+                        self._wake()
                 elif self.durability == "always":
                     self._sync_now([line])
                 return line, Receipt(event_id, segment.chain, seq, digest)
@@ -191,12 +215,15 @@ class JsonlSink(SinkState):
                 self._busy = False
                 mutex.release()
 
-    def append_waiting(self, backlog: Backlog, limit: int) -> list[bytes]:
+    def append_waiting(self, backlog: Backlog, limit: int, deadline: float = 0.0) -> list[bytes]:
         """Link and write events that have their time and id already, oldest first.
 
         Args:
             backlog: each event leaves it once it is in the file.
-            limit: how many to write at most, so that the lock is not held long.
+            limit: how many to write at most.
+            deadline: see ``append``. None is begun that would not be written by then, as long as
+                the slowest before it; nor after ``BATCH_SECONDS``, so that the lock is not held
+                long.
 
         Returns:
             The lines that were written; fewer than asked for when the file failed on the way.
@@ -205,9 +232,13 @@ class JsonlSink(SinkState):
             SinkError: nothing was written.
         """
         lines: list[bytes] = []
-        with self._held() as segment:
+        with self._held(deadline) as segment:
+            began = time.monotonic()
+            end = began + BATCH_SECONDS
+            end = min(end, deadline) if deadline else end
+            slowest = 0.0
             while backlog.waiting and len(lines) < limit:
-                prefix = backlog.waiting[0]
+                prefix = backlog.first()
                 before = segment.written
                 try:
                     line = segment.link(prefix, ns_of(prefix[7:37]))[0]
@@ -217,7 +248,11 @@ class JsonlSink(SinkState):
                         raise
                     break
                 except BaseException:
-                    if segment.has_written(before) and prefix in list(backlog.waiting)[:1]:
+                    if (
+                        segment.has_written(before)
+                        and backlog.waiting
+                        and prefix == backlog.first()
+                    ):
                         backlog.pop()
                     raise
                 lines.append(line)
@@ -225,32 +260,47 @@ class JsonlSink(SinkState):
                     self._keep(line)
                 except Exception:  # noqa: BLE001 - it is in the file; only what comes after it failed
                     break
+                now = time.monotonic()
+                slowest, began = max(slowest, now - began), now
+                if now + slowest > end:
+                    break
         return lines
 
-    def append_own(self, event_type: str, fields: dict[str, Any]) -> None:
+    def is_inside(self) -> bool:
+        """Whether this thread is in the middle of a write, and a signal handler asks."""
+        return self._busy and self._mutex._is_owned()  # noqa: SLF001 - nothing public tells
+
+    def append_own(self, event_type: str, fields: dict[str, Any], deadline: float = 0.0) -> None:
         """Write a record of the emitter about itself; its line joins ``segment.unshown``.
+
+        Args:
+            event_type, fields: of the record.
+            deadline: see ``append``.
 
         Raises:
             SinkError: it is not in the file.
         """
-        with self._held() as segment:
+        with self._held(deadline) as segment:
             self._keep(segment.declare(event_type, fields))
 
-    def sync(self) -> bool:
-        """Make everything written so far durable, on the calling thread.
+    def sync(self, seconds: float = SYNC_SECONDS) -> bool:
+        """Make everything written so far durable.
+
+        Args:
+            seconds: how long to wait for it; a sync for each record is not waited for but made.
 
         Returns:
-            Whether it is; ``sync_fault`` says why not.
+            Whether it is; ``sync_trouble`` says why not.
 
         Raises:
             SinkError: the file could not be reached.
         """
         if self.group is not None:
-            try:
-                self.group.sync()
-            except OSError:
-                return False
-        elif self.segment.descriptor >= 0 and self.durability == "os":
+            if self.is_inside():
+                # What this thread writes would have to come to its end first.
+                raise SinkError("re-entrant")
+            return self.group.sync(seconds) and self.sync_fault is None
+        if self.segment.descriptor >= 0 and self.durability == "os":
             with self._held():
                 self._sync_now([])
         elif self._doubt.lines:
@@ -258,21 +308,43 @@ class JsonlSink(SinkState):
                 self._distrust([], self.sync_fault or "fsync-failed", segment)
         return self.sync_fault is None
 
-    def close(self) -> None:
-        """Sync what waits and give the descriptors back."""
-        if self.group is not None:
-            with suppress(OSError):  # no number for a duplicate; what is closed is synced below
-                self.group.sync()
-        with self._mutex:
+    def sync_trouble(self) -> str | None:
+        """Why written records may not survive a loss of power, as one word; else ``None``."""
+        return self.sync_fault or (self.group.trouble() if self.group is not None else None)
+
+    def close(self, seconds: float = SYNC_SECONDS) -> bool:
+        """Sync what waits and give the descriptors back.
+
+        Args:
+            seconds: how long to wait for both. What is not synced by then is left to the thread.
+
+        Returns:
+            Whether everything is synced.
+
+        Raises:
+            SinkError: another thread writes, and does not come to an end.
+        """
+        deadline = time.monotonic() + seconds
+        mutex = self._mutex
+        if not mutex.acquire(timeout=max(seconds, 0.0)):
+            raise SinkError("lock-timeout")
+        try:
+            if self._busy:
+                raise SinkError("re-entrant")
             self.segment.close()
-            self._lock.close()
-            self._lock_fd = -1
-        if self.group is not None:
-            self.group.sync()
-            self.group.stop()
+            self._drop_lock()
+        finally:
+            mutex.release()
+        if self.group is None:
+            return True
+        synced = self.group.sync(max(deadline - time.monotonic(), 0.0))
+        self.group.stop()
+        return synced
 
     def heal(self) -> None:
         """Give back the locks that an interrupt left behind between taking and using them."""
+        if self.group is not None:
+            self.group.heal()
         mutex = self._mutex
         if not mutex.acquire(False):
             return  # another thread is in here, and gives both back
@@ -285,10 +357,10 @@ class JsonlSink(SinkState):
             mutex.release()
 
     @contextmanager
-    def _held(self) -> Iterator[Segment]:
+    def _held(self, deadline: float = 0.0) -> Iterator[Segment]:
         """The critical section, for everything but the hot path."""
         mutex = self._mutex
-        deadline = self._wait_for_threads(mutex)
+        deadline = self._wait_for_threads(mutex, deadline)
         if self._busy or self._mutex is not mutex:
             mutex.release()
             raise SinkError("re-entrant")
@@ -296,8 +368,9 @@ class JsonlSink(SinkState):
         segment = self.segment
         try:
             self._lock_slowly(deadline)
+            segment.deadline = deadline
             try:
-                self._look(segment, self._clock.now_ns())
+                self._look(segment, self._clock.now_ns(), deadline)
                 yield segment
             except (OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
                 raise SinkError(_word(error)) from error
@@ -311,30 +384,34 @@ class JsonlSink(SinkState):
                 self._busy = False
                 mutex.release()
 
-    def _wait_for_threads(self, mutex: Mutex) -> float:
-        """Take the thread lock; the deadline is for both locks together.
+    def _wait_for_threads(self, mutex: Mutex, deadline: float) -> float:
+        """Take the thread lock; the deadline is for all that one call waits for.
 
         When a thread is stuck in here (its disk hangs), the others wait for it once, not each time.
         """
-        deadline = time.monotonic() + LOCK_SECONDS
+        now = time.monotonic()
+        deadline = deadline or now + LOCK_SECONDS
         patient = self._patient and self._threads_move
-        taken = mutex.acquire(timeout=LOCK_SECONDS if patient else 0.001)
+        taken = mutex.acquire(
+            timeout=min(max(deadline - now, 0.0), LOCK_SECONDS if patient else 0.001)
+        )
         self._threads_move = taken
         if not taken:
             raise SinkError("lock-timeout")
         return deadline
 
-    def _lock_slowly(self, deadline: float) -> None:
-        """Take the file lock when the first attempt failed: open it, or wait for its holder."""
-        if not self._patient:
-            deadline = 0.0
-        elif not deadline:
-            deadline = time.monotonic() + LOCK_SECONDS
+    def _lock_slowly(self, deadline: float) -> float:
+        """Take the file lock when the first attempt failed: open it, or wait for its holder.
+
+        Returns:
+            The deadline, which is a new one when there was none.
+        """
+        deadline = deadline or time.monotonic() + LOCK_SECONDS
         try:
             opened = self._lock_fd < 0 or not self._lock.is_current()
             if opened:
                 self._open_lock()
-            taken = self._lock.acquire(deadline)
+            taken = self._lock.acquire(deadline if self._patient else 0.0)
             if opened and taken:
                 # Should others still hold a lock file that was deleted, they look before this ends.
                 time.sleep(2 * FRESH_NS / 1e9)
@@ -344,6 +421,7 @@ class JsonlSink(SinkState):
         self._patient = taken
         if not taken:
             raise SinkError("lock-timeout")
+        return deadline
 
     def _open_lock(self) -> None:
         segments.make_directory(self.layout.directory)
@@ -363,12 +441,12 @@ class JsonlSink(SinkState):
         self._lock.close()
         self._lock_fd = -1
 
-    def _look(self, segment: Segment, now: int) -> None:
+    def _look(self, segment: Segment, now: int, deadline: float) -> None:
         """Look whether the file is still the file; and, more rarely, our process and lock ours."""
         if not self._lock.is_linked():
             # Somebody deleted the lock file, and others may hold a lock of another one.
             self._drop_lock()
-            self._lock_slowly(0.0)
+            self._lock_slowly(deadline)
         segment.look(now)
         if 0 <= now - self._lock_checked < LOCK_CHECK_NS:
             return
@@ -392,9 +470,23 @@ class JsonlSink(SinkState):
         """See to the durability of a line just written."""
         if self._lines is not None:
             self._lines.append(line)
-            self.group.wake()  # type: ignore[union-attr]
+            self._lines_size += len(line)
+            self._wake()
         elif self.durability == "always":
             self._sync_now([line])
+
+    def _wake(self) -> None:
+        """Let the group commit hear of the lines, and forget the oldest when they are too many."""
+        group, lines = self.group, self._lines
+        if group is None or lines is None:
+            return
+        if len(lines) >= MOST or self._lines_size > MOST_BYTES:
+            # A sync hangs. They are in the file; should it fail, they cannot be written again.
+            half = (len(lines) + 1) // 2
+            del lines[:half]
+            group.forgotten += half
+            self._lines_size = sum(map(len, lines))
+        self._calls_again = not group.wake()
 
     def _sync_now(self, lines: list[bytes]) -> None:
         """Sync; the records are in a file either way."""
@@ -406,21 +498,40 @@ class JsonlSink(SinkState):
         except OSError as error:
             self._distrust(lines, error_word(error), self.segment)
 
-    def _duplicate(self, take: Callable[[], None]) -> int:
-        with self._mutex:
+    def _duplicate(self, take: Callable[[], None], seconds: float) -> int:
+        """See ``GroupCommit``."""
+        mutex = self._mutex
+        if not mutex.acquire(timeout=seconds):
+            raise TimeoutError(errno.ETIMEDOUT, "another thread writes, and comes to no end")
+        try:
             descriptor = self.segment.descriptor
             copy = os.dup(descriptor) if descriptor >= 0 else -1
             take()
+            self._lines_size = 0
+            self._calls_again = False
             return copy
+        finally:
+            mutex.release()
 
-    def _sync_failed(self, lines: list[bytes]) -> None:
-        """A group sync failed, or was not trusted."""
+    def _sync_worked(self) -> None:
+        self.sync_fault = None
+        self._doubt = Doubt()
+
+    def _sync_failed(self, lines: list[bytes], forgotten: int) -> bool:
+        """A group sync failed, or was not trusted; whether all is written once more."""
         self.sync_fault = self.sync_fault or "fsync-failed"
-        try:
-            with self._held() as segment:
-                self._distrust(lines, self.sync_fault, segment)
-        except SinkError:
-            self._doubt.add(lines)
+        doubt, group = self._doubt, self.group
+        doubt.add(lines, forgotten)
+        again = False
+        if doubt.is_due():
+            with suppress(SinkError), self._held() as segment:
+                self._write_again(segment, list(doubt.lines))
+                # They wait for a sync of the new segment now, which has not failed yet.
+                doubt.forget()
+                again = True
+        if group is not None:
+            group.suspect = not again
+        return again
 
     def _distrust(self, lines: list[bytes], fault: str, segment: Segment) -> None:
         """Write records that may not survive into a new segment; keep them until that is synced."""
@@ -430,10 +541,7 @@ class JsonlSink(SinkState):
             with suppress(OSError):
                 self._write_again(segment, list(self._doubt.lines))
                 fdatasync(segment.descriptor)
-                self._doubt = Doubt()
-                self.sync_fault = None
-        if self.group is not None:
-            self.group.suspect = bool(self._doubt.lines)
+                self._sync_worked()
 
     def _write_again(self, segment: Segment, lines: list[bytes]) -> None:
         """Write records in doubt anew, with their time and id, into a segment that can be trusted.
@@ -443,10 +551,14 @@ class JsonlSink(SinkState):
         """
         if not segment.rotate():
             raise OSError("no new segment after a failed sync")
-        segment.declare("audit.gap", notes.rewritten(lines, self._doubt.unsynced))
+        written = [segment.declare("audit.gap", notes.rewritten(lines, self._doubt.unsynced))]
         for line in lines:
             prefix = unchained_prefix(line.decode())
-            segment.unshown.append(segment.link(prefix, ns_of(prefix[7:37]))[0])
+            written.append(segment.link(prefix, ns_of(prefix[7:37]))[0])
+            segment.unshown.append(written[-1])
+        if self._lines is not None:
+            self._lines += written
+            self._lines_size += sum(map(len, written))
 
 
 def _word(error: Exception) -> str:

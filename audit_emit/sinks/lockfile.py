@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from audit_emit.sinks.segments import open_file
+from audit_emit.sinks.tail import pread
 
 try:
     import fcntl
@@ -101,7 +102,7 @@ class LockFile:
     def recall(self) -> bytes:
         """What ``remember`` wrote last, in any process; empty when nothing did."""
         try:
-            return os.pread(self.descriptor, 4096, 0)
+            return pread(self.descriptor, 4096, 0)
         except (OSError, ValueError):
             return b""
 
@@ -109,7 +110,7 @@ class LockFile:
         """Keep some bytes in the lock file. Called with the lock held; a full disk forgets."""
         try:
             if self.is_linked():
-                os.pwrite(self.descriptor, content, 0)
+                _pwrite(self.descriptor, content, 0)
         except (OSError, ValueError):
             pass
 
@@ -144,3 +145,12 @@ class LockFile:
         if ours:
             with suppress(OSError):
                 os.close(descriptor)
+
+
+def _pwrite(descriptor: int, content: bytes, offset: int) -> None:
+    """Write at a place in the lock file, which is not open for appending."""
+    if hasattr(os, "pwrite"):
+        os.pwrite(descriptor, content, offset)
+    else:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        os.write(descriptor, content)

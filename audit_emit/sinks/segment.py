@@ -32,6 +32,9 @@ from audit_emit.sinks.whereabouts import Closed, Whereabouts, furthest_end
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
+_ROTATION_SECONDS = 0.01
+"""A rotation is not begun when less than that is left of a call's time: the file grows instead."""
+
 _KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS})
 
 Own = Callable[[str, dict[str, Any]], tuple[str, int]]
@@ -48,6 +51,7 @@ class Segment(SegmentState):
         started: the ``fields`` of ``audit.started``, asked for once; ``None`` writes no record.
         counters: where records, recoveries and rotations are counted.
         retire: takes the descriptor of a file that is no longer active, to sync and close it.
+        crowded: whether so many of those wait that no further file should be begun.
         named: called when a file was made or renamed, so that its name becomes durable.
         lock: remembers which file was begun last.
     """
@@ -61,8 +65,9 @@ class Segment(SegmentState):
         started: Callable[[], dict[str, Any] | None],
         counters: Counters,
         retire: Callable[[int], object],
-        named: Callable[[], None],
+        named: Callable[[], object],
         lock: LockFile,
+        crowded: Callable[[], bool] = bool,
     ) -> None:
         self.descriptor: int = -1
         self.chain: str = ""
@@ -78,6 +83,7 @@ class Segment(SegmentState):
         self._started = started
         self._counters = counters
         self._retire = retire
+        self._crowded = crowded
         self._named = named
         self._lock = lock
         self.last_ns: int = 0
@@ -90,6 +96,8 @@ class Segment(SegmentState):
         self.size: int = -1
         self.fresh: int = 0
         self._fresh_size = 0
+        self.deadline = 0.0
+        """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
         self._opened = False
         self._unsettled: tuple[str | None, str] | None = None
         """A file that is not yet taken over in full: the arguments of ``_take_over``."""
@@ -235,7 +243,10 @@ class Segment(SegmentState):
 
     def _may_rotate(self) -> bool:
         settled = self._unsettled is None  # what is said about a file is said in it
-        return settled and self.seq > self._rotate_from and time.monotonic() >= self._rotate_after
+        now = time.monotonic()
+        in_time = not self.deadline or now + _ROTATION_SECONDS < self.deadline
+        due = self.seq > self._rotate_from and now >= self._rotate_after
+        return settled and due and in_time and not self._crowded()
 
     def _finish(self, line: bytes, written: int) -> None:
         """Write the rest of a short write, or take its beginning back."""
@@ -300,7 +311,7 @@ class Segment(SegmentState):
             return b""
         if old.st_ctime_ns > old.st_mtime_ns:
             return b""  # deleted after the last write: whoever did that had them
-        return os.pread(self.descriptor, self.size - self._fresh_size, self._fresh_size)
+        return tail.pread(self.descriptor, self.size - self._fresh_size, self._fresh_size)
 
     def _replace(self, opened: int, *, close_old: bool = True) -> bool:
         """Make a file the active one; whether it is empty."""
@@ -359,7 +370,7 @@ class Segment(SegmentState):
 
     def _continue_at_end(self, previous: str | None, why: str) -> None:
         size = os.fstat(self.descriptor).st_size
-        end = tail.read_end(self.descriptor, size)
+        end = tail.read_end(self.descriptor, size, deadline=self.deadline)
         self.size = size
         known = self.seq
         if end.head is not None and (not known or self._continues(end.head)):
@@ -425,7 +436,13 @@ class Segment(SegmentState):
         Returns:
             The name of the file with that end.
         """
-        found = furthest_end(self._layout, self._closed, self._lock.recall(), self.chain, self.seq)
+        found = furthest_end(
+            self._layout,
+            self._closed,
+            self._lock.recall(),
+            (self.chain, self.seq),
+            deadline=self.deadline,
+        )
         if found is not None:
             self._adopt(found[0])
             return found[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -55,16 +56,28 @@ class End(NamedTuple):
         return not self.unended and (self.dirt is None or self.dirt.closed)
 
 
-def read_end(descriptor: int, size: int, *, far: bool = True) -> End:
+def pread(descriptor: int, length: int, offset: int) -> bytes:
+    """Read from a place in a file; in two steps on a platform that has no call for both.
+
+    Then nobody else may use the descriptor meanwhile, and who writes must append.
+    """
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+def read_end(descriptor: int, size: int, *, far: bool = True, deadline: float = 0.0) -> End:
     """Find the last record and what follows it, reading from the end only.
 
     Args:
         descriptor: an open segment.
         size: its length in bytes.
         far: look for the record beyond the last 8 MiB, too.
+        deadline: until when to (``time.monotonic()``); 0 for as long as it takes.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read; with ``ETIMEDOUT``, not by the deadline.
     """
     window = _WINDOW
     while True:
@@ -74,6 +87,8 @@ def read_end(descriptor: int, size: int, *, far: bool = True) -> End:
         if head is not None or start == 0:
             return _end(data, start, head, after)
         if window >= _FARTHEST:
+            if far and deadline and time.monotonic() + _FAR_SECONDS > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "too much to read for what is left of the time")
             found = _far_end(descriptor, start, data) if far else None
             return found or _end(data, start, head, after)
         window *= 8
@@ -87,7 +102,7 @@ def head_of(line: bytes) -> Head | None:
 
 def first_seq(descriptor: int) -> int | None:
     """The ``seq`` of the first chained record of a segment, when it is among the first lines."""
-    data = os.pread(descriptor, _WINDOW, 0)
+    data = pread(descriptor, _WINDOW, 0)
     at = -1
     for _ in range(_CANDIDATES):
         at = data.find(_HASH, at + 1)
@@ -119,7 +134,7 @@ def read_growth(descriptor: int, start: int, size: int) -> Head | None:
 def _read(descriptor: int, start: int, size: int) -> bytes:
     parts = []
     while start < size:
-        part = os.pread(descriptor, size - start, start)
+        part = pread(descriptor, size - start, start)
         if not part:
             break
         parts.append(part)

@@ -85,8 +85,11 @@ class Closed:
         self._layout = layout
         self._barren: set[tuple[int, int, int, int]] = set()
 
-    def last_end(self) -> tuple[Head, str] | None:
+    def last_end(self, latest: float = 0.0) -> tuple[Head, str] | None:
         """The last record in the newest file that has one, and the name of the file.
+
+        Args:
+            latest: when to be done at the latest (``time.monotonic()``), if not 0.
 
         Raises:
             OSError: a file cannot be read now; with ``ETIMEDOUT`` there are more than this call
@@ -102,7 +105,9 @@ class Closed:
                 continue
             if deadline and time.monotonic() > deadline:
                 raise OSError(errno.ETIMEDOUT, "too many closed segments without a record")
-            deadline = deadline or time.monotonic() + _SEARCH_SECONDS
+            if not deadline:
+                deadline = time.monotonic() + _SEARCH_SECONDS
+                deadline = min(deadline, latest) if latest else deadline
             head = read_closed(path)
             if head is not None:
                 self._barren.clear()
@@ -123,21 +128,28 @@ def _version(path: str) -> tuple[int, int, int, int] | None:
 
 
 def furthest_end(
-    layout: Layout, closed: Closed, remembered: bytes, chain: str, seq: int
+    layout: Layout,
+    closed: Closed,
+    remembered: bytes,
+    known_end: tuple[str, int],
+    *,
+    deadline: float = 0.0,
 ) -> tuple[Head, str | None] | None:
     """The end of a chain that is the furthest on, and the file that holds it, if that is known.
 
     Args:
         closed: the closed segments of the layout.
         remembered: what the lock file holds.
-        chain: its id; empty for the one that the directory holds.
-        seq: only an end beyond this one counts.
+        known_end: the id of the chain, empty for the one that the directory holds; and its
+            ``seq``: only an end beyond this one counts.
+        deadline: see ``Closed.last_end``; 0 for none.
 
     Raises:
         OSError: a file, or the directory, cannot be read now; see ``Closed.last_end``.
     """
+    chain, seq = known_end
     ends: list[tuple[Head, str | None]] = []
-    last = closed.last_end()
+    last = closed.last_end(deadline)
     if last is not None:
         ends.append(last)
     known = Whereabouts.from_bytes(remembered)

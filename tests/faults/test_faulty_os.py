@@ -110,7 +110,7 @@ def make(path: Path, durability: str = "os") -> Emitter:
     emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
     assert emitter.file is not None
     if emitter.file.group is not None:
-        emitter.file.group._wake = lambda: True  # type: ignore[method-assign]
+        emitter.file.group._has_thread = lambda: False  # type: ignore[method-assign]
     return emitter
 
 

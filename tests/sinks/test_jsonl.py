@@ -493,3 +493,72 @@ def test_lines_are_the_bytes_of_the_format(emitter: Emitter, log: Path) -> None:
     assert "ü\\u2028".encode() in line
     assert "a\\u000ab\\u007f王".encode() in line
     assert json.loads(line)["fields"] == {"note": "a\nb\x7f王"}
+
+
+# A sync that hangs
+
+
+@pytest.fixture
+def hanging(log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
+    """In the middle of a sync that does not end before the test does."""
+    began, may_end = threading.Event(), threading.Event()
+
+    def fdatasync(_: int) -> None:
+        began.set()
+        may_end.wait(60)
+
+    monkeypatch.setattr(groupcommit, "fdatasync", fdatasync)
+    emitter = Emitter(jsonl=log, stdout=False, durability="group")
+    emitter.emit(None, "a.first")
+    assert began.wait(20)
+    yield emitter
+    may_end.set()
+    assert emitter.close(20)
+
+
+def test_the_number_of_lines_that_wait_for_a_sync_is_bounded(hanging: Emitter) -> None:
+    group = sink_of(hanging).group
+    assert group is not None
+    for _ in range(groupcommit.MOST + 100):
+        hanging.emit(None, "a.b")
+    assert len(group.lines) <= groupcommit.MOST
+    assert group.forgotten + len(group.lines) == groupcommit.MOST + 100
+
+
+def test_the_bytes_that_wait_for_a_sync_are_bounded(
+    hanging: Emitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = sink_of(hanging).group
+    assert group is not None
+    fields = {str(number): "\N{GRINNING FACE} " * 2000 for number in range(4)}
+    for _ in range(700):
+        hanging.emit(None, "a.b", fields)
+    kept = sum(map(len, group.lines))
+    assert groupcommit.MOST_BYTES / 3 < kept <= groupcommit.MOST_BYTES
+    assert sink_of(hanging)._lines_size == kept
+    assert group.forgotten + len(group.lines) == 700
+
+
+def test_what_could_not_be_kept_is_counted_when_the_sync_fails(emitter: Emitter, log: Path) -> None:
+    emitter.emit(None, "a.b")
+    assert emitter.flush(20)
+    assert sink_of(emitter)._sync_failed([], 7)
+    (gap,) = of_type(log, "audit.gap")
+    assert (gap["fields"]["reason"], gap["fields"]["unsynced"]) == ("fsync-failed", 7)
+
+
+def test_nobody_waits_longer_than_asked_for_a_sync_that_hangs(hanging: Emitter) -> None:
+    begun = time.monotonic()
+    assert not hanging.flush(0.1)
+    assert time.monotonic() - begun < 20
+    assert hanging.health()["sinks"]["jsonl"]["backlog"] == 0
+
+
+def test_a_handler_in_the_middle_of_a_write_waits_for_no_sync(emitter: Emitter) -> None:
+    emitter.emit(None, "a.b")
+    with sink_of(emitter)._held():
+        begun = time.monotonic()
+        assert not emitter.flush(60)
+        assert time.monotonic() - begun < 30
+    assert emitter.counters.internal_errors == 0
+    assert emitter.flush(20)

@@ -1,0 +1,172 @@
+"""Syncs that hang, threads that cannot be started, signals that come meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from faults.child import RESULT
+from faults.scenes_disk import emit, make
+
+from audit_emit import AuditError, Emitter
+from audit_emit.sinks import groupcommit
+
+
+def no_further_thread() -> None:
+    """A limit that root is not under."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setgroups([])
+        os.setuid(65534)
+
+
+def can_start_a_thread() -> bool:
+    try:
+        threading.Thread(target=int).start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def slow_sync(seconds: float) -> None:
+    """Let every sync take so long."""
+
+    def fdatasync(number: int) -> None:
+        time.sleep(seconds)
+        os.fsync(number)
+
+    groupcommit.fdatasync = fdatasync
+
+
+def without_threads(directory: Path) -> None:
+    """One thread emits and another one flushes, and no further one can be had."""
+    directory.chmod(0o777)
+    os.chdir(directory)
+    result = os.open(RESULT, os.O_WRONLY | os.O_CREAT)
+    # Who is not root need not be let into the directories above.
+    emitter = make(Path("/proc/self/cwd/logs"), durability="group")
+    stop = threading.Event()
+    flushed: list[bool] = []
+
+    limit = threading.Event()
+
+    def flush() -> None:
+        limit.wait()
+        while not stop.is_set():
+            flushed.append(emitter.flush(10.0))
+
+    flushing = threading.Thread(target=flush)
+    flushing.start()
+    no_further_thread()
+    limit.set()
+    limited = not can_start_a_thread()
+    slow_sync(0.2)
+    took = []
+    for number in range(1000):
+        begun = time.monotonic()
+        emit(emitter, number)
+        took.append(time.monotonic() - begun)
+    trouble = emitter.health()["sinks"]["jsonl"]["state"], emitter.health()["notes"]
+    stop.set()
+    flushing.join()
+    found = {
+        "limited": limited,
+        "slow": sum(one >= 0.15 for one in took),
+        "trouble": trouble,
+        "flushed": flushed[-1] and emitter.flush(10.0),
+    }
+    os.write(result, json.dumps(found).encode())
+    os._exit(0)
+
+
+def terminated(directory: Path, call: str) -> dict[str, Any]:
+    """Several SIGTERMs, whose handler makes what was emitted durable, while emit goes on."""
+    emitter = make(directory, durability="group")
+    emit(emitter, 0)
+    slow_sync(0.05)
+    answers: list[Any] = []
+
+    def handler(*_: object) -> None:
+        if call == "flush":
+            answers.append(emitter.flush(5.0))
+        else:
+            try:
+                answers.append(emitter.emit_strict(None, "a.b") is not None)
+            except AuditError as error:
+                answers.append(error.reason)
+
+    signal.signal(signal.SIGTERM, handler)
+    stop = threading.Event()
+
+    def kill() -> None:
+        for _ in range(8):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.02)
+        stop.set()
+
+    threading.Thread(target=kill).start()
+    number = 1
+    while not stop.is_set() or len(answers) < 1:
+        emit(emitter, number)
+        number += 1
+        if number % 50 == 0:
+            emitter.flush(5.0)
+    return {"answers": answers, "numbers": number, "flushed": emitter.flush(10.0)}
+
+
+def stalled(directory: Path) -> dict[str, Any]:
+    """A disk that never answers a sync, and a process that ends."""
+    emitter = make(directory, durability="group", max_bytes=20_000)
+    never = threading.Event()
+    groupcommit.fdatasync = lambda _: never.wait()
+    groupcommit.SLOW_SECONDS = 0.01
+    emit(emitter, 0)
+    begun = time.monotonic()
+    flushed = emitter.flush(0.3)
+    took = time.monotonic() - begun
+    for number in range(1, 1000):
+        emit(emitter, number)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(1000, 12_000):
+        emit(emitter, number)
+    assert emitter.file is not None
+    assert emitter.file.group is not None
+    return {
+        "flushed": flushed,
+        "took": took,
+        "grew": len(os.listdir("/proc/self/fd")) - before,
+        "kept": len(emitter.file.group.lines),
+        "files": len(list(directory.glob("audit-*.jsonl"))),
+        "state": emitter.health()["sinks"]["jsonl"]["state"],
+        "notes": emitter.health()["notes"],
+    }
+
+
+def dropped(directory: Path) -> dict[str, int]:
+    """Emitters that nobody closes."""
+    import gc
+
+    gc.disable()
+
+    def owned(what: str) -> int:
+        return len(os.listdir(f"/proc/self/{what}"))
+
+    kept = make(directory, durability="group")
+    emit(kept, 0)
+    before = owned("fd"), owned("task")
+    for number in range(1, 31):
+        emit(Emitter(service="faults", jsonl=directory / "audit.jsonl"), number)
+    deadline = time.monotonic() + 20.0
+    more = dict.fromkeys(("fd", "task"), 1)
+    while any(more.values()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        more = {"fd": owned("fd") - before[0], "task": owned("task") - before[1]}
+    kept.close()
+    return more
