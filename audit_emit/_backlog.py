@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 RECORDS = 10_000
 BYTES = 16 * 1024 * 1024
@@ -46,7 +47,7 @@ class Gap:
         self.lost -= declared.lost
         self.first_ts = declared.last_ts if self.lost else ""
 
-    def fields(self, sink: str) -> dict[str, object]:
+    def fields(self, sink: str) -> dict[str, Any]:
         """The ``fields`` of its ``audit.gap``."""
         return {
             "lost": self.lost,

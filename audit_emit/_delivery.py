@@ -24,6 +24,7 @@ from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._pace import Pace
 from audit_emit._threads import Background
+from audit_emit.sinks.debt import Owed
 from audit_emit.sinks.descriptor import BEGUN, CLOSED, REPLACED, Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
 from audit_emit.sinks.obstacle import obstacle
@@ -71,6 +72,7 @@ class Delivery(EmitterState):
                 self.settle(at_end=True)
             if self._give_up_line():
                 self.settle(at_end=True)
+            self.give_up()
             # A context that outlives it remembers what was composed from it, and so its composer.
             self._complaints.close()
 
@@ -213,6 +215,59 @@ class Delivery(EmitterState):
             self._complaints.tell("overflow", "the backlog is full; events are being lost")
         self.pending = True
         self._ensure_thread()
+        if self._ends:
+            # Nobody comes after this to try again.
+            self.settle(at_end=True, patience=_PATIENCE_SECONDS)
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Count what still waits as lost, say so, and leave word of it; the process ends.
+
+        What is emitted after this is written at once, or given up at once, too.
+        """
+        self._ends = True
+        if self.file is None:
+            if self.counters.lost:
+                what = "events are lost: no file is kept, and standard output did not take them"
+                self._complaints.tell("end", f"{self.counters.lost} {what}")
+            return
+        waiting = self.backlog.waiting
+        reason = self.file_fault or self.file_last_error or "unknown"
+        while waiting:
+            ts = self.backlog.first()[7:37]
+            self.backlog.pop()
+            self.counters.backlogged -= 1
+            self.lose(ts)
+            self.file_gap.add(ts, reason)
+        self._leave_word(self.file)
+
+    def _leave_word(self, file: JsonlSink) -> None:
+        """Say what is lost and not declared, and note it in the lock file."""
+        losses = []
+        if self.file_gap.lost:
+            losses.append(Owed(**self.file_gap.fields("jsonl")))
+        if self.stdout_gap.lost > self._gap_lines_lost:
+            losses.append(Owed(**self.stdout_gap.fields("stdout")))
+        if not losses:
+            return
+        try:
+            noted = file.owe(losses)
+        except SinkError:
+            noted = False
+        if noted:
+            self.file_gap, self.stdout_gap, self._gap_lines_lost = Gap(), Gap(), 0
+        names = {"jsonl": "events", "stdout": "lines of standard output"}
+        counts = " and ".join(f"{one.lost} {names[one.sink]}" for one in losses)
+        then = (
+            "whoever opens the log next declares it"
+            if noted
+            else "not even its lock file could be written, so nothing in the log will tell"
+        )
+        self._complaints.tell(
+            "end",
+            f"{counts} are lost: the process ends, and {self.settings.jsonl} cannot be written "
+            f"({losses[0].reason}); {then}",
+        )
 
     def _guard(self, error: Exception) -> None:
         """Tell of a failure inside ``emit``, and record what is in ``lossy`` without its fields."""

@@ -416,6 +416,7 @@ def _at_exit() -> None:
     deadline = time.monotonic() + FLUSH_SECONDS
     for emitter in list(_emitters):
         emitter.finish(max(deadline - time.monotonic(), _GRACE_SECONDS))
+        emitter.give_up()
 
 
 if hasattr(os, "register_at_fork"):

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define LAST 16384 /* bytes of other processes' records that are read at most, the last ones */
+#define LOCK_SIZE 512 /* a longer lock file says what is owed (`sinks/debt.py`) */
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
 static const char CHAIN[] = ",\"chain\":\"";
@@ -227,7 +228,7 @@ static bool looks_the_same(const Append *append, long long size)
         return false;
     return !append->lock_path
         || (getpid() == append->pid && lstat(append->lock_path, &there) == 0
-            && is(&there, &append->lock_identity));
+            && is(&there, &append->lock_identity) && there.st_size <= LOCK_SIZE);
 }
 
 /* Whether the next record belongs at the end of the file. */

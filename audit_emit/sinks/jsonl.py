@@ -20,7 +20,8 @@ from audit_emit._compiled import SinkState, make_mutex
 from audit_emit._failure import Counters
 from audit_emit._threads import weakly
 from audit_emit.record import Receipt, ns_of, unchained_prefix
-from audit_emit.sinks import notes, segments
+from audit_emit.sinks import debt, notes, segments
+from audit_emit.sinks.debt import Owed
 from audit_emit.sinks.descriptor import close_quietly, error_word
 from audit_emit.sinks.doubt import Doubt
 from audit_emit.sinks.groupcommit import MOST, MOST_BYTES, WAKE, GroupCommit, fdatasync
@@ -283,6 +284,23 @@ class JsonlSink(SinkState):
         with self._held(deadline) as segment:
             self._keep(segment.declare(event_type, fields))
 
+    def owe(self, losses: list[Owed], deadline: float = 0.0) -> bool:
+        """Leave losses that cannot be declared in the file to who opens the log next.
+
+        Args:
+            losses: of this process, which ends.
+            deadline: see ``append``.
+
+        Returns:
+            Whether the lock file says so now.
+
+        Raises:
+            SinkError: the lock file could not be reached.
+        """
+        with self._locked(deadline):
+            known = debt.read(self._lock.recall(debt.PLACE, debt.SIZE))
+            return self._lock.remember(debt.added(known, losses), debt.PLACE)
+
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:
         """Make everything written so far durable.
 
@@ -359,6 +377,13 @@ class JsonlSink(SinkState):
     @contextmanager
     def _held(self, deadline: float = 0.0) -> Iterator[Segment]:
         """The critical section, for everything but the hot path."""
+        with self._locked(deadline) as segment:
+            self._look(segment, self._clock.now_ns(), segment.deadline)
+            yield segment
+
+    @contextmanager
+    def _locked(self, deadline: float) -> Iterator[Segment]:
+        """Both locks, and a segment that nobody has looked at yet."""
         mutex = self._mutex
         deadline = self._wait_for_threads(mutex, deadline)
         if self._busy or self._mutex is not mutex:
@@ -370,7 +395,6 @@ class JsonlSink(SinkState):
             self._lock_slowly(deadline)
             segment.deadline = deadline
             try:
-                self._look(segment, self._clock.now_ns(), deadline)
                 yield segment
             except (OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
                 raise SinkError(_word(error)) from error
@@ -413,6 +437,7 @@ class JsonlSink(SinkState):
                 self._open_lock()
             taken = self._lock.acquire(deadline if self._patient else 0.0)
             if opened and taken:
+                self._lock.allocate()
                 # Should others still hold a lock file that was deleted, they look before this ends.
                 time.sleep(2 * FRESH_NS / 1e9)
         except OSError as error:
@@ -458,6 +483,8 @@ class JsonlSink(SinkState):
         if not self._lock.is_current():
             self._lock_fd = -1
             raise SinkError("lock-replaced")
+        if self._lock.length() > debt.PLACE:
+            segment.pay()
 
     def _names_changed(self) -> None:
         """A file was made or renamed: its name is to survive a loss of power as its records do."""

@@ -34,7 +34,10 @@ def _exclude_nobody(descriptor: int, _operation: int, /) -> None:
 
 flock: Callable[[int, int], None] = fcntl.flock if SUPPORTED else _exclude_nobody
 
-__all__ = ["LOCK", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
+SIZE = 512
+"""Bytes of the lock file that say where the log goes on (``whereabouts``)."""
+
+__all__ = ["LOCK", "SIZE", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
@@ -99,20 +102,42 @@ class LockFile:
             time.sleep(pause)
             pause = min(pause + 1e-4, 5e-4)
 
-    def recall(self) -> bytes:
+    def recall(self, place: int = 0, length: int = SIZE) -> bytes:
         """What ``remember`` wrote last, in any process; empty when nothing did."""
         try:
-            return pread(self.descriptor, 4096, 0)
+            return pread(self.descriptor, length, place)
         except (OSError, ValueError):
             return b""
 
-    def remember(self, content: bytes) -> None:
-        """Keep some bytes in the lock file. Called with the lock held; a full disk forgets."""
+    def remember(self, content: bytes, place: int = 0) -> bool:
+        """Keep some bytes in the lock file. Called with the lock held; a full disk forgets.
+
+        Returns:
+            Whether they are kept.
+        """
         try:
             if self.is_linked():
-                _pwrite(self.descriptor, content, 0)
+                return _pwrite(self.descriptor, content, place) == len(content)
         except (OSError, ValueError):
             pass
+        return False
+
+    def allocate(self) -> None:
+        """Have the block of the file allocated, so that it can be written on a full disk, too."""
+        if self.length() < SIZE:
+            self.remember(b" " * (SIZE - 1) + b"\n")
+
+    def length(self) -> int:
+        """Bytes in the file: more than ``SIZE`` when something is owed (``debt``)."""
+        try:
+            return os.fstat(self.descriptor).st_size
+        except (OSError, ValueError):
+            return 0
+
+    def forgive(self) -> None:
+        """Forget what was owed, now that it is declared. Called with the lock held."""
+        with suppress(OSError, ValueError):
+            os.ftruncate(self.descriptor, SIZE)
 
     def is_linked(self) -> bool:
         """Whether the descriptor is ours and its file has a name, so that others take this lock."""
@@ -147,10 +172,9 @@ class LockFile:
                 os.close(descriptor)
 
 
-def _pwrite(descriptor: int, content: bytes, offset: int) -> None:
+def _pwrite(descriptor: int, content: bytes, offset: int) -> int:
     """Write at a place in the lock file, which is not open for appending."""
     if hasattr(os, "pwrite"):
-        os.pwrite(descriptor, content, offset)
-    else:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        os.write(descriptor, content)
+        return os.pwrite(descriptor, content, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, content)

@@ -24,7 +24,7 @@ from audit_emit._compiled import SegmentState
 from audit_emit._failure import Counters
 from audit_emit.chain import ZERO
 from audit_emit.record import Head, bump, ns_of, ts_of
-from audit_emit.sinks import notes, segments, tail
+from audit_emit.sinks import debt, notes, segments, tail
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.lockfile import LockFile
 from audit_emit.sinks.owned import Owned
@@ -393,12 +393,25 @@ class Segment(SegmentState):
             fields = notes.missing(end.head, self._last(), self.last_ns, f"file-{why}")
             told.append(("audit.gap", fields))
         told += [("audit.recovered", notes.recovered(tear)) for tear in self._tears]
+        owed = self._owed()
+        told += owed
         started = self._started() if not self._opened else None
         if started is not None:
             told.append(("audit.started", started))
         self._declare_together(told, b"" if end.closed else b"\n")
         self._tears.clear()
         self._opened = True
+        if owed:
+            self._lock.forgive()
+
+    def pay(self) -> None:
+        """Declare what a process has lost that has ended, and could not say so."""
+        self._declare_together(self._owed(), b"")
+        self._lock.forgive()
+
+    def _owed(self) -> list[notes.Note]:
+        owed = debt.gaps(self._lock.recall(debt.PLACE, debt.SIZE))
+        return [("audit.gap", fields) for fields in owed]
 
     def _declare_together(self, told: list[notes.Note], before: bytes) -> None:
         """Close what was left without an end, and say so, in one write: nothing comes between."""

@@ -15,13 +15,11 @@ from typing import NamedTuple
 import msgspec
 
 from audit_emit.record import MAX_SEQ, Head
+from audit_emit.sinks.lockfile import SIZE
 from audit_emit.sinks.segments import Layout, read_closed
 
 _SEARCH_SECONDS = 0.01
 """How long one call looks through closed segments; the last file it begins takes some ms more."""
-
-SIZE = 512
-"""Bytes that it takes in the lock file, always: it is written in place."""
 
 
 class Whereabouts(NamedTuple):
