@@ -61,6 +61,24 @@ def full_disk(directory: Path) -> dict[str, Any]:
     }
 
 
+def full_disk_at_the_end(directory: Path) -> None:
+    """Fill the small file system ``disk``, and end before there is room again."""
+    disk = directory / "disk"
+    emitter = make(disk)
+    space = os.statvfs(disk)
+    if space.f_bavail:
+        (disk / "ballast").write_bytes(b"\0" * (space.f_bavail * space.f_bsize))
+    for number in range(500):
+        emit(emitter, number, 300)
+
+
+def blocked_at_the_end(directory: Path) -> None:
+    """Not even the lock file can be opened."""
+    emitter = make(directory)
+    for number in range(3):
+        emit(emitter, number)
+
+
 def limited_file_size(directory: Path) -> dict[str, Any]:
     """``RLIMIT_FSIZE`` in the middle of a record; the limit is lifted again."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -17,6 +17,7 @@ import pytest
 from faults import scenes_disk as scenes
 from faults.child import run, start
 from faults.log import Log, check_whole
+from interpreted import interpreted
 
 from audit_emit import AuditError, Emitter
 
@@ -49,6 +50,70 @@ def test_a_full_disk_gets_no_half_record_and_takes_everything_later(tmp_path: Pa
         log = Log(disk).check()
         assert log.numbers == list(range(34))
         assert not log.of("audit.recovered")
+
+
+def test_what_a_full_disk_costs_at_the_end_is_said_and_declared_by_the_next(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        other = make(disk)
+        assert other.emit(None, "disk.event", {"n": -1}) is not None
+        process = start(scenes.full_disk_at_the_end, tmp_path)
+        told = process.communicate(timeout=30)[1].decode()
+        assert process.returncode == 0
+        (disk / "ballast").unlink()
+        lost = 500 - sum(number >= 0 for number in Log(disk).numbers)
+        assert lost > 300
+        assert f"{lost} events are lost" in told
+        assert "whoever opens the log next declares it" in told
+        fresh = make(disk)
+        assert fresh.emit(None, "disk.event", {"n": 501}) is not None
+        fresh.close()
+        other.close()
+        log = Log(disk).check()
+        (gap,) = log.of("audit.gap")
+        assert (gap["fields"]["lost"], gap["fields"]["sink"]) == (lost, "jsonl")
+        assert gap["fields"]["reason"] == "ENOSPC"
+        assert gap["fields"]["first_ts"] < gap["fields"]["last_ts"]
+        assert (disk / "audit.jsonl.lock").stat().st_size == 512
+
+
+@pytest.mark.parametrize("compiled", ["1", "0"])
+def test_what_was_lost_is_declared_by_a_process_that_goes_on(tmp_path: Path, compiled: str) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        other = make(disk)
+        if compiled == "0":
+            interpreted(other)
+        assert other.emit(None, "disk.event", {"n": -1}) is not None
+        run(scenes.full_disk_at_the_end, tmp_path)
+        (disk / "ballast").unlink()
+        until = time.monotonic() + 20.0
+        while not Log(disk).of("audit.gap") and time.monotonic() < until:
+            assert other.emit(None, "disk.event", {}) is not None
+            time.sleep(0.01)
+        log = Log(disk).check()
+        (gap,) = log.of("audit.gap")
+        assert gap["fields"]["lost"] == 500 - sum(number >= 0 for number in log.numbers)
+        other.close()
+
+
+def test_losses_of_several_processes_are_one_gap(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        make(disk).emit(None, "disk.event", {})
+        run(scenes.full_disk_at_the_end, tmp_path)
+        run(scenes.full_disk_at_the_end, tmp_path)
+        (disk / "ballast").unlink()
+        make(disk).emit(None, "disk.event", {})
+        log = Log(disk).check()
+        (gap,) = log.of("audit.gap")
+        assert gap["fields"]["lost"] == 1000 - len(log.numbers)
+
+
+def test_what_cannot_even_be_noted_is_said(tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl.lock").mkdir()
+    process = start(scenes.blocked_at_the_end, tmp_path)
+    told = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 0
+    assert "3 events are lost" in told
+    assert "nothing in the log will tell" in told
 
 
 def test_a_limit_of_the_file_size_costs_no_record(tmp_path: Path) -> None:
