@@ -175,6 +175,21 @@ def test_a_key_that_kubernetes_links_is_judged_by_its_target(
     assert report.problems == []
 
 
+@pytest.mark.parametrize(
+    ("setting", "found"), [("1", (True, "stdout")), ("stderr", (True, "stderr"))]
+)
+def test_the_stream_that_lines_go_to_is_told(
+    setting: str, found: tuple[bool, str], tmp_path: Path
+) -> None:
+    told = look(tmp_path, AUDIT_EMIT_STDOUT=setting).stdout
+    assert (told["enabled"], told["stream"]) == found
+
+
+def test_in_a_container_of_docker_what_a_burst_loses_is_told() -> None:
+    assert "6,017 and 7,763 of 20,001" in ADVICE["docker"]
+    assert "max-file" in ADVICE["docker"]
+
+
 def test_what_hashes_are_worth_without_a_key_is_told(tmp_path: Path) -> None:
     assert mentions(look(tmp_path).warnings, "plain SHA-256")
     key = key_file(tmp_path, 0o600)
