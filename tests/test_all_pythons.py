@@ -1,12 +1,20 @@
-"""What ``make test-all`` says of each Python, with programs that only claim to be one."""
+"""What ``make test-all`` says of each Python, of programs that claim to be one and of real ones."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import all_pythons
 import pytest
+from test_redact import CLEAN, TEXTS
+
+import audit_emit
+from audit_emit.redact import Redactor
+
+PACKAGE = Path(audit_emit.__file__).parent
 
 SCRIPT = Path(__file__).with_name("all_pythons.py")
 
@@ -112,3 +120,29 @@ def test_two_of_one_minor_version_are_both_tested(machine: Machine, tmp_path: Pa
     other.write_text("#!/bin/sh\necho '3 11 2'\n")
     other.chmod(0o755)
     assert machine.test_all()[1][:2] == ["Python 3.11.2: passed", "Python 3.11.7: passed"]
+
+
+READ_AND_SCRUB = """
+import json, sys, types
+package = types.ModuleType("audit_emit")  # without what it imports: msgspec may not be there
+package.__path__ = [sys.argv[1]]
+sys.modules["audit_emit"] = package
+from audit_emit.redact import Redactor
+redactor = Redactor()
+print(json.dumps([redactor.scrub(text) for text in json.load(sys.stdin)]))
+"""
+
+
+@pytest.mark.parametrize("version", FOUND := all_pythons.pythons())
+def test_every_python_that_is_here_holds_the_same_secrets_back(version: str) -> None:
+    texts = [*(text for text, _ in TEXTS), *CLEAN]
+    done = subprocess.run(
+        [FOUND[version], "-I", "-B", "-W", "error", "-c", READ_AND_SCRUB, PACKAGE],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    redactor = Redactor()
+    assert json.loads(done.stdout) == [redactor.scrub(text) for text in texts]
