@@ -29,11 +29,19 @@ def candidates() -> list[Path]:
     found = [
         program
         for directory in os.get_exec_path()
-        for program in sorted(Path(directory).glob("python3.*"))
+        for program in found_in(Path(directory), "python3.*")
         if NAME.fullmatch(program.name)
     ]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    return found + sorted(pyenv.glob("versions/*/bin/python"))
+    return [*found, *found_in(pyenv, "versions/*/bin/python")]
+
+
+def found_in(directory: Path, pattern: str) -> list[Path]:
+    """What there is, in a directory that may be closed to this user: nothing then."""
+    try:
+        return sorted(directory.glob(pattern))
+    except OSError:
+        return []
 
 
 def pythons() -> dict[str, Path]:
