@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from audit_emit._delivery import unchained
 from audit_emit._emit import Emitter
 from audit_emit.context import AuditContext
 
@@ -42,6 +43,8 @@ def emit_late(
             return
         emitter._keep(prefix, _REASON)
         emitter.settle()
+        if emitter.file_fault and emitter.stdout is not None:
+            emitter._show(unchained(prefix))  # at once, as when it happens now
     except Exception as error:  # noqa: BLE001 - as the guard of emit
         emitter.lossy += ((event_type, type(error)),)
         emitter.pending = True
