@@ -54,6 +54,7 @@ class Delivery(EmitterState):
         file_fault, file_last_error: why the file cannot be written now, and why it could not last.
     """
 
+    _ends: bool
     pending: bool
 
     settings: Settings
@@ -79,7 +80,7 @@ class Delivery(EmitterState):
     def reset(self) -> None:
         """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
         _owing.discard(self)
-        self._ends: bool = False
+        self._ends = False
         self.backlog: Backlog = Backlog()
         self.file_gap: Gap = Gap()
         self.stdout_gap: Gap = Gap()
