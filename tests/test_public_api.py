@@ -13,7 +13,7 @@ import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
@@ -208,6 +208,33 @@ def test_the_annotations_of_what_is_public_can_be_resolved(name: str) -> None:
             inspect.signature(made, eval_str=True)
         except ValueError as error:  # of a class whose signature Python does not know
             assert "signature" in str(error)  # noqa: PT017 - it need not be raised
+
+
+def unannotated(tree: ast.AST) -> Iterator[str]:
+    """Attributes whose first value does not say of which type all values are."""
+    for made in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+        declared = {ast.unparse(node.target) for node in ast.walk(made) if is_annotation(node)}
+        first: dict[str, ast.Assign] = {}
+        for node in [node for node in ast.walk(made) if isinstance(node, ast.Assign)]:
+            for target in [name for one in node.targets for name in ast.walk(one)]:
+                written = ast.unparse(target) if isinstance(target, ast.Attribute) else ""
+                if written.startswith("self.") and not written.startswith("self._"):
+                    earlier = first.get(written, node)
+                    first[written] = node if node.lineno < earlier.lineno else earlier
+        for name, node in first.items():
+            parameter = isinstance(node.value, ast.Name)
+            if not parameter and not {name, name.removeprefix("self.")} & declared:
+                yield f"{made.name}: annotate {name}"
+
+
+def is_annotation(node: ast.AST) -> TypeGuard[ast.AnnAssign]:
+    return isinstance(node, ast.AnnAssign)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_attributes_of_what_is_public_say_their_types(name: str) -> None:
+    """What a type checker has to infer, others infer differently: ``pyright --verifytypes``."""
+    assert list(unannotated(ast.parse(MODULES[name].read_text("utf-8")))) == []
 
 
 def test_help_is_shown() -> None:

@@ -82,7 +82,7 @@ class Descriptor(DescriptorState):
     ) -> None:
         self.number = number
         self.kind: str = "closed"
-        self.fault = None
+        self.fault: str | None = None
         """Why nothing is written, as one word; ``None`` while all is well."""
         self.last: bytes = b""
         """The last line that its owner brought out, without the prefix."""

@@ -65,7 +65,7 @@ class _Waiter:
     """Somebody who waits for a sync."""
 
     def __init__(self) -> None:
-        self.done = False
+        self.done: bool = False
         self._answered = _thread.allocate_lock()
         self._answered.acquire()
 
@@ -99,9 +99,9 @@ class GroupCommit:
     ) -> None:
         self.lines: list[bytes] = []
         """Lines that no sync has covered yet; always this one list."""
-        self.forgotten = 0
+        self.forgotten: int = 0
         """How many more of them there are."""
-        self.suspect = False
+        self.suspect: bool = False
         """Whether a sync of the active file failed, so that another one proves nothing."""
         self._duplicate = duplicate
         self._failed = failed

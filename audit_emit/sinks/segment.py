@@ -72,7 +72,7 @@ class Segment(SegmentState):
         self.descriptor: int = -1
         self.chain: str = ""
         self.seq: int = 0
-        self.hash = ZERO
+        self.hash: str = ZERO
         self.unshown: list[bytes] = []
         """Lines written here about the log itself, not yet on stdout."""
         self.path: bytes = os.fsencode(layout.active)
@@ -96,7 +96,7 @@ class Segment(SegmentState):
         self.size: int = -1
         self.fresh: int = 0
         self._fresh_size = 0
-        self.deadline = 0.0
+        self.deadline: float = 0.0
         """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
         self._opened = False
         self._unsettled: tuple[str | None, str] | None = None
