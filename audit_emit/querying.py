@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from audit_emit._evidence.proof import link_of
 from audit_emit._files.lines import Lines
 from audit_emit._files.logfiles import LogFile, is_segment_alone, look_at, open_log
+from audit_emit._files.places import find_seq
+from audit_emit._files.times import Times
 from audit_emit._files.unpacked import Unpacked
 from audit_emit._loki.extracted import value_at
 from audit_emit._loki.held import is_cut
 from audit_emit.labels import shipped, unwrapped
 from audit_emit.question import ESCAPED, Question
+from audit_emit.record import ts_of
+from audit_emit.sinks.tail import read_end
 from audit_emit.verifying import layout_of
 
 if TYPE_CHECKING:
@@ -73,16 +77,18 @@ def ask_log(
     """
     newest = _Newest(question, limit)
     needles = question.needles()
+    reader = _Reader(question, path)
     with _files(path) as files:
         total, done = sum(max(file.size, 0) for file in files), 0
         # Newest first: what is older than so many answers is passed over faster.
         for file in reversed(files):
-            for position, block in _blocks(file):
+            for position, block in reader.blocks(file):
                 for line in candidates(block, needles):
                     newest.add(line)
                 if progress is not None:
                     progress(done + min(position, max(file.size, 0)), total)
             done += max(file.size, 0)
+    reader.close()
     return newest.answer()
 
 
@@ -212,22 +218,68 @@ def _files(path: str) -> Iterator[Sequence[LogFile]]:
             file.close()
 
 
-def _blocks(file: LogFile) -> Iterator[tuple[int, bytes]]:
-    """Blocks of whole lines, and how much of the file was read; a last line without end is not."""
+class _Reader:
+    """Reads what may hold an answer: by its number, by its time, or all there is.
+
+    Args:
+        path: the log.
+    """
+
+    def __init__(self, question: Question, path: str) -> None:
+        self._seq = question.place()
+        self._since = ts_of(question.since) if question.since is not None else ""
+        self._until = ts_of(question.until) if question.until is not None else ""
+        timed = self._seq is None and path != "-" and (self._since or self._until)
+        self._times = Times(layout_of(path).directory) if timed else None
+
+    def blocks(self, file: LogFile) -> Iterator[tuple[int, bytes]]:
+        """Blocks of whole lines, and how much of the file was read by then.
+
+        A last line without end is in none.
+        """
+        if self._seq is not None and file.first_seq > self._seq:
+            return
+        if self._seq is not None and file.size >= 0 and not file.packed:
+            yield from _line(file, self._seq)
+        elif self._times is not None and file.size >= 0:
+            for row in self._times.rows(file):
+                if row.within(self._since, self._until):
+                    yield from _whole_lines(_read(file, row.begin, row.end), row.begin)
+        else:
+            yield from _whole_lines(_read(file))
+
+    def close(self) -> None:
+        """Keep what was learnt of the times."""
+        if self._times is not None:
+            self._times.save()
+
+
+def _line(file: LogFile, seq: int) -> Iterator[tuple[int, bytes]]:
+    """The line with a number, where the order of the file says that it is."""
+    with file.opened() as descriptor:
+        last = read_end(descriptor, file.size, far=False).head
+        found = None
+        if last is None or last.seq >= seq:
+            found = find_seq(descriptor, file.size, seq)
+        if found is not None:
+            yield file.size, found.line + b"\n"
+
+
+def _whole_lines(parts: Iterable[bytes], position: int = 0) -> Iterator[tuple[int, bytes]]:
     lines = Lines()
-    position = 0
-    for data in _read(file):
+    for data in parts:
         position += len(data)
         for block in lines.feed(data):
             if isinstance(block, bytes):
                 yield position, block
 
 
-def _read(file: LogFile) -> Iterator[bytes]:
+def _read(file: LogFile, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The bytes between two places; by default all that there were when it was looked at."""
     if file.packed:
-        stream, position = Unpacked(), 0
+        stream, position = Unpacked(), begin
         try:
-            while data := stream.read(file, position, BLOCK):
+            while data := stream.read(file, position, _part(position, end)):
                 position += len(data)
                 yield data
         finally:
@@ -238,5 +290,12 @@ def _read(file: LogFile) -> Iterator[bytes]:
             while data := os.read(descriptor, BLOCK):
                 yield data
             return
-        for position in range(0, file.size, BLOCK):
-            yield os.pread(descriptor, min(BLOCK, file.size - position), position)
+        position = begin
+        end = file.size if end is None else end
+        while data := os.pread(descriptor, _part(position, end), position):
+            position += len(data)
+            yield data
+
+
+def _part(position: int, end: int | None) -> int:
+    return BLOCK if end is None else min(BLOCK, end - position)

@@ -56,6 +56,7 @@ _STEP = re.compile(
 _QUOTING = re.compile(r'\\(["\\])')
 """How a quoted name has a quote or a backslash; any other backslash is itself."""
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -174,6 +175,13 @@ class Question(NamedTuple):
             terms.append(Term(("fields", "key"), self.changed))
             terms.append(Term(("fields", "outcome"), "denied", differs=True))
         return [*terms, *self.terms]
+
+    def place(self) -> int | None:
+        """The ``seq`` that every answer has, if the question names one."""
+        for term in self.terms:
+            if term.path == ("seq",) and not term.differs and _NUMBER.fullmatch(term.wanted):
+                return int(term.wanted)
+        return None
 
     def needles(self) -> list[bytes]:
         """Texts of which each is in the line of every answer, or ``ESCAPED`` is."""

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from audit_emit._files.lines import MAX_LINE
+from audit_emit._files.logfiles import open_regular
 from audit_emit.errors import CheckpointError
 from audit_emit.sinks.segments import Layout
 
 CHUNK = 64 * 1024
 """Bytes read at a time; between two reads other threads get their turn."""
-
-MAX_LINE = 1024 * 1024
-"""Bytes; a record has at most 64 KiB."""
-
-
-def open_regular(path: str) -> int:
-    """A descriptor of a regular file, to be read; nobody waits for the writer of a named pipe.
-
-    Raises:
-        OSError: it is a symbolic link or no regular file, or cannot be read.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        raise OSError(number, "is not a regular file", path)
-    return descriptor
 
 
 class Segments:

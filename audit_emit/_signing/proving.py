@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
+from audit_emit._files.logfiles import open_regular
 from audit_emit._files.places import find_seq
 from audit_emit._files.private import private_directory
 from audit_emit._signing.growth import Growth, Place
-from audit_emit._signing.opened import blocks, open_regular, open_segments
+from audit_emit._signing.opened import blocks, open_segments
 from audit_emit._signing.tiles import Store, TiledFrontier, Tiles
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, check

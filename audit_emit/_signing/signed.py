@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from audit_emit._files.logfiles import open_regular
 from audit_emit._signing.growth import Place
-from audit_emit._signing.opened import open_regular
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, check
 from audit_emit.rotation import Name

@@ -22,22 +22,23 @@ MARK = 64
 """Bytes before a place by which it is known again: of a record that is its own hash."""
 
 
-def backward(fd: int, end: int) -> Iterator[bytes]:
-    """The lines before ``end``, the last one first.
+def backward(fd: int, end: int, begin: int = 0) -> Iterator[bytes]:
+    """The lines from ``begin`` on and before ``end``, the last one first.
 
     Args:
         fd: a file open for reading; its position is neither used nor moved.
         end: an offset just after a newline, or 0.
+        begin: an offset at which a line begins.
     """
     position = end - 1
     kept = b""
-    while position > 0:
-        size = min(BLOCK, position)
+    while position > begin:
+        size = min(BLOCK, position - begin)
         position -= size
         first, *rest = (os.pread(fd, size, position) + kept).split(b"\n")
         yield from reversed(rest)
         kept = first[:MAX_LINE]
-    if end > 0:
+    if end > begin:
         yield kept
 
 

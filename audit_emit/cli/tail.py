@@ -15,6 +15,8 @@ from typing import NoReturn
 import click
 
 from audit_emit._config import settings
+from audit_emit._files.logfiles import LogFile, look_at
+from audit_emit._files.times import Times
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._lines import Follower, backward, complete_end, segments
 from audit_emit.cli._records import SHOWN, Filter, instant, parse, shown, shown_malformed
@@ -147,7 +149,8 @@ def _show(active: Path, view: View, count: int | None, *, follow: bool) -> Exit:
     fd = _open(active, wait=follow)
     follower = Follower(active, fd, complete_end(fd) if fd is not None else 0, view.cut)
     try:
-        _print(view.last(_history(active, fd, follower.position), count))
+        since = view.wanted.since
+        _print(view.last(_history(active, fd, follower.position, since), count))
         if follow and not isinstance(sys.stdout, Closed):
             if fd is not None:
                 view.begin(next(backward(fd, follower.position), b""))
@@ -182,13 +185,34 @@ def _open(active: Path, *, wait: bool) -> int | None:
     return fd
 
 
-def _history(active: Path, fd: int | None, end: int) -> Iterator[bytes]:
-    """All lines up to ``end``, last first: the open file, then the segments closed before it."""
+def _history(active: Path, fd: int | None, end: int, since: str) -> Iterator[bytes]:
+    """The lines up to ``end``, last first: the open file, then the segments closed before it.
+
+    With a time to begin at, the parts of files that hold nothing but earlier records are left out.
+    """
     if fd is None:
-        return iter(())
+        return
     here = os.fstat(fd)
-    older = (p for p in reversed(segments(active)) if not os.path.samestat(p.stat(), here))
-    return chain(backward(fd, end), chain.from_iterable(map(_closed, older)))
+    older = [p for p in reversed(segments(active)) if not os.path.samestat(p.stat(), here)]
+    if not since:
+        yield from backward(fd, end)
+        yield from chain.from_iterable(map(_closed, older))
+        return
+    times = Times(str(active.parent))
+    identity = (here.st_dev, here.st_ino)
+    yield from _later(LogFile(str(active), identity, end, descriptor=fd), times, since, end)
+    for path in older:
+        yield from _later(look_at(str(path)), times, since)
+    times.save()
+
+
+def _later(file: LogFile, times: Times, since: str, end: int | None = None) -> Iterator[bytes]:
+    rows = times.rows(file)
+    with file.opened() as descriptor:
+        for row in reversed(rows):
+            stop = row.end if end is None else min(row.end, end)
+            if row.begin < stop and row.within(since, ""):
+                yield from backward(descriptor, stop, row.begin)
 
 
 def _closed(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit_emit._signing.opened import blocks, open_regular, open_segments
+from audit_emit._files.logfiles import open_regular
+from audit_emit._signing.opened import blocks, open_segments
 from audit_emit._signing.signed import Records, backward
 from audit_emit.errors import CheckpointError
 from audit_emit.sinks.segments import Layout
