@@ -124,8 +124,10 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             _refuse_other_version(line)
             raise ValueError("not a checkpoint") from None
-        if found.v not in VERSIONS:
+        if found.v > VERSION:
             raise UnknownVersionError(f"a checkpoint of version {found.v}")
+        if found.v not in VERSIONS:
+            raise ValueError("not a checkpoint")
         found.validate()
         # Another order, white space or a member twice: something else wrote, or changed, it.
         if msgspec.json.encode(found) != line:

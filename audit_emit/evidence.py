@@ -6,6 +6,7 @@ tree that has it; with the key of the checkpoint nothing else is needed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ class Evidence(msgspec.Struct, frozen=True):
             found = _DECODER.decode(data)
             found.checkpoint.validate()
             hashes = found.path()
+            json.loads(data, object_pairs_hook=_no_member_twice)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("not a proof file") from None
         if found.v != VERSION:
@@ -93,6 +95,14 @@ class Evidence(msgspec.Struct, frozen=True):
             return Judgement("mismatch", "the proof does not lead to the root of the checkpoint")
         verdict = check(self.checkpoint, ring)
         return Judgement(verdict, _WHY[verdict])
+
+
+def _no_member_twice(members: list[tuple[str, object]]) -> dict[str, object]:
+    """What one reader takes from the first of two members, another takes from the second."""
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a member twice")
+    return found
 
 
 _DECODER = msgspec.json.Decoder(Evidence)

@@ -22,7 +22,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from audit_emit._emit import Emitter
-from audit_emit._files.logfiles import BLOCK
+from audit_emit._files.logfiles import BLOCK, QUARANTINE
 from audit_emit.errors import AuditEmitError
 from audit_emit.record import head_of
 from audit_emit.repair import Quarantine
@@ -33,7 +33,7 @@ from audit_emit.sinks.segment import FRESH_NS
 from audit_emit.sinks.segments import Layout, make_directory, open_file, sync_directory
 
 LOCK_SECONDS = 10.0
-DIRECTORY = "quarantine"
+DIRECTORY = QUARANTINE
 
 
 class RepairError(AuditEmitError):

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from audit_emit._evidence.anchors import Anchors
-from audit_emit._evidence.declared import Declarations, short
+from audit_emit._evidence.declared import Declarations, Kept, short
 from audit_emit._evidence.findings import Finding, Findings, Kind, Report, VerificationError
 from audit_emit._evidence.followed import Branch, Chain, Step
 from audit_emit._evidence.fragments import Fragments
@@ -69,6 +69,7 @@ class Verifier:
         whole: what is fed is all that is there of the log: checkpoints that the chain declares
             should be among it.
         demand: what is demanded of the newest signature, if there are keys; ``None``: nothing.
+        kept: see ``Kept``; ``None``: what the log declares may be elsewhere.
 
     Raises:
         ValueError: ``heads`` holds something else.
@@ -88,6 +89,7 @@ class Verifier:
         strict: bool = False,
         whole: bool = False,
         demand: Demand | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.strict = strict
         self.findings: Findings = Findings()
@@ -111,7 +113,13 @@ class Verifier:
         self._boundary = legacy
         self._legacy = Legacy(self.findings)
         self._declared = Declarations(
-            keys, self.checkpoints, self._fragments, self._legacy, self.findings, whole=whole
+            keys,
+            self.checkpoints,
+            self._fragments,
+            self._legacy,
+            self.findings,
+            whole=whole,
+            kept=None if self._waiting else kept,
         )
         self._chain = Chain(self._anchors, self.findings, self._accept, chain)
         self._passed = Branch("", 0)

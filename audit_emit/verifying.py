@@ -24,6 +24,7 @@ from audit_emit._files.logfiles import (
     CHECKPOINTS,
     Log,
     LogFile,
+    Quarantine,
     broken,
     in_order,
     is_segment_alone,
@@ -160,6 +161,7 @@ def verify_log(log: Log, options: Options) -> Report:
         strict=options.strict,
         whole=log.whole,
         demand=demand if options.anchor_required and (log.whole or log.checkpoints) else None,
+        kept=Quarantine(layout_of(log.name)).has if log.whole else None,
     )
     if log.checkpoints:
         _read_checkpoints(verifier, log)

@@ -12,7 +12,7 @@ POINT = re.compile(rb'{"v":[12],"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","o
     rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}"(,"(co)?signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
     rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"){1,2}}\n')
 NAME = re.compile(r"audit(-[0-9]{20}\.jsonl|\.jsonl([.-]([0-9][0-9T_:.-]*|old))?)")
-NEAR, BURST, SECOND = 16, 3 * 10**9, 10**9
+NEAR, BURST, SECOND, LONGEST = 16, 3 * 10**9, 10**9, 1 << 20
 sha = lambda data: hashlib.sha256(data).digest()
 moment = lambda ns: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(ns, 0) // SECOND)) + (
     f".{max(ns, 0) % SECOND:09d}Z")
@@ -26,14 +26,15 @@ def timed(point, key, *lines):  # whether the time is signed, too (section 6)
     named = bytes.fromhex(point["key_id"]) + max(0, seconds).to_bytes(8, "big")
     return data[:12] == named and signs(key, made, "cosignature/v1", *lines)
 def parse(line):
-    try: return {**json.loads(line)}
+    def refuse(constant): raise ValueError(constant)
+    try: return {**json.loads(line.decode(), parse_constant=refuse)}
     except (TypeError, ValueError, RecursionError): return {}
 def read(path):  # only regular files: no links, pipes or devices (section 4)
     try: descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError: return None
     if stat.S_ISREG(os.fstat(descriptor).st_mode): return os.fdopen(descriptor, "rb")
     return os.close(descriptor)
-def first_of(file):  # section 4: the order of the files is that of their first records
+def first_of(file, name):  # section 4: the order of the files is that of their first records
     before, first, data = None, None, file.read(1 << 18)
     old = re.search(b'^{"ts":"(.{30}).*\n', data, re.MULTILINE)
     ts = old[1] if old else b""; old = old and b'"prev_hash":"' not in data
@@ -42,7 +43,8 @@ def first_of(file):  # section 4: the order of the files is that of their first 
         if link and sha(b"\0" + line[:-75] + b"}").hex() == link[4].decode():
             if before and before[4] == link[3]: return int(before[2]), ts
             first, before = first or link, link
-    return int(first[2]) if first else 0 if old else 1 << 63, ts
+    last = int((re.findall("-([0-9]{20})[.]", name) or [1 << 63])[0])
+    return int(first[2]) if first else 0 if old else last, ts
 class Verifier:
     def __init__(self, directory, keys=(), as_of=None):
         self.directory, self.as_of = Path(directory), as_of or time.time_ns()
@@ -57,9 +59,9 @@ class Verifier:
         for number, line in enumerate(file or (), 1):
             point, where = parse(line), f"{path.name}:{number}"
             sized = {"ed25519": 104, "hmac-sha256": 60}.get(point.get("sig_alg"))  # of base64
-            if not POINT.fullmatch(line) or ("cosignature" in point) is not (point["v"] > 1) or (
+            if len(line) > 65537 or not POINT.fullmatch(line) or ("cosignature" in point) is not (point["v"] > 1) or (
                     point["v"] > 1 and sized and len(point["cosignature"]) != sized):
-                newer = point.get("v", 1) not in (1, 2)
+                newer = type(point.get("v")) is int and point["v"] > 2
                 kind = "key-unavailable" if newer else "malformed-line"
                 self.report(kind if line.endswith(b"}\n") else "torn-tail", None, where); continue
             size, chain, name, alg, by = map(point.get, "head_seq chain origin sig_alg key_id".split())
@@ -101,7 +103,11 @@ class Verifier:
             told, self.loose[first:last] = self.loose[first:last], [None] * (last - first)
             tear = ("recovered-tear", seq, where)
             at = told[0][1] if told else seq
-            if not told or (not self.ring and seq - at < NEAR): self.report(*tear)
+            if not told:
+                size, digest = fields.get("bytes"), fields.get("sha256")
+                there = type(size) is not int or type(digest) is not str or self.kept(size, digest)
+                self.report("recovered-tear" if there else "missing-segment", seq, where)
+            elif not self.ring and seq - at < NEAR: self.report(*tear)
             elif not self.ring: self.report(*told[0])
             else: self.declared.append((at, seq, tear, told[0]))
         elif kind == "audit.gap" and fields.get("lost") and fields.get("sink") != "stdout":
@@ -132,6 +138,11 @@ class Verifier:
             for at, p, place in [(n, *each) for n in self.points if n >= seq for each in self.points[n]]:
                 if p["key_id"] == old in retired and p["state"]:
                     p["state"] = self.report("checkpoint-signature-mismatch", at, place)
+    def kept(self, size, digest):  # the bytes that repair moved
+        for path in (self.directory / "quarantine").glob("*.bytes"):
+            with read(path) or open(os.devnull, "rb") as file: data = file.read()
+            if any((len(each), sha(each).hex()) == (size, digest) for each in (data, data + b"\n")): return True
+        return False
     def accept(self, seq, name, stated, leaf, line, where):  # a record that belongs to the chain
         ts, self.chain = line[7:37].decode("latin-1"), name
         if not line[36:].startswith(b'Z","event_type":"audit.checkpoint",'): self.tail.append(ts)
@@ -175,18 +186,19 @@ class Verifier:
     def unchained(self, line, raw, record, where, adjoins):
         seq, bare = self.head[0] + 1, "ts" in record and "event_type" in record
         if bare and "hash" not in record and seq == 1:
-            self.old.append((raw, ("malformed-line", seq, where))); return
+            return self.old.append((raw, ("malformed-line", seq, where)))
         if not adjoins: self.first, self.size, self.run = len(self.loose), 0, hashlib.sha256()
         self.loose.append(("malformed-line", seq, where))
         for part in line, b"\n":  # perhaps the log declares it, with the lines before that adjoin
             self.size = self.run.update(part) or self.size + len(part)
             ends = self.ends.setdefault((self.size, self.run.hexdigest()), [])
             ends.append((self.first, len(self.loose)))
+        return True
     def read_segment(self, name, file):
         fresh, due = True, None
         for number, raw in enumerate(file, 1):
             line, where = raw.removesuffix(b"\n"), f"{name}:{number}"
-            link, torn = LINK.fullmatch(line), not raw.endswith(b"\n")
+            link, torn = len(line) <= LONGEST and LINK.fullmatch(line), not raw.endswith(b"\n")
             leaf = sha(b"\0" + line[:-len(',"hash":"') - 64 - len('"}')] + b"}")  # section 2
             if torn: self.report("torn-tail", self.head[0] + 1, where)
             if link and (not torn or leaf.hex() == link[4].decode()):
@@ -194,7 +206,8 @@ class Verifier:
                 self.link(int(link[2]), chain, prev, stated, leaf, line, where, fresh)
                 fresh = False
             elif not torn:
-                self.unchained(line, raw, parse(line), where, due == number); due = number + 1
+                record = parse(line) if len(line) <= LONGEST else {}
+                due = number + 1 if self.unchained(line, raw, record, where, due == number) else None
     def segments(self):  # the active one is opened first: it may be closed while this runs
         active = self.directory / "audit.jsonl"
         files, seen = {}, set()
@@ -208,7 +221,8 @@ class Verifier:
             else: file.close()
         if files and active not in files and not Path(f"{active}.new").exists():
             self.report("missing-segment", None, active.name)
-        for path, file in sorted(files.items(), key=lambda each: (first_of(each[1]), each[0].name)):
+        for path, file in sorted(files.items(), key=lambda each: (
+                first_of(each[1], each[0].name), each[0].name)):
             file.seek(0); self.read_segment(path.name, file); file.close()
     def finish(self):
         self.settle(); at = self.anchor[0] if self.anchor else 0

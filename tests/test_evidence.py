@@ -130,3 +130,17 @@ def test_no_changed_byte_of_what_is_proved_goes_unnoticed(at: int, flip: int) ->
         assert found.record == MADE.record
         assert found.leaf_index == MADE.leaf_index
         assert found.checkpoint.text() == MADE.checkpoint.text()
+
+
+@pytest.mark.parametrize("member", ["tree_size", "record", "checkpoint", "root_hash"])
+def test_a_member_twice_is_refused(member: str) -> None:
+    data = prove(2, records, [over(3)]).to_bytes()
+    assert Evidence.from_bytes(data)
+    text = data.decode()
+    at = text.index(f'"{member}":')
+    value = json.loads(data)
+    value = value["checkpoint"][member] if member == "root_hash" else value[member]
+    twice = f'{text[:at]}"{member}": {json.dumps(value)}, {text[at:]}'
+    assert json.loads(twice) == json.loads(data)
+    with pytest.raises(ValueError, match="not a proof file"):
+        Evidence.from_bytes(twice.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,10 +198,12 @@ class TestCommand:
         self, log: MadeLog, capsys: pytest.CaptureFixture[str]
     ) -> None:
         spoil(log)
-        before = {path: path.read_bytes() for path in log.directory.iterdir()}
+        before = {path: path.read_bytes() for path in log.directory.iterdir() if path.is_file()}
         assert main(["repair", str(log.directory)]) == Exit.FINDINGS
         assert "nothing was done" in capsys.readouterr().out
-        assert {path: path.read_bytes() for path in log.directory.iterdir()} == before
+        assert {
+            path: path.read_bytes() for path in log.directory.iterdir() if path.is_file()
+        } == before
 
     def test_applies_it(self, log: MadeLog, capsys: pytest.CaptureFixture[str]) -> None:
         spoil(log)
@@ -229,3 +232,37 @@ class TestCommand:
         out = capsys.readouterr().out
         assert "nothing to move" in out
         assert "event-hash-mismatch" in out
+
+
+class TestQuarantine:
+    """What the log declares to be there is looked for."""
+
+    @pytest.fixture
+    def moved(self, log: MadeLog) -> MadeLog:
+        spoil(log)
+        repaired(log)
+        assert both(log.directory).exit_status == 0
+        return log
+
+    def test_taken_away(self, moved: MadeLog) -> None:
+        shutil.rmtree(moved.directory / "quarantine")
+        report = both(moved.directory)
+        assert report.exit_status == 1
+        assert set(kinds(report)) == {"missing-segment"}
+
+    def test_changed(self, moved: MadeLog) -> None:
+        (path,) = (moved.directory / "quarantine").glob("audit-*.bytes")
+        path.write_bytes(path.read_bytes().upper())
+        assert list(kinds(both(moved.directory))) == ["recovered-tear", "missing-segment"]
+
+    def test_of_a_part_it_may_be_elsewhere(self, moved: MadeLog) -> None:
+        shutil.rmtree(moved.directory / "quarantine")
+        assert ours(moved.directory, KEY, from_seq=10).exit_status == 0
+
+    def test_a_fragment_that_a_writer_declared_and_somebody_took_away(self, log: MadeLog) -> None:
+        with log.active.open("ab") as file:
+            file.write(b'{"ts":"2026-05-19T')
+        log.write(1, 1)
+        assert both(log.directory).exit_status == 0
+        log.active.write_bytes(log.active.read_bytes().replace(b'{"ts":"2026-05-19T\n', b""))
+        assert kinds(both(log.directory)).keys() == {"missing-segment"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from five_records import EXPECTED
 
 from audit_emit.errors import ConfigError
-from audit_emit.signing import Ed25519Key, HmacKey, KeyRing, parse_keys, read_keys
+from audit_emit.signing import Ed25519Key, HmacKey, KeyRing, note_key_id, parse_keys, read_keys
 
 SEED = bytes.fromhex(EXPECTED["ed25519"]["seed_hex"])
 PRIVATE = Ed25519PrivateKey.from_private_bytes(SEED)
@@ -251,3 +252,29 @@ def test_a_verifier_key_is_split_from_the_left() -> None:
     assert isinstance(key, Ed25519Key)
     assert key.name == "a.example/b"
     assert KeyRing.from_sources([text]).keys[0].key_id("a.example/b/0") is not None
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    ],
+)
+def test_a_point_of_small_order_is_no_key(point: str) -> None:
+    """Under such a key a signature of anything can be made without a secret."""
+    public = bytes.fromhex(point)
+    with pytest.raises(ValueError, match="small order"):
+        Ed25519Key(public)
+    name = "audit.example.com/x"
+    encoded = base64.b64encode(b"\1" + public).decode()
+    with pytest.raises(ConfigError):
+        parse_keys("key", f"{name}+{note_key_id(name, public)}+{encoded}")

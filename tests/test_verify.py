@@ -159,7 +159,7 @@ class TestTears:
         active.write_bytes(active.read_bytes().replace(b"fragment", b"figments"))
         report = unsigned(active.parent)
         assert report.exit_status == 1
-        assert set(kinds(report)) == {"recovered-tear", "malformed-line"}
+        assert set(kinds(report)) == {"missing-segment", "malformed-line"}
 
     def test_a_line_of_ten_megabytes_takes_no_memory(self, active: Path) -> None:
         with active.open("ab") as file:

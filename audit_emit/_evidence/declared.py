@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,9 @@ from audit_emit._evidence.witness import FORGED, Checkpoints, Place, Witness
 from audit_emit.rotation import RECORD as KEY_ROTATED
 from audit_emit.rotation import ForgedChangeError, Succession
 
+Kept = Callable[[int, str], bool]
+"""Whether so many bytes with this SHA-256 were moved aside, and are still there."""
+
 
 class Declarations:
     """Follows them as the records are read.
@@ -26,6 +29,7 @@ class Declarations:
         legacy: the records from before the chain.
         findings: where they are told, and what does not fit.
         whole: the log's own directory was read, so that the file of checkpoints belongs to it.
+        kept: see ``Kept``; ``None`` where declared bytes may be in files that are not read.
     """
 
     def __init__(
@@ -37,7 +41,9 @@ class Declarations:
         findings: Findings,
         *,
         whole: bool,
+        kept: Kept | None = None,
     ) -> None:
+        self._kept = kept
         self._keys = keys
         self._checkpoints = checkpoints
         self._fragments = fragments
@@ -98,9 +104,13 @@ class Declarations:
     def _recovered(self, fields: Mapping[str, Any], seq: int, place: Place) -> None:
         declared = fields_of(fields)
         keys = bool(self._keys.ring.keys)
-        if declared is None or self._fragments.declare(*declared, seq, keys=keys) is None:
-            note = "declared, and no longer in the file"
-            self._findings.add(place.finding(Kind.RECOVERED_TEAR, seq, note=note))
+        if declared is not None and self._fragments.declare(*declared, seq, keys=keys) is not None:
+            return
+        kind, note = Kind.RECOVERED_TEAR, "declared, and no longer in the file"
+        if declared is not None and self._kept is not None and not self._kept(*declared):
+            kind = Kind.MISSING_SEGMENT
+            note = f"{declared[0]} bytes that it declares are neither in the log nor in quarantine/"
+        self._findings.add(place.finding(kind, seq, note=note))
 
     def _started(self, fields: Mapping[str, Any], seq: int) -> None:
         policy = Policy.of(fields)

@@ -70,7 +70,10 @@ class Lines:
     def _close(self, end: bytes) -> bytes | TooLong:
         hashed = self._hash
         line, size = self.rest()
-        if hashed is None:
+        if hashed is None and size + len(end) - 1 <= self._longest:
             return line + end
+        if hashed is None:
+            hashed = self._hasher()
+            hashed.update(line)
         hashed.update(end[:-1])
         return TooLong(size + len(end) - 1, hashed)

@@ -7,7 +7,8 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import IO, Any, NamedTuple, cast
 
 from audit_emit._evidence.proof import link_of
@@ -18,6 +19,7 @@ from audit_emit.sinks.segments import Layout
 BLOCK = 256 * 1024
 ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
+QUARANTINE = "quarantine"
 
 _WINDOW_LOG = 23
 """A packed file may need 8 MiB to be unpacked, which is what ``zstd`` itself accepts unasked."""
@@ -285,6 +287,48 @@ def _first(data: bytes) -> tuple[int, str, str]:
     if first is not None:
         return int(first[2]), ts, first[3].decode()
     return (0 if ts and b'"prev_hash":"' not in data else -1), ts, ""
+
+
+class Quarantine:
+    """The bytes that were moved aside from a log; read when somebody asks for the first time."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._directory = os.path.join(layout.directory, QUARANTINE)
+        self._kept: set[tuple[int, str]] | None = None
+
+    def has(self, size: int, digest: str) -> bool:
+        """Whether these bytes are there: their number, and their SHA-256.
+
+        The newline that ends them belongs to the file that they were in, or to them.
+        """
+        if self._kept is None:
+            self._kept = set(self._read())
+        return (size, digest) in self._kept
+
+    def _read(self) -> Iterator[tuple[int, str]]:
+        try:
+            names = os.listdir(self._directory)
+        except OSError:
+            return
+        for name in names:
+            if name.endswith(".bytes"):
+                with suppress(OSError):
+                    yield from _hashed(os.path.join(self._directory, name))
+
+
+def _hashed(path: str) -> Iterator[tuple[int, str]]:
+    """Size and SHA-256 of a file, without and with a newline after it."""
+    descriptor = open_regular(path)
+    hashed, size = sha256(), 0
+    try:
+        while data := os.read(descriptor, BLOCK):
+            hashed.update(data)
+            size += len(data)
+    finally:
+        os.close(descriptor)
+    yield size, hashed.hexdigest()
+    hashed.update(b"\n")
+    yield size + 1, hashed.hexdigest()
 
 
 def beginning(file: LogFile, descriptor: int) -> bytes:

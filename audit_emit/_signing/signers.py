@@ -51,6 +51,25 @@ class Key(Protocol):
         """Whether ``signature`` is this key's over ``text``; compared in constant time."""
 
 
+_P = 2**255 - 19
+_EIGHTH = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL = frozenset(
+    {
+        0,
+        1,
+        _P - 1,
+        _EIGHTH,
+        _P - _EIGHTH,
+    }
+)
+"""The y of the eight points whose order divides 8, the cofactor of the curve (RFC 8032, 5.1)."""
+
+
+def _is_small(public: bytes) -> bool:
+    """Whether a public key is a point of small order, in whatever encoding."""
+    return (int.from_bytes(public, "little") & (1 << 255) - 1) % _P in _SMALL
+
+
 class HmacKey:
     """A shared key: whoever can check can also sign."""
 
@@ -98,6 +117,8 @@ class Ed25519Key:
     def __init__(self, public: bytes, *, seed: bytes | None = None, name: str = "") -> None:
         if len(public) != 32 or (seed is not None and len(seed) != 32):
             raise ValueError("an Ed25519 key has 32 bytes")
+        if _is_small(public):
+            raise ValueError("an Ed25519 key of small order, under which anybody can sign anything")
         self.public = public
         self.name = name
         self.secret: bool = seed is not None

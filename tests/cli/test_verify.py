@@ -6,12 +6,13 @@ import gzip
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from two_verifiers import SECRET, MadeLog
+from two_verifiers import ORIGIN, SECRET, MadeLog
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -195,3 +196,102 @@ def test_progress_is_for_terminals_only(log: MadeLog, key: str) -> None:
     assert b"verifying" not in found.stdout
     quiet = subprocess.run(command, capture_output=True, check=False)
     assert quiet.stderr == b""
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_a_head_of_too_many_digits(
+    log: MadeLog, digits: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = f"{'9' * digits}:{'a' * 64}"
+    assert main(["verify", "--expect-head", head, str(log.directory)]) == Exit.USAGE
+    assert "a head is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--max-age", "soon"),
+        ("--as-of", "later"),
+        ("--chain", "xyz"),
+        ("--legacy-before", "yesterday"),
+        ("--max-unanchored", "-1"),
+    ],
+)
+def test_what_an_option_does_not_take(log: MadeLog, option: tuple[str, str]) -> None:
+    assert main(["verify", *option, str(log.directory)]) == Exit.USAGE
+
+
+def test_what_is_demanded_is_told(
+    log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    MadeLog(log.directory).write(1, 3, keys=())
+    arguments = ["verify", "--key", key, str(log.directory)]
+    assert main(arguments) == Exit.OK
+    assert main([*arguments, "--max-unanchored", "3"]) == Exit.FINDINGS
+    out = capsys.readouterr().out
+    assert "not-anchored  1" in out
+    assert "records after it are not signed, and 3 may be" in out
+    assert main([*arguments, "--as-of", "2099-01-01"]) == Exit.FINDINGS
+    assert main([*arguments, "--as-of", "2099-01-01", "--no-anchor-required"]) == Exit.OK
+    assert "of which nothing was demanded" in capsys.readouterr().out
+    assert main([*arguments, "--max-age", "1h", "--max-unanchored", "99"]) == Exit.OK
+
+
+def test_another_log_by_the_same_key(log: MadeLog, key: str, tmp_path: Path) -> None:
+    arguments = ["verify", "--key", key, str(log.directory)]
+    chain = json.loads(log.lines()[0])["chain"]
+    assert main([*arguments, "--origin", ORIGIN, "--chain", chain]) == Exit.OK
+    assert main([*arguments, "--origin", "audit.example.com/other"]) == Exit.FINDINGS
+    assert main([*arguments, "--chain", "0" * 16]) == Exit.FINDINGS
+
+
+def test_records_from_before_the_chain(log: MadeLog, key: str) -> None:
+    first = log.segments[0]
+    first.write_bytes(b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y"}\n' + first.read_bytes())
+    arguments = ["verify", "--key", key, str(log.directory)]
+    assert main(arguments) == Exit.FINDINGS
+    assert main([*arguments, "--legacy-before", "1"]) == Exit.OK
+    assert main([*arguments, "--legacy-before", "offset:100"]) == Exit.OK
+
+
+class TestRemember:
+    @pytest.fixture
+    def arguments(self, log: MadeLog, key: str, tmp_path: Path) -> list[str]:
+        memory = tmp_path / "seen.json"
+        return ["verify", "--key", key, "--remember", str(memory), str(log.directory)]
+
+    def test_the_same_log_grown(self, log: MadeLog, arguments: list[str]) -> None:
+        assert main(arguments) == Exit.OK
+        log.write(1, 5)
+        assert main(arguments) == Exit.OK
+
+    def test_another_log_in_its_place(
+        self, log: MadeLog, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(arguments) == Exit.OK
+        shutil.rmtree(log.directory)
+        log.write(2, 50)
+        for _ in range(2):
+            assert main(arguments) == Exit.FINDINGS
+        assert "origin-mismatch" in capsys.readouterr().out
+
+    def test_an_older_copy(self, log: MadeLog, arguments: list[str], tmp_path: Path) -> None:
+        older = log.copy(tmp_path / "older")
+        log.write(1, 5)
+        assert main(arguments) == Exit.OK
+        shutil.rmtree(log.directory)
+        older.copy(log.directory)
+        assert main(arguments) == Exit.FINDINGS
+
+    def test_what_did_not_verify_is_not_remembered(
+        self, log: MadeLog, arguments: list[str]
+    ) -> None:
+        before = log.lines()
+        spoil(log, 10)
+        assert main(arguments) == Exit.FINDINGS
+        assert not Path(arguments[4]).exists()
+
+    @pytest.mark.parametrize("content", ["", "{}", '{"v":2,"logs":{}}', "\ud800"])
+    def test_what_is_no_such_file(self, arguments: list[str], content: str) -> None:
+        Path(arguments[4]).write_bytes(content.encode("utf-8", "surrogatepass"))
+        assert main(arguments) == Exit.USAGE
