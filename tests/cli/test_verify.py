@@ -286,7 +286,6 @@ class TestRemember:
     def test_what_did_not_verify_is_not_remembered(
         self, log: MadeLog, arguments: list[str]
     ) -> None:
-        before = log.lines()
         spoil(log, 10)
         assert main(arguments) == Exit.FINDINGS
         assert not Path(arguments[4]).exists()
