@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from audit_emit import _process
 from audit_emit._foreign import bare_name
+from audit_emit.context import VAR, LiveContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,15 +24,22 @@ class _Span:
     ``fields`` may be filled while the work goes on.
     """
 
-    __slots__ = ("_begun", "_event_type", "fields")
+    __slots__ = ("_begun", "_bound", "_event_type", "fields")
 
     def __init__(self, event_type: str, fields: dict[str, Any]) -> None:
         self.fields: dict[str, Any] = dict(fields)
         self._event_type = event_type
+        self._bound = VAR.get()
         self._begun = time.perf_counter_ns()
 
-    def end(self, error: BaseException | None) -> None:
-        """Emit the event; ``error`` is what the work raised."""
+    def end(self, error: BaseException | None, *, elsewhere: bool = False) -> None:
+        """Emit the event.
+
+        Args:
+            error: what the work raised.
+            elsewhere: whether what is bound now may be somebody else's: a generator is ended by
+                whoever drops it. What is known of a request is known in all of it.
+        """
         took = (time.perf_counter_ns() - self._begun) / 1e6
         own: dict[str, Any] = {"outcome": _outcome(error), "duration_ms": round(took, 3)}
         if error is not None:
@@ -40,7 +48,8 @@ class _Span:
             fields = {**self.fields, **own}
         except Exception:  # noqa: BLE001 - whatever the block made of it, its exception goes on
             fields = {"value": self.fields, **own}
-        _process.emit(None, self._event_type, fields)
+        own_context = elsewhere or type(self._bound) is LiveContext
+        _process.emit(self._bound if own_context else None, self._event_type, fields)
 
     def end_with(self, future: Any) -> None:
         """Emit the event of a future that is done."""
@@ -77,6 +86,9 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
             it decorates: what is no function, such as a property.
     """
 
+    _streams = False
+    """Whether the work goes on in pieces, each wherever somebody asks for it."""
+
     def __init__(self, event_type: str, /, **fields: Any) -> None:
         if callable(event_type) or isinstance(event_type, classmethod):
             raise TypeError("audited needs an event type: @audited('secret.rotate')")
@@ -104,13 +116,13 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
 
             return cast("Callable[P, R]", awaited)
         if inspect.isasyncgenfunction(func) or inspect.isasyncgenfunction(code):
-            begin = partial(audited, self._event_type, **self._fields)
+            begin = partial(_AuditedStream, self._event_type, **self._fields)
             return cast("Callable[P, R]", _streamed(func, begin))
         if inspect.isgeneratorfunction(func) or inspect.isgeneratorfunction(code):
 
             @wraps(func)
             def yielded(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with audited(self._event_type, **self._fields):
+                with _AuditedStream(self._event_type, **self._fields):
                     return (yield from work(*args, **kwargs))
 
             return cast("Callable[P, R]", yielded)
@@ -145,7 +157,7 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         span = next((one for one in reversed(self._spans) if one in entered), self._spans[-1])
         self._spans.remove(span)
         _ENTERED.set(tuple(one for one in entered if one is not span))
-        span.end(error)
+        span.end(error, elsewhere=self._streams or span not in entered)
 
     async def __aenter__(self) -> _Span:
         return self.__enter__()
@@ -157,6 +169,10 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+
+class _AuditedStream(audited):
+    _streams = True
 
 
 def _ended_with(result: Any, span: _Span) -> Any:

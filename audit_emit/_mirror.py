@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["mirror", "unmirror"]
 
 
-def mirror(ids: Mapping[str, Any]) -> Any:
-    """Bind ``ids`` there too; what this returns is for ``unmirror``."""
+def mirror(ids: Mapping[str, Any], others: Iterable[str] = ()) -> Any:
+    """Bind ``ids`` there too.
+
+    Args:
+        ids: by name; ``...`` is unbound.
+        others: names that stay as they are, and are restored as well if they change meanwhile.
+
+    Returns:
+        What ``unmirror`` takes.
+    """
     module = sys.modules.get("structlog.contextvars")
-    return module.bind_contextvars(**ids) if module is not None else None
+    if module is None:
+        return None
+    if others:
+        bound = module.get_contextvars()
+        ids = {**{name: bound.get(name, ...) for name in others}, **ids}
+    return module.bind_contextvars(**ids)
 
 
 def unmirror(tokens: Any) -> None:

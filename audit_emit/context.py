@@ -276,7 +276,7 @@ def _unknown(ids: Mapping[Any, Any]) -> str:
 def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
     context = current_context().replace(**ids)
     token = VAR.set(context)
-    mirrored = mirror(ids)
+    mirrored = mirror(ids, FIELDS)
     try:
         yield context
     finally:

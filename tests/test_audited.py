@@ -12,7 +12,8 @@ import hostile
 import pytest
 from logfile import records
 
-from audit_emit import audited, bind, configure
+from audit_emit import AuditContext, audited, bind, configure
+from audit_emit.context import LiveContext, enter_request, leave_request, update_request
 
 CANARY = "CANARY-" + "c4f0a77d21be"
 
@@ -494,3 +495,65 @@ def test_nothing_is_raised_when_nothing_can_be_recorded(tmp_path: Path) -> None:
     configure(disabled=True)
     with audited("secret.rotate"):
         pass
+
+
+# Who acted
+
+
+def test_a_generator_is_of_whoever_began_it(events: Any) -> None:
+    @audited("report.stream")
+    def rows() -> Generator[int, None, None]:
+        yield 1
+        yield 2
+
+    with bind(user_id="u-1"):
+        begun = rows()
+        next(begun)
+    with bind(user_id="u-2"):
+        begun.close()
+    assert [made["user_id"] for made in events()] == ["u-1"]
+
+
+def test_an_async_generator_is_of_whoever_began_it(events: Any) -> None:
+    @audited("report.stream")
+    async def rows() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    async def work() -> None:
+        with bind(user_id="u-1"):
+            begun: Any = rows()
+            await anext(begun)
+        with bind(user_id="u-2"):
+            await begun.aclose()
+
+    asyncio.run(work())
+    assert [made["user_id"] for made in events()] == ["u-1"]
+
+
+def test_a_block_that_another_request_ends_is_of_its_own(events: Any) -> None:
+    def rows() -> Iterator[int]:
+        with audited("report.stream"):
+            yield 1
+
+    first = enter_request(LiveContext(AuditContext(user_id="u-1")))
+    begun = rows()
+    next(begun)
+    leave_request(first)
+    second = enter_request(LiveContext(AuditContext(user_id="u-2")))
+    del begun
+    gc.collect()
+    leave_request(second)
+    assert [made["user_id"] for made in events()] == ["u-1"]
+
+
+def test_who_signs_in_meanwhile_is_the_actor(events: Any) -> None:
+    request = enter_request(LiveContext(AuditContext(correlation_id="c")))
+    with audited("auth.login"):
+        update_request(user_id="u-1")
+    leave_request(request)
+    with audited("auth.login"), bind(user_id="u-2"):
+        pass
+    with bind(correlation_id="d"), audited("auth.login"):
+        update_request(user_id="u-3")
+    assert [made["user_id"] for made in events()] == ["u-1", "", "u-3"]

@@ -426,6 +426,19 @@ def test_bound_ids_are_mirrored_into_structlog_and_given_back() -> None:
 
 
 @pytest.mark.usefixtures("_clean")
+def test_what_becomes_known_in_a_block_is_mirrored_until_it_ends() -> None:
+    structlog.contextvars.bind_contextvars(workspace_id="w")
+    with bind(correlation_id="c"):
+        update_request(user_id="u", workspace_id="x")
+        assert structlog.contextvars.get_contextvars() == {
+            "correlation_id": "c",
+            "user_id": "u",
+            "workspace_id": "x",
+        }
+    assert structlog.contextvars.get_contextvars() == {"workspace_id": "w"}
+
+
+@pytest.mark.usefixtures("_clean")
 def test_a_request_is_mirrored_until_it_ends() -> None:
     entered = enter_request(LiveContext(AuditContext(correlation_id="c")))
     update_request(user_id="u")
