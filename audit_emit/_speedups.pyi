@@ -32,6 +32,7 @@ class SinkState:
     _lines: list[bytes] | None
     _lock_checked: int
     _lock_fd: int
+    _lock_links: int
     _mutex: Mutex
 
 class SegmentState:

@@ -172,7 +172,7 @@ def _service(layout: Layout) -> str:
 
 @contextmanager
 def _locked(layout: Layout) -> Iterator[None]:
-    lock = LockFile(layout.lock)
+    lock = LockFile(layout.lock, layout.lock_twin)
     lock.open()
     try:
         if not lock.acquire(time.monotonic() + LOCK_SECONDS):

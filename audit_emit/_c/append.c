@@ -222,7 +222,8 @@ bool is_at(int descriptor, const Identity *identity)
 static bool looks_the_same(const Append *append, long long size)
 {
     struct stat lock, there;
-    if (!append->looks || fstat(append->lock_fd, &lock) != 0 || lock.st_nlink == 0
+    if (!append->looks || fstat(append->lock_fd, &lock) != 0
+        || (long long)lock.st_nlink < append->lock_links
         || !is(&lock, &append->lock_identity) || lstat(append->path, &there) != 0
         || !is(&there, &append->identity) || there.st_size != size)
         return false;

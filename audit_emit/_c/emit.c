@@ -246,6 +246,7 @@ static bool prepare(const Quick *self, Event *event)
     append->texts_size = append->opening.size + append->before.size
         + append->json.size + append->before_id.size + append->end.size + append->link.size;
     append->lock_fd = self->sink->lock_fd;
+    append->lock_links = self->sink->lock_links;
     append->descriptor = segment->descriptor;
     append->size = segment->size;
     append->max_bytes = segment->max_bytes;

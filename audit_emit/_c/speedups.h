@@ -52,6 +52,7 @@ typedef struct { /* of sinks.jsonl.JsonlSink */
     long long lock_checked;
     long long lines_size; /* bytes of the lines */
     int lock_fd;
+    int lock_links; /* names that the lock file has as long as nobody deletes one */
     char busy;
     char calls_again; /* whether the group commit is to hear of the next line */
 } SinkState;
@@ -231,6 +232,7 @@ typedef struct {
     char hash[HASH_SIZE];
     /* the file, as it is known */
     int lock_fd;
+    int lock_links;
     int descriptor;
     long long size;
     long long max_bytes;

@@ -69,6 +69,7 @@ static PyMemberDef sink_state_members[] = {
     MEMBER(SinkState, "group", T_OBJECT_EX, group),
     MEMBER(SinkState, "_lock_checked", T_LONGLONG, lock_checked),
     MEMBER(SinkState, "_lock_fd", T_INT, lock_fd),
+    MEMBER(SinkState, "_lock_links", T_INT, lock_links),
     MEMBER(SinkState, "_busy", T_BOOL, busy),
     MEMBER(SinkState, "_lines_size", T_LONGLONG, lines_size),
     MEMBER(SinkState, "_calls_again", T_BOOL, calls_again),

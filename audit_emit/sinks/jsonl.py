@@ -41,6 +41,10 @@ BATCH_SECONDS = 0.03
 SYNC_SECONDS = 10.0
 """How long one call waits for a sync; a disk with much to write can take seconds."""
 
+_NEW_LOCK_SECONDS = 0.005
+"""How long nothing is written under a lock file that is new, though the log is not: somebody may
+have looked at the one before, and not have written yet."""
+
 LOCK_CHECK_NS = 100_000_000
 """How often the process and the lock file are looked at."""
 
@@ -103,7 +107,8 @@ class JsonlSink(SinkState):
             if self.durability == "group"
             else None
         )
-        self._lock = LockFile(self.layout.lock)
+        self._lock = LockFile(self.layout.lock, self.layout.lock_twin)
+        self._lock_links = 1
         self.segment: Segment = Segment(
             self.layout,
             max_bytes=self._max_bytes,
@@ -437,9 +442,9 @@ class JsonlSink(SinkState):
                 self._open_lock()
             taken = self._lock.acquire(deadline if self._patient else 0.0)
             if opened and taken:
-                self._lock.allocate()
                 # Should others still hold a lock file that was deleted, they look before this ends.
-                time.sleep(2 * FRESH_NS / 1e9)
+                new = self._lock.allocate() and os.path.exists(self.layout.active)
+                time.sleep(_NEW_LOCK_SECONDS if new else 2 * FRESH_NS / 1e9)
         except OSError as error:
             raise SinkError(error_word(error)) from error
         # Whoever holds it is frozen; until it moves, nobody here waits for it again.
@@ -453,6 +458,7 @@ class JsonlSink(SinkState):
         self._lock.close()
         self._lock_fd = -1
         self._lock.open()
+        self._lock_links = self._lock.links
         self._lock_fd = self._lock.descriptor
 
     def _unlock(self) -> None:

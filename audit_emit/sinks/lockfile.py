@@ -43,10 +43,19 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 
 class LockFile:
-    """The descriptor of the lock file, and waiting for the lock within a bound."""
+    """The descriptor of the lock file, and waiting for the lock within a bound.
 
-    def __init__(self, path: str) -> None:
+    Args:
+        path: of the lock file.
+        twin: a second name (a hard link) that it gets. Who finds the file deleted, while others
+            hold it, makes it again from its twin: it is the same file, and so the same lock.
+    """
+
+    def __init__(self, path: str, twin: str | None = None) -> None:
         self.path = path
+        self._twin = twin
+        self.links = 1
+        """How many names the file has as long as nobody deletes one."""
         self.descriptor: int = -1
         self.supported: bool = SUPPORTED
         self._identity: tuple[int, int] | None = None
@@ -61,6 +70,9 @@ class LockFile:
         Raises:
             OSError: it cannot be opened.
         """
+        if self._twin is not None and not os.path.lexists(self.path):
+            with suppress(OSError):
+                os.link(self._twin, self.path)
         descriptor = open_file(self.path, append=False)
         try:
             found = os.fstat(descriptor)
@@ -69,6 +81,22 @@ class LockFile:
             raise
         self.descriptor = descriptor
         self._identity = (found.st_dev, found.st_ino)
+        self.links = 1
+        if self._twin is not None:
+            # Not every file system has hard links.
+            with suppress(OSError):
+                self._tie(self._twin)
+
+    def _tie(self, twin: str) -> None:
+        """Give the file its second name, which may be that of one before it."""
+        try:
+            there = os.stat(twin, follow_symlinks=False)
+            if (there.st_dev, there.st_ino) != self._identity:
+                os.unlink(twin)
+                os.link(self.path, twin)
+        except FileNotFoundError:
+            os.link(self.path, twin)
+        self.links = min(os.fstat(self.descriptor).st_nlink, 2)
 
     def acquire(self, deadline: float) -> bool:
         """Take the lock, waiting until ``deadline`` (``time.monotonic()``).
@@ -122,10 +150,16 @@ class LockFile:
             pass
         return False
 
-    def allocate(self) -> None:
-        """Have the block of the file allocated, so that it can be written on a full disk, too."""
-        if self.length() < SIZE:
+    def allocate(self) -> bool:
+        """Have the block of the file allocated, so that it can be written on a full disk, too.
+
+        Returns:
+            Whether that had to be done: the file is new.
+        """
+        new = self.length() < SIZE
+        if new:
             self.remember(b" " * (SIZE - 1) + b"\n")
+        return new
 
     def length(self) -> int:
         """Bytes in the file: more than ``SIZE`` when something is owed (``debt``)."""
@@ -140,12 +174,12 @@ class LockFile:
             os.ftruncate(self.descriptor, SIZE)
 
     def is_linked(self) -> bool:
-        """Whether the descriptor is ours and its file has a name, so that others take this lock."""
+        """Whether the descriptor is ours and its file has its names, so that others take it."""
         try:
             found = os.fstat(self.descriptor)
         except (OSError, ValueError):
             return False
-        return found.st_nlink > 0 and (found.st_dev, found.st_ino) == self._identity
+        return found.st_nlink >= self.links and (found.st_dev, found.st_ino) == self._identity
 
     def is_current(self) -> bool:
         """Whether the descriptor is still ours and still the file that others would open."""

@@ -37,6 +37,11 @@ class Layout(NamedTuple):
         stem, ending = os.path.splitext(name)
         return cls(directory, path, path + ".lock", stem, ending)
 
+    @property
+    def lock_twin(self) -> str:
+        """A second name of the lock file, see ``LockFile``."""
+        return os.path.join(self.directory, "." + os.path.basename(self.lock))
+
     def closed(self, first_seq: int) -> str:
         """The path of a closed segment by its first ``seq``."""
         return os.path.join(self.directory, f"{self.stem}-{first_seq:020d}{self.ending}")

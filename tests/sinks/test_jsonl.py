@@ -195,6 +195,38 @@ def test_a_lock_file_that_is_deleted_is_made_again(
     assert len([one for one in chain_ok(log) if one["event_type"] == "a.b"]) == 6
 
 
+def test_deleting_the_lock_file_of_a_busy_log_forks_nothing(log: Path) -> None:
+    """As often as one likes: who finds it missing takes the lock that the others hold."""
+    code = (
+        "import sys\n"
+        "from audit_emit import Emitter\n"
+        "emitter = Emitter(jsonl=sys.argv[1], stdout=False, durability='os')\n"
+        "for n in range(1500):\n"
+        "    emitter.emit(None, 'a.b', {'n': n})\n"
+        "assert emitter.close(30)\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(log)]) for _ in range(3)]
+    lock = log.parent / "audit.jsonl.lock"
+    deleted = 0
+    while any(writer.poll() is None for writer in writers):
+        if lock.exists():
+            lock.unlink(missing_ok=True)
+            deleted += 1
+        time.sleep(0.002)
+    assert [writer.wait(60) for writer in writers] == [0] * 3
+    assert deleted > 5
+    assert len([one for one in chain_ok(log) if one["event_type"] == "a.b"]) == 4500
+
+
+def test_a_deleted_lock_file_is_noticed_by_the_next_event(emitter: Emitter, log: Path) -> None:
+    emitter.emit(None, "a.b")
+    (log.parent / "audit.jsonl.lock").unlink()
+    time.sleep(0.001)
+    assert emitter.emit(None, "a.b") is not None
+    assert (log.parent / "audit.jsonl.lock").exists()
+    chain_ok(log)
+
+
 def test_why_the_lock_is_not_trusted_is_told(
     emitter: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

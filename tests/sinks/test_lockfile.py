@@ -184,3 +184,66 @@ def test_a_platform_without_fcntl_can_import_it() -> None:
         "assert 'no file locks here' in str(audit_emit.health()['notes'])\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# A second name
+
+
+@pytest.fixture
+def twin(path: Path) -> Path:
+    return path.with_name(f".{path.name}")
+
+
+def linked(path: Path, twin: Path) -> LockFile:
+    lock = LockFile(str(path), str(twin))
+    lock.open()
+    return lock
+
+
+def test_a_lock_file_that_was_deleted_is_the_same_file_again(path: Path, twin: Path) -> None:
+    """Who still holds it excludes who finds it missing."""
+    holder = linked(path, twin)
+    assert holder.acquire(soon())
+    path.unlink()
+    newcomer = linked(path, twin)
+    assert not newcomer.acquire(0.0)
+    assert holder.is_current()
+    holder.close()
+    assert newcomer.acquire(soon())
+    newcomer.close()
+
+
+def test_a_name_that_goes_is_noticed(path: Path, twin: Path) -> None:
+    for name in (path, twin):
+        lock = linked(path, twin)
+        assert lock.is_linked()
+        name.unlink()
+        assert not lock.is_linked()
+        lock.close()
+
+
+def test_a_lock_file_that_was_replaced_gets_the_second_name(path: Path, twin: Path) -> None:
+    before = linked(path, twin)
+    path.unlink()
+    path.touch()
+    after = linked(path, twin)
+    assert not before.is_linked()
+    assert (after.is_linked(), after.is_current(), after.links) == (True, True, 2)
+    assert twin.samefile(path)
+    before.close()
+    after.close()
+
+
+def test_without_hard_links_it_is_a_lock_file_all_the_same(
+    path: Path, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    lock = linked(path, twin)
+    assert lock.acquire(soon())
+    assert (lock.is_linked(), lock.links) == (True, 1)
+    path.unlink()
+    assert not lock.is_linked()
+    lock.close()
