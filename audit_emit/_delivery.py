@@ -427,14 +427,13 @@ class Delivery(EmitterState):
         if self.file is None:
             return
         unshown = self.file.segment.unshown
-        while unshown:
+        while unshown and _in_time(deadline):
             line = unshown.pop(0)
             if self.stdout is not None:
                 self._show(line)
-            if unshown and not _in_time(deadline):
-                self.pending = True
-                self._ensure_thread()
-                return
+        if unshown:
+            self.pending = True
+            self._ensure_thread()
 
     def _has_thread(self) -> bool:
         return self._thread is not None and self._thread.is_alive()

@@ -173,10 +173,13 @@ class Emitter(Delivery):
                 self._defer(part, end, error.reason)
                 return None
             unshown = line
-            if file.segment.unshown:
-                self._show_unshown(latest)
             stdout = self.stdout
-            if stdout is not None and not stdout.write(line):
+            if file.segment.unshown:
+                # In the order of the chain, as far as there is time.
+                file.segment.unshown.append(line)
+                unshown = None
+                self._show_unshown(latest)
+            elif stdout is not None and not stdout.write(line):
                 self._not_shown(line)
             unshown = None
             if self.pending:
@@ -204,15 +207,18 @@ class Emitter(Delivery):
         """The rest of ``emit`` for a line that the compiled part has left to be shown."""
         unshown: bytes | None = line
         try:
-            self._show_unshown()
+            latest = time.monotonic() + LOCK_SECONDS
+            self._show_unshown(latest)
             stdout = self.stdout
             if stdout is not None and stdout.owes and stdout.last is line:
                 self._not_shown(line)  # it was taken in part
+            elif self.file is not None and self.file.segment.unshown:
+                self._owe_line(line)
             else:
                 self._show(line)
             unshown = None
             if self.pending:
-                self.settle()
+                self.settle(deadline=latest)
         except Exception as error:  # noqa: BLE001 - the same guard
             if unshown is not None:
                 self._owe_line(unshown)

@@ -7,12 +7,13 @@ Nothing here is called for a record.
 from __future__ import annotations
 
 import os
-import threading
+import queue
 import time
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from audit_emit._threads import Background
+from audit_emit._threads import Background, weakly
 from audit_emit.checkpoint import Checkpoint
 from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
 from audit_emit.errors import AuditEmitError
@@ -29,6 +30,23 @@ _PAUSE = 0.0005
 """Left to the application after each 64 KiB of its log."""
 
 _ATTEMPTS = 20
+
+
+class _End:
+    """Word to the thread that its time is over."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.deadline = 0.0
+        self.calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ask(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.asked = True
+        self.calls.put(None)
+
+    def is_asked(self) -> bool:
+        return self.asked
 
 
 class Schedule:
@@ -58,7 +76,7 @@ class Schedule:
             settings.jsonl or "",
             settings.signing_key or KeyRing(),
             origin=settings.log_origin,
-            record=self._record,
+            record=weakly(self._record),
             state=settings.checkpoint_state or "",
             pause=_PAUSE,
         )
@@ -72,8 +90,13 @@ class Schedule:
         self._rotated = 0
         self._next = 0.0
         self._pid = os.getpid()
-        self._stop = threading.Event()
+        self._end = _End()
         self._thread: Background | None = None
+        self._threadless = False
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self._end.calls.put(None)
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -86,9 +109,10 @@ class Schedule:
             return
         thread = Background()
         try:
-            thread.start(_watch, weakref.ref(self), self._stop, self._poll)
+            thread.start(_watch, weakref.ref(self), self._end, self._poll)
         except RuntimeError:
-            return  # the interpreter is ending; the one at exit is still made
+            self._threadless = True  # the one at exit is still made
+            return
         self._thread = thread
 
     def look(self) -> None:
@@ -99,15 +123,26 @@ class Schedule:
             self._run(reason, now)
 
     def finish(self, timeout: float) -> None:
-        """Stop the thread and sign what is left, within ``timeout`` seconds."""
+        """Sign what is left and stop the thread, within ``timeout`` seconds.
+
+        It is the thread that signs: a disk that does not answer holds up nobody else.
+        """
         thread, self._thread = self._thread, None
-        if thread is None or self._pid != os.getpid():
+        if self._pid != os.getpid() or not (thread or self._threadless):
             return
         deadline = time.monotonic() + timeout
-        self._stop.set()
-        thread.join(timeout)
-        self._stop = threading.Event()
-        self._run("shutdown", time.monotonic(), timeout=max(0.0, deadline - time.monotonic()))
+        end, self._end = self._end, _End()
+        self._threadless = False
+        if thread is not None and thread.is_alive():
+            end.ask(deadline)
+            thread.join(timeout)
+        else:
+            self.sign_off(deadline)
+
+    def sign_off(self, deadline: float) -> None:
+        """Sign what is left, if there is time."""
+        now = time.monotonic()
+        self._run("shutdown", now, timeout=max(0.0, deadline - now))
 
     def report(self) -> dict[str, Any]:
         """``state`` (``ok`` or ``failing``), and the last checkpoint of this process."""
@@ -135,7 +170,7 @@ class Schedule:
         emitter = self._emitter()
         if emitter is None or emitter.file is None:
             return
-        stop = self._stop
+        end = self._end
         seen, rotated = emitter.file.segment.seq, emitter.counters.rotated
         at_least = self._threshold if reason == "threshold" else 1
         not_within = self._interval / 2 if reason == "interval" else 0.0
@@ -145,13 +180,13 @@ class Schedule:
                 at_least=at_least,
                 not_within=not_within,
                 timeout=timeout,
-                give_up=stop.is_set,
+                give_up=end.is_asked,
             )
         except SinkError as error:
             self._failed(emitter, error.reason, "it is signed, but not recorded in the chain")
         except AuditEmitError as error:
-            if stop.is_set():
-                return  # what is left is signed by who stopped this
+            if end.asked:
+                return  # what is left is signed when this is over
             self._failed(emitter, getattr(error, "reason", "configuration"), str(error))
         except OSError as error:
             self._failed(emitter, error_word(error), "a file cannot be read or written")
@@ -182,13 +217,16 @@ class Schedule:
                 return
 
 
-def _watch(reference: weakref.ref[Schedule], stop: threading.Event, poll: float) -> None:
+def _watch(reference: weakref.ref[Schedule], end: _End, poll: float) -> None:
     """Look until it is stopped or the emitter is gone."""
     while True:
         schedule = reference()
         if schedule is None:
             return
+        if end.asked:
+            schedule.sign_off(end.deadline)
+            return
         schedule.look()
         del schedule
-        if stop.wait(poll):
-            return
+        with suppress(queue.Empty):
+            end.calls.get(timeout=poll)

@@ -957,3 +957,99 @@ def test_unwritable_records_leave_nothing_half_done(emitter: Emitter, log: Path)
     run(code, log)
     assert [one["fields"]["n"] for one in events(log)] == list(range(20))
     assert len(records(log)) == 21
+
+
+# One deadline for each call
+
+
+def waiting(emitter: Emitter, count: int) -> None:
+    """Let so many events wait for the file, which can be written."""
+    for _ in range(count):
+        emitter.backlog.add(emitter._clock.prefix(*emitter._composer.own("a.waits", {}))[0])
+    emitter.pending = True
+
+
+def test_an_emit_drains_for_a_time_and_not_a_number(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    assert emitter.flush(20)
+    assert emitter.file is not None
+    link = emitter.file.segment.link
+    written: list[str] = []
+
+    def slowly(prefix: str, ns: int) -> tuple[bytes, int, str]:
+        written.append(prefix)
+        time.sleep(0.01)
+        return link(prefix, ns)
+
+    monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
+    monkeypatch.setattr(emitter.file.segment, "link", slowly)
+    waiting(emitter, 500)
+    assert emitter.emit(None, "c.d") is None
+    assert 1 <= len(written) <= 4
+    assert len(emitter.backlog) == 501 - len(written)
+    monkeypatch.undo()
+    assert emitter.flush(20)
+    emitter.close()
+    assert [one["event_type"] for one in events(log)] == ["a.b", *["a.waits"] * 500, "c.d"]
+
+
+def test_all_that_an_emit_waits_for_has_one_deadline(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b")
+    assert emitter.flush(20)
+    file = emitter.file
+    assert file is not None
+    deadlines: list[float] = []
+    append, locked = file.append, file._locked
+
+    def appending(part: str, end: str, deadline: float = 0.0) -> Any:
+        deadlines.append(deadline)
+        return append(part, end, deadline)
+
+    def locking(deadline: float) -> Any:
+        deadlines.append(deadline)
+        return locked(deadline)
+
+    monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
+    monkeypatch.setattr(file, "append", appending)
+    monkeypatch.setattr(file, "_locked", locking)
+    waiting(emitter, 1)
+    for gap in (emitter.file_gap, emitter.stdout_gap):
+        gap.add("2026-01-01T00:00:00.000000000Z", "test")
+    begun = time.monotonic()
+    emitter.emit(None, "c.d")
+    monkeypatch.undo()
+    assert len(deadlines) >= 3
+    (deadline,) = set(deadlines)
+    assert begun < deadline <= time.monotonic() + 0.05
+    emitter.close()
+
+
+def test_what_there_is_no_time_to_show_is_shown_by_the_next(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter = Emitter(jsonl=log)
+    emitter.emit(None, "a.b")
+    assert emitter.file is not None
+    shown: list[bytes] = []
+
+    def slowly(line: bytes) -> bool:
+        shown.append(line)
+        time.sleep(0.03)
+        return True
+
+    assert emitter.stdout is not None
+    monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
+    monkeypatch.setattr(emitter.stdout, "write", slowly)
+    waiting(emitter, 30)
+    emitter.emit(None, "c.d")
+    assert len(shown) <= 5
+    assert emitter.flush(20)
+    monkeypatch.undo()
+    emitter.close()
+    assert len(shown) == len(set(shown)) == 31

@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from logfile import chain_ok, of_type
 
 from audit_emit import ConfigError, Emitter
 from audit_emit._schedule import Schedule
+from audit_emit._threads import Background
 from audit_emit.checkpoint import Checkpoint, check
 from audit_emit.signing import HmacKey, KeyRing
 
@@ -267,3 +269,34 @@ def test_a_long_log_does_not_keep_the_process(
     emitter.close(1.0)
     assert time.monotonic() - began < 5.0
     assert emitter.health()["checkpoint"]["state"] in {"ok", "failing"}
+
+
+def test_a_disk_that_does_not_answer_a_signer_holds_up_nobody(
+    made: Callable[..., Emitter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter = made()
+    emitter.emit(None, "a.b")
+    assert emitter.checkpoints is not None
+    until(lambda: emitter.checkpoints and emitter.checkpoints.last)
+    answer = threading.Event()
+    monkeypatch.setattr(
+        emitter.checkpoints._signer, "run", lambda *_, **__: answer.wait(60) and None
+    )
+    began = time.monotonic()
+    emitter.finish(0.2)
+    assert time.monotonic() - began < 20.0
+    answer.set()
+
+
+def test_without_threads_the_last_checkpoint_is_still_made(
+    made: Callable[..., Emitter], log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Background, "start", refuse)
+    emitter = made()
+    emitter.emit(None, "a.b")
+    assert emitter.finish(20.0)
+    (made_at_the_end,) = checkpoints(log)
+    assert made_at_the_end.reason == "shutdown"

@@ -71,7 +71,7 @@ class LockFile:
             OSError: it cannot be opened.
         """
         if self._twin is not None and not os.path.lexists(self.path):
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):
                 os.link(self._twin, self.path)
         descriptor = open_file(self.path, append=False)
         try:
@@ -83,8 +83,8 @@ class LockFile:
         self._identity = (found.st_dev, found.st_ino)
         self.links = 1
         if self._twin is not None:
-            # Not every file system has hard links.
-            with suppress(OSError):
+            # Not every file system has hard links, nor every platform.
+            with suppress(OSError, AttributeError):
                 self._tie(self._twin)
 
     def _tie(self, twin: str) -> None:

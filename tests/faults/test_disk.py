@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from unittest.mock import patch
 
 import pytest
 from faults import scenes_disk as scenes
-from faults.child import run, start
+from faults.child import environment, run, start
 from faults.log import Log, check_whole
 from interpreted import interpreted
 
@@ -307,3 +308,31 @@ def test_a_file_system_that_was_unmounted_is_no_reason_to_lose_anything(tmp_path
         emitter.close()
         assert Log(disk).check().numbers == [1]
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
+
+
+def test_a_platform_that_lacks_most_calls_has_one_writing_process(tmp_path: Path) -> None:
+    """Windows, say: no ``fcntl``, no reading or writing at a place, no ``fdatasync``."""
+    code = (
+        "import os, sys\n"
+        "sys.modules['fcntl'] = None\n"
+        "for name in ('pread', 'pwrite', 'preadv', 'pwritev', 'fdatasync', 'link', 'uname',\n"
+        "             'register_at_fork', 'O_NOFOLLOW', 'O_CLOEXEC', 'O_NONBLOCK'):\n"
+        "    delattr(os, name)\n"
+        "from audit_emit import Emitter\n"
+        "emitter = Emitter(jsonl=sys.argv[1], service='faults', max_bytes=4096, stdout=False)\n"
+        "for n in range(20):\n"
+        "    assert emitter.emit(None, 'disk.event', {'n': int(sys.argv[2]) + n}) is not None\n"
+        "assert emitter.flush(20)\n"
+        "from audit_emit.sinks.debt import Owed\n"
+        "emitter.file.owe([Owed(3, 'a', 'b', 'test', 'jsonl')])\n"
+        "assert emitter.close(20)\n"
+    )
+    for first in ("0", "20"):
+        command = [sys.executable, "-c", code, str(tmp_path / "audit.jsonl"), first]
+        done = subprocess.run(command, env=environment(), capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    log = Log(tmp_path).check()
+    assert log.numbers == list(range(40))
+    assert len({record["chain"] for record in log.records}) == 1
+    (gap,) = log.of("audit.gap")
+    assert gap["fields"]["lost"] == 3

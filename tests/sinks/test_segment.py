@@ -512,3 +512,32 @@ def test_an_application_that_closes_every_descriptor(
     for number in (*numbers, *theirs):
         os.close(number)
     assert [(tmp_path / f"theirs{n}").stat().st_size for n in numbers] == [0, 0]
+
+
+def test_a_rotation_is_not_begun_without_time_for_it(small: Emitter, log: Path) -> None:
+    small.emit(None, "a.b")
+    assert small.file is not None
+    target = small.file.segment
+    while target.size < 3800:
+        small.emit(None, "a.b")
+    target.deadline = time.monotonic() + 0.001
+    prefix, ns = small._clock.prefix(*small._composer.own("a.own", {"pad": "x" * 500}))
+    target.link(prefix, ns)
+    assert closed(log) == []
+    target.deadline = 0.0
+    prefix, ns = small._clock.prefix(*small._composer.own("a.own", {}))
+    target.link(prefix, ns)
+    assert len(closed(log)) == 1
+
+
+def test_no_further_file_is_begun_while_too_many_wait_for_a_sync(small: Emitter, log: Path) -> None:
+    assert small.emit(None, "a.b") is not None
+    assert small.file is not None
+    target = small.file.segment
+    target._crowded = lambda: True
+    for _ in range(30):
+        small.emit(None, "a.b")
+    assert (closed(log), target.size > 4096) == ([], True)
+    target._crowded = lambda: False
+    small.emit(None, "a.b")
+    assert len(closed(log)) == 1

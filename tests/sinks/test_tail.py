@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -241,3 +242,22 @@ def test_a_forged_number_that_leaves_none_for_the_next_record_is_no_end(
     assert receipt is not None
     assert receipt.seq < 10
     assert log.read_bytes().splitlines(True)[:3] == [*lines, forged]
+
+
+def test_an_end_that_cannot_be_read_by_the_deadline_is_left_to_the_next_call(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_FARTHEST", 1024 * 1024)
+    number, size = opened(b"x" * (3 * 1024 * 1024))
+    with pytest.raises(TimeoutError):
+        tail.read_end(number, size, deadline=time.monotonic())
+    assert tail.read_end(number, size, deadline=time.monotonic() + 60).dirt is not None
+
+
+def test_a_platform_without_pread_reads_the_same(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, _ = opened(b"0123456789")
+    there = tail.pread(number, 4, 3)
+    monkeypatch.delattr(os, "pread")
+    assert tail.pread(number, 4, 3) == there == b"3456"
