@@ -68,7 +68,7 @@ class Delivery(EmitterState):
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
         with suppress(Exception):
-            self._ends = True
+            self._ends: bool = True
             if self._has_more():
                 self.settle(at_end=True)
             if self._give_up_line():
@@ -229,8 +229,10 @@ class Delivery(EmitterState):
         self._ends = True
         if self.file is None:
             if self.counters.lost:
-                what = "events are lost: no file is kept, and standard output did not take them"
-                self._complaints.tell("end", f"{self.counters.lost} {what}")
+                what = "no file is kept, and standard output did not take them"
+                self._complaints.tell(
+                    "end", f"events lost by this process: {self.counters.lost}; {what}"
+                )
             return
         waiting = self.backlog.waiting
         reason = self.file_fault or self.file_last_error or "unknown"
@@ -257,8 +259,10 @@ class Delivery(EmitterState):
             noted = False
         if noted:
             self.file_gap, self.stdout_gap, self._gap_lines_lost = Gap(), Gap(), 0
-        names = {"jsonl": "events", "stdout": "lines of standard output"}
-        counts = " and ".join(f"{one.lost} {names[one.sink]}" for one in losses)
+        names = {"jsonl": "event", "stdout": "line"}
+        counts = " and ".join(
+            f"{one.lost} {names[one.sink]}{'s' if one.lost > 1 else ''}" for one in losses
+        )
         then = (
             "whoever opens the log next declares it"
             if noted
@@ -266,7 +270,7 @@ class Delivery(EmitterState):
         )
         self._complaints.tell(
             "end",
-            f"{counts} are lost: the process ends, and {self.settings.jsonl} cannot be written "
+            f"{counts} lost at the end of the process: {self.settings.jsonl} cannot be written "
             f"({losses[0].reason}); {then}",
         )
 

@@ -125,7 +125,11 @@ def stalled(directory: Path) -> dict[str, Any]:
     """A disk that never answers a sync, and a process that ends."""
     emitter = make(directory, durability="group", max_bytes=20_000)
     never = threading.Event()
-    groupcommit.fdatasync = lambda _: never.wait()
+
+    def hang(_: int) -> None:
+        never.wait()
+
+    groupcommit.fdatasync = hang
     groupcommit.SLOW_SECONDS = 0.01
     emit(emitter, 0)
     begun = time.monotonic()

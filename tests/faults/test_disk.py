@@ -63,7 +63,7 @@ def test_what_a_full_disk_costs_at_the_end_is_said_and_declared_by_the_next(tmp_
         (disk / "ballast").unlink()
         lost = 500 - sum(number >= 0 for number in Log(disk).numbers)
         assert lost > 300
-        assert f"{lost} events are lost" in told
+        assert f"{lost} events lost at the end" in told
         assert "whoever opens the log next declares it" in told
         fresh = make(disk)
         assert fresh.emit(None, "disk.event", {"n": 501}) is not None
@@ -113,7 +113,7 @@ def test_what_cannot_even_be_noted_is_said(tmp_path: Path) -> None:
     process = start(scenes.blocked_at_the_end, tmp_path)
     told = process.communicate(timeout=30)[1].decode()
     assert process.returncode == 0
-    assert "3 events are lost" in told
+    assert "3 events lost at the end" in told
     assert "nothing in the log will tell" in told
 
 
