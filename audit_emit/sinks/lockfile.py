@@ -54,7 +54,7 @@ class LockFile:
     def __init__(self, path: str, twin: str | None = None) -> None:
         self.path = path
         self._twin = twin
-        self.links = 1
+        self.links: int = 1
         """How many names the file has as long as nobody deletes one."""
         self.descriptor: int = -1
         self.supported: bool = SUPPORTED
