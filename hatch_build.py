@@ -32,6 +32,8 @@ class SpeedupsHook(BuildHookInterface[Any]):
         """
         if self.target_name != "wheel":
             return
+        if version != "editable":
+            self._carry(build_data)
         wanted = os.environ.get(SWITCH, "").strip().lower()
         reason = "it is switched off" if wanted in OFF else self._why_not()
         if not reason:
@@ -48,6 +50,11 @@ class SpeedupsHook(BuildHookInterface[Any]):
         build_data["infer_tag"] = True
         if version != "editable":  # which imports it from where it was made
             build_data["force_include"][str(built)] = f"audit_emit/{built.name}"
+
+    def _carry(self, build_data: dict[str, Any]) -> None:
+        """The files that ``audit-emit vector`` writes."""
+        for source, place in (("vector", "vector"), ("integrations/grafana", "vector/grafana")):
+            build_data["force_include"][str(Path(self.root) / source)] = f"audit_emit/{place}"
 
     def _why_not(self) -> str:
         if sys.implementation.name != "cpython":

@@ -46,6 +46,7 @@ def planted(loki: RealLoki) -> list[Record]:
     """The shop; a service that has gone silent; a line that is no record; a dead letter."""
     shop, old = Trail("shop"), Trail("old")
     a_shop(shop)
+    old.add("audit.started", 5 * HOUR, user="")
     old.add("secret.set", 3 * HOUR, user="u-99", key="OTHER")
     loki.push([*shop.lines, *old.lines])
     loki.push(["not json"], service="shop", event_type="invoice.denied", at=str(time.time_ns()))
@@ -89,7 +90,9 @@ LISTS: dict[str, Callable[[Record], bool]] = {
 """Which records a query lists."""
 
 FIGURES: dict[str, Figures] = {
+    "actors": {("shop", "u-17"): 2, ("shop", "u-18"): 3, ("shop", "u-20"): 1},
     "checkpoint-overdue": {("shop",): 1},
+    "clock-ahead": {},
     "dead-letters": {("audit-dlq",): 1},
     "denied-and-failed-by-type": {
         ("auth.login_failed", "shop"): 6,
@@ -98,7 +101,7 @@ FIGURES: dict[str, Figures] = {
         ("secret.denied", "shop"): 1,
     },
     "failed-logins": {("shop",): 6},
-    "first-seen-actor": {("u-20",): 1},
+    "first-seen-actor": {("shop", "u-18"): 4, ("shop", "u-20"): 1},
     "gaps-by-reason": {("ENOSPC", "shop", "jsonl"): 1},
     "holes-by-seq": {("shop",): 1},
     "nothing-at-all": {},
@@ -115,6 +118,9 @@ FIGURES: dict[str, Figures] = {
     },
     "sequence-gaps": {("shop",): 1},
     "silence": {("old",): 1},
+    "two-chains": {},
+    "unchained": {},
+    "volume-by-service": {("shop",): 16},
     "top-actors": {("u-17",): 3, ("u-18",): 5, ("u-20",): 1},
     "unparsable": {("shop",): 1},
     "volume-by-type": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from planted import Trail
 ROOT = Path(__file__).parent.parent
 DIRECTORY = ROOT / "vector" / "rules"
 FILES = sorted(DIRECTORY.glob("*/*.yaml"))
+PROMETHEUS = sorted((ROOT / "vector" / "prometheus").glob("*.yaml"))
 PIPELINE = ROOT / "docs" / "pipeline.md"
 HOUR = 3600.0
 
@@ -42,8 +44,63 @@ def test_the_files_lie_where_a_loki_without_tenants_looks_for_them() -> None:
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_says_what_it_is_about(name: str) -> None:
     alert = ALERTS[name]
-    assert set(alert["annotations"]) == {"query", "summary", "description"}
+    said = {"query", "summary", "description", "command", "runbook_url"}
+    assert said <= set(alert["annotations"])
     assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_whose_it_is(name: str) -> None:
+    """A label of the answer, or one that is written beside it."""
+    alert = ALERTS[name]
+    asked = re.search(r"\bby \(([^)]*)\)", alert["expr"])
+    found = {*alert["labels"], *alert["annotations"], *(asked[1].split(", ") if asked else ())}
+    assert {"service", "host", "tenant", "chain"} <= found
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_value_from_a_record_cannot_leave_the_words_of_a_command_or_a_query(name: str) -> None:
+    alert = ALERTS[name]
+    quoted = r"""'\{\{ reReplaceAll "'" "'\\\\''" \$labels\.\w+ \}\}'"""
+    assert "$labels" not in re.sub(quoted, "", alert["annotations"]["command"])
+    for text in (*alert["labels"].values(), *alert["annotations"].values()):
+        assert not re.search(r"query \(printf .*%s", text)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_leads_to_its_part_of_the_runbook(name: str) -> None:
+    page, _, part = ALERTS[name]["annotations"]["runbook_url"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert part in {heading.lower() for heading in headings}
+
+
+def test_the_runbook_has_no_part_for_what_is_no_alert() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    documents = [yaml.safe_load(path.read_text("utf-8")) for path in PROMETHEUS]
+    theirs = {r["alert"] for d in documents for g in d["groups"] for r in g["rules"]}
+    assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) == {*ALERTS, *theirs}
+
+
+def test_promtool_accepts_the_rules_of_prometheus() -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("no program `promtool` on the path")
+    command = [program, "check", "rules", *map(str, PROMETHEUS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    tests = [program, "test", "rules", str(Path(__file__).parent / "prometheus_rules.yaml")]
+    done = subprocess.run(tests, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("path", PROMETHEUS, ids=lambda path: path.stem)
+def test_a_rule_of_prometheus_says_what_it_is_about(path: Path) -> None:
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            assert {"summary", "description", "command", "runbook_url"} <= set(rule["annotations"])
+            assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+            part = rule["annotations"]["runbook_url"].partition("#")[2]
+            assert part == rule["alert"].lower()
 
 
 def test_the_page_explains_every_alert_and_no_other() -> None:
@@ -75,6 +132,7 @@ def a_busy_day(trail: Trail) -> None:
 
 def silent(loki: RealLoki, service: str) -> None:
     trail = Trail(service)
+    trail.add("audit.started", 24 * HOUR, user="", host="web-9")
     trail.add("secret.set", 2 * HOUR)
     loki.push(trail.lines)
 
@@ -89,12 +147,43 @@ def missing(loki: RealLoki, service: str) -> None:
 
 def declared(loki: RealLoki, service: str) -> None:
     trail = Trail(service)
+    trail.add("audit.started", 90, user="", host="web-7")
     trail.add("audit.gap", 60, user="", sink="jsonl", reason="ENOSPC", lost=3)
     loki.push(trail.lines)
 
 
 def unparsable(loki: RealLoki, service: str) -> None:
     loki.push(["{not json"], service=service, event_type="other", at=str(time.time_ns()))
+
+
+def unchained(loki: RealLoki, service: str) -> None:
+    trail = Trail(service)
+    record = json.loads(trail.add("secret.rotate", 60))
+    for name in ("chain", "seq", "prev_hash", "hash"):
+        del record[name]
+    loki.push([json.dumps(record, separators=(",", ":"))])
+
+
+def two_chains(loki: RealLoki, service: str) -> None:
+    for _ in range(2):
+        trail = Trail(service)
+        trail.add("secret.set", 60)
+        loki.push(trail.lines)
+
+
+def ahead(loki: RealLoki, service: str) -> None:
+    trail = Trail(service)
+    trail.add("secret.set", -300)
+    loki.push(trail.lines)
+
+
+def lines_missing(loki: RealLoki, service: str) -> None:
+    trail = Trail(service)
+    for number in (1, 2, 4):
+        record = json.loads(trail.add("secret.set", 90 - number))
+        bare = {name: record[name] for name in list(record)[:10]}
+        line = {**bare, "process": "00d1c0ffee00beef", "number": number}
+        loki.push([json.dumps(line, separators=(",", ":"))])
 
 
 def dead_letter(loki: RealLoki, service: str) -> None:
@@ -125,8 +214,12 @@ def newcomer(loki: RealLoki, service: str) -> None:
 PLANTED: dict[str, Plant] = {
     "AuditServiceSilent": silent,
     "AuditRecordsMissing": missing,
+    "AuditLinesMissing": lines_missing,
     "AuditGapDeclared": declared,
     "AuditUnparsable": unparsable,
+    "AuditUnchained": unchained,
+    "AuditServiceTwoChains": two_chains,
+    "AuditClockAhead": ahead,
     "AuditDeadLetters": dead_letter,
     "AuditCheckpointOverdue": overdue,
     "AuditLoginFailureBurst": burst,
@@ -175,7 +268,16 @@ def test_nothing_fires_on_a_quiet_day_and_everything_when_it_has_reason(loki: Re
     for number, name in enumerate(PLANTED):
         labels = [alert["labels"] for alert in after[name]["alerts"]]
         about = {label.get("service", label.get("user_id", "")) for label in labels}
-        assert all(f"service-{number}" in one or name == "AuditDeadLetters" for one in about), name
+        assert any(f"service-{number}" in one or name == "AuditDeadLetters" for one in about), name
+        assert {label["tenant"] for label in labels} == {"fake"}
+    (gap,) = after["AuditGapDeclared"]["alerts"]
+    assert gap["labels"]["host"] == "web-7"
+    assert gap["annotations"]["command"] == (
+        f"audit-emit query audit.gap chain='{gap['labels']['chain']}' --since 1h --loki URL"
+    )
+    (silence,) = after["AuditServiceSilent"]["alerts"]
+    assert silence["annotations"]["host"] == "web-9"
+    assert re.fullmatch("[0-9a-f]{16}", silence["annotations"]["chain"])
 
 
 @pytest.mark.loki

@@ -1,0 +1,108 @@
+"""The rules of ``vector/rules`` for another tenant, with other thresholds or exceptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from audit_emit.errors import ConfigError
+from audit_emit.record import SERVICE
+
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,149}")
+"""Of what Loki takes as a tenant the part that needs no quotes in YAML and in a shell."""
+
+SPAN = re.compile(r"[1-9][0-9]{0,4}[smhd]")
+SILENT = "AuditServiceSilent"
+
+_BLOCK = re.compile(r"(?m)^      - (?:alert|record): ")
+_SELECTOR = '{job="audit"'
+
+_SILENCE = """\
+      - alert: AuditServiceSilent
+        expr: |
+          absent_over_time({{job="audit", service="{service}"}} [{span}])
+        labels:
+          severity: warning
+          tenant: fake
+          service: {service}
+        annotations:
+          query: silence.logql
+          runbook_url: docs/runbook.md#auditservicesilent
+          summary: '{service} has recorded nothing for {span}'
+          description: 'This stays as long as it is silent.'
+          command: >-
+            audit-emit query --type "audit.*" service={service} --since 7d --loki URL
+          host: unknown
+          chain: unknown
+"""
+
+
+def pairs(texts: Iterable[str], what: str) -> list[tuple[str, str]]:
+    """``NAME=VALUE``, several times.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    found = [text.partition("=") for text in texts]
+    if any(not name or not equals or not value for name, equals, value in found):
+        raise ConfigError(what, "must be NAME=VALUE")
+    return [(name, value) for name, _, value in found]
+
+
+def written(
+    text: str,
+    tenant: str | None = None,
+    silent: Sequence[tuple[str, str]] = (),
+    exceptions: Sequence[tuple[str, str]] = (),
+) -> str:
+    """A file of rules.
+
+    Args:
+        tenant: the label of every rule, and of the commands.
+        silent: services with the time after which their silence is an alert.
+        exceptions: alerts, each with a service that it is not about.
+
+    Raises:
+        ConfigError: a name cannot be used, or there is no such alert.
+    """
+    for service, span in silent:
+        _checked("silent", service, SERVICE)
+        _checked("silent", span, SPAN)
+    without: dict[str, list[str]] = {}
+    for alert, service in [*exceptions, *((SILENT, service) for service, _ in silent)]:
+        if f"- alert: {alert}\n" not in text:
+            raise ConfigError("except", f"names {alert}, and there is no such alert")
+        without.setdefault(alert, []).append(_checked("except", service, SERVICE))
+    first, *blocks = _split(text)
+    text = first + "".join(_without(block, without) for block in blocks)
+    if silent:
+        more = "".join(_SILENCE.format(service=service, span=span) for service, span in silent)
+        at = text.index("      - alert: AuditNothingArrives\n")
+        text = text[:at] + more + text[at:]
+    if tenant is not None:
+        _checked("tenant", tenant, TENANT)
+        text = text.replace("tenant: fake", f"tenant: {tenant}")
+        text = text.replace("--loki URL", f"--loki URL --tenant {tenant}")
+    return text
+
+
+def _split(text: str) -> list[str]:
+    """The text before the first rule, then each rule."""
+    starts = [found.start() for found in _BLOCK.finditer(text)]
+    return [text[a:b] for a, b in zip([0, *starts], [*starts, len(text)], strict=True)]
+
+
+def _without(block: str, without: Mapping[str, Sequence[str]]) -> str:
+    name = block.partition(": ")[2].partition("\n")[0]
+    services = "|".join(without.get(name, ()))
+    if not services:
+        return block
+    # Not the queries of annotations: those are about one service.
+    head, labels, rest = block.partition("        labels:")
+    return head.replace(_SELECTOR, f'{_SELECTOR}, service!~"{services}"') + labels + rest
+
+
+def _checked(what: str, text: str, wanted: re.Pattern[str]) -> str:
+    if not wanted.fullmatch(text):
+        raise ConfigError(what, f"{text!r} cannot be used here")
+    return text

@@ -1,0 +1,110 @@
+"""``audit-emit vector``: writes one of the files that ship the records and watch over them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+import audit_emit
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._rules import pairs, written
+
+FILES = {
+    "file": ("file.yaml", "Vector: the JSONL files to Loki. Take this one."),
+    "docker": ("docker.yaml", "Vector: lines of containers, through the Docker daemon."),
+    "kubernetes": ("kubernetes.yaml", "Vector: lines of a node's pods."),
+    "both": ("both.yaml", "Vector: files and Docker, each body once."),
+    "vrl": ("audit.vrl", "The program in all four."),
+    "unit": ("systemd/audit.conf", "A drop-in for Vector's unit: who may read what it writes."),
+    "docker-proxy": ("docker-proxy.conf", "nginx before the Docker socket, to read only."),
+    "kubernetes-vector": ("kubernetes/vector.yaml", "Manifests: Vector on every node."),
+    "kubernetes-service": ("kubernetes/service.yaml", "Manifests: a service with its file."),
+    "loki": ("loki.yaml", "Loki, for an audit trail."),
+    "alerts": ("rules/fake/alerts.yaml", "Alerts, for Loki's ruler."),
+    "recording": ("rules/fake/recording.yaml", "Figures as metrics, for Loki's ruler."),
+    "prometheus": ("prometheus/pipeline.yaml", "Alerts on Vector and Loki, for Prometheus."),
+    "prometheus-recorded": ("prometheus/audit.yaml", "Alerts on what recording left, likewise."),
+    "dashboard": ("grafana/audit.json", "The dashboard, for Grafana."),
+    "datasource": ("grafana/provisioning/datasources/loki.yaml", "Loki, for Grafana."),
+    "alloy": ("examples/audit.alloy", "Grafana Alloy."),
+    "fluent-bit": ("examples/fluent-bit.yaml", "Fluent Bit."),
+    "otel-collector": ("examples/otel-collector.yaml", "OpenTelemetry Collector."),
+}
+"""By name: where it is in ``vector``, and what it is for."""
+
+RULES = ("alerts", "recording")
+METRICS = "address: 127.0.0.1:9598"
+_ADDRESS = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
+
+
+def path_of(name: str) -> Path:
+    """Where a file is: in the package when that was installed, beside it in a source tree."""
+    where = FILES[name][0]
+    package = Path(audit_emit.__file__).parent
+    inside = package / "vector" / where
+    if inside.is_file():
+        return inside
+    if where.startswith("grafana/"):
+        return package.parent / "integrations" / where
+    return package.parent / "vector" / where
+
+
+def _listed() -> str:
+    width = max(map(len, FILES))
+    return "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in FILES.items())
+
+
+@click.command("vector", epilog="\b\nFiles:\n" + _listed())
+@click.argument("name", type=click.Choice(list(FILES)), metavar="FILE")
+@click.option("--endpoint", metavar="URL", help="Address of Loki, in place of http://loki:3100.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where Vector shows its metrics.")
+@click.option("--tenant", metavar="NAME", help="alerts, recording: the label of every rule.")
+@click.option(
+    "--silent",
+    multiple=True,
+    metavar="SERVICE=SPAN",
+    help="alerts: after which silence, such as nightly-report=26h; repeatable.",
+)
+@click.option(
+    "--except",
+    "exceptions",
+    multiple=True,
+    metavar="ALERT=SERVICE",
+    help="alerts: a service that an alert is not about; repeatable.",
+)
+def command(
+    name: str,
+    *,
+    endpoint: str | None,
+    metrics: str | None,
+    tenant: str | None,
+    silent: tuple[str, ...],
+    exceptions: tuple[str, ...],
+) -> Exit:
+    """Write a file to standard output: audit-emit vector file > /etc/vector/audit.yaml.
+
+    Exit status: 0 ok, 2 usage, 3 this installation has no such file.
+    """
+    if tenant and name not in RULES:
+        raise click.UsageError(
+            "--tenant is for the rules; in the other files it is an option inside"
+        )
+    if (silent or exceptions) and name != "alerts":
+        raise click.UsageError("--silent and --except are for the alerts")
+    text = path_of(name).read_text(encoding="utf-8")
+    if name in RULES:
+        text = written(text, tenant, pairs(silent, "silent"), pairs(exceptions, "except"))
+    if endpoint:
+        if not endpoint.startswith(("http://", "https://")) or not endpoint.isprintable():
+            raise click.UsageError("--endpoint must be an address, such as https://loki:3100")
+        text = text.replace("http://loki:3100", endpoint)
+    if metrics:
+        if METRICS not in text or not _ADDRESS.fullmatch(metrics):
+            raise click.UsageError(
+                "--metrics is an address such as 0.0.0.0:9598, for Vector's files"
+            )
+        text = text.replace(METRICS, f"address: {metrics}")
+    click.echo(text, nl=False)
+    return Exit.OK
