@@ -43,8 +43,6 @@ FIELDS = ("workspace_id", "user_id", "actor_kind", "correlation_id", "trace_id",
 """The members of a context, in the order of the record."""
 
 _NAMES_LOOKED_AT = 64
-"""Of a mapping; what a stranger sends may be long."""
-
 _PLAIN_NAME = Pattern(r"[a-z][a-z0-9_]{0,31}")
 """A name that may be repeated on stderr."""
 
@@ -265,10 +263,8 @@ def _unknown(ids: Mapping[Any, Any]) -> str:
     """What to say of the names in a mapping that are no members."""
     for name in islice(ids, _NAMES_LOOKED_AT):
         if not isinstance(name, str) or name not in FIELDS:
-            shown = (
-                name if type(name) is str and _PLAIN_NAME.fullmatch(name) else "one of its names"
-            )
-            return f"{shown} is no member of a context"
+            plain = type(name) is str and _PLAIN_NAME.fullmatch(name)
+            return f"{name if plain else 'one of its names'} is no member of a context"
     return ""
 
 
