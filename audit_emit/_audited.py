@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from audit_emit import _process
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit.context import VAR, LiveContext
 
 P = ParamSpec("P")
@@ -46,7 +47,8 @@ class _Span:
             own["error"] = bare_name(type(error))
         try:
             fields = {**self.fields, **own}
-        except Exception:  # noqa: BLE001 - whatever the block made of it, its exception goes on
+        except Exception as failed:  # noqa: BLE001 - whatever the block made of it, its exception goes on
+            let_through(failed)
             fields = {"value": self.fields, **own}
         own_context = elsewhere or type(self._bound) is LiveContext
         _process.emit(self._bound if own_context else None, self._event_type, fields)
@@ -190,7 +192,8 @@ def _ended_with(result: Any, span: _Span) -> Any:
 def _is_awaitable(kind: type) -> bool:
     try:
         return hasattr(kind, "__await__") and not hasattr(kind, "__aenter__")
-    except Exception:  # noqa: BLE001 - a metaclass may raise anything
+    except Exception as error:  # noqa: BLE001 - a metaclass may raise anything
+        let_through(error)
         return False
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from audit_emit import record
 from audit_emit._config import Settings
 from audit_emit._failure import Counters
+from audit_emit._interrupts import let_through
 from audit_emit._misuse import Misuse
 from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit.context import EMPTY, FIELDS, AuditContext
@@ -255,7 +256,8 @@ class Composer:
                 if result.get(named) is not event_type:
                     named = _renamed(event, result, event_type, named)
                 event = result
-            except Exception:  # noqa: BLE001 - a processor is foreign code
+            except Exception as error:  # noqa: BLE001 - a processor is foreign code
+                let_through(error)
                 self._counters.processor_errors += 1
             except BaseException as error:
                 if not _is_drop(error):

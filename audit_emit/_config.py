@@ -15,6 +15,7 @@ import msgspec
 
 from audit_emit._allowed import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit._redaction.rule import Rule
 from audit_emit._signing.settings import KeyRing, can_be_signed
 from audit_emit.errors import ConfigError
@@ -126,7 +127,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def _title(processor: Processor) -> str:
     try:
         name = getattr(processor, "__qualname__", None)
-    except Exception:  # noqa: BLE001 - asked for while an event is written
+    except Exception as error:  # noqa: BLE001 - asked for while an event is written
+        let_through(error)
         name = None
     return name if type(name) is str else bare_name(type(processor))
 

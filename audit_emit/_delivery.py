@@ -22,8 +22,10 @@ from audit_emit._compose import Composer
 from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import is_interrupt, let_through
 from audit_emit._pace import Pace
 from audit_emit._threads import Background
+from audit_emit.record import ts_of
 from audit_emit.sinks.debt import Owed
 from audit_emit.sinks.descriptor import BEGUN, CLOSED, REPLACED, Descriptor
 from audit_emit.sinks.jsonl import JsonlSink, SinkError
@@ -53,6 +55,9 @@ class Delivery(EmitterState):
         file_gap, stdout_gap: losses that are not yet declared in the chain.
         file_fault, file_last_error: why the file cannot be written now, and why it could not last.
     """
+
+    raising = False
+    """Whether failures leave ``emit``; only ``testing.strict`` sets it."""
 
     _ends: bool
     pending: bool
@@ -89,6 +94,10 @@ class Delivery(EmitterState):
         self.file_last_error: str | None = None
         self.lossy: deque[tuple[Any, type[Exception]]] = deque()
         """Events that could not be made: what the caller gave as their type, and why."""
+        self.unmade = 0
+        """Events for which there was not even the memory to remember their type."""
+        self.unshown = 0
+        """Lines in the file for which there was no memory to remember that they are to be shown."""
         self.pending = False
         """Whether the next emit has something to do beside its own event."""
         self._pace = Pace()
@@ -107,7 +116,7 @@ class Delivery(EmitterState):
         if word is not None:
             self.complain_of_file(word)
 
-    def complain(self, what: str, error: Exception) -> None:
+    def complain(self, what: str, error: BaseException) -> None:
         """Tell of a failure that nobody expected, by its type only."""
         self.counters.internal_errors += 1
         self._complaints.tell(what, f"{what} failed: {bare_name(type(error))}")
@@ -291,6 +300,34 @@ class Delivery(EmitterState):
         settles = self._settles and self._settling._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
         return bool(settles or (self.file is not None and self.file.is_inside()))
 
+    def _fail(self, error: BaseException, line: bytes | None) -> None:
+        """Leave nothing half done after an exception out of ``emit``, and tell of it.
+
+        Args:
+            error: the exception.
+            line: it is in the file, and not yet shown.
+
+        Raises:
+            BaseException: the exception, if it is an interrupt.
+        """
+        if line is not None and self.stdout is not None and self.stdout.last is not line:
+            self._owe_line(line)
+        if is_interrupt(error):
+            self._heal()
+            raise  # noqa: PLE0704 - called where it is handled
+        try:
+            self._guard(error)  # type: ignore[arg-type] # no Exception is an interrupt
+        except Exception as failed:
+            if self.raising:
+                raise
+            let_through(failed)
+
+    def _owe_line(self, line: bytes) -> None:
+        """Let whoever comes next show a line, as it does what the log says about itself."""
+        if self.file is not None:
+            self.file.segment.unshown.append(line)
+            self.pending = True
+
     def _heal(self) -> None:
         """Give back the locks that an interrupt left behind between taking and using them."""
         if not self._settles and self._settling._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
@@ -324,6 +361,7 @@ class Delivery(EmitterState):
             if _in_time(deadline):
                 self._finish_line()
             self._settle_lossy()
+            self._settle_forgotten()
             if self.file is not None:
                 self._settle_file(deadline, at_end=at_end)
             self._show_unshown(deadline)
@@ -351,11 +389,12 @@ class Delivery(EmitterState):
         A line on stdout that declared a gap and was itself lost waits for stdout: declared at once,
         it would be lost again.
         """
+        if self.lossy or self.unmade or self.unshown:
+            return True
         if self.file is None:
-            return bool(self.lossy)
+            return False
         return bool(
-            self.lossy
-            or self.backlog.waiting
+            self.backlog.waiting
             or self.file_gap.lost
             or self.stdout_gap.lost > self._gap_lines_lost
         )
@@ -366,7 +405,7 @@ class Delivery(EmitterState):
         Lost lines on stdout are declared together after a while: the thread sees to it, and while
         a reader is behind, events need not.
         """
-        if self.lossy:
+        if self.lossy or self.unmade or self.unshown:
             return True
         if self.file is None:
             return False
@@ -385,6 +424,17 @@ class Delivery(EmitterState):
                 self._keep(prefix, reason)
             else:
                 self.show_only(prefix)
+
+    def _settle_forgotten(self) -> None:
+        """Account for what there was no memory to remember."""
+        while self.unmade:
+            self.unmade -= 1
+            self.lossy.append(("", MemoryError))
+            self._settle_lossy()
+        while self.unshown:
+            self.unshown -= 1
+            self.counters.stdout_lost += 1
+            self.stdout_gap.add(ts_of(self._clock.now_ns()), "MemoryError")
 
     def _settle_file(self, deadline: float, *, at_end: bool) -> None:
         file = self.file
@@ -467,7 +517,8 @@ class Delivery(EmitterState):
         thread = Background()
         try:
             thread.start(_keep_settling, weakref.ref(self))
-        except RuntimeError:
+        except RuntimeError as error:
+            let_through(error)
             # The interpreter is ending, or has no threads left; the next emit or the exit drains.
             return
         self._thread = thread

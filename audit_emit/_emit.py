@@ -10,13 +10,15 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from audit_emit import _compiled, _config
+from audit_emit import _compiled, _config, _forks
 from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._delivery import Delivery
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
+from audit_emit._forks import SAME, on_fork, renew
 from audit_emit._health import report
+from audit_emit._interrupts import is_interrupt, let_through
 from audit_emit._misuse import Misuse
 from audit_emit._quick import Quick, quick_emit
 from audit_emit._threads import weakly
@@ -54,8 +56,9 @@ class Emitter(Delivery):
     pending: bool
     file_last_error: str | None
 
-    raising = False
-    """Whether failures leave ``emit``; only ``testing.strict`` sets it."""
+    _is_interrupt = staticmethod(is_interrupt)
+    _NO_ROOM = (RecursionError, MemoryError)
+    """Why nothing may be called; kept here, as there may be no memory to put them together."""
 
     def __init__(self, settings: _config.Settings | None = None, **arguments: Any) -> None:
         if settings is not None and (arguments or not isinstance(settings, _config.Settings)):
@@ -121,6 +124,8 @@ class Emitter(Delivery):
     def after_fork(self) -> None:
         """Begin a life of its own in a forked child: the backlog is the parent's to write."""
         self._clock.reseed()
+        if _forks.PAGE is None:
+            self._quick = self._make_quick()  # it has kept the process id
         self.counters.reset()
         self.reset()
         if self.checkpoints is not None:
@@ -131,7 +136,7 @@ class Emitter(Delivery):
         if self.file is not None:
             self.file.leave_parent()
 
-    def _record(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
+    def _record(  # noqa: C901, PLR0912, PLR0915 - the hot path: a call costs as much as the hash
         self, ctx: Any, event_type: Any, fields: Any = None
     ) -> Receipt | None:
         """Record one event. Never raises an ``Exception``, never waits longer than 50 ms.
@@ -151,6 +156,8 @@ class Emitter(Delivery):
         try:
             if self._disabled:
                 return None
+            if not SAME[0]:
+                renew()
             if ctx is None:
                 ctx = VAR.get()
             if type(ctx) is not AuditContext:
@@ -186,21 +193,30 @@ class Emitter(Delivery):
                 self.settle(deadline=latest)
             self.file_fault = None
             return receipt
-        except Exception as error:  # noqa: BLE001 - the single guard
-            if receipt is None:
-                # At the recursion limit no method can be called here, but an operator works.
-                self.lossy += ((event_type, type(error)),)
-                self.pending = True
-            elif unshown is not None:
-                self._owe_line(unshown)
+        except Exception as error:  # noqa: BLE001 - the single guard; it lets interrupts through
+            passes = False
             try:
-                self._guard(error)
-            except Exception:
-                if self.raising:
+                passes = self._is_interrupt(error)
+            except self._NO_ROOM:
+                pass
+            if receipt is None and not passes:
+                # At the recursion limit no method can be called here, but an operator works.
+                try:
+                    self.lossy += ((event_type, type(error)),)
+                except MemoryError:
+                    self.unmade += 1
+                self.pending = True
+            try:
+                self._fail(error, unshown)
+            except self._NO_ROOM:
+                if passes or self.raising:
                     raise
+                if unshown is not None:
+                    self.unshown += 1
+                    self.pending = True
             return receipt
-        except BaseException:
-            self._heal()
+        except BaseException as error:
+            self._fail(error, unshown)
             raise
 
     def _show_rest(self, line: bytes, receipt: Receipt) -> Receipt:
@@ -219,24 +235,9 @@ class Emitter(Delivery):
             unshown = None
             if self.pending:
                 self.settle(deadline=latest)
-        except Exception as error:  # noqa: BLE001 - the same guard
-            if unshown is not None:
-                self._owe_line(unshown)
-            try:
-                self._guard(error)
-            except Exception:
-                if self.raising:
-                    raise
-        except BaseException:
-            self._heal()
-            raise
+        except BaseException as error:  # noqa: BLE001 - the same guard
+            self._fail(error, unshown)
         return receipt
-
-    def _owe_line(self, line: bytes) -> None:
-        """Let whoever comes next show a line, as it does what the log says about itself."""
-        if self.file is not None and self.stdout is not None:
-            self.file.segment.unshown.append(line)
-            self.pending = True
 
     def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
         """Record one event, or say that it is not recorded: no audit, no action.
@@ -253,6 +254,7 @@ class Emitter(Delivery):
             reason = "disabled" if self._disabled else "no-file"
             raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
         try:
+            renew()
             context = self.misuse.checked(ctx, usable_type=self._composer.takes(event_type))
             part, end = self._composer.compose(context, event_type, fields)
             if self.pending and self._waits(time.monotonic() + LOCK_SECONDS):
@@ -271,8 +273,9 @@ class Emitter(Delivery):
                 f"the audit record could not be written to {self.settings.jsonl}: {reason}",
             ) from error
         except BaseException as error:
-            self.file.heal()
-            if issubclass(type(error), AuditError) or not isinstance(error, Exception):
+            self._heal()
+            let_through(error)
+            if issubclass(type(error), AuditError):
                 raise  # a wrong call says so itself
             reason = bare_name(type(error))
             raise AuditError(reason, f"the audit record could not be made: {reason}") from error
@@ -282,7 +285,9 @@ class Emitter(Delivery):
                 self._show(line)
             if self.pending:
                 self.settle()
-        except Exception as error:  # noqa: BLE001 - the record is in the file; the rest is late
+        except BaseException as error:  # noqa: BLE001 - the record is in the file; the rest is late
+            self._heal()
+            let_through(error)
             self.complain("stdout", error)
         self.file_fault = None
         return receipt
@@ -298,6 +303,7 @@ class Emitter(Delivery):
         """
         deadline = time.monotonic() + _seconds(timeout)
         try:
+            renew()
             # Not ``pending``: it is down for an instant while another thread settles.
             while owes := self._has_more():
                 # What another thread has written it must also have shown.
@@ -313,7 +319,9 @@ class Emitter(Delivery):
             self._finish_line(deadline)
         except SinkError:
             return False
-        except Exception as error:  # noqa: BLE001 - called at exit and from handlers
+        except BaseException as error:  # noqa: BLE001 - called at exit and from handlers
+            self._heal()
+            let_through(error)
             self.complain("flush", error)
             return False
         return synced and not owes
@@ -346,6 +354,7 @@ class Emitter(Delivery):
         """
         if self.file is None:
             raise SinkError("no-file")
+        renew()
         self.file.append_own(event_type, fields)
         self._show_unshown()
 
@@ -355,6 +364,7 @@ class Emitter(Delivery):
 
     def health(self) -> dict[str, Any]:
         """What works and what does not; see ``_health.report``."""
+        renew()
         return report(self)
 
     def close(self, timeout: float = FLUSH_SECONDS) -> bool:
@@ -372,7 +382,9 @@ class Emitter(Delivery):
             if self.stdout is not None:
                 self.stdout.close()
             self._complaints.close()
-        except Exception as error:  # noqa: BLE001 - closing is the end of the road
+        except BaseException as error:  # noqa: BLE001 - closing is the end of the road
+            self._heal()
+            let_through(error)
             self.complain("close", error)
             return False
         return done
@@ -402,7 +414,8 @@ def _own_prefix(
 def _seconds(timeout: Any) -> float:
     try:
         return min(max(0.0, float(timeout)), _LONGEST)
-    except Exception:  # noqa: BLE001 - anything may be given, and flush never raises
+    except Exception as error:  # noqa: BLE001 - anything may be given, and flush never raises
+        let_through(error)
         return FLUSH_SECONDS
 
 
@@ -413,7 +426,7 @@ if _compiled.state != "compiled":
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
-def _after_fork_in_child() -> None:
+def _after_fork() -> None:
     for emitter in list(_emitters):
         emitter.after_fork()
 
@@ -425,6 +438,5 @@ def _at_exit() -> None:
         emitter.give_up()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+on_fork(_after_fork)
 atexit.register(_at_exit)

@@ -9,6 +9,7 @@ import time
 from codecs import unicode_escape_encode
 from collections import deque
 
+from audit_emit._interrupts import let_through
 from audit_emit.sinks.descriptor import BEGUN, Descriptor
 
 _QUIET_SECONDS = 60.0
@@ -112,7 +113,8 @@ class Complaints:
         while self._untold:
             try:
                 line = self._untold.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError as error:  # another thread was faster
+                let_through(error)
                 return
             if not self._stderr.write(line) and self._stderr.fault != BEGUN:
                 self._untold.appendleft(line)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from audit_emit._interrupts import door, let_through
+
 __all__ = ["RefusedError", "bare_name", "call", "class_dict", "type_name"]
 
 R = TypeVar("R")
@@ -32,8 +34,11 @@ class _Inside(threading.local):
 _inside = _Inside()
 
 
+@door
 def call(function: Callable[..., R], *args: object) -> R:
     """``function(*args)``, never nested in one thread.
+
+    What it raises is caught by the caller, who lets interrupts through (``_interrupts``).
 
     Raises:
         RefusedError: the thread is in such a call.
@@ -52,7 +57,8 @@ def bare_name(kind: type) -> str:
     """The ``__name__`` of a class, without running a metaclass's code."""
     try:
         return str.__getitem__(_name(kind), slice(0, 128))
-    except Exception:  # noqa: BLE001 - a type may be as hostile as a value
+    except Exception as error:  # noqa: BLE001 - a type may be as hostile as a value
+        let_through(error)
         return "object"
 
 
@@ -61,7 +67,8 @@ def type_name(kind: type) -> str:
     try:
         name = str.__getitem__(_qualname(kind), slice(0, 128))
         module = _module(kind)
-    except Exception:  # noqa: BLE001 - a type may be as hostile as a value
+    except Exception as error:  # noqa: BLE001 - a type may be as hostile as a value
+        let_through(error)
         return "<object>"
     if type(module) is not str or module in ("builtins", "__main__"):
         return f"<{name}>"

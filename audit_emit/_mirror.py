@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from audit_emit._interrupts import let_through
+
 __all__ = ["mirror", "unmirror"]
 
 
@@ -34,5 +36,6 @@ def unmirror(tokens: Any) -> None:
         module = sys.modules["structlog.contextvars"]
         try:
             module.reset_contextvars(**tokens)
-        except ValueError:
-            pass  # left in another context: nothing was bound in it
+        except ValueError as error:
+            let_through(error)
+            # left in another context: nothing was bound in it

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from audit_emit import record
 from audit_emit._failure import Counters
+from audit_emit._interrupts import let_through
 from audit_emit.context import AuditContext, understand
 from audit_emit.errors import AuditError
 
@@ -103,6 +104,6 @@ def _where() -> str:
             if frame.f_back is None:
                 break
             frame = frame.f_back
-    except Exception:  # noqa: BLE001, S110 - a place that is not known is no reason to fail
-        pass
+    except Exception as error:  # noqa: BLE001 - a place that is not known is no reason to fail
+        let_through(error)
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -10,6 +9,8 @@ from audit_emit import _config, context, redact
 from audit_emit._emit import FLUSH_SECONDS, Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
+from audit_emit._forks import on_fork, renew
+from audit_emit._interrupts import let_through
 from audit_emit.errors import ConfigError
 from audit_emit.record import Receipt
 
@@ -17,6 +18,8 @@ _lock = threading.RLock()
 _LOCK_SECONDS = 0.045
 _current: Emitter | None = None
 _complaints: Complaints | None = None
+_unmade = 0
+"""Events for which there was no room before there was an emitter."""
 
 
 def configure(**settings: Any) -> Emitter:
@@ -50,7 +53,11 @@ def set_emitter(emitter: Emitter) -> Emitter:
 
 def swap_emitter(emitter: Emitter | None) -> Emitter | None:
     """Make ``emitter`` the process-wide one and return the one before, which stays open."""
-    global _current
+    global _current, _unmade  # noqa: PLW0603
+    if emitter is not None and _unmade:
+        emitter.unmade += _unmade
+        emitter.pending = True
+        _unmade = 0
     old, _current = _current, emitter
     return old
 
@@ -63,6 +70,7 @@ def get_emitter() -> Emitter:
     found = _current
     if found is not None:
         return found
+    renew()
     # Re-entrant and bounded: a signal handler may emit while the first emit configures.
     taken = _lock.acquire(timeout=_LOCK_SECONDS)
     try:
@@ -72,28 +80,39 @@ def get_emitter() -> Emitter:
             _lock.release()
 
 
-def _new_lock() -> None:
+def _after_fork() -> None:
     """Begin with a free lock in a forked child: its holder may not exist there."""
     global _lock  # noqa: PLW0603
     _lock = threading.RLock()
+    if _complaints is not None:
+        _complaints.leave_parent()
 
 
 def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
-    """Record one event; see ``Emitter.emit``. Never raises an ``Exception``."""
+    """Record one event; see ``Emitter.emit``. Never raises an ``Exception`` of its own."""
+    global _unmade  # noqa: PLW0603
     emitter = _current
     try:
         if emitter is None:
             emitter = get_emitter()
         return emitter.emit(ctx, event_type, fields)
     except Exception as error:
-        if emitter is not None and emitter.raising:
-            raise
-        if emitter is not None:
-            # The recursion limit is here: nothing can be called, but an operator works.
+        no_room = error.__class__ is RecursionError or error.__class__ is MemoryError
+        if emitter is None:
+            if no_room:
+                _unmade += 1
+            elif _tell is not None:  # at its very end the interpreter takes the globals away
+                let_through(error)
+                _tell(error)
+            return None
+        if emitter.raising or not no_room:
+            raise  # an interrupt: the emitter stops everything else
+        # Nothing can be called, but an operator works.
+        try:
             emitter.lossy += ((event_type, error.__class__),)
-            emitter.pending = True
-        else:
-            _tell(error)
+        except MemoryError:
+            emitter.unmade += 1
+        emitter.pending = True
         return None
 
 
@@ -121,6 +140,7 @@ def hash_value_prefix(value: Any, n: int = 8) -> str:
     try:
         key = get_emitter().settings.hash_key
     except Exception as error:  # noqa: BLE001 - called in handlers, beside emit
+        let_through(error)
         _tell(error)
         return ""
     return redact.hash_value_prefix(value, n, key=key)
@@ -149,5 +169,4 @@ def _tell(error: Exception) -> None:
     _complaints.tell(message, message)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+on_fork(_after_fork)

@@ -12,9 +12,10 @@ from typing import Any
 
 from msgspec.json import Encoder
 
-from audit_emit import _compiled, coerce
+from audit_emit import _compiled, _forks, coerce
 from audit_emit._clock import Clock
 from audit_emit._compose import BEFORE_ID, Composer
+from audit_emit._interrupts import is_interrupt
 from audit_emit._redaction import digits, keywords, plain_text
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.record import Receipt
@@ -70,4 +71,6 @@ def quick_emit(
         recheck_ns=descriptor.RECHECK_NS,
         wakes=tuple(groupcommit.WAKE),
         most_bytes=groupcommit.MOST_BYTES,
+        is_interrupt=is_interrupt,
+        page=_forks.PAGE,
     )

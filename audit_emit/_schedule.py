@@ -13,6 +13,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._interrupts import let_through
 from audit_emit._threads import Background, weakly
 from audit_emit.checkpoint import Checkpoint
 from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
@@ -110,7 +111,8 @@ class Schedule:
         thread = Background()
         try:
             thread.start(_watch, weakref.ref(self), self._end, self._poll)
-        except RuntimeError:
+        except RuntimeError as error:
+            let_through(error)
             self._threadless = True  # the one at exit is still made
             return
         self._thread = thread
@@ -183,14 +185,18 @@ class Schedule:
                 give_up=end.is_asked,
             )
         except SinkError as error:
+            let_through(error)
             self._failed(emitter, error.reason, "it is signed, but not recorded in the chain")
         except AuditEmitError as error:
+            let_through(error)
             if end.asked:
                 return  # what is left is signed when this is over
             self._failed(emitter, getattr(error, "reason", "configuration"), str(error))
         except OSError as error:
+            let_through(error)
             self._failed(emitter, error_word(error), "a file cannot be read or written")
         except Exception as error:  # noqa: BLE001 - never the application's trouble
+            let_through(error)
             self._failed(emitter, type(error).__name__, "an unexpected error")
         else:
             self.last = made or self.last
@@ -211,6 +217,7 @@ class Schedule:
             try:
                 emitter.record_own(event_type, fields)
             except SinkError as error:
+                let_through(error)
                 if error.reason != "lock-timeout" or attempt == _ATTEMPTS - 1:
                     raise
             else:

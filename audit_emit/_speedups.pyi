@@ -16,6 +16,8 @@ class Mutex:
 class EmitterState:
     file_fault: str | None
     pending: bool
+    unmade: int
+    unshown: int
     _quick: Callable[[Any, Any, Any], Any] | None
     def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None: ...
 

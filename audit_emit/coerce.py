@@ -16,6 +16,7 @@ from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
 from audit_emit._fields.walk import RESERVED, Walk
+from audit_emit._interrupts import let_through
 from audit_emit._redaction import digits, plain_text
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
@@ -107,7 +108,8 @@ class Normaliser:
             return None
         try:
             raw = _encode(plain)
-        except UnicodeEncodeError:  # a surrogate
+        except UnicodeEncodeError as error:  # a surrogate
+            let_through(error)
             return None
         text = raw.decode()
         classes = raw.translate(plain_text.classes).decode()
@@ -173,9 +175,11 @@ class Normaliser:
             return self._full(is_secret_event(event_type), fields)
         except RecursionError:
             return _too_deep
-        except MemoryError:
+        except MemoryError as error:
+            let_through(error)
             return Normalised({"_lossy": "memory"}, cut=1)
-        except Exception:  # noqa: BLE001 - the last line: an event with nothing in it is an event
+        except Exception as error:  # noqa: BLE001 - the last line: an event with nothing in it is an event
+            let_through(error)
             return Normalised({"_lossy": "error"}, cut=1)
 
     def _full(self, secret_event: bool, fields: object) -> Normalised:
@@ -203,7 +207,8 @@ def _members(fields: object) -> Members | None:
     """The members of what has named ones; ``None`` for anything else."""
     try:
         members = open_value(fields)
-    except Exception:  # noqa: BLE001 - foreign code may raise anything; the walk names the type
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything; the walk names the type
+        let_through(error)
         return None
     return members if type(members) is Members and members.kind == "dict" else None
 

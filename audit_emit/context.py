@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from audit_emit._entered import entered_alone
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit._lazy import Pattern
 from audit_emit._mirror import mirror, unmirror
 
@@ -220,8 +221,9 @@ def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> Non
     token, mirrored = entered
     try:
         VAR.reset(token)
-    except ValueError:
-        pass  # left in another context, as in _bound
+    except ValueError as error:
+        let_through(error)
+        # left in another context, as in _bound
     unmirror(mirrored)
 
 
@@ -255,6 +257,7 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
             ids = {name: ctx[name] for name in FIELDS if name in ctx}
             return current_context().replace(**ids), _unknown(ctx)
     except Exception as error:  # noqa: BLE001 - a foreign object may raise anything; the bound context serves
+        let_through(error)
         return current_context(), f"it failed with {bare_name(type(error))}"
     return current_context(), f"it is {bare_name(type(ctx))}"
 
@@ -278,10 +281,10 @@ def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
     finally:
         try:
             VAR.reset(token)
-        except ValueError:
+        except ValueError as error:
+            let_through(error)
             # Left in another context (a generator resumed elsewhere): that context was never
             # changed by us, so there is nothing to restore in it.
-            pass
         unmirror(mirrored)
 
 

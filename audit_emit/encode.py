@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.json import Encoder
 
+from audit_emit._interrupts import let_through
 from audit_emit._lazy import Pattern
 
 __all__ = ["safe", "text", "to_json"]
@@ -41,7 +42,8 @@ def to_json(value: Any) -> str:
     """
     try:
         out = _encode(value).decode()
-    except UnicodeEncodeError:
+    except UnicodeEncodeError as error:
+        let_through(error)
         import json  # noqa: PLC0415 - only lone surrogates need it
 
         out = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

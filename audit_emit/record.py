@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, final
 
 import msgspec
 
+from audit_emit._interrupts import let_through
 from audit_emit.chain import leaf_hash
 from audit_emit.encode import text, to_json
 
@@ -174,7 +175,8 @@ def head_of(line: bytes) -> Head | None:
 def _is_time(ts: str) -> bool:
     try:
         ns_of(ts)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError) as error:
+        let_through(error)
         return False
     return True
 
@@ -222,7 +224,8 @@ def stub(line: bytes, limit: int) -> bytes:
     record: dict[str, Any]
     try:
         record = msgspec.json.decode(line)
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         import json  # noqa: PLC0415 - an import of 3 ms, for lone surrogates only
 
         record = json.loads(line)

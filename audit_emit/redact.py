@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from audit_emit._fields.keys import MAX_NAME, is_secret_name, split_name
 from audit_emit._foreign import class_dict, type_name
+from audit_emit._interrupts import let_through
 from audit_emit._lazy import Pattern
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.rule import Rule
@@ -79,7 +80,8 @@ def hash_value_prefix(value: object, n: Any = 8, *, key: bytes | None = None) ->
     """
     try:
         digits = min(64, max(1, int(n)))
-    except Exception:  # noqa: BLE001 - junk of any type means the default
+    except Exception as error:  # noqa: BLE001 - junk of any type means the default
+        let_through(error)
         digits = 8
     data = _bytes(_open(value))
     if key:
@@ -94,7 +96,8 @@ def _open(value: object) -> object:
             break
         try:
             value = value.get_secret_value()  # type: ignore[attr-defined]
-        except Exception:  # noqa: BLE001 - a foreign method may raise anything
+        except Exception as error:  # noqa: BLE001 - a foreign method may raise anything
+            let_through(error)
             return type_name(type(value))
     return value
 
@@ -113,7 +116,8 @@ def _bytes(value: object) -> bytes:
         if _is_container(type(value)):
             return _parts(value)
         return str(value).encode("utf-8", "surrogatepass")
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+    except Exception as error:  # noqa: BLE001 - a foreign __str__ may raise anything
+        let_through(error)
         return type_name(type(value)).encode("utf-8", "surrogatepass")
 
 
@@ -186,7 +190,8 @@ class Redactor:
             return REDACTED
         try:
             data = _text(value)
-        except Exception:  # noqa: BLE001 - a hostile type: it is held back without its text
+        except Exception as error:  # noqa: BLE001 - a hostile type: it is held back without its text
+            let_through(error)
             return REDACTED
         digest = hmac.digest(self._key, data, "sha256").hex()[:16]
         return f"hmac-sha256:{self.key_id}:{digest}"
@@ -303,7 +308,8 @@ def _members(item: Any) -> list[Any]:
         if type(item) is dict:
             return [part for pair in islice(item.items(), 256) for part in pair]
         members = list(islice(item, 256))
-    except RuntimeError:  # changed by another thread meanwhile
+    except RuntimeError as error:  # changed by another thread meanwhile
+        let_through(error)
         return []
     if type(item) in (set, frozenset):
         members.sort(key=lambda member: _text(member) if not _is_container(type(member)) else b"")

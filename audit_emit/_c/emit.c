@@ -6,6 +6,8 @@
  * `JsonlSink.append`, in their order. */
 #include "speedups.h"
 
+#include <unistd.h>
+
 #define WAKES 4
 #define ON_STACK 4096
 #define SOON_NS 5000
@@ -36,6 +38,9 @@ typedef struct {
     DescriptorState *stdout; /* or None */
     PyObject *receipt;
     PyObject *before_id;
+    PyObject *is_interrupt;
+    Py_buffer page; /* without a `buf` the process id has to be asked for */
+    pid_t pid;
     long long fresh_ns;
     long long lock_check_ns;
     long long recheck_ns;
@@ -72,15 +77,43 @@ static void let_go(Event *event)
     Py_XDECREF(event->show.dup);
 }
 
-/* Forget an `Exception`: Python will meet it again. Whether there is no other one. */
-static bool not_here(void)
+bool forget(PyObject *is_interrupt)
 {
     if (!PyErr_Occurred())
         return true;
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return false;
-    PyErr_Clear();
-    return true;
+    PyObject *type, *value, *traceback, *found = NULL;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (traceback && is_interrupt) {
+        PyErr_NormalizeException(&type, &value, &traceback);
+        PyException_SetTraceback(value, traceback);
+        found = PyObject_CallOneArg(is_interrupt, value);
+        if (!found && PyErr_ExceptionMatches(PyExc_Exception))
+            PyErr_Clear();
+    }
+    if (found == Py_True) {
+        PyErr_Restore(type, value, traceback);
+    }
+    else {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    }
+    Py_XDECREF(found);
+    return !PyErr_Occurred();
+}
+
+/* The same for the usual way: what it forgets Python will meet again. */
+static bool not_here(const Quick *self)
+{
+    return forget(self->is_interrupt);
+}
+
+/* Whether no fork has made another process of this one (`_forks.py`). */
+static bool same_process(const Quick *self)
+{
+    return self->page.buf ? *(const volatile char *)self->page.buf : getpid() == self->pid;
 }
 
 static bool text_of(PyObject *object, Text *text)
@@ -359,7 +392,7 @@ static void drop_lock(const Quick *self, Event *event)
     called((PyObject *)self->sink, self->names[DROP], NULL);
 }
 
-/* Do something that calls Python, whether or not an interrupt is under way; the first one counts. */
+/* Do something that calls Python, whether or not an exception is under way, which stays. */
 static void aside(const Quick *self, Event *event, void (*work)(const Quick *, Event *))
 {
     PyObject *type, *value, *traceback;
@@ -367,8 +400,13 @@ static void aside(const Quick *self, Event *event, void (*work)(const Quick *, E
         return;
     PyErr_Fetch(&type, &value, &traceback);
     work(self, event);
-    if (type)
+    if (type && not_here(self)) {
         PyErr_Restore(type, value, traceback);
+        return;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
 }
 
 /* Whether the record is in the file. The thread lock is held. */
@@ -432,7 +470,7 @@ static bool append_once(Quick *self, Event *event)
 
 static bool record(Quick *self, PyObject *const *args, Event *event)
 {
-    if (!self->sink || self->sink->busy || !is_whole(self)
+    if (!self->sink || self->sink->busy || !same_process(self) || !is_whole(self)
         || PyCFunction_GET_FUNCTION(self->time_ns) != self->time_function
         || !compose(self, args, event))
         return false;
@@ -450,29 +488,42 @@ static void show_alone(const Quick *self, Event *event)
         note_shown(self, event);
 }
 
-PyObject *quick_emit(PyObject *object, PyObject *const args[3])
+/* What came of an event that is in the file. */
+static PyObject *recorded(const Quick *self, const Event *event, Unshown *unshown)
+{
+    bool shown = event->was_shown || (PyObject *)self->stdout == Py_None;
+    PyObject *result = NULL;
+    if (not_here(self)) {
+        if (event->receipt && !shown)
+            result = PyTuple_Pack(2, event->line, event->receipt);
+        if (result)
+            return result;
+        if (!not_here(self))
+            return NULL;
+        result = event->receipt ? same(event->receipt) : PyTuple_New(0);
+    }
+    /* An interrupt, or no memory to say that the line is to be shown. */
+    if (!shown) {
+        unshown->line = same(event->line);
+        unshown->forgotten = !event->line;
+    }
+    return result;
+}
+
+PyObject *quick_emit(PyObject *object, PyObject *const args[3], Unshown *unshown)
 {
     Quick *self = (Quick *)object;
     Json json;
     json.owner = NULL;
     Event event = {.json = &json};
     PyObject *result = NULL;
-    if (!record(self, args, &event)) {
-        if (not_here())
-            result = same(Py_None);
-    }
-    else {
-        if (event.receipt && event.shows && !event.show.at_once && not_here())
+    if (record(self, args, &event)) {
+        if (event.receipt && event.shows && !event.show.at_once && not_here(self))
             show_alone(self, &event);
-        if (not_here()) {
-            bool shown = event.was_shown || (PyObject *)self->stdout == Py_None;
-            if (!event.receipt)
-                result = PyTuple_New(0);
-            else
-                result = shown ? same(event.receipt) : PyTuple_Pack(2, event.line, event.receipt);
-        }
-        if (!result && event.receipt && not_here())
-            result = same(event.receipt); /* no memory to say that it is to be shown */
+        result = recorded(self, &event, unshown);
+    }
+    else if (not_here(self)) {
+        result = same(Py_None);
     }
     Py_XDECREF(event.line);
     Py_XDECREF(event.receipt);
@@ -492,7 +543,7 @@ static PyObject *quick_fields(PyObject *object, PyObject *fields)
         made = json.owner ? same(json.owner)
                           : PyBytes_FromStringAndSize(json.text.text, json.text.size);
     Py_XDECREF(json.owner);
-    if (made || !not_here())
+    if (made || !not_here((Quick *)object))
         return made;
     Py_RETURN_NONE;
 }
@@ -521,7 +572,7 @@ static bool take_names(PyObject *names[NAMES])
 #define OBJECTS(DO)                                                                              \
     DO(rules.vetted) DO(rules.keywords) DO(rules.encode) DO(rules.sizeof_dict) DO(composer) DO(kinds)               \
     DO(context_type) DO(live_type) DO(bound) DO(clock) DO(time_ns) DO(sink) DO(segment_type)     \
-    DO(stdout) DO(receipt) DO(before_id)
+    DO(stdout) DO(receipt) DO(before_id) DO(is_interrupt)
 #define HOLD(member) Py_INCREF(self->member);
 #define VISIT(member) Py_VISIT(self->member);
 #define CLEAR(member) Py_CLEAR(self->member);
@@ -546,25 +597,27 @@ static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyOb
         "stdout",     "receipt",    "before_id",   "kind_table",    "digit_table",  "mark",
         "keywords",   "run",        "digit_run",   "max_fields",    "max_table",    "max_length",
         "max_int",    "fresh_ns",   "recheck_ns",  "lock_check_ns", "wakes",        "most_bytes",
-        NULL,
+        "is_interrupt", "page",     NULL,
     };
     FieldRules *rules = &self->rules;
-    PyObject *kinds, *digits, *wakes;
+    PyObject *kinds, *digits, *wakes, *page;
     int mark;
     self->mutex_type = state->mutex;
     if (!PyArg_ParseTupleAndKeywords(
-            args, named, "$O!OOOO!OOOOO!OOOOUSSCO!iiLLLLLLLO!L", keywords, &PySet_Type,
+            args, named, "$O!OOOO!OOOOO!OOOOUSSCO!iiLLLLLLLO!LOO", keywords, &PySet_Type,
             &rules->vetted, &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type,
             &self->kinds, &self->context_type, &self->live_type, &self->bound, &self->clock,
             &PyCFunction_Type, &self->time_ns, &self->sink, &self->segment_type, &self->stdout,
             &self->receipt, &self->before_id, &kinds, &digits, &mark, &PyTuple_Type, &rules->keywords,
             &rules->run, &rules->digit_run, &rules->max_fields, &rules->max_table,
             &rules->max_length, &rules->max_int, &self->fresh_ns, &self->recheck_ns,
-            &self->lock_check_ns, &PyTuple_Type, &wakes, &self->most_bytes))
+            &self->lock_check_ns, &PyTuple_Type, &wakes, &self->most_bytes, &self->is_interrupt, &page))
         return false;
     self->time_function = PyCFunction_GET_FUNCTION(self->time_ns);
+    self->pid = getpid();
     if (take_states(self, state) && take_tables(rules, kinds, digits, mark)
-        && take_wakes(wakes, self->wake))
+        && take_wakes(wakes, self->wake)
+        && (page == Py_None || PyObject_GetBuffer(page, &self->page, PyBUF_SIMPLE) == 0))
         return true;
     if (!PyErr_Occurred())
         PyErr_SetString(PyExc_TypeError, "an argument of Quick has not the form it must have");
@@ -578,8 +631,10 @@ static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
     if (!take_all(&read, PyType_GetModuleState(type), args, named))
         return NULL;
     Quick *self = (Quick *)type->tp_alloc(type, 0);
-    if (!self)
+    if (!self) {
+        PyBuffer_Release(&read.page);
         return NULL;
+    }
     memcpy((char *)self + offsetof(Quick, rules), &read.rules, sizeof read - offsetof(Quick, rules));
     OBJECTS(HOLD)
     if (!take_names(self->names))
@@ -607,6 +662,7 @@ static void quick_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     quick_clear(object);
+    PyBuffer_Release(&((Quick *)object)->page);
     for (int i = 0; i < NAMES; i++)
         Py_CLEAR(((Quick *)object)->names[i]);
     type->tp_free(object);
@@ -620,7 +676,10 @@ static PyObject *quick_call(PyObject *object, PyObject *args, PyObject *named)
     if (!PyArg_ParseTupleAndKeywords(args, named, "OOO:Quick", keywords, &given[0], &given[1],
                                      &given[2]))
         return NULL;
-    return quick_emit(object, given);
+    Unshown unshown = {NULL, false};
+    PyObject *done = quick_emit(object, given, &unshown);
+    Py_XDECREF(unshown.line);
+    return done;
 }
 
 static PyMethodDef quick_methods[] = {

@@ -35,18 +35,34 @@ static bool no_room(void)
     return PyErr_ExceptionMatches(PyExc_RecursionError) || PyErr_ExceptionMatches(PyExc_MemoryError);
 }
 
-/* At the recursion limit no Python function can be called, but this much works. */
-static PyObject *leave_to_the_next(EmitterState *self, PyObject *type)
+/* Forget an exception of those two. Whether there is no other one. */
+static bool forget_no_room(EmitterState *self)
 {
-    PyErr_Clear();
+    if (!no_room())
+        return false;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *is_interrupt = PyObject_GetAttrString((PyObject *)self, "_is_interrupt");
+    PyErr_Restore(type, value, traceback);
+    bool forgotten = forget(is_interrupt);
+    Py_XDECREF(is_interrupt);
+    return forgotten;
+}
+
+/* At the recursion limit no Python function can be called, but this much works. Without memory a
+ * number has to do. */
+static PyObject *leave_to_the_next(EmitterState *self, PyObject *type, PyObject *why)
+{
     PyObject *lossy = PyObject_GetAttrString((PyObject *)self, "lossy");
-    PyObject *event = Py_BuildValue("((OO))", type, PyExc_RecursionError);
+    PyObject *event = Py_BuildValue("((OO))", type, why);
     PyObject *added = lossy && event ? PyNumber_InPlaceAdd(lossy, event) : NULL;
     Py_XDECREF(lossy);
     Py_XDECREF(event);
-    if (!added)
-        return NULL;
-    Py_DECREF(added);
+    if (!added) {
+        PyErr_Clear();
+        self->unmade++;
+    }
+    Py_XDECREF(added);
     self->pending = 1;
     return same(Py_None);
 }
@@ -56,33 +72,37 @@ static PyObject *in_python(EmitterState *self, PyObject *const args[ARGUMENTS])
     PyObject *record = PyObject_GetAttrString((PyObject *)self, "_record");
     PyObject *receipt = record ? PyObject_Vectorcall(record, args, ARGUMENTS, NULL) : NULL;
     Py_XDECREF(record);
-    if (!receipt && no_room())
-        return leave_to_the_next(self, args[1]);
-    return receipt;
+    if (receipt)
+        return receipt;
+    PyObject *why = PyErr_ExceptionMatches(PyExc_MemoryError) ? PyExc_MemoryError
+                                                              : PyExc_RecursionError;
+    return forget_no_room(self) ? leave_to_the_next(self, args[1], why) : NULL;
 }
 
 /* Let the next emit show a line, as it does what the log says about itself. */
 static void show_with_the_next(EmitterState *self, PyObject *line)
 {
-    PyErr_Clear();
-    PyObject *file = PyObject_GetAttrString((PyObject *)self, "file");
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *file = line ? PyObject_GetAttrString((PyObject *)self, "file") : NULL;
     PyObject *segment = file ? PyObject_GetAttrString(file, "segment") : NULL;
     PyObject *unshown = segment ? PyObject_GetAttrString(segment, "unshown") : NULL;
-    if (unshown && PyList_CheckExact(unshown) && PyList_Append(unshown, line) == 0)
-        self->pending = 1;
+    if (!unshown || !PyList_CheckExact(unshown) || PyList_Append(unshown, line) < 0)
+        self->unshown++;
+    self->pending = 1;
     Py_XDECREF(file);
     Py_XDECREF(segment);
     Py_XDECREF(unshown);
+    PyErr_Restore(type, value, traceback);
 }
 
 /* Show a line that is in the file. */
 static PyObject *show_in_python(EmitterState *self, PyObject *line, PyObject *receipt)
 {
     PyObject *shown = PyObject_CallMethod((PyObject *)self, "_show_rest", "OO", line, receipt);
-    if (shown || !no_room())
+    if (shown || !forget_no_room(self))
         return shown;
     show_with_the_next(self, line);
-    PyErr_Clear();
     return same(receipt);
 }
 
@@ -98,9 +118,13 @@ static PyObject *emit(PyObject *object, PyTypeObject *defining, PyObject *const 
         return in_python(self, args);
     const ModuleState *state = PyType_GetModuleState(defining);
     Py_INCREF(quick);
-    PyObject *done = Py_TYPE(quick) == state->quick ? quick_emit(quick, args)
+    Unshown unshown = {NULL, false};
+    PyObject *done = Py_TYPE(quick) == state->quick ? quick_emit(quick, args, &unshown)
                                                     : PyObject_Vectorcall(quick, args, ARGUMENTS, NULL);
     Py_DECREF(quick);
+    if (unshown.line || unshown.forgotten)
+        show_with_the_next(self, unshown.line);
+    Py_XDECREF(unshown.line);
     if (!done || (done != Py_None && !PyTuple_CheckExact(done)))
         return done;
     PyObject *receipt;

@@ -101,6 +101,8 @@ typedef struct { /* of _delivery.Delivery */
     PyObject_HEAD
     PyObject *quick;      /* Quick, or None; in tests, any callable */
     PyObject *file_fault; /* None while all is well */
+    long long unmade;     /* events for which there was no memory at all */
+    long long unshown;    /* lines in the file that nobody knows are to be shown */
     char pending;
 } EmitterState;
 
@@ -307,8 +309,18 @@ PyObject *remember_shown(const Show *show, DescriptorState *sink, PyObject *line
 
 extern PyType_Spec quick_spec;
 
+/* A line in the file that is still to be shown, by whoever comes next. */
+typedef struct {
+    PyObject *line;
+    bool forgotten; /* there was no memory for it */
+} Unshown;
+
 /* A receipt; the line and the receipt when the line is still to be shown; an empty tuple when there
- * was no memory for them; None when nothing was done. NULL for what is no `Exception`. */
-PyObject *quick_emit(PyObject *quick, PyObject *const args[3]);
+ * was no memory for them; None when nothing was done. NULL for an interrupt (`_interrupts.py`). */
+PyObject *quick_emit(PyObject *quick, PyObject *const args[3], Unshown *unshown);
+
+/* Forget an exception unless it is an interrupt. Whether there is none. `is_interrupt` is asked about
+ * what came out of Python code; NULL: it is none. */
+bool forget(PyObject *is_interrupt);
 
 #endif

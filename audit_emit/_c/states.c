@@ -125,6 +125,8 @@ HOLDS(EmitterState, emitter_state, &self->quick, &self->file_fault)
 static PyMemberDef emitter_state_members[] = {
     MEMBER(EmitterState, "_quick", T_OBJECT_EX, quick),
     MEMBER(EmitterState, "file_fault", T_OBJECT_EX, file_fault),
+    MEMBER(EmitterState, "unmade", T_LONGLONG, unmade),
+    MEMBER(EmitterState, "unshown", T_LONGLONG, unshown),
     MEMBER(EmitterState, "pending", T_BOOL, pending),
     {NULL, 0, 0, 0, NULL},
 };

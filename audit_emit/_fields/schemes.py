@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from audit_emit._fields.extent import HELD, Span
+from audit_emit._interrupts import let_through
 from audit_emit._lazy import Pattern
 
 __all__ = ["COMPLAINED", "complaints", "schemes"]
@@ -55,7 +56,8 @@ def _is_login(word: str) -> bool:
         return False
     try:
         shown = (user or password).decode()
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        let_through(error)
         return False
     return shown.isprintable()
 

@@ -8,6 +8,7 @@ from audit_emit import encode
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Cut, Long, Members
 from audit_emit._foreign import type_name
+from audit_emit._interrupts import let_through
 
 __all__ = ["MAX_KEY", "cut_text", "json_size", "key_parts", "key_text", "plain_size"]
 
@@ -52,7 +53,8 @@ def key_text(key: Any) -> str:
         return {None: "null", True: "true", False: "false"}[key]
     try:
         opened = open_value(key)
-    except Exception:  # noqa: BLE001 - foreign code may raise anything
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+        let_through(error)
         return type_name(type(key))
     if type(opened) is str:
         return opened

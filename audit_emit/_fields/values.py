@@ -19,6 +19,7 @@ from msgspec import UNSET
 
 from audit_emit import _foreign
 from audit_emit._foreign import class_dict, type_name
+from audit_emit._interrupts import let_through
 from audit_emit.redact import OVERLAP, SCAN, Secret
 
 __all__ = ["MAX_ITEMS", "MAX_TABLE", "BytesText", "Cut", "Long", "Members"]
@@ -173,14 +174,16 @@ def of_datetime(value: dt.datetime) -> str:
         return _in_utc(value)
     try:
         return _foreign.call(_in_utc, value)
-    except Exception:  # noqa: BLE001 - a foreign tzinfo: the time is kept, its zone is not
+    except Exception as error:  # noqa: BLE001 - a foreign tzinfo: the time is kept, its zone is not
+        let_through(error)
         return dt.datetime.isoformat(dt.datetime.replace(value, tzinfo=None))
 
 
 def _in_utc(value: dt.datetime) -> str:
     try:
         moved = dt.datetime.astimezone(value, dt.UTC)
-    except OverflowError:  # at the edge of the years 1 and 9999
+    except OverflowError as error:  # at the edge of the years 1 and 9999
+        let_through(error)
         return dt.datetime.isoformat(value)
     return dt.datetime.isoformat(moved.replace(tzinfo=None)) + "Z"
 
@@ -239,14 +242,15 @@ def _snapshot(
     for _ in range(3):
         try:
             return Members(kind, list(islice(entries(), MAX_ITEMS)), total, table=table)
-        except RuntimeError:
+        except RuntimeError as error:
+            let_through(error)
             continue
     found: list[Any] = []
     try:
         for entry in islice(entries(), MAX_ITEMS):
             found.append(entry)  # noqa: PERF402 - what came before the failure counts
-    except RuntimeError:
-        pass
+    except RuntimeError as error:
+        let_through(error)
     return Members(kind, found, total, racy=True, table=table)
 
 
@@ -329,7 +333,8 @@ def _read_mapping(value: Any) -> Members:
             if len(pairs) == MAX_ITEMS:
                 return Members("dict", pairs, _length(value))
             pairs.append((key, value[key]))
-    except Exception:  # noqa: BLE001 - a foreign mapping; what came before the failure counts
+    except Exception as error:  # noqa: BLE001 - a foreign mapping; what came before the failure counts
+        let_through(error)
         return Members("dict", pairs, len(pairs), racy=True)
     return Members("dict", pairs, len(pairs))
 
@@ -338,7 +343,8 @@ def _length(value: Any) -> int:
     """The length of a mapping that has more than ``MAX_ITEMS``, as far as it is to be believed."""
     try:
         length = len(value)
-    except Exception:  # noqa: BLE001 - a foreign mapping
+    except Exception as error:  # noqa: BLE001 - a foreign mapping
+        let_through(error)
         return UNKNOWN
     return length if length > MAX_ITEMS else UNKNOWN
 
@@ -351,7 +357,8 @@ def attribute_reader(names: list[str], hidden: frozenset[str]) -> Handler:
         for name in names[:MAX_ITEMS]:
             try:
                 got = getattr(value, name)
-            except Exception:  # noqa: BLE001 - a property; an attribute never set
+            except Exception as error:  # noqa: BLE001 - a property; an attribute never set
+                let_through(error)
                 got = UNSET
             if got is not UNSET:
                 pairs.append((name, Secret(got) if name in hidden else got))
@@ -380,7 +387,8 @@ def pydantic_reader(kind: type) -> Handler:
         own = of_dict(object.__getattribute__(value, "__dict__"))
         try:
             extra = of_dict(object.__getattribute__(value, "__pydantic_extra__") or {})
-        except AttributeError:
+        except AttributeError as error:
+            let_through(error)
             extra = of_dict({})
         pairs = (*own.entries, *extra.entries)
         shown = [(k, Secret(v) if k in hidden else v) for k, v in pairs if k not in skipped]
@@ -395,6 +403,7 @@ def of_exception(value: BaseException) -> Members:
     name = type_name(type(value))[1:-1]
     try:
         message = of_text(value)
-    except Exception:  # noqa: BLE001 - a foreign __str__
+    except Exception as error:  # noqa: BLE001 - a foreign __str__
+        let_through(error)
         message = "<unrepresentable>"
     return Members("dict", [("type", name), ("message", message)], 2)

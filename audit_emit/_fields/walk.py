@@ -14,6 +14,7 @@ from audit_emit._fields.together import NO_NAMES, held_items, held_names
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members, of_tuple
 from audit_emit._foreign import type_name
+from audit_emit._interrupts import let_through
 from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
 
 __all__ = ["RESERVED", "Walk"]
@@ -170,7 +171,8 @@ class Walk:
             return Cut(type_name(kind), "not looked at")
         try:
             return open_value(value)
-        except Exception:  # noqa: BLE001 - foreign code may raise anything
+        except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+            let_through(error)
             return "<unrepresentable " + type_name(kind)[1:]
 
     def _shown(self, value: object, opened: Any) -> Any:
@@ -246,12 +248,14 @@ class Walk:
         lines = False
         try:
             value = _decode(text)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            let_through(error)
             if not (lines := "\n" in text):
                 return None
             try:
                 value = _decode_lines(text)
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError) as error:
+                let_through(error)
                 return None
         walk = Walk(self._redactor, secret_event=self._secret_event, level=self._level + 1)
         walk.nodes, walk.to_scan = self.nodes + _JSON_NODES, self.to_scan

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from audit_emit._interrupts import let_through
 from audit_emit.sinks.lockfile import SIZE as PLACE
 
 __all__ = ["PLACE", "SIZE", "Owed", "added", "gaps", "read"]
@@ -34,7 +35,8 @@ def read(content: bytes) -> list[Owed]:
     """What ``added`` wrote; nothing for anything else."""
     try:
         return msgspec.json.decode(content, type=list[Owed])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        let_through(error)
         return []
 
 

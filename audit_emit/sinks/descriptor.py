@@ -17,6 +17,7 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 from audit_emit._compiled import DescriptorState
+from audit_emit._interrupts import let_through
 from audit_emit.sinks.owned import Identity, Owned, identity_of
 from audit_emit.sinks.standard import is_null, is_replacement, is_strangers
 
@@ -113,7 +114,8 @@ class Descriptor(DescriptorState):
     def _open(self) -> None:
         try:
             found = os.fstat(self.number)
-        except OSError:
+        except OSError as error:
+            let_through(error)
             self.fault = CLOSED
             return
         # Known from here on: should there be no number for a duplicate now, there may be later.
@@ -123,6 +125,7 @@ class Descriptor(DescriptorState):
             if dup < 0:
                 dup = _duplicate(self.number)
         except OSError as error:
+            let_through(error)
             self.fault = error_word(error)
             self._again = monotonic_ns() + _AGAIN_NS
             return
@@ -160,6 +163,7 @@ class Descriptor(DescriptorState):
         try:
             written = os.pwritev(dup, (data,), -1, NOWAIT) if self._nowait else os.write(dup, data)
         except OSError as error:
+            let_through(error)
             whole = self._refused(error, data, dup)
             if whole or self.fault == BEGUN:
                 self.last = line
@@ -235,6 +239,7 @@ class Descriptor(DescriptorState):
             else:
                 written = os.write(dup, data)
         except OSError as error:
+            let_through(error)
             return self._refused(error, data, dup)
         if written != len(data):
             return self._begin(data[written:])
@@ -287,7 +292,8 @@ class Descriptor(DescriptorState):
                 current != self._given and not is_replacement(self.number, found)
             ):
                 return False
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return False
         self.close()
         self._identity = current
@@ -333,7 +339,8 @@ def close_quietly(number: int) -> bool:
             number.close()
         else:
             os.close(number)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     return True
 
@@ -348,7 +355,8 @@ def _duplicate(number: int) -> int:
         return os.dup(number)
     try:
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         # Up there nothing is free, or the limit is below it (``ulimit -n 64``).
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _LOW)
 
@@ -362,13 +370,15 @@ def _own_terminal(number: int, given: os.stat_result) -> int:
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | getattr(os, "O_CLOEXEC", 0)
     try:
         opened = os.open(os.ttyname(number), flags)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return -1
     try:
         found = os.fstat(opened)
         same = (found.st_dev, found.st_ino) == (given.st_dev, given.st_ino)
         return _duplicate(opened) if same else -1
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return -1
     finally:
         os.close(opened)

@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
+from audit_emit._interrupts import let_through
 from audit_emit._threads import Background
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.segments import sync_directory
@@ -225,7 +226,8 @@ class GroupCommit:
         thread = self._thread = Background()
         try:
             thread.start(_serve, weakref.ref(self), self._calls, thread)
-        except RuntimeError:
+        except RuntimeError as error:
+            let_through(error)
             # A limit, uWSGI without threads, an interpreter that ends: who flushes syncs.
             self._thread = None
             self._threadless_since = time.monotonic()
@@ -282,7 +284,8 @@ class GroupCommit:
             try:
                 whole, again = self._cover(deadline)
                 return self._cover(deadline)[0] if again else whole
-            except OSError:
+            except OSError as error:
+                let_through(error)
                 # No descriptor to be had for the moment, or a lock; the lines are still waiting.
                 self._ask(_SOME)
                 return False
@@ -364,7 +367,8 @@ def _sync_and_close(descriptor: int) -> bool:
         return True
     try:
         fdatasync(descriptor)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
     finally:
         closed = close_quietly(descriptor)

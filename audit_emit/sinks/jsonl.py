@@ -18,6 +18,7 @@ from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
 from audit_emit._compiled import SinkState, make_mutex
 from audit_emit._failure import Counters
+from audit_emit._interrupts import is_interrupt, let_through, quietly
 from audit_emit._threads import weakly
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import debt, notes, segments
@@ -145,7 +146,7 @@ class JsonlSink(SinkState):
         """Whether processes exclude each other here."""
         return self._lock.supported
 
-    def append(  # noqa: C901, PLR0912 - the hot path: a call costs as much as the hash
+    def append(  # noqa: C901, PLR0912, PLR0915 - the hot path: a call costs as much as the hash
         self, part: str, end: str, deadline: float = 0.0
     ) -> tuple[bytes, Receipt]:
         """Stamp, link and write one event.
@@ -176,7 +177,8 @@ class JsonlSink(SinkState):
         try:
             try:
                 flock(self._lock_fd, LOCK)
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                let_through(error)
                 deadline = self._lock_slowly(deadline)
             segment.deadline = deadline
             try:
@@ -206,6 +208,7 @@ class JsonlSink(SinkState):
                     self._sync_now([line])
                 return line, Receipt(event_id, segment.chain, seq, digest)
             except Exception as error:
+                let_through(error)
                 if line is not None:
                     # It is in the file; only what comes after it failed.
                     return line, Receipt(event_id, segment.chain, seq, digest)
@@ -213,8 +216,9 @@ class JsonlSink(SinkState):
             finally:
                 try:
                     flock(self._lock_fd, UNLOCK)
-                except (OSError, ValueError):
+                except (OSError, ValueError) as error:
                     self._drop_lock()
+                    let_through(error)
         finally:
             # A signal handler may have forked here; what is the child's now is not held.
             if self._mutex is mutex:
@@ -249,12 +253,11 @@ class JsonlSink(SinkState):
                 try:
                     line = segment.link(prefix, ns_of(prefix[7:37]))[0]
                     backlog.pop()
-                except OSError:
-                    if not lines:
-                        raise
-                    break
-                except BaseException:
-                    if (
+                except BaseException as error:
+                    if isinstance(error, OSError) and not is_interrupt(error):
+                        if lines:
+                            break
+                    elif (
                         segment.has_written(before)
                         and backlog.waiting
                         and prefix == backlog.first()
@@ -264,7 +267,8 @@ class JsonlSink(SinkState):
                 lines.append(line)
                 try:
                     self._keep(line)
-                except Exception:  # noqa: BLE001 - it is in the file; only what comes after it failed
+                except Exception as error:  # noqa: BLE001 - it is in the file; only what comes after it failed
+                    let_through(error)
                     break
                 now = time.monotonic()
                 slowest, began = max(slowest, now - began), now
@@ -402,12 +406,14 @@ class JsonlSink(SinkState):
             try:
                 yield segment
             except (OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+                let_through(error)
                 raise SinkError(_word(error)) from error
             finally:
                 try:
                     flock(self._lock_fd, UNLOCK)
-                except (OSError, ValueError):
+                except (OSError, ValueError) as error:
                     self._drop_lock()
+                    let_through(error)
         finally:
             if self._mutex is mutex:
                 self._busy = False
@@ -446,6 +452,7 @@ class JsonlSink(SinkState):
                 new = self._lock.allocate() and os.path.exists(self.layout.active)
                 time.sleep(_NEW_LOCK_SECONDS if new else 2 * FRESH_NS / 1e9)
         except OSError as error:
+            let_through(error)
             raise SinkError(error_word(error)) from error
         # Whoever holds it is frozen; until it moves, nobody here waits for it again.
         self._patient = taken
@@ -464,8 +471,9 @@ class JsonlSink(SinkState):
     def _unlock(self) -> None:
         try:
             flock(self._lock_fd, UNLOCK)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             self._drop_lock()
+            let_through(error)
 
     def _drop_lock(self) -> None:
         """Close the lock file, which is the other way to give the lock back."""
@@ -529,6 +537,7 @@ class JsonlSink(SinkState):
             fdatasync(self.segment.descriptor)
             self.sync_fault = None
         except OSError as error:
+            let_through(error)
             self._distrust(lines, error_word(error), self.segment)
 
     def _duplicate(self, take: Callable[[], None], seconds: float) -> int:
@@ -557,7 +566,7 @@ class JsonlSink(SinkState):
         doubt.add(lines, forgotten)
         again = False
         if doubt.is_due():
-            with suppress(SinkError), self._held() as segment:
+            with quietly(SinkError), self._held() as segment:
                 self._write_again(segment, list(doubt.lines))
                 # They wait for a sync of the new segment now, which has not failed yet.
                 doubt.forget()
@@ -571,7 +580,7 @@ class JsonlSink(SinkState):
         self.sync_fault = fault
         self._doubt.add(lines)
         if self._doubt.is_due():
-            with suppress(OSError):
+            with quietly(OSError):
                 self._write_again(segment, list(self._doubt.lines))
                 fdatasync(segment.descriptor)
                 self._sync_worked()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from audit_emit._interrupts import let_through, quietly
 from audit_emit.sinks.segments import open_file
 from audit_emit.sinks.tail import pread
 
@@ -76,7 +77,7 @@ class LockFile:
         descriptor = open_file(self.path, append=False)
         try:
             found = os.fstat(descriptor)
-        except OSError:
+        except BaseException:
             os.close(descriptor)
             raise
         self.descriptor = descriptor
@@ -112,13 +113,16 @@ class LockFile:
         while True:
             try:
                 flock(self.descriptor, LOCK)
-            except BlockingIOError:
+            except BlockingIOError as error:
+                let_through(error)
                 if time.monotonic() >= deadline:
                     return False
-            except ValueError:
+            except ValueError as error:
+                let_through(error)
                 # A fork in here: the descriptor was the parent's, and is closed.
                 raise OSError(errno.EBADF, "closed while it was waited for") from None
             except OSError as error:
+                let_through(error)
                 if error.errno not in _NO_LOCKS:
                     raise
                 self.supported = False
@@ -134,7 +138,8 @@ class LockFile:
         """What ``remember`` wrote last, in any process; empty when nothing did."""
         try:
             return pread(self.descriptor, length, place)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return b""
 
     def remember(self, content: bytes, place: int = 0) -> bool:
@@ -146,8 +151,8 @@ class LockFile:
         try:
             if self.is_linked():
                 return _pwrite(self.descriptor, content, place) == len(content)
-        except (OSError, ValueError):
-            pass
+        except (OSError, ValueError) as error:
+            let_through(error)
         return False
 
     def allocate(self) -> bool:
@@ -165,19 +170,21 @@ class LockFile:
         """Bytes in the file: more than ``SIZE`` when something is owed (``debt``)."""
         try:
             return os.fstat(self.descriptor).st_size
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return 0
 
     def forgive(self) -> None:
         """Forget what was owed, now that it is declared. Called with the lock held."""
-        with suppress(OSError, ValueError):
+        with quietly(OSError, ValueError):
             os.ftruncate(self.descriptor, SIZE)
 
     def is_linked(self) -> bool:
         """Whether the descriptor is ours and its file has its names, so that others take it."""
         try:
             found = os.fstat(self.descriptor)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return False
         return found.st_nlink >= self.links and (found.st_dev, found.st_ino) == self._identity
 
@@ -185,7 +192,8 @@ class LockFile:
         """Whether the descriptor is still ours and still the file that others would open."""
         try:
             mine, there = os.fstat(self.descriptor), os.stat(self.path, follow_symlinks=False)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return False
         own = (mine.st_dev, mine.st_ino)
         return own == self._identity == (there.st_dev, there.st_ino)
@@ -199,10 +207,11 @@ class LockFile:
             found = os.fstat(descriptor)
             ours = (found.st_dev, found.st_ino) == self._identity
         except OSError as error:
+            let_through(error)
             # Not closed, it would hold the lock against ourselves.
             ours = error.errno != errno.EBADF
         if ours:
-            with suppress(OSError):
+            with quietly(OSError):
                 os.close(descriptor)
 
 

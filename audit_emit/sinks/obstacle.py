@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+from audit_emit._interrupts import let_through
 from audit_emit.sinks.descriptor import error_word
 from audit_emit.sinks.segments import Layout
 
@@ -27,6 +28,7 @@ def obstacle(layout: Layout) -> str | None:
             missing = not _is_writable_file(path) or missing
         _look_at_directory(layout.directory, writes=missing)
     except OSError as error:
+        let_through(error)
         return error_word(error)
     return None
 
@@ -35,7 +37,8 @@ def _is_writable_file(path: str) -> bool:
     """Whether there is a file that can be opened; ``False`` where there is none yet."""
     try:
         mode = os.stat(path, follow_symlinks=False).st_mode
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        let_through(error)
         return False
     if stat.S_ISLNK(mode):
         raise OSError(errno.ELOOP, "a symbolic link")
@@ -52,7 +55,8 @@ def _look_at_directory(path: str, *, writes: bool) -> None:
     while True:
         try:
             mode = os.stat(path).st_mode
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            let_through(error)
             if os.path.lexists(path):
                 raise  # a link to nowhere
             path, writes = os.path.dirname(path), True

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from audit_emit._interrupts import let_through
+
 __all__ = ["Identity", "Owned", "identity_of"]
 
 Identity = tuple[int, int]
@@ -19,7 +21,8 @@ def identity_of(number: int) -> Identity | None:
     """What a descriptor is open on; ``None`` when it is closed."""
     try:
         found = os.fstat(number)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return None
     return found.st_dev, found.st_ino
 
@@ -65,7 +68,8 @@ class Owned(int):
             return
         try:
             null = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        except OSError:
+        except OSError as error:
+            let_through(error)
             return  # no descriptor to be had: the file is closed with the number
         try:
             os.dup2(null, self, inheritable=False)

@@ -22,6 +22,7 @@ from typing import Any
 
 from audit_emit._compiled import SegmentState
 from audit_emit._failure import Counters
+from audit_emit._interrupts import let_through, quietly
 from audit_emit.chain import ZERO
 from audit_emit.record import Head, bump, ns_of, ts_of
 from audit_emit.sinks import debt, notes, segments, tail
@@ -124,7 +125,8 @@ class Segment(SegmentState):
         size = self.length()
         try:
             there = os.stat(self._layout.active, follow_symlinks=False)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            let_through(error)
             there = None
         if there is None or size < 0 or (there.st_dev, there.st_ino) != self._identity:
             self._reopen()
@@ -143,7 +145,8 @@ class Segment(SegmentState):
         """Bytes in the file; less than 0 when there is none."""
         try:
             return os.lseek(self.descriptor, 0, os.SEEK_END)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return -2
 
     def link(self, prefix: str, ns: int) -> tuple[bytes, int, str]:
@@ -193,14 +196,17 @@ class Segment(SegmentState):
         begun = -1
         try:
             target = self._layout.unused(self._begun_at)
-            with suppress(FileNotFoundError):
+            with quietly(FileNotFoundError):
                 os.unlink(fresh)  # left by a rotation that was killed
             begun = segments.open_file(fresh, append=True, exclusive=True)
             os.rename(self._layout.active, target)
             os.rename(fresh, self._layout.active)
-        except OSError:
+        except BaseException as error:
             if begun >= 0:
                 os.close(begun)
+            let_through(error)
+            if not isinstance(error, OSError):
+                raise
             self._rotate_after = time.monotonic() + _RETRY_SECONDS
             return False
         # Whoever looked at the path before this must look again when they get the lock.
@@ -255,17 +261,19 @@ class Segment(SegmentState):
             if written + os.write(self.descriptor, line[written:]) == len(line):
                 return
         except OSError as failed:
+            let_through(failed)
             error = failed
         # Nobody else can have appended: the lock is ours. Should this fail too, the next look
         # finds the tear and declares it.
-        with suppress(OSError):
+        with quietly(OSError):
             os.ftruncate(self.descriptor, self.size)
         raise error
 
     def _still_ours(self) -> os.stat_result | None:
         try:
             found = os.fstat(self.descriptor)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            let_through(error)
             return None
         return found if (found.st_dev, found.st_ino) == self._identity else None
 
@@ -279,6 +287,7 @@ class Segment(SegmentState):
             segments.make_directory(self._layout.directory)
             opened = segments.open_file(self._layout.active, append=True)
         except OSError as error:
+            let_through(error)
             if old is not None and old.st_nlink and error.errno in _KEEP_OLD:
                 # The renamed file is a place to write to until the path can be had again.
                 return
@@ -295,7 +304,7 @@ class Segment(SegmentState):
 
     def _catch_up(self, old: os.stat_result) -> None:
         """Learn what others wrote into a file before it was moved; the next one may be empty."""
-        with suppress(OSError):
+        with quietly(OSError):
             if not old.st_nlink:
                 head = tail.read_end(self.descriptor, old.st_size).head
                 if head is not None and self._continues(head):
@@ -317,7 +326,7 @@ class Segment(SegmentState):
         """Make a file the active one; whether it is empty."""
         try:
             found = os.fstat(opened)
-        except OSError:
+        except BaseException:
             os.close(opened)
             raise
         if close_old and self.descriptor >= 0:

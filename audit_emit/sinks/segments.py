@@ -8,6 +8,7 @@ import re
 import stat
 from typing import NamedTuple
 
+from audit_emit._interrupts import let_through
 from audit_emit.record import Head
 from audit_emit.sinks import tail
 
@@ -61,7 +62,8 @@ class Layout(NamedTuple):
         named = re.compile(rf"{re.escape(self.stem)}-[0-9]{{20}}{re.escape(self.ending)}")
         try:
             names = os.listdir(self.directory)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError) as error:
+            let_through(error)
             return []
         return [os.path.join(self.directory, n) for n in sorted(names) if named.fullmatch(n)]
 
@@ -77,7 +79,7 @@ def open_file(path: str, *, append: bool, exclusive: bool = False) -> int:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"not a regular file: {path}")
-    except OSError:
+    except BaseException:
         os.close(descriptor)
         raise
     return descriptor
@@ -94,6 +96,7 @@ def read_closed(path: str) -> Head | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW | _NONBLOCK)
     except OSError as error:
+        let_through(error)
         if error.errno in _UNREADABLE:
             return None
         raise
@@ -118,7 +121,8 @@ def make_directory(path: str) -> None:
     for directory in reversed(missing):
         try:
             os.mkdir(directory, DIRECTORY_MODE)
-        except FileExistsError:
+        except FileExistsError as error:
+            let_through(error)
             continue
 
 
@@ -126,12 +130,13 @@ def sync_directory(path: str) -> None:
     """Make the names in a directory durable; a file system that cannot is left alone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _DIRECTORY | _NONBLOCK)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return
     try:
         os.fsync(descriptor)
-    except OSError:
-        pass
+    except OSError as error:
+        let_through(error)
     finally:
         os.close(descriptor)
 
@@ -140,6 +145,7 @@ def name_of(descriptor: int) -> str | None:
     """The name that an open file has now, where the platform tells (Linux)."""
     try:
         name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return None
     return None if name.endswith(" (deleted)") else name

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from contextlib import suppress
 from typing import Any
 
 from audit_emit import _foreign
+from audit_emit._interrupts import let_through, quietly
 from audit_emit.sinks.owned import Identity, identity_of
 
 try:
@@ -39,7 +39,8 @@ def is_strangers(number: int) -> bool:
     """
     try:
         return number in _STREAMS and not os.get_inheritable(number) and not _was_opened_as(number)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return False
 
 
@@ -49,7 +50,8 @@ def _was_opened_as(number: int) -> bool:
     try:
         gone = first is None or _foreign.call(getattr, first, "closed") is True
         return gone and now is not first and _foreign.call(_fileno, now) == number
-    except Exception:  # noqa: BLE001 - a stream may be anything
+    except Exception as error:  # noqa: BLE001 - a stream may be anything
+        let_through(error)
         return False
 
 
@@ -76,7 +78,7 @@ def is_replacement(number: int, found: os.stat_result) -> bool:
 
 def is_null(found: os.stat_result) -> bool:
     """Whether it is ``/dev/null``, a device that nobody ever waits for."""
-    with suppress(OSError):
+    with quietly(OSError):
         return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
     return False
 
@@ -94,7 +96,8 @@ def _writes_to(stream: Any, number: int, identity: Identity) -> bool:
     """Whether a stream writes to a descriptor, or by another one to the same file."""
     try:
         own = _foreign.call(_fileno, stream)
-    except Exception:  # noqa: BLE001 - a stream may be anything, and closed
+    except Exception as error:  # noqa: BLE001 - a stream may be anything, and closed
+        let_through(error)
         return False
     return type(own) is int and (own == number or identity_of(own) == identity)
 

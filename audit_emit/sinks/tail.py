@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from audit_emit._interrupts import let_through
 from audit_emit.chain import body_of, leaf_hash
 from audit_emit.record import MAX_SEQ, Head
 from audit_emit.record import head_of as any_head_of
@@ -229,7 +230,8 @@ def _whole(line: bytes, head: Head) -> bool:
     """Whether a record without its newline is complete: only its hash can tell."""
     try:
         return leaf_hash(body_of(line)) == head.hash
-    except ValueError:
+    except ValueError as error:
+        let_through(error)
         return False
 
 
@@ -237,6 +239,7 @@ def _legacy(line: bytes) -> bool:
     """Whether a line is a record from before there was a chain."""
     try:
         found = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        let_through(error)
         return False
     return isinstance(found, dict) and "event_type" in found and "ts" in found

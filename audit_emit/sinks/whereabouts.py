@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import time
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
+from audit_emit._interrupts import let_through, quietly
 from audit_emit.record import MAX_SEQ, Head
 from audit_emit.sinks.lockfile import SIZE
 from audit_emit.sinks.segments import Layout, read_closed
@@ -46,7 +46,8 @@ class Whereabouts(NamedTuple):
         """What ``to_bytes`` wrote; ``None`` for anything else."""
         try:
             known = msgspec.json.decode(content, type=_Known)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            let_through(error)
             return None
         if not 0 <= known.seq < MAX_SEQ:
             return None
@@ -60,7 +61,8 @@ class Whereabouts(NamedTuple):
         """
         try:
             entries = list(os.scandir(directory))
-        except (FileNotFoundError, PermissionError):
+        except (FileNotFoundError, PermissionError) as error:
+            let_through(error)
             return None
         for entry in entries:
             if (
@@ -94,7 +96,7 @@ class Closed:
                 has time for. That is not the same as no record.
         """
         paths: list[str] = []
-        with suppress(PermissionError):  # then the lock file has to tell
+        with quietly(PermissionError):  # then the lock file has to tell
             paths = self._layout.closed_segments()
         deadline = 0.0
         for path in reversed(paths):
@@ -120,7 +122,8 @@ def _version(path: str) -> tuple[int, int, int, int] | None:
     """A file as it is now; ``None`` when there is none."""
     try:
         found = os.stat(path, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        let_through(error)
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -7,6 +7,7 @@ own code are counted, so that a test can go through all of them.
 from __future__ import annotations
 
 import dis
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -161,13 +162,22 @@ class Interrupter:
 
 
 class Injector(Interrupter):
-    """Runs a call and raises at one place of it."""
+    """Runs a call and raises at one place of it: where there is no memory, or out of a signal."""
 
     def __init__(
         self, error: type[BaseException], at: int, modules: tuple[str, ...] = OURS
     ) -> None:
-        def fail() -> NoReturn:
+        def handle(number: int, frame: FrameType | None) -> NoReturn:
             raise error
+
+        def fail() -> None:
+            if issubclass(error, MemoryError):
+                raise error
+            before = signal.signal(signal.SIGUSR2, handle)
+            try:
+                signal.raise_signal(signal.SIGUSR2)
+            finally:
+                signal.signal(signal.SIGUSR2, before)
 
         seen = CALLS if issubclass(error, MemoryError) else ANYWHERE
         super().__init__(fail, at, seen, modules)

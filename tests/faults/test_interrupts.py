@@ -191,19 +191,42 @@ def test_a_subinterpreter_may_emit(tmp_path: Path) -> None:
 # An exception at every place
 
 
+class TimeLimitError(
+    FileNotFoundError,
+    BlockingIOError,
+    NotADirectoryError,
+    PermissionError,
+    FileExistsError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+    KeyError,
+    IndexError,
+    TypeError,
+):
+    """What a host's signal handler may raise, and every handler of ours would take for its own."""
+
+
+INTERRUPTS = [KeyboardInterrupt, TimeLimitError]
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTS)
 @pytest.mark.parametrize("before", STATES.values(), ids=STATES)
-def test_an_interrupt_at_every_place_leaves_a_consistent_log(before: Work, tmp_path: Path) -> None:
+def test_an_interrupt_at_every_place_leaves_a_consistent_log(
+    before: Work, interrupt: type[BaseException], tmp_path: Path
+) -> None:
     path = tmp_path / "audit.jsonl"
     emitter = make(path)
     other = make(path)
     returned = []
     for at in itertools.count():
         before(emitter)
-        injector = Injector(KeyboardInterrupt, at)
+        injector = Injector(interrupt, at)
         try:
             injector.run(partial(emitter.emit, None, "life.event", {"n": at}))
             returned.append(at)
-        except KeyboardInterrupt:
+            assert not injector.where, f"{injector.where}: nobody hears of it"
+        except interrupt:
             pass
         if not injector.where:
             break
@@ -264,16 +287,20 @@ def in_thread(emitter: Emitter) -> bool:
     return bool(done) and done[0] is not None
 
 
-def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(tmp_path: Path) -> None:
+@pytest.mark.parametrize("interrupt", INTERRUPTS)
+def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(
+    interrupt: type[BaseException], tmp_path: Path
+) -> None:
     read_end, write_end = os.pipe()
     emitter = make(tmp_path / "audit.jsonl")
     emitter.stdout = Descriptor(write_end, prefix=PREFIX, shorten=stub)
     shown = b""
     for at in itertools.count():
-        injector = Injector(KeyboardInterrupt, at)
+        injector = Injector(interrupt, at)
         try:
             injector.run(partial(emitter.emit, None, "life.event", {"n": at}))
-        except KeyboardInterrupt:
+            assert not injector.where, f"{injector.where}: nobody hears of it"
+        except interrupt:
             pass
         os.set_blocking(read_end, False)
         try:
