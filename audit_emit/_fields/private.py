@@ -52,10 +52,17 @@ def _encoded(text: str) -> Iterator[Span]:
     while at >= 0:
         end = _BASE64.match(text, at).end()  # type: ignore[union-attr]
         head = text[at : min(end, at + _HEAD)]
-        known = binascii.a2b_base64(head[: len(head) // 4 * 4])
-        if b"PRIVATE" in known or len(known) < 30:
+        if _is_private(head):
             yield at, end
         at = text.find(_ENCODED_MARK, end)
+
+
+def _is_private(head: str) -> bool:
+    try:
+        known = binascii.a2b_base64(head[: len(head) // 4 * 4])
+    except binascii.Error:  # padded in the middle: nobody knows what it is
+        return True
+    return b"PRIVATE" in known or len(known) < 30
 
 
 # A key without its end reaches to the end of the text, one without its beginning from the start

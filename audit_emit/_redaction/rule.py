@@ -150,6 +150,7 @@ ALPHABETS = {
     "hex": r"0-9a-f",
     "HEX": r"0-9A-Fa-f",
     "dotted": r"A-Za-z0-9_\-.",
+    "padded": r"A-Za-z0-9_\-.=",
     "base64": r"A-Za-z0-9+/=",
     "base64url": r"A-Za-z0-9+/=_\-",
     "path": r"A-Za-z0-9_\-/",
@@ -174,6 +175,7 @@ def token(
     anywhere: bool = False,
     exact: bool = False,
     mixed: bool = False,
+    random: bool = False,
     long_run: bool = False,
     non_examples: tuple[str, ...] = (),
 ) -> Iterator[Rule]:
@@ -187,6 +189,7 @@ def token(
         least: how many are enough, so that a token that was cut is held back, too; by default half
             of ``length``.
         mixed: a digit or a capital is among the first 40 characters, as against words of prose.
+        random: a digit, a capital and a small letter are, as against names of several words.
         rest: a pattern that follows the characters; ``example_rest`` is a text that fits it.
         anywhere: the prefix is so particular that it counts within a word, too.
         exact: no more characters of the alphabet follow, and no fewer are enough.
@@ -194,11 +197,12 @@ def token(
         non_examples: as in ``Rule``.
     """
     characters = f"[{ALPHABETS[alphabet]}]"
+    classes = ("0-9", "A-Z", "a-z") if random else ("0-9A-Z",) if mixed else ()
+    look = "".join(f"(?={characters}{{0,39}}[{one}])" for one in classes)
     several = prefixes.split()
     for at, prefix in enumerate(several):
         literal = re.escape(prefix)
         times = f"{{{length}}}(?!{characters})" if exact else f"{{{least or (length + 1) // 2},}}"
-        look = f"(?=[{ALPHABETS[alphabet]}]{{0,39}}[0-9A-Z])" if mixed else ""
         start = "" if anywhere or not prefix[0].isalnum() else BEFORE.format(literal)
         yield Rule(
             id=f"{name}-{at + 1}" if len(several) > 1 else name,

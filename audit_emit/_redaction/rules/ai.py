@@ -28,5 +28,10 @@ RULES: tuple[Rule, ...] = (
     *token("weights-and-biases-key", "wandb_v1_", "word", 64, least=24),
     *token("xai-key", "xai-", "alnum", 80, least=36),
     *token("anyscale-key", "esecret_", "alnum", 28, least=20),
+    *token("apify-token", "apify_api_", "word", 36, least=24, anywhere=True),
+    *token("cerebras-key", "csk-", "alnum", 48, least=36),
+    *token("e2b-key", "e2b_", "hex", 40, least=32),
+    *token("llama-cloud-key", "llx-", "alnum", 48, least=36),
+    *token("together-key", "tgp_v1_", "word", 43, least=24),
     *token("elevenlabs-key", "sk_", "hex", 48, least=32),
 )

@@ -9,19 +9,17 @@ from __future__ import annotations
 from audit_emit._redaction.rule import Rule, sample, token
 
 RULES: tuple[Rule, ...] = (
-    *token(
-        "slack-token",
-        "xoxa- xoxb- xoxc- xoxd- xoxe- xoxe. xoxo- xoxp- xoxr- xoxs-",
-        "token",
-        50,
-        least=8,
-        anywhere=True,
+    Rule(
+        id="slack-token",
+        keywords=tuple(f"xox{kind}" for kind in "abcdeoprs"),
+        find=r"xox[abcdeoprs][0-9]{0,3}[\-.][A-Za-z0-9_\-.=~%+/]{8,}",
+        examples=tuple(f"xox{kind}-" + sample(kind, "word", 50) for kind in "abcdeoprs"),
     ),
     *token("slack-app-token", "xapp-", "word", 90, least=12, anywhere=True),
     Rule(
         id="slack-webhook",
         keywords=("hooks.slack.com/",),
-        find=r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w\-/]{1,64}/([A-Za-z0-9]{12,})",
+        find=r"hooks\.slack\.com/(?:services|workflows|triggers)/([\w\-/+]{16,})",
         examples=("https://hooks.slack.com/services/T00000000/B00000000/" + "aB3" * 8,),
     ),
     Rule(
@@ -71,9 +69,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="telegram-bot-token",
-        keywords=(":AA",),
-        find=r"(?<=[0-9]{6}):(AA[\w\-]{30,})",
+        keywords=(":A",),
+        find=r"(?<=[0-9]{6}):(A[\w\-]{32,})",
         examples=("1234567890:AA" + sample("telegram", "word", 33),),
+        long_run=True,
     ),
     Rule(
         # The first part is the bot's number in base64, so it begins as one of nine digits does.
@@ -84,27 +83,49 @@ RULES: tuple[Rule, ...] = (
         word_start=True,
         long_run=True,
     ),
-    *token("sendgrid-key", "SG.", "dotted", 66, least=16),
+    *token("sendgrid-key", "SG.", "padded", 66, least=16),
     *token(
         "mailgun-key",
         "key-",
-        "hex",
+        "alnum",
         32,
         least=32,
+        mixed=True,
+        long_run=True,
         non_examples=("monkey-" + "0a" * 16,),
     ),
     Rule(
         id="mailchimp-key",
         keywords=("-us",),
-        find=r"(?<![\w\-])[0-9a-f]{32}-us[0-9]{1,2}(?![\w\-])",
+        find=r"(?<![\w\-])[0-9a-z]{32}-us[0-9]{1,3}(?![\w\-])",
         examples=("0a1b2c3d" * 4 + "-us12",),
         long_run=True,
     ),
     *token("brevo-key", "xkeysib- xsmtpsib-", "word", 81, least=40, anywhere=True),
     *token("resend-key", "re_", "word", 33, least=24, mixed=True, long_run=True),
-    *token("twilio-key", "SK", "hex", 32, exact=True, long_run=True),
-    *token("courier-key", "pk_prod_", "alnum", 28, least=20),
+    *token("twilio-key", "SK", "alnum", 32, exact=True, mixed=True, long_run=True),
+    Rule(
+        id="courier-key",
+        keywords=("pk_",),
+        find=r"(?<![A-Za-z0-9])pk_(?!live_|test_)[A-Za-z0-9]{1,24}_[A-Za-z0-9]{28}(?![A-Za-z0-9])",
+        examples=("pk_prod_" + sample("courier", "alnum", 28),),
+        non_examples=("pk_live_" + sample("public", "alnum", 24),),
+        word_start=True,
+        long_run=True,
+    ),
+    Rule(
+        id="lark-token",
+        keywords=("t-", "u-", "a-"),
+        find=(
+            r"(?<![\w\-.])[tua]-(?=[\w.]{0,39}[0-9])(?=[\w.]{0,39}[A-Z])(?=[\w.]{0,39}[a-z])"
+            r"[\w.]{20,50}(?![\w\-.])"
+        ),
+        examples=("t-" + sample("lark", "alnum", 22),),
+        word_start=True,
+        long_run=True,
+    ),
+    *token("telnyx-key", "KEY", "word", 55, exact=True, mixed=True, long_run=True),
     *token("intercom-token", "dG9rO", "base64", 55, least=30),
-    *token("typeform-token", "tfp_", "dotted", 59, least=24),
+    *token("typeform-token", "tfp_", "padded", 59, least=24),
     *token("pubnub-secret", "sec-c-", "base64", 48, least=24),
 )

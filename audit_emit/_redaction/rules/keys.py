@@ -10,28 +10,33 @@ from collections.abc import Iterator
 
 from audit_emit._redaction.rule import Rule, Span, sample, token
 
-_JWT = re.compile(r"eyJ[A-Za-z0-9_\-=]{6,}\.[A-Za-z0-9_\-.=]*")
+_HEADS = ("eyJ", "eyAi", "ewog", "ewoi", "ewoJ", "ew0K")
+"""How ``{"`` begins in base64, with and without space in it."""
+_HEAD = re.compile("|".join(_HEADS))
+_JWT = re.compile(r"[A-Za-z0-9_\-=]{9,}\.[A-Za-z0-9_\-.=]*")
+_JOINED = re.compile(r"eyJhbGciOi[A-Za-z0-9_\-=]{100,}")
 _RUN = re.compile(r"[A-Za-z0-9_\-=]*")
 
 
 def _jwt(text: str) -> Iterator[Span]:
     """JSON Web Tokens, whole or cut behind the first dot."""
-    at = text.find("eyJ")
-    while at >= 0:
-        match = _JWT.match(text, at)
+    head = _HEAD.search(text)
+    while head is not None:
+        at = head.start()
+        match = _JWT.match(text, at) or _JOINED.match(text, at)
         if match is not None:
             yield match.span()
             at = match.end()
         else:
             # Without a dot the run is no token, and neither is a later part of it.
             at = max(_RUN.match(text, at).end(), at + 1)  # type: ignore[union-attr]
-        at = text.find("eyJ", at)
+        head = _HEAD.search(text, at)
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
         id="jwt",
-        keywords=("eyJ",),
+        keywords=_HEADS,
         find=_jwt,
         examples=(
             "eyJhbGciOiJIUzI1NiJ9." + sample("jwt", "word", 40) + "." + sample("j", "word", 43),
@@ -54,6 +59,33 @@ RULES: tuple[Rule, ...] = (
             "v4.public." + sample("p", "word", 90),
         ),
     ),
+    Rule(
+        # Modular crypt format, as in /etc/shadow: who has a hash can guess at it.
+        id="password-hash",
+        keywords=(
+            *(f"${kind}$" for kind in ("1", "5", "6", "7", "8", "9", "y", "gy")),
+            *(f"$2{kind}$" for kind in "abxy"),
+        ),
+        find=(r"\$(?:[1-9y]|gy|2[abxy])\$(?:rounds=)?[./A-Za-z0-9=]{1,64}\$[./A-Za-z0-9$]{16,}"),
+        examples=(
+            "$2b$12$" + sample("bcrypt", "alnum", 53),
+            "$6$" + sample("salt", "alnum", 12) + "$" + sample("sha512", "alnum", 86),
+        ),
+    ),
+    Rule(
+        id="password-hash-by-name",
+        keywords=("$argon2", "$scrypt$", "$pbkdf2", "pbkdf2_sha", "{SSHA", "$krb5"),
+        find=(
+            r"(?:\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9\-]{0,8}|krb5[a-z0-9]{2,8})\$"
+            r"|pbkdf2_sha(?:1|256|512)\$|\{SSHA(?:256|384|512)?\})[A-Za-z0-9$=,+/.*@:\-]{20,}"
+        ),
+        examples=(
+            "$argon2id$v=19$m=65536,t=3,p=4$" + sample("argon", "alnum", 22) + "$" + "aB3" * 14,
+            "pbkdf2_sha256$600000$" + sample("dj", "alnum", 22) + "$" + "aB3" * 14 + "=",
+            "{SSHA}" + sample("ssha", "alnum", 38) + "==",
+        ),
+    ),
+    *token("secret-token-url", "secret-token:", "token", 30, least=6, anywhere=True),
     *token("fernet", "gAAAA", "base64url", 95, least=60),
     *token(
         "age-secret-key",

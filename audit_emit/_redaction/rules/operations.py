@@ -6,9 +6,9 @@ Parker and TruffleHog: prefix, alphabet, length.
 
 from __future__ import annotations
 
-from audit_emit._redaction.rule import Rule, token
+from audit_emit._redaction.rule import Rule, sample, token
 
-_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_UUID = r"[0-9A-Za-z]{8}-[0-9A-Za-z]{4}-[0-9A-Za-z]{4}-[0-9A-Za-z]{4}-[0-9A-Za-z]{12}"
 
 RULES: tuple[Rule, ...] = (
     *token("1password-service-token", "ops_eyJ", "base64url", 250, least=13, anywhere=True),
@@ -23,6 +23,13 @@ RULES: tuple[Rule, ...] = (
         "doppler-token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", "dotted", 43, least=30
     ),
     *token("dynatrace-token", "dt0c01. dt0s01. dt0s02. dt0s16. dt0s08.", "dotted", 89, least=60),
+    Rule(
+        id="dynatrace-other-token",
+        keywords=("dt0",),
+        find=r"(?<![A-Za-z0-9])dt0[A-Za-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{40,}",
+        examples=("dt0x09." + sample("dt", "upper", 24) + "." + sample("dt2", "upper", 64),),
+        word_start=True,
+    ),
     *token("grafana-cloud-token", "glc_", "base64url", 64, least=13),
     *token("grafana-service-token", "glsa_", "word", 41, least=13),
     *token("grafana-old-key", "eyJrIjoi", "base64", 100, least=40),
@@ -30,13 +37,26 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="launchdarkly-key",
         keywords=("api-", "sdk-", "mob-"),
-        find=rf"(?<![A-Za-z0-9])(?:api|sdk|mob)-{_UUID}(?![\w-])",
+        find=rf"(?<![A-Za-z0-9])(?:api|sdk|mob|rh-api)-{_UUID}(?![\w-])",
         examples=("sdk-0a1b2c3d-1111-4222-8333-0a1b2c3d4e5f",),
         non_examples=("api-gateway-production-eu-central-1",),
         word_start=True,
         long_run=True,
     ),
-    *token("new-relic-key", "NRAK- NRII- NRIQ- NRRA- NRAA- NRSP- NRJS-", "word", 27, least=16),
+    *token(
+        "new-relic-key", "NRAK- NRII- NRIQ- NRRA- NRAA- NRSP- NRJS- NRBR-", "word", 27, least=16
+    ),
+    Rule(
+        id="new-relic-license-key",
+        keywords=("NRAL", "nral", "-NRMA"),
+        find=r"(?<![A-Za-z0-9])[A-Za-z0-9]{36,48}(?:NRAL|nral|-NRMA)(?![A-Za-z0-9])",
+        examples=(
+            sample("nr", "hex", 32) + "FFFFNRAL",
+            sample("nr2", "hex", 36) + "nral",
+            "AA" + sample("nrma", "hex", 40) + "-NRMA",
+        ),
+        long_run=True,
+    ),
     *token("new-relic-lower-key", "nrak- nrii- nriq- nrra- nraa-", "word", 27, least=20),
     *token("pixie-key", "px-api- px-dep-", "word", 36, least=24),
     *token(
@@ -45,7 +65,13 @@ RULES: tuple[Rule, ...] = (
     *token("posthog-key", "phx_ phs_", "word", 43, least=24),
     *token("stackhawk-key", "hawk.", "dotted", 41, least=24, mixed=True),
     *token("vault-token", "hvs. hvb. hvr.", "word", 95, least=20),
-    *token("vault-old-token", "s. b. r.", "alnum", 24, exact=True, mixed=True, long_run=True),
+    *token("vault-old-token", "s. b. r.", "word", 24, least=24, random=True, long_run=True),
+    *token("axiom-token", "xaat- xapt-", "word", 36, least=24, anywhere=True),
+    *token("devcycle-key", "dvc_server_ dvc_mobile_", "word", 40, least=24, anywhere=True),
+    *token("inngest-key", "signkey-prod- signkey-test-", "hex", 64, least=32, anywhere=True),
+    *token("logicmonitor-token", "lmb_", "word", 40, least=24, mixed=True),
+    *token("rootly-key", "rootly_", "hex", 64, least=32, anywhere=True),
+    *token("trigger-key", "tr_dev_ tr_prod_ tr_stg_", "alnum", 24, least=18),
     *token("webhook-signing-secret", "whsec_", "base64url", 32, least=13, anywhere=True),
     *token("wakatime-key", "waka_", "word", 36, least=24),
     *token("infisical-token", "st.", "dotted", 100, least=60, mixed=True),
