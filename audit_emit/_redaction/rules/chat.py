@@ -19,7 +19,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="slack-webhook",
         keywords=("hooks.slack.com/",),
-        find=r"hooks\.slack\.com/(?:services|workflows|triggers)/([\w\-/+]{16,})",
+        find=(
+            r"hooks\.slack\.com/(?:services|workflows|triggers)/(?:T\w{2,16}/[AB]\w{2,16}/)?"
+            r"([\w\-/+]{12,})"
+        ),
         examples=("https://hooks.slack.com/services/T00000000/B00000000/" + "aB3" * 8,),
     ),
     Rule(

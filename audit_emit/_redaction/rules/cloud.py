@@ -21,7 +21,12 @@ RULES: tuple[Rule, ...] = (
     *token("aws-appsync-key", "da2-", "lower", 26, least=20),
     *token("aws-mws-token", "amzn.mws.", "dotted", 36, least=20, anywhere=True),
     *token("alibaba-access-key", "LTAI", "alnum", 20, least=12),
-    *token("azure-devops-token", "JQQJ99", "alnum", 78, least=40, anywhere=True),
+    Rule(
+        id="azure-devops-token",
+        keywords=("JQQJ99",),
+        find=r"(?<![A-Za-z0-9])[A-Za-z0-9]{0,80}JQQJ99[A-Za-z0-9]{16,}",
+        examples=(sample("devops", "alnum", 52) + "JQQJ99" + sample("d2", "alnum", 26),),
+    ),
     Rule(
         id="azure-client-secret",
         keywords=("Q~",),
