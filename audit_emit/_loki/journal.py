@@ -8,6 +8,7 @@ keep it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from bisect import bisect_right
@@ -107,6 +108,26 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
+def _opened(path: str) -> int:
+    """A descriptor of the journal, which belongs to whoever owns the directory."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o640)
+    except PermissionError:
+        owner = os.stat(path, follow_symlinks=False).st_uid
+        reason = (
+            f"belongs to uid {owner}; give it to the user of the log, or name another --journal"
+        )
+        raise PermissionError(errno.EACCES, reason, path) from None
+    if os.geteuid() == 0:
+        # Left to root, it would keep the user of the service from the next backfill.
+        place = os.stat(os.path.dirname(path) or ".")
+        os.fchown(descriptor, place.st_uid, place.st_gid)
+    return descriptor
+
+
 class Journal:
     """Writes the journal; one backfill at a time.
 
@@ -122,8 +143,7 @@ class Journal:
     def __init__(self, path: str, loki: str) -> None:
         self._loki = loki
         self._batch = 0
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(path, flags, 0o640)
+        self._descriptor = _opened(path)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

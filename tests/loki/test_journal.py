@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_chain import BEGIN, CHAIN, SECOND, MadeChain
@@ -125,3 +127,34 @@ def test_a_long_chain_is_a_short_note(path: str) -> None:
     with Journal(path, LOKI) as journal:
         journal.sending(found, NOW)
     assert Path(path).stat().st_size < 250
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_belongs_to_the_owner_of_the_log(tmp_path: Path) -> None:
+    os.chown(tmp_path, 4711, 4712)
+    path = tmp_path / "backfill.jsonl"
+    with Journal(str(path), "loki"):
+        pass
+    state = path.stat()
+    assert (state.st_uid, state.st_gid, state.st_mode & 0o777) == (4711, 4712, 0o640)
+    os.chown(path, 4713, 4713)
+    with Journal(str(path), "loki"):
+        pass
+    assert path.stat().st_uid == 4713
+
+
+def test_a_journal_of_somebody_else_says_whose_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "backfill.jsonl"
+    path.touch()
+    really = os.open
+
+    def refused(name: str, *rest: Any, **more: Any) -> int:
+        if name == str(path):
+            raise PermissionError(13, "Permission denied", name)
+        return really(name, *rest, **more)
+
+    monkeypatch.setattr("audit_emit._loki.journal.os.open", refused)
+    with pytest.raises(PermissionError, match=f"belongs to uid {os.getuid()}; give it"):
+        Journal(str(path), "loki")
