@@ -1,12 +1,14 @@
-"""The one event that every contender logs, in a thousand variants."""
+"""The event that every contender of a process logs; its shape is set in the environment."""
 
 from __future__ import annotations
 
-import random
-import uuid
+import os
 from typing import Any
 
-EVENT_TYPE = "secret.set"
+from bench import shapes
+
+SHAPE = os.environ.get("BENCH_SHAPE", shapes.DEFAULT)
+EVENT_TYPE = shapes.SHAPES[SHAPE][0]
 SERVICE = "bench"
 IDS = {
     "workspace_id": "ws_5f0c9b1e",
@@ -14,22 +16,11 @@ IDS = {
     "actor_kind": "user",
     "correlation_id": "0190f6f5-6d3a-7c44-9d0e-7a1f0c2b3d4e",
 }
-VARIANTS = 1000
 
 
 def variants() -> list[dict[str, Any]]:
-    """Field dicts that differ in two members, so that nothing can be kept between calls."""
-    draw = random.Random(7)  # the same in every process
-    return [
-        {
-            "key": "ANTHROPIC_API_KEY",
-            "value_hash": f"{draw.getrandbits(32):08x}",
-            "scope": "workspace",
-            "operation": "set",
-            "request": str(uuid.UUID(int=draw.getrandbits(128), version=4)),
-        }
-        for _ in range(VARIANTS)
-    ]
+    """The fields of the events."""
+    return shapes.variants(SHAPE)
 
 
 def full_record(fields: dict[str, Any]) -> dict[str, Any]:

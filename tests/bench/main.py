@@ -17,6 +17,7 @@ from bench import (
     bench_processes,
     bench_query,
     bench_reconcile,
+    bench_shapes,
     bench_stalled,
     bench_startup,
     bench_verify,
@@ -27,6 +28,7 @@ from bench.machine import describe
 
 MEASURES = {
     "latency": bench_latency.measure,
+    "shapes": bench_shapes.measure,
     "stalled": bench_stalled.measure,
     "processes": bench_processes.measure,
     "import": bench_import.measure,
