@@ -201,10 +201,10 @@ class _Group:
         self._ignore_case = ignore_case
         self._known = Pattern(_alternatives(_trie(words)))
         marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
-        self._marks = "".join(sorted(set(marks)))
+        self._marks = Pattern(f"[{re.escape(''.join(sorted(set(marks))))}]") if marks else None
 
     def suspicious(self, text: str, lower: str) -> bool:
-        if self._marks and not any(mark in text for mark in self._marks):
+        if self._marks is not None and self._marks.search(text) is None:
             return False
         if not self._ignore_case:
             return self._known.search(text) is not None

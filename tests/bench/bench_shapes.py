@@ -65,7 +65,7 @@ def _numbered() -> list[tuple[int, tuple[str, dict[str, str]]]]:
 
 
 def ratio(taken: Rounds, ours: str, other: str) -> float:
-    """Each round is compared with itself, so that what slows the machine for a while cancels out."""
+    """Each round is compared with itself: what slows the machine for a while cancels out."""
     pairs = zip(taken[ours], taken[other], strict=True)
     return median(mine["p50"] / theirs["p50"] for mine, theirs in pairs)
 

@@ -83,7 +83,7 @@ def _email(draw: random.Random) -> dict[str, Any]:
 
 def _sentence(draw: random.Random) -> dict[str, Any]:
     return {
-        "reason": f"The {draw.choice(_WORDS)} was moved to another owner, as asked for by the team.",
+        "reason": f"The {draw.choice(_WORDS)} was moved to another owner, as the team had asked.",
         "ticket": f"OPS-{draw.randrange(100_000)}",
         "approved": True,
     }
