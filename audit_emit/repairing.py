@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from audit_emit._emit import Emitter
+from audit_emit._evidence.legacy import RECORD as LEGACY
 from audit_emit._files.logfiles import BLOCK, QUARANTINE
 from audit_emit.errors import AuditEmitError
 from audit_emit.record import head_of
@@ -126,8 +127,34 @@ def _keep_original(layout: Layout, name: str) -> None:
         number += 1
 
 
+def declare_legacy(layout: Layout, size: int, digest: str) -> None:
+    """Write into the chain which records are older than it.
+
+    Args:
+        size, digest: see ``Report.unclaimed``.
+
+    Raises:
+        RepairError: the log cannot be written to.
+    """
+    _append(layout, [(LEGACY, {"bytes": size, "sha256": digest})])
+
+
 def _declare(layout: Layout, moved: Sequence[Moved]) -> None:
     """Write the declarations into the chain, durably."""
+    fields = [
+        {
+            "offset": one.action.offset,
+            "bytes": one.action.size,
+            "sha256": one.sha256,
+            "file": one.action.file,
+            "quarantine": one.name,
+        }
+        for one in moved
+    ]
+    _append(layout, [("audit.recovered", each) for each in fields])
+
+
+def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
     emitter = Emitter(
         service=_service(layout),
         jsonl=layout.active,
@@ -140,18 +167,11 @@ def _declare(layout: Layout, moved: Sequence[Moved]) -> None:
         file = emitter.file
         if file is None:
             raise RepairError("the log's path cannot be written to")
-        for one in moved:
-            fields = {
-                "offset": one.action.offset,
-                "bytes": one.action.size,
-                "sha256": one.sha256,
-                "file": one.action.file,
-                "quarantine": one.name,
-            }
-            insist(partial(file.append_own, "audit.recovered", fields))
+        for event_type, fields in records:
+            insist(partial(file.append_own, event_type, fields))
     except SinkError as error:
         raise RepairError(
-            f"the log cannot be written to ({error.reason}); the bytes are still where they were"
+            f"the log cannot be written to ({error.reason}); nothing of it was changed"
         ) from error
     finally:
         emitter.close()

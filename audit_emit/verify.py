@@ -24,11 +24,16 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
 from audit_emit._evidence.anchors import Anchors
+from audit_emit._evidence.beginning import Beginning
 from audit_emit._evidence.declared import Declarations, Kept, short
-from audit_emit._evidence.findings import Finding, Findings, Kind, Report, VerificationError
+from audit_emit._evidence.findings import (
+    Finding,
+    Findings,
+    Kind,
+    Report,
+    VerificationError,
+)
 from audit_emit._evidence.followed import Branch, Chain, Step
 from audit_emit._evidence.fragments import Fragments
 from audit_emit._evidence.legacy import Boundary, Legacy
@@ -95,10 +100,8 @@ class Verifier:
         self.findings: Findings = Findings()
         keys = Succession(ring or KeyRing())
         self.checkpoints: Checkpoints = Checkpoints(keys, self.findings, origin)
-        self._from_seq = from_seq
-        self._since = since
-        self._waiting = from_seq > 1 or bool(since)
-        self._partial = self._waiting or ends_early
+        self._begin = Beginning(from_seq, since)
+        self._partial = self._begin.waiting or ends_early
         self._has_keys = bool(keys.ring.keys)
         self._demand = demand if self._has_keys and not self._partial else None
         self._anchors = Anchors(
@@ -106,12 +109,11 @@ class Verifier:
             self.findings,
             heads or {},
             self._anchored,
-            whole=not self._waiting,
+            whole=not self._begin.waiting,
             to_the_end=not ends_early,
         )
         self._fragments = Fragments(self.findings)
-        self._boundary = legacy
-        self._legacy = Legacy(self.findings)
+        self._legacy = Legacy(self.findings, legacy)
         self._declared = Declarations(
             keys,
             self.checkpoints,
@@ -119,10 +121,9 @@ class Verifier:
             self._legacy,
             self.findings,
             whole=whole,
-            kept=None if self._waiting else kept,
+            kept=None if self._begin.waiting else kept,
         )
         self._chain = Chain(self._anchors, self.findings, self._accept, chain)
-        self._passed = Branch("", 0)
         self._watch: Watch | None = None
         self._tail = Tail()
         self._records = 0
@@ -199,7 +200,7 @@ class Verifier:
         if link is not None and _leaf(line).hex() == link[4].decode():
             self._any(line)
             note, size = "a whole record that lacks only its newline", None
-        elif self._waiting:
+        elif self._begin.waiting:
             return
         self.findings.add(place.finding(Kind.TORN_TAIL, expected, note=note, size=size))
 
@@ -221,7 +222,7 @@ class Verifier:
         newest = self._anchors.newest
         anchored = newest.seq if newest else 0
         self._fragments.flush(anchored)
-        last = self._passed if self._waiting else head
+        last = self._begin.passed if self._begin.waiting else head
         self._anchors.end(self._file, last.chain, last.seq)
         self._legacy.end(anchored, keys=self._has_keys, chained=bool(self._records))
         if self._records:
@@ -238,6 +239,7 @@ class Verifier:
             head,
             records=self._records,
             legacy=self._legacy.records,
+            unclaimed=self._legacy.unclaimed,
             first=self._chain.first,
             checkpoints=len(self.checkpoints),
             partial=self._partial,
@@ -256,8 +258,8 @@ class Verifier:
         self._line += 1
 
     def _block(self, block: bytes) -> None:
-        if self._waiting:
-            block = self._in_range(block)
+        if self._begin.waiting:
+            block = self._pass_over(block)
         if not block:
             return
         proof = self._prove(block)
@@ -277,6 +279,15 @@ class Verifier:
             self._line += 1
             start = stop + 1
 
+    def _pass_over(self, block: bytes) -> bytes:
+        """What is left of a block from the first record on that was asked for."""
+        size, link = self._begin.look(block)
+        self._offset += size
+        self._line += block.count(b"\n", 0, size)
+        if link is not None:
+            self._chain.begin(link)
+        return block[size:]
+
     def _prove(self, block: bytes) -> Proof | None:
         return prove(block, self.named, tree=self.wants_tree, strict=self.strict, watch=self.watch)
 
@@ -285,27 +296,6 @@ class Verifier:
         self._fragments.add_many(self._file, self._offset, self._line + 1, expected, lines)
         self._offset += len(lines)
         self._line += lines.count(b"\n")
-
-    def _in_range(self, block: bytes) -> bytes:
-        """What is left of a block from the first record on that was asked for."""
-        start = 0
-        while start < len(block):
-            stop = block.index(b"\n", start)
-            line = block[start:stop]
-            link = link_of(line)
-            if link is not None and self._begins(line, int(link[2])):
-                self._waiting = False
-                self._chain.begin(link)
-                return block[start:]
-            if link is not None:
-                self._passed = Branch(link[1].decode(), int(link[2]))
-            self._offset += stop + 1 - start
-            self._line += 1
-            start = stop + 1
-        return b""
-
-    def _begins(self, line: bytes, seq: int) -> bool:
-        return seq >= self._from_seq and line[TS].decode("latin-1") >= self._since
 
     def _take(self, proof: Proof, size: int) -> None:
         """Move on by a block that links to the head."""
@@ -340,10 +330,10 @@ class Verifier:
         leaf = _leaf(line)
         row, self._in_file = self._in_file, self._in_file + 1
         self._records += 1
+        step = Step(place, Branch(chain, seq, stated), leaf, line)
         if leaf.hex() != stated:
-            self._chain.changed(place, seq, prev_hash, stated, leaf)
+            self._chain.changed(step, prev_hash)
         else:
-            step = Step(place, Branch(chain, seq, stated), leaf, line)
             self._chain.goes_on(step, prev_hash, first=not row)
 
     def _accept(self, step: Step) -> None:
@@ -383,24 +373,9 @@ class Verifier:
 
     def _unlinked(self, line: bytes, place: Place) -> None:
         """A line without the members of a chain."""
-        expected = self._chain.expected
-        record = parsed(line)
-        if record is None or not {"ts", "event_type"} <= record.keys():
-            note, size = f"{len(line)} bytes that are no record", len(line)
-            finding = place.finding(Kind.MALFORMED_LINE, expected, note=note, size=size)
-            self._fragments.add(finding, line)
-            return
-        note = "a record that is not in the chain"
-        finding = place.finding(Kind.MALFORMED_LINE, expected, note=note)
         end = self._before + self._offset + len(line) + 1
-        if "hash" in record:
-            self._fragments.add(finding, line)
-        elif self._boundary.admits(expected, end):
-            self._legacy.accept(place.finding(Kind.LEGACY_RECORD))
-        elif expected == 1:
-            note += "; if it is older than the chain, say so (--legacy-before 1)"
-            self._legacy.wait(msgspec.structs.replace(finding, note=note), line)
-        else:
+        finding = self._legacy.look(line, place, self._chain.expected, end)
+        if finding is not None:
             self._fragments.add(finding, line)
 
     def _nothing(self) -> str:

@@ -266,3 +266,25 @@ class TestQuarantine:
         assert both(log.directory).exit_status == 0
         log.active.write_bytes(log.active.read_bytes().replace(b'{"ts":"2026-05-19T\n', b""))
         assert kinds(both(log.directory)).keys() == {"missing-segment"}
+
+
+def test_the_reason_of_a_status_is_told(log: MadeLog, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["repair", str(log.directory)]) == Exit.INCOMPLETE
+    out = capsys.readouterr().out
+    assert out.startswith("nothing to move\nwhat moving bytes does not change:\n  key-unavailable")
+
+
+def test_records_from_before_the_chain_are_declared_and_signed(
+    log: MadeLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = b'{"ts":"2025-01-01T00:00:00Z","event_type":"x.y","fields":{}}\n' * 3
+    first = log.segments[0]
+    first.write_bytes(old + first.read_bytes())
+    assert kinds(both(log.directory)) == {"malformed-line": [1, 1, 1]}
+    assert main(["repair", "--declare-legacy", str(log.directory)]) == Exit.OK
+    assert both(log.directory).exit_status == 1, "nobody signed that yet"
+    log.write(1, 1)
+    report = both(log.directory)
+    assert (report.exit_status, report.legacy) == (0, 3)
+    assert main(["repair", "--declare-legacy", str(log.directory)]) == Exit.OK
+    assert capsys.readouterr().out.endswith("there is nothing to declare\n")

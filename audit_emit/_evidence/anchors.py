@@ -69,6 +69,12 @@ class Anchors:
         """Whether roots are compared, so that proofs must hash the tree."""
         return bool(len(self.named)) and self._tree is not None
 
+    def around(self, seq: int) -> tuple[int, int]:
+        """The sizes of the checkpoints before a record, and from it on; 0 where there is none."""
+        sizes = self._checkpoints.sizes()
+        at = bisect_left(sizes, seq)
+        return (sizes[at - 1] if at else 0), (sizes[at] if at < len(sizes) else 0)
+
     def append(self, leaf: bytes) -> None:
         """The chain is one record longer."""
         if self.wants_tree and self._tree is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from audit_emit.errors import AuditEmitError
+from audit_emit.record import parsed
 
 KEPT = 1000
 """Findings of one kind that are kept; the others are counted."""
@@ -65,6 +66,9 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
         expected, actual: what should be there, and what is.
         note: what a reader should know beyond that.
         size: bytes, without a newline, that are certainly no record; else ``None``.
+        record: what the line says now: ``ts``, ``event_type``, ``user_id`` and ``actor_kind``.
+        between: the checkpoints between which the record lies: the last one before it, and the
+            first that covers it; 0 where there is none.
     """
 
     kind: Kind
@@ -76,6 +80,8 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     actual: str | int | None = None
     note: str = ""
     size: int | None = None
+    record: dict[str, str] | None = None
+    between: tuple[int, int] | None = None
 
 
 class VerificationError(AuditEmitError):
@@ -96,6 +102,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         chain: the chain that was followed; empty when there was none.
         records: chained records that were read.
         legacy: records from before the chain.
+        unclaimed: bytes and SHA-256 of the records before the chain that nobody vouches for.
         first_seq, last_seq, last_hash: the chain from end to end; 0 and empty without records.
         checkpoints: how many were read.
         anchored_seq: head of the newest checkpoint whose signature and root hold; 0 without one.
@@ -127,6 +134,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: str = ""
     anchored_root: str = ""
     demanded: str = ""
+    unclaimed: tuple[int, str] | None = None
     partial: bool = False
 
     @property
@@ -164,6 +172,22 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return {"verdict": verdict, "exit_status": self.exit_status, **found}
 
 
+SHOWN = ("ts", "event_type", "user_id", "actor_kind")
+"""Members by which people know a record."""
+
+_LONGEST = 200
+"""Characters of a member that are kept."""
+
+
+def seen(line: bytes) -> dict[str, str] | None:
+    """What a line that a finding is about says now, for people; nothing of it is checked."""
+    record = parsed(line)
+    if record is None:
+        return None
+    members = ((name, record.get(name)) for name in SHOWN)
+    return {name: str(value)[:_LONGEST] for name, value in members if value is not None}
+
+
 class Findings:
     """Collects findings; memory is bounded whatever a log holds."""
 
@@ -176,6 +200,12 @@ class Findings:
         self.counts[finding.kind] += 1
         if self.counts[finding.kind] <= KEPT:
             self.kept.append(finding)
+
+    def show(self, finding: Finding, line: bytes) -> None:
+        """Add a finding, with what its line says now."""
+        if self.counts[finding.kind] < KEPT:
+            finding = msgspec.structs.replace(finding, record=seen(line))
+        self.add(finding)
 
     def count(self, kind: Kind, more: int) -> None:
         """Count findings of which nothing else is known."""

@@ -36,11 +36,11 @@ class Branch:
 
 
 class Step(NamedTuple):
-    """A record that has the hash that it states.
+    """A linked line.
 
     Attributes:
-        record: what its successor must say.
-        leaf: its hash, as bytes.
+        record: what its successor must say, if it has the hash that it states.
+        leaf: the hash that it has, as bytes.
         line: without its newline.
     """
 
@@ -123,16 +123,17 @@ class Chain:
         self._head = Branch(proof.chain, last.seq, last.hash)
         self.first = self.first or proof.seq
 
-    def changed(self, place: Place, seq: int, prev_hash: str, stated: str, leaf: bytes) -> None:
+    def changed(self, step: Step, prev_hash: str) -> None:
         """A record that does not have the hash that it states; its place in the chain decides."""
+        place, leaf, (stated,) = step.place, step.leaf, step.record.hashes
         jump = self._jump
         if jump and prev_hash in jump.tip.hashes and prev_hash not in self._head.hashes:
             self._return(jump)
         expected = self.expected
-        at = expected if prev_hash in self._head.hashes else seq
-        self._findings.add(
-            place.finding(Kind.EVENT_HASH_MISMATCH, at, expected=stated, actual=leaf.hex())
-        )
+        at = expected if prev_hash in self._head.hashes else step.record.seq
+        kind = Kind.EVENT_HASH_MISMATCH
+        told = place.finding(kind, at, expected=stated, actual=leaf.hex())
+        self._findings.show(told, step.line)
         self.settle(place.file)
         self._before = self._head
         self._unsure = leaf
@@ -191,7 +192,7 @@ class Chain:
             self._report(step, kind, expected=head.chain, actual=record.chain)
             return False
         if seq < expected:
-            self._findings.add(self._duplicate(step))
+            self._findings.show(self._duplicate(step), step.line)
             return False
         if seq == expected:
             kind = Kind.EVENT_PREV_HASH_MISMATCH
@@ -209,14 +210,15 @@ class Chain:
         return step.place.finding(kind, seq, expected=self.expected, actual=seq)
 
     def _report(self, step: Step, kind: Kind, **more: str | int) -> None:
-        self._findings.add(step.place.finding(kind, step.record.seq, **more))
+        told = step.place.finding(kind, step.record.seq, **more)
+        self._findings.show(told, step.line)
 
     def settle(self, file: str) -> None:
         """What comes next belongs to the chain as it is followed: nothing else is possible now."""
         jump, self._jump = self._jump, None
         if jump is not None:
             if jump.back is not None:
-                self._findings.add(jump.back[1])
+                self._findings.show(jump.back[1], jump.back[0].line)
             self.first = self.first or jump.to.record.seq
             self._anchors.pass_hole(jump.to.record.chain, jump.left.seq, jump.to.record.seq)
             self._accept(jump.to)

@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from audit_emit._evidence.findings import KEPT, Finding, Findings, Kind
+from msgspec import structs
+
+from audit_emit._evidence.findings import KEPT, Finding, Findings, Kind, seen
+from audit_emit._evidence.witness import Place
+from audit_emit.record import parsed
 
 RECORD = "audit.legacy"
 _BOUNDARY = re.compile(r"(offset:)?([0-9]{1,18})")
@@ -51,38 +55,60 @@ class Boundary(NamedTuple):
 
 
 class Legacy:
-    """The unchained records before the first record of the chain.
+    """The lines that are not in the chain: which of them are records from before there was one.
 
     Args:
         findings: where they are told.
+        boundary: up to where whoever verifies accepts them.
     """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, boundary: Boundary) -> None:
         self.records = 0
         """That are accepted."""
+        self.unclaimed: tuple[int, str] | None = None
+        """Bytes and SHA-256 of those that are not, with a newline each; for ``audit.legacy``."""
         self._findings = findings
+        self._boundary = boundary
         self._first: list[Finding] = []
         self._lines = self._size = 0
         self._hashed = sha256()
         self._declared: list[tuple[int, int, str]] = []
 
-    def accept(self, finding: Finding) -> None:
-        """One that whoever verifies has named."""
-        self.records += 1
-        self._findings.add(finding)
-
-    def wait(self, finding: Finding, line: bytes) -> None:
-        """One that a record of the chain may name.
+    def look(self, line: bytes, place: Place, expected: int, end: int) -> Finding | None:
+        """Judge a line without the members of a chain.
 
         Args:
-            finding: what it is if none does.
+            expected: ``seq`` of the chain's next record.
+            end: see ``Boundary.admits``.
+
+        Returns:
+            What it is unless the log declares its bytes; ``None`` for a record from before the
+            chain, or what may be one.
         """
+        record = parsed(line)
+        if record is None or not {"ts", "event_type"} <= record.keys():
+            note, size = f"{len(line)} bytes that are no record", len(line)
+            return place.finding(Kind.MALFORMED_LINE, expected, note=note, size=size)
+        if "hash" not in record and self._boundary.admits(expected, end):
+            self.records += 1
+            self._findings.add(place.finding(Kind.LEGACY_RECORD))
+            return None
+        note = "a record that is not in the chain"
+        waits = expected == 1 and "hash" not in record
+        if waits:
+            note += "; if it is older than the chain, say so (--legacy-before 1)"
+        found = place.finding(Kind.MALFORMED_LINE, expected, note=note)
+        if self._findings.counts[found.kind] < KEPT:
+            found = structs.replace(found, record=seen(line))
+        if not waits:
+            return found
         if self._lines < KEPT:
-            self._first.append(finding)
+            self._first.append(found)
         self._lines += 1
         self._size += len(line) + 1
         self._hashed.update(line)
         self._hashed.update(b"\n")
+        return None
 
     def declare(self, fields: Mapping[str, Any], seq: int) -> None:
         """Take a record ``audit.legacy``."""
@@ -105,6 +131,8 @@ class Legacy:
             return
         mine = (self._size, self._hashed.hexdigest())
         named = [seq for seq, *rest in self._declared if tuple(rest) == mine]
+        if not named:
+            self.unclaimed = mine
         if not named or (keys and named[0] > anchored):
             for finding in self._first:
                 self._findings.add(finding)

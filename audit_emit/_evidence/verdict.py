@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec import structs
+
 from audit_emit._evidence.anchors import CHECKPOINTS, Anchors
 from audit_emit._evidence.findings import TAMPERED, Finding, Findings, Kind, Report
 from audit_emit._evidence.followed import Branch
@@ -60,6 +62,7 @@ class Verdict(NamedTuple):
         legacy: int,
         first: int,
         checkpoints: int,
+        unclaimed: tuple[int, str] | None,
         partial: bool,
     ) -> Report:
         """All of it, for people and machines.
@@ -71,7 +74,7 @@ class Verdict(NamedTuple):
         """
         newest = self.anchors.newest
         kept = sorted(
-            findings.kept,
+            map(self._between, findings.kept),
             key=lambda f: (ranks.get(f.file, len(ranks)), f.offset if f.offset is not None else -1),
         )
         return Report(
@@ -92,8 +95,15 @@ class Verdict(NamedTuple):
             newest.origin if newest else "",
             newest.root if newest else "",
             self._demanded(),
+            unclaimed,
             partial,
         )
+
+    def _between(self, finding: Finding) -> Finding:
+        """The finding, with the checkpoints between which its record lies."""
+        if finding.record is None or finding.seq is None:
+            return finding
+        return structs.replace(finding, between=self.anchors.around(finding.seq))
 
     def _demanded(self) -> str:
         if self.demand is None:

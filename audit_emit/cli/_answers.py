@@ -7,12 +7,14 @@ import io
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from audit_emit._loki.extracted import value_at
 from audit_emit.cli._marks import mark
 from audit_emit.cli._text import shown_value, visible, visible_bytes
+
+Mark = Callable[[bytes], str]
 
 COLUMNS = (
     "ts event_type workspace_id user_id actor_kind correlation_id service id trace_id span_id "
@@ -86,8 +88,12 @@ def _harmless(cell: str) -> str:
     return _FORMULA.sub(r"\1'", cell)
 
 
-def told(line: bytes) -> str:
-    """One sentence: who, where, when, in which request, and what it was."""
+def told(line: bytes, mark: Mark = mark) -> str:
+    """One sentence: who, where, when, in which request, and what it was.
+
+    Args:
+        mark: what stands beside a record that does not hold.
+    """
     record = members(line)
     fields = record.get("fields")
     fields = fields if isinstance(fields, dict) else {}
@@ -107,10 +113,13 @@ def _or_dash(value: Any) -> str:
     return shown_value(value) if value else "-"
 
 
-def print_table(lines: Sequence[bytes]) -> None:
+def print_table(lines: Sequence[bytes], mark: Mark = mark) -> None:
     """For people: one row a record, nothing cut off, control characters spelled out.
 
     There is a column of marks where a record has one.
+
+    Args:
+        mark: what stands there.
     """
     from rich.table import Table  # noqa: PLC0415 - only tables need it
     from rich.text import Text  # noqa: PLC0415

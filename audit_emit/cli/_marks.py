@@ -15,11 +15,16 @@ from audit_emit.labels import service_of
 UNCHAINED = "unchained"
 STUB = "stub"
 WRONG_HASH = "wrong-hash"
+DOES_NOT_VERIFY = "does-not-verify"
+NOT_ANCHORED = "not-anchored"
+"""The last two are only told where the log was verified (``--verified``)."""
 
 MEANING = {
     UNCHAINED: "not chained: nothing ties them to a log",
     STUB: "stubs: what is left of them is not what was hashed",
     WRONG_HASH: "without the hash that they state: they were changed, or are forged",
+    DOES_NOT_VERIFY: "where the log does not verify (see: audit-emit verify)",
+    NOT_ANCHORED: "covered by no signature of a key that was given",
 }
 _SHOWN = 5
 

@@ -17,6 +17,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._records import time_option
 from audit_emit.cli._text import visible
+from audit_emit.cli._verified import judged, verified_option
 from audit_emit.querying import Answer, ask_log, ask_loki
 from audit_emit.question import Question, Term, checked
 from audit_emit.record import ns_of, ts_of
@@ -63,6 +64,7 @@ class Source(NamedTuple):
 @click.option(
     "--path", "--jsonl", "path", help="A log, or a part of it.  [default: this environment's]"
 )
+@verified_option
 @loki_options
 @click.option("--explain", is_flag=True, help="Print the question as LogQL; ask nobody.")
 @click.pass_context
@@ -84,6 +86,8 @@ def command(
     loki: str | None,
     tenant: str | None,
     explain: bool,
+    verified: bool,
+    keys: tuple[str, ...],
 ) -> Exit:
     """Find records: in the log of this machine, or in Loki with --loki.
 
@@ -122,9 +126,13 @@ def command(
     if path is not None and explicit:
         raise click.UsageError("ask a log (--path) or Loki (--loki), not both")
     source = Source(loki, tenant, "") if loki and path is None else Source("", None, _log(path))
+    if verified and source.loki:
+        raise click.UsageError("--verified needs the log (see: audit-emit reconcile)")
+    mark, tampered = judged(source.path, keys) if verified else (_marks.mark, False)
     answer = _asked(question, source, LIMIT if limit is None else limit or None)
-    _print(answer, output, question, with_record=not no_record)
-    return _verdict(answer, question, source, default=limit is None)
+    _print(answer, output, question, mark, with_record=not no_record)
+    status = _verdict(answer, question, source, mark, default=limit is None)
+    return Exit.FINDINGS if tampered and answer.lines else status
 
 
 def _explain(question: Question) -> Exit:
@@ -153,7 +161,9 @@ def _asked(question: Question, source: Source, limit: int | None) -> Answer:
         raise click.UsageError(str(error)) from None
 
 
-def _print(answer: Answer, output: str, question: Question, *, with_record: bool) -> None:
+def _print(
+    answer: Answer, output: str, question: Question, mark: _answers.Mark, *, with_record: bool
+) -> None:
     terminal = sys.stdout.isatty()
     if output == "json":
         for line in _answers.as_lines(answer.lines, terminal=terminal):
@@ -163,9 +173,9 @@ def _print(answer: Answer, output: str, question: Question, *, with_record: bool
             click.echo(row, nl=False)
     elif question.changed:
         for line in answer.lines:
-            click.echo(_answers.told(line))
+            click.echo(_answers.told(line, mark))
     elif answer.lines:
-        _answers.print_table(answer.lines)
+        _answers.print_table(answer.lines, mark)
 
 
 def _when(question: Question) -> str:
@@ -174,7 +184,9 @@ def _when(question: Question) -> str:
     return since + ("" if question.until is None else f" until {ts_of(question.until)}")
 
 
-def _verdict(answer: Answer, question: Question, source: Source, *, default: bool) -> Exit:
+def _verdict(
+    answer: Answer, question: Question, source: Source, mark: _answers.Mark, *, default: bool
+) -> Exit:
     """What standard error has to say, and the status."""
     found = len(answer.lines)
     if answer.cut:
@@ -183,7 +195,7 @@ def _verdict(answer: Answer, question: Question, source: Source, *, default: boo
     if answer.strange:
         noun = "line is no record" if answer.strange == 1 else "lines are no records"
         click.echo(f"{answer.strange} {noun} (see: audit-emit verify)", err=True)
-    notes = _marks.told(map(_marks.mark, answer.lines))
+    notes = _marks.told(map(mark, answer.lines))
     for note in [*notes, *(_marks.chains_told(answer.lines) if source.loki else [])]:
         click.echo(note, err=True)
     if source.loki and question.since is None and not answer.cut:

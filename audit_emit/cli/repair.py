@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from audit_emit import repairing
+from audit_emit._evidence.findings import Kind, Report
 from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
@@ -14,47 +16,61 @@ from audit_emit.cli.verify import describe
 from audit_emit.repair import Plan, plan_repair
 from audit_emit.repairing import DIRECTORY, Moved, RepairError, apply
 from audit_emit.signing import KeyRing
+from audit_emit.sinks.segments import Layout
 from audit_emit.verifying import Options, layout_of, verify_paths
+
+_NOT_MOVED = frozenset({Kind.KEY_UNAVAILABLE, Kind.DECLARED_GAP, Kind.NOTHING_FOUND})
+"""Findings that are no bytes, and yet the reason for a status."""
 
 
 @click.command("repair")
 @click.argument("path", type=click.Path(path_type=Path, readable=False))
 @click.option("--apply", "do_it", is_flag=True, help="Do it; without this, only show the plan.")
+@click.option(
+    "--declare-legacy",
+    is_flag=True,
+    help="Write into the chain that the records before its first one are older than it.",
+)
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="As of: audit-emit verify.")
-def command(path: Path, *, do_it: bool, keys: tuple[str, ...]) -> Exit:
+def command(path: Path, *, do_it: bool, declare_legacy: bool, keys: tuple[str, ...]) -> Exit:
     """Move torn and foreign bytes of the log at PATH into quarantine/, and declare them.
 
     PATH is the log's directory or its active file. No record is changed, dropped or hashed anew:
     what does not match its hash, and what is missing, stays as it is. The file as it was is kept in
     quarantine/, too. It can be interrupted and begun again.
 
+    Records from before there was a chain stay where they are. With --declare-legacy the log says so
+    itself, which counts as soon as a checkpoint covers it; look at them first.
+
     Exit status: that of audit-emit verify, of the log as it is afterwards.
     """
     layout = layout_of(str(path))
     options = Options(ring=KeyRing.from_sources(list(keys), os.environ))
     try:
-        status, plan = _plan(path, options)
-        _show(plan, done=do_it)
+        report, plan = _plan(path, options)
+        if declare_legacy:
+            return _declare(layout, report)
+        _show(plan, report, done=do_it)
         if do_it and plan.actions:
             _tell(apply(layout, plan.actions))
-            status, _ = _plan(path, options)
+            report, _ = _plan(path, options)
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
     except RepairError as error:
         click.echo(f"audit-emit: {visible(str(error))}", err=True)
         return Exit.UNREADABLE
-    return status
+    return Exit(report.exit_status)
 
 
-def _plan(path: Path, options: Options) -> tuple[Exit, Plan]:
+def _plan(path: Path, options: Options) -> tuple[Report, Plan]:
     (verified,) = verify_paths([str(path)], options)
     report = verified.report
     files = {finding.file for finding in report.findings}
     alone = frozenset(f for f in files if f.endswith((".gz", ".zst")) or "checkpoints" in f)
-    return Exit(report.exit_status), plan_repair(report, keep=alone)
+    return report, plan_repair(report, keep=alone)
 
 
-def _show(plan: Plan, *, done: bool) -> None:
+def _show(plan: Plan, report: Report, *, done: bool) -> None:
     if not plan.actions:
         click.echo("nothing to move")
     for action in plan.actions:
@@ -64,8 +80,22 @@ def _show(plan: Plan, *, done: bool) -> None:
         click.echo(f"left as they are: {len(plan.left)} findings that nobody may mend")
         for finding in plan.left[:10]:
             click.echo(f"  {finding.kind}  {visible(describe(finding))}")
+    others = [finding for finding in report.findings if finding.kind in _NOT_MOVED]
+    if others:
+        click.echo("what moving bytes does not change:")
+    for finding in others[:10]:
+        click.echo(f"  {finding.kind}  {visible(describe(finding))}")
     if plan.actions and not done:
         click.echo("nothing was done; to do it: --apply")
+
+
+def _declare(layout: Layout, report: Report) -> Exit:
+    if report.unclaimed is None:
+        click.echo("there is nothing to declare")
+        return Exit.OK
+    repairing.declare_legacy(layout, *report.unclaimed)
+    click.echo(f"declared: {report.unclaimed[0]} bytes; sign it with: audit-emit checkpoint")
+    return Exit.OK
 
 
 def _tell(moved: list[Moved]) -> None:

@@ -19,9 +19,11 @@ from audit_emit._files.logfiles import LogFile, look_at
 from audit_emit._files.times import Times
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._lines import Follower, backward, complete_end, segments
+from audit_emit.cli._marks import mark
 from audit_emit.cli._records import SHOWN, Filter, instant, parse, shown, shown_malformed
 from audit_emit.cli._streams import Closed
 from audit_emit.cli._text import visible, visible_bytes
+from audit_emit.cli._verified import Mark, judged, verified_option
 
 DEFAULT_COUNT = 20
 POLL_SECONDS = 0.1
@@ -30,7 +32,8 @@ POLL_SECONDS = 0.1
 class View:
     """Shows lines, and counts the ones that are no records."""
 
-    def __init__(self, wanted: Filter, *, raw: bool) -> None:
+    def __init__(self, wanted: Filter, mark: Mark = mark, *, raw: bool) -> None:
+        self.mark = mark
         self.wanted = wanted
         self.raw = raw
         self.malformed: int = 0
@@ -86,7 +89,8 @@ class View:
         if not self.wanted.matches(record):
             return None
         if not self.raw:
-            return shown(record)
+            marked = self.mark(line)
+            return shown(record) + (click.style(f" [{marked}]", fg="red") if marked else "")
         return visible_bytes(line, len(line)) if sys.stdout.isatty() else line
 
 
@@ -114,6 +118,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> str:
     "--since", callback=_since, help="90s, 10m, 2h, 7d, or a time such as 2026-05-19T20:00."
 )
 @click.option("--json", "raw", is_flag=True, help="The records as they are in the file.")
+@verified_option
 def command(
     path: Path | None,
     *,
@@ -125,16 +130,22 @@ def command(
     correlation: str,
     since: str,
     raw: bool,
+    verified: bool,
+    keys: tuple[str, ...],
 ) -> Exit:
     """Show the records of the log at PATH, a file or its directory.
 
     Without PATH, the log that this environment configures (see: audit-emit doctor). Closed segments
-    beside it are read as far as needed. Control characters are shown, never obeyed.
+    beside it are read as far as needed. Control characters are shown, never obeyed. What is not
+    chained, or does not have the hash that it states, is marked.
 
     Exit status: 0 ok, 1 some lines are no records, 2 usage, 3 nothing there, 4 a torn end, or what
     was written before the file was cut off in place is not shown.
     """
-    view = View(Filter(types, actor, workspace, correlation, since), raw=raw)
+    if verified and (follow or raw):
+        raise click.UsageError("--verified marks what is shown, and is there; not -f or --json")
+    judge = judged(str(_active(path)), keys)[0] if verified else mark
+    view = View(Filter(types, actor, workspace, correlation, since), judge, raw=raw)
     if count is None and not since:
         count = DEFAULT_COUNT
     try:

@@ -14,6 +14,7 @@ import click
 
 from audit_emit._config import settings
 from audit_emit._evidence.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
+from audit_emit._evidence.findings import SHOWN as SHOWN_MEMBERS
 from audit_emit._evidence.witness import parse_heads
 from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.checkpoint import UNSIGNED_TIME
@@ -21,13 +22,17 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import span, time_option
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
+from audit_emit.cli._text import shown_value, visible
 from audit_emit.record import ns_of
 from audit_emit.remembered import MemoryFileError, remembered
 from audit_emit.signing import KeyRing
 from audit_emit.verify import Boundary
 from audit_emit.verifying import Options, Verified, verify_paths
 
+ADVICE = (
+    "change nothing, copy the whole directory as it is, and find out who could write it: "
+    "docs/incident.md"
+)
 SHOWN = 10
 """Findings of one kind that are shown; ``--json`` has more."""
 
@@ -231,6 +236,8 @@ def _show(verified: Verified) -> None:
     by_kind = sorted(report.findings, key=lambda finding: list(Kind).index(finding.kind))
     for kind, findings in groupby(by_kind, key=lambda finding: finding.kind):
         _show_kind(kind, list(findings), report.counts[kind])
+    if report.tampered:
+        click.echo(f"  what to do    {ADVICE}")
 
 
 _CHANGED = {
@@ -314,8 +321,27 @@ def _show_kind(kind: Kind, findings: list[Finding], count: int) -> None:
     click.echo(click.style(f"  {kind}", fg=color, bold=True) + f"  {count}{note}")
     for finding in findings[:SHOWN]:
         click.echo(f"    {visible(describe(finding))}")
+        for line in stands(finding):
+            click.echo(f"      {line}")
     if count > SHOWN:
         click.echo(f"    … and {count - SHOWN} more")
+
+
+def stands(finding: Finding) -> list[str]:
+    """What stands where a finding is, in words that people know: when, what, who, and since when.
+
+    What a line says of itself is shown as it is, and proves nothing.
+    """
+    if finding.record is None:
+        return []
+    ts, kind, user, actor = (shown_value(finding.record.get(name, "")) for name in SHOWN_MEMBERS)
+    lines = [f"it now says: {ts} {kind} by {user} ({actor})"]
+    before, after = finding.between or (0, 0)
+    if before or after:
+        where = f"after checkpoint {before}" if before else "before the first checkpoint"
+        until = f"checkpoint {after} covers it" if after else "no checkpoint covers it"
+        lines.append(f"it lies {where}; {until}")
+    return lines
 
 
 def describe(finding: Finding) -> str:

@@ -65,6 +65,7 @@ def test_shows_the_last_twenty_readably(log: Path, capsys: pytest.CaptureFixture
         "@acme",
         "#req-30",
         "key=KEY_30",
+        "[unchained]",
     ]
 
 
@@ -74,7 +75,7 @@ def test_half_a_surrogate_pair_is_shown_and_is_a_record(
     path = tmp_path / "audit.jsonl"
     path.write_text(record(1, fields={"key": "x\ud800y", "n": 2**70, "odd": 1.5}))
     assert main(["tail", str(path)]) == Exit.OK
-    assert shown(capsys)[0].endswith(f"key=x\\ud800y n={2**70} odd=1.5")
+    assert shown(capsys)[0].endswith(f"key=x\\ud800y n={2**70} odd=1.5 [unchained]")
 
 
 def test_a_directory_means_its_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:

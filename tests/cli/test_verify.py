@@ -294,3 +294,34 @@ class TestRemember:
     def test_what_is_no_such_file(self, arguments: list[str], content: str) -> None:
         Path(arguments[4]).write_bytes(content.encode("utf-8", "surrogatepass"))
         assert main(arguments) == Exit.USAGE
+
+
+def test_a_changed_record_is_shown_as_it_stands(
+    log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.edit(
+        60,
+        lambda lines, i: lines.__setitem__(i, lines[i].replace(b'"user_id":""', b'"user_id":"m"')),
+    )
+    sizes = [json.loads(line)["head_seq"] for line in log.checkpoints.read_bytes().splitlines()]
+    record = json.loads(log.lines()[59])
+    assert main(["verify", "--key", key, str(log.directory)]) == Exit.FINDINGS
+    out = capsys.readouterr().out
+    assert f"it now says: {record['ts']} x.y by m (user)" in out
+    assert f"it lies after checkpoint {sizes[0]}; checkpoint {sizes[1]} covers it" in out
+    assert "docs/incident.md" in out
+    assert main(["verify", "--json", "--key", key, str(log.directory)]) == Exit.FINDINGS
+    finding = json.loads(capsys.readouterr().out)["findings"][0]
+    assert finding["record"]["user_id"] == "m"
+    assert finding["between"] == sizes
+
+
+def test_a_record_that_is_not_in_the_chain_is_shown_and_obeyed_by_no_terminal(
+    log: MadeLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with log.active.open("ab") as file:
+        file.write(b'{"ts":"2026","event_type":"x.y","user_id":"\\u001b]0;owned\\u0007"}\n')
+    assert main(["verify", str(log.directory)]) == Exit.FINDINGS
+    out = capsys.readouterr().out
+    assert "it now says: 2026 x.y by \u241b]0;owned\u2407" in out
+    assert "\x1b" not in out

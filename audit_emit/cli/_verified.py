@@ -1,0 +1,80 @@
+"""Records held against the verdict on their log: ``query --verified`` and ``tail --verified``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import click
+
+from audit_emit._evidence.findings import Kind, Report
+from audit_emit._evidence.proof import link_of
+from audit_emit._files.logfiles import UnsupportedError
+from audit_emit.cli import _marks
+from audit_emit.cli._marks import DOES_NOT_VERIFY, NOT_ANCHORED
+from audit_emit.signing import KeyRing
+from audit_emit.verifying import Options, verify_paths
+
+_OF_RECORDS = frozenset(
+    {
+        Kind.EVENT_HASH_MISMATCH,
+        Kind.EVENT_PREV_HASH_MISMATCH,
+        Kind.SEQUENCE_GAP,
+        Kind.SEQUENCE_DUPLICATE,
+        Kind.CHAIN_ID_MISMATCH,
+        Kind.MISSING_SEGMENT,
+    }
+)
+"""What is found about the record that a finding names."""
+
+Mark = Callable[[bytes], str]
+
+
+def verified_option(function: Callable[..., object]) -> Callable[..., object]:
+    """``--verified`` and the keys for it."""
+    function = click.option(
+        "--key",
+        "keys",
+        multiple=True,
+        metavar="KEY",
+        help="With --verified: a pinned key, as of audit-emit verify.",
+    )(function)
+    return click.option(
+        "--verified", is_flag=True, help="Verify the log first, and mark what does not hold."
+    )(function)
+
+
+def judged(path: str, keys: Sequence[str]) -> tuple[Mark, bool]:
+    """Verify a log.
+
+    Returns:
+        What marks a record of it, and whether the log was tampered with.
+
+    Raises:
+        OSError: a file cannot be read.
+        ConfigError: a key is none.
+    """
+    try:
+        (found,) = verify_paths([path], Options(ring=KeyRing.from_sources(list(keys), os.environ)))
+    except UnsupportedError as error:
+        raise click.UsageError(str(error)) from None
+    return marks(found.report), found.report.tampered
+
+
+def marks(report: Report) -> Mark:
+    """What marks a record of a log on which this is the verdict; empty for one that holds."""
+    told = [finding for finding in report.findings if finding.kind in _OF_RECORDS]
+    places = {finding.seq for finding in told}
+    all_told = len(told) == sum(report.counts.get(kind, 0) for kind in _OF_RECORDS)
+
+    def mark(line: bytes) -> str:
+        first = _marks.mark(line)
+        link = link_of(line)
+        if first or link is None:
+            return first
+        seq = int(link[2])
+        if link[1].decode() != report.chain or seq in places or not all_told:
+            return DOES_NOT_VERIFY
+        return "" if seq <= report.anchored_seq else NOT_ANCHORED
+
+    return mark
