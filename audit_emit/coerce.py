@@ -117,7 +117,9 @@ class Normaliser:
             plain_text.MARK in classes
             or any(printed in classes for printed in plain_text.PRINTED)
             or text.count(":") != len(plain)
-            or ("-" in text and digits.enough_beside_ids(text, raw))
+            or ':"{' in text
+            or ':"[' in text
+            or digits.enough_beside_ids(text, raw)
             or self._redactor.engine.prefilter.suspicious(text)
         ):
             return self._careful(plain, text)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from pace import takes_less
 
 from audit_emit import coerce, encode
+from audit_emit._fields.keys import JWK_NAMES, NAME_NAMES, TOGETHER_NAMES, TYPE_NAMES
 from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit.redact import Redactor, Secret
 
@@ -869,3 +870,42 @@ def test_which_events_are_about_secrets(event_type: str, expected: bool) -> None
 @pytest.mark.parametrize("event_type", [None, 5, hostile.StrSub("secret.set"), b"x"])
 def test_an_event_type_may_be_anything(normaliser: Normaliser, event_type: Any) -> None:
     assert normaliser.full(event_type, {"a": 1}).value == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "Secret", "stringData": "x1y2"},
+        {"string_data": "x1y2", "kind": "Secret"},
+        {"note": "4111111111111111"},
+        {"note": "4111111111111111)"},
+        {"note": "x4111111111111111", "n": 1},
+        {"n": "[4111111111111111]"},
+        {"n": "[41111111.11111111e8]", "more": "x"},
+        {"n": "{4111111111111111}"},
+    ],
+)
+def test_the_quick_way_leaves_to_the_other_what_that_holds_back(fields: dict[str, Any]) -> None:
+    normaliser = Normaliser(Redactor())
+    assert normaliser.full("a.b", fields).redacted
+    assert normaliser.fast(fields, False) is None
+
+
+_QUICK_NAMES = sorted(TOGETHER_NAMES | TYPE_NAMES | NAME_NAMES | JWK_NAMES | {"user", "stringData"})
+_QUICK_TEXTS = st.one_of(
+    st.sampled_from(["Secret", "password", "oct", "RSA", "api_key", "basic", "4111111111111111"]),
+    st.from_regex(r"[\[{(<]?[0-9.e+\-/_]{0,24}[\]})>]?", fullmatch=True),
+    st.from_regex(r"[\[{]?4111?[.\-_/+]?[1]{4,10}\.?[1]{0,6}(e[0-9]{1,2})?[\]}]?", fullmatch=True),
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=24),
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(_QUICK_NAMES), _QUICK_TEXTS | st.floats() | st.integers(), max_size=4
+    )
+)
+def test_the_quick_way_comes_to_what_the_other_comes_to(fields: dict[str, Any]) -> None:
+    normaliser = Normaliser(Redactor())
+    quick = normaliser.fast(fields, True)
+    assert quick in (None, encode.to_json(normaliser.full("secret.set", fields).value))

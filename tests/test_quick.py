@@ -106,8 +106,12 @@ def test_the_leaf_hash_is_that_of_hashlib(size: int) -> None:
 # What is harmless
 
 NAMES = st.sampled_from(
-    ["key", "scope", "operation", "request", "count", "note", "password", "a:b"]
+    [
+        *("key", "scope", "operation", "request", "count", "note", "password", "a:b"),
+        *("kind", "type", "name", "value", "data", "stringData", "string_data", "kty", "k"),
+    ]
 )
+CARD = "4111111111111111"
 TEXTS = st.one_of(
     st.text(max_size=40),
     st.from_regex(r"[A-Za-z0-9:/@.=_\-]{0,48}", fullmatch=True),
@@ -117,7 +121,8 @@ TEXTS = st.one_of(
         [
             hostile.SECRET,
             "4111 1111 1111 1111",
-            "4111111111111111",
+            *(CARD, f"{CARD})", f"x{CARD}", f"[{CARD}]", f"[{CARD}.0]", "[41111111.11111111e8]"),
+            *("Secret", "oct", "{4111111111111111}"),
             "eyJhbGciOiJI.eyJzdWIi.c2ln",
             "xoxb-1234567890-abc",
             "AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -140,7 +145,8 @@ SCALARS = st.one_of(
 def test_what_is_harmless_here_is_the_same_in_python(fields: dict[str, Any]) -> None:
     rules = Emitter(service="q", jsonl="/nowhere/audit.jsonl", stdout=False)
     quick: Any = rules._quick
-    rules._composer.normaliser.fast(dict.fromkeys(fields, 1), False)
+    for name in fields:  # alone, so that the name is looked at
+        rules._composer.normaliser.fast({name: 1}, False)
     found = quick.fields(fields)
     if found is None:
         return

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* What a byte of a text may be. */
-enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, DASH = 8, BETWEEN = 16, HEX = 32, WORD = 64 };
+enum { MARKED = 1, OF_RUN = 2, OF_DIGITS = 4, BETWEEN = 8, HEX = 16, WORD = 32 };
 
 /* What a keyword that ends at a node means (`keywords.Table`). */
 enum { ALONE = 1, ALONE_AT_START = 2, WITH_RUN = 4, WITH_RUN_AT_START = 8 };
@@ -68,7 +68,6 @@ bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark)
     rules->traits['"'] |= MARKED;
     rules->traits['\\'] |= MARKED;
     rules->traits[':'] |= MARKED;
-    rules->traits['-'] |= DASH;
     return take_keywords(rules);
 }
 
@@ -168,8 +167,13 @@ static bool harmless_text(const FieldRules *rules, const unsigned char *text, Py
     if (seen & BETWEEN && seen & OF_DIGITS && size > rules->digit_run
         && has_groups(rules, text, size))
         return false;
-    return !(seen & DASH) || is_uuid(rules, text, size)
-        || !has_run(rules, text, size, OF_DIGITS, rules->digit_run);
+    return !has_run(rules, text, size, OF_DIGITS, rules->digit_run) || is_uuid(rules, text, size);
+}
+
+/* Whether a text may be JSON: what is in it counts, and a number may be written in many ways. */
+static bool may_be_json(const unsigned char *text, Py_ssize_t size)
+{
+    return size && (text[0] == '{' || text[0] == '[');
 }
 
 /* -- their JSON ---------------------------------------------------------------------------------- */
@@ -212,6 +216,7 @@ static bool add_value(Walk *walk, PyObject *value)
         Py_ssize_t size = PyUnicode_GET_LENGTH(value);
         walk->length += size;
         if (walk->length > rules->max_length || !PyUnicode_IS_COMPACT_ASCII(value)
+            || may_be_json(PyUnicode_1BYTE_DATA(value), size)
             || !harmless_text(rules, PyUnicode_1BYTE_DATA(value), size))
             return false;
         /* Nothing in it is escaped in JSON: all of that is marked. */

@@ -16,6 +16,7 @@ from audit_emit._lazy import Pattern
 
 __all__ = [
     "JWK_NAMES",
+    "MANIFEST_NAMES",
     "NAME_NAMES",
     "STEMS",
     "TOGETHER_NAMES",
@@ -158,7 +159,9 @@ TYPED_NAMES = frozenset(("value", "values", "val"))
 """``{"type": "password", "value": "x"}``: what has a type has many other members besides."""
 JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
 """The private members of a JSON Web Key (RFC 7518 section 6), which ``kty`` tells."""
-TOGETHER_NAMES = VALUE_NAMES | {"kty", "netloc"}
+MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata", "string_data"}
+"""``{"kind": "Secret", "data": {…}}``, as Kubernetes has it, and its clients."""
+TOGETHER_NAMES = VALUE_NAMES | MANIFEST_NAMES | {"kty", "netloc"}
 """Names whose values, or whose neighbours, are judged by more than their own name and text."""
 
 

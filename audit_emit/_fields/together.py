@@ -7,6 +7,7 @@ from typing import Any
 
 from audit_emit._fields.keys import (
     JWK_NAMES,
+    MANIFEST_NAMES,
     NAME_NAMES,
     TYPE_NAMES,
     TYPED_NAMES,
@@ -17,8 +18,6 @@ from audit_emit._fields.programs import secret_words
 __all__ = ["NO_NAMES", "held_items", "held_names"]
 
 NO_NAMES: frozenset[str] = frozenset()
-_MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata"}
-"""``{"kind": "Secret", "data": {…}}``, as Kubernetes has it."""
 _MAX_NAMES = 16
 _MAX_WORD = 256
 _MAX_LOGIN = 8192
@@ -41,7 +40,7 @@ def held_names(entries: list[Any], names_secret: Judge) -> frozenset[str]:
                 held |= VALUE_NAMES
         elif lower in TYPE_NAMES:
             if _any_names_secret(value, names_secret):
-                held |= _MANIFEST_NAMES if lower == "kind" else TYPED_NAMES
+                held |= MANIFEST_NAMES if lower == "kind" else TYPED_NAMES
         elif lower == "kty":
             held |= JWK_NAMES
     return held
