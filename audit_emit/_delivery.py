@@ -264,7 +264,8 @@ class Delivery(EmitterState):
             return
         try:
             noted = file.owe(losses)
-        except SinkError:
+        except SinkError as error:
+            let_through(error)
             noted = False
         if noted:
             self.file_gap, self.stdout_gap, self._gap_lines_lost = Gap(), Gap(), 0

@@ -323,8 +323,15 @@ class GroupCommit:
             sync_directory(directory)
         unsure, self._unsure = self._unsure, False
         whole = not (self.suspect or unsure)
-        for number in numbers:
-            whole = _sync_and_close(number) and whole
+        try:
+            while numbers:
+                whole = _sync_and_close(numbers.pop(0)) and whole
+        except BaseException:
+            # Without threads it may be the main one that is interrupted here.
+            self.lines[:0] = batch
+            self.forgotten += forgotten
+            self._retired += numbers
+            raise
         if whole:
             self._synced()
         elif batch or forgotten or self.suspect or unsure:

@@ -72,7 +72,7 @@ class LockFile:
             OSError: it cannot be opened.
         """
         if self._twin is not None and not os.path.lexists(self.path):
-            with suppress(OSError, AttributeError):
+            with quietly(OSError, AttributeError):
                 os.link(self._twin, self.path)
         descriptor = open_file(self.path, append=False)
         try:
@@ -85,7 +85,7 @@ class LockFile:
         self.links = 1
         if self._twin is not None:
             # Not every file system has hard links, nor every platform.
-            with suppress(OSError, AttributeError):
+            with quietly(OSError, AttributeError):
                 self._tie(self._twin)
 
     def _tie(self, twin: str) -> None:
@@ -95,7 +95,8 @@ class LockFile:
             if (there.st_dev, there.st_ino) != self._identity:
                 os.unlink(twin)
                 os.link(self.path, twin)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            let_through(error)
             os.link(self.path, twin)
         self.links = min(os.fstat(self.descriptor).st_nlink, 2)
 

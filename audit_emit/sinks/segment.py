@@ -231,10 +231,19 @@ class Segment(SegmentState):
 
     def close(self) -> None:
         """Give the descriptor back, if it is still ours."""
-        if self.descriptor >= 0 and self._still_ours() is not None:
-            self._retire(Owned.of(self.descriptor, self._identity))
+        self._let_go()
         self.descriptor = -1
         self.size = -1
+
+    def _let_go(self) -> None:
+        if self.descriptor < 0 or self._still_ours() is None:
+            return
+        if self._retire is close_quietly:
+            # At once. An interrupt that comes in the finalizer of an object is heard by nobody.
+            close_quietly(self.descriptor)
+        else:
+            # Later, when the application may have closed it, and its number is somebody else's.
+            self._retire(Owned.of(self.descriptor, self._identity))
 
     def __del__(self) -> None:
         with suppress(Exception):
@@ -329,9 +338,8 @@ class Segment(SegmentState):
         except BaseException:
             os.close(opened)
             raise
-        if close_old and self.descriptor >= 0:
-            # It is closed later, when the application may have closed it and its number gone.
-            self._retire(Owned.of(self.descriptor, self._identity))
+        if close_old:
+            self._let_go()
         self.descriptor = opened
         self._identity = (found.st_dev, found.st_ino)
         self.size = 0

@@ -14,6 +14,7 @@ from typing import Any
 from faults.child import RESULT
 from faults.scenes_disk import emit, make
 
+import audit_emit
 from audit_emit import AuditError, Emitter
 from audit_emit.sinks import groupcommit
 
@@ -151,6 +152,37 @@ def stalled(directory: Path) -> dict[str, Any]:
         "state": emitter.health()["sinks"]["jsonl"]["state"],
         "notes": emitter.health()["notes"],
     }
+
+
+def configured(directory: Path) -> dict[str, int]:
+    """The emitter of the process is made anew, again and again, while threads emit."""
+
+    def owned(what: str) -> int:
+        return len(os.listdir(f"/proc/self/{what}"))
+
+    def configure() -> None:
+        audit_emit.configure(service="faults", jsonl=directory / "audit.jsonl", stdout=False)
+
+    def work(first: int) -> None:
+        for number in range(first, first + 1000):
+            audit_emit.emit(None, "stall.event", {"n": number})
+
+    configure()
+    audit_emit.emit(None, "stall.event", {"n": -1})
+    before = owned("fd"), owned("task")
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 3000, 1000)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        configure()
+        time.sleep(0.005)
+    assert audit_emit.flush(20.0)
+    deadline = time.monotonic() + 20.0
+    more = dict.fromkeys(("fd", "task"), 1)
+    while any(one > 0 for one in more.values()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        more = {"fd": owned("fd") - before[0], "task": owned("task") - before[1]}
+    return more
 
 
 def dropped(directory: Path) -> dict[str, int]:

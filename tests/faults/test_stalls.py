@@ -49,3 +49,9 @@ def test_a_disk_that_never_answers_costs_no_memory_no_file_and_not_the_exit(tmp_
 def test_emitters_that_nobody_closes_leave_no_thread_and_no_descriptor(tmp_path: Path) -> None:
     assert run(scenes.dropped, tmp_path) == {"fd": 0, "task": 0}
     assert Log(tmp_path).check().numbers == list(range(31))
+
+
+def test_a_process_that_is_configured_anew_under_load_keeps_nothing(tmp_path: Path) -> None:
+    more = run(scenes.configured, tmp_path)
+    assert max(more.values()) <= 0
+    assert sorted(Log(tmp_path).check().numbers) == [-1, *range(3000)]

@@ -330,6 +330,20 @@ def test_without_threads_the_sync_of_another_is_waited_for_within_the_time(log: 
     assert log.group.sync(20)
 
 
+@pytest.mark.usefixtures("threadless")
+def test_without_threads_a_sync_that_is_interrupted_is_made_again(log: Log, tmp_path: Path) -> None:
+    log.add(b"1\n")
+    log.group.retire(os.open(tmp_path / "old", os.O_RDWR | os.O_CREAT))
+    before = len(os.listdir("/proc/self/fd"))
+    interrupted = patch.object(groupcommit, "fdatasync", side_effect=KeyboardInterrupt)
+    with interrupted, pytest.raises(KeyboardInterrupt):
+        log.group.sync(20)
+    assert log.group.lines == [b"1\n"]
+    assert log.group.sync(20)
+    assert (log.group.lines, log.doubtful) == ([], [])
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
 def test_once_there_is_a_thread_again_it_syncs(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groupcommit, "_RETRY_SECONDS", 0.0)
     start = Background.start
