@@ -22,7 +22,9 @@ from audit_emit.errors import ConfigError
 
 PREFIX = "AUDIT_EMIT_"
 
-_SYSTEM_DIRECTORY = "/var/log/audit"
+# Not /var/log/audit: that directory belongs to the Linux audit daemon, which keeps it at mode 0700
+# and gives it an SELinux type of its own.
+_SYSTEM_DIRECTORY = "/var/log/audit-emit"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,13 +247,18 @@ def _nearer(values: dict[str, Any], sources: dict[str, str], key: str) -> None:
         sources[key] = source
 
 
+def system_directory(service: str) -> str:
+    """Where the logs of ``service`` lie by default on this machine."""
+    return f"{_SYSTEM_DIRECTORY}/{service}"
+
+
 def default_path(service: str, environ: Mapping[str, str]) -> str:
-    """``/var/log/audit/<service>/audit.jsonl`` where that can be written, else the state directory.
+    """``audit.jsonl`` in the ``system_directory`` where that can be written, else the state directory.
 
     The state directory is ``$XDG_STATE_HOME`` or ``~/.local/state`` (XDG Base Directory
     Specification), and under it ``audit_emit/<service>``.
     """
-    system = f"{_SYSTEM_DIRECTORY}/{service}"
+    system = system_directory(service)
     if _can_hold_files(system):
         return f"{system}/audit.jsonl"
     state = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")

@@ -360,6 +360,12 @@ def test_a_system_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None
     assert found == f"{tmp_path}/xdg/audit_emit/api/audit.jsonl"
 
 
+def test_the_system_directory_is_not_that_of_the_audit_daemon_of_linux() -> None:
+    asked = "from audit_emit._config import system_directory; print(system_directory('api'))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "/var/log/audit-emit/api\n"
+
+
 def test_the_default_path_touches_nothing(tmp_path: Path) -> None:
     settings({}, {"XDG_STATE_HOME": str(tmp_path / "xdg")})
     assert not (tmp_path / "system").exists()

@@ -61,7 +61,7 @@ def test_no_volume_is_left_over() -> None:
 
 def test_vector_sees_the_files_that_the_service_writes() -> None:
     written = SERVICES["secrets-api"]["environment"]["AUDIT_EMIT_JSONL"]
-    shared = "/var/log/audit"
+    shared = "/var/log/audit-emit"
     assert mounts("vector")[shared] == mounts("secrets-api")[shared]
     included = yaml.safe_load(SHIPPER)["sources"]["audit_files"]["include"]
     assert any(Path(written).match(pattern) for pattern in included)

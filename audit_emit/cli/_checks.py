@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from audit_emit import _compiled
 from audit_emit._allowed import SETTINGS, STDERR
-from audit_emit._config import PREFIX, Settings, settings
+from audit_emit._config import PREFIX, Settings, settings, system_directory
 from audit_emit._loki import settings as loki
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
@@ -198,7 +198,7 @@ def _because(current: Settings, path: Path) -> str:
     source = current.sources["jsonl"]
     if source != "default":
         return "an argument says so" if source == "argument" else "AUDIT_EMIT_JSONL says so"
-    system = f"/var/log/audit/{current.service}"
+    system = system_directory(current.service)
     if str(path.parent) == system:
         return f"the default: {system} can be written"
     return f"the default: {system} cannot be written, so the user's state directory is used"

@@ -86,8 +86,8 @@ def test_every_setting_tells_where_it_came_from(tmp_path: Path) -> None:
 
 def test_the_default_path_is_explained(tmp_path: Path) -> None:
     report = examine({"service": "api"}, {"XDG_STATE_HOME": str(tmp_path)})
-    assert "/var/log/audit/api" in report.file["because"]
-    assert report.file["path"].endswith("/api/audit.jsonl")
+    assert report.file["because"] == f"the default: {tmp_path}/system/api can be written"
+    assert report.file["path"] == f"{tmp_path}/system/api/audit.jsonl"
 
 
 def test_a_nameless_service_is_a_warning(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_only_what_is_labelled_is_read(name: str, option: str, label: object) ->
 
 
 def test_every_segment_is_read_and_nothing_else(tmp_path: Path) -> None:
-    directory = tmp_path / "var" / "log" / "audit" / "shop"
+    directory = tmp_path / "var" / "log" / "audit-emit" / "shop"
     path = directory / "audit.jsonl"
     emitter = Emitter(
         service="shop", jsonl=path, stdout=False, max_bytes=4096, signing_key="5e" * 32
@@ -297,9 +297,9 @@ def test_every_loki_sink_offers_a_tenant_a_login_and_certificates(name: str) -> 
 @pytest.mark.parametrize(
     ("file", "tenant"),
     [
-        ("/var/log/audit/shop/audit.jsonl", "shop"),
-        ("/var/log/audit/a-b_2/audit-00000000000000000001.jsonl", "a-b_2"),
-        ("/var/log/audit/../etc/audit.jsonl", "audit"),
+        ("/var/log/audit-emit/shop/audit.jsonl", "shop"),
+        ("/var/log/audit-emit/a-b_2/audit-00000000000000000001.jsonl", "a-b_2"),
+        ("/var/log/audit-emit/../etc/audit.jsonl", "audit"),
         ("/srv/audit.jsonl", "audit"),
         (None, "audit"),
     ],
