@@ -253,7 +253,7 @@ def system_directory(service: str) -> str:
 
 
 def default_path(service: str, environ: Mapping[str, str]) -> str:
-    """``audit.jsonl`` in the ``system_directory`` where that can be written, else the state directory.
+    """``audit.jsonl`` in the system directory if that can be written, else the state directory.
 
     The state directory is ``$XDG_STATE_HOME`` or ``~/.local/state`` (XDG Base Directory
     Specification), and under it ``audit_emit/<service>``.
