@@ -289,9 +289,16 @@ def test_every_loki_sink_offers_a_tenant_a_login_and_certificates(name: str) -> 
     for sink in ("loki", "dead_letters_loki"):
         offered = config["sinks"][sink]
         assert offered["tls"].keys() == {"ca_file", "crt_file", "key_file"}
-        assert offered["auth"]["password"] == "SECRET[loki.password]"
+        assert offered["auth"] == {"strategy": "basic", "user": "audit", "password": "change-me"}
         assert offered["tenant_id"]
     assert config["secret"]["loki"]["type"] == "directory"
+    assert config["secret"]["loki"]["remove_trailing_whitespace"] is True
+
+
+@EACH
+def test_no_comment_has_a_reference_to_a_secret(name: str) -> None:
+    """Vector looks for them in the text, before it knows what a comment is, and would not start."""
+    assert not re.search(r"SECRET\[", text_of(name))
 
 
 @pytest.mark.parametrize(

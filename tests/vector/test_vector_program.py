@@ -57,6 +57,13 @@ def run(*command: str | Path) -> None:
 def test_it_is_valid(vector: str, name: str, everything: bool, tmp_path: Path) -> None:
     text = text_of(name)
     config = load(with_everything_offered(text) if everything else text)
+    if everything:
+        # Secrets are looked up, and certificates read, before anything is started.
+        (tmp_path / "password").write_text("a password\n", encoding="utf-8")
+        config["secret"]["loki"]["path"] = str(tmp_path)
+        for sink in ("loki", "dead_letters_loki"):
+            del config["sinks"][sink]["tls"]
+            config["sinks"][sink]["auth"]["password"] = "SECRET[loki.password]"
     path = written(moved(config, tmp_path), tmp_path)
     # The more thorough way asks for the cluster, or the Docker daemon, that the file reads from.
     how = "--skip-healthchecks" if name == "file" else "--no-environment"
