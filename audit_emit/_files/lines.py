@@ -10,6 +10,27 @@ MAX_LINE = 1024 * 1024
 """Bytes; a record has at most 64 KiB."""
 
 
+_HASH = b',"hash":"'
+
+
+def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines of a block that hold what every chained record ends in; without their newline.
+
+    What else is there costs no more than its bytes, however many lines they are.
+
+    Args:
+        block: whole lines.
+
+    Returns:
+        Where each line ends, newline included, and the line.
+    """
+    at = block.find(_HASH)
+    while at >= 0:
+        end = block.index(b"\n", at)
+        yield end + 1, block[block.rfind(b"\n", 0, at) + 1 : end]
+        at = block.find(_HASH, end)
+
+
 class TooLong(NamedTuple):
     """A line of which only this is kept: its bytes without the newline, and what hashed them."""
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from audit_emit._files.lines import MAX_LINE
+from audit_emit._files.lines import MAX_LINE, may_be_chained
 from audit_emit.record import head_of
 
 _WINDOW = 64 * 1024
@@ -63,13 +63,43 @@ def _records(descriptor: int, at: int, end: int) -> Iterator[Found]:
     position, rest, skipping = begin, b"", at > 0
     while begin < end and (data := os.pread(descriptor, _WINDOW, position)):
         position += len(data)
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            head = None if skipping else head_of(line)
-            if head is not None and begin < end:
-                yield Found(begin, line, head.seq)
-            skipping = False
-            begin += len(line) + 1
-        if len(rest) > MAX_LINE:
+        data = rest + data
+        if skipping:
+            first = data.find(b"\n") + 1
+            data, begin, skipping = data[first:], begin + first, not first
+        cut = 0 if skipping else data.rfind(b"\n") + 1
+        for stop, line in may_be_chained(data[:cut]):
+            offset = begin + stop - len(line) - 1
+            head = head_of(line)
+            if head is not None and offset < end:
+                yield Found(offset, line, head.seq)
+        begin, rest = begin + cut, data[cut:]
+        if skipping or len(rest) > MAX_LINE:
             # No record is that long: the rest of it is passed over.
             begin, rest, skipping = position, b"", True
+
+
+def last_record(descriptor: int, size: int) -> Found | None:
+    """The last record in a file, whatever follows it.
+
+    Args:
+        size: bytes of the file to look at.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    position, rest = size, b""
+    while position > 0:
+        start = max(0, position - _WINDOW)
+        data = os.pread(descriptor, position - start, start) + rest
+        cut = data.find(b"\n") + 1 if start else 0
+        whole = data[cut : data.rfind(b"\n") + 1]
+        for stop, line in reversed(list(may_be_chained(whole))):
+            head = head_of(line)
+            if head is not None:
+                return Found(start + cut + stop - len(line) - 1, line, head.seq)
+        # The line that goes on before the window; of one that is too long its end suffices.
+        position, rest = start, data[:cut] or data
+        if len(rest) > MAX_LINE:
+            rest = rest[-1:]
+    return None

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from audit_emit._evidence.proof import Proof, prove
+from audit_emit._files.lines import may_be_chained
 from audit_emit._signing.opened import CHUNK, Segments, blocks, open_segments
 from audit_emit._signing.tiles import TiledFrontier, hashes
 from audit_emit.chain import ZERO, Frontier, body_of, leaf_hash
@@ -131,8 +132,7 @@ class Growth:
 
     def _sort_out(self, block: bytes, offset: int) -> None:
         """Add what are records among the lines of a block, one by one."""
-        for line in block.split(b"\n")[:-1]:
-            offset += len(line) + 1
+        for end, line in may_be_chained(block):
             head = head_of(line)
             if head is None:
                 continue
@@ -142,7 +142,7 @@ class Growth:
             if not line.endswith(_LINK % tuple(str(each).encode() for each in link)):
                 raise self._broken(line, self.frontier.size + 1)
             self.frontier.append(bytes.fromhex(digest))
-            self.head, self.offset = digest, offset
+            self.head, self.offset = digest, offset + end
             if not self._compare():
                 self.events += not _of_checkpoint(line)
             self._look_inside(self.frontier.size, line)

@@ -180,7 +180,8 @@ def _made(layout: Layout, last: int) -> Store:
 
 def _tiled(layout: Layout, store: Store, last: int) -> OSError | None:
     """Write the tiles; what kept them from being written."""
-    tree = TiledFrontier(store, Frontier())
+    # Other readers of tiles want those of exactly the size that was signed.
+    tree = TiledFrontier(store, Frontier(), limit=last)
     try:
         store.touch()  # a directory that cannot be written is known before the log is read
     except OSError as error:

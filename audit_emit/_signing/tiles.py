@@ -187,13 +187,21 @@ class TiledFrontier(Frontier):
         store: where to.
         frontier: the tree so far.
         edge: for each level the hashes of the tile that is not full yet, which are written.
+        limit: leaves beyond this size are not taken.
     """
 
-    __slots__ = ("_edge", "_parts", "_store", "error")
+    __slots__ = ("_edge", "_limit", "_parts", "_store", "error")
 
-    def __init__(self, store: Store, frontier: Frontier, edge: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        frontier: Frontier,
+        edge: Iterable[bytes] = (),
+        limit: int = 1 << 63,
+    ) -> None:
         super().__init__(frontier.size, frontier.peaks)
         self.error: OSError | None = None
+        self._limit = limit
         self._store = store
         self._edge = [bytearray(row) for row in edge]
         # Levels of which a part of the last tile is in its place.
@@ -218,6 +226,7 @@ class TiledFrontier(Frontier):
 
     def take(self, leaves: Sequence[bytes]) -> None:
         """Add leaves: 32-byte hashes."""
+        leaves = leaves[: self._limit - self.size]
         at = 0
         while at < len(leaves):
             start = self.size % WIDTH

@@ -22,23 +22,34 @@ MARK = 64
 """Bytes before a place by which it is known again: of a record that is its own hash."""
 
 
-def backward(fd: int, end: int, begin: int = 0) -> Iterator[bytes]:
-    """The lines from ``begin`` on and before ``end``, the last one first.
+def forward(fd: int, begin: int, end: int) -> Iterator[bytes]:
+    """The lines between two offsets, each of which is just after a newline, or 0."""
+    kept = b""
+    while begin < end and (data := os.pread(fd, min(BLOCK, end - begin), begin)):
+        begin += len(data)
+        first, *rest = data.split(b"\n")
+        kept = (kept + first)[:MAX_LINE]
+        for following in rest:
+            yield kept
+            kept = following
+
+
+def backward(fd: int, end: int) -> Iterator[bytes]:
+    """The lines before ``end``, the last one first.
 
     Args:
         fd: a file open for reading; its position is neither used nor moved.
         end: an offset just after a newline, or 0.
-        begin: an offset at which a line begins.
     """
     position = end - 1
     kept = b""
-    while position > begin:
-        size = min(BLOCK, position - begin)
+    while position > 0:
+        size = min(BLOCK, position)
         position -= size
         first, *rest = (os.pread(fd, size, position) + kept).split(b"\n")
         yield from reversed(rest)
         kept = first[:MAX_LINE]
-    if end > begin:
+    if end > 0:
         yield kept
 
 

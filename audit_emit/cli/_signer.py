@@ -13,8 +13,9 @@ import msgspec
 
 from audit_emit._config import Settings, settings
 from audit_emit._emit import Emitter
+from audit_emit._files.logfiles import open_regular
+from audit_emit._files.places import last_record
 from audit_emit.checkpointer import Checkpointer
-from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse_service
 from audit_emit.errors import ConfigError
 from audit_emit.signing import Ed25519Key, KeyRing
@@ -140,12 +141,9 @@ def emitter_of(file: Path, origin: str | None, *, stdout: bool) -> Beside:
 
 def _service(file: Path) -> str | None:
     """The service that wrote the last record."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = open_regular(str(file))
     try:
-        for line in backward(descriptor, complete_end(descriptor)):
-            service = parse_service(line)
-            if service is not None:
-                return service
+        found = last_record(descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
-    return None
+    return parse_service(found.line) if found is not None else None

@@ -18,7 +18,7 @@ from audit_emit._config import settings
 from audit_emit._files.logfiles import LogFile, look_at
 from audit_emit._files.times import Times
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._lines import Follower, backward, complete_end, segments
+from audit_emit.cli._lines import Follower, backward, complete_end, forward, segments
 from audit_emit.cli._marks import mark
 from audit_emit.cli._records import SHOWN, Filter, instant, parse, shown, shown_malformed
 from audit_emit.cli._streams import Closed
@@ -66,6 +66,13 @@ class View:
                 _warn(f"records {self._newest + 1} to {seq - 1} are in neither file")
             self._newest, self._was_cut = seq, False
         return self.text(line)
+
+    def all(self, lines: Iterable[bytes]) -> Iterator[str | bytes]:
+        """What to show of lines in their order."""
+        for line in lines:
+            text = self.text(line)
+            if text is not None:
+                yield text
 
     def last(self, lines: Iterable[bytes], count: int | None) -> list[str | bytes]:
         """What to show of lines that come last first: ``count`` of them, oldest first."""
@@ -160,8 +167,11 @@ def _show(active: Path, view: View, count: int | None, *, follow: bool) -> Exit:
     fd = _open(active, wait=follow)
     follower = Follower(active, fd, complete_end(fd) if fd is not None else 0, view.cut)
     try:
-        since = view.wanted.since
-        _print(view.last(_history(active, fd, follower.position, since), count))
+        if count is None:  # from a time on, however much that is
+            lines = _from(active, fd, follower.position, view.wanted.since)
+            _print(view.all(lines))
+        else:
+            _print(view.last(_history(active, fd, follower.position), count))
         if follow and not isinstance(sys.stdout, Closed):
             if fd is not None:
                 view.begin(next(backward(fd, follower.position), b""))
@@ -196,34 +206,40 @@ def _open(active: Path, *, wait: bool) -> int | None:
     return fd
 
 
-def _history(active: Path, fd: int | None, end: int, since: str) -> Iterator[bytes]:
-    """The lines up to ``end``, last first: the open file, then the segments closed before it.
+def _history(active: Path, fd: int | None, end: int) -> Iterator[bytes]:
+    """All lines up to ``end``, last first: the open file, then the segments closed before it."""
+    if fd is None:
+        return iter(())
+    older = map(_closed, reversed(_older(active, fd)))
+    return chain(backward(fd, end), chain.from_iterable(older))
 
-    With a time to begin at, the parts of files that hold nothing but earlier records are left out.
-    """
+
+def _older(active: Path, fd: int) -> list[Path]:
+    """The segments that were closed before the open file, oldest first."""
+    here = os.fstat(fd)
+    return [path for path in segments(active) if not os.path.samestat(path.stat(), here)]
+
+
+def _from(active: Path, fd: int | None, end: int, since: str) -> Iterator[bytes]:
+    """The lines up to ``end``, without the parts of files that hold nothing but earlier records."""
     if fd is None:
         return
     here = os.fstat(fd)
-    older = [p for p in reversed(segments(active)) if not os.path.samestat(p.stat(), here)]
-    if not since:
-        yield from backward(fd, end)
-        yield from chain.from_iterable(map(_closed, older))
-        return
     times = Times(str(active.parent))
+    for path in _older(active, fd):
+        yield from _later(look_at(str(path)), times, since)
     identity = (here.st_dev, here.st_ino)
     yield from _later(LogFile(str(active), identity, end, descriptor=fd), times, since, end)
-    for path in older:
-        yield from _later(look_at(str(path)), times, since)
     times.save()
 
 
 def _later(file: LogFile, times: Times, since: str, end: int | None = None) -> Iterator[bytes]:
     rows = times.rows(file)
     with file.opened() as descriptor:
-        for row in reversed(rows):
+        for row in rows:
             stop = row.end if end is None else min(row.end, end)
             if row.begin < stop and row.within(since, ""):
-                yield from backward(descriptor, stop, row.begin)
+                yield from forward(descriptor, row.begin, stop)
 
 
 def _closed(path: Path) -> Iterator[bytes]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from audit_emit._files.logfiles import open_regular
+from audit_emit._files.places import last_record
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._signer import active, emitter_of
 from audit_emit.errors import ConfigError
 from audit_emit.record import head_of
@@ -58,12 +59,12 @@ def command(path: Path | None, keys: tuple[str, ...], origin: str | None) -> Exi
 def _chain(file: Path) -> str | None:
     """The chain of the last record."""
     for name in (str(file), *reversed(Layout.of(str(file)).closed_segments())):
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_regular(name)
         try:
-            for line in backward(descriptor, complete_end(descriptor)):
-                head = head_of(line)
-                if head is not None:
-                    return head.chain
+            found = last_record(descriptor, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
+        head = head_of(found.line) if found is not None else None
+        if head is not None:
+            return head.chain
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_chain import MadeChain
 
-from audit_emit._files.places import find_seq
+from audit_emit._files.places import find_seq, last_record
 
 COUNT = 4000
 LINES = MadeChain().add(COUNT, fields={"pad": "x" * 200}).lines
@@ -86,3 +86,26 @@ def test_a_file_of_one_endless_line_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(b"z" * 5_000_000)
     assert found(path, 1) is None
+
+
+@pytest.mark.parametrize(
+    "after",
+    [b"", b"\n" * 300_000, b"z" * 3_000_000, b"z" * 3_000_000 + b"\n", b"{}\n" * 50_000 + b"torn"],
+)
+@pytest.mark.parametrize("count", [0, 1, 700])
+def test_the_last_record_is_found_whatever_follows(
+    tmp_path: Path, after: bytes, count: int
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in LINES[:count]) + after)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        last = last_record(descriptor, path.stat().st_size)
+    finally:
+        os.close(descriptor)
+    if count:
+        assert last is not None
+        offset = sum(len(line) + 1 for line in LINES[: count - 1])
+        assert last == (offset, LINES[count - 1], count)
+    else:
+        assert last is None

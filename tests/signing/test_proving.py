@@ -113,6 +113,21 @@ def test_wrong_ones_are_not_believed(log: MadeLog, unread: list[int], name: str)
 
 
 @pytest.mark.usefixtures("long")
+def test_those_that_are_made_end_where_the_newest_checkpoint_does(tmp_path: Path) -> None:
+    log = MadeLog(tmp_path / "log", signed=False)
+    path = log.directory / "audit.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:100]))
+    log.sign()
+    expected = log.tiles()
+    path.write_bytes(whole)
+    shutil.rmtree(log.directory / "tile")
+    log.prove(3)
+    assert log.tiles() == expected
+    assert "tile/0/005.p/20" in expected
+
+
+@pytest.mark.usefixtures("long")
 def test_a_changed_record_is_not_proved(log: MadeLog) -> None:
     edit(log, 3)
     with pytest.raises(CheckpointError):
