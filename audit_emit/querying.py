@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_emit._evidence.proof import link_of
@@ -178,7 +179,7 @@ def _once(kept: Iterable[_Kept]) -> list[_Kept]:
 def candidates(block: bytes, needles: Sequence[bytes]) -> Iterator[bytes]:
     """The lines of a block of whole lines that may hold an answer (``Question.needles``)."""
     if not needles:
-        yield from block.split(b"\n")[:-1]
+        yield from (line[:-1] for line in BytesIO(block))
         return
     rarest = max(needles, key=len)
     places = list(_find(block, rarest))

@@ -38,6 +38,7 @@ _TS = slice(len('{"ts":"'), len('{"ts":"') + 30)
 _TIMES = re.compile(
     rb'(?:\{"ts":"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z)+'
 )
+_SHORTEST = len('{"ts":"2026-05-19T20:00:00.123456789Z","event_type":"a","v":1}')
 _FILES = 10_000
 """Files that are remembered, also those that are gone."""
 
@@ -182,6 +183,8 @@ def _read(file: LogFile, descriptor: int, position: int) -> Iterator[bytes]:
 
 def span_of(block: bytes) -> tuple[str, str] | None:
     """The earliest and the latest ``ts`` in a block of whole lines, if all of them are records."""
+    if block.count(b"\n") * _SHORTEST > len(block):
+        return None
     lines = BytesIO(block).readlines()
     if not _TIMES.fullmatch(b"".join(map(itemgetter(_HEAD), lines))):
         return None

@@ -27,6 +27,7 @@ from audit_emit.sinks.segments import Layout, open_file, sync_directory
 _PURPOSE = b"audit_emit state of a signer, version 1\n"
 _BLOCK = 64 * 1024
 _MAX_STATE = 64 * 1024
+_SHORTEST = 256
 _MAX_LINE = 64 * 1024
 """Bytes; a checkpoint has some hundred."""
 
@@ -199,6 +200,8 @@ class Records:
             return
         try:
             for line in backward(descriptor):
+                if len(line) < _SHORTEST:
+                    continue
                 try:
                     found = Checkpoint.from_line(line)
                 except ValueError:
@@ -215,7 +218,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def backward(descriptor: int) -> Iterator[bytes]:
-    """Lines, the last one first; those that are too long for a checkpoint are passed over."""
+    """Lines, the last one first; empty ones and those that are too long are passed over."""
     position = os.fstat(descriptor).st_size
     parts: list[bytes] = []  # of the line that goes on after the block, in the order of reading
     kept = 0
@@ -226,7 +229,7 @@ def backward(descriptor: int) -> Iterator[bytes]:
         if lines:
             piece = lines.pop()
             yield from _joined([*parts, piece], kept + len(piece))
-            yield from reversed(lines)
+            yield from (line for line in reversed(lines) if line)
             parts, kept = [], 0
         kept += len(first)
         parts = [*parts, first] if kept <= _MAX_LINE + _BLOCK else []
@@ -235,5 +238,5 @@ def backward(descriptor: int) -> Iterator[bytes]:
 
 def _joined(parts: list[bytes], size: int) -> Iterator[bytes]:
     """A line of its parts, the last one first, if it is no longer than a checkpoint may be."""
-    if size <= _MAX_LINE:
+    if 0 < size <= _MAX_LINE:
         yield b"".join(reversed(parts))
