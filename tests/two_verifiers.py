@@ -22,7 +22,7 @@ from audit_emit.signing import HmacKey, Key, KeyRing
 from audit_emit.verifying import Options, verify_paths
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "verify_chain.py"
-OTHERS = (SCRIPT,)
+OTHERS = (SCRIPT, Path(__file__).parent / "third_verifier.py")
 SECRET = b"tamper matrix, a key of 32 bytes"
 KEY = HmacKey(SECRET)
 ORIGIN = "audit.example.com/tests"
