@@ -226,7 +226,7 @@ class Verifier:
                 self.judge(linked)
 
     def unlinked(self, line: bytes, place: str) -> None:
-        record = None if len(line) > LONGEST_LINE else parsed(line)
+        record: Any = None if len(line) > LONGEST_LINE else parsed(line)
         unchained = isinstance(record, dict) and "ts" in record and "event_type" in record
         if unchained and self.head.seq == 0 and "hash" not in record:
             self.run_now = None
@@ -363,7 +363,8 @@ class Verifier:
         elif kind == "audit.key_rotated":
             self.rotated(seq, chain, fields)
         elif kind == "audit.started":
-            every, interval = fields.get("checkpoint_every"), fields.get("checkpoint_interval")
+            every: Any = fields.get("checkpoint_every")
+            interval: Any = fields.get("checkpoint_interval")
             number = type(interval) in (int, float)
             if type(every) is int and every >= 1 and number and 0 < interval < 2**32:
                 self.policies.append((seq, every, interval))
@@ -385,14 +386,18 @@ class Verifier:
         self.find("recovered-tear" if self.kept(fields) else "missing-segment", seq)
 
     def kept(self, fields: dict[str, Any]) -> bool:
-        name = fields.get("quarantine")
-        if not isinstance(name, str) or "/" in name or name in ("", ".", ".."):
+        """Whether the bytes, or all of them but a newline at their end, are in quarantine."""
+        quarantine = self.directory / "quarantine"
+        if not quarantine.is_dir() or quarantine.is_symlink():
             return False
-        path = self.directory / "quarantine" / name
-        if not path.is_file() or path.is_symlink():
-            return False
-        data = path.read_bytes()
-        return len(data) == fields["bytes"] and hashlib.sha256(data).hexdigest() == fields["sha256"]
+        for path in quarantine.iterdir():
+            if path.name.endswith(".bytes") and stat.S_ISREG(os.lstat(path).st_mode):
+                data = path.read_bytes()
+                for text in (data, data + b"\n"):
+                    digest = hashlib.sha256(text).hexdigest()
+                    if (len(text), digest) == (fields["bytes"], fields["sha256"]):
+                        return True
+        return False
 
     # Checkpoints
 
@@ -412,7 +417,7 @@ class Verifier:
             self.find("torn-tail", None, path.name)
 
     def read_checkpoint(self, line: bytes, place: str) -> None:
-        found = None if len(line) > LONGEST_CHECKPOINT else parsed(line)
+        found: Any = None if len(line) > LONGEST_CHECKPOINT else parsed(line)
         if isinstance(found, dict) and type(found.get("v")) is int and found["v"] > 2:
             self.find("key-unavailable", None, place)
             return
@@ -471,7 +476,7 @@ class Verifier:
         two = "size" in fields or "root_hash" in fields
         names = "origin old_alg old_key_id new_alg new_key_id new_key".split()
         names += ["size", "root_hash"] if two else []
-        old = fields.get("old_key_id")
+        old = str(fields.get("old_key_id"))
         key = self.keys.get(old) if fields.get("old_alg") == "hmac-sha256" else None
         if key is None:
             return
@@ -498,8 +503,8 @@ class Verifier:
         if not right:
             self.find("checkpoint-signature-mismatch", seq)
             return
-        self.changes.add((str(old), str(new)))
-        self.retired[str(old)] = seq
+        self.changes.add((old, str(new)))
+        self.retired[old] = seq
         for one in self.checkpoints:
             by_old = one["sig_alg"] == "hmac-sha256" and one["key_id"] == old
             if by_old and one["head_seq"] >= seq and one["state"] != "forged":
