@@ -83,7 +83,7 @@ class AuditMiddleware:
         emitter: Emits | None = None,
         **options: Unpack[RequestOptions],
     ) -> None:
-        self.app = AuditedApp(app, Options.make(options), emitter, PlainHost())
+        self.app: WsgiApp = AuditedApp(app, Options.make(options), emitter, PlainHost())
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""

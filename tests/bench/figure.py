@@ -64,7 +64,7 @@ def shown(value: float) -> str:
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """The table for the README."""
+    """The table for docs/performance.md."""
     rows = [HEADER, tuple("---" for _ in HEADER), *(figure.cells() for figure in figures)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 

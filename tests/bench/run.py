@@ -1,4 +1,4 @@
-"""``python tests/bench/run.py``: the figures of the README, measured on this machine."""
+"""``python tests/bench/run.py``: the figures of docs/performance.md, measured on this machine."""
 
 from __future__ import annotations
 
