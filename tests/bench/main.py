@@ -48,7 +48,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only: {', '.join(MEASURES)}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds; says little")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number")
-    parser.add_argument("--markdown", action="store_true", help="print the table of docs/performance.md")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - MEASURES.keys():
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
