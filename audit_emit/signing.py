@@ -109,6 +109,22 @@ class KeyRing:
             verdict = "mismatch"
         return verdict
 
+    def named(self, algorithm: str, key_id: str, origin: str) -> str:
+        """A key of the ring for people, also by the id that its verifier key has without the chain.
+
+        The id of an Ed25519 key depends on the name that it signs under. In checkpoints that is the
+        log's full name, which nobody knows when the key is made, so keygen prints another one.
+
+        Args:
+            algorithm, key_id, origin: as a checkpoint names them.
+        """
+        told = f"{algorithm} key {key_id}"
+        for key in self.find(algorithm, key_id, origin):
+            if isinstance(key, Ed25519Key):
+                name = key.name if key.name not in {"", origin} else origin.rpartition("/")[0]
+                return f"{told} ({note_key_id(name, key.public)} under the name {name})"
+        return told
+
     def __repr__(self) -> str:
         return f"KeyRing({list(self.keys)!r})"
 

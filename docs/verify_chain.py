@@ -263,11 +263,17 @@ def status(found):
     return 3 if "nothing-found" in kinds else 4 if kinds else 0
 def verify(directory, keys=(), as_of=None):  # (kind, seq, file:line) of all that is not as it should be
     return Verifier(directory, keys, as_of).verify()
+def keys_in(name):  # the HMAC keys in a file, as keygen writes it: hex digits
+    try: text = Path(name).read_text("ascii", "replace")
+    except OSError as error: sys.exit(print(f"{name}: {error.strerror}", file=sys.stderr) or 2)
+    keys = [bytes.fromhex(word) for word in re.findall(r"(?:^|\s)((?:[\da-fA-F]{2}){32,})(?!\S)", text)]
+    if not keys: print(f"{name}: no HMAC key; Ed25519 is not in Python's library", file=sys.stderr)
+    return keys
 if __name__ == "__main__":
     words, as_of = sys.argv[1:], None
     if words[:1] == ["--as-of"]:
         as_of = int(datetime.fromisoformat(words[1]).timestamp()) * SECOND; del words[:2]
     if not words: sys.exit(print(__doc__) or 2)
-    found = verify(words[0], [bytes.fromhex(Path(name).read_text()) for name in words[1:]], as_of)
+    found = verify(words[0], [key for name in words[1:] for key in keys_in(name)], as_of)
     for finding in found: print(*finding)
     sys.exit(status(found))

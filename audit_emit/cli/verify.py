@@ -195,7 +195,7 @@ def command(
         click.echo(json.dumps(_as_json(found), indent=2))
     else:
         for verified in found:
-            _show(verified)
+            _show(verified, options.ring)
     return status
 
 
@@ -221,7 +221,7 @@ def _as_json(found: list[Verified]) -> dict[str, Any]:
     return logs[0] if len(logs) == 1 else {"exit_status": status, "logs": logs}
 
 
-def _show(verified: Verified) -> None:
+def _show(verified: Verified, ring: KeyRing) -> None:
     report = verified.report
     word, color = {
         0: ("ok", "green"),
@@ -232,7 +232,7 @@ def _show(verified: Verified) -> None:
     click.echo(click.style(word, fg=color, bold=True) + f"  {visible(verified.log)}")
     click.echo(f"  integrity     {_integrity(report)}")
     click.echo(f"  completeness  {_completeness(report)}")
-    click.echo(f"  anchored      {_anchored(report)}")
+    click.echo(f"  anchored      {visible(_anchored(report, ring))}")
     by_kind = sorted(report.findings, key=lambda finding: list(Kind).index(finding.kind))
     for kind, findings in groupby(by_kind, key=lambda finding: finding.kind):
         _show_kind(kind, list(findings), report.counts[kind])
@@ -286,10 +286,12 @@ def _completeness(report: Report) -> str:
     return "no holes from the first record on"
 
 
-def _anchored(report: Report) -> str:
+def _anchored(report: Report, ring: KeyRing) -> str:
     if report.anchored_seq:
         text = f"up to record {report.anchored_seq}, by a checkpoint of {_when(report)}"
-        return f"{text}, {report.anchored_by}{_after(report)}"
+        algorithm, _, key_id = report.anchored_by.partition(" key ")
+        key = ring.named(algorithm, key_id, report.origin)
+        return f"{text}, {key}{_after(report)}"
     if report.checkpoints == 0:
         return "no: there are no checkpoints, so a cut-off end or a rewritten chain does not show"
     if Kind.KEY_UNAVAILABLE in report.counts:

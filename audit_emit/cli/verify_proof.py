@@ -48,7 +48,7 @@ def command(file: Path, keys: tuple[str, ...], *, as_json: bool) -> Exit:
     if as_json:
         click.echo(json.dumps(_as_dict(evidence, judgement, ring)))
     else:
-        _show(evidence, judgement)
+        _show(evidence, judgement, ring)
     return status
 
 
@@ -68,9 +68,9 @@ def _as_dict(evidence: Evidence, judgement: Judgement, ring: KeyRing) -> dict[st
     }
 
 
-def _show(evidence: Evidence, judgement: Judgement) -> None:
+def _show(evidence: Evidence, judgement: Judgement, ring: KeyRing) -> None:
     one = evidence.checkpoint
-    key = f"{one.sig_alg} key {one.key_id}"
+    key = visible(ring.named(one.sig_alg, one.key_id, one.origin))
     if judgement.verdict == "mismatch":
         click.echo(f"not proved: {judgement.why}")
         return

@@ -359,6 +359,52 @@ class TestVkey:
         assert main(["vkey", str(place.log), "--key", str(place.key)]) == Exit.UNREADABLE
 
 
+@pytest.mark.parametrize("kind", [[], ["--hmac"]])
+def test_the_id_that_keygen_prints_is_found_in_the_verdict(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: list[str]
+) -> None:
+    key = tmp_path / "made"
+    origin = ["--origin", "a.example/shop"]
+    assert main(["keygen", "--out", str(key), *origin, *kind]) == Exit.OK
+    told = capsys.readouterr().out.strip()
+    printed = told.removeprefix("key id ") if kind else told.split("+")[1]
+    assert main(["checkpoint", str(place.log), "--key", str(key), *origin]) == Exit.OK
+    full = place.checkpoints()[0].key_id
+    pins = [str(key), *([] if kind else [told])]
+    proof = tmp_path / "proof"
+    assert main(["prove", "3", str(place.log), "--out", str(proof)]) == Exit.OK
+    for pin in pins:
+        capsys.readouterr()
+        assert main(["verify", str(place.log), "--key", pin]) == Exit.OK
+        assert main(["verify-proof", str(proof), "--key", pin]) == Exit.OK
+        for verdict in capsys.readouterr().out.split("proved: "):
+            assert printed in verdict
+            assert full in verdict
+
+
+def test_the_second_verifier_reads_what_keygen_writes(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Path(__file__).parents[2] / "docs" / "verify_chain.py"
+    shared = tmp_path / "shared"
+    assert main(["keygen", "--hmac", "--out", str(shared)]) == Exit.OK
+    assert main(["checkpoint", str(place.log), "--key", str(shared)]) == Exit.OK
+
+    def judged(key: Path) -> tuple[int, str]:
+        command = [sys.executable, str(script), str(place.log.parent), str(key)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    assert judged(shared) == (0, "")
+    for other in (place.key, place.vkey):
+        status, shown = judged(other)
+        assert status == Exit.INCOMPLETE
+        assert "key-unavailable" in shown
+        assert "no HMAC key" in shown
+    status, shown = judged(tmp_path / "none")
+    assert (status, "Traceback" in shown) == (2, False)
+
+
 class TestTheState:
     def test_elsewhere_keeps_a_forged_log_from_being_signed(
         self, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -366,9 +412,9 @@ class TestTheState:
         state = tmp_path / "signer.state"
         assert sign(place, "--state", str(state)) == Exit.OK
         assert state.exists()
+        place.emitter.close()
         for name in ("checkpoints.jsonl", "audit.jsonl", "audit.jsonl.lock"):
             (place.log.parent / name).unlink()
-        place.emitter.close()
         place.emitter = Emitter(service="shop", jsonl=place.log, stdout=False)
         place.emit(40)
         assert sign(place, "--state", str(state)) == Exit.FINDINGS
