@@ -36,6 +36,7 @@ __all__ = [
     "make",
     "make_mutex",
     "state",
+    "threads_are_greenlets",
 ]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
@@ -66,7 +67,7 @@ else:
 def make(**needed: Any) -> Quick | None:
     """What ``Quick`` makes of its arguments; ``None`` where there is no compiled part for them."""
     global state  # noqa: PLW0603
-    if Quick is None or _threads_are_greenlets():
+    if Quick is None or threads_are_greenlets():
         return None
     try:
         return Quick(**needed)
@@ -77,12 +78,12 @@ def make(**needed: Any) -> Quick | None:
 
 def make_mutex() -> Mutex:
     """A re-entrant lock: the one that the compiled part can take, where it may be used."""
-    if Quick is None or _threads_are_greenlets():
+    if Quick is None or threads_are_greenlets():
         return threading.RLock()  # type: ignore[return-value] # the same methods
     return Mutex()
 
 
-def _threads_are_greenlets() -> bool:
+def threads_are_greenlets() -> bool:
     """Whether gevent has made threads its own: the compiled part knows those of the system only."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from audit_emit import record
-from audit_emit._config import Settings
+from audit_emit._allowed import Processor
+from audit_emit._config import Settings, title_of
 from audit_emit._failure import Counters
+from audit_emit._foreign import bare_name
 from audit_emit._interrupts import let_through
 from audit_emit._misuse import Misuse
 from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
@@ -27,6 +30,10 @@ _KINDS_LIMIT = 4096
 _ID_SCAN = 8192
 _ID_BYTES = 1024
 _TYPE_LIMIT = 256
+_TITLE_LIMIT = 128
+
+WITHHELD = "_withheld"
+"""The field that stands for all others, and names the processor that failed."""
 _TOLD = ("_cut", "_racy")
 """Members in which ``Normaliser.full`` tells of what it did."""
 
@@ -55,10 +62,15 @@ class Composer:
         settings: service, hash key, key rules and processors.
         counters: where cuts, held-back values and failing processors are counted.
         misuse: told of event types that are none; default: they are only counted.
+        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
     """
 
     def __init__(
-        self, settings: Settings, counters: Counters, misuse: Misuse | None = None
+        self,
+        settings: Settings,
+        counters: Counters,
+        misuse: Misuse | None = None,
+        tell: Callable[[str, str], None] | None = None,
     ) -> None:
         self.redactor = Redactor(
             settings.hash_key,
@@ -71,6 +83,7 @@ class Composer:
         self._processors = settings.processors
         self._counters = counters
         self._misuse = misuse or Misuse(counters)
+        self._tell = tell
         self._closing = f'","service":"{settings.service}"'
         self._in_processors = threading.local()
         self.kinds: dict[str, tuple[str, bool]] = {}
@@ -206,8 +219,11 @@ class Composer:
             plain = {name: each for name, each in normalised.value.items() if name not in _TOLD}
             processed = self._process(event_type, plain)
             workspace_id = normalised.workspace_id
-            normalised = self._again(rules or event_type, normalised, processed)
-            normalised.workspace_id = workspace_id
+            if isinstance(processed, str):
+                normalised.value = {WITHHELD: processed}
+            else:
+                normalised = self._again(rules or event_type, normalised, processed)
+                normalised.workspace_id = workspace_id
         value = normalised.value
         self._counters.truncated += 1 if normalised.cut else 0
         self._counters.redacted += normalised.redacted
@@ -235,8 +251,11 @@ class Composer:
             whole, done.workspace_id, before.cut + done.cut, before.redacted + done.redacted
         )
 
-    def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Run the caller's processors; one that fails leaves no trace but a count.
+    def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
+        """Run the caller's processors. When one fails, nobody knows what it would have removed.
+
+        Returns:
+            The fields; or the name of the processor that failed, and no field.
 
         A processor that emits gets its event recorded, but not processed: that would never end.
         """
@@ -246,7 +265,7 @@ class Composer:
         finally:
             self._in_processors.now = False
 
-    def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any]:
+    def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
         own = {"event": value.pop("event")} if "event" in value else {}
         event = {"event": event_type, **value}
         named = "event"  # where the event type is now
@@ -258,13 +277,25 @@ class Composer:
                 event = result
             except Exception as error:  # noqa: BLE001 - a processor is foreign code
                 let_through(error)
-                self._counters.processor_errors += 1
+                return self._withheld(processor, error)
             except BaseException as error:
                 if not _is_drop(error):
                     raise
-                self._counters.processor_errors += 1
+                return self._withheld(processor, error)
         event.pop(named, None)
         return {**own, **event}
+
+    def _withheld(self, processor: Processor, error: BaseException) -> str:
+        """The name of a processor that failed, which is told."""
+        self._counters.processor_errors += 1
+        name = self.normaliser.scrub(title_of(processor))[:_TITLE_LIMIT]
+        if self._tell is not None:
+            self._tell(
+                f"processor {name}",
+                f"the processor {name} failed ({bare_name(type(error))}): the fields of its "
+                "events are withheld, as nobody knows what it would have removed",
+            )
+        return name
 
 
 def _as_text(event_type: str) -> str:

@@ -98,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "max_bytes": self.max_bytes,
             "hash_key": "set" if self.hash_key else "not set",
             "disabled": self.disabled,
-            "processors": [_title(p) for p in self.processors],
+            "processors": [title_of(p) for p in self.processors],
             "secret_keys": sorted(self.secret_keys),
             "safe_keys": sorted(self.safe_keys),
             "redaction_rules": [rule.id for rule in self.redaction_rules],
@@ -126,7 +126,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
 
 
-def _title(processor: Processor) -> str:
+def title_of(processor: Processor) -> str:
+    """The name of a processor, for people."""
     try:
         name = getattr(processor, "__qualname__", None)
     except Exception as error:  # noqa: BLE001 - asked for while an event is written

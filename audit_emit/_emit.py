@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import deque
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _compiled, _config, _forks
@@ -20,8 +21,9 @@ from audit_emit._forks import SAME, on_fork, renew
 from audit_emit._health import report
 from audit_emit._interrupts import is_interrupt, let_through
 from audit_emit._misuse import Misuse
-from audit_emit._quick import Quick, quick_emit
+from audit_emit._quick import Quick, quick_emit, unusual
 from audit_emit._threads import weakly
+from audit_emit._told import Told
 from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.errors import AuditError, ConfigError
@@ -67,7 +69,7 @@ class Emitter(Delivery):
         self.counters: Counters = Counters()
         self._complaints = Complaints()
         self.misuse: Misuse = Misuse(self.counters, self._complaints.tell)
-        self._composer = Composer(self.settings, self.counters, self.misuse)
+        self._composer = Composer(self.settings, self.counters, self.misuse, self._complaints.tell)
         self._clock = Clock()
         self.file: JsonlSink | None = self._make_file()
         self.stdout: Descriptor | None = (
@@ -99,6 +101,7 @@ class Emitter(Delivery):
             # Nothing of a file's holds the emitter: dropped without a close, both go at once.
             own=partial(_own_prefix, self._composer, self._clock),
             started=weakly(self._started),
+            said=weakly(self._said),
             counters=self.counters,
         )
 
@@ -112,7 +115,8 @@ class Emitter(Delivery):
         """How a usual event is recorded: ``compiled``, or ``interpreted`` and why."""
         if self._quick is not None or _compiled.state != "compiled":
             return _compiled.state
-        return "interpreted (processors, a sync for each record, or no file)"
+        why = "no file" if self.file is None else unusual(self._composer, self._clock, self.file)
+        return f"interpreted ({why})"
 
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.file is None:
@@ -393,16 +397,28 @@ class Emitter(Delivery):
         if self.checkpoints is not None and self.file is not None and self.file.segment.seq:
             self.checkpoints.start()
 
-    def _started(self) -> dict[str, Any]:
+    def _started(self) -> dict[str, Any] | None:
+        """The fields of ``audit.started``, unless this process or a relative has said the same."""
         if self.checkpoints is not None:
             self.pending = True  # so that ``settle`` starts them, without the lock
+        if self._beginning() in _told and self.file is not None and self.file.segment.seq:
+            return None
+        return {"pid": os.getpid(), **self._configuration()}
+
+    def _said(self) -> None:
+        """That this process has begun is in the log."""
+        _told.add(self._beginning())
+
+    def _configuration(self) -> dict[str, Any]:
         return {
-            "pid": os.getpid(),
             "host": os.uname().nodename if hasattr(os, "uname") else "",
             "version": __version__,
             "config_hash": self.settings.fingerprint(),
             **(self.checkpoints.policy if self.checkpoints is not None else {}),
         }
+
+    def _beginning(self) -> bytes:
+        return sha256(repr(self._configuration()).encode("utf-8", "replace")).digest()
 
 
 def _own_prefix(
@@ -424,9 +440,16 @@ if _compiled.state != "compiled":
     Emitter.emit = Emitter._record  # type: ignore[assignment, method-assign] # noqa: SLF001
 
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
+_told = Told()
+
+
+def _before_fork() -> None:
+    if _emitters:
+        _told.share()
 
 
 def _after_fork() -> None:
+    _told.inherit()
     for emitter in list(_emitters):
         emitter.after_fork()
 
@@ -439,4 +462,6 @@ def _at_exit() -> None:
 
 
 on_fork(_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 atexit.register(_at_exit)

@@ -29,7 +29,7 @@ class Counters:
         stdout_lost: lines.
         backlogged: events that could not be written when they happened.
         rotated: segments closed.
-        processor_errors: calls of a processor that failed and were skipped.
+        processor_errors: events whose fields are withheld, as a processor failed.
         internal_errors: exceptions stopped by the guard of ``emit``.
         invalid_event_types: calls whose event type is none.
         invalid_contexts: calls whose context is none, or has a member that is none.

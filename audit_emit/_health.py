@@ -18,8 +18,9 @@ def report(emitter: Emitter) -> dict[str, Any]:
 
     Returns:
         ``status``, of now: ``ok``; ``degraded`` (events are safe, but late, or not on every
-        sink); ``failing`` (events cannot reach the file now, or a loss is not yet declared); or
-        ``off`` (nothing is recorded, and nothing is meant to be). ``losses``: ``events`` and
+        sink, or without their fields, as a processor failed); ``failing`` (events cannot reach
+        the file now, or a loss is not yet declared); or ``off`` (nothing is recorded, and nothing
+        is meant to be). ``losses``: ``events`` and
         ``lines`` of stdout that were lost since the start of this process, and ``last_event`` and
         ``last_line``, their ``ts`` or ``None``. ``sinks``: per sink ``state``, ``last_success``
         (the ``ts`` of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost``
@@ -29,6 +30,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
     notes: list[str] = []
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
     lost = emitter.counters.lost
+    withheld = emitter.counters.processor_errors
     states = {sink["state"] for sink in sinks.values()}
     if states == {"off"}:
         why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
@@ -36,7 +38,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         status = "off"
     elif sinks["jsonl"]["state"] == "failing" or states == {"off", "failing"}:
         status = "failing"
-    elif "failing" in states or "degraded" in states or _unsigned(emitter):
+    elif "failing" in states or "degraded" in states or _unsigned(emitter) or withheld:
         status = "degraded"
     else:
         status = "ok"
@@ -45,6 +47,8 @@ def report(emitter: Emitter) -> dict[str, Any]:
             f"{lost} events were lost since the start of this process, the last one at "
             f"{emitter.last_loss}"
         )
+    if withheld:
+        notes.append(f"the fields of {withheld} events are withheld, as a processor failed")
     _tell_misuse(emitter, notes)
     return {
         "status": status,

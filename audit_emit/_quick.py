@@ -24,21 +24,31 @@ from audit_emit.sinks.descriptor import Descriptor
 from audit_emit.sinks.jsonl import JsonlSink
 from audit_emit.sinks.segment import FRESH_NS, Segment
 
-__all__ = ["Quick", "quick_emit"]
+__all__ = ["Quick", "quick_emit", "unusual"]
 
 Quick = Callable[[Any, Any, Any], Receipt | tuple[bytes, Receipt] | tuple[()] | None]
 """Takes what ``emit`` takes. A receipt when all is done, with the line when that is still to be
 shown; ``None`` when nothing was done."""
 
 
+def unusual(composer: Composer, clock: Clock, sink: JsonlSink) -> str:
+    """Why an emitter takes the way in Python; an empty text when it need not."""
+    if composer.has_processors:
+        return "processors see every event"
+    if sink.durability == "always":
+        return "each record is synced"
+    if clock.now_ns is not time.time_ns:
+        return "it has a clock of its own"
+    if _compiled.threads_are_greenlets():
+        return "gevent has made threads greenlets"
+    return ""
+
+
 def quick_emit(
     composer: Composer, clock: Clock, sink: JsonlSink, stdout: Descriptor | None
 ) -> Quick | None:
-    """The usual case of ``emit`` in one call, or ``None`` where there is none.
-
-    Processors, a sync for each record and a clock of one's own are not usual.
-    """
-    if composer.has_processors or sink.durability == "always" or clock.now_ns is not time.time_ns:
+    """The usual case of ``emit`` in one call, or ``None`` where there is none."""
+    if unusual(composer, clock, sink):
         return None
     return _compiled.make(
         vetted=composer.redactor.harmless,

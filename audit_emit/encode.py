@@ -44,10 +44,24 @@ def to_json(value: Any) -> str:
         out = _encode(value).decode()
     except UnicodeEncodeError as error:
         let_through(error)
+        out = _by_parts(value)
+    return safe(out)
+
+
+def _by_parts(value: Any) -> str:
+    """The JSON text of a plain value with lone surrogates, which only strings can have.
+
+    All else is encoded as without them: a number has one form.
+    """
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_by_parts(n)}:{_by_parts(v)}' for n, v in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_by_parts, value))}]"
+    if isinstance(value, str):
         import json  # noqa: PLC0415 - only lone surrogates need it
 
-        out = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return safe(out)
+        return json.dumps(value, ensure_ascii=False)
+    return _encode(value).decode()
 
 
 def text(value: str) -> str:

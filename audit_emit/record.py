@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple, final
 
 import msgspec
@@ -250,16 +249,35 @@ def ts_of(ns: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
 
 
+_WHEN = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2}).([0-9]{2}):([0-9]{2}):([0-9]{2}).([0-9]{9})")
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DAYS_TO_1970 = 719162
+
+
 def ns_of(ts: str) -> int:
-    """Nanoseconds since 1970 of a ``ts``."""
-    whole = datetime.fromisoformat(f"{ts[:19]}+00:00")
-    return int(whole.timestamp()) * 10**9 + int(ts[20:29])
+    """Nanoseconds since 1970 of a ``ts``.
+
+    Computed here: at the very end of the interpreter ``datetime.fromisoformat`` may be without what
+    it needs, and Python 3.13.0 crashes then.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _WHEN.match(ts)
+    if found is None:
+        raise ValueError("not a time")
+    year, month, day, hour, minute, second, fraction = map(int, found.groups())
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not (
+        year and 1 <= month <= 12 and hour < 24 and minute < 60 and second < 60
+    ) or not 1 <= day <= _DAYS[month - 1] + (leap and month == 2):
+        raise ValueError("no such time")
+    before = year - 1
+    days = before * 365 + before // 4 - before // 100 + before // 400 - _DAYS_TO_1970
+    days += sum(_DAYS[: month - 1]) + (leap and month > 2) + day - 1
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 10**9 + fraction
 
 
 def bump(prefix: str) -> str:
     """The same record one nanosecond later: two records of a chain never share a ``ts``."""
-    whole, fraction = prefix[7:26], int(prefix[27:36]) + 1
-    if fraction == 10**9:
-        moment = datetime.fromisoformat(f"{whole}+00:00") + timedelta(seconds=1)
-        whole, fraction = moment.strftime("%Y-%m-%dT%H:%M:%S"), 0
-    return f"{prefix[:7]}{whole}.{fraction:09d}{prefix[36:]}"
+    return f"{prefix[:7]}{ts_of(ns_of(prefix[7:36]) + 1)[:-1]}{prefix[36:]}"

@@ -310,13 +310,25 @@ def drop(_logger: Any, _method: str, _event: Any) -> Any:
 
 
 @pytest.mark.parametrize("broken", [fail, drop, lambda *_: None, lambda *_: "text", lambda *_: 7])
-def test_a_processor_that_fails_is_skipped_and_counted(broken: Any) -> None:
+def test_what_a_failing_processor_has_seen_is_withheld(broken: Any) -> None:
     made, counters = with_processors(
         broken, lambda _logger, _method, event: {**event, "after": True}
     )
-    fields = record(made, AuditContext(), "a.b", {"key": "A"})["fields"]
-    assert fields == {"key": "A", "after": True}
+    found = record(made, AuditContext("w"), "a.b", {"key": "A", "more": [CANARY]})
+    assert found["fields"] == {"_withheld": broken.__qualname__}
+    assert found["workspace_id"] == "w"
     assert counters.processor_errors == 1
+
+
+def test_a_processor_that_fails_sees_no_secret_in_its_name() -> None:
+    def fails(*_: Any) -> Any:
+        raise ValueError
+
+    fails.__qualname__ = CANARY + "x" * 1000
+    made, _ = with_processors(fails)
+    fields = record(made, AuditContext(), "a.b", {"key": "A"})["fields"]
+    assert list(fields) == ["_withheld"]
+    assert len(fields["_withheld"]) <= 128
 
 
 def test_an_interrupt_in_a_processor_goes_on() -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from piped import Piped
@@ -216,3 +216,21 @@ def test_a_child_begins_with_a_clean_bill(tmp_path: Path) -> None:
         os._exit(found["backlog"] != 0 or found["state"] != "ok")
     assert os.waitpid(pid, 0)[1] == 0
     emitter.close(0)
+
+
+def test_a_processor_that_fails_is_told_and_degrades(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(*_: object) -> NoReturn:
+        raise LookupError
+
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, processors=[breaks])
+    for _ in range(3):
+        assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    found = emitter.health()
+    assert (found["status"], found["counters"]["processor_errors"]) == ("degraded", 3)
+    assert "the fields of 3 events are withheld, as a processor failed" in found["notes"]
+    told = [one for one in capfd.readouterr().err.splitlines() if "processor" in one]
+    assert len(told) == 1
+    assert "breaks failed (LookupError)" in told[0]
+    emitter.close()

@@ -147,7 +147,7 @@ def test_workers_of_one_preloaded_application_share_its_log(log: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(log)], check=True, timeout=60)
     found = [one["event_type"] for one in chain_ok(log)]
     assert found.count("in.worker") == 100
-    assert found.count("audit.started") == 5
+    assert found.count("audit.started") == 1
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])

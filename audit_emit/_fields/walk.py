@@ -38,7 +38,7 @@ _decode = Decoder(float_hook=float).decode
 _decode_lines = Decoder(float_hook=float).decode_lines
 _JSON_BEGINS = ("{", "[", "\ufeff", " ", "\t", "\r", "\n")
 
-RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_hook_error", "workspace_id")
+RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_withheld", "workspace_id")
 """Names that the emitter gives a meaning: a caller's own get a suffix."""
 
 

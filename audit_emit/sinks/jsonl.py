@@ -67,7 +67,7 @@ class JsonlSink(SinkState):
         durability: ``os``, ``group`` or ``always``.
         clock: times and ids.
         own: see ``segment.Own``.
-        started: the ``fields`` of ``audit.started``, asked for once per process.
+        started, said: see ``Segment``; asked for once per process.
         counters: where records and rotations are counted.
     """
 
@@ -80,12 +80,14 @@ class JsonlSink(SinkState):
         clock: Clock,
         own: Own,
         started: Callable[[], dict[str, Any] | None],
+        said: Callable[[], object] = bool,
         counters: Counters,
     ) -> None:
         self.layout: segments.Layout = segments.Layout.of(path)
         self._clock = clock
         self._own = own
         self._started = started
+        self._said = said
         self._counters = counters
         self._max_bytes = max_bytes
         self.durability = durability
@@ -115,6 +117,7 @@ class JsonlSink(SinkState):
             max_bytes=self._max_bytes,
             own=self._own,
             started=self._started,
+            said=self._said,
             counters=self._counters,
             retire=close_quietly if self.group is None else self.group.retire,
             named=weakly(self._names_changed),

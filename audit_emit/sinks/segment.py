@@ -50,6 +50,7 @@ class Segment(SegmentState):
         max_bytes: size at which the file is closed and a new one begun.
         own: see ``Own``.
         started: the ``fields`` of ``audit.started``, asked for once; ``None`` writes no record.
+        said: called once that record is in the file.
         counters: where records, recoveries and rotations are counted.
         retire: takes the descriptor of a file that is no longer active, to sync and close it.
         crowded: whether so many of those wait that no further file should be begun.
@@ -64,6 +65,7 @@ class Segment(SegmentState):
         max_bytes: int,
         own: Own,
         started: Callable[[], dict[str, Any] | None],
+        said: Callable[[], object] = bool,
         counters: Counters,
         retire: Callable[[int], object],
         named: Callable[[], object],
@@ -82,6 +84,7 @@ class Segment(SegmentState):
         self._max_bytes = max_bytes
         self._own = own
         self._started = started
+        self._said = said
         self._counters = counters
         self._retire = retire
         self._crowded = crowded
@@ -418,6 +421,8 @@ class Segment(SegmentState):
         self._declare_together(told, b"" if end.closed else b"\n")
         self._tears.clear()
         self._opened = True
+        if started is not None:
+            self._said()
         if owed:
             self._lock.forgive()
 
