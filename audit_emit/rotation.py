@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from audit_emit.signing import ED25519, Ed25519Key, Key, KeyRing, Verdict
@@ -115,6 +115,29 @@ def check_rotation(fields: Mapping[str, Any], ring: KeyRing) -> Verdict:
     return ring.check(fields["old_alg"], fields["old_key_id"], fields["origin"], text, signature)
 
 
+class GrowingRing(KeyRing):
+    """Pinned keys, and those that take their place in a log: any number of these.
+
+    Args:
+        keys: the pinned ones.
+    """
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        super().__init__(keys)
+        self._added: dict[tuple[str, str, str], Key] = {}
+
+    def add(self, key: Ed25519Key) -> None:
+        """Trust a key for the one origin that is its name."""
+        self._added.setdefault((key.algorithm, key.key_id(key.name) or "", key.name), key)
+
+    def find(self, algorithm: str, key_id: str, origin: str) -> Iterator[Key]:
+        """See ``KeyRing``."""
+        added = self._added.get((algorithm, key_id, origin))
+        if added is not None:
+            yield added
+        yield from super().find(algorithm, key_id, origin)
+
+
 class Succession:
     """The keys that are trusted in one log: those that were pinned, and those that they name.
 
@@ -126,9 +149,11 @@ class Succession:
     """
 
     def __init__(self, ring: KeyRing) -> None:
-        self.ring: KeyRing = ring
+        self.ring: GrowingRing = GrowingRing(ring.keys)
         self._retired: dict[Name, Change] = {}
         self._named: dict[Name, Change] = {}
+        self._keys: dict[int, Change] = {}
+        """What retired a key, by the identity of the key, which has other ids in other logs."""
 
     def follow(
         self,
@@ -180,6 +205,8 @@ class Succession:
         if new[0] == ED25519 and not any(self.ring.find(*new, origin)):
             self._add(fields, new, origin)
         change = Change(seq, origin, old, new)
+        for key in self.ring.find(*old, origin):
+            self._keys.setdefault(id(key), change)
         self._retired[old] = self._named[new] = change
         return change
 
@@ -190,15 +217,18 @@ class Succession:
             raise ForgedChangeError("the new key is malformed") from None
         if key.name != origin or key.key_id(origin) != new[1]:
             raise ForgedChangeError("the new key is another one than it names")
-        self.ring = KeyRing([*self.ring.keys, key])
+        self.ring.add(key)
 
     def retired(self, name: Name, origin: str) -> Change | None:
         """What retired the key of this name, under whatever origin it signs by now."""
-        for change in self._retired.values():
-            for key in self.ring.find(*name, origin):
-                if (key.algorithm, key.key_id(change.origin)) == change.old:
-                    return change
+        for key in self.ring.find(*name, origin):
+            if id(key) in self._keys:
+                return self._keys[id(key)]
         return None
+
+    def named(self, name: Name) -> Change | None:
+        """What named this key as the new one."""
+        return self._named.get(name)
 
     def latest(self, name: Name) -> Name:
         """The key that took over from the one that took over … from this one."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_chain import BEGIN, MadeChain
 from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, others, ours, rechained
 
 from audit_emit import Emitter
-from audit_emit.chain import merkle_root
+from audit_emit.chain import Frontier, merkle_root
 from audit_emit.checkpoint import Checkpoint, sign
+from audit_emit.checkpointer import checkpoint_fields
 from audit_emit.rotation import ForgedChangeError, Succession, rotation_fields, rotation_text
 from audit_emit.signing import Ed25519Key, HmacKey, Key, KeyRing
 
@@ -327,3 +330,52 @@ class TestSuccession:
         with pytest.raises(ForgedChangeError):
             Succession(KeyRing([PAIR])).follow(fields, 5, self.CHAIN)
         assert Succession(KeyRing()).follow(fields, 5, self.CHAIN) is None
+
+
+def changed_often(directory: Path, count: int) -> Key:
+    """A log whose key changed so many times; the first key."""
+    chain, keys = MadeChain().add(2), [Ed25519Key.from_seed(bytes(28) + bytes([1, 2, 3, 4]))]
+    origin = f"{ORIGIN}/{chain.chain}"
+    tree, points = Frontier(), b""
+
+    def signed(key: Key) -> tuple[int, str]:
+        nonlocal points
+        for line in chain.lines[tree.size :]:
+            tree.append(bytes.fromhex(json.loads(line)["hash"]))
+        last = json.loads(chain.lines[-1])
+        made = sign(
+            key,
+            at=last["ts"],
+            origin=origin,
+            chain=chain.chain,
+            size=tree.size,
+            head_hash=last["hash"],
+            root=tree.root(),
+            reason="manual",
+        )
+        points += made.to_line()
+        chain.add(event_type="audit.checkpoint", fields=checkpoint_fields(made))
+        return made.head_seq, made.root_hash
+
+    past = signed(keys[-1])
+    for number in range(count):
+        keys.append(Ed25519Key.from_seed(number.to_bytes(32, "big")))
+        fields = rotation_fields(keys[-2], keys[-1], origin, past)
+        chain.add(event_type="audit.key_rotated", fields=fields)
+        past = signed(keys[-1])
+    chain.write(directory / "audit.jsonl")
+    (directory / "checkpoints.jsonl").write_bytes(points)
+    return keys[0]
+
+
+def test_any_number_of_changes_takes_time_that_is_linear_in_it(tmp_path: Path) -> None:
+    seconds = []
+    for count in (60, 480):
+        directory = tmp_path / str(count)
+        directory.mkdir()
+        pinned = changed_often(directory, count)
+        began = time.process_time()
+        report = ours(directory, pinned, as_of=BEGIN)
+        seconds.append(time.process_time() - began)
+        assert (report.exit_status, report.anchored_seq) == (0, report.last_seq - 1)
+    assert seconds[1] < 24 * seconds[0], f"eight times as many changes: {seconds}"

@@ -187,6 +187,22 @@ class TestHoles:
         assert report.exit_status == 1
         assert set(kinds(report)) & {"missing-segment", "sequence-gap"}
 
+    @pytest.mark.parametrize("late", [0, 2])
+    def test_copytruncate_declares_what_came_after_the_copy(self, active: Path, late: int) -> None:
+        emitter = opened(active)
+        emitter.emit(None, "x.y")
+        active.with_name("audit.jsonl.1").write_bytes(active.read_bytes())
+        for _ in range(late):
+            emitter.emit(None, "x.y")
+        os.truncate(active, 0)
+        emitter.emit(None, "x.y")
+        emitter.close()
+        report = unsigned(active.parent)
+        found = kinds(report)
+        assert report.exit_status == (1 if late else 0)
+        assert list(found) == (["missing-segment", "declared-gap"] if late else [])
+        assert [f.actual for f in report.findings if f.kind == "declared-gap"] == [late][:late]
+
     def test_cut_short_while_it_was_written(self, active: Path) -> None:
         emitter = opened(active)
         emitter.emit(None, "x.y")

@@ -127,6 +127,7 @@ class Anchors:
             chain: its id; empty when there was no record.
             last: ``seq`` of the last record; 0 when there was none.
         """
+        self._checkpoints.decide()
         for witness in self._checkpoints:
             if witness.state == FORGED:
                 continue
@@ -148,7 +149,7 @@ class Anchors:
         """The checkpoints of a record of this chain that are not forged."""
         return [
             witness
-            for witness in self._checkpoints.at(seq)
+            for witness in self._checkpoints.decided(seq)
             if witness.state != FORGED and witness.chain == chain
         ]
 

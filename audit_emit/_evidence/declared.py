@@ -153,13 +153,10 @@ class Declarations:
 
     def _key_rotated(self, fields: Mapping[str, Any], chain: str, seq: int, place: Place) -> None:
         try:
-            change = self._keys.follow(fields, seq, chain, partial(self._holds, chain))
+            self._keys.follow(fields, seq, chain, partial(self._holds, chain))
         except ForgedChangeError as error:
             note = f"a change of key: {error}"
             self._findings.add(place.finding(Kind.CHECKPOINT_SIGNATURE_MISMATCH, seq, note=note))
-            return
-        if change is not None:
-            self._checkpoints.change(change)
 
     def _holds(self, chain: str, size: int, root: str) -> bool:
         """Whether this checkpoint is there; the records are then compared with it like any other.

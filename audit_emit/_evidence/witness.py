@@ -89,6 +89,7 @@ class Checkpoints:
         self._seqs = array("Q")
         self._places = array("Q")
         self._states = array("B")
+        self._decided = bytearray()
         self._hashes = bytearray()
         self._times = bytearray()
         self._signed_times = array("Q")
@@ -135,6 +136,7 @@ class Checkpoints:
         self._seqs.append(found.head_seq)
         self._places.extend((place.offset, place.line))
         self._states.append(state * 2 + late)
+        self._decided.append(0)
         self._hashes += bytes.fromhex(found.head_hash + found.root_hash)
         self._times += found.at.encode()
         self._signed_times.append(_time_of(found) if state == OK else 0)
@@ -195,21 +197,23 @@ class Checkpoints:
         kind = Kind.CHECKPOINT_SIGNATURE_MISMATCH
         self._findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
 
-    def change(self, change: Change) -> None:
-        """Another key has taken over: judge the checkpoints that cover the record which says so."""
-        self.sizes()
-        retired = {
-            number
-            for number, signer in enumerate(self._signers)
-            if self._keys.retired(signer.name, signer.origin)
-        }
-        first = bisect_left(self._order, change.seq, key=self._seqs.__getitem__)
-        for index in self._order[first:]:
-            state, number = self._states[index] // 2, self._signed_by[index]
-            if state == OK and number in retired:
-                self._retire(index, change)
-            elif state == NO_KEY and self._signers[number].name == change.new:
+    def _decide(self, index: int) -> None:
+        """Judge a checkpoint by the changes of key before the records that it covers end.
+
+        Once, when the chain is there: all of these changes are known by then, and no others count.
+        """
+        if self._decided[index]:
+            return
+        self._decided[index] = 1
+        _, seq, signer = self._at(index)
+        if self._states[index] // 2 == NO_KEY:
+            named = self._keys.named(signer.name)
+            if named is not None and named.seq <= seq:
                 self._check_again(index)
+        if self._states[index] // 2 == OK:
+            retired = self._keys.retired(signer.name, signer.origin)
+            if retired is not None and retired.seq <= seq:
+                self._retire(index, retired)
 
     def _retire(self, index: int, change: Change) -> None:
         place, seq, signer = self._at(index)
@@ -255,6 +259,7 @@ class Checkpoints:
 
     def settle(self) -> None:
         """Report the keys that nobody has."""
+        self.decide()
         missing: dict[Name, int] = {}
         for index, state in enumerate(self._states):
             if state // 2 == NO_KEY:
@@ -280,10 +285,24 @@ class Checkpoints:
 
     def at(self, seq: int) -> Iterator[Witness]:
         """Those whose head is record ``seq``."""
+        return map(self.__getitem__, self._indexes(seq))
+
+    def decided(self, seq: int) -> Iterator[Witness]:
+        """The same, once the chain is at that record: its changes of key count by then."""
+        for index in self._indexes(seq):
+            self._decide(index)
+            yield self[index]
+
+    def decide(self) -> None:
+        """The chain is at its end: so are its changes of key."""
+        for index in range(len(self)):
+            self._decide(index)
+
+    def _indexes(self, seq: int) -> Iterator[int]:
         self.sizes()
         at = bisect_left(self._order, seq, key=self._seqs.__getitem__)
         while at < len(self._order) and self._seqs[self._order[at]] == seq:
-            yield self[self._order[at]]
+            yield self._order[at]
             at += 1
 
     def _at(self, index: int) -> tuple[Place, int, Signer]:

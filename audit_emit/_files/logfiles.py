@@ -205,7 +205,18 @@ def open_log(layout: Layout, name: str) -> Log:
         missing = ""  # a rotation ended between its two renames
     there = checkpoints if _is_there(checkpoints) else ""
     missing = missing if files else ""
+    files = [_grown(file, files) for file in files]
     return Log(name, in_order(files), there, size, missing, whole=True, strange=tuple(strange))
+
+
+def _grown(file: LogFile, files: Sequence[LogFile]) -> LogFile:
+    """The file that was the active one, to its end, if it was closed while the others were found.
+
+    The ones after it may begin with what came later than its size was taken.
+    """
+    if file.descriptor < 0 or all(other.first_seq <= file.first_seq for other in files):
+        return file
+    return file._replace(size=os.fstat(file.descriptor).st_size)
 
 
 def _is_there(path: str) -> bool:

@@ -29,7 +29,7 @@ from audit_emit.sinks import debt, notes, segments, tail
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.lockfile import LockFile
 from audit_emit.sinks.owned import Owned
-from audit_emit.sinks.whereabouts import Closed, Whereabouts, furthest_end
+from audit_emit.sinks.whereabouts import Closed, Whereabouts, copied_to, furthest_end
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
@@ -408,6 +408,8 @@ class Segment(SegmentState):
             reason = why if known else "opened"
             told.append(("audit.rotated", notes.rotated(previous, self._last(), reason)))
             self._rotate_from = self.seq + 1
+            if known and why == "truncated":
+                told += self._not_copied()
         elif known and self.hash != (end.head.hash if end.head else ""):
             # The seq goes on, so that the hole shows.
             fields = notes.missing(end.head, self._last(), self.last_ns, f"file-{why}")
@@ -425,6 +427,14 @@ class Segment(SegmentState):
             self._said()
         if owed:
             self._lock.forgive()
+
+    def _not_copied(self) -> list[notes.Note]:
+        """The gap that a file leaves that was emptied, where no copy holds what was in it."""
+        head, certain = copied_to(self._layout)
+        if not certain or (head is not None and head.chain == self.chain and head.seq >= self.seq):
+            return []
+        fields = notes.missing(head, self._last(), self.last_ns, "file-truncated")
+        return [("audit.gap", fields)]
 
     def pay(self) -> None:
         """Declare what a process has lost that has ended, and could not say so."""

@@ -22,6 +22,9 @@ _SEARCH_SECONDS = 0.01
 """How long one call looks through closed segments; the last file it begins takes some ms more."""
 
 
+_PACKED = (".gz", ".zst", ".xz", ".bz2")
+
+
 class Whereabouts(NamedTuple):
     """The file that was begun last.
 
@@ -126,6 +129,33 @@ def _version(path: str) -> tuple[int, int, int, int] | None:
         let_through(error)
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def copied_to(layout: Layout) -> tuple[Head | None, bool]:
+    """The last record in the newest copy of the active segment, as ``copytruncate`` makes them.
+
+    Returns:
+        The record, ``None`` where there is no copy; and whether that is certain: what is packed
+        already cannot be read here.
+
+    Raises:
+        OSError: a file, or the directory, cannot be read now.
+    """
+    active = os.path.basename(layout.active)
+    newest, name = -1, ""
+    for entry in os.scandir(layout.directory):
+        if entry.name.startswith((f"{active}.", f"{active}-")) and entry.is_file(
+            follow_symlinks=False
+        ):
+            suffix = entry.name[len(active) + 1 :]
+            changed = entry.stat(follow_symlinks=False).st_mtime_ns
+            if (suffix[:1].isdigit() or suffix.startswith("old")) and changed > newest:
+                newest, name = changed, entry.name
+    if not name:
+        return None, True
+    if name.endswith(_PACKED):
+        return None, False
+    return read_closed(os.path.join(layout.directory, name)), True
 
 
 def furthest_end(
