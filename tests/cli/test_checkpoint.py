@@ -415,8 +415,11 @@ class TestTheState:
         place.emitter.close()
         for name in ("checkpoints.jsonl", "audit.jsonl", "audit.jsonl.lock"):
             (place.log.parent / name).unlink()
-        place.emitter = Emitter(service="shop", jsonl=place.log, stdout=False)
+        forged = tmp_path / "forged.jsonl"
+        place.emitter = Emitter(service="shop", jsonl=forged, stdout=False)
         place.emit(40)
+        place.emitter.close()
+        forged.rename(place.log)
         assert sign(place, "--state", str(state)) == Exit.FINDINGS
         assert "is not in the log as it was" in capsys.readouterr().err
         assert place.checkpoints() == []
