@@ -16,13 +16,15 @@ from audit_emit.coerce import MISSING, Normalised
 from audit_emit.context import EMPTY, FIELDS, AuditContext, current_context
 from audit_emit.integrations._bridge import error_name, made_plain, plain_id
 
-__all__ = ["ATTRIBUTE", "Call", "Taken", "call_of", "take", "taken_of"]
+__all__ = ["ATTRIBUTE", "Call", "Taken", "call_of", "make_portable", "take", "taken_of"]
 
 ATTRIBUTE = "_audit_taken"
 """Where a record carries what was taken; formatters leave such names out."""
 
 _DEEPEST = 64
 _MACHINERY = frozenset({"logging", "logging.handlers"})
+_PORTABLE = frozenset({*logging.makeLogRecord({}).__dict__, ATTRIBUTE, "audit"})
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _LOG = logging.Logger._log.__code__  # noqa: SLF001 - the function that makes a record and hands it on
 
 
@@ -33,7 +35,8 @@ class Taken:
         context: who acted.
         event_type: the message as it was logged; ``None`` when it was no text.
         error: the type of the exception that was logged along, or an empty text.
-        fields: what ``extra["audit"]`` was, plain, with its secrets held back; else ``None``.
+        fields: what ``extra["audit"]`` was, or without one all of ``extra``: plain, with its
+            secrets held back. ``None`` when there was neither.
         names: the other names that ``extra`` had.
     """
 
@@ -58,10 +61,30 @@ class Taken:
     def __repr__(self) -> str:
         return "<taken>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled, also by the protocol of a ``SocketHandler``, which knows no slots."""
+        ids = {name: getattr(self.context, name) for name in FIELDS}
+        parts = ids, self.event_type, self.error, self.fields, self._cut, self._redacted, self.names
+        return _again, parts
+
     def normalised(self, extra: Mapping[str, Any]) -> Normalised:
         """The fields as an emitter takes them, on top of ``extra``."""
         fields = {**extra, **(self.fields or {})}
         return Normalised(fields, MISSING, self._cut, self._redacted)
+
+
+def _again(
+    ids: dict[str, Any],
+    event_type: str | None,
+    error: str,
+    fields: Any,
+    cut: int,
+    redacted: int,
+    names: tuple[str, ...],
+) -> Taken:
+    """What was pickled."""
+    known = None if fields is None else Normalised(fields, MISSING, cut, redacted)
+    return Taken(AuditContext(**ids), event_type, error, known, names)
 
 
 class Call:
@@ -145,19 +168,37 @@ def take(record: logging.LogRecord) -> Taken:
     attributes = record.__dict__
     call = call_of(record)
     event_type = record.msg if isinstance(record.msg, str) else None
+    names = given_names(call.extra)
     fields = None
     if attributes.get("audit") is not None and attributes["audit"] is not True:
         fields = made_plain(event_type, attributes["audit"])
         attributes["audit"] = fields.value
+    elif extra := {name: attributes[name] for name in names if name in attributes}:
+        fields = made_plain(event_type, extra)
     taken = Taken(
         _plain_context(call.context),
         None if event_type is None else str.__str__(event_type),
         error_name(record.exc_info),
         fields,
-        given_names(call.extra),
+        names,
     )
     attributes[ATTRIBUTE] = taken
     return taken
+
+
+def make_portable(record: logging.LogRecord, handler: object) -> None:
+    """Make plain what was put on a record, if ``handler`` is one that pickles records.
+
+    A value that cannot be pickled would cost the whole record, and nobody would hear of it. On its
+    way to any other handler a record stays as it is: that one may want the value itself.
+    """
+    handlers = sys.modules.get("logging.handlers")
+    if handlers is None or not isinstance(handler, handlers.QueueHandler | handlers.SocketHandler):
+        return
+    attributes = record.__dict__
+    for name in [name for name in attributes if name not in _PORTABLE]:
+        if type(attributes[name]) not in _PLAIN:
+            attributes[name] = made_plain(record.msg, {name: attributes[name]}).value.get(name)
 
 
 def given_names(extra: Any) -> tuple[str, ...]:

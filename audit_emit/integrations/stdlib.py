@@ -20,6 +20,7 @@ logging module also drops what is logged while the same thread is inside a handl
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterable, MutableMapping
 from copy import copy
@@ -43,7 +44,15 @@ from audit_emit.integrations._bridge import (
     tell,
     through,
 )
-from audit_emit.integrations._taken import Call, Taken, call_of, given_names, take, taken_of
+from audit_emit.integrations._taken import (
+    Call,
+    Taken,
+    call_of,
+    given_names,
+    make_portable,
+    take,
+    taken_of,
+)
 from audit_emit.record import valid_type
 
 __all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter", "AuditLoggerAdapter"]
@@ -110,7 +119,9 @@ class AuditHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Emit the event of one log record."""
-        if record.name == OWN_LOGGER or record.name.startswith(OWN_LOGGER + "."):
+        # A record that was made by hand may have no name.
+        name = record.name if isinstance(record.name, str) else ""
+        if name == OWN_LOGGER or name.startswith(OWN_LOGGER + "."):
             return
         if getattr(self._inside, "emitting", False):
             tell("logging", RuntimeError("logged while an event was being emitted"))
@@ -169,6 +180,8 @@ class AuditContextFilter(logging.Filter):
         attributes = record.__dict__
         try:
             known = context_ids(take(record).context)
+            # Whose filter this is: the method of the logging module that runs it knows.
+            make_portable(record, sys._getframe(1).f_locals.get("self"))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its ids
             tell("logging", error)
             known = {}
@@ -310,6 +323,8 @@ def _fields(record: logging.LogRecord, taken: Taken | None, call: Call) -> Any:
         return taken.normalised(own)
     if fields is None or fields is True:
         fields = _extra(record, taken, call, told=fields is None) or None
+        if fields and taken is not None and taken.fields is not None:
+            return taken.normalised(own)
     if own and (fields is None or isinstance(fields, dict)):
         return {**own, **(fields or {})}
     return fields

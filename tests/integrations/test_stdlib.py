@@ -162,6 +162,11 @@ def test_a_logger_with_a_similar_name_is_not_ignored(audit_log: AuditLog) -> Non
     assert emitted(audit_log) == [("a.b", {})]
 
 
+def test_a_record_without_a_name_is_an_event(audit_log: AuditLog) -> None:
+    AuditHandler(audit_log.emitter).handle(logging.makeLogRecord({"msg": "secret.set"}))
+    assert emitted(audit_log) == [("secret.set", {})]
+
+
 def test_logging_while_emitting_does_not_recurse(log: logging.Logger) -> None:
     emitter = Counting(lambda: handler.handle(record("inner.event")))
     handler = AuditHandler(emitter)

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import loguru
@@ -452,6 +453,72 @@ def test_an_extra_without_audit_crosses_a_queue(
     AuditHandler(audit_log.emitter).handle(records.get_nowait())
     assert audit_log.only()["fields"] == {"key": "API"}
     assert len(said) == 1
+
+
+def test_the_fields_of_an_extra_without_audit_are_those_of_the_call(
+    audit_log: AuditLog, log: logging.Logger
+) -> None:
+    memory = buffered(log, AuditHandler(audit_log.emitter))
+    memory.addFilter(AuditContextFilter())
+    keys = ["API"]
+    log.info("secret.set", extra={"keys": keys, "value": CANARY})
+    keys.append("later")
+    memory.flush()
+    assert audit_log.only()["fields"] == {"keys": ["API"], "value": "[redacted]"}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"key": "API", "lock": threading.Lock()},
+        {"audit": {"key": "API", "lock": threading.Lock()}, "connection": lambda: None},
+        {"audit": True, "key": "API", "lock": Secret(CANARY)},
+    ],
+    ids=["no audit", "beside audit", "marked"],
+)
+def test_what_is_beside_the_fields_costs_no_event_on_its_way_to_another_process(
+    audit_log: AuditLog, log: logging.Logger, extra: dict[str, Any]
+) -> None:
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    queued(log, records)
+    with bind(user_id="u-1"):
+        log.info("secret.set", extra=extra)
+    there = pickle.loads(pickle.dumps(records.get_nowait()))
+    AuditHandler(audit_log.emitter).handle(there)
+    made = audit_log.only()
+    assert (made["user_id"], made["fields"]["key"]) == ("u-1", "API")
+    assert set(made["fields"]) == {"key", "lock"}
+    assert CANARY not in str(made)
+
+
+@pytest.mark.parametrize("name", ["audit", "other"])
+def test_any_value_crosses_a_socket(
+    audit_log: AuditLog, log: logging.Logger, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    sender = logging.handlers.SocketHandler("localhost", None)
+    sender.addFilter(AuditContextFilter())
+    sent: list[bytes] = []
+    monkeypatch.setattr(sender, "send", sent.append)
+    log.addHandler(sender)
+    with bind(user_id="u-1"):
+        log.info("secret.set", extra={name: {"lock": threading.Lock()}})
+    there = logging.makeLogRecord(pickle.loads(sent[0][4:]))
+    AuditHandler(audit_log.emitter).handle(there)
+    made = audit_log.only()
+    assert made["user_id"] == "u-1"
+    assert made["fields"].get(name, made["fields"]) == {"lock": "<_thread.lock>"}
+
+
+def test_a_handler_that_keeps_no_record_for_another_process_sees_the_values_themselves(
+    log: logging.Logger,
+) -> None:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(logging.Formatter("%(number)05.1f"))
+    handler.addFilter(AuditContextFilter())
+    log.addHandler(handler)
+    log.info("a.b", extra={"number": Fraction(5, 2)})
+    assert out.getvalue() == "002.5\n"
 
 
 def test_a_mark_as_for_structlog_means_the_rest_of_the_extra(
