@@ -178,6 +178,16 @@ def _names(name: str, value: Any) -> frozenset[str]:
     return frozenset(item for item in kept if item)
 
 
+def _on_error(name: str, value: Any) -> Callable[..., Any] | None:
+    if value is not None and not callable(value):
+        raise ConfigError(
+            name,
+            f"must be a callable (error, stage, event_id), not {bare_name(type(value))}",
+        )
+    checked: Callable[..., Any] | None = value
+    return checked
+
+
 def _processors(name: str, value: Any) -> tuple[Processor, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigError(name, "must be a list of callables (logger, method_name, event_dict)")
@@ -208,11 +218,12 @@ SETTINGS: dict[str, Setting] = {
     "origin": Setting("ORIGIN", origin),
     "checkpoint_state": Setting("CHECKPOINT_STATE", checkpoint_state),
 }
-"""What the environment may set. ``processors`` and rules are code: only arguments set them."""
+"""What the environment may set; what is code (``processors``, ``on_error``, rules) it may not."""
 
 CHECKS = {
     **SETTINGS,
     "processors": Setting("", _processors),
+    "on_error": Setting("", _on_error),
     "redaction_rules": Setting("", redaction_rules),
 }
-OPTIONAL = ("jsonl", "hash_key", "signing_key", "origin", "checkpoint_state")
+OPTIONAL = ("jsonl", "on_error", "hash_key", "signing_key", "origin", "checkpoint_state")

@@ -18,6 +18,7 @@ from audit_emit._failure import Counters
 from audit_emit._foreign import bare_name
 from audit_emit._interrupts import let_through
 from audit_emit._misuse import Misuse
+from audit_emit._observer import UNOBSERVED, Observer
 from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit.context import EMPTY, FIELDS, AuditContext
 from audit_emit.encode import text, to_json
@@ -63,6 +64,7 @@ class Composer:
         counters: where cuts, held-back values and failing processors are counted.
         misuse: told of event types that are none; default: they are only counted.
         tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        observer: told of processors that fail, and of fields that could not be made plain.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Composer:
         counters: Counters,
         misuse: Misuse | None = None,
         tell: Callable[[str, str], None] | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self.redactor = Redactor(
             settings.hash_key,
@@ -79,9 +82,10 @@ class Composer:
             settings.redaction_rules,
             hide_access_key_ids=settings.hide_access_key_ids,
         )
-        self.normaliser = Normaliser(self.redactor)
+        self.normaliser = Normaliser(self.redactor, observer)
         self._processors = settings.processors
         self._counters = counters
+        self._observer = observer
         self._misuse = misuse or Misuse(counters)
         self._tell = tell
         self._closing = f'","service":"{settings.service}"'
@@ -295,6 +299,7 @@ class Composer:
                 f"the processor {name} failed ({bare_name(type(error))}): the fields of its "
                 "events are withheld, as nobody knows what it would have removed",
             )
+        self._observer.tell(error, "processor")
         return name
 
 

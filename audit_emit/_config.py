@@ -16,6 +16,7 @@ import msgspec
 from audit_emit._allowed import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._foreign import bare_name
 from audit_emit._interrupts import let_through
+from audit_emit._observer import OnError
 from audit_emit._redaction.rule import Rule
 from audit_emit._signing.settings import KeyRing, can_be_signed
 from audit_emit.errors import ConfigError
@@ -41,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         hash_key: key for held-back values; ``None`` redacts them.
         disabled: emit nothing at all.
         processors: structlog processors run on every event, after redaction.
+        on_error: called with the exception, the stage and the event id of a failure that ``emit``
+            stops; see ``docs/configuration.md``.
         secret_keys: further key names whose values are secrets.
         safe_keys: key names that are never secrets.
         redaction_rules: what else is secret in a text, besides what the library knows.
@@ -62,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hash_key: bytes | None = None
     disabled: bool = False
     processors: tuple[Processor, ...] = ()
+    on_error: OnError | None = None
     secret_keys: frozenset[str] = frozenset()
     safe_keys: frozenset[str] = frozenset()
     redaction_rules: tuple[Rule, ...] = ()
@@ -99,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "hash_key": "set" if self.hash_key else "not set",
             "disabled": self.disabled,
             "processors": [title_of(p) for p in self.processors],
+            "on_error": "not set" if self.on_error is None else title_of(self.on_error),
             "secret_keys": sorted(self.secret_keys),
             "safe_keys": sorted(self.safe_keys),
             "redaction_rules": [rule.id for rule in self.redaction_rules],
@@ -126,8 +131,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
 
 
-def title_of(processor: Processor) -> str:
-    """The name of a processor, for people."""
+def title_of(processor: Processor | OnError) -> str:
+    """The name of a processor or an observer, for people."""
     try:
         name = getattr(processor, "__qualname__", None)
     except Exception as error:  # noqa: BLE001 - asked for while an event is written

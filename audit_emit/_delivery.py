@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from audit_emit import _observer
 from audit_emit._backlog import Backlog, Gap
 from audit_emit._clock import Clock
 from audit_emit._compiled import EmitterState
@@ -23,8 +24,10 @@ from audit_emit._config import Settings
 from audit_emit._failure import Complaints, Counters
 from audit_emit._foreign import bare_name
 from audit_emit._interrupts import is_interrupt, let_through
+from audit_emit._observer import Observer, id_in
 from audit_emit._pace import Pace
 from audit_emit._threads import Background
+from audit_emit.errors import AuditError
 from audit_emit.record import ts_of
 from audit_emit.sinks.debt import Owed
 from audit_emit.sinks.descriptor import BEGUN, CLOSED, REPLACED, Descriptor
@@ -56,9 +59,6 @@ class Delivery(EmitterState):
         file_fault, file_last_error: why the file cannot be written now, and why it could not last.
     """
 
-    raising = False
-    """Whether failures leave ``emit``; only ``testing.strict`` sets it."""
-
     _ends: bool
     pending: bool
 
@@ -66,6 +66,7 @@ class Delivery(EmitterState):
     counters: Counters
     file: JsonlSink | None
     stdout: Descriptor | None
+    observer: Observer
     _complaints: Complaints
     _composer: Composer
     _clock: Clock
@@ -120,6 +121,7 @@ class Delivery(EmitterState):
         """Tell of a failure that nobody expected, by its type only."""
         self.counters.internal_errors += 1
         self._complaints.tell(what, f"{what} failed: {bare_name(type(error))}")
+        self.observer.notify(error, what)
 
     def _emit_unchained(self, part: str, end: str) -> None:
         self.show_only(self._clock.prefix(part, end)[0])
@@ -202,9 +204,15 @@ class Delivery(EmitterState):
         if reason not in {"re-entrant", "backlog"}:
             self.file_fault = self.file_last_error = reason
             self.complain_of_file(reason)
+        self._say_not_written(prefix, reason)
         if self.stdout is not None and reason != "re-entrant":
             self._show(unchained(prefix))
         self._keep(prefix, reason)
+
+    def _say_not_written(self, prefix: str, reason: str) -> None:
+        event_id = id_in(prefix)
+        said = f"the audit record could not be written to {self.settings.jsonl}: {reason}"
+        self.observer.notify(AuditError(reason, said, event_id=event_id), "file", event_id)
 
     def complain_of_file(self, reason: str) -> None:
         """Say on stderr that the file cannot be written."""
@@ -284,9 +292,15 @@ class Delivery(EmitterState):
             f"({losses[0].reason}); {then}",
         )
 
-    def _guard(self, error: Exception) -> None:
-        """Tell of a failure inside ``emit``, and record what is in ``lossy`` without its fields."""
+    def _guard(self, error: Exception, line: bytes | None = None) -> None:
+        """Tell of a failure inside ``emit``, and record what is in ``lossy`` without its fields.
+
+        Args:
+            error: the failure.
+            line: of the event, when it is in the file.
+        """
         self._heal()
+        self.observer.tell(error, "emit", None if line is None else id_in(line))
         self.counters.internal_errors += 1
         self._complaints.tell(
             "internal", f"an event could not be recorded in full ({bare_name(type(error))})"
@@ -317,9 +331,9 @@ class Delivery(EmitterState):
             self._heal()
             raise  # noqa: PLE0704 - called where it is handled
         try:
-            self._guard(error)  # type: ignore[arg-type] # no Exception is an interrupt
+            self._guard(error, line)  # type: ignore[arg-type] # no Exception is an interrupt
         except Exception as failed:
-            if self.raising:
+            if _observer.strict is not None:
                 raise
             let_through(failed)
 

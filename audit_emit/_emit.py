@@ -11,7 +11,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from audit_emit import _compiled, _config, _forks
+from audit_emit import _compiled, _config, _forks, _observer
 from audit_emit._clock import Clock
 from audit_emit._compose import Composer
 from audit_emit._delivery import Delivery
@@ -21,6 +21,7 @@ from audit_emit._forks import SAME, on_fork, renew
 from audit_emit._health import report
 from audit_emit._interrupts import is_interrupt, let_through
 from audit_emit._misuse import Misuse
+from audit_emit._observer import Observer
 from audit_emit._quick import Quick, quick_emit, unusual
 from audit_emit._threads import weakly
 from audit_emit._told import Told
@@ -68,8 +69,11 @@ class Emitter(Delivery):
         self.settings: _config.Settings = settings or _config.settings(arguments)
         self.counters: Counters = Counters()
         self._complaints = Complaints()
-        self.misuse: Misuse = Misuse(self.counters, self._complaints.tell)
-        self._composer = Composer(self.settings, self.counters, self.misuse, self._complaints.tell)
+        self.observer: Observer = Observer(self.settings.on_error)
+        self.misuse: Misuse = Misuse(self.counters, self._complaints.tell, self.observer)
+        self._composer = Composer(
+            self.settings, self.counters, self.misuse, self._complaints.tell, self.observer
+        )
         self._clock = Clock()
         self.file: JsonlSink | None = self._make_file()
         self.stdout: Descriptor | None = (
@@ -213,7 +217,7 @@ class Emitter(Delivery):
             try:
                 self._fail(error, unshown)
             except self._NO_ROOM:
-                if passes or self.raising:
+                if passes or _observer.strict is not None:
                     raise
                 if unshown is not None:
                     self.unshown += 1

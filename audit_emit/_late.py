@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from audit_emit import _observer
 from audit_emit._delivery import unchained
 from audit_emit._emit import Emitter
 from audit_emit.context import AuditContext
@@ -51,7 +52,7 @@ def emit_late(
         try:
             emitter._guard(error)
         except Exception:
-            if emitter.raising:
+            if _observer.strict is not None:
                 raise
 
 

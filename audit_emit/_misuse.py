@@ -11,6 +11,7 @@ from collections.abc import Callable
 from audit_emit import record
 from audit_emit._failure import Counters
 from audit_emit._interrupts import let_through
+from audit_emit._observer import UNOBSERVED, Observer
 from audit_emit.context import AuditContext, understand
 from audit_emit.errors import AuditError
 
@@ -38,21 +39,30 @@ class Misuse:
     Args:
         counters: where they are counted.
         tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        observer: gets what ``emit_strict`` would have raised.
     """
 
-    def __init__(self, counters: Counters, tell: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        tell: Callable[[str, str], None] | None = None,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
         self._counters = counters
         self._tell = tell
+        self._observer = observer
 
     def event_type(self) -> None:
         """An event was recorded as ``audit.invalid_event_type``."""
         self._counters.invalid_event_types += 1
         self._say("event type", f"an event has no usable type{_where()}: {_TYPE}")
+        self._observer.tell(_bad_type(), "event_type")
 
     def context(self, mistake: str) -> None:
         """An event was recorded with the bound context, or without a member that it has not."""
         self._counters.invalid_contexts += 1
         self._say("context", f"a context cannot be used{_where()}, {mistake}: {_CONTEXT}")
+        self._observer.tell(_bad_context(mistake), "context")
 
     def understand(self, ctx: object) -> AuditContext:
         """The context that ``ctx`` of ``emit`` means; a mistake in it is told."""
@@ -81,16 +91,24 @@ class Misuse:
     def refuse_event_type(self) -> AuditError:
         """What ``emit_strict`` raises for an event type that is none."""
         self._counters.invalid_event_types += 1
-        return AuditError("invalid-event-type", _TYPE)
+        return _bad_type()
 
     def refuse_context(self, mistake: str) -> AuditError:
         """What ``emit_strict`` raises for a context that is none."""
         self._counters.invalid_contexts += 1
-        return AuditError("invalid-context", f"{mistake}: {_CONTEXT}")
+        return _bad_context(mistake)
 
     def _say(self, kind: str, message: str) -> None:
         if self._tell is not None:
             self._tell(kind, message)
+
+
+def _bad_type() -> AuditError:
+    return AuditError("invalid-event-type", _TYPE)
+
+
+def _bad_context(mistake: str) -> AuditError:
+    return AuditError("invalid-context", f"{mistake}: {_CONTEXT}")
 
 
 def _where() -> str:

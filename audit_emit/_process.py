@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from audit_emit import _config, context, redact
+from audit_emit import _config, _observer, context, redact
 from audit_emit._emit import FLUSH_SECONDS, Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
@@ -20,6 +21,8 @@ _current: Emitter | None = None
 _complaints: Complaints | None = None
 _unmade = 0
 """Events for which there was no room before there was an emitter."""
+redirect: Callable[[Emitter], Emitter] | None = None
+"""Takes the place of ``set_emitter`` while ``audit_emit.testing.capture`` says where events go."""
 
 
 def configure(**settings: Any) -> Emitter:
@@ -28,10 +31,10 @@ def configure(**settings: Any) -> Emitter:
     Args:
         settings: ``service``, ``jsonl`` (a path, or ``"off"``), ``stdout``, ``stdout_max_bytes``,
             ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
-            ``hash_key_file``, ``disabled``, ``processors``, ``secret_keys``, ``safe_keys``,
-            ``redaction_rules``, ``redaction_file``, ``hide_access_key_ids``,
-            ``checkpoint``, ``signing_key``, ``signing_key_file``, ``origin``,
-            ``checkpoint_state``; see
+            ``hash_key_file``, ``disabled``, ``processors``, ``on_error``,
+            ``secret_keys``, ``safe_keys``, ``redaction_rules``, ``redaction_file``,
+            ``hide_access_key_ids``, ``checkpoint``, ``signing_key``, ``signing_key_file``,
+            ``origin``, ``checkpoint_state``; see
             ``docs/configuration.md``.
 
     Returns:
@@ -45,6 +48,8 @@ def configure(**settings: Any) -> Emitter:
 
 def set_emitter(emitter: Emitter) -> Emitter:
     """Make ``emitter`` the process-wide one, and close the one before."""
+    if redirect is not None:
+        return redirect(emitter)
     old = swap_emitter(emitter)
     if old is not None and old is not emitter:
         old.close()
@@ -105,7 +110,7 @@ def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
                 let_through(error)
                 _tell(error)
             return None
-        if emitter.raising or not no_room:
+        if _observer.strict is not None or not no_room:
             raise  # an interrupt: the emitter stops everything else
         # Nothing can be called, but an operator works.
         try:

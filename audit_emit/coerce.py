@@ -10,13 +10,14 @@ from typing import Any, Final
 
 from msgspec.json import Encoder
 
-from audit_emit import encode
+from audit_emit import _observer, encode
 from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._interrupts import let_through
+from audit_emit._observer import UNOBSERVED, Observer
 from audit_emit._redaction import digits, plain_text
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
@@ -71,10 +72,16 @@ _too_deep = Normalised({"_lossy": "recursion"}, cut=1)
 
 
 class Normaliser:
-    """Both ways, under one redactor. Safe to share between threads."""
+    """Both ways, under one redactor. Safe to share between threads.
 
-    def __init__(self, redactor: Redactor) -> None:
+    Args:
+        redactor: the rules.
+        observer: told of a failure of ``full``.
+    """
+
+    def __init__(self, redactor: Redactor, observer: Observer = UNOBSERVED) -> None:
         self._redactor = redactor
+        self._observer = observer
         self._vetted = redactor.harmless
 
     def fast(
@@ -175,14 +182,25 @@ class Normaliser:
         """
         try:
             return self._full(is_secret_event(event_type), fields)
-        except RecursionError:
+        except RecursionError as error:
+            self._stopped(error)
             return _too_deep
         except MemoryError as error:
             let_through(error)
+            self._stopped(error)
             return Normalised({"_lossy": "memory"}, cut=1)
         except Exception as error:  # noqa: BLE001 - the last line: an event with nothing in it is an event
             let_through(error)
+            self._stopped(error)
             return Normalised({"_lossy": "error"}, cut=1)
+
+    def _stopped(self, error: Exception) -> None:
+        """Tell of a failure, as far as there is room for a call left at the recursion limit."""
+        try:
+            self._observer.tell(error, "fields")
+        except RecursionError:
+            if _observer.strict is not None:
+                raise
 
     def _full(self, secret_event: bool, fields: object) -> Normalised:
         if fields is None:

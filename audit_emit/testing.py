@@ -15,21 +15,15 @@ import glob
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from typing import Any
-from unittest.mock import patch
 
 import msgspec
 
-from audit_emit import _config, _process
-from audit_emit._compose import Composer
+from audit_emit import _config, _observer, _process
 from audit_emit._emit import Emitter
-from audit_emit._misuse import Misuse
-from audit_emit.coerce import Normaliser
 from audit_emit.context import FIELDS
-from audit_emit.integrations import _bridge
 
 __all__ = ["Captured", "capture", "strict"]
 
@@ -154,8 +148,11 @@ def capture() -> Iterator[Captured]:
         captured = Captured(directory)
         _process.swap_emitter(_private(settings, directory))
         try:
-            with patch.object(_process, "set_emitter", redirected):
+            _process.redirect, around = redirected, _process.redirect
+            try:
                 yield captured
+            finally:
+                _process.redirect = around
         finally:
             inside = _process.swap_emitter(before)
             if inside is not None:
@@ -181,76 +178,13 @@ def strict() -> Iterator[list[BaseException]]:
             failures.append(error)
         raise error
 
-    with (
-        patch.object(Emitter, "raising", new=True),
-        patch.object(Emitter, "_guard", lambda _, error: fail(error)),
-        patch.object(Composer, "_process", _telling(Composer._process, _noting_processors, fail)),  # noqa: SLF001 - the guards are inside
-        patch.object(Normaliser, "full", _telling(Normaliser.full, _noting_walk, fail)),
-        patch.object(_bridge, "on_failure", fail),
-        patch.object(Misuse, "event_type", lambda misuse: fail(misuse.refuse_event_type())),
-        patch.object(
-            Misuse, "context", lambda misuse, mistake: fail(misuse.refuse_context(mistake))
-        ),
-    ):
+    around, _observer.strict = _observer.strict, fail
+    try:
         yield failures
+    finally:
+        _observer.strict = around
     if failures:
         raise failures[0]
-
-
-Noted = list[BaseException]
-
-
-def _telling(
-    guarded: Callable[..., Any],
-    noting: Callable[[Any, Noted], Any],
-    fail: Callable[[BaseException], None],
-) -> Callable[..., Any]:
-    """A method that calls ``fail`` with what ``guarded`` stopped.
-
-    Args:
-        guarded: the method.
-        noting: makes a copy of its object that notes what is raised inside the guard.
-        fail: raises what it is given.
-    """
-
-    def told(owner: Any, *args: Any) -> Any:
-        noted: Noted = []
-        result = guarded(noting(owner, noted), *args)
-        for error in noted:
-            fail(error)
-        return result
-
-    return told
-
-
-def _noting_processors(composer: Composer, noted: Noted) -> Composer:
-    twin = copy(composer)
-    vars(twin)["_processors"] = tuple(
-        _noting(processor, noted, dict)
-        for processor in composer._processors  # noqa: SLF001 - as above
-    )
-    return twin
-
-
-def _noting_walk(normaliser: Normaliser, noted: Noted) -> Normaliser:
-    twin = copy(normaliser)
-    vars(twin)["_full"] = _noting(normaliser._full, noted, lambda plain: plain)  # noqa: SLF001 - as above
-    return twin
-
-
-def _noting(
-    call: Callable[..., Any], noted: Noted, use: Callable[[Any], Any]
-) -> Callable[..., Any]:
-    """``call``, with what it or the first use of its result raises noted and let through."""
-
-    def through(*args: Any) -> Any:
-        try:
-            return use(call(*args))
-        except BaseException as error:
-            noted.append(error)
-            raise
-
-    return through
 
 
 def _private(settings: _config.Settings, directory: str) -> Emitter:

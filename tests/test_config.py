@@ -519,6 +519,7 @@ def test_the_fingerprint_changes_with_every_setting_but_not_with_the_key_itself(
         {"secret_keys": ["badge"]},
         {"safe_keys": ["badge"]},
         {"processors": [shout]},
+        {"on_error": shout},
         {"jsonl": "/a/b.jsonl"},
         {"origin": "a.example"},
         {"signing_key": "5e" * 32, "checkpoint": False},

@@ -6,13 +6,14 @@ A logging call must not fail because of what it logs, so nothing here raises an 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from audit_emit import _process
 from audit_emit._emit import Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
+from audit_emit._observer import UNOBSERVED
 from audit_emit.coerce import MISSING, Normalised, Normaliser
 from audit_emit.context import FIELDS, AuditContext, current_context
 from audit_emit.encode import to_json
@@ -29,9 +30,6 @@ class Emits(Protocol):
     def emit(self, ctx: Any, event_type: Any, fields: Any = None, /) -> object:
         """Emit one event; never raises."""
 
-
-on_failure: Callable[[Exception], object] | None = None
-"""Set by ``audit_emit.testing.strict``."""
 
 _complaints = Complaints()
 
@@ -53,8 +51,8 @@ def say(kind: str, message: str) -> None:
 
 def tell(where: str, error: Exception) -> None:
     """Say on stderr, rate-limited, what was stopped; ``logging`` may be what failed."""
-    if on_failure is not None:
-        on_failure(error)
+    current = _process._current  # noqa: SLF001 - get_emitter would make one
+    (UNOBSERVED if current is None else current.observer).tell(error, "integration")
     _complaints.tell(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
 
 
