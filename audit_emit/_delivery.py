@@ -431,7 +431,8 @@ class Delivery(EmitterState):
     def _settle_lossy(self) -> None:
         while self.lossy:
             event_type, error = self.lossy[0]
-            reason = bare_name(error)
+            # Its name is at hand where there may still be no memory to make it.
+            reason = "MemoryError" if error is MemoryError else bare_name(error)
             part, end = self._composer.lossy(event_type if type(event_type) is str else "", reason)
             prefix, _ = self._clock.prefix(part, end)
             self.lossy.popleft()

@@ -72,3 +72,12 @@ def test_lone_surrogates_that_would_make_a_pair_stay_two_escapes() -> None:
 
 def test_other_text_beside_a_surrogate_stays_readable() -> None:
     assert encode.to_json({"a": "é\udc80\x9b\n"}) == '{"a":"é\\udc80\\u009b\\u000a"}'
+
+
+@pytest.mark.parametrize("number", [1e22, 1e-7, 1.5, 10**30, -0.0])
+def test_a_number_has_one_form_also_beside_a_surrogate(number: float) -> None:
+    alone = encode.to_json({"n": number})
+    assert encode.to_json({"n": number, "s": "\ud800"}) == f'{alone[:-1]},"s":"\\ud800"}}'
+    assert (
+        encode.to_json(["\ud800", [number], None, True]) == f'["\\ud800",[{alone[5:-1]}],null,true]'
+    )

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from five_records import LINES, RECORDS
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit_emit import record
 from audit_emit.encode import text, to_json
-from audit_emit.record import Head, head_of, stub
+from audit_emit.record import Head, bump, head_of, ns_of, stub, ts_of
 
 MEMBERS = [
     "ts",
@@ -328,3 +330,43 @@ def test_a_stub_stays_one_line_of_safe_characters() -> None:
     assert rb"a\u2028b\u007f\u009b\u000a" in short
     assert "王".encode() in short
     assert short.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("size", range(700, 760))
+def test_a_stub_fits_whatever_is_in_the_record(size: int) -> None:
+    fields = {f"n{at}": 1e22 for at in range(40)} | {"s": "\ud800", "t": "x" * 3000}
+    whole = RECORDS[1] | {"fields": fields}
+    assert len(stub(to_json(whole).encode() + b"\n", size)) <= size
+
+
+@pytest.mark.parametrize(
+    "ts",
+    [
+        "2026-02-29T00:00:00.000000000Z",
+        "2026-13-01T00:00:00.000000000Z",
+        "2026-00-01T00:00:00.000000000Z",
+        "2026-01-00T00:00:00.000000000Z",
+        "2026-04-31T00:00:00.000000000Z",
+        "2026-01-01T24:00:00.000000000Z",
+        "2026-01-01T00:60:00.000000000Z",
+        "2026-01-01T00:00:60.000000000Z",
+        "0000-01-01T00:00:00.000000000Z",
+        "2026-01-01T00:00:00.00000000Z",
+        "+026-01-01T00:00:00.000000000Z",
+        "",
+    ],
+)
+def test_what_is_no_time_is_refused(ts: str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        ns_of(ts)
+
+
+@given(st.integers(0, 253402300799 * 10**9))
+def test_a_time_is_what_was_written(ns: int) -> None:
+    assert ns_of(ts_of(ns)) == ns
+
+
+def test_the_next_nanosecond_may_be_of_the_next_year() -> None:
+    assert bump('{"ts":"2026-12-31T23:59:59.999999999Z",') == (
+        '{"ts":"2027-01-01T00:00:00.000000000Z",'
+    )
