@@ -27,11 +27,11 @@ from audit_emit._interrupts import is_interrupt, let_through
 from audit_emit._observer import Observer, id_in
 from audit_emit._pace import Pace
 from audit_emit._threads import Background
-from audit_emit.errors import AuditError
+from audit_emit.errors import AuditError, SinkError
 from audit_emit.record import ts_of
 from audit_emit.sinks.debt import Owed
 from audit_emit.sinks.descriptor import BEGUN, CLOSED, REPLACED, Descriptor
-from audit_emit.sinks.jsonl import JsonlSink, SinkError
+from audit_emit.sinks.jsonl import JsonlSink
 from audit_emit.sinks.obstacle import obstacle
 
 _BATCH = 500

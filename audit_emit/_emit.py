@@ -27,10 +27,10 @@ from audit_emit._threads import weakly
 from audit_emit._told import Told
 from audit_emit._version import __version__
 from audit_emit.context import VAR, AuditContext, LiveContext
-from audit_emit.errors import AuditError, ConfigError
+from audit_emit.errors import AuditError, ConfigError, SinkError
 from audit_emit.record import Receipt
 from audit_emit.sinks.descriptor import Descriptor
-from audit_emit.sinks.jsonl import LOCK_SECONDS, JsonlSink, SinkError
+from audit_emit.sinks.jsonl import LOCK_SECONDS, JsonlSink
 from audit_emit.sinks.stdout import open_stdout
 
 if TYPE_CHECKING:

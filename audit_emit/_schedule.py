@@ -17,10 +17,9 @@ from audit_emit._interrupts import let_through
 from audit_emit._threads import Background, weakly
 from audit_emit.checkpoint import Checkpoint
 from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import AuditEmitError, SinkError
 from audit_emit.signing import KeyRing
 from audit_emit.sinks.descriptor import error_word
-from audit_emit.sinks.jsonl import SinkError
 
 if TYPE_CHECKING:
     from audit_emit._emit import Emitter

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from audit_emit.errors import UnknownVersionError
 from audit_emit.note import Note, Signature
 from audit_emit.record import ns_of
 from audit_emit.signing import ED25519, HMAC_SHA256, Key, KeyRing, Verdict
@@ -37,10 +38,6 @@ _TEXT = re.compile(rb"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:[
 _MAX_SIZE = 2**63 - 1
 _ID_AND_TIME = 4 + 8
 _SIGNATURE_BYTES = {ED25519: 64, HMAC_SHA256: 32}
-
-
-class UnknownVersionError(ValueError):
-    """A checkpoint of a version that this build does not know."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -22,12 +22,11 @@ from audit_emit._signing.growth import Growth, Place, read_growth
 from audit_emit._signing.signed import MISSING, OTHER_KEY, Loaded, Records, State, make_state
 from audit_emit._signing.tiles import Store, TiledFrontier
 from audit_emit.checkpoint import Checkpoint, sign
-from audit_emit.errors import CheckpointError, ConfigError
+from audit_emit.errors import CheckpointError, ConfigError, ForgedChangeError, SinkError
 from audit_emit.record import head_of, ns_of, ts_of
 from audit_emit.rotation import RECORD as KEY_ROTATED
-from audit_emit.rotation import ForgedChangeError, Succession, rotation_fields, told
+from audit_emit.rotation import Succession, rotation_fields, told
 from audit_emit.signing import Key, KeyRing
-from audit_emit.sinks.jsonl import SinkError
 from audit_emit.sinks.lockfile import UNLOCK, LockFile, flock
 from audit_emit.sinks.segments import Layout
 

@@ -16,12 +16,11 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, Unpack
 
 import msgspec
 
-from audit_emit._loki.http import (
-    Connection,
+from audit_emit._loki.http import Connection, Options
+from audit_emit.errors import (
     Limited,
     LokiError,
     Malformed,
-    Options,
     Refused,
     ServerFailed,
     TimedOut,

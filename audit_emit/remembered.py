@@ -14,14 +14,10 @@ import msgspec
 from msgspec import structs
 
 from audit_emit._evidence.findings import Finding, Kind, Report
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import MemoryFileError
 from audit_emit.verifying import Verified
 
 VERSION = 1
-
-
-class MemoryFileError(AuditEmitError, ValueError):
-    """The file holds something else."""
 
 
 class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,10 +24,9 @@ from typing import Any, NamedTuple
 from audit_emit._emit import Emitter
 from audit_emit._evidence.legacy import RECORD as LEGACY
 from audit_emit._files.logfiles import BLOCK, QUARANTINE
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import RepairError, SinkError
 from audit_emit.record import head_of
 from audit_emit.repair import Quarantine
-from audit_emit.sinks.jsonl import SinkError
 from audit_emit.sinks.lockfile import LockFile
 from audit_emit.sinks.patience import insist
 from audit_emit.sinks.segment import FRESH_NS
@@ -35,10 +34,6 @@ from audit_emit.sinks.segments import Layout, make_directory, open_file, sync_di
 
 LOCK_SECONDS = 10.0
 DIRECTORY = QUARANTINE
-
-
-class RepairError(AuditEmitError):
-    """The log is not as it was when the plan was made, or is held by another process."""
 
 
 class Moved(NamedTuple):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from audit_emit.errors import ForgedChangeError
 from audit_emit.signing import ED25519, Ed25519Key, Key, KeyRing, Verdict
 
 RECORD = "audit.key_rotated"
@@ -24,10 +25,6 @@ Holds = Callable[[int, str], bool]
 
 Name = tuple[str, str]
 """Algorithm and id of a key."""
-
-
-class ForgedChangeError(ValueError):
-    """A record names a new key, and the key that it names as the old one does not say so."""
 
 
 class Change(NamedTuple):

@@ -27,13 +27,7 @@ from typing import Any
 from audit_emit._evidence.anchors import Anchors
 from audit_emit._evidence.beginning import Beginning
 from audit_emit._evidence.declared import Declarations, Kept, short
-from audit_emit._evidence.findings import (
-    Finding,
-    Findings,
-    Kind,
-    Report,
-    VerificationError,
-)
+from audit_emit._evidence.findings import Finding, Findings, Kind, Report
 from audit_emit._evidence.followed import Branch, Chain, Step
 from audit_emit._evidence.fragments import Fragments
 from audit_emit._evidence.legacy import Boundary, Legacy
@@ -42,6 +36,7 @@ from audit_emit._evidence.unanchored import Demand, Tail, Watch
 from audit_emit._evidence.verdict import Verdict
 from audit_emit._evidence.witness import Checkpoints, Place
 from audit_emit._files.lines import Lines, TooLong
+from audit_emit.errors import VerificationError
 from audit_emit.record import VERSION, parsed
 from audit_emit.rotation import Succession
 from audit_emit.signing import KeyRing

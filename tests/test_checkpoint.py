@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from audit_emit.checkpoint import (
     REASONS,
     Checkpoint,
-    UnknownVersionError,
     check,
     cosigned_text,
     parse_text,
@@ -25,6 +24,7 @@ from audit_emit.checkpoint import (
     signed_time,
     text_of,
 )
+from audit_emit.errors import UnknownVersionError
 from audit_emit.note import Note
 from audit_emit.signing import Ed25519Key, HmacKey, Key, KeyRing
 

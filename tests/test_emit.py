@@ -25,8 +25,8 @@ from piped import Piped
 
 from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, _delivery, bind
 from audit_emit._backlog import Backlog
+from audit_emit.errors import SinkError
 from audit_emit.sinks.descriptor import NOWAIT
-from audit_emit.sinks.jsonl import SinkError
 
 CANARY = "CANARY-" + "e81d03a7c5f2"
 

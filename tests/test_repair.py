@@ -14,9 +14,10 @@ from two_verifiers import KEY, MadeLog, both, kinds, ours
 from audit_emit import Emitter
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
+from audit_emit.errors import RepairError, SinkError
 from audit_emit.repair import Quarantine, plan_repair
-from audit_emit.repairing import RepairError, apply
-from audit_emit.sinks.jsonl import JsonlSink, SinkError
+from audit_emit.repairing import apply
+from audit_emit.sinks.jsonl import JsonlSink
 from audit_emit.sinks.segments import Layout
 
 KILLED = '''

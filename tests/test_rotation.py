@@ -16,7 +16,8 @@ from audit_emit import Emitter
 from audit_emit.chain import Frontier, merkle_root
 from audit_emit.checkpoint import Checkpoint, sign
 from audit_emit.checkpointer import checkpoint_fields
-from audit_emit.rotation import ForgedChangeError, Succession, rotation_fields, rotation_text
+from audit_emit.errors import ForgedChangeError
+from audit_emit.rotation import Succession, rotation_fields, rotation_text
 from audit_emit.signing import Ed25519Key, HmacKey, Key, KeyRing
 
 SECOND = b"another key of 32 bytes, as it is"

@@ -18,10 +18,11 @@ from made_chain import MadeChain
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
 from audit_emit import Emitter
-from audit_emit._evidence.findings import KEPT, Kind, Report, VerificationError
+from audit_emit._evidence.findings import KEPT, Kind, Report
 from audit_emit._files import parts as _parts
 from audit_emit._files.logfiles import LogFile
 from audit_emit._files.parts import Pool, Proved
+from audit_emit.errors import VerificationError
 from audit_emit.signing import KeyRing
 from audit_emit.verify import Boundary, Verifier
 from audit_emit.verifying import Options, verify_paths

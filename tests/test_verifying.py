@@ -15,9 +15,9 @@ import pytest
 from made_chain import BEGIN, SECOND, MadeChain, rewritten
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
-from audit_emit._files.logfiles import NotRegularError, UnsupportedError
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
+from audit_emit.errors import NotRegularError, UnsupportedError
 from audit_emit.record import ts_of
 from audit_emit.signing import KeyRing
 from audit_emit.verifying import Options, verify_paths

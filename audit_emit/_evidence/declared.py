@@ -13,8 +13,9 @@ from audit_emit._evidence.legacy import RECORD as LEGACY
 from audit_emit._evidence.legacy import Legacy
 from audit_emit._evidence.unanchored import Policy
 from audit_emit._evidence.witness import FORGED, Checkpoints, Place, Witness
+from audit_emit.errors import ForgedChangeError
 from audit_emit.rotation import RECORD as KEY_ROTATED
-from audit_emit.rotation import ForgedChangeError, Succession
+from audit_emit.rotation import Succession
 
 Kept = Callable[[int, str], bool]
 """Whether so many bytes with this SHA-256 were moved aside, and are still there."""

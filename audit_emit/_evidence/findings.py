@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import VerificationError
 from audit_emit.record import parsed
 
 KEPT = 1000
@@ -82,15 +82,6 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     size: int | None = None
     record: dict[str, str] | None = None
     between: tuple[int, int] | None = None
-
-
-class VerificationError(AuditEmitError):
-    """A log did not verify; ``report`` has the findings."""
-
-    def __init__(self, report: Report) -> None:
-        found = ", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items()))
-        super().__init__(f"the log does not verify: {found}")
-        self.report = report
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,8 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from audit_emit._evidence.findings import Finding, Findings, Kind
-from audit_emit.checkpoint import Checkpoint, UnknownVersionError, check
+from audit_emit.checkpoint import Checkpoint, check
+from audit_emit.errors import UnknownVersionError
 from audit_emit.record import MAX_SEQ
 from audit_emit.rotation import Change, Name, Succession, told
 from audit_emit.signing import ED25519, HMAC_SHA256, Verdict

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple, cast
 
 from audit_emit._evidence.proof import link_of
 from audit_emit.chain import body_of, leaf_hash
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import NotRegularError, UnsupportedError
 from audit_emit.sinks.segments import Layout
 
 BLOCK = 256 * 1024
@@ -27,10 +27,6 @@ _WINDOW_LOG = 23
 _PACKED = r"(\.gz|\.zst)?"
 _MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
 """RFC 1952; RFC 8878, whose frames may begin with one that is skipped."""
-
-
-class UnsupportedError(AuditEmitError):
-    """A file is packed in a way that needs a missing package, or too much memory."""
 
 
 class LogFile(NamedTuple):
@@ -112,10 +108,6 @@ class Log(NamedTuple):
     missing: str = ""
     whole: bool = False
     strange: tuple[tuple[str, str], ...] = ()
-
-
-class NotRegularError(OSError):
-    """What has the name of a file of a log and is none: a link, a pipe, a device."""
 
 
 def open_regular(path: str) -> int:

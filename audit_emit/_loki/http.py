@@ -16,7 +16,17 @@ from typing import TypedDict
 
 import httpx
 
-from audit_emit.errors import AuditEmitError, ConfigError
+from audit_emit.errors import (
+    ConfigError,
+    Limited,
+    LokiError,
+    Malformed,
+    Refused,
+    ServerFailed,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+)
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of an answer that are kept in memory."""
@@ -29,54 +39,6 @@ _SHOWN = 400
 _SLICE = 64 * 1024
 _PLAIN = re.compile(r"[!-~]+")
 _WRONG_URL = "must be the address of Loki, such as http://loki:3100"
-
-
-class LokiError(AuditEmitError):
-    """Loki was asked, and gave nothing to build on. Each kind of it is a class of its own."""
-
-
-class Unreachable(LokiError):  # noqa: N818 - reads as what happened
-    """Nobody answers there, or the connection broke."""
-
-
-class TimedOut(LokiError):  # noqa: N818
-    """The answer did not come, or not to its end, within the timeout."""
-
-
-class Refused(LokiError):  # noqa: N818
-    """An answer whose status is not a success.
-
-    Attributes:
-        status: of HTTP.
-        body: the server's reason, as text.
-        retry_after: seconds that the server wants to be left alone; ``None`` when it did not say.
-    """
-
-    status: int
-    body: str
-    retry_after: float | None
-
-    def __init__(
-        self, message: str, *, status: int, body: str, retry_after: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.body, self.retry_after = status, body, retry_after
-
-
-class Limited(Refused):
-    """429: a limit of the tenant or of a stream."""
-
-
-class ServerFailed(Refused):
-    """5xx: the server's own trouble."""
-
-
-class Malformed(LokiError):  # noqa: N818
-    """An answer that is none: cut off, not JSON, not Loki's, or a redirect."""
-
-
-class TooLarge(LokiError):  # noqa: N818
-    """An answer of more than ``MAX_BODY`` bytes."""
 
 
 class Options(TypedDict, total=False):

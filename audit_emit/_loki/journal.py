@@ -19,7 +19,7 @@ import msgspec
 
 from audit_emit._loki.disagreement import Run, Runs
 from audit_emit._loki.held import Held
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import BusyError
 from audit_emit.labels import time_of
 from audit_emit.record import ts_of
 
@@ -30,10 +30,6 @@ and after 2 hours at the latest (``chunk_idle_period``, ``max_chunk_age``)."""
 SHOWN = 2 * 3600 * 10**9
 """What is younger than this is shown at once, as ``query_ingesters_within`` is never shorter than
 ``max_chunk_age``."""
-
-
-class BusyError(AuditEmitError):
-    """Another backfill of this log is running."""
 
 
 class Note(msgspec.Struct, omit_defaults=True):

@@ -9,9 +9,9 @@ import click
 
 from audit_emit._evidence.findings import Kind, Report
 from audit_emit._evidence.proof import link_of
-from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli import _marks
 from audit_emit.cli._marks import DOES_NOT_VERIFY, NOT_ANCHORED
+from audit_emit.errors import UnsupportedError
 from audit_emit.signing import KeyRing
 from audit_emit.verifying import Options, verify_paths
 

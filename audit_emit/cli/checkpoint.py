@@ -18,8 +18,7 @@ from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import Log, opened
 from audit_emit.cli._text import visible
-from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError
-from audit_emit.sinks.jsonl import SinkError
+from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError, SinkError
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 10.0

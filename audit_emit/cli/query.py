@@ -10,7 +10,6 @@ import click
 from click.core import ParameterSource
 
 from audit_emit._config import settings
-from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli import _answers, _marks
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
@@ -18,6 +17,7 @@ from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._records import time_option
 from audit_emit.cli._text import visible
 from audit_emit.cli._verified import judged, verified_option
+from audit_emit.errors import UnsupportedError
 from audit_emit.querying import Answer, ask_log, ask_loki
 from audit_emit.question import Question, Term, checked
 from audit_emit.record import ns_of, ts_of

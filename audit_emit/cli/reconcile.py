@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from audit_emit._files.index import LogIndex
-from audit_emit._files.logfiles import UnsupportedError
-from audit_emit._loki.journal import BusyError, Journal, Sent
+from audit_emit._loki.journal import Journal, Sent
 from audit_emit._loki.settings import site_labels
 from audit_emit._loki.streams import STREAMS
 from audit_emit.cli import _reconciled as shown
@@ -22,6 +21,7 @@ from audit_emit.cli._loki import connected, label_option, loki_options, whole_lo
 from audit_emit.cli._records import span, time_option
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
+from audit_emit.errors import BusyError, UnsupportedError
 from audit_emit.labels import time_of
 from audit_emit.record import ts_of
 from audit_emit.sinks.segments import Layout

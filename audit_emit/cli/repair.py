@@ -9,12 +9,12 @@ import click
 
 from audit_emit import repairing
 from audit_emit._evidence.findings import Kind, Report
-from audit_emit._files.logfiles import UnsupportedError
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
+from audit_emit.errors import RepairError, UnsupportedError
 from audit_emit.repair import Plan, plan_repair
-from audit_emit.repairing import DIRECTORY, Moved, RepairError, apply
+from audit_emit.repairing import DIRECTORY, Moved, apply
 from audit_emit.signing import KeyRing
 from audit_emit.sinks.segments import Layout
 from audit_emit.verifying import Options, layout_of, verify_paths

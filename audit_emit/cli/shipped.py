@@ -8,13 +8,13 @@ import os
 import click
 
 from audit_emit._files.index import LogIndex
-from audit_emit._files.logfiles import UnsupportedError
 from audit_emit._loki.settings import site_labels
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._loki import connected, label_option, loki_options, whole_log
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
+from audit_emit.errors import UnsupportedError
 
 
 @click.command("shipped")

@@ -20,6 +20,7 @@ from audit_emit._compiled import SinkState, make_mutex
 from audit_emit._failure import Counters
 from audit_emit._interrupts import is_interrupt, let_through, quietly
 from audit_emit._threads import weakly
+from audit_emit.errors import SinkError
 from audit_emit.record import Receipt, ns_of, unchained_prefix
 from audit_emit.sinks import debt, notes, segments
 from audit_emit.sinks.debt import Owed
@@ -48,14 +49,6 @@ have looked at the one before, and not have written yet."""
 
 LOCK_CHECK_NS = 100_000_000
 """How often the process and the lock file are looked at."""
-
-
-class SinkError(Exception):
-    """A record could not be put into the file; ``reason`` is one word for it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class JsonlSink(SinkState):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from audit_emit.sinks.jsonl import SinkError
+from audit_emit.errors import SinkError
 
 SECONDS = 10.0
 _ATTEMPTS = 3

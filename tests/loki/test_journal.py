@@ -10,7 +10,8 @@ import pytest
 from made_chain import BEGIN, CHAIN, SECOND, MadeChain
 
 from audit_emit._loki.held import Held, held
-from audit_emit._loki.journal import HORIZON, SHOWN, BusyError, Journal, Sent
+from audit_emit._loki.journal import HORIZON, SHOWN, Journal, Sent
+from audit_emit.errors import BusyError
 
 LOKI = "http://loki:3100 tenant"
 NOW = BEGIN + 30 * 3600 * SECOND

@@ -19,8 +19,9 @@ from descriptors import opened
 from logfile import chain_ok, of_type, records
 
 from audit_emit import Emitter
+from audit_emit.errors import SinkError
 from audit_emit.sinks import groupcommit, jsonl
-from audit_emit.sinks.jsonl import JsonlSink, SinkError
+from audit_emit.sinks.jsonl import JsonlSink
 from audit_emit.sinks.lockfile import LOCK, UNLOCK, flock
 
 

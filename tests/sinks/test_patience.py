@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audit_emit.sinks.jsonl import SinkError
+from audit_emit.errors import SinkError
 from audit_emit.sinks.patience import insist
 
 
