@@ -35,6 +35,9 @@ THRESHOLD = 100
 
 INTERVAL_SECONDS = 300.0
 LOCK_SECONDS = 10.0
+_MOST = 1 << 16
+"""New records of which tiles are kept up; of more at once the next ``prove`` makes them."""
+
 
 Record = Callable[[str, dict[str, Any]], None]
 """Writes a record about the log into its chain: event type and fields."""
@@ -153,7 +156,7 @@ class Checkpointer:
             if self._age(since) < not_within:
                 return None
             keys = Succession(self._ring)
-            tiled = TiledFrontier.resume(self._tiles, since.place.frontier)
+            tiled = TiledFrontier.resume(self._tiles, since.place.frontier, most=_MOST)
             growth = Growth(since.place, since.anchors, partial(_follow, keys), tiled)
             read_growth(self.layout, growth, give_up=stops, pause=self._pause)
             old = self._replaced(since, keys, growth.chain)

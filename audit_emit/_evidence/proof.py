@@ -92,6 +92,7 @@ class Proof(NamedTuple):
         records: how many they are.
         marks: those asked for, and the last record.
         own: what the log says about itself.
+        hashes: of all of them, 64 hex digits, if they were asked for.
     """
 
     chain: str
@@ -100,6 +101,7 @@ class Proof(NamedTuple):
     records: int
     marks: list[Mark]
     own: list[Own]
+    hashes: Sequence[str] = ()
 
 
 def prove(
@@ -109,6 +111,7 @@ def prove(
     tree: bool = False,
     strict: bool = False,
     watch: Watch | None = None,
+    leaves: bool = False,
 ) -> Proof | None:
     """What a block of whole lines proves; ``None`` when one of them is out of the ordinary.
 
@@ -118,10 +121,11 @@ def prove(
         tree: whether to hash the tree as well.
         strict: whether to parse the JSON of every record.
         watch: which records are counted.
+        leaves: whether to return the hash of every record.
     """
-    if block.count(b"\n") * _SHORTEST > len(block):
-        return None  # most of these lines are too short for records, and hashing them takes memory
     lines = BytesIO(block).readlines()  # split() looks at every byte by itself
+    if len(lines) * _SHORTEST > len(block):
+        return None  # most of them are too short for records, and to hash them takes memory
     first = link_of(lines[0][:-1])
     if first is None:
         return None
@@ -136,7 +140,7 @@ def prove(
         return None
     own = _own(lines) if _TOLD in kinds else []
     marks = _marks(seq, hashes, named, lines, tree=tree, watch=watch)
-    return Proof(chain, prev_hash, seq, len(lines), marks, own)
+    return Proof(chain, prev_hash, seq, len(lines), marks, own, hashes if leaves else ())
 
 
 def _linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str]) -> bool:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from io import BytesIO
-from operator import itemgetter
 from typing import NamedTuple
 
 from audit_emit._evidence.proof import Proof, prove
 from audit_emit._files.lines import may_be_chained
 from audit_emit._signing.opened import CHUNK, Segments, blocks, open_segments
-from audit_emit._signing.tiles import TiledFrontier, hashes
+from audit_emit._signing.tiles import TiledFrontier
 from audit_emit.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit.errors import CheckpointError
 from audit_emit.record import head_of
@@ -29,9 +27,6 @@ _LARGE_CHUNK = 128 * 1024
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _CHANGE = b'Z","event_type":"audit.key_rotated",'
 _TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
-_STATED = slice(-len('"}\n') - 64, -len('"}\n'))
-"""The hash at the end of a record with its newline."""
-
 _LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
 
 
@@ -101,9 +96,10 @@ class Growth:
         Raises:
             CheckpointError: a record does not follow the one before.
         """
-        proof = prove(block, self._named, tree=self._tiled is None)
+        tiled = self._tiled is not None
+        proof = prove(block, self._named, tree=not tiled, leaves=tiled)
         if proof is not None and self._follows(proof):
-            self._take(proof, block)
+            self._take(proof)
             self.offset = end
         else:
             self._sort_out(block, end - len(block))
@@ -112,10 +108,10 @@ class Growth:
         here = (self.chain or proof.chain, self.frontier.size + 1, self.head)
         return (proof.chain, proof.seq, proof.prev_hash) == here
 
-    def _take(self, proof: Proof, block: bytes) -> None:
+    def _take(self, proof: Proof) -> None:
         """Move on by a block without anything foreign: what almost all of them are."""
         self.chain, self.head = proof.chain, proof.marks[-1].hash
-        leaves = _leaves(block) if self._tiled is not None else []
+        leaves = list(map(bytes.fromhex, proof.hashes))
         known = 0
         for mark in proof.marks:
             if self._tiled is not None:
@@ -185,12 +181,6 @@ class Growth:
         return True
 
 
-def _leaves(block: bytes) -> list[bytes]:
-    """What a block of records states as their hashes, which is what they have."""
-    stated = b"".join(map(itemgetter(_STATED), BytesIO(block).readlines()))
-    return hashes(bytes.fromhex(stated.decode()))
-
-
 def _of_checkpoint(line: bytes) -> bool:
     return line.startswith(_CHECKPOINT, _TYPE_AT)
 
@@ -201,10 +191,12 @@ def read_growth(
     *,
     give_up: Callable[[], bool] = bool,
     pause: float = 0.0,
+    up_to: int | None = None,
 ) -> None:
     """Read everything that a log gained since ``growth`` was made.
 
     Args:
+        up_to: the last record that is wanted.
         give_up: asked after each 64 KiB whether there is no time left.
         pause: seconds to leave to other threads after each 64 KiB.
 
@@ -218,6 +210,8 @@ def read_growth(
             with segments.opened(number) as descriptor:
                 for block, end in blocks(descriptor, offset, CHUNK if pause else _LARGE_CHUNK):
                     growth.feed(block, end)
+                    if up_to is not None and growth.frontier.size >= up_to:
+                        return
                     if give_up():
                         raise CheckpointError(
                             "timeout", "the new records could not be read in time"

@@ -10,12 +10,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 
 from audit_emit._files.logfiles import open_regular
 from audit_emit._files.places import find_seq
 from audit_emit._files.private import private_directory
-from audit_emit._signing.growth import Growth, Place
+from audit_emit._signing.growth import Growth, Place, read_growth
 from audit_emit._signing.opened import blocks, open_segments
+from audit_emit._signing.signed import Records
 from audit_emit._signing.tiles import Store, TiledFrontier, Tiles
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, check
@@ -32,6 +34,9 @@ SMALL = 64 * 1024 * 1024
 anywhere before the checkpoint. Of a longer one only the record is looked at."""
 
 _CHUNK = 128 * 1024
+_TRIES = 1000
+"""Checkpoints, the newest first, at which tiles may end."""
+
 _SIZE = re.compile(rb'","head_seq":([1-9][0-9]{0,18}),"')
 
 
@@ -56,6 +61,11 @@ def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
     for store in () if small else _there(layout):
         with suppress(LookupError, CheckpointError):
             made = _proved(layout, seq, line, Tiles(store), ring)
+            if made is not None:
+                return made
+        grown = _grown(layout, store, last)
+        with suppress(LookupError, CheckpointError):
+            made = _proved(layout, seq, line, Tiles(store), ring) if grown else None
             if made is not None:
                 return made
     made = _proved(layout, seq, line, Tiles(_made(layout, last)), ring)
@@ -161,6 +171,30 @@ def _there(layout: Layout) -> Iterator[Store]:
         yield Store(private_directory(layout.directory))
 
 
+def _grown(layout: Layout, store: Store, last: int) -> bool:
+    """Whether tiles that end earlier could be continued up to record ``last``.
+
+    They are if they make the root of one of the last checkpoints before. What is in front of it
+    need not be in the log any more.
+    """
+    tiles = Tiles(store)
+    try:
+        for before in islice(Records(layout).backward(), _TRIES):
+            size = before.head_seq
+            with suppress(LookupError, CheckpointError, OSError):
+                if size > last or tiles.root(0, size).hex() != before.root_hash:
+                    continue
+                tree = TiledFrontier.resume(store, tiles.frontier(size), limit=last)
+                if tree is not None:
+                    place = Place(before.chain, tree, before.head_hash, 0)
+                    _read(layout, Growth(place, tiled=tree), last)
+                    tree.flush()
+                    return tree.error is None
+    finally:
+        store.close()
+    return False
+
+
 def _made(layout: Layout, last: int) -> Store:
     """New tiles over the log up to record ``last``, as far as that is there.
 
@@ -196,13 +230,7 @@ def _tiled(layout: Layout, store: Store, last: int) -> OSError | None:
 
 def _read(layout: Layout, growth: Growth, last: int) -> None:
     try:
-        with open_segments(layout) as segments:
-            for number in range(len(segments)):
-                with segments.opened(number) as descriptor:
-                    for block, end in blocks(descriptor, 0, _CHUNK):
-                        growth.feed(block, end)
-                        if growth.frontier.size >= last:
-                            return
+        read_growth(layout, growth, up_to=last)
     except CheckpointError:
         if growth.frontier.size < last:
             raise

@@ -182,18 +182,18 @@ class Records:
 
     def newest(self, ring: KeyRing) -> Checkpoint | None:
         """The last checkpoint that a key of the ring signed; other lines are passed over."""
-        return next((found for found in self._backward() if check(found, ring) == "ok"), None)
+        return next((found for found in self.backward() if check(found, ring) == "ok"), None)
 
     def any(self) -> bool:
         """Whether a checkpoint is there, whoever signed it."""
-        return next(self._backward(), None) is not None
+        return next(self.backward(), None) is not None
 
     def has_signed(self, name: Name) -> bool:
         """Whether a checkpoint is there that names this key as its own."""
-        return any((found.sig_alg, found.key_id) == name for found in self._backward())
+        return any((found.sig_alg, found.key_id) == name for found in self.backward())
 
-    def _backward(self) -> Iterator[Checkpoint]:
-        """The checkpoints, the last one first."""
+    def backward(self) -> Iterator[Checkpoint]:
+        """The checkpoints, the last one first, whoever signed them."""
         try:
             descriptor = open_regular(self.checkpoints)
         except FileNotFoundError:

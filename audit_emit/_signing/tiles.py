@@ -23,11 +23,12 @@ _FULL = WIDTH * _HASH
 _TOP = 63 // _ROWS
 """Of the highest tiles that a tree may have."""
 
+_ANY = 1 << 63
 _KEPT = 64
 """Tiles in memory, half a MiB of them."""
 
 _FILE_MODE, _DIRECTORY_MODE = 0o640, 0o750
-_AT = {os.open, os.mkdir, os.unlink, os.rename, os.rmdir} <= os.supports_dir_fd
+_AT = {os.open, os.mkdir, os.unlink, os.rmdir} <= os.supports_dir_fd
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
@@ -102,7 +103,10 @@ class Store:
         return data if len(data) == width * _HASH else None
 
     def write(self, level: int, number: int, data: bytes) -> None:
-        """Put a tile to its place, whole or not at all. It need not outlive a crash.
+        """Put a tile to its place.
+
+        Readers take one that is not whole for one that is not there, and it need not outlive a
+        crash, so nothing is done for that.
 
         Args:
             data: its hashes, one after the other.
@@ -124,29 +128,32 @@ class Store:
         os.unlink("new", dir_fd=directory)
 
     def _put(self, directory: int, name: str, data: bytes) -> None:
-        fresh = f"{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | _NOFOLLOW
         try:
-            descriptor = os.open(fresh, flags, _FILE_MODE, dir_fd=directory)
+            descriptor = os.open(name, flags, _FILE_MODE, dir_fd=directory)
         except FileExistsError:
-            os.unlink(fresh, dir_fd=directory)
-            descriptor = os.open(fresh, flags, _FILE_MODE, dir_fd=directory)
+            # Another file is made, whoever may have a link to this one.
+            os.unlink(name, dir_fd=directory)
+            descriptor = os.open(name, flags, _FILE_MODE, dir_fd=directory)
         try:
             os.write(descriptor, data)
         finally:
             os.close(descriptor)
-        os.rename(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
 
-    def remove_parts(self, level: int, number: int, but: int = 0) -> None:
-        """Remove the parts of a tile, except one of the width ``but``."""
+    def remove_parts(self, level: int, number: int) -> None:
+        """Remove all parts of a tile."""
         *above, name = path_of(level, number)
         with suppress(OSError):
             directory = self._directory((*above, f"{name}.p"), make=False)
             for other in os.listdir(directory):
-                if other != str(but):
-                    os.unlink(other, dir_fd=directory)
-            if not but:
-                os.rmdir(f"{name}.p", dir_fd=self._directory(tuple(above)))
+                os.unlink(other, dir_fd=directory)
+            os.rmdir(f"{name}.p", dir_fd=self._directory(tuple(above)))
+
+    def remove(self, level: int, number: int, width: int) -> None:
+        """Remove a part of a tile."""
+        *above, name = path_of(level, number, width)
+        with suppress(OSError):
+            os.unlink(name, dir_fd=self._directory(tuple(above), make=False))
 
     def _directory(self, parts: tuple[str, ...], *, make: bool = True) -> int:
         """A descriptor of a directory below ours, reached without following any link."""
@@ -188,28 +195,41 @@ class TiledFrontier(Frontier):
         frontier: the tree so far.
         edge: for each level the hashes of the tile that is not full yet, which are written.
         limit: leaves beyond this size are not taken.
+        most: when more leaves than that come, no more tiles are written: a file for every 256 of
+            them would hold up who reads a long log for another purpose.
     """
 
-    __slots__ = ("_edge", "_limit", "_parts", "_store", "error")
+    __slots__ = ("_edge", "_limit", "_parts", "_stop", "_store", "error")
 
     def __init__(
         self,
         store: Store,
         frontier: Frontier,
         edge: Iterable[bytes] = (),
-        limit: int = 1 << 63,
+        limit: int = _ANY,
+        most: int = _ANY,
     ) -> None:
         super().__init__(frontier.size, frontier.peaks)
         self.error: OSError | None = None
         self._limit = limit
+        self._stop = frontier.size + most
         self._store = store
         self._edge = [bytearray(row) for row in edge]
-        # Levels of which a part of the last tile is in its place.
-        self._parts = {level for level, row in enumerate(self._edge) if row}
+        # For each level the tile of which a part is in its place, and the width of that.
+        self._parts: dict[int, tuple[int, int]] = {}
+        for level, row in enumerate(self._edge):
+            if row:
+                self._parts[level] = divmod(frontier.size >> (_ROWS * level), WIDTH)
 
     @classmethod
-    def resume(cls, store: Store, frontier: Frontier) -> TiledFrontier | None:
-        """The tree whose tiles are there; ``None`` if they are not, or are others."""
+    def resume(
+        cls, store: Store, frontier: Frontier, *, limit: int = _ANY, most: int = _ANY
+    ) -> TiledFrontier | None:
+        """The tree whose tiles are there; ``None`` if they are not, or are others.
+
+        Args:
+            store, frontier, limit, most: as for the class.
+        """
         made, edge = Frontier(), []
         for level in range(_TOP, -1, -1):
             count = frontier.size >> (_ROWS * level)
@@ -222,7 +242,7 @@ class TiledFrontier(Frontier):
             edge.append(row)
         if made.root() != frontier.root():
             return None
-        return cls(store, frontier, edge[::-1])
+        return cls(store, frontier, edge[::-1], limit, most)
 
     def take(self, leaves: Sequence[bytes]) -> None:
         """Add leaves: 32-byte hashes."""
@@ -258,9 +278,11 @@ class TiledFrontier(Frontier):
         """Write the parts of tiles at the end of the tree, and remove those that they replace."""
         for level, row in enumerate(self._edge):
             number, width = divmod(self.size >> (_ROWS * level), WIDTH)
-            if width and self._write(level, number, row):
-                self._store.remove_parts(level, number, but=width)
-                self._parts.add(level)
+            before = self._parts.get(level)
+            if width and before != (number, width) and self._write(level, number, row):
+                if before is not None and before[0] == number:
+                    self._store.remove(level, *before)
+                self._parts[level] = number, width
         self._store.close()
 
     def _add(self, level: int, nodes: bytes, count: int) -> None:
@@ -273,10 +295,12 @@ class TiledFrontier(Frontier):
             number = count // WIDTH - 1
             if self._write(level, number, row) and level in self._parts:
                 self._store.remove_parts(level, number)
-                self._parts.discard(level)
+                del self._parts[level]
             row.clear()
 
     def _write(self, level: int, number: int, row: bytearray) -> bool:
+        if self.size > self._stop:
+            self.error = self.error or OSError("too many leaves came at once")
         if self.error is None:
             try:
                 self._store.write(level, number, bytes(row))
@@ -325,13 +349,18 @@ class Tiles:
         Raises:
             LookupError: a tile is not there.
         """
+        return self.frontier(end - start, start).root()
+
+    def frontier(self, size: int, start: int = 0) -> Frontier:
+        """The tree over ``size`` leaves from ``start`` on; see ``root``."""
         tree = Frontier()
-        for level in range((end - start).bit_length() - 1, -1, -1):
-            if (end - start) >> level & 1:
+        for level in range(size.bit_length() - 1, -1, -1):
+            if size >> level & 1:
                 tree.push(level, self.node(level, (start + tree.size) >> level))
-        return tree.root()
+        return tree
 
 
 def hashes(row: bytes | bytearray) -> list[bytes]:
     """The hashes that stand one after the other."""
-    return [bytes(row[at : at + _HASH]) for at in range(0, len(row), _HASH)]
+    row = bytes(row)
+    return [row[at : at + _HASH] for at in range(0, len(row), _HASH)]

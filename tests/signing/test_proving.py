@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from made_chain import CHAIN, MadeChain
 
+from audit_emit import checkpointer
 from audit_emit._files.private import private_directory
 from audit_emit._signing import proving
 from audit_emit._signing.proving import find_id, find_record, prove_record
@@ -108,8 +109,40 @@ def test_wrong_ones_are_not_believed(log: MadeLog, unread: list[int], name: str)
     path.write_bytes(bytes(len(before[name])))
     for seq in (3, 1450):
         log.prove(seq)
-    assert unread == [1500]
+    # What is wrong at the end alone is made again from the checkpoint before.
+    assert unread == ([] if name == "tile/0/005.p/220" else [1500])
     assert log.tiles() == before
+
+
+@pytest.mark.usefixtures("long")
+def test_of_many_records_at_once_the_first_proof_makes_the_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: list[int]
+) -> None:
+    monkeypatch.setattr(checkpointer, "_MOST", 350)
+    log = MadeLog(tmp_path / "log")
+    assert "tile/0/005.p/220" not in log.tiles(), "too many came at once"
+    log.prove(5)
+    assert unread == [1500]
+    assert "tile/0/005.p/220" in log.tiles()
+
+
+@pytest.mark.usefixtures("long")
+def test_tiles_that_end_at_an_earlier_checkpoint_are_continued(
+    log: MadeLog, unread: list[int]
+) -> None:
+    whole = log.tiles()
+    path = log.directory / "checkpoints.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]))
+    shutil.rmtree(log.directory / "tile")
+    log.prove(5)
+    assert unread == [800]
+    path.write_bytes(b"".join(lines))
+    (first, *_) = sorted(log.directory.glob("audit-*.jsonl"))
+    first.unlink()
+    log.prove(1450)
+    assert unread == [800], "the records that they cover need not even be there"
+    assert log.tiles() == whole
 
 
 @pytest.mark.usefixtures("long")

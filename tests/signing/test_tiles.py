@@ -164,3 +164,21 @@ def test_no_descriptor_is_kept(tmp_path: Path) -> None:
     grown(tmp_path, 300, 600)
     after = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
     assert after == before
+
+
+def test_more_leaves_than_are_meant_write_no_more_tiles(tmp_path: Path) -> None:
+    tree = TiledFrontier(Store(str(tmp_path)), Frontier(), most=600)
+    tree.take(LEAVES[:5000])
+    tree.flush()
+    assert tree.error is not None
+    assert len(files(tmp_path)) == 3
+    assert tree.root() == merkle_root(LEAVES[:5000])
+
+
+def test_leaves_beyond_the_limit_are_not_taken(tmp_path: Path) -> None:
+    tree = TiledFrontier(Store(str(tmp_path)), Frontier(), limit=300)
+    tree.take(LEAVES[:299])
+    tree.take(LEAVES[299:5000])
+    assert tree.size == 300
+    tree.flush()
+    assert files(tmp_path).keys() == {"tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"}
