@@ -15,6 +15,7 @@ from bench import (
     bench_latency,
     bench_memory,
     bench_processes,
+    bench_prove,
     bench_query,
     bench_reconcile,
     bench_shapes,
@@ -37,6 +38,7 @@ MEASURES = {
     "checkpoint": bench_checkpoint.measure,
     "verify": bench_verify.measure,
     "query": bench_query.measure,
+    "prove": bench_prove.measure,
     "reconcile": bench_reconcile.measure,
     "vrl": bench_vrl.measure,
 }
