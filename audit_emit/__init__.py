@@ -13,7 +13,15 @@ from __future__ import annotations
 from audit_emit._audited import audited
 from audit_emit._config import Settings
 from audit_emit._emit import Emitter
-from audit_emit._process import configure, emit, emit_strict, flush, hash_value_prefix, health
+from audit_emit._process import (
+    configure,
+    emit,
+    emit_strict,
+    flush,
+    hash_value_prefix,
+    health,
+    open_log,
+)
 from audit_emit._redaction.rule import Rule
 from audit_emit._version import __version__ as __version__
 from audit_emit.context import (
@@ -47,6 +55,7 @@ __all__ = [
     "flush",
     "hash_value_prefix",
     "health",
+    "open_log",
     "with_actor_kind",
     "with_correlation_id",
     "with_user_id",

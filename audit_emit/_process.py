@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from audit_emit import _config, _observer, context, redact
 from audit_emit._emit import FLUSH_SECONDS, Emitter
@@ -14,6 +15,12 @@ from audit_emit._forks import on_fork, renew
 from audit_emit._interrupts import let_through
 from audit_emit.errors import ConfigError
 from audit_emit.record import Receipt
+
+if TYPE_CHECKING:
+    from audit_emit.log import AuditLog
+else:
+    AuditLog = Any
+    """Whoever only emits does without, but whoever resolves an annotation needs a name."""
 
 _lock = threading.RLock()
 _LOCK_SECONDS = 0.045
@@ -149,6 +156,13 @@ def hash_value_prefix(value: Any, n: int = 8) -> str:
         _tell(error)
         return ""
     return redact.hash_value_prefix(value, n, key=key)
+
+
+def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = ()) -> AuditLog:
+    """A log that is there already, to be read, asked and verified; see ``audit_emit.log``."""
+    from audit_emit import log  # noqa: PLC0415 - whoever only emits does not pay for it
+
+    return log.open_log(where, keys=keys)
 
 
 def _mistaken(mistake: str) -> None:

@@ -93,6 +93,22 @@ def ask_log(
     return newest.answer()
 
 
+def lines_of(path: str) -> Iterator[bytes]:
+    """Every whole line of a log, oldest first, without its newline.
+
+    Args:
+        path: as for ``ask_log``.
+
+    Raises:
+        OSError: a file cannot be read, is damaged, or there is none.
+        UnsupportedError: a file is packed in a way that cannot be read here.
+    """
+    with _files(path) as files:
+        for file in files:
+            for _, block in _whole_lines(_read(file)):
+                yield from (line[:-1] for line in BytesIO(block))
+
+
 def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None = None) -> Answer:
     """The newest records in Loki that answer; of the last 30 days if it does not say since when.
 

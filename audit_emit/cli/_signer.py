@@ -26,7 +26,7 @@ from audit_emit.sinks.segments import Layout
 class Beside(Emitter):
     """An emitter that only tells of checkpoints: its start is no event of the service."""
 
-    def _started(self) -> None:  # type: ignore[override]
+    def _started(self) -> None:
         return None
 
     def record_own(self, event_type: str, fields: dict[str, Any]) -> None:

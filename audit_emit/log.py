@@ -1,0 +1,193 @@
+"""A log that is there already, from Python: read it, ask it, verify it, prove a record of it.
+
+    from audit_emit import open_log
+    log = open_log("/var/log/audit-emit/shop")
+    log.verify().raise_for_findings()
+
+Nothing here writes to the log. Signing it is a setting (``configure(signing_key=…)``) or a command
+(``audit-emit checkpoint``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from audit_emit import _config
+from audit_emit._evidence.findings import Report
+from audit_emit._files.logfiles import open_log as files_of
+from audit_emit._files.places import last_record
+from audit_emit._signing.proving import prove_record
+from audit_emit._signing.signed import Records
+from audit_emit.checkpoint import Checkpoint
+from audit_emit.errors import ConfigError
+from audit_emit.evidence import Evidence
+from audit_emit.querying import ask_log, lines_of
+from audit_emit.question import Question, Term
+from audit_emit.record import Head, head_of
+from audit_emit.signing import KeyRing
+from audit_emit.verifying import Options, layout_of, verify_paths
+
+__all__ = ["AuditLog", "open_log"]
+
+_DECODER = msgspec.json.Decoder(dict[str, Any])
+
+
+def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = ()) -> AuditLog:
+    """The log in a directory; see ``AuditLog``.
+
+    Args:
+        where: the directory of the log, or its active segment. Without one, the log that this
+            process writes, or would write by its environment.
+        keys: the keys that are trusted: each one the path of a file, the name of an environment
+            variable, or the key itself (hex, PEM, or a C2SP verifier key). Without any,
+            ``AUDIT_EMIT_SIGNING_KEY_FILE`` and ``AUDIT_EMIT_SIGNING_KEY`` are looked at.
+
+    Raises:
+        ConfigError: a key cannot be used, or there is no log to look for.
+        FileNotFoundError: there is nothing at ``where``.
+    """
+    if where is None:
+        where = _config.settings({}).jsonl
+    if where is None:
+        raise ConfigError("where", "is needed: this environment keeps no file (AUDIT_EMIT_JSONL)")
+    path = os.path.abspath(os.fsdecode(where))
+    if not os.path.lexists(path):
+        raise FileNotFoundError(2, "there is no log", path)
+    return AuditLog(path, KeyRing.from_sources(list(keys)))
+
+
+class AuditLog:
+    """One log. Each call looks at the files as they are by then.
+
+    Args:
+        path: absolute: the directory, or the active segment in it.
+        ring: the keys that are trusted.
+    """
+
+    def __init__(self, path: str, ring: KeyRing) -> None:
+        self.path = path
+        self._ring = ring
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every record, oldest first, as plain values; docs/wire-format.md has the members.
+
+        Lines that are no JSON object are passed over: ``verify`` tells of them.
+
+        Raises:
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        return _parsed(lines_of(self.path))
+
+    def query(
+        self,
+        *types: str,
+        where: Mapping[str, str] | None = None,
+        user_id: str = "",
+        workspace_id: str = "",
+        correlation_id: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """The records that fit all that is asked for, oldest first.
+
+        Args:
+            types: event types, or shell patterns such as ``secret.*``; one of them must fit.
+            where: by the name of a member or of a field (``key``, ``fields.a.b``, ``tags[0]``),
+                a text or a shell pattern.
+            user_id, workspace_id, correlation_id: of the record's context.
+            since: the earliest time; ``until`` is the first that is too late. Both with a zone.
+            limit: only so many, the newest.
+
+        Raises:
+            ValueError: a name in ``where`` cannot be read, or a time has no zone.
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        question = Question(
+            types=types,
+            terms=tuple(Term.parse(f"{name}={wanted}") for name, wanted in (where or {}).items()),
+            actor=user_id,
+            workspace=workspace_id,
+            correlation=correlation_id,
+            since=_ns(since),
+            until=_ns(until),
+        )
+        return list(_parsed(ask_log(question, self.path, limit).lines))
+
+    def verify(self) -> Report:
+        """The verdict on the whole log: chain, checkpoints, and what the log declares of itself.
+
+        Raises:
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        (found,) = verify_paths([self.path], Options(ring=self._ring))
+        return found.report
+
+    def prove(self, seq: int) -> Evidence:
+        """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.
+
+        Args:
+            seq: the number of the record.
+
+        Raises:
+            CheckpointError: the log is not what was signed.
+            LookupError: the record is not in the log.
+            ValueError: no checkpoint covers the record and agrees with the log.
+            OSError: a file cannot be read, or there is no place for hash tiles.
+        """
+        return prove_record(layout_of(self.path), seq, self._ring)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint that a trusted key has signed; ``verify`` says whether it holds.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return Records(layout_of(self.path)).newest(self._ring)
+
+    def head(self) -> Head | None:
+        """The newest record's place in the chain; ``None`` in a log without records.
+
+        Worth keeping somewhere else: a log that ends before a head that somebody has seen was cut.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        files = files_of(layout_of(self.path), self.path).files
+        try:
+            for file in reversed(files):
+                if file.packed:
+                    continue
+                with file.opened() as descriptor:
+                    found = last_record(descriptor, file.size)
+                if found is not None:
+                    return head_of(found.line)
+        finally:
+            for file in files:
+                file.close()
+        return None
+
+
+def _parsed(lines: Iterator[bytes] | Sequence[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            yield _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue
+
+
+def _ns(time: datetime | None) -> int | None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError("a time needs a zone, such as datetime.now(timezone.utc) has")
+    seconds = time.replace(microsecond=0).timestamp()
+    return int(seconds) * 10**9 + time.microsecond * 1000

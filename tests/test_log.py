@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from audit_emit import ConfigError, Emitter, open_log
+from audit_emit.errors import VerificationError
+from audit_emit.log import AuditLog
+from audit_emit.record import Receipt
+from audit_emit.signing import KeyRing
+
+KEY = "5e" * 32
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[AuditLog, list[Receipt]]:
+    """A signed log of 40 events in several segments, as a reader sees it."""
+    emitter = Emitter(
+        service="shop",
+        jsonl=str(tmp_path / "log" / "audit.jsonl"),
+        stdout=False,
+        max_bytes=4096,
+        signing_key=KEY,
+    )
+    receipts = []
+    for n in range(40):
+        context = {"user_id": f"u-{n % 2}", "correlation_id": f"req-{n}"}
+        receipt = emitter.emit(context, "item.set" if n else "item.made", {"n": n})
+        assert receipt is not None
+        receipts.append(receipt)
+    assert emitter.close()
+    return open_log(tmp_path / "log", keys=[KEY]), receipts
+
+
+def test_every_record_is_there_oldest_first(made: tuple[AuditLog, list[Receipt]]) -> None:
+    records = list(made[0].records())
+    assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
+    events = [record["fields"]["n"] for record in records if record["event_type"][:4] == "item"]
+    assert events == list(range(40))
+
+
+def test_a_line_that_is_no_record_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b"foreign\n[1]\n" + b'{"a":1}\n')
+    assert list(open_log(path).records()) == [{"a": 1}]
+
+
+def test_a_good_log_is_verified(made: tuple[AuditLog, list[Receipt]]) -> None:
+    report = made[0].verify()
+    report.raise_for_findings()
+    assert report.anchored_seq > 0
+
+
+def test_a_log_that_was_changed_is_found_out(made: tuple[AuditLog, list[Receipt]]) -> None:
+    log = made[0]
+    segment = min(Path(log.path).glob("audit-*.jsonl"))
+    segment.write_bytes(segment.read_bytes().replace(b"u-1", b"u-2", 1))
+    with pytest.raises(VerificationError) as told:
+        log.verify().raise_for_findings()
+    assert told.value.report.tampered
+
+
+def test_a_question_is_answered(made: tuple[AuditLog, list[Receipt]]) -> None:
+    log = made[0]
+    found = log.query("item.*", user_id="u-0", where={"n": "1?"})
+    assert [record["fields"]["n"] for record in found] == [10, 12, 14, 16, 18]
+    assert len(log.query("item.set", limit=3)) == 3
+    assert [r["fields"]["n"] for r in log.query(correlation_id="req-7")] == [7]
+
+
+def test_times_bound_an_answer(made: tuple[AuditLog, list[Receipt]]) -> None:
+    log = made[0]
+    now = datetime.now(UTC)
+    assert log.query("item.*", since=now + timedelta(hours=1)) == []
+    assert len(log.query("item.*", since=now - timedelta(hours=1))) == 40
+    assert log.query("item.*", until=now - timedelta(hours=1)) == []
+
+
+def test_a_time_without_a_zone_is_refused(made: tuple[AuditLog, list[Receipt]]) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        made[0].query(since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
+
+
+def test_a_record_is_proved(made: tuple[AuditLog, list[Receipt]]) -> None:
+    log, receipts = made
+    evidence = log.prove(receipts[5].seq)
+    assert f'"id":"{receipts[5].id}"' in evidence.record
+    assert evidence.judge(KeyRing.from_sources([KEY])).verdict == "ok"
+
+
+def test_the_newest_checkpoint_is_that_of_a_trusted_key(
+    made: tuple[AuditLog, list[Receipt]],
+) -> None:
+    log = made[0]
+    found = log.checkpoint()
+    assert found is not None
+    assert found.head_seq == log.verify().anchored_seq
+    assert open_log(log.path, keys=["6f" * 32]).checkpoint() is None
+
+
+def test_the_head_is_the_last_record(made: tuple[AuditLog, list[Receipt]]) -> None:
+    log = made[0]
+    *_, last = log.records()
+    head = log.head()
+    assert head is not None
+    assert (head.seq, head.hash, head.chain) == (last["seq"], last["hash"], last["chain"])
+
+
+def test_a_log_without_records_has_no_head(tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").touch()
+    assert open_log(tmp_path).head() is None
+
+
+def test_without_a_place_it_is_the_log_of_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "here" / "audit.jsonl"
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(path))
+    with pytest.raises(FileNotFoundError):
+        open_log()
+    emitter = Emitter(stdout=False)
+    emitter.emit(None, "a.b")
+    emitter.close()
+    assert [record["event_type"] for record in open_log().records()] == ["audit.started", "a.b"]
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", "off")
+    with pytest.raises(ConfigError, match="where"):
+        open_log()
+
+
+def test_whoever_only_emits_does_not_load_it() -> None:
+    code = "import audit_emit, sys; print('audit_emit.log' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
