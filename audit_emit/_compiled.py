@@ -20,9 +20,10 @@ if TYPE_CHECKING:
         Quick,
         SegmentState,
         SinkState,
+        Table,
     )
 else:
-    Mutex = Quick = None
+    Mutex = Quick = Table = None
     ClockState = DescriptorState = EmitterState = SegmentState = SinkState = object
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Mutex",
     "SegmentState",
     "SinkState",
+    "Table",
     "make",
     "make_mutex",
     "state",
@@ -57,6 +59,7 @@ else:
             Quick,
             SegmentState,
             SinkState,
+            Table,
         )
     except ModuleNotFoundError:
         state = "interpreted (the compiled part was not built)"

@@ -82,7 +82,7 @@ class Composer:
             settings.redaction_rules,
             hide_access_key_ids=settings.hide_access_key_ids,
         )
-        self.normaliser = Normaliser(self.redactor, observer)
+        self.normaliser = Normaliser(self.redactor, observer, counters)
         self._processors = settings.processors
         self._counters = counters
         self._observer = observer

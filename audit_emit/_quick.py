@@ -10,13 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.json import Encoder
-
-from audit_emit import _compiled, _forks, coerce
+from audit_emit import _compiled, _forks
 from audit_emit._clock import Clock
 from audit_emit._compose import BEFORE_ID, Composer
 from audit_emit._interrupts import is_interrupt
-from audit_emit._redaction import digits, keywords, plain_text
 from audit_emit.context import VAR, AuditContext, LiveContext
 from audit_emit.record import Receipt
 from audit_emit.sinks import descriptor, groupcommit, jsonl
@@ -50,10 +47,11 @@ def quick_emit(
     """The usual case of ``emit`` in one call, or ``None`` where there is none."""
     if unusual(composer, clock, sink):
         return None
+    plain = composer.normaliser.plain
     return _compiled.make(
-        vetted=composer.redactor.harmless,
-        encode=Encoder().encode,
-        sizeof_dict=dict.__sizeof__,
+        table=plain.table,
+        known=plain.names,
+        make_json=composer.normaliser.fast,
         composer=composer,
         kinds=composer.kinds,
         context_type=AuditContext,
@@ -66,16 +64,6 @@ def quick_emit(
         stdout=stdout,
         receipt=Receipt,
         before_id=BEFORE_ID,
-        kind_table=plain_text.classes,
-        digit_table=digits.classes,
-        mark=plain_text.MARK,
-        keywords=tuple(composer.redactor.engine.prefilter.table),
-        run=keywords.RUN,
-        digit_run=digits.RUN,
-        max_fields=coerce.MAX_FAST_FIELDS,
-        max_table=coerce.MAX_FAST_TABLE,
-        max_length=coerce.MAX_FAST_LENGTH,
-        max_int=coerce.MAX_FAST_INT,
         fresh_ns=FRESH_NS,
         lock_check_ns=jsonl.LOCK_CHECK_NS,
         recheck_ns=descriptor.RECHECK_NS,

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from typing import Any, final
+from typing import Any, Literal, final
 
 from audit_emit.record import Receipt
 from audit_emit.sinks.groupcommit import GroupCommit
@@ -70,9 +70,9 @@ class Quick:
     def __init__(
         self,
         *,
-        vetted: set[str],
-        encode: Callable[[Any], bytes],
-        sizeof_dict: Callable[[dict[str, Any]], int],
+        table: Table,
+        known: tuple[dict[str, int], dict[str, int]],
+        make_json: Callable[[object, bool], str | None],
         composer: object,
         kinds: dict[str, Any],
         context_type: type,
@@ -85,16 +85,6 @@ class Quick:
         stdout: DescriptorState | None,
         receipt: type[Receipt],
         before_id: str,
-        kind_table: bytes,
-        digit_table: bytes,
-        mark: str,
-        words: tuple[bytes, ...],
-        run: int,
-        digit_run: int,
-        max_fields: int,
-        max_table: int,
-        max_length: int,
-        max_int: int,
         fresh_ns: int,
         lock_check_ns: int,
         recheck_ns: int,
@@ -104,7 +94,13 @@ class Quick:
     def __call__(
         self, ctx: object, event_type: object, fields: object, /
     ) -> Receipt | tuple[bytes, Receipt] | tuple[()] | None: ...
-    def fields(self, fields: object, /) -> bytes | None: ...
+
+@final
+class Table:
+    def __init__(self, **tables: Any) -> None: ...
+    def encode_plain(
+        self, fields: object, names: dict[str, int], helper: object, /
+    ) -> str | Literal[False] | None: ...
 
 def begin_second(second: int, /) -> str: ...
 def leaf_hash(body: bytes, /) -> str: ...

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec.json import Encoder
-
 from audit_emit import _observer, encode
-from audit_emit._fields.keys import TOGETHER_NAMES
-from audit_emit._fields.text import plain_size
+from audit_emit._failure import Counters
+from audit_emit._fields.plain import Plain
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._interrupts import let_through
 from audit_emit._observer import UNOBSERVED, Observer
-from audit_emit._redaction import digits, plain_text
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
 __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
@@ -26,16 +23,7 @@ __all__ = ["MISSING", "Normalised", "Normaliser", "is_secret_event"]
 MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__slots__": ()})()
 """``Normalised.workspace_id`` when the fields had none."""
 
-MAX_FAST_FIELDS = 32
-MAX_FAST_LENGTH = 4096
-_MAX_FAST_BYTES = 8192
-MAX_FAST_TABLE = 65536
-"""Bytes of a dict that is copied: a table keeps the places of what was deleted."""
-MAX_FAST_INT = 10**12
 _MAX_FAST_ID = 10**40
-_MAX_VETTED = 4096
-_MAY_BE_JSON = "{[\ufeff \t\r\n"
-_encode = Encoder().encode
 
 
 def is_secret_event(event_type: object) -> bool:
@@ -77,86 +65,29 @@ class Normaliser:
     Args:
         redactor: the rules.
         observer: told of a failure of ``full``.
+        counters: where the values are counted that names hold back on the quick way.
     """
 
-    def __init__(self, redactor: Redactor, observer: Observer = UNOBSERVED) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        observer: Observer = UNOBSERVED,
+        counters: Counters | None = None,
+    ) -> None:
         self._redactor = redactor
         self._observer = observer
-        self._vetted = redactor.harmless
+        self._counters = counters
+        self.plain: Plain = Plain(redactor)
 
-    def fast(
-        self,
-        fields: object,
-        secret_event: bool,  # noqa: ARG002 - names that any event holds back are never fast
-    ) -> str | None:
-        """The JSON text of harmless fields; ``None`` when ``full`` has to look."""
-        if (
-            type(fields) is not dict
-            or len(fields) > MAX_FAST_FIELDS
-            or fields.__sizeof__() > MAX_FAST_TABLE
-        ):
+    def fast(self, fields: object, secret_event: bool) -> str | None:
+        """The JSON text of plain fields; ``None`` when ``full`` has to look."""
+        made = self.plain.encode(fields, secret_event)
+        if made is None:
             return None
-        plain = fields.copy()  # what is looked at must be what is encoded
-        vetted = self._vetted
-        length = 0
-        for name, value in plain.items():
-            # The exact type first: a name of another one may only claim to equal a known one.
-            if type(name) is not str or (name not in vetted and not self._vet(name)):
-                return None
-            kind = type(value)
-            if kind is str:
-                length += len(value)
-            elif kind is int or kind is float:
-                if not -MAX_FAST_INT < value < MAX_FAST_INT:
-                    return None
-            elif value is not None and kind is not bool:
-                return None
-        if length > MAX_FAST_LENGTH:
-            return None
-        try:
-            raw = _encode(plain)
-        except UnicodeEncodeError as error:  # a surrogate
-            let_through(error)
-            return None
-        text = raw.decode()
-        classes = raw.translate(plain_text.classes).decode()
-        if (
-            plain_text.MARK in classes
-            or any(printed in classes for printed in plain_text.PRINTED)
-            or text.count(":") != len(plain)
-            or ':"{' in text
-            or ':"[' in text
-            or digits.enough_beside_ids(text, raw)
-            or self._redactor.engine.prefilter.suspicious(text)
-        ):
-            return self._careful(plain, text)
+        text, redacted = made
+        if redacted and self._counters is not None:
+            self._counters.redacted += redacted
         return text
-
-    def _careful(self, plain: dict[str, Any], text: str) -> str | None:
-        """``fast`` for what needs a look at each value."""
-        suspicious = self._redactor.suspicious
-        for value in plain.values():
-            if type(value) is str and value and (value[0] in _MAY_BE_JSON or suspicious(value)):
-                return None
-        text = encode.safe(text)
-        return text if len(text) <= _MAX_FAST_BYTES and text.isascii() else None
-
-    def _vet(self, name: str) -> bool:
-        """Whether a name is harmless; remembered when it is."""
-        if len(name) > 64 or not plain_size(name) or ":" in name:
-            return False
-        redactor = self._redactor
-        if (
-            name in RESERVED
-            or name.lower() in TOGETHER_NAMES
-            or redactor.is_secret_key(name, secret_event=True)
-            or redactor.suspicious(name)
-        ):
-            return False
-        if len(self._vetted) >= _MAX_VETTED:
-            self._vetted.clear()
-        self._vetted.add(name)
-        return True
 
     def identity(self, value: object) -> str:
         """An id as text, secrets held back, at most 8 KiB; a container is only named.

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from pace import takes_less
 
 from audit_emit import coerce, encode
+from audit_emit._failure import Counters
 from audit_emit._fields.keys import JWK_NAMES, NAME_NAMES, TOGETHER_NAMES, TYPE_NAMES
 from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit.redact import Redactor, Secret
@@ -720,20 +721,15 @@ class Sub(dict[str, Any]):
         Sub(a=1),
         {"workspace_id": "w"},
         {"_cut": 1},
-        {"password": "x"},
-        {"value": "x"},
-        {"plaintext": "x"},
-        {"a": [1]},
+        {"password": 1},
+        {"password": ""},
         {"a": b"x"},
         {"a": hostile.StrSub("x")},
         {"a": hostile.StrEnum.A},
         {"a": hostile.IntSub(1)},
-        {"a": float("nan")},
-        {"a": 2**53},
         {"a": 4111111111111111},
         {"a": 4111111111111111.0},
         {"a": "x" * 5000},
-        {"a": "\ud800"},
         {hostile.StrSub("a"): 1},
         {"kty": "oct", "k": "x"},
         {"a": hostile.SECRET},
@@ -744,8 +740,8 @@ class Sub(dict[str, Any]):
         {"a": "4111_1111_1111_1111"},
         {"a": "3782/822463/10005"},
         {1: "x"},
-        {"é" * 100: 1},
-        dict.fromkeys(map(str, range(33))),
+        {"é": 1},
+        dict.fromkeys(map(str, range(257))),
     ],
     ids=lambda fields: type(fields).__name__,
 )
@@ -831,7 +827,8 @@ VALUES = st.one_of(
 @given(st.dictionaries(NAMES, VALUES, max_size=5), st.booleans())
 @settings(deadline=None, max_examples=500)
 def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret: bool) -> None:
-    normaliser = Normaliser(Redactor(b"k" * 32))
+    counters = Counters()
+    normaliser = Normaliser(Redactor(b"k" * 32), counters=counters)
     makers = dict(hostile.CASES)
     fields = {k: makers[v]() if type(v) is Named else v for k, v in fields.items()}
     normaliser.full("x.y", fields)
@@ -842,13 +839,13 @@ def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret
         assert fast == encode.to_json(full.value)
         assert full.workspace_id is MISSING
         assert not full.cut
-        assert not full.redacted
+        assert full.redacted == counters.redacted
 
 
 def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> None:
     for n in range(10_000):
         normaliser.fast({f"name{n}": 1}, False)
-    assert len(normaliser._vetted) <= 4096
+    assert all(len(names) <= 4096 for names in normaliser.plain.names)
 
 
 def test_the_types_that_are_remembered_are_bounded() -> None:

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import hostile
 import pytest
 from bench.chain import check
 from hypothesis import given
@@ -29,13 +28,8 @@ from interpreted import interpreted
 from piped import Piped
 
 from audit_emit import AuditContext, Emitter, _compiled, bind
-from audit_emit._redaction.rule import Rule
-from audit_emit._redaction.rules import RULES
-from audit_emit.coerce import Normaliser
 from audit_emit.context import LiveContext, enter_request, leave_request
-from audit_emit.encode import to_json
 from audit_emit.record import Receipt, make_stamp, ns_of
-from audit_emit.redact import Redactor
 from audit_emit.sinks import jsonl
 from audit_emit.sinks.jsonl import JsonlSink
 
@@ -105,55 +99,6 @@ def test_the_leaf_hash_is_that_of_hashlib(size: int) -> None:
 
 # What is harmless
 
-NAMES = st.sampled_from(
-    [
-        *("key", "scope", "operation", "request", "count", "note", "password", "a:b"),
-        *("kind", "type", "name", "value", "data", "stringData", "string_data", "kty", "k"),
-    ]
-)
-CARD = "4111111111111111"
-TEXTS = st.one_of(
-    st.text(max_size=40),
-    st.from_regex(r"[A-Za-z0-9:/@.=_\-]{0,48}", fullmatch=True),
-    st.from_regex(r"[0-9 .\-]{10,24}", fullmatch=True),
-    st.uuids().map(str),
-    st.sampled_from(
-        [
-            hostile.SECRET,
-            "4111 1111 1111 1111",
-            *(CARD, f"{CARD})", f"x{CARD}", f"[{CARD}]", f"[{CARD}.0]", "[41111111.11111111e8]"),
-            *("Secret", "oct", "{4111111111111111}"),
-            "eyJhbGciOiJI.eyJzdWIi.c2ln",
-            "xoxb-1234567890-abc",
-            "AIzaSyA-aaaaaaaaaaaaaaaaaaaaaaaaa",
-            "postgres://u:p@h/d",
-            "k_live_0123456789abcdef",
-            "glpat-aaaaaaaaaaaa",
-            "-----BEGIN PRIVATE KEY-----",
-            "hvs.aaaaaaaaaaaaaaaaaaaaaaaa",
-            '{"password":"x"}',
-            "x" * 5000,
-        ]
-    ),
-)
-SCALARS = st.one_of(
-    TEXTS, st.integers(), st.floats(), st.booleans(), st.none(), st.binary(max_size=8)
-)
-
-
-@given(st.dictionaries(NAMES, SCALARS, max_size=6))
-def test_what_is_harmless_here_is_the_same_in_python(fields: dict[str, Any]) -> None:
-    rules = Emitter(service="q", jsonl="/nowhere/audit.jsonl", stdout=False)
-    quick: Any = rules._quick
-    for name in fields:  # alone, so that the name is looked at
-        rules._composer.normaliser.fast({name: 1}, False)
-    found = quick.fields(fields)
-    if found is None:
-        return
-    redactor = Redactor()
-    assert found.decode() == to_json(Normaliser(redactor).full("secret.set", fields).value)
-    assert not any(type(v) is str and redactor.scrub(v, secret_event=True) for v in fields.values())
-
 
 def test_ordinary_fields_are_harmless(quick: Emitter) -> None:
     fields = {"key": "STRIPE_LIVE_KEY", "n": 3, "ok": True, "none": None, "ms": 1.25}
@@ -185,13 +130,8 @@ class Table(dict[str, Any]):
         {Text("password"): "hunter2"},
         {"key": Text("hunter2")},
         Table(key="hunter2"),
-        {"key": ["hunter2"]},
-        {"key": "naïve"},
-        {"key": "\ud800"},
-        {"key": 10**13},
-        {"key": float("nan")},
-        {"unheard_of": 1},
-        {f"n{i}": i for i in range(33)},
+        {"password": 1},
+        {f"n{i}": i for i in range(257)},
         None,
         "hunter2",
     ],
@@ -813,43 +753,6 @@ def test_a_line_does_not_go_into_what_standard_output_has_become(
         assert isinstance(done, tuple)  # the line, which Python has to show
         assert sink._checked == 0
         assert (tmp_path / "other").read_bytes() == b""
-
-
-# What a word of redaction may stand beside
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_keyword_of_any_rule_is_seen_wherever_it_stands(quick: Emitter, rule: Rule) -> None:
-    run = "-" + "z" * 20 if rule.long_run else ""
-    for before in ("", "zz.", "zz/zz-") if rule.word_start else ("", "z", "zz.zz"):
-        for keyword in rule.keywords:
-            for after in ("", "z", "s.", "zz.zz"):
-                text = before + keyword + after + run
-                assert quick._quick.fields({"key": text}) is None, text  # type: ignore[union-attr]
-
-
-_KEYWORDS = [keyword for rule in RULES for keyword in rule.keywords]
-
-
-@given(
-    text=st.lists(
-        st.sampled_from([*_KEYWORDS, *"hvQ~-_.sa1", "ab", "12", "zz", "z" * 20]),
-        max_size=8,
-    ).map("".join)
-)
-def test_what_is_made_of_keywords_is_harmless_only_where_python_says_so(text: str) -> None:
-    emitter = Emitter(service="q", jsonl="/nowhere/audit.jsonl", stdout=False)
-    quick: Any = emitter._quick
-    expected = emitter._composer.normaliser.fast({"key": text}, False)
-    found = quick.fields({"key": text})
-    assert found is None or found.decode() == expected
-
-
-def test_a_token_that_is_the_whole_text_is_left_to_python(quick: Emitter) -> None:
-    token = "hvs.CAESIJ-abcDEF12_34567890-abcdef"
-    assert quick._quick.fields({"key": token}) is None  # type: ignore[union-attr]
-    quick.emit(None, "a.b", {"key": token})
-    assert token.encode() not in Path(quick.settings.jsonl or "").read_bytes()
 
 
 # Its own arithmetic

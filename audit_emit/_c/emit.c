@@ -23,7 +23,9 @@ static const char *const NAME[NAMES] = {
 
 typedef struct {
     PyObject_HEAD
-    FieldRules rules;
+    PyObject *table;     /* Table */
+    PyObject *known;     /* what is known of names: in other events, in those about a secret */
+    PyObject *make_json; /* where Python has to judge something */
     PyObject *composer; /* only its identity is looked at */
     PyObject *kinds;    /* dict: event type -> (opening, …) */
     PyObject *context_type;
@@ -53,20 +55,19 @@ typedef struct {
 
 /* One event on its way. The objects keep the texts in `append` alive. */
 typedef struct {
-    PyObject *kind, *wire, *salt, *link, *chain, *hash, *path, *lock_path, *prefix;
+    PyObject *kind, *wire, *json, *salt, *link, *chain, *hash, *path, *lock_path, *prefix;
     Append append;
     Show show;
     bool shows; /* whether the line may be shown from here */
     bool was_shown;
     PyObject *line, *receipt; /* what came of it */
-    Json *json;
 } Event;
 
 static void let_go(Event *event)
 {
     Py_XDECREF(event->kind);
     Py_XDECREF(event->wire);
-    Py_XDECREF(event->json->owner);
+    Py_XDECREF(event->json);
     Py_XDECREF(event->salt);
     Py_XDECREF(event->link);
     Py_XDECREF(event->chain);
@@ -169,21 +170,31 @@ static PyObject *wire_of(const Quick *self, PyObject *given)
     return wire;
 }
 
+/* The JSON of the fields, where they need not take the full way. */
+static PyObject *json_of(const Quick *self, PyObject *fields, PyObject *about_secret)
+{
+    PyObject *known = PyTuple_GET_ITEM(self->known, about_secret == Py_True);
+    PyObject *json = encode_plain(self->table, fields, known, Py_None);
+    if (json != Py_False)
+        return json;
+    Py_DECREF(json);
+    PyObject *arguments[] = {fields, about_secret};
+    return PyObject_Vectorcall(self->make_json, arguments, 2, NULL);
+}
+
 static bool compose(const Quick *self, PyObject *const *args, Event *event)
 {
     Append *append = &event->append;
     if (!PyUnicode_CheckExact(args[1]))
         return false;
     event->kind = same(PyDict_GetItemWithError(self->kinds, args[1]));
-    if (!event->kind || !PyTuple_CheckExact(event->kind) || PyTuple_GET_SIZE(event->kind) < 1)
+    if (!event->kind || !PyTuple_CheckExact(event->kind) || PyTuple_GET_SIZE(event->kind) != 2)
         return false;
     event->wire = wire_of(self, args[0]);
     if (!event->wire)
         return false;
-    if (!harmless_json(&self->rules, args[2], event->json))
-        return false;
-    append->json = event->json->text;
-    return text_of(PyTuple_GET_ITEM(event->kind, 0), &append->opening)
+    event->json = json_of(self, args[2], PyTuple_GET_ITEM(event->kind, 1));
+    return text_of(event->json, &append->json) && text_of(PyTuple_GET_ITEM(event->kind, 0), &append->opening)
         && text_of(PyTuple_GET_ITEM(event->wire, 1), &append->before)
         && text_of(PyTuple_GET_ITEM(event->wire, 2), &append->end)
         && text_of(self->before_id, &append->before_id);
@@ -513,9 +524,7 @@ static PyObject *recorded(const Quick *self, const Event *event, Unshown *unshow
 PyObject *quick_emit(PyObject *object, PyObject *const args[3], Unshown *unshown)
 {
     Quick *self = (Quick *)object;
-    Json json;
-    json.owner = NULL;
-    Event event = {.json = &json};
+    Event event = {0};
     PyObject *result = NULL;
     if (record(self, args, &event)) {
         if (event.receipt && event.shows && !event.show.at_once && not_here(self))
@@ -529,23 +538,6 @@ PyObject *quick_emit(PyObject *object, PyObject *const args[3], Unshown *unshown
     Py_XDECREF(event.receipt);
     let_go(&event);
     return result;
-}
-
-PyDoc_STRVAR(fields_doc,
-             "fields(fields, /)\n--\n\n"
-             "The JSON of fields that are surely harmless, else None.");
-
-static PyObject *quick_fields(PyObject *object, PyObject *fields)
-{
-    Json json;
-    PyObject *made = NULL;
-    if (harmless_json(&((Quick *)object)->rules, fields, &json))
-        made = json.owner ? same(json.owner)
-                          : PyBytes_FromStringAndSize(json.text.text, json.text.size);
-    Py_XDECREF(json.owner);
-    if (made || !not_here((Quick *)object))
-        return made;
-    Py_RETURN_NONE;
 }
 
 /* -- the object ---------------------------------------------------------------------------------- */
@@ -570,7 +562,7 @@ static bool take_names(PyObject *names[NAMES])
 
 /* The members that are owned objects. */
 #define OBJECTS(DO)                                                                              \
-    DO(rules.vetted) DO(rules.keywords) DO(rules.encode) DO(rules.sizeof_dict) DO(composer) DO(kinds)               \
+    DO(table) DO(known) DO(make_json) DO(composer) DO(kinds)                                     \
     DO(context_type) DO(live_type) DO(bound) DO(clock) DO(time_ns) DO(sink) DO(segment_type)     \
     DO(stdout) DO(receipt) DO(before_id) DO(is_interrupt)
 #define HOLD(member) Py_INCREF(self->member);
@@ -587,35 +579,36 @@ static bool take_states(const Quick *self, const ModuleState *state)
             || PyObject_TypeCheck(self->stdout, state->descriptor));
 }
 
+static bool takes_known(PyObject *known)
+{
+    return PyTuple_GET_SIZE(known) == 2 && PyDict_CheckExact(PyTuple_GET_ITEM(known, 0))
+        && PyDict_CheckExact(PyTuple_GET_ITEM(known, 1));
+}
+
 /* Read the arguments, which are by name and all needed; `_quick.py` knows what each is. The objects
  * are borrowed. */
 static bool take_all(Quick *self, const ModuleState *state, PyObject *args, PyObject *named)
 {
     static char *keywords[] = {
-        "vetted",     "encode",     "sizeof_dict", "composer",      "kinds",        "context_type",
-        "live_type",  "bound",      "clock",       "time_ns",       "sink",         "segment_type",
-        "stdout",     "receipt",    "before_id",   "kind_table",    "digit_table",  "mark",
-        "keywords",   "run",        "digit_run",   "max_fields",    "max_table",    "max_length",
-        "max_int",    "fresh_ns",   "recheck_ns",  "lock_check_ns", "wakes",        "most_bytes",
-        "is_interrupt", "page",     NULL,
+        "table",   "known",    "make_json",    "composer",     "kinds",   "context_type",
+        "live_type", "bound",  "clock",        "time_ns",      "sink",    "segment_type",
+        "stdout",  "receipt",  "before_id",    "fresh_ns",     "recheck_ns", "lock_check_ns",
+        "wakes",   "most_bytes", "is_interrupt", "page",       NULL,
     };
-    FieldRules *rules = &self->rules;
-    PyObject *kinds, *digits, *wakes, *page;
-    int mark;
+    PyObject *wakes, *page;
     self->mutex_type = state->mutex;
     if (!PyArg_ParseTupleAndKeywords(
-            args, named, "$O!OOOO!OOOOO!OOOOUSSCO!iiLLLLLLLO!LOO", keywords, &PySet_Type,
-            &rules->vetted, &rules->encode, &rules->sizeof_dict, &self->composer, &PyDict_Type,
+            args, named, "$O!O!OOO!OOOOO!OOOOULLLO!LOO", keywords, state->table, &self->table,
+            &PyTuple_Type, &self->known, &self->make_json, &self->composer, &PyDict_Type,
             &self->kinds, &self->context_type, &self->live_type, &self->bound, &self->clock,
             &PyCFunction_Type, &self->time_ns, &self->sink, &self->segment_type, &self->stdout,
-            &self->receipt, &self->before_id, &kinds, &digits, &mark, &PyTuple_Type, &rules->keywords,
-            &rules->run, &rules->digit_run, &rules->max_fields, &rules->max_table,
-            &rules->max_length, &rules->max_int, &self->fresh_ns, &self->recheck_ns,
-            &self->lock_check_ns, &PyTuple_Type, &wakes, &self->most_bytes, &self->is_interrupt, &page))
+            &self->receipt, &self->before_id, &self->fresh_ns, &self->recheck_ns,
+            &self->lock_check_ns, &PyTuple_Type, &wakes, &self->most_bytes, &self->is_interrupt,
+            &page))
         return false;
     self->time_function = PyCFunction_GET_FUNCTION(self->time_ns);
     self->pid = getpid();
-    if (take_states(self, state) && take_tables(rules, kinds, digits, mark)
+    if (take_states(self, state) && takes_known(self->known)
         && take_wakes(wakes, self->wake)
         && (page == Py_None || PyObject_GetBuffer(page, &self->page, PyBUF_SIMPLE) == 0))
         return true;
@@ -635,7 +628,7 @@ static PyObject *quick_new(PyTypeObject *type, PyObject *args, PyObject *named)
         PyBuffer_Release(&read.page);
         return NULL;
     }
-    memcpy((char *)self + offsetof(Quick, rules), &read.rules, sizeof read - offsetof(Quick, rules));
+    memcpy((char *)self + offsetof(Quick, table), &read.table, sizeof read - offsetof(Quick, table));
     OBJECTS(HOLD)
     if (!take_names(self->names))
         Py_CLEAR(self);
@@ -682,16 +675,10 @@ static PyObject *quick_call(PyObject *object, PyObject *args, PyObject *named)
     return done;
 }
 
-static PyMethodDef quick_methods[] = {
-    {"fields", quick_fields, METH_O, fields_doc},
-    {NULL, NULL, 0, NULL},
-};
-
 static PyType_Slot quick_slots[] = {
     {Py_tp_doc, "Emitter.emit in the usual case."},
     {Py_tp_new, quick_new},
     {Py_tp_call, quick_call},
-    {Py_tp_methods, quick_methods},
     {Py_tp_traverse, quick_traverse},
     {Py_tp_clear, quick_clear},
     {Py_tp_dealloc, quick_dealloc},

@@ -60,6 +60,7 @@ static int execute(PyObject *module)
             && (state->emitter = add_type(module, &emitter_state_spec))
             && (state->mutex = add_type(module, &mutex_spec))
             && (state->quick = add_type(module, &quick_spec))
+            && (state->table = add_type(module, &table_spec))
         ? 0
         : -1;
 }
@@ -74,6 +75,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->emitter);
     Py_VISIT(state->mutex);
     Py_VISIT(state->quick);
+    Py_VISIT(state->table);
     return 0;
 }
 
@@ -87,6 +89,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state->emitter);
     Py_CLEAR(state->mutex);
     Py_CLEAR(state->quick);
+    Py_CLEAR(state->table);
     return 0;
 }
 

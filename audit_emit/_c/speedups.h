@@ -113,7 +113,7 @@ extern PyMethodDef emitter_state_methods[]; /* emitter.c */
 
 /* The types, kept by the module. */
 typedef struct {
-    PyTypeObject *clock, *sink, *segment, *descriptor, *emitter, *mutex, *quick;
+    PyTypeObject *clock, *sink, *segment, *descriptor, *emitter, *mutex, *quick, *table;
 } ModuleState;
 
 /* -- mutex.c -------------------------------------------------------------------------------------- */
@@ -158,47 +158,13 @@ void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
 /* The same without the instructions that a processor may have for it. */
 void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
 
-/* -- fields.c: which fields are harmless ----------------------------------------------------------- */
+/* -- plain.c: which fields are harmless, and their JSON ----------------------------------------------- */
 
-/* The keywords of redaction, as a trie (`keywords.Table`). */
-typedef struct {
-    const unsigned char *pairs;   /* a bit for each two bytes that one begins with */
-    const unsigned char *classes; /* of a byte: its column in `nodes`, or 0 */
-    const uint16_t *nodes;        /* rows of `columns`: the next node, or 0 */
-    const unsigned char *ends;    /* of a node: what a keyword means that ends there */
-    Py_ssize_t columns;
-    Py_ssize_t count; /* of nodes */
-} Keywords;
+extern PyType_Spec table_spec;
 
-typedef struct {
-    unsigned char traits[256]; /* of a byte, from the tables of `_redaction` */
-    Keywords words;
-    PyObject *keywords; /* the tuple that holds them */
-    int run;
-    int digit_run;
-    long long max_fields;
-    long long max_table;
-    long long max_length;
-    long long max_int;
-    PyObject *vetted; /* set of names, which JSON does not escape */
-    PyObject *encode;
-    PyObject *sizeof_dict;
-} FieldRules;
-
-/* Take the tables over. Whether they have the form they must have. */
-bool take_tables(FieldRules *rules, PyObject *kinds, PyObject *digits, int mark);
-
-#define JSON_SPACE 1024
-
-/* A JSON text: in `space`, or of bytes that are owned. */
-typedef struct {
-    PyObject *owner; /* or NULL */
-    Text text;
-    char space[JSON_SPACE];
-} Json;
-
-/* Make the JSON of harmless fields. false, with or without an exception, when there is none. */
-bool harmless_json(const FieldRules *rules, PyObject *fields, Json *json);
+/* A str; False when a helper (None without one) could tell; None when the full way must. NULL with
+ * an exception. */
+PyObject *encode_plain(PyObject *table, PyObject *fields, PyObject *names, PyObject *helper);
 
 /* -- append.c: the stretch without the interpreter's lock ------------------------------------------ */
 

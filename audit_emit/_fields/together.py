@@ -15,9 +15,11 @@ from audit_emit._fields.keys import (
 )
 from audit_emit._fields.programs import secret_words
 
-__all__ = ["NO_NAMES", "held_items", "held_names"]
+__all__ = ["HELD_NAMES", "NO_NAMES", "held_items", "held_names"]
 
 NO_NAMES: frozenset[str] = frozenset()
+HELD_NAMES = VALUE_NAMES | MANIFEST_NAMES
+"""All names that ``held_names`` may give where no ``kty`` is."""
 _MAX_NAMES = 16
 _MAX_WORD = 256
 _MAX_LOGIN = 8192

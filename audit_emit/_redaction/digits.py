@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from audit_emit._fields import cards
+from audit_emit._lazy import Pattern
 
-__all__ = ["BETWEEN", "RUN", "classes", "enough", "enough_beside_ids"]
+__all__ = ["BETWEEN", "RUN", "classes", "enough"]
 
 RUN = 13
 """Digits that the shortest card number has (ISO/IEC 7812)."""
-_BETWEEN_ALL = b" -._/+\t\r\n"
+BETWEEN = b" -._/+\t\r\n"
 """What may stand between the digits of a card number."""
-BETWEEN = "._/+"
-"""What may so only between groups of four, or four, six and five."""
+_LETTERS = Pattern(r"[^\W\d_]+")
 
 
 def _table() -> bytes:
     table = bytearray(range(256))
     for char in "0123456789 -?":  # a character that is not ASCII is written as ?
         table[ord(char)] = ord("0")
-    for char in BETWEEN:
-        table[ord(char)] = ord(".")
     return bytes(table)
 
 
 classes = _table()
-"""Digits and what may stand between them anywhere are ``0``; ``BETWEEN`` is a point."""
+"""Digits, and what may be one of another script, are ``0``."""
 
 
 def enough(text: str) -> bool:
     """Whether a card number may be in a text, beside UUIDs and digests."""
     raw = text.encode("ascii", "replace")
-    return _has(raw) and _has(cards.ID.sub("x", text).encode("ascii", "replace"))
-
-
-def enough_beside_ids(text: str, raw: bytes) -> bool:
-    """The same for a text, and its bytes, in which digits are grouped by dashes only."""
-    return b"0" * RUN in raw.translate(classes) and enough(text)
+    if not _has(raw):
+        return False
+    text = cards.ID.sub("x", text)
+    if not text.isascii():
+        text = _LETTERS.sub("x", text)
+    return _has(text.encode("ascii", "replace"))
 
 
 def _has(raw: bytes) -> bool:
-    return b"0" * RUN in raw.translate(classes, _BETWEEN_ALL)
+    return b"0" * RUN in raw.translate(classes, BETWEEN)

@@ -35,7 +35,7 @@ class Engine:
 
     def __init__(self, rules: Sequence[Rule] = (), names: Iterable[str] = ()) -> None:
         self.prefilter: Prefilter = Prefilter((*rules, *RULES))
-        self._folded = Folded([rule for rule in GRAMMAR if not rule.digits], tuple(names))
+        self.folded: Folded = Folded([rule for rule in GRAMMAR if not rule.digits], tuple(names))
         self._of_digits = [rule for rule in GRAMMAR if rule.digits]
 
     def suspicious(self, text: str) -> bool:
@@ -45,7 +45,7 @@ class Engine:
         return any(self._suspicious(steps[-1].text) for steps in readings(text))
 
     def _suspicious(self, text: str) -> bool:
-        return self.prefilter.suspicious(text) or self._folded.suspicious(text) or _has_digits(text)
+        return self.prefilter.suspicious(text) or self.folded.suspicious(text) or _has_digits(text)
 
     def find(self, text: str, is_secret: Callable[[str], bool]) -> list[Found]:
         """The parts of a text that must not be shown, in order, not overlapping.
@@ -65,7 +65,7 @@ class Engine:
             for start, end in rule.spans(text):
                 yield Found(start, end, rule.id)
         of_digits = self._of_digits if _has_digits(text) else []
-        for grammar in (*self._folded.rules_for(text), *of_digits):
+        for grammar in (*self.folded.rules_for(text), *of_digits):
             for start, end in grammar.spans(text, is_secret):
                 yield Found(start, end, grammar.id)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from audit_emit._redaction.rule import Span
 
-__all__ = ["Reading", "escaped", "readings"]
+__all__ = ["ESCAPES", "Reading", "escaped", "readings"]
 
 _PERCENT = r"%(?:25){0,3}([0-9A-Fa-f]{2})"
 """A character encoded once, or again and again: a URL in a URL in a URL."""
@@ -40,6 +40,14 @@ _NAMED = {
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _MARKS = re.compile(r"[%\\&\x1b\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e]")
 _ROUNDS = 3
+ESCAPES: tuple[str, ...] = (
+    *(f"%{digit}" for digit in "0123456789abcdefABCDEF"),
+    *(f"\\{char}" for char in "\\uxnrtbfe0"),
+    "&#",
+    *(f"&{name};" for name in _NAMED),
+    "\x1b[",
+)
+"""Texts of ASCII characters, one of which is in each ASCII text that reads otherwise."""
 
 
 def escaped(text: str) -> bool:

@@ -1,0 +1,679 @@
+/* `encode_plain`: the JSON of a plain Python value, where nothing in it wants a closer look.
+ *
+ * What a text must not hold, and which characters mean what, stands in the tables of
+ * `_redaction/table.py`, which are made from the rules. Without a helper no Python code runs between
+ * the first look and the last, so what was looked at is what is written. With one, which judges what
+ * is not known yet, every container is copied before it is read. */
+#include "speedups.h"
+
+#include <string.h>
+
+/* What a character may be (`table.Kind`). */
+enum { ESCAPED = 1, BEGINS = 2, OF_RUN = 4, WORD = 8, DIGIT = 16, BETWEEN = 32, OPTION = 64 };
+
+/* How a keyword counts (`keywords`), in the lowest bits of what it means; above them, a bit for each
+ * group of rules (`table.FIRST_GROUP`). */
+enum { ALONE = 1, ALONE_AT_START = 2, WITH_RUN = 4, WITH_RUN_AT_START = 8 };
+
+/* What is known of a letter beyond ASCII (`letters.py`); all others are columns of the folded words. */
+enum { UNKNOWN = 0, LETTER = 1, OTHER = 2, LOOK = 255 };
+
+/* What is known of a name (`plain.Name`). */
+enum { HARMLESS = 1, BESIDE = 2, SECRET = 3 };
+
+typedef struct {
+    const unsigned char *classes; /* of an ASCII character: its column in `nodes`, or 0 */
+    const uint16_t *nodes;        /* rows of `columns`: the next node, or 0 */
+    const uint32_t *ends;         /* of a node: what a keyword means that ends there */
+    Py_ssize_t columns;
+    Py_ssize_t count; /* of nodes */
+} Words;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *held[9]; /* what the pointers point into */
+    Words exact, folded;
+    const unsigned char *pairs; /* a bit for each two ASCII characters that a keyword begins with */
+    const uint32_t *marks;      /* of an ASCII character: the groups that it is a mark of */
+    const unsigned char *kinds;
+    Py_buffer letters; /* a byte for each character below 0x20000 */
+    unsigned int always;  /* groups that ask for no mark */
+    unsigned int telling; /* groups whose keywords may say what stands beside a text */
+    unsigned int naming;  /* groups whose keywords are parts of names */
+    int run, digit_run;
+    Py_ssize_t max_bytes, max_text, max_items, max_depth, max_table;
+    long long max_int;
+    PyObject *encode, *sizeof_dict;
+    PyObject *names[6]; /* of the helper's methods */
+} Table;
+
+enum { CALL_NAME, CALL_LETTERS, CALL_TEXT, CALL_TELLS, CALL_OTHER, CALL_HOLD, COUNT };
+static const char *const CALLS[COUNT] = {"name", "letters", "text", "tells", "other", "hold"};
+
+typedef struct {
+    const Table *table;
+    PyObject *names;  /* dict: name -> what is known of it */
+    PyObject *helper; /* or NULL */
+    char *out;
+    Py_ssize_t size, room;
+    char *owned; /* `out` when it is not on the stack */
+    int items;
+    bool beside;  /* whether a value stands beside others that may say what it is */
+    bool telling; /* whether a text says what another may be */
+    bool may_tell;
+    bool asks;    /* whether a helper would have helped */
+} Plain;
+
+#define START 2048
+
+/* -- writing -------------------------------------------------------------------------------------- */
+
+static bool grow(Plain *plain, Py_ssize_t more)
+{
+    Py_ssize_t needed = plain->size + more;
+    if (needed > plain->table->max_bytes)
+        return false;
+    Py_ssize_t room = plain->table->max_bytes;
+    char *bigger = PyMem_Realloc(plain->owned, (size_t)room);
+    if (!bigger)
+        return false;
+    if (!plain->owned)
+        memcpy(bigger, plain->out, (size_t)plain->size);
+    plain->out = plain->owned = bigger;
+    plain->room = room;
+    return true;
+}
+
+static inline bool fits(Plain *plain, Py_ssize_t more)
+{
+    return plain->size + more <= plain->room || grow(plain, more);
+}
+
+static bool put(Plain *plain, const char *text, Py_ssize_t size)
+{
+    if (!fits(plain, size))
+        return false;
+    memcpy(plain->out + plain->size, text, (size_t)size);
+    plain->size += size;
+    return true;
+}
+
+static inline bool put_char(Plain *plain, char c)
+{
+    if (!fits(plain, 1))
+        return false;
+    plain->out[plain->size++] = c;
+    return true;
+}
+
+static char *put_utf8(char *at, Py_UCS4 c)
+{
+    static const char HEX[] = "0123456789abcdef";
+    if (c < 0x20 || c == 0x7f) {
+        memcpy(at, "\\u00", 4);
+        at[4] = HEX[c >> 4];
+        at[5] = HEX[c & 15];
+        return at + 6;
+    }
+    if (c < 0x80) {
+        if (c == '"' || c == '\\')
+            *at++ = '\\';
+        *at++ = (char)c;
+        return at;
+    }
+    if (c < 0x800) {
+        *at++ = (char)(0xc0 | c >> 6);
+    }
+    else {
+        if (c < 0x10000) {
+            *at++ = (char)(0xe0 | c >> 12);
+        }
+        else {
+            *at++ = (char)(0xf0 | c >> 18);
+            *at++ = (char)(0x80 | (c >> 12 & 0x3f));
+        }
+        *at++ = (char)(0x80 | (c >> 6 & 0x3f));
+    }
+    *at++ = (char)(0x80 | (c & 0x3f));
+    return at;
+}
+
+static bool put_text(Plain *plain, PyObject *text, bool escaped)
+{
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    if (PyUnicode_IS_COMPACT_ASCII(text) && !escaped) {
+        if (!fits(plain, length + 2))
+            return false;
+        char *at = plain->out + plain->size;
+        *at++ = '"';
+        memcpy(at, PyUnicode_1BYTE_DATA(text), (size_t)length);
+        at[length] = '"';
+        plain->size += length + 2;
+        return true;
+    }
+    if (!fits(plain, 6 * length + 2))
+        return false;
+    char *at = plain->out + plain->size;
+    int kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    *at++ = '"';
+    for (Py_ssize_t i = 0; i < length; i++)
+        at = put_utf8(at, PyUnicode_READ(kind, data, i));
+    *at++ = '"';
+    plain->size = at - plain->out;
+    return true;
+}
+
+static bool put_int(Plain *plain, long long number)
+{
+    char digits[24], *at = digits + sizeof digits;
+    unsigned long long left = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--at = '-';
+    return put(plain, at, digits + sizeof digits - at);
+}
+
+/* -- asking Python -------------------------------------------------------------------------------- */
+
+/* What a method of the helper says; NULL, without an exception, where there is none to ask. */
+static PyObject *ask(Plain *plain, int call, PyObject *argument)
+{
+    if (!plain->helper) {
+        plain->asks = true;
+        return NULL;
+    }
+    PyObject *stack[] = {plain->helper, argument};
+    return PyObject_VectorcallMethod(plain->table->names[call], stack, 2, NULL);
+}
+
+/* -- looking at a text ---------------------------------------------------------------------------- */
+
+/* What is found in a text. */
+typedef struct {
+    uint32_t found; /* what its keywords mean */
+    uint32_t seen;  /* the groups that it has marks of */
+    unsigned kinds; /* of all its ASCII characters */
+    bool digits;
+    bool look; /* whether a character wants it */
+} Scan;
+
+static bool has_run(const Table *table, PyObject *text)
+{
+    int run = 0, kind = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {
+        Py_UCS4 c = PyUnicode_READ(kind, data, i);
+        run = c < 128 && table->kinds[c] & OF_RUN ? run + 1 : 0;
+        if (run >= table->run)
+            return true;
+    }
+    return false;
+}
+
+static inline unsigned column_of(const Table *table, const Words *words, Py_UCS4 c)
+{
+    if (c < 128)
+        return words->classes[c];
+    if (words == &table->exact || c >= (Py_UCS4)table->letters.len)
+        return 0;
+    unsigned column = ((const unsigned char *)table->letters.buf)[c];
+    return column > OTHER && column < LOOK ? column : 0;
+}
+
+/* What the keywords mean that begin at a place. */
+static uint32_t words_at(const Table *table, const Words *words, int kind, const void *data,
+                         Py_ssize_t size, Py_ssize_t at)
+{
+    uint32_t found = 0;
+    Py_ssize_t node = 0;
+    for (Py_ssize_t i = at; i < size; i++) {
+        unsigned column = column_of(table, words, PyUnicode_READ(kind, data, i));
+        node = words->nodes[node * words->columns + column];
+        if (!node)
+            break;
+        found |= words->ends[node];
+    }
+    return found;
+}
+
+static uint32_t keywords_at(const Table *table, int kind, const void *data, Py_ssize_t size,
+                            Py_ssize_t at)
+{
+    uint32_t found = words_at(table, &table->exact, kind, data, size, at);
+    if (found & (ALONE_AT_START | WITH_RUN_AT_START)) {
+        Py_UCS4 before = at ? PyUnicode_READ(kind, data, at - 1) : 0;
+        if (before < 128 && table->kinds[before] & WORD)
+            found &= ~(uint32_t)(ALONE_AT_START | WITH_RUN_AT_START);
+    }
+    return found | words_at(table, &table->folded, kind, data, size, at);
+}
+
+static inline bool begins_keyword(const Table *table, unsigned a, unsigned b)
+{
+    unsigned pair = a << 7 | b;
+    return table->pairs[pair >> 3] & 1u << (pair & 7);
+}
+
+static void scan_ascii(const Table *table, const unsigned char *text, Py_ssize_t size, Scan *scan)
+{
+    int digits = 0, most = 0;
+    unsigned kinds = 0;
+    uint32_t seen = 0;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        unsigned c = text[i], kind = table->kinds[c];
+        kinds |= kind;
+        seen |= table->marks[c];
+        digits = kind & DIGIT ? digits + 1 : kind & BETWEEN ? digits : 0;
+        most = digits > most ? digits : most;
+        /* Every str ends with a zero, so that there is a second one. */
+        if (begins_keyword(table, c, text[i + 1]))
+            scan->found |= keywords_at(table, PyUnicode_1BYTE_KIND, text, size, i);
+    }
+    scan->kinds = kinds;
+    scan->seen = seen;
+    scan->digits = most >= table->digit_run;
+}
+
+/* Let Python say what a letter is; whether it did. */
+static bool learns(Plain *plain, Py_UCS4 letter)
+{
+    PyObject *code = PyLong_FromUnsignedLong(letter);
+    PyObject *said = code ? ask(plain, CALL_LETTERS, code) : NULL;
+    bool learnt = said && ((const unsigned char *)plain->table->letters.buf)[letter] != UNKNOWN;
+    Py_XDECREF(said);
+    Py_XDECREF(code);
+    return learnt;
+}
+
+/* Whether every character is known: the words are looked for only then. */
+static bool knows_letters(Plain *plain, PyObject *text)
+{
+    int width = PyUnicode_KIND(text);
+    const void *data = PyUnicode_DATA(text);
+    const unsigned char *letters = plain->table->letters.buf;
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {
+        Py_UCS4 c = PyUnicode_READ(width, data, i);
+        if (c >= 128 && c < (Py_UCS4)plain->table->letters.len && letters[c] == UNKNOWN
+            && !learns(plain, c))
+            return false;
+    }
+    return true;
+}
+
+static void scan_wide(const Table *table, PyObject *text, Scan *scan)
+{
+    int width = PyUnicode_KIND(text), digits = 0;
+    const void *data = PyUnicode_DATA(text);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        Py_UCS4 c = PyUnicode_READ(width, data, i);
+        if (c < 128) {
+            unsigned kind = table->kinds[c];
+            scan->kinds |= kind;
+            scan->seen |= table->marks[c];
+            digits = kind & DIGIT ? digits + 1 : kind & BETWEEN ? digits : 0;
+        }
+        else {
+            bool rare = c >= (Py_UCS4)table->letters.len;
+            unsigned meaning = rare ? LOOK : ((const unsigned char *)table->letters.buf)[c];
+            scan->look |= meaning == LOOK;
+            digits = meaning == OTHER ? digits + 1 : 0;
+        }
+        scan->digits |= digits >= table->digit_run;
+        Py_UCS4 next = i + 1 < size ? PyUnicode_READ(width, data, i + 1) : 0;
+        if (c >= 128 || next >= 128 || begins_keyword(table, c, next))
+            scan->found |= keywords_at(table, width, data, size, i);
+    }
+}
+
+static bool wants_a_look(const Table *table, const Scan *scan, unsigned first, PyObject *text)
+{
+    return scan->look || scan->digits || first & BEGINS || scan->found & (ALONE | ALONE_AT_START)
+        || scan->found & table->always || scan->found & scan->seen
+        || (scan->found & (WITH_RUN | WITH_RUN_AT_START) && has_run(table, text));
+}
+
+/* Write a text that Python has looked at: as it is, or as Python has written it. */
+static bool add_looked_at(Plain *plain, PyObject *text)
+{
+    PyObject *said = ask(plain, CALL_TEXT, text);
+    bool done = false;
+    if (said == Py_True)
+        done = put_text(plain, text, true);
+    else if (said && PyBytes_CheckExact(said))
+        done = put(plain, PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said));
+    Py_XDECREF(said);
+    return done;
+}
+
+/* Whether it is known if a text is the name of a secret: without a helper, it may be one. */
+static bool tells(Plain *plain, PyObject *text)
+{
+    if (!plain->helper) {
+        plain->may_tell = true;
+        return true;
+    }
+    PyObject *said = ask(plain, CALL_TELLS, text);
+    plain->telling = said != Py_False;
+    Py_XDECREF(said);
+    return said != NULL;
+}
+
+/* Write a text if it is harmless. */
+static bool add_text(Plain *plain, PyObject *text)
+{
+    const Table *table = plain->table;
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+    if (size > table->max_text)
+        return false;
+    Scan scan = {0};
+    if (PyUnicode_IS_COMPACT_ASCII(text))
+        scan_ascii(table, PyUnicode_1BYTE_DATA(text), size, &scan);
+    else if (knows_letters(plain, text))
+        scan_wide(table, text, &scan);
+    else
+        return false;
+    Py_UCS4 start = size ? PyUnicode_READ_CHAR(text, 0) : 0;
+    unsigned first = start < 128 ? table->kinds[start] : 0;
+    plain->telling |= scan.look || first & OPTION || scan.found & table->telling;
+    if (scan.found & table->naming && !plain->telling && !tells(plain, text))
+        return false;
+    if (wants_a_look(table, &scan, first, text))
+        return add_looked_at(plain, text);
+    return put_text(plain, text, scan.kinds & ESCAPED);
+}
+
+/* -- values --------------------------------------------------------------------------------------- */
+
+static bool add_value(Plain *plain, PyObject *value, int depth);
+
+/* Write what the helper makes of a value: JSON, or a text. */
+static bool add_said(Plain *plain, int call, PyObject *value)
+{
+    PyObject *said = ask(plain, call, value);
+    bool done = false;
+    if (said && PyBytes_CheckExact(said))
+        done = put(plain, PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said));
+    else if (said && PyUnicode_CheckExact(said))
+        done = add_text(plain, said);
+    Py_XDECREF(said);
+    return done;
+}
+
+static bool add_float(Plain *plain, PyObject *value)
+{
+    double number = PyFloat_AS_DOUBLE(value), most = (double)plain->table->max_int;
+    if (!(-most < number && number < most))
+        return add_said(plain, CALL_OTHER, value);
+    PyObject *json = PyObject_CallOneArg(plain->table->encode, value);
+    bool done = json && PyBytes_CheckExact(json)
+        && put(plain, PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json));
+    Py_XDECREF(json);
+    return done;
+}
+
+static bool add_sequence(Plain *plain, PyObject *given, int depth)
+{
+    PyObject *items = given;
+    if (plain->helper && PyList_CheckExact(given) && !(items = PyList_AsTuple(given)))
+        return false;
+    Py_ssize_t count = Py_SIZE(items);
+    bool done = count <= plain->table->max_items && put_char(plain, '[');
+    for (Py_ssize_t i = 0; done && i < count; i++) {
+        PyObject *item = PyTuple_CheckExact(items) ? PyTuple_GET_ITEM(items, i) : PyList_GET_ITEM(items, i);
+        done = (!i || put_char(plain, ',')) && add_value(plain, item, depth);
+    }
+    plain->beside = true;
+    if (items != given)
+        Py_DECREF(items);
+    return done && put_char(plain, ']');
+}
+
+/* What is known of a name; 0 when that is not yet known, or the event needs the full way. */
+static long known_name(Plain *plain, PyObject *name)
+{
+    /* The exact type first: hashing another one would run foreign code. */
+    if (!PyUnicode_CheckExact(name))
+        return 0;
+    PyObject *known = PyDict_GetItemWithError(plain->names, name);
+    if (known)
+        return PyLong_AsLong(known);
+    if (PyErr_Occurred())
+        return 0;
+    known = ask(plain, CALL_NAME, name);
+    long judged = known ? PyLong_AsLong(known) : 0;
+    Py_XDECREF(known);
+    return judged;
+}
+
+static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
+{
+    long known = known_name(plain, name);
+    if (known < HARMLESS || known > SECRET)
+        return false;
+    /* A name that was judged has nothing that JSON escapes. */
+    if (!put_text(plain, name, false) || !put_char(plain, ':'))
+        return false;
+    plain->beside |= known == BESIDE;
+    return known == SECRET ? add_said(plain, CALL_HOLD, value) : add_value(plain, value, depth);
+}
+
+/* Whether a dict is small, also in the places that it keeps of what was deleted: all of them are
+ * walked over. */
+static bool is_small(const Table *table, PyObject *fields)
+{
+    if (PyDict_GET_SIZE(fields) > table->max_items)
+        return false;
+    PyObject *size = PyObject_CallOneArg(table->sizeof_dict, fields);
+    Py_ssize_t bytes = size ? PyLong_AsSsize_t(size) : -1;
+    Py_XDECREF(size);
+    return 0 <= bytes && bytes <= table->max_table;
+}
+
+static bool add_dict(Plain *plain, PyObject *given, int depth)
+{
+    if (!is_small(plain->table, given))
+        return false;
+    PyObject *fields = plain->helper ? PyDict_Copy(given) : Py_NewRef(given);
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+    bool done = fields && put_char(plain, '{');
+    for (bool first = true; done && PyDict_Next(fields, &at, &name, &value); first = false)
+        done = (first || put_char(plain, ',')) && add_member(plain, name, value, depth);
+    Py_XDECREF(fields);
+    return done && put_char(plain, '}');
+}
+
+static bool add_value(Plain *plain, PyObject *value, int depth)
+{
+    const Table *table = plain->table;
+    if (++plain->items > table->max_items)
+        return false;
+    if (PyUnicode_CheckExact(value))
+        return add_text(plain, value);
+    if (value == Py_None)
+        return put(plain, "null", 4);
+    if (PyBool_Check(value))
+        return value == Py_True ? put(plain, "true", 4) : put(plain, "false", 5);
+    if (PyLong_CheckExact(value)) {
+        int overflow;
+        long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow || number <= -table->max_int || number >= table->max_int)
+            return add_said(plain, CALL_OTHER, value);
+        return put_int(plain, number);
+    }
+    if (PyFloat_CheckExact(value))
+        return add_float(plain, value);
+    bool is_dict = PyDict_CheckExact(value);
+    if (!is_dict && !PyList_CheckExact(value) && !PyTuple_CheckExact(value))
+        return add_said(plain, CALL_OTHER, value);
+    if (depth >= table->max_depth)
+        return false;
+    return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
+}
+
+PyObject *encode_plain(PyObject *object, PyObject *fields, PyObject *names, PyObject *helper)
+{
+    char space[START];
+    Plain plain = {
+        .table = (const Table *)object,
+        .names = names,
+        .helper = helper == Py_None ? NULL : helper,
+        .out = space,
+        .room = START,
+    };
+    PyObject *made = NULL;
+    bool done = PyDict_CheckExact(fields) && add_dict(&plain, fields, 1)
+        && !(plain.beside && (plain.telling || plain.may_tell));
+    plain.asks |= plain.beside && plain.may_tell && !plain.telling;
+    if (done)
+        made = PyUnicode_DecodeUTF8(plain.out, plain.size, NULL);
+    PyMem_Free(plain.owned);
+    if (made || PyErr_Occurred())
+        return made;
+    return plain.asks && !plain.helper ? Py_NewRef(Py_False) : Py_NewRef(Py_None);
+}
+
+static PyObject *table_call(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3 || !PyDict_CheckExact(args[1]))
+        return PyErr_Format(PyExc_TypeError, "encode_plain() takes fields, names and a helper");
+    return encode_plain(self, args[0], args[1], args[2]);
+}
+
+/* -- the tables ----------------------------------------------------------------------------------- */
+
+static const void *bytes_of(PyObject *object, Py_ssize_t size)
+{
+    return PyBytes_GET_SIZE(object) == size ? PyBytes_AS_STRING(object) : NULL;
+}
+
+/* Whether the words are whole: a place that they name is one that they have. */
+static bool take_words(Words *words, PyObject *classes, PyObject *nodes, PyObject *ends)
+{
+    words->classes = bytes_of(classes, 128);
+    words->count = PyBytes_GET_SIZE(ends) / (Py_ssize_t)sizeof(uint32_t);
+    words->ends = bytes_of(ends, words->count * (Py_ssize_t)sizeof(uint32_t));
+    if (!words->classes || !words->ends || words->columns < 1 || words->columns > 256
+        || words->count < 1 || words->count > 65536)
+        return false;
+    words->nodes = bytes_of(nodes, words->count * words->columns * (Py_ssize_t)sizeof(uint16_t));
+    if (!words->nodes)
+        return false;
+    for (int i = 0; i < 128; i++)
+        if (words->classes[i] >= words->columns)
+            return false;
+    for (Py_ssize_t i = 0; i < words->count * words->columns; i++)
+        if (words->nodes[i] >= words->count)
+            return false;
+    return true;
+}
+
+static bool take_all(Table *self, PyObject *args, PyObject *named)
+{
+    static char *keywords[] = {
+        "exact_classes", "exact_columns",  "exact_nodes",  "exact_ends", "folded_classes",
+        "folded_columns", "folded_nodes",  "folded_ends",  "pairs",      "marks",
+        "kinds",         "letters",        "always",       "telling",    "naming",
+        "run",           "digit_run",     "max_bytes",      "max_text",     "max_items",  "max_depth",
+        "max_table",     "max_int",        "encode",       "sizeof_dict", NULL,
+    };
+    PyObject **held = self->held, *letters, *encode, *sizeof_dict;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, named, "$SnSSSnSSSSSOIIIiinnnnnLOO", keywords, &held[0], &self->exact.columns,
+            &held[1], &held[2], &held[3], &self->folded.columns, &held[4], &held[5], &held[6],
+            &held[7], &held[8], &letters, &self->always, &self->telling, &self->naming, &self->run,
+            &self->digit_run, &self->max_bytes, &self->max_text, &self->max_items,
+            &self->max_depth, &self->max_table, &self->max_int, &encode, &sizeof_dict)) {
+        memset(held, 0, sizeof self->held);
+        return false;
+    }
+    for (int i = 0; i < 9; i++)
+        Py_INCREF(held[i]);
+    self->encode = Py_NewRef(encode);
+    self->sizeof_dict = Py_NewRef(sizeof_dict);
+    for (int i = 0; i < COUNT; i++)
+        if (!(self->names[i] = PyUnicode_InternFromString(CALLS[i])))
+            return false;
+    if (PyObject_GetBuffer(letters, &self->letters, PyBUF_SIMPLE) < 0)
+        return false;
+    self->pairs = bytes_of(held[6], 2048);
+    self->marks = bytes_of(held[7], 128 * sizeof(uint32_t));
+    self->kinds = bytes_of(held[8], 128);
+    if (take_words(&self->exact, held[0], held[1], held[2])
+        && take_words(&self->folded, held[3], held[4], held[5]) && self->pairs && self->marks
+        && self->kinds && self->folded.columns < LOOK && self->max_depth < 64
+        && self->max_bytes > START && self->run > 0 && self->digit_run > 0)
+        return true;
+    PyErr_SetString(PyExc_TypeError, "a table has not the form it must have");
+    return false;
+}
+
+static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *named)
+{
+    Table *self = (Table *)type->tp_alloc(type, 0);
+    if (self && !take_all(self, args, named))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static int table_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Table *self = (Table *)object;
+    Py_VISIT(self->encode);
+    Py_VISIT(self->sizeof_dict);
+    Py_VISIT(Py_TYPE(object));
+    return 0;
+}
+
+static int table_clear(PyObject *object)
+{
+    Py_CLEAR(((Table *)object)->encode);
+    Py_CLEAR(((Table *)object)->sizeof_dict);
+    return 0;
+}
+
+static void table_dealloc(PyObject *object)
+{
+    Table *self = (Table *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    table_clear(object);
+    for (int i = 0; i < 9; i++)
+        Py_CLEAR(self->held[i]);
+    for (int i = 0; i < COUNT; i++)
+        Py_CLEAR(self->names[i]);
+    if (self->letters.obj)
+        PyBuffer_Release(&self->letters);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(encode_plain_doc,
+             "encode_plain(fields, names, helper, /)\n--\n\n"
+             "The JSON of a dict of plain values; False when a helper could tell, else None.");
+
+static PyMethodDef table_methods[] = {
+    {"encode_plain", (PyCFunction)(void (*)(void))table_call, METH_FASTCALL, encode_plain_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot table_slots[] = {
+    {Py_tp_doc, "What a text must not hold, and which characters mean what."},
+    {Py_tp_new, table_new},
+    {Py_tp_methods, table_methods},
+    {Py_tp_traverse, table_traverse},
+    {Py_tp_clear, table_clear},
+    {Py_tp_dealloc, table_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec table_spec = {
+    .name = "audit_emit._speedups.Table",
+    .basicsize = sizeof(Table),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = table_slots,
+};

@@ -1,0 +1,302 @@
+"""The quick way of a payload: plain values in which nothing is secret, straight to their JSON.
+
+It gives the text that the walk would give (``walk``), or none. What it does not know (a name that
+was never met, a text with a keyword in it) it asks, one by one; where the answer is that something
+has to be changed, other than by the name of a secret, the whole payload takes the full way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from msgspec import Raw
+from msgspec.json import Encoder
+
+from audit_emit import _compiled, encode
+from audit_emit._fields.keys import TOGETHER_NAMES
+from audit_emit._fields.text import MAX_KEY, plain_size
+from audit_emit._fields.together import HELD_NAMES
+from audit_emit._fields.values import of_date, of_datetime
+from audit_emit._fields.walk import RESERVED, Walk
+from audit_emit._interrupts import let_through
+from audit_emit._redaction import table
+from audit_emit.redact import Redactor
+
+if TYPE_CHECKING:
+    from audit_emit._redaction.letters import Letters
+    from audit_emit._speedups import Table
+
+__all__ = ["BESIDE", "FULL", "HARMLESS", "SECRET", "Plain"]
+
+HARMLESS, BESIDE, SECRET, FULL = 1, 2, 3, 4
+"""What is known of a name: its values are shown; they are where nothing beside them says otherwise;
+they are held back; they are for the full way."""
+
+MAX_NAME = 64
+MAX_TEXT = 4096
+MAX_BYTES = 16384
+MAX_ITEMS = 256
+MAX_DEPTH = 12
+MAX_TABLE = 65536
+"""Bytes of a dict that is copied: a table keeps the places of what was deleted."""
+MAX_INT = 10**12
+_MAX_NAMES = 4096
+
+_BEGINS = frozenset("{[\ufeff \t\r\n")
+_encode = Encoder().encode
+_TEXTS: list[tuple[type, Callable[[Any], str]]] = [
+    (UUID, str),
+    (dt.datetime, of_datetime),
+    (dt.date, of_date),
+]
+"""Types whose values are texts."""
+
+
+class Plain:
+    """The quick way under one redactor. Safe to share between threads."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor = redactor
+        self.names: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        """What is known of names, in other events and in those about a secret."""
+        self.letters: Letters | None = None
+        self.table: Table | None = None
+        if _compiled.Table is not None:
+            tables, self.letters = table.made(redactor.engine)
+            self.table = _compiled.Table(
+                **tables,
+                max_bytes=MAX_BYTES,
+                max_text=MAX_TEXT,
+                max_items=MAX_ITEMS,
+                max_depth=MAX_DEPTH,
+                max_table=MAX_TABLE,
+                max_int=MAX_INT,
+                encode=_encode,
+                sizeof_dict=dict.__sizeof__,
+            )
+
+    def encode(self, fields: object, secret_event: bool) -> tuple[str, int] | None:
+        """The JSON of a payload, and how many values its names hold back.
+
+        ``None`` where the full way has to be taken.
+        """
+        names = self.names[secret_event]
+        if self.table is None:
+            copied = Copy(Look(self, names, secret_event), names)
+            return copied.json(fields)
+        made = self.table.encode_plain(fields, names, None)
+        if made is None:
+            return None
+        if made is not False:
+            return made, 0
+        look = Look(self, names, secret_event)
+        made = self.table.encode_plain(fields, names, look)
+        return None if made is None else (made, look.redacted)
+
+
+def _small(value: Any, kind: type) -> bool:
+    return (kind is int or kind is float) and -MAX_INT < value < MAX_INT
+
+
+class _Full(Exception):  # noqa: N818 - no error: something needs the full way
+    pass
+
+
+class Copy:
+    """What the compiled part does, in Python: a copy that is looked at, and then encoded."""
+
+    __slots__ = ("_beside", "_items", "_look", "_names", "_texts")
+
+    def __init__(self, look: Look, names: dict[str, int]) -> None:
+        self._look = look
+        self._names = names
+        self._texts: list[str] = []
+        self._beside = False
+        self._items = 0
+
+    def json(self, fields: object) -> tuple[str, int] | None:
+        """As ``Plain.encode``."""
+        if type(fields) is not dict:
+            return None
+        try:
+            plain = self._dict(fields, 1)
+        except _Full:
+            return None
+        if not self._harmless():
+            return None
+        try:
+            out = encode.safe(_encode(plain).decode())
+        except UnicodeEncodeError as error:  # a surrogate
+            let_through(error)
+            return None
+        return None if len(out) > MAX_BYTES else (out, self._look.redacted)
+
+    def _dict(self, given: dict[Any, Any], depth: int) -> dict[str, Any]:
+        if len(given) > MAX_ITEMS or given.__sizeof__() > MAX_TABLE:
+            raise _Full
+        plain = given.copy()
+        names, look = self._names, self._look
+        for name, value in plain.items():
+            # The exact type first: a name of another one may only claim to equal a known one.
+            if type(name) is not str:
+                raise _Full
+            known = names.get(name) or look.name(name)
+            if known != HARMLESS:
+                if known == SECRET:
+                    plain[name] = self._held(value)
+                    continue
+                if known != BESIDE:
+                    raise _Full
+                self._beside = True
+            kind = type(value)
+            if kind is str:
+                self._texts.append(value)
+            elif value is not None and kind is not bool and not _small(value, kind):
+                plain[name] = self._other(value, kind, depth)
+        self._items += len(plain)
+        return plain
+
+    def _list(self, given: Any, depth: int) -> list[Any]:
+        if len(given) > MAX_ITEMS:
+            raise _Full
+        plain = list(given)
+        self._beside = True
+        for at, value in enumerate(plain):
+            kind = type(value)
+            if kind is str:
+                self._texts.append(value)
+            elif value is not None and kind is not bool and not _small(value, kind):
+                plain[at] = self._other(value, kind, depth)
+        self._items += len(plain)
+        return plain
+
+    def _other(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is dict or kind is list or kind is tuple:
+            if depth >= MAX_DEPTH or self._items > MAX_ITEMS:
+                raise _Full
+            return (self._dict if kind is dict else self._list)(value, depth + 1)
+        said = self._look.other(value)
+        if said is None:
+            raise _Full
+        if type(said) is bytes:
+            return Raw(said)
+        self._texts.append(str(said))
+        return said
+
+    def _held(self, value: object) -> Raw:
+        said = self._look.hold(value)
+        if said is None:
+            raise _Full
+        return Raw(said)
+
+    def _harmless(self) -> bool:
+        """Whether nothing in the texts is secret."""
+        texts, look = self._texts, self._look
+        together = "\0".join(texts)
+        if len(together) > MAX_BYTES or self._items > MAX_ITEMS:
+            return False
+        if any(len(text) > MAX_TEXT for text in texts):
+            return False
+        begins = any(text[:1] in _BEGINS for text in texts)
+        if begins or look.suspicious(together):
+            for text in texts:
+                if look.text(text) is False:
+                    return False
+        return not (self._beside and look.any_tells(together, texts))
+
+
+class Look:
+    """Answers what is not known, for one event.
+
+    Attributes:
+        redacted: how many values were held back.
+    """
+
+    __slots__ = ("_names", "_plain", "_secret_event", "redacted")
+
+    def __init__(self, plain: Plain, names: dict[str, int], secret_event: bool) -> None:
+        self._plain = plain
+        self._names = names
+        self._secret_event = secret_event
+        self.redacted = 0
+
+    def name(self, name: str) -> int:
+        """What is known of a name from now on."""
+        kind = self._judge(name)
+        if len(name) <= MAX_NAME:
+            if len(self._names) >= _MAX_NAMES:
+                self._names.clear()
+            self._names[name] = kind
+        return kind
+
+    def _judge(self, name: str) -> int:
+        redactor = self._plain.redactor
+        lower = name.lower()
+        if len(name) > MAX_NAME or not plain_size(name) or name in RESERVED:
+            return FULL
+        if redactor.suspicious(name) or lower in TOGETHER_NAMES - HELD_NAMES:
+            return FULL
+        if redactor.is_secret_key(name, self._secret_event):
+            return SECRET
+        if lower in HELD_NAMES:
+            return BESIDE
+        if not redactor.is_secret_key(name, secret_event=True):
+            if len(redactor.harmless) >= _MAX_NAMES:
+                redactor.harmless.clear()
+            redactor.harmless.add(name)
+        return HARMLESS
+
+    def letters(self, code: int) -> bool:
+        """Make a character known to the tables."""
+        self._plain.letters.learn(code)
+        return True
+
+    def text(self, text: str) -> bytes | bool:
+        """The JSON of a text in which nothing is secret, else False."""
+        if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+            return False
+        if self._plain.redactor.scrub(text, self._secret_event) is not None:
+            return False
+        return encode.text(text).encode()
+
+    def tells(self, text: str) -> bool:
+        """Whether a text is the name of a secret, so that what stands beside it may be one."""
+        return len(text) <= MAX_KEY and self._plain.redactor.is_secret_key(text, self._secret_event)
+
+    def suspicious(self, text: str) -> bool:
+        """Whether a text has to be looked at more closely."""
+        return self._plain.redactor.suspicious(text)
+
+    def any_tells(self, together: str, texts: list[str]) -> bool:
+        """Whether a text of some says what another may be."""
+        if together[:1] == "-" or "\0-" in together:
+            return True
+        if not self._plain.redactor.engine.folded.may_tell(together):
+            return False
+        tell = self._plain.redactor.engine.folded.tells
+        return any(tell(text) or self.tells(text) for text in texts)
+
+    def other(self, value: object) -> str | bytes | None:
+        """A text that a value is, or its JSON; ``None`` for the full way."""
+        kind = type(value)
+        if kind is not int and kind is not float:
+            for known, as_text in _TEXTS:  # by identity: a metaclass may define equality
+                if kind is known:
+                    return as_text(value)
+            return None
+        walk = Walk(self._plain.redactor, secret_event=self._secret_event)
+        plain = walk.scalar(value)
+        return None if walk.redacted or walk.cut else encode.to_json(plain).encode()
+
+    def hold(self, value: object) -> bytes | None:
+        """What stands in the place of a secret, as JSON; ``None`` for the full way."""
+        if type(value) is not str or not value:
+            return None
+        redactor = self._plain.redactor
+        if not redactor.is_held_back(value):
+            self.redacted += 1
+            value = redactor.held_back(value)
+        return f'"{value}"'.encode()

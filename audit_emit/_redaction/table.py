@@ -1,0 +1,147 @@
+"""What the rules say, as tables for the compiled part: it has no word and no class of its own.
+
+They say of a text what ``Engine.suspicious`` says, in one pass, and of letters beyond ASCII more:
+there the engine has to look wherever a mark is, and the tables know which letters can matter.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from audit_emit._redaction import digits, keywords
+from audit_emit._redaction.engine import Engine
+from audit_emit._redaction.letters import OTHER, Letters
+from audit_emit._redaction.readings import ESCAPES
+
+__all__ = ["made"]
+
+ESCAPED, BEGINS, OF_RUN, WORD, DIGIT, BETWEEN, OPTION = (1 << bit for bit in range(7))
+"""What an ASCII character may be: one that JSON escapes, that JSON may begin with, of a long run,
+before a keyword that counts at a start only, counted as a digit of a card number, allowed between
+those, the first of an option on a command line."""
+
+FIRST_GROUP = 16
+"""The bits below say how a keyword of a rule without context counts (``keywords``)."""
+_MOST_GROUPS = 24
+
+_JSON_BEGINS = "{[ \t\r\n"
+
+
+class _Words:
+    """Words as a trie; node 0 is the root, and "no node" as well."""
+
+    def __init__(self, words: Mapping[str, int], first_column: int = 1) -> None:
+        chars = sorted(set("".join(words)))
+        self.columns = {char: at for at, char in enumerate(chars, start=first_column)}
+        self.width = first_column + len(chars)
+        rows: list[dict[int, int]] = [{}]
+        ends = array("I", [0])
+        for word, meaning in words.items():
+            node = 0
+            for char in word:
+                following = rows[node].setdefault(self.columns[char], len(rows))
+                if following == len(rows):
+                    rows.append({})
+                    ends.append(0)
+                node = following
+            ends[node] |= meaning
+        nodes = array("H", bytes(2 * self.width * len(rows)))
+        for at, row in enumerate(rows):
+            for column, following in row.items():
+                nodes[at * self.width + column] = following
+        self.nodes, self.ends = nodes.tobytes(), ends.tobytes()
+
+    def classes(self, *, folded: bool) -> bytes:
+        columns = self.columns
+        chars = map(chr, range(128))
+        return bytes(columns.get(char.lower() if folded else char, 0) for char in chars)
+
+
+class Made(NamedTuple):
+    """The tables by the names that the compiled part has for them, and what fills ``letters``."""
+
+    tables: dict[str, Any]
+    letters: Letters
+
+
+def made(engine: Engine) -> Made:
+    """The tables of an engine's rules."""
+    exact: dict[str, int] = dict.fromkeys(ESCAPES, keywords.ALONE)
+    folded: dict[str, int] = {}
+    for rule in engine.prefilter.rules:
+        kind = keywords.WITH_RUN if rule.long_run else keywords.ALONE
+        _add(exact, rule.keywords, kind << rule.word_start)
+    marks: dict[str, int] = {}
+    always = telling = naming = 0
+    for at, group in enumerate(engine.folded.groups):
+        bit = FIRST_GROUP << min(at, _MOST_GROUPS)
+        always |= 0 if group.marks else bit
+        if group.names:
+            naming |= bit
+        elif group.tells:
+            telling |= bit
+        for mark in group.marks:
+            marks[mark] = marks.get(mark, 0) | bit
+        ascii_only = not group.ignore_case and all(map(str.isascii, group.words))
+        if ascii_only:
+            _add(exact, group.words, bit)
+        else:
+            _add(folded, map(str.lower, group.words), bit)
+    words, folded_words = _Words(exact), _Words(folded, OTHER + 1)
+    letters = Letters(folded_words.columns, marks)
+    tables = {
+        "exact_classes": words.classes(folded=False),
+        "exact_columns": words.width,
+        "exact_nodes": words.nodes,
+        "exact_ends": words.ends,
+        "folded_classes": folded_words.classes(folded=True),
+        "folded_columns": folded_words.width,
+        "folded_nodes": folded_words.nodes,
+        "folded_ends": folded_words.ends,
+        "pairs": _pairs(exact, folded),
+        "marks": array("I", [marks.get(chr(code), 0) for code in range(128)]).tobytes(),
+        "kinds": bytes(map(_kind, range(128))),
+        "letters": letters.known,
+        "always": always,
+        "telling": telling,
+        "naming": naming,
+        "run": keywords.RUN,
+        "digit_run": digits.RUN,
+    }
+    return Made(tables, letters)
+
+
+def _add(words: dict[str, int], more: Iterable[str], meaning: int) -> None:
+    for word in more:
+        words[word] = words.get(word, 0) | meaning
+
+
+def _pairs(exact: Iterable[str], folded: Iterable[str]) -> bytes:
+    """A bit for each two ASCII characters that a word begins with."""
+    pairs = bytearray(128 * 128 // 8)
+    starts = {word[:2] for word in exact}
+    for word in folded:
+        first, second = word[:1], word[1:2]
+        seconds = (second, second.upper()) if second else map(chr, range(128))
+        starts |= {a + b for b in seconds for a in (first, first.upper())}
+    for start in starts:
+        if start.isascii() and len(start) == 2:
+            pair = ord(start[0]) << 7 | ord(start[1])
+            pairs[pair >> 3] |= 1 << (pair & 7)
+    return bytes(pairs)
+
+
+def _kind(code: int) -> int:
+    char = chr(code)
+    between = code in digits.BETWEEN
+    return (
+        (ESCAPED if code < 32 or char in '"\\\x7f' else 0)
+        | (BEGINS if char in _JSON_BEGINS else 0)
+        | (OF_RUN if char in keywords.RUN_CHARACTERS else 0)
+        | (WORD if char.isalnum() else 0)
+        | (BETWEEN if between else 0)
+        | (DIGIT if not between and digits.classes[code] == ord("0") else 0)
+        | (OPTION if char == "-" else 0)
+    )

@@ -1,0 +1,279 @@
+# ruff: noqa: RUF001 - letters that look like others are what is tested
+"""The quick way of plain values against the full one, compiled and in Python."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import hostile
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit_emit import _compiled, encode
+from audit_emit._fields import plain as _plain
+from audit_emit._fields.plain import MAX_DEPTH, Plain
+from audit_emit._redaction.grammar import GRAMMAR
+from audit_emit._redaction.rules import RULES
+from audit_emit.coerce import Normaliser
+from audit_emit.redact import Redactor
+
+WAYS = ["interpreted", *(["compiled"] if _compiled.state == "compiled" else [])]
+KEY = b"k" * 32
+
+
+def made(way: str, **settings: Any) -> Plain:
+    plain = Plain(Redactor(KEY, **settings))
+    if way == "interpreted":
+        plain.table = None
+    return plain
+
+
+PLAIN = {way: made(way) for way in WAYS}
+FULL = Normaliser(Redactor(KEY))
+
+
+def full(fields: Any, secret_event: bool = False) -> tuple[str, int]:
+    done = FULL.full("secret.set" if secret_event else "a.b", fields)
+    return encode.to_json(done.value), done.redacted
+
+
+@pytest.fixture(params=WAYS)
+def plain(request: pytest.FixtureRequest) -> Plain:
+    return made(request.param)
+
+
+# One value after the other
+
+SHOWN = [
+    {},
+    {"n": 1, "ok": True, "none": None, "ms": 1.25, "text": "x", "big": 10**11, "minus": -7},
+    {"a": {"b": {"c": [1, [2, ("x", 3.5)], {}]}}, "e": [], "t": ()},
+    {"tags": ["read", "write"], "pair": ["team", "business"]},
+    {"quote": 'a "b"', "control": "a\x01b\x7fc", "tab": "a\tb"},
+    {"name": "Jürgen Größmann", "city": "Kraków", "file": "請求書", "mood": "all well 🙂"},
+    {"dots": "and so on…", "quoted": "“yes”", "price": "20 €"},
+    {"line": "first\nsecond"},
+    {"old": "viewer", "new": "admin"},
+    {"field": "role", "old_value": 1, "new_value": 2},
+    {"key": "ANTHROPIC_API_KEY", "scope": "workspace"},
+    {"id": "0190f6f5-6d3a-7c44-9d0e-7a1f0c2b3d4e", "digest": "0123456789abcdef" * 4},
+    {"id": uuid.UUID(int=7), "at": dt.datetime(2026, 5, 19, tzinfo=dt.UTC), "day": dt.date.min},
+    {"ms": 1_780_000_000_123, "ns": 2**53 + 1, "far": 1e300, "tiny": 5e-324},
+    {"ts": "2026-05-19T20:00:00.123456Z", "due": "2026-05-19 20:00:00+00:00"},
+    {"url": "https://app.example.com/x?page=2&sort=name", "mail": "a.b@example.com"},
+    {"agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
+]
+
+
+@pytest.mark.parametrize("fields", SHOWN, ids=lambda fields: "-".join(fields) or "empty")
+def test_what_is_harmless_is_shown_as_on_the_full_way(fields: Any, plain: Plain) -> None:
+    assert plain.encode(fields, False) == full(fields)
+    assert plain.encode(fields, False) == full(fields)  # now that all is known
+
+
+LEFT = [
+    None,
+    [],
+    "x",
+    hostile.StrSub("x"),
+    {1: "x"},
+    {hostile.StrSub("a"): 1},
+    {hostile.LyingStr("password"): "hunter2"},
+    {"a": hostile.StrSub("x")},
+    {"a": hostile.IntSub(1)},
+    {"a": b"x"},
+    {"a": {"x"}},
+    {"a": 4111111111111111},
+    {"a": 4111111111111111.0},
+    {"a": "4111 1111 1111 1111"},
+    {"a": "4111.1111.1111.1111"},
+    {"a": "４１１１１１１１１１１１１１１１"},
+    {"a": "password=hunter2"},
+    {"a": "ｐａｓｓｗｏｒｄ=hunter2"},
+    {"a": "pa\u0131ss password：hunter2"},
+    {"a": "password%3Dhunter2"},
+    {"a": "PASSWORD\\u003dhunter2"},
+    {"a": "pass\u200bword=hunter2"},
+    {"a": "пароль=hunter2"},
+    {"a": "ПАРОЛЬ: hunter2"},
+    {"a": '{"password": "hunter2"}'},
+    {"a": '\ufeff [{"password": "hunter2"}]'},
+    {"a": "postgres://u:hunter2@h/d"},
+    {"a": "-----BEGIN PRIVATE KEY-----\nMIIE"},
+    {"name": "password", "value": "hunter2"},
+    {"a": {"kind": "Secret", "stringData": {"user": "hunter2"}}},
+    {"field": "ｐａｓｓｗｏｒｄ", "new": "hunter2"},
+    {"a": [["password", "hunter2"]]},
+    {"a": ("token", "hunter2")},
+    {"argv": ["run", "--password", "hunter2"]},
+    {"argv": ["curl", "-u", "bob:hunter2"]},
+    {"argv": ["mysql", "-phunter2"]},
+    {"kty": "oct", "k": "hunter2"},
+    {"netloc": "bob:hunter2@host"},
+    {"password": ["hunter2"]},
+    {"_cut": 1},
+    {"workspace_id": "w"},
+    {"a": "x" * 5000},
+    {"a" * 65: 1},
+    {"a": [0] * 257},
+    {f"n{n}": n for n in range(257)},
+]
+
+
+@pytest.mark.parametrize("fields", LEFT)
+def test_what_wants_a_closer_look_takes_the_full_way(fields: Any, plain: Plain) -> None:
+    assert plain.encode(fields, False) is None
+
+
+def test_a_value_is_held_back_by_its_name(plain: Plain) -> None:
+    fields = {"user": "u-17", "password": "hunter2", "old": {"apiToken": "x"}}
+    done = plain.encode(fields, False)
+    assert done == full(fields)
+    assert done is not None
+    assert done[1] == 2
+    assert "hunter2" not in done[0]
+
+
+def test_what_is_held_back_already_stays_as_it_is(plain: Plain) -> None:
+    fields = {"password": plain.redactor.held_back("hunter2")}
+    assert plain.encode(fields, False) == full(fields)
+
+
+def test_a_name_may_be_secret_in_events_about_secrets_only(plain: Plain) -> None:
+    assert plain.encode({"value": "x"}, False) == ('{"value":"x"}', 0)
+    assert plain.encode({"value": "x"}, True) == full({"value": "x"}, True)
+    assert plain.encode({"value": "x"}, True) != plain.encode({"value": "x"}, False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_users_names_are_those_of_secrets(way: str) -> None:
+    plain = made(way, secret_keys=["shoe_size", "x"], safe_keys=["password"])
+    assert plain.encode({"password": "y"}, False) == ('{"password":"y"}', 0)
+    assert plain.encode({"shoeSize": 4}, False) is None
+    assert plain.encode({"note": "shoe_size=4"}, False) is None
+    assert plain.encode({"note": "X: 4"}, False) is None
+
+
+def test_a_container_within_itself_takes_the_full_way(plain: Plain) -> None:
+    fields: dict[str, Any] = {}
+    fields["again"] = [fields]
+    assert plain.encode(fields, False) is None
+
+
+def test_what_is_deeper_than_usual_takes_the_full_way(plain: Plain) -> None:
+    deep: Any = "x"
+    for _ in range(MAX_DEPTH - 1):
+        deep = {"a": deep}
+    assert plain.encode(deep, False) == full(deep)
+    assert plain.encode({"a": [[deep]]}, False) is None
+
+
+def test_a_dict_that_was_large_is_not_walked_over(plain: Plain) -> None:
+    sparse: dict[Any, Any] = dict.fromkeys(range(5000))
+    for number in range(5000):
+        del sparse[number]
+    sparse["key"] = "k"
+    assert plain.encode(sparse, False) is None
+    assert plain.encode({"a": sparse}, False) is None
+
+
+def test_a_container_that_is_changed_meanwhile_is_read_as_it_was(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields: dict[str, Any] = {"first": uuid.UUID(int=1), "list": [uuid.UUID(int=2), "b"], "last": 1}
+    expected = full(fields)
+
+    def change(value: uuid.UUID) -> str:
+        fields.clear()
+        fields.update(dict.fromkeys(map(str, range(1000))))
+        return f"00000000-0000-0000-0000-{value.int:012}"
+
+    monkeypatch.setattr(_plain, "_TEXTS", [(uuid.UUID, change)])
+    inner = fields["list"]
+    assert plain.encode(fields, False) == expected
+    assert inner == [uuid.UUID(int=2), "b"]
+
+
+def test_what_a_foreign_exception_says_passes_through(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_plain, "_TEXTS", [(uuid.UUID, interrupt)])
+    with pytest.raises(KeyboardInterrupt):
+        plain.encode({"a": [uuid.UUID(int=1)]}, False)
+
+
+# Every rule
+
+EXAMPLES = [(rule.id, text) for rule in (*RULES, *GRAMMAR) for text in rule.examples]
+
+
+@pytest.mark.parametrize(("rule", "text"), EXAMPLES, ids=lambda value: value[:40])
+def test_no_example_of_a_rule_is_shown(rule: str, text: str, plain: Plain) -> None:
+    for fields in ({"note": text}, {"a": {"b": [1, f"sent {text} today"]}}, {"ü": f"«{text}» ü"}):
+        done = plain.encode(fields, False)
+        assert done is None or done == full(fields)
+    assert plain.encode({"note": text}, False) is None
+
+
+# Anything
+
+_KEYWORDS = [word for rule in (*RULES, *GRAMMAR) for word in rule.keywords]
+_PARTS = [*_KEYWORDS, *"hv9Q~-_.s:=a1 '\n", "zz" * 10]
+TEXTS = st.one_of(
+    st.text(max_size=30),
+    st.text(
+        "aeiknoprstwxyzAEP0123456789 -_.:=/@'\"<>(){}[]%&\\\n\tüñßıſК密码пароль＝：", max_size=40
+    ),
+    st.lists(st.sampled_from([*_KEYWORDS, *"hv9Q~-_.s:=a1 '\n", "zz" * 10]), max_size=6).map(
+        "".join
+    ),
+    st.sampled_from([text for _, text in EXAMPLES]),
+    st.sampled_from(
+        ["password", "Token", "-p", "Secret", "kty", "パスワード", "ＡＰＩ key", "\ud800"]
+    ),
+    st.from_regex(r"[0-9 ./+\-]{10,24}", fullmatch=True),
+    st.uuids().map(str),
+)
+SCALARS = st.one_of(
+    TEXTS,
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(10**11, 10**20),
+    st.floats(),
+    st.datetimes(),
+    st.uuids(),
+    st.binary(max_size=4),
+)
+NAMES = st.one_of(
+    st.sampled_from(
+        "key name note value old new data to kind type field password apiToken pin stringData kty k"
+        " workspace_id _cut a:b é netloc count".split()
+    ),
+    TEXTS,
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(NAMES, inner, max_size=4),
+    ),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(fields=st.dictionaries(NAMES, VALUES, max_size=4), secret_event=st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_the_quick_way_says_what_the_full_way_says(
+    way: str, fields: dict[str, Any], secret_event: bool
+) -> None:
+    done = PLAIN[way].encode(fields, secret_event)
+    assert done is None or done == full(fields, secret_event)
