@@ -90,11 +90,11 @@ class Plain:
         made = self.table.encode_plain(fields, names, None)
         if made is None:
             return None
-        if made is not False:
+        if type(made) is str:
             return made, 0
         look = Look(self, names, secret_event)
         made = self.table.encode_plain(fields, names, look)
-        return None if made is None else (made, look.redacted)
+        return (made, look.redacted) if type(made) is str else None
 
 
 def _small(value: Any, kind: type) -> bool:
@@ -251,7 +251,9 @@ class Look:
 
     def letters(self, code: int) -> bool:
         """Make a character known to the tables."""
-        self._plain.letters.learn(code)
+        letters = self._plain.letters
+        if letters is not None:
+            letters.learn(code)
         return True
 
     def text(self, text: str) -> bytes | bool:

@@ -86,7 +86,7 @@ def _searches(rules: Iterable[Rule]) -> list[Search]:
     at_start: set[str] = set()
     for rule in rules:
         (at_start if rule.word_start else within).update(rule.keywords)
-    searches = []
+    searches: list[Search] = []
     if within:
         searches.append(re.compile(_alternatives(_trie(within))).search)
     if at_start:

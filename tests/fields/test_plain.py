@@ -74,7 +74,7 @@ def test_what_is_harmless_is_shown_as_on_the_full_way(fields: Any, plain: Plain)
     assert plain.encode(fields, False) == full(fields)  # now that all is known
 
 
-LEFT = [
+LEFT: list[Any] = [
     None,
     [],
     "x",
@@ -210,7 +210,8 @@ def test_what_a_foreign_exception_says_passes_through(
 
 # Every rule
 
-EXAMPLES = [(rule.id, text) for rule in (*RULES, *GRAMMAR) for text in rule.examples]
+ALL: tuple[Any, ...] = (*RULES, *GRAMMAR)
+EXAMPLES = [(rule.id, text) for rule in ALL for text in rule.examples]
 
 
 @pytest.mark.parametrize(("rule", "text"), EXAMPLES, ids=lambda value: value[:40])
@@ -223,7 +224,7 @@ def test_no_example_of_a_rule_is_shown(rule: str, text: str, plain: Plain) -> No
 
 # Anything
 
-_KEYWORDS = [word for rule in (*RULES, *GRAMMAR) for word in rule.keywords]
+_KEYWORDS = [word for rule in ALL for word in rule.keywords]
 _PARTS = [*_KEYWORDS, *"hv9Q~-_.s:=a1 '\n", "zz" * 10]
 TEXTS = st.one_of(
     st.text(max_size=30),

@@ -26,7 +26,7 @@ def end_of(word: str, which: str) -> int:
         node = nodes[node * TABLES[f"{which}_columns"] + classes[ord(char)]]
         if not node:
             return 0
-    return array("I", TABLES[f"{which}_ends"])[node]
+    return int(array("I", TABLES[f"{which}_ends"])[node])
 
 
 def test_every_keyword_is_in_a_table() -> None:
