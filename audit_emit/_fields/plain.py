@@ -7,10 +7,9 @@ has to be changed, other than by the name of a secret, the whole payload takes t
 
 from __future__ import annotations
 
-import datetime as dt
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from msgspec import Raw
 from msgspec.json import Encoder
@@ -47,12 +46,12 @@ _MAX_NAMES = 4096
 
 _BEGINS = frozenset("{[\ufeff \t\r\n")
 _encode = Encoder().encode
-_TEXTS: list[tuple[type, Callable[[Any], str]]] = [
-    (UUID, str),
-    (dt.datetime, of_datetime),
-    (dt.date, of_date),
-]
-"""Types whose values are texts."""
+_TEXTS: dict[str, Callable[[Any], str]] = {
+    "datetime.datetime": of_datetime,
+    "datetime.date": of_date,
+    "uuid.UUID": str,
+}
+"""Types of the standard library whose values are texts."""
 
 
 class Plain:
@@ -285,8 +284,10 @@ class Look:
         """A text that a value is, or its JSON; ``None`` for the full way."""
         kind = type(value)
         if kind is not int and kind is not float:
-            for known, as_text in _TEXTS:  # by identity: a metaclass may define equality
-                if kind is known:
+            for known, as_text in _TEXTS.items():
+                module, _, name = known.partition(".")
+                # By identity: a metaclass may define equality.
+                if kind is getattr(sys.modules.get(module), name, None):
                     return as_text(value)
             return None
         walk = Walk(self._plain.redactor, secret_event=self._secret_event)
