@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from audit_emit import record
+from audit_emit import _compiled, record
 from audit_emit._allowed import Processor
 from audit_emit._config import Settings, title_of
 from audit_emit._failure import Counters
@@ -82,7 +82,7 @@ class Composer:
             settings.redaction_rules,
             hide_access_key_ids=settings.hide_access_key_ids,
         )
-        self.normaliser = Normaliser(self.redactor, observer, counters)
+        self.normaliser = Normaliser(self.redactor, observer, _compiled.Table, self._count_redacted)
         self._processors = settings.processors
         self._counters = counters
         self._observer = observer
@@ -122,6 +122,9 @@ class Composer:
             if body is not None:
                 return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})
+
+    def _count_redacted(self, values: int) -> None:
+        self._counters.redacted += values
 
     def takes(self, event_type: Any) -> bool:
         """Whether a record can be of this type."""

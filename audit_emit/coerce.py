@@ -6,10 +6,10 @@ carry, ``Normaliser.full`` for everything else. What ``fast`` cannot prove harml
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from audit_emit import _observer, encode
-from audit_emit._failure import Counters
 from audit_emit._fields.plain import Plain
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
@@ -65,19 +65,21 @@ class Normaliser:
     Args:
         redactor: the rules.
         observer: told of a failure of ``full``.
-        counters: where the values are counted that names hold back on the quick way.
+        compiled: as of ``Plain``.
+        count: called with the number of values that names hold back on the quick way.
     """
 
     def __init__(
         self,
         redactor: Redactor,
         observer: Observer = UNOBSERVED,
-        counters: Counters | None = None,
+        compiled: type[Any] | None = None,
+        count: Callable[[int], None] | None = None,
     ) -> None:
         self._redactor = redactor
         self._observer = observer
-        self._counters = counters
-        self.plain: Plain = Plain(redactor)
+        self._count = count
+        self.plain: Plain = Plain(redactor, compiled)
 
     def fast(self, fields: object, secret_event: bool) -> str | None:
         """The JSON text of plain fields; ``None`` when ``full`` has to look."""
@@ -85,8 +87,8 @@ class Normaliser:
         if made is None:
             return None
         text, redacted = made
-        if redacted and self._counters is not None:
-            self._counters.redacted += redacted
+        if redacted and self._count is not None:
+            self._count(redacted)
         return text
 
     def identity(self, value: object) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Raw
 from msgspec.json import Encoder
 
-from audit_emit import _compiled, encode
+from audit_emit import encode
 from audit_emit._fields.keys import TOGETHER_NAMES
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.together import HELD_NAMES
@@ -26,7 +26,6 @@ from audit_emit.redact import Redactor
 
 if TYPE_CHECKING:
     from audit_emit._redaction.letters import Letters
-    from audit_emit._speedups import Table
 
 __all__ = ["BESIDE", "FULL", "HARMLESS", "SECRET", "Plain"]
 
@@ -55,17 +54,22 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
 
 
 class Plain:
-    """The quick way under one redactor. Safe to share between threads."""
+    """The quick way under one redactor. Safe to share between threads.
 
-    def __init__(self, redactor: Redactor) -> None:
+    Args:
+        redactor: the rules.
+        compiled: the compiled part's ``Table``; ``None`` without it.
+    """
+
+    def __init__(self, redactor: Redactor, compiled: type[Any] | None = None) -> None:
         self.redactor = redactor
         self.names: tuple[dict[str, int], dict[str, int]] = ({}, {})
         """What is known of names, in other events and in those about a secret."""
         self.letters: Letters | None = None
-        self.table: Table | None = None
-        if _compiled.Table is not None:
+        self.table: Any = None
+        if compiled is not None:
             tables, self.letters = table.made(redactor.engine)
-            self.table = _compiled.Table(
+            self.table = compiled(
                 **tables,
                 max_bytes=MAX_BYTES,
                 max_text=MAX_TEXT,

@@ -25,10 +25,7 @@ KEY = b"k" * 32
 
 
 def made(way: str, **settings: Any) -> Plain:
-    plain = Plain(Redactor(KEY, **settings))
-    if way == "interpreted":
-        plain.table = None
-    return plain
+    return Plain(Redactor(KEY, **settings), _compiled.Table if way == "compiled" else None)
 
 
 PLAIN = {way: made(way) for way in WAYS}
