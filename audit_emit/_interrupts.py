@@ -33,7 +33,7 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["is_interrupt", "let_through", "quietly"]
+__all__ = ["Held", "is_interrupt", "let_through", "quietly"]
 
 _VARIABLE = 0x04 | 0x08  # inspect.CO_VARARGS, inspect.CO_VARKEYWORDS
 _TRACED = frozenset(("call", "line", "opcode", "return", "exception"))
@@ -142,6 +142,28 @@ def _stepped_in(error: BaseException, kind: type[BaseException]) -> bool:
     if _from_handler(frames, traced=not anywhere):
         return True
     return not anywhere and (_out_of_nowhere(frames) or _strange(error, frames))
+
+
+class Held(list[bool]):
+    """What is known of a lock: holds ``True`` while it is held.
+
+    An interrupt may come between two instructions: after a lock was taken, and before anybody can
+    know that it was. Here both are one. Use it as::
+
+        held = Held()
+        try:
+            if held.take(lock, seconds):
+                …
+        finally:
+            if True in held:
+                lock.release()
+    """
+
+    def take(self, lock: Any, seconds: float) -> bool:
+        """Whether a lock was taken within some seconds."""
+        # One call in C, between whose steps no interrupt is looked for once it waits no longer.
+        self.extend(map(lock.acquire, (True,), (seconds,)))
+        return True in self
 
 
 _Frames = list[tuple[FrameType, int, bool]]

@@ -12,7 +12,7 @@ from audit_emit._emit import FLUSH_SECONDS, Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
 from audit_emit._forks import on_fork, renew
-from audit_emit._interrupts import let_through
+from audit_emit._interrupts import Held, let_through
 from audit_emit.errors import ConfigError
 from audit_emit.record import Receipt
 
@@ -84,12 +84,13 @@ def get_emitter() -> Emitter:
         return found
     renew()
     # Re-entrant and bounded: a signal handler may emit while the first emit configures.
-    taken = _lock.acquire(timeout=_LOCK_SECONDS)
+    lock, held = _lock, Held()
     try:
+        held.take(lock, _LOCK_SECONDS)
         return _current or set_emitter(Emitter(_config.settings({}, on_error=_tell)))
     finally:
-        if taken:
-            _lock.release()
+        if True in held:
+            lock.release()
 
 
 def _after_fork() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 from audit_emit._compiled import DescriptorState
-from audit_emit._interrupts import let_through
+from audit_emit._interrupts import Held, let_through
 from audit_emit.sinks.owned import Identity, Owned, identity_of
 from audit_emit.sinks.standard import is_null, is_replacement, is_strangers
 
@@ -214,10 +214,11 @@ class Descriptor(DescriptorState):
 
     def _write_slowly(self, data: bytes) -> bool:
         """The way of files and terminals, and of a line after one that was taken in part."""
-        if not self._slow.acquire(timeout=_SLOW_SECONDS):
-            self.fault = "full"
-            return False
+        slow, held = self._slow, Held()
         try:
+            if not held.take(slow, _SLOW_SECONDS):
+                self.fault = "full"
+                return False
             if self._owed:
                 given_up = self._given_up
                 if not self._attempt(self._owed):
@@ -227,7 +228,8 @@ class Descriptor(DescriptorState):
                 self._owed = b""
             return not data or self._attempt(data)
         finally:
-            self._slow.release()
+            if True in held:
+                slow.release()
 
     def _attempt(self, data: bytes) -> bool:
         dup = self._dup

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
-from audit_emit._interrupts import let_through
+from audit_emit._interrupts import Held, let_through
 from audit_emit._threads import Background
 from audit_emit.sinks.descriptor import close_quietly
 from audit_emit.sinks.segments import sync_directory
@@ -273,11 +273,11 @@ class GroupCommit:
 
     def _sync_here(self, seconds: float) -> bool:
         """Sync on this thread; whether everything is synced now."""
-        syncing = self._syncing
+        syncing, held = self._syncing, Held()
         deadline = time.monotonic() + seconds
-        if not syncing.acquire(timeout=seconds):
-            return False
         try:
+            if not held.take(syncing, seconds):
+                return False
             if self._since:
                 return False  # a signal handler, in the middle of the sync of its own thread
             self._since = time.monotonic()
@@ -292,7 +292,8 @@ class GroupCommit:
             finally:
                 self._since = 0.0
         finally:
-            syncing.release()
+            if True in held:
+                syncing.release()
 
     def _cover(self, deadline: float) -> tuple[bool, bool]:
         """Sync what was written so far.

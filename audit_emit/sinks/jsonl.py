@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from os import SEEK_END, lseek
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audit_emit._backlog import Backlog
 from audit_emit._clock import Clock
@@ -49,6 +50,9 @@ have looked at the one before, and not have written yet."""
 
 LOCK_CHECK_NS = 100_000_000
 """How often the process and the lock file are looked at."""
+
+
+_R = TypeVar("_R")
 
 
 class JsonlSink(SinkState):
@@ -237,39 +241,40 @@ class JsonlSink(SinkState):
         Raises:
             SinkError: nothing was written.
         """
+        work = partial(self._write_waiting, backlog, limit, deadline)
+        return self._held(work, deadline)
+
+    def _write_waiting(
+        self, backlog: Backlog, limit: int, deadline: float, segment: Segment
+    ) -> list[bytes]:
         lines: list[bytes] = []
-        with self._held(deadline) as segment:
-            began = time.monotonic()
-            end = began + BATCH_SECONDS
-            end = min(end, deadline) if deadline else end
-            slowest = 0.0
-            while backlog.waiting and len(lines) < limit:
-                prefix = backlog.first()
-                before = segment.written
-                try:
-                    line = segment.link(prefix, ns_of(prefix[7:37]))[0]
+        began = time.monotonic()
+        end = began + BATCH_SECONDS
+        end = min(end, deadline) if deadline else end
+        slowest = 0.0
+        while backlog.waiting and len(lines) < limit:
+            prefix = backlog.first()
+            before = segment.written
+            try:
+                line = segment.link(prefix, ns_of(prefix[7:37]))[0]
+                backlog.pop()
+            except BaseException as error:
+                if isinstance(error, OSError) and not is_interrupt(error):
+                    if lines:
+                        break
+                elif segment.has_written(before) and backlog.waiting and prefix == backlog.first():
                     backlog.pop()
-                except BaseException as error:
-                    if isinstance(error, OSError) and not is_interrupt(error):
-                        if lines:
-                            break
-                    elif (
-                        segment.has_written(before)
-                        and backlog.waiting
-                        and prefix == backlog.first()
-                    ):
-                        backlog.pop()
-                    raise
-                lines.append(line)
-                try:
-                    self._keep(line)
-                except Exception as error:  # noqa: BLE001 - it is in the file; only what comes after it failed
-                    let_through(error)
-                    break
-                now = time.monotonic()
-                slowest, began = max(slowest, now - began), now
-                if now + slowest > end:
-                    break
+                raise
+            lines.append(line)
+            try:
+                self._keep(line)
+            except Exception as error:  # noqa: BLE001 - it is in the file; only what comes after it failed
+                let_through(error)
+                break
+            now = time.monotonic()
+            slowest, began = max(slowest, now - began), now
+            if now + slowest > end:
+                break
         return lines
 
     def is_inside(self) -> bool:
@@ -286,8 +291,7 @@ class JsonlSink(SinkState):
         Raises:
             SinkError: it is not in the file.
         """
-        with self._held(deadline) as segment:
-            self._keep(segment.declare(event_type, fields))
+        self._held(lambda segment: self._keep(segment.declare(event_type, fields)), deadline)
 
     def owe(self, losses: list[Owed], deadline: float = 0.0) -> bool:
         """Leave losses that cannot be declared in the file to who opens the log next.
@@ -302,9 +306,12 @@ class JsonlSink(SinkState):
         Raises:
             SinkError: the lock file could not be reached.
         """
-        with self._locked(deadline):
+
+        def write(_: Segment) -> bool:
             known = debt.read(self._lock.recall(debt.PLACE, debt.SIZE))
             return self._lock.remember(debt.added(known, losses), debt.PLACE)
+
+        return self._locked(write, deadline)
 
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:
         """Make everything written so far durable.
@@ -324,11 +331,10 @@ class JsonlSink(SinkState):
                 raise SinkError("re-entrant")
             return self.group.sync(seconds) and self.sync_fault is None
         if self.segment.descriptor >= 0 and self.durability == "os":
-            with self._held():
-                self._sync_now([])
+            self._held(lambda _: self._sync_now([]))
         elif self._doubt.lines:
-            with self._held() as segment:
-                self._distrust([], self.sync_fault or "fsync-failed", segment)
+            fault = self.sync_fault or "fsync-failed"
+            self._held(lambda segment: self._distrust([], fault, segment))
         return self.sync_fault is None
 
     def sync_trouble(self) -> str | None:
@@ -379,16 +385,20 @@ class JsonlSink(SinkState):
         if not self._busy and mutex._is_owned():  # noqa: SLF001 - nothing public tells
             mutex.release()
 
-    @contextmanager
-    def _held(self, deadline: float = 0.0) -> Iterator[Segment]:
-        """The critical section, for everything but the hot path."""
-        with self._locked(deadline) as segment:
-            self._look(segment, self._clock.now_ns(), segment.deadline)
-            yield segment
+    def _held(self, work: Callable[[Segment], _R], deadline: float = 0.0) -> _R:
+        """Do something in the critical section, for everything but the hot path."""
 
-    @contextmanager
-    def _locked(self, deadline: float) -> Iterator[Segment]:
-        """Both locks, and a segment that nobody has looked at yet."""
+        def looked(segment: Segment) -> _R:
+            self._look(segment, self._clock.now_ns(), segment.deadline)
+            return work(segment)
+
+        return self._locked(looked, deadline)
+
+    def _locked(self, work: Callable[[Segment], _R], deadline: float) -> _R:
+        """Do something with both locks, on a segment that nobody has looked at yet.
+
+        No context manager: an interrupt on the way into its block would leave the locks behind.
+        """
         mutex = self._mutex
         deadline = self._wait_for_threads(mutex, deadline)
         if self._busy or self._mutex is not mutex:
@@ -400,7 +410,7 @@ class JsonlSink(SinkState):
             self._lock_slowly(deadline)
             segment.deadline = deadline
             try:
-                yield segment
+                done = work(segment)
             except (OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
                 let_through(error)
                 raise SinkError(_word(error)) from error
@@ -414,6 +424,7 @@ class JsonlSink(SinkState):
             if self._mutex is mutex:
                 self._busy = False
                 mutex.release()
+        return done
 
     def _wait_for_threads(self, mutex: Mutex, deadline: float) -> float:
         """Take the thread lock; the deadline is for all that one call waits for.
@@ -458,8 +469,8 @@ class JsonlSink(SinkState):
 
     def _open_lock(self) -> None:
         segments.make_directory(self.layout.directory)
-        self._lock.close()
         self._lock_fd = -1
+        self._lock.close()
         self._lock.open()
         self._lock_links = self._lock.links
         self._lock_fd = self._lock.descriptor
@@ -473,8 +484,8 @@ class JsonlSink(SinkState):
 
     def _drop_lock(self) -> None:
         """Close the lock file, which is the other way to give the lock back."""
+        self._lock_fd = -1  # first: an interrupt must not leave a number that is somebody else's
         self._lock.close()
-        self._lock_fd = -1
 
     def _look(self, segment: Segment, now: int, deadline: float) -> None:
         """Look whether the file is still the file; and, more rarely, our process and lock ours."""
@@ -562,8 +573,8 @@ class JsonlSink(SinkState):
         doubt.add(lines, forgotten)
         again = False
         if doubt.is_due():
-            with quietly(SinkError), self._held() as segment:
-                self._write_again(segment, list(doubt.lines))
+            with quietly(SinkError):
+                self._held(lambda segment: self._write_again(segment, list(doubt.lines)))
                 # They wait for a sync of the new segment now, which has not failed yet.
                 doubt.forget()
                 again = True

@@ -63,7 +63,8 @@ class Whereabouts(NamedTuple):
             OSError: the file, or where it is, cannot be read now.
         """
         try:
-            entries = list(os.scandir(directory))
+            with os.scandir(directory) as found:
+                entries = list(found)
         except (FileNotFoundError, PermissionError) as error:
             let_through(error)
             return None
@@ -143,7 +144,9 @@ def copied_to(layout: Layout) -> tuple[Head | None, bool]:
     """
     active = os.path.basename(layout.active)
     newest, name = -1, ""
-    for entry in os.scandir(layout.directory):
+    with os.scandir(layout.directory) as found:
+        entries = list(found)
+    for entry in entries:
         if entry.name.startswith((f"{active}.", f"{active}-")) and entry.is_file(
             follow_symlinks=False
         ):

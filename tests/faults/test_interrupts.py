@@ -208,6 +208,8 @@ class TimeLimitError(
 
 
 INTERRUPTS = [KeyboardInterrupt, TimeLimitError]
+WITH_OTHERS = ("audit_emit", "contextlib", "threading", "collections")
+"""Modules of the standard library whose code runs in the middle of ours."""
 
 
 @pytest.mark.parametrize("interrupt", INTERRUPTS)
@@ -219,17 +221,19 @@ def test_an_interrupt_at_every_place_leaves_a_consistent_log(
     emitter = make(path)
     other = make(path)
     returned = []
+    kept = None  # with its traceback, and so with all that its frames hold
     for at in itertools.count():
         before(emitter)
-        injector = Injector(interrupt, at)
+        injector = Injector(interrupt, at, WITH_OTHERS)
         try:
             injector.run(partial(emitter.emit, None, "life.event", {"n": at}))
             returned.append(at)
             assert not injector.where, f"{injector.where}: nobody hears of it"
-        except interrupt:
-            pass
+        except interrupt as error:
+            kept = error
         if not injector.where:
             break
+        assert kept is not None
         assert free(other), f"{injector.where}: the lock of the file is held"
         assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
         assert emitter.emit(None, "life.after", {}) is not None, injector.where
@@ -241,6 +245,42 @@ def test_an_interrupt_at_every_place_leaves_a_consistent_log(
     numbers = [number for number in log.numbers if number >= 0]
     assert set(returned) <= set(numbers)
     assert len(set(numbers)) == len(numbers)
+
+
+CALLS: dict[str, Work] = {
+    "strict": lambda emitter: emitter.emit_strict(None, "life.strict", {"n": -1}),
+    "flush": lambda emitter: emitter.flush(5),
+    "close": lambda emitter: emitter.close(5),
+    "health": lambda emitter: emitter.health(),
+}
+
+
+@pytest.mark.parametrize("before", ["steady", "drains"])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_interrupt_at_every_place_of_another_call_is_heard_and_leaves_no_lock(
+    call: Work, before: str, tmp_path: Path
+) -> None:
+    emitter = make(tmp_path / "audit.jsonl")
+    other = make(tmp_path / "audit.jsonl")
+    kept = None
+    for at in itertools.count():
+        STATES[before](emitter)
+        injector = Injector(TimeLimitError, at, WITH_OTHERS)
+        try:
+            injector.run(partial(call, emitter))
+            assert not injector.where, f"{injector.where}: nobody hears of it"
+        except TimeLimitError as error:
+            kept = error
+        if not injector.where:
+            break
+        assert kept is not None
+        assert free(other), f"{injector.where}: the lock of the file is held"
+        assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
+    assert at > 5
+    assert emitter.flush(20)
+    emitter.close()
+    other.close()
+    Log(tmp_path).check()
 
 
 @pytest.mark.parametrize("before", STATES.values(), ids=STATES)
