@@ -1011,9 +1011,9 @@ def test_all_that_an_emit_waits_for_has_one_deadline(
         deadlines.append(deadline)
         return append(part, end, deadline)
 
-    def locking(deadline: float) -> Any:
+    def locking(work: Any, deadline: float) -> Any:
         deadlines.append(deadline)
-        return locked(deadline)
+        return locked(work, deadline)
 
     monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
     monkeypatch.setattr(file, "append", appending)
