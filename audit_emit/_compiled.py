@@ -21,9 +21,10 @@ if TYPE_CHECKING:
         SegmentState,
         SinkState,
         Table,
+        linked,
     )
 else:
-    Mutex = Quick = Table = None
+    Mutex = Quick = Table = linked = None
     ClockState = DescriptorState = EmitterState = SegmentState = SinkState = object
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "SegmentState",
     "SinkState",
     "Table",
+    "linked",
     "make",
     "make_mutex",
     "state",
@@ -60,6 +62,7 @@ else:
             SegmentState,
             SinkState,
             Table,
+            linked,
         )
     except ModuleNotFoundError:
         state = "interpreted (the compiled part was not built)"

@@ -17,8 +17,10 @@ import pytest
 from made_chain import MadeChain
 from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
 
-from audit_emit import Emitter
+from audit_emit import Emitter, _compiled
+from audit_emit._evidence import proof as _proof
 from audit_emit._evidence.findings import KEPT, Kind, Report
+from audit_emit._evidence.proof import prove
 from audit_emit._files import parts as _parts
 from audit_emit._files.logfiles import LogFile
 from audit_emit._files.parts import Pool, Proved
@@ -600,3 +602,39 @@ def test_packed_segments_are_proved_by_other_processes_too(
         counting.names.clear()
         assert verify_paths([str(log.directory)], options._replace(jobs=2)) == [alone]
         assert counting.names > {path.name for path in made}
+
+
+class TestCompiled:
+    """The compiled part proves the same blocks as Python does."""
+
+    def blocks(self) -> Iterator[bytes]:
+        lines = [line + b"\n" for line in MadeChain().add(12).lines]
+        yield b"".join(lines)
+        yield b"".join(lines[5:])
+        yield b"".join(lines)[:-1]
+        yield b"".join([*lines[:3], *lines[4:]])
+        yield b"".join([*lines[:3], lines[2], *lines[3:]])
+        yield b"".join([*lines[:3], b"\n", *lines[3:]])
+        block = b"".join(lines)
+        ends = len(lines[0]) + len(lines[1])
+        for at in range(len(lines[0]) - 5, ends + 5):
+            yield block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
+        yield b"".join(rechained([lines[0], lines[1].replace(b'"v":1', b'"v":2')], "0" * 64))
+
+    @pytest.mark.skipif(_compiled.linked is None, reason="the compiled part is not used here")
+    def test_both_come_to_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiled = [prove(block, [3, 7], tree=True) for block in self.blocks()]
+        monkeypatch.setattr(_proof, "linked", None)
+        interpreted = [prove(block, [3, 7], tree=True) for block in self.blocks()]
+        assert compiled == interpreted
+        assert any(compiled)
+        assert not all(compiled)
+
+    @pytest.mark.skipif(_compiled.linked is None, reason="the compiled part is not used here")
+    def test_what_it_is_given_is_bounded(self) -> None:
+        assert _compiled.linked is not None
+        for chain, before in (("0", "0" * 64), ("0" * 16, "0")):
+            with pytest.raises(ValueError, match="a chain has 16 digits"):
+                _compiled.linked(b"", chain, 1, before)
+        assert _compiled.linked(b"{}\n", "0" * 16, 10**19 - 1, "0" * 64) is None
+        assert _compiled.linked(b"", "0" * 16, 1, "0" * 64) == []

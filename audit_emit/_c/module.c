@@ -38,6 +38,9 @@ static PyMethodDef methods[] = {
      "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
     {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,
      "leaf_hash_anywhere(body, /)\n--\n\nThe same without a processor's own instructions for it."},
+    {"linked", py_linked, METH_VARARGS,
+     "linked(block, chain, seq, prev_hash, /)\n--\n\nThe hashes of a block's lines if each is the "
+     "record that follows the one before; else None."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -158,6 +158,10 @@ void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
 /* The same without the instructions that a processor may have for it. */
 void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
 
+/* -- linked.c -------------------------------------------------------------------------------------- */
+
+PyObject *py_linked(PyObject *module, PyObject *args);
+
 /* -- plain.c: which fields are harmless, and their JSON ----------------------------------------------- */
 
 extern PyType_Spec table_spec;

@@ -10,13 +10,16 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from audit_emit._evidence.proof import Proof, prove
+from audit_emit import _compiled
+from audit_emit._evidence.proof import Proof, prove, use
 from audit_emit._evidence.unanchored import Watch
 from audit_emit._files.lines import MAX_LINE
 from audit_emit._files.logfiles import BLOCK, LogFile, broken, unpacked
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+use(_compiled.linked)
 
 PART = 8 * 1024 * 1024
 """Bytes of a plain file that one process proves at a time; a packed one is one part."""

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from audit_emit._evidence.proof import Proof, prove
+from audit_emit import _compiled
+from audit_emit._evidence.proof import Proof, prove, use
 from audit_emit._files.lines import may_be_chained
 from audit_emit._signing.opened import CHUNK, Segments, blocks, open_segments
 from audit_emit._signing.tiles import TiledFrontier
@@ -23,6 +24,8 @@ from audit_emit.sinks.tail import first_seq
 
 _LARGE_CHUNK = 128 * 1024
 """Bytes read at a time where nobody else has to wait."""
+
+use(_compiled.linked)
 
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _CHANGE = b'Z","event_type":"audit.key_rotated",'
