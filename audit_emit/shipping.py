@@ -1,7 +1,8 @@
 """Which closed segments of a log Loki has whole: what may be archived, as far as Loki is concerned.
 
 Every record is asked for: its bytes, at its time and under its labels. A stub is not the record,
-and a record that no query finds under its own name is not there.
+and a record that no query finds under its own name is not there. What is no record never goes to
+Loki: a segment is whole without it where the log itself declares it, as it does a torn line.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from audit_emit._files.index import LogIndex, Progress, Row
+from audit_emit._loki.held import Held
 from audit_emit.labels import shipped, wrong_labels
 from audit_emit.loki import LokiClient
 from audit_emit.reconcile import ROUNDED
@@ -23,16 +27,18 @@ class Segment(NamedTuple):
         path: its file.
         records: how many it has.
         there: of those the ones that Loki has as they are.
+        undeclared: bytes that are no record, and that no ``audit.recovered`` of the segment names.
     """
 
     path: str
     records: int
     there: int
+    undeclared: int
 
     @property
     def is_shipped(self) -> bool:
         """Whether Loki has it whole."""
-        return self.there == self.records
+        return self.there == self.records and not self.undeclared
 
 
 def segments(
@@ -53,17 +59,37 @@ def segments(
     """
     logql = queries(index.services, ())
     closed = index.closed()
-    done, total = 0, sum(row.size for _, rows in closed for row in rows)
-    for path, rows in closed:
-        records = missing = 0
+    done, total = 0, sum(row.size for _, rows, _ in closed for row in rows)
+    for path, rows, foreign in closed:
+        records = missing = declared = 0
         for row in rows:
             held = index.held(row)
             records += len(held)
             missing += _missing(index, row, client, logql, site)
+            declared += sum(map(_declared, held)) if foreign else 0
             done += row.size
             if progress is not None:
                 progress(done, total)
-        yield Segment(path, records, records - missing)
+        yield Segment(path, records, records - missing, max(foreign - declared, 0))
+
+
+class _Fields(msgspec.Struct):
+    bytes: int = 0
+
+
+class _Recovered(msgspec.Struct):
+    fields: _Fields
+
+
+def _declared(one: Held) -> int:
+    """The bytes before a record that it declares to be none."""
+    if b'"event_type":"audit.recovered"' not in one.line:
+        return 0
+    try:
+        # A torn line got its line break from whoever declared it.
+        return max(msgspec.json.decode(one.line, type=_Recovered).fields.bytes, 0) + 1
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0
 
 
 def _missing(

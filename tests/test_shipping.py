@@ -103,3 +103,16 @@ def test_twice_is_once(both: LogAndLoki) -> None:
     both.ship()
     both.ship(both.without(7))
     assert there(both) == [10, 10]
+
+
+def test_a_torn_line_that_the_log_declares_does_not_count(both: LogAndLoki, tmp_path: Path) -> None:
+    torn = b'{"ts":"2026-0'
+    both.chain.add(1, event_type="audit.recovered", fields={"bytes": len(torn)}).add(1)
+    lines = [*both.chain.lines[20:30], torn, *both.chain.lines[30:31]]
+    closed = tmp_path / f"audit-{21:020d}.jsonl"
+    closed.write_bytes(b"\n".join(lines) + b"\n")
+    both.write(32)
+    both.ship()
+    *_, last = found(both)
+    assert (last.path, last.records, last.undeclared) == (str(closed), 11, 0)
+    assert last.is_shipped

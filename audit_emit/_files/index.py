@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -76,11 +76,15 @@ class Ranges:
 
 
 class Block:
-    """The records of one block."""
+    """The records of one block, and the bytes of its other lines."""
 
     def __init__(self, data: bytes) -> None:
-        found = (held(line) for line in data.split(b"\n")[:-1])
+        lines = data.split(b"\n")[:-1]
+        found = [held(line) for line in lines]
         self.records = [one for one in found if one is not None]
+        self.foreign = sum(
+            len(line) + 1 for line, one in zip(lines, found, strict=True) if one is None
+        )
 
     @cached_property
     def by_seq(self) -> dict[tuple[str, int], list[Held]]:
@@ -139,6 +143,8 @@ class LogIndex:
         self.extents: dict[str, Extent] = {}
         self.services: set[str] = set()
         self.strange: int = 0
+        self._foreign: Counter[int] = Counter()
+        self._torn: dict[int, int] = {}
         self._layouts = layouts
         self._fresh = fresh
         self._files: list[LogFile] = []
@@ -191,14 +197,14 @@ class LogIndex:
             found = self._at(chain, seq)
         return found
 
-    def closed(self) -> list[tuple[str, list[Row]]]:
-        """The closed segments that hold records, oldest first, each with its blocks."""
+    def closed(self) -> list[tuple[str, list[Row], int]]:
+        """The closed segments, oldest first: path, blocks of records, bytes of what is none."""
         active = {layout.active for layout in self._layouts}
         rows: dict[int, list[Row]] = {}
         for row in self._rows:
             rows.setdefault(row.file, []).append(row)
         return [
-            (file.path, rows.get(number, []))
+            (file.path, rows.get(number, []), self._foreign[number] + self._torn.get(number, 0))
             for number, file in enumerate(self._files)
             if file.path not in active
         ]
@@ -265,25 +271,29 @@ class LogIndex:
     def _new_rows(self, number: int, position: int) -> Iterator[tuple[Row | None, int]]:
         """The rows from ``position`` on, each with where its block ends."""
         skipping = False
+        self._torn[number] = 0
         while data := self._read(number, position, BLOCK):
             if skipping:
                 cut = data.find(b"\n") + 1
                 skipping = not cut
                 position += cut or len(data)
                 self.strange += bool(cut)
+                self._foreign[number] += cut or len(data)
                 continue
             cut = data.rfind(b"\n") + 1
             if cut:
                 yield self._row(number, position, data[:cut]), position + cut
                 position += cut
             elif len(data) < BLOCK:
-                return  # a line that is still being written, or torn
+                self._torn[number] = len(data)  # or a line that is still being written
+                return
             else:
                 skipping = True
 
     def _row(self, number: int, offset: int, data: bytes) -> Row | None:
         block = Block(data)
         records = block.records
+        self._foreign[number] += block.foreign
         self.strange += data.count(b"\n") - len(records)
         if not records:
             return None

@@ -286,14 +286,7 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
 
 def _pipeline(report: Report, current: Settings, way: Way, environ: Mapping[str, str]) -> None:
     if way.reader and current.jsonl is not None:
-        who = pipeline.reader(way.reader)
-        if who is None:
-            report.problems.append(f"there is no user {way.reader} on this machine")
-        else:
-            why = pipeline.unreadable(Path(current.jsonl), who)
-            report.pipeline["reader"] = f"{way.reader}: {'no' if why else 'can read the files'}"
-            if why:
-                report.problems.append(f"{why}; put it into the group of the files (0750, 0640)")
+        _reader(report, way.reader, Path(current.jsonl))
     if way.loki:
         answer = pipeline.ask_loki(way.loki, way.tenant, current.service, environ)
         report.pipeline["loki"] = answer.facts
@@ -301,6 +294,26 @@ def _pipeline(report: Report, current: Settings, way: Way, environ: Mapping[str,
             report.problems.append(answer.problem)
         if answer.warning:
             report.warnings.append(answer.warning)
+
+
+def _reader(report: Report, name: str, path: Path) -> None:
+    """Whether the user of the shipper can read the files."""
+    who = pipeline.reader(name)
+    if who is None:
+        report.problems.append(f"there is no user {name} on this machine")
+        return
+    try:
+        why = pipeline.unreadable(path, who)
+    except OSError as error:
+        report.pipeline["reader"] = f"{name}: unknown"
+        report.warnings.append(
+            f"whether {name} can read the files is not known, as this user may not look at "
+            f"{error.filename or path}; run doctor as root"
+        )
+        return
+    report.pipeline["reader"] = f"{name}: {'no' if why else 'can read the files'}"
+    if why:
+        report.problems.append(f"{why}; put it into the group of the files (0750, 0640)")
 
 
 def _is_there(module: str) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from audit_emit._config import settings
-from audit_emit._files.logfiles import is_segment_alone
+from audit_emit._files.logfiles import is_segment_alone, segment_paths
 from audit_emit._loki.settings import PREFIX, from_environment
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
@@ -54,7 +55,8 @@ def whole_log(path: str | None) -> Layout:
     """The log at a path, or the one that this environment configures.
 
     Raises:
-        UsageError: it is only a part of a log, or there is none.
+        UsageError: it is only a part of a log, or this environment keeps none.
+        FileNotFoundError: the path is not there, and no closed segment of it is, either.
     """
     if path is None:
         path = settings({}).jsonl
@@ -62,7 +64,10 @@ def whole_log(path: str | None) -> Layout:
             raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
     if path == "-" or (not os.path.isdir(path) and is_segment_alone(os.path.basename(path))):
         raise click.UsageError(f"{visible(path)} is not a whole log; name its directory")
-    return layout_of(path)
+    layout = layout_of(path)
+    if not os.path.lexists(path) and not segment_paths(layout):
+        raise FileNotFoundError(errno.ENOENT, "is not there", path)
+    return layout
 
 
 @contextmanager
@@ -80,5 +85,6 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
         with LokiClient(loki, tenant=tenant, **from_environment(os.environ)) as client:
             yield client
     except LokiError as error:
-        click.echo(f"audit-emit: {visible(str(error))}", err=True)
+        with suppress(OSError):  # a full standard error changes nothing of the status
+            click.echo(f"audit-emit: {visible(str(error))}", err=True)
         raise click.exceptions.Exit(Exit.LOKI) from None

@@ -35,7 +35,8 @@ class Probe(NamedTuple):
 def nearest(path: Path) -> Path:
     """The directory that is there: the path's own, or the one that would get it."""
     directory = path.parent
-    while not directory.is_dir() and directory != directory.parent:
+    # Not Path.is_dir, which raises where this user may not look.
+    while not os.path.isdir(directory) and directory != directory.parent:
         directory = directory.parent
     return directory
 
@@ -138,7 +139,7 @@ def mode_of(path: Path) -> str | None:
 def link_in(path: Path) -> Path | None:
     """The first symbolic link on the way to ``path``, the path itself included."""
     for part in (*reversed(path.parents), path):
-        if part.is_symlink():
+        if os.path.islink(part):  # Path.is_symlink raises where this user may not look
             return part
     return None
 

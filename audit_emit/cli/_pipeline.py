@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from audit_emit._loki.settings import from_environment
 from audit_emit.errors import ConfigError
+from audit_emit.sinks.segments import Layout
 
 DAY = 24 * 3600 * 10**9
 _QUICK = 10.0
@@ -40,13 +41,17 @@ def unreadable(path: Path, who: Reader) -> str:
     """Why a user cannot read a log, by owners, groups and modes; empty when he can.
 
     Access control lists are not looked at.
+
+    Raises:
+        OSError: we may not look ourselves.
     """
     for directory in reversed(path.absolute().parents):
         if not _may(directory, who, 0o1):
             return f"{directory} lets {who.name} not in ({_ownership(directory)})"
     if not _may(path.absolute().parent, who, 0o4):
         return f"{path.parent} cannot be listed by {who.name} ({_ownership(path.parent)})"
-    for file in sorted(path.parent.glob("*.jsonl")):
+    layout = Layout.of(str(path))
+    for file in map(Path, (layout.active, *layout.closed_segments())):  # what file.yaml names
         if not _may(file, who, 0o4):
             return f"{file} cannot be read by {who.name} ({_ownership(file)})"
     return ""
@@ -56,7 +61,7 @@ def _may(path: Path, who: Reader, bit: int) -> bool:
     """Whether a user has a permission; what is not there is nobody's obstacle."""
     try:
         state = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     if who.uid == 0:
         return True

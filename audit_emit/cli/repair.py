@@ -10,6 +10,7 @@ import click
 from audit_emit import repairing
 from audit_emit._evidence.findings import Kind, Report
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
 from audit_emit.errors import RepairError, UnsupportedError
@@ -48,6 +49,7 @@ def command(path: Path, *, do_it: bool, declare_legacy: bool, keys: tuple[str, .
     options = Options(ring=KeyRing.from_sources(list(keys), os.environ))
     try:
         report, plan = _plan(path, options)
+        decided(Exit(report.exit_status))
         if declare_legacy:
             return _declare(layout, report)
         _show(plan, report, done=do_it)

@@ -33,7 +33,8 @@ def command(
     """Name the closed segments of LOG that Loki has whole, one a line, oldest first.
 
     Every record is looked for: its bytes, at its time, under its labels. What is not there is said
-    on standard error. Whoever archives or deletes segments also needs a checkpoint that covers
+    on standard error, and so is what is no record: a segment with such bytes that the log does not
+    declare is not named. Whoever archives or deletes segments also needs a checkpoint that covers
     them to their end (audit-emit verify), and leaves the newest closed one where it is.
 
     Exit status: 0 all closed segments are there, 1 some are not, 2 usage, 3 no log, 5 Loki gives no
@@ -65,12 +66,16 @@ def command(
     for one in found:
         if one.is_shipped:
             click.echo(one.path)
-        else:
-            left = one.records - one.there
+            continue
+        if left := one.records - one.there:
             told = f"{left:,} of {one.records:,} records of {one.path} are not in Loki"
             click.echo(visible(told), err=True)
+        if one.undeclared:
+            told = f"{one.undeclared:,} bytes of {one.path} are no record, and none declares them"
+            click.echo(visible(f"{told}: audit-emit verify"), err=True)
     if strange:
-        click.echo(f"{strange:,} lines of the log are no records; they do not go to Loki", err=True)
+        noun = "line of the log is no record" if strange == 1 else "lines of the log are no records"
+        click.echo(f"{strange:,} {noun}: Loki has no such line", err=True)
     if not found:
         click.echo("there is no closed segment", err=True)
     return status

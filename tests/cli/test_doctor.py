@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +351,56 @@ def test_the_group_of_the_files_may_read_them(tmp_path: Path) -> None:
     assert "cannot be listed by vector" in unreadable(file, group_of(file))
     log.chmod(0o700)
     assert f"{log} lets vector not in (mode 0700" in unreadable(file, group_of(file))
+
+
+def test_only_what_the_shipper_reads_has_to_be_open_to_it(tmp_path: Path) -> None:
+    for name in ("audit.jsonl", f"audit-{1:020d}.jsonl", "checkpoints.jsonl", "backfill.jsonl"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o600)
+    for name in ("audit.jsonl", f"audit-{1:020d}.jsonl"):
+        (tmp_path / name).chmod(0o640)
+    who = Reader("vector", tmp_path.stat().st_uid, frozenset())
+    assert unreadable(tmp_path / "audit.jsonl", who) == ""
+    (tmp_path / f"audit-{1:020d}.jsonl").chmod(0o200)
+    assert who.uid == 0 or "cannot be read by vector" in unreadable(tmp_path / "audit.jsonl", who)
+
+
+@pytest.fixture
+def closed_to_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory in which not even modes can be seen, as for another user than root."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+
+    def refusing(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def look(path: Any, *args: Any, **more: Any) -> os.stat_result:
+            if str(path).startswith(f"{closed}/"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **more)
+
+        return look
+
+    monkeypatch.setattr(os, "stat", refusing(os.stat))
+    monkeypatch.setattr(os, "lstat", refusing(os.lstat))
+    return closed
+
+
+def test_a_directory_that_may_not_be_looked_into_is_no_end_of_the_examination(
+    closed_to_us: Path,
+) -> None:
+    report = look(closed_to_us / "shop")
+    assert report.machine["uid"] == os.getuid()
+    assert "closed" in report.file["directory"]
+
+
+def test_what_may_not_be_looked_at_is_not_called_readable(
+    closed_to_us: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(closed_to_us / "audit.jsonl")
+    name = pwd.getpwuid(os.getuid()).pw_name
+    main(["doctor", "--jsonl", path, "--reader", name])
+    out = capsys.readouterr().out
+    assert f"{name}: unknown" in out
+    assert "run doctor as root" in out
 
 
 def test_a_user_that_is_not_there_is_a_problem(tmp_path: Path) -> None:

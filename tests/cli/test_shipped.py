@@ -72,7 +72,31 @@ def test_lines_that_are_no_records_are_said(
     with (log / "audit.jsonl").open("ab") as file:
         file.write(b"{torn\n")
     main(["shipped", str(log)])
-    assert "1 lines of the log are no records; they do not go to Loki" in capsys.readouterr().err
+    assert "1 line of the log is no record: Loki has no such line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [b"garbage\n", b'{"ts":"2026-0'], ids=["a line", "a torn end"])
+def test_a_segment_with_bytes_that_nobody_declared_is_not_whole(
+    more: bytes, log: Path, fake_loki: LokiServer, capsys: Output
+) -> None:
+    complete(fake_loki, log)
+    capsys.readouterr()
+    segment = log / f"audit-{1:020d}.jsonl"
+    segment.write_bytes(segment.read_bytes() + more)
+    assert main(["shipped", str(log)]) == Exit.FINDINGS
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{len(more)} bytes of {segment} are no record, and none declares them" in err
+
+
+def test_a_segment_of_nothing_but_garbage_is_not_whole(
+    log: Path, fake_loki: LokiServer, capsys: Output
+) -> None:
+    complete(fake_loki, log)
+    capsys.readouterr()
+    (log / f"audit-{1:020d}.jsonl").write_bytes(b"garbage\n" * 10)
+    assert main(["shipped", str(log)]) == Exit.FINDINGS
+    assert capsys.readouterr().out == ""
 
 
 def test_a_log_without_a_closed_segment(log: Path, capsys: Output) -> None:
@@ -84,7 +108,7 @@ def test_a_log_without_a_closed_segment(log: Path, capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
-        (["LOG/nowhere"], Exit.UNREADABLE, "there is no log"),
+        (["LOG/nowhere"], Exit.UNREADABLE, "LOG/nowhere: is not there"),
         (["LOG/audit-00000000000000000001.jsonl"], Exit.USAGE, "is not a whole log"),
         (["LOG", "--label", "env"], Exit.USAGE, "env=prod"),
         (["LOG", "--label", "job=x"], Exit.USAGE, "one of the pipeline's own"),
@@ -95,7 +119,7 @@ def test_what_cannot_be_asked_is_told(
     words: list[str], code: int, why: str, log: Path, capsys: Output
 ) -> None:
     assert main(["shipped", *(word.replace("LOG", str(log)) for word in words)]) == code
-    assert why in capsys.readouterr().err
+    assert why.replace("LOG", str(log)) in capsys.readouterr().err
 
 
 def test_loki_in_trouble_names_nothing(log: Path, fake_loki: LokiServer, capsys: Output) -> None:

@@ -98,6 +98,11 @@ def test_a_verdict_is_the_status_also_when_nobody_reads_it(tampered: str, tmp_pa
     assert (result.returncode, result.stderr) == (Exit.FINDINGS, "")
 
 
+def test_a_repair_that_nobody_reads_has_its_status(tampered: str, tmp_path: Path) -> None:
+    result = unread("repair", tampered, tmp_path=tmp_path)
+    assert (result.returncode, result.stderr) == (Exit.FINDINGS, "")
+
+
 def test_problems_are_the_status_also_when_nobody_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,9 +126,19 @@ def test_a_full_disk_is_said_to_be_that_of_standard_output(log: str) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize(
-    ("arguments", "status"), [(("verify",), Exit.UNREADABLE), (("verify", "--no"), Exit.USAGE)]
+    ("arguments", "status"),
+    [
+        (("verify",), Exit.UNREADABLE),
+        (("verify", "--no"), Exit.USAGE),
+    ],
 )
 def test_where_nothing_can_be_said_the_status_still_can(
     arguments: tuple[str, ...], status: Exit, log: str
 ) -> None:
     assert closed(">/dev/full 2>/dev/full", *arguments, log).returncode == status
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_loki_that_is_away_is_the_status_also_when_nobody_can_be_told() -> None:
+    result = closed("2>/dev/full", "query", "--loki", "http://127.0.0.1:1")
+    assert result.returncode == Exit.LOKI
