@@ -167,14 +167,15 @@ def _show(active: Path, view: View, count: int | None, *, follow: bool) -> Exit:
     fd = _open(active, wait=follow)
     follower = Follower(active, fd, complete_end(fd) if fd is not None else 0, view.cut)
     try:
+        if follow and fd is not None:
+            # Before anything is shown: whoever sees it may cut the file off at once.
+            view.begin(next(backward(fd, follower.position), b""))
         if count is None:  # from a time on, however much that is
             lines = _from(active, fd, follower.position, view.wanted.since)
             _print(view.all(lines))
         else:
             _print(view.last(_history(active, fd, follower.position), count))
         if follow and not isinstance(sys.stdout, Closed):
-            if fd is not None:
-                view.begin(next(backward(fd, follower.position), b""))
             _follow(follower, view)
         torn = os.pread(fd, SHOWN + 1, follower.position) if fd is not None else b""
     finally:
