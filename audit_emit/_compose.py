@@ -16,7 +16,7 @@ from audit_emit._allowed import Processor
 from audit_emit._config import Settings, title_of
 from audit_emit._failure import Counters
 from audit_emit._foreign import bare_name
-from audit_emit._interrupts import let_through
+from audit_emit._interrupts import door, let_through
 from audit_emit._misuse import Misuse
 from audit_emit._observer import UNOBSERVED, Observer
 from audit_emit.coerce import MISSING, Normalised, Normaliser, is_secret_event
@@ -272,6 +272,7 @@ class Composer:
         finally:
             self._in_processors.now = False
 
+    @door
     def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
         own = {"event": value.pop("event")} if "event" in value else {}
         event = {"event": event_type, **value}

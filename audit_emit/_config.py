@@ -205,6 +205,7 @@ def _complete(
         try:
             values["jsonl"] = default_path(service, environ)
         except OSError as error:
+            let_through(error)
             # A relative state directory, and a working directory that is gone.
             unsettled = ConfigError(
                 "jsonl", f"has no default here ({type(error).__name__}); set {PREFIX}JSONL"

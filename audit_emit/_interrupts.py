@@ -38,6 +38,8 @@ __all__ = ["Held", "is_interrupt", "let_through", "quietly"]
 _VARIABLE = 0x04 | 0x08  # inspect.CO_VARARGS, inspect.CO_VARKEYWORDS
 _TRACED = frozenset(("call", "line", "opcode", "return", "exception"))
 _OURS = "audit_emit"
+_BRIDGES = "audit_emit.integrations"
+"""Its code calls the application and its framework."""
 _KNOWN = sys.stdlib_module_names | {_OURS, "msgspec", "builtins"}
 """Top-level modules whose code calls nobody else's unless it is told to."""
 
@@ -77,7 +79,6 @@ _SILENT = _opcodes("RESUME", "JUMP_BACKWARD")
 """Instructions that raise nothing, but at which the interpreter looks for interrupts."""
 
 _RAISES = _opcodes("RAISE_VARARGS", "RERAISE")
-_CALLS_OUT = _opcodes("CALL_FUNCTION_EX")
 
 # Without running what a class may have put in their place.
 _traceback_of: Callable[[BaseException], TracebackType | None]
@@ -89,7 +90,7 @@ _doors: set[CodeType] = set()
 
 
 def door(function: F) -> F:
-    """Mark a function whose ``f(*args)`` runs code of the application."""
+    """Mark a function that runs code of the application, which may be in C and have no frame."""
     assert isinstance(function, FunctionType)  # noqa: S101 - for the type checker
     _doors.add(function.__code__)
     return function
@@ -189,11 +190,11 @@ def _instruction(traceback: TracebackType) -> int:
     return -1 if code[at] == _RESUME and code[at + 1] else code[at]
 
 
-def _module(frame: FrameType) -> str:
+def _module(frame: FrameType, parts: int = 1) -> str:
     name = frame.f_globals.get("__name__")
     if type(name) is not str:
         return ""
-    return "collections" if name.startswith("namedtuple_") else name.partition(".")[0]
+    return "collections" if name.startswith("namedtuple_") else ".".join(name.split(".")[:parts])
 
 
 def _from_handler(frames: _Frames, *, traced: bool) -> bool:
@@ -261,8 +262,8 @@ def _out_of_nowhere(frames: _Frames) -> bool:
 
 def _strange(error: BaseException, frames: _Frames) -> bool:
     """Whether it was raised by none of the application's code, and by none that is known either."""
-    for frame, at, known in frames:
-        if not known or (frame.f_code in _doors and at in _CALLS_OUT):
+    for frame, _, known in frames:
+        if not known or frame.f_code in _doors or _module(frame, 2) == _BRIDGES:
             return False
     at = frames[-1][1]
     if _root(type(error)) not in _KNOWN:

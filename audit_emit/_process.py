@@ -170,6 +170,7 @@ def _mistaken(mistake: str) -> None:
     try:
         misuse = get_emitter().misuse
     except Exception as error:  # noqa: BLE001 - called beside emit
+        let_through(error)
         _tell(error)
         return
     misuse.context(mistake)

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from audit_emit._entered import entered_alone
 from audit_emit._foreign import bare_name
-from audit_emit._interrupts import let_through
+from audit_emit._interrupts import door, let_through
 from audit_emit._lazy import Pattern
 from audit_emit._mirror import mirror, unmirror
 
@@ -232,6 +232,7 @@ def resolve(ctx: object) -> AuditContext:
     return understand(ctx)[0]
 
 
+@door
 def understand(ctx: object) -> tuple[AuditContext, str]:
     """What ``ctx`` of ``emit`` means, and what is wrong with it.
 
@@ -262,6 +263,7 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
     return current_context(), f"it is {bare_name(type(ctx))}"
 
 
+@door
 def _unknown(ids: Mapping[Any, Any]) -> str:
     """What to say of the names in a mapping that are no members."""
     for name in islice(ids, _NAMES_LOOKED_AT):

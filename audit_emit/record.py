@@ -190,15 +190,16 @@ def parsed(line: bytes) -> dict[str, Any] | None:
     """
     try:
         return _RECORD.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        let_through(error)
     if b"\\ud" not in line and b"\\uD" not in line:
         return None
     import json  # noqa: PLC0415 - an import of 3 ms, for lone surrogates only
 
     try:
         found = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        let_through(error)
         return None
     return found if isinstance(found, dict) else None
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from audit_emit._fields.keys import MAX_NAME, is_secret_name, split_name
 from audit_emit._foreign import class_dict, type_name
-from audit_emit._interrupts import let_through
+from audit_emit._interrupts import door, let_through
 from audit_emit._lazy import Pattern
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.rule import Rule
@@ -89,6 +89,7 @@ def hash_value_prefix(value: object, n: Any = 8, *, key: bytes | None = None) ->
     return hashlib.sha256(data).hexdigest()[:digits]
 
 
+@door
 def _open(value: object) -> object:
     """What a ``Secret`` or a type like pydantic's ``SecretStr`` protects, else the value."""
     for _ in range(8):
@@ -107,6 +108,7 @@ def is_secret_type(kind: type) -> bool:
     return any("get_secret_value" in class_dict(base) for base in type.mro(kind))
 
 
+@door
 def _bytes(value: object) -> bytes:
     try:
         if isinstance(value, str):
@@ -238,6 +240,7 @@ def _plain(name: str) -> str:
     return "_".join(split_name(name))
 
 
+@door
 def _text(value: Any) -> bytes:
     """The bytes that stand for a value in its keyed hash: its text; for containers, its parts."""
     value = _open(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
+import logging
 import signal
 import threading
 import time
@@ -15,8 +17,10 @@ from typing import Any, NoReturn
 import pytest
 from interpreted import interpreted
 
-from audit_emit import AuditError, Emitter
+from audit_emit import AuditError, Emitter, _interrupts
 from audit_emit._interrupts import is_interrupt, let_through, quietly
+from audit_emit.integrations.stdlib import AuditHandler
+from audit_emit.testing import capture
 
 ALARM = signal.SIGUSR1
 
@@ -281,6 +285,14 @@ def test_what_another_thread_raises_here_reaches_the_caller(
     assert emitter.emit(None, "a.b", {}) is not None
 
 
+def test_a_log_call_lets_it_through(install: Callable[[Any], object]) -> None:
+    install(on_alarm)
+    logger = logging.Logger("interrupts")
+    logger.addHandler(AuditHandler())
+    with capture(), pytest.raises(TimeLimitError):
+        logger.info("a.b", extra={"audit": {"value": Described(ring)}})
+
+
 def test_what_is_no_exception_is_an_interrupt() -> None:
     assert is_interrupt(KeyboardInterrupt())
     assert is_interrupt(SystemExit())
@@ -314,3 +326,59 @@ def test_an_exception_that_was_thrown_into_a_generator_is_ours() -> None:
     running = generator()
     next(running)
     assert running.throw(KeyError("key")) == 2
+
+
+# Everywhere
+
+RECORDS = (
+    *("_audited", "_backlog", "_clock", "_compose", "_config", "_delivery", "_emit", "_failure"),
+    *("_foreign", "_forks", "_health", "_mirror", "_misuse", "_pace", "_process", "_quick"),
+    *("_schedule", "_told", "coerce", "context", "encode", "record", "redact"),
+    *("_fields.schemes", "_fields.text", "_fields.types", "_fields.values", "_fields.walk"),
+    *("integrations._bridge", "integrations._request", "integrations.stdlib"),
+    *("sinks.debt", "sinks.descriptor", "sinks.groupcommit", "sinks.jsonl", "sinks.lockfile"),
+    *("sinks.obstacle", "sinks.owned", "sinks.segment", "sinks.segments", "sinks.standard"),
+    *("sinks.stdout", "sinks.tail", "sinks.whereabouts"),
+)
+"""The modules that run while an event is recorded."""
+HARMLESS = {
+    *("ImportError", "ModuleNotFoundError", "SinkError", "ConfigError", "queue.Empty"),
+    *("MemoryError", "RecursionError", "self._NO_ROOM", "StopAsyncIteration"),
+}
+"""Classes of ours, those that no host raises, and those that are the interpreter's own."""
+NOBODY_WAITS = {"_forks.py", "_delivery.py", "sinks/owned.py"}
+"""One each: at the import, in a thread of ours, and where an object is given back."""
+HANDS_ON = {"_audited.py"}
+"""One: into the work."""
+
+
+def keeps(handler: ast.ExceptHandler) -> bool:
+    """Whether an ``except`` could keep an interrupt: it does not ask, and does not raise."""
+    named = {ast.unparse(one) for one in _classes(handler.type)}
+    asks = {"let_through", "is_interrupt", "_is_interrupt", "_fail"}
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(handler)
+        if isinstance(node, ast.Call)
+    }
+    raises = any(isinstance(node, ast.Raise) and node.exc is None for node in ast.walk(handler))
+    return not (named <= HARMLESS or called & asks or raises)
+
+
+def _classes(expression: ast.expr | None) -> list[ast.expr]:
+    if isinstance(expression, ast.Tuple):
+        return expression.elts
+    return [] if expression is None else [expression]
+
+
+def test_no_except_on_the_way_of_a_record_keeps_an_interrupt() -> None:
+    """``let_through`` is asked wherever an exception ends that is not the library's own."""
+    package = Path(_interrupts.__file__).parent
+    found = [
+        str(path.relative_to(package))
+        for name in RECORDS
+        for path in [package / f"{name.replace('.', '/')}.py"]
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ExceptHandler) and keeps(node)
+    ]
+    assert sorted(found) == sorted(NOBODY_WAITS | HANDS_ON)

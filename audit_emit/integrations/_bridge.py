@@ -13,6 +13,7 @@ from audit_emit import _process
 from audit_emit._emit import Emitter
 from audit_emit._failure import Complaints
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit._observer import UNOBSERVED
 from audit_emit.coerce import MISSING, Normalised, Normaliser
 from audit_emit.context import FIELDS, AuditContext, current_context
@@ -73,7 +74,8 @@ def plain_id(value: Any) -> str:
         return value or ""
     try:
         return _rules_now().identity(value)
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+    except Exception as error:  # noqa: BLE001 - a foreign __str__ may raise anything
+        let_through(error)
         return f"<unrepresentable {bare_name(type(value))}>"
 
 
@@ -99,7 +101,8 @@ def id_text(value: Any) -> str:
         if text.isprintable():
             return text
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+    except Exception as error:  # noqa: BLE001 - a foreign __str__ may raise anything
+        let_through(error)
         return f"<unrepresentable {bare_name(type(value))}>"
 
 
@@ -126,6 +129,7 @@ def render_line(event_type: Any, values: Mapping[str, Any], emitter: Emits | Non
             plain = {**plain, "workspace_id": done.workspace_id}
         return to_json(plain)
     except Exception as error:  # noqa: BLE001 - both are total; a line is owed even if they fail
+        let_through(error)
         tell("log line", error)
         return '{"event":"<unrenderable>"}'
 

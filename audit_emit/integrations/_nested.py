@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from audit_emit._interrupts import let_through
 from audit_emit.integrations._request import KEY, SERVED, RequestAudit
 
 __all__ = ["outer_request"]
@@ -41,7 +42,8 @@ def _same(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:
     try:
         method, path, query, headers = _facts(outer)
         inner_method, inner_path, inner_query, inner_headers = _facts(inner)
-    except Exception:  # noqa: BLE001 - a scope that breaks the protocol: the request is of its own
+    except Exception as error:  # noqa: BLE001 - a scope that breaks the protocol: the request is of its own
+        let_through(error)
         return False
     return (
         (method, query) == (inner_method, inner_query)

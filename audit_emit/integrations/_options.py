@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from typing import Any, Literal, TypedDict, get_args
 
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit.errors import ConfigError
 
 Address = IPv4Address | IPv6Address
@@ -74,7 +75,8 @@ class Options:
         if callable(self.skip_paths):
             try:
                 return bool(self.skip_paths(path))
-            except Exception:  # noqa: BLE001 - theirs; a record too many is the safe side
+            except Exception as error:  # noqa: BLE001 - theirs; a record too many is the safe side
+                let_through(error)
                 return False
         return any(
             path.startswith(entry[:-1]) if entry.endswith("*") else path == entry

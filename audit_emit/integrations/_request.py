@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import audit_emit
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit.context import (
     EMPTY,
     VAR,
@@ -100,7 +101,8 @@ class VerifiedContext(LiveContext):
             return known
         try:
             user_id = self._find()
-        except Exception:  # noqa: BLE001 - a user object is the application's and may raise anything
+        except Exception as error:  # noqa: BLE001 - a user object is the application's and may raise anything
+            let_through(error)
             user_id = None
         if user_id:
             known = told.replace(user_id=user_id)
@@ -192,8 +194,9 @@ class RequestAudit:
         finally:
             try:
                 SERVED.reset(served)
-            except ValueError:
-                pass  # left in another context, as in leave_request
+            except ValueError as error:
+                let_through(error)
+                # left in another context, as in leave_request
             leave_request(entered)
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -224,12 +227,13 @@ class RequestAudit:
         try:
             fields = build()
         except Exception as error:  # noqa: BLE001 - facts of a broken server; the record comes first
+            let_through(error)
             fields = {"outcome": "failure", "_facts_error": bare_name(type(error))}
         try:
             emit = audit_emit.emit if self._emitter is None else self._emitter.emit
             emit(who, kind, fields)
-        except Exception:  # noqa: BLE001, S110 - ours never raises; somebody else's must not either
-            pass
+        except Exception as error:  # noqa: BLE001 - ours never raises; somebody else's must not either
+            let_through(error)
 
 
 def _event_fields(event: RouteEvent, exchange: Exchange) -> dict[str, Any]:
@@ -258,7 +262,8 @@ def live_span() -> tuple[str, str] | None:
     try:
         span = trace.get_current_span().get_span_context()
         ids = f"{span.trace_id:032x}", f"{span.span_id:016x}"
-    except Exception:  # noqa: BLE001 - a half-imported or foreign module; the header serves
+    except Exception as error:  # noqa: BLE001 - a half-imported or foreign module; the header serves
+        let_through(error)
         return None
     return ids if span.is_valid else None
 

@@ -24,6 +24,7 @@ from time import perf_counter
 from typing import Any, Unpack
 
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit.integrations._http import Exchange, below
 from audit_emit.integrations._nested import outer_request
 from audit_emit.integrations._options import Options, RequestOptions
@@ -187,7 +188,8 @@ class _Conversation:
                 below_app = below(exchange.path, _app_root(scope))
                 if below_app is not None:
                     exchange.app_paths = (*exchange.app_paths, below_app)
-        except Exception:  # noqa: BLE001 - foreign objects in the scope; the record does without
+        except Exception as failed:  # noqa: BLE001 - foreign objects in the scope; the record does without
+            let_through(failed)
             self._exchange.notes.append("scope_unreadable")
         self._audit.finish(error)
 

@@ -30,6 +30,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
 from audit_emit._emit import Emitter
 from audit_emit._foreign import bare_name
+from audit_emit._interrupts import let_through
 from audit_emit._late import emit_late
 from audit_emit.coerce import Normalised
 from audit_emit.context import EMPTY, FIELDS
@@ -111,6 +112,7 @@ class AuditHandler(logging.Handler):
         try:
             passed: Any = self.filter(record)
         except Exception as error:  # noqa: BLE001 - a broken filter must not cost an event
+            let_through(error)
             tell("logging", error)
             passed = True
         if passed:
@@ -130,6 +132,7 @@ class AuditHandler(logging.Handler):
         try:
             self._emit_event(record)
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
+            let_through(error)
             tell("logging", error)
         finally:
             self._inside.emitting = False
@@ -183,6 +186,7 @@ class AuditContextFilter(logging.Filter):
             # Whose filter this is: the method of the logging module that runs it knows.
             make_portable(record, sys._getframe(1).f_locals.get("self"))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its ids
+            let_through(error)
             tell("logging", error)
             known = {}
         for name in FIELDS:
@@ -241,10 +245,12 @@ class AuditJsonFormatter(BaseJsonFormatter):
         try:
             return super().format(record)
         except Exception as error:  # noqa: BLE001 - logging would print the arguments and lose the line
+            let_through(error)
             problem = bare_name(type(error))
         try:
             return super().format(_without_arguments(record, problem))
-        except Exception:  # noqa: BLE001 - it is not the arguments
+        except Exception as error:  # noqa: BLE001 - it is not the arguments
+            let_through(error)
             return self.prefix + self.jsonify_log_record(
                 {
                     "levelname": record.levelname,

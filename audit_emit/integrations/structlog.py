@@ -23,6 +23,7 @@ from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
 
+from audit_emit._interrupts import let_through
 from audit_emit.context import FIELDS, AuditContext, current_context, is_empty
 from audit_emit.integrations._bridge import (
     Emits,
@@ -81,6 +82,7 @@ class AuditTee:
                     context = _context()
                     through(self._emitter).emit(context, *_event(event_dict, mark, context))
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
+            let_through(error)
             tell("structlog", error)
         return event_dict
 
@@ -96,6 +98,7 @@ def add_audit_context(_logger: WrappedLogger, _method: str, event_dict: EventDic
         for name, text in context_ids().items():
             event_dict.setdefault(name, text)
     except Exception as error:  # noqa: BLE001 - a log call never fails because of its ids
+        let_through(error)
         tell("structlog", error)
     return event_dict
 
