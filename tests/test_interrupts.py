@@ -287,10 +287,12 @@ def test_what_another_thread_raises_here_reaches_the_caller(
 
 def test_a_log_call_lets_it_through(install: Callable[[Any], object]) -> None:
     install(on_alarm)
-    logger = logging.Logger("interrupts")
+    logger = logging.getLogger("interrupts")
+    logger.setLevel(logging.INFO)
     logger.addHandler(AuditHandler())
     with capture(), pytest.raises(TimeLimitError):
         logger.info("a.b", extra={"audit": {"value": Described(ring)}})
+    logger.handlers.clear()
 
 
 def test_what_is_no_exception_is_an_interrupt() -> None:
