@@ -22,9 +22,10 @@ def report(emitter: Emitter) -> dict[str, Any]:
         the file now, or a loss is not yet declared); or ``off`` (nothing is recorded, and nothing
         is meant to be). ``losses``: ``events`` and
         ``lines`` of stdout that were lost since the start of this process, and ``last_event`` and
-        ``last_line``, their ``ts`` or ``None``. ``sinks``: per sink ``state``, ``last_success``
-        (the ``ts`` of the last record), ``last_error`` (one word), ``backlog`` (events), ``lost``
-        (not yet declared). ``checkpoint``: see ``Schedule.report``. ``counters``: see
+        ``last_line``, their ``ts`` or ``None``; ``records`` and ``last_record`` of what was in the
+        file and was taken away, as a truncation does. ``sinks``: per sink ``state``,
+        ``last_success`` (the ``ts`` of the last record), ``last_error`` (one word), ``backlog``
+        (events), ``lost`` (not yet declared). ``checkpoint``: see ``Schedule.report``. ``counters``: see
         ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for people.
     """
     notes: list[str] = []
@@ -47,6 +48,9 @@ def report(emitter: Emitter) -> dict[str, Any]:
             f"{lost} events were lost since the start of this process, the last one at "
             f"{emitter.last_loss}"
         )
+    taken_away = emitter.file.segment.taken_away if emitter.file is not None else 0
+    if taken_away:
+        notes.append(f"{taken_away} records were taken away from the file: audit.gap says which")
     if withheld:
         notes.append(f"the fields of {withheld} events are withheld, as a processor failed")
     _tell_misuse(emitter, notes)
@@ -68,6 +72,8 @@ def _losses(emitter: Emitter) -> dict[str, Any]:
         "last_event": emitter.last_loss,
         "lines": emitter.counters.stdout_lost,
         "last_line": emitter.last_lost_line,
+        "records": 0 if emitter.file is None else emitter.file.segment.taken_away,
+        "last_record": None if emitter.file is None else emitter.file.segment.last_taken_away,
     }
 
 

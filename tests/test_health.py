@@ -134,7 +134,14 @@ def test_a_declared_loss_is_a_count_and_a_time_and_no_state_for_ever(tmp_path: P
     emitter.close()
     assert (found["status"], found["sinks"]["jsonl"]["lost"]) == ("ok", 0)
     last = found["losses"]["last_event"]
-    assert found["losses"] == {"events": 2, "last_event": last, "lines": 0, "last_line": None}
+    assert found["losses"] == {
+        "events": 2,
+        "last_event": last,
+        "lines": 0,
+        "last_line": None,
+        "records": 0,
+        "last_record": None,
+    }
     assert last[10] == "T"
     assert found["notes"] == [
         f"2 events were lost since the start of this process, the last one at {last}"
@@ -233,4 +240,26 @@ def test_a_processor_that_fails_is_told_and_degrades(
     told = [one for one in capfd.readouterr().err.splitlines() if "processor" in one]
     assert len(told) == 1
     assert "breaks failed (LookupError)" in told[0]
+    emitter.close()
+
+
+def test_what_is_taken_away_from_the_file_is_counted_and_declared(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    emitter = Emitter(service="health", jsonl=path, stdout=False, durability="os")
+    for n in range(5):
+        emitter.emit(None, "a.b", {"n": n})
+    taken = len(path.read_bytes().splitlines())
+    os.truncate(path, 0)
+    # A writer looks whether the file is still the one that it knows when its last look is old.
+    assert emitter.flush()
+    deadline = time.monotonic() + 20
+    while not emitter.health()["losses"]["records"] and time.monotonic() < deadline:
+        emitter.emit(None, "a.b", {"n": 9})
+    found = emitter.health()
+    assert found["losses"]["records"] == taken
+    assert found["losses"]["last_record"] is not None
+    assert any("taken away from the file" in note for note in found["notes"])
+    gaps = [line for line in path.read_text().splitlines() if '"audit.gap"' in line]
+    assert len(gaps) == 1
+    assert '"reason":"file-truncated"' in gaps[0]
     emitter.close()

@@ -95,6 +95,8 @@ class Segment(SegmentState):
         self.written: int = 0
         """Records that this process wrote, and how many of them about the log itself."""
         self.own_written: int = 0
+        self.taken_away: int = 0
+        self.last_taken_away: str | None = None
         self._link_part = ""
         self._identity: tuple[int, int] | None = None
         self.size: int = -1
@@ -412,8 +414,7 @@ class Segment(SegmentState):
                 told += self._not_copied()
         elif known and self.hash != (end.head.hash if end.head else ""):
             # The seq goes on, so that the hole shows.
-            fields = notes.missing(end.head, self._last(), self.last_ns, f"file-{why}")
-            told.append(("audit.gap", fields))
+            told.append(self._missing(end.head, f"file-{why}"))
         told += [("audit.recovered", notes.recovered(tear)) for tear in self._tears]
         owed = self._owed()
         told += owed
@@ -433,8 +434,14 @@ class Segment(SegmentState):
         head, certain = copied_to(self._layout)
         if not certain or (head is not None and head.chain == self.chain and head.seq >= self.seq):
             return []
-        fields = notes.missing(head, self._last(), self.last_ns, "file-truncated")
-        return [("audit.gap", fields)]
+        return [self._missing(head, "file-truncated")]
+
+    def _missing(self, head: Head | None, reason: str) -> notes.Note:
+        """The gap of records that were in a file and were taken away; health counts them."""
+        fields = notes.missing(head, self._last(), self.last_ns, reason)
+        self.taken_away += fields["lost"]
+        self.last_taken_away = fields["last_ts"]
+        return "audit.gap", fields
 
     def pay(self) -> None:
         """Declare what a process has lost that has ended, and could not say so."""
