@@ -25,8 +25,9 @@ def report(emitter: Emitter) -> dict[str, Any]:
         ``last_line``, their ``ts`` or ``None``; ``records`` and ``last_record`` of what was in the
         file and was taken away, as a truncation does. ``sinks``: per sink ``state``,
         ``last_success`` (the ``ts`` of the last record), ``last_error`` (one word), ``backlog``
-        (events), ``lost`` (not yet declared). ``checkpoint``: see ``Schedule.report``. ``counters``: see
-        ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for people.
+        (events), ``lost`` (not yet declared). ``checkpoint``: see ``Schedule.report``.
+        ``counters``: see ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for
+        people.
     """
     notes: list[str] = []
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
