@@ -20,7 +20,7 @@ RULES: tuple[Rule, ...] = (
         id="slack-webhook",
         keywords=("hooks.slack.com/",),
         find=(
-            r"hooks\.slack\.com/(?:services|workflows|triggers)/(?:T\w{2,16}/[AB]\w{2,16}/)?"
+            r"hooks\.slack\.com/(?:services|workflows|triggers)/(?:T\w{2,16}/[AB]\w{2,16}/)?+"
             r"([\w\-/+]{12,})"
         ),
         examples=("https://hooks.slack.com/services/T00000000/B00000000/" + "aB3" * 8,),
