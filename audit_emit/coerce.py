@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from audit_emit import _observer, encode
 from audit_emit._fields.plain import Plain
+from audit_emit._fields.spread import spread
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._interrupts import let_through
+from audit_emit._lazy import Pattern
 from audit_emit._observer import UNOBSERVED, Observer
 from audit_emit.redact import OVERLAP, SCAN, Redactor
 
@@ -26,12 +28,15 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__s
 _MAX_FAST_ID = 10**40
 
 
+_ABOUT = Pattern(r"(?:^|[.:/\-_])(?:token|credential|api_?key|password)s?(?:$|[.:/\-_])")
+
+
 def is_secret_event(event_type: object) -> bool:
     """Whether an event is about a secret, so that its ``value`` is one."""
-    return (
-        isinstance(event_type, str)
-        and "secret" in str.__getitem__(event_type, slice(0, 256)).lower()
-    )
+    if not isinstance(event_type, str):
+        return False
+    lower = str.__getitem__(event_type, slice(0, 256)).lower()
+    return "secret" in lower or _ABOUT.search(lower) is not None
 
 
 class Normalised:
@@ -146,14 +151,16 @@ class Normaliser:
         workspace_id = _take_workspace_id(fields, members)
         if workspace_id is not MISSING:
             workspace_id = walk.scalar(workspace_id)
-        value = walk.run(members, source, RESERVED)
+        value, more = spread(
+            walk.run(members, source, RESERVED), walk.named, self._redactor.held_back
+        )
         if walk.racy:
             value["_racy"] = True
         if walk.cut:
             value["_cut"] = walk.cuts
             if walk.cut > len(walk.cuts):
                 walk.cuts.append(f"+{walk.cut - len(walk.cuts)} more")
-        return Normalised(value, workspace_id, walk.cut, walk.redacted)
+        return Normalised(value, workspace_id, walk.cut, walk.redacted + more)
 
 
 def _members(fields: object) -> Members | None:

@@ -13,13 +13,14 @@ import hmac
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from audit_emit._fields.keys import MAX_NAME, is_secret_name, split_name
+from audit_emit._fields.keys import MAX_NAME, fold, is_secret_name, split_name
 from audit_emit._foreign import class_dict, type_name
 from audit_emit._interrupts import door, let_through
 from audit_emit._lazy import Pattern
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.rule import Rule
 from audit_emit._redaction.rules.cloud import ACCESS_KEY_IDS
+from audit_emit._redaction.words import VALUES
 
 __all__ = ["Redactor", "Secret", "hash_value_prefix"]
 
@@ -229,7 +230,7 @@ class Redactor:
         return "".join(parts)
 
     def _is_secret_in_event(self, key: str) -> bool:
-        return self.is_secret_key(key, secret_event=True)
+        return self.is_secret_key(key) or fold(key) in VALUES
 
     def suspicious(self, text: str) -> bool:
         """Whether ``scrub`` has to look: False only when it would find nothing."""

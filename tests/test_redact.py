@@ -597,8 +597,8 @@ def test_only_the_beginning_of_a_long_text_is_in_the_result() -> None:
 
 
 def test_a_text_full_of_secrets_is_held_back_to_its_end() -> None:
-    assert Redactor().scrub("pin=1 " * 64 + "x") == "pin=[redacted] " * 64 + "x"
-    assert Redactor().scrub("pin=1 " * 65 + "x") == "pin=[redacted] " * 63 + "pin=[redacted]"
+    assert Redactor().scrub("pin=12 " * 64 + "x") == "pin=[redacted] " * 64 + "x"
+    assert Redactor().scrub("pin=12 " * 65 + "x") == "pin=[redacted] " * 63 + "pin=[redacted]"
 
 
 PARTS = st.one_of(
@@ -641,7 +641,10 @@ def _luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-@given(st.from_regex(r"[3-6][0-9]{11,17}", fullmatch=True), st.data())
+CARDS = r"4[0-9]{14}|5[1-5][0-9]{13}|3[47][0-9]{12}|6011[0-9]{11}|35[3-8][0-9]{12}|62[0-9]{13,16}"
+
+
+@given(st.from_regex(CARDS, fullmatch=True), st.data())
 def test_every_valid_card_number_is_found_however_it_is_spaced(start: str, data: Any) -> None:
     number = next(start + str(n) for n in range(10) if _luhn(start + str(n)))
     if len(set(number)) == 1:

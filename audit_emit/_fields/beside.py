@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._fields.extent import BARE, QUOTED, Span, value, value_of
-from audit_emit._fields.keys import NAME_NAMES, TYPE_NAMES, TYPED_NAMES
 from audit_emit._lazy import Pattern
+from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, TYPED_NAMES
 
 __all__ = ["Beside", "inputs", "pairs"]
 

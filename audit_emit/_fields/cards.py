@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import accumulate
 
 from audit_emit._fields.extent import Span
@@ -58,9 +59,9 @@ def _spaced(text: str) -> Iterator[Span]:
 def _cards_of_run(text: str, start: int, end: int) -> Iterator[Span]:
     groups = [match.span() for match in _GROUP.finditer(text, start, end)]
     digits = "".join([text[a:b] for a, b in groups])
-    if 13 <= len(digits) <= 19 and is_card(digits):
+    if 14 <= len(digits) <= 19 and is_card(digits):
         yield start, end
-    elif len(groups) > 1 and len(digits) > 13:
+    elif len(groups) > 1 and len(digits) > 14:
         yield from _cards_of_groups(groups, digits)
 
 
@@ -70,7 +71,7 @@ def _cards_of_groups(groups: list[Span], digits: str) -> Iterator[Span]:
     sums = _luhn_sums(digits)
     done = 0
     for i, (first, _) in enumerate(groups):
-        if first < done or digits[places[i]] not in "23456":
+        if first < done or digits[places[i]] not in "2345689":
             continue
         start = places[i]
         for j in range(i, min(i + 6, len(groups))):
@@ -78,7 +79,7 @@ def _cards_of_groups(groups: list[Span], digits: str) -> Iterator[Span]:
             if end - places[j] < 3 or end - start > 19:
                 break
             total = sums[end % 2]
-            if end - start >= 13 and (total[end] - total[start]) % 10 == 0:
+            if end - start >= 14 and (total[end] - total[start]) % 10 == 0:
                 if not is_card(digits[start:end]):
                     continue
                 done = groups[j][1]
@@ -96,16 +97,81 @@ def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
 
 def _is_other(text: str, start: int, end: int) -> bool:
     """Whether digits are those of a fraction, or of a telephone number (15 at most)."""
+    before = text[max(0, start - 2) : start]
+    if (
+        before[-1:].isalpha()
+        or before[-1:] == "_"
+        or (before[-2:-1] in ("_", "=") and before[-1:] == "-")
+    ):
+        return True
+    if before[-1:] == "-" and not before[:-1].strip():
+        return True
+    if text[end : end + 1].isalpha() or text[end : end + 1] == "_" or _is_iban(text, start):
+        return True
     if text[start - 1 : start] == "+":
         return sum(map(str.isdigit, text[start:end])) <= 15
     return start > 1 and text[start - 1] == "." and text[start - 2].isdigit()
 
 
+_ISSUERS: tuple[tuple[int, int, range], ...] = (
+    (4, 4, range(16, 17)),
+    (51, 55, range(16, 17)),
+    (2221, 2720, range(16, 17)),
+    (34, 34, range(15, 16)),
+    (37, 37, range(15, 16)),
+    (300, 305, range(14, 20)),
+    (3095, 3095, range(14, 20)),
+    (36, 36, range(14, 20)),
+    (38, 39, range(14, 20)),
+    (3528, 3589, range(16, 20)),
+    (6011, 6011, range(16, 20)),
+    (644, 659, range(16, 20)),
+    (60, 60, range(16, 17)),
+    (62, 62, range(16, 20)),
+    (81, 82, range(16, 20)),
+    (2200, 2204, range(16, 20)),
+    (50, 50, range(16, 20)),
+    (56, 58, range(16, 20)),
+    (63, 63, range(16, 20)),
+    (67, 67, range(16, 20)),
+    (9792, 9792, range(16, 17)),
+)
+"""The first digits of issuers (ISO/IEC 7812) and the lengths of their numbers: Visa, Mastercard,
+American Express, Diners Club, JCB, Discover, RuPay, UnionPay, Mir, Maestro, Troy."""
+
+
+@lru_cache(maxsize=1)
+def _lengths() -> list[int]:
+    """For each four first digits, a bit for each length that a card's number with them has."""
+    known = [0] * 10_000
+    for first, last, lengths in _ISSUERS:
+        some = 10 ** (4 - len(str(last)))
+        for prefix in range(first * some, (last + 1) * some):
+            known[prefix] |= sum(1 << length for length in lengths)
+    return known
+
+
 def is_card(digits: str) -> bool:
-    """Whether 13 to 19 digits are a card number: a first digit in use, and Luhn's sum."""
-    if digits[0] not in "3456" and not 2221 <= int(digits[:4]) <= 2720:
+    """Whether 14 to 19 digits are a card number: the range of an issuer, and Luhn's sum."""
+    if not _lengths()[int(digits[:4])] >> len(digits) & 1:
         return False
     if digits.count(digits[0]) == len(digits):
         return False
     numbers = list(map(int, digits))
     return (sum(numbers[-1::-2]) + sum([_DOUBLED[n] for n in numbers[-2::-2]])) % 10 == 0
+
+
+_IBAN = Pattern(r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}")
+
+
+def _is_iban(text: str, start: int) -> bool:
+    """Whether the digits from ``start`` on are those of an account (ISO 13616): these are shown."""
+    match = _IBAN.match(text, start - 2) if start >= 2 else None
+    if match is None:
+        return False
+    number = match.group().replace(" ", "")
+    for end in range(len(number), 14, -1):
+        moved = number[4:end] + number[:4]
+        if int("".join(str(int(char, 36)) for char in moved)) % 97 == 1:
+            return True
+    return False

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from audit_emit._fields.extent import HELD, Span
 from audit_emit._lazy import Pattern
 
-__all__ = ["SAID", "keys", "rows", "statements"]
+__all__ = ["FUNCTIONS", "SAID", "keys", "rows", "statements"]
 
 IsSecret = Callable[[str], bool]
 
 
 SAID = ("failing row contains", "[parameters:", "parameter $", "parameters: $")
 """What a text has in it, in lower case, that ``rows`` has to look at."""
+FUNCTIONS = ("crypt(", "encrypt(", "md5(", "sha1(", "sha2(", "digest(", "hmac(")
+"""Functions that are given a secret, as a text has them in lower case."""
 _OPERATORS = ("like", "!=", "<>", "~", "regexp", "glob", "match")
 
 
@@ -51,12 +53,50 @@ _PLACEHOLDER = Pattern(
 )
 
 
+_BARE = Pattern(
+    r"\bidentified\s{1,8}by\s{1,8}(?!password\b|values\b)([^\s'\";,()]{1,256})", re.IGNORECASE
+)
+_FUNCTION = Pattern(
+    r"(?:crypt|password|md5|sha1|sha2|digest|hmac)\(\s{0,4}[eEnN]?'((?:[^'\\]|''|\\.)*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BOUND = Pattern(
+    r"\(([^()]{1,2048})\)\s{0,8}values\s{0,8}\([^()]{0,2048}\)[\s;\]]{0,8}"
+    r"(?:\[?parameters:?\s{0,4})?([\[(])",
+    re.IGNORECASE,
+)
+_ITEM = Pattern(
+    r"\s{0,4}('(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"\])]{0,256})\s{0,4}([,\])]|\Z)"
+)
+
+
+def _bound(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    """``(name, password) VALUES (?, ?) ['bob', 'x']``: what stands for a placeholder."""
+    for match in _BOUND.finditer(text):
+        names = [name.strip(_QUOTING) for name in match.group(1).split(",")]
+        at = match.end()
+        for name in names:
+            item = _ITEM.match(text, at)
+            if item is None or not item.group(2):
+                break
+            if is_secret(name):
+                start, end = item.span(1)
+                quoted = item.group(1)[:1] in ("'", '"')
+                yield from _unless_held(text, start + quoted, end - quoted)
+            at = item.end()
+
+
 def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``IDENTIFIED BY 'x'``, ``token IN ('x')``, ``(name, password) VALUES ('bob', 'x')``."""
     if "'" in text:
         for match in _STATEMENT.finditer(text):
             yield from _unless_held(text, *match.span(1))
+        for match in _FUNCTION.finditer(text):
+            yield from _unless_held(text, *match.span(1))
     lower = text.lower()
+    if "identified" in lower:
+        for match in _BARE.finditer(text):
+            yield from _unless_held(text, *match.span(1))
     if ("'" in text or '"' in text) and any(sign in lower for sign in _OPERATORS):
         for match in _COMPARED.finditer(text):
             if is_secret(match.group(1)):
@@ -65,6 +105,7 @@ def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
         yield from _lists(text, is_secret)
     if "values" in lower:
         yield from _inserts(text, is_secret)
+        yield from _bound(text, is_secret)
 
 
 def _lists(text: str, is_secret: IsSecret) -> Iterator[Span]:

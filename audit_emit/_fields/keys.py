@@ -10,20 +10,21 @@ can be asked for, one too much cannot be taken back.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 
 from audit_emit._lazy import Pattern
+from audit_emit._redaction import words
 
 __all__ = [
-    "JWK_NAMES",
-    "MANIFEST_NAMES",
-    "NAME_NAMES",
+    "MAX_NAME",
     "STEMS",
-    "TOGETHER_NAMES",
-    "TYPED_NAMES",
-    "TYPE_NAMES",
-    "VALUE_NAMES",
+    "fold",
+    "is_described",
     "is_secret_name",
+    "is_some_key",
+    "is_vendor_key",
+    "is_weak",
     "split_name",
 ]
 
@@ -32,137 +33,13 @@ MAX_TOKENS = 32
 """Longer names, and names of more tokens, are not looked at: they count as secret."""
 
 _SPLIT = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_SECRET = _words(
-    """
-    pass passwd password passphrase passcode passkey passwort pwd pswd psw pw secret secrets token
-    apikey apitoken privatekey secretkey accesskey authkey credential credentials cred creds
-    cookie cookies auth authorization authorisation bearer jwt csrf xsrf otp totp hotp pin pins
-    pincode cvv cvc cvn csc ssn iban mnemonic sessionid sessid phpsessid jsessionid sessionkey
-    session webauthn kennwort contrasena contraseña motdepasse senha passcodes passwords
-    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk mdp pwrd
-    passwrd wachtwoord haslo hasło пароль 密码 密碼 パスワード 비밀번호 пароли
-    """
+_INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF, 0xAD))
+_LOOKALIKES = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0501\u0261\u03bf\u03b1\u03c1\u0131"
+    "\u0410\u0415\u041e\u0420\u0421\u0423\u0425\u0422\u041c\u041d\u041a\u0412\u0406\u0405",
+    "aeopcyxisdgoapiAEOPCYXTMHKBIS",
 )
-_SECRET_LAST = _words("dsn pat dek kek")
-"""Secret where nothing follows: ``sentry_dsn``, and not ``pat_count``."""
-_STEMS = (
-    "password passwd passphrase passcode passwort secret credential apikey privatekey accesskey "
-    "authtoken sessionid sessid connectionstring"
-).split()
-_ENDINGS = tuple(
-    """
-    token tokens pwd dbpass userpass mypass dbpw cookie apikeys encryptionkey decryptionkey
-    signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storagekey licensekey
-    servicekey clientkey serverkey hmackey sessionkey webhookkey cardnumber cardno ccnumber
-    """.split()
-)
-_NOT_STEMS = _words("secretary secretaries secretariat secretion passwordless secretless")
-
-_KEY_OF = _words(
-    """
-    api private priv secret access encryption encrypt encrypted decryption decrypt signing sign
-    signature auth account service db database client master ssh hash hmac session shared symmetric
-    aes rsa dsa des ec ecdsa ed25519 pgp gpg tls ssl webhook subscription functions deploy app
-    application server admin root jwt jws jwe jwk crypto cipher security developer recovery license
-    wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
-    google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
-    digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
-    preshared consumer kms wifi wlan wpa wep storage host
-    """
-)
-_CODE_OF = _words(
-    """
-    mfa otp totp 2fa fa verification verify security recovery backup auth access sms login one
-    reset activation pass pin device authorization confirmation unlock verifier
-    """
-)
-_PAIRS = (
-    ("card", "number"),
-    ("card", "no"),
-    ("card", "num"),
-    ("cc", "number"),
-    ("cc", "num"),
-    ("cc", "no"),
-    ("security", "number"),
-    ("security", "no"),
-    ("parola", "chiave"),
-    ("connection", "string"),
-    ("conn", "string"),
-    ("conn", "str"),
-    ("connect", "sid"),
-    ("seed", "phrase"),
-    ("recovery", "phrase"),
-    ("key", "material"),
-    ("key", "pem"),
-    ("account", "number"),
-    ("pass", "phrase"),
-    ("mot", "passe"),
-    ("account", "no"),
-    ("routing", "number"),
-    ("security", "answer"),
-    ("saml", "response"),
-    ("saml", "assertion"),
-    ("magic", "link"),
-    ("sso", "ticket"),
-)
-
-_HARMLESS_LAST = _words(
-    """
-    count counts id ids uuid name names hash hashes hashed digest digests fingerprint checksum
-    type types kind method methods mode at on by expires expiry expiration expired expire ttl
-    length len size limit used usage version versions policy policies status state scope scopes
-    prefix url uri endpoint path file created changed updated rotated deleted revoked reset
-    enabled disabled required valid invalid verified present missing exists set provider
-    providers algorithm alg format issuer audience age index timeout days hours minutes seconds
-    ms min max strength score attempts retries failures rules field label arn ref store manager
-    operation action event owner source reason last4 bits rotation
-    lifetime duration interval created_at domain samesite consent budget rate price cost user
-    username masked redacted
-    """
-)
-_HARMLESS_FIRST = _words("is has had needs need requires require uses use allow allows can should")
-_TOKENS_OF = _words(
-    """
-    prompt completion max min total input output cached reasoning remaining used num n avg mean
-    thinking context cache read write creation count estimated
-    """
-)
-_VALUES = _words(
-    """
-    value values oldvalue oldvalues newvalue newvalues plaintext plaintexts cleartext rawvalue
-    currentvalue previousvalue prevvalue plainvalue clearvalue
-    """
-)
-
-
-NAME_NAMES = frozenset(
-    "name key field header param parameter variable var env k n setting attribute attr property "
-    "option column label secret_name secret_key path loc parametername parameter_name headername "
-    "header_name fieldname field_name settingname setting_name variablename variable_name "
-    "attributename attribute_name propertyname property_name".split()
-)
-VALUE_NAMES = frozenset(
-    "value values val v content data old new before after from to default current previous text "
-    "raw old_value new_value oldvalue newvalue was input ctx parametervalue parameter_value "
-    "headervalue header_value fieldvalue field_value settingvalue setting_value variablevalue "
-    "variable_value attributevalue attribute_value propertyvalue property_value".split()
-)
-"""``{"name": "password", "value": "x"}``: what the first names, the second holds."""
-TYPE_NAMES = frozenset(("type", "kind", "id"))
-TYPED_NAMES = frozenset(("value", "values", "val"))
-"""``{"type": "password", "value": "x"}``: what has a type has many other members besides."""
-JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
-"""The private members of a JSON Web Key (RFC 7518 section 6), which ``kty`` tells."""
-MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata", "string_data"}
-"""``{"kind": "Secret", "data": {…}}``, as Kubernetes has it, and its clients."""
-TOGETHER_NAMES = VALUE_NAMES | MANIFEST_NAMES | {"kty", "netloc"}
-"""Names whose values, or whose neighbours, are judged by more than their own name and text."""
+"""Letters of other alphabets that look like Latin ones (Unicode UTS 39)."""
 
 
 def split_name(name: str) -> list[str]:
@@ -171,23 +48,41 @@ def split_name(name: str) -> list[str]:
     At most one more than ``MAX_TOKENS``.
     """
     if not name.isascii():
-        words = "".join(char if char.isalnum() else "_" for char in _compatible(name)).split("_")
-        parts = (part for word in words if word for part in _split_word(word))
+        parts = (part for word in _compatible(name).split("_") if word for part in _parts(word))
         return list(islice(parts, MAX_TOKENS + 1))
     return [match.group().lower() for match in islice(_SPLIT.finditer(name), MAX_TOKENS + 1)]
 
 
 def _compatible(name: str) -> str:
-    """The name in the letters that are read: full-width ones are Latin ones, too."""
-    from unicodedata import normalize  # noqa: PLC0415 - only names that are not ASCII need it
+    """The name in the letters that are read, with ``_`` for what is none.
 
-    return normalize("NFKC", name[:MAX_NAME])[:MAX_NAME]  # one letter may stand for eighteen
+    Full-width letters are Latin ones, too; what is invisible is left out.
+    """
+    from unicodedata import category, normalize  # noqa: PLC0415 - only names beyond ASCII need it
+
+    read = normalize("NFKC", name[:MAX_NAME].translate(_INVISIBLE))
+    read = read[:MAX_NAME]  # one letter may stand for eighteen
+    return "".join(char if category(char)[0] in "LNM" else "_" for char in read)
 
 
-def _split_word(word: str) -> list[str]:
+def _parts(word: str) -> list[str]:
+    if not word.isascii() and any(char.isascii() and char.isalpha() for char in word):
+        word = word.translate(_LOOKALIKES)
     if word.isascii():
         return [token.lower() for token in _SPLIT.findall(word)]
     return [word.lower()]
+
+
+def fold(name: str) -> str:
+    """The one form in which names are compared: ``Old_Value``, ``old-value`` are ``oldvalue``."""
+    return _fold(name[:64])
+
+
+@lru_cache(maxsize=4096)
+def _fold(name: str) -> str:
+    if name.isascii():
+        return "".join(filter(str.isalnum, name)).lower()
+    return "".join(split_name(name))
 
 
 def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
@@ -204,62 +99,118 @@ def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
         return False
     if len(tokens) > MAX_TOKENS:
         return True
-    if secret_event and "".join(tokens) in _VALUES:
+    joined = "".join(tokens)
+    if secret_event and joined in words.FIELD_VALUES:
         return True
+    if len(tokens) > 3 and len(joined) == len(tokens):  # s p a c e d
+        tokens = [joined]
+    if joined.endswith("last4"):
+        return False
     while len(tokens) > 1 and tokens[-1].isdigit():
         tokens.pop()
-    lower = name.lower() if name.isascii() else _compatible(name).lower()
-    return not _harmless(tokens) and _has_secret_word(tokens, lower)
+    return not _harmless(tokens) and _has_secret_word(tokens, joined)
 
 
 def _harmless(tokens: list[str]) -> bool:
     last = tokens[-1]
     if last in ("id", "ids") and "session" in tokens:
         return False
-    if last == "tokens" and len(tokens) > 1:
-        return not _TOKENS_OF.isdisjoint(tokens)
-    return len(tokens) > 1 and (last in _HARMLESS_LAST or tokens[0] in _HARMLESS_FIRST)
+    if len(tokens) > 1 and last in ("token", "tokens"):
+        if not words.NOT_A_SECRET_TOKEN.isdisjoint(tokens):
+            return True
+        if last == "tokens":
+            return not words.TOKENS_OF.isdisjoint(tokens)
+    return len(tokens) > 1 and (last in words.HARMLESS_LAST or tokens[0] in words.HARMLESS_FIRST)
 
 
-def _has_secret_word(tokens: list[str], lower: str) -> bool:
-    if tokens[-1] in _SECRET_LAST:
+def _has_secret_word(tokens: list[str], joined: str) -> bool:
+    if tokens[-1] in words.SECRET_LAST:
         return True
-    if lower in _SECRET or not _SECRET.isdisjoint(tokens):
+    if joined in words.SECRET or not words.SECRET.isdisjoint(tokens):
         return tokens[0] != "session" or _about_session(tokens)
-    if ("key" in tokens or "keys" in tokens) and not _KEY_OF.isdisjoint(tokens):
+    if ("key" in tokens or "keys" in tokens) and not words.KEY_OF.isdisjoint(tokens):
         return "public" not in tokens
-    if ("code" in tokens or "codes" in tokens) and not _CODE_OF.isdisjoint(tokens):
+    if ("code" in tokens or "codes" in tokens) and not words.CODE_OF.isdisjoint(tokens):
         return True
-    if any(a in tokens and b in tokens for a, b in _PAIRS):
+    if any(a in tokens and b in tokens for a, b in words.PAIRS):
         return True
-    return any(map(_is_secret_word, tokens)) or _is_secret_word(lower)
+    return any(map(_is_secret_word, tokens)) or _is_secret_word(joined)
 
 
 def _about_session(tokens: list[str]) -> bool:
     rest = set(tokens) - {"session"}
-    return not rest or not rest.isdisjoint(_SECRET | {"id", "ids", "key", "data", "value"})
+    return not rest or not rest.isdisjoint(words.SECRET | {"id", "ids", "key", "data", "value"})
 
 
 def _is_secret_word(token: str) -> bool:
     token = token.rstrip("0123456789")
-    if token in _SECRET:
+    if token in words.SECRET:
         return True
-    if token in _NOT_STEMS:
+    if token in words.NOT_STEMS:
         return False
-    return token.endswith(_ENDINGS) or any(stem in token for stem in _STEMS)
+    if token.endswith(words.ENDINGS) or any(stem in token for stem in words.STEMS):
+        return True
+    if token.endswith(words.PASS_ENDINGS) and not token.endswith(words.NOT_PASS):
+        return len(token) > 3
+    return token.endswith("code") and token[:-4] in words.CODE_OF
 
 
-def _least(words: Iterable[str]) -> tuple[str, ...]:
-    """The words that hold no other one of them: a text with any of them has one of these."""
+def is_weak(name: str) -> bool:
+    """Whether a secret name is also that of a thing with descriptions: ``token``, ``session``."""
+    tokens = split_name(name)
+    return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.WEAK
+
+
+_RANDOM = Pattern(r"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z])[A-Za-z0-9+/_\-]{16,256}={0,2}")
+_MIXED = Pattern(r"(?=.*[a-z])(?=.*[A-Z])(?=(?:[^0-9]*[0-9]){2})|[0-9a-f]{24}|(?:[^0-9]*[0-9]){5}")
+_NOT_RANDOM = Pattern(r"[A-Za-z]{9}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[/_\-][a-z]{3,}[/_\-]|[0-9]+-")
+
+
+def is_some_key(name: str) -> bool:
+    """Whether ``is_vendor_key`` depends on the value."""
+    if not name.lower().rstrip("0123456789").endswith("key"):
+        return False
+    tokens = set(split_name(name)) - {"primary"}
+    return len(name) > 3 and words.HARMLESS_KEYS.isdisjoint(tokens)
+
+
+def is_described(name: str) -> bool:
+    """Whether a name says what a secret is like: ``expires_at``, ``id``, ``scope``."""
+    tokens = split_name(name)
+    return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.DESCRIPTIONS
+
+
+def is_vendor_key(name: str, value: str) -> bool:
+    """Whether ``acme_key`` holds what looks drawn at random; a key of a cache or a row does not."""
+    if not is_some_key(name) or not 16 <= len(value) <= 256:
+        return False
+    tokens = split_name(name)
+    if tokens[-1] != "key" or len(tokens) < 2 or not words.HARMLESS_KEYS.isdisjoint(tokens):
+        return tokens in (["primary", "key"], ["secondary", "key"]) and _is_azure_key(value)
+    return (
+        _RANDOM.fullmatch(value) is not None
+        and _MIXED.match(value) is not None
+        and _NOT_RANDOM.search(value) is None
+    )
+
+
+def _is_azure_key(value: str) -> bool:
+    return (
+        len(value) >= 32 and _RANDOM.fullmatch(value) is not None and not _NOT_RANDOM.search(value)
+    )
+
+
+def _least(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts that hold no other one of them: what has any of them in it has one of these."""
     known: list[str] = []
-    for word in sorted(words, key=len):
-        if not any(shorter in word for shorter in known):
-            known.append(word)
+    for text in sorted(texts, key=len):
+        if not any(shorter in text for shorter in known):
+            known.append(text)
     return tuple(sorted(known))
 
 
 STEMS = _least(
-    {*_SECRET, *_SECRET_LAST, *_STEMS, *_ENDINGS, "key", "code", *_VALUES}
-    | {first for first, _ in _PAIRS}
+    {*words.SECRET, *words.SECRET_LAST, *words.STEMS, *words.ENDINGS, "key", "code", *words.VALUES}
+    | {*words.PASS_ENDINGS, *(first for first, _ in words.PAIRS)}
 )
 """Texts in lower case, one of which is in each name that ``is_secret_name`` finds secret."""

@@ -15,12 +15,18 @@ _ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']"
 _TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
 _PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
 _MAX_INNER = 2048
+_VALUE_OF = Pattern(
+    r"<(?:\w{1,32}:)?([\w.\-]{1,128})(?:\s[^<>]{0,256}?)?\svalue\s?=\s?[\"']([^\"'<>]{1,1024})"
+)
 
 
 def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """``<password>x</password>``, whatever elements are within it; Apple's property lists."""
     if "<" not in text or ">" not in text:
         return
+    for match in _VALUE_OF.finditer(text):
+        if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
+            yield match.span(2)
     done = 0
     for match in _ELEMENT.finditer(text):
         of = _ATTRIBUTE.search(match.group(3) or "")

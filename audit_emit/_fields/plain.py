@@ -15,13 +15,16 @@ from msgspec import Raw
 from msgspec.json import Encoder
 
 from audit_emit import encode
-from audit_emit._fields.keys import TOGETHER_NAMES
+from audit_emit._fields.keys import fold, is_some_key
+from audit_emit._fields.prose import may_be_plain
+from audit_emit._fields.spread import SHORTEST
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.together import HELD_NAMES
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._interrupts import let_through
 from audit_emit._redaction import table
+from audit_emit._redaction.words import TELLING_NAMES
 from audit_emit.redact import Redactor
 
 if TYPE_CHECKING:
@@ -97,7 +100,9 @@ class Plain:
             return made, 0
         look = Look(self, names, secret_event)
         made = self.table.encode_plain(fields, names, look)
-        return (made, look.redacted) if type(made) is str else None
+        if type(made) is not str or not look.is_nowhere_else(made):
+            return None
+        return made, look.redacted
 
 
 def _small(value: Any, kind: type) -> bool:
@@ -135,7 +140,9 @@ class Copy:
         except UnicodeEncodeError as error:  # a surrogate
             let_through(error)
             return None
-        return None if len(out) > MAX_BYTES else (out, self._look.redacted)
+        if len(out) > MAX_BYTES or not self._look.is_nowhere_else(out):
+            return None
+        return out, self._look.redacted
 
     def _dict(self, given: dict[Any, Any], depth: int) -> dict[str, Any]:
         if len(given) > MAX_ITEMS or given.__sizeof__() > MAX_TABLE:
@@ -216,15 +223,21 @@ class Look:
 
     Attributes:
         redacted: how many values were held back.
+        held: those that must be nowhere else in the fields (``spread``).
     """
 
-    __slots__ = ("_names", "_plain", "_secret_event", "redacted")
+    __slots__ = ("_names", "_plain", "_secret_event", "held", "redacted")
 
     def __init__(self, plain: Plain, names: dict[str, int], secret_event: bool) -> None:
         self._plain = plain
         self._names = names
         self._secret_event = secret_event
         self.redacted = 0
+        self.held: list[str] = []
+
+    def is_nowhere_else(self, made: str) -> bool:
+        """Whether nothing that was held back by its name is in the JSON of the payload."""
+        return not any(held in made or encode.text(held)[1:-1] in made for held in self.held)
 
     def name(self, name: str) -> int:
         """What is known of a name from now on."""
@@ -237,14 +250,14 @@ class Look:
 
     def _judge(self, name: str) -> int:
         redactor = self._plain.redactor
-        lower = name.lower()
+        folded = fold(name)
         if len(name) > MAX_NAME or not plain_size(name) or name in RESERVED:
             return FULL
-        if redactor.suspicious(name) or lower in TOGETHER_NAMES - HELD_NAMES:
+        if redactor.suspicious(name) or folded in TELLING_NAMES or is_some_key(name):
             return FULL
         if redactor.is_secret_key(name, self._secret_event):
             return SECRET
-        if lower in HELD_NAMES:
+        if folded in HELD_NAMES:
             return BESIDE
         if not redactor.is_secret_key(name, secret_event=True):
             if len(redactor.harmless) >= _MAX_NAMES:
@@ -300,10 +313,12 @@ class Look:
 
     def hold(self, value: object) -> bytes | None:
         """What stands in the place of a secret, as JSON; ``None`` for the full way."""
-        if type(value) is not str or not value:
+        if type(value) is not str or may_be_plain(value):
             return None
         redactor = self._plain.redactor
         if not redactor.is_held_back(value):
             self.redacted += 1
+            if len(value) >= SHORTEST:
+                self.held.append(value)
             value = redactor.held_back(value)
         return f'"{value}"'.encode()

@@ -1,32 +1,22 @@
-"""Private keys: PEM, plain or in base64, PuTTY's, JSON Web Keys."""
+"""Private keys: PEM, PuTTY's, JSON Web Keys."""
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterator
 
 from audit_emit._fields.extent import HELD, Span
-from audit_emit._fields.keys import JWK_NAMES
 from audit_emit._lazy import Pattern
+from audit_emit._redaction.words import JWK_NAMES
 
-__all__ = ["keys", "suspicious"]
+__all__ = ["keys"]
 
-_ENCODED_MARK = "LS0tLS1CRUdJTi"
-"""``-----BEGIN`` in base64."""
 _PUTTY_MARK = "Private-Lines:"
-
-
-def suspicious(text: str) -> bool:
-    """Whether ``keys`` has to look: False only when it would find nothing."""
-    return "PRIVATE KEY" in text or _ENCODED_MARK in text or _PUTTY_MARK in text or "kty" in text
 
 
 def keys(text: str) -> Iterator[Span]:
     """Where private keys are, whole or cut."""
     if "PRIVATE KEY" in text:
         yield from _pem(text)
-    if _ENCODED_MARK in text:
-        yield from _encoded(text)
     if _PUTTY_MARK in text:
         for match in _PUTTY.finditer(text):
             if not HELD.fullmatch(match.group(1)):
@@ -42,29 +32,6 @@ _KEY_TYPE = Pattern(r"[\"']kty\\{0,7}[\"']\s{0,4}:")
 _MEMBER = Pattern(
     rf"[\"'](?:{'|'.join(sorted(JWK_NAMES))})\\{{0,7}}[\"']\s{{0,4}}:\s{{0,4}}\\{{0,7}}[\"']([\w\-]+)"
 )
-_BASE64 = Pattern(r"[A-Za-z0-9+/_=\-]*")
-_HEAD = 88
-
-
-def _encoded(text: str) -> Iterator[Span]:
-    """PEM in base64, unless its head says that it is something else: a certificate is public."""
-    at = text.find(_ENCODED_MARK)
-    while at >= 0:
-        end = _BASE64.match(text, at).end()  # type: ignore[union-attr]
-        head = text[at : min(end, at + _HEAD)]
-        if _is_private(head):
-            yield at, end
-        at = text.find(_ENCODED_MARK, end)
-
-
-def _is_private(head: str) -> bool:
-    try:
-        known = binascii.a2b_base64(head[: len(head) // 4 * 4])
-    except binascii.Error:  # padded in the middle: nobody knows what it is
-        return True
-    return b"PRIVATE" in known or len(known) < 30
-
-
 # A key without its end reaches to the end of the text, one without its beginning from the start
 # of it: a cut key is still a key.
 

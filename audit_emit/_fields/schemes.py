@@ -10,7 +10,7 @@ from audit_emit._fields.extent import HELD, Span
 from audit_emit._interrupts import let_through
 from audit_emit._lazy import Pattern
 
-__all__ = ["COMPLAINED", "complaints", "schemes"]
+__all__ = ["COMPLAINED", "SCHEMES", "complaints", "schemes"]
 
 _CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]+)")
 _BASE64 = Pattern(r"[A-Za-z0-9+/_\-]{4,1024}")
@@ -21,13 +21,16 @@ _NOT_CREDENTIAL = frozenset(
 )
 
 
+SCHEMES = ("bearer", "basic", "apikey", "flyv1", "ssws", "glsa")
+
+
 def schemes(text: str) -> Iterator[Span]:
     """``Bearer x``, ``Basic dTpw``: what follows the scheme."""
     lower = text.lower()
     if len(lower) != len(text):
         # A few characters grow when lowered; the places must stay the same.
         lower = text.encode("ascii", "replace").decode().lower()
-    for scheme in ("bearer", "basic"):
+    for scheme in SCHEMES:
         at = lower.find(scheme)
         while at >= 0:
             at += len(scheme)
@@ -38,7 +41,9 @@ def schemes(text: str) -> Iterator[Span]:
 
 
 def _is_credential(scheme: str, word: str) -> bool:
-    if scheme == "bearer":
+    if scheme != "basic":
+        if scheme != "bearer" and not any(char.isdigit() for char in word):
+            return False
         return word.lower().rstrip(".:!?)") not in _NOT_CREDENTIAL and not word.startswith("realm=")
     match = _BASE64.match(word)
     return match is not None and _is_login(match.group())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from msgspec.json import Decoder
 
 from audit_emit import encode
 from audit_emit._fields.cards import is_card
+from audit_emit._fields.frame import Frame, is_pair
+from audit_emit._fields.keys import fold, is_described, is_vendor_key, is_weak
+from audit_emit._fields.prose import is_plain_value
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._fields.together import NO_NAMES, held_items, held_names
 from audit_emit._fields.types import open_value
@@ -42,33 +44,6 @@ RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_withheld", "
 """Names that the emitter gives a meaning: a caller's own get a suffix."""
 
 
-class _Frame:
-    """A container that is being walked; it keeps its source alive, so that ids stay true."""
-
-    __slots__ = (
-        "entries",
-        "held",
-        "held_names",
-        "index",
-        "kind",
-        "label",
-        "names",
-        "out",
-        "source",
-    )
-
-    def __init__(self, kind: str, entries: Iterator[Any], out: Any, source: object) -> None:
-        self.kind = kind
-        self.entries = entries
-        self.out = out
-        self.source = source
-        self.index = -1
-        self.label = ""
-        self.names: dict[str, int] = {}
-        self.held_names: frozenset[str] = NO_NAMES
-        self.held: frozenset[int] = frozenset()
-
-
 class Walk:
     """The pass over one record's fields.
 
@@ -82,7 +57,7 @@ class Walk:
         self._redactor = redactor
         self._secret_event = secret_event
         self._level = level
-        self._stack: list[_Frame] = []
+        self._stack: list[Frame] = []
         self._open: set[int] = set()
         self._room = ROOM
         self.nodes = 0
@@ -93,6 +68,8 @@ class Walk:
         self.cut = 0
         self.redacted = 0
         self.racy = False
+        self.named: list[str] = []
+        """What was held back by its name or its type, so that it is nowhere else."""
 
     def run(self, members: Members, source: object, taken: tuple[str, ...] = ()) -> Any:
         """The plain dict or list of a container's members.
@@ -118,7 +95,7 @@ class Walk:
                 self._one(frame, entry)
         return out
 
-    def _one(self, frame: _Frame, entry: Any) -> None:
+    def _one(self, frame: Frame, entry: Any) -> None:
         frame.index += 1
         if frame.kind == "dict":
             name, value = entry
@@ -126,6 +103,7 @@ class Walk:
             if (
                 type(name) is str
                 and not held
+                and not frame.strict
                 and name not in frame.names
                 and name in self._redactor.harmless
             ):
@@ -135,14 +113,43 @@ class Walk:
                 frame.out[name] = self._plain(value, hold=False)
                 return
             name, hold = self._name(name)
-            hold = hold or (held is not NO_NAMES and name[:32].lower() in held)
+            hold = hold or (held is not NO_NAMES and fold(name) in held)
+            hold = hold or (frame.strict and not is_described(name))
+            if not hold and type(value) is str and name[-3:].lower() == "key":
+                hold = is_vendor_key(name, value)
             frame.label = label = self._label(name, frame)
-            if name == "netloc" and type(value) is str and not hold:
+            if hold:
+                frame.out[label] = self._of_name(name, value, strict=frame.strict)
+                return
+            if name == "netloc" and type(value) is str:
                 # A URL without its scheme; what is said of it is said with the //, too.
                 value = (self._redactor.scrub(f"//{value}") or f"//{value}")[2:]
-            frame.out[label] = self._plain(value, hold=hold)
+            frame.out[label] = self._plain(value, hold=False)
+        elif frame.index in frame.held or frame.strict:
+            frame.out.append(self._of_name("", entry, strict=frame.strict))
         else:
-            frame.out.append(self._plain(entry, hold=frame.index in frame.held))
+            frame.out.append(self._plain(entry, hold=False))
+
+    def _of_name(self, name: str, value: object, *, strict: bool) -> Any:
+        """What has the name of a secret; of a thing that has descriptions, these are shown."""
+        if value is None or value is True or value is False:
+            return self._plain(value, hold=False)
+        kind = type(value)
+        if (kind is int and value in (0, 1)) or (
+            kind is str and is_plain_value(name, value)  # type: ignore[arg-type]
+        ):
+            return self._plain(value, hold=False)
+        if kind is not str and kind is not int and (strict or is_weak(name)):
+            opened = self._opened(value, kind)
+            if type(opened) is Members and (opened.kind == "dict" or strict):
+                return self._container(value, opened, strict=True)
+        if kind is int or (
+            type(value) is str
+            and not (value.isalpha() and is_weak(name))
+            and not self._redactor.is_held_back(value)
+        ):
+            self.named.append(str(value))
+        return self._hold(value)
 
     def scalar(self, value: object) -> Any:
         """The plain form of what stands outside of the fields; a container is only named."""
@@ -184,6 +191,8 @@ class Walk:
         if kind is Long:
             return self._string(opened.head, opened.length)
         if kind is Secret:
+            if type(inner := opened.get_secret_value()) is str:
+                self.named.append(inner)
             return self._hold(opened)
         if kind is BytesText:
             return self._bytes(opened)
@@ -261,6 +270,7 @@ class Walk:
         walk.nodes, walk.to_scan = self.nodes + _JSON_NODES, self.to_scan
         plain = walk.run(open_value(value), value)
         self.nodes, self.to_scan = walk.nodes, walk.to_scan
+        self.named += walk.named
         if not walk.redacted:
             return None
         self.redacted += walk.redacted
@@ -289,7 +299,7 @@ class Walk:
 
     # Containers
 
-    def _container(self, value: object, members: Members) -> Any:
+    def _container(self, value: object, members: Members, *, strict: bool = False) -> Any:
         if id(value) in self._open:
             self._room -= 10
             return "<cycle>"
@@ -300,9 +310,9 @@ class Walk:
         if not members.entries and not members.total:
             self._room -= 3
             return {} if members.kind == "dict" else []
-        return self._push(members, value)
+        return self._push(members, value, strict=strict)
 
-    def _push(self, members: Members, source: object) -> Any:
+    def _push(self, members: Members, source: object, *, strict: bool = False) -> Any:
         out: Any = {} if members.kind == "dict" else []
         entries = members.entries
         if members.total == UNKNOWN:
@@ -311,11 +321,15 @@ class Walk:
             self._note(f"{members.total} items, {len(entries)} kept")
         self._tables += members.table
         self.racy = self.racy or members.racy
-        frame = _Frame(members.kind, iter(entries), out, source)
+        above = self._stack[-1] if self._stack else None
+        frame = Frame(members.kind, iter(entries), out, source, strict=strict)
         if members.kind == "dict":
             frame.held_names = held_names(entries, self._is_name_of_secret)
         elif members.kind == "list":
-            frame.held = held_items(entries, self._is_name_of_secret)
+            frame.pairs = all(map(is_pair, entries))
+            name, of_pairs = (above.label, above.pairs) if above is not None else ("", False)
+            pair = of_pairs or type(source) is tuple
+            frame.held = held_items(entries, self._is_name_of_secret, name=name, pair=pair)
         self._room -= 3
         self._open.add(id(source))
         self._stack.append(frame)
@@ -348,7 +362,7 @@ class Walk:
                 parts[at + 1] = self._hold(key[at + 1])
         return "(" + ", ".join(parts) + ")", bool(names)
 
-    def _label(self, name: str, frame: _Frame) -> str:
+    def _label(self, name: str, frame: Frame) -> str:
         length = len(name)
         name = name[: MAX_KEY + OVERLAP]
         suspicious = self._charge(name)

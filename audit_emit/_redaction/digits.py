@@ -7,7 +7,7 @@ from audit_emit._lazy import Pattern
 
 __all__ = ["BETWEEN", "RUN", "classes", "enough"]
 
-RUN = 13
+RUN = 14
 """Digits that the shortest card number has (ISO/IEC 7812)."""
 BETWEEN = b" -._/+\t\r\n"
 """What may stand between the digits of a card number."""

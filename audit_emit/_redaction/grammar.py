@@ -14,11 +14,14 @@ from audit_emit._fields import (
     beside,
     cards,
     database,
+    infrastructure,
     markup,
     named,
     private,
     programs,
+    said,
     schemes,
+    shell,
     urls,
 )
 from audit_emit._fields.keys import STEMS
@@ -88,8 +91,9 @@ def _of_names(
 GRAMMAR: tuple[Grammar, ...] = (
     Grammar(
         "private-key",
-        ("PRIVATE KEY", "LS0tLS1CRUdJTi", "Private-Lines:", "kty"),
+        ("PRIVATE KEY", "Private-Lines:", "kty"),
         _without_names(private.keys),
+        marks=_SPACE + _QUOTES,
         examples=("-----BEGIN RSA PRIVATE KEY-----\nMIIE",),
     ),
     Grammar(
@@ -101,7 +105,7 @@ GRAMMAR: tuple[Grammar, ...] = (
     ),
     Grammar(
         "authorization-scheme",
-        ("bearer", "basic"),
+        schemes.SCHEMES,
         _without_names(schemes.schemes),
         marks=_SPACE,
         ignore_case=True,
@@ -115,10 +119,31 @@ GRAMMAR: tuple[Grammar, ...] = (
         ignore_case=True,
         examples=("Invalid token 'ab12' in request",),
     ),
-    _of_names("assignment", named.assignments, ":=", ("password=hunter2",)),
+    _of_names(
+        "assignment",
+        named.assignments,
+        ":=<>\u2192\u21d2\n",
+        ("password=hunter2", 'os.environ["DB_PASSWORD"] = "hunter2"', "API key: hunter2"),
+    ),
+    _of_names(
+        "call", said.calls, _QUOTES, ('setPassword("hunter2")', '#define PASSWORD "hunter2"')
+    ),
+    _of_names(
+        "change", said.changes, _SPACE + "(", ("changed password from 'hunter1' to 'hunter2'",)
+    ),
+    _of_names("sentence", said.sentences, _SPACE + "\u662f", ("Your password is hunter2",)),
+    _of_names("line", said.lines, "\n\t", ("Password\nhunter2",)),
+    _of_names("cell", said.cells, "|;\u2502" + _QUOTES, ("| password | hunter2 |",)),
+    Grammar(
+        "callback-code",
+        ("code=", "ticket=", "token="),
+        _without_names(said.callbacks),
+        marks="=",
+        examples=("https://a.example/callback?code=SplxlOBeZQQYbYS6WxSbIA&state=x",),
+    ),
     _of_names("name-and-value", beside.pairs, _QUOTES, ("('password', 'hunter2')",)),
     _of_names("refused-input", beside.inputs, _QUOTES, ()),
-    _of_names("option", programs.flags, "-", ("run --password hunter2",)),
+    _of_names("option", programs.flags, _SPACE + _QUOTES, ("run --password hunter2",)),
     Grammar(
         "user-option",
         ("-u",),
@@ -130,16 +155,37 @@ GRAMMAR: tuple[Grammar, ...] = (
         "program",
         programs.PROGRAMS,
         _without_names(programs.programs),
-        marks="-" + _SPACE,
+        marks=_SPACE + _QUOTES,
         examples=("mysqldump -u root -phunter2 db",),
+    ),
+    Grammar(
+        "command",
+        shell.KEYWORDS,
+        shell.commands,
+        marks=_SPACE + "=",
+        examples=("vault login hunter2", "requirepass hunter2"),
+    ),
+    Grammar(
+        "variable",
+        ("variable",),
+        infrastructure.variables,
+        marks=_QUOTES,
+        examples=('variable "db_password" {\n  default = "hunter2"\n}',),
+    ),
+    Grammar(
+        "manifest",
+        ("kind:",),
+        _without_names(infrastructure.manifests),
+        marks="\n",
+        examples=("kind: Secret\ndata:\n  a: aHVudGVyMg==",),
     ),
     _of_names("element", markup.elements, "<", ("<password>hunter2</password>",)),
     _of_names("form-part", markup.parts, "\n", ()),
     Grammar(
         "statement",
-        (*_NAMES, "identified"),
+        (*_NAMES, "identified", *database.FUNCTIONS),
         database.statements,
-        marks=_QUOTES + "(",
+        marks=_QUOTES + "(" + _SPACE,
         ignore_case=True,
         named=True,
         examples=("WHERE token LIKE 'ab12%'", "CREATE USER u IDENTIFIED BY 'hunter2'"),

@@ -38,7 +38,7 @@ def test_a_file_of_rules_and_names_counts_beside_what_is_given(tmp_path: Path) -
     (tmp_path / "rules.toml").write_text(FILE)
     fields = emitted(
         tmp_path,
-        {"note": "acme_0123456789abcdef", "acme_pin": "1", "token_colour": "red", "mine": "2"},
+        {"note": "acme_0123456789abcdef", "acme_pin": "12", "token_colour": "red", "mine": "2"},
         redaction_file=tmp_path / "rules.toml",
         secret_keys=["mine"],
     )

@@ -5,6 +5,7 @@ Sources: RFC 7515 to 7519 (JOSE), PASETO, Fernet, RFC 7468 (PEM), RFC 5958 (DER)
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterator
 
@@ -33,6 +34,31 @@ def _jwt(text: str) -> Iterator[Span]:
         head = _HEAD.search(text, at)
 
 
+_ENCODED = "LS0tLS1CRUdJTi"
+"""``-----BEGIN`` in base64."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_=\-]*")
+_BEGINNING = 88
+
+
+def _encoded(text: str) -> Iterator[Span]:
+    """PEM in base64, unless its head says that it is something else: a certificate is public."""
+    at = text.find(_ENCODED)
+    while at >= 0:
+        end = _BASE64.match(text, at).end()  # type: ignore[union-attr]
+        head = text[at : min(end, at + _BEGINNING)]
+        if _is_private(head):
+            yield at, end
+        at = text.find(_ENCODED, end)
+
+
+def _is_private(head: str) -> bool:
+    try:
+        known = binascii.a2b_base64(head[: len(head) // 4 * 4])
+    except binascii.Error:  # padded in the middle: nobody knows what it is
+        return True
+    return b"PRIVATE" in known or len(known) < 30
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         id="jwt",
@@ -49,6 +75,13 @@ RULES: tuple[Rule, ...] = (
         find=r"ZXlK(?<![A-Za-z0-9]ZXlK)[A-Za-z0-9+/_\-]{40,}={0,2}",
         examples=("ZXlKaGJHY2lPaUpJVXpJMU5pSjku" + sample("jwt64", "base64", 60),),
         word_start=True,
+    ),
+    Rule(
+        id="private-key-in-base64",
+        keywords=(_ENCODED,),
+        find=_encoded,
+        examples=(_ENCODED + "BSU0EgUFJJVkFURSBLRVktLS0tLQpN" + sample("pem", "alnum", 80),),
+        non_examples=(_ENCODED + "BDRVJUSUZJQ0FURS0tLS0tCk1JSUM" + sample("c", "alnum", 80),),
     ),
     Rule(
         id="paseto",

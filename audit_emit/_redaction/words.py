@@ -1,0 +1,243 @@
+"""The words that names of secrets are made of, and names that belong together.
+
+Password words are those of the languages with most speakers (Ethnologue), and of some more.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "APPROLE",
+    "ARGUMENTS",
+    "CODE_OF",
+    "DESCRIPTIONS",
+    "ENDINGS",
+    "FIELD_VALUES",
+    "HARMLESS_FIRST",
+    "HARMLESS_KEYS",
+    "HARMLESS_LAST",
+    "JWK_NAMES",
+    "KEY_OF",
+    "MANIFEST_NAMES",
+    "MARKED_SECRET",
+    "NAME_NAMES",
+    "NOT_A_SECRET_TOKEN",
+    "NOT_PASS",
+    "NOT_STEMS",
+    "PAIRS",
+    "PASS_ENDINGS",
+    "SECRET",
+    "SECRET_LAST",
+    "STATEMENTS",
+    "STEMS",
+    "TELLING_NAMES",
+    "TOKENS_OF",
+    "TYPED_NAMES",
+    "TYPE_NAMES",
+    "VALUES",
+    "VALUE_NAMES",
+    "WEAK",
+]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SECRET = _words(
+    """
+    pass passwd password passphrase passcode passkey passwort pwd pswd psw pw secret secrets token
+    apikey apitoken privatekey secretkey accesskey authkey credential credentials cred creds
+    cookie cookies auth authorization authorisation bearer jwt csrf xsrf otp totp hotp pin pins
+    pincode cvv cvc cvn csc ssn iban mnemonic sessionid sessid phpsessid jsessionid sessionkey
+    session webauthn kennwort contrasena contraseña motdepasse senha passcodes passwords
+    connectionstring connstr pgpass keytab keypass storepass trustpass pword passw psk mdp pwrd
+    passwrd wachtwoord haslo hasło пароль 密码 密碼 パスワード 비밀번호 пароли
+    口令 暗証番号 암호 clave claves contrasenya senhas şifre sifre parola wagwoord
+    lösenord losenord adgangskode passord salasana heslo jelszó jelszo κωδικός κωδικος סיסמה סיסמא
+    รหัสผ่าน शब्दकूट पासवर्ड गुप्तशब्द संकेतशब्द পাসওয়ার্ড গোপনশব্দ پاسورڈ گذرواژه رمزعبور
+    கடவுச்சொல் நுழைவுச்சொல் నుడి పాస్వర్డ్ పాస్‌వర్డ్ సంకేతపదం nenosiri neno_siri katasandi sandi kalmar matkhau
+    mậtkhẩu पासवर्ड് пассворд гасло паролі geslo lozinka лозинка slaptažodis parool wachtwoorden
+    sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
+    authentication
+    """
+)
+SECRET_LAST = _words("dsn pat dek kek jks p12")
+"""Secret where nothing follows: ``sentry_dsn``, and not ``pat_count``."""
+STEMS = (
+    "password passwd passphrase passcode passwort secret credential apikey privatekey accesskey "
+    "authtoken sessionid sessid connectionstring"
+).split()
+ENDINGS = tuple(
+    """
+    token tokens pwd dbpass userpass mypass dbpw cookie apikeys encryptionkey decryptionkey
+    signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storagekey licensekey
+    servicekey clientkey serverkey hmackey sessionkey webhookkey cardnumber cardno ccnumber
+    """.split()
+)
+NOT_STEMS = _words(
+    "secretary secretaries secretariat secretion passwordless secretless secretsmanager "
+    "secretmanager"
+)
+PASS_ENDINGS = ("pass", "pw", "passwd")
+NOT_PASS = tuple(
+    "compass bypass encompass overpass surpass trespass underpass multipass eurail impass".split()
+)
+
+KEY_OF = _words(
+    """
+    api private priv secret access encryption encrypt encrypted decryption decrypt signing sign
+    signature auth account service db database client master ssh hash hmac session shared symmetric
+    aes rsa dsa des ec ecdsa ed25519 pgp gpg tls ssl webhook subscription functions deploy app
+    application server admin root jwt jws jwe jwk crypto cipher security developer recovery license
+    wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
+    google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
+    digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
+    preshared consumer kms wifi wlan wpa wep storage host
+    """
+)
+CODE_OF = _words(
+    """
+    mfa otp totp 2fa fa verification verify security recovery backup auth access sms login one
+    onetime twofactor reset activation pass pin device authorization confirmation unlock verifier
+    """
+)
+PAIRS = (
+    ("card", "number"),
+    ("card", "no"),
+    ("card", "num"),
+    ("cc", "number"),
+    ("cc", "num"),
+    ("cc", "no"),
+    ("security", "number"),
+    ("security", "no"),
+    ("parola", "chiave"),
+    ("connection", "string"),
+    ("conn", "string"),
+    ("conn", "str"),
+    ("connect", "sid"),
+    ("seed", "phrase"),
+    ("recovery", "phrase"),
+    ("key", "material"),
+    ("key", "pem"),
+    ("account", "number"),
+    ("pass", "phrase"),
+    ("mot", "passe"),
+    ("account", "no"),
+    ("routing", "number"),
+    ("security", "answer"),
+    ("saml", "response"),
+    ("saml", "assertion"),
+    ("magic", "link"),
+    ("sso", "ticket"),
+    ("secure", "string"),
+    ("client", "assertion"),
+    ("oauth", "verifier"),
+    ("palabra", "clave"),
+    ("kata", "sandi"),
+    ("neno", "siri"),
+    ("mật", "khẩu"),
+    ("mat", "khau"),
+    ("كلمة", "المرور"),
+    ("كلمة", "السر"),
+    ("رمز", "عبور"),
+    ("پاس", "ورڈ"),
+    ("गुप्त", "शब्द"),
+    ("wacht", "woord"),
+    ("kenn", "wort"),
+)
+
+HARMLESS_LAST = _words(
+    """
+    count counts id ids uuid name names hash hashes hashed digest digests fingerprint checksum
+    type types kind method methods mode at on by expires expiry expiration expired expire ttl
+    length len size limit used usage version versions policy policies status state scope scopes
+    prefix url uri endpoint path file created changed updated rotated deleted revoked reset
+    enabled disabled required valid invalid verified present missing exists set provider
+    providers algorithm alg format issuer audience age index timeout days hours minutes seconds
+    ms min max strength score attempts retries failures rules field label arn ref store manager
+    operation action event owner source reason last4 bits rotation
+    lifetime duration interval created_at domain samesite consent budget rate price cost user
+    username masked redacted config configuration settings setting identifier identifiers alias
+    aliases description mask hint hints context time times details options parameters resource
+    requested page in
+    """
+)
+DESCRIPTIONS = HARMLESS_LAST | _words(
+    "ip ips address email mail login subject sub iss aud exp iat nbf jti realm region account org "
+    "tenant client device agent location country active subtype permissions permission role roles "
+    "group groups tags tag note notes comment reference number public serial mfa level acr amr"
+)
+"""Last in the names of what describes a token, a session, a credential."""
+HARMLESS_FIRST = _words("is has had needs need requires require uses use allow allows can should")
+TOKENS_OF = _words(
+    """
+    prompt completion max min total input output cached reasoning remaining used num n avg mean
+    thinking context cache read write creation count estimated
+    """
+)
+VALUES = _words(
+    """
+    value values oldvalue oldvalues newvalue newvalues plaintext plaintexts cleartext rawvalue
+    currentvalue previousvalue prevvalue plainvalue clearvalue
+    """
+)
+
+
+FIELD_VALUES = VALUES | _words(
+    "data content payload val raw body text old new before after from to"
+)
+"""Names of the fields that hold the secret which an event is about; in a text, ``VALUES``."""
+HARMLESS_KEYS = _words(
+    """
+    public cache object primary partition sort foreign routing group idempotency dedup index lookup
+    row shard message translation i18n event issue project jira natural business composite unique
+    hash range lock queue topic s3 file tenant feature flag metric trace span label answer map
+    legend config settings sentry_public publishable press down up turn
+    """
+)
+"""Before ``key``: what a value is found by, as against what opens something."""
+NOT_A_SECRET_TOKEN = _words(
+    "next page prev previous continuation pagination idempotency sync cursor marker starting "
+    "resume request skip fencing lock change delta paging"
+)
+"""Before ``token``: where a listing goes on, or which request this is."""
+WEAK = _words(
+    "token tokens auth authentication authorization authorisation credential credentials session "
+    "secret secrets bearer cookie cookies sessions sig signature"
+)
+"""Names of things that have descriptions besides: a dict of such a name is looked into, and after
+it a word of prose is one."""
+
+NAME_NAMES = _words(
+    """
+    name key field header param parameter variable var env k n setting attribute attr property
+    option column label secretname secretkey path loc parametername headername fieldname
+    settingname variablename attributename propertyname displayname columnname keyname
+    """
+)
+VALUE_NAMES = _words(
+    """
+    value values val v content data old new before after from to default current previous text raw
+    oldvalue newvalue was is input ctx parametervalue headervalue fieldvalue settingvalue
+    variablevalue attributevalue propertyvalue oldval newval lhs rhs previousvalue currentvalue
+    prevvalue nextvalue original updated prev next left right originalvalue updatedvalue
+    oldvalues newvalues valuefrom valueto beforevalue aftervalue a b displayvalue expected actual
+    """
+)
+"""``{"name": "password", "value": "x"}``: what the first names, the second holds. Folded."""
+TYPE_NAMES = frozenset(("type", "kind", "id"))
+TYPED_NAMES = frozenset(("value", "values", "val"))
+"""``{"type": "password", "value": "x"}``: what has a type has many other members besides."""
+MARKED_SECRET = _words("sensitive issecret secret hidden secure protected writeonly ispassword")
+"""``{"sensitive": true, "value": "x"}``, as in the plans of Terraform."""
+JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
+"""The private members of a JSON Web Key (RFC 7518 section 6), which ``kty`` tells."""
+STATEMENTS = _words("sql statement query stmt dbstatement sqltext")
+ARGUMENTS = _words("params parameters args arguments values bindings binds bind bindparams")
+"""A statement, and what is put into it."""
+APPROLE = frozenset(("roleid", "secretid"))
+"""The two halves of a login to Vault; the second alone is the name of a secret."""
+MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata"}
+"""``{"kind": "Secret", "data": {…}}``, as Kubernetes has it, and its clients."""
+TELLING_NAMES = MARKED_SECRET | STATEMENTS | APPROLE | {"kty", "netloc"}
+"""Names whose value, or that with it, says of others that they are secret."""

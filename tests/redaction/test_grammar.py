@@ -1,0 +1,89 @@
+"""What is told by what stands around it: each way to write a secret down is one that is seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit_emit import _compiled
+from audit_emit._redaction.grammar import GRAMMAR, Grammar
+from audit_emit.coerce import Normaliser
+from audit_emit.redact import Redactor, Secret
+
+NORMALISER = Normaliser(Redactor())
+WAYS = [NORMALISER]
+if _compiled.state == "compiled":
+    WAYS.append(Normaliser(Redactor(), compiled=_compiled.Table))
+SECRET = "Hunter2"
+HERE = Path(__file__).parent
+EVASIONS = [json.loads(line) for line in (HERE / "evasions.jsonl").read_text().splitlines()]
+HARMLESS = [json.loads(line) for line in (HERE / "harmless.jsonl").read_text().splitlines()]
+ABOUT_SECRETS = (
+    "secret.read",
+    "token.issued",
+    "credential.created",
+    "api_key.made",
+    "password.set",
+)
+VALUE_NAMES = """
+    data content payload val raw body text old new before after from to value old_value plaintext
+""".split()
+
+
+def shown(fields: object, event: str = "a.b") -> str:
+    return json.dumps(NORMALISER.full(event, fields).value, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("evasion", EVASIONS, ids=str)
+def test_a_secret_is_held_back_however_it_is_written_down(evasion: Any) -> None:
+    fields = {"detail": evasion} if isinstance(evasion, str) else evasion
+    assert SECRET not in shown(fields)
+    assert [way for way in WAYS if SECRET in (way.fast(fields, False) or "")] == []
+
+
+@pytest.mark.parametrize("fields", HARMLESS, ids=str)
+def test_what_is_harmless_stays_as_it_is(fields: dict[str, Any]) -> None:
+    assert json.loads(shown(fields)) == fields
+    quick = [way.fast(fields, False) for way in WAYS]
+    assert all(text is None or json.loads(text) == fields for text in quick)
+
+
+@pytest.mark.parametrize("event", ABOUT_SECRETS)
+def test_in_an_event_about_a_secret_it_is_held_back_whatever_its_field_is_called(
+    event: str,
+) -> None:
+    assert [name for name in VALUE_NAMES if SECRET in shown({name: SECRET + "-xyzzy"}, event)] == []
+    assert shown({"value": "blue"}, "colour.set") == '{"value": "blue"}'
+
+
+def test_a_secret_by_its_type_is_one_in_the_other_fields_as_well() -> None:
+    assert SECRET not in shown({"p": Secret("Hunter2-xyzzy"), "note": "u-17 typed Hunter2-xyzzy"})
+
+
+def test_a_short_value_is_not_looked_for_in_other_fields() -> None:
+    assert shown({"pin": "1234", "note": "order 12345"}) == (
+        '{"pin": "[redacted]", "note": "order 12345"}'
+    )
+
+
+def test_a_thing_that_has_descriptions_is_shown_without_what_is_none() -> None:
+    fields = {"token": {"id": "t-17", "scopes": ["a"], "value": "x", "raw": {"a": "x"}}}
+    assert json.loads(shown(fields)) == {
+        "token": {
+            "id": "t-17",
+            "scopes": ["a"],
+            "value": "[redacted]",
+            "raw": {"a": "[redacted]"},
+        }
+    }
+
+
+@pytest.mark.parametrize("rule", GRAMMAR, ids=lambda rule: rule.id)
+def test_each_example_of_a_rule_is_held_back_by_it(rule: Grammar) -> None:
+    redactor = Redactor()
+    for example in rule.examples:
+        assert any(rule.spans(example, redactor.is_secret_key))
+        assert redactor.scrub(example) is not None
