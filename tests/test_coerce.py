@@ -875,7 +875,7 @@ def test_an_event_type_may_be_anything(normaliser: Normaliser, event_type: Any) 
         {"string_data": "x1y2", "kind": "Secret"},
         {"note": "4111111111111111"},
         {"note": "4111111111111111)"},
-        {"note": "x4111111111111111", "n": 1},
+        {"note": "x 4111111111111111", "n": 1},
         {"n": "[4111111111111111]"},
         {"n": "[41111111.11111111e8]", "more": "x"},
         {"n": "{4111111111111111}"},
