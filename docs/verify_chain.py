@@ -145,7 +145,7 @@ class Verifier:
         return False
     def accept(self, seq, name, stated, leaf, line, where):  # a record that belongs to the chain
         ts, self.chain = line[7:37].decode("latin-1"), name
-        if not line[36:].startswith(b'Z","event_type":"audit.checkpoint",'): self.tail.append(ts)
+        self.tail.append((line[36:].startswith(b'Z","event_type":"audit.checkpoint",'), ts))
         self.look_inside(parse(line), seq, where); self.reach(leaf, seq, {stated}, ts)
     def settle(self):  # what stood in doubt is of the chain (section 7, rules 4 and 5)
         if self.jump:
@@ -250,9 +250,15 @@ class Verifier:
         if point["v"] > 1: signed = moment(SECOND * int.from_bytes(
             base64.b64decode(point["cosignature"])[4:12], "big"))
         low, high = moment(self.as_of - BURST), moment(self.as_of + BURST)
-        many = sum(not low <= ts <= high for ts in self.tail) if self.policy else len(self.tail)
-        oldest = moment(self.as_of - int(interval * SECOND) - BURST)
-        return many <= every and (signed >= oldest or not self.tail or min(self.tail) >= oldest)
+        spare = len({(size, p["sig_alg"], p["key_id"]) for size in self.points
+            if size >= self.anchor[0] for p, _ in self.points[size] if p["state"]})
+        about, tail = ([ts for is_about, ts in self.tail if is_about == each] for each in (True, False))
+        late = [sum(not self.policy or not low <= ts <= high for ts in each) for each in (about, tail)]
+        if len(about) > spare: tail += about
+        span = int(interval * SECOND) + BURST
+        oldest, latest = moment(self.as_of - span), moment(self.as_of + span)
+        return max(late[0] - spare, 0) + late[1] <= every and (
+            signed >= oldest or all(oldest <= ts <= latest for ts in tail))
     def verify(self):
         self.named = None
         self.read_checkpoints(self.directory / "checkpoints.jsonl"); self.segments()

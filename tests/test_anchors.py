@@ -12,7 +12,7 @@ from two_verifiers import KEY, SECRET, both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._evidence.findings import Report
-from audit_emit._evidence.unanchored import BURST, Demand, Policy, Tail, Watch
+from audit_emit._evidence.unanchored import BURST, Demand, Policy, Tail, Times, Watch
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import Checkpoint, sign
 from audit_emit.record import ns_of, ts_of
@@ -213,6 +213,29 @@ class TestForgedTail:
         report = judged(log, MINUTE)
         assert {"not-anchored", "key-unavailable"} == set(kinds(report))
 
+    def test_records_about_a_checkpoint_are_left_out_once_for_each(self, log: Signed) -> None:
+        own = json.loads(log.made.lines[-1])["fields"]
+        for _ in range(101):
+            log.made.add(event_type="audit.checkpoint", fields={**own, "user": "mallory"})
+        report = judged(log, MINUTE)
+        assert (kinds(report), report.unanchored) == ({"not-anchored": [50]}, 101)
+
+    def test_a_type_that_is_told_twice_hides_nothing(self, log: Signed) -> None:
+        log.made.add(101, event_type='audit.checkpoint","event_type":"secret.set')
+        assert kinds(judged(log, MINUTE)) == {"not-anchored": [50]}
+
+    def test_times_that_are_still_to_come_keep_nothing_young(self, log: Signed) -> None:
+        log.made.add(5, ts=BEGIN + 10**6 * MINUTE)
+        assert both(log.write(), as_of=BEGIN + MINUTE).exit_status == 0
+        report = both(log.directory, as_of=BEGIN + 10**5 * MINUTE)
+        assert kinds(report) == {"not-anchored": [50]}
+        assert "still to come" in report.findings[0].note
+
+    def test_what_another_signer_told_of_its_checkpoint_is_left_out(self, log: Signed) -> None:
+        log.sign(key=HmacKey(b"x" * 32))
+        report = judged(log, 10 * MINUTE)
+        assert (kinds(report), report.unanchored) == ({"key-unavailable": [51]}, 0)
+
     def test_it_may_be_accepted_knowingly(self, log: Signed) -> None:
         log.made.add(155)
         report = judged(log, MINUTE, anchor_required=False)
@@ -378,11 +401,12 @@ def test_the_writer_says_how_often_it_signs(tmp_path: Path) -> None:
 def test_tails_are_joined() -> None:
     watch = Watch.at(BEGIN, 0)
     one = watch.tail([MadeChain().add(ts=BEGIN - MINUTE).lines[0]])
-    assert one == Tail(1, 1, ts_of(BEGIN - MINUTE).encode())
+    ts = ts_of(BEGIN - MINUTE).encode()
+    assert one == Tail(Times(1, 1, ts, ts))
     assert one.join(Tail()) == one
-    assert one.join(one).events == 2
+    assert one.join(one).others.events == 2
 
 
 def test_a_demand_that_is_met_is_silent() -> None:
     demand = Demand(BEGIN, max_unanchored=0, max_age=0.0)
-    assert list(demand.unmet(Policy(), Tail(), ts_of(BEGIN))) == []
+    assert list(demand.unmet(Policy(), Times(), ts_of(BEGIN))) == []

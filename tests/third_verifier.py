@@ -154,7 +154,7 @@ class Verifier:
         self.waiting: list[bytes] = []
         self.legacy: list[tuple[int, int, str]] = []
         self.declared: list[tuple[int, int, Any]] = []
-        self.records: list[tuple[int, str, str]] = []
+        self.records: list[tuple[int, str, bool]] = []
         self.policies: list[tuple[int, int, float]] = []
         self.retired: dict[str, int] = {}
         self.changes: set[tuple[str, str]] = set()
@@ -343,7 +343,8 @@ class Verifier:
         record = parsed(line.line)
         record = record if isinstance(record, dict) else {}
         kind, ts = record.get("event_type"), record.get("ts")
-        self.records.append((seq, ts if isinstance(ts, str) else "", str(kind)))
+        own = line.line[36:].startswith(b'Z","event_type":"audit.checkpoint"')
+        self.records.append((seq, ts if isinstance(ts, str) else "", own))
         if line.right and isinstance(kind, str):
             if type(record.get("v")) is not int or record["v"] != 1:
                 self.find("unknown-version", seq, line.place)
@@ -588,17 +589,28 @@ class Verifier:
         at = self.covered["head_seq"]
         policy = [one for one in self.policies if one[0] <= at]
         every, interval = policy[-1][1:] if policy else (10_000, 3600.0)
-        tail = [ts for seq, ts, kind in self.records if seq > at and kind != "audit.checkpoint"]
+        tail = [ts for seq, ts, own in self.records if seq > at and not own]
+        own = [ts for seq, ts, own in self.records if seq > at and own]
+        points = {
+            (one["head_seq"], one["sig_alg"], one["key_id"])
+            for one in self.checkpoints
+            if one["state"] != "forged" and one["head_seq"] >= at
+        }
         early, late = text_time(self.as_of, -3), text_time(self.as_of, 3)
-        counted = [ts for ts in tail if not early <= ts <= late] if policy else tail
+        tail_length, own_length = (
+            sum(not policy or not early <= ts <= late for ts in each) for each in (tail, own)
+        )
+        length = tail_length + max(0, own_length - len(points))
+        if len(own) > len(points):
+            tail += own
         seconds = None
         if self.covered["v"] == 2:
             key = self.keys[self.covered["key_id"]]
             seconds = seconds_of(key, text_of(self.covered), self.covered)
         signed_time = self.covered_ts if seconds is None else text_time(seconds * 10**9, 0)
-        limit = text_time(self.as_of, -interval - 3)
-        old = bool(tail) and signed_time < limit and min(tail) < limit
-        if len(counted) > every or old:
+        limit, to_come = text_time(self.as_of, -interval - 3), text_time(self.as_of, interval + 3)
+        old = signed_time < limit and any(ts < limit or ts > to_come for ts in tail)
+        if length > every or old:
             self.find("not-anchored", at)
 
 

@@ -75,6 +75,10 @@ class Anchors:
         at = bisect_left(sizes, seq)
         return (sizes[at - 1] if at else 0), (sizes[at] if at < len(sizes) else 0)
 
+    def checkpoints_from_newest(self) -> int:
+        """How many there are that cover what the newest one does, or more."""
+        return self._checkpoints.covering(self.newest.seq if self.newest else 0)
+
     def append(self, leaf: bytes) -> None:
         """The chain is one record longer."""
         if self.wants_tree and self._tree is not None:

@@ -7,7 +7,7 @@ is believed where a signature covers it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from audit_emit.record import ts_of
@@ -47,25 +47,57 @@ class Policy(NamedTuple):
         return cls(every, float(interval), told=True)
 
 
-class Tail(NamedTuple):
-    """Records at the end of a log, without those about checkpoints.
+class Times(NamedTuple):
+    """Records at the end of a log, by their ``ts``.
 
     Attributes:
         events: how many.
         settled: how many of them were there long enough that they should be signed.
-        earliest: the lowest ``ts``; empty when there is none.
+        earliest, latest: the lowest and the highest ``ts``; empty when there is none.
     """
 
     events: int = 0
     settled: int = 0
     earliest: bytes = b""
+    latest: bytes = b""
+
+    def join(self, other: Times) -> Times:
+        """Both."""
+        return Times(
+            self.events + other.events,
+            self.settled + other.settled,
+            min(filter(None, (self.earliest, other.earliest)), default=b""),
+            max(self.latest, other.latest),
+        )
+
+
+class Tail(NamedTuple):
+    """Records at the end of a log.
+
+    Attributes:
+        others: those that are not about a checkpoint.
+        about: those that begin as an ``audit.checkpoint`` does.
+    """
+
+    others: Times = Times()
+    about: Times = Times()
 
     def join(self, other: Tail) -> Tail:
         """Both."""
-        both = [ts for ts in (self.earliest, other.earliest) if ts]
-        return Tail(
-            self.events + other.events, self.settled + other.settled, min(both, default=b"")
-        )
+        return Tail(self.others.join(other.others), self.about.join(other.about))
+
+    def counted(self, checkpoints: int) -> Times:
+        """What should be signed of it.
+
+        Args:
+            checkpoints: that cover its beginning or more. Each has one record of its own that
+                nobody signs. More such records are somebody's who wants them not to be counted.
+        """
+        more = self.about.events - checkpoints
+        if more <= 0:
+            return self.others
+        settled = max(self.about.settled - checkpoints, 0)
+        return self.others.join(self.about._replace(events=more, settled=settled))
 
 
 class Watch(NamedTuple):
@@ -87,9 +119,14 @@ class Watch(NamedTuple):
 
     def tail(self, lines: Iterable[bytes]) -> Tail:
         """What is counted of these lines."""
-        times = [line[_TS] for line in lines if not line.startswith(_CHECKPOINT, _KIND_AT)]
+        times: tuple[list[bytes], list[bytes]] = [], []
+        for line in lines:
+            times[line.startswith(_CHECKPOINT, _KIND_AT)].append(line[_TS])
+        return Tail(*map(self._times, times))
+
+    def _times(self, times: Sequence[bytes]) -> Times:
         settled = sum(not self.low <= ts <= self.high for ts in times)
-        return Tail(len(times), settled, min(times, default=b""))
+        return Times(len(times), settled, min(times, default=b""), max(times, default=b""))
 
 
 class Demand(NamedTuple):
@@ -106,18 +143,18 @@ class Demand(NamedTuple):
     max_unanchored: int | None = None
     max_age: float | None = None
 
-    def unmet(self, policy: Policy, tail: Tail, signed: str) -> Iterator[str]:
+    def unmet(self, policy: Policy, tail: Times, signed: str) -> Iterator[str]:
         """Why the signature is not enough.
 
         Args:
             policy: of the log.
-            tail: the records after the newest signature.
+            tail: what is counted of the records after the newest signature.
             signed: when that was made, as a ``ts``.
         """
         yield from self._many(policy, tail)
         yield from self._old(policy, tail, signed)
 
-    def _many(self, policy: Policy, tail: Tail) -> Iterator[str]:
+    def _many(self, policy: Policy, tail: Times) -> Iterator[str]:
         if self.max_unanchored is not None:
             found, allowed, why = tail.events, self.max_unanchored, "as demanded"
         elif policy.told:
@@ -127,7 +164,7 @@ class Demand(NamedTuple):
         if found > allowed:
             yield f"{found} records after it are not signed, and {allowed} may be, {why}"
 
-    def _old(self, policy: Policy, tail: Tail, signed: str) -> Iterator[str]:
+    def _old(self, policy: Policy, tail: Times, signed: str) -> Iterator[str]:
         limit = policy.interval if self.max_age is None else self.max_age
         spare = BURST if self.max_age is None else 0
         oldest = moment(self.as_of - int(limit * SECOND) - spare)
@@ -139,6 +176,11 @@ class Demand(NamedTuple):
             yield (
                 f"records after it are from before {oldest}, "
                 f"and should have been signed within {limit:g} s"
+            )
+        elif tail.latest.decode("latin-1") > moment(self.as_of + int(limit * SECOND) + spare):
+            yield (
+                f"records after it have times that are still to come, so nobody knows their age, "
+                f"and it was signed before {oldest}"
             )
 
 

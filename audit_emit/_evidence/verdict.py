@@ -10,7 +10,7 @@ from msgspec import structs
 from audit_emit._evidence.anchors import CHECKPOINTS, Anchors
 from audit_emit._evidence.findings import TAMPERED, Finding, Findings, Kind, Report
 from audit_emit._evidence.followed import Branch
-from audit_emit._evidence.unanchored import SECOND, Demand, Policy, Tail, moment
+from audit_emit._evidence.unanchored import SECOND, Demand, Policy, Tail, Times, moment
 from audit_emit.rotation import told
 
 
@@ -38,9 +38,12 @@ class Verdict(NamedTuple):
             note = "a key is given, and no checkpoint that it signed holds for this log"
             findings.add(Finding(Kind.NOT_ANCHORED, CHECKPOINTS, note=note))
             return
-        notes = "; ".join(self.demand.unmet(self.policy, self.tail, self._signed()))
+        notes = "; ".join(self.demand.unmet(self.policy, self._counted(), self._signed()))
         if notes:
             findings.add(Finding(Kind.NOT_ANCHORED, CHECKPOINTS, seq=newest.seq, note=notes))
+
+    def _counted(self) -> Times:
+        return self.tail.counted(self.anchors.checkpoints_from_newest())
 
     def _signed(self) -> str:
         """When the newest checkpoint was signed, at the least.
@@ -91,7 +94,7 @@ class Verdict(NamedTuple):
             newest.at if newest else "",
             told(newest.key) if newest else "",
             newest.time if newest else 0,
-            self.tail.events,
+            self._counted().events,
             newest.origin if newest else "",
             newest.root if newest else "",
             self._demanded(),

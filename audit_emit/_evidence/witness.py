@@ -161,6 +161,17 @@ class Checkpoints:
         states = zip(self._seqs, self._states, strict=True)
         return max((seq for seq, state in states if divmod(state, 2) == (OK, 0)), default=0)
 
+    def covering(self, seq: int) -> int:
+        """How many cover a record, those that are forged aside. A copy of one is the same one."""
+        known = zip(self._seqs, self._signed_by, self._states, strict=True)
+        return len(
+            {
+                (size, self._signers[by].name)
+                for size, by, state in known
+                if size >= seq and state // 2 != FORGED
+            }
+        )
+
     def _number(self, signer: Signer) -> int:
         if signer not in self._number_of:
             self._number_of[signer] = len(self._signers)
