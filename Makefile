@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-interpreted lint bench fault sanitize test-all clean
+.PHONY: demo test test-interpreted coverage lint docs bench fault test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
@@ -20,6 +20,17 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/basedpyright --verifytypes audit_emit --ignoreexternal >$(VENV)/types || \
+	  { cat $(VENV)/types; exit 1; }
+
+# The pages and the reference of the API, in docs/_build; a warning is an error.
+docs: $(STAMP)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build
+
+# Branches, too. Child processes are not measured, so the floor is below what is really covered.
+coverage: $(STAMP)
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage report
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(BENCH)
@@ -28,15 +39,11 @@ bench: $(STAMP)
 fault: $(STAMP)
 	$(BIN)/python tests/faults/inject.py $(FAULT)
 
-# AddressSanitizer, UBSan and a search for leaks, over the compiled part (docs/compiled.md).
-sanitize: $(STAMP)
-	$(BIN)/python tests/sanitize.py
-
 test-all:
 	$(PYTHON) tests/all_pythons.py
 
 clean:
-	rm -rf $(VENV) .venv-* audit_emit/_speedups*.so dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* audit_emit/_speedups*.so dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build .coverage*
 
 $(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_c/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -61,6 +61,8 @@ class Delivery(EmitterState):
 
     _ends: bool
     pending: bool
+    unmade: int
+    unshown: int
 
     settings: Settings
     counters: Counters

@@ -55,6 +55,8 @@ class Emitter(Delivery):
         ConfigError: a setting cannot be used.
     """
 
+    unmade: int
+    unshown: int
     lossy: deque[tuple[Any, type[Exception]]]
     pending: bool
     file_last_error: str | None

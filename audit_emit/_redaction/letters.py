@@ -36,7 +36,7 @@ class Letters:
     """
 
     def __init__(self, columns: Mapping[str, int], marks: Iterable[str]) -> None:
-        self.known = bytearray(SIZE)
+        self.known: bytearray = bytearray(SIZE)
         self._columns = columns
         self._meant = set(marks) | set(columns)
         self._parts = {part for char in columns for part in normalize("NFKD", char)}

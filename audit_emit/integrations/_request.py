@@ -157,11 +157,13 @@ class RequestAudit:
         self._inbound = identify(options, exchange, uuid4().hex)
         self._done = False
         self._finders = [find_user]
-        self.exchange = exchange
-        self.origin = origin
+        self.exchange: Exchange = exchange
+        self.origin: Mapping[str, Any] = origin
         self.within: list[Mapping[str, Any]] = []
         self.declared: list[RouteEvent] = []
-        self.live = VerifiedContext(_bound_context(exchange, self._inbound), self._find_user)
+        self.live: VerifiedContext = VerifiedContext(
+            _bound_context(exchange, self._inbound), self._find_user
+        )
 
     @property
     def correlation_id(self) -> str:

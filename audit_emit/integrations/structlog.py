@@ -108,7 +108,7 @@ class AuditRenderer:
 
     Values of any type, hostile ones included, become JSON within the limits of a record, and
     secrets are held back by the rules of a record. The line is an application log line, not a
-    record: the default prefix is empty so that no reader of ``audit: `` lines takes it for one.
+    record: the default prefix is empty so that no reader of ``audit:`` lines takes it for one.
 
     Args:
         prefix: put before the JSON.
