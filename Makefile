@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-interpreted coverage lint docs bench fault test-all clean
+.PHONY: demo test test-interpreted coverage lint docs bench fault sanitize test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
@@ -38,6 +38,10 @@ bench: $(STAMP)
 # Ten minutes at most; needs strace, which it does not install.
 fault: $(STAMP)
 	$(BIN)/python tests/faults/inject.py $(FAULT)
+
+# AddressSanitizer, UBSan and a search for leaks, over the compiled part (docs/compiled.md).
+sanitize: $(STAMP)
+	$(BIN)/python tests/sanitize.py
 
 test-all:
 	$(PYTHON) tests/all_pythons.py

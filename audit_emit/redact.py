@@ -148,6 +148,9 @@ class Redactor:
         self.key_id: str | None = (
             hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None
         )
+        padded = _padded(hash_key or b"")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
         self._secret = frozenset(map(_plain, secret_keys))
         self._safe = frozenset(map(_plain, safe_keys))
         parts = (max(name.split("_"), key=len) for name in self._secret)
@@ -192,12 +195,18 @@ class Redactor:
         if self._key is None:
             return REDACTED
         try:
-            data = _text(value)
+            if type(value) is str and len(value) <= _MAX_TEXT:
+                data = value.encode("utf-8", "surrogatepass")
+            else:
+                data = _text(value)
         except Exception as error:  # noqa: BLE001 - a hostile type: it is held back without its text
             let_through(error)
             return REDACTED
-        digest = hmac.digest(self._key, data, "sha256").hex()[:16]
-        return f"hmac-sha256:{self.key_id}:{digest}"
+        # HMAC (RFC 2104): copies of what was hashed of the key take a third of the time.
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return f"hmac-sha256:{self.key_id}:{outer.hexdigest()[:16]}"
 
     def is_held_back(self, value: str) -> bool:
         """Whether a text is what ``held_back`` gives under these settings, and nothing else."""
@@ -235,6 +244,11 @@ class Redactor:
     def suspicious(self, text: str) -> bool:
         """Whether ``scrub`` has to look: False only when it would find nothing."""
         return self.engine.suspicious(text)
+
+
+def _padded(key: bytes) -> bytes:
+    """A key as HMAC takes it: a block of SHA-256, which is 64 bytes long."""
+    return (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
 
 
 def _plain(name: str) -> str:

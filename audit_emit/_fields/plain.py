@@ -23,6 +23,7 @@ from audit_emit._fields.together import HELD_NAMES
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._interrupts import let_through
+from audit_emit._lazy import Pattern
 from audit_emit._redaction import table
 from audit_emit._redaction.words import TELLING_NAMES
 from audit_emit.redact import Redactor
@@ -46,7 +47,7 @@ MAX_TABLE = 65536
 MAX_INT = 10**12
 _MAX_NAMES = 4096
 
-_BEGINS = frozenset("{[\ufeff \t\r\n")
+_MAY_BE_JSON = Pattern("(?:^|\0)[{\\[\ufeff \t\r\n]")
 _encode = Encoder().encode
 _TEXTS: dict[str, Callable[[Any], str]] = {
     "datetime.datetime": of_datetime,
@@ -103,6 +104,10 @@ class Plain:
         if type(made) is not str or not look.is_nowhere_else(made):
             return None
         return made, look.redacted
+
+
+def _begins(text: str) -> bool:
+    return _MAY_BE_JSON.match(text) is not None
 
 
 def _small(value: Any, kind: type) -> bool:
@@ -208,12 +213,12 @@ class Copy:
         together = "\0".join(texts)
         if len(together) > MAX_BYTES or self._items > MAX_ITEMS:
             return False
-        if any(len(text) > MAX_TEXT for text in texts):
+        if len(together) > MAX_TEXT and any(len(text) > MAX_TEXT for text in texts):
             return False
-        begins = any(text[:1] in _BEGINS for text in texts)
-        if begins or look.suspicious(together):
+        suspects = look.suspects(together)
+        if suspects:
             for text in texts:
-                if look.text(text) is False:
+                if any(suspect(text) for suspect in suspects) and look.text(text) is False:
                     return False
         return not (self._beside and look.any_tells(together, texts))
 
@@ -284,9 +289,12 @@ class Look:
         """Whether a text is the name of a secret, so that what stands beside it may be one."""
         return len(text) <= MAX_KEY and self._plain.redactor.is_secret_key(text, self._secret_event)
 
-    def suspicious(self, text: str) -> bool:
-        """Whether a text has to be looked at more closely."""
-        return self._plain.redactor.suspicious(text)
+    def suspects(self, together: str) -> list[Callable[[str], bool]]:
+        """Questions that tell which of some texts have to be looked at more closely."""
+        suspects = self._plain.redactor.engine.suspects(together)
+        if _MAY_BE_JSON.search(together) is not None:
+            suspects.append(_begins)
+        return suspects
 
     def any_tells(self, together: str, texts: list[str]) -> bool:
         """Whether a text of some says what another may be."""

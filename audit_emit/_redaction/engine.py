@@ -44,6 +44,23 @@ class Engine:
             return True
         return any(self._suspicious(steps[-1].text) for steps in readings(text))
 
+    def suspects(self, text: str) -> list[Callable[[str], bool]]:
+        """What makes several texts, joined by a character that means nothing, suspicious.
+
+        Returns:
+            Questions, at least one of which is answered with yes for a text of them for which
+            ``suspicious`` would be; empty when there is none.
+        """
+        if any(readings(text)):
+            return [self.suspicious]
+        lower = text.lower()
+        found = self.folded.suspects(text, lower)
+        if self.prefilter.suspicious(text):
+            found.append(self.prefilter.suspicious)
+        if _has_digits(text):
+            found.append(_has_digits)
+        return found
+
     def _suspicious(self, text: str) -> bool:
         return self.prefilter.suspicious(text) or self.folded.suspicious(text) or _has_digits(text)
 

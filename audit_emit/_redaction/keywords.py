@@ -139,6 +139,12 @@ class Folded:
             return False
         return any(group.suspicious(text, lower) for group in self.groups)
 
+    def suspects(self, text: str, lower: str) -> list[Callable[[str], bool]]:
+        """The questions that make a text suspicious, to be asked of parts of it."""
+        if self._any.search(lower) is None and _as_read(text):
+            return []
+        return [group.suspicious for group in self.groups if group.suspicious(text, lower)]
+
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
         return self._any.search(text.lower()) is not None or not _as_read(text)
@@ -175,12 +181,12 @@ class Group:
         self.marks = "".join(sorted(set(marks)))
         self._marks = Pattern(f"[{re.escape(self.marks)}]") if marks else None
 
-    def suspicious(self, text: str, lower: str) -> bool:
+    def suspicious(self, text: str, lower: str = "") -> bool:
         if self._marks is not None and self._marks.search(text) is None:
             return False
         if not self.ignore_case:
             return self.known.search(text) is not None
-        return self.known.search(lower) is not None or not _as_read(text)
+        return self.known.search(lower or text.lower()) is not None or not _as_read(text)
 
 
 def _as_read(text: str) -> bool:
