@@ -43,7 +43,8 @@ def answer(lines: Iterable[Line], key: str) -> list[str]:
         DemoFailed: nobody did.
     """
     question = Question(changed=key, terms=(Term.parse("operation=rotate"),))
-    found = [told(line) for line, _ in lines if question.match(line.rstrip(b"\n"))]
+    records = (line.rstrip(b"\n") for line, _ in lines)
+    found = [told(record) for record in records if question.match(record)]
     if not found:
         raise DemoFailed(f"the log does not say who rotated {key}")
     return found

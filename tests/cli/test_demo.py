@@ -101,6 +101,7 @@ def test_it_shows_a_service_its_records_and_their_chain(framework: str, tmp_path
     assert events.count("secret.rejected") == 2
     assert events.count("secret.delete") == 1
     question = out.index("Who rotated STRIPE_LIVE_KEY, and when?")
+    assert "unchained" not in out[question:]
     assert out[question:].splitlines()[1].startswith("  ops (user) in workspace acme, at 20")
     assert "every link holds" in out
     assert "sk_" + "live_" not in out
