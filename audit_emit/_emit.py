@@ -435,7 +435,8 @@ def _own_prefix(
 
 def _seconds(timeout: Any) -> float:
     try:
-        return min(max(0.0, float(timeout)), _LONGEST)
+        seconds = float(timeout)
+        return FLUSH_SECONDS if isnan(seconds) else min(max(0.0, seconds), _LONGEST)
     except Exception as error:  # noqa: BLE001 - anything may be given, and flush never raises
         let_through(error)
         return FLUSH_SECONDS
