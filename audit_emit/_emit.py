@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from functools import partial
 from hashlib import sha256
+from math import isnan
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit_emit import _compiled, _config, _forks, _observer
