@@ -31,9 +31,11 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *held[9]; /* what the pointers point into */
+    PyObject *held[11]; /* what the pointers point into */
     Words exact, folded;
-    const unsigned char *pairs; /* a bit for each two ASCII characters that a keyword begins with */
+    /* of ASCII characters: a bit for each two that a keyword begins with, for each two that are one
+     * or begin with one, for the hash of each three that one begins with */
+    const unsigned char *pairs, *shorts, *triples;
     const uint32_t *marks;      /* of an ASCII character: the groups that it is a mark of */
     const unsigned char *kinds;
     Py_buffer letters; /* a byte for each character below 0x20000 */
@@ -224,13 +226,13 @@ static inline unsigned column_of(const Table *table, const Words *words, Py_UCS4
 }
 
 /* What the keywords mean that begin at a place. */
-static uint32_t words_at(const Table *table, const Words *words, int kind, const void *data,
+static uint32_t words_at(const Table *table, const Words *words, int width, const void *data,
                          Py_ssize_t size, Py_ssize_t at)
 {
     uint32_t found = 0;
     Py_ssize_t node = 0;
     for (Py_ssize_t i = at; i < size; i++) {
-        unsigned column = column_of(table, words, PyUnicode_READ(kind, data, i));
+        unsigned column = column_of(table, words, PyUnicode_READ(width, data, i));
         node = words->nodes[node * words->columns + column];
         if (!node)
             break;
@@ -239,39 +241,49 @@ static uint32_t words_at(const Table *table, const Words *words, int kind, const
     return found;
 }
 
-static uint32_t keywords_at(const Table *table, int kind, const void *data, Py_ssize_t size,
+static uint32_t keywords_at(const Table *table, int width, const void *data, Py_ssize_t size,
                             Py_ssize_t at)
 {
-    uint32_t found = words_at(table, &table->exact, kind, data, size, at);
+    uint32_t found = words_at(table, &table->exact, width, data, size, at);
     if (found & (ALONE_AT_START | WITH_RUN_AT_START)) {
-        Py_UCS4 before = at ? PyUnicode_READ(kind, data, at - 1) : 0;
+        Py_UCS4 before = at ? PyUnicode_READ(width, data, at - 1) : 0;
         if (before < 128 && table->kinds[before] & WORD)
             found &= ~(uint32_t)(ALONE_AT_START | WITH_RUN_AT_START);
     }
-    return found | words_at(table, &table->folded, kind, data, size, at);
+    return found | words_at(table, &table->folded, width, data, size, at);
 }
 
-static inline bool begins_keyword(const Table *table, unsigned a, unsigned b)
+static inline bool has_bit(const unsigned char *bits, unsigned at)
+{
+    return bits[at >> 3] & 1u << (at & 7);
+}
+
+/* Whether a keyword may begin with three ASCII characters, or be the first one or two of them. */
+static inline bool begins_keyword(const Table *table, unsigned a, unsigned b, unsigned c)
 {
     unsigned pair = a << 7 | b;
-    return table->pairs[pair >> 3] & 1u << (pair & 7);
+    return has_bit(table->pairs, pair)
+        && (has_bit(table->shorts, pair) || has_bit(table->triples, (pair << 1 ^ c * 259) & 0x7fff));
 }
 
 static void scan_ascii(const Table *table, const unsigned char *text, Py_ssize_t size, Scan *scan)
 {
     int digits = 0, most = 0;
     unsigned kinds = 0;
-    uint32_t seen = 0;
+    uint32_t seen = 0, found = 0;
     for (Py_ssize_t i = 0; i < size; i++) {
-        unsigned c = text[i], kind = table->kinds[c];
-        kinds |= kind;
-        seen |= table->marks[c];
-        digits = kind & DIGIT ? digits + 1 : kind & BETWEEN ? digits : 0;
-        most = digits > most ? digits : most;
         /* Every str ends with a zero, so that there is a second one. */
-        if (begins_keyword(table, c, text[i + 1]))
-            scan->found |= keywords_at(table, PyUnicode_1BYTE_KIND, text, size, i);
+        unsigned a = text[i], b = text[i + 1], kind = table->kinds[a];
+        kinds |= kind;
+        seen |= table->marks[a];
+        if (kind & DIGIT)
+            most = ++digits > most ? digits : most;
+        else if (!(kind & BETWEEN))
+            digits = 0;
+        if (begins_keyword(table, a, b, b ? text[i + 2] : 0))
+            found |= keywords_at(table, PyUnicode_1BYTE_KIND, text, size, i);
     }
+    scan->found = found;
     scan->kinds = kinds;
     scan->seen = seen;
     scan->digits = most >= table->digit_run;
@@ -323,8 +335,9 @@ static void scan_wide(const Table *table, PyObject *text, Scan *scan)
             digits = meaning == OTHER ? digits + 1 : 0;
         }
         scan->digits |= digits >= table->digit_run;
-        Py_UCS4 next = i + 1 < size ? PyUnicode_READ(width, data, i + 1) : 0;
-        if (c >= 128 || next >= 128 || begins_keyword(table, c, next))
+        Py_UCS4 second = i + 1 < size ? PyUnicode_READ(width, data, i + 1) : 0;
+        Py_UCS4 third = i + 2 < size ? PyUnicode_READ(width, data, i + 2) : 0;
+        if ((c | second | third) >= 128 || begins_keyword(table, c, second, third))
             scan->found |= keywords_at(table, width, data, size, i);
     }
 }
@@ -577,21 +590,21 @@ static bool take_all(Table *self, PyObject *args, PyObject *named)
     static char *keywords[] = {
         "exact_classes", "exact_columns",  "exact_nodes",  "exact_ends", "folded_classes",
         "folded_columns", "folded_nodes",  "folded_ends",  "pairs",      "marks",
-        "kinds",         "letters",        "always",       "telling",    "naming",
+        "kinds",         "shorts",         "triples",      "letters",        "always",       "telling",    "naming",
         "run",           "digit_run",     "max_bytes",      "max_text",     "max_items",  "max_depth",
         "max_table",     "max_int",        "encode",       "sizeof_dict", NULL,
     };
     PyObject **held = self->held, *letters, *encode, *sizeof_dict;
     if (!PyArg_ParseTupleAndKeywords(
-            args, named, "$SnSSSnSSSSSOIIIiinnnnnLOO", keywords, &held[0], &self->exact.columns,
+            args, named, "$SnSSSnSSSSSSSOIIIiinnnnnLOO", keywords, &held[0], &self->exact.columns,
             &held[1], &held[2], &held[3], &self->folded.columns, &held[4], &held[5], &held[6],
-            &held[7], &held[8], &letters, &self->always, &self->telling, &self->naming, &self->run,
+            &held[7], &held[8], &held[9], &held[10], &letters, &self->always, &self->telling, &self->naming, &self->run,
             &self->digit_run, &self->max_bytes, &self->max_text, &self->max_items,
             &self->max_depth, &self->max_table, &self->max_int, &encode, &sizeof_dict)) {
         memset(held, 0, sizeof self->held);
         return false;
     }
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 11; i++)
         Py_INCREF(held[i]);
     self->encode = Py_NewRef(encode);
     self->sizeof_dict = Py_NewRef(sizeof_dict);
@@ -601,10 +614,13 @@ static bool take_all(Table *self, PyObject *args, PyObject *named)
     if (PyObject_GetBuffer(letters, &self->letters, PyBUF_SIMPLE) < 0)
         return false;
     self->pairs = bytes_of(held[6], 2048);
+    self->shorts = bytes_of(held[9], 2048);
+    self->triples = bytes_of(held[10], 4096);
     self->marks = bytes_of(held[7], 128 * sizeof(uint32_t));
     self->kinds = bytes_of(held[8], 128);
     if (take_words(&self->exact, held[0], held[1], held[2])
-        && take_words(&self->folded, held[3], held[4], held[5]) && self->pairs && self->marks
+        && take_words(&self->folded, held[3], held[4], held[5]) && self->pairs && self->shorts
+        && self->triples && self->marks
         && self->kinds && self->folded.columns < LOOK && self->max_depth < 64
         && self->max_bytes > START && self->run > 0 && self->digit_run > 0)
         return true;
@@ -642,7 +658,7 @@ static void table_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     table_clear(object);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 11; i++)
         Py_CLEAR(self->held[i]);
     for (int i = 0; i < COUNT; i++)
         Py_CLEAR(self->names[i]);

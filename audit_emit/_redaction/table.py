@@ -7,7 +7,8 @@ there the engine has to look wherever a mark is, and the tables know which lette
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 from audit_emit._redaction import digits, keywords
@@ -100,7 +101,7 @@ def made(engine: Engine) -> Made:
         "folded_columns": folded_words.width,
         "folded_nodes": folded_words.nodes,
         "folded_ends": folded_words.ends,
-        "pairs": _pairs(exact, folded),
+        **_starts(exact, folded),
         "marks": array("I", [marks.get(chr(code), 0) for code in range(128)]).tobytes(),
         "kinds": bytes(map(_kind, range(128))),
         "letters": letters.known,
@@ -118,19 +119,35 @@ def _add(words: dict[str, int], more: Iterable[str], meaning: int) -> None:
         words[word] = words.get(word, 0) | meaning
 
 
-def _pairs(exact: Iterable[str], folded: Iterable[str]) -> bytes:
-    """A bit for each two ASCII characters that a word begins with."""
-    pairs = bytearray(128 * 128 // 8)
-    starts = {word[:2] for word in exact}
-    for word in folded:
-        first, second = word[:1], word[1:2]
-        seconds = (second, second.upper()) if second else map(chr, range(128))
-        starts |= {a + b for b in seconds for a in (first, first.upper())}
-    for start in starts:
-        if start.isascii() and len(start) == 2:
-            pair = ord(start[0]) << 7 | ord(start[1])
-            pairs[pair >> 3] |= 1 << (pair & 7)
-    return bytes(pairs)
+def _starts(exact: Iterable[str], folded: Iterable[str]) -> dict[str, bytes]:
+    """What ASCII texts with a word in them have at the place where it begins.
+
+    A bit for each pair of characters that a word begins with; for each pair that is a word or
+    begins with one; for each hash of three characters that a word begins with.
+    """
+    pairs, shorts, triples = bytearray(2048), bytearray(2048), bytearray(4096)
+    for start in {word[:3] for word in exact} | {
+        s for word in folded for s in _spellings(word[:3])
+    }:
+        if not start[:2].isascii():
+            continue  # where another character is next to one, the words are always looked for
+        for pair in [start[:2]] if len(start) > 1 else [start + chr(code) for code in range(128)]:
+            place = ord(pair[0]) << 7 | ord(pair[1])
+            _set(pairs, place)
+            if len(start) < 3:
+                _set(shorts, place)
+            elif start.isascii():
+                _set(triples, (place << 1 ^ ord(start[2]) * 259) & 0x7FFF)
+    return {"pairs": bytes(pairs), "shorts": bytes(shorts), "triples": bytes(triples)}
+
+
+def _spellings(start: str) -> Iterator[str]:
+    """The spellings of a few letters that are the same where case does not count."""
+    return map("".join, product(*({char, char.upper()} for char in start)))
+
+
+def _set(bits: bytearray, at: int) -> None:
+    bits[at >> 3] |= 1 << (at & 7)
 
 
 def _kind(code: int) -> int:

@@ -275,3 +275,12 @@ def test_the_quick_way_says_what_the_full_way_says(
 ) -> None:
     done = PLAIN[way].encode(fields, secret_event)
     assert done is None or done == full(fields, secret_event)
+
+
+@pytest.mark.skipif(_compiled.Table is None, reason="no compiled part")
+@given(text=TEXTS.filter(str.isascii))
+@settings(deadline=None, max_examples=500)
+def test_the_tables_pass_over_no_text_that_the_rules_want_to_see(text: str) -> None:
+    plain = PLAIN["compiled"]
+    if type(plain.table.encode_plain({"action": text}, {"action": 1}, None)) is str:
+        assert not plain.redactor.suspicious(text)

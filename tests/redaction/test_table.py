@@ -45,7 +45,13 @@ def test_every_keyword_begins_with_a_pair_that_is_known() -> None:
     words += [word for group in ENGINE.folded.groups for word in group.words if word.isascii()]
     for word in words:
         pair = ord(word[0]) << 7 | ord(word[1])
-        assert TABLES["pairs"][pair >> 3] & 1 << (pair & 7)
+        triple = (pair << 1 ^ ord(word[2:3] or "z") * 259) & 0x7FFF
+        assert bit("pairs", pair)
+        assert bit("triples", triple) if len(word) > 2 else bit("shorts", pair)
+
+
+def bit(name: str, at: int) -> int:
+    return int(TABLES[name][at >> 3] & 1 << (at & 7))
 
 
 @given(st.text("%0aF\\ux{n&#;amp\x1b[3m quotlgt", max_size=12))
