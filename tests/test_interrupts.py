@@ -384,3 +384,16 @@ def test_no_except_on_the_way_of_a_record_keeps_an_interrupt() -> None:
         if isinstance(node, ast.ExceptHandler) and keeps(node)
     ]
     assert sorted(found) == sorted(NOBODY_WAITS | HANDS_ON)
+
+
+def test_no_sink_asks_what_keeps_an_interrupt() -> None:
+    """``os.path.exists`` and its kind take every ``OSError`` for an answer."""
+    sinks = Path(_interrupts.__file__).parent / "sinks"
+    asked = {
+        f"{path.name}: {ast.unparse(node)}"
+        for path in sinks.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("os.path.")
+        if node.attr in {"exists", "lexists", "isdir", "isfile", "islink", "ismount"}
+    }
+    assert asked == set()

@@ -456,7 +456,7 @@ class JsonlSink(SinkState):
             taken = self._lock.acquire(deadline if self._patient else 0.0)
             if opened and taken:
                 # Should others still hold a lock file that was deleted, they look before this ends.
-                new = self._lock.allocate() and os.path.exists(self.layout.active)
+                new = self._lock.allocate() and segments.is_there(self.layout.active, follow=True)
                 time.sleep(_NEW_LOCK_SECONDS if new else 2 * FRESH_NS / 1e9)
         except OSError as error:
             let_through(error)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from audit_emit._interrupts import let_through, quietly
-from audit_emit.sinks.segments import open_file
+from audit_emit.sinks.segments import is_there, open_file
 from audit_emit.sinks.tail import pread
 
 try:
@@ -71,7 +71,7 @@ class LockFile:
         Raises:
             OSError: it cannot be opened.
         """
-        if self._twin is not None and not os.path.lexists(self.path):
+        if self._twin is not None and not is_there(self.path):
             with quietly(OSError, AttributeError):
                 os.link(self._twin, self.path)
         descriptor = open_file(self.path, append=False)

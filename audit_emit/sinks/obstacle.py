@@ -8,7 +8,7 @@ import stat
 
 from audit_emit._interrupts import let_through
 from audit_emit.sinks.descriptor import error_word
-from audit_emit.sinks.segments import Layout
+from audit_emit.sinks.segments import Layout, is_there
 
 __all__ = ["obstacle"]
 
@@ -57,7 +57,7 @@ def _look_at_directory(path: str, *, writes: bool) -> None:
             mode = os.stat(path).st_mode
         except FileNotFoundError as error:
             let_through(error)
-            if os.path.lexists(path):
+            if is_there(path):
                 raise  # a link to nowhere
             path, writes = os.path.dirname(path), True
             continue

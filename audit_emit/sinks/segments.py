@@ -49,7 +49,7 @@ class Layout(NamedTuple):
 
     def unused(self, first_seq: int) -> str:
         """The path to close a segment under: by its first ``seq``, or by the next that is free."""
-        while os.path.lexists(path := self.closed(first_seq)):
+        while is_there(path := self.closed(first_seq)):
             first_seq += 1
         return path
 
@@ -109,10 +109,29 @@ def read_closed(path: str) -> Head | None:
         os.close(descriptor)
 
 
+def is_there(path: str, *, follow: bool = False) -> bool:
+    """Whether there is something; ``os.path.lexists`` and ``exists`` would keep an interrupt."""
+    try:
+        os.stat(path, follow_symlinks=follow)
+    except (OSError, ValueError) as error:
+        let_through(error)
+        return False
+    return True
+
+
+def is_directory(path: str) -> bool:
+    """Whether there is a directory, as ``os.path.isdir``."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError) as error:
+        let_through(error)
+        return False
+
+
 def make_directory(path: str) -> None:
     """Make ``path`` and what is missing above it, each with mode 0750."""
     missing = []
-    while not os.path.isdir(path):
+    while not is_directory(path):
         missing.append(path)
         parent = os.path.dirname(path)
         if parent == path:

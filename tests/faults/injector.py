@@ -10,9 +10,8 @@ import dis
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
@@ -52,9 +51,11 @@ if sys.version_info >= (3, 12):
     # is not the frame's (3.12: the interpreter's, looked at by settrace only; 3.13: the code's).
     TOOL = 4
 
-    @contextmanager
-    def stepping(step: Step, modules: tuple[str, ...]) -> Iterator[None]:
-        """Calls ``step`` for the code of these modules in this thread."""
+    def stepping(step: Step, modules: tuple[str, ...]) -> Callable[[], None]:
+        """Call ``step`` for the code of these modules in this thread, until what this returns is.
+
+        No context manager: the code of ``contextlib`` may be among that which is interrupted.
+        """
         events = sys.monitoring.events
         thread = threading.get_ident()
         seen = []
@@ -72,9 +73,8 @@ if sys.version_info >= (3, 12):
         sys.monitoring.register_callback(TOOL, events.PY_START, started)
         sys.monitoring.register_callback(TOOL, events.INSTRUCTION, instruction)
         sys.monitoring.set_events(TOOL, events.PY_START)
-        try:
-            yield
-        finally:
+
+        def stop() -> None:
             sys.monitoring.set_events(TOOL, events.NO_EVENTS)
             for code in seen:
                 sys.monitoring.set_local_events(TOOL, code, events.NO_EVENTS)
@@ -82,11 +82,15 @@ if sys.version_info >= (3, 12):
                 sys.monitoring.register_callback(TOOL, event, None)
             sys.monitoring.free_tool_id(TOOL)
 
+        return stop
+
 else:
 
-    @contextmanager
-    def stepping(step: Step, modules: tuple[str, ...]) -> Iterator[None]:
-        """Calls ``step`` for the code of these modules in this thread."""
+    def stepping(step: Step, modules: tuple[str, ...]) -> Callable[[], None]:
+        """Call ``step`` for the code of these modules in this thread, until what this returns is.
+
+        No context manager: the code of ``contextlib`` may be among that which is interrupted.
+        """
 
         def called(frame: FrameType, event: str, arg: Any) -> Any:
             if not is_of(frame, modules):
@@ -102,10 +106,7 @@ else:
 
         before = sys.gettrace()
         sys.settrace(called)
-        try:
-            yield
-        finally:
-            sys.settrace(before)
+        return partial(sys.settrace, before)
 
 
 def is_of(frame: FrameType, modules: tuple[str, ...]) -> bool:
@@ -147,8 +148,11 @@ class Interrupter:
 
     def run(self, call: Callable[[], Any]) -> Any:
         """What the call returns; raises what it raises."""
-        with stepping(self._stepped, self._modules):
+        stop = stepping(self._stepped, self._modules)
+        try:
             return call()
+        finally:
+            stop()
 
     def _stepped(self, frame: FrameType, offset: int) -> None:
         if offset not in places(frame.f_code, self._seen):
