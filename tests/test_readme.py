@@ -135,6 +135,26 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links if not (here.parent / link).is_file()] == []
 
 
+def headings(target: Path) -> set[str]:
+    """The anchors that GitHub and MyST make of the headings of a page."""
+    found = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in found]
+    return {word.strip().replace(" ", "-") for word in words}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_anchor_is_a_heading(name: str) -> None:
+    here = ROOT / name
+    text = here.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text)
+    wrong = [
+        f"{path}#{anchor}"
+        for path, anchor in links
+        if anchor not in headings(here.parent / path if path else here)
+    ]
+    assert wrong == []
+
+
 def test_every_variable_is_in_the_configuration_page() -> None:
     text = page("configuration.md")
     rows = dict(re.findall(r"^\| `(AUDIT_EMIT_[A-Z_]+)` \| `([a-z_]+)` \|", text, re.MULTILINE))
