@@ -28,6 +28,11 @@ WINDOW = 8 * BLOCK
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
+YEAR = 365 * DAY
+KEPT_IN_LOKI = 400 * DAY
+"""What is older Loki seldom has (``retention_period``): a clock that began in 1970 leaves half a
+century without a record, and nobody should be asked about each day of it."""
+
 _KEPT = 4
 
 Progress = Callable[[int, int], None]
@@ -327,7 +332,8 @@ class LogIndex:
         stop = min(start + HOUR, end)
         following = self._next(start, stop)
         if following >= stop:
-            return min(following, start + DAY, end)
+            reach = DAY if start >= end - KEPT_IN_LOKI else YEAR
+            return min(following, start + reach, end)
         size = 0
         for low, more in self._by_time.sizes(start, stop - 1):
             size += more

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from audit_emit._files.index import LogIndex
+from audit_emit._loki.disagreement import Kind
 from audit_emit._loki.journal import Journal, Sent
 from audit_emit._loki.settings import site_labels
 from audit_emit._loki.streams import STREAMS
@@ -227,7 +228,10 @@ def _reconcile(wanted: Wanted) -> Exit:
                 "steps": planned.steps,
                 "left": sum(planned.left.counts.values()),
             }
-        status = decided(Exit(report.exit_status) if error is None else Exit.LOKI)
+        # What Loki did not take is missing because of that; anything else is a finding by itself.
+        found = set(report.counts) - {Kind.MISSING.value}
+        failed = error is not None and not found
+        status = decided(Exit.LOKI if failed else Exit(report.exit_status))
         if wanted.as_json:
             where = {"log": wanted.log, "loki": wanted.target}
             click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
@@ -236,7 +240,9 @@ def _reconcile(wanted: Wanted) -> Exit:
             shown.show(report, log_shown, wanted.target)
             shown.show_more(more)
         if error is not None:
-            raise error
+            if failed:
+                raise error
+            _tell(str(error))
     return status
 
 

@@ -474,6 +474,18 @@ def test_a_backfill_that_ends_early_tells_what_it_did(
     assert "refused with status 500: oops" in err
 
 
+def test_a_finding_is_the_status_also_when_a_backfill_ends_early(
+    log: LogAndLoki, fake_loki: LokiServer, capsys: Output
+) -> None:
+    lose(fake_loki, log, 5, 6)
+    log.ship([altered(log.chain.lines[7])])
+    fake_loki.faults = OnPush(fake_loki, *[status(500, "oops")] * 50)
+    assert run(log, "--backfill") == Exit.FINDINGS
+    out, err = capsys.readouterr()
+    assert "altered" in out
+    assert "refused with status 500: oops" in err
+
+
 def test_the_tenant(tmp_path: Path, capsys: Output) -> None:
     server = LokiServer(tenants=True)
     log = LogAndLoki(tmp_path / "log", server.url, "right")

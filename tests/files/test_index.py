@@ -67,6 +67,15 @@ def test_windows_follow_each_other_and_are_bounded(tmp_path: Path) -> None:
     assert len([w for w in windows if w.records]) > 4
 
 
+def test_half_a_century_without_a_record_is_few_windows(tmp_path: Path) -> None:
+    chain = MadeChain().add(1, ts=SECOND).add(1, ts=BEGIN)
+    with index_of(written(tmp_path, chain)) as index:
+        windows = list(index.windows(0, BEGIN + DAY))
+    assert len(windows) < 500
+    assert all(a.stop == b.start for a, b in pairwise(windows))
+    assert sum(len(window.records) for window in windows) == 2
+
+
 def test_only_the_time_that_is_asked_for(tmp_path: Path) -> None:
     chain = MadeChain().add(50)
     with index_of(written(tmp_path, chain)) as index:
