@@ -14,6 +14,7 @@ import msgspec
 from msgspec import structs
 
 from audit_emit._evidence.findings import Finding, Kind, Report
+from audit_emit._files.logfiles import open_regular
 from audit_emit.errors import MemoryFileError
 from audit_emit.verifying import Verified
 
@@ -41,10 +42,11 @@ def read(path: Path) -> Memory:
 
     Raises:
         MemoryFileError: see there.
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file.
     """
     try:
-        data = path.read_bytes()
+        with os.fdopen(open_regular(str(path)), "rb") as file:
+            data = file.read()
     except FileNotFoundError:
         return Memory(VERSION, {})
     try:

@@ -295,6 +295,10 @@ class TestRemember:
         Path(arguments[4]).write_bytes(content.encode("utf-8", "surrogatepass"))
         assert main(arguments) == Exit.USAGE
 
+    def test_nobody_waits_for_a_named_pipe(self, arguments: list[str]) -> None:
+        os.mkfifo(arguments[4])
+        assert main(arguments) == Exit.UNREADABLE
+
 
 def test_a_changed_record_is_shown_as_it_stands(
     log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]
