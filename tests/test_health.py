@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 from piped import Piped
 
-from audit_emit import Emitter
+from audit_emit import Emitter, _compiled
 from audit_emit._backlog import Backlog
 from audit_emit.sinks import descriptor
 
@@ -263,3 +263,20 @@ def test_what_is_taken_away_from_the_file_is_counted_and_declared(tmp_path: Path
     assert len(gaps) == 1
     assert '"reason":"file-truncated"' in gaps[0]
     emitter.close()
+
+
+def test_the_reason_for_the_way_in_python_is_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def way(**settings: Any) -> str:
+        emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, **settings)
+        found: str = emitter.health()["emit"]
+        emitter.close()
+        return found
+
+    if _compiled.state == "compiled":
+        assert way(durability="os") == "compiled"
+        assert way(durability="always") == "interpreted (each record is synced)"
+        assert way(processors=[lambda *of: of[2]]) == "interpreted (processors see every event)"
+        monkeypatch.setattr(_compiled, "threads_are_greenlets", lambda: True)
+        assert way(durability="os") == "interpreted (gevent has made threads greenlets)"
