@@ -46,8 +46,11 @@ MAX_TABLE = 65536
 """Bytes of a dict that is copied: a table keeps the places of what was deleted."""
 MAX_INT = 10**12
 _MAX_NAMES = 4096
+_MAX_QUIET = 512
+_MAX_QUIET_LENGTH = 256
 
 _MAY_BE_JSON = Pattern("(?:^|\0)[{\\[\ufeff \t\r\n]")
+_OPTION = Pattern("(?:^|\0)-")
 _encode = Encoder().encode
 _TEXTS: dict[str, Callable[[Any], str]] = {
     "datetime.datetime": of_datetime,
@@ -69,6 +72,8 @@ class Plain:
         self.redactor = redactor
         self.names: tuple[dict[str, int], dict[str, int]] = ({}, {})
         """What is known of names, in other events and in those about a secret."""
+        self.quiet: set[str] = set()
+        """Texts in which nothing is secret: events have many in common. For the way in Python."""
         self.letters: Letters | None = None
         self.table: Any = None
         if compiled is not None:
@@ -209,18 +214,33 @@ class Copy:
 
     def _harmless(self) -> bool:
         """Whether nothing in the texts is secret."""
-        texts, look = self._texts, self._look
-        together = "\0".join(texts)
-        if len(together) > MAX_BYTES or self._items > MAX_ITEMS:
+        if sum(map(len, self._texts)) > MAX_BYTES or self._items > MAX_ITEMS:
             return False
+        look = self._look
+        quiet = look.quiet
+        texts = [text for text in self._texts if text not in quiet]
+        if not texts:
+            return True
+        together = "\0".join(texts)
         if len(together) > MAX_TEXT and any(len(text) > MAX_TEXT for text in texts):
             return False
-        suspects = look.suspects(together)
-        if suspects:
-            for text in texts:
-                if any(suspect(text) for suspect in suspects) and look.text(text) is False:
+        telling = look.may_tell(together)
+        suspects = look.suspects(together, telling=telling)
+        if not suspects and not telling:
+            look.remember(texts)
+            return True
+        for text in texts:
+            clean = True
+            if any(suspect(text) for suspect in suspects):
+                clean = look.is_clean(text)
+                if not clean and look.text(text) is False:
                     return False
-        return not (self._beside and look.any_tells(together, texts))
+            if telling and look.may_tell(text) and look.tells_anything(text):
+                if self._beside:
+                    return False
+            elif clean:
+                look.remember([text])
+        return True
 
 
 class Look:
@@ -289,21 +309,40 @@ class Look:
         """Whether a text is the name of a secret, so that what stands beside it may be one."""
         return len(text) <= MAX_KEY and self._plain.redactor.is_secret_key(text, self._secret_event)
 
-    def suspects(self, together: str) -> list[Callable[[str], bool]]:
+    def is_clean(self, text: str) -> bool:
+        """Whether nothing in a text is secret in any event: in those about secrets more is."""
+        if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+            return False
+        return self._plain.redactor.scrub(text, secret_event=True) is None
+
+    @property
+    def quiet(self) -> set[str]:
+        """Texts that were met, in which nothing is secret in any event, and that tell nothing."""
+        return self._plain.quiet
+
+    def remember(self, texts: list[str]) -> None:
+        """Add to them."""
+        quiet = self._plain.quiet
+        if len(quiet) >= _MAX_QUIET:
+            quiet.clear()
+        quiet.update(text for text in texts if len(text) <= _MAX_QUIET_LENGTH)
+
+    def suspects(self, together: str, *, telling: bool) -> list[Callable[[str], bool]]:
         """Questions that tell which of some texts have to be looked at more closely."""
-        suspects = self._plain.redactor.engine.suspects(together)
+        suspects = self._plain.redactor.engine.suspects(together, by_context=telling)
         if _MAY_BE_JSON.search(together) is not None:
             suspects.append(_begins)
         return suspects
 
-    def any_tells(self, together: str, texts: list[str]) -> bool:
-        """Whether a text of some says what another may be."""
-        if together[:1] == "-" or "\0-" in together:
-            return True
-        if not self._plain.redactor.engine.folded.may_tell(together):
-            return False
-        tell = self._plain.redactor.engine.folded.tells
-        return any(tell(text) or self.tells(text) for text in texts)
+    def may_tell(self, together: str) -> bool:
+        """Whether a text of some may say what another one is."""
+        folded = self._plain.redactor.engine.folded
+        return _OPTION.search(together) is not None or folded.may_tell(together)
+
+    def tells_anything(self, text: str) -> bool:
+        """Whether a text says what another one may be."""
+        tells = self._plain.redactor.engine.folded.tells
+        return text[:1] == "-" or tells(text) or self.tells(text)
 
     def other(self, value: object) -> str | bytes | None:
         """A text that a value is, or its JSON; ``None`` for the full way."""

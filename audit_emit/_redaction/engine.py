@@ -44,8 +44,12 @@ class Engine:
             return True
         return any(self._suspicious(steps[-1].text) for steps in readings(text))
 
-    def suspects(self, text: str) -> list[Callable[[str], bool]]:
+    def suspects(self, text: str, *, by_context: bool) -> list[Callable[[str], bool]]:
         """What makes several texts, joined by a character that means nothing, suspicious.
+
+        Args:
+            text: all of them.
+            by_context: whether a keyword of a rule by context is in it (``Folded.may_tell``).
 
         Returns:
             Questions, at least one of which is answered with yes for a text of them for which
@@ -53,8 +57,7 @@ class Engine:
         """
         if any(readings(text)):
             return [self.suspicious]
-        lower = text.lower()
-        found = self.folded.suspects(text, lower)
+        found = self.folded.suspects(text) if by_context else []
         if self.prefilter.suspicious(text):
             found.append(self.prefilter.suspicious)
         if _has_digits(text):

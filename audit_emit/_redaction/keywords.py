@@ -139,10 +139,9 @@ class Folded:
             return False
         return any(group.suspicious(text, lower) for group in self.groups)
 
-    def suspects(self, text: str, lower: str) -> list[Callable[[str], bool]]:
+    def suspects(self, text: str) -> list[Callable[[str], bool]]:
         """The questions that make a text suspicious, to be asked of parts of it."""
-        if self._any.search(lower) is None and _as_read(text):
-            return []
+        lower = text.lower()
         return [group.suspicious for group in self.groups if group.suspicious(text, lower)]
 
     def may_tell(self, text: str) -> bool:

@@ -154,6 +154,23 @@ def test_a_users_names_are_those_of_secrets(way: str) -> None:
     assert plain.encode({"note": "X: 4"}, False) is None
 
 
+def test_texts_that_are_remembered_are_bounded_and_short() -> None:
+    plain = made("interpreted")
+    plain.encode({"a": "x" * 300, "b": "quiet", "c": "API_KEY"}, False)
+    assert plain.quiet == {"quiet"}
+    for number in range(2000):
+        plain.encode({"a": f"text {number}"}, False)
+    assert len(plain.quiet) <= 512
+
+
+def test_a_text_is_looked_at_again_in_an_event_about_a_secret(plain: Plain) -> None:
+    fields = {"note": "plaintext: hunter2", "tab": "the key: none"}
+    for secret_event in (False, True, False, True):
+        done = plain.encode(fields, secret_event)
+        assert done is None or done == full(fields, secret_event)
+    assert plain.encode(fields, True) is None
+
+
 def test_a_container_within_itself_takes_the_full_way(plain: Plain) -> None:
     fields: dict[str, Any] = {}
     fields["again"] = [fields]
