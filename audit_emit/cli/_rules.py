@@ -14,6 +14,12 @@ TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,149}")
 SPAN = re.compile(r"[1-9][0-9]{0,4}[smhd]")
 SILENT = "AuditServiceSilent"
 
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_WORDS = {
+    each
+    for word in "true false yes no on off null y n".split()
+    for each in (word, word.upper(), word.title())
+}
 _BLOCK = re.compile(r"(?m)^      - (?:alert|record): ")
 _SELECTOR = '{job="audit"'
 
@@ -24,7 +30,7 @@ _SILENCE = """\
         labels:
           severity: warning
           tenant: fake
-          service: {service}
+          service: {name}
         annotations:
           query: silence.logql
           runbook_url: docs/runbook.md#auditservicesilent
@@ -76,12 +82,15 @@ def written(
     first, *blocks = _split(text)
     text = first + "".join(_without(block, without) for block in blocks)
     if silent:
-        more = "".join(_SILENCE.format(service=service, span=span) for service, span in silent)
+        more = "".join(
+            _SILENCE.format(service=service, name=_text(service), span=span)
+            for service, span in silent
+        )
         at = text.index("      - alert: AuditNothingArrives\n")
         text = text[:at] + more + text[at:]
     if tenant is not None:
         _checked("tenant", tenant, TENANT)
-        text = text.replace("tenant: fake", f"tenant: {tenant}")
+        text = text.replace("tenant: fake", f"tenant: {_text(tenant)}")
         text = text.replace("--loki URL", f"--loki URL --tenant {tenant}")
     return text
 
@@ -99,7 +108,14 @@ def _without(block: str, without: Mapping[str, Sequence[str]]) -> str:
         return block
     # Not the queries of annotations: those are about one service.
     head, labels, rest = block.partition("        labels:")
+    if _SELECTOR not in head.replace(f"{_SELECTOR}-", ""):
+        raise ConfigError("except", f"names {name}, which is not about single services")
     return head.replace(_SELECTOR, f'{_SELECTOR}, service!~"{services}"') + labels + rest
+
+
+def _text(name: str) -> str:
+    """A name in YAML, where some, such as 123 or null, would be no text."""
+    return name if _PLAIN.fullmatch(name) and name not in _WORDS else f"'{name}'"
 
 
 def _checked(what: str, text: str, wanted: re.Pattern[str]) -> str:

@@ -36,7 +36,11 @@ FILES = {
 
 RULES = ("alerts", "recording")
 METRICS = "address: 127.0.0.1:9598"
-_ADDRESS = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
+LOKI = "http://loki:3100"
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+_ADDRESS = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}:[0-9]{{1,5}}")
+_URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/%\[\]-]*")
+"""Without what would need quotes in YAML or a shell; a login stands in a file of its own."""
 
 
 def path_of(name: str) -> Path:
@@ -97,9 +101,11 @@ def command(
     if name in RULES:
         text = written(text, tenant, pairs(silent, "silent"), pairs(exceptions, "except"))
     if endpoint:
-        if not endpoint.startswith(("http://", "https://")) or not endpoint.isprintable():
+        if not _URL.fullmatch(endpoint):
             raise click.UsageError("--endpoint must be an address, such as https://loki:3100")
-        text = text.replace("http://loki:3100", endpoint)
+        if LOKI not in text:
+            raise click.UsageError(f"--endpoint: there is no address of Loki in {name}")
+        text = text.replace(LOKI, endpoint)
     if metrics:
         if METRICS not in text or not _ADDRESS.fullmatch(metrics):
             raise click.UsageError(

@@ -82,6 +82,30 @@ def test_a_service_with_a_threshold_of_its_own(capsys: Output) -> None:
     assert "nightly has recorded nothing for 26h" in nightly["annotations"]["summary"]
 
 
+@pytest.mark.parametrize("name", ["123", "null", "true", "1e5", "no", "2026-05-19"])
+def test_a_name_is_text_whatever_yaml_would_read_in_it(name: str, capsys: Output) -> None:
+    rules = alerts(capsys, "--tenant", name, "--silent", f"{name}=26h")
+    assert {rule["labels"]["tenant"] for rule in rules} == {name}
+    assert name in [rule["labels"].get("service") for rule in rules]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["file", "--endpoint", "http://loki:3100 #"],
+        ["file", "--endpoint", 'http://loki:3100/"'],
+        ["alerts", "--endpoint", "http://loki:3100"],
+        ["file", "--metrics", "999.0.0.1:9598"],
+        ["alerts", "--except", "AuditDeadLetters=shop"],
+    ],
+)
+def test_what_would_change_nothing_or_break_the_file_is_refused(
+    words: list[str], capsys: Output
+) -> None:
+    assert main(["vector", *words]) == Exit.USAGE
+    assert capsys.readouterr().out == ""
+
+
 def test_a_service_that_an_alert_is_not_about(capsys: Output) -> None:
     found = {
         rule["alert"]: rule
