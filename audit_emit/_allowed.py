@@ -212,6 +212,7 @@ SETTINGS: dict[str, Setting] = {
     "safe_keys": Setting("SAFE_KEYS", _names),
     "redaction_file": Setting("REDACTION_FILE", redaction_file),
     "hide_access_key_ids": Setting("HIDE_ACCESS_KEY_IDS", _boolean),
+    "redaction_report": Setting("REDACTION_REPORT", _boolean),
     "checkpoint": Setting("CHECKPOINT", _boolean),
     "signing_key": Setting("SIGNING_KEY", signing_key),
     "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),

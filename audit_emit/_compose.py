@@ -81,6 +81,7 @@ class Composer:
             settings.safe_keys,
             settings.redaction_rules,
             hide_access_key_ids=settings.hide_access_key_ids,
+            report=settings.redaction_report,
         )
         self.normaliser = Normaliser(self.redactor, observer, _compiled.Table, self._count_redacted)
         self._processors = settings.processors

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         redaction_rules: what else is secret in a text, besides what the library knows.
         hide_access_key_ids: whether the ids of access keys (``AKIA…``) are held back; the secret
             keys always are.
+        redaction_report: whether ``_redacted`` in a record's fields says which rule held back what.
         checkpoint: whether the log is signed as it grows, in this process.
         signing_key: the keys of checkpoints, newest last; the newest one signs.
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     safe_keys: frozenset[str] = frozenset()
     redaction_rules: tuple[Rule, ...] = ()
     hide_access_key_ids: bool = False
+    redaction_report: bool = False
     checkpoint: bool = False
     signing_key: KeyRing | None = None
     origin: str | None = None
@@ -108,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "safe_keys": sorted(self.safe_keys),
             "redaction_rules": [rule.id for rule in self.redaction_rules],
             "hide_access_key_ids": self.hide_access_key_ids,
+            "redaction_report": self.redaction_report,
             "checkpoint": self.checkpoint,
             "signing_key": "set" if self.signing_key else "not set",
             "origin": self.origin,
@@ -162,6 +165,7 @@ def settings(
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    without: list[Processor] = []
     unknown = sorted(set(arguments) - set(CHECKS))
     if unknown:
         raise ConfigError(unknown[0], f"is not a setting; there are: {', '.join(CHECKS)}")
@@ -185,9 +189,25 @@ def settings(
             if on_error is None:
                 raise
             on_error(error)
+            if name in _OF_REDACTION:
+                without.append(rules_are_missing)
         else:
             sources[name] = source
+    if without:
+        values["processors"] = (*without[:1], *values.get("processors", ()))
     return _complete(values, sources, environ, on_error)
+
+
+_OF_REDACTION = ("redaction_file", "secret_keys", "redaction_rules", "hide_access_key_ids")
+
+
+def rules_are_missing(*_: Any) -> NoReturn:
+    """A processor that withholds the fields of every event: rules that were asked for are missing.
+
+    Raises:
+        ConfigError: always. What was said when the settings were taken says why.
+    """
+    raise ConfigError("redaction_file", "could not be used, so nobody knows what is secret")
 
 
 def _complete(

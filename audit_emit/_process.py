@@ -40,9 +40,8 @@ def configure(**settings: Any) -> Emitter:
             ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
             ``hash_key_file``, ``disabled``, ``processors``, ``on_error``,
             ``secret_keys``, ``safe_keys``, ``redaction_rules``, ``redaction_file``,
-            ``hide_access_key_ids``, ``checkpoint``, ``signing_key``, ``signing_key_file``,
-            ``origin``, ``checkpoint_state``; see
-            ``docs/configuration.md``.
+            ``hide_access_key_ids``, ``redaction_report``, ``checkpoint``, ``signing_key``,
+            ``signing_key_file``, ``origin``, ``checkpoint_state``; see ``docs/configuration.md``.
 
     Returns:
         The new emitter. One that was there before is flushed and closed.

@@ -92,6 +92,8 @@ class Normaliser:
         if made is None:
             return None
         text, redacted = made
+        if redacted and self._redactor.report:
+            return None
         if redacted and self._count is not None:
             self._count(redacted)
         return text
@@ -154,6 +156,10 @@ class Normaliser:
         value, more = spread(
             walk.run(members, source, RESERVED), walk.named, self._redactor.held_back
         )
+        if more and walk.report is not None:
+            walk.report.append("named in another field")
+        if walk.report:
+            value["_redacted"] = walk.report
         if walk.racy:
             value["_racy"] = True
         if walk.cut:

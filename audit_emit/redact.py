@@ -13,11 +13,12 @@ import hmac
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from audit_emit._fields.keys import MAX_NAME, fold, is_secret_name, split_name
+from audit_emit._fields.keys import MAX_NAME, fold, is_secret_name
 from audit_emit._foreign import class_dict, type_name
 from audit_emit._interrupts import door, let_through
 from audit_emit._lazy import Pattern
 from audit_emit._redaction.engine import Engine
+from audit_emit._redaction.own_names import OwnNames
 from audit_emit._redaction.rule import Rule
 from audit_emit._redaction.rules.cloud import ACCESS_KEY_IDS
 from audit_emit._redaction.words import VALUES
@@ -133,6 +134,7 @@ class Redactor:
         safe_keys: names that are not, whatever the rules say.
         rules: what else is secret in a text, besides what the library knows.
         hide_access_key_ids: whether the ids of access keys are held back, too.
+        report: whether records say which rules held back what.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class Redactor:
         rules: Iterable[Rule] = (),
         *,
         hide_access_key_ids: bool = False,
+        report: bool = False,
     ) -> None:
         self._key = hash_key or None
         self.key_id: str | None = (
@@ -151,12 +154,12 @@ class Redactor:
         padded = _padded(hash_key or b"")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
-        self._secret = frozenset(map(_plain, secret_keys))
-        self._safe = frozenset(map(_plain, safe_keys))
-        parts = (max(name.split("_"), key=len) for name in self._secret)
+        self.report: bool = report
+        self._secret = OwnNames(secret_keys)
+        self._safe = OwnNames(safe_keys, exact=True)
         if hide_access_key_ids:
             rules = (*rules, *ACCESS_KEY_IDS)
-        self.engine: Engine = Engine(tuple(rules), {part for part in parts if part})
+        self.engine: Engine = Engine(tuple(rules), self._secret.parts)
         self.harmless: set[str] = set()
         """Names that were found to be short, plain and never secret, in any event."""
         self._cache: tuple[dict[str, bool], dict[str, bool]] = ({}, {})
@@ -182,11 +185,10 @@ class Redactor:
         return known
 
     def _judge(self, key: str, secret_event: bool) -> bool:
-        if len(key) <= MAX_NAME and (self._safe or self._secret):
-            plain = _plain(key)
-            if plain in self._safe:
+        if len(key) <= MAX_NAME:
+            if self._safe.holds(key):
                 return False
-            if plain in self._secret:
+            if self._secret.holds(key):
                 return True
         return is_secret_name(key, secret_event=secret_event)
 
@@ -217,6 +219,14 @@ class Redactor:
     def scrub(self, text: str, secret_event: bool = False) -> str | None:
         """The text with each secret in it held back, or ``None`` when there is none.
 
+        See ``scrub_by``.
+        """
+        found = self.scrub_by(text, secret_event)
+        return None if found is None else found[0]
+
+    def scrub_by(self, text: str, secret_event: bool = False) -> tuple[str, list[str]] | None:
+        """The same, and the ids of the rules that found them.
+
         Only the first 8 KiB are looked at, and only they are in the result: what is beyond is the
         caller's to cut, also when the result is ``None``.
         """
@@ -225,9 +235,10 @@ class Redactor:
         if not self.engine.suspicious(text):
             return None
         is_secret = self._is_secret_in_event if secret_event else self.is_secret_key
-        spans = [one[:2] for one in self.engine.find(text, is_secret) if one.start < SCAN]
-        if not spans:
+        found = [one for one in self.engine.find(text, is_secret) if one.start < SCAN]
+        if not found:
             return None
+        spans = [one[:2] for one in found]
         if len(spans) > _MAX_SPANS:
             spans[_MAX_SPANS - 1 :] = [(spans[_MAX_SPANS - 1][0], len(text))]
         parts: list[str] = []
@@ -236,7 +247,7 @@ class Redactor:
             parts += (text[at:start], self.held_back(text[start:end]))
             at = end
         parts.append(text[at:SCAN] if at < SCAN else "")
-        return "".join(parts)
+        return "".join(parts), list(dict.fromkeys(one.rule for one in found))
 
     def _is_secret_in_event(self, key: str) -> bool:
         return self.is_secret_key(key) or fold(key) in VALUES
@@ -249,10 +260,6 @@ class Redactor:
 def _padded(key: bytes) -> bytes:
     """A key as HMAC takes it: a block of SHA-256, which is 64 bytes long."""
     return (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
-
-
-def _plain(name: str) -> str:
-    return "_".join(split_name(name))
 
 
 @door

@@ -10,6 +10,7 @@ from audit_emit import encode
 from audit_emit._fields.cards import is_card
 from audit_emit._fields.frame import Frame, is_pair
 from audit_emit._fields.keys import fold, is_described, is_vendor_key, is_weak
+from audit_emit._fields.notes import Notes
 from audit_emit._fields.prose import is_plain_value
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._fields.together import NO_NAMES, held_items, held_names
@@ -28,9 +29,6 @@ ROOM = 52 * 1024
 """Bytes for the values; what is cut is told in the rest of the 60 KiB of the fields."""
 MAX_SCANNED = 72 * 1024
 """Characters looked at: a text that is held back whole leaves no trace in the room."""
-MAX_CUTS = 32
-CUT_ROOM = 5 * 1024
-MAX_PATH = 120
 _MAX_JSON_IN_JSON = 3
 _JSON_NODES = 4
 _SUSPICIOUS = 72
@@ -40,11 +38,20 @@ _decode = Decoder(float_hook=float).decode
 _decode_lines = Decoder(float_hook=float).decode_lines
 _JSON_BEGINS = ("{", "[", "\ufeff", " ", "\t", "\r", "\n")
 
-RESERVED = ("_cut", "_racy", "_lossy", "_spilled", "_event_type", "_withheld", "workspace_id")
+RESERVED = (
+    "_cut",
+    "_redacted",
+    "_racy",
+    "_lossy",
+    "_spilled",
+    "_event_type",
+    "_withheld",
+    "workspace_id",
+)
 """Names that the emitter gives a meaning: a caller's own get a suffix."""
 
 
-class Walk:
+class Walk(Notes):
     """The pass over one record's fields.
 
     Attributes:
@@ -54,19 +61,15 @@ class Walk:
     """
 
     def __init__(self, redactor: Redactor, *, secret_event: bool, level: int = 0) -> None:
+        super().__init__(report=redactor.report)
         self._redactor = redactor
         self._secret_event = secret_event
         self._level = level
-        self._stack: list[Frame] = []
         self._open: set[int] = set()
         self._room = ROOM
         self.nodes = 0
         self.to_scan = MAX_SCANNED
         self._tables = 0
-        self._cut_room = CUT_ROOM
-        self.cuts: list[str] = []
-        self.cut = 0
-        self.redacted = 0
         self.racy = False
         self.named: list[str] = []
         """What was held back by its name or its type, so that it is nowhere else."""
@@ -208,7 +211,7 @@ class Walk:
         self._room -= 48
         if type(value) is str and self._redactor.is_held_back(value):
             return value
-        self.redacted += 1
+        self._told("type" if type(value) is Secret else "name")
         return self._redactor.held_back(value)
 
     def _number(self, value: float) -> int | float | str:
@@ -216,7 +219,7 @@ class Walk:
         if -(10**19) < value < 10**19 and value == int(value):
             digits = str(abs(int(value)))
             if is_card(digits):
-                self.redacted += 1
+                self._told("card-number")
                 return self._redactor.held_back(digits)
         return value
 
@@ -231,9 +234,10 @@ class Walk:
         inner = self._json_in(text) if length <= SCAN else None
         if inner is not None:
             return self._fit(inner, len(inner))
-        scrubbed = self._redactor.scrub(text, self._secret_event) if suspicious else None
-        if scrubbed is not None:
-            self.redacted += 1
+        found = self._redactor.scrub_by(text, self._secret_event) if suspicious else None
+        if found is not None:
+            scrubbed, rules = found
+            self._told(*rules)
             if length <= SCAN:
                 length = len(scrubbed)
             text = scrubbed
@@ -273,7 +277,7 @@ class Walk:
         self.named += walk.named
         if not walk.redacted:
             return None
-        self.redacted += walk.redacted
+        self._merge(walk)
         if walk.cut:
             self._note("JSON in a text: cut")
         return "\n".join(map(encode.to_json, plain)) if lines else encode.to_json(plain)
@@ -366,10 +370,10 @@ class Walk:
         length = len(name)
         name = name[: MAX_KEY + OVERLAP]
         suspicious = self._charge(name)
-        scrubbed = self._redactor.scrub(name, self._secret_event) if suspicious else None
-        if scrubbed is not None:
-            self.redacted += 1
-            name = scrubbed
+        found = self._redactor.scrub_by(name, self._secret_event) if suspicious else None
+        if found is not None:
+            name, rules = found
+            self._told(*rules)
         label = name
         if len(label) > MAX_KEY:
             label = label[:MAX_KEY]
@@ -382,19 +386,3 @@ class Walk:
         size = len(label) if plain_size(label) else json_size(label) + 2
         self._room -= size + 4
         return label
-
-    def _note(self, what: str) -> None:
-        self.cut += 1
-        if len(self.cuts) < MAX_CUTS and self._cut_room > 0:
-            path = self._path()
-            entry = f"{path}: {what}" if path else what
-            self._cut_room -= len(encode.text(entry).encode()) + 1
-            self.cuts.append(entry)
-
-    def _path(self) -> str:
-        parts = [
-            f".{frame.label}" if frame.kind == "dict" else f"[{frame.index}]"
-            for frame in self._stack
-        ]
-        path = "".join(parts).lstrip(".")
-        return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "…"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from audit_emit import ConfigError, Emitter, Rule
+from audit_emit import AuditContext, ConfigError, Emitter, Rule
+from audit_emit._config import settings
 from audit_emit._redaction.settings import redaction_file, redaction_rules
 
 ACME = Rule("acme-token", ["acme_"], "acme_[a-z0-9]{16}", ["acme_0123456789abcdef"])
@@ -100,3 +101,34 @@ def test_the_id_of_an_access_key_is_shown_unless_it_is_to_be_hidden(tmp_path: Pa
     assert emitted(tmp_path, fields) == fields
     (tmp_path / "audit.jsonl").unlink()
     assert emitted(tmp_path, fields, hide_access_key_ids=True) == {"object": "[redacted]"}
+
+
+def test_a_record_says_which_rules_held_back_what_when_asked(tmp_path: Path) -> None:
+    fields = {"note": "got acme_0123456789abcdef", "a": [{"pin": "1234"}], "n": 1}
+    given = emitted(tmp_path, fields, redaction_rules=[ACME], redaction_report=True)
+    assert given["_redacted"] == ["note: acme-token", "a[0].pin: name"]
+    assert emitted(tmp_path, {"pin": "1234"}, redaction_report=True)["_redacted"] == ["pin: name"]
+
+
+def test_a_file_of_rules_in_the_environment_that_cannot_be_used_withholds_all_fields(
+    tmp_path: Path,
+) -> None:
+    told: list[ConfigError] = []
+    environ = {"AUDIT_EMIT_REDACTION_FILE": str(tmp_path / "none.toml")}
+    given = settings({"jsonl": str(tmp_path / "audit.jsonl")}, environ, on_error=told.append)
+    emitter = Emitter(given)
+    emitter.emit(None, "a.b", {"note": "acme_0123456789abcdef"})
+    assert emitter.close()
+    assert [error.setting for error in told] == ["AUDIT_EMIT_REDACTION_FILE"]
+    last = json.loads((tmp_path / "audit.jsonl").read_text().splitlines()[-1])
+    assert last["fields"] == {"_withheld": "rules_are_missing"}
+
+
+def test_the_ids_of_the_context_are_scrubbed_by_the_same_rules(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    emitter = Emitter(service="rules", jsonl=path, stdout=False, redaction_rules=[ACME])
+    secret = "acme_0123456789abcdef"
+    context = AuditContext(user_id=secret, workspace_id=secret, correlation_id=f"x {secret}")
+    emitter.emit(context, "a.b", {})
+    assert emitter.close()
+    assert secret not in path.read_text()
