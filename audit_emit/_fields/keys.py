@@ -20,6 +20,7 @@ __all__ = [
     "MAX_NAME",
     "STEMS",
     "fold",
+    "has_descriptions",
     "is_described",
     "is_secret_name",
     "is_some_key",
@@ -159,6 +160,12 @@ def is_weak(name: str) -> bool:
     """Whether a secret name is also that of a thing with descriptions: ``token``, ``session``."""
     tokens = split_name(name)
     return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.WEAK
+
+
+def has_descriptions(name: str) -> bool:
+    """Whether a dict of this name, a secret's, is looked into: ``is_weak``, and a key."""
+    tokens = split_name(name)
+    return is_weak(name) or (0 < len(tokens) <= MAX_TOKENS and tokens[-1] in ("key", "keys"))
 
 
 _RANDOM = Pattern(r"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z])[A-Za-z0-9+/_\-]{16,256}={0,2}")

@@ -14,7 +14,7 @@ _EMPTY = frozenset(("", "true", "false", "null", "none", "0", "1"))
 _LONGEST = 512
 _PERMISSIONS = frozenset(
     "read write none admin list readonly read-only read_only readwrite read-write full manage "
-    "* get delete create update all deny allow".split()
+    "* get delete create update all deny allow required optional enabled disabled".split()
 )
 _TYPES = frozenset(
     "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
@@ -105,7 +105,8 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     operator = sign.strip()
     if operator in ("==", "===", "!=", "=~") and _IDENTIFIER.fullmatch(word):
         return True
-    if operator == ":" and sign == ":" and _is_place(text, start, name):
+    within = text[max(0, start - len(sign) - len(name) - 1) : start].startswith("/")
+    if sign == ":" and _is_place(text, start, name, within=within):
         return True
     if _OF_PATH.search(name) and _PATH.fullmatch(word) and _looks_like_path(name, word):
         return True
@@ -118,13 +119,13 @@ def _looks_like_path(name: str, word: str) -> bool:
     return name in ("pwd", "oldpwd") or word.count("/") + word.count("\\") > 1 or word[0] in "~."
 
 
-def _is_place(text: str, start: int, name: str) -> bool:
-    """``name:number`` is a host and a port, a file and a line, an image and a tag."""
+def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
+    """``name:number`` is host and port, file and line, image and tag: in a path always."""
     if _ACTION.match(text, start) and is_weak(name):
         return True
     if _NUMBER.match(text, start) is None:
         return False
-    return _FILE.search(name) is not None or _NUMBERS.search(name) is None
+    return within or _FILE.search(name) is not None or _NUMBERS.search(name) is None
 
 
 def _is_prose(text: str, start: int, name: str) -> bool:

@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 from audit_emit import encode
 from audit_emit._fields.cards import is_card
 from audit_emit._fields.frame import Frame, is_pair
-from audit_emit._fields.keys import fold, is_described, is_vendor_key, is_weak
+from audit_emit._fields.keys import fold, has_descriptions, is_described, is_vendor_key, is_weak
 from audit_emit._fields.notes import Notes
 from audit_emit._fields.prose import is_plain_value
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
@@ -142,7 +142,7 @@ class Walk(Notes):
             kind is str and is_plain_value(name, value)  # type: ignore[arg-type]
         ):
             return self._plain(value, hold=False)
-        if kind is not str and kind is not int and (strict or is_weak(name)):
+        if kind is not str and kind is not int and (strict or has_descriptions(name)):
             opened = self._opened(value, kind)
             if type(opened) is Members and (opened.kind == "dict" or strict):
                 return self._container(value, opened, strict=True)

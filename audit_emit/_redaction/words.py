@@ -157,6 +157,7 @@ HARMLESS_LAST = _words(
     ms min max strength score attempts retries failures rules field label arn ref store manager
     operation action event owner source reason last4 bits rotation
     lifetime duration interval created_at domain samesite consent budget rate price cost user
+    prevention date reuse complexity requirement requirements
     username masked redacted config configuration settings setting identifier identifiers alias
     aliases description mask hint hints context time times details options parameters resource
     requested page in

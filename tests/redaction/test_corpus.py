@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from random import Random
 from urllib.parse import quote
 
 import pytest
+from made_records import cloudtrail, harmless_value, log_line
 from made_tokens import FORMATS, tokens
 
+from audit_emit.coerce import Normaliser
 from audit_emit.redact import Redactor
 
 REDACTOR = Redactor()
@@ -30,3 +33,26 @@ def test_tokens_with_letters_of_their_own_are_held_back(place: str) -> None:
         )
     ]
     assert len(shown) <= 0.03 * len(FORMATS), shown
+
+
+def altered(made: Iterable[object]) -> list[object]:
+    normaliser = Normaliser(Redactor())
+    return [one for one in made if normaliser.full("a.b", {"x": one}).redacted]
+
+
+def test_records_of_a_cloud_stay_as_they_are() -> None:
+    random = Random(1)
+    found = altered(cloudtrail(random) for _ in range(1000))
+    assert len(found) < 10, found[:3]
+
+
+def test_harmless_values_stay_as_they_are() -> None:
+    random = Random(2)
+    found = altered(harmless_value(random) for _ in range(4000))
+    assert len(found) < 6, found
+
+
+def test_lines_of_ordinary_logs_stay_as_they_are() -> None:
+    random = Random(3)
+    found = altered(log_line(random) for _ in range(2000))
+    assert len(found) < 6, found
