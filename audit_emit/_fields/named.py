@@ -38,6 +38,7 @@ _BEFORE = 80
 _ALSO = frozenset(("inputvalue", "sig", "signature", "xamzsignature", "xgoogsignature"))
 _BESIDE = NAME_NAMES | VALUE_NAMES | TYPE_NAMES
 _THEN = Pattern(r"[\"'`]?[ \t]{0,4}(?:->|=>|\u2192|\u21d2|\u279c|\bto\b)[ \t]{0,4}")
+_KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{16,256}={0,2})(?![A-Za-z0-9+/_\-])")
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}")
 
 
@@ -66,10 +67,10 @@ def assignments(text: str, is_secret: IsSecret) -> Iterator[Span]:
                 done = max(done, end)
                 yield start, end
         elif lower.endswith("key"):
-            start, end = value_of(text, match, lower)
-            if is_vendor_key(name, text[start:end]):
-                done = end
-                yield start, end
+            found = _KEY_VALUE.match(text, match.end())
+            if found is not None and is_vendor_key(name, found.group(1)):
+                done = found.end()
+                yield found.span(1)
 
 
 def _is_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> bool:
