@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import translate
 
 from audit_emit._fields.keys import fold, split_name
 from audit_emit._redaction.words import HARMLESS_LAST
@@ -37,7 +36,7 @@ class OwnNames:
         for name in names:
             given = name.removeprefix(_EXACT)
             if "*" in given or "?" in given:
-                self._globs.append(re.compile(translate(given.lower().replace("-", "_"))))
+                self._globs.append(re.compile(_pattern(given.lower().replace("-", "_"))))
                 literal = max(re.split(r"[*?\[\]_.\- ]+", given.lower()), key=len)
                 # Without a literal text every name may be one.
                 self.parts |= {literal} if len(literal) > 1 else {"=", ":", "-", "<", "'", '"'}
@@ -63,6 +62,10 @@ class OwnNames:
         if len(tokens) > 1 and tokens[-1] in HARMLESS_LAST:
             return False
         return any(_within(own, tokens) for own in self._tokens)
+
+
+def _pattern(glob: str) -> str:
+    return re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") + r"\Z"
 
 
 def _within(own: tuple[str, ...], tokens: list[str]) -> bool:
