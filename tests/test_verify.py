@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import runpy
 import sys
 import threading
 import tracemalloc
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from made_chain import MadeChain
-from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
+from two_verifiers import KEY, SCRIPT, SECRET, MadeLog, both, kinds, ours, rechained
 
 from audit_emit import Emitter, _compiled
 from audit_emit._evidence import proof as _proof
@@ -638,3 +639,16 @@ class TestCompiled:
                 _compiled.linked(b"", chain, 1, before)
         assert _compiled.linked(b"{}\n", "0" * 16, 10**19 - 1, "0" * 64) is None
         assert _compiled.linked(b"", "0" * 16, 1, "0" * 64) == []
+
+
+def test_the_second_verifier_knows_a_checkpoint_that_was_signed_while_it_read(
+    tmp_path: Path,
+) -> None:
+    log = MadeLog(tmp_path)
+    log.write(2, 5)
+    verifier = runpy.run_path(str(SCRIPT))["Verifier"](tmp_path, [SECRET])
+    verifier.named = None
+    verifier.read_checkpoints(tmp_path / "checkpoints.jsonl")
+    log.write(1, 5)
+    verifier.segments()
+    assert verifier.finish() == []
