@@ -52,7 +52,7 @@ def test_a_processor_that_fails_is_told(tmp_path: Path) -> None:
 
 def test_a_walk_that_fails_is_told(watched: Witnessed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Walk, "run", lambda *_: 1 / 0)
-    watched.emitter.emit(None, "a.b", {"n": [1]})
+    watched.emitter.emit(None, "a.b", {"n": {1}})  # a set needs the walk
     assert watched.told == [("ZeroDivisionError", "fields", None)]
 
 

@@ -309,13 +309,14 @@ class Quarantine:
         return (size, digest) in self._kept
 
     def _read(self) -> Iterator[tuple[int, str]]:
+        # What cannot be read is no evidence that bytes are gone: such an error goes to the caller.
         try:
             names = os.listdir(self._directory)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
             if name.endswith(".bytes"):
-                with suppress(OSError):
+                with suppress(FileNotFoundError, IsADirectoryError, NotRegularError):
                     yield from _hashed(os.path.join(self._directory, name))
 
 

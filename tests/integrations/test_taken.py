@@ -236,13 +236,13 @@ def queued(log: logging.Logger, records: Any) -> None:
 def test_the_fields_are_those_of_the_call(audit_log: AuditLog, log: logging.Logger) -> None:
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     queued(log, records)
-    fields = {"key": "API", "scopes": ["read"], "to": {"team": "a"}}
+    fields = {"key": "API", "scopes": ["read"], "with": {"team": "a"}}
     log.info("secret.share", extra={"audit": fields})
     fields["key"] = "OTHER"
     fields["scopes"].append("write")  # type: ignore[attr-defined]
-    fields["to"]["team"] = "b"  # type: ignore[index]
+    fields["with"]["team"] = "b"  # type: ignore[index]
     AuditHandler(audit_log.emitter).handle(records.get_nowait())
-    assert audit_log.only()["fields"] == {"key": "API", "scopes": ["read"], "to": {"team": "a"}}
+    assert audit_log.only()["fields"] == {"key": "API", "scopes": ["read"], "with": {"team": "a"}}
 
 
 def test_the_fields_of_a_buffer_are_those_of_the_call(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from audit_emit._redaction.rule import Rule, sample, token
 
+_SLACK_CHANNEL = r"T\w{2,16}/[AB]\w{2,16}/"
+
 RULES: tuple[Rule, ...] = (
     Rule(
         id="slack-token",
@@ -20,7 +22,8 @@ RULES: tuple[Rule, ...] = (
         id="slack-webhook",
         keywords=("hooks.slack.com/",),
         find=(
-            r"hooks\.slack\.com/(?:services|workflows|triggers)/(?:T\w{2,16}/[AB]\w{2,16}/)?+"
+            r"hooks\.slack\.com/(?:services|workflows|triggers)/"
+            rf"(?:{_SLACK_CHANNEL}|(?!{_SLACK_CHANNEL}))"
             r"([\w\-/+]{12,})"
         ),
         examples=("https://hooks.slack.com/services/T00000000/B00000000/" + "aB3" * 8,),
