@@ -111,13 +111,14 @@ class Descriptor(DescriptorState):
             self._open()
             self._given = self._identity
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Take a duplicate. It may be closed again, by another thread, when this returns true."""
         try:
             found = os.fstat(self.number)
         except OSError as error:
             let_through(error)
             self.fault = CLOSED
-            return
+            return False
         # Known from here on: should there be no number for a duplicate now, there may be later.
         self._identity = (found.st_dev, found.st_ino)
         try:
@@ -128,7 +129,7 @@ class Descriptor(DescriptorState):
             let_through(error)
             self.fault = error_word(error)
             self._again = monotonic_ns() + _AGAIN_NS
-            return
+            return False
         self.kind = _kind(dup, found.st_mode)
         self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
         self._null = is_null(found)
@@ -137,6 +138,7 @@ class Descriptor(DescriptorState):
         self.fault = None
         # Last, as other threads write to it from here on.
         self._dup = Owned.of(dup)
+        return True
 
     def write(self, line: bytes) -> bool:
         """Write one line whole or not at all; never blocks on a pipe or a socket.
@@ -280,8 +282,7 @@ class Descriptor(DescriptorState):
             self._dup = -1
             if monotonic_ns() < self._again:
                 return False
-            self._open()
-            if self._dup < 0:
+            if not self._open():
                 return False
         self._checked = now
         return True
