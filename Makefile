@@ -43,10 +43,10 @@ fault: $(STAMP)
 
 # AddressSanitizer, UBSan and a search for leaks, over the compiled part (docs/compiled.md).
 sanitize: $(STAMP)
-	$(BIN)/python tests/sanitize.py
+	$(BIN)/python tests/support/sanitize.py
 
 test-all:
-	$(PYTHON) tests/all_pythons.py
+	$(PYTHON) tests/support/all_pythons.py
 
 clean:
 	rm -rf $(VENV) .venv-* audit_emit/_speedups*.so dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build .coverage*
@@ -57,5 +57,5 @@ $(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_c/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev
-	$(BIN)/python tests/logql_grammar.py
+	$(BIN)/python tests/support/logql_grammar.py
 	@touch $@

@@ -58,7 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     del config.stash[_made]
     if os.environ.get(VARIABLE) == os.path.join(directory, "audit.jsonl"):
         del os.environ[VARIABLE]
-    process = sys.modules.get("audit_emit._process")
+    process = sys.modules.get("audit_emit._core.default")
     emitter = getattr(process, "_current", None)
     if emitter is not None and str(emitter.settings.jsonl).startswith(directory):
         emitter.close()

@@ -10,10 +10,8 @@ PYTEST_DONT_REWRITE: there is no assertion here, so that pytest need not be impo
 
 from __future__ import annotations
 
-from audit_emit._audited import audited
-from audit_emit._config import Settings
-from audit_emit._emit import Emitter
-from audit_emit._process import (
+from audit_emit._core.audited import audited
+from audit_emit._core.default import (
     configure,
     emit,
     emit_strict,
@@ -22,7 +20,11 @@ from audit_emit._process import (
     health,
     open_log,
 )
+from audit_emit._core.emitter import Emitter
+from audit_emit._format.record import Receipt
+from audit_emit._redaction.redactor import Secret
 from audit_emit._redaction.rule import Rule
+from audit_emit._settings.settings import Settings
 from audit_emit._version import __version__ as __version__
 from audit_emit.context import (
     AuditContext,
@@ -34,8 +36,6 @@ from audit_emit.context import (
     with_workspace_id,
 )
 from audit_emit.errors import AuditError, ConfigError
-from audit_emit.record import Receipt
-from audit_emit.redact import Secret
 
 __all__ = [
     "AuditContext",

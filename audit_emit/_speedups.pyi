@@ -1,10 +1,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, final
 
-from audit_emit.record import Receipt
-from audit_emit.sinks.groupcommit import GroupCommit
-from audit_emit.sinks.owned import Owned
-from audit_emit.sinks.segment import Segment
+from audit_emit._format.record import Receipt
+from audit_emit._runtime.owned_fds import Owned
+from audit_emit._stores.jsonl.group_commit import GroupCommit
+from audit_emit._stores.jsonl.segment import Segment
 
 class Mutex:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...

@@ -14,11 +14,11 @@ from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar, cast
 
-from audit_emit._entered import entered_alone
-from audit_emit._foreign import bare_name
-from audit_emit._interrupts import door, let_through
-from audit_emit._lazy import Pattern
-from audit_emit._mirror import mirror, unmirror
+from audit_emit._runtime.entered import entered_alone
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import door, let_through
+from audit_emit._runtime.lazy import Pattern
+from audit_emit._runtime.structlog_context import mirror, unmirror
 
 __all__ = [
     "AuditContext",

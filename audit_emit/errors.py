@@ -94,7 +94,7 @@ class VerificationError(AuditEmitError):
     """A log did not verify.
 
     Attributes:
-        report: the ``Report`` of ``audit_emit.evidence`` with the findings.
+        report: the ``Report`` of ``audit_emit._format.proof_file`` with the findings.
     """
 
     def __init__(self, report: Any) -> None:
@@ -168,4 +168,4 @@ class Malformed(LokiError):  # noqa: N818
 
 
 class TooLarge(LokiError):  # noqa: N818
-    """An answer of more bytes than are read (``audit_emit.loki``)."""
+    """An answer of more bytes than are read (``audit_emit._loki.client``)."""

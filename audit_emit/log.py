@@ -17,20 +17,20 @@ from typing import Any
 
 import msgspec
 
-from audit_emit import _config
-from audit_emit._evidence.findings import Report
-from audit_emit._files.logfiles import open_log as files_of
-from audit_emit._files.places import last_record
-from audit_emit._signing.proving import prove_record
-from audit_emit._signing.signed import Records
-from audit_emit.checkpoint import Checkpoint
+from audit_emit._checkpoints.prove import prove_record
+from audit_emit._checkpoints.signer_state import Records
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.proof_file import Evidence
+from audit_emit._format.record import Head, head_of
+from audit_emit._query.question import Question, Term
+from audit_emit._query.search import ask_log, lines_of
+from audit_emit._readers.files.logfiles import open_log as files_of
+from audit_emit._readers.files.places import last_record
+from audit_emit._settings import settings as _config
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._verify.findings import Report
+from audit_emit._verify.verify import Options, layout_of, verify_paths
 from audit_emit.errors import ConfigError
-from audit_emit.evidence import Evidence
-from audit_emit.querying import ask_log, lines_of
-from audit_emit.question import Question, Term
-from audit_emit.record import Head, head_of
-from audit_emit.signing import KeyRing
-from audit_emit.verifying import Options, layout_of, verify_paths
 
 __all__ = ["AuditLog", "open_log"]
 

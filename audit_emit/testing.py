@@ -21,8 +21,10 @@ from typing import Any
 
 import msgspec
 
-from audit_emit import _config, _observer, _process
-from audit_emit._emit import Emitter
+from audit_emit._core import default as _process
+from audit_emit._core.emitter import Emitter
+from audit_emit._runtime import observer as _observer
+from audit_emit._settings import settings as _config
 from audit_emit.context import FIELDS
 
 __all__ = ["Captured", "capture", "strict"]

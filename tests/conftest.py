@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, settings
 from loki_program import loki, loki_server
 from loki_server import each_loki, fake_loki
 
-from audit_emit import Emitter, _config, _process
-from audit_emit._compiled import SWITCH
+from audit_emit import Emitter
+from audit_emit._core import default as _process
+from audit_emit._runtime.compiled import SWITCH
+from audit_emit._settings import settings as _config
 from audit_emit.context import EMPTY, VAR
 
 __all__ = ["each_loki", "fake_loki", "loki", "loki_server"]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import all_pythons
 import pytest
-from test_redact import CLEAN, TEXTS
+from redaction.test_redactor import CLEAN, TEXTS
 
 import audit_emit
-from audit_emit.redact import Redactor
+from audit_emit._redaction.redactor import Redactor
 
 PACKAGE = Path(audit_emit.__file__).parent
 
-SCRIPT = Path(__file__).with_name("all_pythons.py")
+SCRIPT = Path(__file__).parent / "support" / "all_pythons.py"
 
 
 class Machine:
@@ -127,7 +127,7 @@ import json, sys, types
 package = types.ModuleType("audit_emit")  # without what it imports: msgspec may not be there
 package.__path__ = [sys.argv[1]]
 sys.modules["audit_emit"] = package
-from audit_emit.redact import Redactor
+from audit_emit._redaction.redactor import Redactor
 redactor = Redactor()
 print(json.dumps([redactor.scrub(text) for text in json.load(sys.stdin)]))
 """

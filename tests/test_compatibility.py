@@ -11,13 +11,13 @@ import pytest
 from two_verifiers import both, kinds, ours
 
 from audit_emit import Emitter
-from audit_emit._evidence.findings import Report
-from audit_emit._signing.signed import Records
-from audit_emit.checkpointer import Checkpointer
-from audit_emit.evidence import Evidence
-from audit_emit.record import ns_of
-from audit_emit.signing import Ed25519Key, HmacKey, Key, KeyRing, parse_keys
-from audit_emit.sinks.segments import Layout
+from audit_emit._checkpoints.checkpointer import Checkpointer
+from audit_emit._checkpoints.signer_state import Records
+from audit_emit._format.proof_file import Evidence
+from audit_emit._format.record import ns_of
+from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, Key, KeyRing, parse_keys
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._verify.findings import Report
 
 FROZEN = Path(__file__).parent / "vectors" / "version-0.1.0"
 KEYS: dict[str, str] = json.loads((FROZEN / "keys.json").read_bytes())

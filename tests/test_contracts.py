@@ -25,7 +25,7 @@ import pytest
 from logfile import chain_ok, records
 
 from audit_emit import Secret, configure, emit, hash_value_prefix, health
-from audit_emit.sinks.stdout import PREFIX
+from audit_emit._stores.stdout.mirror import PREFIX
 
 STABLE = [
     "ts",

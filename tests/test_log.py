@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from audit_emit import ConfigError, Emitter, open_log
+from audit_emit._format.record import Receipt
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import VerificationError
 from audit_emit.log import AuditLog
-from audit_emit.record import Receipt
-from audit_emit.signing import KeyRing
 
 KEY = "5e" * 32
 

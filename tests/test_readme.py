@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from audit_emit import Emitter
-from audit_emit._allowed import SETTINGS
-from audit_emit._config import PREFIX
+from audit_emit._settings.checks import SETTINGS
+from audit_emit._settings.settings import PREFIX
 from audit_emit.cli._exit import Exit
 from audit_emit.integrations._http import Exchange, Inbound, request_fields
 from audit_emit.integrations._options import Options
@@ -176,7 +176,7 @@ def test_every_counter_is_in_the_operations_page() -> None:
 def test_every_fault_of_a_sink_is_in_the_operations_page() -> None:
     """The words that sinks give themselves; names of errnos and of classes are explained there."""
     words = set()
-    for source in ROOT.glob("audit_emit/sinks/*.py"):
+    for source in (ROOT / "audit_emit").glob("_[rs]*/**/*.py"):
         code = source.read_text(encoding="utf-8")
         words.update(re.findall(r'SinkError\("([a-z-]+)"\)', code))
         words.update(re.findall(r'fault = "([a-z-]+)"', code))

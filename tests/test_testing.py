@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 import audit_emit
-from audit_emit import _process
+from audit_emit._core import default as _process
 from audit_emit._fields.walk import Walk
 from audit_emit.integrations.stdlib import AuditHandler
 from audit_emit.testing import capture, strict

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define LAST 16384 /* bytes of other processes' records that are read at most, the last ones */
-#define LOCK_SIZE 512 /* a longer lock file says what is owed (`sinks/debt.py`) */
+#define LOCK_SIZE 512 /* a longer lock file says what is owed (`_stores/jsonl/undeclared.py`) */
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
 static const char CHAIN[] = ",\"chain\":\"";

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from audit_emit._fields.together import NO_NAMES
+from audit_emit._fields.siblings import NO_NAMES
 
 __all__ = ["Frame", "is_pair"]
 

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Raw
 from msgspec.json import Encoder
 
-from audit_emit import encode
-from audit_emit._fields.keys import fold, is_some_key
-from audit_emit._fields.prose import may_be_plain
-from audit_emit._fields.spread import SHORTEST
+from audit_emit._fields.repeated import SHORTEST
+from audit_emit._fields.siblings import HELD_NAMES
 from audit_emit._fields.text import MAX_KEY, plain_size
-from audit_emit._fields.together import HELD_NAMES
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
-from audit_emit._interrupts import let_through
-from audit_emit._lazy import Pattern
+from audit_emit._format import encode
 from audit_emit._redaction import table
+from audit_emit._redaction.finders.prose import may_be_plain
+from audit_emit._redaction.names import fold, is_some_key
+from audit_emit._redaction.redactor import Redactor
 from audit_emit._redaction.words import TELLING_NAMES
-from audit_emit.redact import Redactor
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.lazy import Pattern
 
 if TYPE_CHECKING:
     from audit_emit._redaction.letters import Letters

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_emit import encode
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Cut, Long, Members
-from audit_emit._foreign import type_name
-from audit_emit._interrupts import let_through
+from audit_emit._format import encode
+from audit_emit._runtime.foreign import type_name
+from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["MAX_KEY", "cut_text", "json_size", "key_parts", "key_text", "plain_size"]
 

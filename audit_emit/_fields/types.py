@@ -55,8 +55,8 @@ from audit_emit._fields.values import (
     pydantic_reader,
     subclass_of_str,
 )
-from audit_emit._foreign import class_dict, type_name
-from audit_emit.redact import Secret, is_secret_type
+from audit_emit._redaction.redactor import Secret, is_secret_type
+from audit_emit._runtime.foreign import class_dict, type_name
 
 __all__ = ["open_value"]
 

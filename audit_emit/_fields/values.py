@@ -17,10 +17,10 @@ from typing import Any
 
 from msgspec import UNSET
 
-from audit_emit import _foreign
-from audit_emit._foreign import class_dict, type_name
-from audit_emit._interrupts import let_through
-from audit_emit.redact import OVERLAP, SCAN, Secret
+from audit_emit._redaction.redactor import OVERLAP, SCAN, Secret
+from audit_emit._runtime import foreign as _foreign
+from audit_emit._runtime.foreign import class_dict, type_name
+from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["MAX_ITEMS", "MAX_TABLE", "BytesText", "Cut", "Long", "Members"]
 

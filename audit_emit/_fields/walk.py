@@ -6,19 +6,19 @@ from typing import Any
 
 from msgspec.json import Decoder
 
-from audit_emit import encode
-from audit_emit._fields.cards import is_card
 from audit_emit._fields.frame import Frame, is_pair
-from audit_emit._fields.keys import fold, has_descriptions, is_described, is_vendor_key, is_weak
-from audit_emit._fields.notes import Notes
-from audit_emit._fields.prose import is_plain_value
+from audit_emit._fields.outcome import Notes
+from audit_emit._fields.siblings import NO_NAMES, held_items, held_names
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
-from audit_emit._fields.together import NO_NAMES, held_items, held_names
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members, of_tuple
-from audit_emit._foreign import type_name
-from audit_emit._interrupts import let_through
-from audit_emit.redact import OVERLAP, SCAN, Redactor, Secret
+from audit_emit._format import encode
+from audit_emit._redaction.finders.cards import is_card
+from audit_emit._redaction.finders.prose import is_plain_value
+from audit_emit._redaction.names import fold, has_descriptions, is_described, is_vendor_key, is_weak
+from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor, Secret
+from audit_emit._runtime.foreign import type_name
+from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["RESERVED", "Walk"]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from audit_emit._loki.held import Held
-from audit_emit.labels import Shipped, time_of
+from audit_emit._loki.expected import Held
+from audit_emit._loki.labels import Shipped, time_of
 
 BATCH_BYTES = 768 * 1024
 """Of lines; as JSON they stay below 1 MB, a quarter of what Loki takes in a second by default."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit_emit.record import ts_of
+from audit_emit._format.record import ts_of
 
 KEPT = 1000
 """Findings of one kind that are kept; the others are counted."""

@@ -17,11 +17,11 @@ from typing import Literal, Self
 
 import msgspec
 
+from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Run, Runs
-from audit_emit._loki.held import Held
+from audit_emit._loki.expected import Held
+from audit_emit._loki.labels import time_of
 from audit_emit.errors import BusyError
-from audit_emit.labels import time_of
-from audit_emit.record import ts_of
 
 HORIZON = 3 * 3600 * 10**9
 """After this what Loki keeps is shown: chunks are written after 30 minutes in which nothing came,

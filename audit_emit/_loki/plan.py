@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from audit_emit._files.index import LogIndex
+from audit_emit._format.record import ts_of
 from audit_emit._loki import batches as _batches
 from audit_emit._loki.batches import Parcel, batches
+from audit_emit._loki.comparison import Missing
 from audit_emit._loki.disagreement import Finding, Findings, Kind
-from audit_emit._loki.held import Held, hash_holds
+from audit_emit._loki.expected import Held, hash_holds
+from audit_emit._loki.labels import shipped
+from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.streams import STREAMS, Opened
-from audit_emit.labels import shipped
-from audit_emit.reconcile import Missing
-from audit_emit.record import ts_of
 
 RATE = 2_000_000
 """Bytes of lines a second: half of what Loki takes by default, for a whole tenant."""

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from audit_emit._allowed import secret_in_file
-from audit_emit._config import PREFIX as OURS
+from audit_emit._loki.labels import OWN
+from audit_emit._settings.checks import secret_in_file
+from audit_emit._settings.settings import PREFIX as OURS
 from audit_emit.errors import ConfigError
-from audit_emit.labels import OWN
 
 PREFIX = f"{OURS}LOKI_"
 VARIABLES = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from audit_emit._fields import cards
-from audit_emit._lazy import Pattern
+from audit_emit._redaction.finders import cards
+from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["BETWEEN", "RUN", "classes", "enough"]
 

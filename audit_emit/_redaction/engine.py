@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from audit_emit._fields.extent import HELD
 from audit_emit._redaction import digits
+from audit_emit._redaction.finders.extent import HELD
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
 from audit_emit._redaction.readings import Reading, readings

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from audit_emit._fields import (
-    beside,
+from audit_emit._redaction.finders import assignments as named
+from audit_emit._redaction.finders import (
     cards,
     database,
     infrastructure,
     markup,
-    named,
-    private,
     programs,
-    said,
     schemes,
     shell,
     urls,
 )
-from audit_emit._fields.keys import STEMS
+from audit_emit._redaction.finders import name_value as beside
+from audit_emit._redaction.finders import private_keys as private
+from audit_emit._redaction.finders import unpunctuated as said
+from audit_emit._redaction.names import STEMS
 from audit_emit._redaction.rule import Span
 
 __all__ = ["GRAMMAR", "Grammar", "IsSecret"]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
-from audit_emit._lazy import Pattern
 from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, Rule
+from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["RUN", "RUN_CHARACTERS", "Folded", "Group", "Prefilter"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from unicodedata import combining, normalize
 
-from audit_emit import encode
+from audit_emit._format import encode
 from audit_emit._redaction.readings import escaped
 
 __all__ = ["LETTER", "LOOK", "OTHER", "SIZE", "UNKNOWN", "Letters"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from audit_emit._fields.keys import fold, split_name
+from audit_emit._redaction.names import fold, split_name
 from audit_emit._redaction.words import HARMLESS_LAST
 
 __all__ = ["OwnNames"]

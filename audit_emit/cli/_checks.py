@@ -15,17 +15,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audit_emit import _compiled
-from audit_emit._allowed import SETTINGS, STDERR
-from audit_emit._config import PREFIX, Settings, settings, system_directory
 from audit_emit._loki import settings as loki
+from audit_emit._loki.labels import time_of
+from audit_emit._runtime import compiled as _compiled
+from audit_emit._settings.checks import SETTINGS, STDERR
+from audit_emit._settings.settings import PREFIX, Settings, settings, system_directory
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse
 from audit_emit.errors import ConfigError
-from audit_emit.labels import time_of
 
 EXTRAS = {
     "cli": "click",

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from audit_emit.chain import ZERO, body_of, leaf_hash
+from audit_emit._format.chain import ZERO, body_of, leaf_hash
+from audit_emit._query.question import Question, Term
 from audit_emit.cli._answers import told
 from audit_emit.cli._service import DemoFailed
 from audit_emit.cli._text import visible
-from audit_emit.question import Question, Term
 
 Line = tuple[bytes, dict[str, Any]]
 

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from audit_emit.sinks.segments import Layout
+from audit_emit._stores.jsonl.directory import Layout
 
 BLOCK = 64 * 1024
 MAX_LINE = 1024 * 1024

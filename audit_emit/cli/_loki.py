@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from audit_emit._config import settings
-from audit_emit._files.logfiles import is_segment_alone, segment_paths
 from audit_emit._loki.settings import PREFIX, from_environment
+from audit_emit._readers.files.logfiles import is_segment_alone, segment_paths
+from audit_emit._settings.settings import settings
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._verify.verify import layout_of
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
-from audit_emit.sinks.segments import Layout
-from audit_emit.verifying import layout_of
 
 if TYPE_CHECKING:
-    from audit_emit.loki import LokiClient
+    from audit_emit._loki.client import LokiClient
 else:
     LokiClient = Any
 
@@ -79,7 +79,7 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     Raises:
         ConfigError: address, tenant or credentials cannot be used.
     """
-    from audit_emit.loki import LokiClient, LokiError  # noqa: PLC0415 - an extra
+    from audit_emit._loki.client import LokiClient, LokiError  # noqa: PLC0415 - an extra
 
     try:
         with LokiClient(loki, tenant=tenant, **from_environment(os.environ)) as client:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from audit_emit._loki.settings import from_environment
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import ConfigError
-from audit_emit.sinks.segments import Layout
 
 DAY = 24 * 3600 * 10**9
 _QUICK = 10.0
@@ -89,7 +89,7 @@ def ask_loki(url: str, tenant: str | None, service: str, environ: Mapping[str, s
     """Whether Loki answers, as this tenant and with these credentials, and what it has newest."""
     facts: dict[str, Any] = {"tenant": tenant or "none"}
     try:
-        from audit_emit.loki import LokiClient, LokiError  # noqa: PLC0415 - an extra
+        from audit_emit._loki.client import LokiClient, LokiError  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         return Answer(facts, problem="httpx is not installed; pip install 'audit-emit[loki]'")
     try:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Finding, Kind, Report
-from audit_emit._loki.held import Extent
+from audit_emit._loki.expected import Extent
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
-from audit_emit.record import ts_of
 
 if TYPE_CHECKING:
     from audit_emit._loki.plan import Plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from audit_emit._format.record import SERVICE
 from audit_emit.errors import ConfigError
-from audit_emit.record import SERVICE
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,149}")
 """Of what Loki takes as a tenant the part that needs no quotes in YAML and in a shell."""

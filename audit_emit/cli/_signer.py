@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import click
 import msgspec
 
-from audit_emit._config import Settings, settings
-from audit_emit._emit import Emitter
-from audit_emit._files.logfiles import open_regular
-from audit_emit._files.places import last_record
-from audit_emit.checkpointer import Checkpointer
+from audit_emit._checkpoints.checkpointer import Checkpointer
+from audit_emit._core.emitter import Emitter
+from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.places import last_record
+from audit_emit._runtime.retry import insist
+from audit_emit._settings.settings import Settings, settings
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._records import parse_service
 from audit_emit.errors import ConfigError
-from audit_emit.signing import Ed25519Key, KeyRing
-from audit_emit.sinks.patience import insist
-from audit_emit.sinks.segments import Layout
 
 
 class Beside(Emitter):

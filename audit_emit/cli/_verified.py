@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from audit_emit._evidence.findings import Kind, Report
-from audit_emit._evidence.proof import link_of
+from audit_emit._format.block import link_of
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._verify.findings import Kind, Report
+from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import _marks
 from audit_emit.cli._marks import DOES_NOT_VERIFY, NOT_ANCHORED
 from audit_emit.errors import UnsupportedError
-from audit_emit.signing import KeyRing
-from audit_emit.verifying import Options, verify_paths
 
 _OF_RECORDS = frozenset(
     {

@@ -13,8 +13,8 @@ from types import FrameType
 
 import click
 
-from audit_emit.checkpoint import Checkpoint
-from audit_emit.checkpointer import INTERVAL_SECONDS, THRESHOLD
+from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD
+from audit_emit._format.checkpoint import Checkpoint
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import Log, opened
 from audit_emit.cli._text import visible

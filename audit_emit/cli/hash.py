@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from audit_emit._config import settings
+from audit_emit._redaction.redactor import Redactor, hash_value_prefix
+from audit_emit._settings.settings import settings
 from audit_emit.cli._exit import Exit
-from audit_emit.redact import Redactor, hash_value_prefix
 
 
 @click.command("hash")

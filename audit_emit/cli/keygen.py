@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from audit_emit._config import settings
+from audit_emit._settings.settings import settings
+from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, private_pem
 from audit_emit.cli._exit import Exit
-from audit_emit.signing import Ed25519Key, HmacKey, private_pem
 
 
 @click.command("keygen")

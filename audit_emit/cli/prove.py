@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from audit_emit._signing.proving import find_id, prove_record
+from audit_emit._checkpoints.prove import find_id, prove_record
+from audit_emit._format.proof_file import Evidence
+from audit_emit._format.record import head_of
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import active
 from audit_emit.cli._text import visible
 from audit_emit.errors import CheckpointError, ConfigError
-from audit_emit.evidence import Evidence
-from audit_emit.record import head_of
-from audit_emit.signing import KeyRing
-from audit_emit.sinks.segments import Layout
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

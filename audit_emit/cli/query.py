@@ -9,7 +9,10 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
-from audit_emit._config import settings
+from audit_emit._format.record import ns_of, ts_of
+from audit_emit._query.question import Question, Term, checked
+from audit_emit._query.search import Answer, ask_log, ask_loki
+from audit_emit._settings.settings import settings
 from audit_emit.cli import _answers, _marks
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
@@ -18,9 +21,6 @@ from audit_emit.cli._records import time_option
 from audit_emit.cli._text import visible
 from audit_emit.cli._verified import judged, verified_option
 from audit_emit.errors import UnsupportedError
-from audit_emit.querying import Answer, ask_log, ask_loki
-from audit_emit.question import Question, Term, checked
-from audit_emit.record import ns_of, ts_of
 
 LIMIT = 1000
 """Records that are shown when nobody says how many."""

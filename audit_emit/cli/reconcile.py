@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import click
 
-from audit_emit._files.index import LogIndex
+from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Kind
 from audit_emit._loki.journal import Journal, Sent
+from audit_emit._loki.labels import time_of
+from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.settings import site_labels
 from audit_emit._loki.streams import STREAMS
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
@@ -23,9 +26,6 @@ from audit_emit.cli._records import span, time_option
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.errors import BusyError, UnsupportedError
-from audit_emit.labels import time_of
-from audit_emit.record import ts_of
-from audit_emit.sinks.segments import Layout
 
 JOURNAL = "backfill.jsonl"
 
@@ -181,7 +181,8 @@ def command(
 
 def _reconcile(wanted: Wanted) -> Exit:
     # httpx, which these need, is an extra.
-    from audit_emit import backfilling, reconciling  # noqa: PLC0415
+    from audit_emit._loki import backfill as backfilling  # noqa: PLC0415
+    from audit_emit._loki import reconcile as reconciling  # noqa: PLC0415
     from audit_emit._loki.plan import Pace, plan  # noqa: PLC0415
 
     options = reconciling.Options(
@@ -257,7 +258,7 @@ def _tell(text: str) -> None:
 
 
 def _head(wanted: Wanted) -> Exit:
-    from audit_emit import reconciling  # noqa: PLC0415 - httpx is an extra
+    from audit_emit._loki import reconcile as reconciling  # noqa: PLC0415 - httpx is an extra
 
     now = time.time_ns()
     with connected(wanted.loki, wanted.tenant) as client:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from audit_emit._config import Settings, settings
+from audit_emit._fields.normaliser import Normaliser
+from audit_emit._redaction.redactor import SCAN, Redactor
+from audit_emit._settings.settings import Settings, settings
 from audit_emit.cli._exit import Exit
-from audit_emit.coerce import Normaliser
-from audit_emit.redact import SCAN, Redactor
 
 _MAX_INPUT = 64 * 1024 * 1024
 

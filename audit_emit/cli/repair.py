@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from audit_emit import repairing
-from audit_emit._evidence.findings import Kind, Report
+from audit_emit._repair import apply as repairing
+from audit_emit._repair.apply import DIRECTORY, Moved, apply
+from audit_emit._repair.plan import Plan, plan_repair
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._verify.findings import Kind, Report
+from audit_emit._verify.verify import Options, layout_of, verify_paths
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
 from audit_emit.errors import RepairError, UnsupportedError
-from audit_emit.repair import Plan, plan_repair
-from audit_emit.repairing import DIRECTORY, Moved, apply
-from audit_emit.signing import KeyRing
-from audit_emit.sinks.segments import Layout
-from audit_emit.verifying import Options, layout_of, verify_paths
 
 _NOT_MOVED = frozenset({Kind.KEY_UNAVAILABLE, Kind.DECLARED_GAP, Kind.NOTHING_FOUND})
 """Findings that are no bytes, and yet the reason for a status."""

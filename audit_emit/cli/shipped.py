@@ -7,7 +7,7 @@ import os
 
 import click
 
-from audit_emit._files.index import LogIndex
+from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.settings import site_labels
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
@@ -44,7 +44,7 @@ def command(
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
     layout = whole_log(path)
     site = site_labels(labels, os.environ)
-    from audit_emit import shipping  # noqa: PLC0415 - httpx is an extra
+    from audit_emit._loki import shipped as shipping  # noqa: PLC0415 - httpx is an extra
 
     try:
         with (

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 import click
 
-from audit_emit._config import settings
-from audit_emit._files.logfiles import LogFile, look_at
-from audit_emit._files.times import Times
+from audit_emit._readers.files.logfiles import LogFile, look_at
+from audit_emit._readers.files.times import Times
+from audit_emit._settings.settings import settings
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._lines import Follower, backward, complete_end, forward, segments
 from audit_emit.cli._marks import mark

@@ -12,22 +12,22 @@ from typing import Any
 
 import click
 
-from audit_emit._config import settings
-from audit_emit._evidence.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
-from audit_emit._evidence.findings import SHOWN as SHOWN_MEMBERS
-from audit_emit._evidence.witness import parse_heads
-from audit_emit.checkpoint import UNSIGNED_TIME
+from audit_emit._format.checkpoint import UNSIGNED_TIME
+from audit_emit._format.record import ns_of
+from audit_emit._settings.settings import settings
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
+from audit_emit._verify.findings import SHOWN as SHOWN_MEMBERS
+from audit_emit._verify.known_heads import parse_heads
+from audit_emit._verify.remembered import remembered
+from audit_emit._verify.verifier import Boundary
+from audit_emit._verify.verify import Options, Verified, verify_paths
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import span, time_option
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import shown_value, visible
 from audit_emit.errors import MemoryFileError, UnsupportedError
-from audit_emit.record import ns_of
-from audit_emit.remembered import remembered
-from audit_emit.signing import KeyRing
-from audit_emit.verify import Boundary
-from audit_emit.verifying import Options, Verified, verify_paths
 
 ADVICE = (
     "change nothing, copy the whole directory as it is, and find out who could write it: "

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from audit_emit.checkpoint import signed_time
+from audit_emit._format.checkpoint import signed_time
+from audit_emit._format.proof_file import MAX_BYTES, Evidence, Judgement
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import parse, shown
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
-from audit_emit.evidence import MAX_BYTES, Evidence, Judgement
-from audit_emit.signing import KeyRing
 
 EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOMPLETE}
 

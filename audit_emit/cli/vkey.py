@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from audit_emit._files.logfiles import open_regular
-from audit_emit._files.places import last_record
+from audit_emit._format.record import head_of
+from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.places import last_record
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._signer import active, emitter_of
 from audit_emit.errors import ConfigError
-from audit_emit.record import head_of
-from audit_emit.signing import Ed25519Key, KeyRing
-from audit_emit.sinks.segments import Layout
 
 
 @click.command("vkey")

@@ -9,17 +9,17 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from audit_emit import _process
-from audit_emit._emit import Emitter
-from audit_emit._failure import Complaints
-from audit_emit._foreign import bare_name
-from audit_emit._interrupts import let_through
-from audit_emit._observer import UNOBSERVED
-from audit_emit.coerce import MISSING, Normalised, Normaliser
+from audit_emit._core import default as _process
+from audit_emit._core.emitter import Emitter
+from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
+from audit_emit._format.encode import to_json
+from audit_emit._format.record import valid_type
+from audit_emit._redaction.redactor import Redactor
+from audit_emit._runtime.failure import Complaints
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.observer import UNOBSERVED
 from audit_emit.context import FIELDS, AuditContext, current_context
-from audit_emit.encode import to_json
-from audit_emit.record import valid_type
-from audit_emit.redact import Redactor
 
 MAX_ID = 256
 """Characters of an id in a log line; as in a record, longer ones are cut."""

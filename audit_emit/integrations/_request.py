@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import audit_emit
-from audit_emit._foreign import bare_name
-from audit_emit._interrupts import let_through
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
 from audit_emit.context import (
     EMPTY,
     VAR,

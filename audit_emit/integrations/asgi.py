@@ -23,8 +23,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from time import perf_counter
 from typing import Any, Unpack
 
-from audit_emit._foreign import bare_name
-from audit_emit._interrupts import let_through
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
 from audit_emit.integrations._http import Exchange, below
 from audit_emit.integrations._nested import outer_request
 from audit_emit.integrations._options import Options, RequestOptions

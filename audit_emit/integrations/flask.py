@@ -30,8 +30,8 @@ except ModuleNotFoundError as _missing:
         name=_missing.name,
     ) from _missing
 
-from audit_emit import _process
-from audit_emit._allowed import SETTINGS
+from audit_emit._core import default as _process
+from audit_emit._settings.checks import SETTINGS
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import Exchange

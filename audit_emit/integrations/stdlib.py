@@ -28,11 +28,12 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
-from audit_emit._emit import Emitter
-from audit_emit._foreign import bare_name
-from audit_emit._interrupts import let_through
-from audit_emit._late import emit_late
-from audit_emit.coerce import Normalised
+from audit_emit._core.deferred import emit_late
+from audit_emit._core.emitter import Emitter
+from audit_emit._fields.normaliser import Normalised
+from audit_emit._format.record import valid_type
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
 from audit_emit.context import EMPTY, FIELDS
 from audit_emit.integrations._bridge import (
     Emits,
@@ -54,7 +55,6 @@ from audit_emit.integrations._taken import (
     take,
     taken_of,
 )
-from audit_emit.record import valid_type
 
 __all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter", "AuditLoggerAdapter"]
 

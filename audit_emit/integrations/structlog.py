@@ -23,7 +23,8 @@ from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
 
-from audit_emit._interrupts import let_through
+from audit_emit._format.record import valid_type
+from audit_emit._runtime.interrupts import let_through
 from audit_emit.context import FIELDS, AuditContext, current_context, is_empty
 from audit_emit.integrations._bridge import (
     Emits,
@@ -35,7 +36,6 @@ from audit_emit.integrations._bridge import (
     tell,
     through,
 )
-from audit_emit.record import valid_type
 
 __all__ = ["AuditRenderer", "AuditTee", "add_audit_context"]
 

@@ -13,8 +13,8 @@ from bench.chain import check
 from bench.figure import Figure
 from bench.process import Worker, busy, drained
 
-from audit_emit.checkpointer import Checkpointer
-from audit_emit.signing import HmacKey, KeyRing
+from audit_emit._checkpoints.checkpointer import Checkpointer
+from audit_emit._signing.trusted_keys import HmacKey, KeyRing
 
 KEY = "5e" * 32
 RECORD_BYTES = 606

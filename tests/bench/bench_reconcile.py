@@ -20,11 +20,11 @@ from loki_program import CONFIG
 from loki_server import LokiServer
 from loki_store import CONFIGURED
 
-from audit_emit.chain import ZERO
-from audit_emit.encode import to_json
-from audit_emit.labels import shipped
-from audit_emit.loki import Entry, Limited, LokiClient
-from audit_emit.record import chain_line, context_part, ts_of
+from audit_emit._format.chain import ZERO
+from audit_emit._format.encode import to_json
+from audit_emit._format.record import chain_line, context_part, ts_of
+from audit_emit._loki.client import Entry, Limited, LokiClient
+from audit_emit._loki.labels import shipped
 
 CHAIN = "00112233445566ff"
 TENANT = "bench"
@@ -35,7 +35,7 @@ SPAN = 3 * 24 * 3600 * 10**9
 BATCH = 1500
 READ = f"""
 import sys
-from audit_emit.loki import LokiClient
+from audit_emit._loki.client import LokiClient
 url, start, end, wanted = sys.argv[1], *map(int, sys.argv[2:])
 with LokiClient(url, tenant={TENANT!r}) as client:
     found = sum(1 for _ in client.query_range('{{job="audit", service="{SERVICE}"}}', start, end))

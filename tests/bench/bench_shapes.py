@@ -13,7 +13,7 @@ from bench.figure import Figure, shown
 from bench.process import Worker, busy
 from bench.shapes import SHAPES
 
-from audit_emit._compiled import SWITCH
+from audit_emit._runtime.compiled import SWITCH
 
 OURS, INTERPRETED = "audit_emit", "audit_emit without the compiled part"
 FLOOR, PLAIN, REDACTING = "floor", "structlog_msgspec", "structlog_redacting"

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import msgspec
 
-from audit_emit._compiled import SWITCH
+from audit_emit._runtime.compiled import SWITCH
 
 TESTS = Path(__file__).resolve().parents[1]
 DRAIN = """

@@ -20,13 +20,13 @@ import pytest
 from logfile import chain_ok, of_type
 
 from audit_emit import Emitter
-from audit_emit.checkpoint import Checkpoint, check
+from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.signed_note import Note
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.jsonl.store import JsonlSink
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import SinkError
-from audit_emit.note import Note
-from audit_emit.signing import KeyRing
-from audit_emit.sinks.jsonl import JsonlSink
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 

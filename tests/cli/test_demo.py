@@ -21,7 +21,7 @@ import pytest
 from faults.injector import Injector
 
 import audit_emit
-from audit_emit.chain import ZERO, leaf_hash
+from audit_emit._format.chain import ZERO, leaf_hash
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._findings import Line, answer, check_chain, leaks, read_log

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from loki_server import LokiServer
 
-from audit_emit import _compiled
-from audit_emit._allowed import SETTINGS
+from audit_emit._format.record import ts_of
+from audit_emit._loki.client import Entry, LokiClient
+from audit_emit._runtime import compiled as _compiled
+from audit_emit._settings.checks import SETTINGS
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import main
 from audit_emit.cli._checks import ADVICE, Report, Way, examine
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._pipeline import Reader, unreadable
-from audit_emit.loki import Entry, LokiClient
-from audit_emit.record import ts_of
 
 KEY = "CANARY-" + "k" * 40
 

@@ -7,8 +7,8 @@ import json
 import pytest
 from made_chain import MadeChain, altered, rewritten
 
+from audit_emit._format.record import stub
 from audit_emit.cli._marks import STUB, UNCHAINED, WRONG_HASH, chains_told, mark, told
-from audit_emit.record import stub
 
 LINE = MadeChain().add(fields={"text": "x" * 5000}).lines[0]
 

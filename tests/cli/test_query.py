@@ -19,13 +19,15 @@ import pytest
 from loki_server import Asked, Fault, LokiServer, lost, status, truncated
 from made_chain import MadeChain, rewritten
 
-from audit_emit import _process, bind, configure, emit, loki
+from audit_emit import bind, configure, emit
+from audit_emit._core import default as _process
+from audit_emit._format.record import ts_of
+from audit_emit._loki import client as loki
+from audit_emit._loki.client import Entry, LokiClient
+from audit_emit._loki.labels import shipped
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import instant
-from audit_emit.labels import shipped
-from audit_emit.loki import Entry, LokiClient
-from audit_emit.record import ts_of
 
 ROOT = Path(__file__).parents[2]
 NOW = time.time_ns() // 10**9 * 10**9
@@ -495,7 +497,7 @@ def test_trouble_that_passes_is_no_trouble(asking: Any, chain: MadeChain) -> Non
 
 
 def test_without_the_extra_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("audit_emit.loki", "audit_emit._loki.http"):
+    for name in ("audit_emit._loki.client", "audit_emit._loki.http"):
         monkeypatch.delattr(name)
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "httpx", None)

@@ -18,11 +18,11 @@ from loki_server import Fault, LokiServer, status, truncated
 from loki_store import CONFIGURED, HOUR
 from made_chain import SECOND, MadeChain, altered
 
+from audit_emit._format.record import ns_of, ts_of
+from audit_emit._loki.client import Entry
 from audit_emit._loki.journal import Journal
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-from audit_emit.loki import Entry
-from audit_emit.record import ns_of, ts_of
 
 Output = pytest.CaptureFixture[str]
 
@@ -42,7 +42,7 @@ def log(tmp_path: Path, fake_loki: LokiServer) -> Iterator[LogAndLoki]:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails is not tried again."""
     monkeypatch.setattr("audit_emit._loki.http.TRIES", 1)
-    monkeypatch.setattr("audit_emit.backfilling.TRIES", 1)
+    monkeypatch.setattr("audit_emit._loki.backfill.TRIES", 1)
 
 
 def run(log: LogAndLoki, *more: str) -> int:
@@ -287,7 +287,7 @@ def test_backfill_as_json(log: LogAndLoki, fake_loki: LokiServer, capsys: Output
 def test_a_late_log_goes_in_steps(
     tmp_path: Path, fake_loki: LokiServer, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audit_emit.backfilling.FLUSHED", 0.0)
+    monkeypatch.setattr("audit_emit._loki.backfill.FLUSHED", 0.0)
     fake_loki.store.limits = CONFIGURED
     log = LogAndLoki(tmp_path, fake_loki.url, ago=40 * 24 * 3600)
     log.client.close()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audit_emit._compiled import SWITCH
+from audit_emit._runtime.compiled import SWITCH
 
 TESTS = Path(__file__).resolve().parents[1]
 SECONDS = 30.0

@@ -21,7 +21,7 @@ from faults.log import Log
 from two_verifiers import both, kinds
 
 from audit_emit import Emitter
-from audit_emit._evidence.findings import Kind
+from audit_emit._verify.findings import Kind
 
 RUNS_PER_LOG = 10
 LONGEST = 0.02

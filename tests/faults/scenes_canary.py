@@ -16,7 +16,8 @@ import pydantic
 import structlog
 
 import audit_emit
-from audit_emit import AuditError, ConfigError, Secret, _config
+from audit_emit import AuditError, ConfigError, Secret
+from audit_emit._settings import settings as _config
 
 CANARY = "CANARY-7f3a9c"
 
@@ -154,7 +155,7 @@ def _settings(directory: Path) -> None:
     key_file.unlink()
     os.environ["AUDIT_EMIT_HASH_KEY"] = CANARY
     _config._SYSTEM_DIRECTORY = str(directory / "system")
-    audit_emit._process.swap_emitter(None)
+    audit_emit._core.default.swap_emitter(None)
     audit_emit.emit(None, "canary.implicit", {"password": canary(56)})
     sys.stdout.flush()
 

@@ -26,7 +26,7 @@ from interpreted import interpreted
 
 import audit_emit
 from audit_emit import Emitter
-from audit_emit.sinks import segment
+from audit_emit._stores.jsonl import segment
 
 CHILDREN = 4
 EVENTS = 20
@@ -252,9 +252,9 @@ def thread_begins(directory: Path, durability: str) -> dict[str, Any]:
 
 
 def _worker(directory: str, first: int) -> None:
-    if audit_emit._process._current is None:
+    if audit_emit._core.default._current is None:
         audit_emit.configure(service="faults", jsonl=f"{directory}/audit.jsonl", stdout=False)
-    emitter = audit_emit._process.get_emitter()
+    emitter = audit_emit._core.default.get_emitter()
     emit_some(emitter, first)
 
 

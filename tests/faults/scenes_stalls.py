@@ -16,7 +16,7 @@ from faults.scenes_disk import emit, make
 
 import audit_emit
 from audit_emit import AuditError, Emitter
-from audit_emit.sinks import groupcommit
+from audit_emit._stores.jsonl import group_commit as groupcommit
 
 
 def no_further_thread() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from faults.child import wait_until
 
 from audit_emit import Emitter
-from audit_emit.sinks import descriptor
+from audit_emit._runtime import nonblocking_fd as descriptor
 
 
 def make(directory: Path, how: str = "nowait", **settings: Any) -> Emitter:

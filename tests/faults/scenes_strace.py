@@ -17,15 +17,15 @@ from faults.strace import Fault, Outcome, Tell
 from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
-from audit_emit._evidence.findings import Kind, Report
-from audit_emit.checkpointer import Checkpointer
+from audit_emit._checkpoints.checkpointer import Checkpointer
+from audit_emit._repair.apply import DIRECTORY, apply
+from audit_emit._repair.plan import plan_repair
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.jsonl import store as jsonl
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._verify.findings import Kind, Report
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-from audit_emit.repair import plan_repair
-from audit_emit.repairing import DIRECTORY, apply
-from audit_emit.signing import KeyRing
-from audit_emit.sinks import jsonl
-from audit_emit.sinks.segments import Layout
 
 for _command in ("checkpoint", "repair"):
     import_module(f"audit_emit.cli.{_command}")  # not in the middle of a scene

@@ -323,7 +323,7 @@ def test_a_platform_that_lacks_most_calls_has_one_writing_process(tmp_path: Path
         "for n in range(20):\n"
         "    assert emitter.emit(None, 'disk.event', {'n': int(sys.argv[2]) + n}) is not None\n"
         "assert emitter.flush(20)\n"
-        "from audit_emit.sinks.debt import Owed\n"
+        "from audit_emit._stores.jsonl.undeclared import Owed\n"
         "emitter.file.owe([Owed(3, 'a', 'b', 'test', 'jsonl')])\n"
         "assert emitter.close(20)\n"
     )

@@ -17,9 +17,9 @@ from faults.log import Log, check_whole
 from interpreted import interpreted
 
 from audit_emit import AuditError, Emitter
-from audit_emit.record import stub
-from audit_emit.sinks.descriptor import Descriptor
-from audit_emit.sinks.stdout import PREFIX
+from audit_emit._format.record import stub
+from audit_emit._runtime.nonblocking_fd import Descriptor
+from audit_emit._stores.stdout.mirror import PREFIX
 
 STEP_NS = 20_000
 """What the clock goes forward per look: the path is looked up at every third record."""

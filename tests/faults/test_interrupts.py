@@ -20,9 +20,9 @@ from faults.log import Log
 from faults.prepared import STATES, Work, make
 
 from audit_emit import Emitter
-from audit_emit.record import stub
-from audit_emit.sinks.descriptor import Descriptor
-from audit_emit.sinks.stdout import PREFIX
+from audit_emit._format.record import stub
+from audit_emit._runtime.nonblocking_fd import Descriptor
+from audit_emit._stores.stdout.mirror import PREFIX
 
 
 def test_a_signal_handler_may_emit(tmp_path: Path) -> None:

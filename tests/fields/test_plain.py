@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit_emit import _compiled, encode
 from audit_emit._fields import plain as _plain
+from audit_emit._fields.normaliser import Normaliser
 from audit_emit._fields.plain import MAX_DEPTH, Plain
+from audit_emit._format import encode
 from audit_emit._redaction.grammar import GRAMMAR
+from audit_emit._redaction.redactor import Redactor
 from audit_emit._redaction.rules import RULES
-from audit_emit.coerce import Normaliser
-from audit_emit.redact import Redactor
+from audit_emit._runtime import compiled as _compiled
 
 WAYS = ["interpreted", *(["compiled"] if _compiled.state == "compiled" else [])]
 KEY = b"k" * 32

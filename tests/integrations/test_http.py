@@ -7,7 +7,8 @@ from typing import Any
 import hostile
 import pytest
 
-from audit_emit.coerce import Normaliser
+from audit_emit._fields.normaliser import Normaliser
+from audit_emit._redaction.redactor import Redactor
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._http import (
     REQUEST_ID,
@@ -21,7 +22,6 @@ from audit_emit.integrations._http import (
     request_fields,
 )
 from audit_emit.integrations._options import Options
-from audit_emit.redact import Redactor
 
 OWN = "0123456789abcdef0123456789abcdef"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -19,8 +19,8 @@ from audit_emit._loki.batches import (
     reason_of,
     reasons_of,
 )
-from audit_emit._loki.held import held
-from audit_emit.labels import shipped, time_of
+from audit_emit._loki.expected import held
+from audit_emit._loki.labels import shipped, time_of
 
 STREAM = '{event_type="a.b", job="audit", service="api", service_name="api"}'
 OLD = (

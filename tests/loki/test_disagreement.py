@@ -7,8 +7,8 @@ import sys
 import pytest
 from made_chain import BEGIN, CHAIN, SECOND
 
+from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
-from audit_emit.record import ts_of
 
 
 def finding(seq: int, kind: Kind = Kind.MISSING, note: str = "", chain: str = CHAIN) -> Finding:

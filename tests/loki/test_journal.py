@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_chain import BEGIN, CHAIN, SECOND, MadeChain
 
-from audit_emit._loki.held import Held, held
+from audit_emit._loki.expected import Held, held
 from audit_emit._loki.journal import HORIZON, SHOWN, Journal, Sent
 from audit_emit.errors import BusyError
 

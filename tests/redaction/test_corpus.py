@@ -11,8 +11,8 @@ import pytest
 from made_records import cloudtrail, harmless_value, log_line
 from made_tokens import FORMATS, tokens
 
-from audit_emit.coerce import Normaliser
-from audit_emit.redact import Redactor
+from audit_emit._fields.normaliser import Normaliser
+from audit_emit._redaction.redactor import Redactor
 
 REDACTOR = Redactor()
 PLACES: dict[str, Callable[[str], str]] = {

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from audit_emit import _compiled
+from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.grammar import GRAMMAR, Grammar
-from audit_emit.coerce import Normaliser
-from audit_emit.redact import Redactor, Secret
+from audit_emit._redaction.redactor import Redactor, Secret
+from audit_emit._runtime import compiled as _compiled
 
 NORMALISER = Normaliser(Redactor())
 WAYS = [NORMALISER]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from audit_emit._redaction.own_names import OwnNames
-from audit_emit.redact import Redactor
+from audit_emit._redaction.redactor import Redactor
 
 
 @pytest.mark.parametrize(

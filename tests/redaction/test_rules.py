@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from audit_emit import Emitter
 from audit_emit._redaction.grammar import GRAMMAR
+from audit_emit._redaction.redactor import Redactor
 from audit_emit._redaction.rule import ALPHABETS, Rule
 from audit_emit._redaction.rules import RULES
-from audit_emit.redact import Redactor
 
 AROUND = {
     "alone": "{}",

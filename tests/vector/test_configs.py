@@ -17,8 +17,8 @@ from vector_config import NAMES, Topology, load, run_test, text_of, with_everyth
 from vrl_engine import VECTOR, AbortError, execute, runtime
 
 from audit_emit import Emitter, Receipt
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli import main
-from audit_emit.sinks.segments import Layout
 
 CONFIGS = {name: load(text_of(name)) for name in NAMES}
 TESTS = [
@@ -51,7 +51,7 @@ def out(config: dict[str, Any], name: str, message: str, output: str) -> list[di
 @EACH
 def test_audit_vrl_is_in_it_word_for_word(name: str) -> None:
     text = text_of(name)
-    assert text == vector_config.embedded(text), "run: python tests/vector_config.py"
+    assert text == vector_config.embedded(text), "run: python tests/support/vector_config.py"
 
 
 @pytest.mark.parametrize(("config", "test"), TESTS)

@@ -18,7 +18,7 @@ from piped import Piped
 from vrl_engine import shipped
 
 from audit_emit import AuditContext, Emitter
-from audit_emit.record import SERVICE, TYPE, TYPE_LIMIT
+from audit_emit._format.record import SERVICE, TYPE, TYPE_LIMIT
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import yaml
 from audit_lines import NO_SERVICES, OTHER_TYPES, SERVICES, TYPES
 from vrl_engine import VECTOR
 
-from audit_emit.record import ns_of
+from audit_emit._format.record import ns_of
 
 EXAMPLES = sorted((VECTOR / "examples").iterdir())
 LONG = 128

@@ -1,4 +1,4 @@
-"""``vector/audit.vrl`` and ``audit_emit.labels`` make the same of every line.
+"""``vector/audit.vrl`` and ``audit_emit._loki.labels`` make the same of every line.
 
 What is pushed from here must be to Loki what Vector ships, or Loki keeps both.
 """
@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vrl_engine import Dead, Shipped, ship
 
-from audit_emit import labels
+from audit_emit._loki import labels
 
 TIMES_MORE = [
     "2026-12-31T23:59:60Z",
@@ -78,7 +78,7 @@ LINES = [
 
 
 def mirrored(text: bytes) -> Shipped | Dead:
-    """What ``audit_emit.labels`` makes of a line; it has no reasons."""
+    """What ``audit_emit._loki.labels`` makes of a line; it has no reasons."""
     body = labels.unwrapped(text)
     found = labels.shipped(body)
     if found is None:

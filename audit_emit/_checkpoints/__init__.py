@@ -1,0 +1,1 @@
+"""Signing the tree over a log, and proving records with it."""

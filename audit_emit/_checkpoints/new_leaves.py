@@ -1,0 +1,262 @@
+"""The records that a log gained, read as leaves of its tree.
+
+Every record is checked on the way: its hash, its link and its number. A tree is only made of what
+follows; bytes that are no record are passed over, as they are declared in the chain.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from audit_emit._checkpoints.ordered_segments import CHUNK, Segments, blocks, open_segments
+from audit_emit._checkpoints.tiles import TiledFrontier
+from audit_emit._format.block import Proof, prove, use
+from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash
+from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._format.record import head_of
+from audit_emit._format.tail import first_seq
+from audit_emit._runtime import compiled as _compiled
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import CheckpointError
+
+_LARGE_CHUNK = 128 * 1024
+"""Bytes read at a time where nobody else has to wait."""
+
+use(_compiled.linked)
+
+_CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
+_CHANGE = b'Z","event_type":"audit.key_rotated",'
+_TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
+_LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
+
+
+class Place(NamedTuple):
+    """How far a log was read.
+
+    Attributes:
+        chain: its id; empty before the first record.
+        frontier: the tree over everything up to here.
+        head: ``hash`` of the last record.
+        offset: where the last record ended in its file; a hint.
+    """
+
+    chain: str
+    frontier: Frontier
+    head: str
+    offset: int
+
+    @classmethod
+    def genesis(cls) -> Place:
+        """Before the first record."""
+        return cls("", Frontier(), ZERO, 0)
+
+
+class Growth:
+    """Reads on from a place.
+
+    Args:
+        place: its frontier is not changed.
+        anchors: sizes and the roots that were signed for them, to be compared on the way.
+        on_change: is given ``seq`` and line of every record that tells of another signing key.
+        tiled: the tree of the place, which writes its tiles as it grows.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        anchors: Iterable[tuple[int, bytes]] = (),
+        on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
+        tiled: TiledFrontier | None = None,
+    ) -> None:
+        self.chain = place.chain
+        self.frontier = place.frontier.copy() if tiled is None else tiled
+        self._tiled = tiled
+        self.head = place.head
+        self.offset = place.offset
+        self.events = 0
+        """Records that nothing signed covers yet, those about checkpoints not counted."""
+        self.declares = 0
+        """``seq`` of a record that tells of a checkpoint; 0 when there was none."""
+        self._anchors = dict(anchors)
+        self._named = sorted(self._anchors)
+        self._on_change = on_change
+        self._compare()
+
+    @property
+    def place(self) -> Place:
+        """How far it is by now."""
+        return Place(self.chain, self.frontier.copy(), self.head, self.offset)
+
+    def feed(self, block: bytes, end: int) -> None:
+        """Add whole lines, with their newlines.
+
+        Args:
+            end: offset in the file just after the last of them.
+
+        Raises:
+            CheckpointError: a record does not follow the one before.
+        """
+        tiled = self._tiled is not None
+        proof = prove(block, self._named, tree=not tiled, leaves=tiled)
+        if proof is not None and self._follows(proof):
+            self._take(proof)
+            self.offset = end
+        else:
+            self._sort_out(block, end - len(block))
+
+    def _follows(self, proof: Proof) -> bool:
+        here = (self.chain or proof.chain, self.frontier.size + 1, self.head)
+        return (proof.chain, proof.seq, proof.prev_hash) == here
+
+    def _take(self, proof: Proof) -> None:
+        """Move on by a block without anything foreign: what almost all of them are."""
+        self.chain, self.head = proof.chain, proof.marks[-1].hash
+        leaves = list(map(bytes.fromhex, proof.hashes))
+        known = 0
+        for mark in proof.marks:
+            if self._tiled is not None:
+                self._tiled.take(
+                    leaves[self.frontier.size + 1 - proof.seq : mark.seq + 1 - proof.seq]
+                )
+            self.frontier.extend(mark.nodes)
+            if self._compare():
+                known = mark.seq + 1 - proof.seq
+        self.events += proof.records - known
+        for own in proof.own:
+            self._look_inside(proof.seq + own.row, own.line)
+            self.events -= own.row >= known and _of_checkpoint(own.line)
+
+    def _sort_out(self, block: bytes, offset: int) -> None:
+        """Add what are records among the lines of a block, one by one."""
+        for end, line in may_be_chained(block):
+            head = head_of(line)
+            if head is None:
+                continue
+            self.chain = self.chain or head.chain
+            digest = leaf_hash(body_of(line))
+            link = (self.chain, self.frontier.size + 1, self.head, digest)
+            if not line.endswith(_LINK % tuple(str(each).encode() for each in link)):
+                raise self._broken(line, self.frontier.size + 1)
+            self.frontier.append(bytes.fromhex(digest))
+            self.head, self.offset = digest, offset + end
+            if not self._compare():
+                self.events += not _of_checkpoint(line)
+            self._look_inside(self.frontier.size, line)
+
+    def _look_inside(self, seq: int, line: bytes) -> None:
+        if line.startswith(_CHANGE, _TYPE_AT):
+            self._on_change(seq, line)
+        elif _of_checkpoint(line):
+            self.declares = seq
+
+    def reaches_anchors(self) -> bool:
+        """Whether everything that was signed before is there."""
+        return self.frontier.size >= max(self._named, default=0)
+
+    def _broken(self, line: bytes, expected: int) -> CheckpointError:
+        found = head_of(line)
+        if found is not None and found.chain != self.chain:
+            return CheckpointError("another-chain", f"record {expected} is of another chain")
+        if found is not None and found.seq != expected:
+            return CheckpointError(
+                "sequence", f"record {found.seq} stands where record {expected} belongs"
+            )
+        return CheckpointError("hash-mismatch", f"record {expected} was changed, or does not link")
+
+    def _compare(self) -> bool:
+        """Whether the tree is now the one that was signed; what came before it is nothing new.
+
+        Raises:
+            CheckpointError: it has that one's size, and is another.
+        """
+        root = self._anchors.get(self.frontier.size)
+        if root is None:
+            return False
+        if self.frontier.root() != root:
+            raise CheckpointError(
+                "not-extended",
+                f"the first {self.frontier.size} records are not those that were signed",
+            )
+        self.events = 0
+        return True
+
+
+def _of_checkpoint(line: bytes) -> bool:
+    return line.startswith(_CHECKPOINT, _TYPE_AT)
+
+
+def read_growth(
+    layout: Layout,
+    growth: Growth,
+    *,
+    give_up: Callable[[], bool] = bool,
+    pause: float = 0.0,
+    up_to: int | None = None,
+) -> None:
+    """Read everything that a log gained since ``growth`` was made.
+
+    Args:
+        up_to: the last record that is wanted.
+        give_up: asked after each 64 KiB whether there is no time left.
+        pause: seconds to leave to other threads after each 64 KiB.
+
+    Raises:
+        CheckpointError: the log does not continue from there, or time is up.
+        OSError: a file cannot be read.
+    """
+    with open_segments(layout) as segments:
+        first, offset = _find(segments, growth)
+        for number in range(first, len(segments)):
+            with segments.opened(number) as descriptor:
+                for block, end in blocks(descriptor, offset, CHUNK if pause else _LARGE_CHUNK):
+                    growth.feed(block, end)
+                    if up_to is not None and growth.frontier.size >= up_to:
+                        return
+                    if give_up():
+                        raise CheckpointError(
+                            "timeout", "the new records could not be read in time"
+                        )
+                    if pause:
+                        time.sleep(pause)
+            offset = 0
+    if not growth.reaches_anchors():
+        raise CheckpointError("truncated", "the log holds fewer records than were signed")
+
+
+def _find(segments: Segments, growth: Growth) -> tuple[int, int]:
+    """The segment and the offset at which to read on."""
+    size = growth.frontier.size
+    if size == 0:
+        return 0, 0
+    ending = f'"hash":"{growth.head}"}}\n'.encode()
+    start = growth.offset - len(ending)
+    for number in range(len(segments) - 1, -1, -1):
+        with segments.opened(number) as descriptor:
+            if start >= 0 and os.pread(descriptor, len(ending), start) == ending:
+                return number, growth.offset
+    for number in range(len(segments) - 1, -1, -1):
+        with segments.opened(number) as descriptor:
+            first = first_seq(descriptor)
+            if first == size + 1:
+                return number, 0  # everything before it was moved away, and is signed
+            if first is not None and first <= size:
+                offset = _offset_after(descriptor, ending)
+                if offset is not None:
+                    return number, offset
+                break
+    raise CheckpointError(
+        "not-extended",
+        f"record {size}, which was signed, is not in the log as it was "
+        "(a segment that is not signed to its end must neither be packed nor moved away)",
+    )
+
+
+def _offset_after(descriptor: int, ending: bytes) -> int | None:
+    for block, end in blocks(descriptor, 0):
+        at = block.find(ending)
+        if at >= 0:
+            return end - len(block) + at + len(ending)
+    return None

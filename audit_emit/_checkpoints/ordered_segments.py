@@ -1,0 +1,132 @@
+"""The segments of a log for those who read them in order: one of the closed ones open at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import CheckpointError
+
+CHUNK = 64 * 1024
+"""Bytes read at a time; between two reads other threads get their turn."""
+
+
+class Segments:
+    """All segments of a log, oldest first, as they were when this was made.
+
+    A log may have thousands, and a process may have few descriptors: only the active segment stays
+    open. Closed ones keep their names, so they are opened when it is their turn.
+
+    Args:
+        layout: of the log.
+
+    Raises:
+        OSError: the directory, or the active segment, cannot be read.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._active: int | None = None
+        try:
+            self._active = open_regular(layout.active)
+        except FileNotFoundError:
+            pass
+        try:
+            self._closed = layout.closed_segments()
+            self._leave_out(layout)
+        except BaseException:
+            self.close()
+            raise
+
+    def _leave_out(self, layout: Layout) -> None:
+        """The active segment may have been closed between its opening and the listing."""
+        if self._active is None:
+            return
+        here = os.fstat(self._active)
+        try:
+            if os.path.samestat(os.stat(layout.active, follow_symlinks=False), here):
+                return
+        except FileNotFoundError:
+            pass
+        for place, name in enumerate(self._closed):
+            try:
+                found = os.stat(name, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # told when it is to be read
+            if os.path.samestat(found, here):
+                del self._closed[place:]
+                return
+
+    def __len__(self) -> int:
+        return len(self._closed) + (self._active is not None)
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[int]:
+        """A descriptor of a segment, for as long as the block lasts.
+
+        Raises:
+            CheckpointError: it is gone.
+            OSError: it cannot be read.
+        """
+        if number == len(self._closed) and self._active is not None:
+            yield self._active
+            return
+        try:
+            descriptor = open_regular(self._closed[number])
+        except FileNotFoundError:
+            raise CheckpointError(
+                "missing-segment", "a segment went away while it was read"
+            ) from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Give the active segment's descriptor back."""
+        if self._active is not None:
+            os.close(self._active)
+            self._active = None
+
+
+@contextmanager
+def open_segments(layout: Layout) -> Iterator[Segments]:
+    """The segments of a log, closed when the block ends.
+
+    Raises:
+        OSError: the directory, or the active segment, cannot be read.
+    """
+    segments = Segments(layout)
+    try:
+        yield segments
+    finally:
+        segments.close()
+
+
+def blocks(descriptor: int, offset: int, size: int = CHUNK) -> Iterator[tuple[bytes, int]]:
+    """Whole lines from ``offset`` on, and where each block of them ends. A torn end is left.
+
+    Args:
+        size: bytes read at a time.
+    """
+    wanted, too_long = size, False
+    while data := os.pread(descriptor, wanted, offset):
+        cut = data.rfind(b"\n") + 1
+        if too_long:
+            end = data.find(b"\n") + 1
+            offset += end or len(data)
+            too_long = not end
+        elif cut:
+            offset += cut
+            yield data[:cut], offset
+            wanted = size
+        elif len(data) < wanted:
+            return
+        elif wanted < MAX_LINE:
+            wanted *= 2
+        else:
+            too_long = True  # no record is: it is passed over to its end
+            wanted = size

@@ -1,0 +1,238 @@
+"""When an emitter's log is signed: a thread that looks at the chain's number once a second.
+
+It starts with the first record of a process, in a forked child too, and holds no emitter alive.
+Nothing here is called for a record.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.nonblocking_fd import error_word
+from audit_emit._runtime.threads import Background, weakly
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit.errors import AuditEmitError, SinkError
+
+if TYPE_CHECKING:
+    from audit_emit._core.emitter import Emitter
+
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 30.0
+_PAUSE = 0.0005
+"""Left to the application after each 64 KiB of its log."""
+
+_ATTEMPTS = 20
+
+
+class _End:
+    """Word to the thread that its time is over."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.deadline = 0.0
+        self.calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ask(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.asked = True
+        self.calls.put(None)
+
+    def is_asked(self) -> bool:
+        return self.asked
+
+
+class Schedule:
+    """The checkpoints of one emitter.
+
+    Args:
+        emitter: has a file and a signing key.
+        poll, interval: seconds.
+        threshold: records.
+
+    Raises:
+        ConfigError: the key cannot sign for this origin.
+    """
+
+    def __init__(
+        self,
+        emitter: Emitter,
+        *,
+        poll: float = POLL_SECONDS,
+        interval: float = INTERVAL_SECONDS,
+        threshold: int = THRESHOLD,
+    ) -> None:
+        settings = emitter.settings
+        self._emitter = weakref.ref(emitter)
+        self._poll, self._interval, self._threshold = poll, interval, threshold
+        self._signer = Checkpointer(
+            settings.jsonl or "",
+            settings.signing_key or KeyRing(),
+            origin=settings.log_origin,
+            record=weakly(self._record),
+            state=settings.checkpoint_state or "",
+            pause=_PAUSE,
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew in a forked child: the thread is the parent's."""
+        self.last: Checkpoint | None = None
+        self.error: str | None = None
+        self._seen = 0
+        self._rotated = 0
+        self._next = 0.0
+        self._pid = os.getpid()
+        self._end = _End()
+        self._thread: Background | None = None
+        self._threadless = False
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self._end.calls.put(None)
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """How often it signs: what ``audit.started`` says of it, and verifiers go by."""
+        return {"checkpoint_every": self._threshold, "checkpoint_interval": self._interval}
+
+    def start(self) -> None:
+        """Start the thread, once."""
+        if self._thread is not None:
+            return
+        thread = Background()
+        try:
+            thread.start(_watch, weakref.ref(self), self._end, self._poll)
+        except RuntimeError as error:
+            let_through(error)
+            self._threadless = True  # the one at exit is still made
+            return
+        self._thread = thread
+
+    def look(self) -> None:
+        """Make a checkpoint if one is due."""
+        now = time.monotonic()
+        reason = self._due(now)
+        if reason is not None:
+            self._run(reason, now)
+
+    def finish(self, timeout: float) -> None:
+        """Sign what is left and stop the thread, within ``timeout`` seconds.
+
+        It is the thread that signs: a disk that does not answer holds up nobody else.
+        """
+        thread, self._thread = self._thread, None
+        if self._pid != os.getpid() or not (thread or self._threadless):
+            return
+        deadline = time.monotonic() + timeout
+        end, self._end = self._end, _End()
+        self._threadless = False
+        if thread is not None and thread.is_alive():
+            end.ask(deadline)
+            thread.join(timeout)
+        else:
+            self.sign_off(deadline)
+
+    def sign_off(self, deadline: float) -> None:
+        """Sign what is left, if there is time."""
+        now = time.monotonic()
+        self._run("shutdown", now, timeout=max(0.0, deadline - now))
+
+    def report(self) -> dict[str, Any]:
+        """``state`` (``ok`` or ``failing``), and the last checkpoint of this process."""
+        return {
+            "state": "failing" if self.error else "ok",
+            "last_seq": self.last.head_seq if self.last else None,
+            "last_success": self.last.at if self.last else None,
+            "last_error": self.error,
+        }
+
+    def _due(self, now: float) -> str | None:
+        emitter = self._emitter()
+        if emitter is None or emitter.file is None or (self.error and now < self._next):
+            return None
+        seq = emitter.file.segment.seq
+        if not self._next:
+            return "startup" if seq else None
+        if emitter.counters.rotated != self._rotated:
+            return "rotation"
+        if seq - self._seen >= self._threshold:
+            return "threshold"
+        return "interval" if now >= self._next else None
+
+    def _run(self, reason: str, now: float, timeout: float | None = None) -> None:
+        emitter = self._emitter()
+        if emitter is None or emitter.file is None:
+            return
+        end = self._end
+        seen, rotated = emitter.file.segment.seq, emitter.counters.rotated
+        at_least = self._threshold if reason == "threshold" else 1
+        not_within = self._interval / 2 if reason == "interval" else 0.0
+        try:
+            made = self._signer.run(
+                reason,
+                at_least=at_least,
+                not_within=not_within,
+                timeout=timeout,
+                give_up=end.is_asked,
+            )
+        except SinkError as error:
+            let_through(error)
+            self._failed(emitter, error.reason, "it is signed, but not recorded in the chain")
+        except AuditEmitError as error:
+            let_through(error)
+            if end.asked:
+                return  # what is left is signed when this is over
+            self._failed(emitter, getattr(error, "reason", "configuration"), str(error))
+        except OSError as error:
+            let_through(error)
+            self._failed(emitter, error_word(error), "a file cannot be read or written")
+        except Exception as error:  # noqa: BLE001 - never the application's trouble
+            let_through(error)
+            self._failed(emitter, type(error).__name__, "an unexpected error")
+        else:
+            self.last = made or self.last
+            self.error = None
+            self._seen, self._rotated = seen, rotated
+        self._next = now + (RETRY_SECONDS if self.error else self._interval)
+
+    def _failed(self, emitter: Emitter, reason: str, message: str) -> None:
+        self.error = reason
+        emitter.tell(f"checkpoint {reason}", f"no checkpoint was made ({reason}): {message}")
+
+    def _record(self, event_type: str, fields: dict[str, Any]) -> None:
+        """Into the chain; a busy log is asked again."""
+        for attempt in range(_ATTEMPTS):
+            emitter = self._emitter()
+            if emitter is None:
+                return
+            try:
+                emitter.record_own(event_type, fields)
+            except SinkError as error:
+                let_through(error)
+                if error.reason != "lock-timeout" or attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+
+def _watch(reference: weakref.ref[Schedule], end: _End, poll: float) -> None:
+    """Look until it is stopped or the emitter is gone."""
+    while True:
+        schedule = reference()
+        if schedule is None:
+            return
+        if end.asked:
+            schedule.sign_off(end.deadline)
+            return
+        schedule.look()
+        del schedule
+        with suppress(queue.Empty):
+            end.calls.get(timeout=poll)

@@ -1,0 +1,242 @@
+"""What a signer remembers, on disk: the tree that it signed last, and the checkpoints themselves.
+
+``checkpoints.state`` holds the frontier and is signed itself, so that nobody can hand the signer
+another past. It may lie where those who can write the log cannot. Only who says that the signer is
+to begin again goes without it, by the newest checkpoint that verifies: the tree is then made again
+from the first record, and must have the root that was signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from audit_emit._checkpoints.new_leaves import Place
+from audit_emit._format.chain import Frontier
+from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.key_change import Name
+from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
+from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory
+
+_PURPOSE = b"audit_emit state of a signer, version 1\n"
+_BLOCK = 64 * 1024
+_MAX_STATE = 64 * 1024
+_SHORTEST = 256
+_MAX_LINE = 64 * 1024
+"""Bytes; a checkpoint has some hundred."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """One line of JSON. The frontier is that of the last signed tree."""
+
+    v: int
+    at: str
+    origin: str
+    chain: str
+    frontier: str
+    head_hash: str
+    offset: int
+    sig_alg: str
+    key_id: str
+    signature: str = ""
+
+    def text(self) -> bytes:
+        """What is signed: nothing that could pass for a checkpoint."""
+        return _PURPOSE + msgspec.json.encode(msgspec.structs.replace(self, signature=""))
+
+    def check(self, ring: KeyRing) -> Verdict:
+        """Whether a key of the ring wrote it."""
+        try:
+            signature = base64.b64decode(self.signature, validate=True)
+        except ValueError:
+            return "mismatch"
+        return ring.check(self.sig_alg, self.key_id, self.origin, self.text(), signature)
+
+    @property
+    def tree(self) -> tuple[int, bytes]:
+        """Size and root of what was signed."""
+        frontier = Frontier.from_text(self.frontier)
+        return frontier.size, frontier.root()
+
+    def place(self) -> Place:
+        """Where to read on.
+
+        Raises:
+            ValueError: the frontier is malformed.
+        """
+        return Place(self.chain, Frontier.from_text(self.frontier), self.head_hash, self.offset)
+
+
+_DECODER = msgspec.json.Decoder(State)
+
+
+def make_state(key: Key, place: Place, *, at: str, origin: str) -> State:
+    """A signed state."""
+    made = State(
+        1,
+        at,
+        origin,
+        place.chain,
+        place.frontier.to_text(),
+        place.head,
+        place.offset,
+        key.algorithm,
+        key.key_id(origin) or "",
+    )
+    signature = base64.b64encode(key.sign(made.text())).decode()
+    return msgspec.structs.replace(made, signature=signature)
+
+
+MISSING = "is not there"
+OTHER_KEY = "is signed with another key"
+
+
+class Loaded(NamedTuple):
+    """A state that a key of the ring saved, or why there is none."""
+
+    state: State | None
+    why: str
+
+
+class Records:
+    """The files that a signer keeps beside a log.
+
+    Args:
+        layout: of the log.
+    """
+
+    def __init__(self, layout: Layout, state: str = "") -> None:
+        self.directory = layout.directory
+        self.checkpoints = os.path.join(layout.directory, "checkpoints.jsonl")
+        self.state = state or os.path.join(layout.directory, "checkpoints.state")
+        self.lock = self.checkpoints + ".lock"
+
+    def load(self, ring: KeyRing) -> Loaded:
+        """What was saved.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            descriptor = open_regular(self.state)
+        except FileNotFoundError:
+            return Loaded(None, MISSING)
+        try:
+            found = _DECODER.decode(os.read(descriptor, _MAX_STATE))
+            found.place()
+            verdict = found.check(ring)
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+            verdict = "mismatch"
+        finally:
+            os.close(descriptor)
+        if verdict == "ok":
+            return Loaded(found, "")
+        return Loaded(None, OTHER_KEY if verdict == "key-unavailable" else "was changed")
+
+    def save(self, state: State) -> None:
+        """Replace the state, durably, whole or not at all.
+
+        Raises:
+            OSError: it is still the one before.
+        """
+        fresh = self.state + ".new"
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        descriptor = open_file(fresh, append=False, exclusive=True)
+        try:
+            _write(descriptor, msgspec.json.encode(state) + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(fresh, self.state)
+        sync_directory(os.path.dirname(self.state))
+
+    def append(self, checkpoint: Checkpoint) -> None:
+        """Add a line to ``checkpoints.jsonl``, durably.
+
+        Raises:
+            OSError: it is not there, or perhaps not durable.
+        """
+        is_new = not os.path.lexists(self.checkpoints)
+        descriptor = open_file(self.checkpoints, append=True)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            try:
+                _write(descriptor, (b"\n" if torn else b"") + checkpoint.to_line())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            sync_directory(self.directory)
+
+    def newest(self, ring: KeyRing) -> Checkpoint | None:
+        """The last checkpoint that a key of the ring signed; other lines are passed over."""
+        return next((found for found in self.backward() if check(found, ring) == "ok"), None)
+
+    def any(self) -> bool:
+        """Whether a checkpoint is there, whoever signed it."""
+        return next(self.backward(), None) is not None
+
+    def has_signed(self, name: Name) -> bool:
+        """Whether a checkpoint is there that names this key as its own."""
+        return any((found.sig_alg, found.key_id) == name for found in self.backward())
+
+    def backward(self) -> Iterator[Checkpoint]:
+        """The checkpoints, the last one first, whoever signed them."""
+        try:
+            descriptor = open_regular(self.checkpoints)
+        except FileNotFoundError:
+            return
+        try:
+            for line in backward(descriptor):
+                if len(line) < _SHORTEST:
+                    continue
+                try:
+                    found = Checkpoint.from_line(line)
+                except ValueError:
+                    continue
+                yield found
+        finally:
+            os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def backward(descriptor: int) -> Iterator[bytes]:
+    """Lines, the last one first; empty ones and those that are too long are passed over."""
+    position = os.fstat(descriptor).st_size
+    parts: list[bytes] = []  # of the line that goes on after the block, in the order of reading
+    kept = 0
+    while position > 0:
+        start = max(0, position - _BLOCK)
+        first, *lines = os.pread(descriptor, position - start, start).split(b"\n")
+        position = start
+        if lines:
+            piece = lines.pop()
+            yield from _joined([*parts, piece], kept + len(piece))
+            yield from (line for line in reversed(lines) if line)
+            parts, kept = [], 0
+        kept += len(first)
+        parts = [*parts, first] if kept <= _MAX_LINE + _BLOCK else []
+    yield from _joined(parts, kept)
+
+
+def _joined(parts: list[bytes], size: int) -> Iterator[bytes]:
+    """A line of its parts, the last one first, if it is no longer than a checkpoint may be."""
+    if 0 < size <= _MAX_LINE:
+        yield b"".join(reversed(parts))

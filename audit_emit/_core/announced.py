@@ -1,0 +1,61 @@
+"""What the processes of one tree have said of themselves, so that each thing is said once.
+
+A process that forks for every task would say with each of them that it has begun. What was said is
+kept in memory that forked children share with their parent: they find what it and their siblings
+have said, and nobody has to read a file for it.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+from audit_emit._runtime.interrupts import let_through
+
+__all__ = ["Told"]
+
+_SIZE = 16
+_ROOM = 4096 // _SIZE
+_FREE = bytes(_SIZE)
+
+
+class Told:
+    """A set of digests of ``_SIZE`` bytes; what no longer fits into the shared memory is forgotten.
+
+    Two processes that add at the same moment may overwrite each other; then it is said twice.
+    """
+
+    def __init__(self) -> None:
+        self._own: set[bytes] = set()
+        self._shared: mmap.mmap | None = None
+        self._is_child = False
+
+    def inherit(self) -> None:
+        """Count on what relatives have said, as a forked child."""
+        self._is_child = True
+
+    def __contains__(self, digest: bytes) -> bool:
+        """Whether this process need not say it; the one that forks speaks for itself."""
+        return self._is_child and (digest[:_SIZE] in self._own or digest[:_SIZE] in self._slots())
+
+    def add(self, digest: bytes) -> None:
+        """Remember it, in this process and in those that share its memory."""
+        self._own.add(digest[:_SIZE])
+        slots = self._slots()
+        if self._shared is not None and _FREE in slots and digest[:_SIZE] not in slots:
+            at = slots.index(_FREE) * _SIZE
+            self._shared[at : at + _SIZE] = digest[:_SIZE]
+
+    def share(self) -> None:
+        """Have the children that are forked from now on share what is told."""
+        if self._shared is None:
+            try:
+                self._shared = mmap.mmap(-1, _ROOM * _SIZE)
+            except OSError as error:
+                let_through(error)
+                return  # no memory for it: each child says it again
+            for digest in self._own:
+                self.add(digest)
+
+    def _slots(self) -> list[bytes]:
+        content = b"" if self._shared is None else self._shared[:]
+        return [content[at : at + _SIZE] for at in range(0, len(content), _SIZE)]

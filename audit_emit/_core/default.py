@@ -1,0 +1,195 @@
+"""The process-wide emitter behind ``audit_emit.emit`` and its siblings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from audit_emit import context
+from audit_emit._core.emitter import FLUSH_SECONDS, Emitter
+from audit_emit._format.record import Receipt
+from audit_emit._redaction import redactor as redact
+from audit_emit._runtime import observer as _observer
+from audit_emit._runtime.failure import Complaints
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.forks import on_fork, renew
+from audit_emit._runtime.interrupts import Held, let_through
+from audit_emit._settings import settings as _config
+from audit_emit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audit_emit.log import AuditLog
+else:
+    AuditLog = Any
+    """Whoever only emits does without, but whoever resolves an annotation needs a name."""
+
+_lock = threading.RLock()
+_LOCK_SECONDS = 0.045
+_current: Emitter | None = None
+_complaints: Complaints | None = None
+_unmade = 0
+"""Events for which there was no room before there was an emitter."""
+redirect: Callable[[Emitter], Emitter] | None = None
+"""Takes the place of ``set_emitter`` while ``audit_emit.testing.capture`` says where events go."""
+
+
+def configure(**settings: Any) -> Emitter:
+    """Make the process-wide emitter, from arguments first and the environment second.
+
+    Args:
+        settings: ``service``, ``jsonl`` (a path, or ``"off"``), ``stdout``, ``stdout_max_bytes``,
+            ``durability`` (``os``, ``group``, ``always``), ``max_bytes``, ``hash_key``,
+            ``hash_key_file``, ``disabled``, ``processors``, ``on_error``,
+            ``secret_keys``, ``safe_keys``, ``redaction_rules``, ``redaction_file``,
+            ``hide_access_key_ids``, ``redaction_report``, ``checkpoint``, ``signing_key``,
+            ``signing_key_file``, ``origin``, ``checkpoint_state``; see ``docs/configuration.md``.
+
+    Returns:
+        The new emitter. One that was there before is flushed and closed.
+
+    Raises:
+        ConfigError: a setting cannot be used; the emitter before stays.
+    """
+    return set_emitter(Emitter(**settings))
+
+
+def set_emitter(emitter: Emitter) -> Emitter:
+    """Make ``emitter`` the process-wide one, and close the one before."""
+    if redirect is not None:
+        return redirect(emitter)
+    old = swap_emitter(emitter)
+    if old is not None and old is not emitter:
+        old.close()
+    return emitter
+
+
+def swap_emitter(emitter: Emitter | None) -> Emitter | None:
+    """Make ``emitter`` the process-wide one and return the one before, which stays open."""
+    global _current, _unmade  # noqa: PLW0603
+    if emitter is not None and _unmade:
+        emitter.unmade += _unmade
+        emitter.pending = True
+        _unmade = 0
+    old, _current = _current, emitter
+    return old
+
+
+def get_emitter() -> Emitter:
+    """The process-wide emitter; configured from the environment if nobody did it before.
+
+    A bad value in the environment is told once on stderr, and its default is used.
+    """
+    found = _current
+    if found is not None:
+        return found
+    renew()
+    # Re-entrant and bounded: a signal handler may emit while the first emit configures.
+    lock, held = _lock, Held()
+    try:
+        held.take(lock, _LOCK_SECONDS)
+        return _current or set_emitter(Emitter(_config.settings({}, on_error=_tell)))
+    finally:
+        if True in held:
+            lock.release()
+
+
+def _after_fork() -> None:
+    """Begin with a free lock in a forked child: its holder may not exist there."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    if _complaints is not None:
+        _complaints.leave_parent()
+
+
+def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
+    """Record one event; see ``Emitter.emit``. Never raises an ``Exception`` of its own."""
+    global _unmade  # noqa: PLW0603
+    emitter = _current
+    try:
+        if emitter is None:
+            emitter = get_emitter()
+        return emitter.emit(ctx, event_type, fields)
+    except Exception as error:
+        no_room = error.__class__ is RecursionError or error.__class__ is MemoryError
+        if emitter is None:
+            if no_room:
+                _unmade += 1
+            elif _tell is not None:  # at its very end the interpreter takes the globals away
+                let_through(error)
+                _tell(error)
+            return None
+        if _observer.strict is not None or not no_room:
+            raise  # an interrupt: the emitter stops everything else
+        # Nothing can be called, but an operator works.
+        try:
+            emitter.lossy += ((event_type, error.__class__),)
+        except MemoryError:
+            emitter.unmade += 1
+        emitter.pending = True
+        return None
+
+
+def emit_strict(ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
+    """Record one event or raise ``AuditError``; see ``Emitter.emit_strict``."""
+    return get_emitter().emit_strict(ctx, event_type, fields)
+
+
+def flush(timeout: float = FLUSH_SECONDS) -> bool:
+    """Write what waits and sync the file; whether everything is there. Never raises."""
+    return _current is None or _current.flush(timeout)
+
+
+def health() -> dict[str, Any]:
+    """The state of the process-wide emitter; see ``docs/operations.md``."""
+    return get_emitter().health()
+
+
+def hash_value_prefix(value: Any, n: int = 8) -> str:
+    """The first ``n`` hex digits (1 to 64) of the SHA-256 of a value, to tell values apart.
+
+    Keyed (HMAC-SHA256) when a hash key is configured, so that nobody can guess short values.
+    Never raises.
+    """
+    try:
+        key = get_emitter().settings.hash_key
+    except Exception as error:  # noqa: BLE001 - called in handlers, beside emit
+        let_through(error)
+        _tell(error)
+        return ""
+    return redact.hash_value_prefix(value, n, key=key)
+
+
+def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = ()) -> AuditLog:
+    """A log that is there already, to be read, asked and verified; see ``audit_emit.log``."""
+    from audit_emit import log  # noqa: PLC0415 - whoever only emits does not pay for it
+
+    return log.open_log(where, keys=keys)
+
+
+def _mistaken(mistake: str) -> None:
+    try:
+        misuse = get_emitter().misuse
+    except Exception as error:  # noqa: BLE001 - called beside emit
+        let_through(error)
+        _tell(error)
+        return
+    misuse.context(mistake)
+
+
+context.on_mistake = _mistaken
+
+
+def _tell(error: Exception) -> None:
+    if isinstance(error, ConfigError):
+        message = f"{error}; the default is used"
+    else:
+        message = f"no emitter could be made: {bare_name(type(error))}"
+    global _complaints  # noqa: PLW0603
+    if _complaints is None:
+        _complaints = Complaints()
+    _complaints.tell(message, message)
+
+
+on_fork(_after_fork)

@@ -1,0 +1,67 @@
+"""Events that reach the emitter some time after they happened: out of a queue, out of a buffer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from audit_emit._core.delivery import unchained
+from audit_emit._core.emitter import Emitter
+from audit_emit._runtime import observer as _observer
+from audit_emit.context import AuditContext
+
+__all__ = ["emit_late"]
+
+_EARLIEST = 10**18
+"""Nanoseconds of September 2001: what is less is no time of an event."""
+
+_REASON = "late"
+
+
+def emit_late(
+    emitter: Emitter, seconds: Any, context: AuditContext, event_type: Any, fields: Any = None
+) -> None:
+    """Record one event with the time at which it happened; like ``emit``, it never raises.
+
+    The record comes after those that are in the file already: ``seq`` is the order, ``ts`` the
+    time.
+
+    Args:
+        emitter: where it goes.
+        seconds: since 1970, as of ``time.time``. A time to come, or none at all, is now.
+        context: who acted then.
+        event_type, fields: as for ``emit``.
+    """
+    # The emitter lets its neighbours in here, which are parts of one thing.
+    # ruff: noqa: SLF001
+    if emitter._disabled:
+        return
+    try:
+        part, end = emitter._composer.compose(context, event_type, fields)
+        prefix = emitter._clock.prefix_at(_ns(seconds), part, end)
+        if emitter.file is None:
+            emitter.show_only(prefix)
+            return
+        emitter._keep(prefix, _REASON)
+        emitter.settle()
+        if emitter.file_fault and emitter.stdout is not None:
+            emitter._show(unchained(prefix))  # at once, as when it happens now
+    except Exception as error:  # noqa: BLE001 - as the guard of emit
+        emitter.lossy += ((event_type, type(error)),)
+        emitter.pending = True
+        try:
+            emitter._guard(error)
+        except Exception:
+            if _observer.strict is not None:
+                raise
+
+
+def _ns(seconds: Any) -> int:
+    now = time.time_ns()
+    if type(seconds) is not float and type(seconds) is not int:
+        return now
+    # Compared first: what is no finite number has no nanoseconds.
+    if not _EARLIEST / 1e9 <= seconds <= now / 1e9:
+        return now
+    whole = int(seconds)
+    return whole * 10**9 + int((seconds - whole) * 1e9)

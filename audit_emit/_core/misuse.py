@@ -1,0 +1,127 @@
+"""Calls that cannot mean what they say: counted, and said once with what a right call looks like.
+
+Such a call is recorded all the same, as far as it can be understood. ``emit_strict`` refuses it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from audit_emit._format import record
+from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.observer import UNOBSERVED, Observer
+from audit_emit.context import AuditContext, understand
+from audit_emit.errors import AuditError
+
+__all__ = ["Misuse"]
+
+CALL = "emit(ctx, event_type, fields), where ctx is None for the bound context"
+
+_TYPE = (
+    f"an event type must match {record.TYPE.pattern}, such as secret.set, "
+    f'have at most {record.TYPE_LIMIT} characters and not begin with "{record.RESERVED}"; '
+    f"the call is {CALL}"
+)
+_CONTEXT = (
+    "a context must be None, an AuditContext, a contextvars.Context or a mapping of workspace_id, "
+    f"user_id, actor_kind, correlation_id, trace_id and span_id; the call is {CALL}"
+)
+
+_NOT_THE_CALLER = ("audit_emit.", "logging.", "structlog.")
+_DEEPEST = 64
+
+
+class Misuse:
+    """Tells of wrong calls of one emitter.
+
+    Args:
+        counters: where they are counted.
+        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        observer: gets what ``emit_strict`` would have raised.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        tell: Callable[[str, str], None] | None = None,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
+        self._counters = counters
+        self._tell = tell
+        self._observer = observer
+
+    def event_type(self) -> None:
+        """An event was recorded as ``audit.invalid_event_type``."""
+        self._counters.invalid_event_types += 1
+        self._say("event type", f"an event has no usable type{_where()}: {_TYPE}")
+        self._observer.tell(_bad_type(), "event_type")
+
+    def context(self, mistake: str) -> None:
+        """An event was recorded with the bound context, or without a member that it has not."""
+        self._counters.invalid_contexts += 1
+        self._say("context", f"a context cannot be used{_where()}, {mistake}: {_CONTEXT}")
+        self._observer.tell(_bad_context(mistake), "context")
+
+    def understand(self, ctx: object) -> AuditContext:
+        """The context that ``ctx`` of ``emit`` means; a mistake in it is told."""
+        context, mistake = understand(ctx)
+        if mistake:
+            self.context(mistake)
+        return context
+
+    def checked(self, ctx: object, *, usable_type: bool) -> AuditContext:
+        """The context that ``ctx`` of ``emit_strict`` means.
+
+        Args:
+            ctx: what the caller gave.
+            usable_type: whether what it gave as the event type is one.
+
+        Raises:
+            AuditError: there is a mistake in either.
+        """
+        if not usable_type:
+            raise self.refuse_event_type()
+        context, mistake = understand(ctx)
+        if mistake:
+            raise self.refuse_context(mistake)
+        return context
+
+    def refuse_event_type(self) -> AuditError:
+        """What ``emit_strict`` raises for an event type that is none."""
+        self._counters.invalid_event_types += 1
+        return _bad_type()
+
+    def refuse_context(self, mistake: str) -> AuditError:
+        """What ``emit_strict`` raises for a context that is none."""
+        self._counters.invalid_contexts += 1
+        return _bad_context(mistake)
+
+    def _say(self, kind: str, message: str) -> None:
+        if self._tell is not None:
+            self._tell(kind, message)
+
+
+def _bad_type() -> AuditError:
+    return AuditError("invalid-event-type", _TYPE)
+
+
+def _bad_context(mistake: str) -> AuditError:
+    return AuditError("invalid-context", f"{mistake}: {_CONTEXT}")
+
+
+def _where() -> str:
+    """The line of the caller's code, as `` (file:line)``."""
+    try:
+        frame = sys._getframe(2)  # noqa: SLF001 - nothing public is as cheap
+        for _ in range(_DEEPEST):
+            module = f"{frame.f_globals.get('__name__')}."
+            if not module.startswith(_NOT_THE_CALLER):
+                return f" ({frame.f_code.co_filename}:{frame.f_lineno})"
+            if frame.f_back is None:
+                break
+            frame = frame.f_back
+    except Exception as error:  # noqa: BLE001 - a place that is not known is no reason to fail
+        let_through(error)
+    return ""

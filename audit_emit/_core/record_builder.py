@@ -1,0 +1,328 @@
+"""From a call's arguments to the text of a record, but for its time, its id and its place.
+
+Every secret is held back here, before a record exists; nothing after this sees a raw value.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+from audit_emit._core.misuse import Misuse
+from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser, is_secret_event
+from audit_emit._format import record
+from audit_emit._format.encode import text, to_json
+from audit_emit._redaction.redactor import Redactor
+from audit_emit._runtime import compiled as _compiled
+from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import door, let_through
+from audit_emit._runtime.observer import UNOBSERVED, Observer
+from audit_emit._settings.checks import Processor
+from audit_emit._settings.settings import Settings, title_of
+from audit_emit.context import EMPTY, FIELDS, AuditContext
+
+BEFORE_ID = f',"v":{record.VERSION},"id":"'
+"""What comes between the fields and the id."""
+
+_KINDS_LIMIT = 4096
+_ID_SCAN = 8192
+_ID_BYTES = 1024
+_TYPE_LIMIT = 256
+_TITLE_LIMIT = 128
+
+WITHHELD = "_withheld"
+"""The field that stands for all others, and names the processor that failed."""
+_TOLD = ("_cut", "_racy")
+"""Members in which ``Normaliser.full`` tells of what it did."""
+
+
+class _Named:
+    """What processors get as their logger: it has a name, every level, and nothing to log to."""
+
+    name = "audit_emit"
+    disabled = False
+    level = 0
+
+    def getEffectiveLevel(self) -> int:  # noqa: N802 - the names are the logging module's
+        return self.level
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+        return level >= self.level
+
+
+_LOGGER = _Named()
+
+
+class Composer:
+    """Builds the two pieces of a record around its time and id.
+
+    Args:
+        settings: service, hash key, key rules and processors.
+        counters: where cuts, held-back values and failing processors are counted.
+        misuse: told of event types that are none; default: they are only counted.
+        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        observer: told of processors that fail, and of fields that could not be made plain.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        counters: Counters,
+        misuse: Misuse | None = None,
+        tell: Callable[[str, str], None] | None = None,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
+        self.redactor = Redactor(
+            settings.hash_key,
+            settings.secret_keys,
+            settings.safe_keys,
+            settings.redaction_rules,
+            hide_access_key_ids=settings.hide_access_key_ids,
+            report=settings.redaction_report,
+        )
+        self.normaliser = Normaliser(self.redactor, observer, _compiled.Table, self._count_redacted)
+        self._processors = settings.processors
+        self._counters = counters
+        self._observer = observer
+        self._misuse = misuse or Misuse(counters)
+        self._tell = tell
+        self._closing = f'","service":"{settings.service}"'
+        self._in_processors = threading.local()
+        self.kinds: dict[str, tuple[str, bool]] = {}
+        """Of each well-formed type so far: how its records open, and ``is_secret_event``."""
+
+    @property
+    def has_processors(self) -> bool:
+        """Whether the caller's code sees every event."""
+        return bool(self._processors)
+
+    def compose(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+        """The record around its time and its id (``Clock.prefix``).
+
+        Args:
+            ctx: the resolved context.
+            event_type: what the caller gave; what is not well-formed is recorded as such.
+            fields: what the caller gave, or what was made of it before (``Normalised``).
+        """
+        wire = ctx.wire
+        if wire is None or wire[0] is not self:
+            wire = self._wire(ctx)
+        if type(event_type) is not str and isinstance(event_type, str):
+            event_type = _as_text(event_type)
+        # Only exact strings get there, so no other object can ever be equal to a key.
+        kind = self.kinds.get(event_type) if type(event_type) is str else None
+        if kind is None:
+            if not self.takes(event_type):
+                return self._invalid(ctx, event_type, fields)
+            kind = self._kind(event_type)
+        if not self._processors:
+            body = self.normaliser.fast(fields, kind[1])
+            if body is not None:
+                return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
+        return self._full(ctx, event_type, fields, {})
+
+    def _count_redacted(self, values: int) -> None:
+        self._counters.redacted += values
+
+    def takes(self, event_type: Any) -> bool:
+        """Whether a record can be of this type."""
+        if not isinstance(event_type, str):
+            return False
+        given = _as_text(event_type)
+        return record.valid_type(given) and self.redactor.scrub(given) is None
+
+    def own(self, event_type: str, fields: dict[str, Any]) -> tuple[str, str]:
+        """The pieces of a record that the emitter writes about itself."""
+        context = record.context_part("", "service", "")
+        body = to_json(fields)
+        return f'{record.event_part(event_type)}""{context}{body}{BEFORE_ID}', self._closing
+
+    def lossy(self, event_type: str, reason: str) -> tuple[str, str]:
+        """The pieces of a record that stands for an event which could not be made in full.
+
+        Args:
+            event_type: what is left of it: its type, or an empty string.
+            reason: the type of the failure.
+        """
+        fields = {"_lossy": reason}
+        if not record.valid_type(event_type):
+            fields = {"_event_type": self._shown(event_type), **fields}
+            event_type = record.INVALID_TYPE
+        wire = self._wire(EMPTY)
+        return f"{record.event_part(event_type)}{wire[1]}{to_json(fields)}{BEFORE_ID}", wire[2]
+
+    def _kind(self, event_type: str) -> tuple[str, bool]:
+        if len(self.kinds) >= _KINDS_LIMIT:
+            self.kinds.clear()
+        kind = (record.event_part(event_type), is_secret_event(event_type))
+        self.kinds[event_type] = kind
+        return kind
+
+    def _wire(self, ctx: AuditContext) -> tuple[Composer, str, str]:
+        """The encoded context, kept on it: the same for a whole request."""
+        ids = {name: self._identity(getattr(ctx, name)) for name in FIELDS}
+        kind = record.actor_kind(ids["actor_kind"] or "user")
+        before = text(ids["workspace_id"]) + record.context_part(
+            ids["user_id"], kind, ids["correlation_id"]
+        )
+        trace = record.trace_members(ids["trace_id"], ids["span_id"])
+        wire = (self, before, self._closing + trace)
+        object.__setattr__(ctx, "wire", wire)
+        return wire
+
+    def _identity(self, given: Any) -> str:
+        """Any value as a bounded identity that holds no secret."""
+        if given is None:
+            return ""
+        if type(given) is not str:
+            given = self.normaliser.identity(given)
+        # Looked at before it is cut: half a secret is not recognised. An all-digit id is an id,
+        # even where its digits would pass for a card number.
+        value: str = given[:_ID_SCAN]
+        if not value[: record.ID_LIMIT].isdigit():
+            value = self.redactor.scrub(value) or value
+        if len(given) > record.ID_LIMIT:
+            # Two long ids that begin alike stay two.
+            kept = value[: record.ID_LIMIT - 17]
+            value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+        # Escapes take six bytes a character; a stub must have room for every identity whole.
+        while len(value) > _ID_BYTES // 6 and (size := len(text(value).encode())) > _ID_BYTES:
+            value = value[: len(value) * _ID_BYTES // size]
+        return value
+
+    def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+        self._misuse.event_type()
+        extra = {"_event_type": self._shown(event_type)}
+        return self._full(ctx, record.INVALID_TYPE, fields, extra, rules="secret.unknown")
+
+    def _shown(self, event_type: Any) -> str:
+        """What a caller gave as an event type, as bounded text without secrets."""
+        plain = self.normaliser.full("secret.unknown", {"event_type": event_type}).value
+        original = plain.get("event_type", "")
+        return (original if isinstance(original, str) else to_json(original))[:_TYPE_LIMIT]
+
+    def _full(
+        self,
+        ctx: AuditContext,
+        event_type: str,
+        fields: Any,
+        extra: dict[str, Any],
+        rules: str = "",
+    ) -> tuple[str, str]:
+        """The way of everything that is not a small flat dict of harmless strings.
+
+        Args:
+            extra: members that come before the caller's.
+            rules: an event type whose redaction rules are used instead of this one's.
+        """
+        normalised = (
+            self._again(rules or event_type, fields, fields.value)
+            if type(fields) is Normalised
+            else self.normaliser.full(rules or event_type, fields)
+        )
+        if self._processors and not getattr(self._in_processors, "now", False):
+            plain = {name: each for name, each in normalised.value.items() if name not in _TOLD}
+            processed = self._process(event_type, plain)
+            workspace_id = normalised.workspace_id
+            if isinstance(processed, str):
+                normalised.value = {WITHHELD: processed}
+            else:
+                normalised = self._again(rules or event_type, normalised, processed)
+                normalised.workspace_id = workspace_id
+        value = normalised.value
+        self._counters.truncated += 1 if normalised.cut else 0
+        self._counters.redacted += normalised.redacted
+        if normalised.workspace_id is not MISSING:
+            ctx = ctx.replace(workspace_id=normalised.workspace_id)
+        wire = ctx.wire
+        if wire is None or wire[0] is not self:
+            wire = self._wire(ctx)
+        body = to_json({**extra, **value} if extra else value)
+        return f"{record.event_part(event_type)}{wire[1]}{body}{BEFORE_ID}", wire[2]
+
+    def _again(self, rules: str, before: Normalised, value: dict[str, Any]) -> Normalised:
+        """``value``, made of what was plain ``before``, looked at again; what was told stays.
+
+        A processor may have added anything, and another emitter may have had other rules.
+        """
+        told = {name: before.value[name] for name in _TOLD if name in before.value}
+        done = self.normaliser.full(
+            rules, {name: each for name, each in value.items() if name not in told}
+        )
+        whole = {**done.value, **told}
+        if done.cut and "_cut" in told:
+            whole["_cut"] = [*told["_cut"], *done.value["_cut"]]
+        return Normalised(
+            whole, done.workspace_id, before.cut + done.cut, before.redacted + done.redacted
+        )
+
+    def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
+        """Run the caller's processors. When one fails, nobody knows what it would have removed.
+
+        Returns:
+            The fields; or the name of the processor that failed, and no field.
+
+        A processor that emits gets its event recorded, but not processed: that would never end.
+        """
+        self._in_processors.now = True
+        try:
+            return self._processed(event_type, value)
+        finally:
+            self._in_processors.now = False
+
+    @door
+    def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
+        own = {"event": value.pop("event")} if "event" in value else {}
+        event = {"event": event_type, **value}
+        named = "event"  # where the event type is now
+        for processor in self._processors:
+            try:
+                result = dict(processor(_LOGGER, "info", dict(event)))
+                if result.get(named) is not event_type:
+                    named = _renamed(event, result, event_type, named)
+                event = result
+            except Exception as error:  # noqa: BLE001 - a processor is foreign code
+                let_through(error)
+                return self._withheld(processor, error)
+            except BaseException as error:
+                if not _is_drop(error):
+                    raise
+                return self._withheld(processor, error)
+        event.pop(named, None)
+        return {**own, **event}
+
+    def _withheld(self, processor: Processor, error: BaseException) -> str:
+        """The name of a processor that failed, which is told."""
+        self._counters.processor_errors += 1
+        name = self.normaliser.scrub(title_of(processor))[:_TITLE_LIMIT]
+        if self._tell is not None:
+            self._tell(
+                f"processor {name}",
+                f"the processor {name} failed ({bare_name(type(error))}): the fields of its "
+                "events are withheld, as nobody knows what it would have removed",
+            )
+        self._observer.tell(error, "processor")
+        return name
+
+
+def _as_text(event_type: str) -> str:
+    """A string of any kind as a plain one: a StrEnum is its value, and its methods are foreign."""
+    return str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))
+
+
+def _renamed(before: dict[str, Any], after: dict[str, Any], event_type: str, named: str) -> str:
+    """Where a processor has moved the event type to: it is in the record already."""
+    for name, value in after.items():
+        if value is event_type and before.get(name) is not event_type:
+            return name
+    return named
+
+
+def _is_drop(error: BaseException) -> bool:
+    """Whether it is structlog's ``DropEvent``, no ``Exception``: for an audit event, no exit."""
+    module = sys.modules.get("structlog.exceptions")
+    return module is not None and isinstance(error, module.DropEvent)

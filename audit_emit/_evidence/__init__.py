@@ -1,1 +1,0 @@
-"""What verifying is made of: a chain as it is followed, its witnesses, findings. Pure."""

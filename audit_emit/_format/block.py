@@ -1,0 +1,240 @@
+"""Many whole lines proved at once: what almost all of a log takes, at the speed of its hashes.
+
+A block of lines is proved when every line states the hash that its bytes have, links to the line
+before it, and looks like a record of this version. Nothing is decided here about a block that is
+not: it goes through ``verify.Verifier`` line by line. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from io import BytesIO
+from itertools import accumulate, pairwise
+from operator import itemgetter
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from audit_emit._format.merkle_ranges import Nodes, nodes_of
+from audit_emit._format.unanchored import Tail, Watch
+
+LINK = re.compile(
+    rb',"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
+    rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}'
+)
+"""The end of a chained record: chain, seq, prev_hash, hash."""
+
+_SHORTEST = len(',"chain":"","seq":1,"prev_hash":"","hash":""}') + 16 + 64 + 64
+LINK_MAX = len(',"chain":"","seq":,"prev_hash":"","hash":""}') + 16 + 19 + 64 + 64
+_TOO_MANY = 10**19
+"""No ``seq`` has so many digits."""
+
+_VERSION = b',"v":1,"id":"'
+_SHAPES = 4
+"""Records with and without a trace, before and after another digit of ``seq``."""
+
+_TOLD = b'Z","event_type":"audit.'
+_TYPE = _TOLD.removesuffix(b"audit.")
+_KIND = slice(36, 36 + len(_TOLD))
+"""Where a record whose ``ts`` has nine digits says of which type it is."""
+
+TS = slice(7, 37)
+"""Where a record that is written as today has its ``ts``."""
+
+HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
+_BODY = slice(-HASH_MEMBER - 1)
+"""What is hashed of a line with its newline, but for the closing brace."""
+
+
+Linked = Callable[[bytes, str, int, str], list[str] | None]
+linked: Linked | None = None
+"""What does the work of ``_hashes`` faster, given a block, and of its first line chain, ``seq`` and
+``prev_hash``; set by ``use``."""
+
+
+def use(function: Linked | None) -> None:
+    """Have blocks proved by this; ``None``: by Python."""
+    global linked  # noqa: PLW0603 - there is one for the process, and nothing else is kept
+    linked = function
+
+
+class Shape(msgspec.Struct, gc=False):
+    """What every record of this version has, chain and payload aside."""
+
+    ts: str
+    event_type: str
+    v: Literal[1]
+
+
+SHAPE = msgspec.json.Decoder(Shape)
+ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a line can raise."""
+
+
+class Mark(NamedTuple):
+    """The chain at one record.
+
+    Attributes:
+        seq, hash, ts: of the record.
+        nodes: the leaves from the mark before this one up to this record.
+        tail: what is counted of the records from there on.
+    """
+
+    seq: int
+    hash: str
+    ts: str
+    nodes: Nodes
+    tail: Tail
+
+
+class Own(NamedTuple):
+    """A record that the emitter wrote about itself: where it is in its block."""
+
+    row: int
+    offset: int
+    line: bytes
+
+
+class Proof(NamedTuple):
+    """Lines that are a piece of one chain, without exception.
+
+    Attributes:
+        chain, prev_hash: of the first record.
+        seq: of the first record.
+        records: how many they are.
+        marks: those asked for, and the last record.
+        own: what the log says about itself.
+        hashes: of all of them, 64 hex digits, if they were asked for.
+    """
+
+    chain: str
+    prev_hash: str
+    seq: int
+    records: int
+    marks: list[Mark]
+    own: list[Own]
+    hashes: Sequence[str] = ()
+
+
+def prove(
+    block: bytes,
+    named: Sequence[int] = (),
+    *,
+    tree: bool = False,
+    strict: bool = False,
+    watch: Watch | None = None,
+    leaves: bool = False,
+) -> Proof | None:
+    """What a block of whole lines proves; ``None`` when one of them is out of the ordinary.
+
+    Args:
+        block: lines with their newlines, at least one.
+        named: ``seq`` of the records in question, ascending, none of them twice.
+        tree: whether to hash the tree as well.
+        strict: whether to parse the JSON of every record.
+        watch: which records are counted.
+        leaves: whether to return the hash of every record.
+    """
+    lines = BytesIO(block).readlines()  # split() looks at every byte by itself
+    if len(lines) * _SHORTEST > len(block):
+        return None  # most of them are too short for records, and to hash them takes memory
+    first = link_of(lines[0][:-1])
+    if first is None:
+        return None
+    chain, seq, prev_hash = first[1].decode(), int(first[2]), first[3].decode()
+    hashes = _hashes(block, lines, chain, seq, prev_hash)
+    if hashes is None:
+        return None
+    kinds = set(map(itemgetter(_KIND), lines))
+    if not all(kind.startswith(_TYPE) for kind in kinds):
+        return None
+    if not _ordinary(lines, strict=strict):
+        return None
+    own = _own(lines) if _TOLD in kinds else []
+    marks = _marks(seq, hashes, named, lines, tree=tree, watch=watch)
+    return Proof(chain, prev_hash, seq, len(lines), marks, own, hashes if leaves else ())
+
+
+def _hashes(
+    block: bytes, lines: list[bytes], chain: str, seq: int, prev_hash: str
+) -> list[str] | None:
+    """The hashes of the lines if each is the record after the one before; else ``None``."""
+    if linked is not None:
+        return linked(block, chain, seq, prev_hash)
+    hashes = [sha256(b"\0" + line[_BODY] + b"}").hexdigest() for line in lines]
+    return hashes if _linked(lines, chain, seq, [prev_hash, *hashes]) else None
+
+
+def _linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str]) -> bool:
+    """Whether the lines end as records do that have these hashes, the first one's link included."""
+    start = f',"chain":"{chain}","seq":'
+    ends = [
+        f'{start}{number},"prev_hash":"{before}","hash":"{computed}"}}\n'
+        for number, (before, computed) in enumerate(pairwise(hashes), seq)
+    ]
+    if seq + len(lines) > _TOO_MANY:
+        return False
+    size = len(ends[0])
+    if len(ends[-1]) == size:
+        return b"".join(map(itemgetter(slice(-size, None)), lines)) == "".join(ends).encode()
+    return all(map(bytes.endswith, lines, map(str.encode, ends)))
+
+
+def _ordinary(lines: list[bytes], *, strict: bool) -> bool:
+    """Whether the lines, whose hashes and links hold, are records of this version.
+
+    A line like that was written by who had the chain in his hands: its text is not parsed unless
+    that is asked for, or it does not look like what is written today.
+    """
+    rest = lines
+    for _ in range(0 if strict else _SHAPES):
+        # What is between ``v`` and the end is as long in most records of a log.
+        start = rest[0].rfind(_VERSION) - len(rest[0])
+        place = slice(start, start + len(_VERSION))
+        rest = [line for line in rest if line[place] != _VERSION]
+        if not rest:
+            return True
+    try:
+        return len(SHAPE.decode_lines(b"".join(rest))) == len(rest)
+    except ERRORS:
+        return False
+
+
+def _marks(
+    first: int,
+    hashes: list[str],
+    named: Sequence[int],
+    lines: list[bytes],
+    *,
+    tree: bool,
+    watch: Watch | None,
+) -> list[Mark]:
+    last = first + len(hashes) - 1
+    here = named[bisect_left(named, first) : bisect_left(named, last)]
+    ends = [first - 1, *here, last]
+    marks = []
+    for before, seq in pairwise(ends):
+        rows = slice(before + 1 - first, seq + 1 - first)
+        nodes = nodes_of(before, list(map(bytes.fromhex, hashes[rows]))) if tree else []
+        tail = watch.tail(lines[rows]) if watch is not None and seq > watch.after else Tail()
+        ts = lines[seq - first][TS].decode("latin-1")
+        marks.append(Mark(seq, hashes[seq - first], ts, nodes, tail))
+    return marks
+
+
+def _own(lines: list[bytes]) -> list[Own]:
+    offsets = accumulate(map(len, lines), initial=0)
+    return [
+        Own(row, offset, line[:-1])
+        for row, (offset, line) in enumerate(zip(offsets, lines, strict=False))
+        if line[_KIND] == _TOLD
+    ]
+
+
+def link_of(line: bytes) -> re.Match[bytes] | None:
+    """The chain members at the end of a line; ``None`` when it does not end in them."""
+    at = line.rfind(b',"chain":"', max(0, len(line) - LINK_MAX))
+    return LINK.fullmatch(line, at) if at >= 0 else None

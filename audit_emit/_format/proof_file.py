@@ -1,0 +1,170 @@
+"""One record, and the proof that it is in a log, as a file for somebody who may not see the log.
+
+Pure. The file holds a record line as it is on disk, its inclusion proof, and a checkpoint over a
+tree that has it; with the key of the checkpoint nothing else is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from audit_emit._format.chain import Frontier, body_of, leaf_hash
+from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.merkle_proofs import inclusion_proof, verify_inclusion
+from audit_emit._format.record import head_of
+from audit_emit._signing.trusted_keys import KeyRing, Verdict
+
+VERSION = 1
+MAX_BYTES = 1024 * 1024
+
+
+class Judgement(NamedTuple):
+    """What a proof is worth; ``why`` says what is wrong with it."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """The content of a proof file.
+
+    Attributes:
+        v: version of the format.
+        record: the record line, without its newline.
+        leaf_index: ``seq`` - 1.
+        tree_size: records that the checkpoint covers.
+        inclusion_proof: hashes as hex, from the leaf's sibling up (RFC 9162, section 2.1.3).
+        checkpoint: over a tree that holds the record.
+    """
+
+    v: int
+    record: str
+    leaf_index: int
+    tree_size: int
+    inclusion_proof: list[str]
+    checkpoint: Checkpoint
+
+    def to_bytes(self) -> bytes:
+        """The file: one JSON object, for people too."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Evidence:
+        """What ``to_bytes`` wrote.
+
+        Raises:
+            ValueError: it is no proof file, or of another version.
+        """
+        try:
+            found = _DECODER.decode(data)
+            found.checkpoint.validate()
+            hashes = found.path()
+            json.loads(data, object_pairs_hook=_no_member_twice)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            raise ValueError("not a proof file") from None
+        if found.v != VERSION:
+            raise ValueError(f"a proof file of version {found.v}")
+        if any(len(value) != 32 for value in hashes):
+            raise ValueError("not a proof file: a hash is malformed")
+        return found
+
+    def path(self) -> list[bytes]:
+        """The hashes of the inclusion proof."""
+        return [bytes.fromhex(value) for value in self.inclusion_proof]
+
+    def judge(self, ring: KeyRing) -> Judgement:
+        """Whether the record is in the log that the checkpoint's key speaks for."""
+        line = self.record.encode("utf-8", "surrogatepass")
+        head = head_of(line)
+        if head is None or "\n" in self.record:
+            return Judgement("mismatch", "the record is not a record of a chain")
+        if leaf_hash(body_of(line)) != head.hash:
+            return Judgement("mismatch", "the record does not have the hash that it states")
+        if (head.seq, head.chain) != (self.leaf_index + 1, self.checkpoint.chain):
+            return Judgement("mismatch", "the record is of another place or another chain")
+        root = bytes.fromhex(self.checkpoint.root_hash)
+        leaf = bytes.fromhex(head.hash)
+        size = self.checkpoint.head_seq
+        if self.tree_size != size or not verify_inclusion(
+            self.leaf_index, size, leaf, self.path(), root
+        ):
+            return Judgement("mismatch", "the proof does not lead to the root of the checkpoint")
+        verdict = check(self.checkpoint, ring)
+        return Judgement(verdict, _WHY[verdict])
+
+
+def _no_member_twice(members: list[tuple[str, object]]) -> dict[str, object]:
+    """What one reader takes from the first of two members, another takes from the second."""
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a member twice")
+    return found
+
+
+_DECODER = msgspec.json.Decoder(Evidence)
+_WHY = {
+    "ok": "",
+    "mismatch": "the checkpoint is not signed by the key that it names",
+    "key-unavailable": "the key of the checkpoint is not here",
+}
+
+
+Source = Callable[[], Iterator[tuple[bytes, bytes]]]
+"""Begins anew with each call: leaf hash and line of every record, from the first one on."""
+
+
+def prove(seq: int, records: Source, candidates: Iterable[Checkpoint]) -> Evidence:
+    """The proof of one record under the smallest checkpoint that is right about the log.
+
+    Args:
+        seq: of the record.
+        records: see ``Source``; read twice.
+        candidates: checkpoints, in any order; those that are not right are passed over.
+
+    Raises:
+        ValueError: none of them covers the record and is right about the log.
+    """
+    checkpoint = _smallest(records(), {c.head_seq: c for c in candidates if c.head_seq >= seq})
+    if checkpoint is None:
+        raise ValueError(f"no checkpoint covers record {seq} and agrees with the log")
+    found = b""
+
+    def leaves() -> Iterator[bytes]:
+        nonlocal found
+        for number, (leaf, line) in enumerate(records(), 1):
+            if number == seq:
+                found = line
+            yield leaf
+
+    size = checkpoint.head_seq
+    left = leaves()
+    path = inclusion_proof(seq - 1, size, left)
+    if not found:
+        next(left)  # the last record of a tree is in none of the ranges before it
+    return Evidence(
+        VERSION,
+        found.decode("utf-8", "surrogatepass"),
+        seq - 1,
+        size,
+        [value.hex() for value in path],
+        checkpoint,
+    )
+
+
+def _smallest(
+    records: Iterator[tuple[bytes, bytes]], by_size: dict[int, Checkpoint]
+) -> Checkpoint | None:
+    tree = Frontier()
+    last = max(by_size, default=0)
+    for leaf, _ in records:
+        tree.append(leaf)
+        one = by_size.get(tree.size)
+        if one is not None and one.root_hash == tree.root().hex():
+            return one
+        if tree.size >= last:
+            break
+    return None

@@ -1,0 +1,245 @@
+"""Reading the end of a segment: where the chain stands, and what was left there half done."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.record import MAX_SEQ, Head
+from audit_emit._format.record import head_of as any_head_of
+from audit_emit._runtime.interrupts import let_through
+
+_WINDOW = 128 * 1024
+_FARTHEST = 8 * 1024 * 1024
+"""How far back a record is looked for at once, in memory."""
+
+_FAR_SECONDS = 0.015
+"""How long one is looked for beyond that, and what follows it is hashed. An end of more foreign
+bytes than that takes is declared in part: its last ``_FARTHEST`` bytes."""
+
+_BLOCK = 1024 * 1024
+
+_LONGEST = 256 * 1024
+"""Bytes of a line that may be a record; the emitter's are a quarter of that."""
+
+_CANDIDATES = 1000
+_LEGACY = 64
+_HASH = b',"hash":"'
+
+
+class Dirt(NamedTuple):
+    """Bytes after the last record that are no record: torn, or written by somebody else."""
+
+    offset: int
+    length: int
+    sha256: str
+    closed: bool
+    """Whether they end in a newline already."""
+
+
+class End(NamedTuple):
+    """What the end of a segment says."""
+
+    head: Head | None
+    dirt: Dirt | None
+    unended: bool
+    """A whole last record lacks only its newline."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether a record can be appended as it is."""
+        return not self.unended and (self.dirt is None or self.dirt.closed)
+
+
+def pread(descriptor: int, length: int, offset: int) -> bytes:
+    """Read from a place in a file; in two steps on a platform that has no call for both.
+
+    Then nobody else may use the descriptor meanwhile, and who writes must append.
+    """
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
+def read_end(descriptor: int, size: int, *, far: bool = True, deadline: float = 0.0) -> End:
+    """Find the last record and what follows it, reading from the end only.
+
+    Args:
+        descriptor: an open segment.
+        size: its length in bytes.
+        far: look for the record beyond the last 8 MiB, too.
+        deadline: until when to (``time.monotonic()``); 0 for as long as it takes.
+
+    Raises:
+        OSError: the file cannot be read; with ``ETIMEDOUT``, not by the deadline.
+    """
+    window = _WINDOW
+    while True:
+        start = max(0, size - window)
+        data = _read(descriptor, start, size)
+        head, after = _last_record(data)
+        if head is not None or start == 0:
+            return _end(data, start, head, after)
+        if window >= _FARTHEST:
+            if far and deadline and time.monotonic() + _FAR_SECONDS > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "too much to read for what is left of the time")
+            found = _far_end(descriptor, start, data) if far else None
+            return found or _end(data, start, head, after)
+        window *= 8
+
+
+def head_of(line: bytes) -> Head | None:
+    """The head that a chain can go on from; what a forged number leaves no room for is none."""
+    head = any_head_of(line)
+    return head if head is not None and head.seq < MAX_SEQ else None
+
+
+def first_seq(descriptor: int) -> int | None:
+    """The ``seq`` of the first chained record of a segment, when it is among the first lines."""
+    data = pread(descriptor, _WINDOW, 0)
+    at = -1
+    for _ in range(_CANDIDATES):
+        at = data.find(_HASH, at + 1)
+        end = data.find(b"\n", at)
+        if at < 0 or end < 0:
+            break
+        head = head_of(data[data.rfind(b"\n", 0, at) + 1 : end])
+        if head is not None:
+            return head.seq
+    return None
+
+
+def read_growth(descriptor: int, start: int, size: int) -> Head | None:
+    """The head after other processes appended whole records; ``None`` when it is not that simple.
+
+    Args:
+        start: the size that was known, the end of a record.
+        size: the size now.
+    """
+    if not 0 <= start < size:
+        return None
+    data = _read(descriptor, max(start, size - _WINDOW), size)
+    begin = data.rfind(b"\n", 0, -1) + 1
+    if data[-1:] != b"\n" or (begin == 0 and size > start + _WINDOW):
+        return None
+    return head_of(data[begin:-1])
+
+
+def _read(descriptor: int, start: int, size: int) -> bytes:
+    parts = []
+    while start < size:
+        part = pread(descriptor, size - start, start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
+
+
+def _end(data: bytes, base: int, head: Head | None, after: int) -> End:
+    """The end of a segment, from its last bytes, which begin at offset ``base``."""
+    clean = after + (_foreign_from(data[after:]) if head is None or after < len(data) else 0)
+    rest = data[clean:]
+    if not rest:
+        return End(head, None, unended=bool(data) and not data.endswith(b"\n"))
+    dirt = Dirt(base + clean, len(rest), hashlib.sha256(rest).hexdigest(), rest.endswith(b"\n"))
+    return End(head, dirt, unended=False)
+
+
+def _far_end(descriptor: int, start: int, data: bytes) -> End | None:
+    """The end of a segment whose bytes from ``start`` on hold no record, if there is time."""
+    if _foreign_from(data):
+        return None  # records from before there was a chain: what follows them is near
+    deadline = time.monotonic() + _FAR_SECONDS
+    found = _record_before(descriptor, start + _LONGEST, deadline)
+    if found is None:
+        return None
+    head, clean = found
+    hashed = hashlib.sha256()
+    for position in range(clean, start, _BLOCK):
+        if time.monotonic() > deadline:
+            return None
+        hashed.update(_read(descriptor, position, min(position + _BLOCK, start)))
+    hashed.update(data[max(0, clean - start) :])
+    length = start + len(data) - clean
+    return End(head, Dirt(clean, length, hashed.hexdigest(), data.endswith(b"\n")), unended=False)
+
+
+def _record_before(descriptor: int, stop: int, deadline: float) -> tuple[Head | None, int] | None:
+    """The last record before an offset, and where what follows it begins; ``None``: no time."""
+    while stop > 0:
+        if time.monotonic() > deadline:
+            return None
+        # A record that a block holds in part is whole in the one before, which overlaps it.
+        start = max(0, stop - _BLOCK - _LONGEST)
+        head, after = _last_record(_read(descriptor, start, stop))
+        if head is not None:
+            return head, start + after
+        stop = start + _LONGEST if start else 0
+    return None, 0
+
+
+def _last_record(data: bytes) -> tuple[Head | None, int]:
+    """The last record, and where what follows it begins.
+
+    Only what looks like the end of a record is read as one, so that megabytes of foreign lines
+    cost no more than their length.
+    """
+    stop = len(data)
+    for _ in range(_CANDIDATES):
+        at = data.rfind(_HASH, 0, stop)
+        if at < 0:
+            break
+        stop = at
+        end = at + len(_HASH) + 64 + len(b'"}')
+        if data[end - 2 : end] != b'"}' or data[end : end + 1] not in {b"", b"\n"}:
+            continue
+        begin = data.rfind(b"\n", max(0, at - _LONGEST), at) + 1
+        line = data[begin:end]
+        head = head_of(line)
+        if head is not None and (end < len(data) or _whole(line, head)):
+            return head, min(end + 1, len(data))
+    return None, 0
+
+
+def _foreign_from(data: bytes) -> int:
+    """Where the bytes begin that are no record: after those from before there was a chain."""
+    clean = begin = len(data)
+    seen_legacy = False
+    for _ in range(_LEGACY):
+        if not begin:
+            return clean
+        stop = begin
+        begin = data.rfind(b"\n", 0, stop - 1) + 1
+        line = data[begin:stop]
+        if line.endswith(b"\n") and len(line) <= _LONGEST and _legacy(line):
+            seen_legacy = True
+        else:
+            clean = begin
+    return clean if seen_legacy else 0
+
+
+def _whole(line: bytes, head: Head) -> bool:
+    """Whether a record without its newline is complete: only its hash can tell."""
+    try:
+        return leaf_hash(body_of(line)) == head.hash
+    except ValueError as error:
+        let_through(error)
+        return False
+
+
+def _legacy(line: bytes) -> bool:
+    """Whether a line is a record from before there was a chain."""
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        let_through(error)
+        return False
+    return isinstance(found, dict) and "event_type" in found and "ts" in found

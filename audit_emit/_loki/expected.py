@@ -1,0 +1,76 @@
+"""A record of the log as Loki should hold it: when, in which chain, and its bytes. Pure."""
+
+from __future__ import annotations
+
+from sys import intern
+from typing import NamedTuple
+
+from audit_emit._format.block import link_of
+from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._loki.labels import shipped, time_of, unwrapped
+
+_OPENING = b'{"ts":"'
+_TS = slice(7, 37)
+_SPILLED = b'"_spilled":'
+
+
+class Held(NamedTuple):
+    """One line that the pipeline ships.
+
+    Attributes:
+        ts: nanoseconds since 1970.
+        line: the text that is shipped.
+        chain: empty for a record from before there was a chain.
+        seq: its number there, else 0.
+    """
+
+    ts: int
+    line: bytes
+    chain: str
+    seq: int
+
+
+class Extent(NamedTuple):
+    """What a log holds of one chain.
+
+    Attributes:
+        first, last: ``seq`` of its first and its last record.
+        fresh: from this ``seq`` on records may still be on their way to Loki; 0 for none.
+    """
+
+    first: int
+    last: int
+    fresh: int = 0
+
+
+def held(line: bytes) -> Held | None:
+    """The record on a line without its newline; ``None`` for what the pipeline sets aside."""
+    link = link_of(line)
+    if link is not None and line.startswith(_OPENING):
+        ts = time_of(line[_TS].decode("latin-1"))
+        if ts is not None:
+            return Held(ts, line, intern(link[1].decode()), int(link[2]))
+    line = unwrapped(line)
+    found = shipped(line)
+    if found is None:
+        return None
+    link = link_of(line)
+    if link is None:
+        return Held(found.ts, line, "", 0)
+    return Held(found.ts, line, intern(link[1].decode()), int(link[2]))
+
+
+def stated_hash(line: bytes) -> str:
+    """The hash that a line states; nothing when it states none."""
+    link = link_of(line)
+    return "" if link is None else link[4].decode()
+
+
+def hash_holds(line: bytes) -> bool:
+    """Whether a chained line has the hash that it states."""
+    return leaf_hash(body_of(line)) == stated_hash(line)
+
+
+def is_cut(line: bytes) -> bool:
+    """Whether a line says that it is a stub (docs/wire-format.md, section 3)."""
+    return _SPILLED in line

@@ -1,0 +1,339 @@
+r"""A question about an audit trail: which records answer it, and the same question as LogQL.
+
+Pure. ``match`` and ``logql`` mean the same records, as Loki 3.7 was measured to read them:
+
+1. A value is compared as the text that Loki's ``| json`` makes of it: a string as it is, a number
+   or boolean as it is written (``1.10`` is not ``1.1``), an object as its JSON, an array as its
+   JSON without escapes. What is missing or ``null`` is the empty text. U+FFFD counts as a space,
+   and a text with half a surrogate pair as empty.
+2. A wanted text is compared literally, or as a shell pattern (``*``, ``?``, ``[a-z]``, ``[!a-z]``).
+3. The event type is the label of the record: ``other`` where its own is not well-formed.
+4. A line filter only saves work. It looks for text that every JSON encoder writes as it is, or
+   else as ``\u00`` and two digits, which it lets pass as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from typing import NamedTuple, Self
+
+from audit_emit._format.encode import text as quoted
+from audit_emit._format.record import SERVICE
+from audit_emit._loki.extracted import Path, value_at
+from audit_emit._loki.labels import JOB, UNKNOWN, Shipped, shipped
+
+MEMBERS = frozenset(
+    """
+    ts event_type workspace_id user_id actor_kind correlation_id fields v id service trace_id
+    span_id chain seq prev_hash hash
+    """.split()
+)
+"""Of a record; every other name is one of ``fields``."""
+
+ESCAPED = b"\\u00"
+"""How an encoder begins what it escapes though it need not."""
+
+CHANGES = ("secret.*",)
+UNCHANGED = (
+    "access accessed check checked denied export exported failed get list listed read rejected "
+    "requested revealed used verified view viewed"
+).split()
+"""Last words of the types of events that leave a secret as it is. What is not known to do that is
+shown: a new word for a change must not hide the change."""
+
+_UNCHANGED = f".+[._](?:{'|'.join(UNCHANGED)})"
+_LEAST = 2
+"""Bytes of a text that is worth looking for."""
+
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_WILD = re.compile(r"[*?\[]")
+_PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
+_STEP = re.compile(
+    r"""\.?([^.=!\[\]"][^.=!\[\]]*)|\[([0-9]{1,9})\]|\["((?:\\["\\]|"(?!\])|[^"])*?)"\]"""
+)
+_QUOTING = re.compile(r'\\(["\\])')
+"""How a quoted name has a quote or a backslash; any other backslash is itself."""
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Term(NamedTuple):
+    """What one value of a record must be, or must not be.
+
+    Attributes:
+        path: from the record on: names, and numbers in arrays.
+        wanted: a text or a shell pattern.
+        differs: whether the value must be another one.
+    """
+
+    path: Path
+    wanted: str
+    differs: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        r"""``key=STRIPE_LIVE_KEY``, ``fields.a.b=1``, ``tags[0]=x``, ``fields["a.b"]!=c``.
+
+        A name that is no member of a record is one of ``fields``. In a quoted name ``\"`` is a
+        quote and ``\\`` a backslash.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        steps: list[str | int] = []
+        at = 0
+        while found := _STEP.match(text, at):
+            if found[1] is not None and (found[0][0] == ".") is not bool(steps):
+                break
+            name, number, key = found.groups()
+            steps.append(
+                int(number) if number else _QUOTING.sub(r"\1", key) if name is None else name
+            )
+            at = found.end()
+        differs = text.startswith("!=", at)
+        if not steps or not (differs or text.startswith("=", at)):
+            raise ValueError(f"{text!r} is not NAME=VALUE or NAME!=VALUE")
+        path = tuple(steps) if steps[0] in MEMBERS else ("fields", *steps)
+        return cls(path, checked(text[at + 1 + differs :]), differs)
+
+    def holds(self, line: bytes) -> bool:
+        """Whether the record on a line is so."""
+        return alike(value_at(line, self.path), self.wanted) is not self.differs
+
+    @property
+    def expression(self) -> str | None:
+        """The path as ``| json`` has it; ``None`` for a name that it has no way to write."""
+        parts = []
+        for step in self.path:
+            if isinstance(step, int):
+                parts.append(f"[{step}]")
+            elif _WORD.fullmatch(step):
+                parts.append(f".{step}")
+            elif '"' in step or "]" in step:
+                return None
+            else:
+                parts.append(f'["{step}"]')
+        return "".join(parts).removeprefix(".")
+
+    @property
+    def comparison(self) -> str:
+        """What follows the name of the label in LogQL."""
+        if not _WILD.search(self.wanted):
+            return f"{'!=' if self.differs else '='}{quoted(self.wanted)}"
+        return f"{'!~' if self.differs else '=~'}{quoted('(?s)' + pattern(self.wanted))}"
+
+    @property
+    def is_label(self) -> bool:
+        """Whether the label ``service`` says the same: one that is well-formed is its own label."""
+        exact = self.path == ("service",) and not self.differs and self.wanted != UNKNOWN
+        return exact and SERVICE.fullmatch(self.wanted) is not None
+
+
+class Question(NamedTuple):
+    """Which records are wanted; what is empty or ``None`` asks for nothing.
+
+    Attributes:
+        types: event types or shell patterns; one of them must be the record's.
+        terms: all of them must hold.
+        actor, workspace, correlation: ``user_id``, ``workspace_id``, ``correlation_id``.
+        changed: the name of a secret (``fields.key``): only records of what changed it.
+        since, until: nanoseconds since 1970; ``until`` itself is not in it.
+    """
+
+    types: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
+    actor: str = ""
+    workspace: str = ""
+    correlation: str = ""
+    changed: str = ""
+    since: int | None = None
+    until: int | None = None
+
+    def match(self, line: bytes) -> Shipped | None:
+        """The record on a line, if it is an answer."""
+        found = shipped(line)
+        return found if found is not None and self.holds(found, line) else None
+
+    def holds(self, found: Shipped, line: bytes) -> bool:
+        """Whether a record is an answer; ``found`` is what Loki makes of its line."""
+        return (
+            (self.since is None or found.ts >= self.since)
+            and (self.until is None or found.ts < self.until)
+            and self._is_of_type(found.event_type)
+            and all(term.holds(line) for term in self.every_term())
+        )
+
+    def every_term(self) -> list[Term]:
+        """Those of the other members, too."""
+        ids = {"user_id": self.actor, "workspace_id": self.workspace}
+        ids["correlation_id"] = self.correlation
+        terms = [Term((name,), wanted) for name, wanted in ids.items() if wanted]
+        if self.changed:
+            terms.append(Term(("fields", "key"), self.changed))
+            terms.append(Term(("fields", "outcome"), "denied", differs=True))
+        return [*terms, *self.terms]
+
+    def place(self) -> int | None:
+        """The ``seq`` that every answer has, if the question names one."""
+        for term in self.terms:
+            if term.path == ("seq",) and not term.differs and _NUMBER.fullmatch(term.wanted):
+                return int(term.wanted)
+        return None
+
+    def needles(self) -> list[bytes]:
+        """Texts of which each is in the line of every answer, or ``ESCAPED`` is."""
+        found = [longest(term.wanted) for term in self.every_term() if not term.differs]
+        types = self.types or (CHANGES if self.changed else ())
+        if len(types) == 1 and not alike("other", types[0]):
+            found.append(longest(types[0]))
+        return [text.encode() for text in dict.fromkeys(found) if len(text) >= _LEAST]
+
+    def logql(self) -> str:
+        """The same question for Loki, one stage a line; the time is not in it.
+
+        It may find more: lines that are no JSON to their end, names of members twice in an object,
+        and what ``unsaid`` returns.
+        """
+        stages = ["{" + ", ".join(self._matchers()) + "}"]
+        terms = [term for term in self.every_term() if not term.is_label]
+        parts = dict.fromkeys(longest(term.wanted) for term in terms if not term.differs)
+        stages += [f'|= {quoted(part)} or "\\\\u00"' for part in parts if len(part) >= _LEAST]
+        names: dict[str, str] = {}
+        tests = []
+        for term in terms:
+            if term.expression is not None:
+                name = _name(term, names)
+                names[name] = term.expression
+                tests.append(f"| {name}{term.comparison}")
+        if tests:
+            stages.append("| json " + ", ".join(f"{n}={quoted(e)}" for n, e in names.items()))
+            stages.append('| __error__=""')
+        return "\n  ".join([*stages, *tests])
+
+    def unsaid(self) -> list[Term]:
+        """What LogQL has no way to say: who asks Loki must look for himself."""
+        return [term for term in self.every_term() if term.expression is None]
+
+    def _is_of_type(self, event_type: str) -> bool:
+        if self.changed and (
+            not alike(event_type, CHANGES[0]) or _regex(_UNCHANGED).fullmatch(event_type)
+        ):
+            return False
+        return not self.types or any(alike(event_type, wanted) for wanted in self.types)
+
+    def _matchers(self) -> Iterator[str]:
+        yield f'job="{JOB}"'
+        for term in self.every_term():
+            if term.is_label:
+                yield f"service={quoted(term.wanted)}"
+        for types in (self.types, CHANGES if self.changed else ()):
+            if len(types) == 1 and not _WILD.search(types[0]):
+                yield f"event_type={quoted(types[0])}"
+            elif types:
+                yield f"event_type=~{quoted('|'.join(pattern(one) for one in types))}"
+        if self.changed:
+            yield f"event_type!~{quoted(_UNCHANGED)}"
+
+
+def _name(term: Term, taken: Mapping[str, str]) -> str:
+    """The label that gets a value: never one that a stream or its metadata may have."""
+    words = [re.sub(r"[^A-Za-z0-9]+", "_", str(step)) for step in term.path]
+    name = first = "_".join(words if words[0] == "fields" else ["record", *words])
+    number = 1
+    while taken.get(name, term.expression) != term.expression:
+        number += 1
+        name = f"{first}_{number}"
+    return name
+
+
+def checked(wanted: str) -> str:
+    """A wanted text as it is compared.
+
+    Raises:
+        ValueError: it is not Unicode, or is no pattern.
+    """
+    try:
+        wanted.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{wanted!r} is not Unicode text") from None
+    pattern(wanted)
+    return wanted.replace("\ufffd", " ")
+
+
+def alike(value: str, wanted: str) -> bool:
+    """Whether a value is a text, or matches it as a shell pattern."""
+    if value == wanted:
+        return True
+    return _WILD.search(wanted) is not None and _glob(wanted).fullmatch(value) is not None
+
+
+def pattern(wanted: str) -> str:
+    """A text or shell pattern as a regular expression of both RE2 and Python.
+
+    Raises:
+        ValueError: a range in it ends before it begins.
+    """
+    found = _from_glob(wanted)
+    if _WILD.search(wanted) and _regex(found).fullmatch(wanted) is None:
+        return f"{_SPECIAL.sub(_literal, wanted)}|{found}"
+    return found
+
+
+def _from_glob(wanted: str) -> str:
+    parts = []
+    at = 0
+    while at < len(wanted):
+        character = wanted[at]
+        end = wanted.find("]", at + 2 + wanted.startswith("!", at + 1)) if character == "[" else -1
+        if character in "*?":
+            parts.append(".*" if character == "*" else ".")
+        elif end > 0:
+            parts.append(_class(wanted[at + 1 : end]))
+            at = end
+        else:
+            parts.append(_SPECIAL.sub(_literal, character))
+        at += 1
+    return "".join(parts)
+
+
+def _class(inside: str) -> str:
+    negated = inside.startswith("!")
+    rest = inside[negated:]
+    parts = []
+    while rest:
+        if len(rest) > 2 and rest[1] == "-":
+            if rest[0] > rest[2]:
+                raise ValueError(f"{rest[:3]!r} in [{inside}] ends before it begins")
+            parts.append(f"{_in_class(rest[0])}-{_in_class(rest[2])}")
+            rest = rest[3:]
+        else:
+            parts.append(_in_class(rest[0]))
+            rest = rest[1:]
+    return f"[{'^' if negated else ''}{''.join(parts)}]"
+
+
+def _in_class(character: str) -> str:
+    return f"\\{character}" if character in r"\]^-[&~|" else character
+
+
+def _literal(match: re.Match[str]) -> str:
+    return f"\\{match[0]}"
+
+
+@cache
+def _regex(expression: str) -> re.Pattern[str]:
+    return re.compile(expression, re.DOTALL)
+
+
+@lru_cache(maxsize=64)
+def _glob(wanted: str) -> re.Pattern[str]:
+    return _regex(_from_glob(wanted))
+
+
+def longest(wanted: str) -> str:
+    """The longest part of a text or pattern that no encoder writes otherwise (rule 4)."""
+    literal = re.sub(r"\[.*\]|[*?\[]", "\n", wanted, flags=re.DOTALL)
+    return max(_PLAIN.findall(literal), key=len, default="")

@@ -1,0 +1,318 @@
+"""Ask a question: of the files of a log, or of Loki. Both give the same records, in order of time.
+
+A record that is there in several forms counts once: the chained one before a stub of it, and both
+before the one from when it had to wait (docs/wire-format.md, sections 3 and 5).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from audit_emit._format.block import link_of
+from audit_emit._format.line_splitter import Lines
+from audit_emit._format.record import ts_of
+from audit_emit._format.tail import read_end
+from audit_emit._loki.expected import is_cut
+from audit_emit._loki.extracted import value_at
+from audit_emit._loki.labels import shipped, unwrapped
+from audit_emit._query.question import ESCAPED, Question
+from audit_emit._readers.files.logfiles import LogFile, is_segment_alone, look_at, open_log
+from audit_emit._readers.files.places import find_seq
+from audit_emit._readers.files.times import Times
+from audit_emit._readers.files.unpacked import Unpacked
+from audit_emit._verify.verify import layout_of
+
+if TYPE_CHECKING:
+    from audit_emit._loki.client import LokiClient
+else:
+    LokiClient = Any
+    """Whoever asks a log does without HTTP, but whoever resolves an annotation needs a name."""
+
+BLOCK = 1 << 20
+"""Bytes that are searched at a time."""
+
+MONTH = 30 * 24 * 3600 * 10**9
+AHEAD = 3600 * 10**9
+"""Nanoseconds by which the clock of a service may be ahead of ours."""
+
+_SPARE = 1000
+_HIDDEN = re.compile(rb"\\u00[2-7]")
+"""A character that is escaped though it can be read: it may be one that is looked for."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes that there are."""
+
+
+class Answer(NamedTuple):
+    """What was found.
+
+    Attributes:
+        lines: the records' own bytes, oldest first.
+        cut: whether there are more, older ones.
+        strange: lines that hold what was looked for, and are no records.
+    """
+
+    lines: list[bytes]
+    cut: bool
+    strange: int
+
+
+def ask_log(
+    question: Question, path: str, limit: int | None = None, progress: Progress | None = None
+) -> Answer:
+    """The newest records in a log that answer.
+
+    Args:
+        path: a directory or an active segment stands for its whole log; also a closed or packed
+            segment, or ``-`` for standard input.
+        limit: how many; all of them by default.
+
+    Raises:
+        OSError: a file cannot be read, is damaged, or there is none.
+        UnsupportedError: a file is packed in a way that cannot be read here.
+    """
+    newest = _Newest(question, limit)
+    needles = question.needles()
+    reader = _Reader(question, path)
+    with _files(path) as files:
+        total, done = sum(max(file.size, 0) for file in files), 0
+        # Newest first: what is older than so many answers is passed over faster.
+        for file in reversed(files):
+            for position, block in reader.blocks(file):
+                for line in candidates(block, needles):
+                    newest.add(line)
+                if progress is not None:
+                    progress(done + min(position, max(file.size, 0)), total)
+            done += max(file.size, 0)
+    reader.close()
+    return newest.answer()
+
+
+def lines_of(path: str) -> Iterator[bytes]:
+    """Every whole line of a log, oldest first, without its newline.
+
+    Args:
+        path: as for ``ask_log``.
+
+    Raises:
+        OSError: a file cannot be read, is damaged, or there is none.
+        UnsupportedError: a file is packed in a way that cannot be read here.
+    """
+    with _files(path) as files:
+        for file in files:
+            for _, block in _whole_lines(_read(file)):
+                yield from (line[:-1] for line in BytesIO(block))
+
+
+def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None = None) -> Answer:
+    """The newest records in Loki that answer; of the last 30 days if it does not say since when.
+
+    Args:
+        now: nanoseconds since 1970.
+
+    Raises:
+        LokiError: see its classes.
+    """
+    newest = _Newest(question, limit)
+    end = now + AHEAD if question.until is None else question.until
+    begin = max(0, min(now, end) - MONTH) if question.since is None else question.since
+    more = {} if limit is None else {"page": limit + _SPARE}
+    last = end
+    for entry in client.query_range(question.logql(), begin, end, direction="backward", **more):
+        if entry.ts != last and newest.is_full():
+            break
+        last = entry.ts
+        newest.add(entry.line.encode())
+    return newest.answer()
+
+
+class _Kept(NamedTuple):
+    """A record: its place in the answer, its bytes, which one it is and how good a form of it."""
+
+    ts: int
+    chain: bytes
+    seq: int
+    line: bytes
+    id: str
+    rank: int
+
+
+class _Newest:
+    """Keeps the newest records that answer, each once."""
+
+    def __init__(self, question: Question, limit: int | None) -> None:
+        self._question = question
+        self._limit = limit
+        self._kept: list[_Kept] = []
+        self._strange = 0
+        self._floor = -1
+
+    def add(self, text: bytes) -> None:
+        """Look at a line, and keep it if it answers."""
+        line = unwrapped(text)
+        found = shipped(line)
+        if found is None:
+            self._strange += 1
+        elif found.ts >= self._floor and self._question.holds(found, line):
+            link = link_of(line)
+            chain, seq, rank = (link[1], int(link[2]), 2 - is_cut(line)) if link else (b"", 0, 0)
+            self._kept.append(_Kept(found.ts, chain, seq, line, value_at(line, ("id",)), rank))
+            if self._limit is not None and len(self._kept) > 2 * self._limit + _SPARE:
+                self._shorten()
+
+    def is_full(self) -> bool:
+        """Whether nothing older can belong to the answer; the newest must have come first."""
+        if self._limit is None or len(self._kept) <= self._limit:
+            return False
+        self._kept = _once(self._kept)
+        return len(self._kept) > self._limit
+
+    def answer(self) -> Answer:
+        """What is kept, oldest first."""
+        self._shorten()
+        return Answer([one.line for one in self._kept], self._floor >= 0, self._strange)
+
+    def _shorten(self) -> None:
+        self._kept = _once(self._kept)
+        if self._limit is not None and len(self._kept) > self._limit:
+            self._floor = self._kept[-self._limit - 1].ts
+            del self._kept[: -self._limit or None]
+
+
+def _once(kept: Iterable[_Kept]) -> list[_Kept]:
+    """Each record in its best form, oldest first."""
+    best: dict[str, int] = {}
+    for one in kept:
+        best[one.id] = max(one.rank, best.get(one.id, 0))
+    return sorted({one for one in kept if not one.id or one.rank == best[one.id]})
+
+
+def candidates(block: bytes, needles: Sequence[bytes]) -> Iterator[bytes]:
+    """The lines of a block of whole lines that may hold an answer (``Question.needles``)."""
+    if not needles:
+        yield from (line[:-1] for line in BytesIO(block))
+        return
+    rarest = max(needles, key=len)
+    places = list(_find(block, rarest))
+    if ESCAPED in block:
+        places += (found.start() for found in _HIDDEN.finditer(block))
+        places.sort()
+    end = 0
+    for at in places:
+        if at < end:
+            continue
+        end = block.index(b"\n", at) + 1
+        line = block[block.rfind(b"\n", 0, at) + 1 : end - 1]
+        if all(needle in line for needle in needles) or _HIDDEN.search(line):
+            yield line
+
+
+def _find(block: bytes, needle: bytes) -> Iterator[int]:
+    at = block.find(needle)
+    while at >= 0:
+        yield at
+        # The rest of the line was looked at with the hit.
+        at = block.find(needle, block.index(b"\n", at))
+
+
+@contextmanager
+def _files(path: str) -> Iterator[Sequence[LogFile]]:
+    if path == "-" or is_segment_alone(os.path.basename(path)):
+        files = [look_at(path)]
+    else:
+        files = open_log(layout_of(path), path).files
+        if not files:
+            raise FileNotFoundError(2, "there is no log", path)
+    try:
+        yield files
+    finally:
+        for file in files:
+            file.close()
+
+
+class _Reader:
+    """Reads what may hold an answer: by its number, by its time, or all there is.
+
+    Args:
+        path: the log.
+    """
+
+    def __init__(self, question: Question, path: str) -> None:
+        self._seq = question.place()
+        self._since = ts_of(question.since) if question.since is not None else ""
+        self._until = ts_of(question.until) if question.until is not None else ""
+        timed = self._seq is None and path != "-" and (self._since or self._until)
+        self._times = Times(layout_of(path).directory) if timed else None
+
+    def blocks(self, file: LogFile) -> Iterator[tuple[int, bytes]]:
+        """Blocks of whole lines, and how much of the file was read by then.
+
+        A last line without end is in none.
+        """
+        if self._seq is not None and file.first_seq > self._seq:
+            return
+        if self._seq is not None and file.size >= 0 and not file.packed:
+            yield from _line(file, self._seq)
+        elif self._times is not None and file.size >= 0:
+            for row in self._times.rows(file):
+                if row.within(self._since, self._until):
+                    yield from _whole_lines(_read(file, row.begin, row.end), row.begin)
+        else:
+            yield from _whole_lines(_read(file))
+
+    def close(self) -> None:
+        """Keep what was learnt of the times."""
+        if self._times is not None:
+            self._times.save()
+
+
+def _line(file: LogFile, seq: int) -> Iterator[tuple[int, bytes]]:
+    """The line with a number, where the order of the file says that it is."""
+    with file.opened() as descriptor:
+        last = read_end(descriptor, file.size, far=False).head
+        found = None
+        if last is None or last.seq >= seq:
+            found = find_seq(descriptor, file.size, seq)
+        if found is not None:
+            yield file.size, found.line + b"\n"
+
+
+def _whole_lines(parts: Iterable[bytes], position: int = 0) -> Iterator[tuple[int, bytes]]:
+    lines = Lines()
+    for data in parts:
+        position += len(data)
+        for block in lines.feed(data):
+            if isinstance(block, bytes):
+                yield position, block
+
+
+def _read(file: LogFile, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The bytes between two places; by default all that there were when it was looked at."""
+    if file.packed:
+        stream, position = Unpacked(), begin
+        try:
+            while data := stream.read(file, position, _part(position, end)):
+                position += len(data)
+                yield data
+        finally:
+            stream.close()
+        return
+    with file.opened() as descriptor:
+        if file.size < 0:
+            while data := os.read(descriptor, BLOCK):
+                yield data
+            return
+        position = begin
+        end = file.size if end is None else end
+        while data := os.pread(descriptor, _part(position, end), position):
+            position += len(data)
+            yield data
+
+
+def _part(position: int, end: int | None) -> int:
+    return BLOCK if end is None else min(BLOCK, end - position)

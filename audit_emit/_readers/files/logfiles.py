@@ -1,0 +1,410 @@
+"""Which files make up a log, in which order, and their bytes, compressed or not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import IO, Any, NamedTuple, cast
+
+from audit_emit._format.block import link_of
+from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import NotRegularError, UnsupportedError
+
+BLOCK = 256 * 1024
+ACTIVE = "audit.jsonl"
+CHECKPOINTS = "checkpoints.jsonl"
+QUARANTINE = "quarantine"
+
+_WINDOW_LOG = 23
+"""A packed file may need 8 MiB to be unpacked, which is what ``zstd`` itself accepts unasked."""
+
+_PACKED = r"(\.gz|\.zst)?"
+_MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
+"""RFC 1952; RFC 8878, whose frames may begin with one that is skipped."""
+
+
+class LogFile(NamedTuple):
+    """One file of a log.
+
+    Attributes:
+        path: ``-`` for standard input.
+        identity: device and inode: which file it is, whatever its name is by now.
+        size: bytes when it was looked at; -1 for standard input.
+        packed: ``gzip``, ``zstd`` or nothing.
+        first_seq: of the first record that has the hash it states; 0 for a file of records from
+            before there was a chain, -1 when it cannot be told.
+        first_ts: of the first line, as far as it has one.
+        first_prev: ``prev_hash`` of that record; empty when it cannot be told.
+        descriptor: open for reading, where the path may soon be another file's; else -1.
+        end: unpacked bytes that are wanted of it; -1 for all.
+    """
+
+    path: str
+    identity: tuple[int, int]
+    size: int
+    packed: str = ""
+    first_seq: int = -1
+    first_ts: str = ""
+    first_prev: str = ""
+    descriptor: int = -1
+    end: int = -1
+
+    @property
+    def name(self) -> str:
+        """What findings call it."""
+        return os.path.basename(self.path)
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """A descriptor of the file.
+
+        Raises:
+            OSError: it cannot be read, or another file is at its path by now.
+        """
+        if self.path == "-":
+            yield 0
+            return
+        if self.descriptor >= 0:
+            yield self.descriptor
+            return
+        descriptor = open_regular(self.path)
+        try:
+            if _identity(os.fstat(descriptor)) != self.identity:
+                raise FileNotFoundError(2, "is another file by now", self.path)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+
+
+class Log(NamedTuple):
+    """The files of one log, oldest first.
+
+    Attributes:
+        name: what was asked for.
+        files: all that hold records.
+        checkpoints: the path of the checkpoints; empty when there are none.
+        checkpoints_size: their bytes before the files were looked at. What comes after that may
+            be younger than the files.
+        missing: the name of the active segment, if that is missing.
+        strange: names of segments that are no regular files, and why they are not read.
+        whole: everything that is there was looked for, and not only what was named.
+    """
+
+    name: str
+    files: list[LogFile]
+    checkpoints: str
+    checkpoints_size: int = 0
+    missing: str = ""
+    whole: bool = False
+    strange: tuple[tuple[str, str], ...] = ()
+
+
+def open_regular(path: str) -> int:
+    """A descriptor of a regular file, for reading. Nothing is waited for.
+
+    Raises:
+        NotRegularError: it is a symbolic link, or no file.
+        OSError: it cannot be read, or is a directory.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP and os.path.islink(path):
+            why = "is a symbolic link, which is not followed; name the file that it points to"
+            raise NotRegularError(errno.ELOOP, why, path) from None
+        if error.errno in {errno.ENXIO, errno.EOPNOTSUPP}:
+            raise NotRegularError(errno.ENXIO, "is not a regular file", path) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
+    raise NotRegularError(errno.ENXIO, "is not a regular file; a pipe is read as -", path)
+
+
+def is_segment_alone(name: str) -> bool:
+    """Whether a file name says: one segment of a log, not the active one."""
+    return bool(
+        re.search(r"-[0-9]{20}\.[A-Za-z]+" + _PACKED + r"$", name)
+        or re.search(r"\.[A-Za-z]+[.-][0-9][0-9T_:.-]*" + _PACKED + r"$", name)
+        or name.endswith((".gz", ".zst"))
+    )
+
+
+def segment_paths(layout: Layout) -> list[str]:
+    """The closed segments beside an active one, whoever closed, renamed or packed them."""
+    stem, ending = re.escape(layout.stem), re.escape(layout.ending)
+    named = re.compile(
+        rf"(?:{stem}-[0-9]{{20}}{ending}|{stem}{ending}[.-](?:[0-9][0-9T_:.-]*|old))?{_PACKED}"
+    )
+    try:
+        names = sorted(os.listdir(layout.directory or "."))
+    except NotADirectoryError:
+        return []
+    found = [name for name in names if named.fullmatch(name)]
+    # While a file is being packed, both are there.
+    return [
+        os.path.join(layout.directory, name)
+        for name in found
+        if not (name.endswith((".gz", ".zst")) and name.rpartition(".")[0] in found)
+    ]
+
+
+def open_log(layout: Layout, name: str) -> Log:
+    """Open a whole log.
+
+    Raises:
+        OSError: a file cannot be read.
+        UnsupportedError: see there.
+    """
+    # The checkpoints' size before all: they are about records that are there already. Then the
+    # active segment: should it be closed meanwhile, it is in the listing as well, never missing.
+    checkpoints = os.path.join(layout.directory, CHECKPOINTS)
+    size = os.stat(checkpoints).st_size if _is_there(checkpoints) else 0
+    files: list[LogFile] = []
+    strange: list[tuple[str, str]] = []
+    missing = ""
+    try:
+        files.append(look_at(layout.active, keep=True))
+    except FileNotFoundError:
+        missing = os.path.basename(layout.active)
+    seen = {file.identity for file in files}
+    for path in segment_paths(layout):
+        try:
+            file = look_at(path)
+        except FileNotFoundError:
+            continue  # renamed or packed since; the hole shows if nothing came in its place
+        except (NotRegularError, IsADirectoryError) as error:
+            strange.append((os.path.basename(path), str(error.strerror)))
+            continue
+        if file.identity not in seen:
+            seen.add(file.identity)
+            files.append(file)
+    if missing and _is_there(layout.active + ".new"):
+        missing = ""  # a rotation ended between its two renames
+    there = checkpoints if _is_there(checkpoints) else ""
+    missing = missing if files else ""
+    files = [_grown(file, files) for file in files]
+    return Log(name, in_order(files), there, size, missing, whole=True, strange=tuple(strange))
+
+
+def _grown(file: LogFile, files: Sequence[LogFile]) -> LogFile:
+    """The file that was the active one, to its end, if it was closed while the others were found.
+
+    The ones after it may begin with what came later than its size was taken.
+    """
+    if file.descriptor < 0 or all(other.first_seq <= file.first_seq for other in files):
+        return file
+    return file._replace(size=os.fstat(file.descriptor).st_size)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a name is taken; what cannot be told is not the same as no.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def look_at(path: str, *, keep: bool = False) -> LogFile:
+    """What a file is, and where its records begin.
+
+    Args:
+        keep: keep it open; the caller closes it.
+
+    Raises:
+        NotRegularError: see there.
+        OSError: it cannot be read, or is a directory.
+        UnsupportedError: see there.
+    """
+    if path == "-":
+        return LogFile(path, (0, 0), -1)
+    descriptor = open_regular(path)
+    try:
+        found = os.fstat(descriptor)
+        magic = _MAGIC.match(os.pread(descriptor, 4, 0))
+        packed = (magic.lastgroup or "") if magic else ""
+        file = LogFile(path, _identity(found), found.st_size, packed)
+        first_seq, first_ts, prev = _first(beginning(file, descriptor))
+        kept = os.dup(descriptor) if keep else -1
+        return file._replace(
+            first_seq=first_seq, first_ts=first_ts, first_prev=prev, descriptor=kept
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def in_order(files: Sequence[LogFile]) -> list[LogFile]:
+    """Oldest first: by the first record, whatever the names are."""
+    return sorted(files, key=_rank)
+
+
+def _rank(file: LogFile) -> tuple[int, str, str]:
+    first = file.first_seq
+    if first < 0:
+        number = re.search(r"-([0-9]{20})\.", file.name)
+        first = int(number[1]) if number else 1 << 63
+    return first, file.first_ts, file.name
+
+
+def _first(data: bytes) -> tuple[int, str, str]:
+    """``first_seq``, ``first_ts`` and ``first_prev`` of a file that begins with ``data``.
+
+    One line that was put before the others must not decide where the file belongs: the first
+    record is the one that the next one links to, if there are such.
+    """
+    lines = data.split(b"\n")[:-1]
+    ts = next((line[7:37].decode("latin-1") for line in lines if line[:7] == b'{"ts":"'), "")
+    first: re.Match[bytes] | None = None
+    before: re.Match[bytes] | None = None
+    for line in lines:
+        link = link_of(line)
+        if link is None or leaf_hash(body_of(line)) != link[4].decode():
+            continue
+        if before is not None and before[4] == link[3]:
+            first = before
+            break
+        first, before = first or link, link
+    if first is not None:
+        return int(first[2]), ts, first[3].decode()
+    return (0 if ts and b'"prev_hash":"' not in data else -1), ts, ""
+
+
+class Quarantine:
+    """The bytes that were moved aside from a log; read when somebody asks for the first time."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._directory = os.path.join(layout.directory, QUARANTINE)
+        self._kept: set[tuple[int, str]] | None = None
+
+    def has(self, size: int, digest: str) -> bool:
+        """Whether these bytes are there: their number, and their SHA-256.
+
+        The newline that ends them belongs to the file that they were in, or to them.
+        """
+        if self._kept is None:
+            self._kept = set(self._read())
+        return (size, digest) in self._kept
+
+    def _read(self) -> Iterator[tuple[int, str]]:
+        # What cannot be read is no evidence that bytes are gone: such an error goes to the caller.
+        try:
+            names = os.listdir(self._directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            if name.endswith(".bytes"):
+                with suppress(FileNotFoundError, IsADirectoryError, NotRegularError):
+                    yield from _hashed(os.path.join(self._directory, name))
+
+
+def _hashed(path: str) -> Iterator[tuple[int, str]]:
+    """Size and SHA-256 of a file, without and with a newline after it."""
+    descriptor = open_regular(path)
+    hashed, size = sha256(), 0
+    try:
+        while data := os.read(descriptor, BLOCK):
+            hashed.update(data)
+            size += len(data)
+    finally:
+        os.close(descriptor)
+    yield size, hashed.hexdigest()
+    hashed.update(b"\n")
+    yield size + 1, hashed.hexdigest()
+
+
+def beginning(file: LogFile, descriptor: int) -> bytes:
+    """The first bytes of a regular file."""
+    if not file.packed:
+        return os.pread(descriptor, BLOCK, 0)
+    try:
+        with unpacked(file, descriptor) as stream:
+            return stream.read(BLOCK)
+    except broken():
+        return b""
+
+
+@contextmanager
+def unpacked(file: LogFile, descriptor: int) -> Iterator[IO[bytes]]:
+    """The plain bytes of a packed file, from its beginning.
+
+    Raises:
+        UnsupportedError: see there.
+    """
+    with open(os.dup(descriptor), "rb") as raw:
+        raw.seek(0)
+        if file.packed == "gzip":
+            import gzip  # noqa: PLC0415 - only for packed files
+
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield cast("IO[bytes]", stream)
+        else:
+            yield _zstd(raw, file.name)
+
+
+def _zstd(raw: IO[bytes], name: str) -> IO[bytes]:
+    module = _zstd_module()
+    if module is None:
+        raise UnsupportedError(
+            f"{name} is packed with zstd; pip install 'audit-emit[zstd]', or unpack it first"
+        )
+    window = {module.DecompressionParameter.window_log_max: _WINDOW_LOG}
+    return cast("IO[bytes]", module.ZstdFile(raw, options=window))
+
+
+def refuse_wide(error: BaseException, name: str) -> None:
+    """Tell a file that takes much memory to unpack from a damaged one.
+
+    Raises:
+        UnsupportedError: it takes more than 8 MiB.
+    """
+    if "too much memory" in str(error):
+        raise UnsupportedError(
+            f"{name} is packed with a window of more than 8 MiB; unpack it first, or pack it "
+            "without --long and --ultra"
+        ) from None
+
+
+def _zstd_module() -> Any:
+    # Not ``zstandard``: its streams end without a word where a file was cut off. Imports, and not
+    # names of modules: whatever packs a program looks for them.
+    try:
+        import compression.zstd as found  # type: ignore[import-not-found] # noqa: PLC0415 - 3.14
+    except ModuleNotFoundError:
+        try:
+            import backports.zstd as found  # noqa: PLC0415 - only for packed files
+        except ModuleNotFoundError:
+            return None
+    return found
+
+
+def broken() -> tuple[type[BaseException], ...]:
+    """What reading a damaged packed file raises."""
+    import gzip  # noqa: PLC0415 - only for packed files
+    import zlib  # noqa: PLC0415
+
+    module = _zstd_module()
+    known: tuple[type[BaseException], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
+    return known if module is None else (*known, module.ZstdError)

@@ -1,0 +1,209 @@
+"""Parts of files proved by other processes, several at a time and ahead of who asks for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from audit_emit._format.block import Proof, prove, use
+from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._format.unanchored import Watch
+from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, unpacked
+from audit_emit._runtime import compiled as _compiled
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+use(_compiled.linked)
+
+PART = 8 * 1024 * 1024
+"""Bytes of a plain file that one process proves at a time; a packed one is one part."""
+
+UNPACKED = 64 * PART
+"""Bytes of a packed file that are proved ahead; what follows is left to who reads it."""
+
+_WORTH = 256 * 1024
+"""Bytes that are not worth the way to another process."""
+
+_RATIO = 8
+"""How much a packed file grows, about."""
+
+
+class Block(NamedTuple):
+    """Whole lines of a file: where they are, and what they prove."""
+
+    proof: Proof | None
+    start: int
+    size: int
+
+
+class Proved(NamedTuple):
+    """What one process found; ``ended``: the file ends with the last block, and well."""
+
+    blocks: list[Block]
+    ended: bool
+
+
+class Task(NamedTuple):
+    """A part of a file, by its number in the list of files."""
+
+    number: int
+    file: LogFile
+    start: int
+    end: int
+
+
+class Pool:
+    """Processes that prove the blocks of files.
+
+    Args:
+        files: in the order in which they will be asked for.
+        jobs: processes.
+        named, tree, strict, watch: see ``prove``.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[LogFile],
+        jobs: int,
+        named: Sequence[int],
+        *,
+        tree: bool,
+        strict: bool,
+        watch: Watch | None,
+    ) -> None:
+        import multiprocessing  # noqa: PLC0415 - a short log needs neither
+        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+
+        method = "fork" if sys.platform == "linux" else None
+        self._executor = ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context(method),
+            initializer=_prepare,
+            initargs=(array("Q", named), tree, strict, watch),
+        )
+        self._files = files
+        self._tasks = chain.from_iterable(_tasks(number, file) for number, file in enumerate(files))
+        self._ahead = 2 * jobs + 1
+        self._waiting: deque[tuple[Task, Future[Proved]]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def proved(self, file: LogFile) -> Iterator[Proved]:
+        """What is known of a file, in order; files are asked for in order, too."""
+        number = self._files.index(file)
+        while True:
+            self._fill(number)
+            if not self._waiting or self._waiting[0][0].number != number:
+                return
+            _, future = self._waiting.popleft()
+            yield future.result()
+
+    def _fill(self, number: int) -> None:
+        while self._waiting and self._waiting[0][0].number < number:
+            self._waiting.popleft()[1].cancel()
+        while len(self._waiting) < self._ahead:
+            task = next((each for each in self._tasks if each.number >= number), None)
+            if task is None:
+                return
+            self._waiting.append((task, self._executor.submit(_prove_part, task)))
+
+
+def is_worth_it(files: Sequence[LogFile]) -> bool:
+    """Whether several processes are done earlier than one."""
+    return sum(file.size * (_RATIO if file.packed else 1) for file in files) > PART
+
+
+def _tasks(number: int, file: LogFile) -> Iterator[Task]:
+    if file.packed:
+        if file.end < 0:
+            yield Task(number, file, 0, UNPACKED)
+    elif file.size > _WORTH:
+        for start in range(0, file.size, PART):
+            yield Task(number, file, start, min(start + PART, file.size))
+
+
+_named: Sequence[int] = ()
+_tree = _strict = False
+_watch: Watch | None = None
+
+
+def _prepare(named: Sequence[int], tree: bool, strict: bool, watch: Watch | None) -> None:
+    """What every part needs, told once to each process."""
+    global _named, _tree, _strict, _watch
+    _named, _tree, _strict, _watch = named, tree, strict, watch
+
+
+def _prove_part(task: Task) -> Proved:
+    """Prove the lines that begin in a part of a file; nothing if it is another file by now."""
+    try:
+        with task.file._replace(descriptor=-1).opened() as descriptor:
+            if task.file.packed:
+                return _prove_packed(task, descriptor)
+            start = _line_start(descriptor, task.start)
+            end = _line_start(descriptor, task.end)
+            if start is None or end is None:
+                return Proved([], ended=False)
+            return Proved(list(_blocks(descriptor, start, end)), ended=False)
+    except OSError:
+        return Proved([], ended=False)
+
+
+def _prove_packed(task: Task, descriptor: int) -> Proved:
+    blocks: list[Block] = []
+    rest, start = b"", 0
+    try:
+        with unpacked(task.file, descriptor) as stream:
+            while data := stream.read(BLOCK):
+                lines, newline, rest = (rest + data).rpartition(b"\n")
+                if newline:
+                    blocks.append(_block(lines + newline, start))
+                    start += blocks[-1].size
+                if start + len(rest) >= task.end or len(rest) > MAX_LINE:
+                    return Proved(blocks, ended=False)
+    except broken():
+        return Proved(blocks, ended=False)
+    return Proved(blocks, ended=not rest)
+
+
+def _line_start(descriptor: int, position: int) -> int | None:
+    """Where the first line begins that does not begin before ``position``.
+
+    ``None`` when that is further away than a record is long: who reads the file in order finds it.
+    """
+    if position == 0:
+        return 0
+    at = position - 1
+    while data := os.pread(descriptor, BLOCK, at):
+        end = data.find(b"\n")
+        if end >= 0:
+            return at + end + 1
+        at += len(data)
+        if at - position > MAX_LINE:
+            return None
+    return at
+
+
+def _blocks(descriptor: int, position: int, end: int) -> Iterator[Block]:
+    while position < end:
+        data = os.pread(descriptor, min(BLOCK, end - position), position)
+        if not data:
+            return
+        cut = data.rfind(b"\n") + 1
+        block = _block(data[:cut], position) if cut else Block(None, position, len(data))
+        yield block
+        position += block.size
+
+
+def _block(lines: bytes, start: int) -> Block:
+    proof = prove(lines, _named, tree=_tree, strict=_strict, watch=_watch)
+    return Block(proof, start, len(lines))

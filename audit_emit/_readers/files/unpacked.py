@@ -1,0 +1,62 @@
+"""Parts of packed files, which can only be read from their beginning."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, refuse_wide, unpacked
+
+
+class Unpacked:
+    """One packed file, read from its beginning; going back is beginning again."""
+
+    def __init__(self) -> None:
+        self._file: LogFile | None = None
+        self._stack = ExitStack()
+        self._stream: IO[bytes]
+        self._position = 0
+
+    def read(self, file: LogFile, offset: int, size: int) -> bytes:
+        """Bytes of the file as it is when not packed.
+
+        Raises:
+            OSError: it cannot be read, or it is damaged.
+        """
+        with _told(file):
+            if self._file is not file or offset < self._position:
+                self.close()
+                self._stream = self._stack.enter_context(_opened(file))
+                self._file, self._position = file, 0
+            while self._position < offset:
+                skipped = len(self._stream.read(min(offset - self._position, BLOCK)))
+                if not skipped:
+                    return b""
+                self._position += skipped
+            data = b""
+            while len(data) < size and (more := self._stream.read(size - len(data))):
+                data += more
+            self._position += len(data)
+            return data
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._stack.close()
+        self._file = None
+
+
+@contextmanager
+def _opened(file: LogFile) -> Iterator[IO[bytes]]:
+    with file.opened() as descriptor, unpacked(file, descriptor) as stream:
+        yield stream
+
+
+@contextmanager
+def _told(file: LogFile) -> Iterator[None]:
+    try:
+        yield
+    except broken() as error:
+        refuse_wide(error, file.name)
+        raise OSError(errno.EIO, "is packed, and damaged or cut off", file.path) from error

@@ -1,0 +1,1 @@
+"""Finders of secrets that need more than a pattern, one family per file."""

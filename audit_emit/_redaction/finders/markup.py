@@ -1,0 +1,62 @@
+"""Elements of markup, and parts of a form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["elements", "parts"]
+
+_ELEMENT = Pattern(r"<((?:\w{1,32}:)?([\w.\-]{1,128}))(\s[^<>]{0,256})?(?<!/)>")
+_ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']")
+_TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
+_PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
+_MAX_INNER = 2048
+_VALUE_OF = Pattern(
+    r"<(?:\w{1,32}:)?([\w.\-]{1,128})(?:\s[^<>]{0,256}?)?\svalue\s?=\s?[\"']([^\"'<>]{1,1024})"
+)
+
+
+def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
+    """``<password>x</password>``, whatever elements are within it; Apple's property lists."""
+    if "<" not in text or ">" not in text:
+        return
+    for match in _VALUE_OF.finditer(text):
+        if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
+            yield match.span(2)
+    done = 0
+    for match in _ELEMENT.finditer(text):
+        of = _ATTRIBUTE.search(match.group(3) or "")
+        secret = is_secret(match.group(2)) or (of is not None and is_secret(of.group(1)))
+        if secret and match.start() >= done:
+            start = match.end()
+            done = text.find(f"</{match.group(1)}", start, start + _MAX_INNER)
+            if done < 0:
+                done = _TEXT.match(text, start).end()  # type: ignore[union-attr]
+            if done > start and not HELD.fullmatch(text, start, done):
+                yield start, done
+    if "<key>" in text:
+        for match in _PROPERTY.finditer(text):
+            if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
+                yield match.span(2)
+
+
+_PART = Pattern(
+    r"form-data;[ \t]{0,8}name=\"?(?=([^\"\r\n;]{1,128}))\1\"?[^\r\n]{0,256}"
+    r"(?:\r?\n[^\r\n]{1,256}){0,4}\r?\n\r?\n",
+    re.IGNORECASE,
+)
+
+
+def parts(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
+    """The part of a form (``multipart/form-data``) of a secret name."""
+    if "name=" in text and "\n" in text:
+        for match in _PART.finditer(text):
+            end = text.find("\n--", match.end())
+            end = len(text) if end < 0 else end - (text[end - 1] == "\r")
+            held = end <= match.end() or HELD.fullmatch(text, match.end(), end)
+            if not held and is_secret(match.group(1)):
+                yield match.end(), end

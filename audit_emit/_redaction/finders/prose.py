@@ -1,0 +1,147 @@
+"""What stands after the name of a secret and is none: prose, types, places, permissions."""
+
+from __future__ import annotations
+
+from audit_emit._redaction.names import is_weak
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["annotation_end", "is_plain", "is_plain_value", "may_be_plain"]
+
+_NOTHING = frozenset(
+    "true false null none nil undefined 0 1 yes no on off nan n/a *** ****".split()
+)
+_EMPTY = frozenset(("", "true", "false", "null", "none", "0", "1"))
+_LONGEST = 512
+_PERMISSIONS = frozenset(
+    "read write none admin list readonly read-only read_only readwrite read-write full manage "
+    "* get delete create update all deny allow required optional enabled disabled".split()
+)
+_TYPES = frozenset(
+    "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
+    "secretstr secretbytes optional[str] str|none varchar(255) securestring &str &string *string "
+    "optional list dict sequence mapping union literal none jwt required optional nullable".split()
+)
+_PROSE = frozenset(
+    """
+    a an the is was are were be been has have had must may can cannot should will would does do did
+    not no none required missing invalid expired incorrect wrong bad changed reset updated rotated
+    revoked failed failure denied refused rejected accepted success successful succeeded ok field
+    follow enter please too at from to for of in on by with and or if this that your their its
+    weak strong unchanged empty set unset unknown unsupported verified valid enabled disabled
+    created deleted removed started stopped ended closed active inactive pending login logout user
+    provided given generated issued requested granted used needs contains length rotation policy
+    """.split()
+)
+_WORD = Pattern(r"[^\W\d_]{1,24}(?:['\u2019-][^\W\d_]{1,12})?[.,;:!?)\]]{0,3}")
+_NUMBER = Pattern(r"[0-9]{1,5}(?:\.[0-9]{1,5}){0,3}(?:-[a-z0-9]{1,12})?(?![\w])")
+_FILE = Pattern(
+    r"\.(?:py|go|js|ts|tsx|jsx|java|rb|c|h|cc|cpp|rs|kt|php|cs|sh|yml|yaml|json|log|conf|md)\Z",
+)
+_NUMBERS = Pattern(
+    r"(?:pin|otp|cvv|cvc|csc|code|codes|passcode|password|passwd|pwd|pw|ssn|pass)s?\Z"
+)
+_ACTION = Pattern(r"[A-Z][a-z]+(?:[A-Z][A-Za-z0-9]*)+\*?(?![\w+/=])|\*(?!\w)")
+_PATH = Pattern(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][A-Za-z_.][\w.\-]{0,40}){1,12}[/\\]?(?![\w+=])")
+_OF_PATH = Pattern(
+    r"(?:pwd|oldpwd|credentials?|keytab|pem|netrc|kubeconfig|cookies?|secrets?|tokens?|key)\Z"
+)
+_UUID = Pattern(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_IDENTIFIER = Pattern(r"[A-Za-z_][A-Za-z_.]*(?:\(\))?[:;,)]?(?![\w\-!$@#%^*+=~])")
+_TYPE = Pattern(
+    r"[&*]?([A-Za-z_][\w.]{0,40})(?:\[[^\]=\n]{0,64}\]|<[^>=\n]{0,64}>)?\??"
+    r"(?:[ \t]{0,2}\|[ \t]{0,2}[A-Za-z_][\w.]{0,40}){0,3}[ \t]{0,4}:?=(?!=)[ \t]{0,4}(?=\S)"
+)
+
+
+def is_plain_value(name: str, value: str) -> bool:
+    """Whether a field with the name of a secret holds none: nothing, a permission, a path."""
+    if len(value) > _LONGEST:
+        return False
+    lower = value.lower()
+    if lower in _EMPTY or (lower in _PERMISSIONS and is_weak(name)):
+        return True
+    name = name.lower()
+    if name == "clienttoken":  # of AWS: which request this is
+        return _UUID.fullmatch(value) is not None
+    return (
+        _OF_PATH.search(name) is not None
+        and _PATH.fullmatch(value) is not None
+        and _looks_like_path(name, value)
+    )
+
+
+def may_be_plain(value: str) -> bool:
+    """Whether ``is_plain_value`` holds for the value under some name."""
+    if len(value) > _LONGEST:
+        return False
+    lower = value.lower()
+    if lower in _EMPTY or lower in _PERMISSIONS:
+        return True
+    return _UUID.fullmatch(value) is not None or _PATH.fullmatch(value) is not None
+
+
+def annotation_end(text: str, start: int) -> int:
+    """Where the value begins when a type and ``=`` stand at ``start``; else ``start``."""
+    found = _TYPE.match(text, start)
+    if found is None or found.group(1).lower().rpartition(".")[2] not in _TYPES:
+        return start
+    return found.end()
+
+
+def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
+    """Whether what stands there, without quotes, after a name and a sign is no secret.
+
+    Args:
+        text: all of it.
+        span: the value.
+        name: the name, of a secret, in lower case.
+        sign: what is between them: ``": "``, ``=``, ``:``.
+    """
+    start, end = span
+    word = text[start:end]
+    lower = word.lower().rstrip(".,;:!?)")
+    if lower in _NOTHING or lower in _TYPES:
+        return True
+    operator = sign.strip()
+    if operator in ("==", "===", "!=", "=~") and _IDENTIFIER.fullmatch(word):
+        return True
+    within = text[max(0, start - len(sign) - len(name) - 1) : start].startswith("/")
+    if sign == ":" and _is_place(text, start, name, within=within):
+        return True
+    if _OF_PATH.search(name) and _PATH.fullmatch(word) and _looks_like_path(name, word):
+        return True
+    if lower in _PERMISSIONS and is_weak(name):
+        return True
+    return operator in (":", "") and sign[-1:] in " \t" and _is_prose(text, start, name)
+
+
+def _looks_like_path(name: str, word: str) -> bool:
+    return name in ("pwd", "oldpwd") or word.count("/") + word.count("\\") > 1 or word[0] in "~."
+
+
+def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
+    """``name:number`` is host and port, file and line, image and tag: in a path always."""
+    if _ACTION.match(text, start) and is_weak(name):
+        return True
+    if _NUMBER.match(text, start) is None:
+        return False
+    return within or _FILE.search(name) is not None or _NUMBERS.search(name) is None
+
+
+def _is_prose(text: str, start: int, name: str) -> bool:
+    word = _WORD.match(text, start)
+    if word is None or text[word.end() : word.end() + 1].strip():
+        return _counted(text, start, name)
+    first = word.group().lower().rstrip(".,;:!?)]")
+    if is_weak(name) and not name.endswith(_WHOLE) and len(first) < 15:
+        return first.isalpha() or "-" in first or "'" in first
+    return first in _PROSE
+
+
+_WHOLE = ("authorization", "cookie", "cookies")
+_COUNTED = Pattern(r"[0-9]{1,6} [a-z]{2,20}\b")
+
+
+def _counted(text: str, start: int, name: str) -> bool:
+    """``session: 17 active``."""
+    return is_weak(name) and _COUNTED.match(text, start) is not None

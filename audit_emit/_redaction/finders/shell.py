@@ -1,0 +1,103 @@
+"""Command lines and configuration lines of particular programs: where they take a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["KEYWORDS", "commands", "commands_in"]
+
+IsSecret = Callable[[str], bool]
+
+_WORD = r"[\"']?([^\s\"'|;]{1,512})"
+_ARGUMENTS = r"(?:[ \t]{1,4}-{1,2}[\w\-]{1,32}(?:=\S{1,128})?){0,6}[ \t]{1,4}"
+_PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
+    (
+        ("vault login",),
+        Pattern(rf"\bvault login{_ARGUMENTS}[\"']?(?![\-\"'])([^\s\"'|;=]{{1,512}})(?![^\s\"'|;])"),
+    ),
+    (
+        ("proxy-user", "-U "),
+        Pattern(rf"(?:--proxy-user|-U)(?:[ \t=]{{1,4}})[\"']?[^\s:\"']{{1,128}}:{_WORD}"),
+    ),
+    (("-Dsonar.login",), Pattern(rf"-Dsonar\.login={_WORD}")),
+    (("requirepass", "masterauth"), Pattern(rf"\b(?:requirepass|masterauth)[ \t]{{1,8}}{_WORD}")),
+    (
+        ("7z", "rar "),
+        Pattern(rf"\b(?:7z[ar]?|rar|unrar)[ \t](?:[^\n|;]{{0,128}}?[ \t])?-h?p{_WORD}"),
+    ),
+    (("--from-literal",), Pattern(rf"--from-literal[ \t=]{{1,4}}[\"']?[\w.\-]{{1,128}}={_WORD}")),
+    (
+        ("openssl",),
+        Pattern(
+            rf"\bopenssl[ \t][^\n|;]{{0,200}}?[ \t]"
+            rf"-(?:k|K|pass(?:in|out)?)[ \t]{{1,4}}(?:pass:)?{_WORD}"
+        ),
+    ),
+    (
+        ("htpasswd",),
+        Pattern(
+            rf"\bhtpasswd[ \t]{{1,4}}-\w{{0,8}}b\w{{0,8}}"
+            r"(?:[ \t]{1,4}-\w{1,8}){0,4}[ \t]{1,4}\S{1,256}[ \t]{1,4}\S{1,128}[ \t]{1,4}"
+            rf"{_WORD}"
+        ),
+    ),
+    (
+        ("sudo -S", "chpasswd", "--stdin", "password-stdin"),
+        Pattern(
+            r"\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,4}[ \t]{1,4})?[\"']?([^\n|\"']{1,256}?)[\"']?"
+            r"[ \t]{0,4}\|[^\n|]{0,128}?(?:sudo -S|chpasswd|--stdin|password-stdin)"
+        ),
+    ),
+    (
+        ("net use",),
+        Pattern(rf"\bnet use[ \t]{{1,4}}\S{{1,256}}[ \t]{{1,4}}{_WORD}[ \t]{{1,4}}/user:"),
+    ),
+    (("gcloud secrets",), Pattern(rf"\bgcloud secrets[ \t][^\n]{{0,200}}?--data[ \t=]{_WORD}")),
+)
+_SET = Pattern(
+    r"\b(?:aws configure set|setx|npm config set|yarn config set|git config(?:[ \t]--\w{1,16})?"
+    r"|gcloud config set|pulumi config set(?:[ \t]--\w{1,16})?)[ \t]{1,4}(?:\S{0,256}:)?"
+    rf"([\w.\-]{{1,128}})[ \t]{{1,4}}{_WORD}"
+)
+_SETTERS = ("configure set", "setx", "config set", "git config")
+_OF_LISTS = ("vault", "configure", "openssl")
+"""What tells of these commands as a list of words, where ``vault login`` is no text."""
+KEYWORDS: tuple[str, ...] = (
+    *(word for words, _ in _PATTERNS for word in words),
+    *_SETTERS,
+    *_OF_LISTS,
+)
+"""What a text has in it that ``commands`` has to look at."""
+
+
+def commands(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    """``vault login x``, ``aws configure set aws_secret_access_key x``, ``requirepass x``."""
+    for words, pattern in _PATTERNS:
+        if any(word in text for word in words):
+            for match in pattern.finditer(text):
+                yield from _unless_held(text, *match.span(1))
+    if any(word in text for word in _SETTERS):
+        for match in _SET.finditer(text):
+            if is_secret(match.group(1).lstrip("_")):
+                yield from _unless_held(text, *match.span(2))
+
+
+def commands_in(words: list[str], is_secret: IsSecret) -> Iterator[int]:
+    """Which words of a command line, as a list, are secret."""
+    text = " ".join(words)
+    if not any(keyword in text for keyword in KEYWORDS):
+        return
+    spans = list(commands(text, is_secret))
+    at = 0
+    for index, word in enumerate(words):
+        if any(start < at + len(word) and at < end for start, end in spans):
+            yield index
+        at += len(word) + 1
+
+
+def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
+    if end > start and not HELD.fullmatch(text, start, end):
+        yield start, end

@@ -1,0 +1,223 @@
+"""Which names hold a secret: the key rule of redaction.
+
+A name is split into lower-case tokens (``accessToken``, ``x-api-key`` and ``DB.Pass`` all become
+what they say) and judged on them. What a name is about stands last in English, so a secret word
+followed by ``_count``, ``_id`` or ``_changed_at`` is about something else; everything else that
+has a secret word in it is held back. In doubt a name is secret: a value too little in the record
+can be asked for, one too much cannot be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import islice
+
+from audit_emit._redaction import words
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = [
+    "MAX_NAME",
+    "STEMS",
+    "fold",
+    "has_descriptions",
+    "is_described",
+    "is_secret_name",
+    "is_some_key",
+    "is_vendor_key",
+    "is_weak",
+    "split_name",
+]
+
+MAX_NAME = 1024
+MAX_TOKENS = 32
+"""Longer names, and names of more tokens, are not looked at: they count as secret."""
+
+_SPLIT = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF, 0xAD))
+_LOOKALIKES = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0501\u0261\u03bf\u03b1\u03c1\u0131"
+    "\u0410\u0415\u041e\u0420\u0421\u0423\u0425\u0422\u041c\u041d\u041a\u0412\u0406\u0405",
+    "aeopcyxisdgoapiAEOPCYXTMHKBIS",
+)
+"""Letters of other alphabets that look like Latin ones (Unicode UTS 39)."""
+
+
+def split_name(name: str) -> list[str]:
+    """The lower-case tokens of a name: ``xAPIKey-2`` gives ``x``, ``api``, ``key``, ``2``.
+
+    At most one more than ``MAX_TOKENS``.
+    """
+    if not name.isascii():
+        parts = (part for word in _compatible(name).split("_") if word for part in _parts(word))
+        return list(islice(parts, MAX_TOKENS + 1))
+    return [match.group().lower() for match in islice(_SPLIT.finditer(name), MAX_TOKENS + 1)]
+
+
+def _compatible(name: str) -> str:
+    """The name in the letters that are read, with ``_`` for what is none.
+
+    Full-width letters are Latin ones, too; what is invisible is left out.
+    """
+    from unicodedata import category, normalize  # noqa: PLC0415 - only names beyond ASCII need it
+
+    read = normalize("NFKC", name[:MAX_NAME].translate(_INVISIBLE))
+    read = read[:MAX_NAME]  # one letter may stand for eighteen
+    return "".join(char if category(char)[0] in "LNM" else "_" for char in read)
+
+
+def _parts(word: str) -> list[str]:
+    if not word.isascii() and any(char.isascii() and char.isalpha() for char in word):
+        word = word.translate(_LOOKALIKES)
+    if word.isascii():
+        return [token.lower() for token in _SPLIT.findall(word)]
+    return [word.lower()]
+
+
+def fold(name: str) -> str:
+    """The one form in which names are compared: ``Old_Value``, ``old-value`` are ``oldvalue``."""
+    return _fold(name[:64])
+
+
+@lru_cache(maxsize=4096)
+def _fold(name: str) -> str:
+    if name.isascii():
+        return "".join(filter(str.isalnum, name)).lower()
+    return "".join(split_name(name))
+
+
+def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
+    """Whether a value of this name must not be shown.
+
+    Args:
+        name: the name, in any spelling.
+        secret_event: the event is about a secret, so ``value`` and its like are secret, too.
+    """
+    if len(name) > MAX_NAME:
+        return True
+    tokens = split_name(name)
+    if not tokens:
+        return False
+    if len(tokens) > MAX_TOKENS:
+        return True
+    joined = "".join(tokens)
+    if secret_event and joined in words.FIELD_VALUES:
+        return True
+    if len(tokens) > 3 and len(joined) == len(tokens):  # s p a c e d
+        tokens = [joined]
+    if joined.endswith("last4"):
+        return False
+    while len(tokens) > 1 and tokens[-1].isdigit():
+        tokens.pop()
+    return not _harmless(tokens) and _has_secret_word(tokens, joined)
+
+
+def _harmless(tokens: list[str]) -> bool:
+    last = tokens[-1]
+    if last in ("id", "ids") and "session" in tokens:
+        return False
+    if len(tokens) > 1 and last in ("token", "tokens"):
+        if not words.NOT_A_SECRET_TOKEN.isdisjoint(tokens):
+            return True
+        if last == "tokens":
+            return not words.TOKENS_OF.isdisjoint(tokens)
+    return len(tokens) > 1 and (last in words.HARMLESS_LAST or tokens[0] in words.HARMLESS_FIRST)
+
+
+def _has_secret_word(tokens: list[str], joined: str) -> bool:
+    if tokens[-1] in words.SECRET_LAST:
+        return True
+    if joined in words.SECRET or not words.SECRET.isdisjoint(tokens):
+        return tokens[0] != "session" or _about_session(tokens)
+    if ("key" in tokens or "keys" in tokens) and not words.KEY_OF.isdisjoint(tokens):
+        return "public" not in tokens
+    if ("code" in tokens or "codes" in tokens) and not words.CODE_OF.isdisjoint(tokens):
+        return True
+    if any(a in tokens and b in tokens for a, b in words.PAIRS):
+        return True
+    return any(map(_is_secret_word, tokens)) or _is_secret_word(joined)
+
+
+def _about_session(tokens: list[str]) -> bool:
+    rest = set(tokens) - {"session"}
+    return not rest or not rest.isdisjoint(words.SECRET | {"id", "ids", "key", "data", "value"})
+
+
+def _is_secret_word(token: str) -> bool:
+    token = token.rstrip("0123456789")
+    if token in words.SECRET:
+        return True
+    if token in words.NOT_STEMS:
+        return False
+    if token.endswith(words.ENDINGS) or any(stem in token for stem in words.STEMS):
+        return True
+    if token.endswith(words.PASS_ENDINGS) and not token.endswith(words.NOT_PASS):
+        return len(token) > 3
+    return token.endswith("code") and token[:-4] in words.CODE_OF
+
+
+def is_weak(name: str) -> bool:
+    """Whether a secret name is also that of a thing with descriptions: ``token``, ``session``."""
+    tokens = split_name(name)
+    return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.WEAK
+
+
+def has_descriptions(name: str) -> bool:
+    """Whether a dict of this name, a secret's, is looked into: ``is_weak``, and a key."""
+    tokens = split_name(name)
+    return is_weak(name) or (0 < len(tokens) <= MAX_TOKENS and tokens[-1] in ("key", "keys"))
+
+
+_RANDOM = Pattern(r"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z])[A-Za-z0-9+/_\-]{16,256}={0,2}")
+_MIXED = Pattern(r"(?=.*[a-z])(?=.*[A-Z])(?=(?:[^0-9]*[0-9]){2})|[0-9a-f]{24}|(?:[^0-9]*[0-9]){5}")
+_NOT_RANDOM = Pattern(r"[A-Za-z]{9}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[/_\-][a-z]{3,}[/_\-]|[0-9]+-")
+
+
+def is_some_key(name: str) -> bool:
+    """Whether ``is_vendor_key`` depends on the value."""
+    if not name.lower().rstrip("0123456789").endswith("key"):
+        return False
+    tokens = set(split_name(name)) - {"primary"}
+    return len(name) > 3 and words.HARMLESS_KEYS.isdisjoint(tokens)
+
+
+def is_described(name: str) -> bool:
+    """Whether a name says what a secret is like: ``expires_at``, ``id``, ``scope``."""
+    tokens = split_name(name)
+    return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.DESCRIPTIONS
+
+
+def is_vendor_key(name: str, value: str) -> bool:
+    """Whether ``acme_key`` holds what looks drawn at random; a key of a cache or a row does not."""
+    if not is_some_key(name) or not 16 <= len(value) <= 256:
+        return False
+    tokens = split_name(name)
+    if tokens[-1] != "key" or len(tokens) < 2 or not words.HARMLESS_KEYS.isdisjoint(tokens):
+        return tokens in (["primary", "key"], ["secondary", "key"]) and _is_azure_key(value)
+    return (
+        _RANDOM.fullmatch(value) is not None
+        and _MIXED.match(value) is not None
+        and _NOT_RANDOM.search(value) is None
+    )
+
+
+def _is_azure_key(value: str) -> bool:
+    return (
+        len(value) >= 32 and _RANDOM.fullmatch(value) is not None and not _NOT_RANDOM.search(value)
+    )
+
+
+def _least(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts that hold no other one of them: what has any of them in it has one of these."""
+    known: list[str] = []
+    for text in sorted(texts, key=len):
+        if not any(shorter in text for shorter in known):
+            known.append(text)
+    return tuple(sorted(known))
+
+
+STEMS = _least(
+    {*words.SECRET, *words.SECRET_LAST, *words.STEMS, *words.ENDINGS, "key", "code", *words.VALUES}
+    | {*words.PASS_ENDINGS, *(first for first, _ in words.PAIRS)}
+)
+"""Texts in lower case, one of which is in each name that ``is_secret_name`` finds secret."""

@@ -1,0 +1,1 @@
+"""Moving aside what is no record."""

@@ -1,0 +1,249 @@
+"""Carries out a repair plan.
+
+In this order, so that whatever ends it, the log is whole and nothing is lost:
+
+1. The bytes are copied into ``quarantine/``, and the file as it is gets a second name there.
+2. ``audit.recovered`` declares them: from here on the log verifies.
+3. The file is written anew without them and takes the old one's place.
+
+Where it ends in between, it can be begun again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from audit_emit._core.emitter import Emitter
+from audit_emit._format.record import head_of
+from audit_emit._readers.files.logfiles import BLOCK, QUARANTINE
+from audit_emit._repair.plan import Quarantine
+from audit_emit._runtime.retry import insist
+from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file, sync_directory
+from audit_emit._stores.jsonl.lockfile import LockFile
+from audit_emit._stores.jsonl.segment import FRESH_NS
+from audit_emit._verify.legacy import RECORD as LEGACY
+from audit_emit.errors import RepairError, SinkError
+
+LOCK_SECONDS = 10.0
+DIRECTORY = QUARANTINE
+
+
+class Moved(NamedTuple):
+    """Bytes that were moved aside: the action, where they are now, and their SHA-256."""
+
+    action: Quarantine
+    name: str
+    sha256: str
+
+
+def apply(layout: Layout, actions: Sequence[Quarantine]) -> list[Moved]:
+    """Move bytes aside and declare them.
+
+    Args:
+        layout: of the log.
+        actions: of a plan that was just made.
+
+    Raises:
+        RepairError: see there. Nothing is lost then, and the file is as it was.
+        OSError: a file cannot be read or written. Nothing is lost then, either.
+    """
+    if not actions:
+        return []
+    make_directory(os.path.join(layout.directory, DIRECTORY))
+    moved = [_copy_out(layout, action) for action in actions]
+    for name in dict.fromkeys(action.file for action in actions):
+        _keep_original(layout, name)
+    sync_directory(os.path.join(layout.directory, DIRECTORY))
+    sync_directory(layout.directory)
+    _declare(layout, moved)
+    for name, group in groupby(moved, key=lambda one: one.action.file):
+        with _locked(layout):
+            _rewrite(layout, name, list(group))
+    return moved
+
+
+def _copy_out(layout: Layout, action: Quarantine) -> Moved:
+    descriptor = os.open(os.path.join(layout.directory, action.file), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(descriptor, action.size, action.offset)
+    finally:
+        os.close(descriptor)
+    if len(data) != action.size or any(head_of(line) for line in data.split(b"\n")):
+        raise RepairError(f"{action.file} was changed since it was verified")
+    digest = sha256(data).hexdigest()
+    name = f"{action.file}.{action.offset}.{digest[:16]}.bytes"
+    path = os.path.join(layout.directory, DIRECTORY, name)
+    _write_new(path, [data])
+    return Moved(action, name, digest)
+
+
+def _write_new(path: str, parts: Sequence[bytes]) -> None:
+    """Write a file durably; one of that name is what an earlier attempt left there."""
+    fresh = f"{path}.new"
+    if os.path.lexists(fresh):
+        os.unlink(fresh)
+    descriptor = open_file(fresh, append=False, exclusive=True)
+    try:
+        for part in parts:
+            _write(descriptor, part)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(fresh, path)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _keep_original(layout: Layout, name: str) -> None:
+    """A second name for the file as it is; it costs nothing, and outlives the replacement."""
+    path = os.path.join(layout.directory, name)
+    number = 0
+    while True:
+        backup = os.path.join(
+            layout.directory, DIRECTORY, f"{name}.{number}.bak" if number else f"{name}.bak"
+        )
+        if not os.path.lexists(backup):
+            os.link(path, backup)
+            return
+        if os.path.samefile(path, backup):
+            return
+        number += 1
+
+
+def declare_legacy(layout: Layout, size: int, digest: str) -> None:
+    """Write into the chain which records are older than it.
+
+    Args:
+        size, digest: see ``Report.unclaimed``.
+
+    Raises:
+        RepairError: the log cannot be written to.
+    """
+    _append(layout, [(LEGACY, {"bytes": size, "sha256": digest})])
+
+
+def _declare(layout: Layout, moved: Sequence[Moved]) -> None:
+    """Write the declarations into the chain, durably."""
+    fields = [
+        {
+            "offset": one.action.offset,
+            "bytes": one.action.size,
+            "sha256": one.sha256,
+            "file": one.action.file,
+            "quarantine": one.name,
+        }
+        for one in moved
+    ]
+    _append(layout, [("audit.recovered", each) for each in fields])
+
+
+def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    emitter = Emitter(
+        service=_service(layout),
+        jsonl=layout.active,
+        stdout=False,
+        durability="always",
+        checkpoint=False,
+        max_bytes=1 << 50,
+    )
+    try:
+        file = emitter.file
+        if file is None:
+            raise RepairError("the log's path cannot be written to")
+        for event_type, fields in records:
+            insist(partial(file.append_own, event_type, fields))
+    except SinkError as error:
+        raise RepairError(
+            f"the log cannot be written to ({error.reason}); nothing of it was changed"
+        ) from error
+    finally:
+        emitter.close()
+
+
+def _service(layout: Layout) -> str:
+    """The name that the log's own records carry."""
+    for path in [layout.active, *reversed(layout.closed_segments())]:
+        try:
+            with open(path, "rb") as file:
+                for line in file:
+                    if head_of(line.removesuffix(b"\n")) is not None:
+                        return str(json.loads(line)["service"])
+        except FileNotFoundError:
+            continue
+    raise RepairError("no record says which service the log is of")
+
+
+@contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    lock = LockFile(layout.lock, layout.lock_twin)
+    lock.open()
+    try:
+        if not lock.acquire(time.monotonic() + LOCK_SECONDS):
+            raise RepairError("another process holds the log's lock")
+        yield
+        # Writers look at the path at most this much later (segment.py, invariant 4).
+        time.sleep(2 * FRESH_NS / 1e9)
+    finally:
+        lock.close()
+
+
+def _rewrite(layout: Layout, name: str, moved: Sequence[Moved]) -> None:
+    """Replace a file by one without the bytes that were moved."""
+    path = os.path.join(layout.directory, name)
+    fresh = os.path.join(layout.directory, DIRECTORY, f"{name}.new")
+    if os.path.lexists(fresh):
+        os.unlink(fresh)
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    target = -1
+    try:
+        target = open_file(fresh, append=False, exclusive=True)
+        position = 0
+        for one in moved:
+            _copy(source, target, position, one.action.offset)
+            position = _after(source, one)
+        _copy(source, target, position, os.fstat(source).st_size)
+        os.fchmod(target, os.fstat(source).st_mode & 0o7777)
+        os.fsync(target)
+    finally:
+        os.close(source)
+        if target >= 0:
+            os.close(target)
+    os.rename(fresh, path)
+    sync_directory(layout.directory)
+
+
+def _after(source: int, one: Moved) -> int:
+    """Where to go on behind moved bytes.
+
+    Raises:
+        RepairError: other bytes are there by now.
+    """
+    action = one.action
+    data = os.pread(source, action.size + 1, action.offset)
+    if sha256(data[: action.size]).hexdigest() != one.sha256 or data[action.size :] not in {
+        b"\n",
+        b"",
+    }:
+        raise RepairError(f"{action.file} was changed since it was verified")
+    return action.offset + len(data)
+
+
+def _copy(source: int, target: int, start: int, end: int) -> None:
+    while start < end:
+        data = os.pread(source, min(BLOCK, end - start), start)
+        if not data:
+            raise RepairError("the file became shorter while it was read")
+        _write(target, data)
+        start += len(data)

@@ -1,0 +1,1 @@
+"""Settings: what each may be, from arguments and from the environment."""

@@ -1,0 +1,299 @@
+"""Settings: one frozen value, checked when it is made, from arguments and the environment.
+
+Everything that can be wrong is told here, by ``ConfigError``, so that ``emit`` never has to.
+``docs/configuration.md`` describes every variable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+from audit_emit._redaction.rule import Rule
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.observer import OnError
+from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
+from audit_emit._settings.signing import KeyRing, can_be_signed
+from audit_emit.errors import ConfigError
+
+PREFIX = "AUDIT_EMIT_"
+
+# Not /var/log/audit: that directory belongs to the Linux audit daemon, which keeps it at mode 0700
+# and gives it an SELinux type of its own.
+_SYSTEM_DIRECTORY = "/var/log/audit-emit"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one emitter does. Made by ``settings()``, ``configure()`` or ``Emitter(...)``.
+
+    Attributes:
+        service: the name in every record, and the Loki label.
+        jsonl: absolute path of the active segment; ``None`` when no file is kept.
+        stdout: whether lines are written to standard output; ``stderr`` when they are written to
+            standard error, and descriptor 1 is left alone.
+        stdout_max_bytes: bytes of the longest stdout line; longer records become stubs.
+        durability: ``os`` (page cache), ``group`` (synced within 200 ms) or ``always``.
+        max_bytes: size at which the active segment is closed.
+        hash_key: key for held-back values; ``None`` redacts them.
+        disabled: emit nothing at all.
+        processors: structlog processors run on every event, after redaction.
+        on_error: called with the exception, the stage and the event id of a failure that ``emit``
+            stops; see ``docs/configuration.md``.
+        secret_keys: further key names whose values are secrets.
+        safe_keys: key names that are never secrets.
+        redaction_rules: what else is secret in a text, besides what the library knows.
+        hide_access_key_ids: whether the ids of access keys (``AKIA…``) are held back; the secret
+            keys always are.
+        redaction_report: whether ``_redacted`` in a record's fields says which rule held back what.
+        checkpoint: whether the log is signed as it grows, in this process.
+        signing_key: the keys of checkpoints, newest last; the newest one signs.
+        origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
+        checkpoint_state: where what was signed last is kept; beside the log by default.
+        sources: where each value came from: ``argument``, ``environment`` or ``default``.
+    """
+
+    service: str = "app"
+    jsonl: str | None = None
+    stdout: bool | str = True
+    stdout_max_bytes: int = PIPE_BUF
+    durability: str = "group"
+    max_bytes: int = 64 * 1024 * 1024
+    hash_key: bytes | None = None
+    disabled: bool = False
+    processors: tuple[Processor, ...] = ()
+    on_error: OnError | None = None
+    secret_keys: frozenset[str] = frozenset()
+    safe_keys: frozenset[str] = frozenset()
+    redaction_rules: tuple[Rule, ...] = ()
+    hide_access_key_ids: bool = False
+    redaction_report: bool = False
+    checkpoint: bool = False
+    signing_key: KeyRing | None = None
+    origin: str | None = None
+    checkpoint_state: str | None = None
+    sources: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        # The class is public: what it is made with by hand is checked and taken as by configure.
+        given = {name: getattr(self, name) for name in CHECKS if name in self.__struct_fields__}
+        for name, value in given.items():
+            if (value is None and name in OPTIONAL) or self._is_default_path(name):
+                continue
+            msgspec.structs.force_setattr(self, name, CHECKS[name].check(name, value))
+        if self.jsonl is not None and not os.path.isabs(given["jsonl"]):
+            raise ConfigError("jsonl", "must be an absolute path in Settings")
+        can_be_signed(checkpoint=self.checkpoint, key=self.signing_key)
+
+    def _is_default_path(self, name: str) -> bool:
+        """What lies there is found out, and told, by the first event: nobody has named it."""
+        return name == "jsonl" and self.sources.get(name) == "default"
+
+    def public(self) -> dict[str, Any]:
+        """Every setting in a form that may be shown: the key is only said to be there."""
+        return {
+            "service": self.service,
+            "jsonl": self.jsonl,
+            "stdout": self.stdout,
+            "stdout_max_bytes": self.stdout_max_bytes,
+            "durability": self.durability,
+            "max_bytes": self.max_bytes,
+            "hash_key": "set" if self.hash_key else "not set",
+            "disabled": self.disabled,
+            "processors": [title_of(p) for p in self.processors],
+            "on_error": "not set" if self.on_error is None else title_of(self.on_error),
+            "secret_keys": sorted(self.secret_keys),
+            "safe_keys": sorted(self.safe_keys),
+            "redaction_rules": [rule.id for rule in self.redaction_rules],
+            "hide_access_key_ids": self.hide_access_key_ids,
+            "redaction_report": self.redaction_report,
+            "checkpoint": self.checkpoint,
+            "signing_key": "set" if self.signing_key else "not set",
+            "origin": self.origin,
+            "checkpoint_state": self.checkpoint_state,
+        }
+
+    @property
+    def log_origin(self) -> str:
+        """``origin``, or what stands for it: ``audit_emit/<service>``."""
+        return self.origin or f"audit_emit/{self.service}"
+
+    def fingerprint(self) -> str:
+        """SHA-256 over ``public()``: a change of configuration shows in ``audit.started``."""
+        return hashlib.sha256(msgspec.json.encode(self.public(), order="sorted")).hexdigest()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What rich shows, in tracebacks too: without this, the fields as they are."""
+        return list(self.public().items())
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
+
+
+def title_of(processor: Processor | OnError) -> str:
+    """The name of a processor or an observer, for people."""
+    try:
+        name = getattr(processor, "__qualname__", None)
+    except Exception as error:  # noqa: BLE001 - asked for while an event is written
+        let_through(error)
+        name = None
+    return name if type(name) is str else bare_name(type(processor))
+
+
+def settings(
+    arguments: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    *,
+    on_error: Callable[[ConfigError], None] | None = None,
+) -> Settings:
+    """Settings from arguments, then the environment, then the defaults.
+
+    Args:
+        arguments: by the names of ``SETTINGS`` and ``processors``; ``None`` counts as not given,
+            but for ``jsonl`` use ``"off"`` to keep no file.
+        environ: ``os.environ`` when not given.
+        on_error: called with each bad value, which is then replaced by its default. Without it a
+            bad value is raised.
+
+    Raises:
+        ConfigError: a value cannot be used, or an argument is not known.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    without: list[Processor] = []
+    unknown = sorted(set(arguments) - set(CHECKS))
+    if unknown:
+        raise ConfigError(unknown[0], f"is not a setting; there are: {', '.join(CHECKS)}")
+    for name, (variable, check) in CHECKS.items():
+        given = arguments.get(name)
+        shown = name
+        source = "argument"
+        if given is None and variable:
+            # An empty variable is what `${X:-}` leaves: not set.
+            given = environ.get(PREFIX + variable) or None
+            if given is not None and name == "jsonl":
+                given = (
+                    given.strip()
+                )  # files of variables leave blanks; no path is meant to have any
+            shown, source = PREFIX + variable, "environment"
+        if given is None:
+            continue
+        try:
+            values[name] = check(shown, given)
+        except ConfigError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            if name in _OF_REDACTION:
+                without.append(rules_are_missing)
+        else:
+            sources[name] = source
+    if without:
+        values["processors"] = (*without[:1], *values.get("processors", ()))
+    return _complete(values, sources, environ, on_error)
+
+
+_OF_REDACTION = ("redaction_file", "secret_keys", "redaction_rules", "hide_access_key_ids")
+
+
+def rules_are_missing(*_: Any) -> NoReturn:
+    """A processor that withholds the fields of every event: rules that were asked for are missing.
+
+    Raises:
+        ConfigError: always. What was said when the settings were taken says why.
+    """
+    raise ConfigError("redaction_file", "could not be used, so nobody knows what is secret")
+
+
+def _complete(
+    values: dict[str, Any],
+    sources: dict[str, str],
+    environ: Mapping[str, str],
+    on_error: Callable[[ConfigError], None] | None,
+) -> Settings:
+    """Settle what depends on more than one value: a key's two sources, the default path."""
+    for key in ("hash_key", "signing_key"):
+        _nearer(values, sources, key)
+    _add_rules(values, sources)
+    if "jsonl" not in values and not values.get("disabled"):
+        service = values.get("service", Settings().service)
+        try:
+            values["jsonl"] = default_path(service, environ)
+        except OSError as error:
+            let_through(error)
+            # A relative state directory, and a working directory that is gone.
+            unsettled = ConfigError(
+                "jsonl", f"has no default here ({type(error).__name__}); set {PREFIX}JSONL"
+            )
+            if on_error is None:
+                raise unsettled from None
+            on_error(unsettled)
+    if values.get("signing_key") and "checkpoint" not in values:
+        values["checkpoint"] = True
+        sources["checkpoint"] = sources["signing_key"]
+    try:
+        can_be_signed(checkpoint=values.get("checkpoint", False), key=values.get("signing_key"))
+    except ConfigError as error:
+        if on_error is None:
+            raise
+        on_error(error)
+        values["checkpoint"] = False
+    shown = {name: sources.get(name, "default") for name in Settings.__struct_fields__}
+    shown.pop("sources")
+    return Settings(**values, sources=shown)
+
+
+def _add_rules(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """What a file of rules says comes to what is given besides."""
+    rule_set = values.pop("redaction_file", None)
+    source = sources.pop("redaction_file", "")
+    if rule_set is None:
+        return
+    for name, given in (
+        ("redaction_rules", rule_set.rules),
+        ("secret_keys", rule_set.secret_keys),
+        ("safe_keys", rule_set.safe_keys),
+    ):
+        if given:
+            values[name] = type(given)((*values.get(name, ()), *given))
+            sources.setdefault(name, source)
+
+
+def _nearer(values: dict[str, Any], sources: dict[str, str], key: str) -> None:
+    """Take the key or its file: an argument comes first, also when these are two settings."""
+    from_file = values.pop(f"{key}_file", None)
+    source = sources.pop(f"{key}_file", "")
+    nearer = sources.get(key) != "argument" and source == "argument"
+    if from_file is not None and (nearer or values.get(key) is None):
+        values[key] = from_file
+        sources[key] = source
+
+
+def system_directory(service: str) -> str:
+    """Where the logs of ``service`` lie by default on this machine."""
+    return f"{_SYSTEM_DIRECTORY}/{service}"
+
+
+def default_path(service: str, environ: Mapping[str, str]) -> str:
+    """``audit.jsonl`` in the system directory if that can be written, else the state directory.
+
+    The state directory is ``$XDG_STATE_HOME`` or ``~/.local/state`` (XDG Base Directory
+    Specification), and under it ``audit_emit/<service>``.
+    """
+    system = system_directory(service)
+    if _can_hold_files(system):
+        return f"{system}/audit.jsonl"
+    state = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return f"{os.path.abspath(state)}/audit_emit/{service}/audit.jsonl"
+
+
+def _can_hold_files(directory: str) -> bool:
+    """Whether files can be made in ``directory``, or it can be made itself."""
+    while not os.path.lexists(directory):
+        directory = os.path.dirname(directory)
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)

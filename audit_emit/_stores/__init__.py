@@ -1,0 +1,1 @@
+"""Where records go: the chained file and standard output."""

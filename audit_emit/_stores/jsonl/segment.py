@@ -1,0 +1,532 @@
+"""The active segment: what the chain's end is, and extending it by one record at a time.
+
+Everything here is called with the locks held (``jsonl.py``). Invariants:
+
+1. The chain is extended from the last record in the file, whoever wrote it.
+2. A record is in the file whole, with its newline, before anything refers to it.
+3. Bytes that are no record are closed with a newline and declared; they are never rewritten.
+4. The active segment is the file at the configured path. Whether it still is, is looked up when
+   the last look is older than ``FRESH_NS``; who moves the path away keeps the lock longer than
+   that, so that no process writes to a segment that another one has closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from typing import Any
+
+from audit_emit._format import tail
+from audit_emit._format.chain import ZERO
+from audit_emit._format.record import Head, bump, ns_of, ts_of
+from audit_emit._runtime.compiled import SegmentState
+from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.interrupts import let_through, quietly
+from audit_emit._runtime.nonblocking_fd import close_quietly
+from audit_emit._runtime.owned_fds import Owned
+from audit_emit._stores.jsonl import directory as segments
+from audit_emit._stores.jsonl import self_records as notes
+from audit_emit._stores.jsonl import undeclared as debt
+from audit_emit._stores.jsonl.lockfile import LockFile
+from audit_emit._stores.jsonl.segment_index import Closed, Whereabouts, copied_to, furthest_end
+
+FRESH_NS = 50_000
+_RETRY_SECONDS = 1.0
+_ROTATION_SECONDS = 0.01
+"""A rotation is not begun when less than that is left of a call's time: the file grows instead."""
+
+_KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS})
+
+Own = Callable[[str, dict[str, Any]], tuple[str, int]]
+"""Makes the prefix of a record that the emitter writes about itself, and its time."""
+
+
+class Segment(SegmentState):
+    """The file at one path, as the newest part of a chain.
+
+    Args:
+        layout: the paths. Nothing is opened before the first ``look``.
+        max_bytes: size at which the file is closed and a new one begun.
+        own: see ``Own``.
+        started: the ``fields`` of ``audit.started``, asked for once; ``None`` writes no record.
+        said: called once that record is in the file.
+        counters: where records, recoveries and rotations are counted.
+        retire: takes the descriptor of a file that is no longer active, to sync and close it.
+        crowded: whether so many of those wait that no further file should be begun.
+        named: called when a file was made or renamed, so that its name becomes durable.
+        lock: remembers which file was begun last.
+    """
+
+    def __init__(
+        self,
+        layout: segments.Layout,
+        *,
+        max_bytes: int,
+        own: Own,
+        started: Callable[[], dict[str, Any] | None],
+        said: Callable[[], object] = bool,
+        counters: Counters,
+        retire: Callable[[int], object],
+        named: Callable[[], object],
+        lock: LockFile,
+        crowded: Callable[[], bool] = bool,
+    ) -> None:
+        self.descriptor: int = -1
+        self.chain: str = ""
+        self.seq: int = 0
+        self.hash: str = ZERO
+        self.unshown: list[bytes] = []
+        """Lines written here about the log itself, not yet on stdout."""
+        self.path: bytes = os.fsencode(layout.active)
+        self._layout = layout
+        self._closed = Closed(layout)
+        self._max_bytes = max_bytes
+        self._own = own
+        self._started = started
+        self._said = said
+        self._counters = counters
+        self._retire = retire
+        self._crowded = crowded
+        self._named = named
+        self._lock = lock
+        self.last_ns: int = 0
+        """The ``ts`` of the last record, in nanoseconds; 0 before there is one."""
+        self.written: int = 0
+        """Records that this process wrote, and how many of them about the log itself."""
+        self.own_written: int = 0
+        self.taken_away: int = 0
+        self.last_taken_away: str | None = None
+        self._link_part = ""
+        self._identity: tuple[int, int] | None = None
+        self.size: int = -1
+        self.fresh: int = 0
+        self._fresh_size = 0
+        self.deadline: float = 0.0
+        """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
+        self._opened = False
+        self._unsettled: tuple[str | None, str] | None = None
+        """A file that is not yet taken over in full: the arguments of ``_take_over``."""
+        self._tears: list[tail.Dirt] = []
+        """Torn ends of this file that are not yet declared."""
+        self._begun_at = 0
+        """The first ``seq`` in this file."""
+        self._rotate_from = 0
+        """The file is never closed before it holds a record beyond this ``seq``."""
+        self._rotate_after = 0.0
+
+    def look(self, now: int) -> None:
+        """Make sure that the next record extends what is in the file at the path.
+
+        It need not be called while the file's length is ``size`` and ``fresh`` is less than
+        ``FRESH_NS`` ago.
+
+        Args:
+            now: wall clock in nanoseconds.
+
+        Raises:
+            OSError: there is no file to write to.
+        """
+        size = self.length()
+        try:
+            there = os.stat(self._layout.active, follow_symlinks=False)
+        except FileNotFoundError as error:
+            let_through(error)
+            there = None
+        if there is None or size < 0 or (there.st_dev, there.st_ino) != self._identity:
+            self._reopen()
+        elif size != there.st_size:
+            # Our number is somebody else's file by now: the application closed them all.
+            self.descriptor = -1
+            self._reopen()
+        elif self._unsettled is not None:
+            self._take_over(*self._unsettled)
+        elif size != self.size:
+            self._resized(size)
+        self.fresh = now
+        self._fresh_size = self.size
+
+    def length(self) -> int:
+        """Bytes in the file; less than 0 when there is none."""
+        try:
+            return os.lseek(self.descriptor, 0, os.SEEK_END)
+        except (OSError, ValueError) as error:
+            let_through(error)
+            return -2
+
+    def link(self, prefix: str, ns: int) -> tuple[bytes, int, str]:
+        """Extend the chain by one record.
+
+        Args:
+            prefix: the record up to member 11, without the closing brace.
+            ns: its ``ts`` in nanoseconds.
+
+        Returns:
+            Its line, ``seq`` and ``hash``.
+
+        Raises:
+            OSError: nothing of it is in the file, or a tear that the next look declares.
+        """
+        if ns == self.last_ns:
+            prefix = bump(prefix)
+            ns += 1
+        seq = self.seq + 1
+        body = f'{prefix}{self._link_part}{seq},"prev_hash":"{self.hash}"'
+        digest = sha256(f"\0{body}}}".encode()).hexdigest()
+        line = f'{body},"hash":"{digest}"}}\n'.encode()
+        size = self.size + len(line)
+        if size > self._max_bytes and self._may_rotate() and self.rotate():
+            return self.link(prefix, ns)
+        written = os.write(self.descriptor, line)
+        if written != len(line):
+            self._finish(line, written)
+        self.size = size
+        self.seq = seq
+        self.hash = digest
+        self.last_ns = ns
+        self.written += 1
+        return line, seq, digest
+
+    def has_written(self, before: int) -> bool:
+        """Whether an interrupted ``link`` came so far; ``before`` is what ``written`` was."""
+        return self.written != before or self.length() != self.size
+
+    def rotate(self) -> bool:
+        """Close the file under its first ``seq`` and begin a new one.
+
+        Returns:
+            Whether it was done; if not, the old file goes on and it is tried again a second later.
+        """
+        fresh = self._layout.active + ".new"
+        begun = -1
+        try:
+            target = self._layout.unused(self._begun_at)
+            with quietly(FileNotFoundError):
+                os.unlink(fresh)  # left by a rotation that was killed
+            begun = segments.open_file(fresh, append=True, exclusive=True)
+            os.rename(self._layout.active, target)
+            os.rename(fresh, self._layout.active)
+        except BaseException as error:
+            if begun >= 0:
+                os.close(begun)
+            let_through(error)
+            if not isinstance(error, OSError):
+                raise
+            self._rotate_after = time.monotonic() + _RETRY_SECONDS
+            return False
+        # Whoever looked at the path before this must look again when they get the lock.
+        time.sleep(2 * FRESH_NS / 1e9)
+        self._replace(begun)
+        self._counters.rotated += 1
+        self._named()
+        previous = os.path.basename(target)
+        with self._settling(previous, "size"):
+            self._remember()
+            self.declare("audit.rotated", notes.rotated(previous, self._last(), "size"))
+            self._rotate_from = self.seq
+        return True
+
+    def declare(self, event_type: str, fields: dict[str, Any]) -> bytes:
+        """Write a record of the log about itself, and keep its line for stdout; the line."""
+        prefix, ns = self._own(event_type, fields)
+        line = self.link(prefix, ns)[0]
+        self.unshown.append(line)
+        self.own_written += 1
+        return line
+
+    def close(self) -> None:
+        """Give the descriptor back, if it is still ours."""
+        self._let_go()
+        self.descriptor = -1
+        self.size = -1
+
+    def _let_go(self) -> None:
+        if self.descriptor < 0 or self._still_ours() is None:
+            return
+        if self._retire is close_quietly:
+            # At once. An interrupt that comes in the finalizer of an object is heard by nobody.
+            close_quietly(self.descriptor)
+        else:
+            # Later, when the application may have closed it, and its number is somebody else's.
+            self._retire(Owned.of(self.descriptor, self._identity))
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            if self._still_ours() is not None:
+                close_quietly(self.descriptor)
+
+    def abandon(self) -> None:
+        """Give an inherited descriptor back; a frame that is still in here does nothing more."""
+        self._retire = close_quietly
+        self.close()
+        self.__class__ = _Abandoned
+
+    def _may_rotate(self) -> bool:
+        settled = self._unsettled is None  # what is said about a file is said in it
+        now = time.monotonic()
+        in_time = not self.deadline or now + _ROTATION_SECONDS < self.deadline
+        due = self.seq > self._rotate_from and now >= self._rotate_after
+        return settled and due and in_time and not self._crowded()
+
+    def _finish(self, line: bytes, written: int) -> None:
+        """Write the rest of a short write, or take its beginning back."""
+        error = OSError(errno.ENOSPC, "short write")
+        try:
+            if written + os.write(self.descriptor, line[written:]) == len(line):
+                return
+        except OSError as failed:
+            let_through(failed)
+            error = failed
+        # Nobody else can have appended: the lock is ours. Should this fail too, the next look
+        # finds the tear and declares it.
+        with quietly(OSError):
+            os.ftruncate(self.descriptor, self.size)
+        raise error
+
+    def _still_ours(self) -> os.stat_result | None:
+        try:
+            found = os.fstat(self.descriptor)
+        except (OSError, ValueError) as error:
+            let_through(error)
+            return None
+        return found if (found.st_dev, found.st_ino) == self._identity else None
+
+    def _reopen(self) -> None:
+        """Open what is at the path now: at the start, and when the file was moved or deleted."""
+        old = self._still_ours()
+        rescued = self._rescue(old)
+        if old is not None:
+            self._catch_up(old)
+        try:
+            segments.make_directory(self._layout.directory)
+            opened = segments.open_file(self._layout.active, append=True)
+        except OSError as error:
+            let_through(error)
+            if old is not None and old.st_nlink and error.errno in _KEEP_OLD:
+                # The renamed file is a place to write to until the path can be had again.
+                return
+            raise
+        name = segments.name_of(self.descriptor) if old is not None else None
+        empty = self._replace(opened, close_old=old is not None)
+        why = "moved" if old is None or old.st_nlink else "deleted"
+        with self._settling(name, why):
+            if empty:
+                self._named()
+                if rescued:
+                    os.write(self.descriptor, rescued)
+            self._continue_at_end(name, why)
+
+    def _catch_up(self, old: os.stat_result) -> None:
+        """Learn what others wrote into a file before it was moved; the next one may be empty."""
+        with quietly(OSError):
+            if not old.st_nlink:
+                head = tail.read_end(self.descriptor, old.st_size).head
+                if head is not None and self._continues(head):
+                    self._adopt(head)
+            elif self._unsettled is not None:
+                self._take_over(*self._unsettled)
+            elif old.st_size != self.size:
+                self._resized(old.st_size)
+
+    def _rescue(self, old: os.stat_result | None) -> bytes:
+        """Our records in a deleted file, since the path was last known to be good."""
+        if old is None or old.st_nlink or not 0 <= self._fresh_size < self.size:
+            return b""
+        if old.st_ctime_ns > old.st_mtime_ns:
+            return b""  # deleted after the last write: whoever did that had them
+        return tail.pread(self.descriptor, self.size - self._fresh_size, self._fresh_size)
+
+    def _replace(self, opened: int, *, close_old: bool = True) -> bool:
+        """Make a file the active one; whether it is empty."""
+        try:
+            found = os.fstat(opened)
+        except BaseException:
+            os.close(opened)
+            raise
+        if close_old:
+            self._let_go()
+        self.descriptor = opened
+        self._identity = (found.st_dev, found.st_ino)
+        self.size = 0
+        self._tears.clear()
+        self._begun_at = self.seq + 1
+        self._rotate_from = self.seq + 1
+        return found.st_size == 0
+
+    def _resized(self, size: int) -> None:
+        """Pick up what other processes appended, or find out who changed the file."""
+        head = tail.read_growth(self.descriptor, self.size, size)
+        if head is not None and head.chain == self.chain and head.seq > self.seq:
+            self._adopt(head)
+            self.size = size
+            return
+        self._take_over(None, "truncated")
+
+    def _adopt(self, head: Head) -> None:
+        self.chain = head.chain
+        self.seq = head.seq
+        self.hash = head.hash
+        self.last_ns = ns_of(head.ts) if head.ts else 0
+        self._link_part = f',"chain":"{head.chain}","seq":'
+
+    def _take_over(self, previous: str | None, why: str) -> None:
+        """Continue the chain at the end of the file, whatever is there.
+
+        Args:
+            previous: the name that the file before this one has now, if known.
+            why: why this file is another one, or shorter, than it was.
+        """
+        with self._settling(previous, why):
+            self._continue_at_end(previous, why)
+
+    @contextmanager
+    def _settling(self, previous: str | None, why: str) -> Iterator[None]:
+        """What is interrupted here is done again before anything else is written."""
+        self._unsettled = (previous, why)
+        try:
+            yield
+        except BaseException:
+            self.size = -1
+            raise
+        self._unsettled = None
+
+    def _continue_at_end(self, previous: str | None, why: str) -> None:
+        size = os.fstat(self.descriptor).st_size
+        end = tail.read_end(self.descriptor, size, deadline=self.deadline)
+        self.size = size
+        known = self.seq
+        if end.head is not None and (not known or self._continues(end.head)):
+            self._adopt(end.head)
+        elif not known or end.head is None:
+            previous = self._continue_elsewhere() or previous
+            self._unsettled = (previous, why)
+        self._remember()
+        self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
+        self._rotate_from = self._begun_at
+        self._note_tear(end.dirt)
+        told: list[notes.Note] = []
+        if why == "deleted" or (end.head is None and self.seq):
+            # Which file this one follows is said first.
+            reason = why if known else "opened"
+            told.append(("audit.rotated", notes.rotated(previous, self._last(), reason)))
+            self._rotate_from = self.seq + 1
+            if known and why == "truncated":
+                told += self._not_copied()
+        elif known and self.hash != (end.head.hash if end.head else ""):
+            # The seq goes on, so that the hole shows.
+            told.append(self._missing(end.head, f"file-{why}"))
+        told += [("audit.recovered", notes.recovered(tear)) for tear in self._tears]
+        owed = self._owed()
+        told += owed
+        started = self._started() if not self._opened else None
+        if started is not None:
+            told.append(("audit.started", started))
+        self._declare_together(told, b"" if end.closed else b"\n")
+        self._tears.clear()
+        self._opened = True
+        if started is not None:
+            self._said()
+        if owed:
+            self._lock.forgive()
+
+    def _not_copied(self) -> list[notes.Note]:
+        """The gap that a file leaves that was emptied, where no copy holds what was in it."""
+        head, certain = copied_to(self._layout)
+        if not certain or (head is not None and head.chain == self.chain and head.seq >= self.seq):
+            return []
+        return [self._missing(head, "file-truncated")]
+
+    def _missing(self, head: Head | None, reason: str) -> notes.Note:
+        """The gap of records that were in a file and were taken away; health counts them."""
+        fields = notes.missing(head, self._last(), self.last_ns, reason)
+        self.taken_away += fields["lost"]
+        self.last_taken_away = fields["last_ts"]
+        return "audit.gap", fields
+
+    def pay(self) -> None:
+        """Declare what a process has lost that has ended, and could not say so."""
+        self._declare_together(self._owed(), b"")
+        self._lock.forgive()
+
+    def _owed(self) -> list[notes.Note]:
+        owed = debt.gaps(self._lock.recall(debt.PLACE, debt.SIZE))
+        return [("audit.gap", fields) for fields in owed]
+
+    def _declare_together(self, told: list[notes.Note], before: bytes) -> None:
+        """Close what was left without an end, and say so, in one write: nothing comes between."""
+        own = [self._own(event_type, fields) for event_type, fields in told]
+        lines, head, ns = notes.chained(own, self._last(), self.last_ns)
+        data = before + b"".join(lines)
+        if not data:
+            return
+        written = os.write(self.descriptor, data)
+        if written != len(data):
+            self._finish(data, written)
+        self.size += len(data)
+        self.seq, self.hash, self.last_ns = head.seq, head.hash, ns
+        self.unshown += lines
+        self.written += len(lines)
+        self.own_written += len(lines)
+
+    def _note_tear(self, dirt: tail.Dirt | None) -> None:
+        """Remember a tear until it is declared; it may have grown when that failed before."""
+        if dirt is None:
+            return
+        others = [known for known in self._tears if known.offset != dirt.offset]
+        self._counters.recovered += len(others) == len(self._tears)
+        self._tears = [*others, dirt]
+
+    def _continues(self, head: Head) -> bool:
+        """Whether a head is our own or further on; if not, ours goes on, so that it shows."""
+        if head.chain != self.chain:
+            return False
+        return head.seq > self.seq or (head.seq == self.seq and head.hash == self.hash)
+
+    def _continue_elsewhere(self) -> str | None:
+        """Continue from the furthest end that this chain has in another file, or begin a chain.
+
+        Returns:
+            The name of the file with that end.
+        """
+        found = furthest_end(
+            self._layout,
+            self._closed,
+            self._lock.recall(),
+            (self.chain, self.seq),
+            deadline=self.deadline,
+        )
+        if found is not None:
+            self._adopt(found[0])
+            return found[1]
+        if not self.seq:
+            self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
+        return None
+
+    def _remember(self) -> None:
+        """Note in the lock file that this file goes on after the record that is the last now."""
+        if self._identity is not None:
+            head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
+            self._lock.remember(Whereabouts(head, *self._identity).to_bytes())
+
+    def _last(self) -> Head:
+        return Head(self.chain, self.seq, self.hash, "")
+
+
+class _Abandoned(Segment):
+    """What a forked child has of its parent's segment, should it go on where the parent was.
+
+    Every further step needs an attribute, and there a signal is not seen between the look and the
+    system call: the child neither writes nor renames.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _STILL_KNOWN:
+            return super().__getattribute__(name)
+        raise OSError(errno.EBADF, "forked in the middle of a write")
+
+
+_STILL_KNOWN = frozenset({"chain", "unshown", "__class__"})
+"""What is asked for a record that the parent has written."""

@@ -1,0 +1,60 @@
+"""Losses that a process could not declare before it ended, left in the lock file for the next one.
+
+A full disk takes no record, but the block of the lock file is there already: a few bytes can
+always be changed in it. Whoever opens the log next, or has it open, writes the ``audit.gap``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._stores.jsonl.lockfile import SIZE as PLACE
+
+__all__ = ["PLACE", "SIZE", "Owed", "added", "gaps", "read"]
+
+SIZE = 512
+"""Bytes that it takes in the lock file, from ``PLACE`` on; there are none when nothing is owed."""
+
+_LONGEST_REASON = 64
+
+
+class Owed(msgspec.Struct):
+    """The ``fields`` of one ``audit.gap``, see docs/wire-format.md, section 5."""
+
+    lost: int
+    first_ts: str
+    last_ts: str
+    reason: str
+    sink: str
+
+
+def read(content: bytes) -> list[Owed]:
+    """What ``added`` wrote; nothing for anything else."""
+    try:
+        return msgspec.json.decode(content, type=list[Owed])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        let_through(error)
+        return []
+
+
+def added(known: list[Owed], more: list[Owed]) -> bytes:
+    """``SIZE`` bytes that say both, as one line of JSON: one loss for each sink."""
+    by_sink: dict[str, Owed] = {}
+    for owed in (*known, *more):
+        before = by_sink.get(owed.sink, owed)
+        by_sink[owed.sink] = Owed(
+            owed.lost + (before.lost if before is not owed else 0),
+            min(before.first_ts, owed.first_ts),
+            max(before.last_ts, owed.last_ts),
+            owed.reason[:_LONGEST_REASON],
+            owed.sink,
+        )
+    return msgspec.json.encode(list(by_sink.values())).ljust(SIZE - 1) + b"\n"
+
+
+def gaps(content: bytes) -> list[dict[str, Any]]:
+    """The ``fields`` of the records that declare what is owed."""
+    return [msgspec.structs.asdict(owed) for owed in read(content)]

@@ -1,0 +1,1 @@
+"""The mirror of the chain on standard output."""

@@ -1,0 +1,50 @@
+"""Where a chain is followed from, if not from its first record on. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from audit_emit._format.block import TS, link_of
+from audit_emit._verify.chain_position import Branch
+
+
+class Beginning:
+    """Waits for the first record that was asked for.
+
+    Args:
+        seq: its number, at least.
+        since: its ``ts``, at least.
+    """
+
+    def __init__(self, seq: int, since: str) -> None:
+        self.waiting = seq > 1 or bool(since)
+        """Whether it did not come yet."""
+        self.passed = Branch("", 0)
+        """The last record that was passed over: its chain and number are as it says."""
+        self._seq = seq
+        self._since = since
+
+    def look(self, block: bytes) -> tuple[int, re.Match[bytes] | None]:
+        """Pass over lines.
+
+        Args:
+            block: whole lines, with their newlines.
+
+        Returns:
+            How many bytes are passed over, and the link of the record with which to begin.
+        """
+        start = 0
+        while start < len(block):
+            stop = block.index(b"\n", start)
+            line = block[start:stop]
+            link = link_of(line)
+            if link is not None:
+                if self._begins(line, int(link[2])):
+                    self.waiting = False
+                    return start, link
+                self.passed = Branch(link[1].decode(), int(link[2]))
+            start = stop + 1
+        return start, None
+
+    def _begins(self, line: bytes, seq: int) -> bool:
+        return seq >= self._seq and line[TS].decode("latin-1") >= self._since

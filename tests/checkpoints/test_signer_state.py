@@ -1,0 +1,131 @@
+"""What a signer reads back of its own files: bounded, however long they are."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit_emit._checkpoints.ordered_segments import blocks, open_segments
+from audit_emit._checkpoints.signer_state import Records, backward
+from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import CheckpointError
+
+
+def lines(path: Path) -> list[bytes]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return list(backward(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 7, 65_535, 65_536, 65_537, 40_000]), max_size=12),
+    end=st.sampled_from([b"", b"\n"]),
+)
+def test_lines_come_last_first(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], end: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "backward"
+    content = b"\n".join(bytes([97 + number]) * size for number, size in enumerate(sizes)) + end
+    path.write_bytes(content)
+    kept = [line for line in content.split(b"\n") if 0 < len(line) <= 65_536]
+    assert lines(path) == kept[::-1]
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_long_line_costs_neither_time_nor_memory(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    with path.open("wb") as file:
+        file.write(b"first\n")
+        file.truncate(200_000_000)
+        file.seek(0, os.SEEK_END)
+        file.write(end + b"last")
+    tracemalloc.start()
+    try:
+        found = lines(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == ([b"last", b"first"] if end else [b"first"])
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("name", ["checkpoints.jsonl", "checkpoints.state"])
+def test_nobody_waits_for_a_named_pipe(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    records = Records(Layout.of(str(tmp_path / "audit.jsonl")))
+    with pytest.raises(OSError, match="not a regular file"):
+        open_regular(str(tmp_path / name))
+    with pytest.raises(OSError, match="not a regular file"):
+        records.any() if name.endswith("jsonl") else records.load(None)  # type: ignore[arg-type]
+
+
+def segments(directory: Path, count: int) -> Layout:
+    for number in range(count):
+        (directory / f"audit-{number + 1:020}.jsonl").write_bytes(b"%d\n" % number)
+    active = directory / "audit.jsonl"
+    active.write_bytes(b"active\n")
+    return Layout.of(str(active))
+
+
+def contents(layout: Layout) -> Iterator[bytes]:
+    with open_segments(layout) as opened:
+        for number in range(len(opened)):
+            with opened.opened(number) as descriptor:
+                yield from (block for block, _ in blocks(descriptor, 0))
+
+
+def open_now() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted on Linux")
+def test_of_many_segments_two_are_open_at_a_time(tmp_path: Path) -> None:
+    layout = segments(tmp_path, 300)
+    before = open_now()
+    most = max(open_now() for _ in contents(layout))
+    assert most - before <= 2
+    assert open_now() == before
+    assert list(contents(layout))[::100] == [b"0\n", b"100\n", b"200\n", b"active\n"]
+
+
+def test_a_segment_that_is_closed_meanwhile_is_read_once(tmp_path: Path) -> None:
+    layout = segments(tmp_path, 2)
+    listed = Layout.closed_segments
+
+    def rotating(self: Layout) -> list[str]:
+        (tmp_path / "audit.jsonl").rename(tmp_path / f"audit-{9:020}.jsonl")
+        (tmp_path / "audit.jsonl").write_bytes(b"newer\n")
+        return listed(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Layout, "closed_segments", rotating)
+        assert list(contents(layout)) == [b"0\n", b"1\n", b"active\n"]
+
+
+def test_a_segment_that_goes_away_is_told(tmp_path: Path) -> None:
+    layout = segments(tmp_path, 2)
+    with open_segments(layout) as opened:
+        (tmp_path / f"audit-{2:020}.jsonl").unlink()
+        with pytest.raises(CheckpointError, match="went away"), opened.opened(1):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_only_has_the_name_of_a_segment_is_not_opened(tmp_path: Path, kind: str) -> None:
+    layout = segments(tmp_path, 1)
+    path = tmp_path / f"audit-{5:020}.jsonl"
+    if kind == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(path)
+    with pytest.raises(OSError):
+        list(contents(layout))

@@ -1,0 +1,811 @@
+"""The compiled part against the Python code that it stands in for."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import gc
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from bench.chain import check
+from hypothesis import given
+from hypothesis import strategies as st
+from interpreted import interpreted
+from piped import Piped
+
+from audit_emit import AuditContext, Emitter, bind
+from audit_emit._format.record import Receipt, make_stamp, ns_of
+from audit_emit._runtime import compiled as _compiled
+from audit_emit._stores.jsonl import store as jsonl
+from audit_emit._stores.jsonl.store import JsonlSink
+from audit_emit.context import LiveContext, enter_request, leave_request
+
+pytestmark = pytest.mark.skipif(
+    _compiled.state != "compiled", reason=f"no compiled part: {_compiled.state}"
+)
+
+NEVER_THE_SAME = ("ts", "id", "chain", "seq", "prev_hash", "hash")
+
+
+class Counted:
+    """What the compiled part answered."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        assert emitter._quick is not None
+        self._quick = emitter._quick
+        self.answers: list[Any] = []
+        emitter._quick = self
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.answers.append(self._quick(*arguments))
+        return self.answers[-1]
+
+    @property
+    def done(self) -> int:
+        return sum(answer is not None for answer in self.answers)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Emitter]:
+    """An emitter that has seen what it will see: its caches are full."""
+    made = Emitter(service="quick", jsonl=tmp_path / "q" / "audit.jsonl", stdout=False)
+    made.emit(None, "a.b", {"key": "k", "n": 1})
+    made.emit(None, "a.b", {"key": "k", "n": 1})
+    yield made
+    made.close()
+
+
+def records_of(directory: Path, event_type: str) -> list[dict[str, Any]]:
+    files = sorted(directory.glob("audit*.jsonl"))
+    parsed = [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    return [record for record in parsed if record["event_type"].startswith(event_type)]
+
+
+def records(directory: Path) -> list[dict[str, Any]]:
+    """The application's records of a log that is whole."""
+    assert not check(directory).damage
+    return [r for r in records_of(directory, "") if not r["event_type"].startswith("audit.")]
+
+
+def stripped(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in NEVER_THE_SAME}
+
+
+# The hash
+
+
+@pytest.mark.parametrize("size", [*range(200), 447, 448, 511, 512, 4096, 70_001])
+def test_the_leaf_hash_is_that_of_hashlib(size: int) -> None:
+    from audit_emit import _speedups
+
+    body = bytes(i * 7 % 251 for i in range(size))
+    expected = hashlib.sha256(b"\0" + body + b"}").hexdigest()
+    assert _speedups.leaf_hash(body) == expected
+    assert _speedups.leaf_hash_anywhere(body) == expected
+
+
+# What is harmless
+
+
+def test_ordinary_fields_are_harmless(quick: Emitter) -> None:
+    fields = {"key": "STRIPE_LIVE_KEY", "n": 3, "ok": True, "none": None, "ms": 1.25}
+    fields |= {"request": "0190f6f5-6d3a-7c44-9d0e-7a1f0c2b3d4e"}
+    quick.emit(None, "a.b", fields)
+    quick.emit(None, "a.b", fields)
+    counted = Counted(quick)
+    assert quick.emit(None, "a.b", fields) is not None
+    assert counted.done == 1
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash("key")
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Table(dict[str, Any]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {Text("password"): "hunter2"},
+        {"key": Text("hunter2")},
+        Table(key="hunter2"),
+        {"password": 1},
+        {f"n{i}": i for i in range(257)},
+        None,
+        "hunter2",
+    ],
+)
+def test_what_wants_a_look_is_left_alone(quick: Emitter, fields: Any) -> None:
+    counted = Counted(quick)
+    assert quick.emit(None, "a.b", fields) is not None
+    assert counted.answers == [None]
+
+
+def test_a_dict_that_was_large_is_not_walked_over(quick: Emitter) -> None:
+    fields: dict[Any, Any] = dict.fromkeys(range(3_000_000))
+    for number in range(3_000_000):
+        del fields[number]
+    fields["key"] = "k"
+    begun = time.perf_counter()
+    assert quick.emit(None, "a.b", fields) is not None
+    assert time.perf_counter() - begun < 0.5
+
+
+# The record
+
+CONTEXTS: dict[str, Callable[[], Any]] = {
+    "none": lambda: None,
+    "context": lambda: AuditContext(workspace_id="w", user_id="ü-17", correlation_id="c"),
+    "trace": lambda: AuditContext(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b" * 16),
+    "mapping": lambda: {"user_id": "u", "actor_kind": "cron"},
+    "copied": contextvars.copy_context,
+    "junk": object,
+}
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_the_record_is_that_of_python(name: str, tmp_path: Path) -> None:
+    with bind(user_id="bound", workspace_id="here"):
+        ctx = CONTEXTS[name]()
+        for place in ("compiled", "interpreted"):
+            emitter = Emitter(service="q", jsonl=tmp_path / place / "audit.jsonl", stdout=False)
+            if place == "interpreted":
+                interpreted(emitter)
+            for number in range(3):
+                emitter.emit(ctx, "secret.set", {"key": "A", "n": number, "ms": 0.5, "ok": None})
+            emitter.close()
+    ours, theirs = (records(tmp_path / place) for place in ("compiled", "interpreted"))
+    assert [stripped(record) for record in ours] == [stripped(record) for record in theirs]
+    assert [list(record) for record in ours] == [list(record) for record in theirs]
+
+
+def test_the_context_of_a_request_is_read_as_it_is_now(quick: Emitter, tmp_path: Path) -> None:
+    live = LiveContext(AuditContext(user_id="first"))
+    entered = enter_request(live)
+    try:
+        for user in ("first", "first", "second", "second"):
+            live.context = live.context.replace(user_id=user)
+            assert quick.emit(None, "a.b", {"n": 1}) is not None
+    finally:
+        leave_request(entered)
+    assert [r["user_id"] for r in records(tmp_path / "q")][-4:] == ["first"] * 2 + ["second"] * 2
+
+
+def test_the_receipt_is_that_of_the_record(quick: Emitter, tmp_path: Path) -> None:
+    receipt = quick.emit(None, "a.b", {"n": 2})
+    record = records(tmp_path / "q")[-1]
+    assert receipt is not None
+    assert (receipt.id, receipt.chain, receipt.seq, receipt.hash) == (
+        record["id"],
+        record["chain"],
+        record["seq"],
+        record["hash"],
+    )
+
+
+def test_ids_and_times_of_a_burst_do_not_repeat(quick: Emitter, tmp_path: Path) -> None:
+    counted = Counted(quick)
+    for number in range(5000):
+        quick.emit(None, "a.b", {"n": number})
+    found = records(tmp_path / "q")
+    assert counted.done > 4000
+    assert len({r["id"] for r in found}) == len(found) == len({r["ts"] for r in found})
+
+
+# The file
+
+
+def test_the_records_of_another_process_are_followed(quick: Emitter, tmp_path: Path) -> None:
+    """Another emitter has descriptors and a lock of its own, as another process has."""
+    other = Emitter(service="quick", jsonl=tmp_path / "q" / "audit.jsonl", stdout=False)
+    # Each has contexts of its own: what is encoded of one is kept for one emitter.
+    mine, theirs = AuditContext(), AuditContext()
+    other.emit(theirs, "a.b", {"n": 1})
+    quick.emit(mine, "a.b", {"n": 1})
+    both = [Counted(quick), Counted(other)]
+    for number in range(200):
+        quick.emit(mine, "a.b", {"n": number})
+        for _ in range(number % 3):
+            other.emit(theirs, "a.b", {"n": number})
+    other.close()
+    assert len(records(tmp_path / "q")) == 4 + 200 + sum(number % 3 for number in range(200))
+    assert all(counted.done > len(counted.answers) / 2 for counted in both)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", b"x\n", b'{"ts":"torn', b"\0" * 50])
+def test_what_is_no_record_at_the_end_is_left_to_python(
+    tail: bytes, quick: Emitter, tmp_path: Path
+) -> None:
+    path = tmp_path / "q" / "audit.jsonl"
+    with path.open("ab") as file:
+        file.write(tail)
+    for number in range(3):
+        assert quick.emit(None, "a.b", {"n": number}) is not None
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\n") for line in lines)
+    types = [json.loads(line)["event_type"] for line in lines if line.endswith(b'"}\n')]
+    assert types.count("a.b") == 5
+    assert types.count("audit.recovered") == bool(tail)
+
+
+@pytest.mark.parametrize("seq", ["18446744073709551616", "999999999999999999", "0", "-1", "1e3"])
+def test_a_number_that_no_machine_holds_is_left_to_python(
+    seq: str, quick: Emitter, tmp_path: Path
+) -> None:
+    path = tmp_path / "q" / "audit.jsonl"
+    last = path.read_bytes().splitlines()[-1]
+    before, _, after = last.partition(b'"seq":')
+    with path.open("ab") as file:
+        file.write(before + b'"seq":' + seq.encode() + after[after.index(b",") :] + b"\n")
+    assert quick.emit(None, "a.b", {"n": 1}) is not None
+    assert quick.emit(None, "a.b", {"n": 2}) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.rename(path, path.with_name("moved.jsonl")),
+        os.unlink,
+        lambda path: os.truncate(path, 0),
+        lambda path: os.unlink(f"{path}.lock"),
+    ],
+    ids=["renamed", "deleted", "emptied", "unlocked"],
+)
+def test_what_is_done_to_the_file_is_seen(
+    change: Callable[[Path], None], quick: Emitter, tmp_path: Path
+) -> None:
+    path = tmp_path / "q" / "audit.jsonl"
+    receipts = [quick.emit(None, "a.b", {"n": number}) for number in range(10)]
+    time.sleep(0.001)  # beyond the time for which the file counts as looked at
+    change(path)
+    receipts += [quick.emit(None, "a.b", {"n": number}) for number in range(10)]
+    assert None not in receipts
+    written = path.read_bytes()
+    assert all(r is not None and r.id.encode() in written for r in receipts[10:])
+    assert os.path.exists(f"{path}.lock")
+
+
+def test_a_segment_is_closed_at_its_size(tmp_path: Path) -> None:
+    emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False, max_bytes=4096)
+    counted = Counted(emitter)
+    for number in range(50):
+        emitter.emit(None, "a.b", {"n": number})
+    emitter.close()
+    assert len(records(tmp_path)) == 50
+    assert counted.done > 25
+    sizes = [file.stat().st_size for file in tmp_path.glob("audit*.jsonl")]
+    assert len(sizes) > 4
+    assert max(sizes) <= 4096
+
+
+def test_a_file_that_takes_only_a_part_of_a_line_keeps_none_of_it(tmp_path: Path) -> None:
+    program = """
+import resource, signal, sys
+from audit_emit import Emitter
+emitter = Emitter(service="q", jsonl=sys.argv[1], stdout=False, durability="os")
+for n in range(10): emitter.emit(None, "a.b", {"n": n})
+size = emitter.file.segment.size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+lost = [emitter.emit(None, "a.b", {"n": n}) for n in range(10, 20)]
+assert lost == [None] * 10, lost
+assert open(sys.argv[1], "rb").read().endswith(b"}\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+assert emitter.emit(None, "a.b", {"n": 20}) is not None
+emitter.close()
+"""
+    environment = {**os.environ, "AUDIT_EMIT_DISABLED": "0"}
+    command = [sys.executable, "-c", program, str(tmp_path / "audit.jsonl")]
+    subprocess.run(command, check=True, env=environment)
+    assert sorted(r["fields"]["n"] for r in records(tmp_path)) == list(range(21))
+
+
+# Who else is there
+
+
+def test_threads_share_one_chain(quick: Emitter, tmp_path: Path) -> None:
+    def work(first: int) -> None:
+        for number in range(first, first + 500):
+            quick.emit(None, "a.b", {"n": number})
+
+    threads = [threading.Thread(target=work, args=(1000 * i,)) for i in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert quick.flush(20.0)
+    numbers = [r["fields"]["n"] for r in records(tmp_path / "q") if r["fields"]["n"] >= 1000]
+    assert sorted(numbers) == [i * 1000 + n for i in range(1, 5) for n in range(500)]
+
+
+def test_a_held_thread_lock_is_not_waited_for_here(quick: Emitter) -> None:
+    sink = quick.file
+    assert sink is not None
+    done: list[Any] = []
+    thread = threading.Thread(target=lambda: done.append(quick._quick(None, "a.b", {"n": 1})))  # type: ignore[misc]
+    with sink._mutex:
+        thread.start()
+        thread.join(20.0)
+    assert done == [None]
+
+
+def test_an_emit_within_an_emit_is_left_to_python(quick: Emitter) -> None:
+    sink = quick.file
+    assert sink is not None
+    sink._busy = True
+    assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
+    sink._busy = False
+    assert quick._quick(None, "a.b", {"n": 1}) is not None  # type: ignore[misc]
+
+
+def test_signal_handlers_that_emit_are_recorded(quick: Emitter, tmp_path: Path) -> None:
+    handled = 0
+
+    def handler(*_: object) -> None:
+        nonlocal handled
+        handled += 1
+        quick.emit(None, "a.signal", {"n": handled})
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for number in range(20_000):
+            quick.emit(None, "a.b", {"n": number})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert quick.flush(20.0)
+    kinds = [r["event_type"] for r in records(tmp_path / "q")]
+    assert (kinds.count("a.signal"), kinds.count("a.b")) == (handled, 20_002)
+    assert handled > 10
+
+
+def test_what_a_class_of_ours_lacks_is_no_crash(quick: Emitter) -> None:
+    sink = quick.file
+    assert sink is not None
+    for owner, name in ((sink, "_mutex"), (sink, "segment"), (sink.segment, "hash")):
+        kept = getattr(owner, name)
+        delattr(owner, name)
+        assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
+        setattr(owner, name, kept)
+    assert quick._quick(None, "a.b", {"n": 1}) is not None  # type: ignore[misc]
+
+
+def test_nothing_is_left_in_memory(quick: Emitter) -> None:
+    fields = {"key": "STRIPE", "n": 1, "ok": True}
+
+    def burst() -> None:
+        for _ in range(3000):
+            quick.emit(None, "a.b", fields)
+        assert quick.flush(20.0)
+        gc.collect()
+
+    burst()
+    tracemalloc.start()
+    try:
+        burst()
+        before = tracemalloc.get_traced_memory()[0]
+        burst()
+        burst()
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+# Standard output
+
+
+def test_a_line_is_shown_as_it_is_in_the_file(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        counted = Counted(emitter)
+        for number in range(20):
+            emitter.emit(None, "a.b", {"n": number})
+        emitter.close()
+        shown = stdout.read().splitlines(keepends=True)
+    written = (tmp_path / "audit.jsonl").read_bytes().splitlines(keepends=True)
+    assert shown == [b"audit: " + line for line in written]
+    assert counted.done > 10
+
+
+def test_a_full_pipe_is_left_to_python(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        emitter.emit(None, "a.b", {"n": 0})
+        emitter.emit(None, "a.b", {"n": 1})
+        stdout.fill()
+        assert emitter.emit(None, "a.b", {"n": 2}) is not None
+        lost = emitter.counters.stdout_lost
+        assert lost
+        stdout.read()
+        assert emitter.emit(None, "a.b", {"n": 3}) is not None
+        assert emitter.flush(20.0)
+        shown = stdout.records()
+        emitter.close()
+    assert [r["fields"]["n"] for r in shown if r["event_type"] == "a.b"] == [3]
+    assert sum(r["fields"]["lost"] for r in records_of(tmp_path, "audit.gap")) == lost
+
+
+def test_a_line_that_is_too_long_is_shown_as_its_stub(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        for _ in range(3):
+            emitter.emit(None, "a.b", {"note": "x-" * 2000})
+        emitter.close()
+        shown = stdout.records()
+    assert all("_spilled" in r["fields"] for r in shown if r["event_type"] == "a.b")
+
+
+# What may happen meanwhile
+
+
+def test_a_hung_standard_output_holds_up_nobody_else(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", durability="os")
+        for number in range(3):
+            emitter.emit(None, "a.b", {"n": number})
+        stdout.fill()
+        sink = emitter.stdout
+        assert sink is not None
+        sink._nowait = False  # as a file on a disk that hangs
+
+        def hang() -> None:
+            emitter.emit(None, "a.b", {"n": 3})
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        path = tmp_path / "audit.jsonl"
+        while b'"n":3' not in path.read_bytes():
+            time.sleep(0.001)
+        sink._asks = True  # the others ask before they write
+        assert [emitter.emit(None, "a.b", {"n": n}) is None for n in range(4, 8)] == [False] * 4
+        while thread.is_alive():
+            stdout.read()
+            time.sleep(0.001)
+        emitter.close()
+    assert [r["fields"]["n"] for r in records(tmp_path)] == list(range(8))
+
+
+HOT = {
+    "sink": ("_mutex", "segment", "_lines", "group", "_lock", "_busy"),
+    "segment": ("hash", "chain", "_link_part", "unshown", "seq", "last_ns", "path", "_identity"),
+    "clock": ("_salt", "ids"),
+    "stdout": ("_prefix", "_owed", "last", "_max_bytes", "_identity", "number"),
+}
+
+
+@pytest.mark.parametrize("place", HOT)
+@pytest.mark.parametrize("value", [5, -1, None, "x", b"x", (1, 2, 3, 4), object()])
+def test_no_attribute_that_somebody_sets_is_a_crash(
+    place: str, value: object, tmp_path: Path
+) -> None:
+    with Piped():
+        for name in HOT[place]:
+            emitter = Emitter(service="q", jsonl=tmp_path / name / "audit.jsonl", durability="os")
+            for number in range(3):
+                emitter.emit(None, "a.b", {"n": number})
+            sink = emitter.file
+            assert sink is not None
+            segment = sink.segment
+            owners: dict[str, Any] = {
+                "sink": sink,
+                "segment": segment,
+                "clock": emitter._clock,
+                "stdout": emitter.stdout,
+            }
+            owner = owners[place]
+            kept = getattr(owner, name)
+            for change in (setattr, delattr):
+                with contextlib.suppress(TypeError, OverflowError):
+                    change(owner, name, *([value] if change is setattr else []))
+                segment.fresh = 0  # so that the file is looked at
+                with contextlib.suppress(Exception):
+                    emitter._quick(None, "a.b", {"n": 1})  # type: ignore[misc]
+                setattr(owner, name, kept)
+            assert emitter.emit(None, "a.b", {"n": 4}) is not None
+            emitter.close()
+
+
+def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
+    tmp_path: Path,
+) -> None:
+    emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False)
+    for number in range(3):
+        emitter.emit(None, "a.b", {"n": number})
+    assert emitter.flush(20.0)
+    group = emitter.file.group if emitter.file is not None else None
+    assert group is not None
+    interrupted = patch.object(group, "wake", side_effect=KeyboardInterrupt)
+    with interrupted, pytest.raises(KeyboardInterrupt):
+        emitter.emit(None, "a.b", {"n": 3})
+    assert emitter.emit(None, "a.b", {"n": 4}) is not None
+    emitter.close()
+    assert [r["fields"]["n"] for r in records(tmp_path)] == list(range(5))
+
+
+def test_memory_that_runs_out_once_anywhere_costs_no_event(tmp_path: Path) -> None:
+    testcapi = pytest.importorskip("_testcapi")
+    emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False, durability="os")
+    for number in range(3):
+        emitter.emit(None, "a.b", {"n": number})
+    emit, every = emitter.emit, [{"n": number} for number in range(3, 123)]
+    raised = []
+    for at, fields in enumerate(every):
+        try:
+            testcapi.set_nomemory(at % 40, at % 40 + 1)
+            emit(None, "a.b", fields)
+        except MemoryError as error:
+            raised.append(error)
+        finally:
+            testcapi.remove_mem_hooks()
+    assert emitter.flush(20.0)
+    emitter.close()
+    found = [r["fields"].get("n") for r in records(tmp_path)]
+    assert raised == []
+    assert len(found) == 123
+    assert len({r["id"] for r in records(tmp_path)}) == 123
+
+
+def test_greenlets_take_the_way_in_python(tmp_path: Path) -> None:
+    program = """
+from gevent import monkey; monkey.patch_all()
+import gevent, sys
+from audit_emit import Emitter
+e = Emitter(service="q", jsonl=sys.argv[1], stdout=False)
+jobs = [gevent.spawn(e.emit, None, "a.b", {"n": n}) for n in range(20)]
+gevent.joinall(jobs)
+print(e._quick, "RLock" in type(e.file._mutex).__name__, sum(job.value is not None for job in jobs))
+e.close()
+"""
+    pytest.importorskip("gevent")
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "audit.jsonl")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "None True 20\n"
+
+
+@pytest.mark.parametrize("name", ["max_bytes", "stdout_max_bytes"])
+def test_the_largest_size_is_no_special_case(name: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {name: 2**62}
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, **settings)
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    emitter.close()
+
+
+# The lock
+
+
+def test_the_lock_is_re_entrant_and_excludes_threads() -> None:
+    mutex = _compiled.make_mutex()
+    found: list[Any] = []
+
+    def other() -> None:
+        found.extend((mutex.acquire(False), mutex.acquire(timeout=0.01), mutex._is_owned()))
+
+    with mutex, mutex:
+        assert mutex._is_owned()
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert found == [False, False, False]
+    assert not mutex._is_owned()
+    with pytest.raises(RuntimeError):
+        mutex.release()
+
+
+def test_the_lock_is_waited_for() -> None:
+    mutex = _compiled.make_mutex()
+    mutex.acquire()
+    taken: list[bool] = []
+    thread = threading.Thread(target=lambda: taken.append(mutex.acquire(timeout=20)))
+    thread.start()
+    mutex.release()
+    thread.join()
+    assert taken == [True]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"timeout": -7}, {"timeout": float("nan")}, {"blocking": False, "timeout": 1}]
+)
+def test_a_timeout_that_is_none_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        _compiled.make_mutex().acquire(**arguments)
+
+
+# Without it
+
+
+@pytest.mark.parametrize("value", ["0", "off"])
+def test_it_can_be_switched_off(value: str, tmp_path: Path) -> None:
+    program = (
+        "from audit_emit import Emitter, _compiled; import sys\n"
+        "e = Emitter(jsonl=sys.argv[1], stdout=False)\n"
+        "print(_compiled.state, e._quick, e.emit(None, 'a.b', {}).seq)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "audit.jsonl")]
+    environment = {**os.environ, _compiled.SWITCH: value}
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    assert done.stdout == f"interpreted ({_compiled.SWITCH} is off) None 2\n"
+
+
+def test_one_of_another_version_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def other_version(**_: Any) -> Any:
+        raise TypeError("takes other arguments")
+
+    monkeypatch.setattr(_compiled, "state", _compiled.state)
+    monkeypatch.setattr(_compiled, "Quick", other_version)
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False)
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    assert emitter.health()["emit"].startswith("interpreted (the compiled part is of another")
+    emitter.close()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"durability": "always"}, {"processors": [lambda *event: event[2]]}]
+)
+def test_what_is_unusual_for_good_has_none(settings: dict[str, Any], tmp_path: Path) -> None:
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, **settings)
+    assert emitter._quick is None
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    emitter.close()
+
+
+# What is looked at now and then
+
+
+@pytest.fixture
+def lock_is_due(quick: Emitter) -> JsonlSink:
+    sink = quick.file
+    assert sink is not None
+    sink._lock_checked -= jsonl.LOCK_CHECK_NS
+    sink.segment.fresh = 0
+    return sink
+
+
+def test_a_lock_that_is_still_the_lock_is_not_looked_at_again_soon(
+    quick: Emitter, lock_is_due: JsonlSink
+) -> None:
+    before = lock_is_due._lock_checked
+    assert quick._quick(None, "a.b", {"n": 1}) is not None  # type: ignore[misc]
+    assert lock_is_due._lock_checked >= before + jsonl.LOCK_CHECK_NS
+
+
+def test_a_lock_file_that_was_replaced_is_left_to_python(
+    quick: Emitter, lock_is_due: JsonlSink, tmp_path: Path
+) -> None:
+    lock = Path(lock_is_due.layout.lock)
+    lock.rename(lock.with_suffix(".old"))
+    lock.touch()
+    assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
+    quick.emit(None, "a.b", {"n": 2})
+    assert quick.flush(20.0)
+    assert records(tmp_path / "q")[-1]["fields"] == {"n": 2}
+
+
+def test_another_process_is_left_to_python(quick: Emitter, lock_is_due: JsonlSink) -> None:
+    lock_is_due._pid += 1
+    assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def shown(directory: Path) -> Iterator[tuple[Emitter, Piped]]:
+    """An emitter whose standard output, a pipe, is due to be looked at."""
+    with Piped() as stdout:
+        made = Emitter(service="quick", jsonl=directory / "audit.jsonl")
+        for _ in range(2):
+            made.emit(None, "a.b", {"n": 0})
+        assert made.stdout is not None
+        made.stdout._checked = 0
+        yield made, stdout
+        made.close()
+
+
+def test_standard_output_that_is_still_what_it_was_is_not_looked_at_again_soon(
+    tmp_path: Path,
+) -> None:
+    with shown(tmp_path) as (emitter, stdout):
+        sink = emitter.stdout
+        assert sink is not None
+        begun = time.time_ns()
+        assert isinstance(emitter._quick(None, "a.b", {"n": 1}), Receipt)  # type: ignore[misc]
+        assert sink._checked >= begun
+        assert b'"fields":{"n":1}' in stdout.read()
+
+
+@pytest.mark.parametrize("number", ["the given one", "the duplicate"])
+def test_a_line_does_not_go_into_what_standard_output_has_become(
+    number: str, tmp_path: Path
+) -> None:
+    with shown(tmp_path) as (emitter, _):
+        sink = emitter.stdout
+        assert sink is not None
+        replaced = sink.number if number == "the given one" else sink._dup
+        kept = os.dup(replaced)
+        other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+        os.dup2(other, replaced)
+        try:
+            done = emitter._quick(None, "a.b", {"n": 1})  # type: ignore[misc]
+        finally:
+            os.dup2(kept, replaced)
+            os.close(kept)
+            os.close(other)
+        assert isinstance(done, tuple)  # the line, which Python has to show
+        assert sink._checked == 0
+        assert (tmp_path / "other").read_bytes() == b""
+
+
+# Its own arithmetic
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "1970-01-01T00:00:00",
+        "1972-02-29T23:59:59",
+        "1999-12-31T23:59:59",
+        "2000-02-29T12:34:56",
+        "2026-05-19T20:00:00",
+        "2100-02-28T23:59:59",
+        "2100-03-01T00:00:00",
+        "2262-04-11T23:47:16",
+    ],
+)
+def test_a_second_is_written_as_the_calendar_has_it(moment: str) -> None:
+    from audit_emit import _speedups
+
+    second = int(datetime.fromisoformat(moment + "+00:00").timestamp())
+    assert _speedups.begin_second(second) == f'{{"ts":"{moment}.'
+
+
+@given(second=st.integers(0, 2**63 // 10**9))
+def test_a_second_is_written_as_python_writes_it(second: int) -> None:
+    from audit_emit import _speedups
+
+    assert _speedups.begin_second(second) == make_stamp(f"{second:010d}{0:09d}", "").head
+
+
+@pytest.mark.parametrize("second", [-1, 2**63 // 10**9 + 1, 2**70])
+def test_a_second_beyond_the_clock_is_refused(second: int) -> None:
+    from audit_emit import _speedups
+
+    with pytest.raises((ValueError, OverflowError)):
+        _speedups.begin_second(second)
+
+
+def test_an_id_has_the_time_and_the_salt_that_python_gives_it(tmp_path: Path) -> None:
+    # Without a thread that syncs, which could have the lock at the moment of a call.
+    path = tmp_path / "q" / "audit.jsonl"
+    quick = Emitter(service="quick", jsonl=path, stdout=False, durability="os")
+    quick.emit(None, "a.b", {"n": 1})
+    quick.emit(None, "a.b", {"n": 1})
+    clock = quick._clock
+    for number in range(50):
+        assert isinstance(quick._quick(None, "a.b", {"n": number}), Receipt)  # type: ignore[misc]
+    last = [r for r in records(tmp_path / "q") if r["event_type"] == "a.b"][-50:]
+    following = next(clock.ids)
+    for record, number in zip(last, range(following - 50, following), strict=True):
+        stamp = make_stamp(f"{ns_of(record['ts']):019d}", clock._salt)
+        assert record["id"] == f"{stamp.id_head}{number}"
+    quick.close()

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import _thread
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from audit_emit._runtime.threads import Background
+
+
+def test_it_works_beside_us_and_ends() -> None:
+    begun, end = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        seen.extend((number, threading.get_ident()))
+        begun.set()
+        end.wait()
+
+    thread = Background()
+    assert not thread.is_alive()
+    thread.start(work, 7)
+    assert begun.wait(20)
+    assert thread.is_alive()
+    assert seen[0] == 7
+    assert seen[1] != threading.get_ident()
+    thread.join(0.001)
+    assert thread.is_alive()
+    end.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_it_has_ended_when_its_work_failed() -> None:
+    thread = Background()
+    thread.start(sys.exit)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_one_that_could_not_be_started_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+    thread = Background()
+    with pytest.raises(RuntimeError):
+        thread.start(print)
+    assert not thread.is_alive()
+    thread.join(20)
+
+
+def test_it_keeps_no_process() -> None:
+    code = (
+        "import time\n"
+        "from audit_emit._runtime.threads import Background\n"
+        "thread = Background()\n"
+        "thread.start(time.sleep, 600)\n"
+        "assert thread.is_alive()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_in_a_child_it_is_not_alive_and_not_waited_for() -> None:
+    code = (
+        "import os, time\n"
+        "from audit_emit._runtime.threads import Background\n"
+        "thread = Background()\n"
+        "thread.start(time.sleep, 600)\n"
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    thread.join(600)\n"
+        "    os._exit(thread.is_alive())\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    # 3.12 warns of every fork beside threads.
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
