@@ -1,7 +1,7 @@
 """The compiled part of the emit path, where it was built: without it, Python does the same, slower.
 
-``Quick`` does it (``_core/fast_path.py``), and ``EmitterState.emit`` asks it first. The other types hold the
-attributes that it shares with the Python classes which derive from them.
+``Quick`` does it (``_core/fast_path.py``), and ``EmitterState.emit`` asks it first. The other
+types hold the attributes that it shares with the Python classes which derive from them.
 """
 
 from __future__ import annotations
