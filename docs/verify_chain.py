@@ -3,7 +3,7 @@ usage: verify_chain.py [--as-of TIME] DIRECTORY [FILE WITH A HEX KEY]...
 It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable.
 Packed segments have to be unpacked first."""
 import base64, hashlib, hmac, json, os, re, stat, sys, time
-from datetime import datetime; from pathlib import Path
+from collections import Counter, deque; from datetime import datetime; from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
                   rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}', re.DOTALL)
 POINT = re.compile(rb'{"v":[12],"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","origin":"'
@@ -12,7 +12,9 @@ POINT = re.compile(rb'{"v":[12],"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","o
     rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}"(,"(co)?signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
     rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"){1,2}}\n')
 NAME = re.compile(r"audit(-[0-9]{20}\.jsonl|\.jsonl([.-]([0-9][0-9T_:.-]*|old))?)")
-NEAR, BURST, SECOND, LONGEST = 16, 3 * 10**9, 10**9, 1 << 20
+CHANGE = "origin old_alg old_key_id new_alg new_key_id new_key".split()
+NEAR, BURST, SECOND, LONGEST, ENDS, RUNS, OPEN = 16, 3 * 10**9, 10**9, 1 << 20, 64, 256, 128
+whole = lambda value, below: type(value) is int and 0 < value < below
 sha = lambda data: hashlib.sha256(data).digest()
 moment = lambda ns: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(ns, 0) // SECOND)) + (
     f".{max(ns, 0) % SECOND:09d}Z")
@@ -25,8 +27,15 @@ def timed(point, key, *lines):  # whether the time is signed, too (section 6)
     made, lines = base64.b64encode(data[12:]).decode(), (f"time {seconds}", *lines)
     named = bytes.fromhex(point["key_id"]) + max(0, seconds).to_bytes(8, "big")
     return data[:12] == named and signs(key, made, "cosignature/v1", *lines)
+def named_key(text, origin):  # the id of an Ed25519 key that is written for this origin (section 6)
+    name, _, rest = text.partition("+"); by, _, data = rest.partition("+")
+    try: key = base64.b64decode(data, validate=True)
+    except ValueError: return None
+    good = name == origin and len(key) == 33 and key[0] == 1
+    return by if good and sha(origin.encode() + b"\n" + key).hex()[:8] == by else None
 def parse(line):
     def refuse(constant): raise ValueError(constant)
+    if b"{" not in line: return {}
     try: return {**json.loads(line.decode(), parse_constant=refuse)}
     except (TypeError, ValueError, RecursionError): return {}
 def read(path):  # only regular files: no links, pipes or devices (section 4)
@@ -45,21 +54,43 @@ def first_of(file, name):  # section 4: the order of the files is that of their 
             first, before = first or link, link
     last = int((re.findall("-([0-9]{20})[.]", name) or [1 << 63])[0])
     return int(first[2]) if first else 0 if old else last, ts
+class Run:  # lines that adjoin and are no records: the log may declare how it begins (7.4)
+    def __init__(self, first):
+        self.first, self.lines, self.told, self.newest, self.ends = first, 0, 0, [], None
+        self.size, self.hash = 0, hashlib.sha256()  # of all lines but the newest
+    def add(self, raw):
+        self.newest.append(raw); self.lines += 1
+        if len(self.newest) == 2 * ENDS: self.pass_on(ENDS)
+    def pass_on(self, count):
+        data = b"".join(self.newest[:count]); del self.newest[:count]
+        self.size += len(data); self.hash.update(data)
+    def lines_of(self, size, digest):  # how many lines these bytes are
+        if self.ends is None:  # once, as nothing adjoins any more when a record declares it
+            self.pass_on(len(self.newest) - min(ENDS, len(self.newest)))
+            self.ends, before = {}, self.lines - len(self.newest)
+            for count, raw in enumerate(self.newest, before + 1):
+                for part in raw[:-1], b"\n":
+                    self.size += len(part); self.hash.update(part)
+                    self.ends[self.size, self.hash.hexdigest()] = count
+            self.newest = []
+        return self.ends.get((size, digest), 0)
 class Verifier:
     def __init__(self, directory, keys=(), as_of=None):
         self.directory, self.as_of = Path(directory), as_of or time.time_ns()
         self.ring, self.retired = {sha(key).hex()[:8]: key for key in keys}, {}
-        self.found, self.loose, self.ends, self.told, self.declared = [], [], {}, [], []
+        self.found, self.loose, self.runs, self.told, self.declared = [], [], deque(maxlen=RUNS), 0, []
         self.chain, self.head, self.before, self.jump = None, (0, {"0" * 64}), None, None
         self.tree, self.roots, self.anchor, self.tail = [], {}, None, []
-        self.policy, self.policies, self.old, self.old_told, self.holed = None, [], [], [], False
+        self.policy, self.said, self.old, self.old_told, self.moved = None, None, [], [], None
+        self.by_key, self.holds, self.same, self.later = {}, Counter(), {}, set()
     def report(self, *finding): self.found.append(finding)
     def read_checkpoints(self, path):  # {size: [(checkpoint, place)]}
         points, missing, last, file = {}, {}, {}, read(path)
         for number, line in enumerate(file or (), 1):
-            point, where = parse(line), f"{path.name}:{number}"
-            sized = {"ed25519": 104, "hmac-sha256": 60}.get(point.get("sig_alg"))  # of base64
-            if len(line) > 65537 or not POINT.fullmatch(line) or ("cosignature" in point) is not (point["v"] > 1) or (
+            where, formed = f"{path.name}:{number}", len(line) <= 65537 and POINT.fullmatch(line)
+            point = parse(line)
+            sized = formed and {"ed25519": 104, "hmac-sha256": 60}.get(point["sig_alg"])  # of base64
+            if not formed or ("cosignature" in point) is not (point["v"] > 1) or (
                     point["v"] > 1 and sized and len(point["cosignature"]) != sized):
                 newer = type(point.get("v")) is int and point["v"] > 2
                 kind = "key-unavailable" if newer else "malformed-line"
@@ -78,14 +109,19 @@ class Verifier:
                     point["v"] > 1 and not timed(point, self.ring[by], name, size, root)):
                 point["state"] = self.report("checkpoint-signature-mismatch", size, where)
             points.setdefault(size, []).append((point, where))
+            self.by_key.setdefault((alg, by), []).append((point, where))
+            self.holds[size, chain, point["root_hash"]] += point["state"] is not None
         self.points, self.signed, self.end = points, file is not None, file and file.tell()
         if file: file.close()
     def since(self, size):  # whether a checkpoint was added while the log was being read
         file = read(self.directory / "checkpoints.jsonl")
-        if file is None: return False
-        with file:
+        with file or open(os.devnull, "rb") as file:
             file.seek(self.end or 0)
-            return any(parse(line).get("head_seq") == size for line in file)
+            for line in file:
+                if not line.endswith(b"\n"): break
+                head = parse(line).get("head_seq"); self.end = (self.end or 0) + len(line)
+                if type(head) is int: self.later.add(head)
+        return size in self.later
     def reach(self, leaf, seq, hashes, ts=""):  # section 2: complete subtrees, the largest first
         size, tree = 1, self.tree
         while tree and tree[-1][0] == size: leaf, size = sha(b"\1" + tree.pop()[1] + leaf), 2 * size
@@ -97,59 +133,78 @@ class Verifier:
             good = (point["root_hash"], point["head_hash"]) in self.roots[seq]
             if good and point["state"] == "ok" and point["chain"] == self.chain:
                 self.anchor, self.tail = (seq, point, ts), []
-                self.policy = ([p for at, p in self.policies if at <= seq] or [self.policy])[-1]
-                self.found += [tear for at, by, tear, _ in self.declared if by <= seq]
-                self.declared = [each for each in self.declared if each[1] > seq]
+                self.policy = self.said or self.policy
+                self.found += [tear for _, _, tear, _ in self.declared]; self.declared = []
     def look_inside(self, record, seq, where):  # section 5: what the log says about itself
-        kind, fields = record.get("event_type"), record.get("fields")
-        if kind and record.get("v") != 1: return self.report("unknown-version", seq, where)
+        kind, fields, v = map(record.get, ("event_type", "fields", "v"))
+        if type(kind) is not str: return None
+        if type(v) is not int or v != 1: return self.report("unknown-version", seq, where)
         if type(fields) is not dict: return None
-        if kind == "audit.recovered":
-            places = self.ends.get((fields.get("bytes"), fields.get("sha256"))) or [(0, 0)]
-            first, last = places.pop()
-            told, self.loose[first:last] = self.loose[first:last], [None] * (last - first)
-            tear = ("recovered-tear", seq, where)
-            at = told[0][1] if told else seq
-            if not told:
-                size, digest = fields.get("bytes"), fields.get("sha256")
-                there = type(size) is not int or type(digest) is not str or self.kept(size, digest)
-                self.report("recovered-tear" if there else "missing-segment", seq, where)
-            elif not self.ring and seq - at < NEAR: self.report(*tear)
-            elif not self.ring: self.report(*told[0])
-            else: self.declared.append((at, seq, tear, told[0]))
-        elif kind == "audit.gap" and fields.get("lost") and fields.get("sink") != "stdout":
+        if kind == "audit.recovered": self.recovered(fields.get("bytes"), fields.get("sha256"), seq, where)
+        elif kind == "audit.gap" and whole(fields.get("lost"), 1 << 64) and fields.get("sink") != "stdout":
             self.report("declared-gap", seq, where)
         elif kind == "audit.started":
             every, interval = fields.get("checkpoint_every"), fields.get("checkpoint_interval")
-            if type(every) is int and every > 0 and type(interval) in (int, float) and interval > 0:
-                self.policies.append((seq, (every, interval)))
+            if whole(every, 1 << 64) and type(interval) in (int, float) and 0 < interval < 1 << 32:
+                self.said = every, interval
         elif kind == "audit.legacy":
             self.old_told.append((seq, fields.get("bytes"), fields.get("sha256")))
-        elif kind == "audit.checkpoint" and type(fields.get("head_seq")) is int:
-            size = fields["head_seq"]; self.told.append(size)
-            same = [all(p[m] == fields.get(m, p[m]) for m in "root_hash at key_id reason".split())
-                    for p, _ in self.points.get(size, ()) if p["chain"] == self.chain]
-            if self.signed and not any(same) and (same or not self.since(size)):
-                self.report("checkpoint-root-mismatch" if same else "sequence-gap", size, where)
-        elif kind == "audit.key_rotated" and fields.get("old_key_id") in self.ring:
-            (*lines, made), old, new = fields.values(), fields["old_key_id"], fields["new_key_id"]
-            retired = self.retired
-            good = retired[old] == new if old in retired else new not in (old, *retired)
-            if len(lines) > 6: good &= lines[6] < seq and (not self.signed or any(
-                (p["chain"], p["root_hash"]) == (self.chain, lines[7]) and p["state"] is not None
-                for p, _ in self.points.get(lines[6], ())))  # the tree that it was signed over
-            version = f"audit_emit change of key, version {1 + (len(lines) > 6)}"
-            good &= signs(self.ring[old], made, version, *lines)
-            if good and lines[0].endswith(self.chain): retired[old] = new
-            else: self.report("checkpoint-signature-mismatch", seq, where)
-            for at, p, place in [(n, *each) for n in self.points if n >= seq for each in self.points[n]]:
-                if p["key_id"] == old in retired and p["state"]:
-                    p["state"] = self.report("checkpoint-signature-mismatch", at, place)
-    def kept(self, size, digest):  # the bytes that repair moved
-        for path in (self.directory / "quarantine").glob("*.bytes"):
-            with read(path) or open(os.devnull, "rb") as file: data = file.read()
-            if any((len(each), sha(each).hex()) == (size, digest) for each in (data, data + b"\n")): return True
-        return False
+        elif kind == "audit.checkpoint" and whole(fields.get("head_seq"), 1 << 63):
+            size = fields["head_seq"]; self.told = self.told or size
+            members = tuple(m for m in ("root_hash", "at", "key_id", "reason") if m in fields)
+            if self.signed and tuple(fields[m] if type(fields[m]) is str else None for m in members) not in (
+                    self.compared(size, members)):
+                there = self.compared(size, ())
+                kind = "checkpoint-root-mismatch" if there else "sequence-gap"
+                if there or not self.since(size): self.report(kind, size, where)
+        elif kind == "audit.key_rotated" and not self.change_key(fields, seq):
+            self.report("checkpoint-signature-mismatch", seq, where)
+    def compared(self, size, members):  # these members of each checkpoint of this size
+        if (size, members) not in self.same:
+            self.same[size, members] = {tuple(map(point.get, members))
+                for point, _ in self.points.get(size, ()) if point["chain"] == self.chain}
+        return self.same[size, members]
+    def recovered(self, size, digest, seq, where):
+        if type(size) is not int or type(digest) is not str: return
+        for run in reversed(self.runs):
+            lines, begin = run.lines_of(size, digest), run.first
+            if lines <= run.told: continue
+            if not run.told: run.bad = self.loose[begin]
+            self.loose[begin + run.told:begin + lines] = [None] * (lines - run.told)
+            run.told, at, tear = lines, run.bad[1], ("recovered-tear", seq, where)
+            if self.ring: self.declared.append((at, seq, tear, run.bad))
+            else: self.report(*(tear if seq - at < NEAR else run.bad))
+            return
+        self.report("recovered-tear" if self.kept(size, digest) else "missing-segment", seq, where)
+    def change_key(self, fields, seq):  # section 6: whether the old key, still in use, signed it
+        lines, tree = [fields.get(m) for m in CHANGE], [fields.get(m) for m in ("size", "root_hash") if m in fields]
+        made = fields.get("signature")
+        if lines[1] != "hmac-sha256" or type(lines[2]) is not str or lines[2] not in self.ring: return True
+        if not all(type(line) is str and "\n" not in line for line in [*lines, made]): return False
+        if tree and not (len(tree) == 2 and whole(tree[0], min(seq, 1 << 63)) and type(tree[1]) is str and (
+                not self.signed or self.holds[tree[0], self.chain, tree[1]] > 0)): return False
+        origin, old, new, retired = lines[0], tuple(lines[1:3]), tuple(lines[3:5]), self.retired
+        version = f"audit_emit change of key, version {1 + bool(tree)}"
+        if old == new or not origin.endswith(f"/{self.chain}") or not signs(
+                self.ring[old[1]], made, version, *lines, *tree): return False
+        if old in retired: return retired[old] == new
+        if new in retired or (new[0] == "ed25519" and named_key(lines[5], origin) != new[1]): return False
+        retired[old] = new
+        for point, where in self.by_key.get(old, ()):  # what it signs from here on is forged
+            if point["head_seq"] >= seq and point["state"]:
+                self.holds[point["head_seq"], point["chain"], point["root_hash"]] -= 1
+                point["state"] = self.report("checkpoint-signature-mismatch", point["head_seq"], where)
+        return True
+    def kept(self, size, digest):  # the bytes that repair moved, all or but a newline at their end
+        if self.moved is None:
+            self.moved = set()
+            for path in (self.directory / "quarantine").glob("*.bytes"):
+                with read(path) or open(os.devnull, "rb") as file:
+                    count, hashed = 0, hashlib.sha256()
+                    while data := file.read(LONGEST): count += len(data); hashed.update(data)
+                self.moved.add((count, hashed.hexdigest()))
+                hashed.update(b"\n"); self.moved.add((count + 1, hashed.hexdigest()))
+        return (size, digest) in self.moved
     def accept(self, seq, name, stated, leaf, line, where):  # a record that belongs to the chain
         ts, self.chain = line[7:37].decode("latin-1"), name
         self.tail.append((line[36:].startswith(b'Z","event_type":"audit.checkpoint",'), ts))
@@ -190,47 +245,45 @@ class Verifier:
             if seq > head[0] + 1:
                 self.jump, self.head, self.named = (head, record, None), (seq, {stated}), name; return
         self.head, self.named = (seq, {stated}), name; self.accept(*record)
-    def unchained(self, line, raw, record, where, adjoins):
-        seq, bare = self.head[0] + 1, "ts" in record and "event_type" in record
-        if bare and "hash" not in record and seq == 1:
+    def unchained(self, raw, where, adjoins):
+        seq, record = self.head[0] + 1, parse(raw) if len(raw) <= LONGEST + 1 else {}
+        if seq == 1 and "ts" in record and "event_type" in record and "hash" not in record:
             return self.old.append((raw, ("malformed-line", seq, where)))
-        if not adjoins: self.first, self.size, self.run = len(self.loose), 0, hashlib.sha256()
-        self.loose.append(("malformed-line", seq, where))
-        for part in line, b"\n":  # perhaps the log declares it, with the lines before that adjoin
-            self.size = self.run.update(part) or self.size + len(part)
-            ends = self.ends.setdefault((self.size, self.run.hexdigest()), [])
-            ends.append((self.first, len(self.loose)))
+        if not adjoins: self.runs.append(Run(len(self.loose)))
+        self.loose.append(("malformed-line", seq, where)); self.runs[-1].add(raw)
         return True
     def read_segment(self, name, file):
         fresh, due = True, None
         for number, raw in enumerate(file, 1):
-            line, where = raw.removesuffix(b"\n"), f"{name}:{number}"
-            link, torn = len(line) <= LONGEST and LINK.fullmatch(line), not raw.endswith(b"\n")
-            leaf = sha(b"\0" + line[:-len(',"hash":"') - 64 - len('"}')] + b"}")  # section 2
+            line, where, leaf = raw.removesuffix(b"\n"), f"{name}:{number}", None
+            torn, link = line == raw, line.endswith(b'"}') and len(line) <= LONGEST and LINK.fullmatch(line)
+            if link: leaf = sha(b"\0" + line[:-len(',"hash":"') - 64 - len('"}')] + b"}")  # section 2
             if torn: self.report("torn-tail", self.head[0] + 1, where)
             if link and (not torn or leaf.hex() == link[4].decode()):
                 chain, prev, stated = (link[i].decode() for i in (1, 3, 4))
                 self.link(int(link[2]), chain, prev, stated, leaf, line, where, fresh)
                 fresh = False
-            elif not torn:
-                record = parse(line) if len(line) <= LONGEST else {}
-                due = number + 1 if self.unchained(line, raw, record, where, due == number) else None
+            elif not torn: due = number + 1 if self.unchained(raw, where, due == number) else None
     def segments(self):  # the active one is opened first: it may be closed while this runs
         active = self.directory / "audit.jsonl"
-        files, seen = {}, set()
+        files, seen, order = {}, set(), []
         for path in [active, *sorted(self.directory.iterdir())]:
             if not NAME.fullmatch(path.name) or path in files: continue
             file = read(path)
             if file is None:
                 if path != active: self.report("missing-segment", None, path.name)
-            elif os.fstat(file.fileno()).st_ino not in seen:
-                seen.add(os.fstat(file.fileno()).st_ino); files[path] = file
+            elif (inode := os.fstat(file.fileno()).st_ino) not in seen:
+                seen.add(inode); order.append((*first_of(file, path.name), path.name, inode, path))
+                files[path] = file if len(files) < OPEN else file.close()
             else: file.close()
         if files and active not in files and not Path(f"{active}.new").exists():
             self.report("missing-segment", None, active.name)
-        for path, file in sorted(files.items(), key=lambda each: (
-                first_of(each[1], each[0].name), each[0].name)):
-            file.seek(0); self.read_segment(path.name, file); file.close()
+        for *_, name, inode, path in sorted(order):
+            file = files[path] or read(path)
+            if file is None or os.fstat(file.fileno()).st_ino != inode:
+                self.report("missing-segment", None, name)
+            if file:
+                with file: file.seek(0); self.read_segment(name, file)
     def finish(self):
         self.settle(); at = self.anchor[0] if self.anchor else 0
         for here, by, tear, bad in self.declared:
@@ -246,7 +299,7 @@ class Verifier:
             self.report("chain-id-mismatch" if p["chain"] != (self.chain or p["chain"])
                 else "truncated" if size > self.head[0] else "checkpoint-root-mismatch", size, where)
         if not self.head[0]: self.report("nothing-found", None, self.directory.name)
-        elif self.told and not self.signed: self.report("missing-segment", self.told[0], "checkpoints.jsonl")
+        elif self.told and not self.signed: self.report("missing-segment", self.told, "checkpoints.jsonl")
         self.found += filter(None, self.loose)
         if self.ring and self.head[0] and status(self.found) != 1 and not self.anchored():
             self.report("not-anchored", at or None, "checkpoints.jsonl")
@@ -288,5 +341,5 @@ if __name__ == "__main__":
         as_of = int(datetime.fromisoformat(words[1]).timestamp()) * SECOND; del words[:2]
     if not words: sys.exit(print(__doc__) or 2)
     found = verify(words[0], [key for name in words[1:] for key in keys_in(name)], as_of)
-    for finding in found: print(*finding)
+    print("".join(" ".join(map(str, finding)) + "\n" for finding in found), end="")
     sys.exit(status(found))

@@ -105,10 +105,10 @@ class Declarations:
     def _recovered(self, fields: Mapping[str, Any], seq: int, place: Place) -> None:
         declared = fields_of(fields)
         keys = bool(self._keys.ring.keys)
-        if declared is not None and self._fragments.declare(*declared, seq, keys=keys) is not None:
+        if declared is None or self._fragments.declare(*declared, seq, keys=keys) is not None:
             return
         kind, note = Kind.RECOVERED_TEAR, "declared, and no longer in the file"
-        if declared is not None and self._kept is not None and not self._kept(*declared):
+        if self._kept is not None and not self._kept(*declared):
             kind = Kind.MISSING_SEGMENT
             note = f"{declared[0]} bytes that it declares are neither in the log nor in quarantine/"
         self._findings.add(place.finding(kind, seq, note=note))

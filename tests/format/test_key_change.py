@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -333,9 +335,14 @@ class TestSuccession:
         assert Succession(KeyRing()).follow(fields, 5, self.CHAIN) is None
 
 
-def changed_often(directory: Path, count: int) -> Key:
-    """A log whose key changed so many times; the first key."""
-    chain, keys = MadeChain().add(2), [Ed25519Key.from_seed(bytes(28) + bytes([1, 2, 3, 4]))]
+def changed_often(
+    directory: Path, count: int, make: Callable[[bytes], Key] = Ed25519Key.from_seed
+) -> list[bytes]:
+    """A log whose key changed so many times; what the keys are made of, oldest first."""
+    directory.mkdir()
+    seeds = [bytes(28) + bytes([1, 2, 3, 4]), *(n.to_bytes(32, "big") for n in range(count))]
+    keys = [make(seed) for seed in seeds]
+    chain = MadeChain().add(2)
     origin = f"{ORIGIN}/{chain.chain}"
     tree, points = Frontier(), b""
 
@@ -358,25 +365,34 @@ def changed_often(directory: Path, count: int) -> Key:
         chain.add(event_type="audit.checkpoint", fields=checkpoint_fields(made))
         return made.head_seq, made.root_hash
 
-    past = signed(keys[-1])
-    for number in range(count):
-        keys.append(Ed25519Key.from_seed(number.to_bytes(32, "big")))
-        fields = rotation_fields(keys[-2], keys[-1], origin, past)
+    past = signed(keys[0])
+    for old, new in pairwise(keys):
+        fields = rotation_fields(old, new, origin, past)
         chain.add(event_type="audit.key_rotated", fields=fields)
-        past = signed(keys[-1])
+        past = signed(new)
     chain.write(directory / "audit.jsonl")
     (directory / "checkpoints.jsonl").write_bytes(points)
-    return keys[0]
+    return seeds
 
 
 def test_any_number_of_changes_takes_time_that_is_linear_in_it(tmp_path: Path) -> None:
     seconds = []
     for count in (60, 480):
         directory = tmp_path / str(count)
-        directory.mkdir()
-        pinned = changed_often(directory, count)
+        pinned = Ed25519Key.from_seed(changed_often(directory, count)[0])
         began = time.process_time()
         report = ours(directory, pinned, as_of=BEGIN)
         seconds.append(time.process_time() - began)
         assert (report.exit_status, report.anchored_seq) == (0, report.last_seq - 1)
     assert seconds[1] < 24 * seconds[0], f"eight times as many changes: {seconds}"
+
+
+def test_the_second_verifier_takes_linear_time_for_them_too(tmp_path: Path) -> None:
+    seconds = []
+    for count in (200, 3200):
+        directory = tmp_path / str(count)
+        keys = changed_often(directory, count, HmacKey)
+        began = time.process_time()
+        assert others["verify_chain.py"](directory, keys, BEGIN) == []
+        seconds.append(time.process_time() - began)
+    assert seconds[1] < 48 * seconds[0], f"sixteen times as many changes: {seconds}"

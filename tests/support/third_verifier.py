@@ -126,7 +126,7 @@ class Run:
         self.at = at
         self.lines: list[bytes] = []
         self.findings: list[list[Any]] = []
-        self.declared = False
+        self.declared = 0
 
     def prefix(self, length: int, digest: str) -> int:
         """How many of its first lines have this length and this digest; 0 for none."""
@@ -379,10 +379,10 @@ class Verifier:
         if type(length) is not int or not isinstance(digest, str):
             return
         for run in reversed(self.runs):
-            count = 0 if run.declared else run.prefix(length, digest)
-            if count:
-                run.declared = True
-                self.declared.append((seq, run.at, run.findings[:count]))
+            count = run.prefix(length, digest)
+            if count > run.declared:
+                self.declared.append((seq, run.at, run.findings[run.declared : count]))
+                run.declared = count
                 return
         self.find("recovered-tear" if self.kept(fields) else "missing-segment", seq)
 
