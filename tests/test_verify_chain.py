@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_chain import BEGIN, MadeChain
-from two_verifiers import ORIGIN, SCRIPT, SECRET, both, kinds, others
-
 from audit_emit.chain import Frontier
 from audit_emit.checkpoint import sign
 from audit_emit.checkpointer import checkpoint_fields
 from audit_emit.signing import HmacKey
+from made_chain import BEGIN, MadeChain
+from two_verifiers import ORIGIN, SCRIPT, SECRET, both, kinds, others
 
 verify = others[SCRIPT.name]
 
