@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_emit.chain import Frontier
-from audit_emit.checkpoint import sign
-from audit_emit.checkpointer import checkpoint_fields
-from audit_emit.signing import HmacKey
 from made_chain import BEGIN, MadeChain
 from two_verifiers import ORIGIN, SCRIPT, SECRET, both, kinds, others
+
+from audit_emit._checkpoints.checkpointer import checkpoint_fields
+from audit_emit._format.chain import Frontier
+from audit_emit._format.checkpoint import sign
+from audit_emit._signing.trusted_keys import HmacKey
 
 verify = others[SCRIPT.name]
 
