@@ -11,6 +11,7 @@ from audit_log import AuditLog
 from hypothesis import HealthCheck, settings
 from loki_program import loki, loki_server
 from loki_server import each_loki, fake_loki
+from support.postgres import _audited_template, audited, database, postgres_server
 
 from audit_emit import Emitter
 from audit_emit._core import default as _process
@@ -18,7 +19,16 @@ from audit_emit._runtime.compiled import SWITCH
 from audit_emit._settings import settings as _config
 from audit_emit.context import EMPTY, VAR
 
-__all__ = ["each_loki", "fake_loki", "loki", "loki_server"]
+__all__ = [
+    "_audited_template",
+    "audited",
+    "database",
+    "each_loki",
+    "fake_loki",
+    "loki",
+    "loki_server",
+    "postgres_server",
+]
 """Fixtures from elsewhere."""
 
 settings.register_profile(

@@ -21,6 +21,7 @@ EXTRA_OF = {
     "uvicorn": "fastapi",
     "flask": "flask",
     "httpx": "loki",
+    "psycopg": "postgres",
 }
 """Which extra brings a module that a command imports."""
 

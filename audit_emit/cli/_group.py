@@ -19,6 +19,7 @@ from audit_emit.errors import ConfigError
 
 COMMANDS = {
     "checkpoint": "Sign a log, once or as it grows.",
+    "db": "Create, update and check the schema of a chain in PostgreSQL.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
     "hash": "Show how a value read from standard input looks in a record.",
@@ -42,6 +43,7 @@ def _frozen() -> None:
     """Never called: whatever packs a program looks for imports, and cannot see ours by name."""
     from audit_emit.cli import (  # noqa: F401, PLC0415 - see above
         checkpoint,
+        db,
         demo,
         doctor,
         hash,  # noqa: A004

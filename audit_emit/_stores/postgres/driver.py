@@ -1,0 +1,158 @@
+"""The connection: psycopg, imported when it is needed, and what its errors mean in one word."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from audit_emit._stores.postgres.address import Address
+from audit_emit.errors import AuditEmitError, ConfigError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+CONNECT_SECONDS = 5
+"""How long one attempt to connect may take; libpq counts whole seconds, and at least two."""
+
+_SILENCE_MS = 30_000
+"""How long sent bytes may stay unacknowledged before the connection counts as dead."""
+
+AWAY = "database-away"
+REASONS = {
+    "28P01": "database-login",
+    "28000": "database-login",
+    "3D000": "no-database",
+    "3F000": "no-schema",
+    "42P01": "no-schema",
+    "42883": "no-schema",
+    "42501": "not-permitted",
+    "53100": "database-full",
+    "53200": "database-memory",
+    "53300": "too-many-connections",
+    "25006": "read-only",
+    "57014": "database-timeout",
+    "40001": "serialization",
+    "40P01": "deadlock",
+    "23514": "not-linked",
+}
+"""What an SQLSTATE means for an append, as one word; see docs/postgresql.md."""
+
+
+class DatabaseError(AuditEmitError):
+    """The database did not do what it was asked.
+
+    Attributes:
+        reason: one word, such as ``database-away`` or ``database-full``.
+        unknown: whether it may have done it all the same: the answer did not come.
+    """
+
+    def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.unknown = unknown
+
+
+def load() -> Any:
+    """The module psycopg.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import psycopg  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigError(
+            "store", f"PostgreSQL needs the extra audit-emit[postgres] ({_why(error)})"
+        ) from None
+    return psycopg
+
+
+def _why(error: ImportError) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":
+        return "psycopg is not installed"
+    return "libpq is missing: psycopg[binary] has it" if "libpq" in str(error) else str(error)
+
+
+def connect(
+    address: Address,
+    *,
+    name: str = "audit_emit",
+    seconds: float = CONNECT_SECONDS,
+    on_notice: Callable[[Any], None] | None = None,
+) -> Connection[tuple[Any, ...]]:
+    """A connection without a transaction of its own (autocommit).
+
+    Nothing of the session is set, and nothing is prepared: behind a pooler that gives each
+    transaction another session, both would reach strangers.
+
+    Raises:
+        DatabaseError: it did not come about.
+        ConfigError: psycopg is missing, or the address cannot be read.
+    """
+    psycopg = load()
+    try:
+        connection: Connection[tuple[Any, ...]] = psycopg.connect(
+            address.conninfo(),
+            autocommit=True,
+            prepare_threshold=None,
+            client_encoding="UTF8",
+            application_name=name,
+            connect_timeout=max(2, int(seconds)),
+            tcp_user_timeout=_SILENCE_MS,
+        )
+    except psycopg.Error as error:
+        raise failed(error, address) from None
+    if on_notice is not None:
+        connection.add_notice_handler(on_notice)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise DatabaseError(
+            "not-utf8", f"the database has the encoding {encoding}, and a record needs UTF8"
+        )
+    return connection
+
+
+def reason_of(error: BaseException) -> str:
+    """One word for what went wrong."""
+    state = getattr(error, "sqlstate", None)
+    if state is None or state.startswith(("08", "57P")):
+        return AWAY
+    return REASONS.get(state, f"database-{state}")
+
+
+def failed(error: BaseException, address: Address, *, unknown: bool = False) -> DatabaseError:
+    """An error of psycopg as one of ours; what it says of the address is without the password."""
+    reason = reason_of(error)
+    said = getattr(getattr(error, "diag", None), "message_primary", None)
+    if said is None:
+        # libpq names the server and the user, never the password; what it could not read at all
+        # (a wrong escape, a port that is none) it repeats, and that may be a part of it.
+        text = str(error).strip().splitlines()
+        readable = text and type(error).__name__ != "ProgrammingError"
+        said = text[-1] if readable else "the address cannot be read by libpq"
+    return DatabaseError(reason, f"{address.shown}: {_hidden(said, address)}", unknown=unknown)
+
+
+def _hidden(said: str, address: Address) -> str:
+    """Without the password, should anybody repeat it."""
+    with contextlib.suppress(Exception):
+        password = load().conninfo.conninfo_to_dict(address.conninfo()).get("password")
+        if password:
+            said = said.replace(str(password), "…")
+    return said
+
+
+def leave(connection: Any) -> None:
+    """Give up a connection of the parent's in a forked child, without a word to the server."""
+    with contextlib.suppress(Exception):
+        # psycopg ends no connection that another process made; its descriptor is only a copy.
+        os.close(connection.fileno())
+
+
+def close(connection: Any) -> None:
+    """Close, whatever state the connection is in."""
+    with contextlib.suppress(Exception):
+        connection.close()

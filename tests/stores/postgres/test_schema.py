@@ -1,0 +1,142 @@
+"""The migrations: which run, which are refused, what each role may do afterwards."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from support.postgres import Database
+
+from audit_emit._stores.postgres import schema
+from audit_emit._stores.postgres.address import Address
+from audit_emit._stores.postgres.driver import DatabaseError
+
+
+def _state(database: Database) -> schema.State:
+    return schema.look(Address(database.url))
+
+
+def test_an_empty_database_has_everything_pending(database: Database) -> None:
+    found = _state(database)
+    assert found.applied == 0
+    assert [m.number for m in found.pending] == [m.number for m in schema.migrations()]
+
+
+def test_migrations_run_once_and_leave_nothing_pending(database: Database) -> None:
+    assert schema.migrate(Address(database.url)) == list(schema.migrations())
+    assert schema.migrate(Address(database.url)) == []
+    assert _state(database).is_current
+
+
+def test_two_that_migrate_at_once_do_each_migration_once(database: Database) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: schema.migrate(Address(database.url)), range(4)))
+    assert sorted(len(each) for each in done) == [0, 0, 0, len(schema.migrations())]
+
+
+@pytest.mark.parametrize("first", [m.number for m in schema.migrations()])
+def test_each_migration_can_be_brought_up_to_date(database: Database, first: int) -> None:
+    schema.migrate(Address(database.url), until=first)
+    schema.migrate(Address(database.url))
+    assert _state(database).is_current
+
+
+def test_a_migration_that_somebody_changed_is_told_and_nothing_is_run(database: Database) -> None:
+    schema.migrate(Address(database.url), until=2)
+    database.run("UPDATE audit_emit.migrations SET sha256 = repeat('0', 64) WHERE number = 1")
+    assert [m.number for m in _state(database).differing] == [1]
+    with pytest.raises(DatabaseError) as caught:
+        schema.migrate(Address(database.url))
+    assert caught.value.reason == "migrations-differ"
+    assert _state(database).applied == 2
+
+
+def test_a_newer_database_is_said_to_be_newer(database: Database) -> None:
+    schema.migrate(Address(database.url))
+    database.run("INSERT INTO audit_emit.migrations VALUES (99, 'later', repeat('0', 64))")
+    found = _state(database)
+    assert found.unknown == [99]
+    assert found.is_current
+
+
+def test_the_script_does_what_the_command_does(database: Database) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(schema.as_sql().encode())
+    assert _state(database).is_current
+    assert schema.migrate(Address(database.url)) == []
+
+
+def test_everything_belongs_to_a_role_that_nobody_logs_in_as(audited: Database) -> None:
+    owners = audited.run(
+        "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'audit_emit' UNION "
+        "SELECT DISTINCT proowner::regrole::text FROM pg_proc "
+        "WHERE pronamespace = 'audit_emit'::regnamespace"
+    )
+    assert owners == [("audit_emit_owner",)]
+
+
+_REFUSED = [
+    f"{verb} audit_emit.{table}{rest}"
+    for table in ("records", "records_rest", "heads", "checkpoints", "migrations", "outbox")
+    for verb, rest in [
+        ("DELETE FROM", ""),
+        ("TRUNCATE", ""),
+        ("UPDATE", " SET " + ("name = ''" if table == "migrations" else "service = ''"
+         if table in {"heads", "outbox"} else "line = ''")),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", _REFUSED)
+@pytest.mark.parametrize("user", ["the_writer", "the_reader", "the_pruner"])
+def test_no_role_changes_what_is_there(audited: Database, user: str, statement: str) -> None:
+    with (
+        psycopg.connect(audited.as_user(user)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"{verb} audit_emit.{table}{rest}"
+        for table in ("records", "records_rest", "checkpoints")
+        for verb, rest in [
+            ("DELETE FROM", ""),
+            ("TRUNCATE", ""),
+            ("UPDATE", " SET line = ''"),
+        ]
+    ]
+    + ["DELETE FROM audit_emit.heads", "TRUNCATE audit_emit.heads"],
+)
+def test_not_even_the_owner_changes_what_is_there_by_mistake(
+    audited: Database, statement: str
+) -> None:
+    with psycopg.connect(audited.url) as connection:
+        connection.execute("SET ROLE audit_emit_owner")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only appended to"):
+            connection.execute(statement.encode())
+
+
+def test_a_partition_that_is_made_later_is_guarded_too(audited: Database) -> None:
+    audited.run("SELECT audit_emit.ensure_partitions(12)")
+    unguarded = audited.run(
+        "SELECT c.oid::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = 'audit_emit.records'::regclass AND NOT EXISTS "
+        "(SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'no_change')"
+    )
+    assert unguarded == []
+    (partitions,) = audited.run(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'audit_emit.records'::regclass"
+    )
+    assert partitions == (14,)
+
+
+def test_a_reader_may_not_append(audited: Database) -> None:
+    with (
+        psycopg.connect(audited.as_user("the_reader")) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT audit_emit.open_chain('s', '', '0123456789abcdef')")
