@@ -1,0 +1,187 @@
+"""The read seam: what every place that holds a log can do, be it files, a table, or objects.
+
+Whoever verifies, asks, proves, signs or compares takes a ``LogReader`` and knows no path, no table
+and no bucket. A reader gives back the bytes that a writer wrote. It judges nothing: a reader may
+leave out what certainly was not asked for, and nothing else, and what it could not read it says.
+
+``_readers/memory.py`` is the smallest implementation; ``tests/readers/test_contract.py`` holds
+every implementation against this page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, Self
+
+from audit_emit._format.record import Head
+
+
+class Place(NamedTuple):
+    """Where a line begins.
+
+    Attributes:
+        part: the name of the file, table or object that holds it, as findings show it.
+        offset: of its first byte in that part, as it is when not packed.
+        line: its number there, from 1.
+    """
+
+    part: str
+    offset: int
+    line: int
+
+
+class Block(NamedTuple):
+    """Bytes of one part of a log, as they were written.
+
+    Attributes:
+        part: the name of the file, table or object, as findings show it.
+        offset: of the first byte in that part, as it is when not packed. The blocks of one part
+            follow each other without a hole, unless a part of the log was asked for.
+        data: about 1 MiB at most; whole lines with their newlines. Only a line that is longer than
+            that may be cut anywhere, and only the last line of a part may lack its newline.
+        read: bytes of the log that were read by then, packed ones as they are stored; they end at
+            ``Bounds.size``. For progress, nothing else.
+    """
+
+    part: str
+    offset: int
+    data: bytes
+    read: int = 0
+
+
+class Flaw(NamedTuple):
+    """What a reader found out about a part, and could not give as bytes.
+
+    Attributes:
+        part: its name.
+        kind: ``missing``: it should be there and is not, or is nothing that may be read;
+            ``damaged``: it cannot be unpacked from here on; ``cut``: it is packed, and ends in the
+            middle.
+        note: why, for people.
+    """
+
+    part: str
+    kind: str
+    note: str
+
+
+MISSING, DAMAGED, CUT = "missing", "damaged", "cut"
+
+
+class CheckpointLine(NamedTuple):
+    """One line of the file or table of checkpoints.
+
+    Attributes:
+        place: where it begins.
+        line: without its newline; empty where ``size`` says that it is too long to be one.
+        late: it may be younger than the end of the records that this reader gives.
+        torn: it has no newline.
+        size: bytes of the line.
+    """
+
+    place: Place
+    line: bytes
+    late: bool = False
+    torn: bool = False
+    size: int = 0
+
+
+class Bounds(NamedTuple):
+    """From where to where a log goes, without having been verified.
+
+    Attributes:
+        first, last: the first record that can be told, and the last; ``None`` where there is none.
+            A reader that cannot look at the end without reading all (standard input) says ``None``.
+        size: bytes that ``blocks`` reads, packed ones as they are stored; -1 if that is not known.
+    """
+
+    first: Head | None
+    last: Head | None
+    size: int
+
+
+class LogReader(Protocol):
+    """One log, wherever it is kept; looked at once, when the reader is made.
+
+    What is written to the log later may be seen or not, but what is seen is a beginning of it: no
+    record is given without all those before it. A reader is used by one thread, and closed.
+
+    Attributes:
+        name: of the log, as it was asked for.
+        whole: all that is there of the log was looked for, so that what the log declares of itself
+            (checkpoints, bytes that were moved aside) must be found; not only what was named.
+
+    Every method may raise ``OSError`` (it cannot be read) and ``UnsupportedError`` (it is packed in
+    a way that cannot be read here).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+    def blocks(self, *, from_seq: int = 0, until: str = "") -> Iterator[Block | Flaw]:
+        """The log, in the order of its chain: parts oldest first, each from its beginning.
+
+        Args:
+            from_seq: records before this one may be left out, if the parts that are left out
+                certainly lead to those that are not. The first block may begin before it.
+            until: the log ends with the last record whose ``ts`` is at most this; empty for all.
+                In a log without such a record there is nothing.
+        """
+        ...
+
+    def search(self, *, seq: int = 0, since: str = "", until: str = "") -> Iterator[Block]:
+        """Blocks of whole lines that hold every record asked for, and perhaps others.
+
+        The newest part comes first; within it the order is that of the log. Lines without an end,
+        and those that are too long to be records, are left out. A damaged part is an ``OSError``.
+
+        Args:
+            seq: only the record with this number; 0 for any.
+            since, until: only records with a ``ts`` that is at least ``since`` and below ``until``;
+                empty for any.
+        """
+        ...
+
+    def since(self, head: Head | None) -> Iterator[Block | Flaw]:
+        """What follows a record that was seen before: as ``blocks``, from there on.
+
+        Args:
+            head: of that record; ``None`` for the whole log.
+
+        Raises:
+            LookupError: no record here has this ``seq`` and this ``hash``: the log was cut, or
+                written anew, or its beginning is kept elsewhere by now.
+        """
+        ...
+
+    def checkpoints(self) -> Iterator[CheckpointLine] | None:
+        """The checkpoints in the order in which they were signed; ``None``: nothing keeps any.
+
+        They are read from the beginning each time. Those that are added meanwhile come, too, and
+        are marked as ``late``.
+        """
+        ...
+
+    def kept(self, size: int, digest: str) -> bool:
+        """Whether bytes that the log declares to have been moved aside are still there.
+
+        Args:
+            size, digest: their number and their SHA-256 (hex); the newline that ends them belongs
+                to them or not.
+        """
+        ...
+
+    def bounds(self) -> Bounds:
+        """From where to where the log goes; a few reads, not all of it."""
+        ...
+
+    def close(self) -> None:
+        """Give back descriptors and connections. Twice is once."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

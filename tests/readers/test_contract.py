@@ -1,0 +1,183 @@
+"""What every ``LogReader`` holds to, whatever it reads (audit_emit/_readers/base.py).
+
+Another reader joins in as a function in ``READERS``: given the lines of a log, those of its
+checkpoints (``None``: there are none) and a directory of its own, it returns the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from made_chain import MadeChain
+
+from audit_emit._format.record import Head, head_of
+from audit_emit._readers.base import Block, Flaw, LogReader
+from audit_emit._readers.memory import MemoryReader
+
+Make = Callable[[Sequence[bytes], Sequence[bytes] | None, Path], LogReader]
+
+LINES = MadeChain().add(40).lines
+CHECKPOINTS = [b"first", b"", b"third"]
+FOREIGN = [*LINES[:20], b"", b"foreign", *LINES[20:]]
+
+
+def in_memory(lines: Sequence[bytes], checkpoints: Sequence[bytes] | None, _: Path) -> LogReader:
+    return MemoryReader(lines, checkpoints, moved=[b"moved\n"])
+
+
+READERS: dict[str, Make] = {"memory": in_memory}
+
+
+@pytest.fixture(params=READERS, name="make")
+def _make(request: pytest.FixtureRequest) -> Make:
+    return READERS[request.param]
+
+
+@pytest.fixture(name="reader")
+def _reader(make: Make, tmp_path: Path) -> LogReader:
+    return make(FOREIGN, CHECKPOINTS, tmp_path)
+
+
+def text(blocks: Iterable[Block | Flaw]) -> bytes:
+    """The bytes of blocks, none of which is a flaw."""
+    found = list(blocks)
+    assert not [block for block in found if isinstance(block, Flaw)]
+    return b"".join(block.data for block in found if isinstance(block, Block))
+
+
+def lines_of(blocks: Iterable[Block | Flaw]) -> list[bytes]:
+    return text(blocks).split(b"\n")[:-1]
+
+
+def place(number: int) -> Head:
+    found = head_of(LINES[number - 1])
+    assert found is not None
+    return found
+
+
+def test_it_gives_back_what_was_written(reader: LogReader) -> None:
+    with reader:
+        assert lines_of(reader.blocks()) == FOREIGN
+        assert lines_of(reader.blocks()) == FOREIGN, "and again"
+
+
+def test_the_blocks_of_a_part_follow_each_other(reader: LogReader) -> None:
+    with reader:
+        ends: dict[str, int] = {}
+        for block in reader.blocks():
+            assert isinstance(block, Block)
+            assert block.offset == ends.get(block.part, 0)
+            assert block.data.endswith(b"\n")
+            ends[block.part] = block.offset + len(block.data)
+
+
+def test_what_was_read_ends_at_the_size(reader: LogReader) -> None:
+    with reader:
+        *_, last = reader.blocks()
+        assert isinstance(last, Block)
+        assert last.read == reader.bounds().size
+
+
+def test_a_record_to_begin_with_is_there_with_all_after_it(reader: LogReader) -> None:
+    with reader:
+        found = lines_of(reader.blocks(from_seq=30))
+        assert found == FOREIGN[-len(found) :]
+        assert LINES[29] in found
+
+
+@pytest.mark.parametrize(("number", "until"), [(12, place(12).ts), (40, "9"), (0, "0")])
+def test_it_ends_with_the_last_record_of_a_time(reader: LogReader, number: int, until: str) -> None:
+    with reader:
+        found = lines_of(reader.blocks(until=until))
+        assert found == (FOREIGN[: FOREIGN.index(LINES[number - 1]) + 1] if number else [])
+
+
+def test_a_clock_that_was_ahead_ends_nothing(make: Make, tmp_path: Path) -> None:
+    ahead = MadeChain().add(5).add(ts=2 * 10**18).add(5, ts=1_779_220_900 * 10**9).lines
+    with make(ahead, None, tmp_path) as reader:
+        assert lines_of(reader.blocks(until="2026-06")) == ahead
+
+
+@pytest.mark.parametrize("seq", [1, 20, 21, 40])
+def test_it_finds_a_record_by_its_number(reader: LogReader, seq: int) -> None:
+    with reader:
+        assert LINES[seq - 1] in lines_of(reader.search(seq=seq))
+
+
+def test_a_number_that_is_not_there_is_in_no_block(reader: LogReader) -> None:
+    with reader:
+        found = map(head_of, lines_of(reader.search(seq=41)))
+        assert not any(head.seq == 41 for head in found if head is not None)
+
+
+def test_a_search_by_time_holds_what_is_within_it(reader: LogReader) -> None:
+    with reader:
+        found = lines_of(reader.search(since=place(10).ts, until=place(15).ts))
+        assert set(LINES[9:14]) <= set(found)
+
+
+@pytest.mark.parametrize("number", [1, 20, 21, 39, 40])
+def test_what_follows_a_record_is_all_that_came_after_it(reader: LogReader, number: int) -> None:
+    with reader:
+        after = FOREIGN[FOREIGN.index(LINES[number - 1]) + 1 :]
+        assert lines_of(reader.since(place(number))) == after
+
+
+def test_what_follows_nothing_is_all(reader: LogReader) -> None:
+    with reader:
+        assert lines_of(reader.since(None)) == FOREIGN
+
+
+@pytest.mark.parametrize(
+    "head",
+    [place(20)._replace(hash="0" * 64), place(20)._replace(seq=41), place(20)._replace(seq=19)],
+)
+def test_a_record_that_is_not_there_is_told(reader: LogReader, head: Head) -> None:
+    with reader, pytest.raises(LookupError):
+        lines_of(reader.since(head))
+
+
+def test_the_checkpoints_come_with_their_places(reader: LogReader) -> None:
+    with reader:
+        for _ in range(2):
+            found = list(reader.checkpoints() or ())
+            assert [each.line for each in found] == CHECKPOINTS
+            assert [each.place.offset for each in found] == [0, 6, 7]
+            assert [each.place.line for each in found] == [1, 2, 3]
+            assert not any(each.late or each.torn for each in found)
+
+
+def test_no_checkpoints_are_not_the_same_as_none_of_them(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with make(LINES, None, tmp_path / "a") as nothing, make(LINES, [], tmp_path / "b") as empty:
+        assert nothing.checkpoints() is None
+        assert list(empty.checkpoints() or ("none",)) == []
+
+
+@pytest.mark.parametrize("data", [b"moved", b"moved\n"])
+def test_what_was_moved_aside_is_still_there(reader: LogReader, data: bytes) -> None:
+    with reader:
+        digest = sha256(data).hexdigest()
+        assert reader.kept(len(data), digest)
+        assert not reader.kept(len(data) + 1, digest)
+        assert not reader.kept(len(data), "0" * 64)
+
+
+def test_the_bounds_are_the_first_record_and_the_last(reader: LogReader) -> None:
+    with reader:
+        assert reader.bounds()[:2] == (place(1), place(40))
+
+
+def test_an_empty_log_has_no_bounds(make: Make, tmp_path: Path) -> None:
+    with make([], None, tmp_path) as reader:
+        assert reader.bounds() == (None, None, 0)
+        assert text(reader.blocks()) == text(reader.search()) == text(reader.since(None)) == b""
+
+
+def test_closing_twice_is_closing(reader: LogReader) -> None:
+    reader.close()
+    reader.close()
