@@ -88,7 +88,7 @@ def test_promtool_accepts_the_rules_of_prometheus() -> None:
     command = [program, "check", "rules", *map(str, PROMETHEUS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    tests = [program, "test", "rules", str(Path(__file__).parents[1] / "prometheus_rules.yaml")]
+    tests = [program, "test", "rules", str(Path(__file__).with_name("prometheus_rules.yaml"))]
     done = subprocess.run(tests, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
 
