@@ -29,6 +29,7 @@ knows nothing of this library can treat it as one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -63,11 +64,17 @@ class AuditError(AuditEmitError):
 
 
 class SinkError(AuditEmitError):
-    """A record could not be put into the file; ``reason`` is one word for it."""
+    """A record could not be put into its store.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        reason: one word, such as ``ENOSPC`` or ``lock-timeout``.
+        linked: the records that were put there before it failed (``_stores.base.Linked``).
+    """
+
+    def __init__(self, reason: str, linked: Sequence[Any] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.linked: Sequence[Any] = linked
 
 
 class CheckpointError(AuditEmitError):

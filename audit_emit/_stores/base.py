@@ -1,0 +1,274 @@
+"""What a store of a chain is, and what a mirror is: the seam under the outbox (``_core``).
+
+A store takes records that are complete but for their place in a chain, links them and keeps them.
+It knows nothing of events, of redaction, or of what could not be written before: order, backlog,
+bounds and gaps are the outbox's. What a store may not do is in ``tests/stores/test_contract.py``,
+which every store has to pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from audit_emit._format.record import Head
+
+__all__ = [
+    "SYNC_SECONDS",
+    "ChainStore",
+    "Draft",
+    "Lent",
+    "Linked",
+    "Loss",
+    "Mirror",
+    "StoreHealth",
+    "Traits",
+]
+
+SYNC_SECONDS = 10.0
+"""How long one call waits for a sync; a disk with much to write can take seconds."""
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A record without its place in a chain.
+
+    Attributes:
+        prefix: the text of the record from its opening brace up to member 11, without the closing
+            brace (docs/wire-format.md, section 2).
+        ns: its ``ts``, in nanoseconds since 1970. A store that finds it equal to the ``ts`` of the
+            record before adds 1 ns to both (``record.bump``).
+        id: its ``id``, a UUIDv7. A store that does not know whether an append has worked asks for
+            it.
+        process: the part that all ids of this process have in common (``Clock.process``). In a
+            forked child, a store refuses a draft that its parent made: the parent writes it.
+        own: whether it is about the log itself, as ``audit.gap`` is.
+    """
+
+    prefix: str
+    ns: int
+    id: str
+    process: str
+    own: bool = False
+
+
+class Linked(msgspec.Struct, frozen=True, gc=False):
+    """A record in its chain.
+
+    Attributes:
+        line: as it is kept and mirrored, with its newline.
+        chain, seq, hash: its place, and the hash of the line.
+        prev: the hash of the record before it.
+        id: its ``id``.
+        own: whether it is about the log itself.
+    """
+
+    line: bytes
+    chain: str
+    seq: int
+    hash: str
+    prev: str
+    id: str
+    own: bool = False
+
+
+class Loss(msgspec.Struct):
+    """Events lost in a row: the ``fields`` of one ``audit.gap`` (docs/wire-format.md, 5)."""
+
+    lost: int
+    first_ts: str
+    last_ts: str
+    reason: str
+    sink: str
+
+
+class Traits(NamedTuple):
+    """What a kind of store can do; the contract tests ask only for what applies.
+
+    Attributes:
+        immediate: whether an append is over within 50 ms whatever happens. If it is not, the
+            outbox appends in a thread of its own, and ``emit`` does not wait for it.
+        shared: whether several processes may extend one chain at the same time.
+        durable: whether what was appended is still there when the process is killed.
+        leaves_word: whether losses that cannot be declared can be left for the next process.
+    """
+
+    immediate: bool = True
+    shared: bool = True
+    durable: bool = True
+    leaves_word: bool = False
+
+
+class StoreHealth(msgspec.Struct, kw_only=True):
+    """The state of a store, for ``health()`` and for counting.
+
+    Attributes:
+        written, own: records that this process has appended, and how many of them about the log.
+        taken_away, last_taken_away: records that were in the store and were removed by others, and
+            the ``ts`` of the last one.
+        last_ns: the ``ts`` of the last record in nanoseconds; 0 before there is one.
+        chain, seq: the end of the chain; empty and 0 before there is one.
+        fault: what would keep it from taking a record, as one word, as far as is known without
+            trying.
+        unsynced: why what was appended may not survive a loss of power, as one word.
+        exclusive: whether processes exclude each other here.
+        place: where it is, as ``health()`` shows it (a path, or a URL without credentials).
+        durability: ``os``, ``group`` or ``always``.
+    """
+
+    written: int = 0
+    own: int = 0
+    taken_away: int = 0
+    last_taken_away: str | None = None
+    last_ns: int = 0
+    chain: str = ""
+    seq: int = 0
+    fault: str | None = None
+    unsynced: str | None = None
+    exclusive: bool = True
+    place: str = ""
+    durability: str = "os"
+
+
+class Lent(NamedTuple):
+    """What the emitter lends a store. Nothing of it keeps the emitter alive.
+
+    Attributes:
+        own: makes the draft of a record about the log itself.
+        started: the fields of ``audit.started`` if this process has still to say that it begins to
+            write, else ``None``. The store appends that record before the first draft.
+        said: called once that record is kept.
+        process: the ``Draft.process`` of this process.
+        recovered, rotated: called when the store has closed an end that was no record, and when it
+            has begun a new part.
+    """
+
+    own: Callable[[str, dict[str, Any]], Draft]
+    started: Callable[[], dict[str, Any] | None]
+    said: Callable[[], object]
+    process: Callable[[], str]
+    recovered: Callable[[], object]
+    rotated: Callable[[], object]
+
+
+class ChainStore(Protocol):
+    """Keeps one chain, and extends it.
+
+    Every method may be called by any thread at any time, and by a signal handler in the middle of
+    another call of the same thread; that call is refused as ``re-entrant``. What a signal handler
+    raises comes out of every method and leaves nothing half done.
+    """
+
+    traits: Traits
+
+    def append(self, drafts: Sequence[Draft], deadline: float = 0.0) -> list[Linked]:
+        """Link and keep records, in their order.
+
+        Args:
+            drafts: may be none: then only what the store has to say of itself is written.
+            deadline: until when to wait for others (``time.monotonic()``); 0 when this is the first
+                wait of a call. An immediate store waits 45 ms then.
+
+        Returns:
+            Everything that was appended, in the order of the chain: the drafts, what the store said
+            of itself before, between and after them (``own``), and what it had written since the
+            last call without being asked, as a repeated sync does. When its time was over, the last
+            drafts are missing; nothing of them is kept.
+
+        Raises:
+            SinkError: a draft is not in the chain. Its ``linked`` are the records that are: the
+                drafts before it, and what the store said of itself.
+        """
+        ...
+
+    def sync(self, seconds: float = SYNC_SECONDS) -> bool:
+        """Make everything appended so far durable, within some seconds; whether it is.
+
+        Raises:
+            SinkError: the store cannot be reached.
+        """
+        ...
+
+    def head(self) -> Head | None:
+        """The end of the chain as this process knows it, without asking; ``None`` before that."""
+        ...
+
+    def health(self) -> StoreHealth:
+        """Its state, without waiting for anything."""
+        ...
+
+    def leave_word(self, losses: list[Loss]) -> bool:
+        """Leave losses that cannot be declared to whoever opens the store next.
+
+        Returns:
+            Whether that worked; never where ``traits.leaves_word`` is false.
+
+        Raises:
+            SinkError: the store cannot be reached.
+        """
+        ...
+
+    def is_inside(self) -> bool:
+        """Whether this thread is in the middle of a call, and a signal handler asks."""
+        ...
+
+    def heal(self) -> None:
+        """Give back the locks that an interrupt left behind between taking and using them."""
+        ...
+
+    def close(self, seconds: float = SYNC_SECONDS) -> bool:
+        """Sync and give everything back; a later append opens it again. Whether all is synced.
+
+        Raises:
+            SinkError: another thread is inside and does not come to an end.
+        """
+        ...
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what was begun is the parent's to finish."""
+        ...
+
+
+class Mirror(Protocol):
+    """Shows every line of the chain somewhere else, if there is room for it at once.
+
+    Attributes:
+        fault: why the last line was not shown, as one word; ``None`` while all is well.
+        last: the last line that was shown, or begun.
+    """
+
+    fault: str | None
+    last: bytes
+
+    def show(self, line: bytes) -> bool:
+        """Show one line whole or not at all, without waiting for a reader; whether it was shown.
+
+        With the fault ``begun`` a part of it was, and the rest follows with ``finish``.
+        """
+        ...
+
+    @property
+    def owes(self) -> bool:
+        """Whether a line was begun and not given up."""
+        ...
+
+    def finish(self) -> bool:
+        """Show the rest of a line that was begun; whether none of it is left."""
+        ...
+
+    def give_up(self) -> bool:
+        """Count on the rest of a line no more; whether there was one."""
+        ...
+
+    def look(self) -> bool:
+        """Whether there is something to show lines on; clears ``fault`` when it has come back."""
+        ...
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: the rest of a line is the parent's."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back; the next line takes one again."""
+        ...
