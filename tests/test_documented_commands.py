@@ -21,7 +21,8 @@ SHOWN = re.compile(r"(?:`|^ {4}|^|[|&] ?|\$\()audit-emit ([a-z-]+)([^`\n]*)", re
 def options_of(name: str) -> set[str]:
     command = Lazy().get_command(click.Context(click.Command("audit-emit")), name)
     assert command is not None
-    parameters = command.get_params(click.Context(command))
+    parts = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    parameters = [one for part in parts for one in part.get_params(click.Context(part))]
     return {word for one in parameters for word in (*one.opts, *one.secondary_opts)}
 
 
