@@ -11,7 +11,7 @@ from audit_log import AuditLog
 from hypothesis import HealthCheck, settings
 from loki_program import loki, loki_server
 from loki_server import each_loki, fake_loki
-from support.postgres import _audited_template, audited, database, postgres_server
+from postgres_server import _audited_template, audited, database, postgres_server
 
 from audit_emit import Emitter
 from audit_emit._core import default as _process

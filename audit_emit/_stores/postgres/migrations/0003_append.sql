@@ -90,11 +90,13 @@ BEGIN
   ELSIF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
-  SELECT min(i) INTO wrong FROM generate_series(1, n) AS i
-    WHERE (right(p_lines[i], 2 + 64 + 9 + 64 + 14 + length((p_seq + i)::text) + 7 + 16 + 11) =
+  SELECT min(i) INTO wrong
+    FROM unnest(p_lines, p_hashes) WITH ORDINALITY AS given (line, hash, i),
       format(',"chain":"%s","seq":%s,"prev_hash":"%s","hash":"%s"}', p_chain, p_seq + i,
-        encode(CASE WHEN i = 1 THEN p_hash ELSE p_hashes[i - 1] END, 'hex'), encode(p_hashes[i], 'hex'))
-      AND octet_length(p_lines[i]) < 1048576 AND position(E'\n' IN p_lines[i]) = 0) IS NOT TRUE;
+        encode(CASE WHEN i = 1 THEN p_hash ELSE p_hashes[i - 1] END, 'hex'),
+        encode(given.hash, 'hex')) AS link
+    WHERE (right(line, length(link)) = link AND octet_length(line) < 1048576
+      AND position(E'\n' IN line) = 0) IS NOT TRUE;
   IF wrong IS NOT NULL THEN
     RAISE EXCEPTION 'append: line % does not link to the one before it', wrong USING ERRCODE = 'check_violation';
   END IF;
