@@ -21,15 +21,15 @@ from audit_emit._checkpoints.prove import prove_record
 from audit_emit._checkpoints.signer_state import Records
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.proof_file import Evidence
-from audit_emit._format.record import Head, head_of
+from audit_emit._format.record import Head
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
-from audit_emit._readers.files.logfiles import open_log as files_of
-from audit_emit._readers.files.places import last_record
+from audit_emit._readers.files.opening import layout_of
+from audit_emit._readers.opening import open_readers
 from audit_emit._settings import settings as _config
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Report
-from audit_emit._verify.verify import Options, layout_of, verify_paths
+from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.errors import ConfigError
 
 __all__ = ["AuditLog", "open_log"]
@@ -161,19 +161,9 @@ class AuditLog:
         Raises:
             OSError: a file cannot be read.
         """
-        files = files_of(layout_of(self.path), self.path).files
-        try:
-            for file in reversed(files):
-                if file.packed:
-                    continue
-                with file.opened() as descriptor:
-                    found = last_record(descriptor, file.size)
-                if found is not None:
-                    return head_of(found.line)
-        finally:
-            for file in files:
-                file.close()
-        return None
+        (reader,) = open_readers([self.path])
+        with reader:
+            return reader.bounds().last
 
 
 def _parsed(lines: Iterator[bytes] | Sequence[bytes]) -> Iterator[dict[str, Any]]:

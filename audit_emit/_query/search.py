@@ -6,26 +6,21 @@ before the one from when it had to wait (docs/wire-format.md, sections 3 and 5).
 
 from __future__ import annotations
 
-import os
+import errno
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_emit._format.block import link_of
 from audit_emit._format.line_splitter import Lines
 from audit_emit._format.record import ts_of
-from audit_emit._format.tail import read_end
 from audit_emit._loki.expected import is_cut
 from audit_emit._loki.extracted import value_at
 from audit_emit._loki.labels import shipped, unwrapped
 from audit_emit._query.question import ESCAPED, Question
-from audit_emit._readers.files.logfiles import LogFile, is_segment_alone, look_at, open_log
-from audit_emit._readers.files.places import find_seq
-from audit_emit._readers.files.times import Times
-from audit_emit._readers.files.unpacked import Unpacked
-from audit_emit._verify.verify import layout_of
+from audit_emit._readers.base import MISSING, Flaw, LogReader
+from audit_emit._readers.opening import open_readers
 
 if TYPE_CHECKING:
     from audit_emit._loki.client import LokiClient
@@ -76,21 +71,43 @@ def ask_log(
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
+    (reader,) = open_readers([path])
+    with reader:
+        return ask(question, reader, limit, progress)
+
+
+def ask(
+    question: Question,
+    reader: LogReader,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Answer:
+    """The newest records in a log that answer; see ``ask_log``."""
     newest = _Newest(question, limit)
     needles = question.needles()
-    reader = _Reader(question, path)
-    with _files(path) as files:
-        total, done = sum(max(file.size, 0) for file in files), 0
-        # Newest first: what is older than so many answers is passed over faster.
-        for file in reversed(files):
-            for position, block in reader.blocks(file):
-                for line in candidates(block, needles):
-                    newest.add(line)
-                if progress is not None:
-                    progress(done + min(position, max(file.size, 0)), total)
-            done += max(file.size, 0)
-    reader.close()
+    blocks = reader.search(
+        seq=question.place() or 0,
+        since=ts_of(question.since) if question.since is not None else "",
+        until=ts_of(question.until) if question.until is not None else "",
+    )
+    _look_for_parts(reader)
+    # Newest first: what is older than so many answers is passed over faster.
+    for block in blocks:
+        for line in candidates(block.data, needles):
+            newest.add(line)
+        if progress is not None:
+            progress(block.read, max(reader.size, block.read))
     return newest.answer()
+
+
+def _look_for_parts(reader: LogReader) -> None:
+    """An empty log is an answer, no log is none.
+
+    Raises:
+        FileNotFoundError: there is no log.
+    """
+    if reader.size == 0 and next(reader.blocks(), None) is None:
+        raise FileNotFoundError(2, "there is no log", reader.name)
 
 
 def lines_of(path: str) -> Iterator[bytes]:
@@ -103,10 +120,26 @@ def lines_of(path: str) -> Iterator[bytes]:
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
-    with _files(path) as files:
-        for file in files:
-            for _, block in _whole_lines(_read(file)):
-                yield from (line[:-1] for line in BytesIO(block))
+    (reader,) = open_readers([path])
+    with reader:
+        yield from lines_in(reader)
+
+
+def lines_in(reader: LogReader) -> Iterator[bytes]:
+    """Every whole line of a log, oldest first, without its newline; see ``lines_of``."""
+    _look_for_parts(reader)
+    lines, part = Lines(), ""
+    for block in reader.blocks():
+        if isinstance(block, Flaw):
+            if block.kind != MISSING:
+                raise OSError(errno.EIO, block.note, block.part)
+            continue
+        if block.part != part or not block.offset:
+            lines.rest()
+            part = block.part
+        for whole in lines.feed(block.data):
+            if isinstance(whole, bytes):
+                yield from (line[:-1] for line in BytesIO(whole))
 
 
 def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None = None) -> Answer:
@@ -218,101 +251,3 @@ def _find(block: bytes, needle: bytes) -> Iterator[int]:
         yield at
         # The rest of the line was looked at with the hit.
         at = block.find(needle, block.index(b"\n", at))
-
-
-@contextmanager
-def _files(path: str) -> Iterator[Sequence[LogFile]]:
-    if path == "-" or is_segment_alone(os.path.basename(path)):
-        files = [look_at(path)]
-    else:
-        files = open_log(layout_of(path), path).files
-        if not files:
-            raise FileNotFoundError(2, "there is no log", path)
-    try:
-        yield files
-    finally:
-        for file in files:
-            file.close()
-
-
-class _Reader:
-    """Reads what may hold an answer: by its number, by its time, or all there is.
-
-    Args:
-        path: the log.
-    """
-
-    def __init__(self, question: Question, path: str) -> None:
-        self._seq = question.place()
-        self._since = ts_of(question.since) if question.since is not None else ""
-        self._until = ts_of(question.until) if question.until is not None else ""
-        timed = self._seq is None and path != "-" and (self._since or self._until)
-        self._times = Times(layout_of(path).directory) if timed else None
-
-    def blocks(self, file: LogFile) -> Iterator[tuple[int, bytes]]:
-        """Blocks of whole lines, and how much of the file was read by then.
-
-        A last line without end is in none.
-        """
-        if self._seq is not None and file.first_seq > self._seq:
-            return
-        if self._seq is not None and file.size >= 0 and not file.packed:
-            yield from _line(file, self._seq)
-        elif self._times is not None and file.size >= 0:
-            for row in self._times.rows(file):
-                if row.within(self._since, self._until):
-                    yield from _whole_lines(_read(file, row.begin, row.end), row.begin)
-        else:
-            yield from _whole_lines(_read(file))
-
-    def close(self) -> None:
-        """Keep what was learnt of the times."""
-        if self._times is not None:
-            self._times.save()
-
-
-def _line(file: LogFile, seq: int) -> Iterator[tuple[int, bytes]]:
-    """The line with a number, where the order of the file says that it is."""
-    with file.opened() as descriptor:
-        last = read_end(descriptor, file.size, far=False).head
-        found = None
-        if last is None or last.seq >= seq:
-            found = find_seq(descriptor, file.size, seq)
-        if found is not None:
-            yield file.size, found.line + b"\n"
-
-
-def _whole_lines(parts: Iterable[bytes], position: int = 0) -> Iterator[tuple[int, bytes]]:
-    lines = Lines()
-    for data in parts:
-        position += len(data)
-        for block in lines.feed(data):
-            if isinstance(block, bytes):
-                yield position, block
-
-
-def _read(file: LogFile, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The bytes between two places; by default all that there were when it was looked at."""
-    if file.packed:
-        stream, position = Unpacked(), begin
-        try:
-            while data := stream.read(file, position, _part(position, end)):
-                position += len(data)
-                yield data
-        finally:
-            stream.close()
-        return
-    with file.opened() as descriptor:
-        if file.size < 0:
-            while data := os.read(descriptor, BLOCK):
-                yield data
-            return
-        position = begin
-        end = file.size if end is None else end
-        while data := os.pread(descriptor, _part(position, end), position):
-            position += len(data)
-            yield data
-
-
-def _part(position: int, end: int | None) -> int:
-    return BLOCK if end is None else min(BLOCK, end - position)

@@ -10,10 +10,12 @@ every implementation against this page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from audit_emit._format.block import Proof
 from audit_emit._format.record import Head
+from audit_emit._format.unanchored import Watch
 
 
 class Place(NamedTuple):
@@ -36,11 +38,12 @@ class Block(NamedTuple):
     Attributes:
         part: the name of the file, table or object, as findings show it.
         offset: of the first byte in that part, as it is when not packed. The blocks of one part
-            follow each other without a hole, unless a part of the log was asked for.
+            follow each other without a hole, unless only a part of the log was asked for. Each
+            part begins with a block at 0, which may be empty.
         data: about 1 MiB at most; whole lines with their newlines. Only a line that is longer than
             that may be cut anywhere, and only the last line of a part may lack its newline.
         read: bytes of the log that were read by then, packed ones as they are stored; they end at
-            ``Bounds.size``. For progress, nothing else.
+            ``LogReader.size``. For progress, nothing else.
     """
 
     part: str
@@ -91,13 +94,11 @@ class Bounds(NamedTuple):
 
     Attributes:
         first, last: the first record that can be told, and the last; ``None`` where there is none.
-            A reader that cannot look at the end without reading all (standard input) says ``None``.
-        size: bytes that ``blocks`` reads, packed ones as they are stored; -1 if that is not known.
+            Standard input, which can be read only once, says ``None``.
     """
 
     first: Head | None
     last: Head | None
-    size: int
 
 
 class LogReader(Protocol):
@@ -110,6 +111,7 @@ class LogReader(Protocol):
         name: of the log, as it was asked for.
         whole: all that is there of the log was looked for, so that what the log declares of itself
             (checkpoints, bytes that were moved aside) must be found; not only what was named.
+        size: bytes that ``blocks`` reads, packed ones as they are stored; -1 if that is not known.
 
     Every method may raise ``OSError`` (it cannot be read) and ``UnsupportedError`` (it is packed in
     a way that cannot be read here).
@@ -120,6 +122,9 @@ class LogReader(Protocol):
 
     @property
     def whole(self) -> bool: ...
+
+    @property
+    def size(self) -> int: ...
 
     def blocks(self, *, from_seq: int = 0, until: str = "") -> Iterator[Block | Flaw]:
         """The log, in the order of its chain: parts oldest first, each from its beginning.
@@ -175,7 +180,7 @@ class LogReader(Protocol):
         ...
 
     def bounds(self) -> Bounds:
-        """From where to where the log goes; a few reads, not all of it."""
+        """From where to where the log goes: a few reads, unless its last part is packed."""
         ...
 
     def close(self) -> None:
@@ -185,3 +190,46 @@ class LogReader(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+class Prover(NamedTuple):
+    """What is to be proved of a block; see ``audit_emit._format.block.prove``."""
+
+    named: Sequence[int] = ()
+    tree: bool = False
+    strict: bool = False
+    watch: Watch | None = None
+
+
+class ProvedBlock(NamedTuple):
+    """Whole lines that another process has proved, so that they need not be read here.
+
+    Attributes:
+        part, offset, read: as of a ``Block``.
+        size: bytes of the lines.
+        proof: what they prove.
+        load: reads them, given ``offset`` and ``size``, should the proof not suffice. To be called
+            before the next block is asked for.
+    """
+
+    part: str
+    offset: int
+    size: int
+    proof: Proof
+    load: Callable[[int, int], bytes]
+    read: int
+
+
+@runtime_checkable
+class ProvingReader(Protocol):
+    """A reader that can have its blocks proved by several processes."""
+
+    def proved(
+        self, prover: Prover, jobs: int, *, from_seq: int = 0, until: str = ""
+    ) -> Iterator[Block | Flaw | ProvedBlock]:
+        """As ``blocks``; what was proved on the way comes without its bytes.
+
+        Args:
+            jobs: how many processes.
+        """
+        ...

@@ -38,6 +38,7 @@ class MemoryReader:
         self.name = name
         self.whole = whole
         self._lines = list(lines)
+        self.size: int = sum(map(len, self._lines)) + len(self._lines)
         self._checkpoints = None if checkpoints is None else list(checkpoints)
         self._moved = {
             (len(data), sha256(data).hexdigest())
@@ -78,7 +79,7 @@ class MemoryReader:
         """See ``LogReader``."""
         first = next(filter(None, map(head_of, self._lines)), None)
         last = next(filter(None, map(head_of, reversed(self._lines))), None)
-        return Bounds(first, last, sum(map(len, self._lines)) + len(self._lines))
+        return Bounds(first, last)
 
     def close(self) -> None:
         """See ``LogReader``."""
@@ -98,6 +99,8 @@ class MemoryReader:
 
     def _from(self, first: int, last: int) -> Iterator[Block]:
         offset = sum(map(len, self._lines[:first])) + first
+        if not first:
+            yield Block(RECORDS, 0, b"")
         data: list[bytes] = []
         size = 0
         for line in self._lines[first:last]:

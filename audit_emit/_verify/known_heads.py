@@ -16,6 +16,7 @@ from typing import NamedTuple
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Change, Name, Succession, told
 from audit_emit._format.record import MAX_SEQ
+from audit_emit._readers.base import CheckpointLine
 from audit_emit._signing.trusted_keys import ED25519, HMAC_SHA256, Verdict
 from audit_emit._verify.findings import Finding, Findings, Kind
 from audit_emit.errors import UnknownVersionError
@@ -142,6 +143,17 @@ class Checkpoints:
         self._times += found.at.encode()
         self._signed_times.append(_time_of(found) if state == OK else 0)
         self._signed_by.append(self._number(signer))
+
+    def take(self, one: CheckpointLine) -> None:
+        """Take what a reader gives as one line."""
+        place = Place(*one.place)
+        self.file = place.file
+        if one.torn:
+            self.torn(one.size, place)
+        elif one.size > LONGEST:
+            self.too_long(one.size, place)
+        else:
+            self.add(one.line, place, late=one.late)
 
     def _is_ours(self, found: Checkpoint) -> bool:
         return self._origin in {"", found.origin, found.origin.removesuffix(f"/{found.chain}")}

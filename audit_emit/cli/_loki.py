@@ -12,9 +12,9 @@ import click
 
 from audit_emit._loki.settings import PREFIX, from_environment
 from audit_emit._readers.files.logfiles import is_segment_alone, segment_paths
+from audit_emit._readers.files.opening import layout_of
 from audit_emit._settings.settings import settings
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit._verify.verify import layout_of
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from audit_emit._readers.files.opening import layout_of
 from audit_emit._repair import apply as repairing
 from audit_emit._repair.apply import DIRECTORY, Moved, apply
 from audit_emit._repair.plan import Plan, plan_repair
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._verify.findings import Kind, Report
-from audit_emit._verify.verify import Options, layout_of, verify_paths
+from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible

@@ -1,0 +1,355 @@
+"""The files of one log as a ``LogReader``: plain and packed segments, and standard input."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from typing import Self
+
+from audit_emit._format.line_splitter import Lines, may_be_chained
+from audit_emit._format.record import Head, head_of
+from audit_emit._format.tail import read_end
+from audit_emit._readers.base import (
+    CUT,
+    DAMAGED,
+    MISSING,
+    Block,
+    Bounds,
+    CheckpointLine,
+    Flaw,
+    Place,
+    ProvedBlock,
+    Prover,
+)
+from audit_emit._readers.files import parts
+from audit_emit._readers.files.logfiles import (
+    BLOCK,
+    Log,
+    LogFile,
+    Quarantine,
+    broken,
+    open_regular,
+    refuse_wide,
+)
+from audit_emit._readers.files.parts import Pool, is_worth_it
+from audit_emit._readers.files.places import Found, find_seq, last_record
+from audit_emit._readers.files.ranges import leads_to, until
+from audit_emit._readers.files.stream import Stream, whole_lines
+from audit_emit._readers.files.times import Row, Times
+from audit_emit._stores.jsonl.directory import Layout
+
+LONGEST_CHECKPOINT = 64 * 1024
+"""Bytes of a line that may be a checkpoint, which has a few hundred."""
+
+_PATIENCE = 0.05
+"""Seconds that a record may take to be written to its end."""
+
+
+class FilesReader:
+    """See ``LogReader``.
+
+    Args:
+        log: its files, which are closed with the reader.
+        layout: of its directory; ``None`` where single files were named.
+    """
+
+    def __init__(self, log: Log, layout: Layout | None = None) -> None:
+        self.name = log.name
+        self.whole = log.whole
+        self.files: Sequence[LogFile] = log.files
+        """Oldest first."""
+        known = all(file.size >= 0 for file in log.files)
+        self.size: int = sum(file.size for file in log.files) if known else -1
+        self._log = log
+        self._directory = layout.directory if layout is not None else os.path.dirname(log.name)
+        self._quarantine = Quarantine(layout) if layout is not None else None
+        self._read = 0
+
+    # The log in its order.
+
+    def blocks(self, *, from_seq: int = 0, until: str = "") -> Iterator[Block | Flaw]:
+        """See ``LogReader``."""
+        yield from self._flaws()
+        self._read = 0
+        for file in self._wanted(from_seq, until):
+            yield from self._of_file(file)
+
+    def proved(
+        self, prover: Prover, jobs: int, *, from_seq: int = 0, until: str = ""
+    ) -> Iterator[Block | Flaw | ProvedBlock]:
+        """See ``ProvingReader``."""
+        files = self._wanted(from_seq, until)
+        if jobs < 2 or not is_worth_it(files):
+            yield from self.blocks(from_seq=from_seq, until=until)
+            return
+        yield from self._flaws()
+        self._read = 0
+        with Pool(files, jobs, **prover._asdict()) as pool:
+            for file in files:
+                yield from self._proved(file, pool)
+
+    def _flaws(self) -> Iterator[Flaw]:
+        if self._log.missing:
+            yield Flaw(self._log.missing, MISSING, "the active segment is gone")
+        for name, why in self._log.strange:
+            yield Flaw(name, MISSING, f"was not read: it {why}")
+
+    def _wanted(self, from_seq: int, last: str) -> Sequence[LogFile]:
+        """Without the files that certainly end before the record with which to begin.
+
+        The next one must go on from the last record of each: what is not of the chain is not left
+        out. A time says nothing here, as records of one time may be anywhere.
+        """
+        first = 0
+        for file, following in pairwise(self.files):
+            if not 1 < following.first_seq <= from_seq or not leads_to(file, following):
+                break
+            first += 1
+        wanted = self.files[first:]
+        return until(wanted, last) if last else wanted
+
+    def _of_file(self, file: LogFile) -> Iterator[Block | Flaw]:
+        yield self._block(file, 0, b"")
+        with Stream(file) as stream:
+            yield from self._rest(stream, 0)
+        self._read += max(file.size, 0)
+
+    def _rest(self, stream: Stream, position: int) -> Iterator[Block | Flaw]:
+        """What is in a file from a place on, to the end of its last line."""
+        try:
+            while data := stream.read(position):
+                yield self._block(stream.file, position, data)
+                position += len(data)
+        except broken() as error:
+            yield _damage(error, stream.file)
+            return
+        if stream.may_grow and stream.inside_line:
+            yield from self._finished_line(stream, position)
+
+    def _block(self, file: LogFile, position: int, data: bytes) -> Block:
+        done = min(position + len(data), max(file.size, 0))
+        return Block(file.name, position, data, self._read + done)
+
+    def _finished_line(self, stream: Stream, position: int) -> Iterator[Block]:
+        """A record that was being written when the file's size was taken is read to its end."""
+        deadline = time.monotonic() + _PATIENCE
+        while stream.inside_line and time.monotonic() < deadline:
+            data = stream.more(position)
+            if data:
+                yield self._block(stream.file, position, data)
+                position += len(data)
+            else:
+                time.sleep(_PATIENCE / 10)
+
+    def _proved(self, file: LogFile, pool: Pool) -> Iterator[Block | Flaw | ProvedBlock]:
+        yield self._block(file, 0, b"")
+        position, ended = 0, False
+        with Stream(file) as stream:
+            try:
+                for part in pool.proved(file):
+                    for block in part.blocks:
+                        if block.start != position:
+                            break  # nobody knows what is between: all from there on is read here
+                        yield self._one(stream, block)
+                        position += block.size
+                    ended = part.ended
+            except broken() as error:
+                yield _damage(error, file)
+                ended = True
+            if not ended:
+                yield from self._rest(stream, position)
+        self._read += max(file.size, 0)
+
+    def _one(self, stream: Stream, block: parts.Block) -> Block | ProvedBlock:
+        file, position, size = stream.file, block.start, block.size
+        if block.proof is None:
+            return self._block(file, position, stream.at(position, size))
+        stream.inside_line = False
+        done = self._read + min(position + size, max(file.size, 0))
+        load = partial(_loaded, stream)
+        return ProvedBlock(file.name, position, size, block.proof, load, done)
+
+    # A part of it.
+
+    def search(self, *, seq: int = 0, since: str = "", until: str = "") -> Iterator[Block]:
+        """See ``LogReader``."""
+        self._read = 0
+        timed = not seq and (since or until) and all(file.size >= 0 for file in self.files)
+        times = Times(self._directory) if timed else None
+        for file in reversed(self.files):
+            if not 0 < seq < file.first_seq:
+                with _told(file):
+                    for position, data in self._searched(file, seq, since, until, times):
+                        yield self._block(file, position, data)
+            self._read += max(file.size, 0)
+        if times is not None:
+            times.save()
+
+    def _searched(
+        self, file: LogFile, seq: int, since: str, until: str, times: Times | None
+    ) -> Iterator[tuple[int, bytes]]:
+        if seq and file.size >= 0 and not file.packed:
+            found = _by_number(file, seq)
+            if found is not None:
+                yield found.offset, found.line + b"\n"
+            return
+        rows = times.rows(file) if times is not None else [Row(0, sys.maxsize, "", "")]
+        with Stream(file) as stream:
+            for row in rows:
+                if row.within(since, until):
+                    yield from whole_lines(stream, row.begin, row.end)
+
+    def since(self, head: Head | None) -> Iterator[Block | Flaw]:
+        """See ``LogReader``."""
+        if head is None:
+            yield from self.blocks()
+            return
+        number, position = self._after(head)
+        self._read = sum(max(file.size, 0) for file in self.files[:number])
+        file = self.files[number]
+        with Stream(file) as stream:
+            yield from self._rest(stream, position)
+        self._read += max(file.size, 0)
+        for following in self.files[number + 1 :]:
+            yield from self._of_file(following)
+
+    def _after(self, head: Head) -> tuple[int, int]:
+        """The file that holds a record, and where that ends there.
+
+        Raises:
+            LookupError: it is in none.
+        """
+        numbers = range(len(self.files) - 1, -1, -1)
+        for number in sorted(numbers, key=lambda each: self.files[each].first_seq > head.seq):
+            for offset, line in _with_number(self.files[number], head.seq):
+                found = head_of(line)
+                if found is not None and found.hash == head.hash:
+                    return number, offset + len(line) + 1
+        raise LookupError(f"record {head.seq} with this hash is not in {self.name}")
+
+    # What is beside the records.
+
+    def checkpoints(self) -> Iterator[CheckpointLine] | None:
+        """See ``LogReader``."""
+        return self._each_checkpoint() if self._log.checkpoints else None
+
+    def _each_checkpoint(self) -> Iterator[CheckpointLine]:
+        part = os.path.basename(self._log.checkpoints)
+        lines = Lines(longest=LONGEST_CHECKPOINT)
+        offset, number = 0, 1
+        descriptor = open_regular(self._log.checkpoints)
+        try:
+            while data := os.read(descriptor, BLOCK):
+                for block in lines.feed(data):
+                    whole = isinstance(block, bytes)
+                    for line in block.split(b"\n")[:-1] if isinstance(block, bytes) else [b""]:
+                        size = len(line) if whole else block.size  # type: ignore[union-attr]
+                        late = offset >= self._log.checkpoints_size
+                        place = Place(part, offset, number)
+                        yield CheckpointLine(place, line, late=late, size=size)
+                        offset, number = offset + size + 1, number + 1
+        finally:
+            os.close(descriptor)
+        rest, size = lines.rest()
+        if size:
+            yield CheckpointLine(Place(part, offset, number), rest, torn=True, size=size)
+
+    def kept(self, size: int, digest: str) -> bool:
+        """See ``LogReader``."""
+        return self._quarantine is not None and self._quarantine.has(size, digest)
+
+    def bounds(self) -> Bounds:
+        """See ``LogReader``."""
+        if any(file.size < 0 for file in self.files):
+            return Bounds(None, None)
+        first = next(filter(None, map(_first_of, self.files)), None)
+        last = next(filter(None, map(_last_of, reversed(self.files))), None)
+        return Bounds(first, last)
+
+    def close(self) -> None:
+        """See ``LogReader``."""
+        for file in self.files:
+            file.close()
+        self.files = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _damage(error: BaseException, file: LogFile) -> Flaw:
+    """What is told of a packed file that cannot be read on.
+
+    Raises:
+        UnsupportedError: it takes more memory than a reader may take.
+    """
+    refuse_wide(error, file.name)
+    cut = isinstance(error, EOFError)
+    why = "it is cut off" if cut else type(error).__name__
+    return Flaw(file.name, CUT if cut else DAMAGED, f"cannot be unpacked: {why}")
+
+
+@contextmanager
+def _told(file: LogFile) -> Iterator[None]:
+    """Damage is an error where an answer would be wrong without what cannot be read."""
+    try:
+        yield
+    except broken() as error:
+        refuse_wide(error, file.name)
+        raise OSError(errno.EIO, "is packed, and damaged or cut off", file.path) from error
+
+
+def _loaded(stream: Stream, position: int, size: int) -> bytes:
+    with _told(stream.file):
+        return stream.at(position, size)
+
+
+def _by_number(file: LogFile, seq: int) -> Found | None:
+    """The record with a number, where the order of a plain file says that it is."""
+    with file.opened() as descriptor:
+        last = read_end(descriptor, file.size, far=False).head
+        if last is not None and last.seq < seq:
+            return None
+        return find_seq(descriptor, file.size, seq)
+
+
+def _with_number(file: LogFile, seq: int) -> Iterator[tuple[int, bytes]]:
+    """The lines that may be this record, and where they begin."""
+    if file.size >= 0 and not file.packed:
+        found = _by_number(file, seq)
+        if found is not None:
+            yield found.offset, found.line
+        return
+    mark = b',"seq":%d,' % seq
+    for start, line in _chained(file):
+        if mark in line:
+            yield start, line
+
+
+def _chained(file: LogFile) -> Iterator[tuple[int, bytes]]:
+    with _told(file), Stream(file) as stream:
+        for start, block in whole_lines(stream):
+            for end, line in may_be_chained(block):
+                yield start + end - len(line) - 1, line
+
+
+def _first_of(file: LogFile) -> Head | None:
+    return next(filter(None, (head_of(line) for _, line in _chained(file))), None)
+
+
+def _last_of(file: LogFile) -> Head | None:
+    if file.packed:
+        heads = deque(filter(None, (head_of(line) for _, line in _chained(file))), maxlen=1)
+        return heads[0] if heads else None
+    with file.opened() as descriptor:
+        found = last_record(descriptor, file.size)
+    return head_of(found.line) if found is not None else None

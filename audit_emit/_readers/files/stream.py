@@ -1,0 +1,132 @@
+"""The bytes of one file of a log in its order, plain or packed, or from standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO, Self
+
+from audit_emit._format.line_splitter import MAX_LINE, Lines, TooLong
+from audit_emit._readers.files.logfiles import BLOCK, LogFile, unpacked
+
+
+class Stream:
+    """Reads a file as far as it went when it was looked at. What is packed can only go on.
+
+    Reading raises what ``broken()`` names where a packed file is damaged.
+    """
+
+    def __init__(self, file: LogFile) -> None:
+        self.file = file
+        self.inside_line = False
+        """Whether what was read so far ends inside a line."""
+        self._stack = ExitStack()
+        self._descriptor = -1
+        self._packed: IO[bytes] | None = None
+        self._position = 0
+        self._rest = b""
+
+    def __enter__(self) -> Self:
+        self._descriptor = self._stack.enter_context(self.file.opened())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether somebody may be writing it, and all of it is wanted."""
+        return self.file.size >= 0 and not self.file.packed and self.file.end < 0
+
+    def read(self, position: int, end: int = sys.maxsize) -> bytes:
+        """The next whole lines; what is no line is given as it is, and nothing at the end.
+
+        Args:
+            position: where the last ones ended; or further on.
+            end: where to end, just after a line.
+        """
+        if self.file.size >= 0 and not self.file.packed:
+            size = min(BLOCK, min(end, self.file.size) - position)
+            data = os.pread(self._descriptor, size, position) if size > 0 else b""
+            # The beginning of a line that goes on is read again.
+            data = data[: data.rfind(b"\n") + 1] or data
+        else:
+            data = self._forward(position, end)
+        if data:
+            self.inside_line = not data.endswith(b"\n")
+        return data
+
+    def at(self, position: int, size: int) -> bytes:
+        """So many bytes from a place on."""
+        if not self.file.packed:
+            data = os.pread(self._descriptor, size, position)
+        else:
+            self._go_to(position)
+            data = self._next(size)
+        if data:
+            self.inside_line = not data.endswith(b"\n")
+        return data
+
+    def more(self, position: int) -> bytes:
+        """What was written to a line since: not more than its rest."""
+        data = os.pread(self._descriptor, BLOCK, position)
+        data = data[: data.find(b"\n") + 1] or data
+        if data:
+            self.inside_line = not data.endswith(b"\n")
+        return data
+
+    def _forward(self, position: int, end: int) -> bytes:
+        """Whole lines of what can only be read once."""
+        if self.file.packed:
+            self._go_to(position + len(self._rest))
+        end = min(end, self.file.end) if self.file.end >= 0 else end
+        left = end - self._position if self.file.packed else sys.maxsize
+        parts = [self._rest]
+        size = len(self._rest)
+        while size <= MAX_LINE and (data := self._next(min(BLOCK, left))):
+            left -= len(data)
+            cut = data.rfind(b"\n") + 1
+            if cut:
+                self._rest = data[cut:]
+                return b"".join(parts) + data[:cut]
+            parts.append(data)
+            size += len(data)
+        self._rest = b""
+        return b"".join(parts)
+
+    def _go_to(self, position: int) -> None:
+        while self._position < position and self._next(min(BLOCK, position - self._position)):
+            pass
+
+    def _next(self, size: int) -> bytes:
+        if self.file.size < 0:
+            return os.read(self._descriptor, size)
+        if self._packed is None:
+            self._packed = self._stack.enter_context(unpacked(self.file, self._descriptor))
+        parts = []
+        while size > 0 and (data := self._packed.read(size)):
+            parts.append(data)
+            size -= len(data)
+            self._position += len(data)
+        return b"".join(parts)
+
+
+def whole_lines(
+    stream: Stream, begin: int = 0, end: int = sys.maxsize
+) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole lines that may be records, and where they begin.
+
+    Args:
+        begin, end: where to read, both just after a line.
+    """
+    lines, position, start = Lines(), begin, begin
+    while data := stream.read(position, end):
+        position += len(data)
+        for block in lines.feed(data):
+            if isinstance(block, TooLong):
+                start += block.size + 1
+                continue
+            yield start, block
+            start += len(block)
