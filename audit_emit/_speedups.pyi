@@ -5,6 +5,7 @@ from audit_emit._format.record import Receipt
 from audit_emit._runtime.owned_fds import Owned
 from audit_emit._stores.jsonl.group_commit import GroupCommit
 from audit_emit._stores.jsonl.segment import Segment
+from audit_emit.context import GivenContext
 
 class Mutex:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
@@ -19,7 +20,7 @@ class EmitterState:
     unmade: int
     unshown: int
     _quick: Callable[[Any, Any, Any], Any] | None
-    def emit(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None: ...
+    def emit(self, ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt | None: ...
 
 class ClockState:
     _salt: str

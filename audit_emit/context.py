@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from functools import wraps
 from itertools import islice
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from audit_emit._runtime.entered import entered_alone
 from audit_emit._runtime.foreign import bare_name
@@ -46,6 +46,17 @@ FIELDS = ("workspace_id", "user_id", "actor_kind", "correlation_id", "trace_id",
 _NAMES_LOOKED_AT = 64
 _PLAIN_NAME = Pattern(r"[a-z][a-z0-9_]{0,31}")
 """A name that may be repeated on stderr."""
+
+
+class Ids(TypedDict, total=False):
+    """The members of a context as arguments, for type checkers; a test holds it to ``FIELDS``."""
+
+    workspace_id: Any
+    user_id: Any
+    actor_kind: Any
+    correlation_id: Any
+    trace_id: Any
+    span_id: Any
 
 
 class AuditContext:
@@ -93,7 +104,7 @@ class AuditContext:
         put(self, "span_id", span_id)
         put(self, "wire", None)
 
-    def replace(self, **ids: Any) -> AuditContext:
+    def replace(self, **ids: Unpack[Ids]) -> AuditContext:
         """A new context with some members changed.
 
         Raises:
@@ -101,7 +112,7 @@ class AuditContext:
         """
         return AuditContext(**{**self.as_dict(), **ids})
 
-    def __replace__(self, **ids: Any) -> AuditContext:
+    def __replace__(self, **ids: Unpack[Ids]) -> AuditContext:
         return self.replace(**ids)
 
     def as_dict(self) -> dict[str, Any]:
@@ -149,7 +160,7 @@ class Nobody(AuditContext):
         """The members as the application knows them."""
         return {**self.as_dict(), "actor_kind": "user"}
 
-    def replace(self, **ids: Any) -> AuditContext:
+    def replace(self, **ids: Unpack[Ids]) -> AuditContext:
         """A new context with some members changed; see ``AuditContext.replace``."""
         return Nobody.unless_known(AuditContext(**{**self.told(), **ids}))
 
@@ -173,6 +184,9 @@ class LiveContext:
         self.context: AuditContext = context
 
 
+GivenContext = AuditContext | LiveContext | Context | Mapping[str, Any] | None
+"""What ``ctx`` may be; ``understand`` says what each means."""
+
 EMPTY = AuditContext()
 VAR: ContextVar[AuditContext | LiveContext] = ContextVar("audit_emit_context", default=EMPTY)
 
@@ -183,7 +197,7 @@ def current_context() -> AuditContext:
     return bound if isinstance(bound, AuditContext) else bound.context
 
 
-def update_request(**ids: Any) -> AuditContext:
+def update_request(**ids: Unpack[Ids]) -> AuditContext:
     """Change members for the rest of the request, wherever in it this is called.
 
     For what becomes known on the way: the actor, once the application has verified who it is.
@@ -341,7 +355,7 @@ class _Bind:
                 return
 
 
-def bind(**ids: Any) -> _Bind:
+def bind(**ids: Unpack[Ids]) -> _Bind:
     """Bind members of the context for a ``with`` block or a decorated function.
 
     Args:
@@ -369,22 +383,22 @@ def _given(ctx: object) -> AuditContext:
     return context
 
 
-def with_user_id(ctx: object, user_id: Any) -> AuditContext:
+def with_user_id(ctx: GivenContext, user_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another user id."""
     return _given(ctx).replace(user_id=user_id)
 
 
-def with_actor_kind(ctx: object, actor_kind: Any) -> AuditContext:
+def with_actor_kind(ctx: GivenContext, actor_kind: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another actor kind."""
     return _given(ctx).replace(actor_kind=actor_kind)
 
 
-def with_correlation_id(ctx: object, correlation_id: Any) -> AuditContext:
+def with_correlation_id(ctx: GivenContext, correlation_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another correlation id."""
     return _given(ctx).replace(correlation_id=correlation_id)
 
 
-def with_workspace_id(ctx: object, workspace_id: Any) -> AuditContext:
+def with_workspace_id(ctx: GivenContext, workspace_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another workspace id."""
     return _given(ctx).replace(workspace_id=workspace_id)
 

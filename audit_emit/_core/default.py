@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from audit_emit import context
 from audit_emit._core.emitter import FLUSH_SECONDS, Emitter
@@ -17,6 +17,8 @@ from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import on_fork, renew
 from audit_emit._runtime.interrupts import Held, let_through
 from audit_emit._settings import settings as _config
+from audit_emit._settings.arguments import Arguments
+from audit_emit.context import GivenContext
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ redirect: Callable[[Emitter], Emitter] | None = None
 """Takes the place of ``set_emitter`` while ``audit_emit.testing.capture`` says where events go."""
 
 
-def configure(**settings: Any) -> Emitter:
+def configure(**settings: Unpack[Arguments]) -> Emitter:
     """Make the process-wide emitter, from arguments first and the environment second.
 
     Args:
@@ -103,7 +105,7 @@ def _after_fork() -> None:
         _complaints.leave_parent()
 
 
-def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
+def emit(ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt | None:
     """Record one event; see ``Emitter.emit``. Never raises an ``Exception`` of its own."""
     global _unmade  # noqa: PLW0603
     emitter = _current
@@ -131,7 +133,7 @@ def emit(ctx: Any, event_type: Any, fields: Any = None) -> Receipt | None:
         return None
 
 
-def emit_strict(ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
+def emit_strict(ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt:
     """Record one event or raise ``AuditError``; see ``Emitter.emit_strict``."""
     return get_emitter().emit_strict(ctx, event_type, fields)
 

@@ -10,7 +10,7 @@ from collections import deque
 from functools import partial
 from hashlib import sha256
 from math import isnan
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from audit_emit._core.announced import Told
 from audit_emit._core.delivery import Delivery
@@ -30,11 +30,12 @@ from audit_emit._runtime.nonblocking_fd import Descriptor
 from audit_emit._runtime.observer import Observer
 from audit_emit._runtime.threads import weakly
 from audit_emit._settings import settings as _config
+from audit_emit._settings.arguments import Arguments
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.jsonl.store import LOCK_SECONDS, JsonlSink
 from audit_emit._stores.stdout.mirror import open_stdout
 from audit_emit._version import __version__
-from audit_emit.context import VAR, AuditContext, LiveContext
+from audit_emit.context import VAR, AuditContext, GivenContext, LiveContext
 from audit_emit.errors import AuditError, ConfigError, SinkError
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class Emitter(Delivery):
     _NO_ROOM = (RecursionError, MemoryError)
     """Why nothing may be called; kept here, as there may be no memory to put them together."""
 
-    def __init__(self, settings: _config.Settings | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, settings: _config.Settings | None = None, **arguments: Unpack[Arguments]
+    ) -> None:
         if settings is not None and (arguments or not isinstance(settings, _config.Settings)):
             raise ConfigError("settings", "must be Settings, and alone, or settings by name")
         self.settings: _config.Settings = settings or _config.settings(arguments)
@@ -253,7 +256,7 @@ class Emitter(Delivery):
             self._fail(error, unshown)
         return receipt
 
-    def emit_strict(self, ctx: Any, event_type: Any, fields: Any = None) -> Receipt:
+    def emit_strict(self, ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt:
         """Record one event, or say that it is not recorded: no audit, no action.
 
         The record is in the file, and synced unless the durability is ``os``, when this returns.

@@ -1,0 +1,46 @@
+"""The settings as arguments, for type checkers: a name that is none, or a value of a wrong type.
+
+``CHECKS`` in ``checks.py`` is what counts at run time; a test holds the names here to it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Literal, TypedDict
+
+from audit_emit._redaction.rule import Rule
+from audit_emit._runtime.observer import OnError
+from audit_emit._settings.checks import Processor
+from audit_emit._settings.signing import KeyRing
+
+__all__ = ["Arguments"]
+
+_Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class Arguments(TypedDict, total=False):
+    """What ``configure`` and ``Emitter`` take by name; ``None`` counts as not given."""
+
+    service: str | None
+    jsonl: _Path | None
+    stdout: bool | Literal["stderr"] | None
+    stdout_max_bytes: int | None
+    durability: Literal["os", "group", "always"] | None
+    max_bytes: int | None
+    hash_key: str | bytes | bytearray | None
+    hash_key_file: _Path | None
+    disabled: bool | None
+    secret_keys: Iterable[str] | None
+    safe_keys: Iterable[str] | None
+    redaction_file: _Path | None
+    hide_access_key_ids: bool | None
+    redaction_report: bool | None
+    checkpoint: bool | None
+    signing_key: str | bytes | bytearray | KeyRing | None
+    signing_key_file: _Path | None
+    origin: str | None
+    checkpoint_state: _Path | None
+    processors: Iterable[Processor] | None
+    on_error: OnError | None
+    redaction_rules: Iterable[Rule] | None
