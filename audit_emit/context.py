@@ -288,7 +288,7 @@ def _unknown(ids: Mapping[Any, Any]) -> str:
 
 
 @contextmanager
-def _bound(ids: dict[str, Any]) -> Iterator[AuditContext]:
+def _bound(ids: Ids) -> Iterator[AuditContext]:
     context = current_context().replace(**ids)
     token = VAR.set(context)
     mirrored = mirror(ids, FIELDS)
@@ -311,7 +311,7 @@ _ENTERED: ContextVar[tuple[tuple[_Bind, Any], ...]] = ContextVar("audit_emit_ent
 class _Bind:
     """``with bind(…):`` or ``@bind(…)``; each use enters anew, so a decorator may recurse."""
 
-    def __init__(self, ids: dict[str, Any]) -> None:
+    def __init__(self, ids: Ids) -> None:
         self._ids = ids
 
     def __call__(self, func: Callable[P, R]) -> Callable[P, R]:

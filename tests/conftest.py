@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit_log import AuditLog
 from hypothesis import HealthCheck, settings
-from loki_program import loki, loki_server
-from loki_server import each_loki, fake_loki
-from postgres_server import _audited_template, audited, database, postgres_server
+from support.audit_log import AuditLog
+from support.fake_loki import each_loki, fake_loki
+from support.loki_program import loki, loki_server
+from support.postgres_server import _audited_template, audited, database, postgres_server
 
 from audit_emit import Emitter
 from audit_emit._core import default as _process

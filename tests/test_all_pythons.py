@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import all_pythons
 import pytest
 from redaction.test_redactor import CLEAN, TEXTS
+from support import all_pythons
 
 import audit_emit
 from audit_emit._redaction.redactor import Redactor

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from two_verifiers import both, kinds, ours
+from support.verifier_comparison import both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logfile import chain_ok, records
+from support.plain_log_reader import chain_ok, records
 
 from audit_emit import Secret, configure, emit, hash_value_prefix, health
 from audit_emit._stores.stdout.mirror import PREFIX

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 
 from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.observer import OnError
-from audit_emit._settings.checks import Processor
+from audit_emit._settings.checks import Durability, Processor
 from audit_emit._settings.signing import KeyRing
 
 __all__ = ["Arguments"]
@@ -26,7 +26,7 @@ class Arguments(TypedDict, total=False):
     jsonl: _Path | None
     stdout: bool | Literal["stderr"] | None
     stdout_max_bytes: int | None
-    durability: Literal["os", "group", "always"] | None
+    durability: Durability | None
     max_bytes: int | None
     hash_key: str | bytes | bytearray | None
     hash_key_file: _Path | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
@@ -13,7 +13,8 @@ from audit_emit._runtime.foreign import bare_name
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 
-DURABILITIES = ("os", "group", "always")
+Durability = Literal["os", "group", "always"]
+DURABILITIES: tuple[str, ...] = get_args(Durability)
 
 _MIN_HASH_KEY = 16
 _MIN_MAX_BYTES = 4096

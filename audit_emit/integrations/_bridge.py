@@ -28,7 +28,7 @@ MAX_ID = 256
 class Emits(Protocol):
     """What events go to: an ``Emitter``, or anything with its ``emit``."""
 
-    def emit(self, ctx: Any, event_type: Any, fields: Any = None, /) -> object:
+    def emit(self, ctx: Any, event_type: str, fields: Any = None, /) -> object:
         """Emit one event; never raises."""
 
 

@@ -54,7 +54,7 @@ FindUser = Callable[[], str | None]
 class Emits(Protocol):
     """What an adapter needs of an ``audit_emit.Emitter``."""
 
-    def emit(self, ctx: object, event_type: Any, fields: Any = None, /) -> object:
+    def emit(self, ctx: Any, event_type: str, fields: Any = None, /) -> object:
         """Write one record; never raises."""
 
 

@@ -12,13 +12,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-import loki_guard
 from bench.bench_verify import CLI, Run, timed
 from bench.event import IDS, SERVICE, variants
 from bench.figure import Figure
-from loki_program import CONFIG
-from loki_server import LokiServer
-from loki_store import CONFIGURED
+from support import loki_supervisor
+from support.fake_loki import LokiServer
+from support.fake_loki_store import CONFIGURED
+from support.loki_program import CONFIG
 
 from audit_emit._format.chain import ZERO
 from audit_emit._format.encode import to_json
@@ -64,7 +64,7 @@ def served(directory: Path, *, quick: bool) -> Iterator[Served]:
             server.close()
         return
     (directory / "rules").mkdir()
-    process, port = loki_guard.start(program, CONFIG, directory)
+    process, port = loki_supervisor.start(program, CONFIG, directory)
     try:
         yield Served(f"http://127.0.0.1:{port}", "a real Loki", 100_000 if quick else 1_000_000)
     finally:

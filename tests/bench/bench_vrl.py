@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bench.bench_startup import grow
 from bench.figure import Figure
-from vrl_engine import AUDIT, runtime
+from support.vrl_engine import AUDIT, runtime
 
 NOTHING = "true"
 WANTED = 50_000

@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import merkle_rfc
 import pytest
-from logfile import chain_ok, of_type, records
+from support import merkle_rfc6962
+from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
@@ -75,7 +75,7 @@ class Signed:
         found = self.lines()
         for one in found:
             assert check(one, KeyRing(keys or (OLD,))) == "ok"
-            assert one.root_hash == merkle_rfc.root(leaves[: one.head_seq]).hex()
+            assert one.root_hash == merkle_rfc6962.root(leaves[: one.head_seq]).hex()
             assert one.head_hash == leaves[one.head_seq - 1].hex()
         return found
 
@@ -189,7 +189,7 @@ def test_a_torn_line_and_foreign_bytes_are_passed_over(log: Signed) -> None:
     assert of_type_in(log, "audit.recovered") >= 1
     leaves = [bytes.fromhex(record["hash"]) for record in chained(log.path) if "hash" in record]
     for one in (made, again):
-        assert one.root_hash == merkle_rfc.root(leaves[: one.head_seq]).hex()
+        assert one.root_hash == merkle_rfc6962.root(leaves[: one.head_seq]).hex()
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
@@ -206,7 +206,7 @@ def test_a_line_of_megabytes_is_passed_over_to_its_end(log: Signed, end: bytes) 
     assert made is not None
     there = [one for path in log.segments() for one in chained(path)]
     leaves = [bytes.fromhex(one["hash"]) for one in there]
-    assert made.root_hash == merkle_rfc.root(leaves[: made.head_seq]).hex()
+    assert made.root_hash == merkle_rfc6962.root(leaves[: made.head_seq]).hex()
     assert made.head_seq == len(leaves) - 1
 
 
@@ -230,7 +230,7 @@ def test_records_from_before_the_chain_are_no_leaves(log: Signed) -> None:
     made = log.signer().run("manual")
     assert made is not None
     leaves = [bytes.fromhex(r["hash"]) for r in records(log.path) if "hash" in r]
-    assert made.root_hash == merkle_rfc.root(leaves[: made.head_seq]).hex()
+    assert made.root_hash == merkle_rfc6962.root(leaves[: made.head_seq]).hex()
 
 
 def edit(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
@@ -294,7 +294,7 @@ def relink(path: Path, chain: str, first: int = 0) -> None:
         record.pop("hash")
         record.update(chain=chain, seq=seq, prev_hash=head)
         body = json.dumps(record, separators=(",", ":")).encode()
-        head = merkle_rfc.leaf(body).hex()
+        head = merkle_rfc6962.leaf(body).hex()
         lines.append(body[:-1] + f',"hash":"{head}"}}\n'.encode())
     path.write_bytes(b"".join(lines))
 
@@ -578,7 +578,7 @@ def test_signed_segments_may_be_moved_away(log: Signed) -> None:
         path.unlink()
     made = log.signer().run("manual")
     assert made is not None
-    assert made.root_hash == merkle_rfc.root(leaves[: made.head_seq]).hex()
+    assert made.root_hash == merkle_rfc6962.root(leaves[: made.head_seq]).hex()
 
 
 def test_a_segment_that_does_not_link_to_what_was_signed_is_refused(log: Signed) -> None:
@@ -595,7 +595,7 @@ def test_a_segment_that_does_not_link_to_what_was_signed_is_refused(log: Signed)
         size + 1,
     )
     body = line + b'"prev_hash":"%b"}' % (b"0" * 64)
-    digest = merkle_rfc.leaf(body).hex().encode()
+    digest = merkle_rfc6962.leaf(body).hex().encode()
     log.path.write_bytes(body[:-1] + b',"hash":"%b"}\n' % digest)
     refused(signer, "hash-mismatch")
 

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from made_chain import CHAIN, MadeChain
+from support.chain_builder import CHAIN, MadeChain
 
 from audit_emit._checkpoints import checkpointer
 from audit_emit._checkpoints import prove as proving

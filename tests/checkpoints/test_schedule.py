@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import merkle_rfc
 import pytest
-from logfile import chain_ok, of_type
+from support import merkle_rfc6962
+from support.plain_log_reader import chain_ok, of_type
 
 from audit_emit import ConfigError, Emitter
 from audit_emit._checkpoints.schedule import Schedule
@@ -43,7 +43,7 @@ def checkpoints(log: Path) -> list[Checkpoint]:
     leaves = [bytes.fromhex(record["hash"]) for record in chain_ok(*closed, log)]
     for one in found:
         assert check(one, RING) == "ok"
-        assert one.root_hash == merkle_rfc.root(leaves[: one.head_seq]).hex()
+        assert one.root_hash == merkle_rfc6962.root(leaves[: one.head_seq]).hex()
     return found
 
 

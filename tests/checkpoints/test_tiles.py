@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import merkle_rfc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import merkle_rfc6962
 
 from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, Tiles, hashes, path_of
 from audit_emit._format.chain import Frontier, merkle_root
 from audit_emit._format.merkle_proofs import inclusion_proof, inclusion_ranges
 
-LEAVES = merkle_rfc.numbered(70_000)
+LEAVES = merkle_rfc6962.numbered(70_000)
 
 
 def grown(directory: Path, *sizes: int) -> TiledFrontier:
@@ -92,7 +92,7 @@ def test_leaf_by_leaf_it_is_the_same_tree(tmp_path: Path) -> None:
     for size, leaf in enumerate(LEAVES[:600], 1):
         tree.append(leaf)
         assert tree.size == size
-    assert tree.root() == merkle_rfc.root(LEAVES[:600])
+    assert tree.root() == merkle_rfc6962.root(LEAVES[:600])
     tree.flush()
     assert Tiles(Store(str(tmp_path))).root(0, 600) == tree.root()
 

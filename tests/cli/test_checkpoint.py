@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logfile import chain_ok, of_type
+from support.plain_log_reader import chain_ok, of_type
 
 from audit_emit import Emitter
 from audit_emit._format.checkpoint import Checkpoint, check

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from postgres_server import Database
+from support.postgres_server import Database
 
 from audit_emit._stores.postgres import schema
 from audit_emit.cli import main

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loki_server import LokiServer
+from support.fake_loki import LokiServer
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.client import Entry, LokiClient

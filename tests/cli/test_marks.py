@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_chain import MadeChain, altered, rewritten
+from support.chain_builder import MadeChain, altered, rewritten
 
 from audit_emit._format.record import stub
 from audit_emit.cli._marks import STUB, UNCHAINED, WRONG_HASH, chains_told, mark, told

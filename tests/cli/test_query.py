@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loki_server import Asked, Fault, LokiServer, lost, status, truncated
-from made_chain import MadeChain, rewritten
+from support.chain_builder import MadeChain, rewritten
+from support.fake_loki import Asked, Fault, LokiServer, lost, status, truncated
 
 from audit_emit import bind, configure, emit
 from audit_emit._core import default as _process

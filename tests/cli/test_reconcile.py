@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from log_and_loki import LogAndLoki, OnPush
-from loki_program import RealLoki
-from loki_server import Fault, LokiServer, status, truncated
-from loki_store import CONFIGURED, HOUR
-from made_chain import SECOND, MadeChain, altered
+from support.chain_builder import SECOND, MadeChain, altered
+from support.fake_loki import Fault, LokiServer, status, truncated
+from support.fake_loki_store import CONFIGURED, HOUR
+from support.log_and_loki import LogAndLoki, OnPush
+from support.loki_program import RealLoki
 
 from audit_emit._format.record import ns_of, ts_of
 from audit_emit._loki.client import Entry

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from log_and_loki import LogAndLoki
-from loki_server import LokiServer, status
+from support.fake_loki import LokiServer, status
+from support.log_and_loki import LogAndLoki
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit

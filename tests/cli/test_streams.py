@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from two_verifiers import MadeLog
+from support.verifier_comparison import MadeLog
 
 from audit_emit.cli._exit import Exit
 

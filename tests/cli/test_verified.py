@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from two_verifiers import SECRET, MadeLog, rechained
+from support.verifier_comparison import SECRET, MadeLog, rechained
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit

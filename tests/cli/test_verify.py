@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from two_verifiers import ORIGIN, SECRET, MadeLog
+from support.verifier_comparison import ORIGIN, SECRET, MadeLog
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit

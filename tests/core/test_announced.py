@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from logfile import chain_ok
+from support.plain_log_reader import chain_ok
 
 from audit_emit._core.announced import Told
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import hostile
 import pytest
-from logfile import records
+from support import difficult_values
+from support.plain_log_reader import records
 
 from audit_emit import AuditContext, audited, bind, configure
 from audit_emit.context import LiveContext, enter_request, leave_request, update_request
@@ -106,8 +106,8 @@ def test_what_a_block_does_to_its_fields_never_hides_its_exception(events: Any, 
 
 def test_an_exception_whose_class_has_no_name_goes_on_too(events: Any) -> None:
     with pytest.raises(BaseException) as caught, audited("a.b"):
-        raise hostile.NamelessError
-    assert type(caught.value) is hostile.NamelessError
+        raise difficult_values.NamelessError
+    assert type(caught.value) is difficult_values.NamelessError
     assert events()[0]["fields"]["error"] == "NamelessError"
 
 

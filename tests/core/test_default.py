@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logfile import chain_ok, records
+from support.plain_log_reader import chain_ok, records
 
 import audit_emit
 from audit_emit import Emitter, configure, emit, emit_strict, flush, health

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piped import Piped
+from support.piped_descriptor import Piped
 
 from audit_emit import AuditContext, Emitter
 from audit_emit._core.deferred import emit_late

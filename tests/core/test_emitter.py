@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import hostile
 import pytest
-from logfile import chain_ok, of_type, records
-from piped import Piped
+from support import difficult_values
+from support.piped_descriptor import Piped
+from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, bind
 from audit_emit._core import delivery as _delivery
@@ -195,7 +195,7 @@ def test_hostile_arguments_are_one_record_and_no_exception(
     assert CANARY not in log.read_text()
 
 
-FAILURES = [(LookupError, "LookupError"), (hostile.NamelessError, "NamelessError")]
+FAILURES = [(LookupError, "LookupError"), (difficult_values.NamelessError, "NamelessError")]
 
 
 @pytest.mark.parametrize(("error", "name"), FAILURES, ids=["usual", "hostile"])

@@ -24,8 +24,8 @@ import pytest
 from bench.chain import check
 from hypothesis import given
 from hypothesis import strategies as st
-from interpreted import interpreted
-from piped import Piped
+from support.interpreted_emitter import interpreted
+from support.piped_descriptor import Piped
 
 from audit_emit import AuditContext, Emitter, bind
 from audit_emit._format.record import Receipt, make_stamp, ns_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from piped import Piped
+from support.piped_descriptor import Piped
 
 from audit_emit import Emitter
 from audit_emit._runtime import compiled as _compiled

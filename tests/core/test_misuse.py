@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from piped import Piped
+from support.piped_descriptor import Piped
 
 import audit_emit
 from audit_emit import AuditError, Emitter, bind
@@ -72,9 +72,10 @@ def test_a_wrong_event_type_is_said_once_with_the_grammar(log: Path) -> None:
 
 
 def test_a_wrong_context_is_said_once_with_what_it_may_be(log: Path) -> None:
+    wrong: list[Any] = [{"user": CANARY}, {"tenant": CANARY}, CANARY]
     with Piped(2) as stderr:
         emitter = Emitter(jsonl=log, stdout=False)
-        for ctx in ({"user": CANARY}, {"tenant": CANARY}, CANARY):
+        for ctx in wrong:
             emitter.emit(ctx, "a.b")
         told = stderr.read().decode()
         emitter.close()
@@ -88,7 +89,7 @@ def test_a_wrong_context_is_said_once_with_what_it_may_be(log: Path) -> None:
 def test_arguments_in_the_wrong_place_are_said(log: Path) -> None:
     with Piped(2) as stderr:
         emitter = Emitter(jsonl=log, stdout=False)
-        emitter.emit("secret.set", {"key": "API"})
+        emitter.emit("secret.set", {"key": "API"})  # type: ignore[arg-type] # a mistake
         told = stderr.read().decode()
         emitter.close()
     assert told.count("ctx is None for the bound context") == 2
@@ -129,7 +130,8 @@ def test_a_wrong_context_of_a_changed_copy_is_counted(emitter: Emitter) -> None:
     audit_emit._core.default.swap_emitter(emitter)
     try:
         with bind(correlation_id="c"):
-            assert audit_emit.with_user_id("u-1", "u-2").correlation_id == "c"
+            changed = audit_emit.with_user_id("u-1", "u-2")  # type: ignore[arg-type] # a mistake
+            assert changed.correlation_id == "c"
         assert counters(emitter) == (0, 1)
     finally:
         audit_emit._core.default.swap_emitter(None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
-from five_records import LINES, RECORDS
+from support.five_records import LINES, RECORDS
 
 from audit_emit import AuditContext, Secret
 from audit_emit._core.record_builder import Composer

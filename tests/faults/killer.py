@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faults.log import Log
-from two_verifiers import both, kinds
+from support.verifier_comparison import both, kinds
 
 from audit_emit import Emitter
 from audit_emit._verify.findings import Kind

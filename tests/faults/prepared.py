@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
-from interpreted import interpreted
+from support.interpreted_emitter import interpreted
 
 from audit_emit import Emitter
 

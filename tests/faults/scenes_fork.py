@@ -22,7 +22,7 @@ from unittest.mock import patch
 from faults.injector import Interrupter
 from faults.prepared import STATES
 from faults.prepared import make as make_prepared
-from interpreted import interpreted
+from support.interpreted_emitter import interpreted
 
 import audit_emit
 from audit_emit import Emitter

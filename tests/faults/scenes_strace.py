@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from faults.log import Log
 from faults.strace import Fault, Outcome, Tell
-from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours
+from support.verifier_comparison import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._repair.apply import DIRECTORY, apply
 from audit_emit._repair.plan import plan_repair
+from audit_emit._settings.checks import Durability
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl import store as jsonl
 from audit_emit._stores.jsonl.directory import Layout
@@ -57,7 +58,7 @@ def look_always() -> None:
     jsonl.LOCK_CHECK_NS = 0
 
 
-def make(directory: Path, durability: str = "os", max_bytes: int = 1 << 24) -> Emitter:
+def make(directory: Path, durability: Durability = "os", max_bytes: int = 1 << 24) -> Emitter:
     return Emitter(
         service="faults",
         jsonl=directory / "audit.jsonl",
@@ -130,7 +131,7 @@ def play_group(directory: Path, tell: Tell) -> None:
     close(emitter, tell)
 
 
-def play_rotate(directory: Path, tell: Tell, durability: str = "always") -> None:
+def play_rotate(directory: Path, tell: Tell, durability: Durability = "always") -> None:
     emitter = make(directory, durability, 4096)
     emit(emitter, tell, 0, 12)
     close(emitter, tell)

@@ -18,7 +18,7 @@ import pytest
 from faults import scenes_disk as scenes
 from faults.child import environment, run, start
 from faults.log import Log, check_whole
-from interpreted import interpreted
+from support.interpreted_emitter import interpreted
 
 from audit_emit import AuditError, Emitter
 

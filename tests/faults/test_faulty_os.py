@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from faults.faulty_os import ERRORS, SHORT, Fault, FaultyOS
 from faults.log import Log, check_whole
-from interpreted import interpreted
+from support.interpreted_emitter import interpreted
 
 from audit_emit import AuditError, Emitter
 from audit_emit._format.record import stub
 from audit_emit._runtime.nonblocking_fd import Descriptor
+from audit_emit._settings.checks import Durability
 from audit_emit._stores.stdout.mirror import PREFIX
 
 STEP_NS = 20_000
@@ -100,7 +101,7 @@ def emit(emitter: Emitter, numbers: Iterator[int]) -> None:
     emitter.emit(None, "fault.event", {"n": next(numbers)})
 
 
-def make(path: Path, durability: str = "os") -> Emitter:
+def make(path: Path, durability: Durability = "os") -> Emitter:
     """An emitter whose clock and threads are no matter of chance."""
     emitter = Emitter(
         service="faults", jsonl=path, stdout=False, durability=durability, max_bytes=4096
@@ -114,7 +115,7 @@ def make(path: Path, durability: str = "os") -> Emitter:
     return emitter
 
 
-def play(scene: Scene, path: Path, durability: str, *faults: Fault) -> FaultyOS:
+def play(scene: Scene, path: Path, durability: Durability, *faults: Fault) -> FaultyOS:
     """Run a scene with faults, let the system recover, and check what is left of it.
 
     Returns:
@@ -161,7 +162,7 @@ def faults_of(kind: str, calls: int) -> Iterator[Fault]:
         yield Fault(kind, first, ERRORS[kind][0], 3)
 
 
-def audit_all(scene: Scene, directory: Path, durability: str, kind: str) -> None:
+def audit_all(scene: Scene, directory: Path, durability: Durability, kind: str) -> None:
     calls = play(scene, directory / "sound" / "audit.jsonl", durability).calls[kind]
     failures = []
     runs = 0
@@ -188,7 +189,7 @@ def test_no_call_that_fails_costs_a_record(scene: Scene, kind: str, tmp_path: Pa
 
 @pytest.mark.parametrize("durability", ["always", "group"])
 def test_a_sync_that_fails_makes_the_records_be_written_again(
-    durability: str, tmp_path: Path
+    durability: Durability, tmp_path: Path
 ) -> None:
     def synced(emitter: Emitter, path: Path, numbers: Iterator[int]) -> None:
         for _ in range(6):

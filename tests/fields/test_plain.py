@@ -7,10 +7,10 @@ import datetime as dt
 import uuid
 from typing import Any
 
-import hostile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import difficult_values
 
 from audit_emit._fields import plain as _plain
 from audit_emit._fields.normaliser import Normaliser
@@ -76,12 +76,12 @@ LEFT: list[Any] = [
     None,
     [],
     "x",
-    hostile.StrSub("x"),
+    difficult_values.StrSub("x"),
     {1: "x"},
-    {hostile.StrSub("a"): 1},
-    {hostile.LyingStr("password"): "hunter2"},
-    {"a": hostile.StrSub("x")},
-    {"a": hostile.IntSub(1)},
+    {difficult_values.StrSub("a"): 1},
+    {difficult_values.LyingStr("password"): "hunter2"},
+    {"a": difficult_values.StrSub("x")},
+    {"a": difficult_values.IntSub(1)},
     {"a": b"x"},
     {"a": {"x"}},
     {"a": 4111111111111111},

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import json
 
-import merkle_rfc
 import pytest
-from five_records import EXPECTED, LINES, PATH
 from hypothesis import given
 from hypothesis import strategies as st
-from logfile import chain_ok
+from support import merkle_rfc6962
+from support.five_records import EXPECTED, LINES, PATH
+from support.plain_log_reader import chain_ok
 
 from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash, merkle_root, node_hash
 
@@ -96,7 +96,7 @@ def test_what_does_not_end_in_a_hash_has_no_body(line: bytes) -> None:
 
 @given(size=st.integers(0, 600))
 def test_a_frontier_has_the_root_of_its_leaves(size: int) -> None:
-    leaves = merkle_rfc.numbered(size)
+    leaves = merkle_rfc6962.numbered(size)
     frontier = Frontier()
     for leaf in leaves:
         frontier.append(leaf)
@@ -106,7 +106,7 @@ def test_a_frontier_has_the_root_of_its_leaves(size: int) -> None:
 
 @given(size=st.integers(0, 600), more=st.integers(0, 70))
 def test_a_frontier_goes_on_from_its_text(size: int, more: int) -> None:
-    leaves = merkle_rfc.numbered(size + more)
+    leaves = merkle_rfc6962.numbered(size + more)
     frontier = Frontier()
     for leaf in leaves[:size]:
         frontier.append(leaf)

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from five_records import EXPECTED
 from hypothesis import given
 from hypothesis import strategies as st
+from support.five_records import EXPECTED
 
 from audit_emit._format.checkpoint import (
     REASONS,

@@ -11,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_chain import BEGIN, MadeChain
-from two_verifiers import KEY, ORIGIN, SECRET, MadeLog, both, kinds, others, ours, rechained
+from support.chain_builder import BEGIN, MadeChain
+from support.verifier_comparison import (
+    KEY,
+    ORIGIN,
+    SECRET,
+    MadeLog,
+    both,
+    kinds,
+    others,
+    ours,
+    rechained,
+)
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import checkpoint_fields

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import merkle_rfc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from merkle_vectors import OURS, THEIRS, cases
+from support import merkle_rfc6962
+from support.merkle_vectors import OURS, THEIRS, cases
 
 from audit_emit._format.merkle_proofs import (
     consistency_proof,
@@ -19,7 +19,7 @@ from audit_emit._format.merkle_proofs import (
 
 INCLUSION = [*cases(OURS, "inclusion"), *cases(THEIRS, "inclusion")]
 CONSISTENCY = [*cases(OURS, "consistency"), *cases(THEIRS, "consistency")]
-LEAVES = merkle_rfc.numbered(40)
+LEAVES = merkle_rfc6962.numbered(40)
 
 
 @pytest.mark.skipif(not THEIRS.exists(), reason="the vectors of transparency-dev are not here")
@@ -46,21 +46,21 @@ def test_a_consistency_vector(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("size", range(1, len(LEAVES) + 1))
 def test_every_proof_is_that_of_the_rfc_and_is_accepted(size: int) -> None:
     leaves = LEAVES[:size]
-    root = merkle_rfc.root(leaves)
+    root = merkle_rfc6962.root(leaves)
     for index in range(size):
         path = inclusion_proof(index, size, LEAVES)
-        assert path == merkle_rfc.path(index, leaves)
+        assert path == merkle_rfc6962.path(index, leaves)
         assert verify_inclusion(index, size, leaves[index], path, root)
     for first in range(1, size + 1):
         proof = consistency_proof(first, size, iter(LEAVES))
-        assert proof == merkle_rfc.proof(first, leaves)
-        assert verify_consistency(first, size, merkle_rfc.root(leaves[:first]), root, proof)
+        assert proof == merkle_rfc6962.proof(first, leaves)
+        assert verify_consistency(first, size, merkle_rfc6962.root(leaves[:first]), root, proof)
 
 
 @given(data=st.data(), size=st.integers(1, 300))
 def test_a_proof_holds_for_nothing_else(data: st.DataObject, size: int) -> None:
-    leaves = merkle_rfc.numbered(size)
-    root = merkle_rfc.root(leaves)
+    leaves = merkle_rfc6962.numbered(size)
+    root = merkle_rfc6962.root(leaves)
     index = data.draw(st.integers(0, size - 1))
     path = inclusion_proof(index, size, leaves)
     claimed = data.draw(st.integers(-1, size + 1))
@@ -68,7 +68,7 @@ def test_a_proof_holds_for_nothing_else(data: st.DataObject, size: int) -> None:
     accepted = verify_inclusion(claimed, size_claimed, leaves[index], path, root)
     # The leaf and the path fix the place; a size is only fixed together with the root.
     assert accepted <= (claimed == index)
-    assert not verify_inclusion(index, size, merkle_rfc.leaf(b"x"), path, root)
+    assert not verify_inclusion(index, size, merkle_rfc6962.leaf(b"x"), path, root)
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (1, 1), (-1, 3), (3, 3)])
@@ -95,4 +95,4 @@ def test_leaves_beyond_the_tree_are_not_looked_at() -> None:
         yield from LEAVES[:8]
         raise AssertionError("a ninth leaf was asked for")
 
-    assert inclusion_proof(3, 8, endless()) == merkle_rfc.path(3, LEAVES[:8])
+    assert inclusion_proof(3, 8, endless()) == merkle_rfc6962.path(3, LEAVES[:8])

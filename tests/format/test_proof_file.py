@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from five_records import EXPECTED, LINES
 from hypothesis import given
 from hypothesis import strategies as st
+from support.five_records import EXPECTED, LINES
 
 from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.proof_file import Evidence, prove

@@ -5,9 +5,9 @@ import re
 from typing import Any
 
 import pytest
-from five_records import LINES, RECORDS
 from hypothesis import given
 from hypothesis import strategies as st
+from support.five_records import LINES, RECORDS
 
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json

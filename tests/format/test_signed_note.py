@@ -6,9 +6,9 @@ import base64
 from contextlib import suppress
 
 import pytest
-from five_records import EXPECTED
 from hypothesis import given
 from hypothesis import strategies as st
+from support.five_records import EXPECTED
 
 from audit_emit._format.signed_note import MAX_SIGNATURES, Note, Signature
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing

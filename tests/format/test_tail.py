@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from five_records import LINES, RECORDS
+from support.five_records import LINES, RECORDS
 
 from audit_emit import Emitter
 from audit_emit._format import tail

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from five_records import EXPECTED, LINES
+from support.five_records import EXPECTED, LINES
 
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check, sign

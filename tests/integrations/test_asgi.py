@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from audit_log import AuditLog
 from fastapi import FastAPI
 from opentelemetry import trace
 from starlette.applications import Starlette
@@ -29,6 +28,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from support.audit_log import AuditLog
 
 from audit_emit.context import (
     VAR,

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from audit_log import AuditLog
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
+from support.audit_log import AuditLog
 
 from audit_emit.context import bind, current_context
 from audit_emit.integrations.asgi import AuditMiddleware

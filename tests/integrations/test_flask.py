@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import structlog
-from audit_log import AuditLog
 from flask import Blueprint, Flask, Response, abort, g, send_file, stream_with_context
+from support.audit_log import AuditLog
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import EnvironBuilder

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import hostile
 import pytest
+from support import difficult_values
 
 from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.redactor import Redactor
@@ -332,7 +332,7 @@ def test_exception_is_recorded_by_its_type_only() -> None:
 
 
 def test_exception_whose_type_answers_nothing_is_recorded_too() -> None:
-    class CancelledError(BaseException, metaclass=hostile.BadMeta):
+    class CancelledError(BaseException, metaclass=difficult_values.BadMeta):
         pass
 
     fields = facts(Options(), http(error=CancelledError), Inbound(OWN))
@@ -380,7 +380,7 @@ def test_long_path_without_segments_shows_nothing_of_it() -> None:
         ("response_header", 1),
         ("skip_paths", [1]),
         ("requests", "no"),
-        ("requests", hostile.Nameless()),
+        ("requests", difficult_values.Nameless()),
         ("trust_request_id", None),
         ("request_record", True),
     ],

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from audit_log import AuditLog
 from fastapi import FastAPI, Request
 from flask import Flask, g
 from flask import request as flask_request
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from support.audit_log import AuditLog
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from audit_emit.context import bind, current_context, update_request

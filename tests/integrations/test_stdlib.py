@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_log import AuditLog
+from support.audit_log import AuditLog
 
 from audit_emit import bind
 from audit_emit.integrations.stdlib import AuditContextFilter, AuditHandler, AuditJsonFormatter

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import structlog
-from audit_log import AuditLog
 from structlog.typing import EventDict
+from support.audit_log import AuditLog
 
 from audit_emit import bind, current_context
 from audit_emit.context import (

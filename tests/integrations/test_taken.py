@@ -15,9 +15,9 @@ from typing import Any
 
 import loguru
 import pytest
-from audit_log import AuditLog
-from piped import Piped
 from pythonjsonlogger.json import JsonFormatter
+from support.audit_log import AuditLog
+from support.piped_descriptor import Piped
 
 from audit_emit import Emitter, Secret, bind
 from audit_emit.integrations._taken import ATTRIBUTE, Taken

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import uvicorn
-from audit_log import AuditLog
 from fastapi import FastAPI
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
+from support.audit_log import AuditLog
 
 from audit_emit.integrations import _watched
 from audit_emit.integrations.asgi import AuditMiddleware

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from audit_log import AuditLog
+from support.audit_log import AuditLog
 
 from audit_emit.integrations import _watched
 from audit_emit.integrations._watched import Message

@@ -15,7 +15,7 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-from audit_log import AuditLog
+from support.audit_log import AuditLog
 
 from audit_emit.context import current_context, update_request
 from audit_emit.errors import ConfigError

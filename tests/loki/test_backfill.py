@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from log_and_loki import LogAndLoki, OnPush, counts
-from loki_program import RealLoki
-from loki_server import Answer, Asked, Fault, LokiServer, lost, status, truncated
-from loki_store import CONFIGURED, DAY, HOUR, Refusal
-from made_chain import SECOND, altered, rewritten
+from support.chain_builder import SECOND, altered, rewritten
+from support.fake_loki import Answer, Asked, Fault, LokiServer, lost, status, truncated
+from support.fake_loki_store import CONFIGURED, DAY, HOUR, Refusal
+from support.log_and_loki import LogAndLoki, OnPush, counts
+from support.loki_program import RealLoki
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki import backfill as backfilling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_chain import BEGIN, MadeChain
+from support.chain_builder import BEGIN, MadeChain
 
 from audit_emit._loki.batches import (
     BATCH_BYTES,

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loki_program import RealLoki
-from loki_server import Asked, Fault, LokiServer, lost, status, truncated
-from loki_store import DAY, HOUR
+from support.fake_loki import Asked, Fault, LokiServer, lost, status, truncated
+from support.fake_loki_store import DAY, HOUR
+from support.loki_program import RealLoki
 
 from audit_emit._loki import client as loki
 from audit_emit._loki import http as _loki_http

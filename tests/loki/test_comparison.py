@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_chain import BEGIN, CHAIN, SECOND, MadeChain, altered, rewritten
+from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain, altered, rewritten
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.comparison import Missing, Reconciler

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from made_chain import BEGIN, CHAIN, SECOND
+from support.chain_builder import BEGIN, CHAIN, SECOND
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs

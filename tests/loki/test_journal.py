@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_chain import BEGIN, CHAIN, SECOND, MadeChain
+from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain
 
 from audit_emit._loki.expected import Held, held
 from audit_emit._loki.journal import HORIZON, SHOWN, Journal, Sent

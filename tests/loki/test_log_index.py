@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from made_chain import BEGIN, CHAIN, SECOND, MadeChain
+from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain
 
 from audit_emit._loki import log_index as _logindex
 from audit_emit._loki.expected import Extent

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from loki_guard import arguments
-from loki_program import CONFIG, RealLoki
-from planted import Trail
+from support.chain_builder import Trail
+from support.loki_program import CONFIG, RealLoki
+from support.loki_supervisor import arguments
 
 from audit_emit import Emitter
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from logql import LogQLError, parse
-from loki_server import Asked, LokiServer
-from loki_store import DAY, HOUR, SECOND, Limits
+from support.fake_loki import Asked, LokiServer
+from support.fake_loki_store import DAY, HOUR, SECOND, Limits
+from support.logql_evaluator import LogQLError, parse
 
 PUSH = "/loki/api/v1/push"
 RANGE = "/loki/api/v1/query_range"

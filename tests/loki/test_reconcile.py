@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from log_and_loki import LogAndLoki, counts
-from loki_program import RealLoki
-from loki_server import Asked, LokiServer
-from made_chain import SECOND, MadeChain, altered, rewritten
+from support.chain_builder import SECOND, MadeChain, altered, rewritten
+from support.fake_loki import Asked, LokiServer
+from support.log_and_loki import LogAndLoki, counts
+from support.loki_program import RealLoki
 
 from audit_emit._format.record import ns_of
 from audit_emit._loki import log_index as _logindex

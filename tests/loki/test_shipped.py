@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from log_and_loki import LogAndLoki
-from loki_server import Asked
-from made_chain import SECOND, altered
+from support.chain_builder import SECOND, altered
+from support.fake_loki import Asked
+from support.log_and_loki import LogAndLoki
 
 from audit_emit._loki.client import Entry
 from audit_emit._loki.labels import shipped

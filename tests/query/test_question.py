@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import nasty
 import pytest
 from hypothesis import example, given, settings
-from logql import parse
-from nasty import TS, Number, line
+from support import confusable_records
+from support.confusable_records import TS, Number, line
+from support.logql_evaluator import parse
 
 from audit_emit._loki.extracted import value_at
 from audit_emit._loki.labels import shipped
@@ -42,9 +42,9 @@ def asked(*terms: str) -> Question:
 HIDDEN = {"event_type": "secret.set", "fields": {"key": "STRIPE_LIVE_KEY"}}
 
 
-@given(nasty.pairs())
+@given(confusable_records.pairs())
 @settings(max_examples=300, deadline=None)
-@example((line(TS, HIDDEN, nasty.all_escaped), Question(changed="STRIPE_LIVE_KEY")))
+@example((line(TS, HIDDEN, confusable_records.all_escaped), Question(changed="STRIPE_LIVE_KEY")))
 def test_logql_finds_what_is_found_here(pair: tuple[str, Question]) -> None:
     shown, question = pair
     text = shown.encode()

@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import nasty
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loki_server import Asked, LokiServer
-from made_chain import MadeChain
+from support import confusable_records
+from support.chain_builder import MadeChain
+from support.fake_loki import Asked, LokiServer
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.client import Entry, LokiClient, Refused
@@ -242,7 +242,7 @@ def test_loki_gives_what_the_log_gives(chain: MadeChain, log: Path, each_loki: A
 @st.composite
 def trails(draw: st.DrawFn) -> list[tuple[str, Question]]:
     size = draw(st.integers(1, 12))
-    return [draw(nasty.pairs(ts_of(NOW - HOUR + i))) for i in range(size)]
+    return [draw(confusable_records.pairs(ts_of(NOW - HOUR + i))) for i in range(size)]
 
 
 @pytest.mark.timeout(300)

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from made_chain import MadeChain
+from support.chain_builder import MadeChain
 
 from audit_emit._format.record import Head, head_of
 from audit_emit._readers.base import Block, Flaw, LogReader

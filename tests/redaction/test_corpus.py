@@ -8,8 +8,8 @@ from random import Random
 from urllib.parse import quote
 
 import pytest
-from made_records import cloudtrail, harmless_value, log_line
-from made_tokens import FORMATS, tokens
+from support.harmless_texts import cloudtrail, harmless_value, log_line
+from support.token_generator import FORMATS, tokens
 
 from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.redactor import Redactor

@@ -11,10 +11,10 @@ from typing import Any
 
 import pydantic
 import pytest
-from hostile import CASES
 from hypothesis import given
 from hypothesis import strategies as st
-from pace import takes_less
+from support.difficult_values import CASES
+from support.processor_time import takes_less
 
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.redactor import Redactor, Secret, hash_value_prefix

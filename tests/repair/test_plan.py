@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from two_verifiers import KEY, MadeLog, both, kinds, ours
+from support.verifier_comparison import KEY, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._repair.apply import apply

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from descriptors import same_file
-from piped import Piped
+from support.open_descriptors import same_file
+from support.piped_descriptor import Piped
 
 from audit_emit._runtime import failure as _failure
 from audit_emit._runtime.failure import Complaints, Counters

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from faults.child import environment
-from logfile import chain_ok
+from support.plain_log_reader import chain_ok
 
 from audit_emit._runtime import forks as _forks
 from audit_emit._runtime.compiled import SWITCH

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import pytest
-from interpreted import interpreted
+from support.interpreted_emitter import interpreted
 
 from audit_emit import AuditError, Emitter
 from audit_emit._runtime import interrupts as _interrupts

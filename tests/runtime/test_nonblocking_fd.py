@@ -16,8 +16,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from descriptors import opened
-from piped import Piped
+from support.open_descriptors import opened
+from support.piped_descriptor import Piped
 
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._runtime import standard_streams as standard

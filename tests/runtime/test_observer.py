@@ -146,7 +146,7 @@ def test_an_observer_that_emits_wrongly_is_not_told_of_it(tmp_path: Path) -> Non
 
 def test_what_cannot_be_called_is_no_observer() -> None:
     with pytest.raises(ConfigError, match="on_error"):
-        Emitter(jsonl="off", on_error="print")
+        Emitter(jsonl="off", on_error="print")  # type: ignore[arg-type] # a mistake
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from piped import Piped
+from support.piped_descriptor import Piped
 
 from audit_emit._runtime import standard_streams as standard
 from audit_emit._runtime.standard_streams import is_null, is_replacement, is_strangers

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import hostile
 import pytest
+from support import difficult_values
 
 import audit_emit
 from audit_emit import ConfigError, Emitter, Settings
@@ -491,10 +491,10 @@ def test_no_message_repeats_a_key(arguments: Mapping[str, Any]) -> None:
     "name", ["service", "jsonl", "hash_key_file", "signing_key_file", "processors"]
 )
 def test_a_value_whose_type_has_no_name_to_be_asked_for_is_refused_all_the_same(name: str) -> None:
-    value = hostile.Nameless()
+    value = difficult_values.Nameless()
     with pytest.raises(ConfigError, match=name) as caught:
         settings({name: [value] if name == "processors" else value}, {})
-    assert hostile.SECRET not in "".join(traceback.format_exception(caught.value))
+    assert difficult_values.SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 class Odd:
@@ -589,7 +589,7 @@ def test_the_first_emit_configures_from_the_environment(tmp_path: Path) -> None:
 def test_explicit_configuration_raises_and_leaves_the_emitter_alone(tmp_path: Path) -> None:
     before = audit_emit.configure(jsonl=tmp_path / "a.jsonl", stdout=False)
     with pytest.raises(ConfigError, match="max_bytes"):
-        audit_emit.configure(max_bytes="lots")
+        audit_emit.configure(max_bytes="lots")  # type: ignore[arg-type] # a mistake
     assert audit_emit._core.default.get_emitter() is before
     assert audit_emit.emit(None, "a.b") is not None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from five_records import EXPECTED
+from support.five_records import EXPECTED
 
 from audit_emit import ConfigError, Emitter
 from audit_emit._settings.settings import settings

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from five_records import EXPECTED
+from support.five_records import EXPECTED
 
 from audit_emit._signing.trusted_keys import (
     Ed25519Key,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from loki_server import Fault, LokiServer
-from made_chain import SECOND, MadeChain
+from support.chain_builder import SECOND, MadeChain
+from support.fake_loki import Fault, LokiServer
 
 from audit_emit._loki.backfill import Backfill, with_backfill
 from audit_emit._loki.client import Entry, LokiClient

@@ -1,7 +1,7 @@
 """The real Loki, for the tests that are marked ``loki``: one for all workers of a test run.
 
 ``AUDIT_EMIT_TEST_LOKI_URL`` names one that runs already; else the program ``loki`` on the path is
-started with ``vector/loki.yaml`` on free ports and a temporary directory (``loki_guard.py``).
+started with ``vector/loki.yaml`` on free ports and a temporary directory (``loki_supervisor.py``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import loki_guard
 import pytest
+from support import loki_supervisor
 
 from audit_emit._format.record import ns_of
 
@@ -142,7 +142,7 @@ def start_once(program: str, directory: Path) -> str:
     url, complaints = directory / "url", directory / "guard.log"
     complaints.touch()
     if not url.exists():
-        guard = [sys.executable, loki_guard.__file__, program, str(CONFIG), str(directory)]
+        guard = [sys.executable, loki_supervisor.__file__, program, str(CONFIG), str(directory)]
         # In the background of a shell that ends at once: a guard is nobody's child.
         command = [
             *("sh", "-c", '"$@" <&- >/dev/null 2>"$0" &', str(directory / "guard.log")),

@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import count
 from typing import Any
 
-from postgres_server import Database
+from support.postgres_server import Database
 
 from audit_emit._format.chain import ZERO, body_of
 from audit_emit._format.encode import to_json

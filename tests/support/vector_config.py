@@ -11,7 +11,7 @@ import textwrap
 from typing import Any
 
 import yaml
-from vrl_engine import AUDIT, VECTOR, AbortError, execute
+from support.vrl_engine import AUDIT, VECTOR, AbortError, execute
 
 NAMES = ("file", "docker", "kubernetes", "both")
 Event = dict[str, Any]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from audit_lines import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.vector_lines import (
     DEAD,
     FAR_TIME,
     FAR_TIMES,
@@ -27,9 +29,7 @@ from audit_lines import (
     line,
     with_text,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from vrl_engine import AUDIT, AbortError, Dead, Shipped, execute, runtime, ship, shipped
+from support.vrl_engine import AUDIT, AbortError, Dead, Shipped, execute, runtime, ship, shipped
 
 
 @pytest.mark.parametrize("body", WHOLE.values(), ids=WHOLE)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vector_config
 from hypothesis import given
 from hypothesis import strategies as st
-from vector_config import NAMES, Topology, load, run_test, text_of, with_everything_offered
-from vrl_engine import VECTOR, AbortError, execute, runtime
+from support import vector_config
+from support.vector_config import NAMES, Topology, load, run_test, text_of, with_everything_offered
+from support.vrl_engine import VECTOR, AbortError, execute, runtime
 
 from audit_emit import Emitter, Receipt
 from audit_emit._stores.jsonl.directory import Layout

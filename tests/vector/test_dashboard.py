@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from vector_config import with_everything_offered
+from support.vector_config import with_everything_offered
 
 GRAFANA = Path(__file__).parents[2] / "integrations" / "grafana"
 TEXT = (GRAFANA / "audit.json").read_text(encoding="utf-8")

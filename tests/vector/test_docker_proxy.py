@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from loki_guard import free_ports
-from vrl_engine import VECTOR
+from support.loki_supervisor import free_ports
+from support.vrl_engine import VECTOR
 
 TEXT = (VECTOR / "docker-proxy.conf").read_text(encoding="utf-8")
 ID = "4f2a9c11d0"

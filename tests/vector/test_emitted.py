@@ -9,13 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import hostile
 import pytest
-from five_records import LINES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from piped import Piped
-from vrl_engine import shipped
+from support import difficult_values
+from support.five_records import LINES
+from support.piped_descriptor import Piped
+from support.vrl_engine import shipped
 
 from audit_emit import AuditContext, Emitter
 from audit_emit._format.record import SERVICE, TYPE, TYPE_LIMIT
@@ -68,7 +68,9 @@ def test_every_reserved_type_is_a_label_of_its_own() -> None:
         assert shipped(body).labels["event_type"] == event_type
 
 
-@pytest.mark.parametrize(("name", "make"), hostile.CASES, ids=[name for name, _ in hostile.CASES])
+@pytest.mark.parametrize(
+    ("name", "make"), difficult_values.CASES, ids=[name for name, _ in difficult_values.CASES]
+)
 def test_any_value_that_is_emitted_goes_out(
     name: str, make: Any, lasting: tuple[Emitter, Path]
 ) -> None:

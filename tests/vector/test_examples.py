@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from audit_lines import NO_SERVICES, OTHER_TYPES, SERVICES, TYPES
-from vrl_engine import VECTOR
+from support.vector_lines import NO_SERVICES, OTHER_TYPES, SERVICES, TYPES
+from support.vrl_engine import VECTOR
 
 from audit_emit._format.record import ns_of
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from vector_config import load, text_of
-from vrl_engine import VECTOR
+from support.vector_config import load, text_of
+from support.vrl_engine import VECTOR
 
 FILES = sorted((VECTOR / "kubernetes").glob("*.yaml"))
 OBJECTS: list[tuple[str, dict[str, Any]]] = [

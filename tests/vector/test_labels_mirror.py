@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-from audit_lines import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.vector_lines import (
     DEAD,
     FAR_TIMES,
     NO_SERVICES,
@@ -21,9 +23,7 @@ from audit_lines import (
     line,
     with_text,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from vrl_engine import Dead, Shipped, ship
+from support.vrl_engine import Dead, Shipped, ship
 
 from audit_emit._loki import labels
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from logql_grammar import IN_ENVIRONMENT, NotThere, install, refused
+from support.logql_grammar import IN_ENVIRONMENT, NotThere, install, refused
 
 from audit_emit._loki import backfill as backfilling
 from audit_emit._loki import reconcile as reconciling

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loki_program import RealLoki
-from planted import Trail
+from support.chain_builder import Trail
+from support.loki_program import RealLoki
 
 DIRECTORY = Path(__file__).parents[2] / "vector" / "logql"
 HOUR = 3600.0
@@ -165,8 +165,7 @@ def test_a_query_counts_what_it_is_about(name: str, loki: RealLoki, planted: lis
 
 @pytest.mark.loki
 def test_a_chain_is_listed_from_its_first_record_on(loki: RealLoki) -> None:
-    one, other = Trail("shop"), Trail("shop")
-    one.chain = "00d1c0ffee00beef"
+    one, other = Trail("shop", "00d1c0ffee00beef"), Trail("shop")
     for trail in (one, other):
         for ago in range(20, 0, -1):
             trail.add("secret.set", ago, note='"chain":"00d1c0ffee00beef"')

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from loki_program import RealLoki
-from planted import Trail
+from support.chain_builder import Trail
+from support.loki_program import RealLoki
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "vector" / "rules"

@@ -8,7 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from audit_lines import (
+from support.vector_config import NAMES, text_of, with_everything_offered
+from support.vector_lines import (
     DEAD,
     FAR_TIMES,
     NO_SERVICES,
@@ -19,8 +20,7 @@ from audit_lines import (
     WHOLE,
     line,
 )
-from vector_config import NAMES, text_of, with_everything_offered
-from vrl_engine import AUDIT, Dead, ship
+from support.vrl_engine import AUDIT, Dead, ship
 
 LINES = [
     *WHOLE.values(),

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from audit_lines import NO_SERVICES, OTHER_TYPES, TYPES, WHOLE, line
-from loki_program import RealLoki
-from vrl_engine import shipped
+from support.loki_program import RealLoki
+from support.vector_lines import NO_SERVICES, OTHER_TYPES, TYPES, WHOLE, line
+from support.vrl_engine import shipped
 
 pytestmark = pytest.mark.loki
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from loki_program import RealLoki
-from vector_config import NAMES, load, text_of, with_everything_offered
-from vrl_engine import VECTOR
+from support.loki_program import RealLoki
+from support.vector_config import NAMES, load, text_of, with_everything_offered
+from support.vrl_engine import VECTOR
 
 from audit_emit import Emitter
 

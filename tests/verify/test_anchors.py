@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_chain import BEGIN, CHAIN, SECOND, MadeChain
-from two_verifiers import KEY, SECRET, both, kinds, ours
+from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain
+from support.verifier_comparison import KEY, SECRET, both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._format.chain import Frontier

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from two_verifiers import both
+from support.verifier_comparison import both
 
 from audit_emit._format.record import ns_of
 

@@ -7,7 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from two_verifiers import KEY, SECRET, MadeLog, both, kinds, ours, rechained, renumbered
+from support.verifier_comparison import (
+    KEY,
+    SECRET,
+    MadeLog,
+    both,
+    kinds,
+    ours,
+    rechained,
+    renumbered,
+)
 
 from audit_emit import Emitter
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing

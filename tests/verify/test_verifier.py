@@ -15,8 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from made_chain import MadeChain
-from two_verifiers import KEY, SCRIPT, SECRET, MadeLog, both, kinds, ours, rechained
+from support.chain_builder import MadeChain
+from support.verifier_comparison import KEY, SCRIPT, SECRET, MadeLog, both, kinds, ours, rechained
 
 from audit_emit import Emitter
 from audit_emit._format import block as _proof

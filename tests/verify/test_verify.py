@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from made_chain import BEGIN, SECOND, MadeChain, rewritten
-from two_verifiers import KEY, MadeLog, both, kinds, ours, rechained
+from support.chain_builder import BEGIN, SECOND, MadeChain, rewritten
+from support.verifier_comparison import KEY, MadeLog, both, kinds, ours, rechained
 
 from audit_emit._format.record import ts_of
 from audit_emit._signing.trusted_keys import KeyRing

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_chain import BEGIN, MadeChain
-from two_verifiers import ORIGIN, SCRIPT, SECRET, both, kinds, others
+from support.chain_builder import BEGIN, MadeChain
+from support.verifier_comparison import ORIGIN, SCRIPT, SECRET, both, kinds, others
 
 from audit_emit._checkpoints.checkpointer import checkpoint_fields
 from audit_emit._format.chain import Frontier

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from made_chain import MadeChain
+from support.chain_builder import MadeChain
 
 from audit_emit._readers.files.places import find_seq, last_record
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from made_chain import BEGIN, SECOND, MadeChain
+from support.chain_builder import BEGIN, SECOND, MadeChain
 
 from audit_emit._format.record import ts_of
 from audit_emit._query.question import Question, Term

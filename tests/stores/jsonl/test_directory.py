@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from descriptors import opened
+from support.open_descriptors import opened
 
 from audit_emit._stores.jsonl.directory import (
     Layout,

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from descriptors import same_file
+from support.open_descriptors import same_file
 
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.jsonl import group_commit as groupcommit

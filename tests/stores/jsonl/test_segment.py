@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logfile import ZERO, chain_ok, of_type, records
+from support.plain_log_reader import ZERO, chain_ok, of_type, records
 
 from audit_emit import Emitter
 from audit_emit._runtime.nonblocking_fd import close_quietly

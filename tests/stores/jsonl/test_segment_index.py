@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from five_records import LINES
+from support.five_records import LINES
 
 from audit_emit._stores.jsonl import segment_index as whereabouts
 from audit_emit._stores.jsonl.directory import Layout

@@ -15,10 +15,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from descriptors import opened
-from logfile import chain_ok, of_type, records
+from support.open_descriptors import opened
+from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import Emitter
+from audit_emit._settings.checks import Durability
 from audit_emit._stores.jsonl import group_commit as groupcommit
 from audit_emit._stores.jsonl import store as jsonl
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, flock
@@ -316,7 +317,7 @@ def test_flush_syncs_at_once(log: Path, synced: list[int]) -> None:
 
 @pytest.mark.parametrize("durability", ["group", "always"])
 def test_after_a_failed_sync_the_records_are_in_a_new_segment(
-    log: Path, monkeypatch: pytest.MonkeyPatch, durability: str
+    log: Path, monkeypatch: pytest.MonkeyPatch, durability: Durability
 ) -> None:
     failures = [1]
 

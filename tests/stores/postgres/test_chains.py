@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_records import assert_unforked, chains_of, draft, drafts, lines_of, own_record
-from postgres_server import Database
+from support.postgres_records import assert_unforked, chains_of, draft, drafts, lines_of, own_record
+from support.postgres_server import Database
 
 from audit_emit._format.record import head_of
 from audit_emit._stores.postgres.address import Address

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from postgres_server import Database
+from support.postgres_server import Database
 
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.address import Address

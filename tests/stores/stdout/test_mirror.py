@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from five_records import LINES
-from piped import Piped
+from support.five_records import LINES
+from support.piped_descriptor import Piped
 
 from audit_emit._stores.stdout.mirror import open_stdout
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,27 +42,43 @@ class MadeChain:
         step: int = SECOND,
         event_type: str = "secret.set",
         fields: Mapping[str, Any] | None = None,
+        **members: Any,
     ) -> MadeChain:
-        """Records ``step`` nanoseconds apart, from ``ts`` on or after the ones before."""
+        """Records ``step`` nanoseconds apart, from ``ts`` on or after the ones before.
+
+        Args:
+            count: how many.
+            ts: the time of the first one, in nanoseconds since 1970.
+            step: nanoseconds between two.
+            event_type: of all of them.
+            fields: besides ``n``, the number of the record.
+            members: other members than usual, as in ``user_id="alice"``.
+        """
         at = self._next if ts is None else ts
         for _ in range(count):
             seq = len(self.lines) + 1
-            prefix = self._prefix(at, seq, event_type, fields)
+            given = {"fields": {"n": seq, **(fields or {})}, **members}
+            prefix = self._prefix(at, seq, event_type, given)
             line, self._hash = chain_line(prefix, self.chain, seq, self._hash)
             self.lines.append(line.encode().rstrip(b"\n"))
             at += step
         self._next = at
         return self
 
-    def _prefix(
-        self, ts: int, number: int, event_type: str, fields: Mapping[str, Any] | None
-    ) -> str:
-        text = json.dumps({"n": number, **(fields or {})}, separators=(",", ":"))
-        return (
-            f'{{"ts":"{ts_of(ts)}","event_type":"{event_type}","workspace_id":"acme",'
-            f'"user_id":"u-17","actor_kind":"user","correlation_id":"c","fields":{text},"v":1,'
-            f'"id":"019ed0b1-7c00-7000-8000-{number:012d}","service":"{self.service}"'
-        )
+    def _prefix(self, ts: int, seq: int, event_type: str, members: Mapping[str, Any]) -> str:
+        record = {
+            "ts": ts_of(ts),
+            "event_type": event_type,
+            "workspace_id": "acme",
+            "user_id": "u-17",
+            "actor_kind": "user",
+            "correlation_id": "c",
+            "fields": {},
+            "v": 1,
+            "id": f"019ed0b1-7c00-7000-8000-{seq:012d}",
+            "service": self.service,
+        }
+        return json.dumps({**record, **members}, ensure_ascii=False, separators=(",", ":"))[:-1]
 
     def early(self, seq: int) -> bytes:
         """The form of a record before it was in the chain."""
@@ -76,6 +94,38 @@ class MadeChain:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(line + b"\n" for line in self.lines[first - 1 : last]))
         return path
+
+
+class Trail:
+    """A chain of which each record is as old as is said, and some may be left out.
+
+    Attributes:
+        lines: the records that there are, as bytes without a newline.
+        now: nanoseconds since 1970 that ``ago`` counts back from.
+    """
+
+    def __init__(self, service: str, chain: str | None = None) -> None:
+        self._whole = MadeChain(chain or uuid.uuid4().hex[:16], service)
+        self.lines: list[bytes] = []
+        self.now = time.time_ns()
+
+    def add(self, event_type: str, ago: float = 1.0, user: str = "u-17", **fields: Any) -> bytes:
+        """The next record, ``ago`` seconds before now; ``correlation_id`` is that of the field."""
+        self._whole.add(
+            ts=self.now - int(ago * 1e9) + len(self._whole.lines) + 1,
+            event_type=event_type,
+            user_id=user,
+            actor_kind="user" if user else "service",
+            correlation_id=fields.pop("correlation_id", ""),
+            fields=fields,
+            id=str(uuid.uuid4()),
+        )
+        self.lines.append(self._whole.lines[-1])
+        return self.lines[-1]
+
+    def skip(self, event_type: str, ago: float = 1.0) -> None:
+        """A record that does not arrive anywhere."""
+        self._whole.add(ts=self.now - int(ago * 1e9), event_type=event_type)
 
 
 def rewritten(line: bytes, **members: Any) -> bytes:

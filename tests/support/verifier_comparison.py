@@ -22,7 +22,7 @@ from audit_emit._verify.findings import Report
 from audit_emit._verify.verify import Options, verify_paths
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "verify_chain.py"
-OTHERS = (SCRIPT, Path(__file__).with_name("third_verifier.py"))
+OTHERS = (SCRIPT, Path(__file__).with_name("wire_format_verifier.py"))
 SECRET = b"tamper matrix, a key of 32 bytes"
 KEY = HmacKey(SECRET)
 ORIGIN = "audit.example.com/tests"

@@ -1,6 +1,6 @@
 """A process of its own that starts a Loki, and ends it when nobody holds the lock file any more.
 
-    python loki_guard.py PROGRAM CONFIG DIRECTORY
+    python loki_supervisor.py PROGRAM CONFIG DIRECTORY
 
 ``DIRECTORY/url`` says where Loki listens, as long as it is ready. Who uses it holds a shared
 ``flock`` on ``DIRECTORY/users``: the workers of a test run come and go, or are killed, and the

@@ -1,7 +1,8 @@
 """A small Loki over real HTTP, in this process: the rules that were measured on Loki 3.7.
 
 It keeps what is pushed, refuses what Loki refuses with the same status and the beginning of the
-same text, and answers log queries (``logql.py``). ``test_loki_server.py`` holds it to a real one.
+same text, and answers log queries (``logql_evaluator.py``). ``test_loki_server.py`` holds it to a
+real one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from loki_store import CONFIGURED, Limits, Refusal, Store, decoded
+from support.fake_loki_store import CONFIGURED, Limits, Refusal, Store, decoded
 
 
 class Answer(NamedTuple):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
-import logql
+from support import logql_evaluator
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -239,8 +239,8 @@ class Store:
         limit = int(asked.get("limit", "100"))
         start, end = int(asked["start"]), int(asked["end"])
         try:
-            query = logql.parse(asked["query"])
-        except logql.LogQLError as error:
+            query = logql_evaluator.parse(asked["query"])
+        except logql_evaluator.LogQLError as error:
             raise Refusal(400, str(error)) from None
         if end < start:
             raise Refusal(400, "end timestamp must not be before or equal to start time")
