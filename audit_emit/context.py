@@ -1,7 +1,7 @@
-"""Who acts, for whom, and in which request: one frozen value in one ContextVar.
+"""The context of events: who acts, for which tenant, in which request. Kept in one ``ContextVar``.
 
-The value is replaced, never mutated, so a task, a thread or a nested ``bind`` can never change
-what another one sees.
+The value is immutable and is replaced as a whole, so a task, a thread or a nested ``bind`` cannot
+change what another one sees.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, Token
+from contextvars import Context, ContextVar
 from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
@@ -25,8 +25,6 @@ __all__ = [
     "LiveContext",
     "bind",
     "current_context",
-    "enter_request",
-    "leave_request",
     "resolve",
     "understand",
     "update_request",
@@ -41,11 +39,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FIELDS = ("workspace_id", "user_id", "actor_kind", "correlation_id", "trace_id", "span_id")
-"""The members of a context, in the order of the record."""
+"""The members of a context, in the order in which a record has them."""
 
-_NAMES_LOOKED_AT = 64
+_MAX_NAMES = 64
+"""How many names of a mapping are checked."""
+
 _PLAIN_NAME = Pattern(r"[a-z][a-z0-9_]{0,31}")
-"""A name that may be repeated on stderr."""
+"""A name that is safe to print on stderr."""
 
 
 class Ids(TypedDict, total=False):
@@ -60,19 +60,19 @@ class Ids(TypedDict, total=False):
 
 
 class AuditContext:
-    """The identities that every record of a request carries. Immutable.
+    """The ids that every record of a request carries. Immutable.
 
     Args:
         workspace_id: the tenant.
-        user_id: who acts.
+        user_id: the actor.
         actor_kind: ``user`` (default), ``admin``, ``agent``, ``cron``, ``service``, ``anonymous``
-            or another ``[a-z][a-z0-9_]{0,31}``.
-        correlation_id: what ties the records of one request together.
-        trace_id: W3C trace id, 32 lower-case hex digits.
-        span_id: W3C span id, 16 lower-case hex digits.
+            or another name that matches ``[a-z][a-z0-9_]{0,31}``.
+        correlation_id: the id that all records of one request share.
+        trace_id: trace id of 32 lower-case hex digits (W3C Trace Context).
+        span_id: span id of 16 lower-case hex digits (W3C Trace Context).
 
-    Values may be of any type; what is not text becomes text, and what is not well-formed is
-    sanitised, when a record is built. Nothing here raises on a strange value.
+    A value may be of any type. When a record is built, it is converted to text, and sanitised if it
+    is not well-formed. The constructor accepts every value and never raises.
     """
 
     __slots__ = (*FIELDS, "wire")
@@ -84,7 +84,7 @@ class AuditContext:
     trace_id: Any
     span_id: Any
     wire: Any
-    """The encoded members, kept by the emitter: they are the same for a whole request."""
+    """A cache of the emitter: the encoded members, which are the same for a whole request."""
 
     def __init__(
         self,
@@ -105,10 +105,10 @@ class AuditContext:
         put(self, "wire", None)
 
     def replace(self, **ids: Unpack[Ids]) -> AuditContext:
-        """A new context with some members changed.
+        """Return a copy with some members changed.
 
         Raises:
-            TypeError: for a name that is not a member.
+            TypeError: a name is not a member.
         """
         return AuditContext(**{**self.as_dict(), **ids})
 
@@ -141,41 +141,21 @@ class AuditContext:
         return (AuditContext, tuple(self.as_dict().values()))
 
 
-class Nobody(AuditContext):
-    """What is known of who acts in a request while nobody has signed in: ``anonymous``.
-
-    Once somebody has, the default kind holds again, whichever way it is said.
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def unless_known(cls, context: AuditContext) -> AuditContext:
-        """``context``, as nobody's when it says neither who acts nor what kind of actor that is."""
-        if is_empty(context.user_id) and context.actor_kind == "user":
-            return cls(**{**context.as_dict(), "actor_kind": "anonymous"})
-        return context
-
-    def told(self) -> dict[str, Any]:
-        """The members as the application knows them."""
-        return {**self.as_dict(), "actor_kind": "user"}
-
-    def replace(self, **ids: Unpack[Ids]) -> AuditContext:
-        """A new context with some members changed; see ``AuditContext.replace``."""
-        return Nobody.unless_known(AuditContext(**{**self.told(), **ids}))
-
-
 def is_empty(value: Any) -> bool:
-    """Whether an id is not set. Ids may be of any type, and some types cannot be compared."""
+    """Whether an id is not set.
+
+    Not a comparison with ``""``: ids may be of any type, and comparing some types raises.
+    """
     return isinstance(value, str) and not value
 
 
 class LiveContext:
-    """The context of one request, seen by every task and thread that copied it.
+    """The context of one request, shared by every task and thread that copied the ``ContextVar``.
 
-    A sync dependency or endpoint runs in a thread with a copy of the context: a value that it
-    sets in a ContextVar is lost to the others, a change of an object that they share is not. This
-    is that object; the ``AuditContext`` in it is still replaced, never mutated.
+    Frameworks run synchronous dependencies and endpoints in a worker thread, in a copy of the
+    context. A ``ContextVar`` that is set there keeps its old value everywhere else, but a change of
+    a shared object is visible everywhere. This is that object. The ``AuditContext`` in it is still
+    immutable, and replaced as a whole.
     """
 
     __slots__ = ("context",)
@@ -192,19 +172,20 @@ VAR: ContextVar[AuditContext | LiveContext] = ContextVar("audit_emit_context", d
 
 
 def current_context() -> AuditContext:
-    """The context bound here; an empty one when nothing is bound."""
+    """Return the bound context; an empty one when nothing is bound."""
     bound = VAR.get()
     return bound if isinstance(bound, AuditContext) else bound.context
 
 
 def update_request(**ids: Unpack[Ids]) -> AuditContext:
-    """Change members for the rest of the request, wherever in it this is called.
+    """Change members of the context for the rest of the request, from any task or thread of it.
 
-    For what becomes known on the way: the actor, once the application has verified who it is.
-    Outside a request the change holds for the current task or thread, as ``ContextVar.set`` does.
+    For ids that become known during the request, such as the actor once the application has
+    verified who it is. Outside a request the change holds for the current task or thread, as with
+    ``ContextVar.set``.
 
     Raises:
-        TypeError: for a name that is not a member.
+        TypeError: a name is not a member.
     """
     bound = VAR.get()
     if isinstance(bound, LiveContext):
@@ -216,47 +197,22 @@ def update_request(**ids: Unpack[Ids]) -> AuditContext:
     return context
 
 
-def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext], Any]:
-    """Bind the context of a request here, until ``leave_request`` is given what this returns.
-
-    All ids are mirrored into ``structlog.contextvars``, the empty ones as unbound, so that what
-    ``update_request`` mirrors later ends with the request too.
-    """
-    context = live.context
-    # Not that nobody acts: a user that is found later is not mirrored.
-    ids = context.told() if isinstance(context, Nobody) else context.as_dict()
-    token = VAR.set(live)
-    empty = {name: ... for name, value in ids.items() if is_empty(value)}
-    return token, mirror({**ids, **empty})
-
-
-def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> None:
-    """Restore what was bound before ``enter_request``."""
-    token, mirrored = entered
-    try:
-        VAR.reset(token)
-    except ValueError as error:
-        let_through(error)
-        # left in another context, as in _bound
-    unmirror(mirrored)
-
-
 def resolve(ctx: object) -> AuditContext:
-    """The context that ``ctx`` of ``emit`` means; see ``understand``."""
+    """The context that the argument ``ctx`` of ``emit`` stands for; see ``understand``."""
     return understand(ctx)[0]
 
 
 @door
 def understand(ctx: object) -> tuple[AuditContext, str]:
-    """What ``ctx`` of ``emit`` means, and what is wrong with it.
+    """Interpret the argument ``ctx`` of ``emit``.
 
-    ``None`` is the bound context; an ``AuditContext`` is itself; a ``contextvars.Context`` is what
-    was bound in it; a mapping is laid over the bound context: it changes the members that it
-    names. Anything else, and anything that fails on the way (a request proxy outside its
-    request), means the bound context, and is a mistake.
+    ``None`` stands for the bound context, an ``AuditContext`` for itself, and a
+    ``contextvars.Context`` for the context that is bound in it. A mapping changes the members of
+    the bound context that it names. For any other object, and for one that raises (such as a proxy
+    of a web framework outside its request), the bound context is used and a mistake is reported.
 
     Returns:
-        The context; and the mistake in words, without values, or an empty text.
+        The context; and a description of the mistake, without values, or an empty string.
     """
     if ctx is None:
         return current_context(), ""
@@ -271,7 +227,7 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
         if isinstance(ctx, Mapping):
             ids = {name: ctx[name] for name in FIELDS if name in ctx}
             return current_context().replace(**ids), _unknown(ctx)
-    except Exception as error:  # noqa: BLE001 - a foreign object may raise anything; the bound context serves
+    except Exception as error:  # noqa: BLE001 - an object may raise anything; use the bound context
         let_through(error)
         return current_context(), f"it failed with {bare_name(type(error))}"
     return current_context(), f"it is {bare_name(type(ctx))}"
@@ -279,8 +235,8 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
 
 @door
 def _unknown(ids: Mapping[Any, Any]) -> str:
-    """What to say of the names in a mapping that are no members."""
-    for name in islice(ids, _NAMES_LOOKED_AT):
+    """Describe the first name in a mapping that is not a member of a context, if there is one."""
+    for name in islice(ids, _MAX_NAMES):
         if not isinstance(name, str) or name not in FIELDS:
             plain = type(name) is str and _PLAIN_NAME.fullmatch(name)
             return f"{name if plain else 'one of its names'} is no member of a context"
@@ -298,9 +254,9 @@ def _bound(ids: Ids) -> Iterator[AuditContext]:
         try:
             VAR.reset(token)
         except ValueError as error:
+            # The block ends in another context than it began in: a generator that was resumed
+            # elsewhere. Nothing was bound in that context, so there is nothing to restore.
             let_through(error)
-            # Left in another context (a generator resumed elsewhere): that context was never
-            # changed by us, so there is nothing to restore in it.
         unmirror(mirrored)
 
 
@@ -309,7 +265,10 @@ _ENTERED: ContextVar[tuple[tuple[_Bind, Any], ...]] = ContextVar("audit_emit_ent
 
 
 class _Bind:
-    """``with bind(…):`` or ``@bind(…)``; each use enters anew, so a decorator may recurse."""
+    """The result of ``bind``: a context manager and a decorator.
+
+    Each use has a state of its own, so a decorated function may be recursive.
+    """
 
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
@@ -318,7 +277,7 @@ class _Bind:
         import inspect  # noqa: PLC0415 - costs 10 ms; only decorators need it
 
         if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
-            # It would stay bound in the caller between two items.
+            # The ids would stay bound in the caller's code between two items.
             raise TypeError("bind cannot decorate a generator; use `with bind(…):` inside it")
         if inspect.iscoroutinefunction(func):
 
@@ -338,11 +297,14 @@ class _Bind:
 
     def __enter__(self) -> AuditContext:
         if isinstance(VAR.get(), LiveContext) and entered_alone(sys._getframe(1)):  # noqa: SLF001
-            # What is set in this thread's copy would be lost at once.
+            # A synchronous dependency with ``yield``: its worker thread ends when the block is
+            # entered, and what is bound in the thread's copy of the context is lost. So the ids
+            # are set for the rest of the request instead.
             return update_request(**self._ids)
         manager = _bound(self._ids)
         context = manager.__enter__()
-        # Not on self: tasks and threads may share one object, and each must leave its own block.
+        # Not kept in self: tasks and threads may share this object, and each must leave its own
+        # block.
         _ENTERED.set((*_ENTERED.get(), (self, manager)))
         return context
 
@@ -358,25 +320,26 @@ class _Bind:
 def bind(**ids: Unpack[Ids]) -> _Bind:
     """Bind members of the context for a ``with`` block or a decorated function.
 
+    In a synchronous dependency with ``yield`` (FastAPI) they stay bound for the rest of the
+    request. The ids are also bound in ``structlog.contextvars`` when structlog is loaded.
+
     Args:
         ids: any of ``workspace_id``, ``user_id``, ``actor_kind``, ``correlation_id``,
             ``trace_id``, ``span_id``.
 
-    In a synchronous dependency with ``yield`` they hold for the rest of the request.
-    The ids are mirrored into ``structlog.contextvars`` when structlog is loaded.
-
     Raises:
-        TypeError: for a name that is not a member.
+        TypeError: a name is not a member.
     """
     EMPTY.replace(**ids)
     return _Bind(ids)
 
 
 on_mistake: Callable[[str], object] | None = None
-"""Called by ``with_…`` with the mistake in a ``ctx``; ``_process`` sets it."""
+"""Called by the ``with_…`` functions with the mistake in a ``ctx``. ``_core.default`` sets it: this
+module must not import the emitter."""
 
 
-def _given(ctx: object) -> AuditContext:
+def _interpreted(ctx: object) -> AuditContext:
     context, mistake = understand(ctx)
     if mistake and on_mistake is not None:
         on_mistake(mistake)
@@ -385,26 +348,29 @@ def _given(ctx: object) -> AuditContext:
 
 def with_user_id(ctx: GivenContext, user_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another user id."""
-    return _given(ctx).replace(user_id=user_id)
+    return _interpreted(ctx).replace(user_id=user_id)
 
 
 def with_actor_kind(ctx: GivenContext, actor_kind: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another actor kind."""
-    return _given(ctx).replace(actor_kind=actor_kind)
+    return _interpreted(ctx).replace(actor_kind=actor_kind)
 
 
 def with_correlation_id(ctx: GivenContext, correlation_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another correlation id."""
-    return _given(ctx).replace(correlation_id=correlation_id)
+    return _interpreted(ctx).replace(correlation_id=correlation_id)
 
 
 def with_workspace_id(ctx: GivenContext, workspace_id: Any) -> AuditContext:
     """A copy of ``ctx`` (as ``emit`` takes it) with another workspace id."""
-    return _given(ctx).replace(workspace_id=workspace_id)
+    return _interpreted(ctx).replace(workspace_id=workspace_id)
 
 
 def wrap_context(func: Callable[P, R]) -> Callable[P, R]:
-    """Carry the context of here into a thread: ``Thread(target=wrap_context(work))``."""
+    """Wrap a function so that it runs with the current context, for use in another thread.
+
+    Example: ``Thread(target=wrap_context(work))``.
+    """
     context = VAR.get()
 
     def carried(*args: P.args, **kwargs: P.kwargs) -> R:

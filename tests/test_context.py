@@ -25,9 +25,6 @@ from audit_emit.context import (
     FIELDS,
     VAR,
     LiveContext,
-    Nobody,
-    enter_request,
-    leave_request,
     resolve,
     understand,
     update_request,
@@ -120,12 +117,6 @@ def test_a_contextvars_context_is_what_was_bound_in_it() -> None:
     assert resolve(contextvars.Context()) is EMPTY
 
 
-def test_a_contextvars_context_of_a_request() -> None:
-    there = contextvars.copy_context()
-    there.run(enter_request, LiveContext(WHOLE))
-    assert resolve(there) is WHOLE
-
-
 def test_a_mapping_gives_members_and_nothing_else() -> None:
     given = {"user_id": "u", "workspace_id": 7, "session": "x", "hash": "y", "wire": "z"}
     assert resolve(given) == AuditContext(workspace_id=7, user_id="u")
@@ -136,15 +127,6 @@ def test_a_mapping_is_laid_over_the_bound_context() -> None:
         assert resolve({"user_id": "v"}) == AuditContext("w", "v", correlation_id="c")
         assert resolve({}) is not None
         assert resolve({}) == current_context()
-
-
-def test_a_mapping_is_laid_over_the_context_of_a_request() -> None:
-    entered = enter_request(LiveContext(Nobody.unless_known(AuditContext(correlation_id="c"))))
-    try:
-        assert resolve({"user_id": "v"}) == AuditContext(user_id="v", correlation_id="c")
-        assert resolve({"workspace_id": "w"}).actor_kind == "anonymous"
-    finally:
-        leave_request(entered)
 
 
 def test_a_mapping_can_take_a_member_away() -> None:
@@ -364,42 +346,10 @@ def test_with_changes_one_member(change: Callable[[object, Any], AuditContext], 
 # Requests
 
 
-def test_a_change_in_a_request_is_seen_by_those_who_copied_it() -> None:
-    entered = enter_request(LiveContext(AuditContext(correlation_id="c")))
-    copied = contextvars.copy_context()
-    in_thread(lambda: copied.run(update_request, user_id="u"))
-    assert current_context() == AuditContext(user_id="u", correlation_id="c")
-    leave_request(entered)
-    assert current_context() is EMPTY
-
-
 def test_a_change_outside_a_request_holds_for_the_task() -> None:
     there = contextvars.copy_context()
     there.run(update_request, user_id="u")
     assert there.run(current_context).user_id == "u"
-    assert current_context() is EMPTY
-
-
-def test_a_bind_in_a_request_shields_the_request() -> None:
-    entered = enter_request(LiveContext(AuditContext(user_id="u")))
-    with bind(user_id="inner"):
-        assert update_request(user_id="changed").user_id == "changed"
-    assert current_context().user_id == "u"
-    leave_request(entered)
-
-
-def test_a_change_must_be_of_a_member() -> None:
-    live = LiveContext(AuditContext(user_id="u"))
-    entered = enter_request(live)
-    with pytest.raises(TypeError):
-        update_request(session="x")  # type: ignore[call-arg] # a mistake
-    assert live.context == AuditContext(user_id="u")
-    leave_request(entered)
-
-
-def test_a_request_left_in_another_context_does_no_harm() -> None:
-    entered = contextvars.copy_context().run(enter_request, LiveContext(WHOLE))
-    leave_request(entered)
     assert current_context() is EMPTY
 
 
@@ -436,20 +386,3 @@ def test_what_becomes_known_in_a_block_is_mirrored_until_it_ends() -> None:
             "workspace_id": "x",
         }
     assert structlog.contextvars.get_contextvars() == {"workspace_id": "w"}
-
-
-@pytest.mark.usefixtures("_clean")
-def test_a_request_is_mirrored_until_it_ends() -> None:
-    entered = enter_request(LiveContext(AuditContext(correlation_id="c")))
-    update_request(user_id="u")
-    shown = structlog.contextvars.get_contextvars()
-    assert {**shown, "trace_id": ..., "span_id": ..., "workspace_id": ...} == {
-        "workspace_id": ...,
-        "user_id": "u",
-        "actor_kind": "user",
-        "correlation_id": "c",
-        "trace_id": ...,
-        "span_id": ...,
-    }
-    leave_request(entered)
-    assert set(structlog.contextvars.get_contextvars().values()) <= {...}

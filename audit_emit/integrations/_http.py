@@ -1,10 +1,10 @@
-"""What an HTTP request is to the audit trail: facts in, ids and fields out.
+"""Turns the facts of an HTTP request into the ids and fields of its record. Pure functions.
 
-Every adapter extracts the facts its own way and asks here what they mean, so that frameworks
-cannot drift apart. No I/O, no clock, no randomness, no framework.
+Every adapter collects the facts in its own way and uses these functions to interpret them, so that
+all frameworks give the same record. No I/O, no clock, no randomness, no framework.
 
-Everything a client sends is hostile: an id is used only when it is well-formed *and* comes from
-somebody trusted; otherwise it is evidence (``client_request_id``), never a key.
+Whatever a client sends may be an attack. An id from a client becomes the correlation id only when
+it is well-formed *and* the sender is trusted; otherwise it is recorded as ``client_request_id``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.{0,256})?")
 
 Scrub = Callable[[str], str]
-"""A text without its secrets."""
+"""Returns a text with its secrets redacted."""
 
 MAX_ID_HEADER = 1024
 MAX_FORWARDED = 4096
@@ -37,23 +37,26 @@ DENIED_CLOSES = (1008, 3000, 3003, 4401, 4403)
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what became of it; an adapter fills it in on the way.
+    """The facts of one request and its outcome; an adapter fills them in as they become known.
 
     Attributes:
         kind: ``http`` or ``websocket``.
-        path: as it was asked for, with what a server or a mount has put before it.
-        app_paths: the same as the application knows it, without that; for ``skip_paths``.
-        route: the template of ``path``.
-        headers: the values of the headers that matter, by lower-case name.
-        peer: who is at the other end of the connection, before any proxy header.
-        client: the same, after what the server or a middleware made of it.
-        started: seconds of a monotonic clock; ``ended`` likewise.
-        status: of the response, ``None`` until there is one; 101 for an accepted websocket.
+        method: the HTTP method; empty for a websocket.
+        path: the whole path of the request, including a root path or mount point.
+        app_paths: the path without root path or mount point, for ``skip_paths``.
+        headers: the values of the headers that are read, by lower-case name.
+        peer: the address at the other end of the connection, whatever proxy headers say.
+        client: the address of the client after a server or middleware has applied proxy headers.
+        route: the template that matched ``path``, such as ``/items/{id}``.
+        started, ended: seconds of a monotonic clock.
+        status: of the response, ``None`` before there is one; 101 for an accepted websocket.
         sent: bytes of the response body, ``None`` when they cannot be known.
-        complete: the response is out, or the websocket was closed by the application.
-        gone: the client left before the response was complete, or closed the websocket.
-        error: the type of the exception that ended it; its message is never kept.
-        code: of the websocket's close.
+        complete: the whole response was sent, or the application closed the websocket.
+        disconnected: the client left before the response was complete, or closed the websocket.
+        error: the class of the exception that ended the request; its message is never kept.
+        code: the close code of the websocket.
+        messages_in, messages_out: websocket messages received and sent.
+        notes: oddities of the request, for the field ``notes`` of the record.
     """
 
     kind: Literal["http", "websocket"] = "http"
@@ -69,7 +72,7 @@ class Exchange:
     status: int | None = None
     sent: int | None = 0
     complete: bool = False
-    gone: bool = False
+    disconnected: bool = False
     error: type[BaseException] | None = None
     code: int | None = None
     messages_in: int = 0
@@ -79,12 +82,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """Whose request it is: the id it goes by, and what the client called it.
+    """The ids of a request.
 
     Attributes:
-        correlation_id: a client's when trusted and well-formed, else our own.
-        client_request_id: what the client sent, when that is not ``correlation_id``, as it came.
-        notes: ``dup_header`` when there was more than one.
+        correlation_id: the client's id when it is trusted and well-formed, else a generated one.
+        client_request_id: the client's id, unchanged, when it did not become the correlation id.
+        notes: ``dup_header`` when the client sent more than one id.
     """
 
     correlation_id: str
@@ -95,7 +98,8 @@ class Inbound:
 def identify(options: Options, exchange: Exchange, own_id: str) -> Inbound:
     """Choose the correlation id of a request.
 
-    Repeated headers and a list joined by commas (as WSGI and proxies do) mean the same.
+    A repeated header and one header with a list joined by commas are the same thing: WSGI servers
+    and proxies turn the first into the second.
     """
     sent = [
         item
@@ -115,14 +119,14 @@ def identify(options: Options, exchange: Exchange, own_id: str) -> Inbound:
 
 def _listed(value: str) -> list[str]:
     if len(value) > MAX_ID_HEADER:
-        return [value]  # no id is that long; cut, its end might pass for one
+        return [value]  # not an id; a part of it, cut off, might look like one
     return [item for item in (part.strip(" \t") for part in value.split(",")) if item]
 
 
 def printable(text: str, limit: int, scrub: Scrub) -> str:
-    """At most ``limit`` characters of printable ASCII; everything else becomes ``?``.
+    """At most ``limit`` characters of printable ASCII; every other character becomes ``?``.
 
-    Secrets are held back before the cut: half a secret might not be recognised as one any more.
+    Secrets are redacted before the cut, because half a secret may not be recognised as one.
     """
     if len(text) > limit:
         text = scrub(text)
@@ -149,14 +153,14 @@ def parse_traceparent(values: Sequence[str]) -> tuple[str, str] | None:
 
 
 def parse_address(text: str) -> Address | None:
-    """An address out of a peer or a hop of ``X-Forwarded-For``, without port and zone.
+    """Parse the address of a peer or of a hop in ``X-Forwarded-For``, ignoring port and zone.
 
-    None for what is none: a Unix socket, ``unknown``, a host name, SQL.
+    None for anything else: a Unix socket, ``unknown``, a host name, an injection attempt.
     """
     return _address(text.strip(" \t")[:64])
 
 
-# The same clients and proxies come again and again; an entry is small, whatever they send.
+# The same clients and proxies send many requests. Entries are small: the text is cut before.
 @lru_cache(1024)
 def _address(text: str) -> Address | None:
     if text.startswith("["):
@@ -172,10 +176,10 @@ def _address(text: str) -> Address | None:
 
 
 def client_address(options: Options, exchange: Exchange) -> str | None:
-    """The client's address as the record shows it.
+    """The client's address as it is recorded, or ``None``.
 
-    ``X-Forwarded-For`` is read from the right, and only as far as trusted proxies wrote it; a hop
-    that is no address ends the walk.
+    ``X-Forwarded-For`` is read from the right, and only as far as trusted proxies have written it.
+    A hop that is not an address ends the search.
     """
     if options.client_ip == "off":
         return None
@@ -196,11 +200,11 @@ def _truncated(address: Address) -> str:
 
 
 def _hops(values: Sequence[str]) -> list[Address]:
-    """The addresses nearest to us, nearest first, up to the first thing that is none."""
+    """The addresses in ``X-Forwarded-For``, nearest first, up to the first that is malformed."""
     text = ",".join(values)
     parts = text[-MAX_FORWARDED:].split(",")
     if len(text) > MAX_FORWARDED:
-        parts = parts[1:]  # cut, the rest of an address might pass for another one
+        parts = parts[1:]  # the first one is cut, and might look like another address
     found = []
     for part in reversed(parts[-MAX_HOPS:]):
         address = parse_address(part)
@@ -211,7 +215,7 @@ def _hops(values: Sequence[str]) -> list[Address]:
 
 
 def below(path: str, root: str) -> str | None:
-    """A path without the root path before it, as the application knows it; None if it has none."""
+    """``path`` relative to ``root``, as a mounted application sees it; None if it is not below."""
     root = root.rstrip("/")
     if not root or not path.startswith(root) or path[len(root) : len(root) + 1] not in ("", "/"):
         return None
@@ -219,9 +223,9 @@ def below(path: str, root: str) -> str | None:
 
 
 def shorten_path(path: str, scrub: Scrub) -> str:
-    """A path of at most 1,024 characters, cut between segments.
+    """Cut a path to at most 1,024 characters, between two segments.
 
-    Secrets are held back before the cut, as in ``printable``.
+    Secrets are redacted before the cut, as in ``printable``.
     """
     if len(path) <= MAX_PATH:
         return path
@@ -241,12 +245,12 @@ def outcome(exchange: Exchange) -> str:
     """
     if is_cancelled(exchange.error):
         return "cancelled"
-    if exchange.gone and exchange.kind == "http":
+    if exchange.disconnected and exchange.kind == "http":
         return "aborted"
     if exchange.error is not None:
         return "failure"
     if exchange.status is None:
-        return "aborted" if exchange.gone else "failure"
+        return "aborted" if exchange.disconnected else "failure"
     return _status_outcome(exchange, exchange.status)
 
 
@@ -298,8 +302,8 @@ def request_fields(
     Args:
         options: of the adapter.
         exchange: what is known of the request.
-        inbound: whose it is.
-        scrub: a text without its secrets, by the rules of the record.
+        inbound: the ids of the request.
+        scrub: redacts secrets in a text, by the rules of the record.
     """
     fields: dict[str, Any] = {"path": shorten_path(exchange.path, scrub)}
     if exchange.kind == "http":
@@ -318,7 +322,7 @@ def request_fields(
         sent = inbound.client_request_id
         fields["client_request_id"] = printable(sent, MAX_CLIENT_ID, scrub)
     notes = [*inbound.notes, *exchange.notes]
-    if exchange.status is None and exchange.error is None and not exchange.gone:
+    if exchange.status is None and exchange.error is None and not exchange.disconnected:
         notes.append("no_response")
     if notes:
         fields["notes"] = notes

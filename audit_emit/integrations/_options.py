@@ -1,4 +1,4 @@
-"""The settings of the request adapters, checked once, when the application starts."""
+"""The options of the request adapters, checked once when the application starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 
 class RequestOptions(TypedDict, total=False):
-    """What an adapter can be told; ``Options`` says what each one means."""
+    """The keyword arguments of an adapter; ``Options`` documents each of them."""
 
     requests: bool
     skip_paths: SkipPaths
@@ -35,18 +35,19 @@ class RequestOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of an adapter, checked.
+    """The options of an adapter, after validation.
 
     Attributes:
-        requests: write one record per request.
-        skip_paths: paths without a record of their own: exact, a prefix when the entry ends with
-            ``*``, or a function of the path. Ids are bound there all the same.
-        request_id_headers: where an inbound id is looked for, the first valid one wins.
-        response_header: the name under which the response tells its id; ``None`` for none.
-        trust_request_id: use any client's id, when it is well-formed.
-        trusted_proxies: networks (CIDR) whose id is used, and whose ``X-Forwarded-For`` is.
-        client_ip: ``full``, ``truncated`` to /24 and /48, or ``off``.
-        user_agent: record the user agent, at most 256 characters of it.
+        requests: whether to write one record per request.
+        skip_paths: paths for which no request record is written: an exact path, a prefix (an entry
+            that ends with ``*``), or a function of the path. Ids are bound there all the same.
+        request_id_headers: the headers that may carry the client's request id; the first valid id
+            is used.
+        response_header: the response header that carries the request's id; ``None`` for none.
+        trust_request_id: whether to use a well-formed id from any client.
+        trusted_proxies: networks (CIDR) whose request ids and ``X-Forwarded-For`` are trusted.
+        client_ip: ``full``, ``truncated`` (to /24 for IPv4, /48 for IPv6) or ``off``.
+        user_agent: whether to record the user agent, up to 256 characters.
     """
 
     requests: bool = True
@@ -60,10 +61,10 @@ class Options:
 
     @classmethod
     def make(cls, raw: Mapping[str, Any]) -> Options:
-        """Check what the application said.
+        """Validate keyword arguments.
 
         Raises:
-            ConfigError: a name that is no option, or a value that cannot be used.
+            ConfigError: an option is unknown, or has a value that cannot be used.
         """
         unknown = sorted(raw.keys() - _CHECKS.keys())
         if unknown:
@@ -71,11 +72,11 @@ class Options:
         return cls(**{name: _CHECKS[name](name, value) for name, value in raw.items()})
 
     def skips(self, path: str) -> bool:
-        """Whether a path has no record of its own. A function that fails skips nothing."""
+        """Whether no request record is written for a path. A function that fails skips nothing."""
         if callable(self.skip_paths):
             try:
                 return bool(self.skip_paths(path))
-            except Exception as error:  # noqa: BLE001 - theirs; a record too many is the safe side
+            except Exception as error:  # noqa: BLE001 - the application's; rather a record too many
                 let_through(error)
                 return False
         return any(
@@ -84,7 +85,7 @@ class Options:
         )
 
     def trusts(self, peer: Address | None) -> bool:
-        """Whether a peer is one of the trusted proxies."""
+        """Whether an address belongs to a trusted proxy."""
         return peer is not None and any(peer in network for network in self.trusted_proxies)
 
 

@@ -1,7 +1,7 @@
-"""The audit side of one request, the same under every framework.
+"""The audit of one request, the same under every framework.
 
-An adapter opens a ``RequestAudit``, binds its ``live`` context around everything that serves the
-request, fills in its ``exchange`` and finishes it: that writes the records, once.
+An adapter creates a ``RequestAudit``, binds its ``live`` context around everything that serves the
+request, fills in its ``exchange``, and calls ``finish``, which writes the records once.
 """
 
 from __future__ import annotations
@@ -12,24 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import audit_emit
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
-from audit_emit.context import (
-    EMPTY,
-    VAR,
-    AuditContext,
-    LiveContext,
-    Nobody,
-    enter_request,
-    is_empty,
-    leave_request,
-    update_request,
-)
-from audit_emit.integrations._bridge import scrub
+from audit_emit.context import EMPTY, VAR, AuditContext, update_request
+from audit_emit.integrations._common import Emits, scrub
 from audit_emit.integrations._http import (
     Exchange,
     Inbound,
@@ -39,31 +29,27 @@ from audit_emit.integrations._http import (
     result_fields,
 )
 from audit_emit.integrations._options import Options
+from audit_emit.integrations._request_context import (
+    FindUser,
+    VerifiedContext,
+    enter_request,
+    leave_request,
+)
 
 KEY = "audit_emit.request"
 """Where an ASGI scope or a WSGI environ keeps its ``RequestAudit``."""
 
 
 SERVED: ContextVar[RequestAudit | None] = ContextVar("audit_emit_request", default=None)
-"""The request that is served here."""
-
-FindUser = Callable[[], str | None]
-"""The id of the user that the application has verified."""
-
-
-class Emits(Protocol):
-    """What an adapter needs of an ``audit_emit.Emitter``."""
-
-    def emit(self, ctx: Any, event_type: str, fields: Any = None, /) -> object:
-        """Write one record; never raises."""
+"""The request that is being served in this context."""
 
 
 class RouteEvent:
-    """An event that a route declared: written once the outcome of its request is known.
+    """An event that a route declares, written when the outcome of the request is known.
 
     Attributes:
-        event_type: as of ``emit``.
-        fields: the endpoint may add to them until the response is complete.
+        event_type: the event type, as for ``emit``.
+        fields: the fields so far; the endpoint may add to them until the response is complete.
     """
 
     __slots__ = ("event_type", "fields")
@@ -73,61 +59,15 @@ class RouteEvent:
         self.fields: dict[str, Any] = dict(fields)
 
 
-class VerifiedContext(LiveContext):
-    """A live context that knows where the application keeps the user it has verified.
-
-    Looked up only while nobody has said who acts, and never stored over what somebody says
-    meanwhile from another thread. Without such a user the actor is ``anonymous``, not an unnamed
-    user.
-    """
-
-    __slots__ = ("_filled", "_find", "_told")
-
-    _told: AuditContext
-
-    def __init__(self, context: AuditContext, find: FindUser) -> None:
-        self._find = find
-        self._filled: tuple[AuditContext, AuditContext] | None = None
-        super().__init__(context)
-
-    @property
-    def context(self) -> AuditContext:
-        """The context as it is now."""
-        told, filled = self._told, self._filled
-        if not is_empty(told.user_id):
-            return told
-        known = filled[1] if filled is not None and filled[0] is told else None
-        if known is not None and not isinstance(known, Nobody):
-            return known
-        try:
-            user_id = self._find()
-        except Exception as error:  # noqa: BLE001 - a user object is the application's and may raise anything
-            let_through(error)
-            user_id = None
-        if user_id:
-            known = told.replace(user_id=user_id)
-        elif known is None:
-            known = Nobody.unless_known(told)
-        self._filled = told, known
-        return known
-
-    @context.setter
-    def context(self, context: AuditContext) -> None:
-        self._told = context
-
-    def look_up(self) -> None:
-        """Keep the verified user, where it is about to become unreachable."""
-        _ = self.context
-
-
 class RequestAudit:
     """One request, from its first byte to its records.
 
     Attributes:
-        origin: the ASGI scope or WSGI environ that it came with.
-        exchange: what is known of it.
-        declared: events whose outcome is that of the request.
-        live: the context in which it is served.
+        origin: the ASGI scope or WSGI environ of the request.
+        inner_origins: the scopes and environs of applications that are mounted in this one.
+        exchange: the facts of the request, which the adapter fills in.
+        declared: events that are written with the outcome of the request.
+        live: the context that is bound while the request is served.
     """
 
     __slots__ = (
@@ -138,9 +78,9 @@ class RequestAudit:
         "_options",
         "declared",
         "exchange",
+        "inner_origins",
         "live",
         "origin",
-        "within",
     )
 
     def __init__(
@@ -159,7 +99,7 @@ class RequestAudit:
         self._finders = [find_user]
         self.exchange: Exchange = exchange
         self.origin: Mapping[str, Any] = origin
-        self.within: list[Mapping[str, Any]] = []
+        self.inner_origins: list[Mapping[str, Any]] = []
         self.declared: list[RouteEvent] = []
         self.live: VerifiedContext = VerifiedContext(
             _bound_context(exchange, self._inbound), self._find_user
@@ -167,20 +107,21 @@ class RequestAudit:
 
     @property
     def correlation_id(self) -> str:
-        """The id that the response tells."""
+        """The id of the request, which the response carries in a header."""
         return self._inbound.correlation_id
 
     @property
     def finished(self) -> bool:
-        """Whether the records are written."""
+        """Whether ``finish`` was called, so that the records are written."""
         return self._done
 
-    def also_in(self, origin: Mapping[str, Any], find_user: FindUser) -> None:
-        """Look for the user, and the route, in the scope or environ of an inner application, too.
+    def add_inner_origin(self, origin: Mapping[str, Any], find_user: FindUser) -> None:
+        """Also look in the scope or environ of an inner application for the user and the route.
 
-        What the outer one knows comes first: it decided whether the inner one is asked at all.
+        A user that the outer application has verified comes first: the outer application decided
+        that the inner one was called at all.
         """
-        self.within.append(origin)
+        self.inner_origins.append(origin)
         self._finders.append(find_user)
 
     def _find_user(self) -> str | None:
@@ -188,7 +129,7 @@ class RequestAudit:
 
     @contextmanager
     def bound(self) -> Iterator[None]:
-        """The context of this request, for as long as the block runs."""
+        """Bind the context of this request for the duration of a ``with`` block."""
         entered = enter_request(self.live)
         served = SERVED.set(self)
         try:
@@ -197,15 +138,15 @@ class RequestAudit:
             try:
                 SERVED.reset(served)
             except ValueError as error:
+                # The block ends in another context than it began in, as in leave_request.
                 let_through(error)
-                # left in another context, as in leave_request
             leave_request(entered)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the records, the first time. Never raises.
 
         Args:
-            error: what ended the request, when it did not end by itself.
+            error: the exception that ended the request; ``None`` when it ended normally.
         """
         if self._done:
             return
@@ -228,13 +169,13 @@ class RequestAudit:
     def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:
         try:
             fields = build()
-        except Exception as error:  # noqa: BLE001 - facts of a broken server; the record comes first
+        except Exception as error:  # noqa: BLE001 - a broken server made the facts; write the record without
             let_through(error)
             fields = {"outcome": "failure", "_facts_error": bare_name(type(error))}
         try:
             emit = audit_emit.emit if self._emitter is None else self._emitter.emit
             emit(who, kind, fields)
-        except Exception as error:  # noqa: BLE001 - ours never raises; somebody else's must not either
+        except Exception as error:  # noqa: BLE001 - another emitter than ours may raise; the request must not fail
             let_through(error)
 
 
@@ -243,9 +184,10 @@ def _event_fields(event: RouteEvent, exchange: Exchange) -> dict[str, Any]:
 
 
 def _bound_context(exchange: Exchange, inbound: Inbound) -> AuditContext:
-    """What is bound around the request, with the ids of the request.
+    """The context that is bound around the request, with the ids of the request added.
 
-    Another request's live context is never inherited: finding one here means that it leaked.
+    A live context is not inherited. One that is bound here belongs to another request, whose
+    context has leaked, for example out of a stream that was never closed.
     """
     around = VAR.get()
     context = around if isinstance(around, AuditContext) else EMPTY
@@ -257,14 +199,14 @@ def _bound_context(exchange: Exchange, inbound: Inbound) -> AuditContext:
 
 
 def live_span() -> tuple[str, str] | None:
-    """The ids of OpenTelemetry's current span, when the application has loaded OpenTelemetry."""
+    """Trace id and span id of OpenTelemetry's current span, if the application has loaded it."""
     trace = sys.modules.get("opentelemetry.trace")
     if trace is None:
         return None
     try:
         span = trace.get_current_span().get_span_context()
         ids = f"{span.trace_id:032x}", f"{span.span_id:016x}"
-    except Exception as error:  # noqa: BLE001 - a half-imported or foreign module; the header serves
+    except Exception as error:  # noqa: BLE001 - half imported, or another module of that name; use the header
         let_through(error)
         return None
     return ids if span.is_valid else None
@@ -273,12 +215,14 @@ def live_span() -> tuple[str, str] | None:
 def set_actor(
     user_id: Any, *, actor_kind: str = "user", workspace_id: Any | None = None
 ) -> AuditContext:
-    """Say who acts, once the application has verified it; holds for the rest of the request.
+    """Set the actor for the rest of the request, once the application has verified who it is.
+
+    The last call wins, also between an application and one that is mounted in it.
 
     Args:
-        user_id: who.
+        user_id: the id of the actor.
         actor_kind: ``user``, ``admin``, ``agent``, ``service``, …
-        workspace_id: the tenant; left as it is when ``None``.
+        workspace_id: the tenant; unchanged when ``None``.
     """
     ids = {"user_id": user_id, "actor_kind": actor_kind}
     if workspace_id is not None:

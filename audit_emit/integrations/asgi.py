@@ -1,20 +1,23 @@
-"""ASGI: ids for everything that serves a request, and one record of what became of it.
+"""ASGI: binds the ids of each request, and writes one record with the outcome of the request.
 
     service = AuditMiddleware(app, trusted_proxies=["10.0.0.0/8"])    # any ASGI application
     app.add_middleware(AuditMiddleware)                               # Starlette, FastAPI
 
-Wrapped around the whole application it sees all, and so does a handler of ``Exception``: Starlette
-runs that outside of what ``add_middleware`` adds, where nothing is bound. Where it is added all the
-same, add it last, so that it is outermost and sees what every other middleware does.
+Prefer to wrap the whole application. Starlette runs a handler of ``Exception`` outside of every
+middleware that ``add_middleware`` adds, so that nothing is bound in such a handler otherwise. If
+you use ``add_middleware``, add this one last: the last one added is the outermost, and sees what
+all the others do.
 
-A request writes ``http.request`` when its response is complete, before background tasks; an
-unfinished, failed or 5xx one when the application returns, with the exception that ended it. An
-exception that escapes before a response began is recorded with the status that servers send then,
-500. A websocket writes ``websocket.session`` when it ends: ``status`` is 101 when it was accepted,
-403 when it was closed before, ``code`` its close code.
+``http.request`` is written when the response is complete, before background tasks run. When the
+response is unfinished, failed or has a 5xx status, it is written when the application returns, with
+the exception that ended the request. If an exception escapes before a response began, the recorded
+status is 500, which is what servers send then. A websocket writes ``websocket.session`` when it
+ends: ``status`` is 101 when it was accepted and 403 when it was closed before that; ``code`` is the
+close code.
 
-The actor is ``scope["user"]`` when an authentication middleware put one there and says that it
-``is_authenticated``, or what the application told ``update_request``. Never a header.
+The actor is the one that the application has set with ``set_actor`` or ``update_request``, else
+``scope["user"]`` when an authentication middleware has put a user there that ``is_authenticated``.
+It is never taken from a header.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ from typing import Any, Unpack
 
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
+from audit_emit.integrations._common import Emits
 from audit_emit.integrations._http import Exchange, below
-from audit_emit.integrations._nested import outer_request
 from audit_emit.integrations._options import Options, RequestOptions
-from audit_emit.integrations._request import KEY, Emits, RequestAudit
-from audit_emit.integrations._watched import Message, Receive, Watched
+from audit_emit.integrations._outer_request import outer_request
+from audit_emit.integrations._receive import Message, PeekingReceive, Receive
+from audit_emit.integrations._request import KEY, RequestAudit
 
 __all__ = ["AuditMiddleware"]
 
@@ -41,15 +45,15 @@ ALWAYS_READ = ("traceparent", "x-forwarded-for", "user-agent")
 
 
 class AuditMiddleware:
-    """Bind the ids of each request, and record it.
+    """ASGI middleware that binds the ids of each request and records the request.
 
     Args:
-        app: the application.
-        emitter: where records go; the process-wide emitter when ``None``.
+        app: the ASGI application to wrap.
+        emitter: writes the records; the process-wide emitter when ``None``.
         options: see ``audit_emit.integrations._options.Options``.
 
     Raises:
-        ConfigError: an option has a value that cannot be used.
+        ConfigError: an option is unknown, or has a value that cannot be used.
     """
 
     def __init__(
@@ -63,35 +67,37 @@ class AuditMiddleware:
         self._emitter = emitter
         self._options = Options.make(options)
         names = (*self._options.request_id_headers, *ALWAYS_READ)
-        self._read = frozenset(name.encode("ascii") for name in names)
+        self._headers_read = frozenset(name.encode("ascii") for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; ``lifespan`` goes through untouched."""
+        """Serve one connection; anything but HTTP and websockets passes through unchanged."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         outer = outer_request(scope)
-        if outer is not None:  # mounted in an audited application, or the middleware is there twice
+        if (
+            outer is not None
+        ):  # mounted in an audited application, or the middleware was added twice
             if outer.origin is not scope:
                 scope[KEY] = outer
-                outer.also_in(scope, lambda: _user(scope))
+                outer.add_inner_origin(scope, lambda: _user(scope))
             await self.app(scope, receive, send)
             return
-        exchange = _exchange(scope, self._read)
+        exchange = _exchange(scope, self._headers_read)
         audit = RequestAudit(self._options, self._emitter, exchange, scope, lambda: _user(scope))
         scope[KEY] = audit
-        talk = _Conversation(scope, audit, receive, send, self._options.response_header)
+        connection = _AuditedConnection(scope, audit, receive, send, self._options.response_header)
         with audit.bound():
             try:
-                await self.app(scope, talk.receive, talk.send)
+                await self.app(scope, connection.receive, connection.send)
             except BaseException as error:
-                talk.end(error)
+                connection.end(error)
                 raise
-            talk.end(None)
+            connection.end(None)
 
 
-class _Conversation:
-    """The messages of one request, on their way through."""
+class _AuditedConnection:
+    """Observes the messages of one connection as they pass between server and application."""
 
     def __init__(
         self,
@@ -106,8 +112,8 @@ class _Conversation:
         self._exchange = audit.exchange
         self._send = send
         self._header = header.encode("ascii") if header else None
-        self._promised: int | None = None
-        self._client = Watched(receive, self._exchange.method, self._received)
+        self._content_length_sent: int | None = None
+        self._client = PeekingReceive(receive, self._exchange.method, self._received)
 
     async def receive(self) -> Message:
         return await self._client.receive()
@@ -117,18 +123,21 @@ class _Conversation:
         if kind == "websocket.receive":
             self._exchange.messages_in += 1
         elif kind == "websocket.disconnect":
-            self._exchange.gone = True
+            self._exchange.disconnected = True
             if self._exchange.code is None and self._exchange.status == 101:
                 self._exchange.code = message.get("code", 1005)
         elif kind == "http.disconnect":
-            # A server says so after every complete response too.
-            self._exchange.gone = self._exchange.gone or not self._whole()
+            # Servers also send this after a response that is complete.
+            self._exchange.disconnected = self._exchange.disconnected or not self._client_has_all()
 
-    def _whole(self) -> bool:
-        """Whether the client has all that it was promised: it may leave before we are told so."""
-        sent, promised = self._exchange.sent, self._promised
+    def _client_has_all(self) -> bool:
+        """Whether the client has every byte of ``Content-Length``.
+
+        It may then leave before the server has told us that the response is complete.
+        """
+        sent, declared = self._exchange.sent, self._content_length_sent
         return self._exchange.complete or (
-            sent is not None and promised is not None and sent >= promised > 0
+            sent is not None and declared is not None and sent >= declared > 0
         )
 
     async def send(self, message: Message) -> None:
@@ -139,13 +148,13 @@ class _Conversation:
             self._exchange.status = 101
             message = self._with_id(message)
         elif kind == "http.response.body" and self._completes(message):
-            # Many servers take a response for a client that has left without a word.
-            await self._client.look()
+            # Many servers accept and drop a response for a client that has left.
+            await self._client.peek()
         try:
             await self._send(message)
         except OSError:
-            # What servers of ASGI 2.4 and later say when the client has left.
-            self._exchange.gone = self._exchange.gone or not self._whole()
+            # Servers of ASGI 2.4 and later raise this when the client has left.
+            self._exchange.disconnected = self._exchange.disconnected or not self._client_has_all()
             if self._exchange.status == 101 and self._exchange.code is None:
                 self._exchange.code = 1006
             raise
@@ -155,40 +164,41 @@ class _Conversation:
             self._sent_http(kind, message)
 
     def _completes(self, message: Message) -> bool:
-        """Whether the client has all with this message, and had not before it."""
-        sent, promised = self._exchange.sent, self._promised
-        if self._whole():
+        """Whether this message, and none before it, completes the response."""
+        sent, declared = self._exchange.sent, self._content_length_sent
+        if self._client_has_all():
             return False
-        if sent is not None and promised and sent + len(message.get("body", b"")) >= promised:
+        if sent is not None and declared and sent + len(message.get("body", b"")) >= declared:
             return True
         return not message.get("more_body", False)
 
     def end(self, error: BaseException | None) -> None:
         exchange = self._exchange
         if isinstance(error, Exception) and exchange.kind == "http":
-            if exchange.status is None and not exchange.gone:
+            if exchange.status is None and not exchange.disconnected:
                 exchange.status = 500
                 exchange.sent = None
-        elif exchange.gone and bare_name(type(error)) == "WebSocketDisconnect":
-            # Starlette's way of telling a handler that the client closed; most let it pass.
+        elif exchange.disconnected and bare_name(type(error)) == "WebSocketDisconnect":
+            # Starlette raises this in a handler when the client closes the websocket, and most
+            # handlers let it pass. It is not a failure.
             error = None
         self._finish(error)
-        self._client.leave()
+        self._client.close()
 
     def _finish(self, error: BaseException | None) -> None:
         if self._audit.finished:
             return
         try:
-            # Late: routers and proxy middlewares write into the scope.
+            # Read at the end, because routers and proxy middlewares write into the scope.
             exchange = self._exchange
             exchange.client = _host(self._scope)
-            places = [place for place in self._audit.within if "type" in place]
+            places = [place for place in self._audit.inner_origins if "type" in place]
             for scope in (*reversed(places), self._scope):
                 exchange.route = exchange.route or _route(scope, exchange.path)
                 below_app = below(exchange.path, _app_root(scope))
                 if below_app is not None:
                     exchange.app_paths = (*exchange.app_paths, below_app)
-        except Exception as failed:  # noqa: BLE001 - foreign objects in the scope; the record does without
+        except Exception as failed:  # noqa: BLE001 - a scope may hold any object; the record is written without
             let_through(failed)
             self._exchange.notes.append("scope_unreadable")
         self._audit.finish(error)
@@ -201,18 +211,18 @@ class _Conversation:
             self._exchange.notes.append("double_start")
             return message
         self._exchange.status = int(status)
-        self._promised = _content_length(message.get("headers") or ())
+        self._content_length_sent = _content_length(message.get("headers") or ())
         return self._with_id(message)
 
     def _with_id(self, message: Message) -> Message:
-        """The message with our header, unless the application has set its own."""
+        """The message with the request id in a header, unless the application has set that one."""
         if self._header is None:
             return message
         headers = list(message.get("headers") or ())
         name = self._header.lower()
         if not any(pair[0].lower() == name for pair in headers):
             headers.append((name, self._audit.correlation_id.encode("ascii")))
-        # Not in place: the application may send the same object again.
+        # A copy: the application may send the same object for another request.
         return {**message, "headers": headers}
 
     def _sent_http(self, kind: str, message: Message) -> None:
@@ -247,7 +257,8 @@ class _Conversation:
             return
         exchange.complete = True
         exchange.ended = perf_counter()
-        # After a 500 handler the exception itself still comes through: the record waits for it.
+        # After a 5xx response the exception itself may still arrive: Starlette sends the response
+        # of its error handler first and raises then. The record waits for it.
         if exchange.kind == "http" and exchange.status is not None and exchange.status < 500:
             self._finish(None)
 
@@ -287,7 +298,7 @@ def _host(scope: Scope) -> str:
 
 
 def _user(scope: Mapping[str, Any]) -> str | None:
-    """The id of the user whom an authentication middleware has verified."""
+    """The id of the user that an authentication middleware has verified."""
     user = scope.get("user")
     if user is None or getattr(user, "is_authenticated", None) is not True:
         return None
@@ -302,15 +313,15 @@ def _user(scope: Mapping[str, Any]) -> str | None:
 
 
 def _app_root(scope: Mapping[str, Any]) -> str:
-    """Where the outermost application of Starlette's kind is, without what it has mounted."""
+    """The root path of the outermost Starlette application, without the path of its mounts."""
     return str(scope.get("app_root_path", scope.get("root_path")) or "")
 
 
 def _mounted(scope: Mapping[str, Any], path: str) -> str:
-    """What is before the part of ``path`` that a route has matched.
+    """The part of ``path`` before what a route has matched.
 
-    A root path that the proxy in front has taken away is told by the server or the application,
-    and is not in ``path``.
+    A root path that a proxy has stripped is known to the server or the application
+    (``root_path``), but is not part of ``path``.
     """
     root = str(scope.get("root_path") or "")
     for prefix in (root, root.removeprefix(_app_root(scope))):
@@ -320,10 +331,11 @@ def _mounted(scope: Mapping[str, Any], path: str) -> str:
 
 
 def _route(scope: Mapping[str, Any], path: str) -> str | None:
-    """The template of ``path``: of the route that served it, with where that was mounted.
+    """The template of the route that served ``path``, with its mount point in front.
 
-    FastAPI leaves the route in the scope, and the prefix of an included router beside it;
-    Starlette leaves the endpoint, which names its route when only one has it.
+    FastAPI leaves the route in the scope, and for an included router also a context with the full
+    template. Starlette leaves only the endpoint, which identifies the route if no other route has
+    the same endpoint.
     """
     included = scope.get("fastapi")
     context = included.get("effective_route_context") if isinstance(included, dict) else None
@@ -331,7 +343,7 @@ def _route(scope: Mapping[str, Any], path: str) -> str | None:
     for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
         template = getattr(route, "path_format", None) or getattr(route, "path", None)
         if isinstance(template, str) and template:
-            # A mount that nothing below refines: where it is, is in ``mounted`` already.
+            # A mount without a route of its own below it: ``mounted`` already holds its path.
             return mounted + ("/{path}" if hasattr(route, "routes") else template)
     named = _route_of_endpoint(scope)
     return None if named is None else mounted + named

@@ -1,11 +1,11 @@
-"""FastAPI: what a route says about its audit trail, as dependencies.
+"""FastAPI: dependencies with which a route declares its audit events and sets the actor.
 
 app = FastAPI()
 service = AuditMiddleware(app)               # from audit_emit.integrations.asgi; serve this
 
 def signed_in(token: Annotated[str, Depends(bearer)]) -> User:
     user = verify(token)
-    set_actor(user.id)                       # also from a sync dependency or endpoint
+    set_actor(user.id)                       # works in sync dependencies and endpoints, too
     return user
 
 @app.delete("/invoices/{id}", dependencies=[audited_route("invoice.void")])
@@ -38,8 +38,9 @@ async def _current() -> AuditContext:
 CurrentAudit = Annotated[AuditContext, Depends(_current, use_cache=False)]
 """The context at the moment the dependency is resolved: ``ctx: CurrentAudit``.
 
-Dependencies are resolved in the order of the parameters, so it comes after the one that sets the
-actor. ``emit(None, …)`` needs no such care: it takes the context of the moment of the call.
+Dependencies are resolved in the order of the parameters, so place this one after the dependency
+that sets the actor. ``emit(None, …)`` needs no such care: it uses the context at the time of the
+call.
 """
 
 
@@ -48,23 +49,23 @@ def audited_route(event_type: str, /, **fields: Any) -> Any:
 
     The middleware writes it once, just before ``http.request``, with ``status``, ``outcome``,
     ``duration_ms`` and ``error`` added, also when the endpoint raises. In ``dependencies=[…]``
-    it comes before the other dependencies, so a request that one of those refuses is recorded too.
-    As a parameter it lets the endpoint add fields:
+    of the route it is resolved before the dependencies of the parameters, so that a request which
+    one of those refuses is recorded, too. As a parameter it lets the endpoint add fields:
 
         event: Annotated[RouteEvent, audited_route("secret.set")]
         event.fields["key"] = key
 
-    What one call returns declares one event per request, however often the route names it.
+    The result of one call declares one event per request, even if a route uses it twice.
 
     Args:
-        event_type: as of ``emit``.
-        fields: the same for every request of the route.
+        event_type: the event type, as for ``emit``.
+        fields: fields that are the same for every request of the route.
     """
 
     async def declare(connection: HTTPConnection) -> RouteEvent:
         audit = connection.scope.get(KEY)
         if not isinstance(audit, RequestAudit):
-            raise RuntimeError(  # noqa: TRY004 - a set-up error, told at the first request
+            raise RuntimeError(  # noqa: TRY004 - an error of the set-up, not of a type
                 "audited_route needs audit_emit.integrations.asgi.AuditMiddleware around the app"
             )
         event = RouteEvent(event_type, fields)

@@ -1,18 +1,18 @@
-"""Flask: ids for everything that serves a request, and one record of what became of it.
+"""Flask: binds the ids of each request, and writes one record with the outcome of the request.
 
     audit = AuditEmit(app)              # or AuditEmit() and audit.init_app(app) in a factory
     audit = AuditEmit(app, skip_paths=["/health"])
 
-The options are those of ``audit_emit.integrations._options.Options``. What is not an argument is
-read from ``app.config`` by ``init_app``: ``AUDIT_EMIT_REQUESTS``, ``AUDIT_EMIT_SKIP_PATHS``,
+The options are those of ``audit_emit.integrations._options.Options``. ``init_app`` reads those that
+are not given as arguments from ``app.config``: ``AUDIT_EMIT_REQUESTS``, ``AUDIT_EMIT_SKIP_PATHS``,
 ``AUDIT_EMIT_REQUEST_ID_HEADERS``, ``AUDIT_EMIT_RESPONSE_HEADER``, ``AUDIT_EMIT_TRUST_REQUEST_ID``,
 ``AUDIT_EMIT_TRUSTED_PROXIES``, ``AUDIT_EMIT_CLIENT_IP``, ``AUDIT_EMIT_USER_AGENT``.
 
-When a request writes its record, and where its context is bound, is as for any WSGI application:
-``audit_emit.integrations.wsgi``.
+``audit_emit.integrations.wsgi`` documents when a record is written and where the context is bound.
 
-The actor is the user that Flask-Login has loaded (it is never made to load one), or what the
-application told ``update_request``. Never a header.
+The actor is the one that the application has set with ``set_actor`` or ``update_request``, else the
+user that Flask-Login has already loaded; it is not made to load one. It is never taken from a
+header.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ from audit_emit._core import default as _process
 from audit_emit._settings.checks import SETTINGS
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
+from audit_emit.integrations._common import Emits
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
-from audit_emit.integrations._request import KEY, Emits, FindUser, RequestAudit, set_actor
+from audit_emit.integrations._request import KEY, RequestAudit, set_actor
+from audit_emit.integrations._request_context import FindUser
 from audit_emit.integrations.wsgi import AuditedApp, Environ, text_of
 
 __all__ = ["AuditEmit", "set_actor"]
@@ -46,15 +48,15 @@ PREFIX = "AUDIT_EMIT_"
 
 
 class AuditEmit:
-    """The extension. It keeps nothing of an application; that is in ``app.extensions``.
+    """The Flask extension. It keeps no state of an application; that is in ``app.extensions``.
 
     Args:
-        app: an application to set up at once.
-        emitter: where records go; the process-wide emitter when ``None``.
-        options: come before the keys of ``app.config``.
+        app: an application to set up immediately.
+        emitter: writes the records; the process-wide emitter when ``None``.
+        options: take precedence over the keys of ``app.config``.
 
     Raises:
-        ConfigError: an option is not known, or has a value that cannot be used.
+        ConfigError: an option is unknown, or has a value that cannot be used.
     """
 
     def __init__(
@@ -74,9 +76,9 @@ class AuditEmit:
         """Wrap ``app.wsgi_app``.
 
         Raises:
-            ConfigError: a value in ``app.config`` cannot be used, or a key that begins with
-                ``AUDIT_EMIT_`` is not known, or would do nothing there.
-            RuntimeError: the application has the extension already.
+            ConfigError: a value in ``app.config`` cannot be used; or a key that begins with
+                ``AUDIT_EMIT_`` is unknown, or has no effect in ``app.config``.
+            RuntimeError: the application already has the extension.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("AuditEmit is set up on this application already")
@@ -91,12 +93,12 @@ class AuditEmit:
 
 
 def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
-    """The options in a Flask configuration that no argument has given."""
+    """The options in a Flask configuration, except those that were given as arguments."""
     names = {PREFIX + name.upper(): name for name in Options.__dataclass_fields__}
     tolerated = {PREFIX + setting.variable for setting in SETTINGS.values()}
     ours = [key for key in config if isinstance(key, str) and key.startswith(PREFIX)]
     for key in ours:
-        # The whole environment may be there, with variables of the commands, too.
+        # An application may load its whole environment, with the variables of our commands in it.
         if key not in names and key not in tolerated and os.environ.get(key) != config[key]:
             raise ConfigError(key, f"is not a key of AuditEmit; there are: {', '.join(names)}")
     found = {key: config[key] for key in ours if key in names and names[key] not in given}
@@ -109,10 +111,11 @@ def _configured(config: Mapping[str, Any], given: Container[str]) -> dict[str, A
 
 
 def _refuse_settings(config: Mapping[str, Any]) -> None:
-    """Tell of settings of the emitter, which nobody reads here.
+    """Refuse settings of the emitter in ``app.config``, where nothing reads them.
 
-    They may be there when the whole environment was loaded into it, and when the application has
-    made an emitter, perhaps of these.
+    They are accepted if they equal an environment variable (the application has loaded its
+    environment into the configuration), and if an emitter exists already, which the application
+    may have configured from them.
     """
     if _process._current is not None:  # noqa: SLF001 - get_emitter would make one
         return
@@ -128,7 +131,7 @@ def _refuse_settings(config: Mapping[str, Any]) -> None:
 
 
 def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None:
-    """A handled exception becomes a 500 response; its type would be gone by then."""
+    """Keep the class of an exception that Flask turns into a 500 response."""
     audit = request.environ.get(KEY)
     if isinstance(audit, RequestAudit):
         audit.exchange.error = type(exception)
@@ -136,38 +139,38 @@ def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None
 
 
 class _FlaskHost:
-    """What Flask knows of a request."""
+    """Reads the user and the route of a request from Flask."""
 
     def user_of(self, exchange: Exchange, _environ: Environ) -> FindUser:
-        return partial(_user, exchange, _left_behind())
+        return partial(_user, exchange, _user_of_open_stream())
 
     def learn(self, audit: RequestAudit) -> None:
-        """Only while Flask handles the request: a streamed body outlives that."""
+        """Read them while Flask handles the request; the body may be streamed after that."""
         if not _handles(audit.exchange):
             return
         rule = request.url_rule
         if rule is not None:
             audit.exchange.route = _mounted(request.environ, audit.exchange.path) + rule.rule
-        audit.live.look_up()
+        audit.live.remember_user()
 
 
 HOST = _FlaskHost()
 
 
 def _mounted(environ: Environ, path: str) -> str:
-    """What is before the part of ``path`` that the rule has matched.
+    """The part of ``path`` before what the rule has matched.
 
-    A prefix that a proxy has taken away, and only tells of, is not in ``path``.
+    A prefix that a proxy has stripped, and reports in a header, is not part of ``path``.
     """
-    within = text_of(environ.get("PATH_INFO"))
-    return path.removesuffix(within) if path.endswith(within) else ""
+    path_info = text_of(environ.get("PATH_INFO"))
+    return path.removesuffix(path_info) if path.endswith(path_info) else ""
 
 
 def _handles(exchange: Exchange) -> bool:
-    """Whether Flask handles this very request here.
+    """Whether Flask's current request context is the one of this request.
 
-    Another request's context is current while its view calls this application, and while a
-    ``stream_with_context`` of it is open on the thread.
+    It is another request's while the view of that one calls this application, and while a
+    ``stream_with_context`` of that one is open on this thread.
     """
     if not has_request_context():
         return False
@@ -175,20 +178,21 @@ def _handles(exchange: Exchange) -> bool:
     return isinstance(audit, RequestAudit) and audit.exchange is exchange
 
 
-def _left_behind() -> Any:
-    """The user of a request whose stream is still open on this thread, though nobody is in it.
+def _user_of_open_stream() -> Any:
+    """The user of an earlier request whose stream is still open on this thread, if any.
 
-    Flask hands its ``g`` on to the next request. A request that calls its own application shares
-    it too, but then it is that user who acts.
+    Flask reuses the ``g`` of that request for the next one, so its user must not be taken for the
+    user of this request. When a request is being served and calls its own application, ``g`` is
+    shared as well, but then the same user is acting.
     """
     if not has_request_context() or isinstance(VAR.get(), LiveContext):
         return None
     return g.get("_login_user")
 
 
-def _user(exchange: Exchange, left_behind: Any) -> str | None:
-    """The id of the user that Flask-Login holds; ``current_user`` would load one."""
+def _user(exchange: Exchange, stale_user: Any) -> str | None:
+    """The id of the user that Flask-Login has loaded; reading ``current_user`` would load one."""
     user = g.get("_login_user") if _handles(exchange) else None
-    if user is None or user is left_behind or getattr(user, "is_authenticated", None) is not True:
+    if user is None or user is stale_user or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")

@@ -1,4 +1,4 @@
-"""The logging module: audit events out of loggers, and the ids of a request into log lines.
+"""The logging module: emits audit events from loggers, and adds the ids of a request to log lines.
 
     logging.config.dictConfig({
         "version": 1,
@@ -12,8 +12,8 @@
     })
     logging.getLogger("audit").info("secret.set", extra={"audit": {"key": "API"}})
 
-Levels and ``logging.disable`` take events away before a handler sees them: give the logger its
-own level, as above, or call ``audit_emit.emit``, which no level touches. Since Python 3.13.4 the
+Levels and ``logging.disable`` drop events before a handler sees them: give the logger a level of
+its own, as above, or call ``audit_emit.emit``, which no level affects. Since Python 3.13.4 the
 logging module also drops what is logged while the same thread is inside a handler.
 """
 
@@ -35,25 +35,25 @@ from audit_emit._format.record import valid_type
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit.context import EMPTY, FIELDS
-from audit_emit.integrations._bridge import (
+from audit_emit.integrations._common import (
     Emits,
     context_ids,
+    emitter_or_default,
     error_name,
-    id_text,
+    line_text,
     render_line,
-    say,
+    report_failure,
     scrub,
-    tell,
-    through,
+    warn,
 )
-from audit_emit.integrations._taken import (
+from audit_emit.integrations._snapshot import (
     Call,
-    Taken,
-    call_of,
-    given_names,
-    make_portable,
-    take,
-    taken_of,
+    Snapshot,
+    extra_names,
+    find_call,
+    make_picklable,
+    snapshot_of,
+    take_snapshot,
 )
 
 __all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter", "AuditLoggerAdapter"]
@@ -63,39 +63,41 @@ MERGED = "<a log message, merged with its arguments>"
 FORMAT_ERROR = "_format_error"
 
 _STANDARD = frozenset({*RESERVED_ATTRS, "taskName", "audit", *FIELDS})
-"""Attributes of a record that nobody gave as ``extra``, or that are no fields."""
+"""Attributes of a log record that do not come from ``extra``, or are not fields of the event."""
 
-_OF_LIBRARIES = ("_", "otel")
-"""How the names begin that libraries put on every record."""
+_LIBRARY_PREFIXES = ("_", "otel")
+"""Prefixes of the attributes that libraries add to every record."""
 
 OWN_LOGGER = "audit_emit"
 TRACEBACK_HEAD = 1_000
 TRACEBACK_TAIL = 4_500
-"""Characters kept; a line break takes six bytes of the 8 KiB that a string may have."""
+"""Characters of a long traceback that are kept, at either end. A string may have 8 KiB as JSON,
+where a control character takes up to six bytes."""
 _WINDOW = 8_000
-"""Characters at either end in which secrets are looked for."""
+"""Characters at either end of a long traceback that are searched for secrets."""
 
 
 class AuditHandler(logging.Handler):
     """A handler that emits each log record as an audit event.
 
-    The message is the event type, ``extra={"audit": {…}}`` are the fields; arguments are not put
-    into the message, as a type is no place for values. Of an exception only the type is kept, as
-    ``error``. The actor is the bound context. Without ``audit`` in it, all of ``extra`` are the
-    fields, and that is said once on stderr.
+    The message is the event type and ``extra={"audit": {…}}`` holds the fields. Arguments are not
+    merged into the message, because an event type must not contain values. Of an exception only the
+    class name is kept, as ``error``. The actor is that of the bound context. When ``extra`` has no
+    ``audit``, all of ``extra`` becomes the fields, and a warning is printed once on stderr.
 
-    A record that comes later than the call which made it, out of a ``MemoryHandler`` or behind a
-    ``QueueHandler``, is an event of the time at which it was made, and of nobody: who acts now has
-    nothing to do with it. An ``AuditContextFilter`` on whatever keeps it takes along what it needs.
-    Without one the message of a queue has its arguments and its traceback in it: its first line is
-    the event type when it is well-formed, and nothing of it is recorded when it is not.
+    A log record may arrive after the call that made it has returned, from a ``MemoryHandler`` or
+    through a ``QueueHandler``. Its event then has the time at which the log record was made, and no
+    actor: the context that is bound now belongs to something else. To keep the context, put an
+    ``AuditContextFilter`` on the handler that buffers. Without one, a queue merges arguments and
+    traceback into the message; its first line becomes the event type if it is well-formed, and
+    otherwise nothing of the message is recorded.
 
-    Never raises. Records of the logger ``audit_emit`` and its children are ignored, and so is what
-    is logged on this thread while a record is being emitted.
+    Never raises. Log records of the logger ``audit_emit`` and its children are ignored, and so is
+    whatever this thread logs while an event is being emitted.
 
     Args:
-        emitter: where events go; default: the process-wide emitter of the moment.
-        level: of the handler.
+        emitter: receives the events; default: the process-wide emitter at the time of each event.
+        level: the level of the handler.
     """
 
     def __init__(self, emitter: Emits | None = None, level: int | str = logging.NOTSET) -> None:
@@ -104,16 +106,16 @@ class AuditHandler(logging.Handler):
         self._inside = threading.local()
 
     def createLock(self) -> None:  # noqa: N802 - the name is the logging module's
-        """No lock: the emitter has its own, bounded in time and safe after a fork."""
+        """Use no lock: the emitter has its own, with a time limit, and safe after a fork."""
         self.lock: None = None
 
     def handle(self, record: logging.LogRecord) -> Any:
-        """Filter and emit; a filter that fails lets the event through."""
+        """Filter and emit; if a filter raises, the event is emitted."""
         try:
             passed: Any = self.filter(record)
         except Exception as error:  # noqa: BLE001 - a broken filter must not cost an event
             let_through(error)
-            tell("logging", error)
+            report_failure("logging", error)
             passed = True
         if passed:
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
@@ -121,73 +123,74 @@ class AuditHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Emit the event of one log record."""
-        # A record that was made by hand may have no name.
+        # A record that an application makes itself may have any object as its name.
         name = record.name if isinstance(record.name, str) else ""
         if name == OWN_LOGGER or name.startswith(OWN_LOGGER + "."):
             return
         if getattr(self._inside, "emitting", False):
-            tell("logging", RuntimeError("logged while an event was being emitted"))
+            report_failure("logging", RuntimeError("logged while an event was being emitted"))
             return
         self._inside.emitting = True
         try:
             self._emit_event(record)
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its audit copy
             let_through(error)
-            tell("logging", error)
+            report_failure("logging", error)
         finally:
             self._inside.emitting = False
 
     def _emit_event(self, record: logging.LogRecord) -> None:
-        emitter = through(self._emitter)
-        call, taken = call_of(record), taken_of(record)
-        late = not call.running or call.by_hand
-        context = taken.context if taken is not None else EMPTY if late else None
-        event_type, fields = _event_type(record, taken), _fields(record, taken, call)
+        emitter = emitter_or_default(self._emitter)
+        call, snapshot = find_call(record), snapshot_of(record)
+        delayed = not call.running or call.by_hand
+        context = snapshot.context if snapshot is not None else EMPTY if delayed else None
+        event_type, fields = _event_type(record, snapshot), _fields(record, snapshot, call)
         if not isinstance(emitter, Emitter):
             fields = fields.value if type(fields) is Normalised else fields
             emitter.emit(context, event_type, fields)
-        elif late:
+        elif delayed:
             emit_late(emitter, record.created, context or EMPTY, event_type, fields)
         else:
             emitter.emit(context, event_type, fields)
 
 
-class _Unknown(str):
-    """What stands for an id that is not known; a JSON line does without it."""
+class _Placeholder(str):
+    """The text in place of an id that is not set; ``AuditJsonFormatter`` leaves it out."""
 
     __slots__ = ()
 
 
 class AuditContextFilter(logging.Filter):
-    """Puts the ids of the bound context on every log record; passes every record.
+    """Adds the ids of the bound context to every log record; filters none out.
 
-    ``%(workspace_id)s``, ``%(user_id)s``, ``%(actor_kind)s``, ``%(correlation_id)s``,
-    ``%(trace_id)s`` and ``%(span_id)s`` always exist then; what ``extra`` set already wins. Put it
-    on handlers: a filter of a logger does not see the records of its children.
+    Afterwards ``%(workspace_id)s``, ``%(user_id)s``, ``%(actor_kind)s``, ``%(correlation_id)s``,
+    ``%(trace_id)s`` and ``%(span_id)s`` always exist; values that ``extra`` has set are kept. Add
+    the filter to handlers: the filter of a logger does not see the records of child loggers.
 
-    On a handler that keeps records for later (``QueueHandler``, ``MemoryHandler``) it also takes
-    everything of an audit event that may be another by then: the context, the message as it was
-    logged, the type of an exception, and ``extra["audit"]``, which it makes plain on the record,
-    with its secrets held back. Reached later than the call, it knows nobody.
+    On a handler that buffers records (``QueueHandler``, ``MemoryHandler``) it also saves whatever
+    of an audit event may have changed when the record is handled: the context, the message before
+    merging, the class of an exception, and ``extra["audit"]``, which is replaced on the record by
+    plain values with secrets redacted. When the filter itself runs after the call has returned, the
+    ids are unknown.
 
     Args:
-        default: what an id that is not known reads.
+        default: the text for an id that is not set.
     """
 
     def __init__(self, default: str = "-") -> None:
         super().__init__()
-        self._default = _Unknown(default)
+        self._default = _Placeholder(default)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the attributes; never raises."""
         attributes = record.__dict__
         try:
-            known = context_ids(take(record).context)
-            # Whose filter this is: the method of the logging module that runs it knows.
-            make_portable(record, sys._getframe(1).f_locals.get("self"))  # noqa: SLF001
+            known = context_ids(take_snapshot(record).context)
+            # The handler is the ``self`` of the caller, which is Filterer.filter.
+            make_picklable(record, sys._getframe(1).f_locals.get("self"))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - a log call never fails because of its ids
             let_through(error)
-            tell("logging", error)
+            report_failure("logging", error)
             known = {}
         for name in FIELDS:
             attributes.setdefault(name, known.get(name) or self._default)
@@ -195,15 +198,15 @@ class AuditContextFilter(logging.Filter):
 
 
 class AuditLoggerAdapter(logging.LoggerAdapter[logging.Logger]):
-    """A ``LoggerAdapter`` that adds to the ``extra`` of a call, where that one replaces it.
+    """A ``LoggerAdapter`` whose ``extra`` is merged with that of the call, instead of replacing it.
 
-    Of ``audit``, too, the members of both are there; those of the call win.
+    The ``audit`` mappings of both are merged as well. Where both have a key, the call wins.
     """
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        """The message as it is, and ``extra`` of both."""
+        """Return the message unchanged, and the merged ``extra``."""
         own: dict[str, Any] = dict(self.extra or {})
         given: dict[str, Any] = dict(kwargs.get("extra") or {})
         merged = {**own, **given}
@@ -213,16 +216,16 @@ class AuditLoggerAdapter(logging.LoggerAdapter[logging.Logger]):
 
 
 class AuditJsonFormatter(BaseJsonFormatter):
-    """Application logs as JSON, with the ids of the bound context, secrets held back.
+    """Formats application logs as JSON, with the ids of the bound context and secrets redacted.
 
-    Values of any type become JSON within the limits of an audit record; a record that cannot be
-    formatted (arguments that do not fit the message) is still a line. Takes what
-    ``BaseJsonFormatter`` of python-json-logger takes.
+    Values of any type become JSON within the limits of an audit record. A record that cannot be
+    formatted (its arguments do not fit the message) still gives a line. Accepts the arguments of
+    python-json-logger's ``BaseJsonFormatter``.
 
     Args:
-        fmt: default: level, logger and message.
-        timestamp: adds ``timestamp``, UTC; a string names the member.
-        emitter: whose redaction settings hold; default: the process-wide emitter's.
+        fmt: the format; default: level, logger and message.
+        timestamp: whether to add ``timestamp`` in UTC; a string is used as its name.
+        emitter: whose redaction rules apply; default: those of the process-wide emitter.
         options: see ``pythonjsonlogger.core.BaseJsonFormatter``.
     """
 
@@ -241,7 +244,7 @@ class AuditJsonFormatter(BaseJsonFormatter):
         self._emitter = emitter
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; never raises."""
+        """Return one line. Never raises."""
         try:
             return super().format(record)
         except Exception as error:  # noqa: BLE001 - logging would print the arguments and lose the line
@@ -263,27 +266,27 @@ class AuditJsonFormatter(BaseJsonFormatter):
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
-        """The members of python-json-logger, then the ids."""
+        """Add the members that python-json-logger adds, then the ids."""
         super().add_fields(log_data, record, message_dict)
         if FORMAT_ERROR in record.__dict__:
             log_data[FORMAT_ERROR] = record.__dict__[FORMAT_ERROR]
-        for name in [name for name, value in log_data.items() if isinstance(value, _Unknown)]:
+        for name in [name for name, value in log_data.items() if isinstance(value, _Placeholder)]:
             del log_data[name]
-        taken = taken_of(record)
-        context = call_of(record).context if taken is None else taken.context
+        snapshot = snapshot_of(record)
+        context = find_call(record).context if snapshot is None else snapshot.context
         for name, text in context_ids(context).items():
             log_data.setdefault(self.rename_fields.get(name, name), text)
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """JSON of whatever is in the line."""
+        """Render the members as JSON, whatever their types."""
         message = log_data.get(self.rename_fields.get("message", "message"))
         return render_line(message, log_data, self._emitter)
 
     def formatException(self, ei: Any) -> Any:  # noqa: N802 - the name is the logging module's
-        """The traceback, cut in the middle when long: its end names the error."""
+        """Return the traceback; a long one loses its middle, because its end names the error."""
         text = super().formatException(ei)
         if isinstance(text, str) and len(text) > TRACEBACK_HEAD + TRACEBACK_TAIL:
-            # A cut may part a name from its value, so secrets are held back before it.
+            # Redact before the cut, which may separate the name of a secret from its value.
             head = scrub(text[:_WINDOW], self._emitter)[:TRACEBACK_HEAD]
             tail = scrub(_last_lines(text, _WINDOW), self._emitter)
             return f"{head}\n…\n{_last_lines(tail, TRACEBACK_TAIL)}"
@@ -291,16 +294,19 @@ class AuditJsonFormatter(BaseJsonFormatter):
 
 
 def _without_arguments(record: logging.LogRecord, problem: str) -> logging.LogRecord:
-    """The same record with its message as it was logged, and what is wrong with it."""
+    """A copy of a record whose message is not merged with its arguments, and notes the problem."""
     plain = copy(record)
-    plain.msg = record.msg if isinstance(record.msg, str) else id_text(record.msg)
+    plain.msg = record.msg if isinstance(record.msg, str) else line_text(record.msg)
     plain.args = ()
     plain.__dict__[FORMAT_ERROR] = problem
     return plain
 
 
 def _last_lines(text: str, limit: int) -> str:
-    """The whole lines at the end of a text; a last line that is too long loses its end."""
+    """The last whole lines of a text, up to ``limit`` characters.
+
+    When the very last line is longer than that, its beginning.
+    """
     if len(text) <= limit:
         return text
     start = text.find("\n", len(text) - limit - 1) + 1
@@ -309,52 +315,56 @@ def _last_lines(text: str, limit: int) -> str:
     return text[start : start + limit]
 
 
-def _event_type(record: logging.LogRecord, taken: Taken | None) -> Any:
-    """The message as it was logged, or what is surely that."""
-    if taken is not None and taken.event_type is not None:
-        return taken.event_type
-    # No call leaves None there; what merges a message for another thread or process does.
+def _event_type(record: logging.LogRecord, snapshot: Snapshot | None) -> Any:
+    """The message before merging; ``MERGED`` when only a merged one is left."""
+    if snapshot is not None and snapshot.event_type is not None:
+        return snapshot.event_type
+    # A logging call never leaves args as None. QueueHandler sets it when it merges the message.
     if record.args is None and isinstance(record.msg, str):
         first = str.partition(record.msg, "\n")[0]
         return first if valid_type(first) else MERGED
     return record.msg
 
 
-def _fields(record: logging.LogRecord, taken: Taken | None, call: Call) -> Any:
-    """The fields of the event, with the type of an exception that was logged along."""
+def _fields(record: logging.LogRecord, snapshot: Snapshot | None, call: Call) -> Any:
+    """The fields of the event, with the class name of an exception as ``error``."""
     fields = record.__dict__.get("audit")
-    error = error_name(record.exc_info) or ("" if taken is None else taken.error)
+    error = error_name(record.exc_info) or ("" if snapshot is None else snapshot.error)
     own = {"error": error} if error else {}
-    if taken is not None and taken.fields is not None and fields is taken.fields:
-        return taken.normalised(own)
+    if snapshot is not None and snapshot.fields is not None and fields is snapshot.fields:
+        return snapshot.normalised(own)
     if fields is None or fields is True:
-        fields = _extra(record, taken, call, told=fields is None) or None
-        if fields and taken is not None and taken.fields is not None:
-            return taken.normalised(own)
+        fields = _extra(record, snapshot, call, unmarked=fields is None) or None
+        if fields and snapshot is not None and snapshot.fields is not None:
+            return snapshot.normalised(own)
     if own and (fields is None or isinstance(fields, dict)):
         return {**own, **(fields or {})}
     return fields
 
 
 def _extra(
-    record: logging.LogRecord, taken: Taken | None, call: Call, *, told: bool
+    record: logging.LogRecord, snapshot: Snapshot | None, call: Call, *, unmarked: bool
 ) -> dict[str, Any]:
-    """What was given beside the message by somebody who did not name it ``audit``."""
+    """The attributes that came from ``extra``, for an event without ``extra["audit"]``.
+
+    Args:
+        unmarked: whether the caller gave no ``audit`` at all, which is worth a warning.
+    """
     attributes = record.__dict__
     names: Iterable[str]
-    if taken is not None:
-        names = taken.names
+    if snapshot is not None:
+        names = snapshot.names
     elif call.running and not call.by_hand:
-        names = given_names(call.extra)
+        names = extra_names(call.extra)
     else:
         names = [
             name
             for name in attributes
-            if name not in _STANDARD and not name.startswith(_OF_LIBRARIES)
+            if name not in _STANDARD and not name.startswith(_LIBRARY_PREFIXES)
         ]
     extra = {name: attributes[name] for name in names if name in attributes}
-    if extra and told:
-        say(
+    if extra and unmarked:
+        warn(
             "extra",
             'an audit event was logged without extra={"audit": {…}}: all of its extra are fields; '
             "a LoggerAdapter replaces the extra of a call, an AuditLoggerAdapter adds to it",

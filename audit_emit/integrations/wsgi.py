@@ -1,19 +1,20 @@
-"""WSGI (PEP 3333): ids for everything that serves a request, and one record of what became of it.
+"""WSGI (PEP 3333): binds the ids of each request, and writes one record with its outcome.
 
     service = AuditMiddleware(app)                                    # any WSGI application
     service = AuditMiddleware(app, trusted_proxies=["10.0.0.0/8"])
 
-The options are those of ``audit_emit.integrations._options.Options``. Wrapped around the whole
-application, the middleware sees what every other one does.
+The options are those of ``audit_emit.integrations._options.Options``. Wrap the whole application,
+so that the middleware sees what every other middleware does.
 
-A request writes ``http.request`` when its body has been handed to the server: with the last byte
-that ``Content-Length`` promised, at the end of the iterable, or when the server closes it before
-that (``aborted``). The context is bound around the call of the application, around every step of
-the iterable and around its close, and nowhere else: a worker thread keeps nothing of it.
+``http.request`` is written when the body has been passed to the server: with the last byte of
+``Content-Length``, at the end of the iterable, or when the server closes the iterable before that
+(outcome ``aborted``). The context is bound around the call of the application, around every step of
+the iterable and around its ``close``. It is not bound in between, so a worker thread that serves
+several requests in turn never mixes them up.
 
-The actor is ``REMOTE_USER``, which only a server or a middleware that has verified somebody can
-set (RFC 3875 section 4.1.11: a client's header ``Remote-User`` is ``HTTP_REMOTE_USER``), or what
-the application told ``update_request``. Never a header.
+The actor is the one that the application has set with ``update_request``, else ``REMOTE_USER``,
+which only a server or a middleware that has verified the user can set (RFC 3875, section 4.1.11; a
+client's header ``Remote-User`` arrives as ``HTTP_REMOTE_USER``). It is never taken from a header.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Protocol, Unpack
 
+from audit_emit.integrations._common import Emits
 from audit_emit.integrations._http import Exchange
-from audit_emit.integrations._nested import outer_request
 from audit_emit.integrations._options import Options, RequestOptions
-from audit_emit.integrations._request import KEY, Emits, FindUser, RequestAudit
+from audit_emit.integrations._outer_request import outer_request
+from audit_emit.integrations._request import KEY, RequestAudit
+from audit_emit.integrations._request_context import FindUser
 
 __all__ = ["AuditMiddleware"]
 
@@ -37,43 +40,43 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 BODYLESS = (204, 304)
-"""Statuses of responses that have no body, whatever ``Content-Length`` says (RFC 9110)."""
+"""Statuses of responses without a body, whatever ``Content-Length`` says (RFC 9110, 6.4.1)."""
 
 
 class Host(Protocol):
-    """What a framework knows of a request beyond its environment."""
+    """What a framework knows about a request beyond its environ."""
 
     def user_of(self, exchange: Exchange, environ: Environ) -> FindUser:
-        """Made before the application is called: finds the verified user of this request."""
+        """Return the function that finds the verified user; called before the application is."""
 
     def learn(self, audit: RequestAudit) -> None:
-        """Take over what the framework knows only while it handles the request, like the route.
+        """Copy what the framework knows only while it handles the request, such as the route.
 
-        Called when the response starts, and when it ends.
+        Called when the response starts and when it ends.
         """
 
 
 class PlainHost:
-    """No framework: the environment says all there is to know."""
+    """No framework: the environ holds everything."""
 
     def user_of(self, _exchange: Exchange, environ: Environ) -> FindUser:
-        """``REMOTE_USER``, as it is when the record is written."""
+        """Read ``REMOTE_USER`` when the record is written."""
         return lambda: str(environ.get("REMOTE_USER") or "")
 
     def learn(self, _audit: RequestAudit) -> None:
-        """Nothing goes away before the record is written."""
+        """Do nothing: the environ is still there when the record is written."""
 
 
 class AuditMiddleware:
-    """Bind the ids of each request, and record it.
+    """WSGI middleware that binds the ids of each request and records the request.
 
     Args:
-        app: the application.
-        emitter: where records go; the process-wide emitter when ``None``.
+        app: the WSGI application to wrap.
+        emitter: writes the records; the process-wide emitter when ``None``.
         options: see ``audit_emit.integrations._options.Options``.
 
     Raises:
-        ConfigError: an option is not known, or has a value that cannot be used.
+        ConfigError: an option is unknown, or has a value that cannot be used.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class AuditMiddleware:
 
 
 class AuditedApp:
-    """A WSGI application, audited, with what its framework knows."""
+    """A WSGI application with its audit; ``host`` adds what the framework knows."""
 
     def __init__(self, app: WsgiApp, options: Options, emitter: Emits | None, host: Host) -> None:
         self._app = app
@@ -120,12 +123,12 @@ class AuditedApp:
     def _within(
         self, outer: RequestAudit, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """The answer of an application that is mounted in an audited one, which writes the record.
+        """Serve a request of an application that is mounted in an audited one.
 
-        Only who acts and the route are to be learned here.
+        The outer application writes the record; only user and route are read here.
         """
         environ[KEY] = outer
-        outer.also_in(environ, self._host.user_of(outer.exchange, environ))
+        outer.add_inner_origin(environ, self._host.user_of(outer.exchange, environ))
 
         def start(*arguments: Any) -> Callable[[bytes], object]:
             self._host.learn(outer)
@@ -135,7 +138,7 @@ class AuditedApp:
 
 
 class _Answer:
-    """The response of one request, on its way through."""
+    """Observes the response of one request as it passes from the application to the server."""
 
     def __init__(
         self,
@@ -158,9 +161,9 @@ class _Answer:
     ) -> Callable[[bytes], object]:
         exchange = self._exchange
         self._learn(self.audit)
-        # Until a byte is out, a second call with exc_info replaces the first (PEP 3333).
+        # Before the first byte is sent, a second call with exc_info replaces the first (PEP 3333).
         if exc_info is not None and exc_info[0] is not None:
-            exchange.error = exc_info[0]  # the application answers this exception
+            exchange.error = exc_info[0]  # the response that starts is the answer to it
         exchange.status = int(status[:3]) if status[:3].isdecimal() else None
         self._length = _content_length(headers)
         if exchange.method == "HEAD" or exchange.status in BODYLESS:
@@ -179,7 +182,7 @@ class _Answer:
             self._exchange.sent += len(data)
 
     def end_if_whole(self) -> None:
-        """Finish once everything that was promised has been handed over."""
+        """Finish when the server has as many bytes as ``Content-Length`` says."""
         if self._length is not None and (self._exchange.sent or 0) >= self._length:
             self.complete()
 
@@ -200,20 +203,20 @@ class _Answer:
         self.audit.finish(error)
 
     def close(self) -> None:
-        """The server is done: whatever is not complete now never will be."""
+        """Finish when the server closes the response; what is incomplete now was aborted."""
         self.end_if_whole()
         self.end(None)
 
     def _with_id(self, headers: Headers) -> Headers:
-        """The headers with ours, unless the application has set its own."""
+        """The headers with the request id added, unless the application has set that header."""
         name = self._header
-        if name is None or any(taken.lower() == name.lower() for taken, _ in headers):
+        if name is None or any(other.lower() == name.lower() for other, _ in headers):
             return headers
         return [*headers, (name, self.audit.correlation_id)]
 
 
 class _Body:
-    """The response's iterable: bound at every step, recorded at its end."""
+    """The iterable of a response: binds the context at every step, and records at the end."""
 
     def __init__(self, answer: _Answer, body: Iterable[bytes]) -> None:
         self._answer = answer
@@ -248,7 +251,7 @@ class _Body:
 
 
 class _SizedBody(_Body):
-    """The response's iterable of a known length: by one of 1, servers know ``Content-Length``."""
+    """An iterable with a length: a length of 1 tells servers ``Content-Length`` (PEP 3333)."""
 
     def __len__(self) -> int:
         return len(self._body)
@@ -269,7 +272,7 @@ def _exchange(environ: Environ, options: Options) -> Exchange:
 
 
 def text_of(part: object) -> str:
-    """A part of the path, which is in bytes as if they were latin-1 (PEP 3333)."""
+    """Decode a part of the path: WSGI passes its bytes as latin-1 text (PEP 3333)."""
     return str(part or "").encode("latin-1", "replace").decode("utf-8", "replace")
 
 

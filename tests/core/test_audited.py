@@ -13,7 +13,8 @@ from support import difficult_values
 from support.plain_log_reader import records
 
 from audit_emit import AuditContext, audited, bind, configure
-from audit_emit.context import LiveContext, enter_request, leave_request, update_request
+from audit_emit.context import LiveContext, update_request
+from audit_emit.integrations._request_context import enter_request, leave_request
 
 CANARY = "CANARY-" + "c4f0a77d21be"
 

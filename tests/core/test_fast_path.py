@@ -32,7 +32,8 @@ from audit_emit._format.record import Receipt, make_stamp, ns_of
 from audit_emit._runtime import compiled as _compiled
 from audit_emit._stores.jsonl import store as jsonl
 from audit_emit._stores.jsonl.store import JsonlSink
-from audit_emit.context import LiveContext, enter_request, leave_request
+from audit_emit.context import LiveContext
+from audit_emit.integrations._request_context import enter_request, leave_request
 
 pytestmark = pytest.mark.skipif(
     _compiled.state != "compiled", reason=f"no compiled part: {_compiled.state}"
@@ -638,7 +639,9 @@ def test_a_timeout_that_is_none_is_refused(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize("value", ["0", "off"])
 def test_it_can_be_switched_off(value: str, tmp_path: Path) -> None:
     program = (
-        "from audit_emit import Emitter, _compiled; import sys\n"
+        "import sys\n"
+        "from audit_emit import Emitter\n"
+        "from audit_emit._runtime import compiled as _compiled\n"
         "e = Emitter(jsonl=sys.argv[1], stdout=False)\n"
         "print(_compiled.state, e._quick, e.emit(None, 'a.b', {}).seq)"
     )

@@ -18,7 +18,9 @@ from audit_emit.context import (
     VAR,
     AuditContext,
     LiveContext,
-    Nobody,
+)
+from audit_emit.integrations._request_context import (
+    AnonymousContext,
     enter_request,
     leave_request,
 )
@@ -85,7 +87,7 @@ def test_an_audit_member_that_is_no_mark_is_left_alone(audit_log: AuditLog) -> N
 def saying(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(
-        "audit_emit.integrations.structlog.say", lambda _kind, message: said.append(message)
+        "audit_emit.integrations.structlog.warn", lambda _kind, message: said.append(message)
     )
     return said
 
@@ -231,7 +233,7 @@ def test_ids_that_only_structlog_knows_are_the_actor(
 
 
 def test_ids_that_only_structlog_knows_name_the_user_of_a_request(audit_log: AuditLog) -> None:
-    live = LiveContext(Nobody.unless_known(AuditContext(correlation_id="c1")))
+    live = LiveContext(AnonymousContext.unless_known(AuditContext(correlation_id="c1")))
     entered = enter_request(live)
     try:
         structlog.contextvars.bind_contextvars(user_id="u1")
@@ -243,7 +245,9 @@ def test_ids_that_only_structlog_knows_name_the_user_of_a_request(audit_log: Aud
 
 
 def test_a_request_of_nobody_stays_one(audit_log: AuditLog) -> None:
-    entered = enter_request(LiveContext(Nobody.unless_known(AuditContext(correlation_id="c1"))))
+    entered = enter_request(
+        LiveContext(AnonymousContext.unless_known(AuditContext(correlation_id="c1")))
+    )
     try:
         logger(AuditTee(audit_log.emitter), AuditRenderer()).info("a.b", audit=True)
     finally:

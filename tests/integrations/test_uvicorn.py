@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from support.audit_log import AuditLog
 
-from audit_emit.integrations import _watched
+from audit_emit.integrations import _receive
 from audit_emit.integrations.asgi import AuditMiddleware
 
 SECONDS = 30.0
@@ -91,7 +91,7 @@ class Slow:
 
 @pytest.fixture
 def slow(audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> Slow:
-    monkeypatch.setattr(_watched, "SECONDS", 0.0)
+    monkeypatch.setattr(_receive, "PEEK_AFTER_SECONDS", 0.0)
     return Slow(audit_log)
 
 

@@ -375,7 +375,7 @@ RECORDS = (
     "_stores.jsonl.undeclared",
     "_stores.stdout.mirror",
     "context",
-    "integrations._bridge",
+    "integrations._common",
     "integrations._request",
     "integrations.stdlib",
 )

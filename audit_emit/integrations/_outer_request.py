@@ -1,9 +1,10 @@
-"""An application in an application: whether an outer one audits the request already.
+"""Detects that an outer application already audits a request, so that it is recorded only once.
 
-A Flask application that an ASGI one mounts, or the other way round, is handed an environment (or a
-scope) that was made anew. Some bridges put the one that it was made of in it. Where they do not,
-the request that is bound here is the same one when it asks for the same thing with the same
-headers; one that the application makes itself, to its own or another application, has others.
+A Flask application that is mounted in an ASGI application, or the other way round, receives a new
+environ (or scope) made by a bridge such as a2wsgi. Some bridges keep the original in it. Where they
+do not, the request that is bound in this context is taken for the same request if method, path,
+query and headers agree. A request that an application itself sends, to its own or to another
+application in the same thread, differs in its headers.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ Facts = tuple[str, str, str, dict[str, str]]
 """Method, path, query, headers by their names in WSGI."""
 
 MADE_OF = ("asgi.scope", "wsgi_environ")
-"""Where a2wsgi keeps what it has made an environment, or a scope, of."""
+"""The keys under which a2wsgi keeps the original scope in an environ, and the other way round."""
 
 
 def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
-    """The audit side of the request that an ASGI scope or a WSGI environ belongs to, if any."""
+    """The ``RequestAudit`` of an outer application for this ASGI scope or WSGI environ, if any."""
     audit = origin.get(KEY)
     for name in MADE_OF if audit is None else ():
         within = origin.get(name)
@@ -38,11 +39,11 @@ def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
 
 
 def _same(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:
-    """Whether two are of one request; what is between them may have added headers."""
+    """Whether two origins belong to one request; a bridge between them may have added headers."""
     try:
         method, path, query, headers = _facts(outer)
         inner_method, inner_path, inner_query, inner_headers = _facts(inner)
-    except Exception as error:  # noqa: BLE001 - a scope that breaks the protocol: the request is of its own
+    except Exception as error:  # noqa: BLE001 - a scope that breaks the protocol counts as a new request
         let_through(error)
         return False
     return (
@@ -82,6 +83,6 @@ def _of_environ(environ: Mapping[str, Any]) -> Facts:
 
 
 def _comparable(headers: dict[str, str]) -> dict[str, str]:
-    """Without the length, which a bridge may have found out, and spaces between several values."""
+    """The headers without what a bridge changes: Content-Length, and spaces after commas."""
     headers.pop("CONTENT_LENGTH", None)
     return {name: value.replace(", ", ",") for name, value in headers.items()}

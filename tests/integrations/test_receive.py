@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support.audit_log import AuditLog
 
-from audit_emit.integrations import _watched
-from audit_emit.integrations._watched import Message
+from audit_emit.integrations import _receive
+from audit_emit.integrations._receive import Message
 from audit_emit.integrations.asgi import AuditMiddleware
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
@@ -26,7 +26,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def _any_time_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_watched, "SECONDS", 0.0)
+    monkeypatch.setattr(_receive, "PEEK_AFTER_SECONDS", 0.0)
 
 
 class Connection:
@@ -156,7 +156,7 @@ def test_a_server_that_fails_when_it_is_asked_changes_nothing(audit_log: AuditLo
 
 
 def test_a_quick_answer_asks_nothing(audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_watched, "SECONDS", 60.0)
+    monkeypatch.setattr(_receive, "PEEK_AFTER_SECONDS", 60.0)
     connection = Connection(BODY)
     serve(audit_log, connection, answers)
     assert connection.asked == 0

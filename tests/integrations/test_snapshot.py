@@ -20,7 +20,7 @@ from support.audit_log import AuditLog
 from support.piped_descriptor import Piped
 
 from audit_emit import Emitter, Secret, bind
-from audit_emit.integrations._taken import ATTRIBUTE, Taken
+from audit_emit.integrations._snapshot import ATTRIBUTE, Snapshot
 from audit_emit.integrations.stdlib import (
     AuditContextFilter,
     AuditHandler,
@@ -395,8 +395,8 @@ def test_only_the_ids_have_names_that_formatters_print(log: logging.Logger) -> N
         *("workspace_id", "user_id", "actor_kind"),
         *("correlation_id", "trace_id", "span_id"),
     }
-    assert type(vars(record)[ATTRIBUTE]) is Taken
-    assert repr(vars(record)[ATTRIBUTE]) == "<taken>"
+    assert type(vars(record)[ATTRIBUTE]) is Snapshot
+    assert repr(vars(record)[ATTRIBUTE]) == "<snapshot>"
 
 
 # Extra without "audit"
@@ -416,7 +416,7 @@ def test_an_extra_without_audit_is_recorded_and_said_once(
 def saying(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(
-        "audit_emit.integrations.stdlib.say", lambda _kind, message: said.append(message)
+        "audit_emit.integrations.stdlib.warn", lambda _kind, message: said.append(message)
     )
     return said
 

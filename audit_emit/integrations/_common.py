@@ -1,4 +1,4 @@
-"""What the integrations share: the emitter and its rules, the ids, one line of a log.
+"""What the integrations share: finding the emitter, its redaction rules, ids as text, log lines.
 
 A logging call must not fail because of what it logs, so nothing here raises an ``Exception``.
 """
@@ -22,82 +22,89 @@ from audit_emit._runtime.observer import UNOBSERVED
 from audit_emit.context import FIELDS, AuditContext, current_context
 
 MAX_ID = 256
-"""Characters of an id in a log line; as in a record, longer ones are cut."""
+"""Characters of an id in a log line. Longer ids are cut, as in a record."""
 
 
 class Emits(Protocol):
-    """What events go to: an ``Emitter``, or anything with its ``emit``."""
+    """The part of ``audit_emit.Emitter`` that an adapter needs."""
 
     def emit(self, ctx: Any, event_type: str, fields: Any = None, /) -> object:
         """Emit one event; never raises."""
 
 
-_complaints = Complaints()
+_stderr = Complaints()
 
 _DEFAULT_RULES = Normaliser(Redactor())
 
 
-def through(emitter: Emits | None) -> Emits:
-    """The emitter given, else the process-wide one of this moment.
+def emitter_or_default(emitter: Emits | None) -> Emits:
+    """Return the given emitter, or else the current process-wide one.
 
-    Looked up per event: ``configure`` may replace it, and a logging set-up comes before that.
+    Looked up for each event: logging is usually set up before ``configure`` is called, and
+    ``configure`` replaces the process-wide emitter.
     """
     return _process.get_emitter() if emitter is None else emitter
 
 
-def say(kind: str, message: str) -> None:
-    """Say on stderr, rate-limited, what somebody should know about how an adapter is used."""
-    _complaints.tell(kind, message)
+def warn(kind: str, message: str) -> None:
+    """Print a warning about how an adapter is used on stderr, at most one of a kind per minute."""
+    _stderr.tell(kind, message)
 
 
-def tell(where: str, error: Exception) -> None:
-    """Say on stderr, rate-limited, what was stopped; ``logging`` may be what failed."""
+def report_failure(where: str, error: Exception) -> None:
+    """Report an exception that was stopped here: to ``on_error``, and rate-limited on stderr.
+
+    Not with ``logging``, which may be what failed.
+    """
     current = _process._current  # noqa: SLF001 - get_emitter would make one
     (UNOBSERVED if current is None else current.observer).tell(error, "integration")
-    _complaints.tell(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
+    _stderr.tell(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
 
 
 def context_ids(context: AuditContext | None = None) -> dict[str, str]:
-    """The ids of ``context`` (default: the bound one) that are set, as text safe in any line.
+    """The ids of ``context`` (default: the bound one) that are set, as text that is safe in a line.
 
-    Empty when nothing is bound: the default actor kind alone tells nobody anything.
+    Empty when nothing is bound: the default actor kind alone carries no information.
     """
     bound = current_context() if context is None else context
-    ids = {name: id_text(getattr(bound, name)) for name in FIELDS}
+    ids = {name: line_text(getattr(bound, name)) for name in FIELDS}
     known = {name: text for name, text in ids.items() if text}
     return {} if known == {"actor_kind": "user"} else known
 
 
-def plain_id(value: Any) -> str:
-    """``value`` as text without secrets, for a place where it is no id yet."""
+def identity_text(value: Any) -> str:
+    """An id of any type as text, secrets redacted; text is returned as it is.
+
+    For a place from which the value still goes through a record's own rules.
+    """
     if value is None or type(value) is str:
         return value or ""
     try:
-        return _rules_now().identity(value)
+        return _current_rules().identity(value)
     except Exception as error:  # noqa: BLE001 - a foreign __str__ may raise anything
         let_through(error)
         return f"<unrepresentable {bare_name(type(value))}>"
 
 
-def made_plain(event_type: Any, fields: Any) -> Normalised:
-    """The fields of an event as they are now: plain, secrets held back. Never raises.
+def plain_fields(event_type: Any, fields: Any) -> Normalised:
+    """Copy the fields of an event into plain values, secrets redacted. Never raises.
 
-    The emitter that gets them has its own rules for them as well.
+    The emitter that receives the copy applies its own rules again.
     """
-    # A type that is none may have been meant to be about a secret, as in a record.
+    # A malformed event type may have been meant as one about secrets, so the strict rules apply.
     rules = event_type if valid_type(event_type) else "secret.unknown"
-    done = _rules_now().full(rules, fields)
+    done = _current_rules().full(rules, fields)
     if done.workspace_id is not MISSING:
         done.value["workspace_id"] = done.workspace_id
     return done
 
 
-def id_text(value: Any) -> str:
-    """``value`` as printable text of at most 256 characters, secrets held back as in a record."""
+def line_text(value: Any) -> str:
+    """An id of any type as printable text of at most 256 characters, secrets redacted."""
     if value is None:
         return ""
     try:
-        text = _rules_now().identity(value)[:MAX_ID]
+        text = _current_rules().identity(value)[:MAX_ID]
         if text.isprintable():
             return text
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
@@ -107,9 +114,9 @@ def id_text(value: Any) -> str:
 
 
 def error_name(exc_info: Any) -> str:
-    """The type of what ``exc_info`` of a logging call stands for; empty when for nothing.
+    """The name of the exception class that ``exc_info`` of a logging call refers to, or ``""``.
 
-    Only the type: messages of exceptions repeat what was being handled.
+    The message is left out: messages often repeat the data that was being handled.
     """
     if isinstance(exc_info, tuple) and exc_info:
         exc_info = exc_info[0]
@@ -121,33 +128,33 @@ def error_name(exc_info: Any) -> str:
 
 
 def render_line(event_type: Any, values: Mapping[str, Any], emitter: Emits | None) -> str:
-    """``values`` as JSON on one line, secrets held back, within the limits of a record."""
+    """``values`` as JSON on one line, secrets redacted, within the size limits of a record."""
     try:
         done = _normaliser(emitter).full(event_type, values)
         plain = done.value
         if done.workspace_id is not MISSING:
             plain = {**plain, "workspace_id": done.workspace_id}
         return to_json(plain)
-    except Exception as error:  # noqa: BLE001 - both are total; a line is owed even if they fail
+    except Exception as error:  # noqa: BLE001 - neither call should raise; a log line must come out even if one does
         let_through(error)
-        tell("log line", error)
+        report_failure("log line", error)
         return '{"event":"<unrenderable>"}'
 
 
 def scrub(text: str, emitter: Emits | None) -> str:
-    """The first 8 KiB of ``text``, secrets held back."""
+    """The first 8 KiB of ``text``, secrets redacted."""
     return _normaliser(emitter).scrub(text)
 
 
-def _rules_now() -> Normaliser:
-    """The rules of the process-wide emitter; an ordinary log line must not make one."""
+def _current_rules() -> Normaliser:
+    """The rules of the process-wide emitter, without creating it for an ordinary log line."""
     current = _process._current  # noqa: SLF001 - get_emitter would make one
     return _DEFAULT_RULES if current is None else _normaliser(current)
 
 
 def _normaliser(emitter: Emits | None) -> Normaliser:
-    """The one that the emitter uses itself; an emitter of another kind has the default rules."""
-    found = through(emitter)
+    """The normaliser of an emitter; the default one for an object that is not an ``Emitter``."""
+    found = emitter_or_default(emitter)
     if isinstance(found, Emitter):
         return found._composer.normaliser  # noqa: SLF001 - the rules of its records
     return _DEFAULT_RULES

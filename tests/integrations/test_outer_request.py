@@ -103,13 +103,32 @@ def test_path_and_route_are_those_of_the_whole(outer: FastAPI, audit_log: AuditL
     assert (fields["path"], fields["route"]) == ("/flask/items/5", "/flask/items/<int:number>")
 
 
-def test_what_the_inner_application_says_of_the_actor_holds(
-    outer: FastAPI, audit_log: AuditLog
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "x"}])
+def test_an_actor_that_the_inner_application_sets_replaces_that_of_the_outer_one(
+    headers: dict[str, str], outer: FastAPI, audit_log: AuditLog
 ) -> None:
-    get(outer, "/flask/signs-in")
+    get(outer, "/flask/signs-in", headers=headers)
 
     record = audit_log.only()
     assert (record["user_id"], record["workspace_id"]) == ("flask", "w")
+
+
+def test_an_actor_that_the_outer_application_sets_is_not_replaced_by_a_user_found_in_the_inner_one(
+    outer: FastAPI, inner: Inner, audit_log: AuditLog
+) -> None:
+    class User:
+        is_authenticated = True
+
+        def get_id(self) -> str:
+            return "loaded"
+
+    @inner.app.before_request
+    def load() -> None:
+        setattr(g, FLASK_LOGIN, User())
+
+    get(outer, "/flask/items/5", headers={"Authorization": "x"})
+
+    assert {record["user_id"] for record in audit_log.records()} == {"outer"}
 
 
 def test_the_user_that_the_inner_application_has_loaded_is_found(

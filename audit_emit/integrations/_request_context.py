@@ -1,0 +1,118 @@
+"""The context of one request: how it is bound, and the actor while nobody has signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Token
+from typing import Any, Unpack
+
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.structlog_context import mirror, unmirror
+from audit_emit.context import VAR, AuditContext, Ids, LiveContext, is_empty
+
+__all__ = [
+    "AnonymousContext",
+    "FindUser",
+    "VerifiedContext",
+    "enter_request",
+    "leave_request",
+]
+
+FindUser = Callable[[], str | None]
+"""Returns the id of the user that the application has verified, or ``None``."""
+
+
+class AnonymousContext(AuditContext):
+    """The context of a request in which nobody has signed in: its actor kind is ``anonymous``.
+
+    As soon as a copy of it has a user id, the default actor kind, ``user``, applies again.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def unless_known(cls, context: AuditContext) -> AuditContext:
+        """``context`` if it names a user or a kind of actor, else an anonymous copy of it."""
+        if is_empty(context.user_id) and context.actor_kind == "user":
+            return cls(**{**context.as_dict(), "actor_kind": "anonymous"})
+        return context
+
+    def explicit(self) -> dict[str, Any]:
+        """The members as the application has set them, with the default actor kind."""
+        return {**self.as_dict(), "actor_kind": "user"}
+
+    def replace(self, **ids: Unpack[Ids]) -> AuditContext:
+        """A new context with some members changed; see ``AuditContext.replace``."""
+        return AnonymousContext.unless_known(AuditContext(**{**self.explicit(), **ids}))
+
+
+class VerifiedContext(LiveContext):
+    """A live context that looks up the verified user where the application keeps it.
+
+    The lookup happens only while no actor was set explicitly. Its result is stored beside the
+    explicit context and never in it, so it cannot overwrite an actor that another thread sets at
+    the same time. When there is no such user either, the actor kind is ``anonymous``.
+    """
+
+    __slots__ = ("_filled", "_find", "_stated")
+
+    _stated: AuditContext
+
+    def __init__(self, context: AuditContext, find: FindUser) -> None:
+        self._find = find
+        self._filled: tuple[AuditContext, AuditContext] | None = None
+        super().__init__(context)
+
+    @property
+    def context(self) -> AuditContext:
+        """The current context, with the verified user when no actor was set explicitly."""
+        stated, filled = self._stated, self._filled
+        if not is_empty(stated.user_id):
+            return stated
+        known = filled[1] if filled is not None and filled[0] is stated else None
+        if known is not None and not isinstance(known, AnonymousContext):
+            return known
+        try:
+            user_id = self._find()
+        except Exception as error:  # noqa: BLE001 - a user object is the application's and may raise anything
+            let_through(error)
+            user_id = None
+        if user_id:
+            known = stated.replace(user_id=user_id)
+        elif known is None:
+            known = AnonymousContext.unless_known(stated)
+        self._filled = stated, known
+        return known
+
+    @context.setter
+    def context(self, context: AuditContext) -> None:
+        self._stated = context
+
+    def remember_user(self) -> None:
+        """Look the verified user up now, because the application is about to let go of it."""
+        _ = self.context
+
+
+def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext], Any]:
+    """Bind the context of a request. Pass the result to ``leave_request`` to end it.
+
+    All ids are copied into ``structlog.contextvars``, empty ones as unbound, so that a copy that
+    ``update_request`` makes later is removed at the end of the request, too.
+    """
+    context = live.context
+    # Do not copy "anonymous": a user that is found later would not replace it there.
+    ids = context.explicit() if isinstance(context, AnonymousContext) else context.as_dict()
+    token = VAR.set(live)
+    empty = {name: ... for name, value in ids.items() if is_empty(value)}
+    return token, mirror({**ids, **empty})
+
+
+def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> None:
+    """Restore what was bound before ``enter_request``."""
+    token, mirrored = entered
+    try:
+        VAR.reset(token)
+    except ValueError as error:
+        # Called in another context than enter_request was: nothing was bound there.
+        let_through(error)
+    unmirror(mirrored)

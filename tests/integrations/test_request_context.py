@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from audit_emit import AuditContext, bind, current_context
+from audit_emit.context import EMPTY, LiveContext, resolve, update_request
+from audit_emit.integrations._request_context import (
+    AnonymousContext,
+    enter_request,
+    leave_request,
+)
+
+WHOLE = AuditContext("w", "u", "admin", "c", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+
+
+def in_thread(work: Callable[[], Any]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+
+
+@pytest.fixture
+def _clean() -> Iterator[None]:
+    structlog.contextvars.clear_contextvars()
+    yield
+    structlog.contextvars.clear_contextvars()
+
+
+def test_a_contextvars_context_of_a_request() -> None:
+    there = contextvars.copy_context()
+    there.run(enter_request, LiveContext(WHOLE))
+    assert resolve(there) is WHOLE
+
+
+def test_a_mapping_is_laid_over_the_context_of_a_request() -> None:
+    entered = enter_request(
+        LiveContext(AnonymousContext.unless_known(AuditContext(correlation_id="c")))
+    )
+    try:
+        assert resolve({"user_id": "v"}) == AuditContext(user_id="v", correlation_id="c")
+        assert resolve({"workspace_id": "w"}).actor_kind == "anonymous"
+    finally:
+        leave_request(entered)
+
+
+def test_a_change_in_a_request_is_seen_by_those_who_copied_it() -> None:
+    entered = enter_request(LiveContext(AuditContext(correlation_id="c")))
+    copied = contextvars.copy_context()
+    in_thread(lambda: copied.run(update_request, user_id="u"))
+    assert current_context() == AuditContext(user_id="u", correlation_id="c")
+    leave_request(entered)
+    assert current_context() is EMPTY
+
+
+def test_a_bind_in_a_request_shields_the_request() -> None:
+    entered = enter_request(LiveContext(AuditContext(user_id="u")))
+    with bind(user_id="inner"):
+        assert update_request(user_id="changed").user_id == "changed"
+    assert current_context().user_id == "u"
+    leave_request(entered)
+
+
+def test_a_change_must_be_of_a_member() -> None:
+    live = LiveContext(AuditContext(user_id="u"))
+    entered = enter_request(live)
+    with pytest.raises(TypeError):
+        update_request(session="x")  # type: ignore[call-arg] # a mistake
+    assert live.context == AuditContext(user_id="u")
+    leave_request(entered)
+
+
+def test_a_request_left_in_another_context_does_no_harm() -> None:
+    entered = contextvars.copy_context().run(enter_request, LiveContext(WHOLE))
+    leave_request(entered)
+    assert current_context() is EMPTY
+
+
+@pytest.mark.usefixtures("_clean")
+def test_a_request_is_mirrored_until_it_ends() -> None:
+    entered = enter_request(LiveContext(AuditContext(correlation_id="c")))
+    update_request(user_id="u")
+    shown = structlog.contextvars.get_contextvars()
+    assert {**shown, "trace_id": ..., "span_id": ..., "workspace_id": ...} == {
+        "workspace_id": ...,
+        "user_id": "u",
+        "actor_kind": "user",
+        "correlation_id": "c",
+        "trace_id": ...,
+        "span_id": ...,
+    }
+    leave_request(entered)
+    assert set(structlog.contextvars.get_contextvars().values()) <= {...}
