@@ -1,0 +1,154 @@
+"""Four processes append to one chain at once: the ways that fork it, and ours, which does not."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from postgres_records import assert_unforked, drafts, lines_of
+from postgres_server import Database
+
+from audit_emit._stores.postgres.address import Address
+from audit_emit._stores.postgres.chains import Chains
+
+PROCESSES = 4
+APPENDS = 40
+_SPAWN = multiprocessing.get_context("spawn")
+_TAIL = "SELECT seq, hash FROM naive ORDER BY seq DESC LIMIT 1"
+
+
+def _in_processes(work: Callable[..., Any], *arguments: Any) -> None:
+    barrier = _SPAWN.Barrier(PROCESSES)
+    started = [_SPAWN.Process(target=work, args=(barrier, *arguments, n)) for n in range(PROCESSES)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(100)
+        assert process.exitcode == 0
+
+
+def _naive(barrier: Any, url: str, way: str, level: str, number: int) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT 1")
+        barrier.wait(60)
+        for at in range(APPENDS):
+            _append_naively(connection, way, level, f"{number}-{at}")
+
+
+def _append_naively(connection: Any, way: str, level: str, mine: str) -> None:
+    insert = (
+        "INSERT INTO naive SELECT coalesce(max(t.seq), 0) + 1, %s, "
+        "coalesce((array_agg(t.hash))[1], '') FROM"
+    )
+    for _ in range(1000):
+        try:
+            if way == "session lock given back before the commit":
+                connection.execute("SELECT pg_advisory_lock(1)")
+            connection.execute(f"BEGIN ISOLATION LEVEL {level}")
+            if way == "lock and tail in one statement":
+                connection.execute(
+                    f"WITH held AS (SELECT pg_advisory_xact_lock(1)) {insert} held "
+                    f"LEFT JOIN ({_TAIL}) t ON true",
+                    [mine],
+                )
+            else:
+                if way == "advisory lock":
+                    connection.execute("SELECT pg_advisory_xact_lock(1)")
+                tail = f"({_TAIL}{' FOR UPDATE' if way == 'tail for update' else ''}) t"
+                connection.execute(f"{insert} {tail}", [mine])
+            if way == "session lock given back before the commit":
+                connection.execute("SELECT pg_advisory_unlock(1)")
+            connection.execute("COMMIT")
+        except psycopg.errors.SerializationFailure:
+            connection.execute("ROLLBACK")
+        else:
+            return
+
+
+@pytest.mark.parametrize(
+    ("way", "level"),
+    [
+        ("no lock", "READ COMMITTED"),
+        ("tail for update", "READ COMMITTED"),
+        ("advisory lock", "REPEATABLE READ"),
+        ("lock and tail in one statement", "READ COMMITTED"),
+        ("session lock given back before the commit", "READ COMMITTED"),
+    ],
+)
+def test_the_obvious_ways_fork(audited: Database, way: str, level: str) -> None:
+    """Each is a way in which chains are built elsewhere; this is why ours is another one."""
+    audited.run("CREATE TABLE naive (seq bigint, hash text, prev_hash text)")
+    _in_processes(_naive, audited.url, way, level)
+    rows = audited.run("SELECT prev_hash, count(*) FROM naive GROUP BY 1 HAVING count(*) > 1")
+    assert rows, f"{way} did not fork this time"
+
+
+def _ours(barrier: Any, url: str, durability: str, number: int) -> None:
+    writer = Chains(Address(url), service="shop", durability=durability)
+    writer.head()
+    barrier.wait(60)
+    seen = Counter[str | None]()
+    for at in range(APPENDS):
+        batch = drafts(1 + at % 3, number=None, user=f"{number}-{at}")
+        batch = [one.replace("-8000-", f"-80{number}0-") for one in batch]
+        seen.update(linked.id for linked in writer.append(batch))
+    assert set(seen.values()) == {1}
+
+
+@pytest.mark.parametrize("durability", ["always", "group", "os"])
+def test_ours_forks_in_no_durability(audited: Database, durability: str) -> None:
+    _in_processes(_ours, audited.as_user("the_writer"), durability)
+    _all_are_there_once(audited)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_ours_forks_in_no_isolation(audited: Database, level: str) -> None:
+    audited.run(f"ALTER DATABASE {audited.name} SET default_transaction_isolation = '{level}'")
+    _in_processes(_ours, audited.as_user("the_writer"), "group")
+    _all_are_there_once(audited)
+
+
+def _by_hand(barrier: Any, url: str, level: str, number: int) -> None:
+    """The functions of the schema, called in a transaction of another isolation."""
+    from audit_emit._stores.postgres.rows import APPEND, Draft, Head, arguments, link
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT audit_emit.open_chain('shop', '', '0123456789abcdef')")
+        barrier.wait(60)
+        for at in range(APPENDS):
+            text = drafts(1, user=f"{number}-{at}")[0].replace("-8000-", f"-80{number}0-")
+            appended = False
+            while not appended:
+                try:
+                    connection.execute(f"BEGIN ISOLATION LEVEL {level}")
+                    found = connection.execute(
+                        "SELECT chain, seq, hash, ts, kind FROM audit_emit.heads"
+                    ).fetchone()
+                    assert found is not None
+                    head = Head.of(found)
+                    values = arguments(head, link([Draft.of(text)], head), is_async=True)
+                    answer = connection.execute(APPEND, values).fetchone()
+                    assert answer is not None
+                    connection.execute("COMMIT")
+                    appended = answer[0]
+                except psycopg.errors.SerializationFailure:
+                    connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_the_functions_fork_in_no_isolation(audited: Database, level: str) -> None:
+    _in_processes(_by_hand, audited.as_user("the_writer"), level)
+    _all_are_there_once(audited, each=APPENDS)
+
+
+def _all_are_there_once(database: Database, each: int = 0) -> None:
+    lines = lines_of(database)
+    assert_unforked(lines)
+    ids = Counter(identity for (identity,) in database.run("SELECT id FROM audit_emit.records"))
+    assert set(ids.values()) == {1}
+    each = each or sum(1 + at % 3 for at in range(APPENDS))
+    assert len(lines) == PROCESSES * each
