@@ -14,6 +14,7 @@
     │   ├── NotRegularError       a link, a pipe or a device where a file of a log should be
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
     │   ├── BusyError             another backfill of the same log is running
+    │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
     │   └── LokiError             Loki gave nothing to build on
     │       ├── Unreachable       nobody answers there
     │       ├── TimedOut          the answer did not come in time
@@ -128,6 +129,20 @@ class MemoryFileError(AuditEmitError, ValueError):
 
 class BusyError(AuditEmitError):
     """Another backfill of this log is running."""
+
+
+class DatabaseError(AuditEmitError, OSError):
+    """A database did not do what it was asked; the message never has a password.
+
+    Attributes:
+        reason: one word, such as ``database-away`` or ``database-full``.
+        unknown: whether it may have done it all the same: the answer did not come.
+    """
+
+    def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.unknown = unknown
 
 
 class LokiError(AuditEmitError):

@@ -25,11 +25,12 @@ from audit_emit._format.record import Head
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.opening import layout_of
-from audit_emit._readers.opening import open_readers
+from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
 from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.postgres.address import Address, is_address
 from audit_emit._verify.findings import Report
-from audit_emit._verify.verify import Options, verify_paths
+from audit_emit._verify.verify import Options, verify_log
 from audit_emit.errors import ConfigError
 
 __all__ = ["AuditLog", "open_log"]
@@ -41,8 +42,10 @@ def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str]
     """The log in a directory; see ``AuditLog``.
 
     Args:
-        where: the directory of the log, or its active segment. Without one, the log that this
-            process writes, or would write by its environment.
+        where: the directory of the log, or its active segment; or ``postgresql://…`` for the one
+            chain there, with ``#service=``, ``#tenant=`` or ``#chain=`` where it holds several
+            (docs/postgresql.md). Without one, the log that this process writes, or would write by
+            its environment.
         keys: the keys that are trusted: each one the path of a file, the name of an environment
             variable, or the key itself (hex, PEM, or a C2SP verifier key). Without any,
             ``AUDIT_EMIT_SIGNING_KEY_FILE`` and ``AUDIT_EMIT_SIGNING_KEY`` are looked at.
@@ -50,12 +53,17 @@ def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str]
     Raises:
         ConfigError: a key cannot be used, or there is no log to look for.
         FileNotFoundError: there is nothing at ``where``.
+        DatabaseError: of each call: the database gives no answer.
     """
     if where is None:
         where = _config.settings({}).jsonl
     if where is None:
         raise ConfigError("where", "is needed: this environment keeps no file (AUDIT_EMIT_JSONL)")
-    path = os.path.abspath(os.fsdecode(where))
+    path = os.fsdecode(where)
+    if is_address(path):
+        Address.chosen(path)
+        return AuditLog(path, KeyRing.from_sources(list(keys)))
+    path = os.path.abspath(path)
     if not os.path.lexists(path):
         raise FileNotFoundError(2, "there is no log", path)
     return AuditLog(path, KeyRing.from_sources(list(keys)))
@@ -128,8 +136,8 @@ class AuditLog:
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
-        (found,) = verify_paths([self.path], Options(ring=self._ring))
-        return found.report
+        with open_reader(self.path) as reader:
+            return verify_log(reader, Options(ring=self._ring)).report
 
     def prove(self, seq: int) -> Evidence:
         """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.
@@ -161,8 +169,7 @@ class AuditLog:
         Raises:
             OSError: a file cannot be read.
         """
-        (reader,) = open_readers([self.path])
-        with reader:
+        with open_reader(self.path) as reader:
             return reader.bounds().last
 
 

@@ -71,9 +71,11 @@ def ask_log(
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
-    (reader,) = open_readers([path])
-    with reader:
-        return ask(question, reader, limit, progress)
+    newest = _Newest(question, limit)
+    for reader in open_readers([path]):
+        with reader:
+            _look_through(question, reader, newest, progress)
+    return newest.answer()
 
 
 def ask(
@@ -84,6 +86,13 @@ def ask(
 ) -> Answer:
     """The newest records in a log that answer; see ``ask_log``."""
     newest = _Newest(question, limit)
+    _look_through(question, reader, newest, progress)
+    return newest.answer()
+
+
+def _look_through(
+    question: Question, reader: LogReader, newest: _Newest, progress: Progress | None
+) -> None:
     needles = question.needles()
     blocks = reader.search(
         seq=question.place() or 0,
@@ -97,7 +106,6 @@ def ask(
             newest.add(line)
         if progress is not None:
             progress(block.read, max(reader.size, block.read))
-    return newest.answer()
 
 
 def _look_for_parts(reader: LogReader) -> None:
@@ -120,9 +128,9 @@ def lines_of(path: str) -> Iterator[bytes]:
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
-    (reader,) = open_readers([path])
-    with reader:
-        yield from lines_in(reader)
+    for reader in open_readers([path]):
+        with reader:
+            yield from lines_in(reader)
 
 
 def lines_in(reader: LogReader) -> Iterator[bytes]:

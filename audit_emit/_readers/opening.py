@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.opening import readers_of
+from audit_emit._stores.postgres.address import is_address
+from audit_emit.errors import ConfigError
 
 
 def open_readers(where: Sequence[str]) -> list[LogReader]:
@@ -14,11 +16,47 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
     Args:
         where: a path (a directory or an active segment stands for its whole log; single segments,
             packed or not, with their checkpoints or without, make up one log more), or ``-`` for
-            standard input.
+            standard input; or ``postgresql://…``, which stands for all chains there, with
+            ``#service=``, ``#tenant=`` or ``#chain=`` for some.
 
     Raises:
+        DatabaseError: a database cannot be asked.
+        ConfigError: an address cannot be used, or psycopg is missing.
         FileNotFoundError: there is nothing.
         OSError: it cannot be read.
         UnsupportedError: it is packed in a way that cannot be read here.
     """
-    return [*readers_of(where)]
+    addresses = [one for one in where if is_address(one)]
+    paths = [one for one in where if not is_address(one)]
+    readers: list[LogReader] = []
+    if paths or not addresses:
+        readers += readers_of(paths)
+    if addresses:
+        from audit_emit._readers import postgres  # noqa: PLC0415 - only for those who need it
+
+        try:
+            for address in addresses:
+                readers += postgres.readers_of(address)
+        except BaseException:
+            for reader in readers:
+                reader.close()
+            raise
+    return readers
+
+
+def open_reader(where: str) -> LogReader:
+    """The one log that is named, to be closed; see ``open_readers``.
+
+    Raises:
+        ConfigError: there are several chains at an address.
+    """
+    readers = open_readers([where])
+    if len(readers) == 1:
+        return readers[0]
+    names = ", ".join(reader.name.rpartition("#")[2] for reader in readers[:5])
+    for reader in readers:
+        reader.close()
+    raise ConfigError(
+        "where",
+        f"{len(readers)} chains are there; add #service=, #tenant= or #chain= for one ({names})",
+    )

@@ -15,7 +15,7 @@ from audit_emit._version import __version__
 from audit_emit.cli import INTERRUPTED, _streams, missing
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
-from audit_emit.errors import ConfigError
+from audit_emit.errors import ConfigError, DatabaseError
 
 COMMANDS = {
     "checkpoint": "Sign a log, once or as it grows.",
@@ -128,6 +128,8 @@ def _failed(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):
         return missing(error)
+    if isinstance(error, DatabaseError):
+        return _say(f"{error} ({error.reason})", Exit.LOKI)
     if isinstance(error, OSError):
         named = error.filename or ("standard output" if _streams.printing(error) else "")
         where = f"{named}: " if named else ""

@@ -10,10 +10,9 @@ import click
 
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.address import Address
-from audit_emit._stores.postgres.driver import DatabaseError
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
-from audit_emit.errors import ConfigError
+from audit_emit.errors import ConfigError, DatabaseError
 
 VARIABLES = ("AUDIT_EMIT_STORE", "AUDIT_EMIT_STORE_FILE")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import final
+from typing import TypeGuard, final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from audit_emit.errors import ConfigError
@@ -13,16 +12,15 @@ SCHEMES = ("postgresql://", "postgres://")
 FILE_SCHEME = "postgresql+file://"
 """An address that is the first line of a file: a secret that an orchestrator mounts."""
 
+CHOICES = ("service", "tenant", "chain")
 _MOST = 4096
 _SHOWN = frozenset(
     {"host", "hostaddr", "port", "dbname", "user", "service", "sslmode", "target_session_attrs"}
 )
 """Parameters of libpq that are no secret; everything else of a query is not shown."""
 
-_PASSWORD = re.compile(r"(?<=:)[^:@/?#]*(?=@)")
 
-
-def is_address(text: object) -> bool:
+def is_address(text: object) -> TypeGuard[str]:
     """Whether this is an address of a database, and no path."""
     return isinstance(text, str) and text.startswith((*SCHEMES, FILE_SCHEME))
 
@@ -67,6 +65,21 @@ class Address:
             raise ConfigError("store", f"the file {self._file} cannot be read: {why}") from None
         return _checked(line)
 
+    @classmethod
+    def chosen(cls, text: str) -> tuple[Address, dict[str, str | None]]:
+        """An address, and which chains are meant: what stands behind ``#``.
+
+        Raises:
+            ConfigError: it is none, or chooses by something else.
+        """
+        address, _, fragment = text.partition("#")
+        chosen: dict[str, str | None] = dict.fromkeys(CHOICES)
+        for name, value in parse_qsl(fragment, keep_blank_values=True):
+            if name not in CHOICES:
+                raise ConfigError("store", f"# is followed by {', '.join(CHOICES)}, not {name}")
+            chosen[name] = value
+        return cls(address), chosen
+
     @property
     def shown(self) -> str:
         """The address without its password and without parameters that may hold secrets."""
@@ -109,8 +122,3 @@ def _checked(text: str) -> str:
     except ValueError:
         raise ConfigError("store", "is no address that can be read") from None
     return text
-
-
-def without_password(text: str) -> str:
-    """A message of somebody else's, should an address stand in it."""
-    return _PASSWORD.sub("…", text)

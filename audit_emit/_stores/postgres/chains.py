@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 from audit_emit._stores.postgres import driver, schema
 from audit_emit._stores.postgres.address import Address
-from audit_emit._stores.postgres.driver import DatabaseError
 from audit_emit._stores.postgres.rows import (
     APPEND,
     BATCH,
@@ -34,6 +33,7 @@ from audit_emit._stores.postgres.rows import (
     arguments,
     link,
 )
+from audit_emit.errors import DatabaseError
 
 SINK = "postgresql"
 _RACES = 4

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._stores.postgres.address import Address
-from audit_emit.errors import AuditEmitError, ConfigError
+from audit_emit.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -38,20 +38,6 @@ REASONS = {
     "23514": "not-linked",
 }
 """What an SQLSTATE means for an append, as one word; see docs/postgresql.md."""
-
-
-class DatabaseError(AuditEmitError):
-    """The database did not do what it was asked.
-
-    Attributes:
-        reason: one word, such as ``database-away`` or ``database-full``.
-        unknown: whether it may have done it all the same: the answer did not come.
-    """
-
-    def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.unknown = unknown
 
 
 def load() -> Any:

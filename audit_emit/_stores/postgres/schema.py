@@ -10,7 +10,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from audit_emit._stores.postgres.address import Address
-from audit_emit._stores.postgres.driver import DatabaseError, connect, failed, load
+from audit_emit._stores.postgres.driver import connect, failed, load
+from audit_emit.errors import DatabaseError
 
 LOCK = 0x6175_6469_745F_656D
 """The key of the advisory lock under which migrations run ("audit_em"); it ends with them."""

@@ -14,7 +14,7 @@ from support.postgres_server import Database
 from audit_emit._format.record import head_of
 from audit_emit._stores.postgres.address import Address
 from audit_emit._stores.postgres.chains import Chains
-from audit_emit._stores.postgres.driver import DatabaseError
+from audit_emit.errors import DatabaseError
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from cutting_proxy import CuttingProxy
-from postgres_records import (
+from support.cutting_proxy import CuttingProxy
+from support.postgres_records import (
     assert_unforked,
     chains_of,
     draft,
@@ -23,12 +23,13 @@ from postgres_records import (
     only_chain,
     own_record,
 )
-from postgres_server import Database, Server, pgbouncer, server, wait_until
+from support.postgres_server import Database, Server, pgbouncer, server, wait_until
 
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.address import Address
 from audit_emit._stores.postgres.chains import Chains
-from audit_emit._stores.postgres.driver import AWAY, DatabaseError
+from audit_emit._stores.postgres.driver import AWAY
+from audit_emit.errors import DatabaseError
 
 _SPAWN = multiprocessing.get_context("spawn")
 

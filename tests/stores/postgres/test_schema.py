@@ -10,7 +10,7 @@ from support.postgres_server import Database
 
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.address import Address
-from audit_emit._stores.postgres.driver import DatabaseError
+from audit_emit.errors import DatabaseError
 
 
 def _state(database: Database) -> schema.State:

@@ -1,0 +1,268 @@
+"""A chain in PostgreSQL, read and verified: what anybody changes in the database shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.postgres_records import draft, drafts, lines_of, only_chain
+from support.postgres_server import Database
+
+from audit_emit import open_log
+from audit_emit._readers import postgres
+from audit_emit._readers.base import Block, Flaw
+from audit_emit._readers.opening import open_readers
+from audit_emit._readers.postgres import PostgresReader
+from audit_emit._stores.postgres.address import Address
+from audit_emit._stores.postgres.chains import Chains
+from audit_emit._verify.findings import Report
+from audit_emit._verify.verify import Options, verify_paths
+from audit_emit.cli import main
+from audit_emit.errors import DatabaseError
+
+
+def chains(database: Database, service: str = "shop") -> Chains:
+    return Chains(Address(database.as_user("the_writer")), service=service)
+
+
+def reader_of(database: Database, chosen: str = "") -> PostgresReader:
+    (reader,) = open_readers([database.as_user("the_reader") + chosen])
+    assert isinstance(reader, PostgresReader)
+    return reader
+
+
+@pytest.fixture
+def filled(audited: Database) -> Database:
+    """One chain of 300 records."""
+    writer = chains(audited)
+    for _ in range(3):
+        writer.append(drafts(100))
+    writer.close()
+    return audited
+
+
+@pytest.fixture(params=[7, 5000])
+def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(postgres.PostgresReader._page, "__defaults__", (request.param,))
+    return int(request.param)
+
+
+def verified(database: Database, **options: Any) -> Report:
+    (found,) = verify_paths([database.as_user("the_reader")], Options(**options))
+    return found.report
+
+
+def data_of(blocks: Iterator[Block | Flaw] | Iterator[Block]) -> bytes:
+    found = list(blocks)
+    assert [block for block in found if isinstance(block, Flaw)] == []
+    return b"".join(block.data for block in found if isinstance(block, Block))
+
+
+def test_the_bytes_are_those_of_the_lines(filled: Database, page: int) -> None:
+    text = "".join(f"{line}\n" for line in lines_of(filled)).encode()
+    with reader_of(filled) as reader:
+        assert data_of(reader.blocks()) == text
+        offset = 0
+        for block in reader.blocks():
+            assert isinstance(block, Block)
+            assert block.offset == offset
+            offset += len(block.data)
+
+
+def test_what_follows_a_head_is_all_that_came_after_it(filled: Database, page: int) -> None:
+    lines = [f"{line}\n".encode() for line in lines_of(filled)]
+    with reader_of(filled) as reader:
+        bounds = reader.bounds()
+        assert bounds.first is not None
+        assert bounds.last is not None
+        assert (bounds.first.seq, bounds.last.seq) == (1, 300)
+        assert data_of(reader.since(bounds.first)) == b"".join(lines[1:])
+        assert data_of(reader.since(bounds.last)) == b""
+        with pytest.raises(LookupError):
+            data_of(reader.since(bounds.last._replace(hash="0" * 64)))
+
+
+def test_a_search_gives_the_newest_first(filled: Database) -> None:
+    with reader_of(filled) as reader:
+        assert reader.search(seq=17).__next__().data == f"{lines_of(filled)[16]}\n".encode()
+        blocks = list(reader.search())
+        assert len(blocks) > 2
+        assert blocks[0].data.count(b"\n") == 50
+        assert b"".join(block.data for block in reversed(blocks)) == data_of(reader.blocks())
+
+
+def test_it_ends_with_the_last_record_of_a_time(audited: Database) -> None:
+    writer = chains(audited)
+    second = 10**9
+    # The clock of the third was ahead.
+    writer.append([draft(ns=1_779_220_800 * second + n * second) for n in (1, 2, 9, 3, 8)])
+    lines = lines_of(audited)
+    with reader_of(audited) as reader:
+        found = data_of(reader.blocks(until=lines[3][7:37]))
+    assert found == "".join(f"{line}\n" for line in lines[:4]).encode()
+
+
+def test_lines_of_a_megabyte_are_read_page_by_page(audited: Database) -> None:
+    writer = chains(audited)
+    for _ in range(12):
+        writer.append([draft(text="x" * 900_000)])
+    text = "".join(f"{line}\n" for line in lines_of(audited)).encode()
+    with reader_of(audited) as reader:
+        assert data_of(reader.blocks()) == text
+        assert max(len(block.data) for block in reader.blocks() if isinstance(block, Block)) < 2**20
+    assert verified(audited).exit_status == 0
+
+
+def test_a_whole_chain_is_good(filled: Database, page: int) -> None:
+    report = verified(filled)
+    assert report.exit_status == 0
+    assert (report.records, report.last_seq) == (300, 300)
+
+
+def test_records_that_the_copies_cannot_hold_are_good(audited: Database) -> None:
+    chains(audited).append(
+        [draft(user="a\0b"), draft(user="\ud800"), draft(workspace="w" * 3000), draft(user="ü\n")]
+    )
+    assert verified(audited).exit_status == 0
+
+
+def test_each_chain_of_a_database_is_verified(audited: Database) -> None:
+    writer = chains(audited)
+    writer.append_each({"acme": drafts(2), "umbrella": drafts(2)})
+    chains(audited, "billing").append(drafts(1, service="billing"))
+    url = audited.as_user("the_reader")
+    assert len(verify_paths([url])) == 3
+    assert len(verify_paths([f"{url}#service=shop"])) == 2
+    assert len(verify_paths([f"{url}#service=shop&tenant=acme"])) == 1
+    with pytest.raises(FileNotFoundError):
+        verify_paths([f"{url}#service=nobody"])
+
+
+# What somebody who may do everything does to the tables, and how it is told.
+
+_ANY = "SET session_replication_role = replica; "
+_TAMPERED = {
+    "a line is changed": ("UPDATE records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 5",
+                          "event-hash-mismatch"),
+    "a line is changed and its hash, too": (
+        ("UPDATE records SET line = replace(line, 'secret.set', 'secret.get'), hash = sha256('x') "
+        "WHERE seq = 5"), "event-hash-mismatch"),
+    "a record is deleted": ("DELETE FROM records WHERE seq = 5", "sequence-gap"),
+    "the beginning is deleted": ("DELETE FROM records WHERE seq < 5", "missing-segment"),
+    "the end is deleted": ("DELETE FROM records WHERE seq > 295", "missing-segment"),
+    "everything is deleted": ("DELETE FROM records", "missing-segment"),
+    "the end is deleted, and the head set back to it": (
+        "DELETE FROM records WHERE seq > 295; UPDATE heads SET seq = 295", "malformed-line"),
+    "the head is set back": ("UPDATE heads SET seq = 200", "malformed-line"),
+    "the head has another hash": ("UPDATE heads SET hash = sha256('x')", "malformed-line"),
+    "the head is deleted": ("DELETE FROM heads", "missing-segment"),
+    "two records change places": (
+        ("UPDATE records SET seq = seq + 9000 WHERE seq IN (5, 6); "
+        "UPDATE records SET seq = 9011 - seq WHERE seq > 9000"),
+        "malformed-line"),
+    "a record is there twice": (
+        ("INSERT INTO records SELECT chain, seq, sealed_on + 400, hash, id, ts, event_type, "
+        "workspace_id, user_id, correlation_id, line FROM records WHERE seq = 5"),
+        "sequence-duplicate"),
+    "a line is two": (("UPDATE records SET line = replace(line, ',\"fields', E',\\n\"fields') "
+                      "WHERE seq = 5"), "malformed-line"),
+    **{
+        f"the column {name} is changed": (f"UPDATE records SET {name} = {value} WHERE seq = 5",
+                                          "malformed-line")
+        for name, value in [
+            ("user_id", "'x'"), ("user_id", "NULL"), ("workspace_id", "'x'"), ("ts", "'x'"),
+            ("event_type", "'x.y'"), ("correlation_id", "''"), ("id", "gen_random_uuid()"),
+            ("id", "NULL"), ("hash", "sha256('x')"), ("seq", "5000"), ("user_id", "E'u-17\\x1f'"),
+        ]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", _TAMPERED)
+def test_what_a_superuser_changes_is_found(filled: Database, what: str) -> None:
+    statements, kind = _TAMPERED[what]
+    for table in ("records", "heads"):
+        statements = re.sub(rf"\b(UPDATE|FROM|INTO) {table}\b", rf"\1 audit_emit.{table}",
+                            statements)  # fmt: skip
+    _as_somebody_who_may_do_everything(filled, statements)
+    report = verified(filled)
+    assert report.exit_status == 1
+    assert kind in report.counts
+
+
+def _as_somebody_who_may_do_everything(database: Database, statements: str) -> None:
+    database.run(_ANY + statements)
+
+
+def test_a_cut_end_with_a_head_to_match_is_seen_by_who_noted_the_head(filled: Database) -> None:
+    noted = {300: json.loads(lines_of(filled)[-1])["hash"]}
+    _as_somebody_who_may_do_everything(
+        filled,
+        "DELETE FROM audit_emit.records WHERE seq > 295; UPDATE audit_emit.heads SET seq = 295, "
+        "hash = (SELECT hash FROM audit_emit.records WHERE seq = 295)",
+    )
+    assert verified(filled).exit_status == 0
+    report = verified(filled, heads=noted)
+    assert report.exit_status == 1
+    assert "truncated" in report.counts
+
+
+def test_records_of_a_chain_without_a_head_are_found(filled: Database) -> None:
+    _as_somebody_who_may_do_everything(
+        filled, "UPDATE audit_emit.heads SET chain = repeat('0', 16)"
+    )
+    found = verify_paths([filled.as_user("the_reader")])
+    assert len(found) == 2
+    assert {one.report.exit_status for one in found} == {1, 3} or all(
+        one.report.exit_status == 1 for one in found
+    )
+
+
+def test_what_is_appended_meanwhile_is_no_finding(filled: Database) -> None:
+    with reader_of(filled) as reader:
+        blocks = reader.blocks()
+        next(blocks)
+        chains(filled).append(drafts(3))
+        assert [block for block in blocks if isinstance(block, Flaw)] == []
+
+
+def test_the_command_verifies_a_database(
+    filled: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = filled.as_user("the_reader")
+    assert main(["verify", url]) == 0
+    assert f"{url}#chain={only_chain(filled)}" in capsys.readouterr().out
+    assert main(["verify", "--from-seq", "100", f"{url}#service=shop"]) == 0
+    _as_somebody_who_may_do_everything(
+        filled, "UPDATE audit_emit.records SET user_id = 'x' WHERE seq = 5"
+    )
+    assert main(["verify", url]) == 1
+    assert "column user_id of row 5" in capsys.readouterr().out
+
+
+def test_a_database_that_does_not_answer_is_status_5(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "postgresql://me:hunter2@127.0.0.1:1/x"]) == 5
+    assert "hunter2" not in capsys.readouterr().err
+    with pytest.raises(DatabaseError):
+        open_log("postgresql://me:hunter2@127.0.0.1:1/x").verify()
+
+
+def test_query_and_the_facade_answer_as_they_do_of_files(
+    filled: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chains(filled).append([draft("secret.deleted", user="mallory")])
+    url = filled.as_user("the_reader")
+    assert main(["query", "--actor", "mallory", "--output", "json", "--path", url]) == 0
+    (found_line,) = capsys.readouterr().out.splitlines()
+    assert found_line == lines_of(filled)[-1]
+    log = open_log(url)
+    assert [one["seq"] for one in log.records()] == list(range(1, 302))
+    (found,) = log.query("secret.deleted")
+    assert found["user_id"] == "mallory"
+    assert log.verify().exit_status == 0
+    head = log.head()
+    assert head is not None
+    assert head.seq == 301
