@@ -47,8 +47,8 @@ PURE = (
     *("errors", "_format.chain", "_format.encode", "_format.record"),
     *("_redaction.redactor", "_redaction.engine", "_redaction.keywords"),
     *("_fields.normaliser", "_fields.walk", "_fields.values"),
-    *("_loki.labels", "_loki.comparison", "_loki.extracted"),
-    *("_loki.expected", "_loki.disagreement", "_loki.batches", "_query.question"),
+    *("_loki.labels", "_loki.comparison", "_loki.json_stage"),
+    *("_loki.records", "_loki.disagreement", "_loki.batches", "_query.question"),
 )
 PURE_MAY_IMPORT = {
     "__future__",

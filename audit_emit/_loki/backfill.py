@@ -17,15 +17,22 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit_emit._loki.batches import Bound, Parcel, batches, bounds_of, reason_of, reasons_of
+from audit_emit._loki.batches import (
+    Bound,
+    OutgoingRecord,
+    batches,
+    bounds_of,
+    reason_of,
+    reasons_of,
+)
 from audit_emit._loki.client import Entry, Limited, LokiClient, LokiError, Refused, ServerFailed
 from audit_emit._loki.comparison import Missing
 from audit_emit._loki.disagreement import Findings, Kind, Report
-from audit_emit._loki.journal import SHOWN, Journal
+from audit_emit._loki.journal import VISIBLE_AT_ONCE, Journal
 from audit_emit._loki.labels import JOB
 from audit_emit._loki.log_index import LogIndex, Progress
-from audit_emit._loki.plan import Pace, leave, parcels, size_of
-from audit_emit._loki.streams import FLUSHED, LIMIT, Opened
+from audit_emit._loki.plan import BackfillSettings, leave, outgoing_records, size_of
+from audit_emit._loki.streams import FLUSHED, LIMIT, OpenStreams
 
 TRIES = 6
 """How often one batch is sent when the answer is 429, 5xx or none."""
@@ -45,8 +52,8 @@ NOT_TRIED = "not tried"
 class _Next(NamedTuple):
     """What to do after one request: push ``again``; Loki may have what is ``doubtful``."""
 
-    again: list[list[Parcel]]
-    doubtful: list[Parcel]
+    again: list[list[OutgoingRecord]]
+    doubtful: list[OutgoingRecord]
     stop: LokiError | None = None
 
 
@@ -75,7 +82,7 @@ class Backfill:
         index: LogIndex,
         client: LokiClient,
         journal: Journal,
-        pace: Pace | None = None,
+        settings: BackfillSettings | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.placed = self.accepted = self.doubtful = self.later = 0
@@ -84,13 +91,13 @@ class Backfill:
         self._index = index
         self._client = client
         self._journal = journal
-        self._pace = pace or Pace()
+        self._settings = settings or BackfillSettings()
         self._progress = progress
-        self._shown_from = self._pace.now() - SHOWN
-        self._proved: set[tuple[str, str]] = set()
+        self._visible_from = self._settings.now() - VISIBLE_AT_ONCE
+        self._confirmed_streams: set[tuple[str, str]] = set()
         self._bounds: dict[tuple[str, str] | None, Bound] = {}
-        self._opened = Opened(self._pace.streams, self._pace.now())
-        self._may_flush = self._pace.flush
+        self._streams = OpenStreams(self._settings.streams, self._settings.now())
+        self._may_flush = self._settings.flush
         self._due = self._told = 0.0
         self._tries = 0
         self._refused = 0
@@ -103,13 +110,13 @@ class Backfill:
         """
         total = sum(run.last - run.first + 1 for run in missing)
         done = 0
-        found = self._open(parcels(self._index, missing, self.left))
-        pieces = (part for one in batches(found, self._alone) for part in self._opened.parts(one))
+        found = self._open(outgoing_records(self._index, missing, self.left))
+        pieces = (part for one in batches(found, self._alone) for part in self._streams.parts(one))
         for batch in pieces:
-            if not self._opened.fits(batch) and not self._flush():
+            if not self._streams.fits(batch) and not self._flush():
                 self.later = total - done
                 return
-            self._opened.add(batch)
+            self._streams.add(batch)
             self._deliver(batch)
             done += len(batch)
             self._tell(done, total)
@@ -117,10 +124,10 @@ class Backfill:
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(done, total)
-        elif self._pace.monotonic() > self._told + _TOLD_EVERY:
-            self._told = self._pace.monotonic()
-            self._pace.tell(
-                f"{done:,} of {total:,} records done; {self._opened.total:,} streams opened"
+        elif self._settings.monotonic() > self._told + _TOLD_EVERY:
+            self._told = self._settings.monotonic()
+            self._settings.tell(
+                f"{done:,} of {total:,} records done; {self._streams.total:,} streams opened"
             )
 
     def _flush(self) -> bool:
@@ -131,25 +138,25 @@ class Backfill:
             self._client.flush()
         except LokiError as error:
             self._may_flush = False
-            self._pace.tell(f"{error}; it cannot be asked to write its chunks")
+            self._settings.tell(f"{error}; it cannot be asked to write its chunks")
             return False
-        self._pace.tell(f"Loki writes its chunks; going on in {FLUSHED:.0f} s")
-        self._pace.sleep(FLUSHED)
-        self._opened.next_step()
+        self._settings.tell(f"Loki writes its chunks; going on in {FLUSHED:.0f} s")
+        self._settings.sleep(FLUSHED)
+        self._streams.next_step()
         return True
 
-    def _open(self, found: Iterable[Parcel]) -> Iterator[Parcel]:
+    def _open(self, found: Iterable[OutgoingRecord]) -> Iterator[OutgoingRecord]:
         """Those that Loki might take, as far as it has said."""
-        return (parcel for parcel in found if not self._is_too_old(parcel))
+        return (outgoing for outgoing in found if not self._is_too_old(outgoing))
 
-    def _alone(self, parcel: Parcel) -> bool:
+    def _alone(self, outgoing: OutgoingRecord) -> bool:
         return (
             self.error is None
-            and parcel.held.ts < self._shown_from
-            and parcel.stream not in self._proved
+            and outgoing.record.ts < self._visible_from
+            and outgoing.stream not in self._confirmed_streams
         )
 
-    def _deliver(self, batch: list[Parcel]) -> None:
+    def _deliver(self, batch: list[OutgoingRecord]) -> None:
         todo = [batch]
         while todo and self.error is None:
             following = self._attempt(todo.pop())
@@ -158,50 +165,50 @@ class Backfill:
         for rest in todo:
             self._leave(rest, NOT_TRIED)
 
-    def _attempt(self, batch: list[Parcel]) -> _Next:
+    def _attempt(self, batch: list[OutgoingRecord]) -> _Next:
         """Send a batch, and find out what came of it."""
         self._wait_for(size_of(batch))
-        note = self._journal.sending((parcel.held for parcel in batch), self._pace.now())
+        entry = self._journal.begin((outgoing.record for outgoing in batch), self._settings.now())
         error: LokiError | None = None
         try:
             self._client.push(
                 Entry(
-                    parcel.held.ts,
-                    parcel.held.line.decode(),
-                    {**parcel.shipped.labels, **self._pace.site},
+                    outgoing.record.ts,
+                    outgoing.record.line.decode(),
+                    {**outgoing.placement.labels, **self._settings.site},
                 )
-                for parcel in batch
+                for outgoing in batch
             )
         except LokiError as problem:
             error = problem
         try:
-            shown = self._shown(batch)
+            visible = visible_lines(self._client, batch)
         except LokiError as problem:
             if error is None:
                 self.accepted += len(batch)
             else:
                 self.doubtful += len(batch)
             return _Next([], [], error or problem)
-        rest = [parcel for parcel in batch if parcel.held.line not in shown]
-        self._place(parcel for parcel in batch if parcel.held.line in shown)
+        rest = [outgoing for outgoing in batch if outgoing.record.line not in visible]
+        self._place(outgoing for outgoing in batch if outgoing.record.line in visible)
         if error is None:
             self._tries = 0
             self.accepted += len(rest)
-            self._proved.update(parcel.stream for parcel in batch)
-            self._journal.settle(note, (parcel.held for parcel in rest))
+            self._confirmed_streams.update(outgoing.stream for outgoing in batch)
+            self._journal.resolve(entry, (outgoing.record for outgoing in rest))
             return _Next([], [])
         following = self._judge(error, rest, single=len(batch) == 1)
         self.doubtful += len(following.doubtful)
-        self._journal.settle(note, (parcel.held for parcel in following.doubtful))
+        self._journal.resolve(entry, (outgoing.record for outgoing in following.doubtful))
         return following
 
-    def _place(self, found: Iterable[Parcel]) -> None:
-        for parcel in found:
+    def _place(self, found: Iterable[OutgoingRecord]) -> None:
+        for outgoing in found:
             self.placed += 1
             self._tries = 0
-            self._shown_from = min(self._shown_from, parcel.held.ts)
+            self._visible_from = min(self._visible_from, outgoing.record.ts)
 
-    def _judge(self, error: LokiError, rest: list[Parcel], *, single: bool) -> _Next:
+    def _judge(self, error: LokiError, rest: list[OutgoingRecord], *, single: bool) -> _Next:
         """What to do about the part of a batch that Loki does not show after it failed."""
         if isinstance(error, Refused) and not isinstance(error, Limited | ServerFailed):
             if error.status == 400:
@@ -211,8 +218,10 @@ class Backfill:
         if isinstance(error, Limited) and LIMIT in error.body:
             return self._too_many_streams(error, rest)
         certain = isinstance(error, Limited) and _TENANT_LIMIT in error.body
-        again = [parcel for parcel in rest if certain or self._would_show(parcel)]
-        doubtful = [parcel for parcel in rest if not (certain or self._would_show(parcel))]
+        again = [outgoing for outgoing in rest if certain or self._would_be_visible(outgoing)]
+        doubtful = [
+            outgoing for outgoing in rest if not (certain or self._would_be_visible(outgoing))
+        ]
         if not again:
             return _Next([], doubtful)
         self._tries += 1
@@ -222,95 +231,70 @@ class Backfill:
         if self._tries >= TRIES or wait > LONGEST_WAIT:
             self._leave(again, NOT_TRIED)
             return _Next([], doubtful, error)
-        self._pace.tell(f"{error}; trying again in {wait:g} s")
-        self._pace.sleep(wait)
+        self._settings.tell(f"{error}; trying again in {wait:g} s")
+        self._settings.sleep(wait)
         smaller = isinstance(error, Limited) and self._tries > 1
         return _Next(_halves(again) if smaller else [again], doubtful)
 
-    def _too_many_streams(self, error: Limited, rest: list[Parcel]) -> _Next:
+    def _too_many_streams(self, error: Limited, rest: list[OutgoingRecord]) -> _Next:
         """The tenant has no stream left: nobody may open one until Loki has written chunks.
 
         It has kept those of the batch whose stream was open; once they are written, it shows them.
         """
         self._tries += 1
         if self._tries >= TRIES or not self._flush():
-            again = [parcel for parcel in rest if len(rest) == 1 or self._would_show(parcel)]
+            again = [
+                outgoing for outgoing in rest if len(rest) == 1 or self._would_be_visible(outgoing)
+            ]
             self._leave(again, NOT_TRIED)
-            return _Next([], [parcel for parcel in rest if parcel not in again], error)
+            return _Next([], [outgoing for outgoing in rest if outgoing not in again], error)
         try:
-            shown = self._shown(rest)
+            visible = visible_lines(self._client, rest)
         except LokiError as problem:
             return _Next([], rest, problem)
-        self._place(parcel for parcel in rest if parcel.held.line in shown)
-        return _Next([[parcel for parcel in rest if parcel.held.line not in shown]], [])
+        self._place(outgoing for outgoing in rest if outgoing.record.line in visible)
+        return _Next([[outgoing for outgoing in rest if outgoing.record.line not in visible]], [])
 
-    def _refusal(self, error: Refused, rest: list[Parcel], *, single: bool) -> _Next:
+    def _refusal(self, error: Refused, rest: list[OutgoingRecord], *, single: bool) -> _Next:
         """Loki refused at least one of these, and kept the good ones of the batch, or none."""
         for bound in bounds_of(error.body):
             known = self._bounds.get(bound.stream)
             if known is None or known.ts < bound.ts:
                 self._bounds[bound.stream] = bound
-        rest = [parcel for parcel in rest if not self._is_too_old(parcel)]
+        rest = [outgoing for outgoing in rest if not self._is_too_old(outgoing)]
         if single:
             self._refused += len(rest)
             self._leave(rest, reason_of(error.body))
             return _Next([], [], error if self._refused >= REFUSALS else None)
-        again = [parcel for parcel in rest if self._would_show(parcel)]
-        doubtful = [parcel for parcel in rest if not self._would_show(parcel)]
+        again = [outgoing for outgoing in rest if self._would_be_visible(outgoing)]
+        doubtful = [outgoing for outgoing in rest if not self._would_be_visible(outgoing)]
         reasons = reasons_of(error.body)
         if len(reasons) == 1:
             self._leave(again, reasons[0])
             again = []
         return _Next(_halves(again), doubtful)
 
-    def _is_too_old(self, parcel: Parcel) -> bool:
-        for stream in (None, parcel.stream):
+    def _is_too_old(self, outgoing: OutgoingRecord) -> bool:
+        for stream in (None, outgoing.stream):
             bound = self._bounds.get(stream)
-            if bound is not None and parcel.held.ts < bound.ts:
-                self._leave([parcel], bound.reason)
+            if bound is not None and outgoing.record.ts < bound.ts:
+                self._leave([outgoing], bound.reason)
                 return True
         return False
 
-    def _would_show(self, parcel: Parcel) -> bool:
-        return parcel.held.ts >= self._shown_from
-
-    def _shown(self, batch: Sequence[Parcel]) -> set[bytes]:
-        """The lines of a batch that Loki shows.
-
-        Raises:
-            LokiError: it does not say.
-        """
-        services = {parcel.shipped.service for parcel in batch}
-        chained = [parcel.held for parcel in batch if parcel.held.chain]
-        asked = [
-            (
-                query(services, [one.seq for one in part]),
-                min(one.ts for one in part),
-                max(one.ts for one in part),
-            )
-            for part in (chained[at : at + _ASKED] for at in range(0, len(chained), _ASKED))
-        ]
-        asked += [
-            (query(services), parcel.held.ts, parcel.held.ts)
-            for parcel in batch
-            if not parcel.held.chain
-        ]
-        return {
-            entry.line.encode("utf-8", "surrogatepass")
-            for logql, low, high in asked
-            for entry in self._client.query_range(logql, low, high + 1)
-        }
+    def _would_be_visible(self, outgoing: OutgoingRecord) -> bool:
+        return outgoing.record.ts >= self._visible_from
 
     def _wait_for(self, size: int) -> None:
         """Keep to the rate."""
-        now = self._pace.monotonic()
+        now = self._settings.monotonic()
         if self._due > now:
-            self._pace.sleep(self._due - now)
-        self._due = max(now, self._due) + size / self._pace.rate
+            self._settings.sleep(self._due - now)
+        self._due = max(now, self._due) + size / self._settings.rate
 
-    def _leave(self, rest: Iterable[Parcel], reason: str) -> None:
-        for parcel in rest:
-            leave(self.left, parcel.held, reason)
+    def _leave(self, rest: Iterable[OutgoingRecord], reason: str) -> None:
+        for outgoing in rest:
+            leave(self.left, outgoing.record, reason)
 
 
 def with_backfill(report: Report, done: Backfill) -> Report:
@@ -327,6 +311,34 @@ def with_backfill(report: Report, done: Backfill) -> Report:
     )
 
 
+def visible_lines(client: LokiClient, batch: Sequence[OutgoingRecord]) -> set[bytes]:
+    """The lines of a batch that Loki shows.
+
+    Raises:
+        LokiError: it does not say.
+    """
+    services = {outgoing.placement.service for outgoing in batch}
+    chained = [outgoing.record for outgoing in batch if outgoing.record.chain]
+    asked = [
+        (
+            query(services, [one.seq for one in part]),
+            min(one.ts for one in part),
+            max(one.ts for one in part),
+        )
+        for part in (chained[at : at + _ASKED] for at in range(0, len(chained), _ASKED))
+    ]
+    asked += [
+        (query(services), outgoing.record.ts, outgoing.record.ts)
+        for outgoing in batch
+        if not outgoing.record.chain
+    ]
+    return {
+        entry.line.encode("utf-8", "surrogatepass")
+        for logql, low, high in asked
+        for entry in client.query_range(logql, low, high + 1)
+    }
+
+
 def query(services: Iterable[str], seqs: Sequence[int] = ()) -> str:
     """What asks for records of services, by their numbers if these are given."""
     selector = f'{{job="{JOB}", service=~"{"|".join(sorted(services))}"}}'
@@ -334,6 +346,6 @@ def query(services: Iterable[str], seqs: Sequence[int] = ()) -> str:
     return f'{selector} |~ `"seq":({numbers}),"prev_hash":"`' if seqs else selector
 
 
-def _halves(parcels: list[Parcel]) -> list[list[Parcel]]:
-    middle = (len(parcels) + 1) // 2
-    return [half for half in (parcels[:middle], parcels[middle:]) if half]
+def _halves(outgoing_records: list[OutgoingRecord]) -> list[list[OutgoingRecord]]:
+    middle = (len(outgoing_records) + 1) // 2
+    return [half for half in (outgoing_records[:middle], outgoing_records[middle:]) if half]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from audit_emit._loki.expected import Held
-from audit_emit._loki.labels import Shipped, time_of
+from audit_emit._loki.labels import Placement, time_of
+from audit_emit._loki.records import LoggedRecord
 
 BATCH_BYTES = 768 * 1024
 """Of lines; as JSON they stay below 1 MB, a quarter of what Loki takes in a second by default."""
@@ -38,16 +38,16 @@ _STREAM = re.compile(r"for stream:? '?(\{[^}]*\})")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
-class Parcel(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """A record, and what it is in Loki."""
 
-    held: Held
-    shipped: Shipped
+    record: LoggedRecord
+    placement: Placement
 
     @property
     def stream(self) -> tuple[str, str]:
         """The labels that tell streams apart."""
-        return self.shipped.service, self.shipped.event_type
+        return self.placement.service, self.placement.event_type
 
 
 class Bound(NamedTuple):
@@ -101,22 +101,24 @@ def _stream(body: str) -> tuple[str, str] | None:
         return None
 
 
-def batches(parcels: Iterable[Parcel], alone: Callable[[Parcel], bool]) -> Iterator[list[Parcel]]:
+def batches(
+    outgoing_records: Iterable[OutgoingRecord], alone: Callable[[OutgoingRecord], bool]
+) -> Iterator[list[OutgoingRecord]]:
     """Records in their order, in batches that Loki takes.
 
     Args:
         alone: whether a record is to be sent by itself; asked when it is its turn.
     """
-    batch: list[Parcel] = []
+    batch: list[OutgoingRecord] = []
     size = 0
-    for parcel in parcels:
-        single = alone(parcel)
-        length = len(parcel.held.line)
+    for outgoing in outgoing_records:
+        single = alone(outgoing)
+        length = len(outgoing.record.line)
         if batch and (single or size + length > BATCH_BYTES or len(batch) == BATCH_LINES):
             yield batch
             batch, size = [], 0
-            single = single and alone(parcel)
-        batch.append(parcel)
+            single = single and alone(outgoing)
+        batch.append(outgoing)
         size += length
         if single:
             yield batch

@@ -1,15 +1,16 @@
-"""Compare what a log holds with what Loki holds, record by record.
+"""Compares what a log holds with what Loki holds, record by record.
 
-Pure: no I/O, no clock; ``reconciling`` reads both. The rules of this file:
+Pure: no I/O, no clock; ``reconcile`` reads both sides. The rules:
 
-1. A line is the same when its bytes are the same. Then its time and its labels are looked at.
-2. A line with the chain and the number of a record, but other bytes, is a stub of it (then its hash
-   and all that it kept are the record's own), or it is altered, here or there.
-3. A line whose place in the chain is empty here was taken out of the log, or is forged. What comes
-   before the first record that the log still has, is not judged.
-4. A line without a chain is the early form of a record that had to wait, when there is one with its
-   id and its content; else its event never got into the log.
-5. What is left of the log's records is missing in Loki, unless it may still be on its way.
+1. A line in Loki matches a record if its bytes are the same. Then its time and labels are checked.
+2. A line with the chain and number of a record, but with other bytes, is a stub of the record (its
+   hash and the members that it kept are those of the record), or one of the two was altered.
+3. A line with a chain and number that the log does not have was removed from the log, or is forged.
+   Lines from before the first record that the log still has are not judged.
+4. A line without a chain is the early form of a record that had to wait for the file, if the log
+   has a record with its id and content. Otherwise its event never got into the log.
+5. Records of the log that no line has matched are missing in Loki, unless they may still be on
+   their way.
 """
 
 from __future__ import annotations
@@ -20,22 +21,32 @@ from typing import Protocol
 from audit_emit._format.block import link_of
 from audit_emit._format.record import stub, ts_of, unchained_prefix
 from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
-from audit_emit._loki.expected import Extent, Held, hash_holds, is_cut, stated_hash
-from audit_emit._loki.labels import Shipped, service_of, shipped, wrong_labels
+from audit_emit._loki.labels import Placement, placement_of, service_of, wrong_labels
+from audit_emit._loki.records import Extent, LoggedRecord, hash_holds, is_cut, stated_hash
 
 BUMP = 1000
-"""Nanoseconds by which the chained form of a record can be later than its early form: one for each
-record in a row that would have had the time of the one before it."""
+"""Nanoseconds by which the chained form of a record can be later than its early form. Times in a
+chain increase: each record that would have the time of the one before it gets one nanosecond more.
+"""
 
 ROUNDED = 1000
-"""Nanoseconds by which a time may be off that went through floating point: near the present, two
-neighbouring doubles are 238 ns of seconds since 1970 apart."""
+"""Nanoseconds by which a time may be off after it went through floating point: today two adjacent
+64-bit floats, as seconds since 1970, are 238 ns apart."""
 
 _AFTER_TS = 36
+"""Where the time ends in a line that the emitter wrote."""
+
+_ALTERED = {
+    (True, True): "both have the hash that they state: one of them was written anew",
+    (False, True): "the log's record does not have the hash that it states, Loki's does",
+    (True, False): "Loki's line does not have the hash that it states, the log's record does",
+    (False, False): "neither has the hash that it states",
+}
+"""By whether the hash is right in the log, and in Loki."""
 
 
 class Line(Protocol):
-    """What Loki holds: ``loki.Entry``."""
+    """A line in Loki, as ``client.Entry`` has it."""
 
     @property
     def ts(self) -> int:
@@ -47,40 +58,40 @@ class Line(Protocol):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Of its stream."""
+        """The labels of its stream."""
 
 
 class Lookup(Protocol):
-    """Records of the log by their place and by their time, wherever in it they are."""
+    """Finds records of the log by number and by time, wherever in the log they are."""
 
-    def records(self, chain: str, seq: int) -> Sequence[Held]:
-        """Those at one place of a chain."""
+    def records(self, chain: str, seq: int) -> Sequence[LoggedRecord]:
+        """The records with this number in this chain."""
 
-    def near(self, ts: int, slack: int) -> Iterable[Held]:
-        """Those of a time, and of so many nanoseconds after it."""
+    def near(self, ts: int, slack: int) -> Iterable[LoggedRecord]:
+        """The records from the time ``ts`` up to ``slack`` nanoseconds later."""
 
 
 Key = tuple[str, int]
 
 
-def key_of(one: Held) -> Key:
-    """What a record goes by: its place; its time when it has none."""
+def key_of(one: LoggedRecord) -> Key:
+    """What identifies a record: chain and number, or its time when it has no chain."""
     return (one.chain, one.seq) if one.chain else ("", one.ts)
 
 
 class Missing:
-    """The records that Loki does not have, in order of time."""
+    """Collects the records that Loki does not have, in order of time."""
 
     def __init__(self) -> None:
         self._runs = Runs()
         self._elsewhere: set[Key] = set()
 
-    def add(self, one: Held) -> None:
-        """One record more."""
+    def add(self, one: LoggedRecord) -> None:
+        """Add a record."""
         self._runs.add(one.chain, one.seq, one.ts)
 
-    def found(self, one: Held) -> None:
-        """Loki has this record after all, at another time or in another form."""
+    def found(self, one: LoggedRecord) -> None:
+        """Take a record out again: Loki has it at another time or in another form."""
         self._elsewhere.add(key_of(one))
 
     def __iter__(self) -> Iterator[Run]:
@@ -104,17 +115,17 @@ class Missing:
 
 
 class Reconciler:
-    """Compares window by window: each with all that both hold of a stretch of time.
+    """Compares a log and Loki window by window; a window is a period of time.
 
     Args:
-        log: finds what a window does not hold.
-        extents: what the log holds of each chain; may grow meanwhile.
-        services: labels of the log's records.
-        shared: other logs of these services go to this Loki: chains that this log does not have
-            are theirs, and so are lines without a chain.
-        own: the services whose log this is; records under another name are a finding.
-        site: labels that the site gives every stream beside those of the pipeline.
-        sent: whether a record was pushed so lately that Loki need not show it.
+        log: finds records that are not in the current window.
+        extents: what the log holds of each chain; may grow during the comparison.
+        services: the ``service`` labels of the log's records.
+        shared: whether other logs of these services are in this Loki, too. Then chains that this
+            log does not have, and lines without a chain, are taken for theirs.
+        own: the services whose log this is; records of another service are a finding.
+        site: labels that the site adds to every stream, besides those of the pipeline.
+        sent: tells whether a record was pushed so recently that Loki need not show it yet.
     """
 
     records: int
@@ -136,7 +147,7 @@ class Reconciler:
         shared: bool = False,
         own: Iterable[str] = (),
         site: Mapping[str, str] | None = None,
-        sent: Callable[[Held], bool] = lambda _: False,
+        sent: Callable[[LoggedRecord], bool] = lambda _: False,
     ) -> None:
         self.missing: Missing = Missing()
         self.findings: Findings = Findings()
@@ -147,19 +158,19 @@ class Reconciler:
         self._site = site or {}
         self._others = self._services.difference(own) if own else frozenset()
         self._sent = sent
-        self._newest: dict[str, Held] = {}
-        self._waiting: dict[bytes, Held] = {}
-        self._done: dict[bytes, Held] = {}
+        self._newest: dict[str, LoggedRecord] = {}
+        self._waiting: dict[bytes, LoggedRecord] = {}
+        self._done: dict[bytes, LoggedRecord] = {}
         self.records = self.agreed = self.stubs = self.duplicates = self.joined = 0
         self.rounded: int = 0
         self.fresh = self.waiting = self.older = self.foreign = 0
 
-    def compare(self, records: Iterable[Held], lines: Iterable[Line]) -> None:
-        """Take one window.
+    def compare(self, records: Iterable[LoggedRecord], lines: Iterable[Line]) -> None:
+        """Compare one window.
 
         Args:
-            records: of the log, in order of time.
-            lines: in any order.
+            records: the records of the log, in order of time.
+            lines: the lines in Loki, in any order.
         """
         waiting = self._waiting = {one.line: one for one in records}
         done = self._done = {}
@@ -170,12 +181,12 @@ class Reconciler:
             line = entry.line.encode("utf-8", "surrogatepass")
             one = waiting.pop(line, None)
             if one is None:
-                self._other(line, entry)
+                self._unmatched(line, entry)
                 continue
             done[line] = one
             self.agreed += 1
-            self._vouch(one)
-            self._place(one, entry, shipped(line))
+            self._confirm(one)
+            self._place(one, entry, placement_of(line))
         for one in waiting.values():
             self._absent(one)
 
@@ -189,13 +200,13 @@ class Reconciler:
         ask_again: str = "",
         more: Iterable[Finding] = (),
     ) -> Report:
-        """The verdict.
+        """The report, once all windows were compared.
 
         Args:
-            since, until: the time that was compared, both ends included.
-            strange: lines of the log that are no records.
+            since, until: the period that was compared, in nanoseconds, both ends included.
+            strange: the number of lines in the log that are not records.
             young, ask_again: see ``Report``.
-            more: what else was found.
+            more: further findings.
         """
         for run in self.missing:
             count = run.last - run.first + 1
@@ -228,15 +239,13 @@ class Reconciler:
             ),
         )
 
-    # Of the log's records.
-
-    def _under_another_name(self, records: Iterable[Held]) -> None:
+    def _under_another_name(self, records: Iterable[LoggedRecord]) -> None:
         for one in records:
             service = service_of(one.line)
             if service in self._others:
                 self.found(Kind.OTHER_SERVICE, one, note=f"service {service}")
 
-    def _absent(self, one: Held) -> None:
+    def _absent(self, one: LoggedRecord) -> None:
         extent = self._extents.get(one.chain)
         if extent is not None and extent.fresh and one.seq >= extent.fresh:
             self.fresh += 1
@@ -245,14 +254,14 @@ class Reconciler:
         else:
             self.missing.add(one)
 
-    def _vouch(self, one: Held) -> None:
-        """Loki has this record, or says so."""
+    def _confirm(self, one: LoggedRecord) -> None:
+        """Note that Loki has this record, for the report of the newest one of each chain."""
         newest = self._newest.get(one.chain)
         if newest is None or newest.seq < one.seq:
             self._newest[one.chain] = one
 
-    def _place(self, one: Held, entry: Line, wanted: Shipped | None) -> None:
-        """Is a line that is right where it should be?"""
+    def _place(self, one: LoggedRecord, entry: Line, wanted: Placement | None) -> None:
+        """Check time and labels of a line whose content is right."""
         if 0 < abs(entry.ts - one.ts) < ROUNDED:
             self.rounded += 1
         elif entry.ts != one.ts:
@@ -262,19 +271,17 @@ class Reconciler:
             if wrong:
                 self.found(Kind.WRONG_LABELS, one, note=wrong)
 
-    # Of the lines in Loki that no record of the window is.
-
-    def _other(self, line: bytes, entry: Line) -> None:
+    def _unmatched(self, line: bytes, entry: Line) -> None:
         known = self._done.get(line)
         if known is not None:
             self.duplicates += 1
-            self._place(known, entry, shipped(line))
+            self._place(known, entry, placement_of(line))
             return
         link = link_of(line)
         if link is None:
             self._unlinked(line, entry)
             return
-        stated = Held(entry.ts, line, link[1].decode(), int(link[2]))
+        stated = LoggedRecord(entry.ts, line, link[1].decode(), int(link[2]))
         if stated.chain not in self._extents:
             self._unknown_chain(stated, entry)
             return
@@ -288,62 +295,55 @@ class Reconciler:
                 return
         self._altered(stated, records[0])
 
-    def _same(self, one: Held, line: bytes, entry: Line) -> None:
-        """A stub of a record, or a record at another time than its own."""
+    def _same(self, one: LoggedRecord, line: bytes, entry: Line) -> None:
+        """Handle a line that is a stub of a record, or a record under another time."""
         if one.line in self._done:
             self.duplicates += 1
         else:
-            self._take(one)
+            self._account_for(one)
             whole = line == one.line
             self.agreed += whole
             self.stubs += not whole
-            self._vouch(one)
-        self._place(one, entry, shipped(line))
+            self._confirm(one)
+        self._place(one, entry, placement_of(line))
 
-    def _take(self, one: Held) -> None:
-        """This record is accounted for, whichever window it belongs to."""
+    def _account_for(self, one: LoggedRecord) -> None:
+        """Mark a record as present in Loki, whichever window it belongs to."""
         if self._waiting.pop(one.line, None) is not None:
             self._done[one.line] = one
         else:
             self.missing.found(one)
 
-    def _altered(self, stated: Held, one: Held) -> None:
+    def _altered(self, stated: LoggedRecord, one: LoggedRecord) -> None:
         self.missing.found(one)
         theirs = hash_holds(stated.line)
         if theirs:
-            self._vouch(stated)
+            self._confirm(stated)
         ours = hash_holds(one.line)
-        if ours and theirs:
-            note = "both have the hash that they state: one of them was written anew"
-        elif theirs:
-            note = "the log's record does not have the hash that it states, Loki's does"
-        elif ours:
-            note = "Loki's line does not have the hash that it states, the log's record does"
-        else:
-            note = "neither has the hash that it states"
+        note = _ALTERED[ours, theirs]
         self.found(Kind.ALTERED, stated, ours=stated_hash(one.line), note=note)
 
-    def _not_in_file(self, stated: Held) -> None:
+    def _not_in_file(self, stated: LoggedRecord) -> None:
         extent = self._extents[stated.chain]
         if stated.seq < extent.first:
             self.older += 1
             return
         note = "after the end of the log" if stated.seq > extent.last else "a hole in the log"
         if hash_holds(stated.line) or is_cut(stated.line):
-            self._vouch(stated)
+            self._confirm(stated)
         else:
             note += ", and it does not have the hash that it states"
         self.found(Kind.NOT_IN_FILE, stated, note=note)
 
-    def _unknown_chain(self, stated: Held, entry: Line) -> None:
+    def _unknown_chain(self, stated: LoggedRecord, entry: Line) -> None:
         if self._shared or entry.labels.get("service") not in self._services:
             self.foreign += 1
         else:
             self.found(Kind.UNKNOWN_CHAIN, stated)
 
     def _unlinked(self, line: bytes, entry: Line) -> None:
-        """A line without a chain: the early form of a record, a legacy record, or neither."""
-        own = shipped(line)
+        """Handle a line without a chain: an early form, a record older than the chain, or neither."""
+        own = placement_of(line)
         for one in self._log.near(own.ts, BUMP) if own is not None else ():
             if line == one.line:
                 self._same(one, line, entry)
@@ -355,20 +355,19 @@ class Reconciler:
         if self._shared or entry.labels.get("service") not in self._services:
             self.foreign += 1
         elif own is None:
-            stated = Held(entry.ts, line, "", 0)
-            self.found(Kind.UNPARSABLE, stated)
+            self.found(Kind.UNPARSABLE, LoggedRecord(entry.ts, line, "", 0))
         else:
-            self.found(Kind.NEVER_CHAINED, Held(own.ts, line, "", 0))
+            self.found(Kind.NEVER_CHAINED, LoggedRecord(own.ts, line, "", 0))
 
-    def found(self, kind: Kind, one: Held, *, ours: str = "", note: str = "") -> None:
-        """Note a record or a line on which the two do not agree."""
+    def found(self, kind: Kind, one: LoggedRecord, *, ours: str = "", note: str = "") -> None:
+        """Add a finding: a record or a line on which log and Loki disagree."""
         ts = ts_of(one.ts)
         theirs = stated_hash(one.line) if one.chain and kind is not Kind.WRONG_TIME else ""
         self.findings.add(Finding(kind, one.chain, one.seq, one.seq, ts, ts, 1, ours, theirs, note))
 
 
 def _is_stub(line: bytes, whole: bytes) -> bool:
-    """Whether a line is what is left of another when it is cut to that length."""
+    """Whether a line is a stub of another one: what remains when that is cut to this length."""
     if not is_cut(line) or len(line) >= len(whole):
         return False
     try:
@@ -378,7 +377,7 @@ def _is_stub(line: bytes, whole: bytes) -> bool:
 
 
 def _is_early(line: bytes, whole: bytes) -> bool:
-    """Whether a line is the form that a record had before it got into the chain."""
+    """Whether a line is the form that a record had before it was added to the chain."""
     if link_of(whole) is None or line[_AFTER_TS : _AFTER_TS + 1] != b"Z":
         return False
     prefix = unchained_prefix(whole.decode("utf-8", "surrogateescape"))

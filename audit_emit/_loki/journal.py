@@ -19,20 +19,20 @@ import msgspec
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Run, Runs
-from audit_emit._loki.expected import Held
 from audit_emit._loki.labels import time_of
+from audit_emit._loki.records import LoggedRecord
 from audit_emit.errors import BusyError
 
 HORIZON = 3 * 3600 * 10**9
 """After this what Loki keeps is shown: chunks are written after 30 minutes in which nothing came,
 and after 2 hours at the latest (``chunk_idle_period``, ``max_chunk_age``)."""
 
-SHOWN = 2 * 3600 * 10**9
+VISIBLE_AT_ONCE = 2 * 3600 * 10**9
 """What is younger than this is shown at once, as ``query_ingesters_within`` is never shorter than
 ``max_chunk_age``."""
 
 
-class Note(msgspec.Struct, omit_defaults=True):
+class JournalEntry(msgspec.Struct, omit_defaults=True):
     """One line: a batch that is about to be sent, or one that was taken back."""
 
     at: str
@@ -42,10 +42,10 @@ class Note(msgspec.Struct, omit_defaults=True):
     runs: list[tuple[str, int, int]] = []
 
 
-_DECODER = msgspec.json.Decoder(Note)
+_DECODER = msgspec.json.Decoder(JournalEntry)
 
 
-class Sent:
+class RecentlyPushed:
     """The records that were pushed within ``HORIZON``, and that Loki need not show yet.
 
     Args:
@@ -65,33 +65,33 @@ class Sent:
                 notes = list(_lately(file, loki, now - HORIZON))
         except FileNotFoundError:
             return
-        withdrawn = {(note.at, note.batch) for note in notes if note.state == "withdrawn"}
-        for note in notes:
-            if note.state == "sent" and (note.at, note.batch) not in withdrawn:
-                for chain, first, last in note.runs:
+        withdrawn = {(entry.at, entry.batch) for entry in notes if entry.state == "withdrawn"}
+        for entry in notes:
+            if entry.state == "sent" and (entry.at, entry.batch) not in withdrawn:
+                for chain, first, last in entry.runs:
                     self._ranges.setdefault(chain, []).append((first, last))
         for chain, ranges in self._ranges.items():
             self._ranges[chain] = _merged(sorted(ranges))
 
-    def __call__(self, one: Held) -> bool:
+    def __call__(self, one: LoggedRecord) -> bool:
         """Whether Loki may have this record without showing it."""
         ranges = self._ranges.get(one.chain)
-        if ranges is None or one.ts > self._now - SHOWN:
+        if ranges is None or one.ts > self._now - VISIBLE_AT_ONCE:
             return False
         number = one.seq if one.chain else one.ts
         at = bisect_right(ranges, (number, 1 << 64)) - 1
         return at >= 0 and number <= ranges[at][1]
 
 
-def _lately(lines: Iterable[bytes], loki: str, since: int) -> Iterator[Note]:
+def _lately(lines: Iterable[bytes], loki: str, since: int) -> Iterator[JournalEntry]:
     for line in lines:
         try:
-            note = _DECODER.decode(line)
+            entry = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # torn off when its writer died, before anything was sent
-        at = time_of(note.at)
-        if note.loki == loki and at is not None and at >= since:
-            yield note
+        at = time_of(entry.at)
+        if entry.loki == loki and at is not None and at >= since:
+            yield entry
 
 
 def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -104,7 +104,7 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _opened(path: str) -> int:
+def _streams(path: str) -> int:
     """A descriptor of the journal, which belongs to whoever owns the directory."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -139,7 +139,7 @@ class Journal:
     def __init__(self, path: str, loki: str) -> None:
         self._loki = loki
         self._batch = 0
-        self._descriptor = _opened(path)
+        self._descriptor = _streams(path)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -152,39 +152,39 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
-    def sending(self, batch: Iterable[Held], now: int) -> Note:
+    def begin(self, batch: Iterable[LoggedRecord], now: int) -> JournalEntry:
         """Note a batch before it is sent.
 
         Raises:
             OSError: it could not be noted.
         """
-        note = self._note(batch, ts_of(now))
-        self._write(note)
-        return note
+        entry = self._entry(batch, ts_of(now))
+        self._write(entry)
+        return entry
 
-    def settle(self, note: Note, kept: Iterable[Held] = ()) -> None:
+    def resolve(self, entry: JournalEntry, kept: Iterable[LoggedRecord] = ()) -> None:
         """Of this batch no more is in doubt than what is named.
 
         Raises:
             OSError: it could not be noted.
         """
-        still = self._note(kept, note.at)
-        if still.runs == note.runs:
+        still = self._entry(kept, entry.at)
+        if still.runs == entry.runs:
             return
         if still.runs:
             self._write(still)
-        self._write(Note(note.at, note.loki, note.batch, "withdrawn"))
+        self._write(JournalEntry(entry.at, entry.loki, entry.batch, "withdrawn"))
 
-    def _note(self, batch: Iterable[Held], at: str) -> Note:
+    def _entry(self, batch: Iterable[LoggedRecord], at: str) -> JournalEntry:
         self._batch += 1
         runs = Runs()
         for one in batch:
             runs.add(one.chain, one.seq, one.ts)
-        return Note(at, self._loki, self._batch, "sent", [_numbers(run) for run in runs])
+        return JournalEntry(at, self._loki, self._batch, "sent", [_numbers(run) for run in runs])
 
-    def _write(self, note: Note) -> None:
+    def _write(self, entry: JournalEntry) -> None:
         # A line of its own, whatever a writer that died left behind.
-        data = b"\n" + msgspec.json.encode(note) + b"\n"
+        data = b"\n" + msgspec.json.encode(entry) + b"\n"
         while data:
             data = data[os.write(self._descriptor, data) :]
         os.fsync(self._descriptor)

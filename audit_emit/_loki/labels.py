@@ -43,7 +43,7 @@ _KNOWN = OWN | {"service_name", "detected_level"}
 _NONE: Mapping[str, str] = {}
 
 
-class Shipped(NamedTuple):
+class Placement(NamedTuple):
     """A record as it is in Loki; its text is the line itself.
 
     Attributes:
@@ -80,7 +80,7 @@ def unwrapped(line: bytes) -> bytes:
     return line[:-1] if line.endswith(b"\r") else line
 
 
-def shipped(text: bytes) -> Shipped | None:
+def placement_of(text: bytes) -> Placement | None:
     """What becomes of a text.
 
     Returns:
@@ -99,7 +99,7 @@ def shipped(text: bytes) -> Shipped | None:
     if ts is None or not isinstance(record.event_type, str):
         return None
     service = _service(record.service) if isinstance(record.service, str) else UNKNOWN
-    return Shipped(ts, service, _type(record.event_type))
+    return Placement(ts, service, _type(record.event_type))
 
 
 def _second_look(text: bytes) -> _Shape | None:
@@ -163,11 +163,13 @@ def service_of(line: bytes) -> str:
     end = line.find(b'"', at)
     if at >= len(_SERVICE) and end > 0:
         return _service(line[at:end].decode("latin-1"))
-    found = shipped(line)
+    found = placement_of(line)
     return UNKNOWN if found is None else found.service
 
 
-def wrong_labels(found: Mapping[str, str], wanted: Shipped, site: Mapping[str, str] = _NONE) -> str:
+def wrong_labels(
+    found: Mapping[str, str], wanted: Placement, site: Mapping[str, str] = _NONE
+) -> str:
     """How the labels of a stream differ from those of the pipeline; nothing when they do not.
 
     Labels that Loki adds itself are not counted.

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki import batches as _batches
-from audit_emit._loki.batches import Parcel, batches
+from audit_emit._loki.batches import OutgoingRecord, batches
 from audit_emit._loki.comparison import Missing
 from audit_emit._loki.disagreement import Finding, Findings, Kind
-from audit_emit._loki.expected import Held, hash_holds
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
 from audit_emit._loki.log_index import LogIndex
-from audit_emit._loki.streams import STREAMS, Opened
+from audit_emit._loki.records import LoggedRecord, hash_holds
+from audit_emit._loki.streams import STREAMS, OpenStreams
 
 RATE = 2_000_000
 """Bytes of lines a second: half of what Loki takes by default, for a whole tenant."""
@@ -27,7 +27,7 @@ def _silent(_: str) -> None:
     """Tell nobody."""
 
 
-class Pace(NamedTuple):
+class BackfillSettings(NamedTuple):
     """How a backfill goes.
 
     Attributes:
@@ -61,7 +61,7 @@ class Plan(NamedTuple):
     steps: int
 
 
-def parcels(index: LogIndex, missing: Missing, left: Findings) -> Iterator[Parcel]:
+def outgoing_records(index: LogIndex, missing: Missing, left: Findings) -> Iterator[OutgoingRecord]:
     """The missing records in order of time, each with its time and labels in Loki.
 
     Args:
@@ -69,13 +69,13 @@ def parcels(index: LogIndex, missing: Missing, left: Findings) -> Iterator[Parce
     """
     for run in missing:
         if run.chain:
-            records: Iterable[Held] = index.part(run.chain, run.first, run.last)
+            records: Iterable[LoggedRecord] = index.part(run.chain, run.first, run.last)
         else:
             records = (one for one in index.near(run.low, 0) if not one.chain)
         for one in records:
             if not run.low <= one.ts <= run.high:
                 continue
-            found = shipped(one.line)
+            found = placement_of(one.line)
             if found is None:
                 leave(left, one, _batches.NOT_SHIPPED)
             elif one.chain and not hash_holds(one.line):
@@ -83,16 +83,16 @@ def parcels(index: LogIndex, missing: Missing, left: Findings) -> Iterator[Parce
             elif one.chain and len(index.records(one.chain, one.seq)) > 1:
                 leave(left, one, _batches.SEVERAL)
             else:
-                yield Parcel(one, found)
+                yield OutgoingRecord(one, found)
 
 
-def plan(index: LogIndex, missing: Missing, pace: Pace | None = None) -> Plan:
+def plan(index: LogIndex, missing: Missing, settings: BackfillSettings | None = None) -> Plan:
     """What ``Backfill`` would do, as far as it can be known without asking Loki."""
-    pace = pace or Pace()
+    settings = settings or BackfillSettings()
     left = Findings()
     records = size = requests = 0
-    opened = Opened(pace.streams, pace.now())
-    for batch in batches(parcels(index, missing, left), lambda _: False):
+    opened = OpenStreams(settings.streams, settings.now())
+    for batch in batches(outgoing_records(index, missing, left), lambda _: False):
         for part in opened.parts(batch):
             if not opened.fits(part):
                 opened.next_step()
@@ -103,12 +103,12 @@ def plan(index: LogIndex, missing: Missing, pace: Pace | None = None) -> Plan:
     return Plan(records, size, requests, left, opened.total, opened.steps)
 
 
-def leave(left: Findings, one: Held, reason: str) -> None:
+def leave(left: Findings, one: LoggedRecord, reason: str) -> None:
     """A record that is not pushed, and why."""
     ts = ts_of(one.ts)
     left.add(Finding(Kind.MISSING, one.chain, one.seq, one.seq, ts, ts, note=reason))
 
 
-def size_of(batch: Iterable[Parcel]) -> int:
+def size_of(batch: Iterable[OutgoingRecord]) -> int:
     """Bytes of its lines."""
-    return sum(len(parcel.held.line) for parcel in batch)
+    return sum(len(outgoing.record.line) for outgoing in batch)

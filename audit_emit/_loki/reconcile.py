@@ -18,9 +18,9 @@ from audit_emit._format.record import ts_of
 from audit_emit._loki.client import PAGE, Entry, LokiClient
 from audit_emit._loki.comparison import ROUNDED, Missing, Reconciler
 from audit_emit._loki.disagreement import Head, Kind, Report
-from audit_emit._loki.expected import Held, hash_holds, held, is_cut, stated_hash
 from audit_emit._loki.labels import JOB
 from audit_emit._loki.log_index import DAY, LogIndex, Progress, Window
+from audit_emit._loki.records import LoggedRecord, hash_holds, is_cut, parse_record, stated_hash
 
 GRACE = 30 * 10**9
 """Nanoseconds that a record may be on its way."""
@@ -75,7 +75,7 @@ def reconcile(
     index: LogIndex,
     client: LokiClient,
     options: Options,
-    sent: Callable[[Held], bool] = lambda _: False,
+    sent: Callable[[LoggedRecord], bool] = lambda _: False,
 ) -> Reconciled:
     """Compare a log with Loki.
 
@@ -242,9 +242,9 @@ def heads(client: LokiClient, chains: Sequence[str], start: int, end: int) -> It
     """
     for chain in chains:
         logql = one_chain(chain)
-        newest: Held | None = None
+        newest: LoggedRecord | None = None
         for entry in client.query_range(logql, start, end, direction="backward", limit=_HEADS):
-            one = held(entry.line.encode("utf-8", "surrogatepass"))
+            one = parse_record(entry.line.encode("utf-8", "surrogatepass"))
             if (
                 one is not None
                 and one.chain == chain

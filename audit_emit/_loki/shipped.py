@@ -14,10 +14,10 @@ import msgspec
 
 from audit_emit._loki.client import LokiClient
 from audit_emit._loki.comparison import ROUNDED
-from audit_emit._loki.expected import Held
-from audit_emit._loki.labels import shipped, wrong_labels
+from audit_emit._loki.labels import placement_of, wrong_labels
 from audit_emit._loki.log_index import LogIndex, Progress, Row
 from audit_emit._loki.reconcile import page_size, queries
+from audit_emit._loki.records import LoggedRecord
 
 
 class Segment(NamedTuple):
@@ -63,10 +63,10 @@ def segments(
     for path, rows, foreign in closed:
         records = missing = declared = 0
         for row in rows:
-            held = index.held(row)
-            records += len(held)
+            found = index.records_in(row)
+            records += len(found)
             missing += _missing(index, row, client, logql, site)
-            declared += sum(map(_declared, held)) if foreign else 0
+            declared += sum(map(_declared, found)) if foreign else 0
             done += row.size
             if progress is not None:
                 progress(done, total)
@@ -81,7 +81,7 @@ class _Recovered(msgspec.Struct):
     fields: _Fields
 
 
-def _declared(one: Held) -> int:
+def _declared(one: LoggedRecord) -> int:
     """The bytes before a record that it declares to be none."""
     if b'"event_type":"audit.recovered"' not in one.line:
         return 0
@@ -100,14 +100,14 @@ def _missing(
     site: Mapping[str, str],
 ) -> int:
     """How many records of a block Loki does not have."""
-    waiting = {one.line: one for one in index.held(row)}
+    waiting = {one.line: one for one in index.records_in(row)}
     page = page_size(row.size, len(waiting))
     for query in logql:
         begin, end = max(row.low - ROUNDED, 0), row.high + ROUNDED
         for entry in client.query_range(query, begin, end, page=page):
             line = entry.line.encode("utf-8", "surrogatepass")
             one = waiting.get(line)
-            wanted = shipped(line) if one is not None else None
+            wanted = placement_of(line) if one is not None else None
             if (
                 one is not None
                 and wanted is not None

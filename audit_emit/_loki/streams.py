@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from audit_emit._loki.batches import Parcel
+from audit_emit._loki.batches import OutgoingRecord
 
 STREAMS = 2500
 """Streams of one step: half of what Loki allows by default."""
@@ -30,7 +30,7 @@ Stream = tuple[str, str, int]
 """Service, event type, and the hour; -1 for a stream that is not split."""
 
 
-class Opened:
+class OpenStreams:
     """The streams that a step has opened.
 
     Args:
@@ -45,27 +45,27 @@ class Opened:
         self.steps = 1
         self.total = 0
 
-    def parts(self, batch: Iterable[Parcel]) -> Iterator[list[Parcel]]:
+    def parts(self, batch: Iterable[OutgoingRecord]) -> Iterator[list[OutgoingRecord]]:
         """A batch, cut where this step, or a further one, is full."""
-        part: list[Parcel] = []
+        part: list[OutgoingRecord] = []
         streams = set(self._streams)
-        for parcel in batch:
-            one = self._of(parcel)
+        for outgoing in batch:
+            one = self._of(outgoing)
             if one not in streams and len(streams) >= self._most:
                 if part:
                     yield part
                 part, streams = [], set()
             streams.add(one)
-            part.append(parcel)
+            part.append(outgoing)
         if part:
             yield part
 
-    def fits(self, batch: Iterable[Parcel]) -> bool:
+    def fits(self, batch: Iterable[OutgoingRecord]) -> bool:
         """Whether this step may still push a batch; the first of a step always fits."""
-        more = {self._of(parcel) for parcel in batch}
+        more = {self._of(outgoing) for outgoing in batch}
         return not self._streams or len(self._streams | more) <= self._most
 
-    def add(self, batch: Iterable[Parcel]) -> None:
+    def add(self, batch: Iterable[OutgoingRecord]) -> None:
         """A batch is pushed."""
         before = len(self._streams)
         self._streams.update(map(self._of, batch))
@@ -76,6 +76,6 @@ class Opened:
         self._streams.clear()
         self.steps += 1
 
-    def _of(self, parcel: Parcel) -> Stream:
-        ts = parcel.held.ts
-        return *parcel.stream, -1 if ts > self._recent else ts // _HOUR
+    def _of(self, outgoing: OutgoingRecord) -> Stream:
+        ts = outgoing.record.ts
+        return *outgoing.stream, -1 if ts > self._recent else ts // _HOUR

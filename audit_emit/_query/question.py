@@ -21,8 +21,8 @@ from typing import NamedTuple, Self
 
 from audit_emit._format.encode import text as quoted
 from audit_emit._format.record import SERVICE
-from audit_emit._loki.extracted import Path, value_at
-from audit_emit._loki.labels import JOB, UNKNOWN, Shipped, shipped
+from audit_emit._loki.json_stage import Path, value_at
+from audit_emit._loki.labels import JOB, UNKNOWN, Placement, placement_of
 
 MEMBERS = frozenset(
     """
@@ -152,12 +152,12 @@ class Question(NamedTuple):
     since: int | None = None
     until: int | None = None
 
-    def match(self, line: bytes) -> Shipped | None:
+    def match(self, line: bytes) -> Placement | None:
         """The record on a line, if it is an answer."""
-        found = shipped(line)
+        found = placement_of(line)
         return found if found is not None and self.holds(found, line) else None
 
-    def holds(self, found: Shipped, line: bytes) -> bool:
+    def holds(self, found: Placement, line: bytes) -> bool:
         """Whether a record is an answer; ``found`` is what Loki makes of its line."""
         return (
             (self.since is None or found.ts >= self.since)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from audit_emit._format.block import link_of
 from audit_emit._format.line_splitter import Lines
 from audit_emit._format.record import ts_of
-from audit_emit._loki.expected import is_cut
-from audit_emit._loki.extracted import value_at
-from audit_emit._loki.labels import shipped, unwrapped
+from audit_emit._loki.json_stage import value_at
+from audit_emit._loki.labels import placement_of, unwrapped
+from audit_emit._loki.records import is_cut
 from audit_emit._query.question import ESCAPED, Question
 from audit_emit._readers.base import MISSING, Flaw, LogReader
 from audit_emit._readers.opening import open_readers
@@ -196,7 +196,7 @@ class _Newest:
     def add(self, text: bytes) -> None:
         """Look at a line, and keep it if it answers."""
         line = unwrapped(text)
-        found = shipped(line)
+        found = placement_of(line)
         if found is None:
             self._strange += 1
         elif found.ts >= self._floor and self._question.holds(found, line):

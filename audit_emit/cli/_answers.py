@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from audit_emit._loki.extracted import value_at
+from audit_emit._loki.json_stage import value_at
 from audit_emit.cli._marks import mark
 from audit_emit.cli._text import shown_value, visible, visible_bytes
 

@@ -10,7 +10,7 @@ import click
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Finding, Kind, Report
-from audit_emit._loki.expected import Extent
+from audit_emit._loki.records import Extent
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 

@@ -12,7 +12,7 @@ import click
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Kind
-from audit_emit._loki.journal import Journal, Sent
+from audit_emit._loki.journal import Journal, RecentlyPushed
 from audit_emit._loki.labels import time_of
 from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.settings import site_labels
@@ -183,7 +183,7 @@ def _reconcile(wanted: Wanted) -> Exit:
     # httpx, which these need, is an extra.
     from audit_emit._loki import backfill as backfilling  # noqa: PLC0415
     from audit_emit._loki import reconcile as reconciling  # noqa: PLC0415
-    from audit_emit._loki.plan import Pace, plan  # noqa: PLC0415
+    from audit_emit._loki.plan import BackfillSettings, plan  # noqa: PLC0415
 
     options = reconciling.Options(
         time.time_ns(), wanted.grace, wanted.since, wanted.until, wanted.shared
@@ -195,14 +195,14 @@ def _reconcile(wanted: Wanted) -> Exit:
         journal = None
         if wanted.backfill and not wanted.plan:
             journal = stack.enter_context(Journal(wanted.journal, wanted.target))
-        sent = Sent(wanted.journal, wanted.target, options.now)
+        sent = RecentlyPushed(wanted.journal, wanted.target, options.now)
         with on_terminal("reading") as bar:
             log = LogIndex(wanted.layouts, fresh=options.fresh, progress=bar)
             index = stack.enter_context(log)
         with on_terminal("comparing") as bar:
             options = options._replace(progress=bar, own=_own(wanted, index), site=wanted.site)
             report, missing = reconciling.reconcile(index, client, options, sent)
-        pace = Pace(
+        pace = BackfillSettings(
             wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=_tell, site=wanted.site
         )
         if journal is not None:

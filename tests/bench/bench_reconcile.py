@@ -24,7 +24,7 @@ from audit_emit._format.chain import ZERO
 from audit_emit._format.encode import to_json
 from audit_emit._format.record import chain_line, context_part, ts_of
 from audit_emit._loki.client import Entry, Limited, LokiClient
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
 
 CHAIN = "00112233445566ff"
 TENANT = "bench"
@@ -101,7 +101,7 @@ def fill(path: Path, client: LokiClient, count: int, begin: int) -> None:
     with path.open("wb") as file:
         for line in lines(count, begin):
             file.write(line)
-            found = shipped(line[:-1])
+            found = placement_of(line[:-1])
             assert found is not None
             batch.append(Entry(found.ts, line[:-1].decode(), found.labels))
             if len(batch) == BATCH:

@@ -22,21 +22,21 @@ WANTED = 50_000
 BATCH = 200
 
 
-class Pace(NamedTuple):
+class BackfillSettings(NamedTuple):
     """Microseconds an event: by the engine's clock, and of the processor with the conversions."""
 
     engine: float
     called: float
 
 
-def batch(program: str, lines: Sequence[str]) -> Pace:
+def batch(program: str, lines: Sequence[str]) -> BackfillSettings:
     """Run a program over lines, one call each, as that is all this engine offers."""
     execute = runtime(program).execute
     began, engine = time.process_time(), 0.0
     for line in lines:
         engine += execute(program, {"message": line}).elapsed_ms or 0.0
     called = time.process_time() - began
-    return Pace(engine * 1e3 / len(lines), called * 1e6 / len(lines))
+    return BackfillSettings(engine * 1e3 / len(lines), called * 1e6 / len(lines))
 
 
 def measure(directory: Path, *, quick: bool) -> list[Figure]:

@@ -24,7 +24,7 @@ from audit_emit._core import default as _process
 from audit_emit._format.record import ts_of
 from audit_emit._loki import client as loki
 from audit_emit._loki.client import Entry, LokiClient
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._records import instant
@@ -77,7 +77,7 @@ def server(chain: MadeChain, fake_loki: LokiServer, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AUDIT_EMIT_LOKI_TIMEOUT", "1")
     patient = partial(LokiClient, sleep=lambda _: None)
     monkeypatch.setattr(loki, "LokiClient", patient)
-    found = [(line, shipped(line)) for line in chain.lines]
+    found = [(line, placement_of(line)) for line in chain.lines]
     with patient(fake_loki.url) as client:
         client.push([Entry(one.ts, text.decode(), one.labels) for text, one in found if one])
     return fake_loki
@@ -216,7 +216,7 @@ def test_what_is_not_chained_is_marked_in_every_answer(
     line = forged()
     with log.open("a") as file:
         file.write(line + "\n")
-    found = shipped(line.encode())
+    found = placement_of(line.encode())
     assert found is not None
     with LokiClient(server.url) as client:
         client.push([Entry(found.ts, line, found.labels)])
@@ -242,7 +242,7 @@ def test_a_forged_change_of_a_secret_is_marked_in_its_sentence(run: Run, log: Pa
 def test_a_second_chain_of_a_service_is_said(run: Run, server: LokiServer) -> None:
     other = MadeChain("b" * 16, begin=NOW - 5 * MINUTE).add(fields={"key": "STRIPE_LIVE_KEY"})
     with LokiClient(server.url) as client:
-        found = shipped(other.lines[0])
+        found = placement_of(other.lines[0])
         assert found is not None
         client.push([Entry(found.ts, other.lines[0].decode(), found.labels)])
     err = run("key=STRIPE_LIVE_KEY", "--loki", server.url)[2]
@@ -402,7 +402,7 @@ def test_a_named_query_finds_in_loki_what_the_command_finds_here(
         chain.add(event_type=event_type, fields={"key": key, "outcome": OUTCOMES[number % 3]})
     made = [rewritten(line, **IDS[number % 3]) for number, line in enumerate(chain.lines)]
     log.write_bytes(b"".join(line + b"\n" for line in made))
-    found = [(line, shipped(line)) for line in made]
+    found = [(line, placement_of(line)) for line in made]
     text = (ROOT / "vector" / "logql" / f"{name}.logql").read_text("utf-8")
     with LokiClient(each_loki.url, tenant=each_loki.tenant) as client:
         client.push([Entry(one.ts, line.decode(), one.labels) for line, one in found if one])

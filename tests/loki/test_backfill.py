@@ -30,7 +30,7 @@ from audit_emit._loki.client import (
 from audit_emit._loki.disagreement import Kind
 from audit_emit._loki.journal import Journal
 from audit_emit._loki.log_index import LogIndex
-from audit_emit._loki.plan import Pace, plan
+from audit_emit._loki.plan import BackfillSettings, plan
 from audit_emit._loki.streams import FLUSHED
 
 UNSHOWN = 3 * HOUR
@@ -613,7 +613,7 @@ def late(tmp_path: Path, fake_loki: LokiServer) -> Iterator[LogAndLoki]:
 def test_a_plan_knows_how_many_streams_that_opens(late: LogAndLoki) -> None:
     with LogIndex([late.layout]) as index:
         missing = late.compare().missing
-        planned = plan(index, missing, Pace(streams=50))
+        planned = plan(index, missing, BackfillSettings(streams=50))
         assert plan(index, missing).steps == 1
     assert planned.records == 200
     assert planned.streams in range(200, 203)

@@ -13,14 +13,14 @@ from audit_emit._loki.batches import (
     TOO_NEW,
     TOO_OLD,
     Bound,
-    Parcel,
+    OutgoingRecord,
     batches,
     bounds_of,
     reason_of,
     reasons_of,
 )
-from audit_emit._loki.expected import held
-from audit_emit._loki.labels import shipped, time_of
+from audit_emit._loki.labels import placement_of, time_of
+from audit_emit._loki.records import parse_record
 
 STREAM = '{event_type="a.b", job="audit", service="api", service_name="api"}'
 OLD = (
@@ -42,13 +42,13 @@ LONG = (
 """As a real Loki 3.7 says it."""
 
 
-def parcels(count: int, size: int = 0) -> list[Parcel]:
+def outgoing_records(count: int, size: int = 0) -> list[OutgoingRecord]:
     made = []
     for line in MadeChain().add(count, fields={"pad": "x" * size}).lines:
-        one, found = held(line), shipped(line)
+        one, found = parse_record(line), placement_of(line)
         assert one is not None
         assert found is not None
-        made.append(Parcel(one, found))
+        made.append(OutgoingRecord(one, found))
     return made
 
 
@@ -92,42 +92,42 @@ def ns(ts: str) -> int:
 
 
 def test_all_in_order_in_batches_of_bounded_size() -> None:
-    made = parcels(400, 5000)
+    made = outgoing_records(400, 5000)
     found = list(batches(made, lambda _: False))
-    assert [parcel for batch in found for parcel in batch] == made
-    assert all(sum(len(p.held.line) for p in batch) <= BATCH_BYTES for batch in found)
+    assert [outgoing for batch in found for outgoing in batch] == made
+    assert all(sum(len(p.record.line) for p in batch) <= BATCH_BYTES for batch in found)
     assert len(found) == 3
 
 
 def test_batches_of_bounded_length() -> None:
-    lengths = [len(batch) for batch in batches(parcels(BATCH_LINES + 1), lambda _: False)]
+    lengths = [len(batch) for batch in batches(outgoing_records(BATCH_LINES + 1), lambda _: False)]
     assert lengths[0] <= BATCH_LINES
     assert sum(lengths) == BATCH_LINES + 1
 
 
 def test_a_record_that_is_longer_than_a_batch_is_one() -> None:
-    made = parcels(3, BATCH_BYTES)
-    assert list(batches(made, lambda _: False)) == [[parcel] for parcel in made]
+    made = outgoing_records(3, BATCH_BYTES)
+    assert list(batches(made, lambda _: False)) == [[outgoing] for outgoing in made]
 
 
 def test_some_go_alone() -> None:
-    made = parcels(7)
-    found = batches(made, lambda parcel: parcel.held.seq in {1, 4, 5})
-    assert [[p.held.seq for p in batch] for batch in found] == [[1], [2, 3], [4], [5], [6, 7]]
+    made = outgoing_records(7)
+    found = batches(made, lambda outgoing: outgoing.record.seq in {1, 4, 5})
+    assert [[p.record.seq for p in batch] for batch in found] == [[1], [2, 3], [4], [5], [6, 7]]
 
 
 def test_whether_one_goes_alone_is_asked_again_when_what_is_before_it_is_sent() -> None:
     found: list[list[int]] = []
 
-    def alone(parcel: Parcel) -> bool:
-        return parcel.held.seq == 3 and not found
+    def alone(outgoing: OutgoingRecord) -> bool:
+        return outgoing.record.seq == 3 and not found
 
-    for batch in batches(parcels(4), alone):
-        found.append([parcel.held.seq for parcel in batch])  # noqa: PERF401 - one by one
+    for batch in batches(outgoing_records(4), alone):
+        found.append([outgoing.record.seq for outgoing in batch])  # noqa: PERF401 - one by one
     assert found == [[1, 2], [3, 4]]
 
 
 def test_a_record_knows_its_stream() -> None:
-    (parcel,) = parcels(1)
-    assert parcel.stream == ("secrets-api", "secret.set")
-    assert parcel.shipped.ts == parcel.held.ts == BEGIN
+    (outgoing,) = outgoing_records(1)
+    assert outgoing.stream == ("secrets-api", "secret.set")
+    assert outgoing.placement.ts == outgoing.record.ts == BEGIN

@@ -14,8 +14,8 @@ from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain, altered, rewr
 from audit_emit._format.record import ts_of
 from audit_emit._loki.comparison import Missing, Reconciler
 from audit_emit._loki.disagreement import KEPT, Finding, Kind, Report
-from audit_emit._loki.expected import Extent, Held, held
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
+from audit_emit._loki.records import Extent, LoggedRecord, parse_record
 
 
 class Entry(NamedTuple):
@@ -30,7 +30,7 @@ class Log:
     """A log in memory."""
 
     def __init__(self, lines: Iterable[bytes], fresh: int = 0) -> None:
-        found = [held(line) for line in lines]
+        found = [parse_record(line) for line in lines]
         self.all = [one for one in found if one is not None]
         self.extents: dict[str, Extent] = {}
         for one in self.all:
@@ -39,16 +39,16 @@ class Log:
                 seqs = first, last, one.seq
                 self.extents[one.chain] = Extent(min(seqs), max(seqs), fresh)
 
-    def records(self, chain: str, seq: int) -> Sequence[Held]:
+    def records(self, chain: str, seq: int) -> Sequence[LoggedRecord]:
         return [one for one in self.all if (one.chain, one.seq) == (chain, seq)]
 
-    def near(self, ts: int, slack: int) -> Iterable[Held]:
+    def near(self, ts: int, slack: int) -> Iterable[LoggedRecord]:
         return [one for one in self.all if ts <= one.ts <= ts + slack]
 
 
 def as_shipped(line: bytes, *, ts: int | None = None, **labels: str) -> Entry:
     """A line as the pipeline ships it, or at another time, or with other labels."""
-    found = shipped(line)
+    found = placement_of(line)
     assert found is not None
     return Entry(found.ts if ts is None else ts, line.decode(), {**found.labels, **labels})
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain
 
-from audit_emit._loki.expected import Held, held
-from audit_emit._loki.journal import HORIZON, SHOWN, Journal, Sent
+from audit_emit._loki.journal import HORIZON, VISIBLE_AT_ONCE, Journal, RecentlyPushed
+from audit_emit._loki.records import LoggedRecord, parse_record
 from audit_emit.errors import BusyError
 
 LOKI = "http://loki:3100 tenant"
@@ -18,8 +18,8 @@ NOW = BEGIN + 30 * 3600 * SECOND
 LEGACY = b'{"ts":"2026-05-19T20:00:00Z","event_type":"a.b","fields":{}}'
 
 
-def record(seq: int, ts: int = BEGIN) -> Held:
-    return Held(ts, b"", CHAIN, seq)
+def record(seq: int, ts: int = BEGIN) -> LoggedRecord:
+    return LoggedRecord(ts, b"", CHAIN, seq)
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "backfill.jsonl")
 
 
-def sent(path: str, later: int = 0, loki: str = LOKI) -> Sent:
-    return Sent(path, loki, NOW + later)
+def sent(path: str, later: int = 0, loki: str = LOKI) -> RecentlyPushed:
+    return RecentlyPushed(path, loki, NOW + later)
 
 
 def note(path: str, *seqs: int) -> None:
     with Journal(path, LOKI) as journal:
-        journal.sending([record(seq) for seq in seqs], NOW)
+        journal.begin([record(seq) for seq in seqs], NOW)
 
 
 def test_without_a_journal_nothing_was_sent(path: str) -> None:
@@ -45,14 +45,14 @@ def test_what_was_sent_is_known(path: str) -> None:
     note(path, 6)
     known = sent(path)
     assert [seq for seq in range(12) if known(record(seq))] == [3, 4, 5, 6, 9]
-    assert not known(Held(BEGIN, b"", "f" * 16, 4))
+    assert not known(LoggedRecord(BEGIN, b"", "f" * 16, 4))
 
 
 def test_a_record_without_a_chain_goes_by_its_time(path: str) -> None:
-    one = held(LEGACY)
+    one = parse_record(LEGACY)
     assert one is not None
     with Journal(path, LOKI) as journal:
-        journal.sending([one], NOW)
+        journal.begin([one], NOW)
     assert sent(path)(one)
     assert not sent(path)(one._replace(ts=one.ts + 1))
 
@@ -65,8 +65,8 @@ def test_it_counts_for_three_hours(path: str) -> None:
 
 def test_what_loki_shows_at_once_is_never_waited_for(path: str) -> None:
     note(path, 1)
-    assert not sent(path)(record(1, NOW - SHOWN + 1))
-    assert sent(path)(record(1, NOW - SHOWN))
+    assert not sent(path)(record(1, NOW - VISIBLE_AT_ONCE + 1))
+    assert sent(path)(record(1, NOW - VISIBLE_AT_ONCE))
 
 
 def test_what_went_to_another_loki_does_not_count(path: str) -> None:
@@ -76,19 +76,19 @@ def test_what_went_to_another_loki_does_not_count(path: str) -> None:
 
 def test_a_batch_is_settled(path: str) -> None:
     with Journal(path, LOKI) as journal:
-        first = journal.sending([record(seq) for seq in range(1, 6)], NOW)
-        second = journal.sending([record(seq) for seq in range(6, 9)], NOW)
-        journal.settle(first, [record(2), record(4)])
-        journal.settle(second)
+        first = journal.begin([record(seq) for seq in range(1, 6)], NOW)
+        second = journal.begin([record(seq) for seq in range(6, 9)], NOW)
+        journal.resolve(first, [record(2), record(4)])
+        journal.resolve(second)
     known = sent(path)
     assert [seq for seq in range(12) if known(record(seq))] == [2, 4]
 
 
 def test_a_batch_that_is_in_doubt_as_a_whole_is_noted_once(path: str) -> None:
     with Journal(path, LOKI) as journal:
-        made = journal.sending([record(1), record(2)], NOW)
+        made = journal.begin([record(1), record(2)], NOW)
         before = Path(path).read_bytes()
-        journal.settle(made, [record(1), record(2)])
+        journal.resolve(made, [record(1), record(2)])
     assert Path(path).read_bytes() == before
 
 
@@ -104,7 +104,7 @@ def test_a_line_that_was_torn_off_hides_nothing(path: str) -> None:
 
 def test_it_is_on_disk_before_anything_is_sent(path: str) -> None:
     with Journal(path, LOKI) as journal:
-        journal.sending([record(1)], NOW)
+        journal.begin([record(1)], NOW)
         assert sent(path)(record(1))
 
 
@@ -124,9 +124,9 @@ def test_a_symbolic_link_is_refused(path: str, tmp_path: Path) -> None:
 
 def test_a_long_chain_is_a_short_note(path: str) -> None:
     chain = MadeChain().add(500)
-    found = [one for one in map(held, chain.lines) if one is not None]
+    found = [one for one in map(parse_record, chain.lines) if one is not None]
     with Journal(path, LOKI) as journal:
-        journal.sending(found, NOW)
+        journal.begin(found, NOW)
     assert Path(path).stat().st_size < 250
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from audit_emit._loki.labels import Shipped, service_of, shipped, time_of, unwrapped, wrong_labels
+from audit_emit._loki.labels import (
+    Placement,
+    placement_of,
+    service_of,
+    time_of,
+    unwrapped,
+    wrong_labels,
+)
 
 TS = "2026-05-19T20:00:00.123456789Z"
 NS = 1_779_220_800_123_456_789
-WANTED = Shipped(NS, "api", "a.b")
+WANTED = Placement(NS, "api", "a.b")
 
 
 def test_what_is_read_of_a_record() -> None:
     line = f'{{"ts":"{TS}","event_type":"a.b","fields":{{}},"service":"api"}}'
-    assert shipped(line.encode()) == WANTED
+    assert placement_of(line.encode()) == WANTED
     assert WANTED.labels == {"job": "audit", "service": "api", "event_type": "a.b"}
 
 
@@ -41,7 +48,7 @@ def test_what_loki_adds_is_not_wrong() -> None:
 
 
 def test_labels_of_the_site_are_wanted_where_they_are_declared() -> None:
-    wanted = Shipped(1, "api", "secret.set")
+    wanted = Placement(1, "api", "secret.set")
     there = {**wanted.labels, "env": "prod"}
     assert wrong_labels(there, wanted, {"env": "prod"}) == ""
     assert wrong_labels({**there, "service_name": "api"}, wanted, {"env": "prod"}) == ""

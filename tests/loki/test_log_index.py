@@ -5,16 +5,16 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.chain_builder import BEGIN, CHAIN, SECOND, MadeChain
 
-from audit_emit._loki import log_index as _logindex
-from audit_emit._loki.expected import Extent
-from audit_emit._loki.log_index import DAY, HOUR, LogIndex, Ranges, Row
+from audit_emit._loki import log_index as _log_index
+from audit_emit._loki import log_scan as _log_scan
+from audit_emit._loki.log_index import DAY, HOUR, LogIndex
+from audit_emit._loki.records import Extent
 from audit_emit._stores.jsonl.directory import Layout
 
 END = BEGIN + 40 * DAY
@@ -23,8 +23,8 @@ END = BEGIN + 40 * DAY
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four or five records make a block, and two blocks a window."""
-    monkeypatch.setattr(_logindex, "BLOCK", 2000)
-    monkeypatch.setattr(_logindex, "WINDOW", 4000)
+    monkeypatch.setattr(_log_scan, "BLOCK", 2000)
+    monkeypatch.setattr(_log_index, "WINDOW", 4000)
 
 
 def index_of(directory: Path, fresh: tuple[int, int] = (1 << 63, 1 << 63)) -> LogIndex:
@@ -250,15 +250,3 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     paths = [os.readlink(path) for path in descriptors.iterdir() if path.is_symlink()]
     assert not [path for path in paths if path.startswith(str(tmp_path))]
     shutil.rmtree(tmp_path)
-
-
-def rows(*ranges: tuple[int, int]) -> Sequence[tuple[int, int, Row]]:
-    return [(low, high, Row(0, i, 1, low, high, {})) for i, (low, high) in enumerate(ranges)]
-
-
-def test_ranges_that_overlap() -> None:
-    ranges = Ranges(rows((0, 100), (5, 6), (10, 20), (30, 40), (35, 90)))
-    assert [row.offset for row in ranges.covering(15, 15)] == [0, 2]
-    assert [row.offset for row in ranges.covering(25, 34)] == [0, 3]
-    assert [row.offset for row in ranges.covering(101, 200)] == []
-    assert list(ranges.sizes(5, 30)) == [(5, 1), (10, 1), (30, 1)]

@@ -16,10 +16,11 @@ from support.log_and_loki import LogAndLoki, counts
 from support.loki_program import RealLoki
 
 from audit_emit._format.record import ns_of
-from audit_emit._loki import log_index as _logindex
+from audit_emit._loki import log_index as _log_index
+from audit_emit._loki import log_scan as _log_scan
 from audit_emit._loki.client import Entry
 from audit_emit._loki.disagreement import Kind
-from audit_emit._loki.labels import shipped, unwrapped
+from audit_emit._loki.labels import placement_of, unwrapped
 from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.reconcile import AHEAD, Options, heads, queries, reconcile, span
 
@@ -54,8 +55,8 @@ def test_what_is_planted_is_found_at_every_border(
     both: LogAndLoki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Windows of three records and pages of two, streams one within the other."""
-    monkeypatch.setattr(_logindex, "BLOCK", 1000)
-    monkeypatch.setattr(_logindex, "WINDOW", 1000)
+    monkeypatch.setattr(_log_scan, "BLOCK", 1000)
+    monkeypatch.setattr(_log_index, "WINDOW", 1000)
     monkeypatch.setattr("audit_emit._loki.reconcile.PAGE", 2)
     for number in range(60):
         both.chain.add(1, event_type=f"type.t{number % 3}")
@@ -196,7 +197,7 @@ def test_a_time_that_was_rounded_is_no_wrong_one(off: int, both: LogAndLoki) -> 
     both.client.push(
         Entry(found.ts + off, line.decode(), found.labels)
         for line in both.chain.lines
-        if (found := shipped(line)) is not None
+        if (found := placement_of(line)) is not None
     )
     report = both.compare().report
     assert (report.exit_status, report.agreed, report.rounded) == (0, 5, 5)
@@ -207,7 +208,7 @@ def test_a_time_that_is_further_off_is_a_wrong_one(off: int, both: LogAndLoki) -
     both.chain.add(5)
     both.write()
     both.ship(both.without(3))
-    found = shipped(both.chain.lines[2])
+    found = placement_of(both.chain.lines[2])
     assert found is not None
     both.client.push([Entry(found.ts + off, both.chain.lines[2].decode(), found.labels)])
     assert counts(both.compare().report) == {Kind.WRONG_TIME: 1}
@@ -299,8 +300,8 @@ def test_days_of_silence_are_few_questions(small: LogAndLoki, fake_loki: LokiSer
 
 
 def test_progress_is_told_in_bytes(small: LogAndLoki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_logindex, "BLOCK", 1000)
-    monkeypatch.setattr(_logindex, "WINDOW", 1000)
+    monkeypatch.setattr(_log_scan, "BLOCK", 1000)
+    monkeypatch.setattr(_log_index, "WINDOW", 1000)
     small.chain.add(50)
     small.write()
     small.ship()

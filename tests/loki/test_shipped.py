@@ -12,7 +12,7 @@ from support.fake_loki import Asked
 from support.log_and_loki import LogAndLoki
 
 from audit_emit._loki.client import Entry
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
 from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.shipped import Segment, segments
 
@@ -68,7 +68,7 @@ def test_a_record_in_another_form_is_not_there(both: LogAndLoki) -> None:
 
 def test_a_record_that_no_query_finds_is_not_there(both: LogAndLoki) -> None:
     both.ship(both.without(4, 5))
-    one, other = (shipped(both.chain.lines[at]) for at in (3, 4))
+    one, other = (placement_of(both.chain.lines[at]) for at in (3, 4))
     assert one is not None
     assert other is not None
     wrong = {**one.labels, "event_type": "other"}

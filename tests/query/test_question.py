@@ -11,8 +11,8 @@ from support import confusable_records
 from support.confusable_records import TS, Number, line
 from support.logql_evaluator import parse
 
-from audit_emit._loki.extracted import value_at
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.json_stage import value_at
+from audit_emit._loki.labels import placement_of
 from audit_emit._query.question import ESCAPED, UNCHANGED, Question, Term, alike, pattern
 
 NS = 1779220800123456789
@@ -25,7 +25,7 @@ def record(event_type: str = "secret.set", **fields: Any) -> bytes:
 
 def finds(question: Question, text: bytes) -> bool:
     """The same question as LogQL."""
-    found = shipped(text)
+    found = placement_of(text)
     if found is None:
         return False
     query = parse(question.logql())

@@ -19,7 +19,7 @@ from support.fake_loki import Asked, LokiServer
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.client import Entry, LokiClient, Refused
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import MONTH, ask_log, ask_loki, candidates
 
@@ -31,7 +31,7 @@ TENANTS = count()
 
 def entries(lines: Iterable[bytes]) -> list[Entry]:
     """As the pipeline ships them."""
-    found = [(line, shipped(line)) for line in lines]
+    found = [(line, placement_of(line)) for line in lines]
     return [Entry(one.ts, line.decode(), one.labels) for line, one in found if one is not None]
 
 

@@ -15,10 +15,10 @@ from support.fake_loki import Fault, LokiServer
 from audit_emit._loki.backfill import Backfill, with_backfill
 from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.disagreement import Report
-from audit_emit._loki.journal import Journal, Sent
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.journal import Journal, RecentlyPushed
+from audit_emit._loki.labels import placement_of
 from audit_emit._loki.log_index import LogIndex
-from audit_emit._loki.plan import Pace
+from audit_emit._loki.plan import BackfillSettings
 from audit_emit._loki.reconcile import Options, Reconciled, reconcile
 from audit_emit._loki.streams import STREAMS
 from audit_emit._stores.jsonl.directory import Layout
@@ -71,7 +71,7 @@ class LogAndLoki:
         entries = [
             Entry(found.ts, line.decode(), {**found.labels, **labels})
             for line in (self.chain.lines if lines is None else lines)
-            if (found := shipped(line)) is not None
+            if (found := placement_of(line)) is not None
         ]
         for at in range(0, len(entries), 2000):
             self.client.push(entries[at : at + 2000])
@@ -90,7 +90,7 @@ class LogAndLoki:
     def compare(self, **options: Any) -> Reconciled:
         """The verdict as it is now."""
         wanted = Options(time.time_ns(), **options)
-        sent = Sent(self.journal, "loki", wanted.now)
+        sent = RecentlyPushed(self.journal, "loki", wanted.now)
         with LogIndex([self.layout], fresh=wanted.fresh) as index:
             return reconcile(index, self.client, wanted, sent)
 
@@ -105,13 +105,13 @@ class LogAndLoki:
     ) -> tuple[Backfill, Report]:
         """Push what is missing; what came of it, and the verdict afterwards."""
         wanted = Options(now(), **options)
-        sent = Sent(self.journal, "loki", wanted.now)
+        sent = RecentlyPushed(self.journal, "loki", wanted.now)
         with (
             LogIndex([self.layout], fresh=wanted.fresh) as index,
             Journal(self.journal, "loki") as journal,
         ):
             report, missing = reconcile(index, self.client, wanted, sent)
-            pace = Pace(
+            pace = BackfillSettings(
                 rate,
                 now,
                 lambda: sum(self.waited),

@@ -80,7 +80,7 @@ LINES = [
 def mirrored(text: bytes) -> Shipped | Dead:
     """What ``audit_emit._loki.labels`` makes of a line; it has no reasons."""
     body = labels.unwrapped(text)
-    found = labels.shipped(body)
+    found = labels.placement_of(body)
     if found is None:
         return Dead("")
     made = found.labels

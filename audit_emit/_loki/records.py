@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from audit_emit._format.block import link_of
 from audit_emit._format.chain import body_of, leaf_hash
-from audit_emit._loki.labels import shipped, time_of, unwrapped
+from audit_emit._loki.labels import placement_of, time_of, unwrapped
 
 _OPENING = b'{"ts":"'
 _TS = slice(7, 37)
 _SPILLED = b'"_spilled":'
 
 
-class Held(NamedTuple):
+class LoggedRecord(NamedTuple):
     """One line that the pipeline ships.
 
     Attributes:
@@ -43,21 +43,21 @@ class Extent(NamedTuple):
     fresh: int = 0
 
 
-def held(line: bytes) -> Held | None:
+def parse_record(line: bytes) -> LoggedRecord | None:
     """The record on a line without its newline; ``None`` for what the pipeline sets aside."""
     link = link_of(line)
     if link is not None and line.startswith(_OPENING):
         ts = time_of(line[_TS].decode("latin-1"))
         if ts is not None:
-            return Held(ts, line, intern(link[1].decode()), int(link[2]))
+            return LoggedRecord(ts, line, intern(link[1].decode()), int(link[2]))
     line = unwrapped(line)
-    found = shipped(line)
+    found = placement_of(line)
     if found is None:
         return None
     link = link_of(line)
     if link is None:
-        return Held(found.ts, line, "", 0)
-    return Held(found.ts, line, intern(link[1].decode()), int(link[2]))
+        return LoggedRecord(found.ts, line, "", 0)
+    return LoggedRecord(found.ts, line, intern(link[1].decode()), int(link[2]))
 
 
 def stated_hash(line: bytes) -> str:
