@@ -30,7 +30,8 @@ from audit_emit._loki.comparison import Missing
 from audit_emit._loki.disagreement import Findings, Kind, Report
 from audit_emit._loki.journal import VISIBLE_AT_ONCE, Journal
 from audit_emit._loki.labels import JOB
-from audit_emit._loki.log_index import LogIndex, Progress
+from audit_emit._loki.log_index import LogIndex
+from audit_emit._loki.log_scan import Progress
 from audit_emit._loki.plan import BackfillSettings, leave, outgoing_records, size_of
 from audit_emit._loki.streams import FLUSHED, LIMIT, OpenStreams
 

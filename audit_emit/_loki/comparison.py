@@ -342,7 +342,7 @@ class Reconciler:
             self.found(Kind.UNKNOWN_CHAIN, stated)
 
     def _unlinked(self, line: bytes, entry: Line) -> None:
-        """Handle a line without a chain: an early form, a record older than the chain, or neither."""
+        """Handle a line without a chain: an early form, an older record, or neither."""
         own = placement_of(line)
         for one in self._log.near(own.ts, BUMP) if own is not None else ():
             if line == one.line:

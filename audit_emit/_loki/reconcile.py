@@ -19,7 +19,8 @@ from audit_emit._loki.client import PAGE, Entry, LokiClient
 from audit_emit._loki.comparison import ROUNDED, Missing, Reconciler
 from audit_emit._loki.disagreement import Head, Kind, Report
 from audit_emit._loki.labels import JOB
-from audit_emit._loki.log_index import DAY, LogIndex, Progress, Window
+from audit_emit._loki.log_index import DAY, LogIndex, Window
+from audit_emit._loki.log_scan import Progress
 from audit_emit._loki.records import LoggedRecord, hash_holds, is_cut, parse_record, stated_hash
 
 GRACE = 30 * 10**9

@@ -15,7 +15,8 @@ import msgspec
 from audit_emit._loki.client import LokiClient
 from audit_emit._loki.comparison import ROUNDED
 from audit_emit._loki.labels import placement_of, wrong_labels
-from audit_emit._loki.log_index import LogIndex, Progress, Row
+from audit_emit._loki.log_index import LogIndex
+from audit_emit._loki.log_scan import Progress, Row
 from audit_emit._loki.reconcile import page_size, queries
 from audit_emit._loki.records import LoggedRecord
 
