@@ -17,6 +17,10 @@ from audit_emit._redaction.rules import RULES
 __all__ = ["Engine", "Found"]
 
 
+_MOST_OF_ONE_RULE = 512
+_MAX_OF_EACH_READING = 4096
+
+
 class Found(NamedTuple):
     """A part of a text that must not be shown, and the rule that says so."""
 
@@ -75,19 +79,30 @@ class Engine:
             is_secret: whether a name is that of a secret, for names with a value (``password=…``).
         """
         found = list(self._find(text, is_secret))
-        for steps in readings(text):
+        undone = list(readings(text))
+        # Of a long text escaped again and again, what it says at last: two passes are the most.
+        for steps in undone if len(text) <= _MAX_OF_EACH_READING else undone[-1:]:
             for start, end, rule in self._find(steps[-1].text, is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_beside_held(text, found)) if found else found
 
     def _find(self, text: str, is_secret: Callable[[str], bool]) -> Iterator[Found]:
         for rule in self.prefilter.rules_for(text):
-            for start, end in rule.spans(text):
-                yield Found(start, end, rule.id)
+            yield from _some(rule.id, rule.spans(text), len(text))
         of_digits = self._of_digits if _has_digits(text) else []
         for grammar in (*self.folded.rules_for(text), *of_digits):
-            for start, end in grammar.spans(text, is_secret):
-                yield Found(start, end, grammar.id)
+            yield from _some(grammar.id, grammar.spans(text, is_secret), len(text))
+
+
+def _some(rule: str, spans: Iterable[Span], length: int) -> Iterator[Found]:
+    """What a rule finds; where that is too much, all from the first place on."""
+    first = length
+    for count, (start, end) in enumerate(spans):
+        if count == _MOST_OF_ONE_RULE:
+            yield Found(first, length, rule)
+            return
+        first = min(first, start)
+        yield Found(start, end, rule)
 
 
 def _has_digits(text: str) -> bool:

@@ -60,16 +60,34 @@ class Prefilter:
         """The rules one of whose keywords is in a text."""
         if not self.suspicious(text):
             return []
-        found = [rule for keyword, rules in self._by_keyword if keyword in text for rule in rules]
+        heads = {head for find in self._heads for head in find(text)}
+        found = [
+            rule
+            for head in sorted(heads)
+            for keyword, rules in self._by_head[head]
+            if keyword == head or keyword in text
+            for rule in rules
+        ]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     @cached_property
-    def _by_keyword(self) -> list[tuple[str, list[Rule]]]:
+    def _by_head(self) -> dict[str, list[tuple[str, list[Rule]]]]:
+        """The keywords that begin with each head, and the rules that have them."""
         known: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for keyword in rule.keywords:
                 known.setdefault(keyword, []).append(rule)
-        return list(known.items())
+        groups: dict[str, list[tuple[str, list[Rule]]]] = {}
+        for keyword, rules in known.items():
+            for size in range(2, len(keyword) + 1):
+                if keyword[:size] in known:
+                    groups.setdefault(keyword[:size], []).append((keyword, rules))
+        return groups
+
+    @cached_property
+    def _heads(self) -> list[Callable[[str], list[str]]]:
+        """What gives, for each place where a keyword begins, the shortest that begins there."""
+        return [re.compile(f"(?=({source}))").findall for source in _sources(self.rules)]
 
     @cached_property
     def _certain(self) -> list[Search]:
@@ -82,16 +100,18 @@ class Prefilter:
 
 def _searches(rules: Iterable[Rule]) -> list[Search]:
     """What finds the keywords of some rules; two patterns take a third of the time of one."""
+    return [re.compile(source).search for source in _sources(rules)]
+
+
+def _sources(rules: Iterable[Rule]) -> list[str]:
     within: set[str] = set()
     at_start: set[str] = set()
     for rule in rules:
         (at_start if rule.word_start else within).update(rule.keywords)
-    searches: list[Search] = []
-    if within:
-        searches.append(re.compile(_alternatives(_trie(within))).search)
+    sources = [_alternatives(_trie(within))] if within else []
     if at_start:
-        searches.append(re.compile(BEFORE.format("") + _alternatives(_trie(at_start))).search)
-    return searches
+        sources.append(BEFORE.format("") + _alternatives(_trie(at_start)))
+    return sources
 
 
 def _trie(words: Iterable[str]) -> _Trie:

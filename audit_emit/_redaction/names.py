@@ -33,6 +33,8 @@ MAX_NAME = 1024
 MAX_TOKENS = 32
 """Longer names, and names of more tokens, are not looked at: they count as secret."""
 
+_MAX_CACHED_NAME = 64
+
 _SPLIT = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF, 0xAD))
 _LOOKALIKES = str.maketrans(
@@ -158,14 +160,12 @@ def _is_secret_word(token: str) -> bool:
 
 def is_weak(name: str) -> bool:
     """Whether a secret name is also that of a thing with descriptions: ``token``, ``session``."""
-    tokens = split_name(name)
-    return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.WEAK
+    return _last(name) in words.WEAK
 
 
 def has_descriptions(name: str) -> bool:
     """Whether a dict of this name, a secret's, is looked into: ``is_weak``, and a key."""
-    tokens = split_name(name)
-    return is_weak(name) or (0 < len(tokens) <= MAX_TOKENS and tokens[-1] in ("key", "keys"))
+    return is_weak(name) or _last(name) in ("key", "keys")
 
 
 _RANDOM = Pattern(r"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z])[A-Za-z0-9+/_\-]{16,256}={0,2}")
@@ -183,8 +183,20 @@ def is_some_key(name: str) -> bool:
 
 def is_described(name: str) -> bool:
     """Whether a name says what a secret is like: ``expires_at``, ``id``, ``scope``."""
+    return _last(name) in words.DESCRIPTIONS
+
+
+def _last(name: str) -> str:
+    """The last token of a name, which says what it is about; empty for one of too many."""
+    return (_cached_last if len(name) <= _MAX_CACHED_NAME else _last_token)(name)
+
+
+def _last_token(name: str) -> str:
     tokens = split_name(name)
-    return 0 < len(tokens) <= MAX_TOKENS and tokens[-1] in words.DESCRIPTIONS
+    return tokens[-1] if 0 < len(tokens) <= MAX_TOKENS else ""
+
+
+_cached_last = lru_cache(maxsize=1024)(_last_token)
 
 
 def is_vendor_key(name: str, value: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import HELD, QUOTED, Span, value, value_of
-from audit_emit._redaction.finders.name_value import Beside
+from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.prose import annotation_end, is_plain
 from audit_emit._redaction.names import fold, is_vendor_key
 from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
@@ -27,11 +27,15 @@ _ASSIGN = Pattern(
     r"|\r?\n[ \t]{0,16}(?=[^\s:=\-{\[#][^\s:=]{3,128}[ \t]{0,8}(?:\r?\n|\Z))"
     r"|[&!][\w!]{1,32}[ \t]{1,8}(?=\S))?"
 )
-_WORDS_BEFORE = Pattern(rf"(?:[{LETTERS}\-]{{1,32}}[ \t]{{1,3}}){{1,4}}\Z")
-_FOR = Pattern(
-    rf"([{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)[ \t]{{1,3}}(?:for|of|f\u00fcr|von|de)"
-    r"[ \t]{1,3}[^\s:=]{0,64}\Z"
+_TWO_WORDS = Pattern(
+    rf"[ \t]{{1,3}}([{LETTERS}\-]{{1,32}})(?:[ \t]{{1,3}}([{LETTERS}\-]{{1,32}}))?"
 )
+"""The last two words of a text that is read from its end."""
+_NAME_OF = Pattern(
+    r"[^\s:=]{0,64}[ \t]{1,3}(?:rof|fo|r\u00fcf|nov|ed)[ \t]{1,3}"
+    rf"([{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
+)
+"""``Password for u-17``, ``API key of bob``, read from the end: the name, and whose it is."""
 _IS = Pattern(r"\A(?:is|was|lautet|ist|es|est)\Z")
 _TYPE_WORDS = frozenset(("string", "str", "text", "varchar", "bytes", "char"))
 _BEFORE = 80
@@ -42,39 +46,84 @@ _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{16,256}={0,2})(?![A-Za-z0-9+/_\-
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}")
 
 
+_SECRET, _HOST, _BESIDE_ANOTHER, _SOME_KEY, _NOTHING = range(5)
+"""What a name before a sign may be: of a secret, the part of a URL with the host, that of a name or
+a value of a pair, a key of some vendor, none of these."""
+_MOST = 64
+"""Values that are found in one text: more are held back as one, with all that follows."""
+
+
 def assignments(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``password=x``, ``"token": "x"``, ``Cookie: a=b``: the value of a secret name."""
+    beside = NameAndValue(text, is_secret)
+    for found, span in enumerate(_assignments(text, is_secret, beside)):
+        if found == _MOST:
+            yield min(span[0], beside.waiting_from()), len(text)
+            return
+        yield span
+
+
+def _assignments(text: str, is_secret: IsSecret, beside: NameAndValue) -> Iterator[Span]:
     done = 0
-    beside = Beside(text, is_secret)
-    objects = [match.span() for match in _ARN.finditer(text)] if "arn:" in text else []
+    kinds: dict[str, int] = {}
+    arns = _ARN.finditer(text) if "arn:" in text else iter(())
+    arn = next(arns, None)
     for match in _ASSIGN.finditer(text):
-        if match.end() < done or any(a <= match.start() < b for a, b in objects):
+        if match.end() < done:
             continue
+        while arn is not None and arn.end() <= match.start():
+            arn = next(arns, None)
+        if arn is not None and arn.start() <= match.start():
+            continue  # the name of what is acted on
         name = match.group(1)
-        lower = name.lower()
-        named = is_secret(name) or fold(name) in _ALSO
-        if named or _is_of_words(text, match, is_secret):
-            spans = list(_values(text, match, lower, of_words=not named))
-            done = max([done, *(end for _, end in spans)])
-            yield from spans
-        elif lower == "netloc":
-            start, end = value_of(text, match, lower)
-            sign = text.rfind("@", start, end)
-            if sign > start and not HELD.fullmatch(text, start, sign):
-                yield start, sign
-        elif fold(name) in _BESIDE:
-            for start, end in beside.spans(match, fold(name)):
-                done = max(done, end)
-                yield start, end
-        elif lower.endswith("key"):
-            found = _KEY_VALUE.match(text, match.end())
-            if found is not None and is_vendor_key(name, found.group(1)):
-                done = found.end()
-                yield found.span(1)
+        kind = kinds.get(name)
+        if kind is None:
+            kind = kinds[name] = _kind(name, is_secret)
+        if kind == _SECRET or _is_of_words(text, match, is_secret):
+            spans = _values(text, match, name.lower(), of_words=kind != _SECRET)
+        elif kind == _NOTHING:
+            continue
+        elif kind == _HOST:
+            value_start, done = value_of(text, match, "netloc")
+            spans = _user_of(text, value_start, done)
+        elif kind == _BESIDE_ANOTHER:
+            spans = beside.spans(match, fold(name))
+        else:
+            spans = _vendor_key(text, match)
+        for span in spans:
+            done = max(done, span[1])
+            yield span
+
+
+def _kind(name: str, is_secret: IsSecret) -> int:
+    folded = fold(name)
+    if is_secret(name) or folded in _ALSO:
+        return _SECRET
+    lower = name.lower()
+    if lower == "netloc":
+        return _HOST
+    if folded in _BESIDE:
+        return _BESIDE_ANOTHER
+    return _SOME_KEY if lower.endswith("key") else _NOTHING
+
+
+def _user_of(text: str, start: int, end: int) -> Iterator[Span]:
+    """The user and the password of a URL without its scheme."""
+    sign = text.rfind("@", start, end)
+    if sign > start and not HELD.fullmatch(text, start, sign):
+        yield start, sign
+
+
+def _vendor_key(text: str, match: re.Match[str]) -> Iterator[Span]:
+    found = _KEY_VALUE.match(text, match.end())
+    if found is not None and is_vendor_key(match.group(1), found.group(1)):
+        yield found.span(1)
 
 
 def _is_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> bool:
     """Whether a name of several words ends here: ``API key:``, ``Password for u-17:``."""
+    if text[match.start() - 1 : match.start()] not in (" ", "\t"):
+        return False
     sign = match.group(2).strip()
     if (
         match.group(2) == ":"
@@ -82,25 +131,27 @@ def _is_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> bool:
         or match.group(0)[len(match.group(1))] in "\"'`"
     ):
         return False
-    before = text[max(0, match.start() - _BEFORE) : match.start()]
-    words = _WORDS_BEFORE.search(before)
-    if words is None:
+    words = _words_before(text, match.start())
+    if not words:
         return False
     name = match.group(1)
     if sign[-1:] == "=":
-        last = words.group().split()[-1]
-        return name.lower() in _TYPE_WORDS and is_secret(last)
+        return name.lower() in _TYPE_WORDS and is_secret(words[-1])
     if _IS.match(name.lower()):
-        return is_secret("_".join(words.group().split()[-2:])) or is_secret(
-            words.group().split()[-1]
-        )
-    told = words.group().split()[-2:]
-    if any(is_secret("_".join((*told[at:], name))) for at in range(len(told))):
+        return is_secret("_".join(words)) or is_secret(words[-1])
+    if any(is_secret("_".join((*words[at:], name))) for at in range(len(words))):
         return True
-    of = _FOR.search(before + name)
-    return of is not None and (
-        is_secret(of.group(1).replace(" ", "_")) or is_secret(of.group(1).split()[-1])
-    )
+    name_of = _NAME_OF.match(text[max(0, match.start() - _BEFORE) : match.end(1)][::-1])
+    if name_of is None:
+        return False
+    owned = name_of.group(1)[::-1]
+    return is_secret(owned.replace(" ", "_")) or is_secret(owned.split()[-1])
+
+
+def _words_before(text: str, end: int) -> list[str]:
+    """The last two words before a place, with spaces behind each; none where something else is."""
+    words = _TWO_WORDS.match(text[max(0, end - _BEFORE) : end][::-1])
+    return [] if words is None else [word[::-1] for word in words.groups()[::-1] if word]
 
 
 def _values(text: str, match: re.Match[str], lower: str, *, of_words: bool) -> Iterator[Span]:

@@ -18,8 +18,11 @@ _MAX_BLOCK = 2048
 def variables(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """``variable "db_password" { default = "x" }``; also what is marked as sensitive."""
     for match in _VARIABLE.finditer(text):
-        end = text.find("}", match.end(), match.end() + _MAX_BLOCK)
-        end = end if end >= 0 else min(len(text), match.end() + _MAX_BLOCK)
+        most = min(len(text), match.end() + _MAX_BLOCK)
+        following = text.find("variable", match.end(), most)
+        most = following if following >= 0 else most
+        end = text.find("}", match.end(), most)
+        end = end if end >= 0 else most
         if is_secret(match.group(1)) or _SENSITIVE.search(text, match.end(), end):
             for found in _DEFAULT.finditer(text, match.end(), end):
                 yield from _unless_held(text, *found.span(1))

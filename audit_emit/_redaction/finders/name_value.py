@@ -9,7 +9,7 @@ from audit_emit._redaction.finders.extent import BARE, QUOTED, Span, value, valu
 from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, TYPED_NAMES
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["Beside", "inputs", "pairs"]
+__all__ = ["NameAndValue", "inputs", "pairs"]
 
 _ELSEWHERE = Pattern(r"[{}<>]|\n[ \t]*(?:-|\r?\n)")
 _NAME = Pattern(r"[bBrRuU]{0,2}\\{0,7}[\"']([^\"'\\\r\n]{1,256})|([\w.\-/$\[\]]{1,256})")
@@ -19,7 +19,7 @@ _MAX_BESIDE = 8
 _MAX_LOOKED = 512
 
 
-class Beside:
+class NameAndValue:
     """``"name": "password", "value": "x"``, in either order, in one object, element or item."""
 
     def __init__(self, text: str, is_secret: Callable[[str], bool]) -> None:
@@ -27,15 +27,15 @@ class Beside:
         self._is_secret = is_secret
         self._named = self._typed = False
         self._values: list[tuple[re.Match[str], str]] = []
-        self._end = 0
+        self._last = 0
 
     def spans(self, match: re.Match[str], lower: str) -> Iterator[Span]:
         """The values that are known to be secret with this assignment."""
         looking = self._named or self._typed or self._values
-        if looking and _ELSEWHERE.search(self._text, self._end, match.start()):
+        if looking and self._is_elsewhere(match.start()):
             self._named = self._typed = False
             self._values = []
-        self._end = _near_end(self._text, match.end())
+        self._last = match.end()
         found = []
         if lower in NAME_NAMES:
             self._named = names_secret(self._text, match.end(), self._is_secret)
@@ -53,6 +53,14 @@ class Beside:
             start, end = value_of(self._text, *one)
             if start < end:
                 yield start, end
+
+    def waiting_from(self) -> int:
+        """Where the first value stands that a name behind it may make one of a secret."""
+        return self._values[0][0].start() if self._values else len(self._text)
+
+    def _is_elsewhere(self, start: int) -> bool:
+        """Whether another object begins between the last value and the place."""
+        return _ELSEWHERE.search(self._text, _near_end(self._text, self._last), start) is not None
 
 
 def names_secret(text: str, start: int, is_secret: Callable[[str], bool]) -> bool:

@@ -69,12 +69,15 @@ def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
                         yield from _unless_held(
                             text, *match.span(quoted if match.group(quoted) else bare)
                         )
+    done = 0
     for match in _OLD_NEW.finditer(text):
         if is_secret(match.group(1)):
-            end = text.find({"(": ")", "{": "}", "[": "]"}[match.group()[-1]], match.end())
-            end = min(end if end >= 0 else len(text), match.end() + _MAX_CHANGE)
-            for found in _OLD.finditer(text, match.end(), end):
+            most = match.end() + _MAX_CHANGE
+            end = text.find({"(": ")", "{": "}", "[": "]"}[match.group()[-1]], match.end(), most)
+            end = end if end >= 0 else min(len(text), most)
+            for found in _OLD.finditer(text, max(done, match.end()), end):
                 yield from _unless_held(text, *found.span(found.lastindex or 0))
+            done = max(done, end)
 
 
 _SENTENCE = Pattern(
