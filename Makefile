@@ -4,17 +4,25 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-interpreted coverage lint docs bench fault sanitize test-all clean
+.PHONY: demo test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
 
+# What starts no process and listens on no port: within a minute.
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -q -n auto --fast
+
+# Everything but what starts a database or a Loki.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m "not server"
+
+test-servers: $(STAMP)
+	$(BIN)/python -m pytest -n auto -m server
 
 # Without the compiled part (docs/compiled.md).
 test-interpreted: $(STAMP)
-	AUDIT_EMIT_SPEEDUPS=0 $(BIN)/python -m pytest -n auto
+	AUDIT_EMIT_SPEEDUPS=0 $(BIN)/python -m pytest -n auto -m "not server"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

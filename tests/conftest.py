@@ -12,6 +12,13 @@ from support.audit_log import AuditLog
 from support.fake_loki import each_loki, fake_loki
 from support.loki_program import loki, loki_server
 from support.postgres_server import _audited_template, audited, database, postgres_server
+from support.tiers import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_runtest_protocol,
+)
 
 from audit_emit import Emitter
 from audit_emit._core import default as _process
@@ -28,8 +35,13 @@ __all__ = [
     "loki",
     "loki_server",
     "postgres_server",
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
 ]
-"""Fixtures from elsewhere."""
+"""Fixtures and hooks from elsewhere."""
 
 settings.register_profile(
     "everywhere",

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import requirements
 
 from audit_emit._settings.arguments import Arguments
 from audit_emit._settings.checks import CHECKS
@@ -79,7 +80,7 @@ def lines_of(text: str) -> set[int]:
 
 
 def by_mypy(path: Path) -> set[int]:
-    pytest.importorskip("mypy")
+    requirements.package("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--output=json"]
     done = subprocess.run(
         [*command, "--config-file=", f"--cache-dir={path.parent}/cache", str(path)],
@@ -94,7 +95,7 @@ def by_mypy(path: Path) -> set[int]:
 
 
 def by_pyright(path: Path) -> set[int]:
-    pytest.importorskip("basedpyright")
+    requirements.package("basedpyright")
     config = path.parent / "pyrightconfig.json"
     config.write_text(json.dumps({"typeCheckingMode": "standard", "include": [path.name]}))
     program = ["-m", "basedpyright", "--pythonpath", sys.executable, "--outputjson"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import requirements
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -144,7 +145,7 @@ def test_what_cannot_be_written_is_told(words: list[str], why: str, capsys: Outp
 
 
 def test_a_wheel_carries_them(tmp_path: Path) -> None:
-    pytest.importorskip("hatchling", reason="hatchling is not installed: no wheel can be built")
+    requirements.package("hatchling")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     environment = {"AUDIT_EMIT_SPEEDUPS": "0", "PATH": "/usr/bin:/bin"}
     subprocess.run(command, cwd=ROOT, check=True, env=environment, capture_output=True, timeout=120)

@@ -24,6 +24,7 @@ import pytest
 from bench.chain import check
 from hypothesis import given
 from hypothesis import strategies as st
+from support import requirements
 from support.interpreted_emitter import interpreted
 from support.piped_descriptor import Piped
 
@@ -579,7 +580,7 @@ gevent.joinall(jobs)
 print(e._quick, "RLock" in type(e.file._mutex).__name__, sum(job.value is not None for job in jobs))
 e.close()
 """
-    pytest.importorskip("gevent")
+    requirements.package("gevent")
     command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "audit.jsonl")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout == "None True 20\n"

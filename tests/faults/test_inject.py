@@ -12,6 +12,7 @@ from faults.child import environment
 from faults.injection import Job
 from faults.scenes_strace import SCENES
 from faults.strace import Fault
+from support import requirements
 
 INJECT = Path(__file__).with_name("inject.py")
 SAMPLES = {
@@ -38,7 +39,7 @@ def sample(*arguments: str) -> str:
     """What a run prints, without rounds; a skip where nothing can be traced."""
     done = run(*arguments)
     if done.returncode == 2:
-        pytest.skip(done.stderr.strip())
+        requirements.missing("strace", done.stderr.strip())
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

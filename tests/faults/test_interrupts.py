@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import signal
@@ -18,6 +17,7 @@ from faults.child import SECONDS, environment, finish, run, start
 from faults.injector import Injector
 from faults.log import Log
 from faults.prepared import STATES, Work, make
+from support import requirements
 
 from audit_emit import Emitter
 from audit_emit._format.record import stub
@@ -147,10 +147,10 @@ def test_thirty_two_threads_and_two_emitters_share_a_chain(tmp_path: Path) -> No
     assert [r["seq"] for r in log.records] == list(range(1, len(log.records) + 1))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
 @pytest.mark.parametrize("patched", ["before", "after"])
 def test_greenlets_may_emit(patched: str, tmp_path: Path) -> None:
     """Patched before the import means before everything, as ``gevent.monkey`` runs a program."""
+    requirements.package("gevent")
     if patched == "before":
         code = "from gevent import monkey; monkey.patch_all(); import runpy, sys; del sys.argv[0]; "
         code += "runpy.run_module('faults.child', run_name='__main__', alter_sys=True)"

@@ -14,6 +14,7 @@ from flask import Flask, g
 from flask import request as flask_request
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from support import requirements
 from support.audit_log import AuditLog
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
@@ -25,7 +26,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.middleware.wsgi import WSGIMiddleware
 
-a2wsgi = pytest.importorskip("a2wsgi")
+a2wsgi = requirements.package("a2wsgi")
 
 BRIDGES = {"starlette": WSGIMiddleware, "a2wsgi": a2wsgi.WSGIMiddleware}
 

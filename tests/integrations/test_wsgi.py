@@ -15,6 +15,7 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from support import requirements
 from support.audit_log import AuditLog
 
 from audit_emit.context import current_context, update_request
@@ -184,7 +185,7 @@ def test_an_unknown_option_is_told_at_once(audit_log: AuditLog) -> None:
 @pytest.fixture
 def gunicorn(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """``integrations/wsgi_app.py`` under gunicorn: its port, and its log."""
-    pytest.importorskip("gunicorn")
+    requirements.package("gunicorn")
     log = tmp_path / "audit.jsonl"
     with socket.create_server(("127.0.0.1", 0)) as listener, (tmp_path / "err").open("wb") as err:
         command = [sys.executable, "-m", "gunicorn", "wsgi_app:service", "--workers", "1"]

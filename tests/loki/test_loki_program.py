@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from support import requirements
 from support.chain_builder import Trail
 from support.loki_program import CONFIG, RealLoki
 from support.loki_supervisor import arguments
@@ -18,9 +18,7 @@ pytestmark = pytest.mark.loki
 
 
 def test_the_configuration_is_accepted(tmp_path: Path) -> None:
-    program = shutil.which("loki")
-    if program is None:
-        pytest.skip("no program `loki` on the path")
+    program = requirements.program("loki")
     command = [program, *arguments(CONFIG, tmp_path, [1, 2]), "-verify-config"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

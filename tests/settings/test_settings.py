@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import difficult_values
+from support import difficult_values, requirements
 
 import audit_emit
 from audit_emit import ConfigError, Emitter, Settings
@@ -454,7 +454,7 @@ def test_no_key_is_ever_shown(show: Any) -> None:
 
 
 def test_no_key_is_shown_by_a_pretty_traceback() -> None:
-    rich = pytest.importorskip("rich.pretty")
+    rich = requirements.package("rich", "rich.pretty")
     made = settings({"hash_key": CANARY}, {})
     assert CANARY not in rich.pretty_repr(made)
     assert CANARY not in rich.pretty_repr({"settings": [made]})

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from support import loki_supervisor
+from support import loki_supervisor, requirements
+from support.tiers import starts_a_server
 
 from audit_emit._format.record import ns_of
 
@@ -118,7 +119,7 @@ class RealLoki:
         Skips the test where the files of the ruler cannot be reached.
         """
         if self.rules_directory is None:
-            pytest.skip("rules can be given only to a Loki that the tests have started")
+            requirements.missing("loki", "only a Loki that the tests have started takes rules")
         directory = self.rules_directory / self.tenant
         directory.mkdir(exist_ok=True)
         hidden = directory.with_name(f".{self.tenant}")  # the ruler never sees half a file
@@ -164,16 +165,17 @@ def has_tenants(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
+@starts_a_server
 def loki_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The Loki of this test run; skips where there is none."""
     program = shutil.which("loki")
     if GIVEN:
         if not has_tenants(GIVEN):
-            pytest.skip(NO_TENANTS)
+            requirements.missing("loki", NO_TENANTS)
         yield Server(GIVEN, None)
         return
     if program is None:
-        pytest.skip(NONE_THERE)
+        requirements.missing("loki", NONE_THERE)
     base = tmp_path_factory.getbasetemp()
     directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "loki"
     directory.mkdir(exist_ok=True)

@@ -1,8 +1,7 @@
 """A PostgreSQL of the tests' own: in a temporary directory, on a free port of the loopback.
 
 ``postgres_server`` is started once for each process of the tests; ``database`` is a new and empty
-database in it, ``audited`` one that has the schema. Where a variable says that it must be there
-(``AUDIT_EMIT_TEST_POSTGRES=required``, as in continuous integration), its absence fails.
+database in it, ``audited`` one that has the schema.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import requirements
+from support.tiers import starts_a_server
 
-REQUIRED = "AUDIT_EMIT_TEST_POSTGRES"
-_IS_REQUIRED = os.environ.get(REQUIRED) == "required"  # tests see no variable of ours
 DEADLINE = 60.0
 _PDEATHSIG = 1
 
@@ -37,13 +36,6 @@ def programs() -> str:
         return found[-1]
     there = shutil.which("initdb")
     return os.path.dirname(there) if there else ""
-
-
-def missing(what: str) -> None:
-    """Skip, or fail where the program must be there."""
-    if _IS_REQUIRED:
-        pytest.fail(f"{what} is not installed, and {REQUIRED} says that it must be")
-    pytest.skip(f"{what} is not installed")
 
 
 def free_port() -> int:
@@ -187,10 +179,11 @@ class Server:
 
 
 @contextmanager
+@starts_a_server
 def server(*settings: str) -> Iterator[Server]:
     """A server for one test, to be stopped, killed and started by it."""
     if not programs():
-        missing("PostgreSQL")
+        requirements.missing("postgres", "PostgreSQL is not installed")
     made = Server(settings)
     try:
         made.init()
@@ -265,10 +258,7 @@ def audited(postgres_server: Server, _audited_template: str) -> Iterator[Databas
 @contextmanager
 def pgbouncer(server: Server, *, mode: str = "transaction", size: int = 2) -> Iterator[int]:
     """A pooler in front of a server; its port."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        missing("pgbouncer")
-        raise AssertionError
+    program = requirements.program("pgbouncer")
     directory = own_directory("pgbouncer")
     port = free_port()
     users = directory / "users"

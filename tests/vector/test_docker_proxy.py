@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import shutil
 import socket
 import socketserver
 import subprocess
@@ -15,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from support import requirements
 from support.loki_supervisor import free_ports
 from support.vrl_engine import VECTOR
 
@@ -81,9 +81,7 @@ class _Daemon(BaseHTTPRequestHandler):
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[int]:
     """The port of an nginx before a stand-in for the daemon; skips where there is no nginx."""
-    program = shutil.which("nginx")
-    if program is None:
-        pytest.skip("no program `nginx` on the path")
+    program = requirements.program("nginx")
     (port,) = free_ports(1)
     with socketserver.ThreadingUnixStreamServer(str(tmp_path / "d"), _Daemon) as daemon:
         thread = threading.Thread(target=daemon.serve_forever, args=(0.01,))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from support import requirements
 from support.vector_lines import NO_SERVICES, OTHER_TYPES, SERVICES, TYPES
 from support.vrl_engine import VECTOR
 
@@ -41,9 +41,7 @@ TIMES = (
 
 
 def test_fluent_bit_gets_the_time_of_a_record_to_the_nanosecond(tmp_path: Path) -> None:
-    lua = shutil.which("luajit") or shutil.which("lua")
-    if lua is None:
-        pytest.skip("no program `luajit` or `lua` on the path")
+    lua = requirements.program("luajit", "lua")
     config = yaml.safe_load((VECTOR / "examples" / "fluent-bit.yaml").read_text("utf-8"))
     (exact,) = [one for one in config["pipeline"]["filters"] if one["name"] == "lua"]
     assert exact["time_as_table"] is True

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import requirements
 from support.vector_config import load, text_of
 from support.vrl_engine import VECTOR
 
@@ -25,7 +26,7 @@ each = pytest.mark.parametrize(
 @each
 @pytest.mark.parametrize("version", ["1.30", "1.33"])
 def test_a_cluster_takes_it(manifest: dict[str, Any], version: str) -> None:
-    schemas = pytest.importorskip("kubernetes_validate", reason="no kubernetes-validate here")
+    schemas = requirements.package("kubernetes-validate")
     schemas.validate(manifest, version, strict=True)
 
 

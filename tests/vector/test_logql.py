@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import requirements
 from support.logql_grammar import IN_ENVIRONMENT, NotThere, install, refused
 
 from audit_emit._loki import backfill as backfilling
@@ -102,7 +103,7 @@ def grammar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return install(IN_ENVIRONMENT if own else tmp_path_factory.mktemp("grammar"))
     except NotThere as reason:
-        pytest.skip(str(reason))
+        requirements.missing("logql-grammar", str(reason))
 
 
 def test_every_query_of_the_repository_is_logql(grammar: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import requirements
 from support.chain_builder import Trail
 from support.loki_program import RealLoki
 
@@ -82,9 +82,7 @@ def test_the_runbook_has_no_part_for_what_is_no_alert() -> None:
 
 
 def test_promtool_accepts_the_rules_of_prometheus() -> None:
-    program = shutil.which("promtool")
-    if program is None:
-        pytest.skip("no program `promtool` on the path")
+    program = requirements.program("promtool")
     command = [program, "check", "rules", *map(str, PROMETHEUS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -109,9 +107,7 @@ def test_the_page_explains_every_alert_and_no_other() -> None:
 
 
 def test_lokitool_accepts_the_rules() -> None:
-    program = shutil.which("lokitool")
-    if program is None:
-        pytest.skip("no program `lokitool` on the path")
+    program = requirements.program("lokitool")
     command = [program, "rules", "lint", "--dry-run", *map(str, FILES)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
+import sys
 from typing import Any
 
 import pytest
+from support import requirements
 from support.vector_config import NAMES, text_of, with_everything_offered
 from support.vector_lines import (
     DEAD,
@@ -40,10 +41,9 @@ PROGRAM = f"""
 
 @pytest.fixture(scope="module")
 def engine() -> Any:
-    try:
-        return importlib.import_module("vector_vrl")
-    except ImportError:
-        pytest.skip("no vector-vrl: it needs Python 3.12")
+    if sys.version_info < (3, 12):
+        pytest.skip("vector-vrl needs Python 3.12")
+    return requirements.package("vector-vrl")
 
 
 def test_it_makes_the_same_of_every_line(engine: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support import requirements
 from support.loki_program import RealLoki
 from support.vector_config import NAMES, load, text_of, with_everything_offered
 from support.vrl_engine import VECTOR
@@ -25,10 +25,7 @@ PATIENCE = 60.0
 
 @pytest.fixture(scope="module")
 def vector() -> str:
-    program = shutil.which("vector")
-    if program is None:
-        pytest.skip("no program `vector` on the path")
-    return program
+    return requirements.program("vector")
 
 
 def moved(config: dict[str, Any], directory: Path) -> dict[str, Any]:
