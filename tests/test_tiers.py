@@ -1,0 +1,101 @@
+"""Which tests are in which tier."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import tiers
+
+CONFTEST = "from support.tiers import *"
+TESTS = """
+import os, socket, subprocess, threading
+import pytest
+from support.tiers import starts_a_server
+
+@pytest.fixture
+@starts_a_server
+def database():
+    return 1
+
+@pytest.fixture
+def table(database):
+    return 2
+
+@starts_a_server
+def started():
+    return 3
+
+def test_computes():
+    assert 1 + 1 == 2
+
+def test_runs_a_process():
+    subprocess.run(["true"], check=True)
+
+def test_forks():
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
+
+def test_listens():
+    socket.create_server(("127.0.0.1", 0)).close()
+
+def test_makes_something_else_of_it():
+    try:
+        subprocess.run(["true"], check=True)
+    except BaseException:
+        raise AssertionError from None
+
+def test_runs_one_in_a_thread():
+    done = []
+    thread = threading.Thread(target=lambda: done.append(subprocess.run(["true"], check=True)))
+    thread.start()
+    thread.join()
+    assert done
+
+def test_asks_a_table(table):
+    assert table == 2
+
+def test_starts_a_server_itself():
+    assert started() == 3
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("project")
+    (place / "conftest.py").write_text(CONFTEST)
+    (place / "test_it.py").write_text(TESTS)
+    return place
+
+
+def passed(project: Path, *options: str) -> set[str]:
+    """The tests that passed; none failed."""
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *options]
+    path = ["-o", f"pythonpath={Path(tiers.__file__).parents[1]}", "--rootdir", str(project)]
+    warnings = ["-p", "no:threadexception"]
+    done = subprocess.run(
+        [*command, *path, *warnings, str(project)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(re.findall(r"::test_(\w+) PASSED", done.stdout))
+
+
+SERVERS = {"asks_a_table", "starts_a_server_itself"}
+
+
+def test_the_quickest_tier_is_what_starts_no_process_and_listens_on_no_port(project: Path) -> None:
+    assert passed(project, "--fast") == {"computes"}
+
+
+def test_what_uses_a_server_is_marked(project: Path) -> None:
+    assert passed(project, "-m", "server") == SERVERS
+    others = set(re.findall(r"def test_(\w+)", TESTS)) - SERVERS
+    assert passed(project, "-m", "not server") == others
