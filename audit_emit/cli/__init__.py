@@ -1,6 +1,6 @@
 """The command line: ``audit-emit <command>``, one module per command.
 
-Exit status: 0 all good, 1 something is wrong, 2 usage, 3 unreadable or nothing found, 4 incomplete.
+What a command returns is its exit status; ``_exit`` has the table of them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ from collections.abc import Sequence
 
 from audit_emit.cli._exit import Exit
 
-INTERRUPTED = 130
-"""What a shell expects of a process that Ctrl-C ended."""
-
 EXTRA_OF = {
-    "click": "cli",
     "rich": "cli",
     "cryptography": "sign",
     "fastapi": "fastapi",
@@ -35,10 +31,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    try:
-        from audit_emit.cli._group import run  # noqa: PLC0415 - click is optional
-    except ModuleNotFoundError as error:
-        return missing(error)
+    from audit_emit.cli._group import run  # noqa: PLC0415 - click takes a while
+
     return run(args)
 
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import json
 import re
+import shutil
+import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self, TypeVar
+
+import click
 
 from audit_emit._loki.json_stage import value_at
+from audit_emit._query.question import MEMBERS, Term
 from audit_emit.cli._marks import mark
 from audit_emit.cli._text import shown_value, visible, visible_bytes
 
 Mark = Callable[[bytes], str]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 COLUMNS = (
     "ts event_type workspace_id user_id actor_kind correlation_id service id trace_id span_id "
     "chain seq hash fields record"
 ).split()
-"""Of the CSV; ``record`` is the whole line."""
+"""Of the CSV, unless ``--columns`` names others; ``record`` is the whole line."""
+
+_OWN = ("record", "mark")
+"""Columns that are no member of a record: its bytes, and what is to be said of it."""
 
 _FORMULA = re.compile(
     # A cell, and what follows a separator in it: where a spreadsheet expects semicolons or tabs, as
@@ -43,30 +53,129 @@ def members(line: bytes) -> dict[str, Any]:
     return found
 
 
+class Column(NamedTuple):
+    """One column of the CSV: its name, and where its value stands in a record."""
+
+    name: str
+    path: tuple[str | int, ...]
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """A member of a record, a path such as ``fields.key``, ``record`` or ``mark``.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        if name in _OWN:
+            return cls(name, ())
+        try:
+            path = Term.parse(f"{name}=").path
+        except ValueError:
+            raise ValueError(f"{name!r} is no column: ts, user_id, fields.key, …") from None
+        first = re.split(r"[.\[]", name, maxsplit=1)[0]
+        if first not in MEMBERS:
+            near = difflib.get_close_matches(first, [*MEMBERS, *_OWN], 1)
+            meant = f"{near[0]}, or fields.{name}" if near else f"fields.{name}"
+            raise ValueError(f"there is no column {name}; do you mean {meant}?")
+        return cls(name, path)
+
+    def value(self, line: bytes, record: Mapping[str, Any], mark: Mark) -> str:
+        """The text of its cell."""
+        if self.name == "mark":
+            return mark(line)
+        if self.name == "record":
+            # In Base64 no spreadsheet reads into it, and a program gets the very bytes.
+            return b64encode(line).decode()
+        if self.path == ("fields",):
+            return value_at(line, ("fields",))
+        if len(self.path) == 1:
+            return _cell(record.get(self.name, ""))
+        return value_at(line, self.path) or _cell(_walked(record, self.path))
+
+
+def _walked(record: Mapping[str, Any], path: Sequence[str | int]) -> Any:
+    """The value at a path; empty where there is none."""
+    value: Any = record
+    for step in path:
+        try:
+            value = value[step]
+        except (LookupError, TypeError):
+            return ""
+    return "" if value is None else value
+
+
+def columns_option(function: _Function) -> _Function:
+    """``--columns``, as the parameter ``columns``."""
+    return click.option(
+        "--columns",
+        metavar="NAME,NAME",
+        callback=_chosen_columns,
+        help="With --format csv: these members of the records, such as ts,user_id,fields.key; also "
+        "mark, and record, the whole line in Base64.",
+    )(function)
+
+
+def _chosen_columns(_: click.Context, __: click.Parameter, value: str | None) -> tuple[Column, ...]:
+    if value is None:
+        return ()
+    try:
+        return tuple(Column.parse(name.strip()) for name in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(visible(str(error))) from None
+
+
+def columns_of(form: str, chosen: Sequence[Column]) -> Sequence[Column]:
+    """The columns that were chosen, or all the usual ones.
+
+    Raises:
+        UsageError: some were chosen, and the format has none.
+    """
+    if chosen and form != "csv":
+        raise click.UsageError("--columns belongs to --format csv")
+    return chosen or tuple(map(Column.parse, COLUMNS))
+
+
+def for_programs(
+    form: str, lines: Iterable[bytes], columns: Sequence[Column], mark: Mark, *, terminal: bool
+) -> Iterator[bytes]:
+    """Records as JSON, as lines of JSON or as CSV, piece by piece as they come."""
+    if form == "csv":
+        yield from as_csv(lines, columns, mark, terminal=terminal)
+    elif form == "jsonl":
+        yield from as_lines(lines, terminal=terminal)
+    else:
+        yield from as_array(lines, terminal=terminal)
+
+
 def as_lines(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
     """The records as they are, one a line; on a terminal without anything that it would obey."""
     for line in lines:
         yield (visible_bytes(line, len(line)).encode() if terminal else line) + b"\n"
 
 
-def as_csv(lines: Iterable[bytes], *, terminal: bool, with_record: bool = True) -> Iterator[bytes]:
+def as_array(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
+    """One JSON array with the records as they are, one a line."""
+    before = b"["
+    for line in as_lines(lines, terminal=terminal):
+        yield before + b"\n" + line[:-1]
+        before = b","
+    yield b"[]\n" if before == b"[" else b"\n]\n"
+
+
+def as_csv(
+    lines: Iterable[bytes], columns: Sequence[Column], mark: Mark, *, terminal: bool
+) -> Iterator[bytes]:
     """RFC 4180 with every cell quoted, and a header; ``fields`` is JSON, ``record`` Base64.
 
     What a terminal would obey or not show is spelled out wherever it goes, as the end of a pipe may
     be one; line breaks and tabs, which may stand in a quoted cell, only on a terminal. Where a
     spreadsheet would begin to read a formula there is a ``'``. Only ``record`` is exact.
-
-    Args:
-        with_record: whether there is a column for the whole record.
     """
-    columns = COLUMNS if with_record else COLUMNS[:-1]
-    yield _csv(columns)
+    shown = visible if terminal else _but_lines
+    yield _csv(_harmless(shown(column.name)) for column in columns)
     for line in lines:
-        record = {**members(line), "fields": value_at(line, ("fields",))}
-        cells = [_cell(record.get(name, "")) for name in COLUMNS[:-1]]
-        shown = [_harmless(visible(cell) if terminal else _but_lines(cell)) for cell in cells]
-        # In Base64 no spreadsheet reads into it, and a program gets the very bytes.
-        yield _csv([*shown, b64encode(line).decode()] if with_record else shown)
+        record = members(line)
+        yield _csv(_harmless(shown(column.value(line, record, mark))) for column in columns)
 
 
 def _csv(row: Iterable[str]) -> bytes:
@@ -116,33 +225,56 @@ def _or_dash(value: Any) -> str:
 def print_table(lines: Sequence[bytes], mark: Mark = mark) -> None:
     """For people: one row a record, nothing cut off, control characters spelled out.
 
-    There is a column of marks where a record has one.
+    There is a column of marks where a record has one. On a terminal the cells are folded to its
+    width, if rich is installed (extra ``cli``).
 
     Args:
         mark: what stands there.
     """
-    from rich.table import Table  # noqa: PLC0415 - only tables need it
-    from rich.text import Text  # noqa: PLC0415
-
-    from audit_emit.cli._console import Plain  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name, style, whole in _HEADER:
-        table.add_column(name, style=style, overflow="fold", no_wrap=whole)
-    table.columns[-1].min_width = _LEAST
     marks = [mark(line) for line in lines]
+    rows = [_cells(members(line)) for line in lines]
+    header = [name for name, _, _ in _HEADER]
     if any(marks):
-        table.add_column("mark", style="bold red", no_wrap=True)
-    for line, marked in zip(lines, marks, strict=True):
-        table.add_row(*map(Text, _cells(members(line))), *([marked] if any(marks) else []))
-    console = Plain()
-    if not console.is_terminal:
+        header.append("mark")
+        rows = [[*row, marked] for row, marked in zip(rows, marks, strict=True)]
+    if not (sys.stdout.isatty() and _fold(header, rows)):
         # Whoever reads a file or a pipe cuts lines himself.
-        console.width = _WIDE
-    console.print(table)
+        _print_plain(header, rows)
 
 
-_WIDE = 1_000_000
+def _print_plain(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for number, row in enumerate([header, *rows]):
+        text = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        click.echo(click.style(text.rstrip(), bold=True) if number == 0 else text.rstrip())
+
+
+def _fold(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Print it as wide as the terminal is; false without rich."""
+    try:
+        from rich.console import Console  # noqa: PLC0415 - only this needs it
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return False
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name, style, whole in _HEADER[: len(header)]:
+        table.add_column(name, style=style, overflow="fold", no_wrap=whole)
+    table.columns[_FIELDS].min_width = _LEAST
+    if len(header) > len(_HEADER):
+        table.add_column(header[-1], style="bold red", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    text = io.StringIO()
+    width = shutil.get_terminal_size().columns
+    Console(file=text, highlight=False, force_terminal=True, width=width).print(table)
+    click.echo(text.getvalue(), nl=False)
+    return True
+
+
+_FIELDS = 5
+"""The number of their column."""
+
 _LEAST = 24
 """Characters that the fields get, however narrow a terminal is."""
 

@@ -28,7 +28,7 @@ from audit_emit.cli._records import parse
 from audit_emit.errors import ConfigError
 
 EXTRAS = {
-    "cli": "click",
+    "cli": "rich",
     "flask": "flask",
     "fastapi": "fastapi",
     "sign": "cryptography",

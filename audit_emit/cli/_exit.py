@@ -1,22 +1,40 @@
-"""What the exit status of every command means."""
+"""The exit statuses of all commands: one table, for every ``--help`` and for docs/commands.md."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The same answers for all commands (docs/wire-format.md, section 7)."""
+    """The same answers for all commands; ``MEANING`` says what they are."""
 
     OK = 0
-    """All good."""
     FINDINGS = 1
-    """It worked, and something is wrong with what was looked at."""
     USAGE = 2
-    """The command line cannot be understood, or an optional dependency is missing."""
-    UNREADABLE = 3
-    """A file cannot be read, or there is nothing there."""
+    NOTHING = 3
     INCOMPLETE = 4
-    """Good as far as it goes: a torn last line, a declared gap, a missing key."""
-    LOKI = 5
-    """Loki cannot be reached, refuses, or gives no answer to build on."""
+    NO_ANSWER = 5
+
+
+MEANING = {
+    Exit.OK: "it holds, or was done",
+    Exit.FINDINGS: "a finding: it worked, and something is wrong with what was looked at",
+    Exit.USAGE: "the command line cannot be understood, or an optional package is missing",
+    Exit.NOTHING: "there is nothing to look at, or it cannot be read",
+    Exit.INCOMPLETE: "not complete, or not yet: good as far as it goes",
+    Exit.NO_ANSWER: "a server gave no answer to build on",
+}
+"""What each status means; a command may say it more precisely, and never otherwise."""
+
+INTERRUPTED = 130
+"""What a shell expects of a process that Ctrl-C ended; no command decides on it."""
+
+_FIRST = (Exit.USAGE, Exit.FINDINGS, Exit.NO_ANSWER, Exit.INCOMPLETE, Exit.NOTHING)
+"""Which one is told where several hold."""
+
+
+def worst(statuses: Iterable[int]) -> Exit:
+    """The one status of several results: a finding, then no answer, not complete, nothing there."""
+    found = set(statuses)
+    return next((status for status in _FIRST if status in found), Exit.OK)

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from audit_emit._version import __version__
-from audit_emit.cli import INTERRUPTED, _streams, missing
-from audit_emit.cli._exit import Exit
+from audit_emit.cli import _streams, missing
+from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
 from audit_emit.cli._text import visible
 from audit_emit.errors import ConfigError, DatabaseError
 
@@ -37,6 +37,10 @@ COMMANDS = {
     "vkey": "Print the verifier key of a log.",
 }
 """Every command, with the module of its name beside this one."""
+
+
+COMPLETION = 'eval "$(_AUDIT_EMIT_COMPLETE=bash_source audit-emit)"'
+"""For bash; zsh and fish have ``zsh_source`` and ``fish_source``."""
 
 
 def _frozen() -> None:
@@ -94,10 +98,26 @@ class Lazy(click.Group):
         except BrokenPipeError:
             _streams.silence()
             return _streams.decision(ctx)
+        except OSError as error:
+            if error.filename or not _streams.printing(error):
+                raise
+            _say(f"standard output: {error.strerror or error}", Exit.INCOMPLETE)
+            _streams.silence()
+            return worst([_streams.decision(ctx), Exit.INCOMPLETE])
         return result
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table of exit statuses, and how a shell learns to complete the rest."""
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(int(one)), text) for one, text in MEANING.items()])
+            formatter.write_text("Where several hold: 1, then 5, 4, 3.")
+        with formatter.section("Completion"):
+            formatter.write(f"  {COMPLETION}\n")
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="audit-emit")
 def cli() -> None:
     """Look at an audit trail, and at how this machine writes it."""
@@ -131,9 +151,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, DatabaseError):
         return _say(f"{error} ({error.reason})", Exit.LOKI)
     if isinstance(error, OSError):
-        named = error.filename or ("standard output" if _streams.printing(error) else "")
-        where = f"{named}: " if named else ""
-        return _say(f"{where}{error.strerror or error}", Exit.UNREADABLE)
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}", Exit.NOTHING)
     return _say(str(error), Exit.USAGE)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from audit_emit._loki.settings import PREFIX, from_environment
-from audit_emit._readers.files.logfiles import is_segment_alone, segment_paths
+from audit_emit._readers.files.logfiles import is_segment_alone
 from audit_emit._readers.files.opening import layout_of
-from audit_emit._settings.settings import settings
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import named
 from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
@@ -51,23 +50,17 @@ label_option = click.option(
 )
 
 
-def whole_log(path: str | None) -> Layout:
-    """The log at a path, or the one that this environment configures.
+def whole_logs(logs: Sequence[str]) -> list[Layout]:
+    """The logs that were named, or the one that this environment configures.
 
     Raises:
-        UsageError: it is only a part of a log, or this environment keeps none.
-        FileNotFoundError: the path is not there, and no closed segment of it is, either.
+        UsageError: one is only a part of a log, or this environment keeps none.
+        NoLog: a log is not there, and no closed segment of it is, either.
     """
-    if path is None:
-        path = settings({}).jsonl
-        if path is None:
-            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
-    if path == "-" or (not os.path.isdir(path) and is_segment_alone(os.path.basename(path))):
-        raise click.UsageError(f"{visible(path)} is not a whole log; name its directory")
-    layout = layout_of(path)
-    if not os.path.lexists(path) and not segment_paths(layout):
-        raise FileNotFoundError(errno.ENOENT, "is not there", path)
-    return layout
+    for log in logs:
+        if log == "-" or (not os.path.isdir(log) and is_segment_alone(os.path.basename(log))):
+            raise click.UsageError(f"{visible(log)} is not a whole log; name its directory")
+    return [layout_of(log) for log in named(logs)]
 
 
 @contextmanager
@@ -87,4 +80,4 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     except LokiError as error:
         with suppress(OSError):  # a full standard error changes nothing of the status
             click.echo(f"audit-emit: {visible(str(error))}", err=True)
-        raise click.exceptions.Exit(Exit.LOKI) from None
+        raise click.exceptions.Exit(Exit.NO_ANSWER) from None

@@ -69,7 +69,7 @@ def show(report: Report, log: Log, loki: str) -> None:
             click.echo(f"  {label:<10}  {text}")
     for kind, findings in groupby(report.findings, key=lambda finding: finding.kind):
         _show_kind(kind, list(findings), report.counts[kind])
-    hint = _nothing(log) if report.exit_status == Exit.UNREADABLE else _hint(report, log)
+    hint = _nothing(log) if report.exit_status == Exit.NOTHING else _hint(report, log)
     if hint:
         click.echo(f"  {hint}")
 

@@ -1,12 +1,10 @@
-"""Records as ``tail`` shows and filters them."""
+"""One record on one line, as ``tail`` and ``verify-proof`` show it."""
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, time, timedelta
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import msgspec
@@ -15,10 +13,6 @@ from audit_emit.cli._text import shown_value, visible_bytes
 
 SHOWN = 200
 """Bytes of a line that is no record which are shown."""
-
-_SPAN = re.compile(r"(\d{1,9})([smhd])")
-_TIME_OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Record(msgspec.Struct):
@@ -32,6 +26,7 @@ class Record(msgspec.Struct):
     actor_kind: str = ""
     correlation_id: str = ""
     seq: int | None = None
+    service: str = ""
 
 
 _DECODER = msgspec.json.Decoder(Record)
@@ -67,85 +62,12 @@ def parse_service(line: bytes) -> str | None:
         return None
 
 
-class Filter(NamedTuple):
-    """What a record must match; empty members match everything. Patterns are shell patterns."""
-
-    types: tuple[str, ...] = ()
-    actor: str = ""
-    workspace: str = ""
-    correlation: str = ""
-    since: str = ""
-
-    def matches(self, record: Record) -> bool:
-        """Whether to show it."""
-        return (
-            (not self.types or any(fnmatchcase(record.event_type, t) for t in self.types))
-            and _alike(record.user_id, self.actor)
-            and _alike(record.workspace_id, self.workspace)
-            and _alike(record.correlation_id, self.correlation)
-            and record.ts >= self.since
-        )
-
-
-def _alike(value: str, pattern: str) -> bool:
-    return not pattern or value == pattern or fnmatchcase(value, pattern)
-
-
-def span(text: str) -> timedelta:
-    """A length of time: ``90s``, ``10m``, ``2h``, ``7d``.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = _SPAN.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is not a span (90s, 10m, 2h, 7d)")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def time_option(_: click.Context, __: click.Parameter, value: str | None) -> str:
-    """The callback of an option that takes a time (``instant``); empty when it is not given."""
-    try:
-        return instant(value, datetime.now(UTC)) if value else ""
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def instant(text: str, now: datetime) -> str:
-    """A time as records write it, to be compared with their ``ts``.
+def shown(record: Record, *, with_service: bool = False) -> str:
+    """A record on one line: number, time, type, who, where, correlation, then its fields.
 
     Args:
-        text: a span back from ``now`` (``90s``, ``10m``, ``2h``, ``7d``), an ISO 8601 date or
-            date and time, or a time of day, which is the last one that is not to come (``03:00Z``
-            at 02:59Z is yesterday's). All in UTC unless it names another offset.
-        now: an aware time.
-
-    Raises:
-        ValueError: it is neither.
+        with_service: name the service, too, as where records of several logs stand together.
     """
-    try:
-        if _SPAN.fullmatch(text):
-            moment = now - span(text)
-        elif _TIME_OF_DAY.fullmatch(text):
-            moment = _last(time.fromisoformat(text), now)
-        else:
-            moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is neither a span (90s, 10m, 2h, 7d) nor a time") from None
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}000Z".rjust(30, "0")
-
-
-def _last(at: time, now: datetime) -> datetime:
-    zone = at.tzinfo or UTC
-    moment = datetime.combine(now.astimezone(zone), at.replace(tzinfo=zone))
-    return moment if moment <= now else moment - timedelta(days=1)
-
-
-def shown(record: Record) -> str:
-    """A record on one line: number, time, type, who, where, correlation, then its fields."""
     who = shown_value(record.user_id) if record.user_id else "-"
     parts = [
         click.style(f"{record.seq if record.seq is not None else '-':>6}", dim=True),
@@ -153,6 +75,8 @@ def shown(record: Record) -> str:
         click.style(shown_value(record.event_type), fg="cyan", bold=True),
         click.style(f"{who}({shown_value(record.actor_kind)})", fg="yellow"),
     ]
+    if with_service:
+        parts.insert(0, click.style(shown_value(record.service), fg="magenta"))
     if record.workspace_id:
         parts.append(f"@{shown_value(record.workspace_id)}")
     if record.correlation_id:

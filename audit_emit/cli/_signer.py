@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import msgspec
 
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._core.emitter import Emitter
 from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.opening import layout_of
 from audit_emit._readers.files.places import last_record
 from audit_emit._runtime.retry import insist
 from audit_emit._settings.settings import Settings, settings
@@ -74,18 +74,13 @@ class Log(NamedTuple):
         return self._replace(ring=ring, signer=signer)
 
 
-def active(path: Path | None) -> Path:
-    """The active segment of the log at ``path``, or of the one that the environment configures."""
-    if path is None:
-        configured = settings({}).jsonl
-        if configured is None:
-            raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
-        path = Path(configured)
-    return (path / "audit.jsonl" if path.is_dir() else path).absolute()
+def active(log: str) -> Path:
+    """The active segment of a log."""
+    return Path(layout_of(os.path.abspath(log)).active)
 
 
 def opened(
-    path: Path | None,
+    log: str,
     keys: Sequence[str],
     origin: str | None,
     *,
@@ -102,7 +97,7 @@ def opened(
         ConfigError: there is no key.
         OSError: there is no log.
     """
-    file = active(path)
+    file = active(log)
     ring = KeyRing.from_sources(list(keys))
     if not ring.keys:
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")

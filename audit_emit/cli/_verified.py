@@ -12,6 +12,8 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Kind, Report
 from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import _marks
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._keys import key_option
 from audit_emit.cli._marks import DOES_NOT_VERIFY, NOT_ANCHORED
 from audit_emit.errors import UnsupportedError
 
@@ -32,33 +34,36 @@ Mark = Callable[[bytes], str]
 
 def verified_option(function: Callable[..., object]) -> Callable[..., object]:
     """``--verified`` and the keys for it."""
-    function = click.option(
-        "--key",
-        "keys",
-        multiple=True,
-        metavar="KEY",
-        help="With --verified: a pinned key, as of audit-emit verify.",
-    )(function)
+    function = key_option("With --verified: a pinned key")(function)
     return click.option(
         "--verified", is_flag=True, help="Verify the log first, and mark what does not hold."
     )(function)
 
 
-def judged(path: str, keys: Sequence[str]) -> tuple[Mark, bool]:
-    """Verify a log.
+def judged(logs: Sequence[str], keys: Sequence[str]) -> tuple[Mark, bool]:
+    """Verify logs.
 
     Returns:
-        What marks a record of it, and whether the log was tampered with.
+        What marks a record of one of them, and whether one was tampered with.
 
     Raises:
         OSError: a file cannot be read.
         ConfigError: a key is none.
     """
+    ring = KeyRing.from_sources(list(keys), os.environ)
     try:
-        (found,) = verify_paths([path], Options(ring=KeyRing.from_sources(list(keys), os.environ)))
+        with on_terminal("verifying") as bar:
+            options = Options(ring=ring, progress=bar)
+            found = [one for log in logs for one in verify_paths([log], options)]
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
-    return marks(found.report), found.report.tampered
+    each = [marks(one.report) for one in found]
+
+    def mark(line: bytes) -> str:
+        # A record holds if it does in one of the logs: it is a record of that one.
+        return min((one(line) for one in each), key=len)
+
+    return mark, any(one.report.tampered for one in found)
 
 
 def marks(report: Report) -> Mark:

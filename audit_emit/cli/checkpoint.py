@@ -8,16 +8,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 import click
 
 from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD
 from audit_emit._format.checkpoint import Checkpoint
-from audit_emit.cli._exit import Exit
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import origin_option, signing_keys
+from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._output import kept
 from audit_emit.cli._signer import Log, opened
-from audit_emit.cli._text import visible
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError, SinkError
 
 POLL_SECONDS = 1.0
@@ -26,21 +29,28 @@ EXITS = {
     "busy": Exit.INCOMPLETE,
     "timeout": Exit.INCOMPLETE,
     "key-retired": Exit.USAGE,
-    "not-told": Exit.UNREADABLE,
+    "not-told": Exit.INCOMPLETE,
 }
 
 
-@click.command("checkpoint")
-@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    metavar="KEY",
-    help="A file with the key, or the name of an environment variable; repeatable, newest last. "
-    "[default: AUDIT_EMIT_SIGNING_KEY and AUDIT_EMIT_SIGNING_KEY_FILE]",
+@a_command(
+    "checkpoint",
+    {
+        Exit.OK: "signed, or nothing is new",
+        Exit.FINDINGS: "the log does not follow what was signed",
+        Exit.USAGE: "usage, or no key",
+        Exit.NOTHING: "there is no log, or no record in it",
+        Exit.INCOMPLETE: "another process is at it, or the log could not be told of it",
+    },
+    [
+        "audit-emit checkpoint /var/log/audit-emit/shop --key signing.pem",
+        "audit-emit checkpoint --watch --key signing.pem --origin audit.example.com/shop",
+        "audit-emit checkpoint --note --out head.note",
+    ],
 )
-@click.option("--origin", help="The log's name in checkpoints.  [default: AUDIT_EMIT_ORIGIN]")
+@logs_argument
+@signing_keys
+@origin_option
 @click.option(
     "--state",
     default="",
@@ -60,8 +70,9 @@ EXITS = {
     metavar="KEY",
     help="Hand over to this key: the one that signed so far signs its name into the log.",
 )
+@kept
 def command(
-    path: Path | None,
+    logs: tuple[str, ...],
     keys: tuple[str, ...],
     origin: str | None,
     *,
@@ -71,7 +82,10 @@ def command(
     note: bool,
     successor: str | None,
 ) -> Exit:
-    """Sign what the log at PATH gained since the last checkpoint.
+    """Sign what a log gained since the last checkpoint.
+
+    LOG is a log's directory or its active file; without it, the log that this environment
+    configures. Several are signed one after the other, each under its own name.
 
     Run it as the user of the service. Only records that follow what was signed before are signed;
     anything else is an error. Each checkpoint goes to checkpoints.jsonl and into the log.
@@ -81,38 +95,40 @@ def command(
 
     With --rotate-to the old key signs once more, and then that the new one takes its place; from
     there on only the new one can sign. Whoever has the old verifier key can follow.
-
-    Exit status: 0 ok (also when nothing is new), 1 the log does not follow what was signed,
-    2 usage or no key, 3 no log, 4 another process is at it.
     """
     if watch and (note or successor):
         raise click.UsageError("--note and --rotate-to make one checkpoint; --watch goes on")
-    log = opened(path, keys, origin, stdout=watch, state=state, first=first)
-    try:
-        if watch:
-            return _watch(log)
-        return _rotate(log, successor, note=note) if successor else _once(log, note=note)
-    finally:
-        log.emitter.close()
+    if len(logs) > 1 and (watch or state or origin or successor):
+        raise click.UsageError("--watch, --state, --origin and --rotate-to are for one LOG")
+    found = []
+    for one in named(logs):
+        log = opened(one, keys, origin, stdout=watch, state=state, first=first)
+        try:
+            if watch:
+                return _watch(log)
+            made = _rotate(log, successor, note=note) if successor else _once(log, note=note)
+        finally:
+            log.emitter.close()
+        found.append(made)
+    return worst(found)
 
 
 def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Exit:
     try:
         made = _sign(log, "manual")
     except CheckpointError as error:
-        click.echo(f"audit-emit: no checkpoint was made: {visible(str(error))}", err=True)
+        complain(f"no checkpoint was made: {error}")
         return EXITS.get(error.reason, Exit.FINDINGS)
     except SinkError as error:
-        click.echo(
-            f"audit-emit: it is signed and in checkpoints.jsonl, but the log cannot be written to "
-            f"({error.reason}), so the chain does not say so",
-            err=True,
+        complain(
+            "it is signed and in checkpoints.jsonl, but the log cannot be written to "
+            f"({error.reason}), so the chain does not say so"
         )
-        return Exit.UNREADABLE
+        return Exit.INCOMPLETE
     newest = made or log.signer.newest()
     if newest is None:
-        click.echo("audit-emit: there is no record to sign", err=True)
-        return Exit.UNREADABLE
+        complain("there is no record to sign")
+        return Exit.NOTHING
     if note:
         try:
             sys.stdout.buffer.write(newest.to_note(cosigned=True).to_bytes())

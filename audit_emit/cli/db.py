@@ -10,8 +10,9 @@ import click
 
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.address import Address
+from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._text import visible
+from audit_emit.cli._output import formats, kept
 from audit_emit.errors import ConfigError, DatabaseError
 
 VARIABLES = ("AUDIT_EMIT_STORE", "AUDIT_EMIT_STORE_FILE")
@@ -44,15 +45,20 @@ def command() -> None:
     """
 
 
-@command.command("migrate")
+@command.command(
+    "migrate",
+    cls=Command,
+    statuses={
+        Exit.OK: "done, or nothing to do",
+        Exit.FINDINGS: "the database has other migrations of these numbers",
+        Exit.USAGE: "",
+        Exit.NO_ANSWER: "the database does not answer, or refuses",
+    },
+)
 @click.argument("address", required=False)
 @click.option("--until", type=click.IntRange(min=1), metavar="N", help="Stop after this one.")
 def migrate(address: str | None, until: int | None) -> Exit:
-    """Run the migrations that are missing, in one transaction, under a lock.
-
-    Exit status: 0 done, or nothing to do; 1 the database has other migrations of these numbers;
-    2 usage; 5 the database does not answer, or refuses.
-    """
+    """Run the migrations that are missing, in one transaction, under a lock."""
     try:
         done = schema.migrate(address_of(address), until=until)
     except DatabaseError as error:
@@ -64,18 +70,25 @@ def migrate(address: str | None, until: int | None) -> Exit:
     return Exit.OK
 
 
-@command.command("check")
+@command.command(
+    "check",
+    cls=Command,
+    statuses={
+        Exit.OK: "this build can work with it",
+        Exit.FINDINGS: "the migrations differ from those of this build, or the database is ahead "
+        "of --expect",
+        Exit.USAGE: "",
+        Exit.INCOMPLETE: "some are missing",
+        Exit.NO_ANSWER: "the database does not answer, or refuses",
+    },
+)
 @click.argument("address", required=False)
 @click.option(
     "--expect", type=click.IntRange(min=1), metavar="N", help="The migration must be this one."
 )
-@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
-def check(address: str | None, expect: int | None, *, as_json: bool) -> Exit:
-    """Say which migrations the database has, and whether this build can work with them.
-
-    Exit status: 0 it can; 1 they differ from those of this build, or the database is ahead of
-    --expect; 2 usage; 4 some are missing; 5 the database does not answer, or refuses.
-    """
+@formats("text", "json")
+def check(address: str | None, expect: int | None, *, form: str) -> Exit:
+    """Say which migrations the database has, and whether this build can work with them."""
     try:
         found = schema.look(address_of(address))
     except DatabaseError as error:
@@ -89,7 +102,7 @@ def check(address: str | None, expect: int | None, *, as_json: bool) -> Exit:
         "differing": [m.number for m in found.differing],
         "newer": list(found.unknown),
     }
-    if as_json:
+    if form == "json":
         click.echo(json.dumps(said))
         return status
     click.echo(f"{word}  migration {found.applied} of {found.known}")
@@ -109,8 +122,9 @@ def _verdict(found: schema.State, expect: int | None) -> tuple[str, Exit]:
     return "ok", Exit.OK
 
 
-@command.command("sql")
+@command.command("sql", cls=Command, statuses={Exit.OK: "printed", Exit.USAGE: ""})
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Without these.")
+@kept
 def sql(after: int) -> Exit:
     """Print the migrations as a script for psql, in one transaction."""
     click.echo(schema.as_sql(after), nl=False)
@@ -119,5 +133,5 @@ def sql(after: int) -> Exit:
 
 def failed(error: DatabaseError) -> Exit:
     """Say it, and what that means for the exit status."""
-    click.echo(f"audit-emit: {visible(str(error))} ({error.reason})", err=True)
-    return Exit.FINDINGS if error.reason == "migrations-differ" else Exit.LOKI
+    complain(f"{error} ({error.reason})")
+    return Exit.FINDINGS if error.reason == "migrations-differ" else Exit.NO_ANSWER

@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from audit_emit.cli import INTERRUPTED
-from audit_emit.cli._console import Plain
-from audit_emit.cli._exit import Exit
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._exit import INTERRUPTED, Exit
 from audit_emit.cli._findings import answer, check_chain, leaks, read_log
 from audit_emit.cli._service import PREFIX, Answer, DemoFailed, NoApps, Service, as_json, find_apps
 from audit_emit.cli._text import visible, visible_bytes
@@ -41,23 +38,22 @@ class Step(NamedTuple):
 class Stage:
     """What the audience sees, and the service behind it."""
 
-    def __init__(self, console: Console, service: Service) -> None:
-        self.console = console
+    def __init__(self, service: Service) -> None:
         self.service = service
         self.shown: int = 0
 
     def play(self, number: int, step: Step) -> None:
         """Send one request, and show its answer and its audit lines."""
         answered = self.service.ask(step.method, step.path, step.user, step.body)
-        title(self.console, f"{number}. {step.title}")
+        title(f"{number}. {step.title}")
         who = step.user if step.user in self.service.tokens else "somebody"
-        self.say(f"  {who}: {step.method} {step.path}", style="bold")
+        self.say(f"  {who}: {step.method} {step.path}", bold=True)
         self.service.wait_for_request(answered.correlation_id)
         self.show_lines()
         self._check(step, answered)
 
     def _check(self, step: Step, answered: Answer) -> None:
-        self.say(f"  {answered.status} {visible(answered.text)}\n", style="dim")
+        self.say(f"  {answered.status} {visible(answered.text)}\n", dim=True)
         if answered.status != step.expected:
             request = f"{step.method} {step.path}"
             raise DemoFailed(f"{request} got {answered.status}, expected {step.expected}")
@@ -67,17 +63,22 @@ class Stage:
         new = self.service.lines[self.shown :]
         self.shown += len(new)
         for line in new:
-            style = "cyan" if line.startswith(PREFIX) and b'"http.request"' not in line else "dim"
-            self.say(visible_bytes(line.rstrip(b"\n"), len(line)), style=style)
+            told = line.startswith(PREFIX) and b'"http.request"' not in line
+            text = visible_bytes(line.rstrip(b"\n"), len(line))
+            self.say(text, fg="cyan" if told else None, dim=not told)
 
-    def say(self, text: str, style: str = "") -> None:
-        """One line, never wrapped: what is shown can be copied."""
-        self.console.print(Text(text, style=style), soft_wrap=True)
+    def say(self, text: str, **style: Any) -> None:
+        """One line, as it is: what is shown can be copied.
+
+        Args:
+            style: see ``click.style``.
+        """
+        click.secho(text, **style)
 
 
-def title(console: Console, text: str) -> None:
+def title(text: str) -> None:
     """A heading."""
-    console.print(Text(text, style="bold green"), soft_wrap=True)
+    click.secho(text, fg="green", bold=True)
 
 
 def script(values: list[str]) -> list[Step]:
@@ -113,18 +114,23 @@ def script(values: list[str]) -> list[Step]:
     ]
 
 
-@click.command("demo")
+@a_command(
+    "demo",
+    {
+        Exit.OK: "it went as it must",
+        Exit.FINDINGS: "something was not as it must be",
+        Exit.USAGE: "",
+        Exit.NOTHING: "the example services are not here",
+    },
+    ["audit-emit demo", "audit-emit demo --flask --serve"],
+)
 @click.option("--flask", is_flag=True, help="On Flask instead of FastAPI.")
 @click.option("--serve", is_flag=True, help="Keep the service running, with curl commands to try.")
 def command(*, flask: bool, serve: bool) -> int:
     """Start a real service, change its secrets over HTTP, and show what was recorded.
 
     Everything happens on a free loopback port and in a temporary directory, and is gone afterwards.
-
-    Exit status: 0 ok, 1 something was not as it must be, 2 an optional dependency is missing,
-    3 the example services are not here.
     """
-    console = Plain()
     serving = False
     try:
         with ended_by_signals(), tempfile.TemporaryDirectory(prefix="audit-emit-demo-") as name:
@@ -132,14 +138,14 @@ def command(*, flask: bool, serve: bool) -> int:
             apps = find_apps()  # first: without them no extra helps
             need(framework)
             with Service(framework, Path(name), apps) as service:
-                stage = Stage(console, service)
+                stage = Stage(service)
                 perform(stage, framework)
                 serving = serve
                 if serve:
                     keep_serving(stage)
     except DemoFailed as error:
         print(f"audit-emit demo: {error}", file=sys.stderr)
-        return Exit.UNREADABLE if isinstance(error, NoApps) else Exit.FINDINGS
+        return Exit.NOTHING if isinstance(error, NoApps) else Exit.FINDINGS
     except KeyboardInterrupt:
         return Exit.OK if serving else INTERRUPTED
     return Exit.OK
@@ -177,7 +183,7 @@ def perform(stage: Stage, framework: str) -> None:
     """The whole play: requests, the question, the file, the chain, the search for the values."""
     service = stage.service
     values = ["sk_" + "live_" + secrets.token_hex(12) for _ in range(3)]
-    title(stage.console, f"A secrets service on {framework}, at http://127.0.0.1:{service.port}")
+    title(f"A secrets service on {framework}, at http://127.0.0.1:{service.port}")
     stage.say(f"  started with stdout as a pipe, and AUDIT_EMIT_JSONL={service.log}")
     service.wait_for_request(service.ask("GET", "/health").correlation_id)
     stage.show_lines()
@@ -186,21 +192,21 @@ def perform(stage: Stage, framework: str) -> None:
         stage.play(number, step)
     lines = read_log(service.log)
 
-    title(stage.console, f"Who rotated {ASKED}, and when?")
+    title(f"Who rotated {ASKED}, and when?")
     for text in answer(lines, ASKED):
         stage.say(f"  {text}")
 
-    title(stage.console, f"\nThe file: {service.log.name}, {service.log.stat().st_size} bytes")
+    title(f"\nThe file: {service.log.name}, {service.log.stat().st_size} bytes")
     stage.say(f"  {'seq':>4}  {'event_type':<16} {'user_id':<8} {'prev_hash':<14} hash")
     for text in check_chain(lines):
         stage.say(f"  {text}")
-    stage.say("  every hash recomputed from the bytes of its line, every link holds", style="green")
+    stage.say("  every hash recomputed from the bytes of its line, every link holds", fg="green")
 
-    title(stage.console, "\nWhere are the values?")
+    title("\nWhere are the values?")
     places = {"stdout": b"".join(service.lines), service.log.name: service.log.read_bytes()}
     places["stderr"] = service.errors.read_bytes()
     leaks(values, places)
-    stage.say(f"  in none of {', '.join(places)}: only value_hash\n", style="green")
+    stage.say(f"  in none of {', '.join(places)}: only value_hash\n", fg="green")
 
 
 def keep_serving(stage: Stage) -> None:
@@ -211,7 +217,7 @@ def keep_serving(stage: Stage) -> None:
     """
     service = stage.service
     base = f"http://127.0.0.1:{service.port}"
-    title(stage.console, "Still running. Try, in another terminal (Ctrl-C ends it here):")
+    title("Still running. Try, in another terminal (Ctrl-C ends it here):")
     dev, root = (f"-H 'Authorization: Bearer {service.tokens[u]}'" for u in ("dev", "root"))
     body = """-d '{"key": "MY_KEY", "value": "my value"}'"""
     for text in (

@@ -10,44 +10,70 @@ from typing import Any
 import click
 
 from audit_emit.cli._checks import Report, Way, examine
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import logs_argument
 from audit_emit.cli._loki import loki_options
+from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 
 
-@click.command("doctor")
+@a_command(
+    "doctor",
+    {
+        Exit.OK: "records can be written, warnings included",
+        Exit.FINDINGS: "something must be mended",
+        Exit.USAGE: "",
+    },
+    [
+        "audit-emit doctor",
+        "sudo -u shop audit-emit doctor /var/log/audit-emit/shop --reader vector",
+        "audit-emit doctor --loki http://loki:3100 --json --out doctor.json",
+    ],
+)
+@logs_argument
 @click.option("--service", help="As if this were configured instead of AUDIT_EMIT_SERVICE.")
-@click.option("--jsonl", help="As if this were configured instead of AUDIT_EMIT_JSONL.")
 @click.option(
     "--reader", default="", metavar="USER", help="Whether this user, such as vector, can read."
 )
 @loki_options
-@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
+@formats("text", "json")
 def command(
-    service: str | None,
-    jsonl: str | None,
+    logs: tuple[str, ...],
     *,
+    service: str | None,
     reader: str,
     loki: str | None,
     tenant: str | None,
-    as_json: bool,
+    form: str,
 ) -> Exit:
     """Explain where records go on this machine, and why.
 
     Run it as the user and in the environment of the service. Nothing is recorded, nothing that
-    stays is written, and no secret is shown. With --loki Loki is asked, too.
-
-    Exit status: 0 ok (warnings included), 1 something must be mended, 2 usage.
+    stays is written, and no secret is shown. With LOG, a log's directory or its active file, as if
+    that were configured (AUDIT_EMIT_JSONL). With --loki Loki is asked, too.
     """
     way = Way(loki or "", tenant, reader)
-    report = examine({"service": service, "jsonl": jsonl}, os.environ, way)
-    status = decided(Exit.FINDINGS if report.problems else Exit.OK)
-    if as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2))  # a path need not be valid Unicode
+    reports = [
+        examine({"service": service, "jsonl": jsonl}, os.environ, way)
+        for jsonl in (*map(_active, logs),) or (None,)
+    ]
+    problems = any(report.problems for report in reports)
+    status = decided(Exit.FINDINGS if problems else Exit.OK)
+    if form == "json":  # a path need not be valid Unicode
+        told = [report.as_dict() for report in reports]
+        click.echo(json.dumps(told[0] if len(told) == 1 else told, indent=2))
     else:
-        _show(report)
+        for report in reports:
+            _show(report)
     return status
+
+
+def _active(log: str) -> str:
+    if log == "-":
+        raise click.UsageError("the doctor looks at a directory or a file, not at standard input")
+    return os.path.join(log, "audit.jsonl") if os.path.isdir(log) else log
 
 
 def _show(report: Report) -> None:

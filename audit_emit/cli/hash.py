@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
 
 from audit_emit._redaction.redactor import Redactor, hash_value_prefix
 from audit_emit._settings.settings import settings
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._output import formats
 
 
-@click.command("hash")
+@a_command(
+    "hash",
+    {Exit.OK: "printed", Exit.USAGE: "usage, or there is no value on standard input"},
+    ["audit-emit hash <secret.txt", 'printf %s "$VALUE" | audit-emit hash -n 16'],
+)
 @click.option(
     "-n",
     "digits",
@@ -21,7 +28,8 @@ from audit_emit.cli._exit import Exit
     help="Digits of value_hash.",
 )
 @click.option("--exact", is_flag=True, help="Keep a line break at the end of the input.")
-def command(*, digits: int, exact: bool) -> Exit:
+@formats("text", "json")
+def command(*, digits: int, exact: bool, form: str) -> Exit:
     """Show how a value from standard input looks in the records, to search for it.
 
     It is never an argument: those are seen by every process and kept by the shell. value_hash is
@@ -30,11 +38,16 @@ def command(*, digits: int, exact: bool) -> Exit:
     """
     raw = _read(exact=exact)
     key = settings({}).hash_key
-    click.echo(f"value_hash {hash_value_prefix(raw, digits, key=key)}")
+    found = {"value_hash": hash_value_prefix(raw, digits, key=key)}
     if key is None:
         click.echo("no hash key is configured: held-back values are all [redacted]", err=True)
     else:
-        click.echo(f"held_back  {Redactor(key).held_back(_value(raw))}")
+        found["held_back"] = Redactor(key).held_back(_value(raw))
+    if form == "json":
+        click.echo(json.dumps(found))
+        return Exit.OK
+    for name, text in found.items():
+        click.echo(f"{name:<10} {text}")
     return Exit.OK
 
 

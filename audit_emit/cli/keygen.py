@@ -9,10 +9,22 @@ import click
 
 from audit_emit._settings.settings import settings
 from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, private_pem
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 
 
-@click.command("keygen")
+@a_command(
+    "keygen",
+    {
+        Exit.OK: "made",
+        Exit.USAGE: "usage, or the file is there: a key is never overwritten",
+        Exit.NOTHING: "the file cannot be written",
+    },
+    [
+        "audit-emit keygen --origin audit.example.com/shop --out signing.pem >shop-verifier.txt",
+        "audit-emit keygen --hmac --out signing.key",
+    ],
+)
 @click.option("--hmac", is_flag=True, help="A shared HMAC-SHA256 key instead of an Ed25519 pair.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the key to this new file.")
 @click.option("--origin", help="The log that it is for.  [default: AUDIT_EMIT_ORIGIN]")

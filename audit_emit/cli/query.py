@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
 
-from audit_emit._format.record import ns_of, ts_of
-from audit_emit._query.question import Question, Term, checked
+from audit_emit._loki.labels import shipped
+from audit_emit._query.question import Question
 from audit_emit._query.search import Answer, ask_log, ask_loki
-from audit_emit._settings.settings import settings
 from audit_emit.cli import _answers, _marks
+from audit_emit.cli._answers import Column, columns_of, columns_option
+from audit_emit.cli._asked import asked, when
 from audit_emit.cli._bar import on_terminal
-from audit_emit.cli._exit import Exit
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._loki import connected, loki_options
-from audit_emit.cli._records import time_option
+from audit_emit.cli._output import formats
 from audit_emit.cli._text import visible
 from audit_emit.cli._verified import judged, verified_option
 from audit_emit.errors import UnsupportedError
@@ -27,43 +31,47 @@ LIMIT = 1000
 
 
 class Source(NamedTuple):
-    """Where to ask: a Loki, or a log."""
+    """Where to ask: a Loki, or logs."""
 
     loki: str
     tenant: str | None
-    path: str
+    logs: Sequence[str]
 
     @property
     def name(self) -> str:
         """Without credentials."""
         if not self.loki:
-            return self.path
+            return ", ".join(self.logs)
         return "Loki" + (f", tenant {self.tenant}" if self.tenant else "")
 
 
-@click.command("query")
-@click.argument("words", nargs=-1, metavar="[TYPE]... [NAME=VALUE]...")
-@click.option("--type", "types", multiple=True, help="Event type, such as 'secret.*'; repeatable.")
-@click.option("--actor", default="", help="Who acted (user_id).")
-@click.option("--workspace", default="", help="In which workspace.")
-@click.option("--correlation", default="", help="In which request (correlation_id).")
-@click.option("--who-changed", "changed", default="", metavar="KEY", help="Who changed a secret.")
-@click.option("--since", callback=time_option, help="Begin here: 24h, 7d, 03:00Z, 2026-05-19.")
-@click.option("--until", callback=time_option, help="End before this.")
+@a_command(
+    "query",
+    {
+        Exit.OK: "found",
+        Exit.FINDINGS: "found, and lines that are no records; or with --verified a log that does "
+        "not verify",
+        Exit.USAGE: "",
+        Exit.NOTHING: "nothing found, or nothing to read",
+        Exit.NO_ANSWER: "Loki gave no answer to build on",
+    },
+    [
+        "audit-emit query --who-changed STRIPE_LIVE_KEY --since yesterday",
+        "audit-emit query --type 'secret.*' --actor u-17 --since 'monday 03:00'",
+        "audit-emit query --where key=STRIPE_LIVE_KEY --columns ts,user_id,fields.key --format csv",
+        "audit-emit query --type auth.login --since 24h --loki http://loki:3100 --json",
+        "audit-emit query /var/log/audit-emit/shop /var/log/audit-emit/api --correlation req-81",
+    ],
+)
+@logs_argument
+@asked
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
     help=f"The newest N records; 0 for all.  [default: {LIMIT}]",
 )
-@click.option(
-    "--output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
-@click.option(
-    "--no-record", is_flag=True, help="With --output csv: no column for the whole record."
-)
-@click.option(
-    "--path", "--jsonl", "path", help="A log, or a part of it.  [default: this environment's]"
-)
+@formats("text", "json", "jsonl", "csv")
+@columns_option
 @verified_option
 @loki_options
 @click.option("--explain", is_flag=True, help="Print the question as LogQL; ask nobody.")
@@ -71,68 +79,45 @@ class Source(NamedTuple):
 def command(
     context: click.Context,
     *,
-    words: tuple[str, ...],
-    types: tuple[str, ...],
-    actor: str,
-    workspace: str,
-    correlation: str,
-    changed: str,
-    since: str,
-    until: str,
+    logs: tuple[str, ...],
+    question: Question,
     limit: int | None,
-    output: str,
-    no_record: bool,
-    path: str | None,
+    form: str,
+    columns: tuple[Column, ...],
     loki: str | None,
     tenant: str | None,
     explain: bool,
     verified: bool,
     keys: tuple[str, ...],
 ) -> Exit:
-    """Find records: in the log of this machine, or in Loki with --loki.
+    """Find records: in logs of this machine, or in Loki with --loki.
 
-    TYPE is an event type; NAME=VALUE and NAME!=VALUE look at a member of the record (service, id,
-    trace_id, ...), any other NAME at one of its fields: key=STRIPE_LIVE_KEY, a.b=1, tags[0]=x,
-    '["a.b"]=1'. Everything must hold, but one TYPE is enough. Values and types may be shell
-    patterns. Both places give the same records, oldest first. What is not chained, or does not have
-    the hash that it states, is marked: nothing ties it to a log.
+    LOG is a log's directory or its active file, with all segments beside it; a single segment, also
+    packed (.gz, .zst); or - for standard input. Without LOG, the log that this environment
+    configures.
 
-    Exit status: 0 found, 1 found, and lines that are no records, 2 usage, 3 nothing found or
-    nothing to read, 5 Loki gives no answer to build on.
+    Everything that is asked for must hold, but one --type is enough. Values may be shell patterns.
+    Both places give the same records, oldest first. What is not chained, or does not have the hash
+    that it states, is marked: nothing ties it to a log.
     """
-    if no_record and output != "csv":
-        raise click.UsageError("--no-record belongs to --output csv")
-    for word in words:
-        if "=" not in word and "/" in word:
-            raise click.UsageError(f"{visible(word)} is no event type; a log goes with --path")
-    try:
-        question = Question(
-            types=tuple(map(checked, (*(word for word in words if "=" not in word), *types))),
-            terms=tuple(Term.parse(word) for word in words if "=" in word),
-            actor=checked(actor),
-            workspace=checked(workspace),
-            correlation=checked(correlation),
-            changed=checked(changed),
-            since=max(0, ns_of(since)) if since else None,
-            until=ns_of(until) if until else None,
-        )
-    except ValueError as error:
-        raise click.UsageError(visible(str(error))) from None
+    wanted = columns_of(form, columns)
     if explain:
         return _explain(question)
-    if since and until and since >= until:
-        raise click.UsageError(f"nothing is from {since} on and before {until}")
-    explicit = context.get_parameter_source("loki") is ParameterSource.COMMANDLINE
-    if path is not None and explicit:
-        raise click.UsageError("ask a log (--path) or Loki (--loki), not both")
-    source = Source(loki, tenant, "") if loki and path is None else Source("", None, _log(path))
+    if logs and loki and context.get_parameter_source("loki") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("ask a LOG or Loki (--loki), not both")
+    source = Source(loki, tenant, ()) if loki and not logs else Source("", None, named(logs))
     if verified and source.loki:
         raise click.UsageError("--verified needs the log (see: audit-emit reconcile)")
-    mark, tampered = judged(source.path, keys) if verified else (_marks.mark, False)
+    mark, tampered = judged(source.logs, keys) if verified else (_marks.mark, False)
     answer = _asked(question, source, LIMIT if limit is None else limit or None)
-    _print(answer, output, question, mark, with_record=not no_record)
+    if form == "text":
+        _print(answer, question, mark)
+    else:
+        terminal = sys.stdout.isatty()
+        for piece in _answers.for_programs(form, answer.lines, wanted, mark, terminal=terminal):
+            click.echo(piece, nl=False)
     status = _verdict(answer, question, source, mark, default=limit is None)
-    return Exit.FINDINGS if tampered and answer.lines else status
+    return worst([status, Exit.FINDINGS]) if tampered and answer.lines else status
 
 
 def _explain(question: Question) -> Exit:
@@ -143,45 +128,36 @@ def _explain(question: Question) -> Exit:
     return Exit.OK
 
 
-def _log(path: str | None) -> str:
-    path = path or settings({}).jsonl
-    if path is None:
-        raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); use --path")
-    return path
-
-
 def _asked(question: Question, source: Source, limit: int | None) -> Answer:
     if source.loki:
         with connected(source.loki, source.tenant) as client:
             return ask_loki(question, client, time.time_ns(), limit)
     try:
         with on_terminal("searching") as bar:
-            return ask_log(question, source.path, limit, bar)
+            answers = [ask_log(question, log, limit, bar) for log in source.logs]
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
+    return answers[0] if len(answers) == 1 else _together(answers, limit)
 
 
-def _print(
-    answer: Answer, output: str, question: Question, mark: _answers.Mark, *, with_record: bool
-) -> None:
-    terminal = sys.stdout.isatty()
-    if output == "json":
-        for line in _answers.as_lines(answer.lines, terminal=terminal):
-            click.echo(line, nl=False)
-    elif output == "csv":
-        for row in _answers.as_csv(answer.lines, terminal=terminal, with_record=with_record):
-            click.echo(row, nl=False)
-    elif question.changed:
+def _together(answers: Sequence[Answer], limit: int | None) -> Answer:
+    """The newest records of several logs, oldest first."""
+    lines = sorted((line for one in answers for line in one.lines), key=_time)
+    cut = any(one.cut for one in answers) or (limit is not None and len(lines) > limit)
+    return Answer(lines[-limit:] if limit else lines, cut, sum(one.strange for one in answers))
+
+
+def _time(line: bytes) -> int:
+    found = shipped(line)
+    return found.ts if found is not None else 0
+
+
+def _print(answer: Answer, question: Question, mark: _answers.Mark) -> None:
+    if question.changed:
         for line in answer.lines:
             click.echo(_answers.told(line, mark))
     elif answer.lines:
         _answers.print_table(answer.lines, mark)
-
-
-def _when(question: Question) -> str:
-    """Which times were asked about, as understood: ``03:00Z`` is one of a day."""
-    since = "" if question.since is None else f" since {ts_of(question.since)}"
-    return since + ("" if question.until is None else f" until {ts_of(question.until)}")
 
 
 def _verdict(
@@ -202,5 +178,10 @@ def _verdict(
         click.echo("Loki was asked about the last 30 days; --since goes further back", err=True)
     if not found:
         what = f"nothing changed {question.changed}" if question.changed else "nothing found"
-        click.echo(visible(f"{what} in {source.name}{_when(question)}"), err=True)
-    return Exit.UNREADABLE if not found else Exit.FINDINGS if answer.strange else Exit.OK
+        click.echo(visible(f"{what} in {source.name}{when(question)}"), err=True)
+    return worst(
+        [
+            Exit.OK if found else Exit.NOTHING,
+            Exit.FINDINGS if answer.strange else Exit.OK,
+        ]
+    )

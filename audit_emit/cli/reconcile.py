@@ -20,11 +20,14 @@ from audit_emit._loki.streams import STREAMS
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._loki import connected, label_option, loki_options, whole_log
-from audit_emit.cli._records import span, time_option
+from audit_emit.cli._logs import logs_argument
+from audit_emit.cli._loki import connected, label_option, loki_options, whole_logs
+from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
+from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.errors import BusyError, UnsupportedError
 
 JOURNAL = "backfill.jsonl"
@@ -69,11 +72,27 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
         raise click.BadParameter(str(error)) from None
 
 
-@click.command("reconcile")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@a_command(
+    "reconcile",
+    {
+        Exit.OK: "they agree",
+        Exit.FINDINGS: "they do not",
+        Exit.USAGE: "",
+        Exit.NOTHING: "no log, or nothing to compare",
+        Exit.INCOMPLETE: "all of it is younger than --grace, Loki does not show yet what was "
+        "pushed, or a further step is left",
+        Exit.NO_ANSWER: "Loki gave no answer to build on",
+    },
+    [
+        "audit-emit reconcile /var/log/audit-emit/shop --loki http://loki:3100 --since yesterday",
+        "audit-emit reconcile --backfill --plan --loki http://loki:3100",
+        'audit-emit verify --expect-head "$(audit-emit reconcile --head --loki http://loki:3100)"',
+    ],
+)
+@logs_argument
 @loki_options
-@click.option("--since", callback=time_option, help="Begin here: 2h, 7d, 2026-05-19T20:00.")
-@click.option("--until", callback=time_option, help="End here.")
+@click.option("--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC.")
+@click.option("--until", callback=time_option, metavar="TIME", help="End here.")
 @click.option(
     "--grace",
     default="30s",
@@ -110,9 +129,9 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
     help="Streams to open in Loki at most, in one step.",
 )
 @click.option("--flush", is_flag=True, help="Between steps have Loki write its chunks.")
-@click.option("--json", "as_json", is_flag=True, help="The verdict and all findings as JSON.")
+@formats("text", "json")
 def command(
-    paths: tuple[str, ...],
+    logs: tuple[str, ...],
     *,
     loki: str | None,
     tenant: str | None,
@@ -129,29 +148,25 @@ def command(
     rate: float,
     streams: int,
     flush: bool,
-    as_json: bool,
+    form: str,
 ) -> Exit:
     """Compare a log with Loki, record by record: what is missing, altered or only in Loki.
 
-    PATH is a log's directory or its active file, with all segments beside it; several when several
-    logs have the same service. Without PATH, the log that this environment configures.
+    LOG is a log's directory or its active file, with all segments beside it; several when several
+    logs have the same service. Without LOG, the log that this environment configures.
 
     --head prints what Loki vouches for, for audit-emit verify --expect-head. --backfill pushes
     missing records with the labels and bytes of the pipeline; it can be interrupted and run again.
     Late records open a stream in Loki for every service, type and hour: it goes in steps, and ends
     after the first one unless --flush lets it have Loki write its chunks.
-
-    Exit status: 0 they agree, 1 they do not, 2 usage, 3 no log or nothing to compare, 4 all of it
-    is younger than --grace, Loki does not show yet what was pushed, or a further step is left, 5
-    Loki gives no answer to build on.
     """
     if not loki:
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
     if (plan or flush) and not backfill:
         raise click.UsageError("--plan and --flush belong to --backfill")
-    if backfill and (head or len(paths) > 1):
+    if backfill and (head or len(logs) > 1):
         raise click.UsageError("--backfill is for one log, and not together with --head")
-    layouts = [whole_log(path) for path in paths] or [whole_log(None)]
+    layouts = whole_logs(logs)
     wanted = Wanted(
         loki,
         tenant,
@@ -162,7 +177,7 @@ def command(
         services,
         site_labels(labels, os.environ),
         shared,
-        as_json,
+        form == "json",
         backfill,
         plan,
         journal or os.path.join(layouts[0].directory, JOURNAL),
@@ -175,7 +190,7 @@ def command(
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
     except BusyError as error:
-        click.echo(f"audit-emit: {visible(str(error))}", err=True)
+        complain(str(error))
         return Exit.INCOMPLETE
 
 
@@ -203,7 +218,7 @@ def _reconcile(wanted: Wanted) -> Exit:
             options = options._replace(progress=bar, own=_own(wanted, index), site=wanted.site)
             report, missing = reconciling.reconcile(index, client, options, sent)
         pace = BackfillSettings(
-            wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=_tell, site=wanted.site
+            wanted.rate, streams=wanted.streams, flush=wanted.flush, tell=complain, site=wanted.site
         )
         if journal is not None:
             shown.show_plan(plan(index, missing, pace), flush=wanted.flush)
@@ -232,7 +247,7 @@ def _reconcile(wanted: Wanted) -> Exit:
         # What Loki did not take is missing because of that; anything else is a finding by itself.
         found = set(report.counts) - {Kind.MISSING.value}
         failed = error is not None and not found
-        status = decided(Exit.LOKI if failed else Exit(report.exit_status))
+        status = decided(Exit.NO_ANSWER if failed else Exit(report.exit_status))
         if wanted.as_json:
             where = {"log": wanted.log, "loki": wanted.target}
             click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
@@ -243,7 +258,7 @@ def _reconcile(wanted: Wanted) -> Exit:
         if error is not None:
             if failed:
                 raise error
-            _tell(str(error))
+            complain(str(error))
     return status
 
 
@@ -251,10 +266,6 @@ def _own(wanted: Wanted, index: LogIndex) -> tuple[str, ...]:
     """Whose log it is: by default that of its directory's name (docs/configuration.md)."""
     named = {os.path.basename(os.path.abspath(layout.directory)) for layout in wanted.layouts}
     return wanted.services or tuple(sorted(named & index.services))
-
-
-def _tell(text: str) -> None:
-    click.echo(f"audit-emit: {visible(text)}", err=True)
 
 
 def _head(wanted: Wanted) -> Exit:
@@ -275,6 +286,6 @@ def _head(wanted: Wanted) -> Exit:
             # For --expect-head as it is; only where there are several must be said whose they are.
             click.echo(f"{head.seq}:{head.hash}" + (f"  {head.chain}" if len(heads) > 1 else ""))
     if not heads:
-        click.echo("audit-emit: Loki has no record of this log", err=True)
-        return Exit.UNREADABLE
+        complain("Loki has no record of this log")
+        return Exit.NOTHING
     return Exit.OK

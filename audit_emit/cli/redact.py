@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from bisect import bisect_right
 from typing import Any
@@ -12,20 +13,36 @@ import msgspec
 from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.redactor import SCAN, Redactor
 from audit_emit._settings.settings import Settings, settings
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._output import formats
+from audit_emit.cli._streams import decided
+from audit_emit.cli._text import visible
 
 _MAX_INPUT = 64 * 1024 * 1024
 
 
-@click.command("redact")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: place and rule.")
-@click.option("--event-type", default="a.b", help="As if the fields were those of this event.")
-def command(*, as_json: bool, event_type: str) -> Exit:
+@a_command(
+    "redact",
+    {
+        Exit.OK: "nothing would be held back",
+        Exit.FINDINGS: "something would be",
+        Exit.USAGE: "",
+    },
+    [
+        """echo '{"note": "acme_0123456789abcdef0123456789abcdef"}' | audit-emit redact""",
+        "audit-emit redact --format jsonl <service.log",
+    ],
+)
+@formats("text", "json", "jsonl")
+@click.option(
+    "--type", "event_type", default="a.b", metavar="TYPE", help="As if this were the event's."
+)
+def command(*, form: str, event_type: str) -> Exit:
     """Show what of standard input would be held back, and by which rule; never the value.
 
     Standard input is the JSON of an event's fields, or a text. The rules are those that the
-    environment configures, so that a rule of one's own can be tried. The status is 1 when
-    something would be held back, else 0.
+    environment configures, so that a rule of one's own can be tried.
     """
     raw = sys.stdin.buffer.read(_MAX_INPUT + 1)
     if len(raw) > _MAX_INPUT:
@@ -35,14 +52,17 @@ def command(*, as_json: bool, event_type: str) -> Exit:
     found = _in_json(redactor, text, event_type)
     if found is None:
         found = _in_text(redactor, text)
-    for place, rule in found:
-        if as_json:
-            click.echo(msgspec.json.encode({"place": place, "rule": rule}).decode())
-        else:
-            click.echo(f"{place}  {rule}")
-    if not found and not as_json:
+    status = decided(Exit.FINDINGS if found else Exit.OK)
+    rows = [{"place": place, "rule": rule} for place, rule in found]
+    if form == "json":
+        click.echo(json.dumps(rows, indent=2))
+    for row in rows if form == "jsonl" else ():
+        click.echo(msgspec.json.encode(row).decode())
+    for place, rule in found if form == "text" else ():
+        click.echo(f"{visible(place)}  {rule}")
+    if not found and form == "text":
         click.echo("nothing would be held back", err=True)
-    return Exit.FINDINGS if found else Exit.OK
+    return status
 
 
 def _redactor(given: Settings) -> Redactor:

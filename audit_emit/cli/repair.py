@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import click
 
@@ -15,7 +14,11 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._verify.findings import Kind, Report
 from audit_emit._verify.verify import Options, verify_paths
-from audit_emit.cli._exit import Exit
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
@@ -25,48 +28,73 @@ _NOT_MOVED = frozenset({Kind.KEY_UNAVAILABLE, Kind.DECLARED_GAP, Kind.NOTHING_FO
 """Findings that are no bytes, and yet the reason for a status."""
 
 
-@click.command("repair")
-@click.argument("path", type=click.Path(path_type=Path, readable=False))
+@a_command(
+    "repair",
+    {
+        Exit.OK: "the log holds",
+        Exit.FINDINGS: "tampered with",
+        Exit.USAGE: "",
+        Exit.NOTHING: "there is no log, or it is being written to and could not be locked",
+        Exit.INCOMPLETE: "not complete: a torn end, a declared gap, a missing key",
+    },
+    [
+        "audit-emit repair /var/log/audit-emit/shop",
+        "audit-emit repair /var/log/audit-emit/shop --apply",
+    ],
+)
+@logs_argument
 @click.option("--apply", "do_it", is_flag=True, help="Do it; without this, only show the plan.")
 @click.option(
     "--declare-legacy",
     is_flag=True,
     help="Write into the chain that the records before its first one are older than it.",
 )
-@click.option("--key", "keys", multiple=True, metavar="KEY", help="As of: audit-emit verify.")
-def command(path: Path, *, do_it: bool, declare_legacy: bool, keys: tuple[str, ...]) -> Exit:
-    """Move torn and foreign bytes of the log at PATH into quarantine/, and declare them.
+@pinned_keys
+def command(
+    logs: tuple[str, ...], *, do_it: bool, declare_legacy: bool, keys: tuple[str, ...]
+) -> Exit:
+    """Move torn and foreign bytes of a log into quarantine/, and declare them.
 
-    PATH is the log's directory or its active file. No record is changed, dropped or hashed anew:
-    what does not match its hash, and what is missing, stays as it is. The file as it was is kept in
-    quarantine/, too. It can be interrupted and begun again.
+    LOG is a log's directory or its active file; without it, the log that this environment
+    configures. Without --apply nothing is changed, and the plan is shown.
+
+    No record is changed, dropped or hashed anew: what does not match its hash, and what is missing,
+    stays as it is. The file as it was is kept in quarantine/, too. It can be interrupted and begun
+    again.
 
     Records from before there was a chain stay where they are. With --declare-legacy the log says so
     itself, which counts as soon as a checkpoint covers it; look at them first.
 
-    Exit status: that of audit-emit verify, of the log as it is afterwards.
+    The exit status is that of audit-emit verify, of the log as it is afterwards.
     """
-    layout = layout_of(str(path))
     options = Options(ring=KeyRing.from_sources(list(keys), os.environ))
-    try:
-        report, plan = _plan(path, options)
-        decided(Exit(report.exit_status))
-        if declare_legacy:
-            return _declare(layout, report)
-        _show(plan, report, done=do_it)
-        if do_it and plan.actions:
-            _tell(apply(layout, plan.actions))
-            report, _ = _plan(path, options)
-    except UnsupportedError as error:
-        raise click.UsageError(str(error)) from None
-    except RepairError as error:
-        click.echo(f"audit-emit: {visible(str(error))}", err=True)
-        return Exit.UNREADABLE
+    statuses = []
+    for log in named(logs):
+        try:
+            statuses.append(_repaired(log, options, do_it=do_it, declare_legacy=declare_legacy))
+        except UnsupportedError as error:
+            raise click.UsageError(str(error)) from None
+        except RepairError as error:
+            complain(str(error))
+            statuses.append(Exit.NOTHING)
+    return worst(statuses)
+
+
+def _repaired(log: str, options: Options, *, do_it: bool, declare_legacy: bool) -> Exit:
+    layout = layout_of(log)
+    report, plan = _plan(log, options)
+    decided(Exit(report.exit_status))
+    if declare_legacy:
+        return _declare(layout, report)
+    _show(plan, report, done=do_it)
+    if do_it and plan.actions:
+        _tell(apply(layout, plan.actions))
+        report, _ = _plan(log, options)
     return Exit(report.exit_status)
 
 
-def _plan(path: Path, options: Options) -> tuple[Report, Plan]:
-    (verified,) = verify_paths([str(path)], options)
+def _plan(path: str, options: Options) -> tuple[Report, Plan]:
+    (verified,) = verify_paths([path], options)
     report = verified.report
     files = {finding.file for finding in report.findings}
     alone = frozenset(f for f in files if f.endswith((".gz", ".zst")) or "checkpoints" in f)

@@ -4,65 +4,86 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.settings import site_labels
 from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._loki import connected, label_option, loki_options, whole_log
+from audit_emit.cli._logs import logs_argument, not_there
+from audit_emit.cli._loki import connected, label_option, loki_options, whole_logs
+from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.errors import UnsupportedError
 
 
-@click.command("shipped")
-@click.argument("path", required=False, metavar="[LOG]")
+@a_command(
+    "shipped",
+    {
+        Exit.OK: "all closed segments are there",
+        Exit.FINDINGS: "some are not",
+        Exit.USAGE: "",
+        Exit.NOTHING: "there is no log, or no closed segment",
+        Exit.NO_ANSWER: "Loki gave no answer to build on",
+    },
+    ["audit-emit shipped /var/log/audit-emit/shop --loki http://loki:3100"],
+)
+@logs_argument
 @loki_options
 @label_option
-@click.option("--json", "as_json", is_flag=True, help="Every closed segment, as JSON.")
+@formats("text", "json")
 def command(
-    path: str | None,
+    logs: tuple[str, ...],
     *,
     loki: str | None,
     tenant: str | None,
     labels: tuple[str, ...],
-    as_json: bool,
+    form: str,
 ) -> Exit:
     """Name the closed segments of LOG that Loki has whole, one a line, oldest first.
+
+    LOG is a log's directory or its active file. Without it, the log that this environment
+    configures.
 
     Every record is looked for: its bytes, at its time, under its labels. What is not there is said
     on standard error, and so is what is no record: a segment with such bytes that the log does not
     declare is not named. Whoever archives or deletes segments also needs a checkpoint that covers
     them to their end (audit-emit verify), and leaves the newest closed one where it is.
-
-    Exit status: 0 all closed segments are there, 1 some are not, 2 usage, 3 no log, 5 Loki gives no
-    answer to build on.
     """
     if not loki:
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")
-    layout = whole_log(path)
+    layouts = whole_logs(logs)
     site = site_labels(labels, os.environ)
+    found: list[Any] = []
+    strange = 0
     from audit_emit._loki import shipped as shipping  # noqa: PLC0415 - httpx is an extra
 
     try:
-        with (
-            connected(loki, tenant) as client,
-            on_terminal("reading") as bar,
-            LogIndex([layout], progress=bar) as index,
-        ):
-            if not index.files:
-                raise FileNotFoundError(2, "there is no log", layout.directory)
-            found = list(shipping.segments(index, client, site, bar))
-            strange = index.strange
+        with connected(loki, tenant) as client, on_terminal("reading") as bar:
+            for layout in layouts:
+                with LogIndex([layout], progress=bar) as index:
+                    if not index.files:
+                        raise not_there(layout.directory)
+                    found += shipping.segments(index, client, site, bar)
+                    strange += index.strange
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
-    status = decided(Exit.OK if all(one.is_shipped for one in found) else Exit.FINDINGS)
-    if as_json:
+    status = Exit.OK if all(one.is_shipped for one in found) else Exit.FINDINGS
+    status = decided(status if found else Exit.NOTHING)
+    if form == "json":
         listed = [{**one._asdict(), "shipped": one.is_shipped} for one in found]
         click.echo(json.dumps({"segments": listed, "strange": strange}, indent=2))
         return status
+    _show(found, strange)
+    return status
+
+
+def _show(found: Sequence[Any], strange: int) -> None:
     for one in found:
         if one.is_shipped:
             click.echo(one.path)
@@ -78,4 +99,3 @@ def command(
         click.echo(f"{strange:,} {noun}: Loki has no such line", err=True)
     if not found:
         click.echo("there is no closed segment", err=True)
-    return status

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 import audit_emit
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._output import kept
 from audit_emit.cli._rules import pairs, written
 
 FILES = {
@@ -60,7 +62,15 @@ def _listed() -> str:
     return "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in FILES.items())
 
 
-@click.command("vector", epilog="\b\nFiles:\n" + _listed())
+@a_command(
+    "vector",
+    {Exit.OK: "written", Exit.USAGE: "", Exit.NOTHING: "this installation has no such file"},
+    [
+        "audit-emit vector file --endpoint https://loki:3100 --out /etc/vector/audit.yaml",
+        "audit-emit vector alerts --tenant ops --silent nightly-report=26h",
+    ],
+    epilog="\b\nFiles:\n" + _listed(),
+)
 @click.argument("name", type=click.Choice(list(FILES)), metavar="FILE")
 @click.option("--endpoint", metavar="URL", help="Address of Loki, in place of http://loki:3100.")
 @click.option("--metrics", metavar="HOST:PORT", help="Where Vector shows its metrics.")
@@ -78,6 +88,7 @@ def _listed() -> str:
     metavar="ALERT=SERVICE",
     help="alerts: a service that an alert is not about; repeatable.",
 )
+@kept
 def command(
     name: str,
     *,
@@ -87,10 +98,7 @@ def command(
     silent: tuple[str, ...],
     exceptions: tuple[str, ...],
 ) -> Exit:
-    """Write a file to standard output: audit-emit vector file > /etc/vector/audit.yaml.
-
-    Exit status: 0 ok, 2 usage, 3 this installation has no such file.
-    """
+    """Write a file to standard output: audit-emit vector file > /etc/vector/audit.yaml."""
     if tenant and name not in RULES:
         raise click.UsageError(
             "--tenant is for the rules; in the other files it is an option inside"

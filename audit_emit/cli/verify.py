@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import click
 
 from audit_emit._format.checkpoint import UNSIGNED_TIME
 from audit_emit._format.record import ns_of
-from audit_emit._settings.settings import settings
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
 from audit_emit._verify.findings import SHOWN as SHOWN_MEMBERS
@@ -23,10 +22,14 @@ from audit_emit._verify.remembered import remembered
 from audit_emit._verify.verifier import Boundary
 from audit_emit._verify.verify import Options, Verified, verify_paths
 from audit_emit.cli._bar import on_terminal
-from audit_emit.cli._exit import Exit
-from audit_emit.cli._records import span, time_option
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import configured, logs_argument, not_there
+from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import shown_value, visible
+from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.errors import MemoryFileError, UnsupportedError
 
 ADVICE = (
@@ -71,19 +74,27 @@ def _span(_: click.Context, __: click.Parameter, value: str | None) -> float | N
         raise click.BadParameter(f"{visible(value or '')} is not a span (90s, 10m, 2h)") from None
 
 
-@click.command("verify")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--json", "as_json", is_flag=True, help="The verdict and all findings as JSON.")
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    metavar="KEY",
-    help="Pinned key: a file, or the name of an environment variable; repeatable.",
+@a_command(
+    "verify",
+    {
+        Exit.OK: "it holds",
+        Exit.FINDINGS: "tampered with",
+        Exit.USAGE: "",
+        Exit.NOTHING: "nothing there, or it cannot be read",
+        Exit.INCOMPLETE: "not complete: a torn end, a declared gap, a missing key",
+    },
+    [
+        "audit-emit verify /var/log/audit-emit/shop --key shop-verifier.txt",
+        "audit-emit verify --expect-head 4711:9f2c… --json --out verdict.json",
+        "zcat archive/*.gz | audit-emit verify -",
+    ],
 )
+@logs_argument
+@formats("text", "json")
+@pinned_keys
 @click.option("--from-seq", type=click.IntRange(min=1), default=1, help="Begin at this record.")
-@click.option("--since", callback=time_option, help="Begin at this time: 2h, 7d, 2026-05-19T20:00.")
-@click.option("--until", callback=time_option, help="End at this time.")
+@click.option("--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC.")
+@click.option("--until", callback=time_option, metavar="TIME", help="End at this time.")
 @click.option(
     "--expect-head",
     "heads",
@@ -132,9 +143,9 @@ def _span(_: click.Context, __: click.Parameter, value: str | None) -> float | N
     "--jobs", type=click.IntRange(min=1), help="Processes to use.  [default: one per core]"
 )
 def command(
-    paths: tuple[str, ...],
+    logs: tuple[str, ...],
     *,
-    as_json: bool,
+    form: str,
     keys: tuple[str, ...],
     from_seq: int,
     since: str,
@@ -153,8 +164,8 @@ def command(
 ) -> Exit:
     """Verify logs: every hash, every link, every checkpoint, and that nothing is missing.
 
-    PATH is a log's directory or its active file, with all segments beside it; or single segments,
-    also packed (.gz, .zst); or - for standard input. Without PATH, the log that this environment
+    LOG is a log's directory or its active file, with all segments beside it; or single segments,
+    also packed (.gz, .zst); or - for standard input. Without LOG, the log that this environment
     configures.
 
     Keys are pinned with --key, or taken from AUDIT_EMIT_SIGNING_KEY and
@@ -162,9 +173,6 @@ def command(
     to is followed; of HMAC keys give all. Without a key signatures are not checked, and the
     status is 4. With one, a signature must be near the end of the log: what comes after it,
     anybody who can write the file could have written.
-
-    Exit status: 0 good, 1 tampered with, 2 usage, 3 unreadable or nothing found, 4 incomplete
-    (a torn end, a declared gap, a missing key).
     """
     with on_terminal("verifying") as bar:
         options = Options(
@@ -185,13 +193,15 @@ def command(
             progress=bar,
         )
         try:
-            found = verify_paths(paths or [_configured()], options)
+            found = verify_paths(logs or [configured()], options)
             if remember is not None:
                 found = [remembered(one, remember) for one in found]
         except (UnsupportedError, MemoryFileError) as error:
             raise click.UsageError(str(error)) from None
-    status = decided(Exit(_status(verified.report.exit_status for verified in found)))
-    if as_json:
+        except FileNotFoundError as error:
+            raise not_there(str(error.filename)) from None
+    status = decided(worst(verified.report.exit_status for verified in found))
+    if form == "json":
         click.echo(json.dumps(_as_json(found), indent=2))
     else:
         for verified in found:
@@ -199,25 +209,13 @@ def command(
     return status
 
 
-def _configured() -> str:
-    path = settings({}).jsonl
-    if path is None:
-        raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a PATH")
-    return path
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _status(statuses: Iterable[int]) -> int:
-    """The worst one: tampered with before nothing found before incomplete."""
-    return min((status for status in statuses if status), default=0)
-
-
 def _as_json(found: list[Verified]) -> dict[str, Any]:
     logs = [{"log": one.log, "files": one.files, **one.report.as_dict()} for one in found]
-    status = _status(one.report.exit_status for one in found)
+    status = int(worst(one.report.exit_status for one in found))
     return logs[0] if len(logs) == 1 else {"exit_status": status, "logs": logs}
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import sys
 
 import click
 
 from audit_emit._format.checkpoint import signed_time
 from audit_emit._format.proof_file import MAX_BYTES, Evidence, Judgement
 from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._output import formats
 from audit_emit.cli._records import parse, shown
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
@@ -18,34 +22,40 @@ from audit_emit.cli._text import visible
 EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOMPLETE}
 
 
-@click.command("verify-proof")
-@click.argument("file", type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    metavar="KEY",
-    help="Pinned key: a file, a C2SP verifier key, or the name of an environment variable.",
+@a_command(
+    "verify-proof",
+    {
+        Exit.OK: "the record is in the log",
+        Exit.FINDINGS: "it is not",
+        Exit.USAGE: "",
+        Exit.NOTHING: "there is no proof in the file",
+        Exit.INCOMPLETE: "there is no key to check it with",
+    },
+    ["audit-emit verify-proof record-4711.proof --key shop-verifier.txt"],
 )
-@click.option("--json", "as_json", is_flag=True, help="The verdict as one JSON object.")
-def command(file: Path, keys: tuple[str, ...], *, as_json: bool) -> Exit:
+@click.argument("file", metavar="FILE")
+@pinned_keys
+@formats("text", "json")
+def command(file: str, keys: tuple[str, ...], form: str) -> Exit:
     """Check that the record in a proof FILE is in the log that a key signed.
 
-    The key is the one that you know, never one from the file.
-
-    Exit status: 0 it is, 1 it is not, 2 usage, 3 not a proof file, 4 no key to check it with.
+    FILE is what audit-emit prove has written; - is standard input. The key is the one that you
+    know, never one from the file.
     """
     ring = KeyRing.from_sources(list(keys))
-    with file.open("rb") as opened:
-        data = opened.read(MAX_BYTES)
+    if file == "-":
+        data = sys.stdin.buffer.read(MAX_BYTES)
+    else:
+        with open(file, "rb") as opened:
+            data = opened.read(MAX_BYTES)
     try:
         evidence = Evidence.from_bytes(data)
     except ValueError as error:
-        click.echo(f"audit-emit: {file}: {visible(str(error))}", err=True)
-        return Exit.UNREADABLE
+        complain(f"{file}: {error}")
+        return Exit.NOTHING
     judgement = evidence.judge(ring)
     status = decided(EXITS[judgement.verdict])
-    if as_json:
+    if form == "json":
         click.echo(json.dumps(_as_dict(evidence, judgement, ring)))
     else:
         _show(evidence, judgement, ring)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,48 +13,75 @@ from audit_emit._readers.files.logfiles import open_regular
 from audit_emit._readers.files.places import last_record
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._keys import origin_option, signing_keys
+from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._output import formats
 from audit_emit.cli._signer import active, emitter_of
 from audit_emit.errors import ConfigError
 
 
-@click.command("vkey")
-@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--key",
-    "keys",
-    multiple=True,
-    metavar="KEY",
-    help="A file with the key, or the name of an environment variable; the last one counts. "
-    "[default: AUDIT_EMIT_SIGNING_KEY and AUDIT_EMIT_SIGNING_KEY_FILE]",
+@a_command(
+    "vkey",
+    {
+        Exit.OK: "printed",
+        Exit.USAGE: "usage, no key, or one that has no verifier key (HMAC)",
+        Exit.NOTHING: "there is no log, or no record in it yet",
+    },
+    ["audit-emit vkey /var/log/audit-emit/shop --key signing.pem --out shop-verifier.txt"],
 )
-@click.option("--origin", help="The log's name in checkpoints.  [default: AUDIT_EMIT_ORIGIN]")
-def command(path: Path | None, keys: tuple[str, ...], origin: str | None) -> Exit:
-    """Print the verifier key of the log at PATH: what others verify its notes with.
+@logs_argument
+@signing_keys
+@origin_option
+@formats("text", "json")
+def command(logs: tuple[str, ...], keys: tuple[str, ...], origin: str | None, form: str) -> Exit:
+    """Print the verifier key of a log: what others verify its notes with.
+
+    LOG is a log's directory or its active file; without it, the log that this environment
+    configures. With several there is one line for each.
 
     It is a C2SP verifier key under the log's full name, ORIGIN/CHAIN, and its id is the one that
     checkpoints and verify show. The log must have a record, since the first one draws the chain.
-
-    Exit status: 0 ok, 2 usage, no key, or one that has no verifier key (HMAC), 3 no log.
     """
-    file = active(path)
+    found = named(logs)
     ring = KeyRing.from_sources(list(keys))
     if not ring.keys:
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
     key = ring.keys[-1]
     if not isinstance(key, Ed25519Key):
         raise ConfigError("key", "is a shared key (HMAC), and others cannot verify with that")
+    names = {log: _name(log, key, origin) for log in found}
+    if form == "json":
+        listed = [
+            {"log": log, "vkey": key.to_vkey(name) if name else None} for log, name in names.items()
+        ]
+        click.echo(json.dumps(listed[0] if len(listed) == 1 else listed, indent=2))
+    for log, name in names.items():
+        if not name:
+            complain(f"{log} has no record yet, so its name is not settled")
+        elif form == "text":
+            click.echo(key.to_vkey(name))
+    return Exit.OK if all(names.values()) else Exit.NOTHING
+
+
+def _name(log: str, key: Ed25519Key, origin: str | None) -> str:
+    """The full name of a log; empty while it has no record.
+
+    Raises:
+        ConfigError: the key is for another log.
+    """
+    file = active(log)
     emitter = emitter_of(file, origin, stdout=False)
     name = emitter.settings.log_origin
     emitter.close()
     chain = _chain(file)
     if chain is None:
-        click.echo("audit-emit: the log has no record yet, so its name is not settled", err=True)
-        return Exit.UNREADABLE
+        return ""
     if key.key_id(f"{name}/{chain}") is None:
         raise ConfigError("key", f"is meant for {key.name}, not for {name}; see --origin")
-    click.echo(key.to_vkey(f"{name}/{chain}"))
-    return Exit.OK
+    return f"{name}/{chain}"
 
 
 def _chain(file: Path) -> str | None:

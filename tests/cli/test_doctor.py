@@ -277,7 +277,7 @@ def test_problems_decide_the_exit_status(
 
 def test_arguments_stand_for_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "here" / "audit.jsonl"
-    assert main(["doctor", "--service", "api", "--jsonl", str(path), "--json"]) == Exit.OK
+    assert main(["doctor", "--service", "api", str(path), "--json"]) == Exit.OK
     report = json.loads(capsys.readouterr().out)
     assert report["settings"]["service"] == {"value": "api", "source": "argument"}
     assert report["file"]["path"] == str(path)
@@ -397,7 +397,7 @@ def test_what_may_not_be_looked_at_is_not_called_readable(
 ) -> None:
     path = str(closed_to_us / "audit.jsonl")
     name = pwd.getpwuid(os.getuid()).pw_name
-    main(["doctor", "--jsonl", path, "--reader", name])
+    main(["doctor", path, "--reader", name])
     out = capsys.readouterr().out
     assert f"{name}: unknown" in out
     assert "run doctor as root" in out

@@ -69,8 +69,6 @@ def run_without(missing: list[str], *arguments: str) -> subprocess.CompletedProc
 @pytest.mark.parametrize(
     ("missing", "command", "extra"),
     [
-        ("click", "doctor", "cli"),
-        ("rich", "demo", "cli"),
         ("fastapi", "demo", "fastapi"),
         ("uvicorn", "demo", "fastapi"),
     ],

@@ -55,7 +55,7 @@ def test_json_shows_paths(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = json.dumps({"a": [{"note": "acme_0123456789abcdef"}], "acme_pin": "1234567", "n": 1})
-    status, out = shown(monkeypatch, capsys, text, "--json")
+    status, out = shown(monkeypatch, capsys, text, "--format", "jsonl")
     assert status == Exit.FINDINGS
     assert [json.loads(line) for line in out.splitlines()] == [
         {"place": "a[0].note", "rule": "acme-token"},

@@ -101,14 +101,14 @@ def test_a_segment_of_nothing_but_garbage_is_not_whole(
 
 def test_a_log_without_a_closed_segment(log: Path, capsys: Output) -> None:
     (log / f"audit-{1:020d}.jsonl").unlink()
-    assert main(["shipped", str(log)]) == Exit.OK
+    assert main(["shipped", str(log)]) == Exit.NOTHING
     assert capsys.readouterr() == ("", "there is no closed segment\n")
 
 
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
-        (["LOG/nowhere"], Exit.UNREADABLE, "LOG/nowhere: is not there"),
+        (["LOG/nowhere"], Exit.NOTHING, "there is no log LOG/nowhere; there is: LOG"),
         (["LOG/audit-00000000000000000001.jsonl"], Exit.USAGE, "is not a whole log"),
         (["LOG", "--label", "env"], Exit.USAGE, "env=prod"),
         (["LOG", "--label", "job=x"], Exit.USAGE, "one of the pipeline's own"),
@@ -124,5 +124,5 @@ def test_what_cannot_be_asked_is_told(
 
 def test_loki_in_trouble_names_nothing(log: Path, fake_loki: LokiServer, capsys: Output) -> None:
     fake_loki.faults = [status(500)]
-    assert main(["shipped", str(log)]) == Exit.LOKI
+    assert main(["shipped", str(log)]) == Exit.NO_ANSWER
     assert capsys.readouterr().out == ""

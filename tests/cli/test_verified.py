@@ -29,7 +29,7 @@ def key(tmp_path: Path) -> str:
 
 def rows(log: MadeLog, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, list[str]]:
     """The status of ``query``, and the last word of each row."""
-    status = main(["query", "x.y", "--path", str(log.directory), *more])
+    status = main(["query", "--type", "x.y", str(log.directory), *more])
     return status, [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]]
 
 
@@ -91,4 +91,6 @@ def test_tail_marks_too(log: MadeLog, key: str, capsys: pytest.CaptureFixture[st
 
 
 def test_loki_has_nothing_to_verify() -> None:
-    assert main(["query", "--verified", "--loki", "http://localhost:1", "x.y"]) == Exit.USAGE
+    assert (
+        main(["query", "--verified", "--loki", "http://localhost:1", "--type", "x.y"]) == Exit.USAGE
+    )

@@ -1,0 +1,135 @@
+"""``[LOG]...``: the logs that a command is about, and what to do where one is not there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from audit_emit._settings.settings import settings, system_directory
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._text import visible
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_TYPE = re.compile(r"[a-z][a-z0-9_*?]*([.][a-z0-9*?][a-z0-9_*?]*)+")
+_ENDINGS = (".jsonl", ".gz", ".zst", ".json", ".log")
+_SHOWN = 5
+"""Logs that are named as what may have been meant."""
+
+
+class NoLog(click.ClickException):
+    """There is no log where one was named; the status is that of nothing to look at."""
+
+    exit_code = int(Exit.NOTHING)
+
+
+def logs_argument(function: _Function) -> _Function:
+    """``[LOG]...``, as the parameter ``logs``."""
+    return click.argument("logs", nargs=-1, metavar="[LOG]...", callback=_checked)(function)
+
+
+def _checked(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Refuse what cannot be a log, with what to type instead."""
+    for log in value:
+        shown = visible(log)
+        if not log:
+            raise click.UsageError("LOG is empty: name a directory, or leave it out")
+        if log == "-" or os.path.lexists(log):
+            continue
+        if "=" in log and "/" not in log.partition("=")[0]:
+            raise click.UsageError(f"there is no log {shown}; conditions go to --where {shown}")
+        if _TYPE.fullmatch(log) and not log.endswith(_ENDINGS):
+            raise click.UsageError(f"there is no log {shown}; event types go to --type {shown}")
+        if log.startswith(("http://", "https://")):
+            raise click.UsageError(f"{shown} is no log; the address of Loki goes to --loki")
+    return tuple(value)
+
+
+def named(logs: Sequence[str]) -> list[str]:
+    """The logs that were named, or the one that this environment configures.
+
+    Raises:
+        UsageError: none was, and this environment keeps no file.
+        NoLog: one is not there.
+    """
+    found = list(logs) or [configured()]
+    for log in found:
+        if log != "-" and not is_there(log):
+            raise not_there(log)
+    return found
+
+
+def is_there(log: str) -> bool:
+    """Whether there is something at a path, or a closed segment of the log around it."""
+    return os.path.lexists(log) or any(map(_is_segment, _siblings(Path(log))))
+
+
+def one_of(logs: Sequence[str]) -> str:
+    """As ``named``, for what can be about one log only.
+
+    Raises:
+        UsageError: several were named.
+    """
+    if len(logs) > 1:
+        raise click.UsageError("this is about one LOG at a time")
+    return named(logs)[0]
+
+
+def configured() -> str:
+    """The log that this environment configures.
+
+    Raises:
+        UsageError: it keeps no file.
+    """
+    path = settings({}).jsonl
+    if path is None:
+        raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a LOG")
+    return path
+
+
+def not_there(log: str) -> NoLog:
+    """The error for a log that is not there, with those that may have been meant."""
+    path = Path(log)
+    told = f"there is no log {visible(log)}"
+    if log == settings({}).jsonl:
+        told += ", where this environment would keep it (see: audit-emit doctor)"
+    elsewhere = [Path(system_directory(log))] if path.name == log else []
+    for place in (path, path.parent, *elsewhere):
+        found = list(_below(place))
+        if found:
+            names = ", ".join(visible(str(one)) for one in found[:_SHOWN])
+            return NoLog(f"{told}; there is: {names}" + (", …" if len(found) > _SHOWN else ""))
+    return NoLog(told)
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    """The directories of logs at a place and just below it."""
+    try:
+        inside = sorted(directory.iterdir())
+    except OSError:
+        return
+    if any(_is_segment(path) for path in inside):
+        yield directory
+    for path in inside:
+        try:
+            if path.is_dir() and any(map(_is_segment, path.iterdir())):
+                yield path
+        except OSError:
+            continue
+
+
+def _siblings(path: Path) -> list[Path]:
+    """The files in the directory of an active segment that may be closed ones of it."""
+    try:
+        return [one for one in path.parent.iterdir() if one.name.startswith(path.stem)]
+    except OSError:
+        return []
+
+
+def _is_segment(path: Path) -> bool:
+    return re.fullmatch(r"audit(-.*)?\.jsonl(\.gz|\.zst)?", path.name) is not None
