@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support import commands_page
 
 from audit_emit.cli._group import COMMANDS, Lazy
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("vector/*.md")]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES).replace("\\\n", " ")
 
-SHOWN = re.compile(r"(?:`|^ {4}|^|[|&] ?|\$\()audit-emit ([a-z-]+)([^`\n]*)", re.MULTILINE)
+SHOWN = re.compile(r"(?:`|^ {2,4}|^|[|&] ?|\$\()audit-emit ([a-z-]+)([^`\n]*)", re.MULTILINE)
 
 
 def options_of(name: str) -> set[str]:
@@ -33,6 +34,23 @@ def shown() -> Iterator[tuple[str, str]]:
         own = re.split(r"[|;)#]|\$\(| - ", rest)[0]
         for option in re.findall(r"(?<=\s)--[a-z][a-z-]*", own):
             yield name, option
+
+
+def test_the_page_of_the_commands_is_what_their_help_says() -> None:
+    """After a change of a command: ``python tests/support/commands_page.py``."""
+    text = commands_page.PAGE.read_text("utf-8")
+    assert text == commands_page.page()
+    assert [row for row in commands_page.rows() if row not in text.splitlines()] == []
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands_page.commands()), ids=str)
+def test_every_help_says_what_the_statuses_mean(name: str, command: click.Command) -> None:
+    if isinstance(command, click.Group):
+        return
+    shown = commands_page.help_of(name, command)
+    statuses = re.findall(r"^  ([0-9])  \S", shown.partition("Exit status:")[2], re.MULTILINE)
+    assert {"0", "2"} <= set(statuses)
+    assert statuses == sorted(statuses)
 
 
 def test_the_pages_show_commands() -> None:

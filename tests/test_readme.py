@@ -186,8 +186,8 @@ def test_every_fault_of_a_sink_is_in_the_operations_page() -> None:
     assert [word for word in words if f"`{word}`" not in page("operations.md")] == []
 
 
-def test_every_exit_status_is_in_the_operations_page() -> None:
-    rows = re.findall(r"^\| (\d+) \|", page("operations.md"), re.MULTILINE)
+def test_every_exit_status_is_in_the_page_of_the_commands() -> None:
+    rows = re.findall(r"^\| (\d+) \|", page("commands.md"), re.MULTILINE)
     assert [int(row) for row in rows] == [*Exit, 130]
 
 

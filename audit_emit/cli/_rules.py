@@ -37,7 +37,7 @@ _SILENCE = """\
           summary: '{service} has recorded nothing for {span}'
           description: 'This stays as long as it is silent.'
           command: >-
-            audit-emit query --type "audit.*" service={service} --since 7d --loki URL
+            audit-emit query --type "audit.*" --where service={service} --since 7d --loki URL
           host: unknown
           chain: unknown
 """

@@ -35,8 +35,8 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as place:
         for name, words, status in (
             Asked(f"prove a record of {count:,}, again", ["prove", str(seq), str(path)]),
-            Asked(f"query seq=N of {count:,}", ["query", f"seq={seq}", "--path", str(path)]),
-            Asked("query --since 1m, again", ["query", "--since", "1m", "--path", str(path)], 3),
+            Asked(f"query seq=N of {count:,}", ["query", "--where", f"seq={seq}", str(path)]),
+            Asked("query --since 1m, again", ["query", "--since", "1m", str(path)], 3),
             Asked("tail --since 1m, again", ["tail", "--since", "1m", str(path)]),
         ):
             command = ["env", f"TMPDIR={place}", sys.executable, "-c", CLI, *words]

@@ -31,11 +31,11 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
     count = grow(path, records * RECORD, events())
     figures = []
     for name, words, status in (
-        (f"query {count:,} records for one key", [f"key={KEY}"], 0),
+        (f"query {count:,} records for one key", ["--where", f"key={KEY}"], 0),
         ("… for who changed it", ["--who-changed", KEY], 0),
-        ("… for a key that is not there", ["key=NOT_THERE"], 3),
+        ("… for a key that is not there", ["--where", "key=NOT_THERE"], 3),
     ):
-        command = [sys.executable, "-c", CLI, "query", *words, "--path", str(path)]
+        command = [sys.executable, "-c", CLI, "query", *words, str(path)]
         found = [timed(command, cores=1, status=status) for _ in range(runs)]
         wall, busy = min(run.wall for run in found), min(run.busy for run in found)
         note = f"of the processor; {wall:.2f} s on the clock, {max(r.memory for r in found):.0f} MB"

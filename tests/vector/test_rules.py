@@ -269,7 +269,8 @@ def test_nothing_fires_on_a_quiet_day_and_everything_when_it_has_reason(loki: Re
     (gap,) = after["AuditGapDeclared"]["alerts"]
     assert gap["labels"]["host"] == "web-7"
     assert gap["annotations"]["command"] == (
-        f"audit-emit query audit.gap chain='{gap['labels']['chain']}' --since 1h --loki URL"
+        f"audit-emit query --type audit.gap --where chain='{gap['labels']['chain']}' "
+        "--since 1h --loki URL"
     )
     (silence,) = after["AuditServiceSilent"]["alerts"]
     assert silence["annotations"]["host"] == "web-9"

@@ -106,7 +106,7 @@ class TestFiles:
         with pytest.raises(UnsupportedError, match="more than 8 MiB; unpack it first"):
             ours(log.directory, KEY)
         assert main(["verify", str(log.directory)]) == Exit.USAGE
-        assert main(["query", "--path", str(log.directory), "x.y"]) == Exit.USAGE
+        assert main(["query", str(log.directory), "--type", "x.y"]) == Exit.USAGE
         capsys.readouterr()
 
     def test_a_window_of_8_mib_is_not(self, log: MadeLog) -> None:
