@@ -149,7 +149,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError):
         return missing(error)
     if isinstance(error, DatabaseError):
-        return _say(f"{error} ({error.reason})", Exit.LOKI)
+        return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}", Exit.NOTHING)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
-from audit_emit._loki.labels import shipped
+from audit_emit._loki.labels import placement_of
 from audit_emit._query.question import Question
 from audit_emit._query.search import Answer, ask_log, ask_loki
 from audit_emit.cli import _answers, _marks
@@ -148,7 +148,7 @@ def _together(answers: Sequence[Answer], limit: int | None) -> Answer:
 
 
 def _time(line: bytes) -> int:
-    found = shipped(line)
+    found = placement_of(line)
     return found.ts if found is not None else 0
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import click
 
 from audit_emit._format.record import ts_of
-from audit_emit._loki.labels import shipped, unwrapped
+from audit_emit._loki.labels import placement_of, unwrapped
 from audit_emit._query.question import Question
 from audit_emit.cli import _marks
 from audit_emit.cli._answers import Column, columns_of, columns_option, for_programs
@@ -100,7 +100,7 @@ class View:
     def look(self, line: bytes) -> Line | None:
         """One line; ``None`` for a record that was not asked for."""
         raw = unwrapped(line)
-        found = shipped(raw)
+        found = placement_of(raw)
         record = None if found is None else parse(raw)
         if found is None or record is None:
             # A filter hides records. Damage is nothing that a filter may hide.
