@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import click
 
@@ -16,6 +12,7 @@ from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
+from audit_emit.cli._daemon import pause, until_told
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import origin_option, signing_keys
 from audit_emit.cli._logs import logs_argument, named
@@ -167,31 +164,12 @@ def _sign(log: Log, reason: str, *, at_least: int = 1, not_within: float = 0) ->
 
 
 def _watch(log: Log) -> Exit:
-    with _until_told() as told:
+    with until_told() as told:
         watcher = Watcher(log)
         while not told:
-            pause = POLL_SECONDS if watcher.look() else RETRY_SECONDS
-            end = time.monotonic() + pause
-            while not told and time.monotonic() < end:
-                time.sleep(0.05)
+            pause(told, POLL_SECONDS if watcher.look() else RETRY_SECONDS)
         watcher.attempt("shutdown")
     return Exit.OK
-
-
-@contextmanager
-def _until_told() -> Iterator[list[int]]:
-    """A list that a signal to end puts itself into."""
-    told: list[int] = []
-
-    def tell(number: int, _: FrameType | None) -> None:
-        told.append(number)
-
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Watcher:

@@ -1,0 +1,117 @@
+"""``audit-emit ship``: the chains of files, byte for byte, into PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from audit_emit._readers.opening import open_readers
+from audit_emit._settings.settings import settings
+from audit_emit._stores.postgres.shipping import Difference, Shipped, Shipper
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._daemon import go_on, until_told
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._text import visible
+from audit_emit.cli.db import address_of
+
+POLL_SECONDS = 1.0
+
+
+@click.command("ship")
+@click.argument("logs", nargs=-1, metavar="[LOG]...")
+@click.option(
+    "--to",
+    "address",
+    metavar="ADDRESS",
+    help="postgresql://…, or postgresql+file:///path of a file that holds one.  "
+    "[default: AUDIT_EMIT_STORE, AUDIT_EMIT_STORE_FILE]",
+)
+@click.option("--follow", is_flag=True, help="Go on as the logs grow, until told to end.")
+@click.option("--json", "as_json", is_flag=True, help="What was done, as a line of JSON.")
+def command(logs: tuple[str, ...], address: str | None, *, follow: bool, as_json: bool) -> Exit:
+    """Ship logs into PostgreSQL: every record of each LOG that is not there yet, byte for byte.
+
+    LOG is a log's directory or its active file; without it, the log that this environment
+    configures. The file stays the record. Nothing is kept here: what is there already is known
+    from the database, so a second run, or a second shipper, does nothing twice. Lines that are no
+    records stay in the file.
+
+    Exit status: 0 everything is there; 1 the database holds something else than the log, or the
+    log was changed; 2 usage; 3 a log cannot be read; 5 the database does not answer (without
+    --follow, which waits and tries again).
+    """
+    shipper = Shipper(address_of(address))
+    paths = logs or (_configured(),)
+    status = [Exit.OK]
+    try:
+        if not follow:
+            with on_terminal("shipping") as bar:
+                _round(shipper, paths, status, bar, as_json=as_json)
+            return status[0]
+        with until_told() as told:
+            go_on(lambda: _again(shipper, paths, status, as_json=as_json), told, POLL_SECONDS)
+        return status[0]
+    finally:
+        shipper.close()
+
+
+def _configured() -> str:
+    path = settings({}).jsonl
+    if path is None:
+        raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a LOG")
+    return path
+
+
+def _again(shipper: Shipper, paths: tuple[str, ...], status: list[Exit], *, as_json: bool) -> bool:
+    """One round of ``--follow``; a log that is not there yet is waited for."""
+    try:
+        return _round(shipper, paths, status, None, as_json=as_json, quiet=True)
+    except FileNotFoundError:
+        return False
+
+
+def _round(
+    shipper: Shipper,
+    paths: tuple[str, ...],
+    status: list[Exit],
+    bar: Any,
+    *,
+    as_json: bool,
+    quiet: bool = False,
+) -> bool:
+    """Ship each log once; whether anything was done."""
+    busy = False
+    status[0] = Exit.OK
+    for path in paths:
+        for reader in open_readers([path]):
+            with reader:
+                try:
+                    done = shipper.ship(reader, bar)
+                except Difference as found:
+                    status[0] = Exit.FINDINGS
+                    if not quiet or str(found) != _told.get(path):
+                        click.echo(f"DIFFERENT  {visible(path)}: {visible(str(found))}", err=True)
+                    _told[path] = str(found)
+                    continue
+            _told.pop(path, None)
+            busy = busy or bool(done.records)
+            if not quiet or done.records or done.checkpoints:
+                _say(path, done, as_json=as_json)
+    return busy
+
+
+_told: dict[str, str] = {}
+"""The difference that was said last of each log: once is enough for one that stays."""
+
+
+def _say(path: str, done: Shipped, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"log": path, **done._asdict()}))
+        return
+    passed = f", {done.passed} lines that are no records stay in the file" if done.passed else ""
+    click.echo(
+        f"ok  {visible(path)}: {done.records} records and {done.checkpoints} checkpoints shipped; "
+        f"chain {done.chain or '(none yet)'} is there up to {done.last}{passed}"
+    )
