@@ -24,7 +24,6 @@ from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import DatabaseError
 
-
 _MAIN = "from audit_emit.cli import main; raise SystemExit(main())"
 
 
