@@ -27,8 +27,8 @@ from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.opening import layout_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
+from audit_emit._settings.address import Address, is_address
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.postgres.address import Address, is_address
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verify import Options, verify_log
 from audit_emit.errors import ConfigError

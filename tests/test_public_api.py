@@ -120,7 +120,7 @@ FLOORS = (
     ("_core", "_verify"),
     ("_loki",),
     ("_query",),
-    ("_repair",),
+    ("_repair", "_shipping"),
     ("log",),
     ("",),
     ("testing", "integrations"),

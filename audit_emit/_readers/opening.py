@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.opening import readers_of
-from audit_emit._stores.postgres.address import is_address
+from audit_emit._settings.address import is_address
 from audit_emit.errors import ConfigError
 
 

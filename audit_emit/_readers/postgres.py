@@ -25,8 +25,8 @@ from audit_emit._readers.base import (
     Flaw,
     Place,
 )
+from audit_emit._settings.address import CHOICES, Address
 from audit_emit._stores.postgres import driver
-from audit_emit._stores.postgres.address import CHOICES, Address
 from audit_emit._stores.postgres.rows import Copies, Head, project
 
 RECORDS, CHECKPOINTS = "records", "checkpoints"

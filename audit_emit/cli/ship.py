@@ -9,7 +9,7 @@ import click
 
 from audit_emit._readers.opening import open_readers
 from audit_emit._settings.settings import settings
-from audit_emit._stores.postgres.shipping import Difference, Shipped, Shipper
+from audit_emit._shipping.to_postgres import Difference, Shipped, Shipper
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit

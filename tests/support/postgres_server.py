@@ -237,7 +237,7 @@ def database(postgres_server: Server) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def _audited_template(postgres_server: Server) -> str:
-    from audit_emit._stores.postgres.address import Address
+    from audit_emit._settings.address import Address
     from audit_emit._stores.postgres.schema import migrate
 
     postgres_server.run("CREATE DATABASE audited TEMPLATE template0")

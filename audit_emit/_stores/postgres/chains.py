@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import driver, schema
-from audit_emit._stores.postgres.address import Address
 from audit_emit._stores.postgres.rows import (
     APPEND,
     BATCH,

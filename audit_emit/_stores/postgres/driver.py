@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from audit_emit._stores.postgres.address import Address
+from audit_emit._settings.address import Address
 from audit_emit.errors import ConfigError, DatabaseError
 
 if TYPE_CHECKING:

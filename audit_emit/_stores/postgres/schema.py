@@ -9,7 +9,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from audit_emit._stores.postgres.address import Address
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.driver import connect, failed, load
 from audit_emit.errors import DatabaseError
 

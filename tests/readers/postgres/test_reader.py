@@ -16,7 +16,7 @@ from audit_emit._readers import postgres
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._readers.opening import open_readers
 from audit_emit._readers.postgres import PostgresReader
-from audit_emit._stores.postgres.address import Address
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verify import Options, verify_paths

@@ -12,7 +12,7 @@ from support.postgres_records import assert_unforked, chains_of, draft, drafts, 
 from support.postgres_server import Database
 
 from audit_emit._format.record import head_of
-from audit_emit._stores.postgres.address import Address
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit.errors import DatabaseError
 

@@ -12,7 +12,7 @@ import pytest
 from support.postgres_records import assert_unforked, drafts, lines_of
 from support.postgres_server import Database
 
-from audit_emit._stores.postgres.address import Address
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
 
 PROCESSES = 4

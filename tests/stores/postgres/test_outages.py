@@ -25,8 +25,8 @@ from support.postgres_records import (
 )
 from support.postgres_server import Database, Server, pgbouncer, server, wait_until
 
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
-from audit_emit._stores.postgres.address import Address
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._stores.postgres.driver import AWAY
 from audit_emit.errors import DatabaseError

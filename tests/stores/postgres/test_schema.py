@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from support.postgres_server import Database
 
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
-from audit_emit._stores.postgres.address import Address
 from audit_emit.errors import DatabaseError
 
 

@@ -17,9 +17,9 @@ from support.postgres_server import Database, wait_until
 
 from audit_emit import Emitter, open_log
 from audit_emit._readers.opening import open_readers
-from audit_emit._stores.postgres.address import Address
+from audit_emit._settings.address import Address
+from audit_emit._shipping.to_postgres import Difference, Shipped, Shipper
 from audit_emit._stores.postgres.chains import Chains
-from audit_emit._stores.postgres.shipping import Difference, Shipped, Shipper
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import DatabaseError

@@ -16,8 +16,8 @@ from audit_emit._format.line_splitter import Lines
 from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of, parsed
 from audit_emit._readers.base import Flaw, LogReader
+from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import driver
-from audit_emit._stores.postgres.address import Address
 from audit_emit._stores.postgres.rows import APPEND, BATCH, Head, Row, arguments
 
 _BYTES = 4 << 20

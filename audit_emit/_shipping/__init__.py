@@ -1,0 +1,1 @@
+"""Bringing the chains of files to other places."""
