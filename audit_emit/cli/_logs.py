@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from audit_emit._settings.address import is_address
 from audit_emit._settings.settings import settings, system_directory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
@@ -65,8 +66,11 @@ def named(logs: Sequence[str]) -> list[str]:
 
 
 def is_there(log: str) -> bool:
-    """Whether there is something at a path, or a closed segment of the log around it."""
-    return os.path.lexists(log) or any(map(_is_segment, _siblings(Path(log))))
+    """Whether there is something at a path, or a closed segment of the log around it.
+
+    Whether a database has what its address names, it says itself.
+    """
+    return is_address(log) or os.path.lexists(log) or any(map(_is_segment, _siblings(Path(log))))
 
 
 def one_of(logs: Sequence[str]) -> str:

@@ -8,19 +8,32 @@ from typing import Any
 import click
 
 from audit_emit._readers.opening import open_readers
-from audit_emit._settings.settings import settings
 from audit_emit._shipping.to_postgres import Difference, Shipped, Shipper
 from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import configured, logs_argument, named
 from audit_emit.cli._text import visible
 from audit_emit.cli.db import address_of
 
 POLL_SECONDS = 1.0
 
 
-@click.command("ship")
-@click.argument("logs", nargs=-1, metavar="[LOG]...")
+@a_command(
+    "ship",
+    statuses={
+        Exit.OK: "everything is there",
+        Exit.FINDINGS: "the database holds something else than the log, or the log was changed",
+        Exit.USAGE: "",
+        Exit.NOTHING: "a log cannot be read",
+        Exit.NO_ANSWER: "the database does not answer (with --follow it is asked again)",
+    },
+    examples=[
+        "audit-emit ship /var/log/audit-emit/shop --to postgresql://shipper@db/audit --follow"
+    ],
+)
+@logs_argument
 @click.option(
     "--to",
     "address",
@@ -37,13 +50,9 @@ def command(logs: tuple[str, ...], address: str | None, *, follow: bool, as_json
     configures. The file stays the record. Nothing is kept here: what is there already is known
     from the database, so a second run, or a second shipper, does nothing twice. Lines that are no
     records stay in the file.
-
-    Exit status: 0 everything is there; 1 the database holds something else than the log, or the
-    log was changed; 2 usage; 3 a log cannot be read; 5 the database does not answer (without
-    --follow, which waits and tries again).
     """
     shipper = Shipper(address_of(address))
-    paths = logs or (_configured(),)
+    paths = tuple(logs) or (configured(),) if follow else tuple(named(logs))
     status = [Exit.OK]
     try:
         if not follow:
@@ -55,13 +64,6 @@ def command(logs: tuple[str, ...], address: str | None, *, follow: bool, as_json
         return status[0]
     finally:
         shipper.close()
-
-
-def _configured() -> str:
-    path = settings({}).jsonl
-    if path is None:
-        raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a LOG")
-    return path
 
 
 def _again(shipper: Shipper, paths: tuple[str, ...], status: list[Exit], *, as_json: bool) -> bool:

@@ -255,7 +255,7 @@ def test_query_and_the_facade_answer_as_they_do_of_files(
 ) -> None:
     chains(filled).append([draft("secret.deleted", user="mallory")])
     url = filled.as_user("the_reader")
-    assert main(["query", "--actor", "mallory", "--output", "json", "--path", url]) == 0
+    assert main(["query", "--actor", "mallory", "--format", "jsonl", url]) == 0
     (found_line,) = capsys.readouterr().out.splitlines()
     assert found_line == lines_of(filled)[-1]
     log = open_log(url)
