@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import click
 
-from audit_emit.cli._streams import printing
+from audit_emit.cli._streams import discard_unwritten, printing
 from audit_emit.cli._text import visible
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -156,8 +156,8 @@ def written(ctx: click.Context) -> Iterator[None]:
             _keep(file.fileno(), temporary, path, force=ctx.meta.get(_FORCE, False))
         finally:
             stream, sys.stdout = sys.stdout, before
-            with suppress(OSError):
-                stream.detach()
+            discard_unwritten(stream)
+            stream.detach()
             with suppress(OSError):
                 os.unlink(temporary)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
+from typing import TextIO
 
 import click
 
@@ -67,9 +68,14 @@ def printing(error: OSError) -> bool:
 def silence() -> None:
     """What cannot be written goes nowhere, so that the interpreter does not complain at its end."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, stream.fileno())
-            os.close(null)
+        discard_unwritten(stream)
+
+
+def discard_unwritten(stream: TextIO) -> None:
+    """Let what a stream could not write go to the null device from now on."""
+    try:
+        stream.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
