@@ -37,7 +37,7 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if ("AUDIT_EMIT" not in name or name == SWITCH) and not name.startswith("PYTHON")
     }
-    path = [os.environ.get("PYTHONPATH", ""), str(TESTS), str(TESTS.parent)]
+    path = [os.environ.get("PYTHONPATH", ""), str(TESTS), str(TESTS / "support"), str(TESTS.parent)]
     env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     return env
 

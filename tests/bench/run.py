@@ -10,7 +10,7 @@ if __name__ == "__main__":
     # for the type checker alike. The checkout comes last, for when it is not installed.
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[0] = tests
-    sys.path.append(os.path.dirname(tests))
+    sys.path += [os.path.join(tests, "support"), os.path.dirname(tests)]
     from bench.main import main
 
     sys.exit(main())
