@@ -80,6 +80,8 @@ class CheckpointLine(NamedTuple):
         late: it may be younger than the end of the records that this reader gives.
         torn: it has no newline.
         size: bytes of the line.
+        lines: so many lines that follow each other come as one, with newlines between them, as none
+            of them holds a brace: whatever they are, they are no checkpoints.
     """
 
     place: Place
@@ -87,6 +89,7 @@ class CheckpointLine(NamedTuple):
     late: bool = False
     torn: bool = False
     size: int = 0
+    lines: int = 1
 
 
 class Bounds(NamedTuple):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import merge
 
 from audit_emit._format.chain import Frontier
 from audit_emit._format.merkle_ranges import Nodes
 from audit_emit._verify.findings import Finding, Findings, Kind
 from audit_emit._verify.known_heads import FORGED, OK, Checkpoints, Witness, parse_heads
+from audit_emit._verify.spool import Numbers
 
 CHECKPOINTS = "checkpoints.jsonl"
 
@@ -60,7 +61,7 @@ class Anchors:
         """
         if self._named is None:
             sizes = self._checkpoints.sizes()
-            self._named = array("Q", sorted({*sizes, *self._heads})) if self._heads else sizes
+            self._named = Numbers(merge(sizes, sorted(self._heads))) if self._heads else sizes
             self._tree = Frontier() if len(sizes) and self._whole else None
         return self._named
 
@@ -118,8 +119,8 @@ class Anchors:
     def pass_hole(self, chain: str, low: int, high: int) -> None:
         """The records between two are not there: no root beyond can be computed."""
         sizes = self._checkpoints.sizes()
-        for missing in sizes[bisect_right(sizes, low) : bisect_left(sizes, high)]:
-            for witness in self._of_chain(missing, chain):
+        for number in range(bisect_right(sizes, low), bisect_left(sizes, high)):
+            for witness in self._of_chain(sizes[number], chain):
                 self._mismatch(witness, witness.root, "records before it are missing")
         self._tree = None
 
@@ -149,13 +150,13 @@ class Anchors:
                 Finding(Kind.TRUNCATED, file, seq=beyond, expected=beyond, actual=last, note=note)
             )
 
-    def _of_chain(self, seq: int, chain: str) -> list[Witness]:
+    def _of_chain(self, seq: int, chain: str) -> Iterator[Witness]:
         """The checkpoints of a record of this chain that are not forged."""
-        return [
+        return (
             witness
             for witness in self._checkpoints.decided(seq)
             if witness.state != FORGED and witness.chain == chain
-        ]
+        )
 
     def _compare(self, witness: Witness, hashes: Sequence[str], ts: str) -> None:
         if self._tree is not None:

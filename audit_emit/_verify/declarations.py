@@ -12,7 +12,7 @@ from audit_emit._format.unanchored import Policy
 from audit_emit._verify.anchors import CHECKPOINTS
 from audit_emit._verify.findings import KEPT, Finding, Findings, Kind
 from audit_emit._verify.fragments import Fragments, fields_of
-from audit_emit._verify.known_heads import FORGED, Checkpoints, Place, Witness
+from audit_emit._verify.known_heads import FORGED, Checkpoints, Place
 from audit_emit._verify.legacy import RECORD as LEGACY
 from audit_emit._verify.legacy import Legacy
 from audit_emit.errors import ForgedChangeError
@@ -133,20 +133,23 @@ class Declarations:
         self._first = self._first or size
         if not self._checkpoints.file:
             return
-        there = [each for each in self._checkpoints.at(size) if each.chain == chain]
-        if not there:
+        there = next(self._checkpoints.like(size, chain, {}), None)
+        if there is None:
             expected = f"this checkpoint in {self._checkpoints.file}"
             self._findings.add(place.finding(Kind.SEQUENCE_GAP, size, expected=expected))
             return
-        differing = [_differing(each, fields) for each in there]
-        if all(differing):
-            note = f"{self._checkpoints.file} has another {' and '.join(differing[0])}"
+        members = {name: fields[name] for name in there.members() if name in fields}
+        if next(self._checkpoints.like(size, chain, members), None) is None:
+            differing = [
+                name for name, value in there.members().items() if members.get(name, value) != value
+            ]
+            note = f"{self._checkpoints.file} has another {' and '.join(differing)}"
             kind = Kind.CHECKPOINT_ROOT_MISMATCH
             self._findings.add(
                 place.finding(
                     kind,
                     size,
-                    expected=there[0].root,
+                    expected=there.root,
                     actual=short(fields.get("root_hash")),
                     note=note,
                 )
@@ -165,15 +168,9 @@ class Declarations:
         Without a file of checkpoints nothing is anchored, whatever key is trusted.
         """
         return not self._checkpoints.file or any(
-            each.chain == chain and each.root == root and each.state != FORGED
-            for each in self._checkpoints.at(size)
+            each.state != FORGED
+            for each in self._checkpoints.like(size, chain, {"root_hash": root})
         )
-
-
-def _differing(one: Witness, fields: Mapping[str, Any]) -> list[str]:
-    """The members in which a checkpoint is not the one that the chain holds."""
-    members = {"root_hash": one.root, "at": one.at, "key_id": one.key[1], "reason": one.reason}
-    return [name for name, value in members.items() if fields.get(name, value) != value]
 
 
 def short(value: object) -> str:

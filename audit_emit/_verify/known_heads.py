@@ -1,76 +1,29 @@
 """What is known of a log from outside its records: its checkpoints, and heads that were noted down.
 
-Pure. A log of ten gigabytes may have two hundred thousand checkpoints, so they are kept as columns.
+Pure, but for the temporary file in which ``Table`` keeps what it knows of many checkpoints.
 """
 
 from __future__ import annotations
 
-import base64
-import re
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby, pairwise
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Change, Name, Succession, told
 from audit_emit._format.record import MAX_SEQ
 from audit_emit._readers.base import CheckpointLine
 from audit_emit._signing.trusted_keys import ED25519, HMAC_SHA256, Verdict
-from audit_emit._verify.findings import Finding, Findings, Kind
+from audit_emit._verify.checkpoint_table import FORGED, NO_KEY, OK, Place, Signer, Table, Witness
+from audit_emit._verify.findings import KEPT, Findings, Kind
+from audit_emit._verify.spool import Numbers, distinct
 from audit_emit.errors import UnknownVersionError
+
+__all__ = ["FORGED", "LONGEST", "NO_KEY", "OK", "Checkpoints", "Place", "Witness", "parse_heads"]
 
 LONGEST = 64 * 1024
 """Bytes of a line; a checkpoint has a few hundred."""
 
-OK, NO_KEY, FORGED = range(3)
 _STATES: dict[Verdict, int] = {"ok": OK, "key-unavailable": NO_KEY, "mismatch": FORGED}
-_SIGNATURE = 64
-_COSIGNATURE = 4 + 8 + 64
-"""Bytes of an Ed25519 signature, and of one over the time, with key id and time."""
-
-
-_HASH = re.compile(r"[0-9a-f]{64}")
-
-
-class Place(NamedTuple):
-    """Where a line is."""
-
-    file: str
-    offset: int
-    line: int
-
-    def finding(self, kind: Kind, seq: int | None = None, **more: str | int | None) -> Finding:
-        """A finding there."""
-        return Finding(kind, self.file, self.offset, self.line, seq, **more)  # type: ignore[arg-type]
-
-
-class Witness(NamedTuple):
-    """One checkpoint, as far as it is needed to judge a log."""
-
-    place: Place
-    chain: str
-    seq: int
-    head: str
-    root: str
-    at: str
-    key: Name
-    origin: str
-    reason: str
-    state: int
-    late: bool
-    time: int
-    """Seconds since 1970, as a signature over the time says; 0 where there is none."""
-
-
-class Signer(NamedTuple):
-    """By whom, of what, and why, a checkpoint says that it is."""
-
-    name: Name
-    origin: str
-    chain: str
-    reason: str
 
 
 class Checkpoints:
@@ -88,24 +41,12 @@ class Checkpoints:
         self._keys = keys
         self._findings = findings
         self._origin = origin
-        self._seqs = array("Q")
-        self._places = array("Q")
-        self._states = array("B")
-        self._decided = bytearray()
-        self._hashes = bytearray()
-        self._times = bytearray()
-        self._signed_times = array("Q")
-        self._signed_by = array("I")
-        self._signers: list[Signer] = []
-        self._number_of: dict[Signer, int] = {}
-        self._unchecked = array("I")
-        self._signatures = bytearray()
+        self._table = Table()
+        self._newest = 0
         self._last: Checkpoint | None = None
-        self._order = array("I")
-        self._sizes = array("Q")
 
     def __len__(self) -> int:
-        return len(self._seqs)
+        return len(self._table)
 
     def add(self, line: bytes, place: Place, *, late: bool = False) -> None:
         """Take one line.
@@ -130,25 +71,17 @@ class Checkpoints:
         state = self._state_of(found, place)
         if state == FORGED and self._is_ours(found):
             self._forged(place, found.head_seq, signer, found.signature)
-        elif state == NO_KEY and found.sig_alg == ED25519:
-            self._unchecked.append(len(self))
-            made = [base64.b64decode(text) for text in (found.signature, found.cosignature)]
-            for data, size in zip(made, (_SIGNATURE, _COSIGNATURE), strict=True):
-                self._signatures += data if len(data) == size else bytes(size)
-        self._seqs.append(found.head_seq)
-        self._places.extend((place.offset, place.line))
-        self._states.append(state * 2 + late)
-        self._decided.append(0)
-        self._hashes += bytes.fromhex(found.head_hash + found.root_hash)
-        self._times += found.at.encode()
-        self._signed_times.append(_time_of(found) if state == OK else 0)
-        self._signed_by.append(self._number(signer))
+        if state == OK and not late:
+            self._newest = max(self._newest, found.head_seq)
+        self._table.add(found, (place.offset, place.line), signer, state, late=late)
 
     def take(self, one: CheckpointLine) -> None:
         """Take what a reader gives as one line."""
         place = Place(*one.place)
         self.file = place.file
-        if one.torn:
+        if one.lines > 1:
+            self.foreign(one.line, place)
+        elif one.torn:
             self.torn(one.size, place)
         elif one.size > LONGEST:
             self.too_long(one.size, place)
@@ -169,26 +102,20 @@ class Checkpoints:
         return _STATES[check(found, self._keys.ring)]
 
     def newest(self) -> int:
-        """The highest record that a checkpoint with a good signature covers, late ones aside."""
-        states = zip(self._seqs, self._states, strict=True)
-        return max((seq for seq, state in states if divmod(state, 2) == (OK, 0)), default=0)
+        """The highest record that a checkpoint with a good signature covers, late ones aside.
+
+        As it is before the log is read: which keys are retired is not known yet.
+        """
+        return self._newest
 
     def covering(self, seq: int) -> int:
         """How many cover a record, those that are forged aside. A copy of one is the same one."""
-        known = zip(self._seqs, self._signed_by, self._states, strict=True)
-        return len(
-            {
-                (size, self._signers[by].name)
-                for size, by, state in known
-                if size >= seq and state // 2 != FORGED
-            }
+        table = self._table
+        return distinct(
+            table.size_at(index).to_bytes(8, "big") + _digest(table.signer_at(index).name)
+            for index in table.from_size(seq)
+            if table.states[index] != FORGED
         )
-
-    def _number(self, signer: Signer) -> int:
-        if signer not in self._number_of:
-            self._number_of[signer] = len(self._signers)
-            self._signers.append(signer)
-        return self._number_of[signer]
 
     def torn(self, size: int, place: Place) -> None:
         """Take a last line of so many bytes, which has no end."""
@@ -221,99 +148,102 @@ class Checkpoints:
         kind = Kind.CHECKPOINT_SIGNATURE_MISMATCH
         self._findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
 
+    def foreign(self, lines: bytes, place: Place) -> None:
+        """Take lines that hold nothing of a JSON object; without the last newline."""
+        count = lines.count(b"\n") + 1
+        offset = place.offset
+        kept = lines.split(b"\n", KEPT)[: min(count, KEPT)]
+        for number, line in enumerate(kept):
+            where = Place(place.file, offset, place.line + number)
+            self._findings.add(where.finding(Kind.TORN_TAIL, note="not a checkpoint"))
+            offset += len(line) + 1
+        self._findings.count(Kind.TORN_TAIL, count - len(kept))
+
     def _decide(self, index: int) -> None:
         """Judge a checkpoint by the changes of key before the records that it covers end.
 
         Once, when the chain is there: all of these changes are known by then, and no others count.
         """
-        if self._decided[index]:
+        table = self._table
+        if not table.decide(index):
             return
-        self._decided[index] = 1
-        _, seq, signer = self._at(index)
-        if self._states[index] // 2 == NO_KEY:
+        if table.states[index] == FORGED:
+            return
+        signer = table.signer_at(index)
+        if table.states[index] == NO_KEY:
             named = self._keys.named(signer.name)
-            if named is not None and named.seq <= seq:
+            if named is not None and named.seq <= table.size_at(index):
                 self._check_again(index)
-        if self._states[index] // 2 == OK:
+        if table.states[index] == OK:
             retired = self._keys.retired(signer.name, signer.origin)
-            if retired is not None and retired.seq <= seq:
+            if retired is not None and retired.seq <= table.size_at(index):
                 self._retire(index, retired)
 
     def _retire(self, index: int, change: Change) -> None:
-        place, seq, signer = self._at(index)
-        self._judge(index, FORGED)
-        after = signer._replace(name=change.new)
+        one = self[index]
+        self._table.judge(index, FORGED)
+        signer = self._table.signer_at(index)
         note = f"record {change.seq} retired the key that it is by"
-        self._forged(place, seq, after, f"one by {told(signer.name)}", note)
+        after = signer._replace(name=change.new)
+        self._forged(one.place, one.seq, after, f"one by {told(signer.name)}", note)
 
     def _check_again(self, index: int) -> None:
-        place, seq, signer = self._at(index)
-        if signer.name[0] != ED25519:
+        checkpoint = self._table.unchecked(index)
+        if checkpoint is None:
             return  # the id of a shared key is all that a log has
-        checkpoint = self._unchecked_at(index)
         state = _STATES[check(checkpoint, self._keys.ring)]
-        self._judge(index, state)
+        self._table.judge(index, state)
         if state == FORGED:
-            self._forged(place, seq, signer, checkpoint.signature)
-        elif state == OK:
-            self._signed_times[index] = _time_of(checkpoint)
-
-    def _unchecked_at(self, index: int) -> Checkpoint:
-        """A checkpoint whose key was not there when it was read."""
-        one = self[index]
-        at = bisect_left(self._unchecked, index) * (_SIGNATURE + _COSIGNATURE)
-        made = bytes(self._signatures[at : at + _SIGNATURE + _COSIGNATURE])
-        time = made[_SIGNATURE:]
-        return Checkpoint(
-            2 if any(time) else 1,
-            one.at,
-            one.origin,
-            one.chain,
-            one.seq,
-            one.head,
-            one.root,
-            one.reason,
-            *one.key,
-            base64.b64encode(made[:_SIGNATURE]).decode(),
-            base64.b64encode(time).decode() if any(time) else "",
-        )
-
-    def _judge(self, index: int, state: int) -> None:
-        self._states[index] = state * 2 + self._states[index] % 2
+            one, signer = self[index], self._table.signer_at(index)
+            self._forged(one.place, one.seq, signer, checkpoint.signature)
 
     def settle(self) -> None:
         """Report the keys that nobody has."""
         self.decide()
         missing: dict[Name, int] = {}
-        for index, state in enumerate(self._states):
-            if state // 2 == NO_KEY:
-                missing.setdefault(self._signers[self._signed_by[index]].name, index)
+        more = distinct(self._missing(missing))
         for name, index in missing.items():
-            place, seq, _ = self._at(index)
-            note = self._keys.why_missing(name)
+            one, note = self[index], self._keys.why_missing(name)
             self._findings.add(
-                place.finding(Kind.KEY_UNAVAILABLE, seq, expected=told(name), note=note)
+                one.place.finding(Kind.KEY_UNAVAILABLE, one.seq, expected=told(name), note=note)
             )
+        self._findings.count(Kind.KEY_UNAVAILABLE, more)
 
-    def sizes(self) -> array[int]:
+    def _missing(self, first: dict[Name, int]) -> Iterator[bytes]:
+        """The first checkpoint of each missing key goes into ``first``, and what is too many here.
+
+        Only ``KEPT`` of them are told; the others are counted.
+        """
+        for index, state in enumerate(self._table.states):
+            if state != NO_KEY:
+                continue
+            name = self._table.signer_at(index).name
+            if name in first:
+                continue
+            if len(first) < KEPT:
+                first[name] = index
+            else:
+                yield _digest(name)
+
+    def sizes(self) -> Numbers:
         """``head_seq`` of all of them, ascending, none twice."""
-        if len(self._order) != len(self._seqs):
-            order: Iterable[int] = range(len(self._seqs))
-            if any(after < before for before, after in pairwise(self._seqs)):
-                order = sorted(order, key=self._seqs.__getitem__)
-            self._order = array("I", order)
-            self._sizes = array(
-                "Q", (seq for seq, _ in groupby(map(self._seqs.__getitem__, order)))
-            )
-        return self._sizes
+        return self._table.sizes()
 
     def at(self, seq: int) -> Iterator[Witness]:
         """Those whose head is record ``seq``."""
-        return map(self.__getitem__, self._indexes(seq))
+        return map(self.__getitem__, self._table.of_size(seq))
+
+    def like(self, size: int, chain: str, members: Mapping[str, object]) -> Iterator[Witness]:
+        """Those of this size and chain that have these members, in the order of their file.
+
+        Args:
+            members: ``root_hash``, ``at``, ``key_id``, ``reason``, or some of these.
+        """
+        return map(self.__getitem__, self._table.like(size, chain, members))
 
     def decided(self, seq: int) -> Iterator[Witness]:
         """The same, once the chain is at that record: its changes of key count by then."""
-        for index in self._indexes(seq):
+        for index in self._table.of_size(seq):
             self._decide(index)
             yield self[index]
 
@@ -322,45 +252,15 @@ class Checkpoints:
         for index in range(len(self)):
             self._decide(index)
 
-    def _indexes(self, seq: int) -> Iterator[int]:
-        self.sizes()
-        at = bisect_left(self._order, seq, key=self._seqs.__getitem__)
-        while at < len(self._order) and self._seqs[self._order[at]] == seq:
-            yield self._order[at]
-            at += 1
-
-    def _at(self, index: int) -> tuple[Place, int, Signer]:
-        offset, line = self._places[2 * index : 2 * index + 2]
-        signer = self._signers[self._signed_by[index]]
-        return Place(self.file, offset, line), self._seqs[index], signer
-
     def __getitem__(self, index: int) -> Witness:
-        place, seq, signer = self._at(index)
-        state, late = divmod(self._states[index], 2)
-        hashes = self._hashes[64 * index : 64 * index + 64].hex()
-        return Witness(
-            place,
-            signer.chain,
-            seq,
-            hashes[:64],
-            hashes[64:],
-            self._times[30 * index : 30 * index + 30].decode(),
-            signer.name,
-            signer.origin,
-            signer.reason,
-            state,
-            bool(late),
-            self._signed_times[index],
-        )
+        return self._table.witness(index, self.file)
 
     def __iter__(self) -> Iterator[Witness]:
         return map(self.__getitem__, range(len(self)))
 
 
-def _time_of(checkpoint: Checkpoint) -> int:
-    """The seconds since 1970 that a checkpoint whose signatures hold has signed; else 0."""
-    data = base64.b64decode(checkpoint.cosignature)
-    return int.from_bytes(data[4:12], "big")
+def _digest(name: Name) -> bytes:
+    return sha256("+".join(name).encode()).digest()[:16]
 
 
 def parse_heads(heads: Mapping[int, str]) -> Mapping[int, str]:

@@ -22,7 +22,7 @@ from audit_emit._readers.opening import open_readers
 Make = Callable[[Sequence[bytes], Sequence[bytes] | None, Path], LogReader]
 
 LINES = MadeChain().add(40).lines
-CHECKPOINTS = [b"first", b"", b"third"]
+CHECKPOINTS = [b"{first}", b"{", b"{third}"]
 FOREIGN = [*LINES[:20], b"", b"foreign", *LINES[20:]]
 
 
@@ -174,7 +174,7 @@ def test_the_checkpoints_come_with_their_places(reader: LogReader) -> None:
         for _ in range(2):
             found = list(reader.checkpoints() or ())
             assert [each.line for each in found] == CHECKPOINTS
-            assert [each.place.offset for each in found] == [0, 6, 7]
+            assert [each.place.offset for each in found] == [0, 8, 10]
             assert [each.place.line for each in found] == [1, 2, 3]
             assert not any(each.late or each.torn for each in found)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -85,7 +84,7 @@ class Pool:
             jobs,
             mp_context=multiprocessing.get_context(method),
             initializer=_prepare,
-            initargs=(array("Q", named), tree, strict, watch),
+            initargs=(named, tree, strict, watch),
         )
         self._files = files
         self._tasks = chain.from_iterable(_tasks(number, file) for number, file in enumerate(files))

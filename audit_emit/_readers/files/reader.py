@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Self
 
-from audit_emit._format.line_splitter import Lines, may_be_chained
+from audit_emit._format.line_splitter import Lines, TooLong, may_be_chained
 from audit_emit._format.record import Head, head_of
 from audit_emit._format.tail import read_end
 from audit_emit._readers.base import (
@@ -47,6 +48,9 @@ from audit_emit._stores.jsonl.directory import Layout
 
 LONGEST_CHECKPOINT = 64 * 1024
 """Bytes of a line that may be a checkpoint, which has a few hundred."""
+
+_LINES = re.compile(rb"(?:[^\n{}]*\n){1,4096}|[^\n]*\n")
+"""Lines without a brace, many at a time, or one line."""
 
 _PATIENCE = 0.05
 """Seconds that a record may take to be written to its end."""
@@ -248,13 +252,11 @@ class FilesReader:
         try:
             while data := os.read(descriptor, BLOCK):
                 for block in lines.feed(data):
-                    whole = isinstance(block, bytes)
-                    for line in block.split(b"\n")[:-1] if isinstance(block, bytes) else [b""]:
-                        size = len(line) if whole else block.size  # type: ignore[union-attr]
+                    for line, size, count in _split(block):
                         late = offset >= self._log.checkpoints_size
                         place = Place(part, offset, number)
-                        yield CheckpointLine(place, line, late=late, size=size)
-                        offset, number = offset + size + 1, number + 1
+                        yield CheckpointLine(place, line, late=late, size=size, lines=count)
+                        offset, number = offset + size + 1, number + count
         finally:
             os.close(descriptor)
         rest, size = lines.rest()
@@ -284,6 +286,16 @@ class FilesReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _split(block: bytes | TooLong) -> Iterator[tuple[bytes, int, int]]:
+    """Lines without their newline, their bytes, and how many they are."""
+    if isinstance(block, TooLong):
+        yield b"", block.size, 1
+        return
+    for found in _LINES.finditer(block):
+        line = found[0][:-1]
+        yield line, len(line), line.count(b"\n") + 1
 
 
 def _damage(error: BaseException, file: LogFile) -> Flaw:
