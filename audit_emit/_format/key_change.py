@@ -216,6 +216,11 @@ class Succession:
             raise ForgedChangeError("the new key is another one than it names")
         self.ring.add(key)
 
+    @property
+    def changed(self) -> bool:
+        """Whether a change of key was followed yet."""
+        return bool(self._retired)
+
     def retired(self, name: Name, origin: str) -> Change | None:
         """What retired the key of this name, under whatever origin it signs by now."""
         for key in self.ring.find(*name, origin):

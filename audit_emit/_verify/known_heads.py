@@ -167,7 +167,7 @@ class Checkpoints:
         table = self._table
         if not table.decide(index):
             return
-        if table.states[index] == FORGED:
+        if table.states[index] == FORGED or not self._keys.changed:
             return
         signer = table.signer_at(index)
         if table.states[index] == NO_KEY:

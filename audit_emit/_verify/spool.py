@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
@@ -112,6 +112,11 @@ class Rows:
     def __iter__(self) -> Iterator[bytes]:
         return map(self.__getitem__, range(len(self)))
 
+    def many(self, first: int, count: int) -> bytes:
+        """So many of them from one on, as far as there are."""
+        count = min(count, len(self) - first)
+        return self._spool.read(first * self._width, count * self._width)
+
 
 class Sorted:
     """Records of one width, in ascending order, each with its number there.
@@ -122,9 +127,12 @@ class Sorted:
     """
 
     def __init__(self, width: int, rows: Iterable[bytes]) -> None:
+        self._width = width
         self._rows = Rows(width)
         self._stride = max(PAGE // width, 1)
         self._firsts: list[bytes] = []
+        self._part = -1
+        self._data = b""
         for number, row in enumerate(rows):
             if not number % self._stride:
                 self._firsts.append(row)
@@ -134,20 +142,16 @@ class Sorted:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> bytes:
-        return self._rows[number]
+        part, row = divmod(number, self._stride)
+        if part != self._part:
+            self._part, self._data = part, self._rows.many(part * self._stride, self._stride)
+        return self._data[row * self._width : (row + 1) * self._width]
 
     def find(self, key: bytes) -> int:
         """The number of the first record that is not below ``key``."""
-        page = bisect_right(self._firsts, key)
-        low = max(page - 1, 0) * self._stride
-        high = min(low + self._stride, len(self))
-        while low < high:
-            middle = (low + high) // 2
-            if self._rows[middle] < key:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        part = max(bisect_right(self._firsts, key) - 1, 0)
+        low = part * self._stride
+        return bisect_left(self, key, low, min(low + self._stride, len(self)))
 
     def starting_with(self, key: bytes) -> Iterator[bytes]:
         """The records that begin with ``key``."""

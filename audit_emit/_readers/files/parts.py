@@ -29,6 +29,10 @@ UNPACKED = 64 * PART
 _WORTH = 256 * 1024
 """Bytes that are not worth the way to another process."""
 
+_TOLD = 64
+"""Records that a proof of a block tells of one by one. What is proved waits to be asked for, so a
+block with more of them is left to who reads it: it would take more memory than its bytes."""
+
 _RATIO = 8
 """How much a packed file grows, about."""
 
@@ -205,4 +209,6 @@ def _blocks(descriptor: int, position: int, end: int) -> Iterator[Block]:
 
 def _block(lines: bytes, start: int) -> Block:
     proof = prove(lines, _named, tree=_tree, strict=_strict, watch=_watch)
+    if proof is not None and len(proof.marks) + len(proof.own) > _TOLD:
+        proof = None
     return Block(proof, start, len(lines))
