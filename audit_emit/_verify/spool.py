@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
@@ -56,6 +57,7 @@ class Spool:
     def _write(self, size: int) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as this lives
+            weakref.finalize(self, self._file.close)
         with memoryview(self._new) as view:
             done = 0
             while done < size:
