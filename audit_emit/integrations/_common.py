@@ -24,6 +24,9 @@ from audit_emit.context import FIELDS, AuditContext, current_context
 MAX_ID = 256
 """Characters of an id in a log line. Longer ids are cut, as in a record."""
 
+MERGED = "<a log message, merged with its arguments>"
+"""In place of a message that is no event type: one of its arguments may be a secret."""
+
 
 class Emits(Protocol):
     """The part of ``audit_emit.Emitter`` that an adapter needs."""

@@ -36,6 +36,7 @@ from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit.context import EMPTY, FIELDS
 from audit_emit.integrations._common import (
+    MERGED,
     Emits,
     context_ids,
     emitter_or_default,
@@ -57,8 +58,6 @@ from audit_emit.integrations._snapshot import (
 )
 
 __all__ = ["AuditContextFilter", "AuditHandler", "AuditJsonFormatter", "AuditLoggerAdapter"]
-
-MERGED = "<a log message, merged with its arguments>"
 
 FORMAT_ERROR = "_format_error"
 

@@ -24,9 +24,11 @@ from typing import Any
 from structlog.typing import EventDict, WrappedLogger
 
 from audit_emit._format.record import valid_type
+from audit_emit._redaction.redactor import Secret
 from audit_emit._runtime.interrupts import let_through
 from audit_emit.context import FIELDS, AuditContext, current_context, is_empty
 from audit_emit.integrations._common import (
+    MERGED,
     Emits,
     context_ids,
     emitter_or_default,
@@ -45,6 +47,9 @@ _NO_MARK = (
     "an event has an audit member that is neither a mark nor an event type, and is not emitted"
 )
 _USE = 'audit=True emits an event whose message is its type; audit="auth.login" names the type'
+
+_ARGUMENTS = "positional_args"
+"""Where ``structlog.stdlib.BoundLogger`` puts what is to be merged into the message."""
 
 PRIVATE = frozenset({"_record", "_from_structlog", "_logger", "_name"})
 """Keys that structlog adds to an event dict for its own processors."""
@@ -189,6 +194,12 @@ def _event(event_dict: EventDict, mark: Any, context: AuditContext) -> tuple[Any
         event_type = fields.pop("event", None)
         if isinstance(event_type, str) and not valid_type(event_type):
             warn("structlog type", f"a marked event whose message is no event type: {_USE}")
+            # structlog merges ``log.info("%s logged in with %s", user, password)`` before any
+            # processor sees the message.
+            event_type = MERGED
+    if type(arguments := fields.get(_ARGUMENTS)) is tuple:
+        # They have no names, so nothing says which of them is a secret.
+        fields[_ARGUMENTS] = [Secret(argument) for argument in arguments]
     for name in _repeated(fields, context):
         del fields[name]
     if "exc_info" in fields and (error := error_name(fields.pop("exc_info"))):

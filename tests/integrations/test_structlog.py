@@ -120,6 +120,32 @@ def test_a_mark_can_name_the_event_type(
     assert said == []
 
 
+class Taken:
+    """An emitter that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+
+    def emit(self, _ctx: Any, event_type: str, fields: Any = None, /) -> None:
+        self.events.append((event_type, fields))
+
+
+def test_arguments_merged_into_the_message_are_not_in_the_record() -> None:
+    taken = Taken()
+    log = logger(AuditTee(taken), AuditRenderer())
+    log.info("login failed for %s with %s", "u-17", CANARY, audit=True)
+    assert taken.events == [("<a log message, merged with its arguments>", {})]
+
+
+@pytest.mark.parametrize("mark", [True, "auth.login", {"n": 1}])
+def test_arguments_that_are_not_merged_yet_are_held_back(audit_log: AuditLog, mark: Any) -> None:
+    event: EventDict = {"event": "auth.login", "positional_args": ("u-17", CANARY), "audit": mark}
+    passed = AuditTee(audit_log.emitter)(None, "info", event)
+    assert passed["positional_args"] == ("u-17", CANARY)
+    [(_, fields)] = emitted(audit_log)
+    assert fields["positional_args"] == ["[redacted]", "[redacted]"]
+
+
 def test_a_mark_can_bring_fields(audit_log: AuditLog) -> None:
     logger(AuditTee(audit_log.emitter), AuditRenderer()).info(
         "secret.set", audit={"key": "API", "value": CANARY}, n=1
