@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from audit_emit._fields.siblings import NO_NAMES
@@ -14,6 +14,7 @@ class Frame:
     """It keeps its source alive, so that ids stay true."""
 
     __slots__ = (
+        "aliases",
         "entries",
         "held",
         "held_names",
@@ -37,6 +38,7 @@ class Frame:
         self.index = -1
         self.label = ""
         self.names: dict[str, int] = {}
+        self.aliases: Mapping[str, tuple[str, ...]] | None = None
         self.held_names: frozenset[str] = NO_NAMES
         self.held: frozenset[int] = frozenset()
         self.pairs = False  # a list of lists of two

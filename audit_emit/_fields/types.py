@@ -15,44 +15,41 @@ from types import (
 )
 from typing import Any
 
-from msgspec import Struct
-
+from audit_emit._fields.containers import (
+    of_chain,
+    of_deque,
+    of_dict,
+    of_frozenset,
+    of_list,
+    of_mapping,
+    of_proxy,
+    of_set,
+    of_tuple,
+    of_view,
+)
+from audit_emit._fields.records import record_reader
+from audit_emit._fields.tables import table_reader
 from audit_emit._fields.values import (
     HASHED,
-    MAX_ITEMS,
     Again,
     Handler,
     Long,
-    Members,
-    attribute_reader,
     known_text,
     of_bytes,
-    of_chain,
     of_date,
     of_datetime,
     of_definition,
-    of_deque,
-    of_dict,
     of_enum,
     of_exception,
     of_float,
-    of_frozenset,
     of_function,
     of_int,
-    of_list,
-    of_mapping,
     of_memoryview,
     of_named,
-    of_proxy,
     of_same,
     of_seconds,
-    of_set,
     of_text,
     of_time,
-    of_tuple,
-    of_view,
-    on_type,
-    pydantic_reader,
     subclass_of_str,
 )
 from audit_emit._redaction.redactor import Secret, is_secret_type
@@ -201,7 +198,8 @@ _TEXT_MODULES = ("numpy", "pandas", "yarl")
 
 def _from(bases: tuple[type, ...], modules: tuple[str, ...]) -> bool:
     for base in bases:
-        module = class_dict(base).get("__module__")
+        # Not ``base.__module__``: a metaclass may define it. A type in C has it nowhere else.
+        module = class_dict(base).get("__module__") or type.__getattribute__(base, "__module__")
         if type(module) is str and any(
             module == name or module.startswith(name + ".") for name in modules
         ):
@@ -224,7 +222,12 @@ def _classify(kind: type) -> Handler:
     enum = sys.modules.get("enum")
     if enum is not None and enum.Enum in bases:
         return of_enum
-    return _record(kind, bases, names) or _plain(bases) or _object(kind, bases, names)
+    return (
+        record_reader(kind, bases, names, _from)
+        or table_reader(bases, _from)
+        or _plain(bases)
+        or _object(kind, bases, names)
+    )
 
 
 def _secret(value: Any) -> Secret:
@@ -236,34 +239,6 @@ def _plain(bases: tuple[type, ...]) -> Handler | None:
         if base in bases:
             return handler
     return None
-
-
-def _record(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handler | None:
-    """Types with named members."""
-    if dict in bases:
-        return None
-    if any(base.__name__ == "BaseModel" and _from((base,), ("pydantic",)) for base in bases):
-        return pydantic_reader(kind)
-    if tuple in bases and "_fields" in names:
-        fields = [str(name) for name in on_type(kind, "_fields")]
-        return lambda value: _pairs(fields, value)
-    if Struct in bases:
-        return attribute_reader(list(kind.__struct_fields__), frozenset())  # type: ignore[attr-defined]
-    if "__dataclass_fields__" in names:
-        fields_of = on_type(kind, "__dataclass_fields__")
-        own = [n for n, f in fields_of.items() if repr(getattr(f, "_field_type", "")) == "_FIELD"]
-        hidden = frozenset(n for n in own if not fields_of[n].repr)
-        return attribute_reader(own, hidden)
-    if "__attrs_attrs__" in names:
-        attributes = on_type(kind, "__attrs_attrs__")
-        hidden = frozenset(a.name for a in attributes if a.repr is False)
-        return attribute_reader([a.name for a in attributes], hidden)
-    return None
-
-
-def _pairs(fields: list[str], value: tuple[Any, ...]) -> Members:
-    entries = tuple.__getitem__(value, slice(0, MAX_ITEMS))
-    return Members("dict", list(zip(fields, entries, strict=False)), tuple.__len__(value))
 
 
 def _object(kind: type, bases: tuple[type, ...], names: frozenset[str]) -> Handler:

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import binascii
 import datetime as dt
-import gc
 import hashlib
-from collections import ChainMap, deque
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import UNSET
-
-from audit_emit._redaction.redactor import OVERLAP, SCAN, Secret
+from audit_emit._redaction.redactor import OVERLAP, SCAN
 from audit_emit._runtime import foreign as _foreign
-from audit_emit._runtime.foreign import class_dict, type_name
+from audit_emit._runtime.foreign import type_name
 from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["MAX_ITEMS", "MAX_TABLE", "BytesText", "Cut", "Long", "Members"]
@@ -28,7 +23,6 @@ MAX_ITEMS = 256
 SAFE_INT = 2**53 - 1
 _MAX_BITS = 2000
 _MAX_BYTES = 1024
-_MAX_CHAINED = 1024
 HASHED = 65536
 MAX_TABLE = 128 * 1024 * 1024
 """Bytes of a hash table that is read: a table keeps the places of what was deleted, so that a dict
@@ -45,9 +39,11 @@ class Members:
         total: how many there are, or ``UNKNOWN``.
         racy: the container changed while it was read.
         table: bytes of the hash tables that were read.
+        aliases: further names of the members of a ``dict``, by which they may be secret.
+        note: what was left out besides, for the list of cuts.
     """
 
-    __slots__ = ("entries", "kind", "racy", "table", "total")
+    __slots__ = ("aliases", "entries", "kind", "note", "racy", "table", "total")
 
     def __init__(
         self,
@@ -57,8 +53,12 @@ class Members:
         *,
         racy: bool = False,
         table: int = 0,
+        aliases: Mapping[str, tuple[str, ...]] | None = None,
+        note: str = "",
     ) -> None:
         self.kind = kind
+        self.note = note
+        self.aliases = aliases
         self.entries = entries
         self.total = total
         self.racy = racy
@@ -228,175 +228,6 @@ def of_definition(value: Any) -> str:
 
 def of_function(value: Any) -> str:
     return f"<function {value.__qualname__[:256]}>"
-
-
-# Containers
-
-
-def _snapshot(
-    kind: str, entries: Callable[[], Iterable[Any]], total: int, table: int = 0
-) -> Members:
-    """The first entries of what another thread may be changing."""
-    if table > MAX_TABLE or not total:
-        return Members(kind, [], total)
-    for _ in range(3):
-        try:
-            return Members(kind, list(islice(entries(), MAX_ITEMS)), total, table=table)
-        except RuntimeError as error:
-            let_through(error)
-            continue
-    found: list[Any] = []
-    try:
-        for entry in islice(entries(), MAX_ITEMS):
-            found.append(entry)  # noqa: PERF402 - what came before the failure counts
-    except RuntimeError as error:
-        let_through(error)
-    return Members(kind, found, total, racy=True, table=table)
-
-
-def of_dict(value: dict[Any, Any]) -> Members:
-    table = dict.__sizeof__(value)
-    return _snapshot("dict", lambda: dict.items(value), dict.__len__(value), table)
-
-
-def of_list(value: list[Any]) -> Members:
-    return Members("list", list.__getitem__(value, slice(0, MAX_ITEMS)), list.__len__(value))
-
-
-def of_tuple(value: tuple[Any, ...]) -> Members:
-    entries = tuple.__getitem__(value, slice(0, MAX_ITEMS))
-    return Members("list", list(entries), tuple.__len__(value))
-
-
-def of_set(value: set[Any]) -> Members:
-    table = set.__sizeof__(value)
-    return _snapshot("set", lambda: set.__iter__(value), set.__len__(value), table)
-
-
-def of_frozenset(value: frozenset[Any]) -> Members:
-    table = frozenset.__sizeof__(value)
-    return _snapshot("set", lambda: frozenset.__iter__(value), frozenset.__len__(value), table)
-
-
-def of_deque(value: deque[Any]) -> Members:
-    return _snapshot("list", lambda: deque.__iter__(value), deque.__len__(value))
-
-
-def of_view(value: Any) -> Members:
-    behind = gc.get_referents(value)
-    table = sum(dict.__sizeof__(seen) for seen in behind if issubclass(type(seen), dict))
-    return _snapshot("list", lambda: value, len(value), table)
-
-
-def of_proxy(value: Any) -> Again:
-    """A ``MappingProxyType`` stands for the mapping behind it, which it does not give."""
-    return Again(gc.get_referents(value)[0])
-
-
-def of_chain(value: Any) -> Members:
-    """A ``ChainMap``, which would copy all of its maps to be iterated."""
-    return _foreign.call(_read_chain, value)
-
-
-def _read_chain(value: Any) -> Members:
-    found: dict[Any, Any] = {}
-    maps = [value]
-    total = table = at = 0
-    racy = cut = False
-    while at < len(maps) and total <= _MAX_CHAINED:
-        part = maps[at]
-        at += 1
-        if issubclass(type(part), ChainMap):
-            if len(maps) < _MAX_CHAINED:
-                maps[at:at] = object.__getattribute__(part, "__dict__")["maps"][:MAX_ITEMS]
-            continue
-        members = of_dict(part) if issubclass(type(part), dict) else _read_mapping(part)
-        table += members.table
-        racy = racy or members.racy
-        total += max(len(members.entries), members.total)
-        cut = cut or len(members.entries) != members.total
-        for key, item in members.entries:
-            found.setdefault(key, item)
-    entries = list(islice(found.items(), MAX_ITEMS))
-    whole = len(entries) == len(found) and at == len(maps) and not cut
-    return Members("dict", entries, len(entries) if whole else UNKNOWN, racy=racy, table=table)
-
-
-def of_mapping(value: Any) -> Members:
-    return _foreign.call(_read_mapping, value)
-
-
-def _read_mapping(value: Any) -> Members:
-    pairs: list[Any] = []
-    try:
-        for key in islice(iter(value), MAX_ITEMS + 1):
-            if len(pairs) == MAX_ITEMS:
-                return Members("dict", pairs, _length(value))
-            pairs.append((key, value[key]))
-    except Exception as error:  # noqa: BLE001 - a foreign mapping; what came before the failure counts
-        let_through(error)
-        return Members("dict", pairs, len(pairs), racy=True)
-    return Members("dict", pairs, len(pairs))
-
-
-def _length(value: Any) -> int:
-    """The length of a mapping that has more than ``MAX_ITEMS``, as far as it is to be believed."""
-    try:
-        length = len(value)
-    except Exception as error:  # noqa: BLE001 - a foreign mapping
-        let_through(error)
-        return UNKNOWN
-    return length if length > MAX_ITEMS else UNKNOWN
-
-
-def attribute_reader(names: list[str], hidden: frozenset[str]) -> Handler:
-    """A handler that reads attributes; those their author hides from repr are held back."""
-
-    def read(value: object) -> Members:
-        pairs = []
-        for name in names[:MAX_ITEMS]:
-            try:
-                got = getattr(value, name)
-            except Exception as error:  # noqa: BLE001 - a property; an attribute never set
-                let_through(error)
-                got = UNSET
-            if got is not UNSET:
-                pairs.append((name, Secret(got) if name in hidden else got))
-        return Members("dict", pairs, len(pairs) + max(0, len(names) - MAX_ITEMS))
-
-    return lambda value: _foreign.call(read, value)
-
-
-def on_type(kind: type, name: str) -> Any:
-    """An attribute of a class, as it stands in it."""
-    for base in type.__getattribute__(kind, "__mro__"):
-        if name in class_dict(base):
-            return class_dict(base)[name]
-    return None
-
-
-def pydantic_reader(kind: type) -> Handler:
-    infos = on_type(kind, "__pydantic_fields__")
-    if type(infos) is not dict:
-        infos = on_type(kind, "__fields__")
-    infos = infos if type(infos) is dict else {}
-    skipped = frozenset(name for name, info in infos.items() if getattr(info, "exclude", None))
-    hidden = frozenset(n for n, info in infos.items() if getattr(info, "repr", True) is False)
-
-    def read(value: object) -> Members:
-        own = of_dict(object.__getattribute__(value, "__dict__"))
-        try:
-            extra = of_dict(object.__getattribute__(value, "__pydantic_extra__") or {})
-        except AttributeError as error:
-            let_through(error)
-            extra = of_dict({})
-        pairs = (*own.entries, *extra.entries)
-        shown = [(k, Secret(v) if k in hidden else v) for k, v in pairs if k not in skipped]
-        total = own.total + extra.total - (len(pairs) - len(shown))
-        table = own.table + extra.table
-        return Members("dict", shown[:MAX_ITEMS], total, racy=own.racy or extra.racy, table=table)
-
-    return read
 
 
 def of_exception(value: BaseException) -> Members:

@@ -6,12 +6,13 @@ from typing import Any
 
 from msgspec.json import Decoder
 
+from audit_emit._fields.containers import of_tuple
 from audit_emit._fields.frame import Frame, is_pair
 from audit_emit._fields.outcome import Notes
 from audit_emit._fields.siblings import NO_NAMES, held_items, held_names
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._fields.types import open_value
-from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members, of_tuple
+from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
 from audit_emit._redaction.finders.cards import is_card
 from audit_emit._redaction.finders.prose import is_plain_value
@@ -107,6 +108,7 @@ class Walk(Notes):
                 type(name) is str
                 and not held
                 and not frame.strict
+                and frame.aliases is None
                 and name not in frame.names
                 and name in self._redactor.harmless
             ):
@@ -121,6 +123,8 @@ class Walk(Notes):
             if not hold and type(value) is str and name[-3:].lower() == "key":
                 hold = is_vendor_key(name, value)
             frame.label = label = self._label(name, frame)
+            if not hold and frame.aliases is not None:
+                hold, name = self._by_alias(frame.aliases.get(name, ()), name, value)
             if hold:
                 frame.out[label] = self._of_name(name, value, strict=frame.strict)
                 return
@@ -132,6 +136,15 @@ class Walk(Notes):
             frame.out.append(self._of_name("", entry, strict=frame.strict))
         else:
             frame.out.append(self._plain(entry, hold=False))
+
+    def _by_alias(self, aliases: tuple[str, ...], name: str, value: object) -> tuple[bool, str]:
+        """Whether a further name of a member is that of a secret, and which."""
+        for alias in aliases:
+            if self._redactor.is_secret_key(alias, self._secret_event) or (
+                type(value) is str and is_vendor_key(alias, value)
+            ):
+                return True, alias
+        return False, name
 
     def _of_name(self, name: str, value: object, *, strict: bool) -> Any:
         """What has the name of a secret; of a thing that has descriptions, these are shown."""
@@ -323,11 +336,14 @@ class Walk(Notes):
             self._note(f"more than {len(entries)} items, {len(entries)} kept")
         elif members.total > len(entries) and not members.racy:
             self._note(f"{members.total} items, {len(entries)} kept")
+        if members.note:
+            self._note(members.note)
         self._tables += members.table
         self.racy = self.racy or members.racy
         above = self._stack[-1] if self._stack else None
         frame = Frame(members.kind, iter(entries), out, source, strict=strict)
         if members.kind == "dict":
+            frame.aliases = members.aliases or None
             frame.held_names = held_names(entries, self._is_name_of_secret)
         elif members.kind == "list":
             frame.pairs = all(map(is_pair, entries))
