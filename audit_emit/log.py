@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from audit_emit._checkpoints.prove import prove_record
-from audit_emit._checkpoints.signer_state import Records
+from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.proof_file import Evidence
 from audit_emit._format.record import Head
@@ -159,7 +159,7 @@ class AuditLog:
         Raises:
             OSError: the file cannot be read.
         """
-        return Records(layout_of(self.path)).newest(self._ring)
+        return SignerFiles(layout_of(self.path)).newest(self._ring)
 
     def head(self) -> Head | None:
         """The newest record's place in the chain; ``None`` in a log without records.

@@ -12,7 +12,7 @@ from support.verifier_comparison import both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
-from audit_emit._checkpoints.signer_state import Records
+from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.proof_file import Evidence
 from audit_emit._format.record import ns_of
 from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, Key, KeyRing, parse_keys
@@ -90,7 +90,7 @@ def test_a_signer_goes_on_from_its_state(name: str, tmp_path: Path) -> None:
     seed = KEYS["ed25519_new_seed" if name.endswith("rotated") else "ed25519_seed"]
     signing = key(name) if name == "hmac" else Ed25519Key.from_seed(bytes.fromhex(seed))
     ring = KeyRing([signing])
-    assert Records(Layout.of(str(directory / "audit.jsonl"))).load(ring).state is not None
+    assert SignerFiles(Layout.of(str(directory / "audit.jsonl"))).load(ring).state is not None
     emitter = Emitter(service="secrets-api", jsonl=directory / "audit.jsonl", stdout=False)
     emitter.emit(None, "secret.get", {"key": "k"})
     file = emitter.file

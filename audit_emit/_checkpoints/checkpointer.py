@@ -1,11 +1,14 @@
-"""Signs the tree over a log: reads what is new, signs, keeps it, and tells the log of it.
+"""Signs the Merkle tree over a log.
 
-1. The newest thing that was signed is found: what this process remembers, what the state says, and
-   the newest checkpoint. They must not contradict each other, and without the first two a log that
-   was signed before is only signed by who says that this is meant.
-2. The records since then are read and checked; their tree must extend what was signed.
-3. The new tree is remembered before anybody sees a signature over it.
-4. The checkpoint goes to ``checkpoints.jsonl``, and into the chain as ``audit.checkpoint``.
+The steps of one checkpoint:
+
+1. Find what was signed last, from three sources: the memory of this process, the state file, and
+   the newest line in ``checkpoints.jsonl``. They must not contradict each other. When only the
+   last one is left, the log is signed only if the operator has asked for it (``--first``), because
+   an attacker who rewrote the log would have deleted the state.
+2. Read the records since then and check them. Their tree must extend the one that was signed.
+3. Save the new tree in the state file, before a signature over it exists anywhere.
+4. Append the checkpoint to ``checkpoints.jsonl``, and to the chain as ``audit.checkpoint``.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit_emit._checkpoints.new_leaves import Growth, Place, read_growth
+from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
 from audit_emit._checkpoints.signer_state import (
     MISSING,
     OTHER_KEY,
     Loaded,
-    Records,
+    SignerFiles,
     State,
     make_state,
 )
@@ -38,16 +41,16 @@ from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
 from audit_emit.errors import CheckpointError, ConfigError, ForgedChangeError, SinkError
 
 THRESHOLD = 100
-"""New records after which a checkpoint is due."""
+"""The number of new records after which a checkpoint is due."""
 
 INTERVAL_SECONDS = 300.0
 LOCK_SECONDS = 10.0
 _MOST = 1 << 16
-"""New records of which tiles are kept up; of more at once the next ``prove`` makes them."""
+"""Tiles are written for at most so many new records at once; beyond it ``prove`` writes them."""
 
 
 Record = Callable[[str, dict[str, Any]], None]
-"""Writes a record about the log into its chain: event type and fields."""
+"""Appends a record about the log to its chain: event type and fields."""
 
 
 class _ChangeRecord(msgspec.Struct):
@@ -57,43 +60,44 @@ class _ChangeRecord(msgspec.Struct):
 _CHANGE = msgspec.json.Decoder(_ChangeRecord)
 
 
-class Since(NamedTuple):
+class LastSigned(NamedTuple):
     """What was signed last, by this process or another one."""
 
-    place: Place
+    position: Position
     at: str
     key: tuple[str, str]
-    """Algorithm and id."""
+    """Algorithm and id of the key that signed it."""
 
     anchors: tuple[tuple[int, bytes], ...]
-    """Sizes and roots that were signed, from that place on."""
+    """Sizes and roots of signed trees, from that position on."""
 
     line: Checkpoint | None
-    """The newest one in ``checkpoints.jsonl``."""
+    """The newest line of ``checkpoints.jsonl`` that a trusted key signed."""
 
     lost: str = ""
-    """What is the matter with the state, if the signer may only begin where nothing was signed."""
+    """What is wrong with the state file, if it cannot be used. Then a log that declares an earlier
+    checkpoint must not be signed."""
 
     @property
-    def owed(self) -> bool:
-        """Whether a tree was signed for which there is no line in ``checkpoints.jsonl``."""
-        size = self.place.frontier.size
+    def line_missing(self) -> bool:
+        """Whether a tree was signed that has no line in ``checkpoints.jsonl`` (after a crash)."""
+        size = self.position.frontier.size
         return size > 0 and (self.line is None or self.line.head_seq < size)
 
 
 class Checkpointer:
-    """Signs one log. Processes that share the log exclude each other.
+    """Signs one log. A lock excludes other processes that sign the same log.
 
     Args:
         path: absolute path of the active segment.
-        ring: the newest key signs; the older ones vouch for what they signed.
-        origin: the name of the log without its chain: the checkpoint's origin is
+        ring: the newest key signs; older ones check what they have signed.
+        origin: the name of the log without its chain. The origin of a checkpoint is
             ``<origin>/<chain>``.
         record: see ``Record``.
-        state: where to keep what was signed last; ``checkpoints.state`` beside the log by default.
-        first: begin again where that is lost, though the log was signed before.
-        pause: seconds to leave to other threads after each 64 KiB.
-        now_ns: the wall clock.
+        state: the path of the state file; default: ``checkpoints.state`` in the log's directory.
+        first: sign even if the state of a log that was signed before is lost.
+        pause: seconds to sleep after each 64 KiB, to leave time to other threads.
+        now_ns: the wall clock, in nanoseconds since 1970.
 
     Raises:
         ConfigError: the newest key cannot sign, or not for this origin.
@@ -117,7 +121,7 @@ class Checkpointer:
         self._record = record
         self._pause = pause
         self._now_ns = now_ns
-        self._files = Records(self.layout, state)
+        self._files = SignerFiles(self.layout, state)
         self._tiles = Store(self.layout.directory)
         self._first = first
         self._signed: State | None = None
@@ -133,22 +137,22 @@ class Checkpointer:
         timeout: float | None = None,
         give_up: Callable[[], bool] = bool,
     ) -> Checkpoint | None:
-        """Sign what is new.
+        """Sign the records that were added since the last checkpoint.
 
         Args:
             reason: one of ``checkpoint.REASONS``.
-            at_least: new records that make it worth while.
+            at_least: the smallest number of new records for which a checkpoint is made.
             not_within: seconds that must have passed since the last checkpoint, whoever made it.
-            timeout: seconds for all of it; without one, only waiting for another signer is
+            timeout: seconds for the whole call; without one, only the wait for another signer is
                 bounded.
-            give_up: asked while the log is read whether to stop.
+            give_up: called while the log is read; true stops the reading.
 
         Returns:
-            The checkpoint; ``None`` when there is nothing, or not enough, that is new.
+            The checkpoint; ``None`` when there are no new records, or not enough.
 
         Raises:
-            CheckpointError: the log does not extend what was signed, and nothing was signed now;
-                or another process is at it.
+            CheckpointError: the log does not extend what was signed, so nothing was signed now; or
+                another process is making a checkpoint.
             OSError: a file cannot be read or written.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -159,32 +163,34 @@ class Checkpointer:
         if self._retired:
             raise CheckpointError("key-retired", self._retired)  # the log need not be read again
         with self._locked(deadline):
-            since = self._since(stops)
-            if self._age(since) < not_within:
+            last = self._last_signed(stops)
+            if self._age(last) < not_within:
                 return None
             keys = Succession(self._ring)
-            tiled = TiledFrontier.resume(self._tiles, since.place.frontier, most=_MOST)
-            growth = Growth(since.place, since.anchors, partial(_follow, keys), tiled)
-            read_growth(self.layout, growth, give_up=stops, pause=self._pause)
-            old = self._replaced(since, keys, growth.chain)
-            if since.lost == OTHER_KEY or (since.lost and growth.declares):
-                raise self._begun_before(since.lost)
-            if growth.frontier.size == 0:
+            tiled = TiledFrontier.resume(self._tiles, last.position.frontier, most=_MOST)
+            tree = GrowingTree(
+                last.position, last.anchors, partial(_follow_key_change, keys), tiled
+            )
+            read_new_records(self.layout, tree, give_up=stops, pause=self._pause)
+            old = self._previous_key(last, keys, tree.chain)
+            if last.lost == OTHER_KEY or (last.lost and tree.declares):
+                raise self._state_lost(last.lost)
+            if tree.frontier.size == 0:
                 return None
             if old is not None:
                 # The first checkpoint of the new key covers the record that names it.
-                self._tell_change(old, since, growth.place, reason)
-                read_growth(self.layout, growth, give_up=stops, pause=self._pause)
-            elif growth.events < at_least and not since.owed:
+                self._announce_key_change(old, last, tree.position, reason)
+                read_new_records(self.layout, tree, give_up=stops, pause=self._pause)
+            elif tree.events < at_least and not last.line_missing:
                 return None
             if tiled is not None:
-                tiled.flush()  # before they are signed, so that a crash leaves too many of them
-            made = self._sign(self._key, growth.place, reason)
+                tiled.flush()  # before the signature: a crash may leave too many tiles, not too few
+            made = self._sign(self._key, tree.position, reason)
         self._record("audit.checkpoint", checkpoint_fields(made))
         return made
 
     def newest(self) -> Checkpoint | None:
-        """The last checkpoint that a key of the ring signed."""
+        """The last checkpoint that a key of the ring has signed."""
         return self._files.newest(self._ring)
 
     @contextmanager
@@ -196,41 +202,43 @@ class Checkpointer:
                 raise CheckpointError("busy", "another process is making a checkpoint")
             yield
         finally:
-            # A child that was forked meanwhile has the descriptor, too, and would keep the lock.
+            # A child that was forked in between inherits the descriptor, and would keep the lock
+            # if it were only closed here. So it is released explicitly.
             with suppress(OSError):
                 flock(lock.descriptor, UNLOCK)
             lock.close()
             self._tiles.close()
 
-    def _since(self, give_up: Callable[[], bool]) -> Since:
-        """The newest thing that this signer, or an older key of its ring, has signed.
+    def _last_signed(self, give_up: Callable[[], bool]) -> LastSigned:
+        """What this signer, or an older key of its ring, has signed last.
 
         Raises:
-            CheckpointError: what is there contradicts itself, or is lost.
+            CheckpointError: the sources contradict each other, or the state is lost.
         """
         newest = self._files.newest(self._ring)
         anchors = ((newest.head_seq, bytes.fromhex(newest.root_hash)),) if newest else ()
-        state, lost = self._remembered(give_up)
+        state, lost = self._load_state(give_up)
         if state is None:
             if lost == MISSING and self._files.any():
-                raise self._begun_before(lost)
+                raise self._state_lost(lost)
             if newest is None:
-                return Since(Place.genesis(), "", ("", ""), (), None, lost)
-            place = Place.genesis()._replace(chain=newest.chain)
+                return LastSigned(Position.genesis(), "", ("", ""), (), None, lost)
+            position = Position.genesis()._replace(chain=newest.chain)
             key = (newest.sig_alg, newest.key_id)
-            return Since(place, newest.at, key, anchors, newest, lost)
+            return LastSigned(position, newest.at, key, anchors, newest, lost)
         if newest is not None and newest.chain != state.chain:
             raise CheckpointError("another-chain", "checkpoints.jsonl is of another chain")
-        place = state.place()
-        if newest is None or newest.head_seq < place.frontier.size:
+        position = state.position()
+        if newest is None or newest.head_seq < position.frontier.size:
             anchors = ()
-        return Since(place, state.at, (state.sig_alg, state.key_id), anchors, newest)
+        return LastSigned(position, state.at, (state.sig_alg, state.key_id), anchors, newest)
 
-    def _remembered(self, give_up: Callable[[], bool]) -> Loaded:
-        """What was signed last: the state, which must continue what this process has seen signed.
+    def _load_state(self, give_up: Callable[[], bool]) -> Loaded:
+        """Load the state file, which must not be behind what this process has signed itself.
 
         Raises:
-            CheckpointError: it does not, or is not what a signer saved.
+            CheckpointError: the file was changed, or its tree does not extend the one that this
+                process has signed.
         """
         mine = self._signed
         state, lost = self._files.load(self._ring)
@@ -238,60 +246,65 @@ class Checkpointer:
             if self._first:
                 return Loaded(None, "")
             if lost not in ("", MISSING, OTHER_KEY):
-                raise self._begun_before(lost)
+                raise self._state_lost(lost)
         elif state is None or state.tree[0] < mine.tree[0]:
             if lost != OTHER_KEY:
-                self._files.save(mine)  # somebody changed it, or put an older one there
+                self._files.save(mine)  # it was changed, or replaced by an older one
             state = mine
         elif state.tree != mine.tree:
-            # Another process signed since, and it need not know what this one does.
-            growth = Growth(mine.place(), (state.tree,))
-            read_growth(self.layout, growth, give_up=give_up, pause=self._pause)
+            # Another process has signed since. Check that its tree extends ours: it may have been
+            # given another state than this process.
+            tree = GrowingTree(mine.position(), (state.tree,))
+            read_new_records(self.layout, tree, give_up=give_up, pause=self._pause)
         self._signed = state
         return Loaded(state, lost)
 
-    def _begun_before(self, lost: str) -> CheckpointError:
-        """The log was signed before, and what was signed is not known any more."""
+    def _state_lost(self, lost: str) -> CheckpointError:
+        """The error for a log that was signed before, when the state of the signer is lost."""
         return CheckpointError(
             "state-missing" if lost == MISSING else "state",
             f"the log was signed before, and {self._files.state} {lost}; restore it, or, if you "
             "know why, let the signer begin again: audit-emit checkpoint --first",
         )
 
-    def _age(self, since: Since) -> float:
+    def _age(self, last: LastSigned) -> float:
         try:
-            return abs(self._now_ns() - ns_of(since.at)) / 1e9
+            return abs(self._now_ns() - ns_of(last.at)) / 1e9
         except ValueError:
-            return float("inf")  # nothing was signed, or a line without a signed time says nonsense
+            return float("inf")  # nothing was signed, or the line has no valid time
 
-    def _replaced(self, since: Since, keys: Succession, chain: str) -> Key | None:
-        """The key whose place this signer's takes; ``None`` when that is settled, or it is lost.
+    def _previous_key(self, last: LastSigned, keys: Succession, chain: str) -> Key | None:
+        """The key that this signer's key replaces now.
+
+        ``None`` when no other key signed last, or when its private half is not here.
 
         Raises:
-            CheckpointError: this signer's key was itself replaced.
+            CheckpointError: this signer's key was itself replaced by another one.
         """
         origin = f"{self.origin}/{chain}"
         mine = (self._key.algorithm, self._key.key_id(origin) or "")
         change = keys.retired(mine, origin)
-        last = keys.latest(since.key)
+        current = keys.latest(last.key)
         if change is not None:
             self._retired = f"record {change.seq} says that {told(change.new)} signs from there on"
-        elif not since.key[0] or last == mine:
+        elif not last.key[0] or current == mine:
             return None
         elif self._files.has_signed(mine):
-            self._retired = f"{told(last)} has signed since, and a key that gave way never returns"
+            self._retired = f"{told(current)} has signed since; a replaced key is not used again"
         if self._retired:
             self._retired += "; put the newest key last, and restart"
             raise CheckpointError("key-retired", self._retired)
-        return next((old for old in self._ring.find(*last, origin) if old.secret), None)
+        return next((old for old in self._ring.find(*current, origin) if old.secret), None)
 
-    def _tell_change(self, old: Key, since: Since, place: Place, reason: str) -> None:
-        """Let the old key sign the name of the new one, together with what was signed by then."""
-        line = since.line
-        if line is None or since.owed:
-            line = self._sign(old, place, reason)  # what the change is bound to must be there
+    def _announce_key_change(
+        self, old: Key, last: LastSigned, position: Position, reason: str
+    ) -> None:
+        """Record the new key in the chain, signed by the old one over the tree signed so far."""
+        line = last.line
+        if line is None or last.line_missing:
+            line = self._sign(old, position, reason)  # the record refers to this checkpoint
         tree = (line.head_seq, line.root_hash)
-        fields = rotation_fields(old, self._key, f"{self.origin}/{place.chain}", tree)
+        fields = rotation_fields(old, self._key, f"{self.origin}/{position.chain}", tree)
         try:
             self._record(KEY_ROTATED, fields)
         except SinkError as error:
@@ -300,35 +313,35 @@ class Checkpointer:
                 f"the new key signs nothing, as the log cannot be written to ({error.reason})",
             ) from error
 
-    def _sign(self, key: Key, place: Place, reason: str) -> Checkpoint:
-        origin = f"{self.origin}/{place.chain}"
+    def _sign(self, key: Key, position: Position, reason: str) -> Checkpoint:
+        origin = f"{self.origin}/{position.chain}"
         at = ts_of(self._now_ns())
         made = sign(
             key,
             at=at,
             origin=origin,
-            chain=place.chain,
-            size=place.frontier.size,
-            head_hash=place.head,
-            root=place.frontier.root(),
+            chain=position.chain,
+            size=position.frontier.size,
+            head_hash=position.head,
+            root=position.frontier.root(),
             reason=reason,
         )
-        state = make_state(key, place, at=at, origin=origin)
+        state = make_state(key, position, at=at, origin=origin)
         self._files.save(state)
         self._signed = state
         self._files.append(made)
         return made
 
 
-def _follow(keys: Succession, seq: int, line: bytes) -> None:
-    """What a record says of the keys, if it is right; a forged one is for verifiers to tell."""
+def _follow_key_change(keys: Succession, seq: int, line: bytes) -> None:
+    """Apply a record ``audit.key_rotated`` if it is valid; verifiers report a forged one."""
     head = head_of(line)
     with suppress(ForgedChangeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         keys.follow(_CHANGE.decode(line).fields, seq, head.chain if head is not None else "")
 
 
 def checkpoint_fields(made: Checkpoint) -> dict[str, Any]:
-    """The ``fields`` of ``audit.checkpoint``: with the record's chain, the whole checkpoint."""
+    """The ``fields`` of ``audit.checkpoint``: everything in the checkpoint except the chain."""
     fields = {
         "head_seq": made.head_seq,
         "root_hash": made.root_hash,

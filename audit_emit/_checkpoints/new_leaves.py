@@ -1,7 +1,7 @@
-"""The records that a log gained, read as leaves of its tree.
+"""Reads the records that were added to a log, as leaves of its Merkle tree.
 
-Every record is checked on the way: its hash, its link and its number. A tree is only made of what
-follows; bytes that are no record are passed over, as they are declared in the chain.
+The hash, the link and the number of every record are checked, and only records that follow the one
+before become leaves. Bytes that are not a record are skipped: the chain declares them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
 _LARGE_CHUNK = 128 * 1024
-"""Bytes read at a time where nobody else has to wait."""
+"""Bytes read at a time when no other thread has to be considered."""
 
 use(_compiled.linked)
 
@@ -33,14 +33,15 @@ _TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
 _LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """How far a log was read.
 
     Attributes:
-        chain: its id; empty before the first record.
-        frontier: the tree over everything up to here.
+        chain: the id of the chain; empty before the first record.
+        frontier: the tree over all records so far.
         head: ``hash`` of the last record.
-        offset: where the last record ended in its file; a hint.
+        offset: the offset in its file at which the last record ended. Only a hint: the file may
+            have been packed or rewritten since.
     """
 
     chain: str
@@ -49,52 +50,53 @@ class Place(NamedTuple):
     offset: int
 
     @classmethod
-    def genesis(cls) -> Place:
-        """Before the first record."""
+    def genesis(cls) -> Position:
+        """The position before the first record."""
         return cls("", Frontier(), ZERO, 0)
 
 
-class Growth:
-    """Reads on from a place.
+class GrowingTree:
+    """The tree over a log, which grows as blocks are fed to it.
 
     Args:
-        place: its frontier is not changed.
-        anchors: sizes and the roots that were signed for them, to be compared on the way.
-        on_change: is given ``seq`` and line of every record that tells of another signing key.
-        tiled: the tree of the place, which writes its tiles as it grows.
+        position: where to start; its frontier is copied.
+        anchors: sizes with the roots that were signed for them; compared when that size is reached.
+        on_change: called with ``seq`` and line of every record that announces a new signing key.
+        tiled: the tree of the position, if it is one that writes its tiles as it grows.
     """
 
     def __init__(
         self,
-        place: Place,
+        position: Position,
         anchors: Iterable[tuple[int, bytes]] = (),
         on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
         tiled: TiledFrontier | None = None,
     ) -> None:
-        self.chain = place.chain
-        self.frontier = place.frontier.copy() if tiled is None else tiled
+        self.chain = position.chain
+        self.frontier = position.frontier.copy() if tiled is None else tiled
         self._tiled = tiled
-        self.head = place.head
-        self.offset = place.offset
+        self.head = position.head
+        self.offset = position.offset
         self.events = 0
-        """Records that nothing signed covers yet, those about checkpoints not counted."""
+        """Records that no signature covers yet, not counting ``audit.checkpoint``."""
         self.declares = 0
-        """``seq`` of a record that tells of a checkpoint; 0 when there was none."""
+        """``seq`` of the last ``audit.checkpoint``; 0 when there was none."""
         self._anchors = dict(anchors)
         self._named = sorted(self._anchors)
         self._on_change = on_change
         self._compare()
 
     @property
-    def place(self) -> Place:
-        """How far it is by now."""
-        return Place(self.chain, self.frontier.copy(), self.head, self.offset)
+    def position(self) -> Position:
+        """The position after the last record that was fed."""
+        return Position(self.chain, self.frontier.copy(), self.head, self.offset)
 
     def feed(self, block: bytes, end: int) -> None:
-        """Add whole lines, with their newlines.
+        """Add the records of a block.
 
         Args:
-            end: offset in the file just after the last of them.
+            block: whole lines, with their newlines.
+            end: the offset in the file just after the block.
 
         Raises:
             CheckpointError: a record does not follow the one before.
@@ -102,17 +104,17 @@ class Growth:
         tiled = self._tiled is not None
         proof = prove(block, self._named, tree=not tiled, leaves=tiled)
         if proof is not None and self._follows(proof):
-            self._take(proof)
+            self._add_block(proof)
             self.offset = end
         else:
-            self._sort_out(block, end - len(block))
+            self._add_line_by_line(block, end - len(block))
 
     def _follows(self, proof: Proof) -> bool:
         here = (self.chain or proof.chain, self.frontier.size + 1, self.head)
         return (proof.chain, proof.seq, proof.prev_hash) == here
 
-    def _take(self, proof: Proof) -> None:
-        """Move on by a block without anything foreign: what almost all of them are."""
+    def _add_block(self, proof: Proof) -> None:
+        """Add a block that consists of records only, which almost all blocks do."""
         self.chain, self.head = proof.chain, proof.marks[-1].hash
         leaves = list(map(bytes.fromhex, proof.hashes))
         known = 0
@@ -129,8 +131,8 @@ class Growth:
             self._look_inside(proof.seq + own.row, own.line)
             self.events -= own.row >= known and _of_checkpoint(own.line)
 
-    def _sort_out(self, block: bytes, offset: int) -> None:
-        """Add what are records among the lines of a block, one by one."""
+    def _add_line_by_line(self, block: bytes, offset: int) -> None:
+        """Add the records among the lines of a block, one at a time."""
         for end, line in may_be_chained(block):
             head = head_of(line)
             if head is None:
@@ -153,7 +155,7 @@ class Growth:
             self.declares = seq
 
     def reaches_anchors(self) -> bool:
-        """Whether everything that was signed before is there."""
+        """Whether the log holds at least as many records as were signed."""
         return self.frontier.size >= max(self._named, default=0)
 
     def _broken(self, line: bytes, expected: int) -> CheckpointError:
@@ -167,10 +169,10 @@ class Growth:
         return CheckpointError("hash-mismatch", f"record {expected} was changed, or does not link")
 
     def _compare(self) -> bool:
-        """Whether the tree is now the one that was signed; what came before it is nothing new.
+        """Whether a root was signed for the current size; then no record so far is new.
 
         Raises:
-            CheckpointError: it has that one's size, and is another.
+            CheckpointError: another root was signed for this size.
         """
         root = self._anchors.get(self.frontier.size)
         if root is None:
@@ -188,32 +190,34 @@ def _of_checkpoint(line: bytes) -> bool:
     return line.startswith(_CHECKPOINT, _TYPE_AT)
 
 
-def read_growth(
+def read_new_records(
     layout: Layout,
-    growth: Growth,
+    tree: GrowingTree,
     *,
     give_up: Callable[[], bool] = bool,
     pause: float = 0.0,
     up_to: int | None = None,
 ) -> None:
-    """Read everything that a log gained since ``growth`` was made.
+    """Feed ``tree`` with the records that were added to the log after its position.
 
     Args:
-        up_to: the last record that is wanted.
-        give_up: asked after each 64 KiB whether there is no time left.
-        pause: seconds to leave to other threads after each 64 KiB.
+        layout: where the log is.
+        tree: grows.
+        give_up: called after each 64 KiB; true means that there is no time left.
+        pause: seconds to sleep after each 64 KiB, to leave time to other threads.
+        up_to: ``seq`` of the last record that is needed; default: all.
 
     Raises:
-        CheckpointError: the log does not continue from there, or time is up.
+        CheckpointError: the log does not continue from the position, or ``give_up`` was true.
         OSError: a file cannot be read.
     """
     with open_segments(layout) as segments:
-        first, offset = _find(segments, growth)
+        first, offset = _find(segments, tree)
         for number in range(first, len(segments)):
             with segments.opened(number) as descriptor:
                 for block, end in blocks(descriptor, offset, CHUNK if pause else _LARGE_CHUNK):
-                    growth.feed(block, end)
-                    if up_to is not None and growth.frontier.size >= up_to:
+                    tree.feed(block, end)
+                    if up_to is not None and tree.frontier.size >= up_to:
                         return
                     if give_up():
                         raise CheckpointError(
@@ -222,26 +226,26 @@ def read_growth(
                     if pause:
                         time.sleep(pause)
             offset = 0
-    if not growth.reaches_anchors():
+    if not tree.reaches_anchors():
         raise CheckpointError("truncated", "the log holds fewer records than were signed")
 
 
-def _find(segments: Segments, growth: Growth) -> tuple[int, int]:
-    """The segment and the offset at which to read on."""
-    size = growth.frontier.size
+def _find(segments: Segments, tree: GrowingTree) -> tuple[int, int]:
+    """The segment, and the offset in it, at which to continue."""
+    size = tree.frontier.size
     if size == 0:
         return 0, 0
-    ending = f'"hash":"{growth.head}"}}\n'.encode()
-    start = growth.offset - len(ending)
+    ending = f'"hash":"{tree.head}"}}\n'.encode()
+    start = tree.offset - len(ending)
     for number in range(len(segments) - 1, -1, -1):
         with segments.opened(number) as descriptor:
             if start >= 0 and os.pread(descriptor, len(ending), start) == ending:
-                return number, growth.offset
+                return number, tree.offset
     for number in range(len(segments) - 1, -1, -1):
         with segments.opened(number) as descriptor:
             first = first_seq(descriptor)
             if first == size + 1:
-                return number, 0  # everything before it was moved away, and is signed
+                return number, 0  # the segments before it were moved away, and are signed
             if first is not None and first <= size:
                 offset = _offset_after(descriptor, ending)
                 if offset is not None:

@@ -1,4 +1,4 @@
-"""The segments of a log for those who read them in order: one of the closed ones open at a time."""
+"""The segments of a log in order, for reading. At most one closed segment is open at a time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
 CHUNK = 64 * 1024
-"""Bytes read at a time; between two reads other threads get their turn."""
+"""Bytes read at a time; between two reads other threads can run."""
 
 
 class Segments:
-    """All segments of a log, oldest first, as they were when this was made.
+    """All segments of a log, oldest first, as they were when this object was made.
 
-    A log may have thousands, and a process may have few descriptors: only the active segment stays
-    open. Closed ones keep their names, so they are opened when it is their turn.
+    A log may have thousands of segments, and a process may have few descriptors. So only the active
+    segment stays open. Closed segments keep their names, and are opened when they are read.
 
     Args:
-        layout: of the log.
+        layout: where the log is.
 
     Raises:
         OSError: the directory, or the active segment, cannot be read.
@@ -42,7 +42,10 @@ class Segments:
             raise
 
     def _leave_out(self, layout: Layout) -> None:
-        """The active segment may have been closed between its opening and the listing."""
+        """Remove the active segment from the list of closed ones.
+
+        It is in both if a rotation happened between opening it and listing the directory.
+        """
         if self._active is None:
             return
         here = os.fstat(self._active)
@@ -51,13 +54,13 @@ class Segments:
                 return
         except FileNotFoundError:
             pass
-        for place, name in enumerate(self._closed):
+        for position, name in enumerate(self._closed):
             try:
                 found = os.stat(name, follow_symlinks=False)
             except FileNotFoundError:
-                continue  # told when it is to be read
+                continue  # an error is raised when it is read
             if os.path.samestat(found, here):
-                del self._closed[place:]
+                del self._closed[position:]
                 return
 
     def __len__(self) -> int:
@@ -65,10 +68,10 @@ class Segments:
 
     @contextmanager
     def opened(self, number: int) -> Iterator[int]:
-        """A descriptor of a segment, for as long as the block lasts.
+        """A descriptor of a segment, for the duration of a ``with`` block.
 
         Raises:
-            CheckpointError: it is gone.
+            CheckpointError: the segment has been removed.
             OSError: it cannot be read.
         """
         if number == len(self._closed) and self._active is not None:
@@ -86,7 +89,7 @@ class Segments:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Give the active segment's descriptor back."""
+        """Close the active segment."""
         if self._active is not None:
             os.close(self._active)
             self._active = None
@@ -107,9 +110,13 @@ def open_segments(layout: Layout) -> Iterator[Segments]:
 
 
 def blocks(descriptor: int, offset: int, size: int = CHUNK) -> Iterator[tuple[bytes, int]]:
-    """Whole lines from ``offset`` on, and where each block of them ends. A torn end is left.
+    """Blocks of whole lines from ``offset`` on, each with the offset at which it ends.
+
+    An incomplete line at the end is left out, and so are lines longer than ``MAX_LINE``.
 
     Args:
+        descriptor: of the file.
+        offset: where to begin.
         size: bytes read at a time.
     """
     wanted, too_long = size, False
@@ -128,5 +135,5 @@ def blocks(descriptor: int, offset: int, size: int = CHUNK) -> Iterator[tuple[by
         elif wanted < MAX_LINE:
             wanted *= 2
         else:
-            too_long = True  # no record is: it is passed over to its end
+            too_long = True  # longer than any record: skip it up to its newline
             wanted = size

@@ -1,7 +1,7 @@
-"""The proof of one record, made of hash tiles: of the log itself only the record is read.
+"""Makes the proof of one record from hash tiles, so that of the log only that record is read.
 
-Tiles that are missing, or do not make the root that was signed, are made again from the log, beside
-it or, where that cannot be written, in a place of this user's own.
+Tiles that are missing, or do not give the root that was signed, are made again from the log. They
+are written to the log's directory, or, if that is not writable, to a cache directory of the user.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 
-from audit_emit._checkpoints.new_leaves import Growth, Place, read_growth
+from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
 from audit_emit._checkpoints.ordered_segments import blocks, open_segments
-from audit_emit._checkpoints.signer_state import Records
+from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._checkpoints.tiles import Store, TiledFrontier, Tiles
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
@@ -30,52 +30,55 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
 SMALL = 64 * 1024 * 1024
-"""Bytes of a log that is read whole for every proof: that takes no time, and shows what was changed
-anywhere before the checkpoint. Of a longer one only the record is looked at."""
+"""A log of up to so many bytes is read as a whole for every proof. That is fast, and detects a
+change anywhere before the checkpoint. Of a longer log only the record is read."""
 
 _CHUNK = 128 * 1024
 _TRIES = 1000
-"""Checkpoints, the newest first, at which tiles may end."""
+"""How many checkpoints, newest first, are tried as the end of existing tiles."""
 
 _SIZE = re.compile(rb'","head_seq":([1-9][0-9]{0,18}),"')
 
 
 def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
-    """The proof of a record under the smallest checkpoint that is right about the log.
+    """Prove a record with the smallest checkpoint that covers it and agrees with the log.
 
     Args:
-        seq: of the record.
-        ring: keys that are trusted; a checkpoint that one of them did not sign is passed over.
+        layout: where the log is.
+        seq: the number of the record.
+        ring: the trusted keys; a checkpoint with a wrong signature of one of them is skipped.
 
     Raises:
         CheckpointError: the log is not what was signed.
         LookupError: the record is not in the log.
         ValueError: no checkpoint covers the record and agrees with the log.
-        OSError: a file cannot be read, or there is no place for tiles.
+        OSError: a file cannot be read, or tiles cannot be written anywhere.
     """
     line = find_record(layout, seq)
-    last = max((size for size, _ in _lines(layout)), default=0)
+    last = max((size for size, _ in _checkpoint_lines(layout)), default=0)
     if last < seq:
         raise ValueError(f"no checkpoint covers record {seq}")
     small = _bytes_of(layout) <= SMALL
-    for store in () if small else _there(layout):
+    for store in () if small else _tile_stores(layout):
         with suppress(LookupError, CheckpointError):
-            made = _proved(layout, seq, line, Tiles(store), ring)
+            made = _proof_from(layout, seq, line, Tiles(store), ring)
             if made is not None:
                 return made
-        grown = _grown(layout, store, last)
+        grown = _extend_tiles(layout, store, last)
         with suppress(LookupError, CheckpointError):
-            made = _proved(layout, seq, line, Tiles(store), ring) if grown else None
+            made = _proof_from(layout, seq, line, Tiles(store), ring) if grown else None
             if made is not None:
                 return made
-    made = _proved(layout, seq, line, Tiles(_made(layout, last)), ring)
+    made = _proof_from(layout, seq, line, Tiles(_make_tiles(layout, last)), ring)
     if made is None:
         raise ValueError(f"no checkpoint covers record {seq} and agrees with the log")
     return made
 
 
-def _proved(layout: Layout, seq: int, line: bytes, tiles: Tiles, ring: KeyRing) -> Evidence | None:
-    checkpoint = _smallest(layout, seq, tiles, ring)
+def _proof_from(
+    layout: Layout, seq: int, line: bytes, tiles: Tiles, ring: KeyRing
+) -> Evidence | None:
+    checkpoint = _smallest_checkpoint(layout, seq, tiles, ring)
     if checkpoint is None:
         return None
     head = head_of(line)
@@ -90,9 +93,11 @@ def _proved(layout: Layout, seq: int, line: bytes, tiles: Tiles, ring: KeyRing) 
     return made
 
 
-def _smallest(layout: Layout, seq: int, tiles: Tiles, ring: KeyRing) -> Checkpoint | None:
+def _smallest_checkpoint(
+    layout: Layout, seq: int, tiles: Tiles, ring: KeyRing
+) -> Checkpoint | None:
     found: Checkpoint | None = None
-    for size, line in _lines(layout):
+    for size, line in _checkpoint_lines(layout):
         if size < seq or (found is not None and size >= found.head_seq):
             continue
         with suppress(LookupError, ValueError):
@@ -103,8 +108,8 @@ def _smallest(layout: Layout, seq: int, tiles: Tiles, ring: KeyRing) -> Checkpoi
     return found
 
 
-def _lines(layout: Layout) -> Iterator[tuple[int, bytes]]:
-    """The lines that may be checkpoints, in their order, with the size that each one states."""
+def _checkpoint_lines(layout: Layout) -> Iterator[tuple[int, bytes]]:
+    """The lines that may be checkpoints, in order, each with the tree size that it states."""
     try:
         descriptor = open_regular(os.path.join(layout.directory, "checkpoints.jsonl"))
     except FileNotFoundError:
@@ -123,12 +128,12 @@ def find_record(layout: Layout, seq: int) -> bytes:
     """The line of a record, without its newline.
 
     Raises:
-        LookupError: it is not there.
+        LookupError: the log has no such record.
         OSError: a file cannot be read.
     """
     with open_segments(layout) as segments:
         low, high = 0, len(segments)
-        while high - low > 1:  # segments are in the order of their records
+        while high - low > 1:  # a binary search: segments are in the order of their records
             middle = (low + high) // 2
             with segments.opened(middle) as descriptor:
                 first = first_seq(descriptor)
@@ -136,7 +141,7 @@ def find_record(layout: Layout, seq: int) -> bytes:
                 low = middle
             else:
                 high = middle
-        # Those around it, too: a segment may begin with what is no record.
+        # Also try the segments around it: one may begin with bytes that are not a record.
         for number in sorted(range(len(segments)), key=lambda each: (abs(each - low), each)):
             with segments.opened(number) as descriptor:
                 found = find_seq(descriptor, os.fstat(descriptor).st_size, seq)
@@ -146,7 +151,7 @@ def find_record(layout: Layout, seq: int) -> bytes:
 
 
 def find_id(layout: Layout, mark: bytes) -> Iterator[bytes]:
-    """The lines that hold a text, as it is written there."""
+    """The lines that contain these bytes."""
     with open_segments(layout) as segments:
         for number in range(len(segments)):
             with segments.opened(number) as descriptor:
@@ -164,30 +169,30 @@ def _bytes_of(layout: Layout) -> int:
     return size
 
 
-def _there(layout: Layout) -> Iterator[Store]:
-    """Where tiles may be by now."""
+def _tile_stores(layout: Layout) -> Iterator[Store]:
+    """The places where tiles may exist."""
     yield Store(layout.directory)
     with suppress(OSError):
         yield Store(private_directory(layout.directory))
 
 
-def _grown(layout: Layout, store: Store, last: int) -> bool:
-    """Whether tiles that end earlier could be continued up to record ``last``.
+def _extend_tiles(layout: Layout, store: Store, last: int) -> bool:
+    """Extend tiles that end before record ``last`` up to it; whether that was possible.
 
-    They are if they make the root of one of the last checkpoints before. What is in front of it
-    need not be in the log any more.
+    It is if they give the root of one of the last checkpoints. Records before that checkpoint need
+    not be in the log any more.
     """
     tiles = Tiles(store)
     try:
-        for before in islice(Records(layout).backward(), _TRIES):
+        for before in islice(SignerFiles(layout).backward(), _TRIES):
             size = before.head_seq
             with suppress(LookupError, CheckpointError, OSError):
                 if size > last or tiles.root(0, size).hex() != before.root_hash:
                     continue
                 tree = TiledFrontier.resume(store, tiles.frontier(size), limit=last)
                 if tree is not None:
-                    place = Place(before.chain, tree, before.head_hash, 0)
-                    _read(layout, Growth(place, tiled=tree), last)
+                    position = Position(before.chain, tree, before.head_hash, 0)
+                    _read(layout, GrowingTree(position, tiled=tree), last)
                     tree.flush()
                     return tree.error is None
     finally:
@@ -195,42 +200,42 @@ def _grown(layout: Layout, store: Store, last: int) -> bool:
     return False
 
 
-def _made(layout: Layout, last: int) -> Store:
-    """New tiles over the log up to record ``last``, as far as that is there.
+def _make_tiles(layout: Layout, last: int) -> Store:
+    """Make new tiles over the log up to record ``last``, or to the end of the log.
 
     Raises:
         CheckpointError: a record before that does not follow the one before it.
-        OSError: the log cannot be read, or tiles nowhere be written.
+        OSError: the log cannot be read, or tiles cannot be written anywhere.
     """
-    beside = Store(layout.directory)
-    if _tiled(layout, beside, last) is None:
-        return beside
-    elsewhere = Store(private_directory(layout.directory))
-    error = _tiled(layout, elsewhere, last)
+    in_log_directory = Store(layout.directory)
+    if _write_tiles(layout, in_log_directory, last) is None:
+        return in_log_directory
+    in_cache = Store(private_directory(layout.directory))
+    error = _write_tiles(layout, in_cache, last)
     if error is not None:
         raise error
-    return elsewhere
+    return in_cache
 
 
-def _tiled(layout: Layout, store: Store, last: int) -> OSError | None:
-    """Write the tiles; what kept them from being written."""
-    # Other readers of tiles want those of exactly the size that was signed.
+def _write_tiles(layout: Layout, store: Store, last: int) -> OSError | None:
+    """Write the tiles to a store; the error if that failed."""
+    # Exactly up to the size that was signed: other programs that read tiles expect that.
     tree = TiledFrontier(store, Frontier(), limit=last)
     try:
-        store.touch()  # a directory that cannot be written is known before the log is read
+        store.touch()  # find out that the directory is not writable before reading the log
     except OSError as error:
         return error
     try:
-        _read(layout, Growth(Place.genesis(), tiled=tree), last)
+        _read(layout, GrowingTree(Position.genesis(), tiled=tree), last)
         tree.flush()
     finally:
         store.close()
     return tree.error
 
 
-def _read(layout: Layout, growth: Growth, last: int) -> None:
+def _read(layout: Layout, tree: GrowingTree, last: int) -> None:
     try:
-        read_growth(layout, growth, up_to=last)
+        read_new_records(layout, tree, up_to=last)
     except CheckpointError:
-        if growth.frontier.size < last:
+        if tree.frontier.size < last:
             raise

@@ -1,7 +1,7 @@
-"""When an emitter's log is signed: a thread that looks at the chain's number once a second.
+"""Decides when the log of an emitter is signed: a thread that checks once a second what is new.
 
-It starts with the first record of a process, in a forked child too, and holds no emitter alive.
-Nothing here is called for a record.
+The thread starts with the first record of a process, also in a forked child. It holds only a weak
+reference to the emitter. Nothing here runs on the path of a record.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 30.0
 _PAUSE = 0.0005
-"""Left to the application after each 64 KiB of its log."""
+"""Seconds of sleep after each 64 KiB of the log, to leave time to the application's threads."""
 
 _ATTEMPTS = 20
 
 
-class _End:
-    """Word to the thread that its time is over."""
+class _StopRequest:
+    """Asks the thread to sign what is left and to end."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -53,9 +53,10 @@ class Schedule:
     """The checkpoints of one emitter.
 
     Args:
-        emitter: has a file and a signing key.
-        poll, interval: seconds.
-        threshold: records.
+        emitter: an emitter with a file and a signing key.
+        poll: seconds between two checks.
+        interval: seconds after which new records are signed, however few.
+        threshold: the number of new records after which they are signed at once.
 
     Raises:
         ConfigError: the key cannot sign for this origin.
@@ -83,14 +84,14 @@ class Schedule:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew in a forked child: the thread is the parent's."""
+        """Start again in a forked child, which has no thread: threads are not forked."""
         self.last: Checkpoint | None = None
         self.error: str | None = None
         self._seen = 0
         self._rotated = 0
         self._next = 0.0
         self._pid = os.getpid()
-        self._end = _End()
+        self._end = _StopRequest()
         self._thread: Background | None = None
         self._threadless = False
 
@@ -100,7 +101,7 @@ class Schedule:
 
     @property
     def policy(self) -> dict[str, Any]:
-        """How often it signs: what ``audit.started`` says of it, and verifiers go by."""
+        """How often it signs. ``audit.started`` declares this, and verifiers expect it."""
         return {"checkpoint_every": self._threshold, "checkpoint_interval": self._interval}
 
     def start(self) -> None:
@@ -112,7 +113,7 @@ class Schedule:
             thread.start(_watch, weakref.ref(self), self._end, self._poll)
         except RuntimeError as error:
             let_through(error)
-            self._threadless = True  # the one at exit is still made
+            self._threadless = True  # the checkpoint at exit is still made
             return
         self._thread = thread
 
@@ -126,13 +127,13 @@ class Schedule:
     def finish(self, timeout: float) -> None:
         """Sign what is left and stop the thread, within ``timeout`` seconds.
 
-        It is the thread that signs: a disk that does not answer holds up nobody else.
+        The thread does the signing, so that a disk which does not answer blocks only the thread.
         """
         thread, self._thread = self._thread, None
         if self._pid != os.getpid() or not (thread or self._threadless):
             return
         deadline = time.monotonic() + timeout
-        end, self._end = self._end, _End()
+        end, self._end = self._end, _StopRequest()
         self._threadless = False
         if thread is not None and thread.is_alive():
             end.ask(deadline)
@@ -146,7 +147,7 @@ class Schedule:
         self._run("shutdown", now, timeout=max(0.0, deadline - now))
 
     def report(self) -> dict[str, Any]:
-        """``state`` (``ok`` or ``failing``), and the last checkpoint of this process."""
+        """For ``health``: ``ok`` or ``failing``, and the last checkpoint of this process."""
         return {
             "state": "failing" if self.error else "ok",
             "last_seq": self.last.head_seq if self.last else None,
@@ -189,7 +190,7 @@ class Schedule:
         except AuditEmitError as error:
             let_through(error)
             if end.asked:
-                return  # what is left is signed when this is over
+                return  # stopped by ``finish``, which signs what is left
             self._failed(emitter, getattr(error, "reason", "configuration"), str(error))
         except OSError as error:
             let_through(error)
@@ -208,7 +209,7 @@ class Schedule:
         emitter.tell(f"checkpoint {reason}", f"no checkpoint was made ({reason}): {message}")
 
     def _record(self, event_type: str, fields: dict[str, Any]) -> None:
-        """Into the chain; a busy log is asked again."""
+        """Append a record to the chain; try again while another process holds the lock."""
         for attempt in range(_ATTEMPTS):
             emitter = self._emitter()
             if emitter is None:
@@ -223,8 +224,8 @@ class Schedule:
                 return
 
 
-def _watch(reference: weakref.ref[Schedule], end: _End, poll: float) -> None:
-    """Look until it is stopped or the emitter is gone."""
+def _watch(reference: weakref.ref[Schedule], end: _StopRequest, poll: float) -> None:
+    """The thread: check once per ``poll`` seconds, until it is stopped or the emitter is gone."""
     while True:
         schedule = reference()
         if schedule is None:

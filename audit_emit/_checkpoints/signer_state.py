@@ -1,9 +1,9 @@
-"""What a signer remembers, on disk: the tree that it signed last, and the checkpoints themselves.
+"""The files of a signer: its state (the tree that it signed last) and the checkpoints.
 
-``checkpoints.state`` holds the frontier and is signed itself, so that nobody can hand the signer
-another past. It may lie where those who can write the log cannot. Only who says that the signer is
-to begin again goes without it, by the newest checkpoint that verifies: the tree is then made again
-from the first record, and must have the root that was signed.
+``checkpoints.state`` holds the frontier of the tree and is itself signed, so that nobody can give
+the signer another history. It may be kept in a directory that whoever writes the log cannot write.
+Without it the signer starts only on explicit request, from the newest checkpoint that verifies: the
+tree is then computed again from the first record, and must have the root that was signed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit_emit._checkpoints.new_leaves import Place
+from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Name
@@ -29,11 +29,11 @@ _BLOCK = 64 * 1024
 _MAX_STATE = 64 * 1024
 _SHORTEST = 256
 _MAX_LINE = 64 * 1024
-"""Bytes; a checkpoint has some hundred."""
+"""The longest line of ``checkpoints.jsonl`` that is read, in bytes; a usual one has some 500."""
 
 
 class State(msgspec.Struct, frozen=True):
-    """One line of JSON. The frontier is that of the last signed tree."""
+    """The state file: one line of JSON. ``frontier`` is that of the tree that was signed last."""
 
     v: int
     at: str
@@ -47,11 +47,11 @@ class State(msgspec.Struct, frozen=True):
     signature: str = ""
 
     def text(self) -> bytes:
-        """What is signed: nothing that could pass for a checkpoint."""
+        """The text that is signed. Its first line keeps it from being taken for a checkpoint."""
         return _PURPOSE + msgspec.json.encode(msgspec.structs.replace(self, signature=""))
 
     def check(self, ring: KeyRing) -> Verdict:
-        """Whether a key of the ring wrote it."""
+        """Whether a key of the ring has signed this state."""
         try:
             signature = base64.b64decode(self.signature, validate=True)
         except ValueError:
@@ -60,32 +60,32 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def tree(self) -> tuple[int, bytes]:
-        """Size and root of what was signed."""
+        """Size and root of the tree that was signed."""
         frontier = Frontier.from_text(self.frontier)
         return frontier.size, frontier.root()
 
-    def place(self) -> Place:
-        """Where to read on.
+    def position(self) -> Position:
+        """The position from which to continue reading.
 
         Raises:
             ValueError: the frontier is malformed.
         """
-        return Place(self.chain, Frontier.from_text(self.frontier), self.head_hash, self.offset)
+        return Position(self.chain, Frontier.from_text(self.frontier), self.head_hash, self.offset)
 
 
 _DECODER = msgspec.json.Decoder(State)
 
 
-def make_state(key: Key, place: Place, *, at: str, origin: str) -> State:
-    """A signed state."""
+def make_state(key: Key, position: Position, *, at: str, origin: str) -> State:
+    """Make a state for a position, and sign it."""
     made = State(
         1,
         at,
         origin,
-        place.chain,
-        place.frontier.to_text(),
-        place.head,
-        place.offset,
+        position.chain,
+        position.frontier.to_text(),
+        position.head,
+        position.offset,
         key.algorithm,
         key.key_id(origin) or "",
     )
@@ -98,17 +98,18 @@ OTHER_KEY = "is signed with another key"
 
 
 class Loaded(NamedTuple):
-    """A state that a key of the ring saved, or why there is none."""
+    """The state, or ``None`` and the reason why it cannot be used."""
 
     state: State | None
     why: str
 
 
-class Records:
-    """The files that a signer keeps beside a log.
+class SignerFiles:
+    """The files that a signer keeps in the directory of a log.
 
     Args:
-        layout: of the log.
+        layout: where the log is.
+        state: the path of the state file; default: ``checkpoints.state`` in that directory.
     """
 
     def __init__(self, layout: Layout, state: str = "") -> None:
@@ -118,7 +119,7 @@ class Records:
         self.lock = self.checkpoints + ".lock"
 
     def load(self, ring: KeyRing) -> Loaded:
-        """What was saved.
+        """Load the state file.
 
         Raises:
             OSError: it cannot be read.
@@ -129,7 +130,7 @@ class Records:
             return Loaded(None, MISSING)
         try:
             found = _DECODER.decode(os.read(descriptor, _MAX_STATE))
-            found.place()
+            found.position()
             verdict = found.check(ring)
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
             verdict = "mismatch"
@@ -140,10 +141,10 @@ class Records:
         return Loaded(None, OTHER_KEY if verdict == "key-unavailable" else "was changed")
 
     def save(self, state: State) -> None:
-        """Replace the state, durably, whole or not at all.
+        """Replace the state file, atomically and durably.
 
         Raises:
-            OSError: it is still the one before.
+            OSError: the file is still the previous one.
         """
         fresh = self.state + ".new"
         with suppress(FileNotFoundError):
@@ -161,7 +162,7 @@ class Records:
         """Add a line to ``checkpoints.jsonl``, durably.
 
         Raises:
-            OSError: it is not there, or perhaps not durable.
+            OSError: the line was not added, or is perhaps not durable.
         """
         is_new = not os.path.lexists(self.checkpoints)
         descriptor = open_file(self.checkpoints, append=True)
@@ -181,19 +182,19 @@ class Records:
             sync_directory(self.directory)
 
     def newest(self, ring: KeyRing) -> Checkpoint | None:
-        """The last checkpoint that a key of the ring signed; other lines are passed over."""
+        """The last checkpoint that a key of the ring has signed; other lines are skipped."""
         return next((found for found in self.backward() if check(found, ring) == "ok"), None)
 
     def any(self) -> bool:
-        """Whether a checkpoint is there, whoever signed it."""
+        """Whether there is any checkpoint, whoever signed it."""
         return next(self.backward(), None) is not None
 
     def has_signed(self, name: Name) -> bool:
-        """Whether a checkpoint is there that names this key as its own."""
+        """Whether any checkpoint names this key as the one that signed it."""
         return any((found.sig_alg, found.key_id) == name for found in self.backward())
 
     def backward(self) -> Iterator[Checkpoint]:
-        """The checkpoints, the last one first, whoever signed them."""
+        """The checkpoints, newest first, whoever signed them."""
         try:
             descriptor = open_regular(self.checkpoints)
         except FileNotFoundError:
@@ -218,9 +219,9 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def backward(descriptor: int) -> Iterator[bytes]:
-    """Lines, the last one first; empty ones and those that are too long are passed over."""
+    """The lines of a file, the last one first; empty and overlong lines are skipped."""
     position = os.fstat(descriptor).st_size
-    parts: list[bytes] = []  # of the line that goes on after the block, in the order of reading
+    parts: list[bytes] = []  # parts of the line that continues after this block, the last one first
     kept = 0
     while position > 0:
         start = max(0, position - _BLOCK)
@@ -237,6 +238,6 @@ def backward(descriptor: int) -> Iterator[bytes]:
 
 
 def _joined(parts: list[bytes], size: int) -> Iterator[bytes]:
-    """A line of its parts, the last one first, if it is no longer than a checkpoint may be."""
+    """Join the parts of a line, which come last part first, unless the line is too long."""
     if 0 < size <= _MAX_LINE:
         yield b"".join(reversed(parts))

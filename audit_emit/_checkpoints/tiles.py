@@ -1,8 +1,8 @@
-"""Hash tiles of a log's tree: the files of C2SP tlog-tiles, below ``tile/`` in a directory.
+"""Hash tiles of a log's Merkle tree: the files of C2SP tlog-tiles, below ``tile/`` in a directory.
 
-A tile is 256 hashes of one row of the tree, every eighth row has tiles, and a full tile never
-changes. Proofs are made of a few of them, without the log. Nothing that a tile says is believed:
-whoever reads tiles compares the root that they make with one that was signed.
+A tile holds 256 hashes of one row of the tree. Every eighth row has tiles, and a full tile never
+changes. A proof needs only a few tiles and not the log. Tiles are not trusted: whoever reads them
+compares the root that they give with one that was signed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _ROWS = 8
 _HASH = 32
 _FULL = WIDTH * _HASH
 _TOP = 63 // _ROWS
-"""Of the highest tiles that a tree may have."""
+"""The highest level of tiles that a tree of 64-bit size can have."""
 
 _ANY = 1 << 63
 _KEPT = 64
-"""Tiles in memory, half a MiB of them."""
+"""The number of tiles that are cached in memory: 512 KiB."""
 
 _FILE_MODE, _DIRECTORY_MODE = 0o640, 0o750
 _AT = {os.open, os.mkdir, os.unlink, os.rmdir} <= os.supports_dir_fd
@@ -38,9 +38,9 @@ def path_of(level: int, number: int, width: int = WIDTH) -> tuple[str, ...]:
     """The path of a tile as C2SP tlog-tiles has it: ``tile/0/x001/067``, ``tile/0/000.p/5``.
 
     Args:
-        level: 0 for leaves; each level has a 256th of the hashes below.
-        number: of the tile in its level, from 0.
-        width: hashes in it; less than 256 for the one at the end of the level.
+        level: 0 for leaves; each level has 1/256 of the hashes of the level below.
+        number: the number of the tile in its level, from 0.
+        width: the number of hashes in it; less than 256 for a partial tile, at the end of a level.
     """
     parts = [f"{number % 1000:03}"]
     while number >= 1000:
@@ -55,7 +55,7 @@ class Store:
     """The tiles below one directory.
 
     Args:
-        directory: that holds ``tile``. It must be there before anything is written.
+        directory: the parent of ``tile``. It must exist before a tile is written.
     """
 
     def __init__(self, directory: str) -> None:
@@ -63,16 +63,16 @@ class Store:
         self._open: tuple[tuple[str, ...], int] | None = None
 
     def close(self) -> None:
-        """Give the descriptor of the last directory back."""
+        """Close the descriptor of the directory that was used last."""
         if self._open is not None:
             os.close(self._open[1])
             self._open = None
 
     def read(self, level: int, number: int, width: int) -> bytes | None:
-        """The first ``width`` hashes of a tile, from it or from the widest part of it.
+        """The first ``width`` hashes of a tile, from the full tile or from the widest partial one.
 
         Returns:
-            ``None`` when they are not there, or not readable.
+            ``None`` when there is no such file, or it cannot be read.
         """
         full = path_of(level, number)
         found = self._content(full, width)
@@ -103,25 +103,26 @@ class Store:
         return data if len(data) == width * _HASH else None
 
     def write(self, level: int, number: int, data: bytes) -> None:
-        """Put a tile to its place.
+        """Write a tile.
 
-        Readers take one that is not whole for one that is not there, and it need not outlive a
-        crash, so nothing is done for that.
+        It is neither written atomically nor synced: readers treat an incomplete tile as a missing
+        one, and a missing one is made again.
 
         Args:
-            data: its hashes, one after the other.
+            level, number: see ``path_of``.
+            data: the hashes of the tile, concatenated.
 
         Raises:
-            OSError: it cannot be written, or a link is in the way.
+            OSError: it cannot be written, or a symbolic link is in its path.
         """
         *above, name = path_of(level, number, len(data) // _HASH)
         self._put(self._directory(tuple(above)), name, data)
 
     def touch(self) -> None:
-        """See whether tiles can be written.
+        """Check that tiles can be written.
 
         Raises:
-            OSError: they cannot.
+            OSError: they cannot be written.
         """
         directory = self._directory(path_of(0, 0)[:-1])
         self._put(directory, "new", b"")
@@ -132,7 +133,7 @@ class Store:
         try:
             descriptor = os.open(name, flags, _FILE_MODE, dir_fd=directory)
         except FileExistsError:
-            # Another file is made, whoever may have a link to this one.
+            # Make a new file instead of changing this one, which may be a hard link to another.
             os.unlink(name, dir_fd=directory)
             descriptor = os.open(name, flags, _FILE_MODE, dir_fd=directory)
         try:
@@ -141,7 +142,7 @@ class Store:
             os.close(descriptor)
 
     def remove_parts(self, level: int, number: int) -> None:
-        """Remove all parts of a tile."""
+        """Remove all partial versions of a tile."""
         *above, name = path_of(level, number)
         with suppress(OSError):
             directory = self._directory((*above, f"{name}.p"), make=False)
@@ -150,13 +151,13 @@ class Store:
             os.rmdir(f"{name}.p", dir_fd=self._directory(tuple(above)))
 
     def remove(self, level: int, number: int, width: int) -> None:
-        """Remove a part of a tile."""
+        """Remove one partial version of a tile."""
         *above, name = path_of(level, number, width)
         with suppress(OSError):
             os.unlink(name, dir_fd=self._directory(tuple(above), make=False))
 
     def _directory(self, parts: tuple[str, ...], *, make: bool = True) -> int:
-        """A descriptor of a directory below ours, reached without following any link."""
+        """A descriptor of a directory below ours, reached without following symbolic links."""
         if self._open is not None and self._open[0] == parts:
             return self._open[1]
         if not _AT:
@@ -186,17 +187,17 @@ def _subdirectory(name: str, within: int, *, make: bool) -> int:
 
 
 class TiledFrontier(Frontier):
-    """A tree that only grows, and writes its tiles as they are full.
+    """A tree that grows, and writes each of its tiles when it is full.
 
-    An error ends the writing and not the growing: ``error`` keeps it.
+    After an error no more tiles are written, but the tree still grows; ``error`` holds the error.
 
     Args:
-        store: where to.
+        store: writes the tiles.
         frontier: the tree so far.
-        edge: for each level the hashes of the tile that is not full yet, which are written.
-        limit: leaves beyond this size are not taken.
-        most: when more leaves than that come, no more tiles are written: a file for every 256 of
-            them would hold up who reads a long log for another purpose.
+        edge: for each level, the hashes of its last, partial tile, which is written already.
+        limit: leaves beyond this size are ignored.
+        most: when more leaves than this are added, no more tiles are written: one file per 256
+            leaves would slow down a caller that reads a long log for another purpose.
     """
 
     __slots__ = ("_edge", "_limit", "_parts", "_stop", "_store", "error")
@@ -215,7 +216,7 @@ class TiledFrontier(Frontier):
         self._stop = frontier.size + most
         self._store = store
         self._edge = [bytearray(row) for row in edge]
-        # For each level the tile of which a part is in its place, and the width of that.
+        # For each level: number and width of the partial tile that is written.
         self._parts: dict[int, tuple[int, int]] = {}
         for level, row in enumerate(self._edge):
             if row:
@@ -225,7 +226,7 @@ class TiledFrontier(Frontier):
     def resume(
         cls, store: Store, frontier: Frontier, *, limit: int = _ANY, most: int = _ANY
     ) -> TiledFrontier | None:
-        """The tree whose tiles are there; ``None`` if they are not, or are others.
+        """Continue the tree whose tiles exist; ``None`` if they are missing, or of another tree.
 
         Args:
             store, frontier, limit, most: as for the class.
@@ -260,7 +261,7 @@ class TiledFrontier(Frontier):
         self.take([leaf])
 
     def push(self, level: int, node: bytes) -> None:
-        """See ``Frontier``: every eighth row has tiles of its own."""
+        """See ``Frontier``. Every eighth row is also added to a tile."""
         peaks, size = self._peaks, self.size + (1 << level)
         row = self.size >> level
         while True:
@@ -275,7 +276,7 @@ class TiledFrontier(Frontier):
         self.size = size
 
     def flush(self) -> None:
-        """Write the parts of tiles at the end of the tree, and remove those that they replace."""
+        """Write the partial tiles at the end of the tree, and remove those that they replace."""
         for level, row in enumerate(self._edge):
             number, width = divmod(self.size >> (_ROWS * level), WIDTH)
             before = self._parts.get(level)
@@ -286,7 +287,7 @@ class TiledFrontier(Frontier):
         self._store.close()
 
     def _add(self, level: int, nodes: bytes, count: int) -> None:
-        """Put hashes into the last tile of a level, which then has ``count`` of them."""
+        """Add hashes to a level, which then has ``count`` hashes; write its last tile if full."""
         while len(self._edge) <= level:
             self._edge.append(bytearray())
         row = self._edge[level]
@@ -313,7 +314,7 @@ class Tiles:
     """Reads the tree of a log from its tiles.
 
     Args:
-        store: where they are.
+        store: reads the tiles.
     """
 
     def __init__(self, store: Store) -> None:
@@ -324,7 +325,7 @@ class Tiles:
         """The root of the complete subtree number ``index`` of ``2**level`` leaves.
 
         Raises:
-            LookupError: the tile is not there.
+            LookupError: the tile does not exist.
         """
         above, below = divmod(level, _ROWS)
         number, first = divmod(index << below, WIDTH)
@@ -347,7 +348,7 @@ class Tiles:
                 for every range of a proof.
 
         Raises:
-            LookupError: a tile is not there.
+            LookupError: a tile does not exist.
         """
         return self.frontier(end - start, start).root()
 
@@ -361,6 +362,6 @@ class Tiles:
 
 
 def hashes(row: bytes | bytearray) -> list[bytes]:
-    """The hashes that stand one after the other."""
+    """Split concatenated hashes."""
     row = bytes(row)
     return [row[at : at + _HASH] for at in range(0, len(row), _HASH)]

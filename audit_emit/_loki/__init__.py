@@ -1,1 +1,1 @@
-"""What comparing with Loki, and asking it, is made of."""
+"""Comparing a log with Loki, querying Loki, and pushing what it lacks."""

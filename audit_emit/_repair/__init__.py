@@ -1,1 +1,1 @@
-"""Moving aside what is no record."""
+"""Repairing a damaged log: moving bytes aside that are not a record."""

@@ -1,12 +1,12 @@
 """Carries out a repair plan.
 
-In this order, so that whatever ends it, the log is whole and nothing is lost:
+The steps have this order, so that a crash at any point loses nothing and leaves a usable log:
 
-1. The bytes are copied into ``quarantine/``, and the file as it is gets a second name there.
-2. ``audit.recovered`` declares them: from here on the log verifies.
-3. The file is written anew without them and takes the old one's place.
+1. Copy the bytes into ``quarantine/``, and make a hard link to the unchanged file there.
+2. Declare them in the chain with ``audit.recovered``. From here on the log verifies.
+3. Write a new file without these bytes, and rename it over the old one.
 
-Where it ends in between, it can be begun again.
+After a crash the repair can be run again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,13 @@ DIRECTORY = QUARANTINE
 
 
 class Moved(NamedTuple):
-    """Bytes that were moved aside: the action, where they are now, and their SHA-256."""
+    """Bytes that were moved to ``quarantine/``.
+
+    Attributes:
+        action: the action of the plan.
+        name: the name of the file in ``quarantine/`` that holds them.
+        sha256: their SHA-256, in hex.
+    """
 
     action: Quarantine
     name: str
@@ -45,15 +51,16 @@ class Moved(NamedTuple):
 
 
 def apply(layout: Layout, actions: Sequence[Quarantine]) -> list[Moved]:
-    """Move bytes aside and declare them.
+    """Move bytes to ``quarantine/`` and declare them.
 
     Args:
-        layout: of the log.
-        actions: of a plan that was just made.
+        layout: where the log is.
+        actions: the actions of a plan that was just made.
 
     Raises:
-        RepairError: see there. Nothing is lost then, and the file is as it was.
-        OSError: a file cannot be read or written. Nothing is lost then, either.
+        RepairError: the log was changed since the plan was made, or its lock cannot be taken.
+            Nothing is lost.
+        OSError: a file cannot be read or written. Nothing is lost.
     """
     if not actions:
         return []
@@ -86,7 +93,7 @@ def _copy_out(layout: Layout, action: Quarantine) -> Moved:
 
 
 def _write_new(path: str, parts: Sequence[bytes]) -> None:
-    """Write a file durably; one of that name is what an earlier attempt left there."""
+    """Write a file durably. A file of that name is left from an earlier attempt, and replaced."""
     fresh = f"{path}.new"
     if os.path.lexists(fresh):
         os.unlink(fresh)
@@ -107,7 +114,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _keep_original(layout: Layout, name: str) -> None:
-    """A second name for the file as it is; it costs nothing, and outlives the replacement."""
+    """Make a hard link to the unchanged file. It takes no space, and outlives the replacement."""
     path = os.path.join(layout.directory, name)
     number = 0
     while True:
@@ -123,9 +130,10 @@ def _keep_original(layout: Layout, name: str) -> None:
 
 
 def declare_legacy(layout: Layout, size: int, digest: str) -> None:
-    """Write into the chain which records are older than it.
+    """Declare in the chain which records are older than the chain.
 
     Args:
+        layout: where the log is.
         size, digest: see ``Report.unclaimed``.
 
     Raises:
@@ -173,7 +181,7 @@ def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> No
 
 
 def _service(layout: Layout) -> str:
-    """The name that the log's own records carry."""
+    """The name of the service, as the records of the log have it."""
     for path in [layout.active, *reversed(layout.closed_segments())]:
         try:
             with open(path, "rb") as file:
@@ -193,7 +201,8 @@ def _locked(layout: Layout) -> Iterator[None]:
         if not lock.acquire(time.monotonic() + LOCK_SECONDS):
             raise RepairError("another process holds the log's lock")
         yield
-        # Writers look at the path at most this much later (segment.py, invariant 4).
+        # Wait until every writer has noticed that the file was replaced: they compare the path
+        # with their open file at least this often (segment.py, invariant 4).
         time.sleep(2 * FRESH_NS / 1e9)
     finally:
         lock.close()
@@ -225,10 +234,10 @@ def _rewrite(layout: Layout, name: str, moved: Sequence[Moved]) -> None:
 
 
 def _after(source: int, one: Moved) -> int:
-    """Where to go on behind moved bytes.
+    """The offset after bytes that were moved.
 
     Raises:
-        RepairError: other bytes are there by now.
+        RepairError: the bytes there are not the ones that were moved.
     """
     action = one.action
     data = os.pread(source, action.size + 1, action.offset)

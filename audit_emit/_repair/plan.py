@@ -1,8 +1,8 @@
-"""What may be done about a damaged log: bytes that are no record may be moved aside, no more.
+"""Plans the repair of a damaged log: bytes that are not a record may be moved aside, nothing else.
 
-Pure: a plan follows from a report, and ``repairing`` carries it out. A record is never changed,
-dropped or hashed anew, and neither is what may have been one: a line in whose place a record is
-missing stays where it is, as do hash mismatches, holes and checkpoints that disagree.
+Pure: a plan follows from a report, and ``apply`` carries it out. A record is never changed, removed
+or given a new hash. The same holds for a line that may have been a record, because a record is
+missing at its place. Hash mismatches, holes and contradicting checkpoints stay as they are, too.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _HOLES = frozenset({Kind.SEQUENCE_GAP, Kind.MISSING_SEGMENT})
 
 
 class Quarantine(msgspec.Struct, frozen=True):
-    """Bytes that are to be moved aside.
+    """Bytes that are to be moved to ``quarantine/``.
 
     Attributes:
         file: the name of the segment.
-        offset: of the first byte.
-        size: in bytes, with the newlines between the lines, without the last one.
-        line: number of the first line.
-        lines: how many there are.
+        offset: the offset of the first byte.
+        size: the number of bytes, with the newlines between the lines but without the last one.
+        line: the number of the first line, from 1.
+        lines: the number of lines.
     """
 
     file: str
@@ -33,11 +33,11 @@ class Quarantine(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to do, and what nobody may mend.
+    """What can be repaired, and what cannot.
 
     Attributes:
-        actions: in the order of the files.
-        left: findings that stay as they are.
+        actions: what to do, in the order of the files.
+        left: the findings that no repair may remove.
     """
 
     actions: tuple[Quarantine, ...]
@@ -45,11 +45,11 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan_repair(report: Report, *, keep: frozenset[str] = frozenset()) -> Plan:
-    """The plan for a log.
+    """Plan the repair of a log.
 
     Args:
-        report: of the whole log, with all its segments.
-        keep: files that are left alone: packed ones, and those that hold no records.
+        report: the report on the whole log, with all its segments.
+        keep: files that must not be changed: packed ones, and those without records.
     """
     destroyed = {finding.expected for finding in report.findings if finding.kind in _HOLES}
     actions: list[Quarantine] = []
@@ -72,7 +72,7 @@ def _action(finding: Finding) -> Quarantine | None:
 
 
 def _join(actions: list[Quarantine], made: Quarantine) -> None:
-    """Add an action, as part of the one before if they touch."""
+    """Add an action, or extend the previous one if they are adjacent."""
     last = actions[-1] if actions else None
     if last is None or last.file != made.file or last.offset + last.size + 1 != made.offset:
         actions.append(made)

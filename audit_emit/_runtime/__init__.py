@@ -1,1 +1,1 @@
-"""What every other part leans on: interpreter, threads, forks, descriptors."""
+"""What every other part builds on: interpreter, threads, forks, file descriptors."""

@@ -1,1 +1,1 @@
-"""What signing checkpoints is made of."""
+"""The keys that sign and verify checkpoints."""

@@ -1,7 +1,7 @@
 """Keys that sign and check checkpoints: HMAC-SHA256 and Ed25519 (docs/wire-format.md, section 6).
 
-No message and no ``repr`` shows a secret. ``cryptography`` is imported only where an Ed25519 key
-is used, and what misses it is a ``ConfigError`` that says so.
+No message and no ``repr`` shows a secret. ``cryptography`` is imported only when an Ed25519 key is
+used; if it is not installed, that raises a ``ConfigError`` that says which extra to install.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from audit_emit.errors import ConfigError
 ED25519 = "ed25519"
 HMAC_SHA256 = "hmac-sha256"
 HMAC_BYTES = 32
-"""The shortest HMAC key."""
+"""The shortest HMAC key, in bytes: the output length of SHA-256 (RFC 2104, section 3)."""
 
 _ED25519_TYPE = b"\1"
 _COSIGNATURE_TYPE = b"\4"
-"""Of a timestamped Ed25519 cosignature (C2SP signed-note, "Signature types")."""
+"""The signature type of a timestamped Ed25519 cosignature (C2SP signed-note)."""
 
 _NAME = r"[!-*,-~]{1,255}"
 _VKEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/]+={{0,2}})")
 
 
 class Key(Protocol):
-    """One key, of which at least the checking half is known."""
+    """One key, of which at least the half that verifies is known."""
 
     algorithm: str
     secret: bool
-    """Whether it can sign."""
+    """Whether the secret half is known, so that it can sign."""
 
     def key_id(self, origin: str) -> str | None:
-        """Its id in checkpoints of ``origin``, 8 hex digits; ``None``: it is not meant for them."""
+        """Its id in checkpoints of ``origin``, 8 hex digits; ``None`` if it is for another one."""
 
     def time_key_id(self, origin: str) -> str:
-        """Its id where it signs the time of a checkpoint of ``origin``, 8 hex digits."""
+        """Its id in cosignatures (which sign a time) for ``origin``, 8 hex digits."""
 
     def sign(self, text: bytes) -> bytes:
         """The signature over ``text``.
@@ -48,7 +48,7 @@ class Key(Protocol):
         """
 
     def verify(self, text: bytes, signature: bytes) -> bool:
-        """Whether ``signature`` is this key's over ``text``; compared in constant time."""
+        """Whether ``signature`` is this key's signature over ``text``; in constant time."""
 
 
 _P = 2**255 - 19
@@ -71,7 +71,7 @@ def _is_small(public: bytes) -> bool:
 
 
 class HmacKey:
-    """A shared key: whoever can check can also sign."""
+    """A shared key: whoever can verify can also sign."""
 
     algorithm = HMAC_SHA256
     secret = True
@@ -87,7 +87,7 @@ class HmacKey:
         return self._id
 
     def time_key_id(self, origin: str) -> str:  # noqa: ARG002 - the same for every log
-        """See ``Key``: the same id, as there is no note of a shared key to tell it from."""
+        """See ``Key``: the same id, because shared keys have no signed notes."""
         return self._id
 
     def sign(self, text: bytes) -> bytes:
@@ -106,10 +106,13 @@ class Ed25519Key:
     """A key pair, or its public half (RFC 8032).
 
     Args:
-        public: 32 bytes.
-        seed: the private half, 32 bytes.
-        name: a vkey's name. The key is then meant for the origin of that name and those below it
-            (``<name>/<chain>``), and unknown to all others.
+        public: the public key, 32 bytes.
+        seed: the private key, 32 bytes.
+        name: the name in a verifier key. The key then applies to the origin of that name and to
+            those below it (``<name>/<chain>``), and to no other.
+
+    Raises:
+        ValueError: a key does not have 32 bytes, or is a point of small order.
     """
 
     algorithm = ED25519
@@ -126,7 +129,7 @@ class Ed25519Key:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> Ed25519Key:
-        """The pair that a 32-byte seed makes."""
+        """The key pair of a 32-byte seed."""
         made = _ed25519().Ed25519PrivateKey.from_private_bytes(seed)
         return cls(made.public_key().public_bytes_raw(), seed=seed)
 
@@ -135,7 +138,7 @@ class Ed25519Key:
         """A C2SP verifier key, ``<name>+<id>+<base64 of type and key>``.
 
         Raises:
-            ValueError: it is malformed, of another type, or its id is not its own.
+            ValueError: it is malformed, of another type, or its id does not match its key.
         """
         found = _VKEY.fullmatch(text)
         if found is None:
@@ -197,7 +200,7 @@ def note_key_id(name: str, public: bytes, of_type: bytes = _ED25519_TYPE) -> str
 
 
 def needs_cryptography() -> ConfigError:
-    """What is missing, and which extra brings it."""
+    """The error when ``cryptography`` is not installed."""
     return ConfigError("signing_key", "Ed25519 needs cryptography; pip install 'audit-emit[sign]'")
 
 

@@ -1,8 +1,8 @@
-"""Where keys come from, and the ring that they make (docs/wire-format.md, section 6).
+"""Reading keys, and the ring of trusted keys (docs/wire-format.md, section 6).
 
-A key comes from a file, from the environment or from the person who verifies; never from the log
-that it is to prove. A source may hold several keys, newest last: the newest signs, the others only
-check. No message shows key material, and none shows a value that may be key material.
+A key comes from a file, from the environment or from the person who verifies, never from the log
+that it is supposed to prove. A source may hold several keys, newest last: the newest one signs, the
+others only verify. No message shows key material, or a value that may be key material.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class KeyRing:
     """Keys, newest last.
 
     Args:
-        keys: none of them makes every checkpoint ``key-unavailable``.
+        keys: may be empty; then every checkpoint is ``key-unavailable``.
     """
 
     def __init__(self, keys: Sequence[Key] = ()) -> None:
@@ -93,7 +93,7 @@ class KeyRing:
         return self.keys[-1] if self.keys and self.keys[-1].secret else None
 
     def find(self, algorithm: str, key_id: str, origin: str) -> Iterator[Key]:
-        """The keys that a signature can be of, newest first; ids are short, so they can collide."""
+        """The keys with this id, newest first; there may be several, because ids are short."""
         for key in reversed(self.keys):
             if key.algorithm == algorithm and key.key_id(origin) == key_id:
                 yield key
@@ -101,7 +101,12 @@ class KeyRing:
     def check(
         self, algorithm: str, key_id: str, origin: str, text: bytes, signature: bytes
     ) -> Verdict:
-        """Whether ``signature`` over ``text`` is that of the key that it names."""
+        """Verify a signature over ``text`` with the keys that have this id.
+
+        Returns:
+            ``ok``; ``mismatch`` if no key with this id made it; ``key-unavailable`` if there is
+            no key with this id.
+        """
         verdict: Verdict = "key-unavailable"
         for key in self.find(algorithm, key_id, origin):
             if key.verify(text, signature):
@@ -110,20 +115,21 @@ class KeyRing:
         return verdict
 
     def named(self, algorithm: str, key_id: str, origin: str) -> str:
-        """A key of the ring for people, also by the id that its verifier key has without the chain.
+        """Describe a key for people, with the id that ``keygen`` has printed if it is known.
 
-        The id of an Ed25519 key depends on the name that it signs under. In checkpoints that is the
-        log's full name, which nobody knows when the key is made, so keygen prints another one.
+        The id of an Ed25519 key depends on the name under which it signs. In checkpoints that is
+        the full name of the log, which ends with the chain. The chain is not known when the key is
+        made, so ``keygen`` prints the id under the name without it.
 
         Args:
-            algorithm, key_id, origin: as a checkpoint names them.
+            algorithm, key_id, origin: as in a checkpoint.
         """
-        told = f"{algorithm} key {key_id}"
+        described = f"{algorithm} key {key_id}"
         for key in self.find(algorithm, key_id, origin):
             if isinstance(key, Ed25519Key):
                 name = key.name if key.name not in {"", origin} else origin.rpartition("/")[0]
-                return f"{told} ({note_key_id(name, key.public)} under the name {name})"
-        return told
+                return f"{described} ({note_key_id(name, key.public)} under the name {name})"
+        return described
 
     def __repr__(self) -> str:
         return f"KeyRing({list(self.keys)!r})"
@@ -133,10 +139,11 @@ def parse_keys(name: str, text: str) -> list[Key]:
     """Every key in a text, separated by white space: hex, PEM or verifier keys.
 
     Args:
-        name: of the setting, for the error.
+        name: the name of the setting, for the error message.
+        text: the keys.
 
     Raises:
-        ConfigError: there is none, or something that is none.
+        ConfigError: there is no key in it, or something that is not a key.
     """
     keys = [_parse_key(name, token[0]) for token in _TOKEN.finditer(text)]
     if not keys:
@@ -209,7 +216,7 @@ def _from_source(source: str, environ: Mapping[str, str]) -> list[Key]:
 
 
 def _is_key(text: str) -> bool:
-    """Whether a source is the key itself, and not the name of something."""
+    """Whether a source is a key, and not the name of a file or variable."""
     token = text.strip()
     if _HEX.fullmatch(token):
         return len(token) >= 2 * HMAC_BYTES

@@ -72,13 +72,13 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 def unread(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often the log is read from its beginning."""
     times: list[int] = []
-    made = proving._made
+    made = proving._make_tiles
 
     def counting(layout: Layout, last: int) -> object:
         times.append(last)
         return made(layout, last)
 
-    monkeypatch.setattr(proving, "_made", counting)
+    monkeypatch.setattr(proving, "_make_tiles", counting)
     return times
 
 

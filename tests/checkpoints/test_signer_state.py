@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_emit._checkpoints.ordered_segments import blocks, open_segments
-from audit_emit._checkpoints.signer_state import Records, backward
+from audit_emit._checkpoints.signer_state import SignerFiles, backward
 from audit_emit._readers.files.logfiles import open_regular
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
@@ -61,7 +61,7 @@ def test_a_long_line_costs_neither_time_nor_memory(tmp_path: Path, end: bytes) -
 @pytest.mark.parametrize("name", ["checkpoints.jsonl", "checkpoints.state"])
 def test_nobody_waits_for_a_named_pipe(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    records = Records(Layout.of(str(tmp_path / "audit.jsonl")))
+    records = SignerFiles(Layout.of(str(tmp_path / "audit.jsonl")))
     with pytest.raises(OSError, match="not a regular file"):
         open_regular(str(tmp_path / name))
     with pytest.raises(OSError, match="not a regular file"):
