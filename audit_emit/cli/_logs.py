@@ -99,7 +99,7 @@ def configured() -> str:
 def not_there(log: str) -> NoLog:
     """The error for a log that is not there, with those that may have been meant."""
     path = Path(log)
-    told = f"there is no log {visible(log)}"
+    told = f"there is no log {'in ' if path.is_dir() else ''}{visible(log)}"
     if log == settings({}).jsonl:
         told += ", where this environment would keep it (see: audit-emit doctor)"
     elsewhere = [Path(system_directory(log))] if path.name == log else []
@@ -108,7 +108,7 @@ def not_there(log: str) -> NoLog:
         if found:
             names = ", ".join(visible(str(one)) for one in found[:_SHOWN])
             return NoLog(f"{told}; there is: {names}" + (", …" if len(found) > _SHOWN else ""))
-    return NoLog(told)
+    return NoLog(f"{told}; a LOG is a directory with audit.jsonl in it, or that file")
 
 
 def _below(directory: Path) -> Iterator[Path]:

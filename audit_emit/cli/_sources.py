@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
 import click
 
 from audit_emit._query.search import lines_of
-from audit_emit._readers.files.logfiles import LogFile, look_at
+from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
+from audit_emit._readers.files.opening import layout_of
 from audit_emit._readers.files.times import Times
-from audit_emit.cli._lines import Follower, backward, complete_end, forward, segments
+from audit_emit._settings.address import is_address
+from audit_emit.cli._lines import Follower, backward, complete_end, forward
 from audit_emit.cli._logs import not_there
 from audit_emit.cli._text import visible
+
+_CLOSED = re.compile(r"-[0-9]{20}[.]")
+"""In the name of a segment that its writer has closed; others may be copies of the active one."""
 
 SHOWN = 200
 """Bytes of a torn end that are looked at."""
@@ -55,13 +60,13 @@ def source(log: str, cut: Callable[[Path | None], None], *, wait: bool) -> Sourc
         NoLog: it is not there.
         UsageError: it is no file of a log.
     """
-    if log == "-" or log.endswith((".gz", ".zst")):
+    if log == "-" or is_address(log) or log.endswith((".gz", ".zst")):
         return Forward(log)
-    return Growing(Path(log) / "audit.jsonl" if os.path.isdir(log) else Path(log), cut, wait=wait)
+    return Growing(log, cut, wait=wait)
 
 
 class Forward:
-    """Standard input, or a packed segment. It is followed by reading it to its end."""
+    """Standard input, a packed segment or a database. It is followed by reading it to its end."""
 
     def __init__(self, log: str) -> None:
         self._log = log
@@ -96,30 +101,32 @@ class Forward:
 class Growing:
     """An active segment, with the segments that were closed before it."""
 
-    def __init__(self, active: Path, cut: Callable[[Path | None], None], *, wait: bool) -> None:
-        self._active = active
-        self._fd = _open(active, wait=wait)
+    def __init__(self, log: str, cut: Callable[[Path | None], None], *, wait: bool) -> None:
+        self._layout = layout_of(log)
+        active = Path(self._layout.active)
+        self._fd = _open(active, log, wait=wait or bool(segment_paths(self._layout)))
         end = complete_end(self._fd) if self._fd is not None else 0
         self._follower = Follower(active, self._fd, end, cut)
+        if wait and self._fd is None:
+            click.echo(f"waiting for {visible(str(active))}", err=True)
 
     def newest_first(self) -> Iterator[bytes]:
         """The lines of the open file, then those of the segments before it."""
-        if self._fd is None:
-            return iter(())
-        older = map(_closed, reversed(self._older(self._fd)))
-        return chain(backward(self._fd, self._follower.position), chain.from_iterable(older))
+        if self._fd is not None:
+            yield from backward(self._fd, self._follower.position)
+        for file in reversed(self._older()):
+            yield from _backward(file)
 
     def since(self, since: str) -> Iterator[bytes]:
         """Without the parts of files that hold nothing but earlier records."""
-        if self._fd is None:
-            return
-        here, end = os.fstat(self._fd), self._follower.position
-        times = Times(str(self._active.parent))
-        for path in self._older(self._fd):
-            yield from _later(look_at(str(path)), times, since)
-        identity = (here.st_dev, here.st_ino)
-        file = LogFile(str(self._active), identity, end, descriptor=self._fd)
-        yield from _later(file, times, since, end)
+        times = Times(self._layout.directory)
+        for file in self._older():
+            yield from lines_of(file.path) if file.packed else _later(file, times, since)
+        if self._fd is not None:
+            here, end = os.fstat(self._fd), self._follower.position
+            identity = (here.st_dev, here.st_ino)
+            file = LogFile(self._layout.active, identity, end, descriptor=self._fd)
+            yield from _later(file, times, since, end)
         times.save()
 
     def poll(self) -> Iterator[bytes]:
@@ -138,20 +145,24 @@ class Growing:
         """Let go of the open file."""
         self._follower.close()
 
-    def _older(self, fd: int) -> list[Path]:
+    def _older(self) -> list[LogFile]:
         """The segments that were closed before the open file, oldest first."""
-        here = os.fstat(fd)
-        return [p for p in segments(self._active) if not os.path.samestat(p.stat(), here)]
+        here = None if self._fd is None else os.fstat(self._fd)
+        found = []
+        for path in filter(_CLOSED.search, segment_paths(self._layout)):
+            file = look_at(path)
+            if here is None or file.identity != (here.st_dev, here.st_ino):
+                found.append(file)
+        return in_order(found)
 
 
-def _open(active: Path, *, wait: bool) -> int | None:
+def _open(active: Path, log: str, *, wait: bool) -> int | None:
     try:
         # Opening a named pipe would wait for its writer.
         fd = os.open(active, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         if not wait:
-            raise not_there(str(active)) from None
-        click.echo(f"waiting for {visible(str(active))}", err=True)
+            raise not_there(log) from None
         return None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -168,6 +179,9 @@ def _later(file: LogFile, times: Times, since: str, end: int | None = None) -> I
                 yield from forward(descriptor, row.begin, stop)
 
 
-def _closed(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from backward(file.fileno(), complete_end(file.fileno()))
+def _backward(file: LogFile) -> Iterator[bytes]:
+    if file.packed:  # there is no other way than from its beginning
+        yield from reversed(list(lines_of(file.path)))
+        return
+    with file.opened() as descriptor:
+        yield from backward(descriptor, complete_end(descriptor))

@@ -19,7 +19,7 @@ from audit_emit.cli._asked import asked, when
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._logs import logs_argument, named, not_there
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._output import formats
 from audit_emit.cli._text import visible
@@ -137,6 +137,8 @@ def _asked(question: Question, source: Source, limit: int | None) -> Answer:
             answers = [ask_log(question, log, limit, bar) for log in source.logs]
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
+    except FileNotFoundError as error:
+        raise not_there(str(error.filename)) from None
     return answers[0] if len(answers) == 1 else _together(answers, limit)
 
 

@@ -44,6 +44,8 @@ def command(*, form: str, event_type: str) -> Exit:
     Standard input is the JSON of an event's fields, or a text. The rules are those that the
     environment configures, so that a rule of one's own can be tried.
     """
+    if sys.stdin.isatty():
+        click.echo("reading standard input to its end (Ctrl-D)", err=True)
     raw = sys.stdin.buffer.read(_MAX_INPUT + 1)
     if len(raw) > _MAX_INPUT:
         raise click.UsageError(f"standard input holds more than {_MAX_INPUT} bytes")

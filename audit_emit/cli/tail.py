@@ -18,7 +18,7 @@ from audit_emit._loki.labels import placement_of, unwrapped
 from audit_emit._query.question import Question
 from audit_emit.cli import _marks
 from audit_emit.cli._answers import Column, columns_of, columns_option, for_programs
-from audit_emit.cli._asked import asked
+from audit_emit.cli._asked import asked, when
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._logs import configured, logs_argument, named
@@ -59,6 +59,7 @@ class View:
         self._with_service = with_service
         self._for_people = for_people
         self.malformed: int = 0
+        self.found: int = 0
         self.incomplete: bool = False
         self._ts = 0
         self._newest: int | None = None
@@ -109,6 +110,7 @@ class View:
         if not self._question.holds(found, raw):
             return None
         self._ts = found.ts
+        self.found += 1
         return Line(found.ts, raw, self._told(record, raw) if self._for_people else "")
 
     def _told(self, record: Record, raw: bytes) -> str:
@@ -123,7 +125,7 @@ class View:
         Exit.OK: "shown",
         Exit.FINDINGS: "some lines are no records; or with --verified a log does not verify",
         Exit.USAGE: "",
-        Exit.NOTHING: "there is no log, or it cannot be read",
+        Exit.NOTHING: "nothing found, or there is no log",
         Exit.INCOMPLETE: "a torn end; or what was written before the file was cut off in place is "
         "not shown",
     },
@@ -191,7 +193,11 @@ def command(
             if not follow:
                 raise
         torn = [] if follow else [one.torn() for one in sources]
-    return worst([_verdict(views, torn), Exit.FINDINGS if tampered else Exit.OK])
+    status = worst([_verdict(views, torn), Exit.FINDINGS if tampered else Exit.OK])
+    if follow or count == 0 or any(view.found for view in views):
+        return status
+    click.echo(visible(f"nothing found in {', '.join(found)}{when(question)}"), err=True)
+    return worst([status, Exit.NOTHING])
 
 
 def _check_follow(context: click.Context, form: str, *, verified: bool) -> None:

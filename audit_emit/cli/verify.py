@@ -25,7 +25,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import configured, logs_argument, not_there
+from audit_emit.cli._logs import logs_argument, named, not_there
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import shown_value, visible
@@ -193,7 +193,7 @@ def command(
             progress=bar,
         )
         try:
-            found = verify_paths(logs or [configured()], options)
+            found = verify_paths(named(logs), options)
             if remember is not None:
                 found = [remembered(one, remember) for one in found]
         except (UnsupportedError, MemoryFileError) as error:

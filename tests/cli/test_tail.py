@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -116,7 +117,8 @@ def test_filters(
         + record(2, user_id="ops")
         + record(3, "secret.delete", workspace_id="globex")
     )
-    assert main(["tail", *options, str(path)]) == Exit.OK
+    found = seqs or "0" in options
+    assert main(["tail", *options, str(path)]) == (Exit.OK if found else Exit.NOTHING)
     assert [int(line.split()[0]) for line in shown(capsys)] == seqs
 
 
@@ -216,10 +218,95 @@ def test_without_a_file_a_path_is_asked_for(
     assert "name a LOG" in capsys.readouterr().err
 
 
-def test_an_empty_file_has_nothing_to_show(tmp_path: Path) -> None:
+def test_an_empty_file_has_nothing_to_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "audit.jsonl"
     path.touch()
-    assert main(["tail", str(path)]) == Exit.OK
+    assert main(["tail", str(path)]) == Exit.NOTHING
+    assert capsys.readouterr().err == f"nothing found in {path}\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--since", "2026-05-19"]])
+def test_packed_segments_are_part_of_the_log(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, first in enumerate((1, 4), 1):
+        text = "".join(map(record, range(first, first + 3)))
+        packed = gzip.compress(text.encode())
+        (tmp_path / f"audit-{number:020d}.jsonl.gz").write_bytes(packed)
+    (tmp_path / "audit.jsonl").write_text(record(7))
+    assert main(["tail", *options, str(tmp_path)]) == Exit.OK
+    assert [int(line.split()[0]) for line in shown(capsys)] == [1, 2, 3, 4, 5, 6, 7]
+    (tmp_path / "audit.jsonl").unlink()  # between two writers
+    assert main(["tail", "-n", "2", str(tmp_path)]) == Exit.OK
+    assert [int(line.split()[0]) for line in shown(capsys)] == [5, 6]
+    packed = [str(path) for path in tmp_path.glob("*.gz")]
+    assert main(["tail", *packed, "-n", "4"]) == Exit.OK
+    assert [int(line.split()[1]) for line in shown(capsys)] == [3, 4, 5, 6]
+
+
+def test_standard_input_is_a_log_too(log: Path) -> None:
+    lines = b"".join(b"audit: " + line for line in log.read_bytes().splitlines(True)[:5])
+    for options, count in ((["-n", "2"], 2), (["-f"], 5)):
+        command = (*PROGRAM, "tail", *options, "--format", "jsonl", "-")
+        done = subprocess.run(command, input=lines, capture_output=True, check=False, timeout=60)
+        assert done.returncode == Exit.OK
+        assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == [
+            *range(6 - count, 6)
+        ]
+
+
+def test_several_logs_are_shown_by_time_with_their_services(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for service, seqs in (("api", (1, 3, 5)), ("shop", (2, 4, 6))):
+        (tmp_path / service).mkdir()
+        text = "".join(record(seq, service=service) for seq in seqs)
+        (tmp_path / service / "audit.jsonl").write_text(text)
+    logs = [str(tmp_path / "shop"), str(tmp_path / "api")]
+    assert main(["tail", "-n", "3", *logs]) == Exit.OK
+    assert [line.split()[:2] for line in shown(capsys)] == [
+        ["shop", "4"],
+        ["api", "5"],
+        ["shop", "6"],
+    ]
+
+
+def test_an_end_can_be_named_as_well(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times = ["--since", "2026-05-19T20:00:03Z", "--until", "2026-05-19T20:00:05Z"]
+    assert main(["tail", *times, str(log)]) == Exit.OK
+    assert [int(line.split()[0]) for line in shown(capsys)] == [3, 4]
+
+
+def test_csv_has_the_columns_that_were_chosen(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["tail", "-n", "1", "--format", "csv", "--columns", "seq,fields.key,mark", str(log)]
+    assert main(arguments) == Exit.OK
+    assert shown(capsys) == ['"seq","fields.key","mark"', '"30","KEY_30","unchained"']
+
+
+def test_following_has_no_end_of_an_array(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tail", "-f", "--json", str(log)]) == Exit.USAGE
+    assert "with -f take --format jsonl" in capsys.readouterr().err
+
+
+def test_query_and_tail_give_the_same_answer_to_the_same_question(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.write_text(record(1) + record(2, user_id="ops") + record(3, "secret.read"))
+    for question in (
+        ["--type", "secret.[rs]*", "--actor", "[!o]*"],
+        ["--where", "key=KEY_?", "--where", "seq!=2"],
+        ["--who-changed", "KEY_*"],
+        ["--type", "none.*"],
+    ):
+        answers = []
+        for name in ("query", "tail"):
+            status = main([name, *question, "--format", "jsonl", str(log)])
+            answers.append((status, capsys.readouterr().out))
+        assert answers[0] == answers[1]
 
 
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
