@@ -23,6 +23,7 @@ from audit_emit._verify.verifier import Boundary
 from audit_emit._verify.verify import Options, Verified, verify_paths
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named, not_there
@@ -206,6 +207,9 @@ def command(
     else:
         for verified in found:
             _show(verified, options.ring)
+    for verified in found:
+        if not verified.files and os.path.isdir(verified.log):
+            complain(not_there(verified.log).message)
     return status
 
 

@@ -1,0 +1,88 @@
+"""``[LOG]...``: which logs are meant, and what is said where one is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit_emit import Emitter
+from audit_emit._settings import settings
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+
+READING = ["tail", "query", "verify"]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A directory with the logs of two services."""
+    for service in ("api", "shop"):
+        path = tmp_path / "logs" / service / "audit.jsonl"
+        emitter = Emitter(service=service, jsonl=str(path), stdout=False)
+        emitter.emit(None, "item.sold", {})
+        emitter.close()
+    return tmp_path / "logs"
+
+
+@pytest.mark.parametrize("name", READING)
+def test_the_directory_of_several_logs_is_told_apart(
+    name: str, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, str(logs)]) == Exit.NOTHING
+    err = " ".join(capsys.readouterr().err.split())
+    assert f"there is: {logs}/api, {logs}/shop" in err
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_wrong_name_beside_the_right_ones(
+    name: str, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, str(logs / "shpo")]) == Exit.NOTHING
+    assert f"there is: {logs}/api, {logs}/shop" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", READING)
+def test_the_name_of_a_service_is_found_where_logs_are(
+    name: str, logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(settings, "_SYSTEM_DIRECTORY", str(logs))
+    monkeypatch.chdir(logs.parent)
+    assert main([name, "shop"]) == Exit.NOTHING
+    assert f"there is: {logs}/shop" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", READING)
+def test_where_the_environment_would_keep_it_is_said(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(tmp_path / "none" / "audit.jsonl"))
+    assert main([name]) == Exit.NOTHING
+    assert "where this environment would keep it (see: audit-emit doctor)" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("name", [*READING, "checkpoint", "vkey", "repair", "shipped"])
+def test_an_environment_without_a_file_is_told_to_name_one(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", "off")
+    loki = ["--loki", "http://127.0.0.1:1"] if name == "shipped" else []
+    assert main([name, *loki]) == Exit.USAGE
+    assert "name a LOG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [*READING, "checkpoint", "vkey", "repair", "doctor"])
+def test_an_empty_name_is_no_directory(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a variable of a shell that is not set."""
+    assert main([name, ""]) == Exit.USAGE
+    assert "LOG is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "vkey", "repair", "doctor"])
+def test_a_hostile_name_obeys_no_terminal(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([name, str(tmp_path / "\x1b[31m")])
+    assert "\x1b" not in capsys.readouterr().err
