@@ -121,7 +121,7 @@ FLOORS = (
     ("_loki",),
     ("_query",),
     ("_repair", "_shipping"),
-    ("log",),
+    ("log", "outbox"),
     ("",),
     ("testing", "integrations"),
     ("pytest_plugin", "__pyinstaller", "cli"),

@@ -172,6 +172,43 @@ class Chains:
                 break
         return done
 
+    def seal(
+        self, tenant: str, take: Callable[[Any, str, int], tuple[list[Draft], int]], most: int
+    ) -> tuple[list[Linked], int]:
+        """Append what ``take`` takes out of elsewhere in the database, in one transaction with it.
+
+        Args:
+            tenant: of the chain.
+            take: given the connection, the tenant and ``most``: the drafts, and a number that is
+                given back.
+            most: records to take.
+
+        Returns:
+            What was appended, and that number.
+
+        Raises:
+            DatabaseError: nothing was, or all of it, and ``take`` takes nothing of it again.
+        """
+        psycopg = driver.load()
+        chain = self._chain(tenant)
+        try:
+            self._ready()
+            self._open(tenant, anew=True)
+            with self._connection.transaction():
+                chain.head = Head.of(self._ask(_LOCK, self.service, tenant, _new_id()))
+                drafts, number = take(self._connection, tenant, most)
+                rows = link([*chain.owed, *drafts], chain.head)
+                if rows:
+                    self._ask(APPEND, *arguments(chain.head, rows, is_async=False))
+        except psycopg.Error as error:
+            self._drop()
+            raise driver.failed(error, self.address, unknown=True) from None
+        except DatabaseError:
+            self._drop()
+            raise
+        chain.owed.clear()
+        return self._finished(chain, rows), number
+
     def sync(self) -> None:
         """Make everything appended so far durable.
 

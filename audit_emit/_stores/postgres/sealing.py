@@ -1,0 +1,219 @@
+"""Sealing: what waits in the outbox becomes the next records of its chain, in one transaction.
+
+The row is deleted, and the record appended, or neither. Any number of sealers may be at it: the
+lock of the chain puts them in order. Who may insert into the outbox is not trusted to write what
+the emitter would: a row that is no event of its service is replaced by a declared loss.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from audit_emit._format.record import RESERVED, TYPE, parsed
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._settings.address import Address
+from audit_emit._stores.postgres import driver
+from audit_emit._stores.postgres.chains import SINK, Chains, Linked, OwnRecord
+from audit_emit._stores.postgres.rows import BATCH, Draft
+from audit_emit.errors import DatabaseError
+
+POLL_SECONDS = 0.2
+LONGEST_SECONDS = 30.0
+_MOST_SERVICES = 8
+"""Connections that are kept; each service has one."""
+
+_WAITING = "SELECT service, tenant, waiting, oldest FROM audit_emit.unsealed()"
+_LAG = (
+    "SELECT coalesce(extract(epoch FROM now() - min(oldest)), 0)::float FROM audit_emit.unsealed()"
+)
+_TAKE = "SELECT number, unlinked FROM audit_emit.take_unsealed(%s, %s, %s)"
+_MEMBERS = {"ts", "event_type", "workspace_id", "user_id", "actor_kind", "correlation_id", "fields",
+            "v", "id", "service"}  # fmt: skip
+_ALSO = {"trace_id", "span_id"}
+
+
+class Sealed(NamedTuple):
+    """What one round did: how many records, and how many rows that were none."""
+
+    records: int = 0
+    refused: int = 0
+
+
+class Sealer:
+    """Seals what waits, of all services and tenants.
+
+    Args:
+        address: of a role that has ``audit_emit_writer``.
+        own: makes the records that the chains have about themselves.
+        show: called with each line after its commit.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        own: OwnRecord,
+        show: Callable[[bytes], object] | None = None,
+    ) -> None:
+        self._address = address
+        self._own = own
+        self._show = show
+        self._chains: dict[str, Chains] = {}
+        self._asking: Any = None
+
+    def seal(self) -> Sealed:
+        """Seal what waits now, a batch of each chain; more may wait then.
+
+        Raises:
+            DatabaseError: the database gives no answer; nothing was sealed twice, or lost.
+        """
+        done = Sealed()
+        for service, tenant, *_ in self._ask(_WAITING):
+            records, refused = self._of(service).seal(tenant, self._taken(service), BATCH)
+            done = Sealed(done.records + len(records), done.refused + refused)
+            self._tell(records)
+        return done
+
+    def lag(self) -> float:
+        """Seconds for which the oldest row has waited; 0 when none waits.
+
+        Raises:
+            DatabaseError: the database gives no answer.
+        """
+        ((seconds,),) = self._ask(_LAG)
+        return float(seconds)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        for chains in self._chains.values():
+            chains.close()
+        driver.close(self._asking)
+        self._asking = None
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            driver.close(self._asking)
+
+    def _tell(self, records: list[Linked]) -> None:
+        if self._show is not None:
+            for record in records:
+                self._show(record.line)
+
+    def _of(self, service: str) -> Chains:
+        if service not in self._chains:
+            if len(self._chains) >= _MOST_SERVICES:
+                self._chains.pop(next(iter(self._chains))).close()
+            self._chains[service] = Chains(
+                self._address,
+                service=service,
+                durability="always",
+                own=self._own,
+                name="audit_emit seal",
+            )
+        return self._chains[service]
+
+    def _taken(self, service: str) -> Callable[[Any, str, int], tuple[list[Draft], int]]:
+        """Takes rows of a chain out of the outbox, in the transaction that appends them."""
+
+        def take(connection: Any, tenant: str, most: int) -> tuple[list[Draft], int]:
+            rows = connection.execute(_TAKE, [service, tenant, most]).fetchall()
+            drafts = [Draft.of(text) for _, text in rows if is_event(text, service)]
+            refused = len(rows) - len(drafts)
+            if refused:
+                drafts.append(Draft.of(self._own("audit.gap", _loss(refused))))
+            return drafts, refused
+
+        return take
+
+    def _ask(self, query: str) -> list[tuple[Any, ...]]:
+        psycopg = driver.load()
+        try:
+            if self._asking is None or self._asking.closed:
+                self._asking = driver.connect(self._address, name="audit_emit seal")
+            found: list[tuple[Any, ...]] = self._asking.execute(query).fetchall()
+        except psycopg.Error as error:
+            driver.close(self._asking)
+            self._asking = None
+            raise driver.failed(error, self._address) from None
+        return found
+
+
+def is_event(text: str, service: str) -> bool:
+    """Whether a row is a record of an application's event, up to its link.
+
+    Records about the log itself are for the log to write; members of the link, too.
+    """
+    if not text.startswith('{"ts":"') or not text.endswith('"') or "\n" in text:
+        return False
+    members = parsed(f"{text}}}".encode())
+    if members is None or not _MEMBERS <= set(members) <= _MEMBERS | _ALSO:
+        return False
+    event_type, copies = members["event_type"], Draft.of(text).copies
+    return (
+        isinstance(event_type, str)
+        and TYPE.fullmatch(event_type) is not None
+        and (not event_type.startswith(RESERVED) or event_type == "audit.invalid_event_type")
+        and members["service"] == service
+        and copies.id is not None
+        and len(copies.ts) == len("2026-05-19T20:00:00.123456789Z")
+        and isinstance(members["fields"], dict)
+    )
+
+
+def _loss(rows: int) -> dict[str, Any]:
+    return {
+        "lost": rows,
+        "first_ts": "",
+        "last_ts": "",
+        "reason": "malformed-outbox",
+        "sink": SINK,
+    }
+
+
+class SealerThread(threading.Thread):
+    """Seals until it is stopped, whatever the database does meanwhile.
+
+    Args:
+        address, own, show: see ``Sealer``.
+
+    Attributes:
+        fault: why nothing is sealed now, as one word; ``None`` while all is well.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        own: OwnRecord,
+        show: Callable[[bytes], object] | None = None,
+    ) -> None:
+        super().__init__(name="audit_emit-sealer", daemon=True)
+        driver.load()
+        self.fault: str | None = None
+        self._sealer = Sealer(address, own=own, show=show)
+        self._ends = threading.Event()
+
+    def run(self) -> None:
+        """See the class."""
+        failures = 0
+        wait = 0.0
+        while not self._ends.wait(wait):
+            try:
+                done = self._sealer.seal()
+                self.fault, failures = None, 0
+                wait = 0.0 if done.records else POLL_SECONDS
+            except Exception as error:  # noqa: BLE001 - nobody else would begin again
+                let_through(error)
+                self.fault = error.reason if isinstance(error, DatabaseError) else "seal-failed"
+                failures += 1
+                wait = min(LONGEST_SECONDS, POLL_SECONDS * 2**failures)
+        self._sealer.close()
+
+    def stop(self, seconds: float = 10.0) -> bool:
+        """Finish the batch at hand and end; whether it has ended in time."""
+        self._ends.set()
+        self.join(seconds)
+        return not self.is_alive()

@@ -1,0 +1,64 @@
+"""``audit-emit seal``: what waits in the outbox becomes part of its chain."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from audit_emit._core.emitter import Emitter
+from audit_emit._stores.postgres.sealing import POLL_SECONDS, Sealer
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._daemon import go_on, until_told
+from audit_emit.cli._exit import Exit
+from audit_emit.cli.db import address_of
+from audit_emit.outbox import own_record
+
+
+@a_command(
+    "seal",
+    statuses={
+        Exit.OK: "nothing waits any more",
+        Exit.FINDINGS: "rows of the outbox were no records; each chain declares how many",
+        Exit.USAGE: "",
+        Exit.NO_ANSWER: "the database does not answer (with --follow it is asked again)",
+    },
+    examples=["audit-emit seal --follow --lines postgresql://sealer@db/shop"],
+)
+@click.argument("address", required=False)
+@click.option("--follow", is_flag=True, help="Go on, until told to end.")
+@click.option("--lines", is_flag=True, help="Print each sealed line, as a service does for Loki.")
+def command(address: str | None, *, follow: bool, lines: bool) -> Exit:
+    """Link the records that applications put into the outbox of ADDRESS into their chains.
+
+    ADDRESS is as for audit-emit db. Any number of sealers may run at once, also in the services.
+    """
+    emitter = Emitter(service="seal", jsonl="off", stdout=False)
+    show = _shown if lines else None
+    sealer = Sealer(address_of(address), own=own_record(emitter), show=show)
+    refused = 0
+
+    def one_round() -> bool:
+        nonlocal refused
+        done = sealer.seal()
+        refused += done.refused
+        return bool(done.records)
+
+    try:
+        if follow:
+            with until_told() as told:
+                go_on(one_round, told, POLL_SECONDS)
+        else:
+            while one_round():
+                pass
+    finally:
+        sealer.close()
+        emitter.close()
+    if refused:
+        click.echo(f"audit-emit: {refused} rows of the outbox were no records", err=True)
+    return Exit.FINDINGS if refused else Exit.OK
+
+
+def _shown(line: bytes) -> None:
+    sys.stdout.buffer.write(b"audit: " + line)
+    sys.stdout.buffer.flush()

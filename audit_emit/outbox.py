@@ -1,0 +1,246 @@
+"""The record in the same transaction as the change: both are there, or neither is.
+
+    from audit_emit.outbox import emit_in
+
+    with psycopg.connect(...) as connection:
+        connection.execute("UPDATE secrets SET …")
+        emit_in(connection, None, "secret.set", {"key": "STRIPE_LIVE_KEY"})
+
+The record is put into ``audit_emit.outbox`` through the caller's own connection. A sealer
+(``audit-emit seal --follow``, or ``start_sealer`` in the service) links it into the service's chain
+in PostgreSQL soon after the commit. docs/postgresql.md says what that means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from audit_emit._core.default import get_emitter
+from audit_emit._core.emitter import Emitter
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.forks import renew
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._settings.address import Address
+from audit_emit._stores.postgres.driver import reason_of
+from audit_emit._stores.postgres.sealing import SealerThread
+from audit_emit.context import GivenContext
+from audit_emit.errors import AuditError
+
+__all__ = ["OutboxReceipt", "aemit_in", "emit_in", "start_sealer"]
+
+_INSERT = "INSERT INTO audit_emit.outbox (service, tenant, unlinked) VALUES ({}, {}, {})"
+_PSYCOPG = _INSERT.format("%s", "%s", "%s")
+_SQLALCHEMY = _INSERT.format(":service", ":tenant", ":unlinked")
+
+
+class OutboxReceipt(msgspec.Struct, frozen=True):
+    """A record that is in the outbox if the caller's transaction commits.
+
+    It has no place in the chain yet: its sealer gives it one, and keeps its ``id``.
+
+    Attributes:
+        id: the record's UUIDv7.
+        service, tenant: which chain it goes to.
+    """
+
+    id: str
+    service: str
+    tenant: str = ""
+
+
+class _Row(NamedTuple):
+    service: str
+    tenant: str
+    unlinked: str
+
+
+def emit_in(
+    connection: Any,
+    ctx: GivenContext,
+    event_type: str,
+    fields: Any = None,
+    *,
+    emitter: Emitter | None = None,
+) -> OutboxReceipt:
+    """Record one event in the transaction of a connection.
+
+    Args:
+        connection: a psycopg ``Connection`` or ``Cursor``; a SQLAlchemy ``Connection`` or
+            ``Session``; Django's ``connection`` (or ``connections[…]``). Its role has
+            ``audit_emit_writer``.
+        ctx, event_type, fields: as for ``emit_strict``.
+        emitter: whose settings count; the process-wide one by default.
+
+    Returns:
+        The receipt; it has an id and no ``seq`` yet.
+
+    Raises:
+        AuditError: the record could not be put there. As with every statement that fails in a
+            transaction, PostgreSQL then takes nothing more of it: let it roll back.
+    """
+    send = _sender(connection)
+    row, receipt = _prepared(emitter or get_emitter(), ctx, event_type, fields)
+    try:
+        send(row)
+    except Exception as error:
+        raise _refused(error, receipt) from error
+    return receipt
+
+
+async def aemit_in(
+    connection: Any,
+    ctx: GivenContext,
+    event_type: str,
+    fields: Any = None,
+    *,
+    emitter: Emitter | None = None,
+) -> OutboxReceipt:
+    """The same for connections that are awaited.
+
+    Args:
+        connection: a psycopg ``AsyncConnection`` or ``AsyncCursor``; a SQLAlchemy
+            ``AsyncConnection`` or ``AsyncSession``.
+        ctx, event_type, fields, emitter: see ``emit_in``.
+
+    Raises:
+        AuditError: see ``emit_in``.
+    """
+    send = _sender(connection, is_async=True)
+    row, receipt = _prepared(emitter or get_emitter(), ctx, event_type, fields)
+    try:
+        await send(row)
+    except Exception as error:
+        raise _refused(error, receipt) from error
+    return receipt
+
+
+def start_sealer(
+    address: str, *, show: Callable[[bytes], object] | None = None, emitter: Emitter | None = None
+) -> SealerThread:
+    """Seal in a thread of this process what waits in the outbox; any number of processes may.
+
+    Args:
+        address: as for ``audit-emit seal``; its role has ``audit_emit_writer``.
+        show: called with each line that was sealed, with its newline, after its commit.
+        emitter: whose records about the log itself the sealer writes; the process-wide one by
+            default.
+
+    Returns:
+        The thread; ``stop()`` ends it.
+
+    Raises:
+        ConfigError: the address cannot be used, or psycopg is missing.
+    """
+    made = emitter or get_emitter()
+    thread = SealerThread(Address(address), own=own_record(made), show=show)
+    thread.start()
+    return thread
+
+
+def own_record(emitter: Emitter) -> Callable[[str, dict[str, Any]], str]:
+    """What makes the records that a chain has about itself, up to their link."""
+
+    def own(event_type: str, fields: dict[str, Any]) -> str:
+        return _prefix(emitter, *emitter._composer.own(event_type, fields))  # noqa: SLF001 - ours
+
+    return own
+
+
+def _prefix(emitter: Emitter, part: str, end: str) -> str:
+    return emitter._clock.prefix(part, end)[0]  # noqa: SLF001 - ours
+
+
+def _prepared(
+    emitter: Emitter, ctx: GivenContext, event_type: str, fields: Any
+) -> tuple[_Row, OutboxReceipt]:
+    """The record, with all secrets held back.
+
+    Raises:
+        AuditError: it could not be made.
+    """
+    settings = emitter.settings
+    if settings.disabled:
+        raise AuditError("disabled", "emit_in needs an emitter that is not disabled")
+    composer = emitter._composer  # noqa: SLF001 - ours
+    try:
+        renew()
+        context = emitter.misuse.checked(ctx, usable_type=composer.takes(event_type))
+        prefix = _prefix(emitter, *composer.compose(context, event_type, fields))
+    except AuditError:
+        raise
+    except BaseException as error:
+        let_through(error)
+        reason = bare_name(type(error))
+        raise AuditError(reason, f"the audit record could not be made: {reason}") from error
+    receipt = OutboxReceipt(_id_in(prefix), settings.service)
+    return _Row(receipt.service, receipt.tenant, prefix), receipt
+
+
+def _id_in(prefix: str) -> str:
+    at = prefix.rindex(',"id":"') + len(',"id":"')
+    return prefix[at : at + 36]
+
+
+def _refused(error: Exception, receipt: OutboxReceipt) -> AuditError:
+    """What a driver raised, as one word: SQLAlchemy and Django wrap the driver's own error."""
+    inner = getattr(error, "orig", None) or error.__cause__ or error
+    reason = reason_of(inner) if hasattr(inner, "sqlstate") else bare_name(type(error))
+    return AuditError(
+        reason,
+        f"the audit record could not be put into the outbox: {reason}",
+        event_id=receipt.id,
+    )
+
+
+def _sender(connection: Any, *, is_async: bool = False) -> Callable[[_Row], Any]:
+    """How to insert through a connection.
+
+    Raises:
+        AuditError: it is none that is known.
+    """
+    origins = {each.__module__.partition(".")[0] for each in type(connection).__mro__}
+    awaits = type(connection).__name__.startswith(("Async", "async_"))
+    sender = None
+    if "psycopg" in origins:
+        sender = _through_psycopg(connection)
+    elif "sqlalchemy" in origins:
+        sender = _through_sqlalchemy(connection)
+    elif "django" in origins and not is_async:
+        sender = _through_django(connection)
+    if sender is None or awaits != is_async:
+        name = "aemit_in" if is_async else "emit_in"
+        hint = "; await aemit_in(…) with it" if sender is not None and awaits else ""
+        raise AuditError(
+            "invalid-connection",
+            f"{name} takes a connection of psycopg, SQLAlchemy or Django to PostgreSQL, "
+            f"not {bare_name(type(connection))}{hint}",
+        )
+    return sender
+
+
+def _through_psycopg(connection: Any) -> Callable[[_Row], Any]:
+    return lambda row: connection.execute(_PSYCOPG, tuple(row))
+
+
+def _through_sqlalchemy(connection: Any) -> Callable[[_Row], Any] | None:
+    from sqlalchemy import text  # noqa: PLC0415 - it is there: this is a connection of its
+
+    bound = connection if hasattr(connection, "dialect") else connection.get_bind()
+    if bound.dialect.name != "postgresql" or not hasattr(connection, "execute"):
+        return None
+    statement = text(_SQLALCHEMY)
+    return lambda row: connection.execute(statement, row._asdict())
+
+
+def _through_django(connection: Any) -> Callable[[_Row], Any] | None:
+    if getattr(connection, "vendor", "") != "postgresql":
+        return None
+
+    def send(row: _Row) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_PSYCOPG, tuple(row))
+
+    return send
