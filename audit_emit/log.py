@@ -175,6 +175,8 @@ class AuditLog:
 
 def _parsed(lines: Iterator[bytes] | Sequence[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
+        if b"{" not in line:
+            continue
         try:
             yield _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

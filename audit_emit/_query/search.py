@@ -36,6 +36,12 @@ AHEAD = 3600 * 10**9
 """Nanoseconds by which the clock of a service may be ahead of ours."""
 
 _SPARE = 1000
+_SHORT = 64
+"""Bytes of a line, newline included, below which it is hardly a record."""
+
+_FOREIGN = re.compile(rb'^(?:(?:(?!"ts"|\\)[^\n])*\n){1,4096}', re.MULTILINE)
+"""Lines that have no member ``ts``."""
+
 _HIDDEN = re.compile(rb"\\u00[2-7]")
 """A character that is escaped though it can be read: it may be one that is looked for."""
 
@@ -102,7 +108,11 @@ def _look_through(
     _look_for_parts(reader)
     # Newest first: what is older than so many answers is passed over faster.
     for block in blocks:
-        for line in candidates(block.data, needles):
+        data = block.data
+        if not needles and data.count(b"\n") * _SHORT > len(data):
+            data = _FOREIGN.sub(b"", data)
+            newest.pass_over(block.data.count(b"\n") - data.count(b"\n"))
+        for line in candidates(data, needles):
             newest.add(line)
         if progress is not None:
             progress(block.read, max(reader.size, block.read))
@@ -205,6 +215,10 @@ class _Newest:
             self._kept.append(_Kept(found.ts, chain, seq, line, value_at(line, ("id",)), rank))
             if self._limit is not None and len(self._kept) > 2 * self._limit + _SPARE:
                 self._shorten()
+
+    def pass_over(self, strange: int) -> None:
+        """So many lines are no records."""
+        self._strange += strange
 
     def is_full(self) -> bool:
         """Whether nothing older can belong to the answer; the newest must have come first."""

@@ -81,7 +81,8 @@ class CheckpointLine(NamedTuple):
         torn: it has no newline.
         size: bytes of the line.
         lines: so many lines that follow each other come as one, with newlines between them, as none
-            of them holds a brace: whatever they are, they are no checkpoints.
+            of them has a member ``v``, so that they are no checkpoints of any version. All of them
+            end in a closing brace, or none.
     """
 
     place: Place

@@ -198,6 +198,10 @@ class Findings:
             finding = msgspec.structs.replace(finding, record=seen(line))
         self.add(finding)
 
+    def room(self, kind: Kind) -> int:
+        """How many more of a kind are kept; the others are counted."""
+        return max(KEPT - self.counts[kind], 0)
+
     def count(self, kind: Kind, more: int) -> None:
         """Count findings of which nothing else is known."""
         if more > 0:

@@ -149,15 +149,17 @@ class Checkpoints:
         self._findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
 
     def foreign(self, lines: bytes, place: Place) -> None:
-        """Take lines that hold nothing of a JSON object; without the last newline."""
+        """Take lines that are no checkpoints of any version; without the last newline."""
+        kind = Kind.MALFORMED_LINE if lines.endswith(b"}") else Kind.TORN_TAIL
         count = lines.count(b"\n") + 1
         offset = place.offset
-        kept = lines.split(b"\n", KEPT)[: min(count, KEPT)]
+        told_each = min(count, self._findings.room(kind))
+        kept = lines.split(b"\n", told_each)[:told_each]
         for number, line in enumerate(kept):
             where = Place(place.file, offset, place.line + number)
-            self._findings.add(where.finding(Kind.TORN_TAIL, note="not a checkpoint"))
+            self._findings.add(where.finding(kind, note="not a checkpoint"))
             offset += len(line) + 1
-        self._findings.count(Kind.TORN_TAIL, count - len(kept))
+        self._findings.count(kind, count - len(kept))
 
     def _decide(self, index: int) -> None:
         """Judge a checkpoint by the changes of key before the records that it covers end.

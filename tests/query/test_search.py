@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support import confusable_records
 from support.chain_builder import MadeChain
 from support.fake_loki import Asked, LokiServer
+from support.processor_time import takes_less
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.client import Entry, LokiClient, Refused
@@ -96,6 +97,28 @@ def test_the_newest_are_kept(needle: str, log: Path, chain: MadeChain) -> None:
         answer = ask_log(question, str(log), limit)
         assert answer.lines == wanted[max(0, len(wanted) - limit) :]
         assert answer.cut is (limit < len(wanted))
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{\n", b"foreign\n", b'"ts"\n', b"\\\n"])
+def test_foreign_lines_are_counted_wherever_they_stand(tmp_path: Path, line: bytes) -> None:
+    chain = MadeChain().add(4)
+    first, second, third, fourth = (each + b"\n" for each in chain.lines)
+    data = line * 3 + first + line + second + third + line * 2000 + fourth + line * 5
+    (tmp_path / "audit.jsonl").write_bytes(data)
+    answer = ask_log(Question(), str(tmp_path))
+    assert answer.lines == chain.lines
+    assert answer.strange == 2009
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{\n", b"foreign\n"])
+def test_foreign_lines_cost_little_more_than_their_bytes(tmp_path: Path, line: bytes) -> None:
+    count = 4_000_000 // len(line)
+    chain = MadeChain().add(4)
+    path = chain.write(tmp_path / "audit.jsonl")
+    with path.open("ab") as file:
+        file.write(line * count)
+    assert ask_log(Question(), str(path)).strange == count
+    assert takes_less(lambda: ask_log(Question(), str(path)), 0.8), "seconds for four megabytes"
 
 
 def test_the_newest_of_very_many_are_kept(tmp_path: Path) -> None:

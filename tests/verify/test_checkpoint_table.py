@@ -131,10 +131,36 @@ def test_any_number_of_checkpoints_takes_the_same_memory(tmp_path: Path, kind: s
     assert memory < 48, "megabytes, of which the interpreter and the modules have thirty"
 
 
-@pytest.mark.parametrize("line", [b"\n", b"x\n", b"}\n", b"{\n", b"{}\n"])
+FOREIGN = [
+    b"\n",
+    b"x\n",
+    b"}\n",
+    b"{\n",
+    b"{}\n",
+    b'{"v":3}\n',
+    b'{"\\u0076":3}\n',
+    b' { "v" : 3 }\n',
+    b'{"v":3} }\n',
+    b"[3]\n}\n",
+]
+
+
+@pytest.mark.parametrize("line", FOREIGN)
 def test_foreign_lines_are_each_a_finding_in_all_verifiers(tmp_path: Path, line: bytes) -> None:
     signed = Signed()
     signed.chain.add(2)
     good = signed.sign().to_line()
     signed.write(tmp_path, lambda lines: lines.extend([line * 5, good[:50] + b"\n", line * 2]))
     both(tmp_path, as_of=BEGIN)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
+@pytest.mark.parametrize("line", [b"\n", b"{\n", b"{}\n", b'""\n'])
+def test_many_short_lines_are_read_at_the_speed_of_their_bytes(tmp_path: Path, line: bytes) -> None:
+    MadeChain().add(3).write(tmp_path / "audit.jsonl")
+    (tmp_path / "checkpoints.jsonl").write_bytes(line * (8_000_000 // len(line)))
+    memory, busy = peak(
+        tmp_path, "--jobs", "1", str(tmp_path), status=4 - 3 * line.endswith(b"}\n")
+    )
+    assert memory < 48
+    assert busy < 4, "seconds for eight megabytes, a part of them the interpreter's"

@@ -49,8 +49,9 @@ from audit_emit._stores.jsonl.directory import Layout
 LONGEST_CHECKPOINT = 64 * 1024
 """Bytes of a line that may be a checkpoint, which has a few hundred."""
 
-_LINES = re.compile(rb"(?:[^\n{}]*\n){1,4096}|[^\n]*\n")
-"""Lines without a brace, many at a time, or one line."""
+_FOREIGN = rb'(?:(?:(?!"v"|\\)[^\n])*'
+_LINES = re.compile(_FOREIGN + rb"(?<!\})\n){1,4096}|" + _FOREIGN + rb"\}\n){1,4096}|[^\n]*\n")
+"""Lines that have no member ``v``, many at a time, or one line."""
 
 _PATIENCE = 0.05
 """Seconds that a record may take to be written to its end."""
