@@ -11,8 +11,11 @@ Nothing here writes to the log. Signing it is a setting (``configure(signing_key
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +27,7 @@ from audit_emit._format.proof_file import Evidence
 from audit_emit._format.record import Head
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
+from audit_emit._readers.files.growing import GrowingLog
 from audit_emit._readers.files.opening import layout_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
@@ -128,6 +132,55 @@ class AuditLog:
             until=_ns(until),
         )
         return list(_parsed(ask_log(question, self.path, limit).lines))
+
+    def newest(self, count: int = 1) -> list[dict[str, Any]]:
+        """The last records, oldest first, whatever the lines after and between them are.
+
+        Args:
+            count: how many at most.
+
+        Raises:
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        if is_address(self.path):
+            return list(deque(self.records(), count))
+        log = GrowingLog(self.path)
+        try:
+            return list(islice(_parsed(log.newest_first()), count))[::-1]
+        finally:
+            log.close()
+
+    def find(self, event_id: str) -> int:
+        """The number of the record with this id, for ``prove``.
+
+        Raises:
+            LookupError: there is none.
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        for record in self.query(where={"id": event_id}):
+            if record["id"] == event_id and isinstance(record.get("seq"), int):
+                return int(record["seq"])
+        raise LookupError(f"there is no record {event_id}")
+
+    def follow(
+        self, cut: Callable[[Path | None], None] = lambda _: None, *, wait: bool = False
+    ) -> GrowingLog:
+        """The log as it grows, to be closed: ``newest_first()``, ``since(ts)``, then ``poll()``.
+
+        Lines come as bytes without their newline.
+
+        Args:
+            cut: told when the file was cut off in place, with the copy of what it held or ``None``.
+            wait: the log may come into being later.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            NotRegularError: what is there is no file.
+            OSError: a file cannot be read.
+        """
+        return GrowingLog(self.path, cut, wait=wait)
 
     def verify(self) -> Report:
         """The verdict on the whole log: chain, checkpoints, and what the log declares of itself.

@@ -135,3 +135,48 @@ def test_whoever_only_emits_does_not_load_it() -> None:
     code = "import audit_emit, sys; print('audit_emit.log' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_newest_records_come_without_reading_the_others(
+    made: tuple[AuditLog, list[Receipt]],
+) -> None:
+    log = made[0]
+    everything = list(log.records())
+    assert log.newest() == everything[-1:]
+    assert log.newest(25) == everything[-25:]  # over several segments
+    assert log.newest(10_000) == everything
+    assert log.newest(0) == []
+
+
+def test_what_is_no_record_is_not_the_newest(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b'{"a":1}\nforeign\n{"torn":')
+    assert open_log(path).newest() == [{"a": 1}]
+
+
+def test_a_record_is_found_by_its_id(made: tuple[AuditLog, list[Receipt]]) -> None:
+    log, receipts = made
+    assert log.find(receipts[7].id) == receipts[7].seq
+    with pytest.raises(LookupError, match="there is no record"):
+        log.find("*")
+
+
+def test_a_log_is_followed_over_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "audit.jsonl"
+    emitter = Emitter(service="shop", jsonl=str(path), stdout=False, max_bytes=4096)
+    emitter.emit(None, "item.made", {"n": 0})
+    following = open_log(path).follow()
+    try:
+        assert b'"n":0' in next(following.newest_first())
+        assert list(following.poll()) == []
+        for n in range(1, 40):
+            emitter.emit(None, "item.made", {"n": n})
+        emitter.flush()
+        lines = [line for line in following.poll() if b"item.made" in line]
+    finally:
+        following.close()
+        emitter.close()
+    assert [line.partition(b'"n":')[2].partition(b"}")[0] for line in lines] == [
+        b"%d" % n for n in range(1, 40)
+    ]
+    assert len(list(path.parent.glob("audit-*.jsonl"))) > 1

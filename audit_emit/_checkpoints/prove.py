@@ -150,16 +150,6 @@ def find_record(layout: Layout, seq: int) -> bytes:
     raise LookupError(f"there is no record {seq}")
 
 
-def find_id(layout: Layout, mark: bytes) -> Iterator[bytes]:
-    """The lines that contain these bytes."""
-    with open_segments(layout) as segments:
-        for number in range(len(segments)):
-            with segments.opened(number) as descriptor:
-                for block, _ in blocks(descriptor, 0, _CHUNK):
-                    if mark in block:
-                        yield from (line for line in block.split(b"\n") if mark in line)
-
-
 def _bytes_of(layout: Layout) -> int:
     size = 0
     with open_segments(layout) as segments:

@@ -20,12 +20,13 @@ from audit_emit._loki.labels import time_of
 from audit_emit._runtime import compiled as _compiled
 from audit_emit._settings.checks import SETTINGS, STDERR
 from audit_emit._settings.settings import PREFIX, Settings, settings, system_directory
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
-from audit_emit.cli._lines import backward, complete_end
 from audit_emit.cli._records import parse
 from audit_emit.errors import ConfigError
+from audit_emit.log import AuditLog
 
 EXTRAS = {
     "cli": "rich",
@@ -232,15 +233,18 @@ def _links_and_modes(report: Report, path: Path) -> None:
 def _end_of(report: Report, path: Path) -> None:
     """How the log ends, as its next writer will find it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        log = AuditLog(str(path), KeyRing()).follow()
     except OSError:
         return
     try:
-        end, size = complete_end(fd), os.fstat(fd).st_size
-        last = parse(next(backward(fd, end), b""))
+        torn = log.torn(1)
+        line = next(log.newest_first(), None)
+        last = None if line is None else parse(line)
+        report.file["bytes"] = os.path.getsize(path)
+    except OSError:
+        return
     finally:
-        os.close(fd)
-    report.file["bytes"] = size
+        log.close()
     if last is not None:
         report.file["last_record"] = {"seq": last.seq, "ts": last.ts, "event_type": last.event_type}
         ahead = (time_of(last.ts) or 0) - time.time_ns()
@@ -249,9 +253,9 @@ def _end_of(report: Report, path: Path) -> None:
                 f"the last record of {path} is {ahead // 10**9} s ahead of this clock: Loki "
                 "refuses what is more than 10 minutes ahead (creation_grace_period)"
             )
-    elif end:
+    elif line is not None:
         report.warnings.append(f"the last line of {path} is not a record")
-    if end != size:
+    if torn:
         report.warnings.append(f"{path} ends in a torn line; the next start will declare it")
 
 

@@ -47,21 +47,6 @@ def parse(line: bytes) -> Record | None:
         return None
 
 
-class _Service(msgspec.Struct):
-    service: str
-
-
-_SERVICE_DECODER = msgspec.json.Decoder(_Service)
-
-
-def parse_service(line: bytes) -> str | None:
-    """The service that wrote a record; ``None`` when it is not one."""
-    try:
-        return _SERVICE_DECODER.decode(line).service
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-
-
 def shown(record: Record, *, with_service: bool = False) -> str:
     """A record on one line: number, time, type, who, where, correlation, then its fields.
 

@@ -12,15 +12,13 @@ import msgspec
 
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._core.emitter import Emitter
-from audit_emit._readers.files.logfiles import open_regular
 from audit_emit._readers.files.opening import layout_of
-from audit_emit._readers.files.places import last_record
 from audit_emit._runtime.retry import insist
 from audit_emit._settings.settings import Settings, settings
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit.cli._records import parse_service
 from audit_emit.errors import ConfigError
+from audit_emit.log import AuditLog
 
 
 class Beside(Emitter):
@@ -136,9 +134,6 @@ def emitter_of(file: Path, origin: str | None, *, stdout: bool) -> Beside:
 
 def _service(file: Path) -> str | None:
     """The service that wrote the last record."""
-    descriptor = open_regular(str(file))
-    try:
-        found = last_record(descriptor, os.fstat(descriptor).st_size)
-    finally:
-        os.close(descriptor)
-    return parse_service(found.line) if found is not None else None
+    last = AuditLog(str(file), KeyRing()).newest(1)
+    service = last[0].get("service") if last else None
+    return service if isinstance(service, str) else None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,16 +10,12 @@ from typing import Protocol
 import click
 
 from audit_emit._query.search import lines_of
-from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
-from audit_emit._readers.files.opening import layout_of
-from audit_emit._readers.files.times import Times
 from audit_emit._settings.address import is_address
-from audit_emit.cli._lines import Follower, backward, complete_end, forward
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.cli._logs import not_there
 from audit_emit.cli._text import visible
-
-_CLOSED = re.compile(r"-[0-9]{20}[.]")
-"""In the name of a segment that its writer has closed; others may be copies of the active one."""
+from audit_emit.errors import NotRegularError
+from audit_emit.log import AuditLog
 
 SHOWN = 200
 """Bytes of a torn end that are looked at."""
@@ -99,39 +93,29 @@ class Forward:
 
 
 class Growing:
-    """An active segment, with the segments that were closed before it."""
+    """A log of files, which may go on."""
 
     def __init__(self, log: str, cut: Callable[[Path | None], None], *, wait: bool) -> None:
-        self._layout = layout_of(log)
-        active = Path(self._layout.active)
-        self._fd = _open(active, log, wait=wait or bool(segment_paths(self._layout)))
-        end = complete_end(self._fd) if self._fd is not None else 0
-        self._follower = Follower(active, self._fd, end, cut)
-        if wait and self._fd is None:
-            click.echo(f"waiting for {visible(str(active))}", err=True)
+        try:
+            self._log = AuditLog(os.path.abspath(log), KeyRing()).follow(cut, wait=wait)
+        except NotRegularError:
+            raise click.UsageError(f"{visible(log)} is not a regular file") from None
+        except FileNotFoundError:
+            raise not_there(log) from None
+        if wait and not self._log.is_there:
+            click.echo(f"waiting for {visible(self._log.path)}", err=True)
 
     def newest_first(self) -> Iterator[bytes]:
         """The lines of the open file, then those of the segments before it."""
-        if self._fd is not None:
-            yield from backward(self._fd, self._follower.position)
-        for file in reversed(self._older()):
-            yield from _backward(file)
+        return self._log.newest_first()
 
     def since(self, since: str) -> Iterator[bytes]:
         """Without the parts of files that hold nothing but earlier records."""
-        times = Times(self._layout.directory)
-        for file in self._older():
-            yield from lines_of(file.path) if file.packed else _later(file, times, since)
-        if self._fd is not None:
-            here, end = os.fstat(self._fd), self._follower.position
-            identity = (here.st_dev, here.st_ino)
-            file = LogFile(self._layout.active, identity, end, descriptor=self._fd)
-            yield from _later(file, times, since, end)
-        times.save()
+        return self._log.since(since)
 
     def poll(self) -> Iterator[bytes]:
         """The lines that have come, over rotation and truncation."""
-        return self._follower.poll()
+        return self._log.poll()
 
     def ended(self) -> bool:
         """Its writer may always go on."""
@@ -139,49 +123,8 @@ class Growing:
 
     def torn(self) -> bytes:
         """The beginning of a line that has no end yet."""
-        return b"" if self._fd is None else os.pread(self._fd, SHOWN + 1, self._follower.position)
+        return self._log.torn(SHOWN + 1)
 
     def close(self) -> None:
         """Let go of the open file."""
-        self._follower.close()
-
-    def _older(self) -> list[LogFile]:
-        """The segments that were closed before the open file, oldest first."""
-        here = None if self._fd is None else os.fstat(self._fd)
-        found = []
-        for path in filter(_CLOSED.search, segment_paths(self._layout)):
-            file = look_at(path)
-            if here is None or file.identity != (here.st_dev, here.st_ino):
-                found.append(file)
-        return in_order(found)
-
-
-def _open(active: Path, log: str, *, wait: bool) -> int | None:
-    try:
-        # Opening a named pipe would wait for its writer.
-        fd = os.open(active, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        if not wait:
-            raise not_there(log) from None
-        return None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise click.UsageError(f"{visible(str(active))} is not a regular file")
-    return fd
-
-
-def _later(file: LogFile, times: Times, since: str, end: int | None = None) -> Iterator[bytes]:
-    rows = times.rows(file)
-    with file.opened() as descriptor:
-        for row in rows:
-            stop = row.end if end is None else min(row.end, end)
-            if row.begin < stop and row.within(since, ""):
-                yield from forward(descriptor, row.begin, stop)
-
-
-def _backward(file: LogFile) -> Iterator[bytes]:
-    if file.packed:  # there is no other way than from its beginning
-        yield from reversed(list(lines_of(file.path)))
-        return
-    with file.opened() as descriptor:
-        yield from backward(descriptor, complete_end(descriptor))
+        self._log.close()

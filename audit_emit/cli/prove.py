@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
-import msgspec
 
-from audit_emit._checkpoints.prove import find_id, prove_record
-from audit_emit._format.record import head_of
-from audit_emit._readers.files.opening import layout_of
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import kept
 from audit_emit.errors import CheckpointError, ConfigError
+from audit_emit.log import AuditLog, open_log
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -58,8 +53,8 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
     if _is_seq(which) and len(logs) > 1:
         raise click.UsageError("every log has a record of that number; name one LOG, or the ID")
     try:
-        layout, seq = _found(which, named(logs))
-        made = prove_record(layout, seq, KeyRing.from_sources([]))
+        log, seq = _found(which, named(logs))
+        made = log.prove(seq)
     except CheckpointError as error:
         complain(str(error))
         return Exit.FINDINGS
@@ -75,20 +70,18 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
     return Exit.OK
 
 
-def _found(which: str, logs: Sequence[str]) -> tuple[Layout, int]:
+def _found(which: str, logs: Sequence[str]) -> tuple[AuditLog, int]:
     """The log that has the record, and the number of the record.
 
     Raises:
         LookupError: there is none.
     """
-    layouts = [layout_of(os.path.abspath(log)) for log in logs]
+    opened = [open_log(log) for log in logs]
     if _is_seq(which):
-        return layouts[0], int(which)
-    for layout in layouts:
-        for line in find_id(layout, f'"id":"{which}"'.encode()):
-            head = head_of(line)
-            if head is not None and msgspec.json.decode(line)["id"] == which:
-                return layout, head.seq
+        return opened[0], int(which)
+    for log in opened:
+        with suppress(LookupError):
+            return log, log.find(which)
     raise LookupError(which)
 
 

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import click
 
-from audit_emit._format.record import head_of
-from audit_emit._readers.files.logfiles import open_regular
-from audit_emit._readers.files.places import last_record
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
-from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
@@ -21,6 +15,7 @@ from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import active, emitter_of
 from audit_emit.errors import ConfigError
+from audit_emit.log import AuditLog
 
 
 @a_command(
@@ -76,23 +71,9 @@ def _name(log: str, key: Ed25519Key, origin: str | None) -> str:
     emitter = emitter_of(file, origin, stdout=False)
     name = emitter.settings.log_origin
     emitter.close()
-    chain = _chain(file)
-    if chain is None:
+    head = AuditLog(str(file), KeyRing()).head()
+    if head is None:
         return ""
-    if key.key_id(f"{name}/{chain}") is None:
+    if key.key_id(f"{name}/{head.chain}") is None:
         raise ConfigError("key", f"is meant for {key.name}, not for {name}; see --origin")
-    return f"{name}/{chain}"
-
-
-def _chain(file: Path) -> str | None:
-    """The chain of the last record."""
-    for name in (str(file), *reversed(Layout.of(str(file)).closed_segments())):
-        descriptor = open_regular(name)
-        try:
-            found = last_record(descriptor, os.fstat(descriptor).st_size)
-        finally:
-            os.close(descriptor)
-        head = head_of(found.line) if found is not None else None
-        if head is not None:
-            return head.chain
-    return None
+    return f"{name}/{head.chain}"

@@ -8,12 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.chain_builder import CHAIN, MadeChain
+from support.chain_builder import MadeChain
 
 from audit_emit._checkpoints import checkpointer
 from audit_emit._checkpoints import prove as proving
 from audit_emit._checkpoints.checkpointer import Checkpointer
-from audit_emit._checkpoints.prove import find_id, find_record, prove_record
+from audit_emit._checkpoints.prove import find_record, prove_record
 from audit_emit._format.proof_file import Evidence
 from audit_emit._readers.files.cache_directory import private_directory
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
@@ -251,8 +251,3 @@ def test_records_are_found_over_segments(log: MadeLog, seq: int) -> None:
     (first, *_) = sorted(log.directory.glob("audit-*.jsonl"))
     first.write_bytes(b"no record\n" * 20_000 + first.read_bytes())
     assert find_record(log.layout, seq) == LINES[seq - 1]
-
-
-def test_records_are_found_by_a_text(log: MadeLog) -> None:
-    assert list(find_id(log.layout, b'"seq":1201,"prev')) == [LINES[1200]]
-    assert CHAIN.encode() in LINES[0]

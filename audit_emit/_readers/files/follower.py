@@ -65,11 +65,6 @@ def complete_end(fd: int) -> int:
     return 0
 
 
-def segments(active: Path) -> list[Path]:
-    """The closed segments beside an active file, oldest first."""
-    return [Path(path) for path in Layout.of(str(active)).closed_segments()]
-
-
 class Follower:
     """Reads on where a file was left, across rotation, truncation and deletion.
 
@@ -194,7 +189,7 @@ class Follower:
             return []
         ours, newest = os.fstat(self._fd), os.fstat(successor)
         after: list[Path] | None = None
-        for path in segments(self.path):
+        for path in map(Path, Layout.of(str(self.path)).closed_segments()):
             state = path.stat()
             if os.path.samestat(state, newest):
                 break

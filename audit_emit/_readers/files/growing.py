@@ -1,0 +1,151 @@
+"""A log that somebody is writing: its newest lines first, those since a time, and those to come."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from audit_emit._readers.files.follower import MAX_LINE, Follower, backward, complete_end, forward
+from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
+from audit_emit._readers.files.opening import layout_of
+from audit_emit._readers.files.times import Times
+from audit_emit._readers.files.unpacked import Unpacked
+from audit_emit.errors import NotRegularError
+
+_CLOSED = re.compile(r"-[0-9]{20}[.]")
+"""In the name of a segment that its writer has closed; others may be copies of the active one."""
+
+_BLOCK = 1 << 20
+
+
+class GrowingLog:
+    """The active segment of a log, with the segments that were closed before it.
+
+    Lines come without their newline, as the file has them; of what follows the last newline only
+    ``torn`` tells.
+
+    Args:
+        where: the directory of the log, or its active segment.
+        cut: see ``Follower``.
+        wait: it may come into being later.
+
+    Raises:
+        FileNotFoundError: it is not there, nor is a closed segment of it.
+        NotRegularError: what is there is no file.
+        OSError: it cannot be read.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        cut: Callable[[Path | None], None] = lambda _: None,
+        *,
+        wait: bool = False,
+    ) -> None:
+        self._layout = layout_of(where)
+        self._fd = _open(self._layout.active)
+        if self._fd is None and not (wait or segment_paths(self._layout)):
+            raise FileNotFoundError(errno.ENOENT, "there is no log", where)
+        end = complete_end(self._fd) if self._fd is not None else 0
+        self._follower = Follower(Path(self._layout.active), self._fd, end, cut)
+
+    @property
+    def path(self) -> str:
+        """The active segment."""
+        return self._layout.active
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the active segment was there."""
+        return self._fd is not None
+
+    def newest_first(self) -> Iterator[bytes]:
+        """The lines of the active segment from its end on, then those of the closed ones."""
+        if self._fd is not None:
+            yield from backward(self._fd, self._follower.position)
+        for file in reversed(self._older()):
+            yield from _backward(file)
+
+    def since(self, since: str) -> Iterator[bytes]:
+        """The lines in their order, without parts that hold nothing but earlier records.
+
+        Args:
+            since: a ``ts`` as records have it; empty for all lines.
+        """
+        times = Times(self._layout.directory)
+        for file in self._older():
+            yield from _unpacked(file) if file.packed else _later(file, times, since)
+        if self._fd is not None:
+            here, end = os.fstat(self._fd), self._follower.position
+            identity = (here.st_dev, here.st_ino)
+            file = LogFile(self._layout.active, identity, end, descriptor=self._fd)
+            yield from _later(file, times, since, end)
+        times.save()
+
+    def poll(self) -> Iterator[bytes]:
+        """The lines that have come since the last look, over rotation and truncation."""
+        return self._follower.poll()
+
+    def torn(self, limit: int) -> bytes:
+        """At most so many bytes of a line that has no end yet."""
+        return b"" if self._fd is None else os.pread(self._fd, limit, self._follower.position)
+
+    def close(self) -> None:
+        """Let go of the open file."""
+        self._follower.close()
+
+    def _older(self) -> list[LogFile]:
+        """The segments that were closed before the open file, oldest first."""
+        here = None if self._fd is None else os.fstat(self._fd)
+        found = []
+        for path in filter(_CLOSED.search, segment_paths(self._layout)):
+            file = look_at(path)
+            if here is None or file.identity != (here.st_dev, here.st_ino):
+                found.append(file)
+        return in_order(found)
+
+
+def _open(active: str) -> int | None:
+    try:
+        # Opening a named pipe would wait for its writer.
+        fd = os.open(active, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotRegularError(errno.EINVAL, "is not a regular file", active)
+    return fd
+
+
+def _later(file: LogFile, times: Times, since: str, end: int | None = None) -> Iterator[bytes]:
+    rows = times.rows(file)
+    with file.opened() as descriptor:
+        for row in rows:
+            stop = row.end if end is None else min(row.end, end)
+            if row.begin < stop and row.within(since, ""):
+                yield from forward(descriptor, row.begin, stop)
+
+
+def _backward(file: LogFile) -> Iterator[bytes]:
+    if file.packed:  # there is no other way than from its beginning
+        yield from reversed(list(_unpacked(file)))
+        return
+    with file.opened() as descriptor:
+        yield from backward(descriptor, complete_end(descriptor))
+
+
+def _unpacked(file: LogFile) -> Iterator[bytes]:
+    """The whole lines of a packed segment."""
+    stream, position, kept = Unpacked(), 0, b""
+    try:
+        while data := stream.read(file, position, _BLOCK):
+            position += len(data)
+            *lines, rest = (kept + data).split(b"\n")
+            yield from lines
+            kept = rest[:MAX_LINE]
+    finally:
+        stream.close()
