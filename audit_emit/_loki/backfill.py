@@ -1,13 +1,15 @@
-"""Push the records that Loki does not have, as the pipeline would have, and none of them twice.
+"""Pushes the records that Loki does not have, as the pipeline would have, and none of them twice.
 
-After every request Loki is asked what it shows of the batch, because no answer tells: it stores the
-good part of a batch that it refuses with 400, and what a timeout has stored nobody knows. What is
-not shown is sent again only where Loki would show it if it had it. That is so for what is younger
-than two hours, and for everything that is not older than a record which was shown as soon as it
-was pushed. Of older records the first of each stream is sent alone, so that its answer is certain.
+The answer to a push does not say what was stored: when Loki refuses a batch with 400 it stores the
+good part of it, and after a timeout nothing is known. So after every request Loki is queried for
+the records of the batch. A record that is not visible is sent again only if it would be visible had
+Loki stored it. That holds for records younger than two hours, and for all records that are not
+older than one that was visible as soon as it was pushed. Of older records the first one of each
+stream is sent alone, because the answer to a single record is unambiguous.
 
-Late records open a stream an hour, and Loki has a limit for the tenant (``_loki.streams``): so it
-goes in steps, and between them Loki writes its chunks, or the rest is left for another time.
+Late records open one stream per hour, and Loki limits the streams of a tenant (``streams``). So a
+backfill proceeds in steps. Between two steps Loki writes its chunks; otherwise the remaining
+records are left for a later backfill.
 """
 
 from __future__ import annotations
@@ -36,13 +38,14 @@ from audit_emit._loki.plan import BackfillSettings, leave, outgoing_records, siz
 from audit_emit._loki.streams import FLUSHED, LIMIT, OpenStreams
 
 TRIES = 6
-"""How often one batch is sent when the answer is 429, 5xx or none."""
+"""How often one batch is sent when the answer is 429, 5xx or missing."""
 
 LONGEST_WAIT = 300.0
-"""Seconds that a server may ask to be left alone before it is given up."""
+"""The longest ``Retry-After``, in seconds, that is waited for."""
 
 REFUSALS = 200
-"""Records refused one by one, without a limit that would speak for others, before all is left."""
+"""After so many records were refused one by one, for reasons that say nothing about other records,
+the backfill ends."""
 
 _ASKED = 150
 _TENANT_LIMIT = "ingestion rate limit exceeded"
@@ -51,7 +54,13 @@ NOT_TRIED = "not tried"
 
 
 class _Next(NamedTuple):
-    """What to do after one request: push ``again``; Loki may have what is ``doubtful``."""
+    """What follows from one request.
+
+    Attributes:
+        again: batches to send again.
+        doubtful: records that Loki may have stored.
+        stop: the error that ends the backfill, if any.
+    """
 
     again: list[list[OutgoingRecord]]
     doubtful: list[OutgoingRecord]
@@ -62,15 +71,19 @@ class Backfill:
     """One backfill.
 
     Args:
-        progress: called with the records done and those that there are.
+        index: the log.
+        client: the Loki to push to.
+        journal: keeps what was pushed, for later backfills.
+        settings: rate, limits and clocks.
+        progress: called with the number of records done and in total.
 
     Attributes:
-        placed: records that Loki shows now.
-        accepted: records that Loki took, and does not show yet.
-        doubtful: records that Loki may have, and does not show.
-        left: the others, each with its reason.
-        later: records of further steps, which were not begun.
-        error: why it ended early.
+        placed: the number of records that are visible in Loki now.
+        accepted: the number of records that Loki accepted and that are not visible yet.
+        doubtful: the number of records that Loki may have stored and that are not visible.
+        left: the records that were not pushed, each with the reason.
+        later: the number of records of further steps, which were not begun.
+        error: the error that ended the backfill early, if any.
     """
 
     placed: int
@@ -104,7 +117,7 @@ class Backfill:
         self._refused = 0
 
     def run(self, missing: Missing) -> None:
-        """Push what is missing.
+        """Push the missing records.
 
         Raises:
             OSError: a file cannot be read, or the journal cannot be written.
@@ -132,7 +145,7 @@ class Backfill:
             )
 
     def _flush(self) -> bool:
-        """Have Loki write its chunks, so that the streams of late records close."""
+        """Make Loki write its chunks, which closes the streams of late records."""
         if not self._may_flush:
             return False
         try:
@@ -147,7 +160,7 @@ class Backfill:
         return True
 
     def _open(self, found: Iterable[OutgoingRecord]) -> Iterator[OutgoingRecord]:
-        """Those that Loki might take, as far as it has said."""
+        """Leave out the records of which Loki's answers say that they are too old."""
         return (outgoing for outgoing in found if not self._is_too_old(outgoing))
 
     def _alone(self, outgoing: OutgoingRecord) -> bool:
@@ -167,7 +180,7 @@ class Backfill:
             self._leave(rest, NOT_TRIED)
 
     def _attempt(self, batch: list[OutgoingRecord]) -> _Next:
-        """Send a batch, and find out what came of it."""
+        """Send a batch, and query Loki for what it has stored of it."""
         self._wait_for(size_of(batch))
         entry = self._journal.begin((outgoing.record for outgoing in batch), self._settings.now())
         error: LokiError | None = None
@@ -210,11 +223,12 @@ class Backfill:
             self._visible_from = min(self._visible_from, outgoing.record.ts)
 
     def _judge(self, error: LokiError, rest: list[OutgoingRecord], *, single: bool) -> _Next:
-        """What to do about the part of a batch that Loki does not show after it failed."""
+        """Decide what to do with the records of a failed batch that are not visible in Loki."""
         if isinstance(error, Refused) and not isinstance(error, Limited | ServerFailed):
             if error.status == 400:
                 return self._refusal(error, rest, single=single)
-            self._leave(rest, NOT_TRIED)  # the address or the credentials: nothing was looked at
+            # A wrong address or wrong credentials: Loki has not looked at the records.
+            self._leave(rest, NOT_TRIED)
             return _Next([], [], error)
         if isinstance(error, Limited) and LIMIT in error.body:
             return self._too_many_streams(error, rest)
@@ -238,9 +252,10 @@ class Backfill:
         return _Next(_halves(again) if smaller else [again], doubtful)
 
     def _too_many_streams(self, error: Limited, rest: list[OutgoingRecord]) -> _Next:
-        """The tenant has no stream left: nobody may open one until Loki has written chunks.
+        """Handle the limit of streams: nobody can open a stream until Loki has written chunks.
 
-        It has kept those of the batch whose stream was open; once they are written, it shows them.
+        Loki has stored the records of the batch whose stream was open. They become visible when
+        their chunks are written.
         """
         self._tries += 1
         if self._tries >= TRIES or not self._flush():
@@ -257,7 +272,7 @@ class Backfill:
         return _Next([[outgoing for outgoing in rest if outgoing.record.line not in visible]], [])
 
     def _refusal(self, error: Refused, rest: list[OutgoingRecord], *, single: bool) -> _Next:
-        """Loki refused at least one of these, and kept the good ones of the batch, or none."""
+        """Handle status 400: Loki refused at least one record, and stored the others or none."""
         for bound in bounds_of(error.body):
             known = self._bounds.get(bound.stream)
             if known is None or known.ts < bound.ts:
@@ -287,7 +302,7 @@ class Backfill:
         return outgoing.record.ts >= self._visible_from
 
     def _wait_for(self, size: int) -> None:
-        """Keep to the rate."""
+        """Sleep as long as the rate requires before so many bytes may be sent."""
         now = self._settings.monotonic()
         if self._due > now:
             self._settings.sleep(self._due - now)
@@ -299,7 +314,7 @@ class Backfill:
 
 
 def with_backfill(report: Report, done: Backfill) -> Report:
-    """The verdict on a log and a Loki after a backfill of what was missing."""
+    """The report of a comparison, updated with the result of the backfill that followed it."""
     findings = [one for one in report.findings if one.kind is not Kind.MISSING]
     counts = {**report.counts, Kind.MISSING.value: done.left.counts[Kind.MISSING]}
     return msgspec.structs.replace(
@@ -313,10 +328,10 @@ def with_backfill(report: Report, done: Backfill) -> Report:
 
 
 def visible_lines(client: LokiClient, batch: Sequence[OutgoingRecord]) -> set[bytes]:
-    """The lines of a batch that Loki shows.
+    """Query Loki for the lines of a batch; those that it returns.
 
     Raises:
-        LokiError: it does not say.
+        LokiError: it gives no usable answer.
     """
     services = {outgoing.placement.service for outgoing in batch}
     chained = [outgoing.record for outgoing in batch if outgoing.record.chain]
@@ -341,7 +356,7 @@ def visible_lines(client: LokiClient, batch: Sequence[OutgoingRecord]) -> set[by
 
 
 def query(services: Iterable[str], seqs: Sequence[int] = ()) -> str:
-    """What asks for records of services, by their numbers if these are given."""
+    """A LogQL query for the records of services, restricted to some numbers if given."""
     selector = f'{{job="{JOB}", service=~"{"|".join(sorted(services))}"}}'
     numbers = "|".join(map(str, seqs))
     return f'{selector} |~ `"seq":({numbers}),"prev_hash":"`' if seqs else selector

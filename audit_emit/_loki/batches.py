@@ -1,4 +1,4 @@
-"""How records are pushed: in which batches, and what a refusal says about them. Pure."""
+"""The batches in which records are pushed, and what Loki's refusals mean for them. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from audit_emit._loki.labels import Placement, time_of
 from audit_emit._loki.records import LoggedRecord
 
 BATCH_BYTES = 768 * 1024
-"""Of lines; as JSON they stay below 1 MB, a quarter of what Loki takes in a second by default."""
+"""The most bytes of lines in a batch. As JSON they stay below 1 MB, a quarter of what Loki accepts
+in a second by default."""
 
 BATCH_LINES = 2000
 
@@ -39,19 +40,25 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 class OutgoingRecord(NamedTuple):
-    """A record, and what it is in Loki."""
+    """A record to be pushed, and the time and labels that it gets in Loki."""
 
     record: LoggedRecord
     placement: Placement
 
     @property
     def stream(self) -> tuple[str, str]:
-        """The labels that tell streams apart."""
+        """The labels that identify its stream."""
         return self.placement.service, self.placement.event_type
 
 
 class Bound(NamedTuple):
-    """What is older than ``ts`` is refused, for a reason, in one stream or (``None``) in all."""
+    """A limit that Loki has stated: what is older than ``ts`` is refused.
+
+    Attributes:
+        stream: service and event type of the stream; ``None`` for all streams.
+        ts: nanoseconds since 1970.
+        reason: why, for the report.
+    """
 
     stream: tuple[str, str] | None
     ts: int
@@ -59,23 +66,25 @@ class Bound(NamedTuple):
 
 
 def reasons_of(body: str) -> list[str]:
-    """Why Loki refuses lines of a batch whose other lines it has kept, from the text of its answer.
+    """The reasons in an answer of Loki that concern single lines of a batch.
+
+    Loki has stored the other lines of the batch then.
 
     Returns:
-        Nothing when the text names no reason that is known to be about single lines.
+        An empty list when the text holds no reason that is known to concern single lines.
     """
     return [reason for words, reason in _REASONS.items() if words in body]
 
 
 def reason_of(body: str) -> str:
-    """Why Loki refuses a line that was sent alone."""
+    """The reason for which Loki refused a line that was sent alone."""
     first = body.strip().partition("\n")[0][:200]
     named = reasons_of(body)
     return named[0] if named else f"refused: {first}" if first else "refused without a reason"
 
 
 def bounds_of(body: str) -> list[Bound]:
-    """What a refusal says about the oldest times that are taken."""
+    """The oldest acceptable times that an answer of Loki states."""
     found = []
     stream = _stream(body)
     for words, text in _BOUND.findall(body):
@@ -90,7 +99,7 @@ def bounds_of(body: str) -> list[Bound]:
 
 
 def _stream(body: str) -> tuple[str, str] | None:
-    """The one stream that an answer is about."""
+    """The stream that an answer is about, if it names exactly one."""
     named = set(_STREAM.findall(body))
     if len(named) != 1:
         return None

@@ -1,8 +1,8 @@
-"""A client of Loki's HTTP API: read a range of entries whole, ask for a value, push entries.
+"""A client of Loki's HTTP API: reads ranges of entries completely, queries values, pushes entries.
 
-Loki hands out at most so many entries an answer, and refuses ranges that are too long. Here a range
-of any length is read in pages, by time. All entries of the nanosecond at a page's border are read
-again with the next page, so that none is lost and none comes twice, whatever their streams.
+Loki limits the number of entries in an answer, and the length of a range. This client reads a range
+of any length in pages, by time. The entries of the last nanosecond of a page are dropped and read
+again with the next page, so that none is lost or returned twice, whatever their streams.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = [
 ]
 
 PAGE = 5000
-"""Entries an answer; what Loki allows by default (``max_entries_limit_per_query``)."""
+"""Entries per answer: what Loki allows by default (``max_entries_limit_per_query``)."""
 
 _HOUR = 3_600_000_000_000
 _SHORTEST = 1_000_000_000
 _TOO_LONG = re.compile("query time range exceeds the limit")
 _TOO_MANY = re.compile("max entries limit per query exceeded")
 _CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
-"""Structured metadata beside a line, not among the labels of its stream."""
+"""Makes Loki return structured metadata with each line, and not among the labels of the stream."""
 
 Direction = Literal["forward", "backward"]
 
@@ -61,8 +61,9 @@ class Entry(NamedTuple):
 
     Attributes:
         ts: nanoseconds since 1970.
-        labels: of its stream, those that Loki adds itself (``service_name``) included.
-        metadata: structured metadata.
+        line: the text of the line, without a newline.
+        labels: the labels of its stream, including those that Loki adds (``service_name``).
+        metadata: its structured metadata.
     """
 
     ts: int
@@ -72,7 +73,7 @@ class Entry(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One value of an instant query; ``ts`` in nanoseconds since 1970."""
+    """One value of an instant query; ``ts`` is in nanoseconds since 1970."""
 
     ts: int
     value: float
@@ -123,14 +124,14 @@ _Answer = TypeVar("_Answer", _RangeAnswer, _InstantAnswer)
 
 
 class LokiClient:
-    """Talks to one Loki as one tenant; a context manager. Not for several threads at once.
+    """Talks to one Loki as one tenant. A context manager; not for use by several threads at once.
 
-    Queries are tried again after 429 and 5xx, a few times and never for long. ``push`` tries once:
-    what to do about a refusal is the caller's.
+    Queries are tried again after 429 and 5xx, a few times. ``push`` tries once; the caller decides
+    what to do after a refusal.
 
     Args:
-        url: such as ``http://loki:3100``; a user and a password in it are used and never shown.
-        options: tenant, credentials and patience; see ``Connection``.
+        url: such as ``http://loki:3100``; user and password in it are used and never shown.
+        options: tenant, credentials and timeouts; see ``http.Connection``.
 
     Raises:
         ConfigError: an argument cannot be used.
@@ -169,20 +170,21 @@ class LokiClient:
         page: int = PAGE,
         limit: int | None = None,
     ) -> Iterator[Entry]:
-        """The entries of a log query from ``start_ns`` up to and without ``end_ns``.
+        """The entries of a log query from ``start_ns`` up to, not including, ``end_ns``.
 
-        One page is in memory at a time. The time is cut into stretches, longer ones where there is
-        little: an answer costs Loki as much as the stretch is long. Entries come in order of time,
-        those of one nanosecond in the order in which Loki holds each stream.
+        One page is in memory at a time. The range is divided into periods, which grow where there
+        are few entries: an answer costs Loki time in proportion to the period. Entries come in
+        order of time, and entries of one nanosecond in the order in which Loki has each stream.
 
         Args:
-            logql: selects lines, not numbers.
-            direction: ``backward`` begins with the newest one.
-            page: entries to ask for at a time.
-            limit: how many are wanted; all of them by default.
+            logql: a log query (not a metric query).
+            start_ns, end_ns: nanoseconds since 1970.
+            direction: ``backward`` begins with the newest entry.
+            page: the number of entries to ask for at a time.
+            limit: the number of entries to return at most; default: all.
 
         Raises:
-            LokiError: see its classes. Entries that came before it are good.
+            LokiError: see its subclasses. Entries that were returned before are valid.
         """
         backward = direction == "backward"
         low, high = start_ns, end_ns
@@ -211,10 +213,10 @@ class LokiClient:
             yield from entries
 
     def instant(self, logql: str, time_ns: int) -> list[Sample]:
-        """The values of a metric query at one time.
+        """The values of a metric query at one time, in nanoseconds since 1970.
 
         Raises:
-            LokiError: see its classes.
+            LokiError: see its subclasses.
         """
         params = {"query": logql, "time": str(time_ns)}
         body = self._connection.ask("/loki/api/v1/query", params, {})
@@ -224,12 +226,12 @@ class LokiClient:
         ]
 
     def push(self, batch: Iterable[Entry]) -> None:
-        """Send entries in one request, as JSON; each stream's in the order in which they come.
+        """Send entries in one request, as JSON, in the given order within each stream.
 
         Raises:
-            Refused: with status and body. Loki may have kept a part of the batch even so: it skips
-                bad entries, stores the others and answers 400.
-            LokiError: anything else that went wrong; what was stored is not known then.
+            Refused: with status and body. Loki may have stored a part of the batch nevertheless:
+                it skips bad entries, stores the others and answers 400.
+            LokiError: any other error. It is then unknown what was stored.
         """
         streams: dict[tuple[tuple[str, str], ...], list[list[Any]]] = {}
         for entry in batch:
@@ -250,20 +252,20 @@ class LokiClient:
         )
 
     def flush(self) -> None:
-        """Have Loki write what it holds in memory to its chunks, of all tenants.
+        """Make Loki write its chunks from memory to the store, for all tenants.
 
-        It answers when it has begun.
+        Loki answers when it has begun, not when it is done.
 
         Raises:
-            LokiError: it does not let us, or gives no answer.
+            LokiError: Loki refuses, or gives no answer.
         """
         self._connection.once("POST", "/flush")
 
     def ready(self) -> bool:
-        """Whether Loki says that it is ready to be asked.
+        """Whether Loki reports that it is ready for queries.
 
         Raises:
-            LokiError: nobody answers, or not as Loki does.
+            LokiError: there is no answer, or not one of Loki.
         """
         try:
             self._connection.once("GET", "/ready")
@@ -294,7 +296,7 @@ class LokiClient:
         return entries
 
     def _ask_for_less(self, error: Refused | TooLarge, length: int, asked: int) -> None:
-        """Remember a limit of the server, or raise what is not one."""
+        """Note a limit that the server has stated, or raise the error if it is another one."""
         if isinstance(error, TooLarge) and asked > 1:
             self._most = asked // 2
             return
@@ -310,7 +312,7 @@ class LokiClient:
         try:
             return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            # The text of the error says where, never what.
+            # The text of a msgspec error gives the position, never the content.
             raise Malformed(
                 f"Loki at {self.url} sent {len(body)} bytes that are not its JSON: {error}"
             ) from None

@@ -1,4 +1,4 @@
-"""What a log and Loki do not agree on: a closed set of kinds, and the verdict that follows."""
+"""The findings of a comparison of a log with Loki: a closed set of kinds, and the report."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import msgspec
 from audit_emit._format.record import ts_of
 
 KEPT = 1000
-"""Findings of one kind that are kept; the others are counted."""
+"""The number of findings of one kind that are kept; further ones are only counted."""
 
 
 class Kind(StrEnum):
-    """Every kind of disagreement that there is."""
+    """The kinds of disagreement. docs/operations.md explains each."""
 
     MISSING = "missing-in-loki"
     ALTERED = "altered"
@@ -32,16 +32,16 @@ class Kind(StrEnum):
 
 
 class Finding(msgspec.Struct, omit_defaults=True):
-    """Records in a row on which a log and Loki disagree in the same way.
+    """Consecutive records on which a log and Loki disagree in the same way.
 
     Attributes:
-        kind: how.
-        chain: of the records; empty for those without one.
-        from_seq, to_seq: the first and the last of them; 0 without a chain.
-        from_ts, to_ts: their times, as in records.
-        count: how many they are.
-        file_hash, loki_hash: what the two say of the first one, where they differ.
-        note: what a reader should know beyond that.
+        kind: the kind of disagreement.
+        chain: the chain of the records; empty for records without one.
+        from_seq, to_seq: the first and the last ``seq``; 0 without a chain.
+        from_ts, to_ts: their times, in the format of records.
+        count: the number of records.
+        file_hash, loki_hash: the hash of the first record in the log and in Loki, if they differ.
+        note: further information for the reader.
     """
 
     kind: Kind
@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, omit_defaults=True):
 
 
 class Head(NamedTuple):
-    """The newest record of a chain that Loki has; ``ts`` in nanoseconds since 1970."""
+    """The newest record of a chain that Loki has; ``ts`` is in nanoseconds since 1970."""
 
     chain: str
     seq: int
@@ -69,24 +69,24 @@ class Report(msgspec.Struct, frozen=True):
     """How far a log and Loki agree.
 
     Attributes:
-        findings: at most ``KEPT`` of a kind.
-        counts: how many records each kind is about.
-        since, until: the time that was compared, as in records.
-        records: of the log, in that time.
-        agreed: of those the ones that Loki has as they are.
-        stubs: of those the ones of which Loki has only a stub, with the right hash.
+        findings: at most ``KEPT`` of each kind.
+        counts: the number of records, for each kind of finding.
+        since, until: the period that was compared, in the format of records.
+        records: the number of records of the log in that period. The numbers that follow:
+        agreed: those records that Loki has unchanged.
+        stubs: those records of which Loki has only a stub, with the right hash.
         duplicates: lines that Loki has more than once.
         joined: unchained forms in Loki whose chained form is in the log.
-        rounded: lines whose time in Loki is off by less than a microsecond, as a shipper that
-            computes times in floating point makes it.
-        fresh: records that may still be on their way, and are not judged.
-        young: records whose time is within the grace, or a little ahead of now; not judged either.
-        ask_again: the time from which on all of the young ones are judged; empty for none.
-        waiting: records that were pushed lately and that Loki does not show yet.
+        rounded: lines whose time in Loki is off by less than a microsecond, because a shipper
+            computed it in floating point.
+        fresh: records that may still be on their way; not judged.
+        young: records whose time is within the grace period, or slightly in the future; not judged.
+        ask_again: the time from which on all young records can be judged; empty if there are none.
+        waiting: records that were pushed recently and are not visible in Loki yet.
         later: missing records that are left for another step of a backfill.
         older: lines in Loki from before the first record that the log still has; not judged.
-        foreign: lines in Loki of chains that are not of this log; not judged.
-        strange: lines of the log that are no records; they do not go to Loki.
+        foreign: lines in Loki of chains that do not belong to this log; not judged.
+        strange: lines of the log that are not records; they are not sent to Loki.
         heads: the newest record of each chain in Loki.
     """
 
@@ -112,7 +112,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def exit_status(self) -> int:
-        """0 they agree, 1 they do not, 3 there is nothing to compare, 4 not yet, or not all."""
+        """0: they agree; 1: they do not; 3: nothing to compare; 4: not yet, or not everything."""
         if self.counts:
             return 1
         if not self.records:
@@ -120,7 +120,7 @@ class Report(msgspec.Struct, frozen=True):
         return 4 if self.waiting or self.later else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The report and its verdict, as plain values."""
+        """The report with its verdict, as plain values."""
         verdict = {0: "agree", 1: "disagree", 3: "nothing-found", 4: "incomplete"}
         status = self.exit_status
         found: dict[str, Any] = msgspec.to_builtins(self)
@@ -129,7 +129,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Findings:
-    """Collects findings, joining those in a row; memory is bounded whatever Loki holds."""
+    """Collects findings and joins consecutive ones. Memory is bounded, whatever Loki holds."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -151,7 +151,7 @@ class Findings:
 
     @property
     def kept(self) -> tuple[Finding, ...]:
-        """All that were kept, by kind."""
+        """The findings that were kept, ordered by kind."""
         return tuple(finding for kind in Kind for finding in self._kept[kind])
 
 
@@ -165,9 +165,9 @@ def _continues(last: Finding, finding: Finding) -> bool:
 
 
 class Run(NamedTuple):
-    """Records in a row: ``first`` and ``last`` ``seq``, ``low`` and ``high`` time.
+    """Consecutive records: ``first`` and ``last`` ``seq``, ``low`` and ``high`` time.
 
-    A record without a chain is a run of its own, without numbers.
+    A record without a chain is a run by itself, with 0 as its numbers.
     """
 
     chain: str
@@ -178,7 +178,7 @@ class Run(NamedTuple):
 
 
 class Runs:
-    """Records in order of time, as rows of numbers: 40 bytes for each hole, however long."""
+    """Records in order of time, stored as ranges of numbers: 40 bytes per range, however long."""
 
     def __init__(self) -> None:
         self._chains: list[str] = []
@@ -189,7 +189,7 @@ class Runs:
         return len(self._seqs) // 2
 
     def add(self, chain: str, seq: int, ts: int) -> None:
-        """One record more, not earlier than the ones before it."""
+        """Add a record, which must not be earlier than the previous ones."""
         seqs, times = self._seqs, self._times
         if seqs and chain and seqs[-1] == seq - 1 and self._chains[times[-3]] == chain:
             seqs[-1] = seq

@@ -1,7 +1,8 @@
-"""One request to Loki: address and credentials, patience, and what can go wrong.
+"""HTTP requests to Loki: address, credentials, timeouts, retries, and the errors that can occur.
 
-The only module that imports httpx (extra ``loki``). No message and no ``repr`` here holds a
-credential. Redirects are not followed: credentials and records go to the address that was named.
+The only module that imports httpx (extra ``loki``). No message and no ``repr`` contains a
+credential. Redirects are not followed, so that credentials and records go only to the address that
+was configured.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from audit_emit.errors import (
 )
 
 MAX_BODY = 32 * 1024 * 1024
-"""Bytes of an answer that are kept in memory."""
+"""The largest answer that is read, in bytes."""
 
 TRIES = 5
 MAX_WAIT = 30.0
-"""Seconds that are waited before another try; a server that wants more time is not waited for."""
+"""The longest wait before another try, in seconds; if the server asks for more, the try fails."""
 
 _SHOWN = 400
 _SLICE = 64 * 1024
@@ -42,7 +43,7 @@ _WRONG_URL = "must be the address of Loki, such as http://loki:3100"
 
 
 class Options(TypedDict, total=False):
-    """What ``Connection`` takes beside the address."""
+    """The keyword arguments of ``Connection``."""
 
     tenant: str | None
     username: str | None
@@ -59,16 +60,16 @@ class Connection:
     """Requests to one Loki, as one tenant.
 
     Args:
-        url: ``http`` or ``https``, a path before ``/loki`` included; user and password in it
-            are used and never shown.
-        tenant: the ``X-Scope-OrgID``.
+        url: an ``http`` or ``https`` address, with the path before ``/loki`` if there is one; user
+            and password in it are used and never shown.
+        tenant: the value of ``X-Scope-OrgID``.
         username, password: for basic authentication.
-        token: for a bearer token instead.
-        ca_file: PEM with the authorities that may vouch for Loki, instead of the machine's own.
-        cert_file, key_file: PEM with the certificate of this client and its key, which may be in
-            one file.
-        timeout: seconds that one answer may take.
-        sleep: waits before another try.
+        token: a bearer token, instead of user and password.
+        ca_file: a PEM file with the certificate authorities to trust, instead of the system's.
+        cert_file, key_file: PEM files with the certificate of this client and its key; both may be
+            in one file.
+        timeout: the most seconds for one answer.
+        sleep: called to wait before another try.
 
     Raises:
         ConfigError: an argument cannot be used.
@@ -97,7 +98,8 @@ class Connection:
             raise ConfigError("loki", "give a token or a user and a password, not both")
         if password and not username:
             raise ConfigError("loki", "a password needs a username beside it")
-        # Loki remembers that a range was empty, also when records come late.
+        # Without this Loki answers from its cache that a range is empty, even if late records
+        # have arrived in it since.
         headers = {
             "User-Agent": "audit-emit",
             "Accept": "application/json",
@@ -114,14 +116,14 @@ class Connection:
         self._client = httpx.Client(headers=headers, auth=auth, timeout=timeout, verify=verify)
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the connections."""
         self._client.close()
 
     def ask(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
-        """GET, tried again after 429 and 5xx, up to ``TRIES`` times in all.
+        """Send a GET request; after 429 and 5xx try again, up to ``TRIES`` times in all.
 
         Raises:
-            LokiError: see its classes.
+            LokiError: see its subclasses.
         """
         for attempt in range(1, TRIES + 1):
             try:
@@ -143,10 +145,10 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> bytes:
-        """One request; the body of its answer.
+        """Send one request, and return the body of the answer.
 
         Raises:
-            LokiError: see its classes.
+            LokiError: see its subclasses.
         """
         deadline = time.monotonic() + self._timeout
         body = bytearray()
@@ -180,7 +182,7 @@ class Connection:
     def _refused(self, response: httpx.Response, body: bytes) -> LokiError:
         status = response.status_code
         if response.is_redirect:
-            # httpx has taken it for broken HTTP if it is no URL.
+            # A ``Location`` that is not a URL has raised RemoteProtocolError in httpx before.
             target = response.url.join(response.headers.get("Location", ""))
             place = f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
             return Malformed(
@@ -200,7 +202,7 @@ class Connection:
 
 
 def _parsed(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The address without a slash at its end, and the user and the password in it."""
+    """Split a URL into the address, without a trailing slash, and user and password."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError, ValueError):
@@ -214,15 +216,15 @@ def _parsed(url: str) -> tuple[str, tuple[str, str] | None]:
 def _verification(
     url: str, ca_file: str | None, cert_file: str | None, key_file: str | None
 ) -> ssl.SSLContext | bool:
-    """How Loki's certificate is looked at, and which one is shown to it.
+    """The TLS context for an address: which authorities to trust, which certificate to present.
 
     Raises:
-        ConfigError: a file is none, or would not be used.
+        ConfigError: a file cannot be used, or has no effect with this address.
     """
     if not url.startswith("https:"):
         if ca_file or cert_file or key_file:
             raise ConfigError("loki", "certificates are of no use with an address of http://")
-        return False  # reading the machine's certificates takes longer than most queries
+        return False  # loading the system's certificates takes longer than most queries
     if key_file and not cert_file:
         raise ConfigError("loki", "a key needs its certificate beside it")
     if not (ca_file or cert_file):
@@ -233,7 +235,7 @@ def _verification(
         raise ConfigError("loki", f"the CA file cannot be used: {_reason(error)}") from None
     if cert_file:
         try:
-            # An encrypted key would be asked for on the terminal.
+            # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
             context.load_cert_chain(cert_file, key_file, password="")
         except OSError as error:
             raise ConfigError(
@@ -253,7 +255,7 @@ def _plain(what: str, value: str) -> str:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds or a date (RFC 9110, 10.2.3)."""
+    """``Retry-After`` in seconds; it may be a number or a date (RFC 9110, section 10.2.3)."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdecimal():
         return float(value)

@@ -1,9 +1,9 @@
-"""What was pushed to Loki lately, on disk beside the log.
+"""A journal of what was pushed to Loki recently, in a file beside the log.
 
-Loki may hold a record and not show it: one that is older than ``query_ingesters_within`` (3 hours
-by default) is found only when its chunk is written. Who pushes it a second time makes Loki count it
-twice. So every batch is noted before it is sent, and taken back only when Loki certainly did not
-keep it.
+Loki may have stored a record without returning it in queries: a record older than
+``query_ingesters_within`` (3 hours by default) is found only when its chunk has been written. If it
+were pushed a second time, Loki would count it twice. So every batch is written to the journal
+before it is sent, and withdrawn only if Loki certainly has not stored it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,25 @@ from audit_emit._loki.records import LoggedRecord
 from audit_emit.errors import BusyError
 
 HORIZON = 3 * 3600 * 10**9
-"""After this what Loki keeps is shown: chunks are written after 30 minutes in which nothing came,
-and after 2 hours at the latest (``chunk_idle_period``, ``max_chunk_age``)."""
+"""After this time, in nanoseconds, everything that Loki has stored is visible. It writes a chunk
+when nothing was added for 30 minutes (``chunk_idle_period``), and after 2 hours at the latest
+(``max_chunk_age``)."""
 
 VISIBLE_AT_ONCE = 2 * 3600 * 10**9
-"""What is younger than this is shown at once, as ``query_ingesters_within`` is never shorter than
-``max_chunk_age``."""
+"""A record younger than this, in nanoseconds, is visible at once, because
+``query_ingesters_within`` is never shorter than ``max_chunk_age``."""
 
 
 class JournalEntry(msgspec.Struct, omit_defaults=True):
-    """One line: a batch that is about to be sent, or one that was taken back."""
+    """One line of the journal: a batch that is about to be sent, or one that is withdrawn.
+
+    Attributes:
+        at: when, in the format of records.
+        loki: address and tenant.
+        batch: the number of the batch in its backfill.
+        state: ``sent`` or ``withdrawn``.
+        runs: chain, first and last ``seq`` of its records; times for records without a chain.
+    """
 
     at: str
     loki: str
@@ -46,11 +55,11 @@ _DECODER = msgspec.json.Decoder(JournalEntry)
 
 
 class RecentlyPushed:
-    """The records that were pushed within ``HORIZON``, and that Loki need not show yet.
+    """The records that were pushed within ``HORIZON``, and need not be visible in Loki yet.
 
     Args:
-        path: of the journal; it need not be there.
-        loki: address and tenant; what went elsewhere does not count.
+        path: the journal; it need not exist.
+        loki: address and tenant; entries about another Loki do not count.
         now: nanoseconds since 1970.
 
     Raises:
@@ -74,7 +83,7 @@ class RecentlyPushed:
             self._ranges[chain] = _merged(sorted(ranges))
 
     def __call__(self, one: LoggedRecord) -> bool:
-        """Whether Loki may have this record without showing it."""
+        """Whether Loki may have stored this record without returning it in queries."""
         ranges = self._ranges.get(one.chain)
         if ranges is None or one.ts > self._now - VISIBLE_AT_ONCE:
             return False
@@ -88,7 +97,7 @@ def _lately(lines: Iterable[bytes], loki: str, since: int) -> Iterator[JournalEn
         try:
             entry = _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue  # torn off when its writer died, before anything was sent
+            continue  # incomplete: its writer died before it sent the batch
         at = time_of(entry.at)
         if entry.loki == loki and at is not None and at >= since:
             yield entry
@@ -105,7 +114,7 @@ def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _streams(path: str) -> int:
-    """A descriptor of the journal, which belongs to whoever owns the directory."""
+    """Open the journal for appending; a new one gets the owner of its directory."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags)
@@ -118,22 +127,22 @@ def _streams(path: str) -> int:
         )
         raise PermissionError(errno.EACCES, reason, path) from None
     if os.geteuid() == 0:
-        # Left to root, it would keep the user of the service from the next backfill.
+        # If it belonged to root, the user of the service could not run the next backfill.
         place = os.stat(os.path.dirname(path) or ".")
         os.fchown(descriptor, place.st_uid, place.st_gid)
     return descriptor
 
 
 class Journal:
-    """Writes the journal; one backfill at a time.
+    """Writes the journal. A lock on the file admits one backfill at a time.
 
     Args:
-        path: made if it is missing.
-        loki: see ``Sent``.
+        path: the journal; created if it does not exist.
+        loki: address and tenant.
 
     Raises:
-        BusyError: see there.
-        OSError: it cannot be written, so nothing may be pushed.
+        BusyError: another backfill has the lock.
+        OSError: the file cannot be written. Then nothing may be pushed.
     """
 
     def __init__(self, path: str, loki: str) -> None:
@@ -153,20 +162,20 @@ class Journal:
         os.close(self._descriptor)
 
     def begin(self, batch: Iterable[LoggedRecord], now: int) -> JournalEntry:
-        """Note a batch before it is sent.
+        """Write a batch to the journal before it is sent.
 
         Raises:
-            OSError: it could not be noted.
+            OSError: the journal cannot be written.
         """
         entry = self._entry(batch, ts_of(now))
         self._write(entry)
         return entry
 
     def resolve(self, entry: JournalEntry, kept: Iterable[LoggedRecord] = ()) -> None:
-        """Of this batch no more is in doubt than what is named.
+        """Withdraw a batch from the journal, except for the records in ``kept``.
 
         Raises:
-            OSError: it could not be noted.
+            OSError: the journal cannot be written.
         """
         still = self._entry(kept, entry.at)
         if still.runs == entry.runs:
@@ -183,7 +192,7 @@ class Journal:
         return JournalEntry(at, self._loki, self._batch, "sent", [_numbers(run) for run in runs])
 
     def _write(self, entry: JournalEntry) -> None:
-        # A line of its own, whatever a writer that died left behind.
+        # Begin with a newline: a writer that died may have left an incomplete line.
         data = b"\n" + msgspec.json.encode(entry) + b"\n"
         while data:
             data = data[os.write(self._descriptor, data) :]

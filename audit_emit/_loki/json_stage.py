@@ -1,8 +1,8 @@
-r"""The text that Loki's ``| json`` makes of a value in a record, as Loki 3.7 was measured to do it.
+r"""Computes the text that LogQL's ``| json`` extracts from a record. Pure.
 
-Pure. A string is its text, a number or boolean as it is written, an object its JSON, an array its
-JSON without escapes. What is missing or ``null`` is the empty text; so is a string or array with
-half a surrogate pair, as ``\ud800`` alone. U+FFFD becomes a space.
+As measured with Loki 3.7. A string gives its text, a number or boolean its literal, an object its JSON, and an array its JSON
+without escapes. A missing value and ``null`` give the empty text; so does a string or array that
+contains half a surrogate pair, such as ``\ud800`` alone. U+FFFD becomes a space.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import msgspec
 
 Path = tuple[str | int, ...]
-"""From the record on: names, and numbers in arrays."""
+"""The path from the record to a value: names of members, and indexes in arrays."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -31,14 +31,15 @@ def value_at(line: bytes, path: Path) -> str:
     except _ERRORS:
         pass
     try:
-        # Half a pair anywhere makes msgspec refuse the line; JSON allows it.
+        # JSON allows half a surrogate pair, but msgspec refuses a line with one. So replace each
+        # half by a private character while walking, and restore it in the value.
         return _text_of(_ESCAPE.sub(_restored, _walked(_ESCAPE.sub(_replaced, line), path)))
     except _ERRORS:
         return ""
 
 
 def _walked(line: bytes, path: Path) -> bytes:
-    """The JSON text of a value; ``null`` when there is none."""
+    """The JSON text of the value at a path; ``null`` when there is none."""
     raw = line
     for step in path:
         if raw[:1] != (b"{" if isinstance(step, str) else b"["):
@@ -52,7 +53,7 @@ def _walked(line: bytes, path: Path) -> bytes:
 
 
 def _replaced(escape: re.Match[bytes]) -> bytes:
-    """Half a pair, as a character of a private area, U+E000 to U+E7FF."""
+    """Replace half a pair by a character of the private use area, U+E000 to U+E7FF."""
     text = escape[0]
     if len(text) != 6 or text[2:3] not in b"dD" or int(text[3:4], 16) < 8:
         return text
@@ -70,6 +71,6 @@ def _text_of(raw: bytes) -> str:
     if raw == b"null":
         return ""
     if raw[:1] == b"[":
-        # Its quotes are taken for a part of the text, its escapes for escapes.
+        # Loki treats the quotes in an array's JSON as text, and its escapes as escapes.
         raw = b'"%b"' % _BARE.sub(lambda found: found[0] if len(found[0]) > 1 else b'\\"', raw)
     return _TEXT.decode(raw).replace("\ufffd", " ") if raw[:1] == b'"' else raw.decode()

@@ -1,7 +1,7 @@
-"""What the pipeline makes of a line: its text, its time and its labels in Loki.
+"""What the pipeline makes of a line: its text, its time and its labels in Loki. Pure.
 
-Pure. The same rules as ``vector/audit.vrl``, which a test holds it to: a copy that is pushed from
-here must be the same to Loki as one that Vector shipped, or Loki keeps both.
+These are the rules of ``vector/audit.vrl``, and a test compares the two. A copy that is pushed from
+here must be identical, for Loki, to one that Vector has shipped; otherwise Loki stores both.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from audit_emit._format.record import SERVICE, TYPE, TYPE_LIMIT
 
 JOB = "audit"
 UNKNOWN = "unknown"
-"""The service of a record that names none."""
+"""The label ``service`` of a record that names no service."""
 
 OTHER = "other"
-"""The event type of a record whose own is not well-formed: labels stay few, whoever writes."""
+"""The label ``event_type`` of a record with a malformed type. So the number of labels stays small,
+whatever is written to standard output."""
 
 _PREFIX = b"audit: "
 _TS = re.compile(
@@ -30,7 +31,7 @@ _TS = re.compile(
 )
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:")
 _LAST_SECOND = 9_223_372_035
-"""The last one whose nanoseconds since 1970 are a 64-bit integer."""
+"""The last second whose nanoseconds since 1970 fit into a signed 64-bit integer."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _SERVICE = b'","service":"'
@@ -38,17 +39,17 @@ OWN = frozenset({"job", "service", "event_type"})
 """Labels of the pipeline."""
 
 _KNOWN = OWN | {"service_name", "detected_level"}
-"""Those, and the ones that Loki adds itself."""
+"""These labels, and those that Loki adds itself."""
 
 _NONE: Mapping[str, str] = {}
 
 
 class Placement(NamedTuple):
-    """A record as it is in Loki; its text is the line itself.
+    """The time and the labels of a record in Loki; its text is the line itself.
 
     Attributes:
         ts: nanoseconds since 1970.
-        service, event_type: the labels, beside ``job``.
+        service, event_type: the labels besides ``job``.
     """
 
     ts: int
@@ -57,12 +58,12 @@ class Placement(NamedTuple):
 
     @property
     def labels(self) -> dict[str, str]:
-        """All labels of its stream."""
+        """All labels of its stream, without those that a site adds."""
         return {"job": JOB, "service": self.service, "event_type": self.event_type}
 
 
 class _Shape(msgspec.Struct):
-    """What the pipeline reads of a record; members of any type are taken as they come."""
+    """The members of a record that the pipeline reads, of any type."""
 
     ts: Any = None
     event_type: Any = None
@@ -75,16 +76,17 @@ _ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def unwrapped(line: bytes) -> bytes:
-    """The text of a line without its newline, the prefix of stdout, and the CR of CRLF."""
+    """Remove the prefix ``audit: `` and a final CR from a line (without its newline)."""
     line = line.removeprefix(_PREFIX)
     return line[:-1] if line.endswith(b"\r") else line
 
 
 def placement_of(text: bytes) -> Placement | None:
-    """What becomes of a text.
+    """The time and labels that a line gets in Loki.
 
     Returns:
-        ``None`` for what is no record with a time and a type: the pipeline sets it aside.
+        ``None`` for a line that is not a JSON object with a time and a type. The pipeline sends
+        such a line to the dead letters.
     """
     if not text.startswith(b"{"):
         return None
@@ -103,7 +105,7 @@ def placement_of(text: bytes) -> Placement | None:
 
 
 def _second_look(text: bytes) -> _Shape | None:
-    """A record whose ``fields`` no parser takes; lone surrogates in other members are replaced."""
+    """Read a record that msgspec refuses, because of its ``fields`` or of half a surrogate pair."""
     try:
         if text.decode().strip() != text.decode():
             return None
@@ -119,9 +121,9 @@ def _second_look(text: bytes) -> _Shape | None:
 
 
 def time_of(ts: str) -> int | None:
-    """Nanoseconds since 1970 of a ``ts`` (RFC 3339); ``None`` when it is none, or before 1970."""
+    """Parse a time (RFC 3339) into nanoseconds since 1970; ``None`` if malformed or before 1970."""
     if len(ts) == 30 and ts[19] == "." and ts[29] == "Z":
-        # As the emitter writes it: hundreds of thousands in a row.
+        # The format of the emitter. This path is taken hundreds of thousands of times in a row.
         at, digits = _minute(ts[:17], "Z"), ts[17:19] + ts[20:29]
         if at is not None and 0 <= at < _LAST_SECOND - 60 and digits.isascii() and digits.isdigit():
             return at * 10**9 + int(digits) if digits < "61" else None
@@ -130,7 +132,7 @@ def time_of(ts: str) -> int | None:
         return None
     minute, second, fraction, offset = found.groups()
     at = _minute(minute, offset)
-    # A leap second is the one after :59.
+    # A leap second (:60) counts as the second after :59.
     if at is None or second > "60" or not 0 <= at + int(second) <= _LAST_SECOND:
         return None
     return (at + int(second)) * 10**9 + int((fraction or "").ljust(9, "0"))
@@ -138,7 +140,7 @@ def time_of(ts: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _minute(text: str, offset: str) -> int | None:
-    """Seconds since 1970."""
+    """The start of a minute, in seconds since 1970; cached, as most times share their minute."""
     if not _MINUTE.fullmatch(text):
         return None
     try:
@@ -158,7 +160,7 @@ def _type(text: str) -> str:
 
 
 def service_of(line: bytes) -> str:
-    """The label ``service`` of a record, cheaply where it is laid out as the emitter does."""
+    """The label ``service`` of a record, without parsing it if the emitter has written it."""
     at = line.rfind(_SERVICE) + len(_SERVICE)
     end = line.find(b'"', at)
     if at >= len(_SERVICE) and end > 0:
@@ -170,12 +172,14 @@ def service_of(line: bytes) -> str:
 def wrong_labels(
     found: Mapping[str, str], wanted: Placement, site: Mapping[str, str] = _NONE
 ) -> str:
-    """How the labels of a stream differ from those of the pipeline; nothing when they do not.
+    """Describe how the labels of a stream differ from the right ones; empty if they do not.
 
-    Labels that Loki adds itself are not counted.
+    Labels that Loki adds itself are ignored.
 
     Args:
-        site: what the site gives every stream beside them.
+        found: the labels in Loki.
+        wanted: the right ones.
+        site: labels that the site adds to every stream.
     """
     if (
         found.get("event_type") == wanted.event_type
@@ -192,7 +196,7 @@ def wrong_labels(
 
 
 def _others(found: Mapping[str, str]) -> list[str]:
-    """Labels that neither the pipeline nor Loki itself gives."""
+    """The names of labels that are neither from the pipeline nor from Loki itself."""
     return [name for name in found if name not in _KNOWN and not name.startswith("__")]
 
 

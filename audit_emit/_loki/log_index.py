@@ -16,23 +16,24 @@ from audit_emit._loki.records import Extent, LoggedRecord
 from audit_emit._stores.jsonl.directory import Layout
 
 WINDOW = 8 * BLOCK
-"""Bytes of records that are compared at a time, about."""
+"""About how many bytes of records are compared at a time."""
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 YEAR = 365 * DAY
 KEPT_IN_LOKI = 400 * DAY
-"""What is older Loki seldom has (``retention_period``): a clock that began in 1970 leaves half a
-century without a record, and nobody should be asked about each day of it."""
+"""Loki seldom keeps older records (``retention_period``). A clock that started at 1970 leaves half
+a century without records, which is queried in periods of a year and not of a day."""
 
 _KEPT = 4
+"""The number of blocks that are kept in memory."""
 
 
 class Window(NamedTuple):
-    """A stretch of time and what the log holds of it.
+    """A period of time and the records of the log in it.
 
     Attributes:
-        start, stop: nanoseconds since 1970; ``stop`` does not belong to it.
+        start, stop: nanoseconds since 1970; ``stop`` is not included.
         records: in order of time.
     """
 
@@ -42,22 +43,17 @@ class Window(NamedTuple):
 
 
 class LogIndex:
-    """The files of one log or of several.
+    """Finds the records of one or more logs by time and by number. A context manager.
 
     Args:
-        layouts: where they are.
-        fresh: the first and the last time at which a record was written so lately that it may
-            still be on its way.
+        layouts: where the logs are.
+        fresh: the first and the last time at which a record was written so recently that it may
+            still be on its way to Loki.
         progress: see ``Progress``.
 
     Raises:
         OSError: a file cannot be read.
         UnsupportedError: a file is packed in a way that cannot be read here.
-
-    Attributes:
-        extents: by chain.
-        services: the labels of the records.
-        strange: lines that are no records, which the pipeline sets aside.
     """
 
     def __init__(
@@ -96,7 +92,7 @@ class LogIndex:
 
     @property
     def files(self) -> int:
-        """How many there are."""
+        """The number of files."""
         return len(self._scan.files)
 
     @property
@@ -107,18 +103,18 @@ class LogIndex:
         return min(row.low for row in self._scan.rows), max(row.high for row in self._scan.rows)
 
     def size(self, start: int, end: int) -> int:
-        """Bytes of the blocks that hold records of a time, ``end`` not included."""
+        """The bytes of all blocks with records of a period; ``end`` is not included."""
         return sum(row.size for row in self._by_time.covering(start, end - 1))
 
     def windows(self, start: int, end: int) -> Iterator[Window]:
-        """The time from ``start`` to ``end``, cut so that each piece fits into memory."""
+        """The period from ``start`` to ``end``, divided so that each part fits into memory."""
         while start < end:
             stop = self._stop(start, end)
             yield from self._window(start, stop)
             start = stop
 
     def records(self, chain: str, seq: int) -> Sequence[LoggedRecord]:
-        """What the log holds at one place of a chain; it is looked at again if it grew."""
+        """The records with one number in a chain. If the log has grown, the new part is read."""
         found = self._at(chain, seq)
         extent = self.extents.get(chain)
         if not found and (extent is None or seq > extent.last) and self._scan.has_grown():
@@ -135,7 +131,7 @@ class LogIndex:
         return self._block(row).records
 
     def near(self, ts: int, slack: int) -> Iterator[LoggedRecord]:
-        """The records from a time on, for so many nanoseconds."""
+        """The records from the time ``ts`` up to ``slack`` nanoseconds later."""
         for row in self._by_time.covering(ts, ts + slack):
             records = self._block(row).by_time
             at = bisect_left(records, ts, key=lambda one: one.ts)
@@ -144,7 +140,7 @@ class LogIndex:
                 at += 1
 
     def part(self, chain: str, first: int, last: int) -> Iterator[LoggedRecord]:
-        """The records of a part of a chain, both ends included, a block at a time."""
+        """The records of a part of a chain, both ends included."""
         for row in self._by_seq(chain).covering(first, last):
             for one in self._block(row).records:
                 if one.chain == chain and first <= one.seq <= last:
@@ -155,7 +151,7 @@ class LogIndex:
         self._scan.update(progress)
 
     def _stop(self, start: int, end: int) -> int:
-        """Where the piece that begins at ``start`` ends."""
+        """The end of the window that begins at ``start``."""
         stop = min(start + HOUR, end)
         following = self._next(start, stop)
         if following >= stop:
@@ -169,7 +165,7 @@ class LogIndex:
         return stop
 
     def _next(self, start: int, stop: int) -> int:
-        """The time of the first record from ``start`` on; any before ``stop`` will do."""
+        """The time of the first record from ``start`` on; any time before ``stop`` will do."""
         ranges = self._by_time
         rows = ranges.covering(start, stop - 1)
         if len(rows) > _KEPT or any(start <= row.low for row in rows):
@@ -190,7 +186,7 @@ class LogIndex:
             records += inside
             size += sum(len(one.line) for one in inside)
             if size > 4 * WINDOW and stop - start > 1:
-                # Blocks that reach far back, one over the other.
+                # Several blocks cover the same long period: halve the window.
                 middle = start + (stop - start) // 2
                 records.clear()
                 yield from self._window(start, middle)

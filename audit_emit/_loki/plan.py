@@ -1,4 +1,4 @@
-"""What a backfill is to push, how fast, and in how many steps."""
+"""Plans a backfill: what to push, how fast, and in how many steps."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from audit_emit._loki.records import LoggedRecord, hash_holds
 from audit_emit._loki.streams import STREAMS, OpenStreams
 
 RATE = 2_000_000
-"""Bytes of lines a second: half of what Loki takes by default, for a whole tenant."""
+"""Bytes of lines per second: half of what Loki accepts by default for a whole tenant."""
 
 
 _NO_LABELS: Mapping[str, str] = {}
 
 
 def _silent(_: str) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 class BackfillSettings(NamedTuple):
-    """How a backfill goes.
+    """The rate and the limits of a backfill, and its clocks.
 
     Attributes:
-        rate: bytes a second.
-        streams: how many it may open before Loki has written its chunks.
-        flush: whether Loki may be asked to write them (``POST /flush``), which concerns all of its
-            tenants. Otherwise it ends after one step.
-        site: labels that the site gives every stream beside those of the pipeline.
-        tell: told how far it is and what Loki answers.
-        now: nanoseconds since 1970.
+        rate: bytes per second.
+        now: returns nanoseconds since 1970.
+        monotonic: returns seconds of a monotonic clock.
+        sleep: waits for so many seconds.
+        streams: how many streams it may open before Loki has written its chunks.
+        flush: whether to ask Loki to write them (``POST /flush``), which affects all tenants.
+            Otherwise the backfill ends after one step.
+        tell: called with sentences about the progress and about Loki's answers.
+        site: labels that the site adds to every stream.
     """
 
     rate: float = RATE
@@ -51,7 +53,16 @@ class BackfillSettings(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a backfill would push, and what not; how many streams that opens, in how many steps."""
+    """What a backfill would do.
+
+    Attributes:
+        records: the number of records that it would push.
+        size: their bytes.
+        batches: the number of requests.
+        left: the records that it would not push, with the reasons.
+        streams: the number of streams that it would open.
+        steps: the number of steps.
+    """
 
     records: int
     size: int
@@ -62,10 +73,12 @@ class Plan(NamedTuple):
 
 
 def outgoing_records(index: LogIndex, missing: Missing, left: Findings) -> Iterator[OutgoingRecord]:
-    """The missing records in order of time, each with its time and labels in Loki.
+    """The missing records in order of time, each with the time and labels that it gets in Loki.
 
     Args:
-        left: gets those that must not be pushed.
+        index: the log.
+        missing: the missing records.
+        left: the records that must not be pushed are added to it.
     """
     for run in missing:
         if run.chain:
@@ -87,7 +100,7 @@ def outgoing_records(index: LogIndex, missing: Missing, left: Findings) -> Itera
 
 
 def plan(index: LogIndex, missing: Missing, settings: BackfillSettings | None = None) -> Plan:
-    """What ``Backfill`` would do, as far as it can be known without asking Loki."""
+    """What ``Backfill`` would do, as far as that can be known without asking Loki."""
     settings = settings or BackfillSettings()
     left = Findings()
     records = size = requests = 0
@@ -104,11 +117,11 @@ def plan(index: LogIndex, missing: Missing, settings: BackfillSettings | None = 
 
 
 def leave(left: Findings, one: LoggedRecord, reason: str) -> None:
-    """A record that is not pushed, and why."""
+    """Add a record that is not pushed to ``left``, with the reason."""
     ts = ts_of(one.ts)
     left.add(Finding(Kind.MISSING, one.chain, one.seq, one.seq, ts, ts, note=reason))
 
 
 def size_of(batch: Iterable[OutgoingRecord]) -> int:
-    """Bytes of its lines."""
+    """The bytes of the lines of a batch."""
     return sum(len(outgoing.record.line) for outgoing in batch)

@@ -1,7 +1,7 @@
-"""Reconcile a log with Loki: pages through both, a window at a time.
+"""Reconciles a log with Loki: reads both, window by window, and lets ``Reconciler`` compare them.
 
-What is compared is ``reconcile.Reconciler``'s. Memory holds two windows of the log and two pages of
-Loki's answers, however many days there are: while one is compared, the next is on its way.
+While one window is compared, the next one is requested. Memory holds two windows of the log and two
+pages of Loki's answers, however long the log is.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from audit_emit._loki.log_scan import Progress
 from audit_emit._loki.records import LoggedRecord, hash_holds, is_cut, parse_record, stated_hash
 
 GRACE = 30 * 10**9
-"""Nanoseconds that a record may be on its way."""
+"""The nanoseconds that a record may take to arrive in Loki."""
 
 EARLIER = 7 * DAY
-"""How long before the first record of a whole chain an older log is looked for."""
+"""How far before the first record of a chain to look for records of an older log."""
 
 AHEAD = 600 * 10**9
-"""How far a clock may be ahead: what Loki allows by default (``creation_grace_period``)."""
+"""How far ahead a clock may be, in nanoseconds: Loki's default (``creation_grace_period``)."""
 
 FAST_CLOCK = "the clock that wrote it is fast; Loki refuses what is beyond creation_grace_period"
 
@@ -44,10 +44,10 @@ class Options(NamedTuple):
 
     Attributes:
         now: nanoseconds since 1970.
-        grace: what is not older than this is not judged.
-        since, until: the first and the last nanosecond; ``None`` for all that the log holds.
+        grace: records that are not older than this, in nanoseconds, are not judged.
+        since, until: the first and the last nanosecond; ``None`` for everything in the log.
         shared, own, site: see ``Reconciler``.
-        progress: called with the bytes compared and those that there are.
+        progress: called with the bytes compared and in total.
     """
 
     now: int
@@ -61,12 +61,12 @@ class Options(NamedTuple):
 
     @property
     def fresh(self) -> tuple[int, int]:
-        """When a record was written that may still be on its way, and all that come after it."""
+        """First and last time of a record that may still be on its way to Loki."""
         return self.now - self.grace, self.now + AHEAD
 
 
 class Reconciled(NamedTuple):
-    """The verdict, and the records that Loki does not have."""
+    """The report, and the records that Loki does not have."""
 
     report: Report
     missing: Missing
@@ -81,11 +81,14 @@ def reconcile(
     """Compare a log with Loki.
 
     Args:
+        index: the log.
+        client: the Loki.
+        options: what to compare.
         sent: see ``Reconciler``.
 
     Raises:
         OSError: a file cannot be read.
-        LokiError: Loki gives no answer to build on.
+        LokiError: Loki gives no usable answer.
     """
     reconciler = Reconciler(
         index,
@@ -121,16 +124,16 @@ def reconcile(
 def _read(
     windows: Iterable[Window], client: LokiClient, logql: Sequence[str]
 ) -> Generator[tuple[Window, Iterator[Entry]], None, None]:
-    """Each window with what Loki holds of it. While one is compared, the next page is on its way.
+    """Each window with Loki's entries of that period. The next page is requested in advance.
 
     Raises:
         LokiError: see ``reconcile``.
     """
-    pool = ThreadPoolExecutor(1, "loki")  # one, as the client is for one thread at a time
+    pool = ThreadPoolExecutor(1, "loki")  # one thread: the client must not be used by several
     try:
         ready: deque[tuple[Window, Iterator[Entry]]] = deque()
         for number, window in enumerate(windows):
-            # The first record may be there under a time that was rounded down.
+            # Loki may have the first record under a time that was rounded down.
             early = 0 if number else min(ROUNDED, window.start)
             ready.append((window, _ahead(pool, client, window, logql, early)))
             if len(ready) > 1:
@@ -143,10 +146,14 @@ def _read(
 def _ahead(
     pool: Executor, client: LokiClient, window: Window, logql: Sequence[str], early: int
 ) -> Iterator[Entry]:
-    """What Loki holds of a window; from now on each page is asked for before it is needed.
+    """Loki's entries of a window. Each page is requested before the previous one is used up.
 
     Args:
-        early: nanoseconds by which to begin before the window.
+        pool: runs the requests.
+        client: the Loki.
+        window: the period, and the records that are expected.
+        logql: the queries to send, one after the other.
+        early: how many nanoseconds before the window to begin.
     """
     page = page_size(_size(window), len(window.records))
     entries = joined.from_iterable(
@@ -156,12 +163,12 @@ def _ahead(
     def ask() -> list[Entry]:
         return list(islice(entries, page))
 
-    def taken(coming: Future[list[Entry]]) -> Iterator[Entry]:
+    def entries_of(coming: Future[list[Entry]]) -> Iterator[Entry]:
         while found := coming.result():
             coming = pool.submit(ask)
             yield from found
 
-    return taken(pool.submit(ask))
+    return entries_of(pool.submit(ask))
 
 
 def _size(window: Window) -> int:
@@ -171,10 +178,10 @@ def _size(window: Window) -> int:
 def _not_yet(
     reconciler: Reconciler, index: LogIndex, options: Options, end: int
 ) -> tuple[int, str]:
-    """What the log has of the time that is not compared yet; what is far ahead becomes a finding.
+    """Count the records that are too young to judge; those far in the future become findings.
 
     Returns:
-        How many records are young, and from when on all of them are judged.
+        The number of young records, and the time from which on all of them can be judged.
     """
     young = newest = 0
     times = index.times
@@ -191,7 +198,7 @@ def _not_yet(
 
 
 def span(index: LogIndex, options: Options) -> tuple[int, int]:
-    """The time that is compared; its end does not belong to it."""
+    """The period that is compared, in nanoseconds; its end is not included."""
     times = index.times
     if times is None:
         return 0, 0
@@ -201,7 +208,7 @@ def span(index: LogIndex, options: Options) -> tuple[int, int]:
 
 
 def queries(services: Iterable[str], chains: Iterable[str]) -> list[str]:
-    """What to ask for: all lines of the log's services, and its records among those of others."""
+    """The LogQL queries: all lines of the log's services, and its chains under other services."""
     names = "|".join(sorted(services))
     found = [f'{{job="{JOB}", service=~"{names}"}}']
     ids = "|".join(sorted(chains))
@@ -211,17 +218,17 @@ def queries(services: Iterable[str], chains: Iterable[str]) -> list[str]:
 
 
 def one_chain(chain: str) -> str:
-    """``vector/logql/one-chain.logql`` for a chain."""
+    """The query of ``vector/logql/one-chain.logql``, for a chain."""
     return f'{{job="{JOB}"}} |= `"chain":"{chain}"` | json chain="chain" | chain="{chain}"'
 
 
 def page_size(size: int, records: int) -> int:
-    """Entries to ask for at a time, so that a page of long ones does not fill the memory."""
+    """The number of entries per page: fewer when lines are long, to bound the memory."""
     return min(PAGE, max(100, _PAGE_BYTES * records // max(size, 1))) if records else PAGE
 
 
 def _look_before(reconciler: Reconciler, index: LogIndex, client: LokiClient, start: int) -> None:
-    """A chain that is here from its beginning may have taken the place of another one."""
+    """Also look for records before the log: a chain that begins here may have replaced another."""
     if any(extent.first == 1 for extent in index.extents.values()):
         logql, *_ = queries(index.services, ())
         earlier = client.query_range(
@@ -231,15 +238,17 @@ def _look_before(reconciler: Reconciler, index: LogIndex, client: LokiClient, st
 
 
 def heads(client: LokiClient, chains: Sequence[str], start: int, end: int) -> Iterator[Head]:
-    """The newest record of each chain that Loki vouches for, by its number.
+    """The record with the highest number of each chain that Loki has.
 
-    A line vouches for a record when it has the hash that it states, or is a stub.
+    Only lines count whose stated hash is right, and stubs.
 
     Args:
-        start, end: the time that is looked at, without ``end``.
+        client: the Loki.
+        chains: the chains to look for.
+        start, end: the period to search, in nanoseconds; ``end`` is not included.
 
     Raises:
-        LokiError: Loki gives no answer to build on.
+        LokiError: Loki gives no usable answer.
     """
     for chain in chains:
         logql = one_chain(chain)

@@ -1,4 +1,4 @@
-"""A record of the log as Loki should hold it: when, in which chain, and its bytes. Pure."""
+"""A record of the log as Loki should have it: its time, its place in a chain, its bytes. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SPILLED = b'"_spilled":'
 
 
 class LoggedRecord(NamedTuple):
-    """One line that the pipeline ships.
+    """One line of a log that the pipeline ships.
 
     Attributes:
         ts: nanoseconds since 1970.
-        line: the text that is shipped.
-        chain: empty for a record from before there was a chain.
-        seq: its number there, else 0.
+        line: the text that is shipped, without prefix and newline.
+        chain: its chain; empty for a record from before there was a chain.
+        seq: its number in the chain, or 0.
     """
 
     ts: int
@@ -35,7 +35,7 @@ class Extent(NamedTuple):
 
     Attributes:
         first, last: ``seq`` of its first and its last record.
-        fresh: from this ``seq`` on records may still be on their way to Loki; 0 for none.
+        fresh: records from this ``seq`` on may still be on their way to Loki; 0 for none.
     """
 
     first: int
@@ -44,7 +44,7 @@ class Extent(NamedTuple):
 
 
 def parse_record(line: bytes) -> LoggedRecord | None:
-    """The record on a line without its newline; ``None`` for what the pipeline sets aside."""
+    """Parse a line (without its newline); ``None`` if the pipeline does not ship it as a record."""
     link = link_of(line)
     if link is not None and line.startswith(_OPENING):
         ts = time_of(line[_TS].decode("latin-1"))
@@ -61,16 +61,16 @@ def parse_record(line: bytes) -> LoggedRecord | None:
 
 
 def stated_hash(line: bytes) -> str:
-    """The hash that a line states; nothing when it states none."""
+    """The hash that a line states; an empty string if it states none."""
     link = link_of(line)
     return "" if link is None else link[4].decode()
 
 
 def hash_holds(line: bytes) -> bool:
-    """Whether a chained line has the hash that it states."""
+    """Whether the hash that a chained line states is right."""
     return leaf_hash(body_of(line)) == stated_hash(line)
 
 
 def is_cut(line: bytes) -> bool:
-    """Whether a line says that it is a stub (docs/wire-format.md, section 3)."""
+    """Whether a line is marked as a stub (docs/wire-format.md, section 3)."""
     return _SPILLED in line

@@ -1,6 +1,7 @@
-"""How Loki is asked, from the environment; secrets also from files that it names.
+"""How to connect to Loki, from environment variables; secrets also from files that they name.
 
-Secrets are no options: those are in the list of processes and in the history of the shell.
+Secrets cannot be given as command-line options, which anybody can see in the list of processes and
+which remain in the history of the shell.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ VARIABLES = (
     "TIMEOUT",
     "LABELS",
 )
-"""Endings; ``cli/_loki.py`` has the options of the first two."""
+"""The names of the variables, after the prefix. The first two are also command-line options."""
 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 TIMEOUT = 30.0
-"""Seconds that one answer may take."""
+"""The most seconds for one answer, by default."""
 
 
 class FromEnvironment(TypedDict):
-    """Arguments of ``LokiClient``."""
+    """The arguments of ``LokiClient`` that come from the environment."""
 
     username: str | None
     password: str | None
@@ -50,10 +51,10 @@ class FromEnvironment(TypedDict):
 
 
 def from_environment(environ: Mapping[str, str]) -> FromEnvironment:
-    """Credentials and patience; a variable comes before its file.
+    """Credentials and timeout. A variable takes precedence over the variable of a file.
 
     Raises:
-        ConfigError: a file cannot be read, is empty, or is not text; a number is none.
+        ConfigError: a file cannot be read, is empty, or is not text; or the timeout is malformed.
     """
     return {
         "timeout": _seconds(f"{PREFIX}TIMEOUT", environ),
@@ -67,13 +68,15 @@ def from_environment(environ: Mapping[str, str]) -> FromEnvironment:
 
 
 def site_labels(given: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The labels that a site gives its streams beside those of the pipeline.
+    """The labels that a site adds to its streams.
 
     Args:
-        given: such as ``env=prod``; without any, those of the environment, separated by commas.
+        given: labels such as ``env=prod``; if there are none, those of the environment variable,
+            separated by commas, are used.
+        environ: the environment.
 
     Raises:
-        ConfigError: one is no label, or one of the pipeline's own.
+        ConfigError: one is malformed, or has the name of a label of the pipeline.
     """
     variable = f"{PREFIX}LABELS"
     found: dict[str, str] = {}

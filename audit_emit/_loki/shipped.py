@@ -1,8 +1,9 @@
-"""Which closed segments of a log Loki has whole: what may be archived, as far as Loki is concerned.
+"""Finds the closed segments that Loki has completely, which therefore may be archived.
 
-Every record is asked for: its bytes, at its time and under its labels. A stub is not the record,
-and a record that no query finds under its own name is not there. What is no record never goes to
-Loki: a segment is whole without it where the log itself declares it, as it does a torn line.
+Loki must have every record of the segment: its bytes, at its time and under its labels. A stub does
+not count, and neither does a record under wrong labels, which no query finds. Bytes that are not a
+record are never sent to Loki; they do not matter if the log itself declares them, as it does an
+incomplete line.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ class Segment(NamedTuple):
     """A closed segment.
 
     Attributes:
-        path: its file.
-        records: how many it has.
-        there: of those the ones that Loki has as they are.
-        undeclared: bytes that are no record, and that no ``audit.recovered`` of the segment names.
+        path: the path of its file.
+        records: the number of its records.
+        there: the number of those that Loki has unchanged.
+        undeclared: bytes that are not a record and that no ``audit.recovered`` in it declares.
     """
 
     path: str
@@ -38,7 +39,7 @@ class Segment(NamedTuple):
 
     @property
     def is_shipped(self) -> bool:
-        """Whether Loki has it whole."""
+        """Whether Loki has it completely."""
         return self.there == self.records and not self.undeclared
 
 
@@ -51,12 +52,14 @@ def segments(
     """The closed segments of a log, oldest first.
 
     Args:
-        site: labels that the site gives every stream beside those of the pipeline.
-        progress: called with the records looked at and those that there are.
+        index: the log.
+        client: the Loki.
+        site: labels that the site adds to every stream.
+        progress: called with the bytes compared and in total.
 
     Raises:
         OSError: a file cannot be read.
-        LokiError: Loki gives no answer to build on.
+        LokiError: Loki gives no usable answer.
     """
     logql = queries(index.services, ())
     closed = index.closed()
@@ -83,11 +86,11 @@ class _Recovered(msgspec.Struct):
 
 
 def _declared(one: LoggedRecord) -> int:
-    """The bytes before a record that it declares to be none."""
+    """The bytes that a record ``audit.recovered`` declares as not being a record."""
     if b'"event_type":"audit.recovered"' not in one.line:
         return 0
     try:
-        # A torn line got its line break from whoever declared it.
+        # Plus the newline that was added after an incomplete line when it was declared.
         return max(msgspec.json.decode(one.line, type=_Recovered).fields.bytes, 0) + 1
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0
@@ -100,7 +103,7 @@ def _missing(
     logql: Sequence[str],
     site: Mapping[str, str],
 ) -> int:
-    """How many records of a block Loki does not have."""
+    """The number of records of a block that Loki does not have."""
     waiting = {one.line: one for one in index.records_in(row)}
     page = page_size(row.size, len(waiting))
     for query in logql:

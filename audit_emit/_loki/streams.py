@@ -1,9 +1,9 @@
-"""How many streams of Loki a backfill opens, and how it goes in steps. Pure.
+"""Counts the streams that a backfill opens in Loki, and divides it into steps. Pure.
 
-With ``shard_streams.time_sharding_enabled`` Loki splits the stream of late records by hour. Every
-such stream is in memory until its chunk is written: 30 minutes after the last record, or after
-``POST /flush``. A tenant has at most ``max_global_streams_per_user`` of them; beyond that Loki
-answers 429 to everything that would open another one, whoever sends it.
+With ``shard_streams.time_sharding_enabled`` Loki splits the stream of late records by hour. Each of
+these streams is in memory until its chunk is written: 30 minutes after its last record, or after
+``POST /flush``. A tenant may have ``max_global_streams_per_user`` of them. Beyond that Loki answers
+429 to every request that would open another stream, whoever sends it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ from collections.abc import Iterable, Iterator
 from audit_emit._loki.batches import OutgoingRecord
 
 STREAMS = 2500
-"""Streams of one step: half of what Loki allows by default."""
+"""Streams per step: half of what Loki allows by default."""
 
 RECENT = 40 * 60 * 10**9
-"""What is younger is not split by hour (``shard_streams.time_sharding_ignore_recent``)."""
+"""Younger records, in nanoseconds, are not split by hour
+(``shard_streams.time_sharding_ignore_recent``)."""
 
 FLUSHED = 35.0
-"""Seconds after ``POST /flush`` until the streams are closed: Loki looks for empty ones every 30
-(``flush_check_period``)."""
+"""Seconds after ``POST /flush`` until the streams are closed: Loki looks for empty streams every 30
+seconds (``flush_check_period``)."""
 
 LIMIT = "maximum active stream limit exceeded"
 
 _HOUR = 3600 * 10**9
 
 Stream = tuple[str, str, int]
-"""Service, event type, and the hour; -1 for a stream that is not split."""
+"""Service, event type, and hour; the hour is -1 for a stream that is not split."""
 
 
 class OpenStreams:
-    """The streams that a step has opened.
+    """The streams that the current step has opened.
 
     Args:
-        most: how many it may open.
+        most: how many a step may open.
         now: nanoseconds since 1970.
+
+    Attributes:
+        steps: the number of steps so far.
+        total: the number of streams opened in all steps.
     """
 
     def __init__(self, most: int, now: int) -> None:
@@ -46,7 +51,7 @@ class OpenStreams:
         self.total = 0
 
     def parts(self, batch: Iterable[OutgoingRecord]) -> Iterator[list[OutgoingRecord]]:
-        """A batch, cut where this step, or a further one, is full."""
+        """Divide a batch so that no part exceeds the streams of a step."""
         part: list[OutgoingRecord] = []
         streams = set(self._streams)
         for outgoing in batch:
@@ -61,18 +66,18 @@ class OpenStreams:
             yield part
 
     def fits(self, batch: Iterable[OutgoingRecord]) -> bool:
-        """Whether this step may still push a batch; the first of a step always fits."""
+        """Whether this step may push a batch as well; the first batch of a step always fits."""
         more = {self._of(outgoing) for outgoing in batch}
         return not self._streams or len(self._streams | more) <= self._most
 
     def add(self, batch: Iterable[OutgoingRecord]) -> None:
-        """A batch is pushed."""
+        """Count the streams of a batch that is pushed."""
         before = len(self._streams)
         self._streams.update(map(self._of, batch))
         self.total += len(self._streams) - before
 
     def next_step(self) -> None:
-        """Loki has written its chunks, and nothing is open."""
+        """Begin a step: Loki has written its chunks, and no stream is open."""
         self._streams.clear()
         self.steps += 1
 
