@@ -1,8 +1,9 @@
 r"""Computes the text that LogQL's ``| json`` extracts from a record. Pure.
 
-As measured with Loki 3.7. A string gives its text, a number or boolean its literal, an object its JSON, and an array its JSON
-without escapes. A missing value and ``null`` give the empty text; so does a string or array that
-contains half a surrogate pair, such as ``\ud800`` alone. U+FFFD becomes a space.
+As measured with Loki 3.7. A string gives its text, a number or boolean its literal, an object its
+JSON, and an array its JSON without escapes. A missing value and ``null`` give the empty text; so
+does a string or array that contains half a surrogate pair, such as ``\ud800`` alone. U+FFFD becomes
+a space.
 """
 
 from __future__ import annotations
