@@ -326,7 +326,7 @@ class Verifier:
 def status(found):
     kinds = {kind for kind, *_ in found} - {"recovered-tear", "legacy-record", "unknown-version"}
     if kinds - {"torn-tail", "declared-gap", "key-unavailable", "nothing-found"}: return 1
-    return 3 if "nothing-found" in kinds else 4 if kinds else 0
+    return 4 if kinds - {"nothing-found"} else 3 if kinds else 0
 def verify(directory, keys=(), as_of=None):  # (kind, seq, file:line) of all that is not as it should be
     return Verifier(directory, keys, as_of).verify()
 def keys_in(name):  # the HMAC keys in a file, as keygen writes it: hex digits

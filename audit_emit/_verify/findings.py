@@ -140,12 +140,12 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def exit_status(self) -> int:
-        """0 good, 1 tampered with, 3 nothing found, 4 incomplete."""
+        """0 good, 1 tampered with, 4 incomplete, 3 nothing found; where several hold, the first."""
         if self.tampered:
             return 1
-        if Kind.NOTHING_FOUND in self.counts:
-            return 3
-        return 4 if self.incomplete else 0
+        if self.incomplete:
+            return 4
+        return 3 if Kind.NOTHING_FOUND in self.counts else 0
 
     def raise_for_findings(self) -> None:
         """Raise unless everything is good.
