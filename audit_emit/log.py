@@ -20,15 +20,13 @@ from typing import Any
 
 import msgspec
 
-from audit_emit._checkpoints.prove import prove_record
-from audit_emit._checkpoints.signer_state import SignerFiles
+from audit_emit._checkpoints.prove import newest_checkpoint, prove_record
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.proof_file import Evidence
 from audit_emit._format.record import Head
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.growing import GrowingLog
-from audit_emit._readers.files.opening import layout_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
 from audit_emit._settings.address import Address, is_address
@@ -204,7 +202,8 @@ class AuditLog:
             ValueError: no checkpoint covers the record and agrees with the log.
             OSError: a file cannot be read, or there is no place for hash tiles.
         """
-        return prove_record(layout_of(self.path), seq, self._ring)
+        with open_reader(self.path) as reader:
+            return prove_record(reader, seq, self._ring)
 
     def checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint that a trusted key has signed; ``verify`` says whether it holds.
@@ -212,7 +211,8 @@ class AuditLog:
         Raises:
             OSError: the file cannot be read.
         """
-        return SignerFiles(layout_of(self.path)).newest(self._ring)
+        with open_reader(self.path) as reader:
+            return newest_checkpoint(reader, self._ring)
 
     def head(self) -> Head | None:
         """The newest record's place in the chain; ``None`` in a log without records.

@@ -47,7 +47,7 @@ COMPUTING = {
     "_format": {"tail"},
     "_redaction": {"user_rules"},
     "_fields": set[str](),
-    "_query": {"search"},
+    "_query": set[str](),
     "_repair": {"apply"},
     "_loki": {
         *("backfill", "client", "http", "journal", "log_index", "log_scan"),

@@ -6,45 +6,40 @@ are written to the log's directory, or, if that is not writable, to a cache dire
 
 from __future__ import annotations
 
-import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 
-from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
-from audit_emit._checkpoints.ordered_segments import blocks, open_segments
-from audit_emit._checkpoints.signer_state import SignerFiles
+from audit_emit._checkpoints.new_leaves import GrowingTree, Position
 from audit_emit._checkpoints.tiles import Store, TiledFrontier, Tiles
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.merkle_proofs import inclusion_ranges
 from audit_emit._format.proof_file import VERSION, Evidence
-from audit_emit._format.record import head_of
-from audit_emit._format.tail import first_seq
+from audit_emit._format.record import Head, head_of
+from audit_emit._readers.base import Block, Flaw, LogReader
 from audit_emit._readers.files.cache_directory import private_directory
-from audit_emit._readers.files.logfiles import open_regular
-from audit_emit._readers.files.places import find_seq
+from audit_emit._readers.whole_lines import whole_lines_of
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
 SMALL = 64 * 1024 * 1024
 """A log of up to so many bytes is read as a whole for every proof. That is fast, and detects a
 change anywhere before the checkpoint. Of a longer log only the record is read."""
 
-_CHUNK = 128 * 1024
 _TRIES = 1000
 """How many checkpoints, newest first, are tried as the end of existing tiles."""
 
 _SIZE = re.compile(rb'","head_seq":([1-9][0-9]{0,18}),"')
 
 
-def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
+def prove_record(reader: LogReader, seq: int, ring: KeyRing) -> Evidence:
     """Prove a record with the smallest checkpoint that covers it and agrees with the log.
 
     Args:
-        layout: where the log is.
+        reader: of the log.
         seq: the number of the record.
         ring: the trusted keys; a checkpoint with a wrong signature of one of them is skipped.
 
@@ -54,31 +49,31 @@ def prove_record(layout: Layout, seq: int, ring: KeyRing) -> Evidence:
         ValueError: no checkpoint covers the record and agrees with the log.
         OSError: a file cannot be read, or tiles cannot be written anywhere.
     """
-    line = find_record(layout, seq)
-    last = max((size for size, _ in _checkpoint_lines(layout)), default=0)
+    line = find_record(reader, seq)
+    last = max((size for size, _ in _checkpoint_lines(reader)), default=0)
     if last < seq:
         raise ValueError(f"no checkpoint covers record {seq}")
-    small = _bytes_of(layout) <= SMALL
-    for store in () if small else _tile_stores(layout):
+    small = 0 <= reader.size <= SMALL
+    for store in () if small else _tile_stores(reader):
         with suppress(LookupError, CheckpointError):
-            made = _proof_from(layout, seq, line, Tiles(store), ring)
+            made = _proof_from(reader, seq, line, Tiles(store), ring)
             if made is not None:
                 return made
-        grown = _extend_tiles(layout, store, last)
+        grown = _extend_tiles(reader, store, last)
         with suppress(LookupError, CheckpointError):
-            made = _proof_from(layout, seq, line, Tiles(store), ring) if grown else None
+            made = _proof_from(reader, seq, line, Tiles(store), ring) if grown else None
             if made is not None:
                 return made
-    made = _proof_from(layout, seq, line, Tiles(_make_tiles(layout, last)), ring)
+    made = _proof_from(reader, seq, line, Tiles(_make_tiles(reader, last)), ring)
     if made is None:
         raise ValueError(f"no checkpoint covers record {seq} and agrees with the log")
     return made
 
 
 def _proof_from(
-    layout: Layout, seq: int, line: bytes, tiles: Tiles, ring: KeyRing
+    reader: LogReader, seq: int, line: bytes, tiles: Tiles, ring: KeyRing
 ) -> Evidence | None:
-    checkpoint = _smallest_checkpoint(layout, seq, tiles, ring)
+    checkpoint = _smallest_checkpoint(reader, seq, tiles, ring)
     if checkpoint is None:
         return None
     head = head_of(line)
@@ -94,10 +89,10 @@ def _proof_from(
 
 
 def _smallest_checkpoint(
-    layout: Layout, seq: int, tiles: Tiles, ring: KeyRing
+    reader: LogReader, seq: int, tiles: Tiles, ring: KeyRing
 ) -> Checkpoint | None:
     found: Checkpoint | None = None
-    for size, line in _checkpoint_lines(layout):
+    for size, line in _checkpoint_lines(reader):
         if size < seq or (found is not None and size >= found.head_seq):
             continue
         with suppress(LookupError, ValueError):
@@ -108,65 +103,38 @@ def _smallest_checkpoint(
     return found
 
 
-def _checkpoint_lines(layout: Layout) -> Iterator[tuple[int, bytes]]:
+def _checkpoint_lines(reader: LogReader) -> Iterator[tuple[int, bytes]]:
     """The lines that may be checkpoints, in order, each with the tree size that it states."""
-    try:
-        descriptor = open_regular(os.path.join(layout.directory, "checkpoints.jsonl"))
-    except FileNotFoundError:
-        return
-    try:
-        for block, _ in blocks(descriptor, 0):
-            for line in block.split(b"\n"):
-                stated = _SIZE.search(line)
-                if stated is not None:
-                    yield int(stated[1]), line
-    finally:
-        os.close(descriptor)
+    for one in reader.checkpoints() or ():
+        stated = _SIZE.search(one.line) if one.lines == 1 else None
+        if stated is not None:
+            yield int(stated[1]), one.line
 
 
-def find_record(layout: Layout, seq: int) -> bytes:
+def find_record(reader: LogReader, seq: int) -> bytes:
     """The line of a record, without its newline.
 
     Raises:
         LookupError: the log has no such record.
-        OSError: a file cannot be read.
+        OSError: it cannot be read.
     """
-    with open_segments(layout) as segments:
-        low, high = 0, len(segments)
-        while high - low > 1:  # a binary search: segments are in the order of their records
-            middle = (low + high) // 2
-            with segments.opened(middle) as descriptor:
-                first = first_seq(descriptor)
-            if first is not None and first <= seq:
-                low = middle
-            else:
-                high = middle
-        # Also try the segments around it: one may begin with bytes that are not a record.
-        for number in sorted(range(len(segments)), key=lambda each: (abs(each - low), each)):
-            with segments.opened(number) as descriptor:
-                found = find_seq(descriptor, os.fstat(descriptor).st_size, seq)
-            if found is not None:
-                return found.line
+    for block in reader.search(seq=seq):
+        for _, line in may_be_chained(block.data):
+            head = head_of(line)
+            if head is not None and head.seq == seq:
+                return line
     raise LookupError(f"there is no record {seq}")
 
 
-def _bytes_of(layout: Layout) -> int:
-    size = 0
-    with open_segments(layout) as segments:
-        for number in range(len(segments)):
-            with segments.opened(number) as descriptor:
-                size += os.fstat(descriptor).st_size
-    return size
-
-
-def _tile_stores(layout: Layout) -> Iterator[Store]:
+def _tile_stores(reader: LogReader) -> Iterator[Store]:
     """The places where tiles may exist."""
-    yield Store(layout.directory)
+    if reader.directory:
+        yield Store(reader.directory)
     with suppress(OSError):
-        yield Store(private_directory(layout.directory))
+        yield Store(private_directory(reader.directory or reader.name))
 
 
-def _extend_tiles(layout: Layout, store: Store, last: int) -> bool:
+def _extend_tiles(reader: LogReader, store: Store, last: int) -> bool:
     """Extend tiles that end before record ``last`` up to it; whether that was possible.
 
     It is if they give the root of one of the last checkpoints. Records before that checkpoint need
@@ -174,7 +142,7 @@ def _extend_tiles(layout: Layout, store: Store, last: int) -> bool:
     """
     tiles = Tiles(store)
     try:
-        for before in islice(SignerFiles(layout).backward(), _TRIES):
+        for before in _newest(reader):
             size = before.head_seq
             with suppress(LookupError, CheckpointError, OSError):
                 if size > last or tiles.root(0, size).hex() != before.root_hash:
@@ -182,7 +150,7 @@ def _extend_tiles(layout: Layout, store: Store, last: int) -> bool:
                 tree = TiledFrontier.resume(store, tiles.frontier(size), limit=last)
                 if tree is not None:
                     position = Position(before.chain, tree, before.head_hash, 0)
-                    _read(layout, GrowingTree(position, tiled=tree), last)
+                    _read(reader, GrowingTree(position, tiled=tree), last)
                     tree.flush()
                     return tree.error is None
     finally:
@@ -190,24 +158,49 @@ def _extend_tiles(layout: Layout, store: Store, last: int) -> bool:
     return False
 
 
-def _make_tiles(layout: Layout, last: int) -> Store:
+def _newest(reader: LogReader) -> Iterator[Checkpoint]:
+    """The last checkpoints, newest first, whoever signed them."""
+    for _, line in reversed(deque(_checkpoint_lines(reader), maxlen=_TRIES)):
+        with suppress(ValueError):
+            yield Checkpoint.from_line(line)
+
+
+def newest_checkpoint(reader: LogReader, ring: KeyRing) -> Checkpoint | None:
+    """The last checkpoint that a key of the ring has signed; ``None`` where there is none.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    for found in _newest(reader):
+        if check(found, ring) == "ok":
+            return found
+    newest = None
+    for _, line in _checkpoint_lines(reader):
+        with suppress(ValueError):
+            found = Checkpoint.from_line(line)
+            newest = found if check(found, ring) == "ok" else newest
+    return newest
+
+
+def _make_tiles(reader: LogReader, last: int) -> Store:
     """Make new tiles over the log up to record ``last``, or to the end of the log.
 
     Raises:
         CheckpointError: a record before that does not follow the one before it.
         OSError: the log cannot be read, or tiles cannot be written anywhere.
     """
-    in_log_directory = Store(layout.directory)
-    if _write_tiles(layout, in_log_directory, last) is None:
-        return in_log_directory
-    in_cache = Store(private_directory(layout.directory))
-    error = _write_tiles(layout, in_cache, last)
+    if reader.directory:
+        in_log_directory = Store(reader.directory)
+        if _write_tiles(reader, in_log_directory, last) is None:
+            return in_log_directory
+    in_cache = Store(private_directory(reader.directory or reader.name))
+    error = _write_tiles(reader, in_cache, last)
     if error is not None:
         raise error
     return in_cache
 
 
-def _write_tiles(layout: Layout, store: Store, last: int) -> OSError | None:
+def _write_tiles(reader: LogReader, store: Store, last: int) -> OSError | None:
     """Write the tiles to a store; the error if that failed."""
     # Exactly up to the size that was signed: other programs that read tiles expect that.
     tree = TiledFrontier(store, Frontier(), limit=last)
@@ -216,16 +209,39 @@ def _write_tiles(layout: Layout, store: Store, last: int) -> OSError | None:
     except OSError as error:
         return error
     try:
-        _read(layout, GrowingTree(Position.genesis(), tiled=tree), last)
+        _read(reader, GrowingTree(Position.genesis(), tiled=tree), last)
         tree.flush()
     finally:
         store.close()
     return tree.error
 
 
-def _read(layout: Layout, tree: GrowingTree, last: int) -> None:
+def _read(reader: LogReader, tree: GrowingTree, last: int) -> None:
     try:
-        read_new_records(layout, tree, up_to=last)
+        for block in whole_lines_of(_after(reader, tree)):
+            tree.feed(block, 0)
+            if tree.frontier.size >= last:
+                return
     except CheckpointError:
         if tree.frontier.size < last:
             raise
+
+
+def _after(reader: LogReader, tree: GrowingTree) -> Iterator[Block | Flaw]:
+    """What follows the last record of a tree.
+
+    Raises:
+        CheckpointError: neither that record is there, nor does the log begin with the next one.
+    """
+    size = tree.frontier.size
+    if not size:
+        yield from reader.blocks()
+        return
+    try:
+        yield from reader.since(Head(tree.chain, size, tree.head, ""))
+    except LookupError:
+        first = reader.bounds().first
+        if first is None or first.seq != size + 1:
+            why = f"record {size}, which was signed, is not in the log as it was"
+            raise CheckpointError("not-extended", why) from None
+        yield from reader.blocks()

@@ -6,21 +6,20 @@ before the one from when it had to wait (docs/wire-format.md, sections 3 and 5).
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit_emit._format.block import link_of
-from audit_emit._format.line_splitter import Lines
 from audit_emit._format.record import ts_of
 from audit_emit._loki.json_stage import value_at
 from audit_emit._loki.labels import placement_of, unwrapped
 from audit_emit._loki.records import is_cut
 from audit_emit._query.question import ESCAPED, Question
-from audit_emit._readers.base import MISSING, Flaw, LogReader
+from audit_emit._readers.base import LogReader
 from audit_emit._readers.opening import open_readers
+from audit_emit._readers.whole_lines import whole_lines_of
 
 if TYPE_CHECKING:
     from audit_emit._loki.client import LokiClient
@@ -146,18 +145,8 @@ def lines_of(path: str) -> Iterator[bytes]:
 def lines_in(reader: LogReader) -> Iterator[bytes]:
     """Every whole line of a log, oldest first, without its newline; see ``lines_of``."""
     _look_for_parts(reader)
-    lines, part = Lines(), ""
-    for block in reader.blocks():
-        if isinstance(block, Flaw):
-            if block.kind != MISSING:
-                raise OSError(errno.EIO, block.note, block.part)
-            continue
-        if block.part != part or not block.offset:
-            lines.rest()
-            part = block.part
-        for whole in lines.feed(block.data):
-            if isinstance(whole, bytes):
-                yield from (line[:-1] for line in BytesIO(whole))
+    for block in whole_lines_of(reader.blocks()):
+        yield from (line[:-1] for line in BytesIO(block))
 
 
 def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None = None) -> Answer:

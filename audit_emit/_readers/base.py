@@ -115,6 +115,8 @@ class LogReader(Protocol):
         name: of the log, as it was asked for.
         whole: all that is there of the log was looked for, so that what the log declares of itself
             (checkpoints, bytes that were moved aside) must be found; not only what was named.
+        directory: where what can be made again of the log (hash tiles) may be kept beside it; empty
+            where there is no such place.
         size: bytes that ``blocks`` reads, packed ones as they are stored; -1 if that is not known.
 
     Every method may raise ``OSError`` (it cannot be read) and ``UnsupportedError`` (it is packed in
@@ -126,6 +128,9 @@ class LogReader(Protocol):
 
     @property
     def whole(self) -> bool: ...
+
+    @property
+    def directory(self) -> str: ...
 
     @property
     def size(self) -> int: ...

@@ -26,6 +26,8 @@ class MemoryReader:
         whole: see ``LogReader``.
     """
 
+    directory = ""
+
     def __init__(
         self,
         lines: Iterable[bytes],

@@ -139,6 +139,7 @@ class PostgresReader:
     """
 
     size = -1
+    directory = ""
 
     def __init__(self, connection: Connection, chain: str) -> None:
         self.chain = chain

@@ -15,7 +15,9 @@ from audit_emit._checkpoints import prove as proving
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.prove import find_record, prove_record
 from audit_emit._format.proof_file import Evidence
+from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.cache_directory import private_directory
+from audit_emit._readers.opening import open_reader
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
@@ -46,8 +48,16 @@ class MadeLog:
         signer = Checkpointer(self.layout.active, RING, origin="a.example", record=lambda *_: None)
         assert signer.run("manual") is not None
 
+    def try_to_prove(self, seq: int) -> Evidence:
+        with open_reader(str(self.directory)) as reader:
+            return prove_record(reader, seq, RING)
+
+    def find(self, seq: int) -> bytes:
+        with open_reader(str(self.directory)) as reader:
+            return find_record(reader, seq)
+
     def prove(self, seq: int) -> Evidence:
-        made = prove_record(self.layout, seq, RING)
+        made = self.try_to_prove(seq)
         assert made.judge(RING).verdict == "ok"
         assert made.record.encode() == LINES[seq - 1]
         return made
@@ -74,9 +84,9 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     times: list[int] = []
     made = proving._make_tiles
 
-    def counting(layout: Layout, last: int) -> object:
+    def counting(reader: LogReader, last: int) -> object:
         times.append(last)
-        return made(layout, last)
+        return made(reader, last)
 
     monkeypatch.setattr(proving, "_make_tiles", counting)
     return times
@@ -164,13 +174,13 @@ def test_those_that_are_made_end_where_the_newest_checkpoint_does(tmp_path: Path
 def test_a_changed_record_is_not_proved(log: MadeLog) -> None:
     edit(log, 3)
     with pytest.raises(CheckpointError):
-        prove_record(log.layout, 3, RING)
+        log.try_to_prove(3)
 
 
 def test_in_a_short_log_a_changed_neighbour_is_told(log: MadeLog) -> None:
     edit(log, 3)
     with pytest.raises(CheckpointError, match="record 3 was changed"):
-        prove_record(log.layout, 5, RING)
+        log.try_to_prove(5)
 
 
 def edit(log: MadeLog, seq: int) -> None:
@@ -231,9 +241,9 @@ def test_a_temporary_directory_of_somebody_else_is_not_used(
 def test_a_record_that_no_checkpoint_covers_is_left_open(log: MadeLog, tmp_path: Path) -> None:
     other = MadeLog(tmp_path / "other", signed=False)
     with pytest.raises(ValueError, match="no checkpoint covers record 5"):
-        prove_record(other.layout, 5, RING)
+        other.try_to_prove(5)
     with pytest.raises(LookupError, match="no record 1501"):
-        prove_record(log.layout, 1501, RING)
+        log.try_to_prove(1501)
 
 
 def test_forged_checkpoints_are_passed_over(log: MadeLog) -> None:
@@ -247,7 +257,7 @@ def test_forged_checkpoints_are_passed_over(log: MadeLog) -> None:
 
 @pytest.mark.parametrize("seq", [1, 399, 400, 401, 1200, 1201, 1500])
 def test_records_are_found_over_segments(log: MadeLog, seq: int) -> None:
-    assert find_record(log.layout, seq) == LINES[seq - 1]
+    assert log.find(seq) == LINES[seq - 1]
     (first, *_) = sorted(log.directory.glob("audit-*.jsonl"))
     first.write_bytes(b"no record\n" * 20_000 + first.read_bytes())
-    assert find_record(log.layout, seq) == LINES[seq - 1]
+    assert log.find(seq) == LINES[seq - 1]

@@ -73,7 +73,8 @@ class FilesReader:
         known = all(file.size >= 0 for file in log.files)
         self.size: int = sum(file.size for file in log.files) if known else -1
         self._log = log
-        self._directory = layout.directory if layout is not None else os.path.dirname(log.name)
+        self.directory = os.path.abspath(layout.directory) if layout is not None else ""
+        self._near = self.directory or os.path.dirname(log.name)
         self._quarantine = Quarantine(layout) if layout is not None else None
         self._read = 0
 
@@ -187,7 +188,7 @@ class FilesReader:
         """See ``LogReader``."""
         self._read = 0
         timed = not seq and (since or until) and all(file.size >= 0 for file in self.files)
-        times = Times(self._directory) if timed else None
+        times = Times(self._near) if timed else None
         for file in reversed(self.files):
             if not 0 < seq < file.first_seq:
                 with _told(file):
