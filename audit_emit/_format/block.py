@@ -7,7 +7,6 @@ not: it goes through ``verify.Verifier`` line by line. Pure.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -18,17 +17,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from audit_emit._format.link import HASH_MEMBER, LINK_MIN, TS, link_of
 from audit_emit._format.merkle_ranges import Nodes, nodes_of
 from audit_emit._format.unanchored import Tail, Watch
 
-LINK = re.compile(
-    rb',"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
-    rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}'
-)
-"""The end of a chained record: chain, seq, prev_hash, hash."""
-
-_SHORTEST = len(',"chain":"","seq":1,"prev_hash":"","hash":""}') + 16 + 64 + 64
-LINK_MAX = len(',"chain":"","seq":,"prev_hash":"","hash":""}') + 16 + 19 + 64 + 64
 _TOO_MANY = 10**19
 """No ``seq`` has so many digits."""
 
@@ -41,10 +33,6 @@ _TYPE = _TOLD.removesuffix(b"audit.")
 _KIND = slice(36, 36 + len(_TOLD))
 """Where a record whose ``ts`` has nine digits says of which type it is."""
 
-TS = slice(7, 37)
-"""Where a record that is written as today has its ``ts``."""
-
-HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
 _BODY = slice(-HASH_MEMBER - 1)
 """What is hashed of a line with its newline, but for the closing brace."""
 
@@ -139,7 +127,7 @@ def prove(
         leaves: whether to return the hash of every record.
     """
     lines = BytesIO(block).readlines()  # split() looks at every byte by itself
-    if len(lines) * _SHORTEST > len(block):
+    if len(lines) * LINK_MIN > len(block):
         return None  # most of them are too short for records, and to hash them takes memory
     first = link_of(lines[0][:-1])
     if first is None:
@@ -232,9 +220,3 @@ def _own(lines: list[bytes]) -> list[Own]:
         for row, (offset, line) in enumerate(zip(offsets, lines, strict=False))
         if line[_KIND] == _TOLD
     ]
-
-
-def link_of(line: bytes) -> re.Match[bytes] | None:
-    """The chain members at the end of a line; ``None`` when it does not end in them."""
-    at = line.rfind(b',"chain":"', max(0, len(line) - LINK_MAX))
-    return LINK.fullmatch(line, at) if at >= 0 else None

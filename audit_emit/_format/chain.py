@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
+from audit_emit._format.link import HASH, HASH_MEMBER
+
 ZERO = "0" * 64
 """``prev_hash`` of the record with ``seq`` 1."""
 
 _FRONTIER = re.compile(r"(0|[1-9][0-9]{0,18})( [0-9a-f]{64})*", re.ASCII)
-_HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
 
 
 def body_of(line: bytes) -> bytes:
@@ -27,8 +28,8 @@ def body_of(line: bytes) -> bytes:
         ValueError: the line does not end in a ``hash`` member.
     """
     line = line.removesuffix(b"\n")
-    cut = len(line) - _HASH_MEMBER
-    if cut < 0 or line[cut : cut + 9] != b',"hash":"' or not line.endswith(b'"}'):
+    cut = len(line) - HASH_MEMBER
+    if cut < 0 or line[cut : cut + len(HASH)] != HASH or not line.endswith(b'"}'):
         raise ValueError("not a chained record: the line does not end in a hash member")
     return line[:cut] + b"}"
 

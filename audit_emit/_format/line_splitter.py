@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from audit_emit._format.link import HASH
+
 MAX_LINE = 1024 * 1024
 """Bytes; a record has at most 64 KiB."""
-
-
-_HASH = b',"hash":"'
 
 
 def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
@@ -24,11 +23,11 @@ def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
     Returns:
         Where each line ends, newline included, and the line.
     """
-    at = block.find(_HASH)
+    at = block.find(HASH)
     while at >= 0:
         end = block.index(b"\n", at)
         yield end + 1, block[block.rfind(b"\n", 0, at) + 1 : end]
-        at = block.find(_HASH, end)
+        at = block.find(HASH, end)
 
 
 class TooLong(NamedTuple):

@@ -14,6 +14,7 @@ import msgspec
 
 from audit_emit._format.chain import leaf_hash
 from audit_emit._format.encode import text, to_json
+from audit_emit._format.link import link_of
 from audit_emit._runtime.interrupts import let_through
 
 VERSION = 1
@@ -144,11 +145,6 @@ class Head(NamedTuple):
     ts: str
 
 
-_END = re.compile(
-    rb',"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
-    rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}'
-)
-_TAIL = len(',"chain":"","seq":,"prev_hash":"","hash":""}') + 16 + 19 + 64 + 64
 MAX_SEQ = 2**63 - 1
 """No chain goes on from a record with this ``seq`` or a higher one: nobody ever wrote so many."""
 
@@ -161,11 +157,7 @@ def head_of(line: bytes) -> Head | None:
     The end of the line decides: ``hash`` is always the last member, so nothing in ``fields`` can
     pass for it.
     """
-    start = _TS.match(line)
-    end = None
-    at = line.rfind(b',"chain":"', max(0, len(line) - _TAIL))
-    if at >= 0:
-        end = _END.fullmatch(line, at)
+    start, end = _TS.match(line), link_of(line)
     if start is None or end is None or not _is_time(start[1].decode()):
         return None
     return Head(end[1].decode(), int(end[2]), end[4].decode(), start[1].decode())

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.link import HASH
 from audit_emit._format.record import MAX_SEQ, Head
 from audit_emit._format.record import head_of as any_head_of
 from audit_emit._runtime.interrupts import let_through
@@ -30,7 +31,6 @@ _LONGEST = 256 * 1024
 
 _CANDIDATES = 1000
 _LEGACY = 64
-_HASH = b',"hash":"'
 
 
 class Dirt(NamedTuple):
@@ -106,7 +106,7 @@ def first_seq(descriptor: int) -> int | None:
     data = pread(descriptor, _WINDOW, 0)
     at = -1
     for _ in range(_CANDIDATES):
-        at = data.find(_HASH, at + 1)
+        at = data.find(HASH, at + 1)
         end = data.find(b"\n", at)
         if at < 0 or end < 0:
             break
@@ -194,11 +194,11 @@ def _last_record(data: bytes) -> tuple[Head | None, int]:
     """
     stop = len(data)
     for _ in range(_CANDIDATES):
-        at = data.rfind(_HASH, 0, stop)
+        at = data.rfind(HASH, 0, stop)
         if at < 0:
             break
         stop = at
-        end = at + len(_HASH) + 64 + len(b'"}')
+        end = at + len(HASH) + 64 + len(b'"}')
         if data[end - 2 : end] != b'"}' or data[end : end + 1] not in {b"", b"\n"}:
             continue
         begin = data.rfind(b"\n", max(0, at - _LONGEST), at) + 1

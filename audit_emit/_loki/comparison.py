@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from audit_emit._format.block import link_of
+from audit_emit._format.link import link_of
 from audit_emit._format.record import stub, ts_of, unchained_prefix
 from audit_emit._loki.disagreement import Finding, Findings, Head, Kind, Report, Run, Runs
 from audit_emit._loki.labels import Placement, placement_of, service_of, wrong_labels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sys import intern
 from typing import NamedTuple
 
-from audit_emit._format.block import link_of
 from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.link import link_of
 from audit_emit._loki.labels import placement_of, time_of, unwrapped
 
 _OPENING = b'{"ts":"'

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from audit_emit._format.block import link_of
+from audit_emit._format.link import link_of
 from audit_emit._format.record import ts_of
 from audit_emit._loki.json_stage import value_at
 from audit_emit._loki.labels import placement_of, unwrapped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from audit_emit._format.block import TS, link_of
+from audit_emit._format.link import TS, link_of
 from audit_emit._verify.chain_position import Branch
 
 

@@ -24,9 +24,10 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from audit_emit._format.block import HASH_MEMBER, TS, Proof, link_of, prove
+from audit_emit._format.block import Proof, prove
 from audit_emit._format.key_change import Succession
 from audit_emit._format.line_splitter import Lines, TooLong
+from audit_emit._format.link import HASH_MEMBER, TS, link_of
 from audit_emit._format.record import VERSION, parsed
 from audit_emit._format.unanchored import Demand, Tail, Watch
 from audit_emit._signing.trusted_keys import KeyRing

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from audit_emit._format.block import link_of
+from audit_emit._format.link import link_of
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Kind, Report
 from audit_emit._verify.verify import Options, verify_paths

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import IO, Any, NamedTuple, cast
 
-from audit_emit._format.block import link_of
 from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.link import link_of
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import NotRegularError, UnsupportedError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from audit_emit._format.block import TS, link_of
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._format.line_splitter import Lines
+from audit_emit._format.link import TS, link_of
 from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, unpacked
 
 _LONGEST = 64 * 1024

@@ -1,0 +1,36 @@
+"""The end of a chained record: the one place that knows how it is written.
+
+The compiled part knows it too, for speed (``_c/linked.c``); tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+import re
+
+LINK = re.compile(
+    rb',"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
+    rb',"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}'
+)
+"""The end of a chained record: chain, seq, prev_hash, hash."""
+
+LINK_MAX = len(',"chain":"","seq":,"prev_hash":"","hash":""}') + 16 + 19 + 64 + 64
+"""Bytes that it has at most."""
+
+LINK_MIN = len(',"chain":"","seq":1,"prev_hash":"","hash":""}') + 16 + 64 + 64
+"""Bytes that it has at least."""
+
+HASH = b',"hash":"'
+HASH_MEMBER = len(HASH) + 64 + len('"}')
+"""Bytes at the end of a record that its hash does not cover, but for the closing brace."""
+
+TS = slice(7, 37)
+"""Where a record that is written as today has its ``ts``."""
+
+
+def link_of(line: bytes) -> re.Match[bytes] | None:
+    """The chain members at the end of a line; ``None`` when it does not end in them.
+
+    The end decides: ``hash`` is always the last member, so nothing in ``fields`` can pass for it.
+    """
+    at = line.rfind(b',"chain":"', max(0, len(line) - LINK_MAX))
+    return LINK.fullmatch(line, at) if at >= 0 else None
