@@ -7,6 +7,8 @@ import os
 import time
 import weakref
 from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from math import isnan
@@ -26,7 +28,7 @@ from audit_emit._runtime.failure import Complaints, Counters
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import SAME, on_fork, renew
 from audit_emit._runtime.interrupts import is_interrupt, let_through
-from audit_emit._runtime.nonblocking_fd import Descriptor
+from audit_emit._runtime.nonblocking_fd import BEGUN, Descriptor
 from audit_emit._runtime.observer import Observer
 from audit_emit._runtime.threads import weakly
 from audit_emit._settings import settings as _config
@@ -40,10 +42,16 @@ from audit_emit.errors import AuditError, ConfigError, SinkError
 
 if TYPE_CHECKING:
     from audit_emit._checkpoints.schedule import Schedule
+    from audit_emit._shipping.thread import ShippingThread
+    from audit_emit._stores.postgres.chains import Linked
+    from audit_emit._stores.postgres.queue import QueuedChains
 
 FLUSH_SECONDS = 2.0
 _GRACE_SECONDS = 0.05
 """How long a sync is waited for when the time for a flush is over before it begins."""
+
+_READER_SECONDS = 1.0
+"""How long the thread of the direct store waits for a reader of standard output, for a batch."""
 
 _LONGEST = 1e9
 """Seconds that a lock can be waited for on every platform, and for ever."""
@@ -85,6 +93,8 @@ class Emitter(Delivery):
         )
         self._clock = Clock()
         self.file: JsonlSink | None = self._make_file()
+        self.direct: QueuedChains | None = self._make_direct()
+        self.shipping: ShippingThread | None = self._make_shipping()
         self.stdout: Descriptor | None = (
             open_stdout(self.settings.stdout_max_bytes, self.settings.stdout)
             if self.settings.stdout and not self.settings.disabled
@@ -117,6 +127,69 @@ class Emitter(Delivery):
             said=weakly(self._said),
             counters=self.counters,
         )
+
+    def _make_direct(self) -> QueuedChains | None:
+        settings = self.settings
+        if settings.store is None or settings.jsonl is not None or settings.disabled:
+            return None
+        from audit_emit._stores.postgres.queue import QueuedChains  # noqa: PLC0415 - an extra
+
+        own = partial(_own_prefix, self._composer, self._clock)
+        return QueuedChains(
+            settings.store,
+            service=settings.service,
+            durability=settings.durability,
+            chain_by=settings.chain_by,
+            own=lambda event_type, fields: own(event_type, fields)[0],
+            started=weakly(self._begins),
+            counters=self.counters,
+            show=weakly(self._show_appended),
+            tell=self._complaints.tell,
+        )
+
+    def _make_shipping(self) -> ShippingThread | None:
+        settings = self.settings
+        if settings.store is None or settings.jsonl is None or settings.disabled:
+            return None
+        from audit_emit._shipping.thread import ShippingThread  # noqa: PLC0415 - an extra
+
+        return ShippingThread(settings.store, settings.jsonl, self._complaints.tell)
+
+    def __del__(self) -> None:
+        super().__del__()
+        with suppress(Exception):
+            if self.direct is not None:
+                self.direct.close(FLUSH_SECONDS)
+            if self.shipping is not None:
+                self.shipping.stop(0.0)
+
+    def _begins(self) -> dict[str, Any]:
+        return {"pid": os.getpid(), **self._configuration()}
+
+    def _show_appended(self, appended: Sequence[Linked]) -> None:
+        """Show what the direct store has appended; called by its thread, which may wait a little.
+
+        A batch comes at once: its reader is given time, once for all of it.
+        """
+        sink = self.stdout
+        deadline = time.monotonic() + _READER_SECONDS
+        for linked in appended if sink is not None else ():
+            while sink is not None and not sink.write(linked.line):
+                if sink.fault == BEGUN or time.monotonic() > deadline:
+                    self._not_shown(linked.line)
+                    break
+                time.sleep(0.002)
+
+    def _emit_unchained(self, part: str, end: str) -> None:
+        direct = self.direct
+        if direct is None:
+            super()._emit_unchained(part, end)
+            return
+        prefix = self._clock.prefix(part, end)[0]
+        if direct.fault is not None and self.stdout is not None:
+            # Nobody knows how long it will wait: it is shown at once, without its place.
+            self._show(f"{prefix}}}\n".encode())
+        direct.put(prefix)
 
     def _make_quick(self) -> Quick | None:
         if self.file is None:
@@ -152,6 +225,8 @@ class Emitter(Delivery):
             self.stdout.leave_parent()
         if self.file is not None:
             self.file.leave_parent()
+        if self.direct is not None:
+            self.direct.after_fork()
 
     def _record(  # noqa: C901, PLR0912, PLR0915 - the hot path: a call costs as much as the hash
         self, ctx: Any, event_type: Any, fields: Any = None
@@ -267,9 +342,8 @@ class Emitter(Delivery):
             AuditError: the record is not in the file with the durability asked for; or the event
                 type or the context is none (``invalid-event-type``, ``invalid-context``).
         """
-        if self._disabled or self.file is None:
-            reason = "disabled" if self._disabled else "no-file"
-            raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
+        if self.file is None:
+            return self._append_now(ctx, event_type, fields)
         try:
             renew()
             context = self.misuse.checked(ctx, usable_type=self._composer.takes(event_type))
@@ -309,6 +383,35 @@ class Emitter(Delivery):
         self.file_fault = None
         return receipt
 
+    def _append_now(self, ctx: Any, event_type: Any, fields: Any) -> Receipt:
+        """``emit_strict`` without a file: for the direct store, which shows the line itself.
+
+        Raises:
+            AuditError: see ``emit_strict``.
+        """
+        direct = self.direct
+        if direct is None:
+            reason = "disabled" if self._disabled else "no-file"
+            raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
+        try:
+            renew()
+            context = self.misuse.checked(ctx, usable_type=self._composer.takes(event_type))
+            part, end = self._composer.compose(context, event_type, fields)
+            prefix = self._clock.prefix(part, end)[0]
+            linked = direct.append_now(prefix)
+        except SinkError as error:
+            where = direct.address.shown
+            raise AuditError(
+                error.reason, f"the audit record could not be appended in {where}: {error.reason}"
+            ) from error
+        except BaseException as error:
+            let_through(error)
+            if issubclass(type(error), AuditError):
+                raise
+            reason = bare_name(type(error))
+            raise AuditError(reason, f"the audit record could not be made: {reason}") from error
+        return Receipt(linked.id or "", linked.chain, linked.seq, linked.hash)
+
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Write what waits and sync the file.
 
@@ -333,6 +436,8 @@ class Emitter(Delivery):
             if not synced and self.file is not None:
                 synced = self.file.sync(max(deadline - time.monotonic(), _GRACE_SECONDS))
             self._show_unshown()
+            if self.direct is not None:
+                synced = self.direct.flush(max(deadline - time.monotonic(), 0.0))
             self._finish_line(deadline)
         except SinkError:
             return False
@@ -396,6 +501,10 @@ class Emitter(Delivery):
             if self.file is not None:
                 left = max(deadline - time.monotonic(), _GRACE_SECONDS)
                 done = self.file.close(left) and done
+            if self.shipping is not None:
+                done = self.shipping.stop(max(deadline - time.monotonic(), _GRACE_SECONDS)) and done
+            if self.direct is not None:
+                done = self.direct.close(max(deadline - time.monotonic(), _GRACE_SECONDS)) and done
             if self.stdout is not None:
                 self.stdout.close()
             self._complaints.close()
@@ -473,6 +582,8 @@ def _at_exit() -> None:
     for emitter in list(_emitters):
         emitter.finish(max(deadline - time.monotonic(), _GRACE_SECONDS))
         emitter.give_up()
+        if emitter.direct is not None:
+            emitter.direct.give_up()
 
 
 on_fork(_after_fork)

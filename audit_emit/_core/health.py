@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._format.record import ts_of
@@ -11,6 +12,11 @@ from audit_emit._stores.stdout.mirror import NUMBERS
 
 if TYPE_CHECKING:
     from audit_emit._core.emitter import Emitter
+    from audit_emit._shipping.thread import ShippingThread
+    from audit_emit._stores.postgres.queue import QueuedChains
+
+QUEUED = 1000
+"""Events on their way to a database that is not slow: more are behind."""
 
 
 def report(emitter: Emitter) -> dict[str, Any]:
@@ -31,6 +37,10 @@ def report(emitter: Emitter) -> dict[str, Any]:
     """
     notes: list[str] = []
     sinks = {"jsonl": _file(emitter, notes), "stdout": _stdout(emitter, notes)}
+    if emitter.direct is not None:
+        sinks["store"] = _direct(emitter, emitter.direct, notes)
+    elif emitter.shipping is not None:
+        sinks["store"] = _shipped(emitter.shipping, notes)
     lost = emitter.counters.lost
     withheld = emitter.counters.processor_errors
     states = {sink["state"] for sink in sinks.values()}
@@ -38,7 +48,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
         notes.append(f"{why}: nothing is recorded")
         status = "off"
-    elif sinks["jsonl"]["state"] == "failing" or states == {"off", "failing"}:
+    elif _cannot_keep(sinks) or states == {"off", "failing"}:
         status = "failing"
     elif "failing" in states or "degraded" in states or _unsigned(emitter) or withheld:
         status = "degraded"
@@ -47,7 +57,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
     if lost:
         notes.append(
             f"{lost} events were lost since the start of this process, the last one at "
-            f"{emitter.last_loss}"
+            f"{_last_loss(emitter)}"
         )
     taken_away = emitter.file.segment.taken_away if emitter.file is not None else 0
     if taken_away:
@@ -67,15 +77,23 @@ def report(emitter: Emitter) -> dict[str, Any]:
     }
 
 
+def _cannot_keep(sinks: Mapping[str, Mapping[str, Any]]) -> bool:
+    return any(sink["state"] == "failing" for name, sink in sinks.items() if name != "stdout")
+
+
 def _losses(emitter: Emitter) -> dict[str, Any]:
     return {
         "events": emitter.counters.lost,
-        "last_event": emitter.last_loss,
+        "last_event": _last_loss(emitter),
         "lines": emitter.counters.stdout_lost,
         "last_line": emitter.last_lost_line,
         "records": 0 if emitter.file is None else emitter.file.segment.taken_away,
         "last_record": None if emitter.file is None else emitter.file.segment.last_taken_away,
     }
+
+
+def _last_loss(emitter: Emitter) -> str | None:
+    return emitter.direct.last_loss if emitter.direct is not None else emitter.last_loss
 
 
 def _tell_misuse(emitter: Emitter, notes: list[str]) -> None:
@@ -141,6 +159,42 @@ def _file(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
         "lost": emitter.file_gap.lost,
         "chain": sink.segment.chain or None,
         "seq": sink.segment.seq,
+    }
+
+
+def _direct(emitter: Emitter, store: QueuedChains, notes: list[str]) -> dict[str, Any]:
+    """The sink of ``configure(store=…)``: the same words as of the file."""
+    state = "ok"
+    waiting = len(store)
+    if waiting > QUEUED:
+        state = "degraded"
+        notes.append(f"{waiting} events wait for the database")
+    if store.fault or store.gap.lost:
+        state = "failing"
+        notes.append(f"nothing can be appended in the database ({store.fault or 'overflow'})")
+    newest = store.newest
+    return {
+        "state": state,
+        "address": store.address.shown,
+        "durability": emitter.settings.durability,
+        "last_success": newest.line[7:37].decode() if newest is not None else None,
+        "last_error": store.fault or store.last_error,
+        "backlog": waiting,
+        "lost": store.gap.lost,
+        "chain": newest.chain if newest is not None else None,
+        "seq": newest.seq if newest is not None else 0,
+    }
+
+
+def _shipped(shipping: ShippingThread, notes: list[str]) -> dict[str, Any]:
+    """The copy of the file in a database: late at worst, so never failing."""
+    if shipping.fault:
+        notes.append(f"the log is not shipped to the database ({shipping.fault})")
+    return {
+        "state": "degraded" if shipping.fault else "ok",
+        "address": shipping.address.shown,
+        "last_error": shipping.fault,
+        "seq": shipping.last,
     }
 
 

@@ -34,19 +34,22 @@ class Address:
             ``postgresql://?service=NAME`` (``PGSERVICE``, ``PGPASSFILE`` and the other variables
             of libpq count, too); or ``postgresql+file:///path/of/a/file`` that holds one.
 
+        name: of the setting, for errors.
+
     Raises:
         ConfigError: it is none, or its file cannot be read.
     """
 
-    __slots__ = ("_file", "_text")
+    __slots__ = ("_file", "_name", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, name: str = "store") -> None:
         self._file = ""
+        self._name = name
         if text.startswith(FILE_SCHEME):
             self._file = unquote(text.removeprefix(FILE_SCHEME))
             if not os.path.isabs(self._file):
-                raise ConfigError("store", f"{FILE_SCHEME} needs an absolute path")
-        self._text = "" if self._file else _checked(text)
+                raise ConfigError(name, f"{FILE_SCHEME} needs an absolute path")
+        self._text = "" if self._file else _checked(text, name)
         self.conninfo()
 
     def conninfo(self) -> str:
@@ -62,8 +65,8 @@ class Address:
                 line = file.read(_MOST).partition("\n")[0].strip()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "not UTF-8"
-            raise ConfigError("store", f"the file {self._file} cannot be read: {why}") from None
-        return _checked(line)
+            raise ConfigError(self._name, f"the file {self._file} cannot be read: {why}") from None
+        return _checked(line, self._name)
 
     @classmethod
     def chosen(cls, text: str) -> tuple[Address, dict[str, str | None]]:
@@ -111,14 +114,14 @@ class Address:
         return hash((self._file, self._text))
 
 
-def _checked(text: str) -> str:
+def _checked(text: str, name: str) -> str:
     """What every address must be; the message never repeats it."""
     if not text.startswith(SCHEMES) or not text.isprintable() or len(text) > _MOST:
         raise ConfigError(
-            "store", "must be an address such as postgresql://user@host/database, on one line"
+            name, "must be an address such as postgresql://user@host/database, on one line"
         )
     try:
         urlsplit(text)
     except ValueError:
-        raise ConfigError("store", "is no address that can be read") from None
+        raise ConfigError(name, "is no address that can be read") from None
     return text

@@ -24,6 +24,9 @@ class Arguments(TypedDict, total=False):
 
     service: str | None
     jsonl: _Path | None
+    store: str | None
+    store_file: _Path | None
+    chain_by: str | None
     stdout: bool | Literal["stderr"] | None
     stdout_max_bytes: int | None
     durability: Durability | None

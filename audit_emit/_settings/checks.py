@@ -10,12 +10,14 @@ from typing import Any, Literal, NamedTuple, get_args
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
 from audit_emit._runtime.foreign import bare_name
+from audit_emit._settings.address import FILE_SCHEME, Address
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 
 Durability = Literal["os", "group", "always"]
 DURABILITIES: tuple[str, ...] = get_args(Durability)
 
+CHAIN_BY = ("", "workspace_id")
 _MIN_HASH_KEY = 16
 _MIN_MAX_BYTES = 4096
 _MOST_BYTES = 2**62
@@ -199,9 +201,34 @@ def _processors(name: str, value: Any) -> tuple[Processor, ...]:
     return found
 
 
+def _store(name: str, value: Any) -> Address:
+    if isinstance(value, Address):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(name, f"must be an address, not {_described(value)}")
+    return Address(value.strip(), name)
+
+
+def _store_file(name: str, value: Any) -> Address:
+    try:
+        path = os.path.abspath(os.fsdecode(value))
+    except (TypeError, OSError, ValueError):
+        raise ConfigError(name, f"must be a path, not {bare_name(type(value))}") from None
+    return Address(FILE_SCHEME + path, name)
+
+
+def _chain_by(name: str, value: Any) -> str:
+    if value not in CHAIN_BY:
+        raise ConfigError(name, f"must be one of {', '.join(CHAIN_BY[1:])}, or empty")
+    return str(value)
+
+
 SETTINGS: dict[str, Setting] = {
     "service": Setting("SERVICE", _service),
     "jsonl": Setting("JSONL", _jsonl),
+    "store": Setting("STORE", _store),
+    "store_file": Setting("STORE_FILE", _store_file),
+    "chain_by": Setting("CHAIN_BY", _chain_by),
     "stdout": Setting("STDOUT", _stdout),
     "stdout_max_bytes": Setting("STDOUT_MAX_BYTES", _bytes_at_least(PIPE_BUF)),
     "durability": Setting("DURABILITY", _durability),
@@ -228,4 +255,4 @@ CHECKS = {
     "on_error": Setting("", _on_error),
     "redaction_rules": Setting("", redaction_rules),
 }
-OPTIONAL = ("jsonl", "on_error", "hash_key", "signing_key", "origin", "checkpoint_state")
+OPTIONAL = ("jsonl", "store", "on_error", "hash_key", "signing_key", "origin", "checkpoint_state")

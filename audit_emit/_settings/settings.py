@@ -17,6 +17,7 @@ from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import OnError
+from audit_emit._settings.address import Address
 from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._settings.signing import KeyRing, can_be_signed
 from audit_emit.errors import ConfigError
@@ -34,6 +35,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         service: the name in every record, and the Loki label.
         jsonl: absolute path of the active segment; ``None`` when no file is kept.
+        store: the PostgreSQL that holds the chain; ``None`` when none does. With ``jsonl``, the file
+            is the record, and is shipped there.
+        chain_by: the member of the context that has a chain of its own for each value, in the
+            store: ``workspace_id``; empty for one chain.
         stdout: whether lines are written to standard output; ``stderr`` when they are written to
             standard error, and descriptor 1 is left alone.
         stdout_max_bytes: bytes of the longest stdout line; longer records become stubs.
@@ -59,6 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     service: str = "app"
     jsonl: str | None = None
+    store: Address | None = None
+    chain_by: str = ""
     stdout: bool | str = True
     stdout_max_bytes: int = PIPE_BUF
     durability: str = "group"
@@ -98,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "service": self.service,
             "jsonl": self.jsonl,
+            **self._store(),
             "stdout": self.stdout,
             "stdout_max_bytes": self.stdout_max_bytes,
             "durability": self.durability,
@@ -116,6 +124,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "origin": self.origin,
             "checkpoint_state": self.checkpoint_state,
         }
+
+    def _store(self) -> dict[str, Any]:
+        """Only where there is one: a new setting is no change of configuration for all others."""
+        if self.store is None:
+            return {}
+        return {"store": self.store.shown, "chain_by": self.chain_by}
 
     @property
     def log_origin(self) -> str:
@@ -217,10 +231,10 @@ def _complete(
     on_error: Callable[[ConfigError], None] | None,
 ) -> Settings:
     """Settle what depends on more than one value: a key's two sources, the default path."""
-    for key in ("hash_key", "signing_key"):
+    for key in ("hash_key", "signing_key", "store"):
         _nearer(values, sources, key)
     _add_rules(values, sources)
-    if "jsonl" not in values and not values.get("disabled"):
+    if "jsonl" not in values and not values.get("disabled") and not values.get("store"):
         service = values.get("service", Settings().service)
         try:
             values["jsonl"] = default_path(service, environ)

@@ -15,6 +15,7 @@ from support import difficult_values, requirements
 import audit_emit
 from audit_emit import ConfigError, Emitter, Settings
 from audit_emit._settings import settings as _config
+from audit_emit._settings.address import Address
 from audit_emit._settings.checks import SETTINGS
 from audit_emit._settings.settings import settings
 
@@ -38,6 +39,8 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("stdout", "off", "no", False),
     ("stdout", " TRUE ", 1, True),
     ("stdout", " StdErr ", "stderr", "stderr"),
+    ("store", " postgresql://a@b/c ", "postgresql://a@b/c", Address("postgresql://a@b/c")),
+    ("chain_by", "workspace_id", "workspace_id", "workspace_id"),
     ("stdout_max_bytes", "4096", 4096, 4096),
     ("stdout_max_bytes", " 65536 ", "65536", 65536),
     ("durability", "os", "os", "os"),
@@ -70,6 +73,12 @@ BAD: list[tuple[str, Any]] = [
     ("service", 7),
     ("jsonl", ""),
     ("jsonl", "a\0b"),
+    ("store", 7),
+    ("store", "mysql://x"),
+    ("store", "/var/log/x"),
+    ("store_file", "/nowhere/at/all"),
+    ("store_file", 1.5),
+    ("chain_by", "user_id"),
     ("jsonl", 7),
     ("jsonl", ["a"]),
     ("stdout", "perhaps"),
@@ -148,6 +157,8 @@ OTHER = {
     "service": "other",
     "jsonl": "/other/audit.jsonl",
     "stdout": "1",
+    "store": "postgresql://other/other",
+    "chain_by": "workspace_id",
     "stdout_max_bytes": "8192",
     "durability": "group",
     "max_bytes": "8192",
