@@ -76,8 +76,9 @@ def test_many_waiting_callers_share_batches(audited: Database) -> None:
     receipts: list[int] = []
 
     def work() -> None:
-        for number in range(10):
-            receipts.append(emitter.emit_strict(None, "order.placed", {"n": number}).seq)
+        receipts.extend(
+            emitter.emit_strict(None, "order.placed", {"n": number}).seq for number in range(10)
+        )
 
     threads = [threading.Thread(target=work) for _ in range(32)]
     for thread in threads:
