@@ -35,8 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         service: the name in every record, and the Loki label.
         jsonl: absolute path of the active segment; ``None`` when no file is kept.
-        store: the PostgreSQL that holds the chain; ``None`` when none does. With ``jsonl``, the file
-            is the record, and is shipped there.
+        store: the PostgreSQL that holds the chain; ``None`` when none does. With ``jsonl``,
+            the file is the record, and is shipped there.
         chain_by: the member of the context that has a chain of its own for each value, in the
             store: ``workspace_id``; empty for one chain.
         stdout: whether lines are written to standard output; ``stderr`` when they are written to
