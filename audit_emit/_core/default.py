@@ -44,7 +44,8 @@ def configure(**settings: Unpack[Arguments]) -> Emitter:
         settings: ``service``, ``jsonl`` (a path, or ``"off"``), ``stdout``, ``stdout_max_bytes``,
             ``store``, ``store_file``, ``chain_by``, ``durability`` (``os``,
             ``group``, ``always``), ``max_bytes``, ``hash_key``, ``hash_key_file``, ``disabled``,
-            ``processors``, ``on_error``, ``secret_keys``, ``safe_keys``, ``redaction_rules``, ``redaction_file``,
+            ``processors``, ``on_error``, ``secret_keys``, ``safe_keys``, ``redaction_rules``,
+            ``redaction_file``,
             ``hide_access_key_ids``, ``redaction_report``, ``checkpoint``, ``signing_key``,
             ``signing_key_file``, ``origin``, ``checkpoint_state``; see ``docs/configuration.md``.
 
