@@ -143,11 +143,8 @@ class AuditLog:
         """
         if is_address(self.path):
             return list(deque(self.records(), count))
-        log = GrowingLog(self.path)
-        try:
+        with GrowingLog(self.path) as log:
             return list(islice(_parsed(log.newest_first()), count))[::-1]
-        finally:
-            log.close()
 
     def find(self, event_id: str) -> int:
         """The number of the record with this id, for ``prove``.
@@ -205,14 +202,17 @@ class AuditLog:
         with open_reader(self.path) as reader:
             return prove_record(reader, seq, self._ring)
 
-    def checkpoint(self) -> Checkpoint | None:
+    def checkpoint(self, *, trusted: bool = True) -> Checkpoint | None:
         """The newest checkpoint that a trusted key has signed; ``verify`` says whether it holds.
+
+        Args:
+            trusted: ``False`` for the newest one whoever signed it, which proves nothing.
 
         Raises:
             OSError: the file cannot be read.
         """
         with open_reader(self.path) as reader:
-            return newest_checkpoint(reader, self._ring)
+            return newest_checkpoint(reader, self._ring if trusted else None)
 
     def head(self) -> Head | None:
         """The newest record's place in the chain; ``None`` in a log without records.

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 from audit_emit._readers.files.follower import MAX_LINE, Follower, backward, complete_end, forward
 from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
@@ -63,6 +64,11 @@ class GrowingLog:
         """Whether the active segment was there."""
         return self._fd is not None
 
+    def paths(self) -> list[str]:
+        """The files of the log that are there: closed segments, then the active one."""
+        there = [self._layout.active] if self._fd is not None else []
+        return [*segment_paths(self._layout), *there]
+
     def newest_first(self) -> Iterator[bytes]:
         """The lines of the active segment from its end on, then those of the closed ones."""
         if self._fd is not None:
@@ -93,6 +99,12 @@ class GrowingLog:
     def torn(self, limit: int) -> bytes:
         """At most so many bytes of a line that has no end yet."""
         return b"" if self._fd is None else os.pread(self._fd, limit, self._follower.position)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the open file."""

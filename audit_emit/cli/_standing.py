@@ -1,0 +1,165 @@
+"""How a log stands, as its files say it: nothing here is proved, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from audit_emit._format.record import ts_of
+from audit_emit._loki.labels import time_of
+from audit_emit._settings.address import is_address
+from audit_emit._verify.remembered import read as read_memory
+from audit_emit.cli._exit import Exit
+from audit_emit.log import AuditLog
+
+LITTLE_SPACE = 64 * 1024 * 1024
+"""Bytes free on the disk below which a log may soon not be written to."""
+
+
+class Signed(msgspec.Struct):
+    """The newest checkpoint.
+
+    Attributes:
+        trusted: a key that was given has signed it.
+        unsigned: records that came after it.
+    """
+
+    head_seq: int
+    at: str
+    key: str
+    trusted: bool
+    unsigned: int
+
+
+class Verified(msgspec.Struct):
+    """What ``verify --remember`` has kept: how far the log was signed then, and when that was."""
+
+    head_seq: int
+    at: str
+
+
+class Files(msgspec.Struct):
+    """The store: what it holds, and what room there is.
+
+    Attributes:
+        active: its active segment.
+        segments: how many files it has, with that one.
+        bytes: of all of them, packed ones as they are stored.
+        torn: the active segment ends inside a line.
+        free: bytes on its disk; ``None`` where that cannot be told.
+    """
+
+    active: str
+    segments: int
+    bytes: int
+    torn: bool
+    free: int | None
+
+
+class Standing(msgspec.Struct):
+    """One log, at one moment.
+
+    Attributes:
+        last: its newest record.
+        problems: what should be looked at, in words.
+        status: the exit status that this is.
+    """
+
+    log: str
+    looked_at: str
+    service: str = ""
+    chain: str = ""
+    head_seq: int = 0
+    head_hash: str = ""
+    last: dict[str, Any] | None = None
+    signed: Signed | None = None
+    verified: Verified | None = None
+    files: Files | None = None
+    problems: list[str] = []
+    status: int = 0
+
+
+def standing(log: AuditLog, memory: Path | None = None) -> Standing:
+    """Look at a log.
+
+    Args:
+        memory: the file of ``verify --remember``.
+
+    Raises:
+        OSError: a file cannot be read.
+        MemoryFileError: ``memory`` is no such file.
+    """
+    found = Standing(log.path, ts_of(time.time_ns()))
+    head, newest = log.head(), log.newest(1)
+    if newest:
+        found.last = newest[0]
+        found.service = str(newest[0].get("service", ""))
+    if head is not None:
+        found.chain, found.head_seq, found.head_hash = head.chain, head.seq, head.hash
+    found.files = None if is_address(log.path) else _files(log)
+    found.signed = _signed(log, found.head_seq)
+    if memory is not None:
+        seen = read_memory(memory).logs.get(os.path.realpath(log.path))
+        if seen is not None:
+            found.verified = Verified(seen.size, ts_of(memory.stat().st_mtime_ns))
+    _judge(found)
+    return found
+
+
+def _files(log: AuditLog) -> Files:
+    with log.follow() as growing:
+        paths = [path for path in growing.paths() if os.path.lexists(path)]
+        torn = bool(growing.torn(1))
+        active = growing.path
+    size = sum(os.lstat(path).st_size for path in paths)
+    try:
+        disk = os.statvfs(os.path.dirname(active) or ".")
+    except (OSError, AttributeError):
+        return Files(active, len(paths), size, torn, None)
+    return Files(active, len(paths), size, torn, disk.f_bavail * disk.f_frsize)
+
+
+def _signed(log: AuditLog, head: int) -> Signed | None:
+    newest = log.checkpoint(trusted=False)
+    if newest is None:
+        return None
+    trusted = log.checkpoint()
+    one = trusted or newest
+    return Signed(
+        one.head_seq, one.at, one.key_id, trusted is not None, max(head - one.head_seq, 0)
+    )
+
+
+def _judge(found: Standing) -> None:
+    """What should be looked at, and the exit status: later ones come before earlier ones."""
+    if found.last is None:
+        found.status = Exit.NOTHING
+    if found.files is not None and found.files.torn:
+        found.problems.append("the last line is torn, or still being written")
+        found.status = Exit.INCOMPLETE
+    if found.files is not None and (found.files.free or LITTLE_SPACE) < LITTLE_SPACE:
+        found.problems.append(f"only {found.files.free:,} bytes are free on its disk")
+        found.status = Exit.FINDINGS
+    signed, verified = found.signed, found.verified
+    if signed is not None and signed.head_seq > found.head_seq:
+        found.problems.append(
+            f"{signed.head_seq} records were signed, and the log ends at {found.head_seq}: "
+            "audit-emit verify"
+        )
+        found.status = Exit.FINDINGS
+    if verified is not None and verified.head_seq > found.head_seq:
+        found.problems.append(
+            f"{verified.head_seq} records were verified, and the log ends at {found.head_seq}: "
+            "audit-emit verify --remember"
+        )
+        found.status = Exit.FINDINGS
+
+
+def seconds_between(ts: str, later: str) -> float | None:
+    """The time from one ``ts`` to a later one; ``None`` where one is none."""
+    first, last = time_of(ts), time_of(later)
+    return None if first is None or last is None else (last - first) / 1e9
