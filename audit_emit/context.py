@@ -14,11 +14,11 @@ from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
-from audit_emit._runtime.entered import entered_alone
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import door, let_through
 from audit_emit._runtime.lazy import Pattern
 from audit_emit._runtime.structlog_context import mirror, unmirror
+from audit_emit._runtime.sync_dependency import is_entered_by_worker_thread
 
 __all__ = [
     "AuditContext",
@@ -296,7 +296,7 @@ class _Bind:
         return called
 
     def __enter__(self) -> AuditContext:
-        if isinstance(VAR.get(), LiveContext) and entered_alone(sys._getframe(1)):  # noqa: SLF001
+        if isinstance(VAR.get(), LiveContext) and is_entered_by_worker_thread(sys._getframe(1)):  # noqa: SLF001
             # A synchronous dependency with ``yield``: its worker thread ends when the block is
             # entered, and what is bound in the thread's copy of the context is lost. So the ids
             # are set for the rest of the request instead.

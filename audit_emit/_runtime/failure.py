@@ -1,6 +1,7 @@
-"""What went wrong, told without making it worse: counters, and a rate-limited line on stderr.
+"""Reporting what went wrong without making it worse: counters, and rate-limited lines on stderr.
 
-Nothing here raises, blocks, or uses ``logging`` (a handler that audits would call itself).
+Nothing here raises, blocks, or uses ``logging`` (an audit handler of the application would call
+this library again).
 """
 
 from __future__ import annotations
@@ -13,26 +14,27 @@ from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import BEGUN, Descriptor
 
 _QUIET_SECONDS = 60.0
-_UNTOLD = 8
+_MAX_PENDING = 8
+"""How many lines are kept while stderr does not accept them."""
 
 
 class Counters:
-    """Plain integers, always on. Attributes are counts of events unless said otherwise.
+    """Plain integers, counted since the process began. They count events unless noted otherwise.
 
     Attributes:
-        unchained: events that went to stdout only, because no file is kept.
-        drained: events that were backlogged and are in the file now.
+        unchained: events that went to stdout only, because no file is configured.
+        drained: events that waited in the backlog and are in the file now.
         lost: events that will never be in the file.
-        truncated: records in which a limit cut something.
-        redacted: values held back.
-        recovered: torn or foreign ends of the file that were closed and declared.
-        stdout_lost: lines.
+        truncated: records in which a limit cut something off.
+        redacted: values that were redacted.
+        recovered: incomplete or foreign ends of the file that were closed and declared.
+        stdout_lost: lines that standard output did not accept.
         backlogged: events that could not be written when they happened.
-        rotated: segments closed.
-        processor_errors: events whose fields are withheld, as a processor failed.
-        internal_errors: exceptions stopped by the guard of ``emit``.
-        invalid_event_types: calls whose event type is none.
-        invalid_contexts: calls whose context is none, or has a member that is none.
+        rotated: segments that were closed.
+        processor_errors: events that were recorded without fields because a processor failed.
+        internal_errors: exceptions that the guard of ``emit`` stopped.
+        invalid_event_types: calls with a malformed event type.
+        invalid_contexts: calls with a ``ctx`` that is not a context, or has an unknown member.
     """
 
     __slots__ = (
@@ -55,7 +57,7 @@ class Counters:
         self.reset()
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Set all counts to 0."""
         for name in self.__slots__:
             setattr(self, name, 0)
 
@@ -79,21 +81,27 @@ class Counters:
 
 
 class Complaints:
-    """One line per kind of trouble and minute on stderr."""
+    """Writes lines to stderr, at most one per kind and minute.
+
+    A line that stderr does not accept now is kept, and written later.
+
+    Args:
+        descriptor: the descriptor to write to.
+    """
 
     def __init__(self, descriptor: int = 2) -> None:
         self._stderr = Descriptor(descriptor)
         self._told: dict[str, tuple[float, int]] = {}
-        self._untold: deque[bytes] = deque(maxlen=_UNTOLD)
-        """Lines that stderr did not take when they came up, the oldest first."""
+        self._pending: deque[bytes] = deque(maxlen=_MAX_PENDING)
+        """Lines that stderr has not accepted yet, the oldest first."""
 
     def tell(self, kind: str, message: str, *details: object) -> None:
-        """Say it now, or count it when the same kind was told within the last minute.
+        """Write a message, or only count it if one of the same kind was written within a minute.
 
         Args:
-            kind: what is rate-limited.
-            message: one sentence; the caller keeps values out of it.
-            details: put into ``message`` with ``%``, if it is said at all.
+            kind: the kind that is rate-limited.
+            message: one sentence, which must not contain values of an event.
+            details: inserted into ``message`` with ``%``, if it is written at all.
         """
         now = time.monotonic()
         last, unsaid = self._told.get(kind, (-_QUIET_SECONDS, 0))
@@ -103,28 +111,29 @@ class Complaints:
         self._told[kind] = (now, 0)
         message = message % details if details else message
         more = f" ({unsaid} more of these since)" if unsaid else ""
-        # A path in the message may hold anything; the line is one line of printable text. By its
-        # name the codec would be imported here, for which there may be no descriptor.
-        self._untold.append(b"audit_emit: %b\n" % unicode_escape_encode(f"{message}{more}")[0])
+        # A path in the message may hold any character, but this must be one line of printable
+        # text. ``encode("unicode_escape")`` would import the codec here, and when the process has
+        # run out of descriptors, no module can be imported.
+        self._pending.append(b"audit_emit: %b\n" % unicode_escape_encode(f"{message}{more}")[0])
         self.tell_untold()
 
     def tell_untold(self) -> None:
-        """Say what could not be said when it came up, as far as that is possible now."""
-        while self._untold:
+        """Write the lines that are kept, as far as stderr accepts them now."""
+        while self._pending:
             try:
-                line = self._untold.popleft()
-            except IndexError as error:  # another thread was faster
+                line = self._pending.popleft()
+            except IndexError as error:  # another thread has taken the last one
                 let_through(error)
                 return
             if not self._stderr.write(line) and self._stderr.fault != BEGUN:
-                self._untold.appendleft(line)
+                self._pending.appendleft(line)
                 return
 
     def leave_parent(self) -> None:
-        """Begin anew in a forked child: the parent tells what it has not told."""
-        self._untold.clear()
+        """Start again in a forked child: the lines that are kept are the parent's to write."""
+        self._pending.clear()
         self._stderr.leave_parent()
 
     def close(self) -> None:
-        """Give the descriptor back; the next complaint takes one again."""
+        """Close the descriptor; the next message opens one again."""
         self._stderr.close()

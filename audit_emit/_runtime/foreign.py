@@ -1,7 +1,8 @@
-"""The one door to code that is not ours: ``__str__``, ``keys``, properties, ``tzinfo``.
+"""Calls code of the application: ``__str__``, ``keys``, properties, ``tzinfo``.
 
-Such code may emit an event itself. While a thread is in it, a nested call is refused, so that two
-objects that describe each other end.
+All such calls go through this module. The code may emit an event itself, and describing that event
+may call such code again. So while a thread is in such a call, a nested one is refused; otherwise
+two objects that describe each other would recurse for ever.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ __all__ = ["RefusedError", "bare_name", "call", "class_dict", "type_name"]
 R = TypeVar("R")
 
 class_dict: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
-"""``vars`` of a class, without running a metaclass's code."""
+"""``vars`` of a class, without running code of its metaclass."""
 _name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 _module: Callable[[type], Any] = type.__dict__["__module__"].__get__
 
 
 class RefusedError(Exception):
-    """This thread is in foreign code already."""
+    """This thread is already in a call of foreign code."""
 
 
 class _Inside(threading.local):
@@ -36,12 +37,12 @@ _inside = _Inside()
 
 @door
 def call(function: Callable[..., R], *args: object) -> R:
-    """``function(*args)``, never nested in one thread.
+    """Call ``function(*args)``, unless this thread is in such a call already.
 
-    What it raises is caught by the caller, who lets interrupts through (``_interrupts``).
+    The caller catches whatever it raises, and passes interrupts on (``interrupts``).
 
     Raises:
-        RefusedError: the thread is in such a call.
+        RefusedError: the thread is in such a call already.
         BaseException: whatever the function raises.
     """
     if _inside.now:
@@ -54,7 +55,7 @@ def call(function: Callable[..., R], *args: object) -> R:
 
 
 def bare_name(kind: type) -> str:
-    """The ``__name__`` of a class, without running a metaclass's code."""
+    """The ``__name__`` of a class, without running code of its metaclass."""
     try:
         return str.__getitem__(_name(kind), slice(0, 128))
     except Exception as error:  # noqa: BLE001 - a type may be as hostile as a value
@@ -63,7 +64,7 @@ def bare_name(kind: type) -> str:
 
 
 def type_name(kind: type) -> str:
-    """``<module.Name>``, without running a metaclass's code."""
+    """``<module.Name>`` of a class, without running code of its metaclass."""
     try:
         name = str.__getitem__(_qualname(kind), slice(0, 128))
         module = _module(kind)

@@ -1,9 +1,10 @@
-"""Whether this is still the process that it was, at a price that every event can pay.
+"""Detects a fork, at a cost that every event can afford.
 
-Python tells of its own forks only (``os.register_at_fork``), and tells the hooks that were
-registered before ours first: such a hook may emit. Others fork without a word (a library in C,
-``ctypes``). So a byte is kept in a page that the kernel wipes in the child of any fork (Linux 4.14,
-``MADV_WIPEONFORK``); reading it takes 30 ns. Elsewhere the process id is asked for.
+``os.register_at_fork`` is not enough. Python calls these hooks only for its own forks, not for
+those of a library in C or of ``ctypes``. And it calls hooks that were registered before ours first,
+and such a hook may emit an event. So there is one byte in a page of memory that the kernel clears
+in the child of any fork (``madvise`` with ``MADV_WIPEONFORK``, Linux 4.14 and later); reading it
+takes 30 ns. On other systems the process id is compared.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ __all__ = ["PAGE", "SAME", "on_fork", "renew"]
 _WIPE_ON_FORK = 18
 
 
-class _Asked:
-    """What stands for the page where there is none."""
+class _ProcessId:
+    """Stands in for the page on systems without it: compares the process id."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -44,19 +45,19 @@ def _wiped_page() -> mmap.mmap | None:
 
 
 PAGE = _wiped_page()
-SAME: mmap.mmap | _Asked = _Asked() if PAGE is None else PAGE
+SAME: mmap.mmap | _ProcessId = _ProcessId() if PAGE is None else PAGE
 """``SAME[0]`` is 0 in a forked child until ``renew`` was called there."""
 
 _callbacks: list[Callable[[], None]] = []
 
 
 def on_fork(callback: Callable[[], None]) -> None:
-    """Have ``callback`` called in every forked child, before anything of the child is recorded."""
+    """Register a function that is called in every forked child, before its first event."""
     _callbacks.append(callback)
 
 
 def renew() -> None:
-    """Begin a life of its own in a forked child, once."""
+    """In a forked child, call the registered functions, once."""
     if SAME[0]:
         return
     for callback in _callbacks:

@@ -1,24 +1,27 @@
-"""Whose exception is it: raised by what we called, or by somebody else who stepped in meanwhile?
+"""Distinguishes exceptions that our own calls have raised from interrupts, which come from outside.
 
-A signal handler runs between any two instructions, and what it raises (a time limit, as Celery, RQ
-and timeout-decorator have them) comes out of whatever the main thread was doing. So does what
-another thread raises here (``PyThreadState_SetAsyncExc``). Such an exception is an *interrupt*: it
-is the caller's, and no ``except`` of ours may keep it. Every ``except`` that is reached from the
-public functions asks ``let_through`` first; nothing is asked while nothing is raised.
+A signal handler can run between any two instructions of the main thread, and an exception that it
+raises (a time limit, as in Celery, RQ and timeout-decorator) propagates from whatever was running.
+Another thread can raise an exception here, too (``PyThreadState_SetAsyncExc``). Such an exception
+is an *interrupt*. It is meant for the caller, so no ``except`` in this library may stop it. Every
+``except`` that can be reached from the public functions calls ``let_through`` first. This costs
+nothing as long as nothing is raised.
 
-What gives an interrupt away, in the order in which it is looked for:
+An exception is an interrupt if one of these is true; they are checked in this order:
 
-1. Its class is no ``Exception``, as of ``KeyboardInterrupt``.
-2. A frame in its traceback was given the frame that it interrupted: handlers are called with the
-   number of the signal and that frame, trace functions with that frame and the name of the event.
+1. Its class is not a subclass of ``Exception``, such as ``KeyboardInterrupt``.
+2. A frame in its traceback received, as an argument, the frame that it interrupted. Python calls
+   signal handlers with the number of the signal and that frame, and trace functions with that frame
+   and the name of the event. No other function gets the frame below it.
 3. A frame in its traceback runs the code of a signal handler that is installed.
-4. It was raised, or Python code was entered, at an instruction that neither raises nor calls.
-5. It was raised in code of ours or of the standard library that had called nobody else's code, and
-   is of a class that such code does not raise, or has no arguments, as only a bare class has.
+4. It was raised, or a Python function was entered, at an instruction that neither raises nor calls.
+5. It was raised in code of this library or of the standard library that had not called any other
+   code, and its class is one that such code does not raise, or it has no arguments, which is how
+   ``PyThreadState_SetAsyncExc`` raises a class.
 
-A class of the interpreter's own that another thread raises while an object of the application
-describes itself cannot be told from what that object raises, and stays inside. So do a
-``MemoryError`` and a ``RecursionError``, unless a signal handler raised them.
+One case cannot be distinguished: a built-in exception that another thread raises while an object of
+the application describes itself looks like an exception of that object, and is stopped. The same
+goes for ``MemoryError`` and ``RecursionError``, unless a signal handler has raised them.
 """
 
 from __future__ import annotations
@@ -39,9 +42,9 @@ _VARIABLE = 0x04 | 0x08  # inspect.CO_VARARGS, inspect.CO_VARKEYWORDS
 _TRACED = frozenset(("call", "line", "opcode", "return", "exception"))
 _OURS = "audit_emit"
 _BRIDGES = "audit_emit.integrations"
-"""Its code calls the application and its framework."""
+"""The adapters call code of the application and of its framework."""
 _KNOWN = sys.stdlib_module_names | {_OURS, "msgspec", "builtins"}
-"""Top-level modules whose code calls nobody else's unless it is told to."""
+"""Top-level modules whose code calls no code of an application, except through callbacks."""
 
 _ANYWHERE = (MemoryError, RecursionError)
 
@@ -72,42 +75,46 @@ _QUIET = _opcodes(
     "RETURN_VALUE",
     "RETURN_CONST",
 )
-"""Instructions that call no Python code."""
+"""Instructions that call no Python code; so a frame above one of them is that of an interrupt."""
 
 _RESUME = opcode.opmap["RESUME"]
 _SILENT = _opcodes("RESUME", "JUMP_BACKWARD")
-"""Instructions that raise nothing, but at which the interpreter looks for interrupts."""
+"""Instructions that never raise, but at which the interpreter runs signal handlers."""
 
 _RAISES = _opcodes("RAISE_VARARGS", "RERAISE")
 
-# Without running what a class may have put in their place.
+# These read the attributes without running a property that a class may have in their place.
 _traceback_of: Callable[[BaseException], TracebackType | None]
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
 _args_of: Callable[[BaseException], tuple[Any, ...]] = BaseException.__dict__["args"].__get__
 _module_of: Callable[[type], Any] = type.__dict__["__module__"].__get__
 
-_doors: set[CodeType] = set()
+_foreign_callers: set[CodeType] = set()
 
 
 def door(function: F) -> F:
-    """Mark a function that runs code of the application, which may be in C and have no frame."""
+    """Mark a function that runs code of the application.
+
+    That code may be written in C and have no frame, so the marked frame stands for it in a
+    traceback.
+    """
     assert isinstance(function, FunctionType)  # noqa: S101 - for the type checker
-    _doors.add(function.__code__)
+    _foreign_callers.add(function.__code__)
     return function
 
 
 def let_through(error: BaseException) -> None:
-    """Raise the exception that is being handled once more if it is an interrupt.
+    """Raise the exception that is being handled again, if it is an interrupt.
 
     Args:
-        error: that exception.
+        error: the exception that is being handled.
     """
     if is_interrupt(error):
         raise  # noqa: PLE0704 - called where it is handled
 
 
 class quietly:  # noqa: N801 - used in with statements, as contextlib.suppress is
-    """``contextlib.suppress`` for what is no interrupt."""
+    """Like ``contextlib.suppress``, but lets interrupts pass."""
 
     def __init__(self, *kinds: type[Exception]) -> None:
         self._kinds = kinds
@@ -122,34 +129,36 @@ class quietly:  # noqa: N801 - used in with statements, as contextlib.suppress i
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether an exception was raised by nothing that we called; see above."""
+    """Whether an exception comes from outside; see the docstring of the module."""
     kind = type(error)
     if not issubclass(kind, Exception):
         return True
-    look = _stepped_in
-    # At its very end the interpreter takes the globals away.
+    look = _came_from_outside
+    # While the interpreter shuts down it sets the globals of modules to None.
     return look is not None and look(error, kind)
 
 
-def _stepped_in(error: BaseException, kind: type[BaseException]) -> bool:
+def _came_from_outside(error: BaseException, kind: type[BaseException]) -> bool:
     traceback = _traceback_of(error)
     if traceback is None:
         return False
     if traceback.tb_next is None and _args_of(error) and _root(kind) == "builtins":
-        # One of ours, or of a function in C that was called here: nearly all of them.
+        # Raised by this frame, or by a function in C that it called. Nearly all exceptions are of
+        # this kind, so they are decided quickly.
         return _instruction(traceback) in _SILENT
     anywhere = issubclass(kind, _ANYWHERE)
     frames = _frames(traceback)
     if _from_handler(frames, traced=not anywhere):
         return True
-    return not anywhere and (_out_of_nowhere(frames) or _strange(error, frames))
+    return not anywhere and (_at_quiet_instruction(frames) or _cannot_be_ours(error, frames))
 
 
 class Held(list[bool]):
-    """What is known of a lock: holds ``True`` while it is held.
+    """Acquires a lock so that no interrupt can leave it locked. Contains ``True`` once acquired.
 
-    An interrupt may come between two instructions: after a lock was taken, and before anybody can
-    know that it was. Here both are one. Use it as::
+    An interrupt may come between two instructions: after ``acquire`` has returned, and before its
+    result is stored. Then nobody knows that the lock must be released. Here both are one step. Use
+    it as::
 
         held = Held()
         try:
@@ -161,15 +170,17 @@ class Held(list[bool]):
     """
 
     def take(self, lock: Any, seconds: float) -> bool:
-        """Whether a lock was taken within some seconds."""
-        # One call in C, between whose steps no interrupt is looked for once it waits no longer.
+        """Acquire a lock, waiting for at most ``seconds``; whether that succeeded."""
+        # ``list.extend`` over ``map`` is one call in C. It acquires the lock and stores the result
+        # without returning to the interpreter, which runs signal handlers only between
+        # instructions.
         self.extend(map(lock.acquire, (True,), (seconds,)))
         return True in self
 
 
 _Frames = list[tuple[FrameType, int, bool]]
-"""Of each step of a traceback, the outermost first: the frame, its instruction, and whether the
-code is known to call nobody else's."""
+"""For each entry of a traceback, the outermost first: the frame, its instruction, and whether its
+module is one of ``_KNOWN``."""
 
 
 def _frames(traceback: TracebackType | None) -> _Frames:
@@ -182,11 +193,12 @@ def _frames(traceback: TracebackType | None) -> _Frames:
 
 
 def _instruction(traceback: TracebackType) -> int:
-    """The opcode at which a frame was left; -1 where there is none, and for ``yield``."""
+    """The opcode at which an exception left a frame; -1 if there is none, and for ``yield``."""
     code, at = traceback.tb_frame.f_code.co_code, traceback.tb_lasti
     if not 0 <= at < len(code) - 1:
         return -1
-    # What is thrown into a generator comes from the RESUME behind its yield, with an argument.
+    # An exception that is thrown into a generator seems to come from the RESUME after its yield,
+    # which unlike that at the beginning of a function has an argument.
     return -1 if code[at] == _RESUME and code[at + 1] else code[at]
 
 
@@ -198,20 +210,25 @@ def _module(frame: FrameType, parts: int = 1) -> str:
 
 
 def _from_handler(frames: _Frames, *, traced: bool) -> bool:
-    """Whether a frame is that of a signal handler, or of a trace function (``traced``)."""
+    """Whether a frame is that of a signal handler, or, with ``traced``, of a trace function."""
     above: FrameType | None = None
-    strangers = set()
+    unknown_code = set()
     for frame, _, known in frames:
         if not known:
-            strangers.add(frame.f_code)
-        if (not known or above is None) and _was_given(frame, above or frame.f_back, traced=traced):
+            unknown_code.add(frame.f_code)
+        if (not known or above is None) and _received_frame(
+            frame, above or frame.f_back, traced=traced
+        ):
             return True
         above = frame
-    return bool(strangers) and not strangers.isdisjoint(_handlers())
+    return bool(unknown_code) and not unknown_code.isdisjoint(_handlers())
 
 
-def _was_given(frame: FrameType, above: FrameType | None, *, traced: bool) -> bool:
-    """Whether the arguments say so: ``(number, frame above)`` or ``(frame above, event)``."""
+def _received_frame(frame: FrameType, above: FrameType | None, *, traced: bool) -> bool:
+    """Whether the arguments of a frame include its caller's frame, as for a handler.
+
+    A signal handler gets ``(number, frame)``, a trace function ``(frame, event, …)``.
+    """
     if above is None:
         return False
     code = frame.f_code
@@ -239,7 +256,7 @@ def _handlers() -> set[CodeType]:
 
 
 def _code_of(handler: Any) -> CodeType | None:
-    """The code that a callable runs, found without running any."""
+    """The code that a callable runs, found without running any code."""
     for _ in range(8):
         kind = type(handler)
         if kind is FunctionType:
@@ -255,15 +272,15 @@ def _code_of(handler: Any) -> CodeType | None:
     return None
 
 
-def _out_of_nowhere(frames: _Frames) -> bool:
-    """Whether it came up at an instruction that neither raises nor calls."""
+def _at_quiet_instruction(frames: _Frames) -> bool:
+    """Whether it was raised, or a frame entered, where nothing is raised or called (rule 4)."""
     return frames[-1][1] in _SILENT or any(at in _QUIET for _, at, _ in frames[:-1])
 
 
-def _strange(error: BaseException, frames: _Frames) -> bool:
-    """Whether it was raised by none of the application's code, and by none that is known either."""
+def _cannot_be_ours(error: BaseException, frames: _Frames) -> bool:
+    """Whether neither the application's code nor known code can have raised it (rule 5)."""
     for frame, _, known in frames:
-        if not known or frame.f_code in _doors or _module(frame, 2) == _BRIDGES:
+        if not known or frame.f_code in _foreign_callers or _module(frame, 2) == _BRIDGES:
             return False
     at = frames[-1][1]
     if _root(type(error)) not in _KNOWN:

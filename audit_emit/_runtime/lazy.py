@@ -1,4 +1,4 @@
-"""Patterns that are compiled when first used: thirty of them would cost an import 10 ms."""
+"""Regular expressions that are compiled when first used: compiling all takes 10 ms at import."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Pattern"]
 
 
 class Pattern:
-    """The methods of a compiled pattern.
+    """Has the methods of a compiled pattern, and compiles it at the first use of one.
 
     Args:
-        source: the pattern.
-        flags: as ``re.compile`` takes them.
+        source: the regular expression.
+        flags: as for ``re.compile``.
     """
 
     match: Callable[..., re.Match[str] | None]
@@ -28,7 +28,7 @@ class Pattern:
         self._flags = flags
 
     def __getattr__(self, name: str) -> object:
-        # Only until the methods are there: they are found before this is asked.
+        # Called only once: afterwards the methods are attributes, which Python finds first.
         if name not in Pattern.__annotations__:
             raise AttributeError(name)
         compiled = re.compile(self._source, self._flags)

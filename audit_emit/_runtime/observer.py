@@ -1,7 +1,7 @@
-"""Whoever wants to know of a failure that is stopped before it reaches the caller of ``emit``.
+"""Passes on the failures that are stopped before they reach the caller of ``emit``.
 
-Two may: the application, by ``on_error``, whose own failures are stopped in turn; and the tests of
-an application, by ``audit_emit.testing.strict``, which raises the failure where it happened.
+There are two receivers: ``on_error`` of the application, whose own exceptions are stopped as well;
+and ``audit_emit.testing.strict`` in tests, which raises the failure where it happened.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ OnError = Callable[[BaseException, str, str | None], object]
 """Called with the exception, the stage, and the id of the event if it has one already."""
 
 strict: Callable[[BaseException], object] | None = None
-"""Raises what it is given. Set by ``audit_emit.testing.strict``, ``None`` at all other times."""
+"""Raises the exception that it gets; set by ``testing.strict``, and ``None`` at other times."""
 
 
 class Observer:
-    """What one emitter does with the failures that it stops.
+    """Receives the failures that one emitter stops.
 
     Args:
-        on_error: of the application.
+        on_error: the callback of the application.
     """
 
     __slots__ = ("_inside", "_on_error")
@@ -33,20 +33,20 @@ class Observer:
         self._inside = threading.local()
 
     def tell(self, error: BaseException, stage: str, event_id: str | None = None) -> None:
-        """Say that a failure was stopped.
+        """Report a failure that was stopped.
 
         Raises:
-            BaseException: the failure itself, in the block of ``testing.strict`` and only there.
+            BaseException: the failure itself, but only in a block of ``testing.strict``.
         """
         self.notify(error, stage, event_id)
         if strict is not None:
             strict(error)
 
     def notify(self, error: BaseException, stage: str, event_id: str | None = None) -> None:
-        """Say the same of what is no mistake of the program: ``testing.strict`` does not raise it.
+        """Report a failure to ``on_error`` only: one that is not a mistake in the program.
 
-        What ``on_error`` raises is stopped here. What fails while it runs, such as an event that
-        it emits itself, is not told to it: that might never end.
+        An exception of ``on_error`` is stopped here. Failures that occur while it runs, for example
+        of an event that it emits itself, are not reported to it: that could recurse for ever.
         """
         if self._on_error is None or getattr(self._inside, "now", False):
             return
@@ -60,14 +60,14 @@ class Observer:
 
 
 UNOBSERVED = Observer()
-"""For what belongs to no emitter: only ``testing.strict`` is told."""
+"""For failures that belong to no emitter; reports to ``testing.strict`` only."""
 
 
 def id_in(record: Any) -> str | None:
-    """The event id in the beginning of a record, as text or bytes, that reaches past the id.
+    """The event id in a record, or in the beginning of one that includes the id.
 
-    The members after the fields come in a fixed order and hold no text of the caller, so the last
-    place that looks like the id is the id (docs/wire-format.md).
+    The members after the fields have a fixed order and contain no text of the caller, so the last
+    match is the id (docs/wire-format.md).
     """
     text = record.decode("utf-8", "replace") if isinstance(record, bytes) else record
     _, found, rest = text.rpartition('},"v":1,"id":"')

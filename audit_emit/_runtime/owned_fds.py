@@ -1,8 +1,9 @@
-"""Descriptors of our own, whose numbers nobody else gets while one of our threads uses them.
+"""File descriptors that stay open as long as any thread may use them.
 
-A number that is read, closed by another thread, given to somebody else's file by the system and
-then written to puts our line into that file. So whoever writes holds the number as an object, and
-it is free again when nobody holds that.
+Suppose that one thread reads the number of a descriptor, another one closes it, the system gives
+the number to a file of the application, and the first thread then writes to the number: our line is
+in the application's file. So a descriptor is an object here. Whoever writes keeps a reference to
+it, and it is closed when the last reference is gone.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from audit_emit._runtime.interrupts import let_through
 __all__ = ["Identity", "Owned", "identity_of"]
 
 Identity = tuple[int, int]
-"""The device and inode of a file."""
+"""Device and inode of a file."""
 
 
 def identity_of(number: int) -> Identity | None:
-    """What a descriptor is open on; ``None`` when it is closed."""
+    """The identity of the file that a descriptor refers to; ``None`` when it is closed."""
     try:
         found = os.fstat(number)
     except OSError as error:
@@ -28,40 +29,42 @@ def identity_of(number: int) -> Identity | None:
 
 
 class Owned(int):
-    """An open descriptor, closed when the last reference to this object goes.
+    """An open descriptor that is closed when the last reference to this object is gone.
 
-    It is left alone when it is something else by then: the application closed every descriptor,
-    and the number is somebody else's.
+    It is not closed if its number refers to another file by then: the application may have closed
+    all descriptors, and the number is in use for something else.
     """
 
     _identity: Identity | None
 
     @classmethod
     def of(cls, number: int, identity: Identity | None = None) -> Owned:
-        """Take a descriptor over.
+        """Take ownership of a descriptor.
 
         Args:
-            number: open.
-            identity: what it was opened on; when it is not given, what it is open on now.
+            number: an open descriptor.
+            identity: the identity of its file; looked up when not given.
         """
         owned = cls(number)
         owned._identity = identity_of(number) if identity is None else identity
         return owned
 
     def close(self) -> None:
-        """Close it now, if it is still what it was; nobody else may be using the number.
+        """Close it now, if it still refers to the same file. No other thread may be using it.
 
         Raises:
-            OSError: the system could not write what was written to it (NFS tells that here).
+            OSError: the system could not store what was written before (NFS reports that here).
         """
         identity, self._identity = self._identity, None
         if identity is not None and identity_of(self) == identity:
             os.close(self)
 
     def withdraw(self) -> None:
-        """Let go of the file now; what still is to be written to the number fails with EBADF.
+        """Release the file now, while other threads may still use the number.
 
-        The number stays taken until nobody holds it: by the null device, open for reading only.
+        The number is redirected to the null device, opened for reading only: writes to it fail with
+        EBADF, and the system cannot give the number to another file until the last reference is
+        gone.
         """
         if identity_of(self) != self._identity:
             self._identity = None
@@ -70,7 +73,7 @@ class Owned(int):
             null = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except OSError as error:
             let_through(error)
-            return  # no descriptor to be had: the file is closed with the number
+            return  # no descriptor is available; the file stays open as long as the number
         try:
             os.dup2(null, self, inheritable=False)
             self._identity = identity_of(null)
@@ -80,5 +83,5 @@ class Owned(int):
     def __del__(self) -> None:
         try:
             self.close()
-        except Exception:  # noqa: BLE001, S110 - at the very end the modules are empty
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass

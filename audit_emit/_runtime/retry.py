@@ -1,4 +1,4 @@
-"""Trying again what only a moment stands in the way of, for commands that have the time."""
+"""Retries a write to a log that other processes write to, for commands that have the time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ _PAUSE = 0.02
 
 
 def insist(write: Callable[[], None], seconds: float = SECONDS) -> None:
-    """Write into a log that others write into, too.
+    """Call ``write`` until it succeeds.
+
+    While other processes have the lock, it is tried again for ``seconds``; after any other failure,
+    three times in all.
 
     Args:
-        write: one record; nothing of it is in the file when it raises.
-        seconds: how long the others may hold the lock. What fails otherwise is tried three times.
+        write: writes one record; if it raises, nothing of the record is in the file.
+        seconds: how long to wait for the lock.
 
     Raises:
-        SinkError: it cannot be written.
+        SinkError: the record cannot be written.
     """
     deadline = time.monotonic() + seconds
     failed = 0

@@ -1,9 +1,10 @@
-"""Whether standard output, or standard error, was replaced by something that it is now.
+"""Decides whether descriptor 1 or 2 is still standard output or standard error, after it changed.
 
-A descriptor 1 that is another file than before is one of two things. It was put there on purpose,
-by ``dup2``: a log that is reopened (gunicorn), a test runner that captures, a daemon that leaves
-its terminal. Then lines belong into it. Or the application closed it, and the system gave the
-number to the next file or connection that was opened: then they do not.
+When descriptor 1 refers to another file than before, there are two possibilities. The file was put
+there on purpose, with ``dup2``: a log was reopened (gunicorn), a test runner captures output, a
+daemon has left its terminal. Then our lines belong into it. Or the application has closed the
+descriptor, and the system has given the number to the next file or connection that was opened. Then
+they do not.
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ try:
 except ImportError:  # not a POSIX platform
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["is_null", "is_replacement", "is_strangers"]
+__all__ = ["belongs_to_application", "is_null", "is_replacement"]
 
 _STREAMS = {1: ("stdout", "__stdout__"), 2: ("stderr", "__stderr__")}
 
 
-def is_strangers(number: int) -> bool:
-    """Whether a standard descriptor is something that was opened by the application for itself.
+def belongs_to_application(number: int) -> bool:
+    """Whether descriptor 1 or 2 is a file that the application has opened for another purpose.
 
-    What ``open``, ``socket`` and their like return is not inheritable (PEP 446). What was inherited
-    is, and so is what ``dup2`` has put there. A file that was opened as the new ``sys.stdout``
-    when the old one was closed, or there was none, is no stranger's either.
+    Descriptors that ``open``, ``socket`` and similar functions return are not inheritable (PEP
+    446). A descriptor that was inherited from the parent process, or made by ``dup2``, is. A file
+    that was opened as the new ``sys.stdout``, after the old one was closed or when there was none,
+    counts as standard output, too.
 
     Args:
-        number: only 1 and 2 can be; what is closed is not.
+        number: the descriptor. False for any other than 1 and 2, and for a closed one.
     """
     try:
         return number in _STREAMS and not os.get_inheritable(number) and not _was_opened_as(number)
@@ -45,7 +47,7 @@ def is_strangers(number: int) -> bool:
 
 
 def _was_opened_as(number: int) -> bool:
-    """Whether ``sys.stdout`` is a stream of its own at the number, and the first one is gone."""
+    """Whether ``sys.stdout`` is a new stream on this descriptor, and the original one is closed."""
     now, first = (getattr(sys, name, None) for name in _STREAMS[number])
     try:
         gone = first is None or _foreign.call(getattr, first, "closed") is True
@@ -56,18 +58,19 @@ def _was_opened_as(number: int) -> bool:
 
 
 def is_replacement(number: int, found: os.stat_result) -> bool:
-    """Whether a descriptor that is another file than before has taken its part as well.
+    """Whether a descriptor that refers to another file than before is the new standard output.
 
-    It has when ``dup2`` has put it there, a stream of this process writes to it, and it is a pipe,
-    a file, a terminal or the null device. A socket is a connection with somebody.
+    It is if ``dup2`` has put the file there, a stream of this process writes to it, and it is a
+    pipe, a file, a terminal or the null device. A socket is not accepted: it is probably a
+    connection of the application.
 
     Args:
-        number: open; only 1 and 2 can be replaced.
-        found: what it is now.
+        number: an open descriptor; only 1 and 2 can be standard streams.
+        found: the result of ``os.fstat`` for it.
     """
     return (
         number in _STREAMS
-        and not is_strangers(number)
+        and not belongs_to_application(number)
         and _takes_lines(number, found)
         and any(
             _writes_to(getattr(sys, name, None), number, (found.st_dev, found.st_ino))
@@ -77,7 +80,7 @@ def is_replacement(number: int, found: os.stat_result) -> bool:
 
 
 def is_null(found: os.stat_result) -> bool:
-    """Whether it is ``/dev/null``, a device that nobody ever waits for."""
+    """Whether a file is ``/dev/null``, to which writes never block."""
     with quietly(OSError):
         return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
     return False
@@ -93,7 +96,7 @@ def _takes_lines(number: int, found: os.stat_result) -> bool:
 
 
 def _writes_to(stream: Any, number: int, identity: Identity) -> bool:
-    """Whether a stream writes to a descriptor, or by another one to the same file."""
+    """Whether a stream writes to a descriptor, or to the same file through another descriptor."""
     try:
         own = _foreign.call(_fileno, stream)
     except Exception as error:  # noqa: BLE001 - a stream may be anything, and closed

@@ -1,4 +1,4 @@
-"""Copies of bound ids in structlog's context variables, where structlog is loaded."""
+"""Copies bound ids into structlog's context variables, if the application has loaded structlog."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["mirror", "unmirror"]
 
 
 def mirror(ids: Mapping[str, Any], others: Iterable[str] = ()) -> Any:
-    """Bind ``ids`` there too.
+    """Bind ids in structlog's context variables.
 
     Args:
-        ids: by name; ``...`` is unbound.
-        others: names that stay as they are, and are restored as well if they change meanwhile.
+        ids: the values by name; ``...`` unbinds a name.
+        others: further names, which are not changed now, but are restored by ``unmirror``, too.
 
     Returns:
-        What ``unmirror`` takes.
+        The argument for ``unmirror``.
     """
     module = sys.modules.get("structlog.contextvars")
     if module is None:
@@ -37,5 +37,5 @@ def unmirror(tokens: Any) -> None:
         try:
             module.reset_contextvars(**tokens)
         except ValueError as error:
+            # Called in another context than ``mirror``: nothing was bound in this one.
             let_through(error)
-            # left in another context: nothing was bound in it

@@ -1,9 +1,10 @@
-"""Threads of the library's own: they begin when there is work, and keep no process alive.
+"""Background threads of this library. They start when there is work, and keep no process alive.
 
-``threading.Thread.start`` waits until the new thread runs. Should a signal handler fork meanwhile,
-and its child return from the handler, the child would wait for ever: it has no such thread.
-Nor is there a ``threading.Event`` here: what a signal handler raises can come inside its methods,
-which are Python code, and leave their lock taken. A ``queue.SimpleQueue`` is C.
+Not ``threading.Thread``: its ``start`` waits until the new thread runs. If a signal handler forks
+in that moment and the child returns from the handler, the child waits for ever, because it does not
+have that thread. Not ``threading.Event`` either: its methods are Python code, and an exception of a
+signal handler in the middle of one can leave its lock acquired. ``queue.SimpleQueue`` is written in
+C and cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _R = TypeVar("_R")
 
 
 class Background:
-    """One such thread. It belongs to the process that made the object."""
+    """One background thread. It belongs to the process in which this object was made."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -31,10 +32,10 @@ class Background:
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def start(self, work: Callable[..., object], *args: object) -> None:
-        """Run ``work(*args)`` in it, once, and wait for nothing.
+        """Run ``work(*args)`` once in a new thread. Does not wait for the thread to start.
 
         Raises:
-            RuntimeError: there are no threads to be had, or the interpreter is ending.
+            RuntimeError: no thread can be started, or the interpreter is shutting down.
         """
 
         def run() -> None:
@@ -45,28 +46,29 @@ class Background:
                 self._ended.put(None)
 
         _thread.start_new_thread(run, ())
-        # Should an interrupt prevent this, another thread is started in its place.
+        # If an interrupt prevents this assignment, the next call starts another thread.
         self._started = True
 
     def is_alive(self) -> bool:
-        """Whether it was started here and goes on."""
+        """Whether it was started in this process and still runs."""
         return self._started and self._pid == os.getpid() and not self._over
 
     def join(self, timeout: float) -> None:
-        """Wait until it has ended, for ``timeout`` seconds at most."""
+        """Wait until it has ended, for at most ``timeout`` seconds."""
         if self.is_alive():
             try:
                 self._ended.get(timeout=timeout)
             except queue.Empty:
                 return
-            self._ended.put(None)  # for whoever else waits
+            self._ended.put(None)  # for other threads that wait
 
 
 def weakly(method: Callable[_P, _R]) -> Callable[_P, _R | None]:
-    """A bound method that keeps its object no longer alive; it gives ``None`` once that is gone.
+    """Wrap a bound method so that it holds only a weak reference to its object.
 
-    Objects that hold each other are given back when the collector comes by, if ever: a log that
-    nobody closed would keep its descriptors and its thread until then.
+    When the object is gone the call returns ``None``. Without this, two objects that refer to each
+    other would live until the garbage collector finds the cycle, and a log that was not closed
+    would keep its descriptors and its thread until then.
     """
     reference: Any = weakref.WeakMethod(method)
 

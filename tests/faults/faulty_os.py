@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from audit_emit._format import tail
+from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import group_commit as groupcommit
 from audit_emit._stores.jsonl import lockfile, segment
 from audit_emit._stores.jsonl import store as jsonl
 
-MODULES = (descriptor, groupcommit, jsonl, lockfile, segment, segments, tail)
+MODULES = (descriptor, duplicates, groupcommit, jsonl, lockfile, segment, segments, tail)
 
 ERRORS: dict[str, tuple[int, ...]] = {
     "write": (

@@ -17,6 +17,7 @@ from typing import Any
 from faults.child import wait_until
 
 from audit_emit import Emitter
+from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
 
 
@@ -187,7 +188,7 @@ def closing(directory: Path) -> dict[str, Any]:
     while any(thread.is_alive() for thread in threads):
         sink.close()
         mine = [
-            fcntl.fcntl(stream.fileno(), fcntl.F_DUPFD_CLOEXEC, descriptor._HIGH) for _ in range(3)
+            fcntl.fcntl(stream.fileno(), fcntl.F_DUPFD_CLOEXEC, duplicates.HIGH) for _ in range(3)
         ]
         for number in mine:
             os.close(number)

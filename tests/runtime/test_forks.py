@@ -60,7 +60,7 @@ def test_no_id_is_used_twice_and_the_chain_is_one(fork: str, speedups: str, tmp_
 
 
 def test_the_process_is_the_same_until_it_is_another() -> None:
-    asked = _forks._Asked()
+    asked = _forks._ProcessId()
     assert asked[0]
     if (pid := os.fork()) == 0:
         before = asked[0], _forks.SAME[0]

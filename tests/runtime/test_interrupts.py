@@ -357,6 +357,7 @@ RECORDS = (
     "_format.tail",
     "_redaction.finders.schemes",
     "_redaction.redactor",
+    "_runtime.duplicates",
     "_runtime.failure",
     "_runtime.foreign",
     "_runtime.forks",
@@ -377,6 +378,7 @@ RECORDS = (
     "context",
     "integrations._common",
     "integrations._request",
+    "integrations._request_context",
     "integrations.stdlib",
 )
 """The modules that run while an event is recorded."""

@@ -19,6 +19,7 @@ import pytest
 from support.open_descriptors import opened
 from support.piped_descriptor import Piped
 
+from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._runtime import standard_streams as standard
 from audit_emit._runtime.nonblocking_fd import BEGUN, NOWAIT, Descriptor, error_word
@@ -331,8 +332,8 @@ class NoNumber:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = False
         self.asked = 0
-        self._duplicate = descriptor._duplicate
-        monkeypatch.setattr(descriptor, "_duplicate", self)
+        self._duplicate = duplicates._duplicate
+        monkeypatch.setattr(duplicates, "_duplicate", self)
 
     def __call__(self, number: int) -> int:
         self.asked += 1
@@ -548,7 +549,7 @@ def test_a_line_whose_duplicate_is_closed_meanwhile_reaches_its_file_and_no_othe
             if not theirs:
                 sink.close()
                 theirs.extend(
-                    fcntl.fcntl(other, fcntl.F_DUPFD_CLOEXEC, descriptor._HIGH)
+                    fcntl.fcntl(other, fcntl.F_DUPFD_CLOEXEC, duplicates.HIGH)
                     for other in [os.open(tmp_path / "theirs", os.O_WRONLY | os.O_CREAT)]
                 )
             return real(number, *arguments)

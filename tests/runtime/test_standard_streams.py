@@ -16,7 +16,7 @@ import pytest
 from support.piped_descriptor import Piped
 
 from audit_emit._runtime import standard_streams as standard
-from audit_emit._runtime.standard_streams import is_null, is_replacement, is_strangers
+from audit_emit._runtime.standard_streams import belongs_to_application, is_null, is_replacement
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def test_what_got_the_number_when_it_was_free_is_not_followed(tmp_path: Path) ->
     with Piped():
         os.close(1)
         assert a_file(tmp_path) == 1
-        assert is_strangers(1)
+        assert belongs_to_application(1)
         assert not replaced()
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_was_opened_as_the_new_stream_is_followed(
         os.close(1)
         with (tmp_path / "log").open("w") as streams.stdout:
             assert streams.stdout.fileno() == 1
-            assert not is_strangers(1)
+            assert not belongs_to_application(1)
             assert replaced()
 
 
@@ -117,13 +117,13 @@ def test_what_got_the_number_of_a_stream_that_was_closed_is_not_followed(
     with Piped():
         os.close(1)
         assert a_file(tmp_path) == 1
-        assert is_strangers(1)
+        assert belongs_to_application(1)
         assert not replaced()
 
 
 def test_a_number_that_is_no_standard_one_is_neither(tmp_path: Path) -> None:
     number = os.dup2(a_file(tmp_path), 300)
-    assert not is_strangers(number)
+    assert not belongs_to_application(number)
     assert not is_replacement(number, os.fstat(number))
     os.close(number)
 
@@ -131,7 +131,7 @@ def test_a_number_that_is_no_standard_one_is_neither(tmp_path: Path) -> None:
 def test_a_closed_descriptor_is_nobodys() -> None:
     with Piped():
         os.close(1)
-        assert not is_strangers(1)
+        assert not belongs_to_application(1)
 
 
 class Hostile:
