@@ -21,11 +21,11 @@ from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Name
 from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.plain_lines import backward
 from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
 from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory
 
 _PURPOSE = b"audit_emit state of a signer, version 1\n"
-_BLOCK = 64 * 1024
 _MAX_STATE = 64 * 1024
 _SHORTEST = 256
 _MAX_LINE = 64 * 1024
@@ -200,8 +200,8 @@ class SignerFiles:
         except FileNotFoundError:
             return
         try:
-            for line in backward(descriptor):
-                if len(line) < _SHORTEST:
+            for line in backward(descriptor, os.fstat(descriptor).st_size, _MAX_LINE + 1):
+                if not _SHORTEST <= len(line) <= _MAX_LINE:
                     continue
                 try:
                     found = Checkpoint.from_line(line)
@@ -216,28 +216,3 @@ def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def backward(descriptor: int) -> Iterator[bytes]:
-    """The lines of a file, the last one first; empty and overlong lines are skipped."""
-    position = os.fstat(descriptor).st_size
-    parts: list[bytes] = []  # parts of the line that continues after this block, the last one first
-    kept = 0
-    while position > 0:
-        start = max(0, position - _BLOCK)
-        first, *lines = os.pread(descriptor, position - start, start).split(b"\n")
-        position = start
-        if lines:
-            piece = lines.pop()
-            yield from _joined([*parts, piece], kept + len(piece))
-            yield from (line for line in reversed(lines) if line)
-            parts, kept = [], 0
-        kept += len(first)
-        parts = [*parts, first] if kept <= _MAX_LINE + _BLOCK else []
-    yield from _joined(parts, kept)
-
-
-def _joined(parts: list[bytes], size: int) -> Iterator[bytes]:
-    """Join the parts of a line, which come last part first, unless the line is too long."""
-    if 0 < size <= _MAX_LINE:
-        yield b"".join(reversed(parts))

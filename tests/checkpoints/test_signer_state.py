@@ -3,59 +3,16 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from audit_emit._checkpoints.ordered_segments import blocks, open_segments
-from audit_emit._checkpoints.signer_state import SignerFiles, backward
+from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._readers.files.logfiles import open_regular
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
-
-
-def lines(path: Path) -> list[bytes]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return list(backward(descriptor))
-    finally:
-        os.close(descriptor)
-
-
-@given(
-    sizes=st.lists(st.sampled_from([0, 1, 7, 65_535, 65_536, 65_537, 40_000]), max_size=12),
-    end=st.sampled_from([b"", b"\n"]),
-)
-def test_lines_come_last_first(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], end: bytes
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "backward"
-    content = b"\n".join(bytes([97 + number]) * size for number, size in enumerate(sizes)) + end
-    path.write_bytes(content)
-    kept = [line for line in content.split(b"\n") if 0 < len(line) <= 65_536]
-    assert lines(path) == kept[::-1]
-
-
-@pytest.mark.parametrize("end", [b"\n", b""])
-def test_a_long_line_costs_neither_time_nor_memory(tmp_path: Path, end: bytes) -> None:
-    path = tmp_path / "checkpoints.jsonl"
-    with path.open("wb") as file:
-        file.write(b"first\n")
-        file.truncate(200_000_000)
-        file.seek(0, os.SEEK_END)
-        file.write(end + b"last")
-    tracemalloc.start()
-    try:
-        found = lines(path)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert found == ([b"last", b"first"] if end else [b"first"])
-    assert peak < 2_000_000
 
 
 @pytest.mark.parametrize("name", ["checkpoints.jsonl", "checkpoints.state"])

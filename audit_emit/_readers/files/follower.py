@@ -12,57 +12,12 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._readers.files.plain_lines import BLOCK
 from audit_emit._stores.jsonl.directory import Layout
-
-BLOCK = 64 * 1024
-MAX_LINE = 1024 * 1024
-"""Bytes; a record has at most 64 KiB."""
 
 MARK = 64
 """Bytes before a place by which it is known again: of a record that is its own hash."""
-
-
-def forward(fd: int, begin: int, end: int) -> Iterator[bytes]:
-    """The lines between two offsets, each of which is just after a newline, or 0."""
-    kept = b""
-    while begin < end and (data := os.pread(fd, min(BLOCK, end - begin), begin)):
-        begin += len(data)
-        first, *rest = data.split(b"\n")
-        kept = (kept + first)[:MAX_LINE]
-        for following in rest:
-            yield kept
-            kept = following
-
-
-def backward(fd: int, end: int) -> Iterator[bytes]:
-    """The lines before ``end``, the last one first.
-
-    Args:
-        fd: a file open for reading; its position is neither used nor moved.
-        end: an offset just after a newline, or 0.
-    """
-    position = end - 1
-    kept = b""
-    while position > 0:
-        size = min(BLOCK, position)
-        position -= size
-        first, *rest = (os.pread(fd, size, position) + kept).split(b"\n")
-        yield from reversed(rest)
-        kept = first[:MAX_LINE]
-    if end > 0:
-        yield kept
-
-
-def complete_end(fd: int) -> int:
-    """The offset just after the last newline: what follows is a line still being written."""
-    position = os.fstat(fd).st_size
-    while position > 0:
-        size = min(BLOCK, position)
-        position -= size
-        found = os.pread(fd, size, position).rfind(b"\n")
-        if found >= 0:
-            return position + found + 1
-    return 0
 
 
 class Follower:

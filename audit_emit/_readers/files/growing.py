@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from audit_emit._readers.files.follower import MAX_LINE, Follower, backward, complete_end, forward
+from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._readers.files.follower import Follower
 from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
 from audit_emit._readers.files.opening import layout_of
+from audit_emit._readers.files.plain_lines import backward, complete_end, forward
 from audit_emit._readers.files.times import Times
 from audit_emit._readers.files.unpacked import Unpacked
 from audit_emit.errors import NotRegularError

@@ -1,0 +1,58 @@
+"""The lines of a plain file, from either end. Memory is bounded, whatever the file holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from audit_emit._format.line_splitter import MAX_LINE
+
+BLOCK = 64 * 1024
+
+
+def forward(descriptor: int, begin: int, end: int, longest: int = MAX_LINE) -> Iterator[bytes]:
+    """The lines between two offsets, each of which is just after a newline, or 0.
+
+    Args:
+        descriptor: of a file; its position is neither used nor moved.
+        longest: of a longer line only so many bytes are given, its first ones.
+    """
+    kept = b""
+    while begin < end and (data := os.pread(descriptor, min(BLOCK, end - begin), begin)):
+        begin += len(data)
+        first, *rest = data.split(b"\n")
+        kept = (kept + first)[:longest]
+        for following in rest:
+            yield kept
+            kept = following
+
+
+def backward(descriptor: int, end: int, longest: int = MAX_LINE) -> Iterator[bytes]:
+    """The lines before ``end``, the last one first; with or without a newline at the end.
+
+    Args:
+        descriptor, longest: as of ``forward``.
+    """
+    if end <= 0:
+        return
+    position = end - (os.pread(descriptor, 1, end - 1) == b"\n")
+    kept = b""
+    while position > 0:
+        size = min(BLOCK, position)
+        position -= size
+        first, *rest = (os.pread(descriptor, size, position) + kept).split(b"\n")
+        yield from (line[:longest] for line in reversed(rest))
+        kept = first[:longest]
+    yield kept
+
+
+def complete_end(descriptor: int) -> int:
+    """The offset just after the last newline: what follows is a line still being written."""
+    position = os.fstat(descriptor).st_size
+    while position > 0:
+        size = min(BLOCK, position)
+        position -= size
+        found = os.pread(descriptor, size, position).rfind(b"\n")
+        if found >= 0:
+            return position + found + 1
+    return 0
