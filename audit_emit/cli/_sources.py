@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import click
 
-from audit_emit._query.search import lines_of
+from audit_emit._format.record import Head, head_of
+from audit_emit._query.search import lines_in, lines_of
+from audit_emit._readers.base import Flaw, LogReader
+from audit_emit._readers.opening import open_readers
 from audit_emit._settings.address import is_address
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.cli._logs import not_there
@@ -17,6 +22,10 @@ from audit_emit.cli._text import visible
 from audit_emit.errors import NotRegularError
 from audit_emit.log import AuditLog
 
+LOOK_SECONDS = 5.0
+"""Between two looks for chains that have begun."""
+
+_TS = slice(7, 37)
 SHOWN = 200
 """Bytes of a torn end that are looked at."""
 
@@ -54,13 +63,15 @@ def source(log: str, cut: Callable[[Path | None], None], *, wait: bool) -> Sourc
         NoLog: it is not there.
         UsageError: it is no file of a log.
     """
-    if log == "-" or is_address(log) or log.endswith((".gz", ".zst")):
+    if is_address(log):
+        return Rows(log)
+    if log == "-" or log.endswith((".gz", ".zst")):
         return Forward(log)
     return Growing(log, cut, wait=wait)
 
 
 class Forward:
-    """Standard input, a packed segment or a database. It is followed by reading it to its end."""
+    """Standard input, or a packed segment. It is followed by reading it to its end."""
 
     def __init__(self, log: str) -> None:
         self._log = log
@@ -90,6 +101,85 @@ class Forward:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class Rows:
+    """The chains at an address of a database, also those that begin later."""
+
+    def __init__(self, log: str) -> None:
+        self._log = log
+        self._readers: dict[str, LogReader] = {}
+        self._ends: dict[str, Head | None] = {}
+        self._looked = 0.0
+        self._look()
+
+    def _look(self) -> list[str]:
+        """See which chains there are; those that are new."""
+        self._looked = time.monotonic()
+        new = []
+        for reader in open_readers([self._log]):
+            if reader.name in self._readers:
+                reader.close()
+                continue
+            self._readers[reader.name] = reader
+            self._ends[reader.name] = reader.bounds().last
+            new.append(reader.name)
+        return new
+
+    def newest_first(self) -> Iterator[bytes]:
+        """The lines of each chain from its end on, put in order by their time."""
+        ways = [self._backward(name) for name in self._readers]
+        return heapq.merge(*ways, key=lambda line: line[_TS], reverse=True)
+
+    def _backward(self, name: str) -> Iterator[bytes]:
+        end = self._ends[name]
+        for block in self._readers[name].search():
+            for line in reversed(block.data.split(b"\n")[:-1]):
+                found = head_of(line)
+                # What came since is for ``poll``.
+                if end is not None and (found is None or found.seq <= end.seq):
+                    yield line
+
+    def since(self, since: str) -> Iterator[bytes]:  # noqa: ARG002 - a time says nothing of a place
+        """The lines of each chain in their order, put in order by their time."""
+        ways = [self._forward(name) for name in self._readers]
+        return heapq.merge(*ways, key=lambda line: line[_TS])
+
+    def _forward(self, name: str) -> Iterator[bytes]:
+        end = self._ends[name]
+        if end is None:
+            return
+        for line in lines_in(self._readers[name]):
+            yield line
+            found = head_of(line)
+            if found is not None and found.seq >= end.seq:
+                return
+
+    def poll(self) -> Iterator[bytes]:
+        """The records that were appended since the last look."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            for name in self._look():
+                self._ends[name] = None  # all of it is new
+        for name, reader in self._readers.items():
+            for block in reader.since(self._ends[name]):
+                if isinstance(block, Flaw):
+                    continue
+                for line in block.data.split(b"\n")[:-1]:
+                    self._ends[name] = head_of(line) or self._ends[name]
+                    yield line
+
+    def ended(self) -> bool:
+        """Its writers may always go on."""
+        return False
+
+    def torn(self) -> bytes:
+        """A row is whole."""
+        return b""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        for reader in self._readers.values():
+            reader.close()
 
 
 class Growing:

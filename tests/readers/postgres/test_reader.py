@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.postgres_records import draft, drafts, lines_of, only_chain
-from support.postgres_server import Database
+from support.postgres_server import Database, wait_until
 
-from audit_emit import open_log
+from audit_emit import Emitter, open_log
 from audit_emit._readers import postgres
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._readers.opening import open_readers
@@ -266,3 +269,50 @@ def test_query_and_the_facade_answer_as_they_do_of_files(
     head = log.head()
     assert head is not None
     assert head.seq == 301
+
+
+def test_tail_shows_the_newest_of_all_chains(
+    filled: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chains(filled, "billing").append([draft("bill.sent", service="billing", number=900_000)])
+    assert main(["tail", "-n", "2", "--format", "jsonl", filled.as_user("the_reader")]) == 0
+    shown = [json.loads(line)["service"] for line in capsys.readouterr().out.splitlines()]
+    assert shown == ["shop", "billing"]
+
+
+def test_tail_goes_on_as_records_come_also_of_chains_that_begin(
+    filled: Database, tmp_path: Path
+) -> None:
+    code = "from audit_emit.cli import _sources, main; _sources.LOOK_SECONDS = 0; main()"
+    out = tmp_path / "out"
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "tail", "-f", "-n", "1", "--format", "jsonl",
+             filled.as_user("the_reader")], stdout=file,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: out.read_text().count("\n") == 1)
+        chains(filled).append([draft(number=900_001)])
+        chains(filled, "billing").append([draft("bill.sent", service="billing")])
+        wait_until(lambda: out.read_text().count("\n") == 3)
+    finally:
+        process.terminate()
+        process.wait(60)
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(one["service"], one["seq"]) for one in found[:2]] == [("shop", 300), ("shop", 301)]
+    assert found[2]["service"] == "billing"
+
+
+def test_prove_proves_a_record_of_a_signed_chain(
+    audited: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY", "00" * 32)
+    emitter = Emitter(service="shop", jsonl=str(tmp_path / "log" / "audit.jsonl"), stdout=False)
+    for number in range(20):
+        emitter.emit(None, "order.placed", {"number": number})
+    emitter.close()
+    assert main(["ship", str(tmp_path / "log"), "--to", audited.as_user("the_writer")]) == 0
+    proof = tmp_path / "proof"
+    assert main(["prove", "3", audited.as_user("the_reader"), "--out", str(proof)]) == 0
+    assert main(["verify-proof", str(proof)]) == 0
+    assert open_log(audited.as_user("the_reader")).checkpoint() is not None
