@@ -29,7 +29,7 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__s
 _MAX_FAST_ID = 10**40
 
 
-_ABOUT = Pattern(r"(?:^|[.:/\-_])(?:token|credential|api_?key|password)s?(?:$|[.:/\-_])")
+_ABOUT = Pattern(r"(?:^|[.:/\-_])(?:token|credential|api[_-]?key|password)s?(?:$|[.:/\-_])")
 
 
 def is_secret_event(event_type: object) -> bool:

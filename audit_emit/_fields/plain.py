@@ -15,7 +15,7 @@ from msgspec import Raw
 from msgspec.json import Encoder
 
 from audit_emit._fields.repeated import SHORTEST
-from audit_emit._fields.siblings import HELD_NAMES
+from audit_emit._fields.siblings import HELD_NAMES, SENSITIVE
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
@@ -277,6 +277,8 @@ class Look:
         redactor = self._plain.redactor
         folded = fold(name)
         if len(name) > MAX_NAME or not plain_size(name) or name in RESERVED:
+            return FULL
+        if name.endswith(SENSITIVE):
             return FULL
         if redactor.suspicious(name) or folded in TELLING_NAMES or is_some_key(name):
             return FULL

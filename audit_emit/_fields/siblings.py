@@ -11,10 +11,13 @@ from audit_emit._redaction.names import fold
 from audit_emit._redaction.words import (
     APPROLE,
     ARGUMENTS,
+    CHANGES,
+    COLUMNS,
     JWK_NAMES,
     MANIFEST_NAMES,
     MARKED_SECRET,
     NAME_NAMES,
+    ROWS,
     STATEMENTS,
     TYPE_NAMES,
     TYPED_NAMES,
@@ -22,7 +25,15 @@ from audit_emit._redaction.words import (
 )
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["HELD_NAMES", "NO_NAMES", "held_items", "held_names"]
+__all__ = [
+    "HELD_NAMES",
+    "NO_NAMES",
+    "SENSITIVE",
+    "Judge",
+    "held_items",
+    "held_names",
+    "held_within",
+]
 
 NO_NAMES: frozenset[str] = frozenset()
 HELD_NAMES = VALUE_NAMES | MANIFEST_NAMES
@@ -32,8 +43,11 @@ _MAX_WORD = 256
 _MAX_LOGIN = 8192
 _MAX_WORDS = 32
 _MAX_STATEMENT = 4096
-_CHANGES = frozenset("change add remove replace update set E N D A M".split())
+_KINDS_OF_CHANGE = frozenset("change add remove replace update set E N D A M".split())
 """What the first of three says in differences as lists: what, where, from and to."""
+SENSITIVE = "_sensitive"
+"""``{"after": {…}, "after_sensitive": {"x": true}}``, as in a plan of Terraform."""
+_MAX_MARKED = 256
 _HEADERS = frozenset(("rawheaders", "headers", "rawtrailers", "requestheaders", "responseheaders"))
 _BEGIN = Pattern(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
 _END = Pattern(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY")
@@ -103,8 +117,11 @@ def held_items(
     """
     if len(entries) == 2 and pair and names_secret(entries[0]):
         return frozenset((1,))
-    if len(entries) == 3 and _is_change(entries, names_secret):
-        return frozenset((2,))
+    if len(entries) == 3:
+        if _is_change(entries, names_secret):
+            return frozenset((2,))
+        if name and fold(name) in CHANGES and names_secret(entries[0]):
+            return frozenset((1, 2))
     held = {
         at + 1
         for at, entry in enumerate(entries)
@@ -122,9 +139,43 @@ def held_items(
     return frozenset(held)
 
 
+def held_within(entries: list[Any], names_secret: Judge) -> dict[str, Any]:
+    """What is secret in some members of a dict by what others of them say.
+
+    Returns:
+        By the name of a member: the names in it, folded, or the places in each of its rows.
+    """
+    within: dict[str, Any] = {}
+    columns: frozenset[int] = frozenset()
+    for name, value in entries:
+        if type(name) is not str:
+            continue
+        if name.endswith(SENSITIVE) and type(value) is dict:
+            marked = frozenset(
+                fold(inner)
+                for inner in list(value)[:_MAX_MARKED]
+                if type(inner) is str and value[inner]
+            )
+            if marked:
+                within[name.removesuffix(SENSITIVE)] = marked
+        elif fold(name) in COLUMNS and (type(value) is list or type(value) is tuple):
+            columns |= frozenset(
+                at for at, column in enumerate(value[:_MAX_MARKED]) if names_secret(column)
+            )
+    if columns:
+        within.update(
+            (name, columns) for name, _ in entries if type(name) is str and fold(name) in ROWS
+        )
+    return within
+
+
 def _is_change(entries: list[Any], names_secret: Judge) -> bool:
     first = entries[0]
-    return type(first) is str and first in _CHANGES and _any_names_secret(entries[1], names_secret)
+    return (
+        type(first) is str
+        and first in _KINDS_OF_CHANGE
+        and _any_names_secret(entries[1], names_secret)
+    )
 
 
 def _held_lines(entries: list[Any]) -> set[int]:

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec.json import Decoder
 
 from audit_emit._fields.containers import of_tuple
-from audit_emit._fields.frame import Frame, is_pair
+from audit_emit._fields.frame import Frame, made_frame
 from audit_emit._fields.outcome import Notes
-from audit_emit._fields.siblings import NO_NAMES, held_items, held_names
+from audit_emit._fields.siblings import NO_NAMES
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
@@ -341,15 +341,7 @@ class Walk(Notes):
         self._tables += members.table
         self.racy = self.racy or members.racy
         above = self._stack[-1] if self._stack else None
-        frame = Frame(members.kind, iter(entries), out, source, strict=strict)
-        if members.kind == "dict":
-            frame.aliases = members.aliases or None
-            frame.held_names = held_names(entries, self._is_name_of_secret)
-        elif members.kind == "list":
-            frame.pairs = all(map(is_pair, entries))
-            name, of_pairs = (above.label, above.pairs) if above is not None else ("", False)
-            pair = of_pairs or type(source) is tuple
-            frame.held = held_items(entries, self._is_name_of_secret, name=name, pair=pair)
+        frame = made_frame(members, source, out, above, self._is_name_of_secret, strict=strict)
         self._room -= 3
         self._open.add(id(source))
         self._stack.append(frame)

@@ -21,6 +21,7 @@ from audit_emit._redaction.finders import (
     shell,
     urls,
 )
+from audit_emit._redaction.finders import cells as tables
 from audit_emit._redaction.finders import name_value as beside
 from audit_emit._redaction.finders import private_keys as private
 from audit_emit._redaction.finders import unpunctuated as said
@@ -122,7 +123,7 @@ GRAMMAR: tuple[Grammar, ...] = (
     _of_names(
         "assignment",
         named.assignments,
-        ":=<>\u2192\u21d2\n",
+        named.SIGNS,
         ("password=hunter2", 'os.environ["DB_PASSWORD"] = "hunter2"', "API key: hunter2"),
     ),
     _of_names(
@@ -132,8 +133,8 @@ GRAMMAR: tuple[Grammar, ...] = (
         "change", said.changes, _SPACE + "(", ("changed password from 'hunter1' to 'hunter2'",)
     ),
     _of_names("sentence", said.sentences, _SPACE + "\u662f", ("Your password is hunter2",)),
-    _of_names("line", said.lines, "\n\t", ("Password\nhunter2",)),
-    _of_names("cell", said.cells, "|;\u2502" + _QUOTES, ("| password | hunter2 |",)),
+    _of_names("line", tables.lines, "\n\t", ("Password\nhunter2",)),
+    _of_names("cell", tables.cells, "|;,\t\u2502" + _QUOTES, ("| password | hunter2 |",)),
     Grammar(
         "callback-code",
         ("code=", "ticket=", "token="),

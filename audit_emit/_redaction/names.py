@@ -155,6 +155,8 @@ def _is_secret_word(token: str) -> bool:
         return True
     if token.endswith(words.PASS_ENDINGS) and not token.endswith(words.NOT_PASS):
         return len(token) > 3
+    if token.endswith("key"):
+        return token[:-3] in words.KEY_OF
     return token.endswith("code") and token[:-4] in words.CODE_OF
 
 
@@ -183,7 +185,7 @@ def is_some_key(name: str) -> bool:
 
 def is_described(name: str) -> bool:
     """Whether a name says what a secret is like: ``expires_at``, ``id``, ``scope``."""
-    return _last(name) in words.DESCRIPTIONS
+    return _last(name) in words.DESCRIPTIONS and name[:1] != "$"  # an operator of MongoDB
 
 
 def _last(name: str) -> str:

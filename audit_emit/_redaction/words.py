@@ -8,7 +8,9 @@ from __future__ import annotations
 __all__ = [
     "APPROLE",
     "ARGUMENTS",
+    "CHANGES",
     "CODE_OF",
+    "COLUMNS",
     "DESCRIPTIONS",
     "ENDINGS",
     "FIELD_VALUES",
@@ -25,8 +27,10 @@ __all__ = [
     "NOT_STEMS",
     "PAIRS",
     "PASS_ENDINGS",
+    "ROWS",
     "SECRET",
     "SECRET_LAST",
+    "SIDES",
     "STATEMENTS",
     "STEMS",
     "TELLING_NAMES",
@@ -57,6 +61,9 @@ SECRET = _words(
     รหัสผ่าน शब्दकूट पासवर्ड गुप्तशब्द संकेतशब्द পাসওয়ার্ড গোপনশব্দ پاسورڈ گذرواژه رمزعبور
     கடவுச்சொல் நுழைவுச்சொல் నుడి పాస్వర్డ్ పాస్‌వర్డ్ సంకేతపదం nenosiri neno_siri katasandi sandi kalmar matkhau
     mậtkhẩu पासवर्ड് пассворд гасло паролі geslo lozinka лозинка slaptažodis parool wachtwoorden
+    كلمةالمرور كلمةالسر паролата парола паролу şifrə sifre құпиясөз lykilorð
+    பாஸ்வேர்ட் ಪಾಸ್‌ವರ್ಡ್ ಪಾಸ್ವರ್ಡ್ પાસવર્ડ പാസ്‌വേഡ് പാസ്വേഡ് ਪਾਸਵਰਡ ପାସୱାର୍ଡ
+    seedphrase privkey pepper ccnum otpauth jws jwe
     sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
     authentication
     """
@@ -92,7 +99,8 @@ KEY_OF = _words(
     wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
     google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
     digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
-    preshared consumer kms wifi wlan wpa wep storage host
+    preshared consumer kms wifi wlan wpa wep storage host enc crypt priv unseal seal setup cert
+    certificate activation block join pairing vpn wireguard psk
     """
 )
 CODE_OF = _words(
@@ -142,6 +150,10 @@ PAIRS = (
     ("رمز", "عبور"),
     ("پاس", "ورڈ"),
     ("गुप्त", "शब्द"),
+    ("গোপন", "শব্দ"),
+    ("reset", "link"),
+    ("totp", "uri"),
+    ("otp", "uri"),
     ("wacht", "woord"),
     ("kenn", "wort"),
 )
@@ -214,16 +226,27 @@ NAME_NAMES = _words(
     name key field header param parameter variable var env k n setting attribute attr property
     option column label secretname secretkey path loc parametername headername fieldname
     settingname variablename attributename propertyname displayname columnname keyname
+    configkey configname config parametername envname jsonpath propertypath fieldpath what item
+    member element subject target kindof
     """
 )
-VALUE_NAMES = _words(
+SIDES = tuple(
     """
-    value values val v content data old new before after from to default current previous text raw
-    oldvalue newvalue was is input ctx parametervalue headervalue fieldvalue settingvalue
-    variablevalue attributevalue propertyvalue oldval newval lhs rhs previousvalue currentvalue
-    prevvalue nextvalue original updated prev next left right originalvalue updatedvalue
-    oldvalues newvalues valuefrom valueto beforevalue aftervalue a b displayvalue expected actual
-    """
+    old new before after from to was is now previous prev current cur next lhs rhs left right
+    original orig updated upd prior past present initial final removed added existing incoming
+    expected actual desired proposed requested stored given local remote base head then last
+    old_one new_one minus plus default
+    """.split()
+)
+"""What the two values of a change are called."""
+_KINDS = ("value", "values", "val", "vals", "data", "state", "text", "content", "raw")
+VALUE_NAMES = (
+    _words("value values val v content data text raw input ctx a b valuefrom valueto")
+    | {side.replace("_", "") for side in SIDES}
+    | {side + kind for side in SIDES for kind in _KINDS}
+    | {kind + side for side in SIDES for kind in _KINDS}
+    | _words("parametervalue headervalue fieldvalue settingvalue variablevalue attributevalue")
+    | _words("propertyvalue displayvalue configvalue secretvalue stringvalue")
 )
 """``{"name": "password", "value": "x"}``: what the first names, the second holds. Folded."""
 TYPE_NAMES = frozenset(("type", "kind", "id"))
@@ -236,6 +259,10 @@ JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
 STATEMENTS = _words("sql statement query stmt dbstatement sqltext")
 ARGUMENTS = _words("params parameters args arguments values bindings binds bind bindparams")
 """A statement, and what is put into it."""
+COLUMNS = _words("columns column header headers fields keys names columnnames fieldnames")
+ROWS = _words("rows row values value data records record cells tuples items")
+"""The names of columns, and what is in them."""
+CHANGES = _words("changes changed change diff diffs updates updated modified modifications delta")
 APPROLE = frozenset(("roleid", "secretid"))
 """The two halves of a login to Vault; the second alone is the name of a secret."""
 MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata"}

@@ -12,20 +12,37 @@ from audit_emit._redaction.names import fold, is_vendor_key
 from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["LETTERS", "assignments"]
+__all__ = ["LETTERS", "SIGNS", "assignments"]
 
 IsSecret = Callable[[str], bool]
 
 LETTERS = r"\w\u0300-\u036f\u0610-\u065f\u0900-\u0dff\u0e00-\u0eff\u200c\u200d"
 """Letters, digits and the marks that belong to letters in the alphabets of India and others."""
+_ARROWS = "".join(
+    chr(code)
+    for codes in (
+        range(0x2190, 0x2200),
+        range(0x2798, 0x27BF),
+        range(0x27F5, 0x2800),
+        (0x2236, 0x2254, 0x2794, 0xA789, 0xFE55, 0xFE66),
+    )
+    for code in codes
+)
+"""Arrows of Unicode, and what looks like a colon or an equals sign."""
+SIGNS = f":=<>\n{_ARROWS}"
+"""Characters, one of which is between each name and its value."""
 _ASSIGN = Pattern(
-    rf"(?<![{LETTERS}.\-$\[\]%])([{LETTERS}.\-$\[\]%]+)(?:\\{{0,7}}[\"'`])?\]{{0,2}}"
+    rf"(?<![{LETTERS}.\-$\[\]%])([{LETTERS}.\-$\[\]%]+)"
+    # What the name is in: quotes, brackets, emphasis, an element; a remark in brackets.
+    r"(?:\\{0,7}[\"'`])?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?(?:[ \t]\([^()\r\n=:]{0,32}\))?"
     r"([ \t\u00a0]{0,8}"
-    r"(?:::(?=[ \t])|[?+|:]{0,2}={1,3}[>~]?|->|<-|[:\u2192\u21d2])[ \t\u00a0]{0,8})"
+    rf"(?:::(?=[ \t])|[?+|:&*/%^.!~\-]{{0,3}}={{1,3}}[>~:]?|[\-~]>|<-|[:{_ARROWS}])"
+    r"[ \t\u00a0]{0,8})"
     r"(?:[|>][+\-0-9]{0,2}[ \t]{0,8}\r?\n(?P<block>[ \t]{1,16})"
     r"|\r?\n(?P<list>[ \t]{0,16})-[ \t]{1,8}(?!-)"
     r"|\r?\n[ \t]{0,16}(?=[^\s:=\-{\[#][^\s:=]{3,128}[ \t]{0,8}(?:\r?\n|\Z))"
-    r"|[&!][\w!]{1,32}[ \t]{1,8}(?=\S))?"
+    r"|\\\r?\n[ \t]{0,16}(?=\S)|\*{1,2}[ \t]{1,4}|</\w{1,10}>[ \t]{0,4}"
+    r"|[&!][\w!]{1,32}[ \t]{1,8}(?=[^\s=]))?"
 )
 _TWO_WORDS = Pattern(
     rf"[ \t]{{1,3}}([{LETTERS}\-]{{1,32}})(?:[ \t]{{1,3}}([{LETTERS}\-]{{1,32}}))?"
@@ -36,6 +53,10 @@ _NAME_OF = Pattern(
     rf"([{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
 )
 """``Password for u-17``, ``API key of bob``, read from the end: the name, and whose it is."""
+_MARKED_VALUE = Pattern(
+    r"[\"'`](?![\"'`])|(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])\S{6}"
+)
+"""A value in quotes, or with digits and letters."""
 _IS = Pattern(r"\A(?:is|was|lautet|ist|es|est)\Z")
 _TYPE_WORDS = frozenset(("string", "str", "text", "varchar", "bytes", "char"))
 _BEFORE = 80
@@ -126,17 +147,20 @@ def _is_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> bool:
         return False
     sign = match.group(2).strip()
     if (
-        match.group(2) == ":"
-        or not (sign[:1] in ":=\u2192" or sign == "->")
-        or match.group(0)[len(match.group(1))] in "\"'`"
-    ):
+        match.group(2) == ":" and "\n" not in match.group()  # a host and its port
+    ) or match.group(0)[len(match.group(1))] in "\"'`":
         return False
     words = _words_before(text, match.start())
     if not words:
         return False
     name = match.group(1)
     if sign[-1:] == "=":
-        return name.lower() in _TYPE_WORDS and is_secret(words[-1])
+        if name.lower() in _TYPE_WORDS:
+            return is_secret(words[-1])
+        if is_secret(words[-1]) or (
+            match.group(2) == sign and not _MARKED_VALUE.match(text, match.end())
+        ):
+            return False  # another name behind a secret's; an id
     if _IS.match(name.lower()):
         return is_secret("_".join(words)) or is_secret(words[-1])
     if any(is_secret("_".join((*words[at:], name))) for at in range(len(words))):

@@ -27,7 +27,7 @@ END = (
 )
 """What follows a quote or a bracket that ends something, as against one in a password."""
 
-QUOTED = Pattern(r"(?:[bBrRuU]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
+QUOTED = Pattern(r"(?:[bBrRuUfFL@$]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
 _CALL = Pattern(r"\$?[\w.]{0,64}[\[({]")
 _BARE_TEXT = (
     r"(?:[^\s&;,\"'<\])}\\]"

@@ -15,15 +15,28 @@ _ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']"
 _TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
 _PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
 _MAX_INNER = 2048
+_NEXT = Pattern(
+    r">\s{0,8}([\w.\- ]{2,64}?):?\s{0,8}(?:</\w{1,16}>\s{0,16}){1,3}"
+    r"(?:<\w{1,16}(?:\s[^<>]{0,128})?>\s{0,8}){1,3}([^<>\s][^<>]{0,1024})"
+)
+"""What stands in the element after one with a name in it: cells of a table, terms of a list."""
 _VALUE_OF = Pattern(
     r"<(?:\w{1,32}:)?([\w.\-]{1,128})(?:\s[^<>]{0,256}?)?\svalue\s?=\s?[\"']([^\"'<>]{1,1024})"
 )
 
 
 def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
-    """``<password>x</password>``, whatever elements are within it; Apple's property lists."""
-    if "<" not in text or ">" not in text:
-        return
+    """``<password>x</password>``, whatever elements are within it, and what is beside them."""
+    if "<" in text and ">" in text:
+        yield from _within(text, is_secret)
+        if "</" in text:
+            for pattern in (_NEXT, _PROPERTY):
+                for match in pattern.finditer(text):
+                    if is_secret(match.group(1)) and not HELD.match(match.group(2)):
+                        yield match.span(2)
+
+
+def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     for match in _VALUE_OF.finditer(text):
         if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
             yield match.span(2)
@@ -38,10 +51,6 @@ def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
                 done = _TEXT.match(text, start).end()  # type: ignore[union-attr]
             if done > start and not HELD.fullmatch(text, start, done):
                 yield start, done
-    if "<key>" in text:
-        for match in _PROPERTY.finditer(text):
-            if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
-                yield match.span(2)
 
 
 _PART = Pattern(

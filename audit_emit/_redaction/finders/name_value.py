@@ -80,16 +80,19 @@ def _near_end(text: str, start: int) -> int:
     return bare.end() if bare is not None else start
 
 
-_PAIR = Pattern(r"[\[(]\s{0,4}[bB]?(\\{0,7}[\"'])([\w.\-]{1,128})\1\s{0,4},\s{0,4}")
+_PAIR = Pattern(
+    r"[\[({]\s{0,4}(?:[bB]?(\\{0,7}[\"'])([\w.\-]{1,128})\1\s{0,4}(?:,|\s\.\s)"
+    r"|([\w.\-]{1,128})\s{0,4}(?:,|\s\.\s)\s{0,4}(?=[\"']))\s{0,4}"
+)
 _ITEM = Pattern(r"[^\s,()\[\]{}\"']{0,256}")
-_PAIR_END = Pattern(r"(?:\\{0,7}[\"'])?\s{0,4}(?:[\])]|\Z)")
+_PAIR_END = Pattern(r"(?:\\{0,7}[\"'])?\s{0,4}(?:[\])}]|\Z)")
 
 
 def pairs(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """``("password", "x")``: what follows the name of a secret in a pair."""
-    if ("[" in text or "(" in text) and "," in text:
+    if ("[" in text or "(" in text or "{" in text) and ("," in text or " . " in text):
         for match in _PAIR.finditer(text):
-            if is_secret(match.group(2)):
+            if is_secret(match.group(2) or match.group(3)):
                 start = match.end()
                 if QUOTED.match(text, start) is not None:
                     start, end = value(text, start, "", "")

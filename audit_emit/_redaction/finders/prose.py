@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from audit_emit._redaction.names import is_weak
 from audit_emit._runtime.lazy import Pattern
 
@@ -19,7 +21,8 @@ _PERMISSIONS = frozenset(
 _TYPES = frozenset(
     "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
     "secretstr secretbytes optional[str] str|none varchar(255) securestring &str &string *string "
-    "optional list dict sequence mapping union literal none jwt required optional nullable".split()
+    "optional list dict sequence mapping union literal none jwt required optional nullable "
+    "annotated final nonnullable charsequence nsstring option secret array vec".split()
 )
 _PROSE = frozenset(
     """
@@ -48,8 +51,8 @@ _OF_PATH = Pattern(
 _UUID = Pattern(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _IDENTIFIER = Pattern(r"[A-Za-z_][A-Za-z_.]*(?:\(\))?[:;,)]?(?![\w\-!$@#%^*+=~])")
 _TYPE = Pattern(
-    r"[&*]?([A-Za-z_][\w.]{0,40})(?:\[[^\]=\n]{0,64}\]|<[^>=\n]{0,64}>)?\??"
-    r"(?:[ \t]{0,2}\|[ \t]{0,2}[A-Za-z_][\w.]{0,40}){0,3}[ \t]{0,4}:?=(?!=)[ \t]{0,4}(?=\S)"
+    r"(?:[&*]|\[\]){0,2}(?:'\w{1,16}[ \t])?(?:mut[ \t])?([A-Za-z_][\w.:]{0,40})"
+    r"[^=\n\"']{0,80}?:?=(?!=)[ \t]{0,4}(?=\S)"
 )
 
 
@@ -83,7 +86,7 @@ def may_be_plain(value: str) -> bool:
 def annotation_end(text: str, start: int) -> int:
     """Where the value begins when a type and ``=`` stand at ``start``; else ``start``."""
     found = _TYPE.match(text, start)
-    if found is None or found.group(1).lower().rpartition(".")[2] not in _TYPES:
+    if found is None or re.split("[.:]", found.group(1).lower())[-1] not in _TYPES:
         return start
     return found.end()
 
@@ -103,7 +106,7 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     if lower in _NOTHING or lower in _TYPES:
         return True
     operator = sign.strip()
-    if operator in ("==", "===", "!=", "=~") and _IDENTIFIER.fullmatch(word):
+    if operator in ("==", "===", "!=", "!==", "=~", "~=") and _IDENTIFIER.fullmatch(word):
         return True
     within = text[max(0, start - len(sign) - len(name) - 1) : start].startswith("/")
     if sign == ":" and _is_place(text, start, name, within=within):

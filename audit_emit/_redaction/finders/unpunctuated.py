@@ -1,4 +1,4 @@
-"""Names with their values as prose, code and tables have them, without ``=`` and ``:``."""
+"""Names with their values as prose and code have them, without ``=`` and ``:``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.assignments import LETTERS
-from audit_emit._redaction.finders.extent import HELD, Span
-from audit_emit._redaction.names import fold, is_weak
+from audit_emit._redaction.finders.extent import Span
+from audit_emit._redaction.finders.words_of_prose import MARKED, is_word, unless_held
+from audit_emit._redaction.names import is_weak, split_name
+from audit_emit._redaction.words import SIDES
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["callbacks", "calls", "cells", "changes", "lines", "sentences"]
+__all__ = ["callbacks", "calls", "changes", "sentences"]
 
 IsSecret = Callable[[str], bool]
 
@@ -26,6 +28,11 @@ _VERBS = frozenset(
 _WORDS = Pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
+def _may_be_prose(name: str) -> bool:
+    """Whether a secret's name is a word with other meanings: ``token``, not ``client_secret``."""
+    return is_weak(name) and len(split_name(name)) == 1
+
+
 def calls(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``password "x"``, ``#define PASSWORD "x"``, ``setPassword("x")``."""
     for match in _CALL.finditer(text):
@@ -36,9 +43,9 @@ def calls(text: str, is_secret: IsSecret) -> Iterator[Span]:
             words = [word.lower() for word in _WORDS.findall(name)]
             if is_weak(name) and words[:1] and words[0] not in _VERBS:
                 continue  # the name of a secret is asked for: getSecret("db")
-        elif is_weak(name) or _is_word(match.group(4)):
+        elif is_word(match.group(4)) or (_may_be_prose(name) and not MARKED.match(match.group(4))):
             continue
-        yield from _unless_held(text, *match.span(4))
+        yield from unless_held(text, *match.span(4))
 
 
 _VALUE = r"(?:\\{0,7}[\"'`]([^\"'`\\\r\n]{1,256})\\{0,7}[\"'`]|([^\s\"'`,;()]{1,256}))"
@@ -46,7 +53,8 @@ _FROM_TO = Pattern(
     rf"\bfrom[ \t:]{{1,4}}{_VALUE}[ \t]{{1,3}}to[ \t:]{{1,4}}{_VALUE}", re.IGNORECASE
 )
 _BEFORE = Pattern(rf"[{LETTERS}.\-]{{2,64}}")
-_SIDE = r"[\"']?(?:old|new|before|after|was|now|from|to|previous|current)[\"']?"
+_SIDES = "|".join(sorted((side for side in SIDES if "_" not in side), key=len, reverse=True))
+_SIDE = rf"[\"']?\b(?:value[_ ]?)?(?:{_SIDES})(?:[_ ]?(?:values?|val|data|text))?[\"']?"
 _OLD_NEW = Pattern(
     rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[\"'`]?[ \t]{{0,4}}[:=]?[ \t]{{0,4}}[({{\[]"
     rf"(?=[ \t]{{0,4}}{_SIDE}[ \t]{{0,4}}[:=])",
@@ -54,21 +62,24 @@ _OLD_NEW = Pattern(
 )
 _OLD = Pattern(rf"{_SIDE}[ \t]{{0,4}}[:=][ \t]{{0,4}}{_VALUE}", re.IGNORECASE)
 _MAX_CHANGE = 1024
+_QUOTED_SIDES = Pattern(
+    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[\"'`]?,?[ \t]{{1,4}}{_SIDE}[ \t]{{1,4}}"
+    rf"(?:\\{{0,7}}[\"'`]([^\"'`\\\r\n]{{1,256}})\\{{0,7}}[\"'`])"
+    rf"(?:,?[ \t]{{1,4}}{_SIDE}[ \t]{{1,4}}(?:\\{{0,7}}[\"'`]([^\"'`\\\r\n]{{1,256}})))?",
+    re.IGNORECASE,
+)
+"""``password old 'x' new 'y'``."""
+_ARROW = r"[ \t]{0,3}(?:[-=]{1,2}>|\u2192|\u21d2|\u27f6|\u279c|[ \t]to[ \t])[ \t]{0,3}"
+_BECOMES = Pattern(
+    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[ \t]{{0,4}}[(\[][ \t]{{0,4}}"
+    rf"{_VALUE}{_ARROW}{_VALUE}"
+)
 
 
 def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``changed password from 'x' to 'y'``, ``password (old: x, new: y)``."""
-    lower = text.lower()
-    if "from" in lower:
-        for match in _FROM_TO.finditer(text):
-            told = _BEFORE.findall(text[max(0, match.start() - 64) : match.start()])[-4:]
-            pairs = ["_".join(told[at : at + 2]) for at in range(len(told) - 1)]
-            if any(map(is_secret, (*told, *pairs))):
-                for quoted, bare in ((1, 2), (3, 4)):
-                    if match.group(quoted) or not _is_word(match.group(bare)):
-                        yield from _unless_held(
-                            text, *match.span(quoted if match.group(quoted) else bare)
-                        )
+    if "from" in text.lower():
+        yield from _from_to(text, is_secret)
     done = 0
     for match in _OLD_NEW.finditer(text):
         if is_secret(match.group(1)):
@@ -76,77 +87,76 @@ def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
             end = text.find({"(": ")", "{": "}", "[": "]"}[match.group()[-1]], match.end(), most)
             end = end if end >= 0 else min(len(text), most)
             for found in _OLD.finditer(text, max(done, match.end()), end):
-                yield from _unless_held(text, *found.span(found.lastindex or 0))
+                yield from unless_held(text, *found.span(found.lastindex or 0))
             done = max(done, end)
+    yield from _two_values(text, is_secret)
 
 
+def _two_values(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    for match in _QUOTED_SIDES.finditer(text):
+        if is_secret(match.group(1)):
+            for group in (2, 3):
+                if match.group(group):
+                    yield from unless_held(text, *match.span(group))
+    for match in _BECOMES.finditer(text):
+        if is_secret(match.group(1)):
+            for quoted, bare in ((2, 3), (4, 5)):
+                if match.group(quoted) or not is_word(match.group(bare)):
+                    yield from unless_held(text, *_span(match, quoted, bare))
+
+
+def _from_to(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    for match in _FROM_TO.finditer(text):
+        told = _BEFORE.findall(text[max(0, match.start() - 64) : match.start()])[-4:]
+        pairs = ["_".join(told[at : at + 2]) for at in range(len(told) - 1)]
+        if any(map(is_secret, (*told, *pairs))):
+            for quoted, bare in ((1, 2), (3, 4)):
+                if match.group(quoted) or not is_word(match.group(bare)):
+                    yield from unless_held(text, *_span(match, quoted, bare))
+
+
+def _span(match: re.Match[str], quoted: int, bare: int) -> Span:
+    return match.span(quoted if match.group(quoted) else bare)
+
+
+_BESIDE = Pattern(
+    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[ \t]{{1,3}}(?=[^\s0-9]{{0,64}}[0-9])"
+    r"(?=[^\sA-Z!#$%^*+~@]{0,64}[A-Z!#$%^*+~@])(?=[^\sa-z]{0,64}[a-z])"
+    r"([^\s\"'`,;:=()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)])"
+)
 _SENTENCE = Pattern(
     rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})"
     r"(?:[ \t]{1,3}(?:for|of)[ \t]{1,3}[^\s:=]{1,64})?"
-    r"(?:[ \t]{1,3}(?:is|was|will be|now|is now|ist|lautet|es|est)[ \t:]{1,4}|\u662f[ \t]?"
+    r"(?:[ \t]{1,3}(?:(?:is|was|has been)[ \t])?(?:changed|set|reset|updated|rotated|now)[ \t]to"
+    r"[ \t:]{1,4}"
+    r"|[ \t]{1,3}(?:is|was|will be|now|is now|ist|lautet|es|est|\u00e8|\u00e9|jest"
+    r"|\u044d\u0442\u043e)[ \t:]{1,4}"
+    r"|\u662f[ \t]?"
     rf"|[ \t]{{1,3}}[\-\u2013\u2014][ \t]{{1,3}}){_VALUE}",
     re.IGNORECASE,
 )
 _TWO = Pattern(rf"([{LETTERS}\-]{{2,32}})[ \t]{{1,3}}\Z")
-_MARKED = Pattern(r"(?=.*[0-9])(?=.*[^\W\d_]).{4,}|.*[!#$%^*+~@=].*")
 
 
 def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose."""
+    for match in _BESIDE.finditer(text):
+        name = match.group(1)
+        if is_secret(name) and not _may_be_prose(name):
+            yield from unless_held(text, *match.span(2))
     for match in _SENTENCE.finditer(text):
         name = match.group(1)
         before = _TWO.search(text, max(0, match.start() - 40), match.start())
         told = before is not None and is_secret(f"{before.group(1)}_{name}")
-        if not told and not (is_secret(name) and not is_weak(name)):
+        weak = _may_be_prose(name)
+        if not told and not is_secret(name):
             continue
         quoted, bare = match.group(2), match.group(3)
-        if quoted or _MARKED.match(bare.rstrip(".,;:!?")):
+        if (quoted and (told or not weak)) or MARKED.match(quoted or bare.rstrip(".,;:!?")):
             start, end = match.span(2 if quoted else 3)
             if not quoted:
                 end -= len(bare) - len(bare.rstrip(".,;:!?"))
-            yield from _unless_held(text, start, end)
-
-
-_LINE = Pattern(
-    rf"(?:\A|\n)[ \t]{{0,16}}([{LETTERS}.\- ]{{2,48}})"
-    r"(?:[ \t]{0,4}\r?\n[ \t]{0,16}|\t[ \t]{0,8})"
-    r"([^\s:=]{4,256})[ \t]{0,8}(?=\r?\n|\Z|\t)"
-)
-
-
-def lines(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    """A name alone on its line, or before a tab, and a value after it."""
-    if "\n" in text or "\t" in text:
-        for match in _LINE.finditer(text):
-            name = match.group(1).strip().replace(" ", "_")
-            if is_secret(name) and _MARKED.match(match.group(2)):
-                yield from _unless_held(text, *match.span(2))
-
-
-_CELL = Pattern(
-    rf"[|\u2502][ \t]{{0,16}}([{LETTERS}.\- ]{{2,48}}?)[ \t]{{0,16}}[|\u2502][ \t]{{0,16}}"
-    r"([^|\u2502\s][^|\u2502\r\n]{0,256}?)[ \t]{0,16}(?=[|\u2502]|\r?\n|\Z)"
-)
-_QUOTED_CELL = Pattern(
-    r"(?<![\w])(\\{0,7}[\"'])([\w.\- ]{2,48})\1[ \t]{0,2}[,;][ \t]{0,2}\1([^\"'\\\r\n]{1,256})\1"
-)
-_BARE_CELL = Pattern(r"(?:\A|\n)([\w.\-]{2,48});([^\s;]{4,256})(?=;|\r?\n|\Z)")
-
-
-def cells(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    """``| password | x |``, ``"password","x"``: the cell after a name in a table."""
-    for pattern, name, value in ((_CELL, 1, 2), (_QUOTED_CELL, 2, 3), (_BARE_CELL, 1, 2)):
-        for match in pattern.finditer(text):
-            if pattern is _QUOTED_CELL and not _is_row(text, match):
-                continue
-            if is_secret(match.group(name).strip()) and not _is_word(match.group(value)):
-                yield from _unless_held(text, *match.span(value))
-
-
-def _is_row(text: str, match: re.Match[str]) -> bool:
-    """Whether a name and a value are all that a line, or a list of headers, has there."""
-    before = text[max(0, match.start() - 2) : match.start()].strip(" \t")
-    return before[-1:] in ("", "\n", ",", ";", "(", "[")
+            yield from unless_held(text, start, end)
 
 
 _CODE = Pattern(
@@ -159,18 +169,4 @@ def callbacks(text: str) -> Iterator[Span]:
     """The code that OAuth puts into the URL of a callback (RFC 6749 section 4.1.2)."""
     for match in _CODE.finditer(text):
         if not _ALL_DIGITS.match(match.group(1)):
-            yield from _unless_held(text, *match.span(1))
-
-
-_WORD = Pattern(r"[^\W\d_]{1,24}[.,;:!?)\]]{0,3}")
-
-
-def _is_word(value: str) -> bool:
-    """Whether a value is a word of prose, a name of a column, nothing at all."""
-    value = value.strip()
-    return _WORD.fullmatch(value) is not None or not value.strip("*-_.\u2022x") or fold(value) == ""
-
-
-def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
-    if end > start and not HELD.fullmatch(text, start, end):
-        yield start, end
+            yield from unless_held(text, *match.span(1))
