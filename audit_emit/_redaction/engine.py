@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from audit_emit._redaction import digits
 from audit_emit._redaction.finders.extent import HELD
+from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
 from audit_emit._redaction.readings import Reading, readings
@@ -90,6 +91,7 @@ class Engine:
         for rule in self.prefilter.rules_for(text):
             yield from _some(rule.id, rule.spans(text), len(text))
         of_digits = self._of_digits if _has_digits(text) else []
+        is_secret = SecretNames(is_secret)
         for grammar in (*self.folded.rules_for(text), *of_digits):
             yield from _some(grammar.id, grammar.spans(text, is_secret), len(text))
 

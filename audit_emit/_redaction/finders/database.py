@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.named_places import places
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["FUNCTIONS", "SAID", "keys", "rows", "statements"]
@@ -17,7 +18,6 @@ SAID = ("failing row contains", "[parameters:", "parameter $", "parameters: $")
 """What a text has in it, in lower case, that ``rows`` has to look at."""
 FUNCTIONS = ("crypt(", "encrypt(", "md5(", "sha1(", "sha2(", "digest(", "hmac(")
 """Functions that are given a secret, as a text has them in lower case."""
-_OPERATORS = ("like", "!=", "<>", "~", "regexp", "glob", "match")
 
 
 def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
@@ -34,13 +34,13 @@ _STATEMENT = Pattern(
     re.IGNORECASE | re.DOTALL,
 )
 _COMPARED = Pattern(
-    r"(?<![\w.])([\w.]{1,128})[\"'`\]]?(?:\s{0,8}(?:!=|<>|!?~\*?)|\s{1,8}(?:not\s{1,8})?"
+    r"[\"'`\]]?(?:\s{0,8}(?:!=|<>|!?~\*?)|\s{1,8}(?:not\s{1,8})?"
     r"(?:i?like|rlike|regexp|glob|match))(?:\s{0,8}\w{0,16}\(?)\s{0,8}[eEnN]?"
     r"(?:'((?:[^'\\]|''|\\.)*)|\"([^\"]*))",
     re.IGNORECASE | re.DOTALL,
 )
 _IN = Pattern(
-    r"(?<![\w.])([\w.]{1,128})[\"'`\]]?\s{1,8}(?:not\s{1,8})?in\s{0,8}\(\s{0,8}(?=[eEnN]?['\"0-9])",
+    r"[\"'`\]]?\s{1,8}(?:not\s{1,8})?in\s{0,8}\(\s{0,8}(?=[eEnN]?['\"0-9])",
     re.IGNORECASE,
 )
 _INSERT = Pattern(
@@ -88,30 +88,34 @@ def _bound(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``IDENTIFIED BY 'x'``, ``token IN ('x')``, ``(name, password) VALUES ('bob', 'x')``."""
-    if "'" in text:
-        for match in _STATEMENT.finditer(text):
-            yield from _unless_held(text, *match.span(1))
-        for match in _FUNCTION.finditer(text):
-            yield from _unless_held(text, *match.span(1))
     lower = text.lower()
+    if "'" in text:
+        if "password" in lower or "identified" in lower:
+            for match in _STATEMENT.finditer(text):
+                yield from _unless_held(text, *match.span(1))
+        if any(function in lower for function in (*FUNCTIONS, "password(")):
+            for match in _FUNCTION.finditer(text):
+                yield from _unless_held(text, *match.span(1))
     if "identified" in lower:
         for match in _BARE.finditer(text):
             yield from _unless_held(text, *match.span(1))
-    if ("'" in text or '"' in text) and any(sign in lower for sign in _OPERATORS):
-        for match in _COMPARED.finditer(text):
-            if is_secret(match.group(1)):
-                yield from _unless_held(text, *match.span(match.lastindex or 0))
-    if " in" in lower and "(" in text:
-        yield from _lists(text, is_secret)
+    yield from _compared(text, is_secret)
     if "values" in lower:
         yield from _inserts(text, is_secret)
         yield from _bound(text, is_secret)
 
 
-def _lists(text: str, is_secret: IsSecret) -> Iterator[Span]:
+def _compared(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    """``token LIKE 'x'``, ``token IN ('x', 'y')``."""
     done = 0
-    for match in _IN.finditer(text):
-        if match.start() >= done and is_secret(match.group(1)):
+    for place in places(text, is_secret):
+        if not place.whole or place.end < done:
+            continue
+        match = _COMPARED.match(text, place.end)
+        if match is not None:
+            done = match.end()
+            yield from _unless_held(text, *match.span(match.lastindex or 0))
+        elif match := _IN.match(text, place.end):
             done = _tuple_end(text, match.end())
             yield from _unless_held(text, match.end(), done)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.assignments import LETTERS
 from audit_emit._redaction.finders.extent import Span
+from audit_emit._redaction.finders.named_places import places
 from audit_emit._redaction.finders.words_of_prose import MARKED, is_word, unless_held
 from audit_emit._redaction.names import is_weak, split_name
 from audit_emit._redaction.words import SIDES
@@ -56,24 +57,22 @@ _BEFORE = Pattern(rf"[{LETTERS}.\-]{{2,64}}")
 _SIDES = "|".join(sorted((side for side in SIDES if "_" not in side), key=len, reverse=True))
 _SIDE = rf"[\"']?\b(?:value[_ ]?)?(?:{_SIDES})(?:[_ ]?(?:values?|val|data|text))?[\"']?"
 _OLD_NEW = Pattern(
-    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[\"'`]?[ \t]{{0,4}}[:=]?[ \t]{{0,4}}[({{\[]"
+    r"[\"'`]?[ \t]{0,4}[:=]?[ \t]{0,4}[({\[]"
     rf"(?=[ \t]{{0,4}}{_SIDE}[ \t]{{0,4}}[:=])",
     re.IGNORECASE,
 )
 _OLD = Pattern(rf"{_SIDE}[ \t]{{0,4}}[:=][ \t]{{0,4}}{_VALUE}", re.IGNORECASE)
 _MAX_CHANGE = 1024
+_CLOSING = {"(": ")", "{": "}", "[": "]"}
 _QUOTED_SIDES = Pattern(
-    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[\"'`]?,?[ \t]{{1,4}}{_SIDE}[ \t]{{1,4}}"
+    rf"[\"'`]?,?[ \t]{{1,4}}{_SIDE}[ \t]{{1,4}}"
     rf"(?:\\{{0,7}}[\"'`]([^\"'`\\\r\n]{{1,256}})\\{{0,7}}[\"'`])"
     rf"(?:,?[ \t]{{1,4}}{_SIDE}[ \t]{{1,4}}(?:\\{{0,7}}[\"'`]([^\"'`\\\r\n]{{1,256}})))?",
     re.IGNORECASE,
 )
 """``password old 'x' new 'y'``."""
 _ARROW = r"[ \t]{0,3}(?:[-=]{1,2}>|\u2192|\u21d2|\u27f6|\u279c|[ \t]to[ \t])[ \t]{0,3}"
-_BECOMES = Pattern(
-    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[ \t]{{0,4}}[(\[][ \t]{{0,4}}"
-    rf"{_VALUE}{_ARROW}{_VALUE}"
-)
+_BECOMES = Pattern(rf"[ \t]{{0,4}}[(\[][ \t]{{0,4}}{_VALUE}{_ARROW}{_VALUE}")
 
 
 def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
@@ -81,28 +80,31 @@ def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
     if "from" in text.lower():
         yield from _from_to(text, is_secret)
     done = 0
-    for match in _OLD_NEW.finditer(text):
-        if is_secret(match.group(1)):
-            most = match.end() + _MAX_CHANGE
-            end = text.find({"(": ")", "{": "}", "[": "]"}[match.group()[-1]], match.end(), most)
-            end = end if end >= 0 else min(len(text), most)
-            for found in _OLD.finditer(text, max(done, match.end()), end):
-                yield from unless_held(text, *found.span(found.lastindex or 0))
-            done = max(done, end)
-    yield from _two_values(text, is_secret)
+    for place in places(text, is_secret):
+        if place.whole:
+            match = _OLD_NEW.match(text, place.end)
+            if match is not None:
+                most = match.end() + _MAX_CHANGE
+                closing = _CLOSING[match.group()[-1]]
+                end = text.find(closing, match.end(), most)
+                end = end if end >= 0 else min(len(text), most)
+                for found in _OLD.finditer(text, max(done, match.end()), end):
+                    yield from unless_held(text, *found.span(found.lastindex or 0))
+                done = max(done, end)
+            yield from _two_values(text, place.end)
 
 
-def _two_values(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    for match in _QUOTED_SIDES.finditer(text):
-        if is_secret(match.group(1)):
-            for group in (2, 3):
-                if match.group(group):
-                    yield from unless_held(text, *match.span(group))
-    for match in _BECOMES.finditer(text):
-        if is_secret(match.group(1)):
-            for quoted, bare in ((2, 3), (4, 5)):
-                if match.group(quoted) or not is_word(match.group(bare)):
-                    yield from unless_held(text, *_span(match, quoted, bare))
+def _two_values(text: str, start: int) -> Iterator[Span]:
+    match = _QUOTED_SIDES.match(text, start)
+    if match is not None:
+        for group in (1, 2):
+            if match.group(group):
+                yield from unless_held(text, *match.span(group))
+    match = _BECOMES.match(text, start)
+    if match is not None:
+        for quoted, bare in ((1, 2), (3, 4)):
+            if match.group(quoted) or not is_word(match.group(bare)):
+                yield from unless_held(text, *_span(match, quoted, bare))
 
 
 def _from_to(text: str, is_secret: IsSecret) -> Iterator[Span]:
@@ -120,12 +122,11 @@ def _span(match: re.Match[str], quoted: int, bare: int) -> Span:
 
 
 _BESIDE = Pattern(
-    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})[ \t]{{1,3}}(?=[^\s0-9]{{0,64}}[0-9])"
+    r"[ \t]{1,3}(?=[^\s0-9]{0,64}[0-9])"
     r"(?=[^\sA-Z!#$%^*+~@]{0,64}[A-Z!#$%^*+~@])(?=[^\sa-z]{0,64}[a-z])"
     r"([^\s\"'`,;:=()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)])"
 )
 _SENTENCE = Pattern(
-    rf"(?<![{LETTERS}.\-])([{LETTERS}.\-]{{2,64}})"
     r"(?:[ \t]{1,3}(?:for|of)[ \t]{1,3}[^\s:=]{1,64})?"
     r"(?:[ \t]{1,3}(?:(?:is|was|has been)[ \t])?(?:changed|set|reset|updated|rotated|now)[ \t]to"
     r"[ \t:]{1,4}"
@@ -135,30 +136,28 @@ _SENTENCE = Pattern(
     rf"|[ \t]{{1,3}}[\-\u2013\u2014][ \t]{{1,3}}){_VALUE}",
     re.IGNORECASE,
 )
-_TWO = Pattern(rf"([{LETTERS}\-]{{2,32}})[ \t]{{1,3}}\Z")
 
 
 def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose."""
-    for match in _BESIDE.finditer(text):
-        name = match.group(1)
-        if is_secret(name) and not _may_be_prose(name):
-            yield from unless_held(text, *match.span(2))
-    for match in _SENTENCE.finditer(text):
-        name = match.group(1)
-        before = _TWO.search(text, max(0, match.start() - 40), match.start())
-        told = before is not None and is_secret(f"{before.group(1)}_{name}")
-        weak = _may_be_prose(name)
-        if not told and not is_secret(name):
+    for place in places(text, is_secret):
+        weak = _may_be_prose(place.name)
+        if place.whole and not weak:
+            match = _BESIDE.match(text, place.end)
+            if match is not None:
+                yield from unless_held(text, *match.span(1))
+        match = _SENTENCE.match(text, place.end)
+        if match is None:
             continue
-        quoted, bare = match.group(2), match.group(3)
-        if (quoted and (told or not weak)) or MARKED.match(quoted or bare.rstrip(".,;:!?")):
-            start, end = match.span(2 if quoted else 3)
+        quoted, bare = match.groups()
+        if (quoted and (place.of_two or not weak)) or MARKED.match(quoted or bare.rstrip(_STOPS)):
+            start, end = match.span(1 if quoted else 2)
             if not quoted:
-                end -= len(bare) - len(bare.rstrip(".,;:!?"))
+                end -= len(bare) - len(bare.rstrip(_STOPS))
             yield from unless_held(text, start, end)
 
 
+_STOPS = ".,;:!?"
 _CODE = Pattern(
     r"[?&](?:code|auth_code|authuser_code|ticket|state_token)=([A-Za-z0-9_\-.~%/+]{8,512})"
 )
