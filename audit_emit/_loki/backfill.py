@@ -27,7 +27,7 @@ from audit_emit._loki.batches import (
     reason_of,
     reasons_of,
 )
-from audit_emit._loki.client import Entry, Limited, LokiClient, LokiError, Refused, ServerFailed
+from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.comparison import Missing
 from audit_emit._loki.disagreement import Findings, Kind, Report
 from audit_emit._loki.journal import VISIBLE_AT_ONCE, Journal
@@ -36,6 +36,7 @@ from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.log_scan import Progress
 from audit_emit._loki.plan import BackfillSettings, leave, outgoing_records, size_of
 from audit_emit._loki.streams import FLUSHED, LIMIT, OpenStreams
+from audit_emit.errors import Limited, LokiError, Refused, ServerFailed
 
 TRIES = 6
 """How often one batch is sent when the answer is 429, 5xx or missing."""

@@ -18,30 +18,7 @@ import msgspec
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.http import Connection, Options
-from audit_emit.errors import (
-    Limited,
-    LokiError,
-    Malformed,
-    Refused,
-    ServerFailed,
-    TimedOut,
-    TooLarge,
-    Unreachable,
-)
-
-__all__ = [
-    "Entry",
-    "Limited",
-    "LokiClient",
-    "LokiError",
-    "Malformed",
-    "Refused",
-    "Sample",
-    "ServerFailed",
-    "TimedOut",
-    "TooLarge",
-    "Unreachable",
-]
+from audit_emit.errors import LokiError, Malformed, Refused, ServerFailed, TooLarge
 
 PAGE = 5000
 """Entries per answer: what Loki allows by default (``max_entries_limit_per_query``)."""

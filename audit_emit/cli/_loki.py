@@ -72,7 +72,8 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     Raises:
         ConfigError: address, tenant or credentials cannot be used.
     """
-    from audit_emit._loki.client import LokiClient, LokiError  # noqa: PLC0415 - an extra
+    from audit_emit._loki.client import LokiClient  # noqa: PLC0415 - an extra
+    from audit_emit.errors import LokiError  # noqa: PLC0415 - an extra
 
     try:
         with LokiClient(loki, tenant=tenant, **from_environment(os.environ)) as client:

@@ -89,7 +89,8 @@ def ask_loki(url: str, tenant: str | None, service: str, environ: Mapping[str, s
     """Whether Loki answers, as this tenant and with these credentials, and what it has newest."""
     facts: dict[str, Any] = {"tenant": tenant or "none"}
     try:
-        from audit_emit._loki.client import LokiClient, LokiError  # noqa: PLC0415 - an extra
+        from audit_emit._loki.client import LokiClient  # noqa: PLC0415 - an extra
+        from audit_emit.errors import LokiError  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         return Answer(facts, problem="httpx is not installed; pip install 'audit-emit[loki]'")
     try:

@@ -23,8 +23,9 @@ from support.loki_program import CONFIG
 from audit_emit._format.chain import ZERO
 from audit_emit._format.encode import to_json
 from audit_emit._format.record import chain_line, context_part, ts_of
-from audit_emit._loki.client import Entry, Limited, LokiClient
+from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.labels import placement_of
+from audit_emit.errors import Limited
 
 CHAIN = "00112233445566ff"
 TENANT = "bench"

@@ -19,19 +19,13 @@ from audit_emit._loki import backfill as backfilling
 from audit_emit._loki import batches as _batches
 from audit_emit._loki.backfill import NOT_TRIED, TRIES
 from audit_emit._loki.batches import SEVERAL, TOO_FAR_BEHIND, TOO_LONG, TOO_OLD, WRONG_HASH
-from audit_emit._loki.client import (
-    Limited,
-    LokiClient,
-    Refused,
-    ServerFailed,
-    TimedOut,
-    Unreachable,
-)
+from audit_emit._loki.client import LokiClient
 from audit_emit._loki.disagreement import Kind
 from audit_emit._loki.journal import Journal
 from audit_emit._loki.log_index import LogIndex
 from audit_emit._loki.plan import BackfillSettings, plan
 from audit_emit._loki.streams import FLUSHED
+from audit_emit.errors import Limited, Refused, ServerFailed, TimedOut, Unreachable
 
 UNSHOWN = 3 * HOUR
 """``query_ingesters_within`` where nobody has set it."""

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from audit_emit._loki.client import LokiClient, Unreachable
-from audit_emit.errors import ConfigError
+from audit_emit._loki.client import LokiClient
+from audit_emit.errors import ConfigError, Unreachable
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 """Of everybody here: what is tested is who vouches for whom."""

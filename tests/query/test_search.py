@@ -19,10 +19,11 @@ from support.fake_loki import Asked, LokiServer
 from support.processor_time import takes_less
 
 from audit_emit._format.record import ts_of
-from audit_emit._loki.client import Entry, LokiClient, Refused
+from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.labels import placement_of
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import MONTH, ask_log, ask_loki, candidates
+from audit_emit.errors import Refused
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
