@@ -4,28 +4,28 @@
     ├── AuditEmitError            everything this library raises on purpose
     │   ├── ConfigError           configure(), Settings: a bad value; ``setting`` names it
     │   ├── AuditError            emit_strict(): the record is not in the file; ``reason`` says why
-    │   ├── SinkError             record_own(): the file did not take a record; has a ``reason``
+    │   ├── SinkError             a record could not be written to the file; has a ``reason``
     │   ├── CheckpointError       nothing was signed: the log is not what was signed before
     │   ├── UnknownVersionError   a checkpoint of a version that this build does not know
     │   ├── ForgedChangeError     a change of key that the old key did not sign
     │   ├── VerificationError     a log did not verify; ``report`` has the findings
-    │   ├── RepairError           a log is not as it was when its repair was planned
+    │   ├── RepairError           a log has changed since its repair was planned
     │   ├── UnsupportedError      a file is packed in a way that cannot be read here
     │   ├── NotRegularError       a link, a pipe or a device where a file of a log should be
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
-    │   └── LokiError             Loki gave nothing to build on
-    │       ├── Unreachable       nobody answers there
-    │       ├── TimedOut          the answer did not come in time
-    │       ├── Refused           the status is not a success; ``status`` and ``body`` say more
-    │       │   ├── Limited       429
-    │       │   └── ServerFailed  5xx
-    │       ├── Malformed         the answer is none
-    │       └── TooLarge          the answer is larger than it may be
+    │   └── LokiError             Loki gave no usable answer
+    │       ├── Unreachable       no connection, or it broke
+    │       ├── TimedOut          no complete answer within the timeout
+    │       ├── Refused           the status is not a success; has ``status`` and ``body``
+    │       │   ├── Limited       status 429
+    │       │   └── ServerFailed  status 5xx
+    │       ├── Malformed         the answer cannot be read
+    │       └── TooLarge          the answer has more bytes than are read
 
-``emit`` raises none of them. Where a class is also a ``ValueError`` or an ``OSError``, a caller who
-knows nothing of this library can treat it as one.
+``emit`` raises none of them. Some classes are also a ``ValueError`` or an ``OSError``, so that code
+which does not know this library can handle them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import Any
 
 
 class AuditEmitError(Exception):
-    """The root of what this library raises on purpose."""
+    """The base class of all exceptions that this library raises on purpose."""
 
 
 class ConfigError(AuditEmitError, ValueError):
@@ -51,11 +51,11 @@ class ConfigError(AuditEmitError, ValueError):
 
 
 class AuditError(AuditEmitError):
-    """``emit_strict`` could not put the record into the file with the durability asked for.
+    """``emit_strict`` could not write the record with the requested durability.
 
     Attributes:
         reason: a short machine-readable word, such as ``lock-timeout`` or ``ENOSPC``.
-        event_id: the UUIDv7 of the event when one was drawn, else ``None``.
+        event_id: the UUIDv7 of the event, or ``None`` if it had none yet.
     """
 
     def __init__(self, reason: str, message: str, *, event_id: str | None = None) -> None:
@@ -95,7 +95,7 @@ class UnknownVersionError(AuditEmitError, ValueError):
 
 
 class ForgedChangeError(AuditEmitError, ValueError):
-    """A record names a new key, and the key that it names as the old one does not say so."""
+    """A record announces a new signing key, but the old key did not sign the announcement."""
 
 
 class VerificationError(AuditEmitError):
@@ -112,7 +112,7 @@ class VerificationError(AuditEmitError):
 
 
 class RepairError(AuditEmitError):
-    """The log is not as it was when the plan was made, or is held by another process."""
+    """The log has changed since the plan was made, or its lock cannot be acquired."""
 
 
 class UnsupportedError(AuditEmitError):
@@ -120,11 +120,11 @@ class UnsupportedError(AuditEmitError):
 
 
 class NotRegularError(AuditEmitError, OSError):
-    """What has the name of a file of a log and is none: a link, a pipe, a device."""
+    """Something with the name of a log file is not a regular file: a link, a pipe, a device."""
 
 
 class MemoryFileError(AuditEmitError, ValueError):
-    """The file in which ``verify --remember`` keeps what it has seen holds something else."""
+    """The file that was given to ``verify --remember`` holds something else."""
 
 
 class BusyError(AuditEmitError):
@@ -146,24 +146,24 @@ class DatabaseError(AuditEmitError, OSError):
 
 
 class LokiError(AuditEmitError):
-    """Loki was asked, and gave nothing to build on. Each kind of it is a class of its own."""
+    """Loki gave no usable answer; the subclasses say why."""
 
 
 class Unreachable(LokiError):  # noqa: N818 - reads as what happened
-    """Nobody answers there, or the connection broke."""
+    """There is no connection, or it broke."""
 
 
 class TimedOut(LokiError):  # noqa: N818
-    """The answer did not come, or not to its end, within the timeout."""
+    """There was no complete answer within the timeout."""
 
 
 class Refused(LokiError):  # noqa: N818
     """An answer whose status is not a success.
 
     Attributes:
-        status: of HTTP.
-        body: the server's reason, as text.
-        retry_after: seconds that the server wants to be left alone; ``None`` when it did not say.
+        status: the HTTP status.
+        body: the body of the answer, as text, which usually holds the reason.
+        retry_after: the seconds of ``Retry-After``; ``None`` if the answer has no such header.
     """
 
     status: int
@@ -178,15 +178,15 @@ class Refused(LokiError):  # noqa: N818
 
 
 class Limited(Refused):
-    """429: a limit of the tenant or of a stream."""
+    """Status 429: a limit of the tenant or of a stream."""
 
 
 class ServerFailed(Refused):
-    """5xx: the server's own trouble."""
+    """Status 5xx: an error of the server itself."""
 
 
 class Malformed(LokiError):  # noqa: N818
-    """An answer that is none: cut off, not JSON, not Loki's, or a redirect."""
+    """An answer that cannot be read: incomplete, not JSON, not one of Loki, or a redirect."""
 
 
 class TooLarge(LokiError):  # noqa: N818

@@ -1,12 +1,12 @@
-"""For the tests of an application: what it emitted, and failures that ``emit`` would stop.
+"""For the tests of an application: checks what it emitted, and raises what ``emit`` would stop.
 
     with capture() as events:
         client.put("/secrets/API", json={"value": "…"})
     events.assert_emitted("secret.set", key="API", user_id="u1")
 
-Under pytest, the fixture ``audit_events`` is ``capture`` for one test, and what is emitted without
-it, by an emitter that nobody has configured, goes to a temporary directory. Nothing else changes
-because a test runner is there.
+Under pytest, the fixture ``audit_events`` is ``capture`` for one test. Events that are emitted
+without it, by an emitter that was not configured, go to a temporary directory. Nothing else behaves
+differently under a test runner.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STARTED = "audit.started"
 
 
 class Captured:
-    """The events of one ``capture``, during it and after it."""
+    """The events of one ``capture``; can be used inside the block and after it."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -41,7 +41,7 @@ class Captured:
 
     @property
     def all_records(self) -> list[dict[str, Any]]:
-        """Every record of the chain in its order, those about the log itself included."""
+        """All records of the chain, in order, including those about the log itself."""
         if self._kept is not None:
             return list(self._kept)
         _process.flush()
@@ -49,7 +49,7 @@ class Captured:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records, without ``audit.started``: objects as ``docs/wire-format.md`` has them."""
+        """The records except ``audit.started``, as dictionaries (``docs/wire-format.md``)."""
         return [record for record in self.all_records if record["event_type"] != STARTED]
 
     def of(self, event_type: str) -> list[dict[str, Any]]:
@@ -57,24 +57,25 @@ class Captured:
         return [record for record in self.all_records if record["event_type"] == event_type]
 
     def __len__(self) -> int:
-        """How many ``records`` there are."""
+        """The number of ``records``."""
         return len(self.records)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Over ``records``."""
+        """Iterate over ``records``."""
         return iter(self.records)
 
     def assert_emitted(self, event_type: str, /, **expected: Any) -> dict[str, Any]:
-        """The first record of this type whose members are as expected.
+        """Assert that a record was emitted, and return the first that matches.
 
         Args:
-            event_type: its type.
-            expected: members of ``fields``, or where ``fields`` has no such member, of the record
-                itself, such as ``user_id``. As in JSON: a tuple is a list, a date is text.
+            event_type: the type of the record.
+            expected: expected members of ``fields``, or, if ``fields`` has no such member, of the
+                record itself, such as ``user_id``. Values are as in JSON: a tuple is a list, a date
+                is text.
 
         Raises:
-            AssertionError: there is none; the message shows what there is, and what is not as
-                expected in each record of this type.
+            AssertionError: no record matches. The message lists what was emitted, and how each
+                record of this type differs.
         """
         __tracebackhide__ = True
         for record in self.of(event_type):
@@ -86,14 +87,14 @@ class Captured:
         )
 
     def assert_not_emitted(self, event_type: str, /, **unwanted: Any) -> None:
-        """No record of this type has these members.
+        """Assert that no record of this type has these members.
 
         Args:
             event_type: the type.
             unwanted: members as for ``assert_emitted``; without any, no record may have the type.
 
         Raises:
-            AssertionError: there is one; the message shows it.
+            AssertionError: there is such a record; the message shows it.
         """
         __tracebackhide__ = True
         for record in self.of(event_type):
@@ -127,12 +128,12 @@ class Captured:
 def capture() -> Iterator[Captured]:
     """Send the events of the process-wide emitter to a private log, and nothing to stdout.
 
-    The settings of the emitter that is there hold (service, keys, processors), and so do those of
-    a ``configure`` inside the block; only where events go is not theirs to say, and ``disabled``
-    does not count. An ``Emitter`` that the application made for itself is not captured.
+    The settings of the process-wide emitter apply (service, keys, processors), and so do those of a
+    ``configure`` inside the block, except for ``disabled`` and for the settings that say where
+    events go. Events of an ``Emitter`` that the application has made itself are not captured.
 
     Raises:
-        ConfigError: nobody has configured anything, and the environment holds a bad value.
+        ConfigError: nothing was configured, and the environment holds an invalid setting.
     """
     with tempfile.TemporaryDirectory(prefix="audit_emit-", ignore_cleanup_errors=True) as made:
         directory = os.path.realpath(made)
@@ -164,11 +165,11 @@ def capture() -> Iterator[Captured]:
 
 @contextmanager
 def strict() -> Iterator[list[BaseException]]:
-    """Let out what ``emit`` stops: its own failures, wrong calls, processors and integrations.
+    """Raise what ``emit`` otherwise stops: internal errors, wrong calls, failing processors.
 
-    A failure is raised where it happens. When something else stops it there (a framework, a
-    thread), it is raised at the end of the block. That the file cannot be written is no such
-    failure: ``emit`` says so by returning ``None``.
+    A failure is raised where it happens. If other code stops it there (a framework, a thread), it
+    is raised again at the end of the block. A file that cannot be written is not such a failure:
+    ``emit`` reports that by returning ``None``.
 
     Yields:
         The failures so far.
@@ -206,7 +207,7 @@ def _wanted(event_type: str, members: dict[str, Any]) -> str:
 
 
 def _differences(record: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """What is not as expected in a record, in words."""
+    """Describe how a record differs from what is expected."""
     members = {**record, **record["fields"]}
     return [
         f"{name} is {members[name]!r}, not {value!r}" if name in members else f"{name} is not there"

@@ -22,6 +22,7 @@ from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Name
 from audit_emit._readers.files.logfiles import open_regular
 from audit_emit._readers.files.plain_lines import backward
+from audit_emit._runtime.files import write_all
 from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
 from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory
 
@@ -151,7 +152,7 @@ class SignerFiles:
             os.unlink(fresh)
         descriptor = open_file(fresh, append=False, exclusive=True)
         try:
-            _write(descriptor, msgspec.json.encode(state) + b"\n")
+            write_all(descriptor, msgspec.json.encode(state) + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -170,7 +171,7 @@ class SignerFiles:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             try:
-                _write(descriptor, (b"\n" if torn else b"") + checkpoint.to_line())
+                write_all(descriptor, (b"\n" if torn else b"") + checkpoint.to_line())
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(descriptor, size)
@@ -210,9 +211,3 @@ class SignerFiles:
                 yield found
         finally:
             os.close(descriptor)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -21,6 +21,7 @@ from audit_emit._format.record import ts_of
 from audit_emit._loki.disagreement import Run, Runs
 from audit_emit._loki.labels import time_of
 from audit_emit._loki.records import LoggedRecord
+from audit_emit._runtime.files import write_all
 from audit_emit.errors import BusyError
 
 HORIZON = 3 * 3600 * 10**9
@@ -194,8 +195,7 @@ class Journal:
     def _write(self, entry: JournalEntry) -> None:
         # Begin with a newline: a writer that died may have left an incomplete line.
         data = b"\n" + msgspec.json.encode(entry) + b"\n"
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        write_all(self._descriptor, data)
         os.fsync(self._descriptor)
 
 

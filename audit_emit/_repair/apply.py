@@ -25,6 +25,7 @@ from audit_emit._core.emitter import Emitter
 from audit_emit._format.record import head_of
 from audit_emit._readers.files.logfiles import BLOCK, QUARANTINE
 from audit_emit._repair.plan import Quarantine
+from audit_emit._runtime.files import write_all
 from audit_emit._runtime.retry import insist
 from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file, sync_directory
 from audit_emit._stores.jsonl.lockfile import LockFile
@@ -100,17 +101,11 @@ def _write_new(path: str, parts: Sequence[bytes]) -> None:
     descriptor = open_file(fresh, append=False, exclusive=True)
     try:
         for part in parts:
-            _write(descriptor, part)
+            write_all(descriptor, part)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.rename(fresh, path)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _keep_original(layout: Layout, name: str) -> None:
@@ -254,5 +249,5 @@ def _copy(source: int, target: int, start: int, end: int) -> None:
         data = os.pread(source, min(BLOCK, end - start), start)
         if not data:
             raise RepairError("the file became shorter while it was read")
-        _write(target, data)
+        write_all(target, data)
         start += len(data)

@@ -13,7 +13,10 @@ try:
 except ImportError:  # not a POSIX platform
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["HIGH", "LOW", "duplicate_of", "has_room", "kind_of"]
+__all__ = ["HIGH", "LOW", "PIPE_BUF", "duplicate_of", "kind_of", "might_block"]
+
+PIPE_BUF = 4096
+"""The number of bytes that a pipe accepts as a whole or not at all (on Linux)."""
 
 HIGH, LOW = 64, 3
 """The lowest number for the duplicate. Low numbers are reused immediately after a close, so it is
@@ -45,12 +48,28 @@ def kind_of(number: int, mode: int) -> str:
     return "terminal" if os.isatty(number) else "device"
 
 
-def has_room(number: int) -> bool:
-    """Whether a descriptor is reported as writable now."""
+def might_block(number: int, line: bytes) -> str | None:
+    """Why a plain write of a line might block; ``None`` if it will not. For use without NOWAIT.
+
+    A pipe that is reported as writable accepts at least ``PIPE_BUF`` bytes (Linux 4096, macOS 512).
+    A longer line can block, and so can a shorter one if another writer fills the pipe between the
+    question and the write, and the reader stops just then. That cannot be excluded here.
+
+    Args:
+        number: an open descriptor; negative if another thread has closed it, which the write finds.
+        line: what is to be written.
+
+    Returns:
+        ``full`` if there is no room now, ``too-long`` if the line may not fit, else ``None``.
+    """
+    if number < 0:
+        return None
     poller = select.poll()
     poller.register(number, select.POLLOUT)
     events = poller.poll(0)
-    return bool(events) and bool(events[0][1] & select.POLLOUT)
+    if not events or not events[0][1] & select.POLLOUT:
+        return "full"
+    return "too-long" if len(line) > PIPE_BUF else None
 
 
 def _duplicate(number: int) -> int:

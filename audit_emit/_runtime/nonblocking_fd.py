@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 from audit_emit._runtime.compiled import DescriptorState
-from audit_emit._runtime.duplicates import duplicate_of, has_room, kind_of
+from audit_emit._runtime.duplicates import PIPE_BUF, duplicate_of, kind_of, might_block
 from audit_emit._runtime.interrupts import Held, let_through
 from audit_emit._runtime.owned_fds import Identity, Owned, identity_of
 from audit_emit._runtime.standard_streams import belongs_to_application, is_null, is_replacement
@@ -29,16 +29,12 @@ _AGAIN_NS = 50_000_000
 _SLOW_SECONDS = 0.005
 """How long a line waits while another thread writes the rest of an earlier line."""
 
-PIPE_BUF = 4096
-"""The number of bytes that a pipe accepts as a whole or not at all (on Linux)."""
-
 BEGUN = "begun"
 """The ``fault`` when the system has accepted only a part of a line; ``finish`` writes the rest."""
 
 CLOSED, REPLACED = "closed", "replaced"
 """The ``fault`` when the descriptor is closed, or is a file of the application now."""
 
-_LONGEST_UNSURE = PIPE_BUF
 _CAN_BLOCK = frozenset({"pipe", "socket", "terminal"})
 NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
@@ -62,8 +58,7 @@ class Descriptor(DescriptorState):
         prefix: the beginning of every line.
         max_bytes: the most bytes of a line, including prefix and newline. Up to ``PIPE_BUF``,
             lines of several processes on one pipe never interleave.
-        shorten: returns a shorter version of a line (without prefix) that fits into a number of
-            bytes.
+        shorten: shortens a line (without prefix) to a number of bytes.
     """
 
     def __init__(
@@ -184,11 +179,7 @@ class Descriptor(DescriptorState):
         return self._write_slowly(b"")
 
     def give_up(self) -> bool:
-        """Count a line that was written in part as lost. Its rest still precedes the next line.
-
-        Returns:
-            Whether there was such a line.
-        """
+        """Count a line that was written in part as lost; its rest still precedes the next line."""
         owed = self.owes
         self._given_up = bool(self._owed)
         return owed
@@ -229,7 +220,8 @@ class Descriptor(DescriptorState):
         try:
             if self._nowait:
                 written = os.pwritev(dup, (data,), -1, NOWAIT)
-            elif self._asks and not self._ready(dup, data):
+            elif self._asks and (fault := might_block(dup, data)):
+                self.fault = fault
                 return False
             else:
                 written = os.write(dup, data)
@@ -301,23 +293,6 @@ class Descriptor(DescriptorState):
         """A line with its prefix, shortened if it is too long."""
         room = self._max_bytes - len(self._prefix)
         return self._prefix + (line if len(line) <= room else self._shorten(line, room))
-
-    def _ready(self, dup: int, line: bytes) -> bool:
-        """The fallback without ``RWF_NOWAIT``: ask for room first, and refuse long lines.
-
-        A pipe that is reported as writable accepts at least ``PIPE_BUF`` bytes (Linux 4096, macOS
-        512). A longer line can block, and so can a shorter one if another writer fills the pipe
-        between the question and the write, and the reader stops just then.
-        """
-        if dup < 0:
-            return True  # closed by another thread; the write will fail and handle that
-        if not has_room(dup):
-            self.fault = "full"
-            return False
-        if len(line) > _LONGEST_UNSURE:
-            self.fault = "too-long"
-            return False
-        return True
 
 
 def close_quietly(number: int) -> bool:
