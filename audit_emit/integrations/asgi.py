@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from time import perf_counter
 from typing import Any, Unpack
 
+from audit_emit._core.emitter import Emitter
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit.integrations._common import Emits
@@ -35,7 +36,7 @@ from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._receive import Message, PeekingReceive, Receive
 from audit_emit.integrations._request import KEY, RequestAudit
 
-__all__ = ["AuditMiddleware"]
+__all__ = ["AuditMiddleware", "health_app"]
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -360,3 +361,53 @@ def _route_of_endpoint(scope: Mapping[str, Any]) -> str | None:
     }
     found = templates.pop() if len(templates) == 1 else None
     return found if isinstance(found, str) else None
+
+
+def health_app(
+    database: str | None = None,
+    *,
+    expect: int | None = None,
+    max_lag: float | None = None,
+    emitter: Emitter | None = None,
+) -> ASGIApp:
+    """An ASGI application for ``/health`` and ``/health/ready``, to be mounted or run alone.
+
+    ``/health`` is 200 while the process lives. ``/health/ready`` is 200, or 503 with ``reasons``:
+    the audit sink, the database, its migration, or the lag of the outbox. Needs asyncio: the
+    database is asked in a thread. Nobody who may not know that should reach it.
+
+    Args:
+        database, expect, max_lag, emitter: see ``audit_emit.integrations._readiness.Readiness``:
+            the address to ask, the migration that must be there, seconds that a record may wait
+            in the outbox.
+
+    Raises:
+        ConfigError: the address cannot be used.
+    """
+    import asyncio  # noqa: PLC0415 - for those who ask
+
+    from audit_emit.integrations._readiness import Readiness  # noqa: PLC0415 - the same
+
+    readiness = Readiness(database, expect=expect, max_lag=max_lag, emitter=emitter)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        root = scope.get("root_path", "")
+        path = scope["path"].removeprefix(root) if root else scope["path"]
+        loop = asyncio.get_running_loop()
+        status, body = await loop.run_in_executor(None, readiness.answer, path.rstrip("/"))
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -23,7 +23,15 @@ from functools import partial
 from typing import Any, Unpack
 
 try:
-    from flask import Flask, g, got_request_exception, has_request_context, request
+    from flask import (
+        Blueprint,
+        Flask,
+        Response,
+        g,
+        got_request_exception,
+        has_request_context,
+        request,
+    )
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "audit_emit.integrations.flask needs Flask: pip install 'audit-emit[flask]'",
@@ -31,6 +39,7 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from audit_emit._core import default as _process
+from audit_emit._core.emitter import Emitter
 from audit_emit._settings.checks import SETTINGS
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
@@ -41,7 +50,7 @@ from audit_emit.integrations._request import KEY, RequestAudit, set_actor
 from audit_emit.integrations._request_context import FindUser
 from audit_emit.integrations.wsgi import AuditedApp, Environ, text_of
 
-__all__ = ["AuditEmit", "set_actor"]
+__all__ = ["AuditEmit", "health_blueprint", "set_actor"]
 
 EXTENSION = "audit_emit"
 PREFIX = "AUDIT_EMIT_"
@@ -196,3 +205,35 @@ def _user(exchange: Exchange, stale_user: Any) -> str | None:
     if user is None or user is stale_user or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")
+
+
+def health_blueprint(
+    database: str | None = None,
+    *,
+    expect: int | None = None,
+    max_lag: float | None = None,
+    emitter: Emitter | None = None,
+) -> Blueprint:
+    """A blueprint with ``/health`` and ``/health/ready``; see ``asgi.health_app``.
+
+    Raises:
+        ConfigError: the address cannot be used.
+    """
+    from audit_emit.integrations._readiness import (  # noqa: PLC0415 - for those who ask
+        LIVE,
+        READY,
+        Readiness,
+    )
+
+    readiness = Readiness(database, expect=expect, max_lag=max_lag, emitter=emitter)
+    blueprint = Blueprint("audit_emit_health", __name__)
+
+    def view(path: str) -> Response:
+        status, body = readiness.answer(path)
+        response = Response(body, status, mimetype="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    for path in (LIVE, READY):
+        blueprint.add_url_rule(path, path.replace("/", "_"), partial(view, path))
+    return blueprint
