@@ -45,9 +45,11 @@ coverage: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(BENCH)
 
-# Ten minutes at most; needs strace, which it does not install.
+# Everything at every place, where the tests take a sample (tests/support/sampling.py). Ten minutes for the calls of
+# the system, and five for the rest; needs strace, which it does not install.
 fault: $(STAMP)
 	$(BIN)/python tests/faults/inject.py $(FAULT)
+	AUDIT_EMIT_TEST_EXHAUSTIVE=1 $(BIN)/python -m pytest -q -n auto tests/faults
 
 # AddressSanitizer, UBSan and a search for leaks, over the compiled part (docs/compiled.md).
 sanitize: $(STAMP)

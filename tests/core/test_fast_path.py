@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import gc
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from bench.chain import check
 from hypothesis import given
 from hypothesis import strategies as st
 from support import requirements
+from support.failing_allocations import need_failing_allocations
 from support.interpreted_emitter import interpreted
 from support.piped_descriptor import Piped
 
@@ -547,7 +549,8 @@ def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
 
 
 def test_memory_that_runs_out_once_anywhere_costs_no_event(tmp_path: Path) -> None:
-    testcapi = pytest.importorskip("_testcapi")
+    need_failing_allocations()
+    testcapi = importlib.import_module("_testcapi")
     emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False, durability="os")
     for number in range(3):
         emitter.emit(None, "a.b", {"n": number})

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.sampling import EXHAUSTIVE, VARIABLE
+
 from audit_emit._runtime.compiled import SWITCH
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -26,7 +28,7 @@ RESULT = "result.json"
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, with the checkout importable and without settings of the library."""
-    kept = {SWITCH: os.environ.get(SWITCH, "1")}
+    kept = {SWITCH: os.environ.get(SWITCH, "1"), VARIABLE: str(int(EXHAUSTIVE))}
     env = {name: value for name, value in os.environ.items() if "AUDIT_EMIT" not in name} | kept
     env["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     return {**env, "PYTHONWARNINGS": "default", **more}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import itertools
 import multiprocessing
 import os
 import resource
@@ -23,6 +22,7 @@ from faults.injector import Interrupter
 from faults.prepared import STATES
 from faults.prepared import make as make_prepared
 from support.interpreted_emitter import interpreted
+from support.sampling import places
 
 import audit_emit
 from audit_emit import Emitter
@@ -202,7 +202,7 @@ def at_every_place(directory: Path, state: str) -> dict[str, Any]:
     "".encode("unicode_escape")  # imported here, and not by every child for its first complaint
     parent = os.getpid()
     failed = []
-    for at in itertools.count():
+    for at in places():
         STATES[state](emitter)
         children: list[int] = []
         reader, writer = os.pipe()

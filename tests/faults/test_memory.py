@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,10 +12,13 @@ from typing import Any
 import pytest
 from faults.child import environment
 from faults.log import Log
+from support.failing_allocations import need_failing_allocations
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("_testcapi") is None, reason="this Python cannot fail allocations"
-)
+
+@pytest.fixture(autouse=True, scope="module")
+def _allocations() -> None:
+    need_failing_allocations()
+
 
 PLACES = 60
 SCENE = """

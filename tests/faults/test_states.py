@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.sampling import EVERY
 
 from audit_emit import Emitter
 
@@ -194,7 +195,7 @@ def test_a_shared_log_survives_everything_in_any_order(other: peer.Peer, part: i
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=60 // EVERY,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -30,6 +30,7 @@ from audit_emit._redaction.redactor import Redactor, Secret
 from audit_emit._runtime import compiled as _compiled
 
 HELD = "[redacted]"
+HERE = difficult_values.__name__
 SET = {
     "key": "ANTHROPIC_API_KEY",
     "value_hash": "3f8a1b2c",
@@ -115,9 +116,9 @@ def test_a_generator_is_not_advanced() -> None:
         (difficult_values.IntSub(5), 5),
         ({3, "1"}, ["1", 3]),
         ((1, 2), [1, 2]),
-        (difficult_values.Proxy(), "<difficult_values.Proxy>"),
-        (difficult_values.BadStr(), "<unrepresentable difficult_values.BadStr>"),
-        (difficult_values.NotStr(), "<unrepresentable difficult_values.NotStr>"),
+        (difficult_values.Proxy(), f"<{HERE}.Proxy>"),
+        (difficult_values.BadStr(), f"<unrepresentable {HERE}.BadStr>"),
+        (difficult_values.NotStr(), f"<unrepresentable {HERE}.NotStr>"),
         (difficult_values.Login(), {"user": "u", "password": HELD, "hidden": HELD}),
         (difficult_values.Struct(), {"client_secret": HELD}),
         (

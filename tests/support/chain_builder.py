@@ -78,7 +78,7 @@ class MadeChain:
             "id": f"019ed0b1-7c00-7000-8000-{seq:012d}",
             "service": self.service,
         }
-        return json.dumps({**record, **members}, ensure_ascii=False, separators=(",", ":"))[:-1]
+        return json.dumps({**record, **members}, separators=(",", ":"))[:-1]
 
     def early(self, seq: int) -> bytes:
         """The form of a record before it was in the chain."""
