@@ -177,15 +177,53 @@ class AuditLog:
         """
         return GrowingLog(self.path, cut, wait=wait)
 
-    def verify(self) -> Report:
+    def verify(
+        self,
+        *,
+        expect_heads: Mapping[int, str] | None = None,
+        origin: str = "",
+        chain: str = "",
+        anchor_required: bool = True,
+        max_unanchored: int | None = None,
+        max_age: float | None = None,
+        as_of: datetime | None = None,
+        strict: bool = False,
+        jobs: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Report:
         """The verdict on the whole log: chain, checkpoints, and what the log declares of itself.
 
+        Args:
+            expect_heads: hashes that somebody has seen, by the number of their record.
+            origin: the name that the log must have in its checkpoints; ``chain`` its chain.
+            anchor_required: with keys, the newest signature must be near the end of the log.
+            max_unanchored: how many records may come after it; by the log's own policy if not
+                given. ``max_age`` is how many seconds old it may be.
+            as_of: the time by which its age is judged; now if not given.
+            strict: parse the JSON of every record as well.
+            jobs: how many processes may share the work.
+            progress: called with the bytes that were read and the bytes that there are.
+
         Raises:
+            ValueError: a head is none, or a time has no zone.
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
+        options = Options(
+            ring=self._ring,
+            heads=expect_heads or {},
+            origin=origin,
+            chain=chain,
+            anchor_required=anchor_required,
+            max_unanchored=max_unanchored,
+            max_age=max_age,
+            as_of=_ns(as_of),
+            strict=strict,
+            jobs=jobs,
+            progress=progress,
+        )
         with open_reader(self.path) as reader:
-            return verify_log(reader, Options(ring=self._ring)).report
+            return verify_log(reader, options).report
 
     def prove(self, seq: int) -> Evidence:
         """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.

@@ -180,3 +180,26 @@ def test_a_log_is_followed_over_rotation(tmp_path: Path) -> None:
         b"%d" % n for n in range(1, 40)
     ]
     assert len(list(path.parent.glob("audit-*.jsonl"))) > 1
+
+
+def test_what_somebody_noted_is_held_against_the_log(
+    made: tuple[AuditLog, list[Receipt]],
+) -> None:
+    log, receipts = made
+    noted = receipts[7]
+    assert log.verify(expect_heads={noted.seq: noted.hash}, strict=True, jobs=2).exit_status == 0
+    assert log.verify(expect_heads={noted.seq: "0" * 64}).exit_status == 1
+    assert log.verify(chain="0" * 16).exit_status == 1
+    assert log.verify(origin="another.example/shop").exit_status == 1
+
+
+def test_how_old_a_signature_may_be_is_judged_as_of_a_time(
+    made: tuple[AuditLog, list[Receipt]],
+) -> None:
+    log = made[0]
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert log.verify(as_of=tomorrow).exit_status == 0  # nothing waits to be signed
+    assert log.verify(max_age=60, as_of=tomorrow).exit_status == 1
+    assert log.verify(max_age=60, as_of=tomorrow, anchor_required=False).exit_status == 0
+    with pytest.raises(ValueError, match="needs a zone"):
+        log.verify(as_of=datetime(2026, 5, 19))  # noqa: DTZ001
