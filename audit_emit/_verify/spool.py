@@ -7,7 +7,6 @@ each is written here, so that a verifier needs the same memory for all of them.
 from __future__ import annotations
 
 import os
-import tempfile
 import weakref
 from array import array
 from bisect import bisect_left, bisect_right
@@ -56,6 +55,8 @@ class Spool:
 
     def _write(self, size: int) -> None:
         if self._file is None:
+            import tempfile  # noqa: PLC0415 - few logs have so many checkpoints
+
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as this lives
             weakref.finalize(self, self._file.close)
         with memoryview(self._new) as view:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from audit_emit._verify import spool as _spool
 from audit_emit._verify.spool import PAGE, Numbers, Rows, Sorted, Spool, distinct, in_order
 
 SIZES = [0, 1, 500, 5000, 100_000]
@@ -81,7 +80,7 @@ def test_what_has_no_room_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     def full(**_: object) -> object:
         raise OSError(28, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr(_spool.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
     spool = Spool()
     with pytest.raises(OSError, match="No space left"):
         spool.append(bytes(1 << 20))
