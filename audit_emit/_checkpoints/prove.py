@@ -32,6 +32,9 @@ change anywhere before the checkpoint. Of a longer log only the record is read."
 _TRIES = 1000
 """How many checkpoints, newest first, are tried as the end of existing tiles."""
 
+_LONGEST = 4096
+"""Bytes of a line that may be a checkpoint with a signature that can be checked."""
+
 _SIZE = re.compile(rb'","head_seq":([1-9][0-9]{0,18}),"')
 
 
@@ -106,7 +109,7 @@ def _smallest_checkpoint(
 def _checkpoint_lines(reader: LogReader) -> Iterator[tuple[int, bytes]]:
     """The lines that may be checkpoints, in order, each with the tree size that it states."""
     for one in reader.checkpoints() or ():
-        stated = _SIZE.search(one.line) if one.lines == 1 else None
+        stated = _SIZE.search(one.line) if one.lines == 1 and one.size <= _LONGEST else None
         if stated is not None:
             yield int(stated[1]), one.line
 
