@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -92,14 +93,14 @@ def _no_color() -> click.Option:
         is_flag=True,
         is_eager=True,
         expose_value=False,
-        envvar="NO_COLOR",
         callback=_decolored,
         help="No colours.  [env: NO_COLOR]",
     )
 
 
 def _decolored(ctx: click.Context, _: click.Parameter, value: object) -> None:
-    if value:
+    # Any value but the empty one counts (https://no-color.org).
+    if value or os.environ.get("NO_COLOR"):
         ctx.color = False
 
 

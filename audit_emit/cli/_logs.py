@@ -31,7 +31,10 @@ class NoLog(click.ClickException):
 
 def logs_argument(function: _Function) -> _Function:
     """``[LOG]...``, as the parameter ``logs``."""
-    return click.argument("logs", nargs=-1, metavar="[LOG]...", callback=_checked)(function)
+    of_files = click.Path(readable=False, allow_dash=True)  # so that a shell completes names
+    return click.argument("logs", nargs=-1, metavar="[LOG]...", type=of_files, callback=_checked)(
+        function
+    )
 
 
 def _checked(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:

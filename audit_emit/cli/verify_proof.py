@@ -33,7 +33,7 @@ EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOM
     },
     ["audit-emit verify-proof record-4711.proof --key shop-verifier.txt"],
 )
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path(readable=False, allow_dash=True))
 @pinned_keys
 @formats("text", "json")
 def command(file: str, keys: tuple[str, ...], form: str) -> Exit:

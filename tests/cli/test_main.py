@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -97,3 +98,31 @@ def test_only_what_is_used_is_imported() -> None:
         "assert 'rich' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("audit-emit verify-", "plain,verify-proof"),
+        ("audit-emit tail --who-", "plain,--who-changed"),
+        ("audit-emit tail au", "file,au"),
+        ("audit-emit tail --format js", "plain,json"),
+    ],
+)
+def test_a_shell_completes_commands_options_and_files(words: str, wanted: str) -> None:
+    environment = {
+        **os.environ,
+        "_AUDIT_EMIT_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    command = [sys.executable, "-c", "import audit_emit_command as a; a.main()"]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert wanted in done.stdout.split()
+
+
+def test_the_help_says_how_a_shell_learns_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == Exit.OK
+    assert "_AUDIT_EMIT_COMPLETE=bash_source audit-emit" in capsys.readouterr().out

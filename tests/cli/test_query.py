@@ -326,8 +326,10 @@ def test_in_a_narrow_terminal_nothing_is_cut_off(log: Path) -> None:
 def test_without_colours_there_are_none(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" not in in_terminal("query", "--no-color", columns=70)
     assert "\x1b[" in in_terminal("tail", columns=70)
-    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "whatever")
     assert "\x1b[" not in in_terminal("tail", columns=70)
+    monkeypatch.setenv("NO_COLOR", "")
+    assert "\x1b[" in in_terminal("tail", columns=70)
 
 
 def cells(out: bytes) -> list[list[str]]:
