@@ -78,7 +78,9 @@ def test_a_child_is_not_kept_by_a_thread_that_only_its_parent_began(
     durability: str, tmp_path: Path
 ) -> None:
     found = run(scenes.thread_begins, tmp_path, durability)
-    assert found == {"statuses": [0], "flushed": True}
+    # On a slow machine the thread may end meanwhile, and another one begin.
+    assert found["flushed"]
+    assert set(found["statuses"]) == {0}
     expected = {"os": [1], "group": [0, 1]}
     assert sorted(Log(tmp_path).check(twice=True).numbers) == expected[durability]
 
