@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, Rule
@@ -108,10 +108,16 @@ def _sources(rules: Iterable[Rule]) -> list[str]:
     at_start: set[str] = set()
     for rule in rules:
         (at_start if rule.word_start else within).update(rule.keywords)
-    sources = [_alternatives(_trie(within))] if within else []
+    sources = [_any_of(frozenset(within))] if within else []
     if at_start:
-        sources.append(BEFORE.format("") + _alternatives(_trie(at_start)))
+        sources.append(BEFORE.format("") + _any_of(frozenset(at_start)))
     return sources
+
+
+@lru_cache(maxsize=64)  # most emitters have the rules of the library and no others
+def _any_of(words: frozenset[str]) -> str:
+    """The source of a pattern that finds any of some words."""
+    return _alternatives(_trie(words))
 
 
 def _trie(words: Iterable[str]) -> _Trie:
@@ -149,7 +155,7 @@ class Folded:
             groups.setdefault((words, rule.ignore_case), []).append(rule)
         self.groups: list[Group] = [Group(*key, group) for key, group in groups.items()]
         self._any = Pattern(
-            _alternatives(_trie({word.lower() for group in self.groups for word in group.words}))
+            _any_of(frozenset(word.lower() for group in self.groups for word in group.words))
         )
 
     def suspicious(self, text: str) -> bool:
@@ -195,7 +201,7 @@ class Group:
         self.ignore_case = ignore_case
         self.names = any(rule.named for rule in rules)
         self.tells = not ignore_case and not self.names
-        self.known: Pattern = Pattern(_alternatives(_trie(words)))
+        self.known: Pattern = Pattern(_any_of(frozenset(words)))
         marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
         self.marks = "".join(sorted(set(marks)))
         self._marks = Pattern(f"[{re.escape(self.marks)}]") if marks else None

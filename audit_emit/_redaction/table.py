@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -60,6 +61,11 @@ class _Words:
         return bytes(columns.get(char.lower() if folded else char, 0) for char in chars)
 
 
+@lru_cache(maxsize=8)  # most emitters have the rules of the library and no others
+def _trie(words: frozenset[tuple[str, int]], first_column: int = 1) -> _Words:
+    return _Words(dict(sorted(words)), first_column)
+
+
 class Made(NamedTuple):
     """The tables by the names that the compiled part has for them, and what fills ``letters``."""
 
@@ -90,7 +96,8 @@ def made(engine: Engine) -> Made:
             _add(exact, group.words, bit)
         else:
             _add(folded, map(str.lower, group.words), bit)
-    words, folded_words = _Words(exact), _Words(folded, OTHER + 1)
+    words = _trie(frozenset(exact.items()))
+    folded_words = _trie(frozenset(folded.items()), OTHER + 1)
     letters = Letters(folded_words.columns, marks)
     tables = {
         "exact_classes": words.classes(folded=False),
@@ -101,7 +108,7 @@ def made(engine: Engine) -> Made:
         "folded_columns": folded_words.width,
         "folded_nodes": folded_words.nodes,
         "folded_ends": folded_words.ends,
-        **_starts(exact, folded),
+        **_starts(frozenset(exact), frozenset(folded)),
         "marks": array("I", [marks.get(chr(code), 0) for code in range(128)]).tobytes(),
         "kinds": bytes(map(_kind, range(128))),
         "letters": letters.known,
@@ -119,7 +126,8 @@ def _add(words: dict[str, int], more: Iterable[str], meaning: int) -> None:
         words[word] = words.get(word, 0) | meaning
 
 
-def _starts(exact: Iterable[str], folded: Iterable[str]) -> dict[str, bytes]:
+@lru_cache(maxsize=8)
+def _starts(exact: frozenset[str], folded: frozenset[str]) -> dict[str, bytes]:
     """What ASCII texts with a word in them have at the place where it begins.
 
     A bit for each pair of characters that a word begins with; for each pair that is a word or
