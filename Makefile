@@ -61,7 +61,7 @@ test-all:
 clean:
 	rm -rf $(VENV) .venv-* audit_emit/_speedups*.so dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build .coverage*
 
-$(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_c/*)
+$(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "audit_emit needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)

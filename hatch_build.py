@@ -22,7 +22,7 @@ FLAGS += ["-Wno-missing-field-initializers", "-Wno-unused-parameter"]
 
 
 class SpeedupsHook(BuildHookInterface[Any]):
-    """Compiles ``audit_emit/_c`` to ``audit_emit._speedups``."""
+    """Compiles ``audit_emit/_native`` to ``audit_emit._speedups``."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and tell the wheel what platform it is for.
@@ -71,11 +71,11 @@ class SpeedupsHook(BuildHookInterface[Any]):
         from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
         root = Path(self.root)
-        sources = [str(path.relative_to(root)) for path in root.glob("audit_emit/_c/*.c")]
+        sources = [str(path.relative_to(root)) for path in root.glob("audit_emit/_native/*.c")]
         extension = Extension(
             MODULE,
             sources=sorted(sources),
-            depends=["audit_emit/_c/speedups.h"],
+            depends=["audit_emit/_native/leaf.h"],
             extra_compile_args=FLAGS,
         )
         before = os.getcwd()

@@ -93,10 +93,8 @@ def test_a_signer_goes_on_from_its_state(name: str, tmp_path: Path) -> None:
     assert SignerFiles(Layout.of(str(directory / "audit.jsonl"))).load(ring).state is not None
     emitter = Emitter(service="secrets-api", jsonl=directory / "audit.jsonl", stdout=False)
     emitter.emit(None, "secret.get", {"key": "k"})
-    file = emitter.file
-    assert file is not None
     signer = Checkpointer(
-        str(directory / "audit.jsonl"), ring, origin=ORIGIN, record=file.append_own
+        str(directory / "audit.jsonl"), ring, origin=ORIGIN, record=emitter.record_own
     )
     made = signer.run("manual")
     emitter.close()

@@ -229,7 +229,7 @@ def test_assert_emitted_fails_and_shows_what_there_is(
 
 def test_a_failure_that_emit_stops_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     emitter = _process.get_emitter()
-    monkeypatch.setattr(emitter._composer, "compose", lambda *_: 1 / 0)
+    monkeypatch.setattr(emitter.builder, "compose", lambda *_: 1 / 0)
     assert audit_emit.emit(None, "a.b") is None
     with pytest.raises(ZeroDivisionError), strict():
         audit_emit.emit(None, "a.b")

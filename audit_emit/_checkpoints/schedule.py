@@ -157,9 +157,9 @@ class Schedule:
 
     def _due(self, now: float) -> str | None:
         emitter = self._emitter()
-        if emitter is None or emitter.file is None or (self.error and now < self._next):
+        if emitter is None or emitter.store is None or (self.error and now < self._next):
             return None
-        seq = emitter.file.segment.seq
+        seq = _seq(emitter)
         if not self._next:
             return "startup" if seq else None
         if emitter.counters.rotated != self._rotated:
@@ -170,10 +170,10 @@ class Schedule:
 
     def _run(self, reason: str, now: float, timeout: float | None = None) -> None:
         emitter = self._emitter()
-        if emitter is None or emitter.file is None:
+        if emitter is None or emitter.store is None:
             return
         end = self._end
-        seen, rotated = emitter.file.segment.seq, emitter.counters.rotated
+        seen, rotated = _seq(emitter), emitter.counters.rotated
         at_least = self._threshold if reason == "threshold" else 1
         not_within = self._interval / 2 if reason == "interval" else 0.0
         try:
@@ -222,6 +222,11 @@ class Schedule:
                     raise
             else:
                 return
+
+
+def _seq(emitter: Emitter) -> int:
+    head = emitter.store.head() if emitter.store is not None else None
+    return head.seq if head is not None else 0
 
 
 def _watch(reference: weakref.ref[Schedule], end: _StopRequest, poll: float) -> None:

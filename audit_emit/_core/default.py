@@ -72,8 +72,8 @@ def swap_emitter(emitter: Emitter | None) -> Emitter | None:
     """Make ``emitter`` the process-wide one and return the one before, which stays open."""
     global _current, _unmade  # noqa: PLW0603
     if emitter is not None and _unmade:
-        emitter.unmade += _unmade
-        emitter.pending = True
+        emitter.outbox.unmade += _unmade
+        emitter.outbox.pending = True
         _unmade = 0
     old, _current = _current, emitter
     return old
@@ -127,10 +127,10 @@ def emit(ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt | No
             raise  # an interrupt: the emitter stops everything else
         # Nothing can be called, but an operator works.
         try:
-            emitter.lossy += ((event_type, error.__class__),)
+            emitter.outbox.lossy += ((event_type, error.__class__),)
         except MemoryError:
-            emitter.unmade += 1
-        emitter.pending = True
+            emitter.outbox.unmade += 1
+        emitter.outbox.pending = True
         return None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from audit_emit._core.delivery import unchained
 from audit_emit._core.emitter import Emitter
 from audit_emit._runtime import observer as _observer
 from audit_emit.context import AuditContext
@@ -37,18 +36,19 @@ def emit_late(
     if emitter._disabled:
         return
     try:
-        part, end = emitter._composer.compose(context, event_type, fields)
-        prefix = emitter._clock.prefix_at(_ns(seconds), part, end)
-        if emitter.file is None:
-            emitter.show_only(prefix)
+        parts = emitter.builder.compose(context, event_type, fields)
+        draft = emitter.clock.draft_at(_ns(seconds), *parts)
+        outbox = emitter.outbox
+        if outbox.store is None:
+            outbox.show_unchained(draft)
             return
-        emitter._keep(prefix, _REASON)
-        emitter.settle()
-        if emitter.file_fault and emitter.stdout is not None:
-            emitter._show(unchained(prefix))  # at once, as when it happens now
+        outbox.keep(draft, _REASON)
+        outbox.drain()
+        if outbox.fault:
+            outbox.show_now(draft)  # at once, as when it happens now
     except Exception as error:  # noqa: BLE001 - as the guard of emit
-        emitter.lossy += ((event_type, type(error)),)
-        emitter.pending = True
+        emitter.outbox.lossy += ((event_type, type(error)),)
+        emitter.outbox.pending = True
         try:
             emitter._guard(error)
         except Exception:

@@ -57,7 +57,7 @@ class _Named:
 _LOGGER = _Named()
 
 
-class Composer:
+class RecordBuilder:
     """Builds the two pieces of a record around its time and id.
 
     Args:
@@ -162,7 +162,7 @@ class Composer:
         self.kinds[event_type] = kind
         return kind
 
-    def _wire(self, ctx: AuditContext) -> tuple[Composer, str, str]:
+    def _wire(self, ctx: AuditContext) -> tuple[RecordBuilder, str, str]:
         """The encoded context, kept on it: the same for a whole request."""
         ids = {name: self._identity(getattr(ctx, name)) for name in FIELDS}
         kind = record.actor_kind(ids["actor_kind"] or "user")

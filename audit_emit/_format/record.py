@@ -53,13 +53,14 @@ class Stamp(NamedTuple):
 
     ``second`` and ``milli`` are the first 10 and 13 of the 19 digits of a time in nanoseconds;
     ``head`` opens the record up to the fraction of ``ts``; ``id_head`` is the first 24 characters
-    of a UUIDv7.
+    of a UUIDv7, and ``process`` the part of it that all ids of one process share.
     """
 
     second: str
     milli: str
     head: str
     id_head: str
+    process: str
 
 
 def make_stamp(digits: str, id_salt: str, last: Stamp | None = None) -> Stamp:
@@ -76,7 +77,7 @@ def make_stamp(digits: str, id_salt: str, last: Stamp | None = None) -> Stamp:
     else:
         head = f'{{"ts":"{time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(second)))}.'
     milli = f"{int(digits[:13]):012x}"
-    return Stamp(second, digits[:13], head, f"{milli[:8]}-{milli[8:]}-{id_salt}-")
+    return Stamp(second, digits[:13], head, f"{milli[:8]}-{milli[8:]}-{id_salt}-", id_salt)
 
 
 def make_id_salt(random: bytes) -> str:

@@ -162,11 +162,10 @@ def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> No
         max_bytes=1 << 50,
     )
     try:
-        file = emitter.file
-        if file is None:
+        if emitter.store is None:
             raise RepairError("the log's path cannot be written to")
         for event_type, fields in records:
-            insist(partial(file.append_own, event_type, fields))
+            insist(partial(emitter.record_own, event_type, fields))
     except SinkError as error:
         raise RepairError(
             f"the log cannot be written to ({error.reason}); nothing of it was changed"

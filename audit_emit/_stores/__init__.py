@@ -1,1 +1,1 @@
-"""Where records go: the chained file and standard output."""
+"""Where records are kept, and where they are shown."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import Any
+
+from audit_emit._format.record import ns_of
+from audit_emit._runtime.observer import id_in
+from audit_emit._stores.base import Draft
 
 RECORDS = 10_000
 BYTES = 16 * 1024 * 1024
@@ -95,10 +100,21 @@ class Backlog:
         self.waiting.append(event)
         return True
 
-    def first(self) -> str:
-        """The oldest event; there must be one."""
-        return self.waiting[0].decode()
+    def drafts(self, limit: int, process: str) -> list[Draft]:
+        """The oldest events, at most so many; they stay until ``pop``.
 
-    def pop(self) -> None:
-        """Drop the oldest event: it is in the file now."""
-        self._bytes -= len(self.waiting.popleft())
+        Args:
+            limit: how many.
+            process: of this process, see ``Draft``.
+        """
+        found = []
+        for event in islice(self.waiting, limit):
+            prefix = event.decode()
+            found.append(Draft(prefix, ns_of(prefix[7:37]), id_in(prefix) or "", process))
+        return found
+
+    def pop(self) -> str:
+        """Drop the oldest event, as it is in the chain now or given up; its ``ts``."""
+        event = self.waiting.popleft()
+        self._bytes -= len(event)
+        return event[7:37].decode()

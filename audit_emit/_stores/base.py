@@ -8,12 +8,16 @@ which every store has to pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from audit_emit._format.record import Head
+from audit_emit._runtime.failure import Counters
+
+if TYPE_CHECKING:
+    from audit_emit._stores.clock import Clock
 
 __all__ = [
     "SYNC_SECONDS",
@@ -42,7 +46,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         id: its ``id``, a UUIDv7. A store that does not know whether an append has worked asks for
             it.
         process: the part that all ids of this process have in common (``Clock.process``). In a
-            forked child, a store refuses a draft that its parent made: the parent writes it.
+            forked child, a store refuses a draft of its parent's as ``forked``: the id is taken.
         own: whether it is about the log itself, as ``audit.gap`` is.
     """
 
@@ -139,17 +143,16 @@ class Lent(NamedTuple):
         started: the fields of ``audit.started`` if this process has still to say that it begins to
             write, else ``None``. The store appends that record before the first draft.
         said: called once that record is kept.
-        process: the ``Draft.process`` of this process.
-        recovered, rotated: called when the store has closed an end that was no record, and when it
-            has begun a new part.
+        clock: has the ``Draft.process`` of this process.
+        counters: where a store counts ends that were no record (``recovered``) and parts that it
+            has begun (``rotated``).
     """
 
     own: Callable[[str, dict[str, Any]], Draft]
     started: Callable[[], dict[str, Any] | None]
     said: Callable[[], object]
-    process: Callable[[], str]
-    recovered: Callable[[], object]
-    rotated: Callable[[], object]
+    clock: Clock
+    counters: Counters
 
 
 class ChainStore(Protocol):
@@ -162,23 +165,30 @@ class ChainStore(Protocol):
 
     traits: Traits
 
-    def append(self, drafts: Sequence[Draft], deadline: float = 0.0) -> list[Linked]:
+    @property
+    def unreturned(self) -> bool:
+        """Whether there are records that an append of no drafts would return."""
+        ...
+
+    def append(self, drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
         """Link and keep records, in their order.
 
         Args:
-            drafts: may be none: then only what the store has to say of itself is written.
+            drafts: each leaves the list once it is in the chain, so that the caller knows what is
+                left after an interrupt, too. With none, only what the store has to say of itself
+                is written.
             deadline: until when to wait for others (``time.monotonic()``); 0 when this is the first
                 wait of a call. An immediate store waits 45 ms then.
 
         Returns:
-            Everything that was appended, in the order of the chain: the drafts, what the store said
-            of itself before, between and after them (``own``), and what it had written since the
-            last call without being asked, as a repeated sync does. When its time was over, the last
-            drafts are missing; nothing of them is kept.
+            Everything that was appended since the last call returned, in the order of the chain:
+            the drafts, and what the store said of itself before, between and after them (``own``).
+            A call that was interrupted, and a sync that had to write records once more, returned
+            nothing: their records come first. When the time was over, drafts are left in the list.
 
         Raises:
-            SinkError: a draft is not in the chain. Its ``linked`` are the records that are: the
-                drafts before it, and what the store said of itself.
+            SinkError: the first draft that is left in the list is not in the chain, and why. The
+                ``linked`` of the error are the records that this call would have returned.
         """
         ...
 

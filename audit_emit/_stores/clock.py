@@ -8,10 +8,10 @@ from collections.abc import Callable
 from itertools import count
 
 from audit_emit._format.record import Stamp, make_id_salt, make_stamp
-from audit_emit._runtime.compiled import ClockState
+from audit_emit._stores.base import Draft
 
 
-class Clock(ClockState):
+class Clock:
     """Gives the opening of a record and its id; formats again only what has changed.
 
     The last 12 digits of an id are a counter that begins at a random number (RFC 9562, section
@@ -29,35 +29,38 @@ class Clock(ClockState):
     def reseed(self) -> None:
         """Draw new randomness: a forked child must not repeat its parent's ids."""
         random = os.urandom(12)
-        self._salt = make_id_salt(random)
+        self.process: str = make_id_salt(random)
         self.ids: count[int] = count(10**11 + int.from_bytes(random[4:], "big") % (8 * 10**11))
-        self.stamp: Stamp = make_stamp("0" * 19, self._salt)
+        self.stamp: Stamp = make_stamp("0" * 19, self.process)
 
-    def renew(self, now: int) -> tuple[Stamp, str]:
-        """The stamp for ``now`` and its 19 digits, when the millisecond has changed."""
-        digits = f"{max(now, 0):019d}"
-        stamp = make_stamp(digits, self._salt, self.stamp)
-        # Swapped as one value: a signal handler that emits may come between any two lines.
-        self.stamp = stamp
-        return stamp, digits
-
-    def prefix(self, part: str, end: str) -> tuple[str, int]:
-        """A record up to member 11, with the time of now and a new id; and that time.
+    def draft(self, part: str, end: str, *, own: bool = False) -> Draft:
+        """A record up to member 11, with the time of now and a new id.
 
         Args:
             part: from after the digits of ``ts`` up to the opening of ``id``.
             end: from the closing of ``id`` up to member 11, without the brace.
+            own: see ``Draft``.
         """
         now = self.now_ns()
         digits = str(now)
         stamp = self.stamp
         if digits[:13] != stamp.milli:
-            stamp, digits = self.renew(now)
-        opening = f"{stamp.head}{digits[10:]}{part}"
-        return f"{opening}{stamp.id_head}{next(self.ids)}{end}", now
+            digits = f"{max(now, 0):019d}"
+            # Swapped as one value: a signal handler that emits may come between any two lines.
+            self.stamp = stamp = make_stamp(digits, self.process, stamp)
+        new_id = f"{stamp.id_head}{next(self.ids)}"
+        prefix = f"{stamp.head}{digits[10:]}{part}{new_id}{end}"
+        return Draft(prefix, now, new_id, stamp.process, own)
 
-    def prefix_at(self, ns: int, part: str, end: str) -> str:
-        """``prefix`` for an event of another time than now, which is in nanoseconds since 1970."""
+    def again(self, draft: Draft) -> Draft:
+        """A draft of a parent's as one of this process: with an id of its own."""
+        before, _, after = draft.prefix.rpartition(draft.id)
+        new_id = f"{draft.id[:14]}{self.process}-{next(self.ids)}"
+        return Draft(f"{before}{new_id}{after}", draft.ns, new_id, self.process, draft.own)
+
+    def draft_at(self, ns: int, part: str, end: str) -> Draft:
+        """``draft`` for an event of another time than now, which is in nanoseconds since 1970."""
         digits = f"{ns:019d}"
-        stamp = make_stamp(digits, self._salt)
-        return f"{stamp.head}{digits[10:]}{part}{stamp.id_head}{next(self.ids)}{end}"
+        stamp = make_stamp(digits, self.process)
+        new_id = f"{stamp.id_head}{next(self.ids)}"
+        return Draft(f"{stamp.head}{digits[10:]}{part}{new_id}{end}", ns, new_id, stamp.process)

@@ -24,8 +24,7 @@ from audit_emit.log import AuditLog
 class Beside(Emitter):
     """An emitter that only tells of checkpoints: its start is no event of the service."""
 
-    def _started(self) -> None:
-        return None
+    announces = False
 
     def record_own(self, event_type: str, fields: dict[str, Any]) -> None:
         """As ``Emitter.record_own``; a log that is busy is waited for."""

@@ -23,7 +23,7 @@ from audit_emit import Emitter
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.signed_note import Note
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl.store import JsonlSink
+from audit_emit._core.outbox import Outbox
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import SinkError
@@ -81,7 +81,7 @@ def test_a_chain_that_cannot_be_written_is_told(
     def full(*_: object) -> None:
         raise SinkError("ENOSPC")
 
-    monkeypatch.setattr(JsonlSink, "append_own", full)
+    monkeypatch.setattr(Outbox, "append_own", full)
     assert sign(place) == Exit.INCOMPLETE
     assert "signed and in checkpoints.jsonl, but" in capsys.readouterr().err
     assert len(place.checkpoints()) == 1
@@ -481,7 +481,7 @@ def test_a_change_of_key_that_cannot_be_told_signs_nothing(
     def full(*_: object) -> None:
         raise SinkError("ENOSPC")
 
-    monkeypatch.setattr(JsonlSink, "append_own", full)
+    monkeypatch.setattr(Outbox, "append_own", full)
     assert sign(place, "--rotate-to", str(new)) == Exit.INCOMPLETE
     assert "the new key signs nothing" in capsys.readouterr().err
     assert len(place.checkpoints()) == 1

@@ -36,10 +36,10 @@ def test_configure_again_closes_the_one_before(tmp_path: Path) -> None:
     second = configure(jsonl=tmp_path / "2.jsonl", stdout=False)
     emit(None, "a.b")
     assert first is not second
-    assert first.file is not None
-    assert first.file.segment.descriptor == -1
-    assert second.file is not None
-    assert second.file.segment.descriptor >= 0
+    assert first.store is not None
+    assert first.store.segment.descriptor == -1
+    assert second.store is not None
+    assert second.store.segment.descriptor >= 0
     assert len(records(tmp_path / "1.jsonl")) == len(records(tmp_path / "2.jsonl")) == 2
 
 
@@ -47,8 +47,8 @@ def test_setting_the_same_emitter_again_leaves_it_open(log: Path) -> None:
     emitter = configure(jsonl=log, stdout=False)
     emit(None, "a.b")
     assert _process.set_emitter(emitter) is emitter
-    assert emitter.file is not None
-    assert emitter.file.segment.descriptor >= 0
+    assert emitter.store is not None
+    assert emitter.store.segment.descriptor >= 0
 
 
 def test_nothing_is_configured_by_asking_to_flush() -> None:

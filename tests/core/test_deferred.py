@@ -89,7 +89,7 @@ def test_an_event_that_cannot_be_made_is_declared(
     emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(emitter._composer, "compose", fail)
+        patched.setattr(emitter.builder, "compose", fail)
         emit_late(emitter, THEN, WHO, "secret.set", {"key": "API"})
     assert emitter.flush()
     made = records(log)[-1]
@@ -99,7 +99,7 @@ def test_an_event_that_cannot_be_made_is_declared(
 def test_a_failure_is_raised_in_strict_tests(
     emitter: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emitter._composer, "compose", fail)
+    monkeypatch.setattr(emitter.builder, "compose", fail)
     with pytest.raises(LookupError), strict():
         emit_late(emitter, THEN, WHO, "secret.set")
     monkeypatch.undo()

@@ -24,9 +24,10 @@ from support.piped_descriptor import Piped
 from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, bind
-from audit_emit._core import delivery as _delivery
+from audit_emit._core import background, outbox
 from audit_emit._runtime.nonblocking_fd import NOWAIT
 from audit_emit._stores.backlog import Backlog
+from audit_emit._stores.base import Draft, Linked
 from audit_emit.errors import SinkError
 
 CANARY = "CANARY-" + "e81d03a7c5f2"
@@ -206,7 +207,7 @@ def test_a_failure_inside_is_a_record_without_its_fields(
     error: type[Exception],
     name: str,
 ) -> None:
-    compose = emitter._composer.compose
+    compose = emitter.builder.compose
     failing = [1]
 
     def once(*arguments: Any) -> Any:
@@ -215,7 +216,7 @@ def test_a_failure_inside_is_a_record_without_its_fields(
             raise error(CANARY)
         return compose(*arguments)
 
-    monkeypatch.setattr(emitter._composer, "compose", once)
+    monkeypatch.setattr(emitter.builder, "compose", once)
     with Piped(2) as stderr:
         emitter._complaints._stderr.close()
         emitter._complaints = type(emitter._complaints)()
@@ -259,10 +260,10 @@ def test_interrupts_pass_through_and_the_next_event_is_fine(
         raise error
 
     emitter.emit(None, "a.b")
-    emitter._composer._processors = (interrupt,)
+    emitter.builder._processors = (interrupt,)
     with pytest.raises(error):
         emitter.emit(None, "c.d", {"a": 1})
-    emitter._composer._processors = ()
+    emitter.builder._processors = ()
     done: list[Any] = []
     thread = threading.Thread(target=lambda: done.append(emitter.emit(None, "e.f")))
     thread.start()
@@ -279,12 +280,12 @@ def test_an_interrupt_in_the_middle_of_an_append_leaves_the_locks_free(
     def interrupt() -> int:
         raise KeyboardInterrupt
 
-    now = emitter._clock.now_ns
+    now = emitter.clock.now_ns
     for call in (emitter.emit, emitter.emit_strict):
-        emitter._clock.now_ns = interrupt
+        emitter.clock.now_ns = interrupt
         with pytest.raises(KeyboardInterrupt):
             call(None, "c.d")
-        emitter._clock.now_ns = now
+        emitter.clock.now_ns = now
         done: list[Any] = []
         thread = threading.Thread(target=lambda seen=done: seen.append(emitter.emit(None, "e.f")))
         thread.start()
@@ -329,7 +330,7 @@ def test_events_that_waited_are_written_in_order_by_a_thread(log: Path) -> None:
 def test_what_overflows_is_declared_in_the_chain(log: Path) -> None:
     blocked = Blocked(log)
     emitter = Emitter(jsonl=log, stdout=False)
-    emitter.backlog = Backlog(records=3)
+    emitter.outbox.backlog = Backlog(records=3)
     for number in range(5):
         emitter.emit(None, "a.b", {"n": number})
     assert emitter.counters.lost == 2
@@ -346,7 +347,7 @@ def test_what_overflows_is_declared_in_the_chain(log: Path) -> None:
 def test_a_pause_of_the_file_is_no_loss_though_threads_go_on(log: Path) -> None:
     """They wait a little for what came before, instead of filling the backlog."""
     emitter = Emitter(jsonl=log, stdout=False, durability="os")
-    emitter.backlog = Backlog(records=1000)
+    emitter.outbox.backlog = Backlog(records=1000)
     emitter.emit(None, "a.b")
     stop = threading.Event()
     counts = [0] * 8
@@ -357,12 +358,12 @@ def test_a_pause_of_the_file_is_no_loss_though_threads_go_on(log: Path) -> None:
             counts[index] += 1
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
-    assert emitter.file is not None
-    with emitter.file._mutex:
+    assert emitter.store is not None
+    with emitter.store.section.mutex:
         for thread in threads:
             thread.start()
-        until(lambda: len(emitter.backlog) > 8)
-    until(lambda: emitter.counters.drained and not emitter.backlog.waiting)
+        until(lambda: len(emitter.outbox.backlog) > 8)
+    until(lambda: emitter.counters.drained and not emitter.outbox.backlog.waiting)
     stop.set()
     for thread in threads:
         thread.join(20)
@@ -412,14 +413,14 @@ def test_flush_waits_for_the_lines_that_another_thread_shows(
     """At the exit of the process they would be neither on stdout nor declared."""
     shows, may_go_on = threading.Event(), threading.Event()
 
-    def show(_: bytes) -> bool:
+    def show(_: list[Linked]) -> None:
         shows.set()
-        return may_go_on.wait(20)
+        may_go_on.wait(20)
 
-    monkeypatch.setattr(emitter, "_show", show)
-    emitter.backlog.add(emitter._clock.prefix(*emitter._composer.own("a.b", {}))[0])
-    emitter.pending = True
-    other = threading.Thread(target=emitter.settle)
+    monkeypatch.setattr(emitter.outbox, "show_later", show)
+    emitter.outbox.backlog.add(emitter.clock.draft(*emitter.builder.own("a.b", {})).prefix)
+    emitter.outbox.pending = True
+    other = threading.Thread(target=emitter.outbox.drain)
     other.start()
     assert shows.wait(20)
     flushed: list[bool] = []
@@ -495,8 +496,8 @@ def begun(log: Path | str) -> Iterator[tuple[Emitter, Piped, bytes]]:
         stdout.fill()
         os.read(stdout.reader, 8192)
         emitter.emit(None, "a.b", {"n": 1, "text": ["x" * 4000] * 3})
-        assert emitter.stdout is not None
-        assert emitter.stdout.owes
+        assert emitter.mirror is not None
+        assert emitter.mirror.owes
         yield emitter, stdout, stdout.read()
 
 
@@ -506,7 +507,7 @@ nowait = pytest.mark.skipif(not NOWAIT, reason="only then a line that long is wr
 @nowait
 def test_a_line_that_stdout_took_in_part_is_ended_by_the_thread(log: Path) -> None:
     with begun(log) as (emitter, stdout, part):
-        sink = emitter.stdout
+        sink = emitter.mirror
         until(lambda: sink is not None and not sink.owes)
         shown = part + stdout.read()
         emitter.close()
@@ -518,7 +519,7 @@ def test_a_line_that_stdout_took_in_part_is_ended_by_the_thread(log: Path) -> No
 def test_a_line_that_stdout_took_in_part_is_ended_by_flush(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_delivery, "_TICK_SECONDS", 3600.0)
+    monkeypatch.setattr(background, "_TICK_SECONDS", 3600.0)
     with begun(log) as (emitter, stdout, part):
         assert emitter.flush(20)
         shown = part + stdout.read()
@@ -531,7 +532,7 @@ def test_a_line_that_stdout_took_in_part_is_ended_by_flush(
 def test_a_line_that_stdout_never_took_whole_is_declared_at_the_end(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_delivery, "_TICK_SECONDS", 3600.0)
+    monkeypatch.setattr(background, "_TICK_SECONDS", 3600.0)
     with begun(log) as (emitter, stdout, _):
         stdout.fill()
         assert emitter.counters.stdout_lost == 0, "it may still come"
@@ -548,7 +549,7 @@ def test_a_line_that_stdout_never_took_whole_is_declared_at_the_end(
 def test_without_a_file_an_event_that_stdout_never_took_whole_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_delivery, "_TICK_SECONDS", 3600.0)
+    monkeypatch.setattr(background, "_TICK_SECONDS", 3600.0)
     with begun("off") as (emitter, stdout, _):
         stdout.fill()
         assert (emitter.counters.unchained, emitter.counters.lost) == (2, 0)
@@ -569,7 +570,7 @@ def test_an_emitter_made_without_descriptors_is_well_once_there_are_some(log: Pa
         "emitter.emit(None, 'a.b', {'n': 0})\n"
         "lost = emitter.counters.stdout_lost\n"
         "for number in held: os.close(number)\n"
-        "while emitter._has_more(): pass\n"
+        "while emitter.outbox.has_more(): pass\n"
         "receipt = emitter.emit(None, 'a.b', {'n': 1})\n"
         "emitter.close()\n"
         "sys.exit(lost != 1 or receipt is None)\n"
@@ -706,7 +707,7 @@ def test_strict_says_when_a_record_is_not_synced(
 ) -> None:
     emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit(None, "a.b")
-    monkeypatch.setattr(emitter.file, "sync", lambda: False)
+    monkeypatch.setattr(emitter.store, "sync", lambda: False)
     with pytest.raises(AuditError) as caught:
         emitter.emit_strict(None, "a.b")
     assert caught.value.reason == "fsync-failed"
@@ -730,8 +731,8 @@ def test_strict_tells_why_events_wait_that_are_about_to_be_written(log: Path) ->
     emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit(None, "a.b")
     blocked.clear()
-    with emitter._settling:  # as a thread that is at it
-        emitter.file_fault = None
+    with emitter.outbox._lock:  # as a thread that is at it
+        emitter.outbox.fault = None
         reasons: list[str] = []
 
         def strictly() -> None:
@@ -764,7 +765,7 @@ def test_strict_has_its_failures_inside_by_type_only(
     def fail(*_: Any) -> Any:
         raise error(CANARY)
 
-    monkeypatch.setattr(emitter._composer, "compose", fail)
+    monkeypatch.setattr(emitter.builder, "compose", fail)
     with pytest.raises(AuditError) as caught:
         emitter.emit_strict(None, "a.b")
     assert caught.value.reason == name
@@ -894,24 +895,26 @@ def test_a_signal_handler_may_emit_at_any_moment(emitter: Emitter, log: Path) ->
     assert len(of_type(log, "from.signal")) == fired
 
 
-def test_a_call_in_the_middle_of_settling_waits_for_nobody(
+def test_a_call_in_the_middle_of_a_drain_waits_for_nobody(
     emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal handler there: its event is kept, and its caller not delayed."""
-    assert emitter.file is not None
-    append = emitter.file.append_waiting
+    assert emitter.store is not None
+    append = emitter.store.append
     took: list[float] = []
 
     def interrupted(*arguments: Any) -> Any:
-        begun = time.monotonic()
-        emitter.emit(None, "from.signal")
-        took.append(time.monotonic() - begun)
+        if not took:
+            took.append(0.0)
+            begun = time.monotonic()
+            emitter.emit(None, "from.signal")
+            took[0] = time.monotonic() - begun
         return append(*arguments)
 
-    emitter.backlog.add(emitter._clock.prefix(*emitter._composer.own("a.b", {}))[0])
-    emitter.pending = True
-    monkeypatch.setattr(emitter.file, "append_waiting", interrupted)
-    monkeypatch.setattr(_delivery, "_PATIENCE_SECONDS", 30.0)
+    emitter.outbox.backlog.add(emitter.clock.draft(*emitter.builder.own("a.b", {})).prefix)
+    emitter.outbox.pending = True
+    monkeypatch.setattr(emitter.store, "append", interrupted)
+    monkeypatch.setattr(outbox, "_PATIENCE_SECONDS", 30.0)
     emitter.emit(None, "c.d")
     monkeypatch.undo()
     assert emitter.flush(20)
@@ -973,8 +976,8 @@ def test_unwritable_records_leave_nothing_half_done(emitter: Emitter, log: Path)
 def waiting(emitter: Emitter, count: int) -> None:
     """Let so many events wait for the file, which can be written."""
     for _ in range(count):
-        emitter.backlog.add(emitter._clock.prefix(*emitter._composer.own("a.waits", {}))[0])
-    emitter.pending = True
+        emitter.outbox.backlog.add(emitter.clock.draft(*emitter.builder.own("a.waits", {})).prefix)
+    emitter.outbox.pending = True
 
 
 def test_an_emit_drains_for_a_time_and_not_a_number(
@@ -983,21 +986,21 @@ def test_an_emit_drains_for_a_time_and_not_a_number(
     emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit(None, "a.b")
     assert emitter.flush(20)
-    assert emitter.file is not None
-    link = emitter.file.segment.link
-    written: list[str] = []
+    assert emitter.store is not None
+    link = emitter.store.segment.link
+    written: list[Draft] = []
 
-    def slowly(prefix: str, ns: int) -> tuple[bytes, int, str]:
-        written.append(prefix)
+    def slowly(draft: Draft) -> Linked:
+        written.append(draft)
         time.sleep(0.01)
-        return link(prefix, ns)
+        return link(draft)
 
-    monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
-    monkeypatch.setattr(emitter.file.segment, "link", slowly)
+    monkeypatch.setattr(emitter.outbox, "go_on", lambda: None)
+    monkeypatch.setattr(emitter.store.segment, "link", slowly)
     waiting(emitter, 500)
     assert emitter.emit(None, "c.d") is None
     assert 1 <= len(written) <= 4
-    assert len(emitter.backlog) == 501 - len(written)
+    assert len(emitter.outbox.backlog) == 501 - len(written)
     monkeypatch.undo()
     assert emitter.flush(20)
     emitter.close()
@@ -1010,24 +1013,19 @@ def test_all_that_an_emit_waits_for_has_one_deadline(
     emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit(None, "a.b")
     assert emitter.flush(20)
-    file = emitter.file
+    file = emitter.store
     assert file is not None
     deadlines: list[float] = []
-    append, locked = file.append, file._locked
+    append = file.append
 
-    def appending(part: str, end: str, deadline: float = 0.0) -> Any:
+    def appending(drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
         deadlines.append(deadline)
-        return append(part, end, deadline)
+        return append(drafts, deadline)
 
-    def locking(work: Any, deadline: float) -> Any:
-        deadlines.append(deadline)
-        return locked(work, deadline)
-
-    monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
+    monkeypatch.setattr(emitter.outbox, "go_on", lambda: None)
     monkeypatch.setattr(file, "append", appending)
-    monkeypatch.setattr(file, "_locked", locking)
     waiting(emitter, 1)
-    for gap in (emitter.file_gap, emitter.stdout_gap):
+    for gap in (emitter.outbox.gap, emitter.outbox.mirrored.gap):
         gap.add("2026-01-01T00:00:00.000000000Z", "test")
     begun = time.monotonic()
     emitter.emit(None, "c.d")
@@ -1043,7 +1041,7 @@ def test_what_there_is_no_time_to_show_is_shown_by_the_next(
 ) -> None:
     emitter = Emitter(jsonl=log)
     emitter.emit(None, "a.b")
-    assert emitter.file is not None
+    assert emitter.store is not None
     shown: list[bytes] = []
 
     def slowly(line: bytes) -> bool:
@@ -1051,9 +1049,9 @@ def test_what_there_is_no_time_to_show_is_shown_by_the_next(
         time.sleep(0.03)
         return True
 
-    assert emitter.stdout is not None
-    monkeypatch.setattr(emitter, "_ensure_thread", lambda: None)
-    monkeypatch.setattr(emitter.stdout, "write", slowly)
+    assert emitter.mirror is not None
+    monkeypatch.setattr(emitter.outbox, "go_on", lambda: None)
+    monkeypatch.setattr(emitter.mirror, "show", slowly)
     waiting(emitter, 30)
     emitter.emit(None, "c.d")
     assert len(shown) <= 5

@@ -34,7 +34,7 @@ from audit_emit import AuditContext, Emitter, bind
 from audit_emit._format.record import Receipt, make_stamp, ns_of
 from audit_emit._runtime import compiled as _compiled
 from audit_emit._stores.jsonl import store as jsonl
-from audit_emit._stores.jsonl.store import JsonlSink
+from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit.context import LiveContext
 from audit_emit.integrations._request_context import enter_request, leave_request
 
@@ -310,7 +310,7 @@ import resource, signal, sys
 from audit_emit import Emitter
 emitter = Emitter(service="q", jsonl=sys.argv[1], stdout=False, durability="os")
 for n in range(10): emitter.emit(None, "a.b", {"n": n})
-size = emitter.file.segment.size
+size = emitter.store.segment.size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
 lost = [emitter.emit(None, "a.b", {"n": n}) for n in range(10, 20)]
 assert lost == [None] * 10, lost
@@ -344,7 +344,7 @@ def test_threads_share_one_chain(quick: Emitter, tmp_path: Path) -> None:
 
 
 def test_a_held_thread_lock_is_not_waited_for_here(quick: Emitter) -> None:
-    sink = quick.file
+    sink = quick.store
     assert sink is not None
     done: list[Any] = []
     thread = threading.Thread(target=lambda: done.append(quick._quick(None, "a.b", {"n": 1})))  # type: ignore[misc]
@@ -355,7 +355,7 @@ def test_a_held_thread_lock_is_not_waited_for_here(quick: Emitter) -> None:
 
 
 def test_an_emit_within_an_emit_is_left_to_python(quick: Emitter) -> None:
-    sink = quick.file
+    sink = quick.store
     assert sink is not None
     sink._busy = True
     assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
@@ -386,7 +386,7 @@ def test_signal_handlers_that_emit_are_recorded(quick: Emitter, tmp_path: Path) 
 
 
 def test_what_a_class_of_ours_lacks_is_no_crash(quick: Emitter) -> None:
-    sink = quick.file
+    sink = quick.store
     assert sink is not None
     for owner, name in ((sink, "_mutex"), (sink, "segment"), (sink.segment, "hash")):
         kept = getattr(owner, name)
@@ -509,13 +509,13 @@ def test_no_attribute_that_somebody_sets_is_a_crash(
             emitter = Emitter(service="q", jsonl=tmp_path / name / "audit.jsonl", durability="os")
             for number in range(3):
                 emitter.emit(None, "a.b", {"n": number})
-            sink = emitter.file
+            sink = emitter.store
             assert sink is not None
             segment = sink.segment
             owners: dict[str, Any] = {
                 "sink": sink,
                 "segment": segment,
-                "clock": emitter._clock,
+                "clock": emitter.clock,
                 "stdout": emitter.stdout,
             }
             owner = owners[place]
@@ -538,7 +538,7 @@ def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
     for number in range(3):
         emitter.emit(None, "a.b", {"n": number})
     assert emitter.flush(20.0)
-    group = emitter.file.group if emitter.file is not None else None
+    group = emitter.store.durability.group if emitter.store is not None else None
     assert group is not None
     interrupted = patch.object(group, "wake", side_effect=KeyboardInterrupt)
     with interrupted, pytest.raises(KeyboardInterrupt):
@@ -580,7 +580,7 @@ from audit_emit import Emitter
 e = Emitter(service="q", jsonl=sys.argv[1], stdout=False)
 jobs = [gevent.spawn(e.emit, None, "a.b", {"n": n}) for n in range(20)]
 gevent.joinall(jobs)
-print(e._quick, "RLock" in type(e.file._mutex).__name__, sum(job.value is not None for job in jobs))
+print(e._quick, "RLock" in type(e.store.section.mutex).__name__, sum(job.value is not None for job in jobs))
 e.close()
 """
     requirements.package("gevent")
@@ -683,8 +683,8 @@ def test_what_is_unusual_for_good_has_none(settings: dict[str, Any], tmp_path: P
 
 
 @pytest.fixture
-def lock_is_due(quick: Emitter) -> JsonlSink:
-    sink = quick.file
+def lock_is_due(quick: Emitter) -> JsonlStore:
+    sink = quick.store
     assert sink is not None
     sink._lock_checked -= jsonl.LOCK_CHECK_NS
     sink.segment.fresh = 0
@@ -692,7 +692,7 @@ def lock_is_due(quick: Emitter) -> JsonlSink:
 
 
 def test_a_lock_that_is_still_the_lock_is_not_looked_at_again_soon(
-    quick: Emitter, lock_is_due: JsonlSink
+    quick: Emitter, lock_is_due: JsonlStore
 ) -> None:
     before = lock_is_due._lock_checked
     assert quick._quick(None, "a.b", {"n": 1}) is not None  # type: ignore[misc]
@@ -700,7 +700,7 @@ def test_a_lock_that_is_still_the_lock_is_not_looked_at_again_soon(
 
 
 def test_a_lock_file_that_was_replaced_is_left_to_python(
-    quick: Emitter, lock_is_due: JsonlSink, tmp_path: Path
+    quick: Emitter, lock_is_due: JsonlStore, tmp_path: Path
 ) -> None:
     lock = Path(lock_is_due.layout.lock)
     lock.rename(lock.with_suffix(".old"))
@@ -711,7 +711,7 @@ def test_a_lock_file_that_was_replaced_is_left_to_python(
     assert records(tmp_path / "q")[-1]["fields"] == {"n": 2}
 
 
-def test_another_process_is_left_to_python(quick: Emitter, lock_is_due: JsonlSink) -> None:
+def test_another_process_is_left_to_python(quick: Emitter, lock_is_due: JsonlStore) -> None:
     lock_is_due._pid += 1
     assert quick._quick(None, "a.b", {"n": 1}) is None  # type: ignore[misc]
 
@@ -807,7 +807,7 @@ def test_an_id_has_the_time_and_the_salt_that_python_gives_it(tmp_path: Path) ->
     quick = Emitter(service="quick", jsonl=path, stdout=False, durability="os")
     quick.emit(None, "a.b", {"n": 1})
     quick.emit(None, "a.b", {"n": 1})
-    clock = quick._clock
+    clock = quick.clock
     for number in range(50):
         assert isinstance(quick._quick(None, "a.b", {"n": number}), Receipt)  # type: ignore[misc]
     last = [r for r in records(tmp_path / "q") if r["event_type"] == "a.b"][-50:]

@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_written_is_failing_until_it_can(tmp_path: Path) -
 def test_a_declared_loss_is_a_count_and_a_time_and_no_state_for_ever(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("in the way")
     emitter = Emitter(jsonl=tmp_path / "logs" / "audit.jsonl", stdout=False)
-    emitter.backlog = Backlog(records=1)
+    emitter.outbox.backlog = Backlog(records=1)
     for _ in range(3):
         emitter.emit(None, "a.b")
     found = emitter.health()
@@ -182,8 +182,8 @@ def test_both_sinks_gone_is_failing(tmp_path: Path) -> None:
 
 def test_a_sync_that_fails_is_degraded(emitter: Emitter) -> None:
     emitter.emit(None, "a.b")
-    assert emitter.file is not None
-    emitter.file.sync_fault = "EIO"
+    assert emitter.store is not None
+    emitter.store.durability.fault = "EIO"
     found = emitter.health()
     assert found["status"] == "degraded"
     assert found["notes"] == ["records are written but not synced (EIO)"]
@@ -266,18 +266,9 @@ def test_what_is_taken_away_from_the_file_is_counted_and_declared(tmp_path: Path
     emitter.close()
 
 
-def test_the_reason_for_the_way_in_python_is_the_right_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_says_whether_the_compiled_part_is_used(
+    emitter: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def way(**settings: Any) -> str:
-        emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False, **settings)
-        found: str = emitter.health()["emit"]
-        emitter.close()
-        return found
-
-    if _compiled.state == "compiled":
-        assert way(durability="os") == "compiled"
-        assert way(durability="always") == "interpreted (each record is synced)"
-        assert way(processors=[lambda *of: of[2]]) == "interpreted (processors see every event)"
-        monkeypatch.setattr(_compiled, "threads_are_greenlets", lambda: True)
-        assert way(durability="os") == "interpreted (gevent has made threads greenlets)"
+    assert emitter.health()["emit"] == _compiled.state
+    monkeypatch.setattr(_compiled, "state", "interpreted (it was not built)")
+    assert emitter.health()["emit"] == "interpreted (it was not built)"

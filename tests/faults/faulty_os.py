@@ -15,10 +15,9 @@ from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import group_commit as groupcommit
-from audit_emit._stores.jsonl import lockfile, segment
-from audit_emit._stores.jsonl import store as jsonl
+from audit_emit._stores.jsonl import critical, durability, lockfile, segment, store
 
-MODULES = (descriptor, duplicates, groupcommit, jsonl, lockfile, segment, segments, tail)
+MODULES = (critical, descriptor, duplicates, durability, groupcommit, lockfile, segment, segments, tail)
 
 ERRORS: dict[str, tuple[int, ...]] = {
     "write": (
@@ -130,10 +129,11 @@ class FaultyOS:
             synced = self.wrap("fdatasync", lambda _: None)
             for module, name, call in (
                 (lockfile, "flock", locked),
-                (jsonl, "flock", locked),
+                (store, "flock", locked),
+                (critical, "flock", locked),
                 (groupcommit, "fdatasync", synced),
-                (jsonl, "fdatasync", synced),
-                (jsonl, "lseek", self.lseek),
+                (durability, "fdatasync", synced),
+                (store, "lseek", self.lseek),
             ):
                 stack.enter_context(patch.object(module, name, call))
             yield self

@@ -17,7 +17,7 @@ def make(path: Path) -> Emitter:
     """An emitter without threads, whose segments are small."""
     emitter = Emitter(service="faults", jsonl=path, stdout=False, durability="os", max_bytes=4096)
     interpreted(emitter)
-    emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
+    emitter.outbox.go_on = lambda: None  # type: ignore[method-assign]
     emitter.emit(None, "life.event", {"n": -1})
     return emitter
 
@@ -36,19 +36,20 @@ def first(emitter: Emitter) -> None:
 def drains(emitter: Emitter) -> None:
     """Something waits."""
     steady(emitter)
-    assert emitter.file is not None
-    with patch.object(emitter.file, "_lock_slowly", side_effect=OSError), emitter.file._mutex:
-        emitter.file._busy = True
+    assert emitter.store is not None
+    section = emitter.store.section
+    with patch.object(section, "lock_slowly", side_effect=OSError), section.mutex:
+        section.busy = True
         assert emitter.emit(None, "life.waits", {}) is None
-        emitter.file._busy = False
-    assert emitter.backlog.waiting
+        section.busy = False
+    assert emitter.outbox.backlog.waiting
 
 
 def rotates(emitter: Emitter) -> None:
     """The segment is full."""
     steady(emitter)
-    assert emitter.file is not None
-    while emitter.file.segment.size < 3500:
+    assert emitter.store is not None
+    while emitter.store.segment.size < 3500:
         emitter.emit(None, "life.fills", {"pad": "x" * 100})
 
 

@@ -104,7 +104,7 @@ def unlinked_log_directory(directory: Path, how: str) -> dict[str, Any]:
         emitter = make(logs)  # the lock of an open log is looked at ten times a second only
     time.sleep(0.001)
     written = [emit(emitter, number) for number in range(3, 6)]
-    waiting = len(emitter.backlog)
+    waiting = len(emitter.outbox.backlog)
     clear_the_way(logs, how)
     return {"written": written, "waiting": waiting, "flushed": emitter.flush(5.0)}
 
@@ -154,7 +154,7 @@ def without_privileges(directory: Path, how: str) -> None:
     os.setuid(65534)
     fresh = make(logs) if how == "new" else emitter
     written = [emit(fresh, number) for number in range(3, 23)]
-    found = {"written": sum(written), "waiting": len(fresh.backlog), "health": fresh.health()}
+    found = {"written": sum(written), "waiting": len(fresh.outbox.backlog), "health": fresh.health()}
     os.write(result, json.dumps(found).encode())
     os._exit(0)
 

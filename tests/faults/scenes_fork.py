@@ -282,11 +282,11 @@ def backlog_at_fork(directory: Path) -> dict[str, Any]:
     )
     for number in range(5):
         assert emitter.emit(None, "fork.event", {"n": number}) is None
-    waiting = len(emitter.backlog)
+    waiting = len(emitter.outbox.backlog)
     reply, told = os.pipe()
 
     def work() -> None:
-        os.write(told, b"%d\n" % len(emitter.backlog))
+        os.write(told, b"%d\n" % len(emitter.outbox.backlog))
         emit_some(emitter, 100, 2)
 
     blocked.unlink()

@@ -120,7 +120,7 @@ def waiting_at_exit(directory: Path) -> None:
     emitter = Emitter(service="faults", jsonl=blocked / "audit.jsonl", stdout=False)
     for number in range(5):
         emit(emitter, number)
-    assert len(emitter.backlog) == 5
+    assert len(emitter.outbox.backlog) == 5
     atexit.register(blocked.unlink)
 
 

@@ -141,13 +141,13 @@ def stalled(directory: Path) -> dict[str, Any]:
     before = len(os.listdir("/proc/self/fd"))
     for number in range(1000, 12_000):
         emit(emitter, number)
-    assert emitter.file is not None
-    assert emitter.file.group is not None
+    assert emitter.store is not None
+    assert emitter.store.durability.group is not None
     return {
         "flushed": flushed,
         "took": took,
         "grew": len(os.listdir("/proc/self/fd")) - before,
-        "kept": len(emitter.file.group.lines),
+        "kept": len(emitter.store.durability.group.lines),
         "files": len(list(directory.glob("audit-*.jsonl"))),
         "state": emitter.health()["sinks"]["jsonl"]["state"],
         "notes": emitter.health()["notes"],

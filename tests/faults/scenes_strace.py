@@ -22,7 +22,7 @@ from audit_emit._repair.apply import DIRECTORY, apply
 from audit_emit._repair.plan import plan_repair
 from audit_emit._settings.checks import Durability
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl import store as jsonl
+from audit_emit._stores.jsonl import critical
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._verify.findings import Kind, Report
 from audit_emit.cli import main
@@ -55,7 +55,7 @@ class Scene(NamedTuple):
 
 def look_always() -> None:
     """In the process of a scene: how long it takes is not what decides which calls it makes."""
-    jsonl.LOCK_CHECK_NS = 0
+    critical.LOCK_CHECK_NS = 0
 
 
 def make(directory: Path, durability: Durability = "os", max_bytes: int = 1 << 24) -> Emitter:
@@ -230,12 +230,12 @@ def check_checkpoint(
     emitter = make(directory)
     receipt = emitter.emit(None, "fault.over", {})
     assert receipt is not None
-    assert emitter.file is not None
+    assert emitter.store is not None
     signer = Checkpointer(
         str(directory / "audit.jsonl"),
         KeyRing([KEY]),
         origin=ORIGIN,
-        record=emitter.file.append_own,
+        record=emitter.record_own,
     )
     made = signer.run("manual")
     assert made is not None

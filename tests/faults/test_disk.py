@@ -214,8 +214,8 @@ def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
     frozen: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     emitter = make(tmp_path)
-    assert emitter.file is not None
-    acquire = emitter.file._lock.acquire
+    assert emitter.store is not None
+    acquire = emitter.store.section.lock.acquire
     waits: list[bool] = []
 
     def noting(deadline: float) -> bool:
@@ -227,7 +227,7 @@ def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
             emitter.emit(None, "disk.event", {"n": number})
 
     threads = [threading.Thread(target=work, args=(i * 20,)) for i in range(8)]
-    with patch.object(emitter.file._lock, "acquire", noting):
+    with patch.object(emitter.store.section.lock, "acquire", noting):
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -243,7 +243,7 @@ def test_what_the_backlog_cannot_hold_is_declared(
     frozen: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     emitter = make(tmp_path)
-    emitter.backlog._records = 50
+    emitter.outbox.backlog._records = 50
     for number in range(80):
         assert emitter.emit(None, "disk.event", {"n": number}) is None
     assert emitter.health()["status"] == "failing"
@@ -323,8 +323,8 @@ def test_a_platform_that_lacks_most_calls_has_one_writing_process(tmp_path: Path
         "for n in range(20):\n"
         "    assert emitter.emit(None, 'disk.event', {'n': int(sys.argv[2]) + n}) is not None\n"
         "assert emitter.flush(20)\n"
-        "from audit_emit._stores.jsonl.undeclared import Owed\n"
-        "emitter.file.owe([Owed(3, 'a', 'b', 'test', 'jsonl')])\n"
+        "from audit_emit._stores.base import Loss\n"
+        "emitter.store.leave_word([Loss(3, 'a', 'b', 'test', 'jsonl')])\n"
         "assert emitter.close(20)\n"
     )
     for first in ("0", "20"):

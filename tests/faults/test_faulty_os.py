@@ -109,10 +109,10 @@ def make(path: Path, durability: Durability = "os") -> Emitter:
     )
     ticks = itertools.count(1_700_000_000_000_000_000, STEP_NS)
     interpreted(emitter)._clock.now_ns = ticks.__next__
-    emitter._ensure_thread = lambda: None  # type: ignore[method-assign]
-    assert emitter.file is not None
-    if emitter.file.group is not None:
-        emitter.file.group._has_thread = lambda: False  # type: ignore[method-assign]
+    emitter.outbox.go_on = lambda: None  # type: ignore[method-assign]
+    assert emitter.store is not None
+    if emitter.store.durability.group is not None:
+        emitter.store.durability.group._has_thread = lambda: False  # type: ignore[method-assign]
     return emitter
 
 
@@ -129,8 +129,8 @@ def play(scene: Scene, path: Path, durability: Durability, *faults: Fault) -> Fa
         scene(emitter, path, numbers)
         met = dict(shim.calls)
         shim.heal()
-        assert emitter.file is not None
-        emitter.file._doubt._after = 0.0
+        assert emitter.store is not None
+        emitter.store.durability._doubt._after = 0.0
         assert emitter.flush(), troubles(emitter)
         last = emitter.emit(None, "fault.over", {"n": next(numbers)})
         assert last is not None, troubles(emitter)
@@ -273,7 +273,7 @@ def read_stdout(directory: Path, events: int, *faults: Fault) -> FaultyOS:
             assert emitter.flush()
             emitter.close()
             shown = os.read(read_end, 1 << 16)
-            emitter.stdout.close()
+            emitter.mirror.close()
     finally:
         os.close(read_end)
         os.close(write_end)

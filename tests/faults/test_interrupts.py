@@ -367,7 +367,7 @@ def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(
             break
     assert at > 40
     emitter.close()
-    emitter.stdout.close()
+    emitter.mirror.close()
     os.close(read_end)
     os.close(write_end)
     kept = {PREFIX + line.raw for file in Log(tmp_path).check().files for line in file.lines}

@@ -63,8 +63,8 @@ def changes(log: MadeLog) -> list[dict[str, Any]]:
 def tell(log: MadeLog, fields: dict[str, Any]) -> int:
     """A change of key in the log, by whoever can write there; the record's ``seq``."""
     emitter = Emitter(service="tests", jsonl=log.active, stdout=False, durability="os")
-    assert emitter.file is not None
-    emitter.file.append_own("audit.key_rotated", fields)
+    assert emitter.store is not None
+    emitter.record_own("audit.key_rotated", fields)
     emitter.close()
     return int(changes(log)[-1]["seq"])
 

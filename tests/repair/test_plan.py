@@ -15,7 +15,7 @@ from audit_emit import Emitter
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import Quarantine, plan_repair
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit._stores.jsonl.store import JsonlSink
+from audit_emit._core.outbox import Outbox
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import RepairError, SinkError
@@ -224,7 +224,7 @@ class TestCommand:
 
         spoil(log)
         before = {path: path.read_bytes() for path in log.segments}
-        monkeypatch.setattr(JsonlSink, "append_own", full)
+        monkeypatch.setattr(Outbox, "append_own", full)
         assert main(["repair", "--apply", str(log.directory)]) == Exit.NOTHING
         assert "cannot be written to (ENOSPC)" in capsys.readouterr().err
         assert {path: path.read_bytes() for path in log.segments} == before

@@ -203,7 +203,7 @@ def test_what_fails_inside_stays_inside_though_a_handler_is_installed(
 
     install(on_alarm)
     interpreted(emitter)
-    monkeypatch.setattr(emitter._composer, "compose", fail)
+    monkeypatch.setattr(emitter.builder, "compose", fail)
     assert emitter.emit(None, "a.b", {"n": 1}) is None
     assert emitter.health()["counters"]["internal_errors"] == 1
 
@@ -222,7 +222,7 @@ def test_emit_strict_makes_an_audit_error_of_what_is_ours(
     def fail(*_: object) -> NoReturn:
         raise TimeLimitError
 
-    monkeypatch.setattr(emitter._composer, "compose", fail)
+    monkeypatch.setattr(emitter.builder, "compose", fail)
     with pytest.raises(AuditError):
         emitter.emit_strict(None, "a.b", {})
 
@@ -349,7 +349,7 @@ RECORDS = (
     "_stores.backlog",
     "_stores.clock",
     "_core.default",
-    "_core.delivery",
+    "_core.outbox",
     "_core.emitter",
     "_core.fast_path",
     "_core.gap_pace",
@@ -396,7 +396,7 @@ HARMLESS = {
     *("MemoryError", "RecursionError", "self._NO_ROOM", "StopAsyncIteration"),
 }
 """Classes of ours, those that no host raises, and those that are the interpreter's own."""
-NOBODY_WAITS = {"_runtime/forks.py", "_core/delivery.py", "_runtime/owned_fds.py"}
+NOBODY_WAITS = {"_runtime/forks.py", "_core/background.py", "_runtime/owned_fds.py"}
 """One each: at the import, in a thread of ours, and where an object is given back."""
 HANDS_ON = {"_core/audited.py"}
 """One: into the work."""

@@ -58,7 +58,7 @@ def test_a_walk_that_fails_is_told(watched: Witnessed, monkeypatch: pytest.Monke
 
 
 def test_a_failure_inside_emit_is_told(watched: Witnessed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched.emitter._composer, "compose", lambda *_: 1 / 0)
+    monkeypatch.setattr(watched.emitter.builder, "compose", lambda *_: 1 / 0)
     assert watched.emitter.emit(None, "a.b", {"n": [1]}) is None
     assert watched.told == [("ZeroDivisionError", "emit", None)]
 
@@ -86,7 +86,7 @@ def test_an_event_that_the_file_does_not_take_is_told_with_its_id(tmp_path: Path
     assert emitter.emit(None, "a.b", nested) is None
     (error,) = seen
     assert isinstance(error, AuditError)
-    (waiting,) = emitter.backlog.waiting
+    (waiting,) = emitter.outbox.backlog.waiting
     assert f'"id":"{error.event_id}"'.encode() in waiting
     assert error.event_id is not None
     assert error.event_id[14] == "7"

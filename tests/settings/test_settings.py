@@ -474,7 +474,7 @@ def test_no_key_is_shown_by_a_pretty_traceback() -> None:
 def test_no_key_is_shown_by_what_holds_the_settings(tmp_path: Path) -> None:
     emitter = Emitter(hash_key=CANARY, jsonl=tmp_path / "a.jsonl", stdout=False)
     emitter.emit(None, "a.b", {"password": "x"})
-    shown = f"{emitter!r} {emitter.health()} {emitter._composer!r} {emitter._composer.redactor!r}"
+    shown = f"{emitter!r} {emitter.health()} {emitter.builder!r} {emitter.builder.redactor!r}"
     emitter.close()
     assert CANARY not in shown
     assert CANARY not in (tmp_path / "a.jsonl").read_text()

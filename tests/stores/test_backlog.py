@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from audit_emit._stores.backlog import BYTES, RECORDS, Backlog, Gap
+from audit_emit._stores.clock import Clock
+
+PART = 'Z","event_type":"a.b","fields":{},"v":1,"id":"'
 
 
 def test_the_bounds_of_the_documentation() -> None:
@@ -11,8 +14,18 @@ def test_events_wait_in_their_order() -> None:
     backlog = Backlog()
     assert all(backlog.add(name) for name in "abc")
     assert list(backlog.waiting) == [b"a", b"b", b"c"]
-    assert backlog.first() == "a"
     assert (len(backlog), backlog.size) == (3, 3)
+
+
+def test_what_waits_is_handed_out_as_drafts() -> None:
+    clock = Clock()
+    drafts = [clock.draft(PART, "") for _ in range(3)]
+    backlog = Backlog()
+    for draft in drafts:
+        backlog.add(draft.prefix)
+    assert backlog.drafts(2, clock.process) == drafts[:2]
+    assert len(backlog) == 3
+    assert backlog.pop() == drafts[0].prefix[7:37]
 
 
 def test_the_number_of_events_is_bounded_and_the_first_are_kept() -> None:
@@ -40,7 +53,6 @@ def test_the_size_is_one_of_bytes_in_memory_and_not_of_characters() -> None:
         True,
     ]
     assert backlog.size == 10 == sum(map(len, backlog.waiting))
-    assert backlog.first() == "\N{GRINNING FACE}" * 2
 
 
 def test_what_is_written_makes_room() -> None:

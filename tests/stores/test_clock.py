@@ -25,25 +25,25 @@ def ts(prefix: str) -> str:
 
 
 def draw_id(clock: Clock) -> str:
-    return clock.prefix(PART, "")[0][-36:]
+    return clock.draft(PART, "").id
 
 
-def test_a_prefix_is_put_together_around_time_and_id() -> None:
-    prefix = ticking(NOON + 123456789).prefix(PART, '","service":"s"')[0]
-    event_id = prefix[-51:-15]
+def test_a_draft_is_put_together_around_time_and_id() -> None:
+    draft = ticking(NOON + 123456789).draft(PART, '","service":"s"')
+    prefix, event_id = draft.prefix, draft.id
     assert prefix == f'{{"ts":"2026-05-19T20:00:00.123456789{PART}{event_id}","service":"s"'
 
 
 def test_time_goes_on_across_milliseconds_and_seconds() -> None:
     times = [NOON, NOON + 1, NOON + 10**6, NOON + 10**9, NOON + 60 * 10**9 + 7]
     clock = ticking(*times)
-    assert [ns_of(ts(clock.prefix(PART, "")[0])) for _ in times] == times
+    assert [ns_of(ts(clock.draft(PART, "").prefix)) for _ in times] == times
 
 
 def test_a_clock_that_steps_back_is_told_as_it_is() -> None:
     times = [NOON, NOON - 3600 * 10**9, NOON + 5, NOON - 1]
     clock = ticking(*times)
-    assert [ns_of(ts(clock.prefix(PART, "")[0])) for _ in times] == times
+    assert [ns_of(ts(clock.draft(PART, "").prefix)) for _ in times] == times
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_clock_that_steps_back_is_told_as_it_is() -> None:
 )
 def test_a_clock_that_is_wrong_still_gives_well_formed_times(now: int, expected: str) -> None:
     clock = ticking(NOON, now)
-    clock.prefix(PART, "")
-    assert ts(clock.prefix(PART, "")[0]) == expected
+    clock.draft(PART, "")
+    assert ts(clock.draft(PART, "").prefix) == expected
 
 
 def test_ids_are_uuid7_of_the_time() -> None:
@@ -119,7 +119,7 @@ def test_reseeding_changes_the_ids() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_reseeded_children_do_not_repeat_the_ids_of_their_parent() -> None:
     clock = Clock(lambda: NOON)
-    clock.prefix(PART, "")
+    clock.draft(PART, "")
     seen: list[str] = []
     for _ in range(4):
         reader, writer = os.pipe()
@@ -136,3 +136,14 @@ def test_reseeded_children_do_not_repeat_the_ids_of_their_parent() -> None:
     seen += [draw_id(clock) for _ in range(20)]
     assert len(seen) == 100
     assert len(set(seen)) == 100
+
+
+def test_a_draft_of_a_parent_gets_an_id_of_this_process() -> None:
+    clock = Clock()
+    draft = clock.draft(PART, '","service":"s"')
+    clock.reseed()
+    again = clock.again(draft)
+    assert again.process is clock.process
+    assert again.id != draft.id
+    assert again.prefix == draft.prefix.replace(draft.id, again.id)
+    assert uuid.UUID(again.id).version == 7

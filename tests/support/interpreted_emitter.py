@@ -7,9 +7,11 @@ between two instructions.
 from __future__ import annotations
 
 from audit_emit import Emitter
+from audit_emit._stores.jsonl.store import JsonlStore
 
 
 def interpreted(emitter: Emitter) -> Emitter:
     """The same emitter, without the compiled part."""
-    emitter._quick = None
+    if isinstance(emitter.store, JsonlStore):
+        emitter.store._append_one = None
     return emitter

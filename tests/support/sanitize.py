@@ -35,7 +35,7 @@ def compiled(place: Path) -> None:
     package = place / "audit_emit"
     shutil.copytree(ROOT / "audit_emit", package, ignore=shutil.ignore_patterns("*.so", "*.pyc"))
     compiler = os.environ.get("CC", "cc")
-    sources = sorted(map(str, package.glob("_c/*.c")))
+    sources = sorted(map(str, package.glob("_native/*.c")))
     include = f"-I{sysconfig.get_path('include')}"
     target = package / f"_speedups{sysconfig.get_config_var('EXT_SUFFIX')}"
     command = [compiler, *FLAGS, *SANITIZERS, include, *sources, "-o", str(target)]

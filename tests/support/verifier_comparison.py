@@ -102,10 +102,8 @@ class MadeLog:
             max_bytes=max_bytes,
             durability="os",
         )
-        file = emitter.file
-        assert file is not None
         ring = KeyRing(keys or [KEY])
-        signer = Checkpointer(str(self.active), ring, origin=ORIGIN, record=file.append_own)
+        signer = Checkpointer(str(self.active), ring, origin=ORIGIN, record=emitter.record_own)
         for number in range(rounds):
             for event in range(events):
                 assert emitter.emit(None, "x.y", {"round": number, "n": event, "name": "caf\u00e9"})

@@ -262,10 +262,10 @@ class TestSegments:
         self, log: MadeLog, tmp_path: Path
     ) -> None:
         emitter = Emitter(service="tests", jsonl=log.active, stdout=False, durability="os")
-        assert emitter.file is not None
+        assert emitter.store is not None
         last = json.loads(log.segments[0].read_bytes().splitlines()[-1])["seq"]
         told = {"objects": ["s3://archive/1.jsonl"], "first_seq": 1, "last_seq": last}
-        emitter.file.append_own("audit.archived", told)
+        emitter.record_own("audit.archived", told)
         emitter.close()
         archived = log.segments[0].rename(tmp_path / log.segments[0].name)
         report = both(log.directory)

@@ -240,9 +240,9 @@ class TestHoles:
 
     def test_declared_loss_is_incomplete(self, active: Path) -> None:
         emitter = opened(active)
-        assert emitter.file is not None
+        assert emitter.store is not None
         gap = {"lost": 3, "first_ts": None, "last_ts": None, "reason": "full", "sink": "jsonl"}
-        emitter.file.append_own("audit.gap", gap)
+        emitter.record_own("audit.gap", gap)
         emitter.close()
         report = unsigned(active.parent)
         assert report.exit_status == 4
@@ -250,17 +250,17 @@ class TestHoles:
 
     def test_loss_on_stdout_is_not_one_of_the_log(self, active: Path) -> None:
         emitter = opened(active)
-        assert emitter.file is not None
+        assert emitter.store is not None
         gap = {"lost": 3, "first_ts": None, "last_ts": None, "reason": "full", "sink": "stdout"}
-        emitter.file.append_own("audit.gap", gap)
+        emitter.record_own("audit.gap", gap)
         emitter.close()
         assert unsigned(active.parent).exit_status == 0
 
     def test_a_rewrite_after_a_failed_sync_is_no_loss(self, active: Path) -> None:
         emitter = opened(active)
-        assert emitter.file is not None
+        assert emitter.store is not None
         gap = {"lost": 0, "rewritten": 3, "reason": "fsync-failed", "sink": "jsonl"}
-        emitter.file.append_own("audit.gap", gap)
+        emitter.record_own("audit.gap", gap)
         emitter.close()
         assert unsigned(active.parent).exit_status == 0
 

@@ -1,6 +1,6 @@
 """The active segment: what the chain's end is, and extending it by one record at a time.
 
-Everything here is called with the locks held (``jsonl.py``). Invariants:
+Everything here is called with the locks held (``store.py``). Invariants:
 
 1. The chain is extended from the last record in the file, whoever wrote it.
 2. A record is in the file whole, with its newline, before anything refers to it.
@@ -23,11 +23,10 @@ from typing import Any
 from audit_emit._format import tail
 from audit_emit._format.chain import ZERO
 from audit_emit._format.record import Head, bump, ns_of, ts_of
-from audit_emit._runtime.compiled import SegmentState
-from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.interrupts import let_through, quietly
 from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.owned_fds import Owned
+from audit_emit._stores.base import Draft, Lent, Linked
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import self_records as notes
 from audit_emit._stores.jsonl import undeclared as debt
@@ -41,20 +40,14 @@ _ROTATION_SECONDS = 0.01
 
 _KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS})
 
-Own = Callable[[str, dict[str, Any]], tuple[str, int]]
-"""Makes the prefix of a record that the emitter writes about itself, and its time."""
 
-
-class Segment(SegmentState):
+class Segment:
     """The file at one path, as the newest part of a chain.
 
     Args:
         layout: the paths. Nothing is opened before the first ``look``.
         max_bytes: size at which the file is closed and a new one begun.
-        own: see ``Own``.
-        started: the ``fields`` of ``audit.started``, asked for once; ``None`` writes no record.
-        said: called once that record is in the file.
-        counters: where records, recoveries and rotations are counted.
+        lent: what makes the log's records about itself; see ``Lent``.
         retire: takes the descriptor of a file that is no longer active, to sync and close it.
         crowded: whether so many of those wait that no further file should be begun.
         named: called when a file was made or renamed, so that its name becomes durable.
@@ -66,10 +59,7 @@ class Segment(SegmentState):
         layout: segments.Layout,
         *,
         max_bytes: int,
-        own: Own,
-        started: Callable[[], dict[str, Any] | None],
-        said: Callable[[], object] = bool,
-        counters: Counters,
+        lent: Lent,
         retire: Callable[[int], object],
         named: Callable[[], object],
         lock: LockFile,
@@ -79,16 +69,12 @@ class Segment(SegmentState):
         self.chain: str = ""
         self.seq: int = 0
         self.hash: str = ZERO
-        self.unshown: list[bytes] = []
-        """Lines written here about the log itself, not yet on stdout."""
-        self.path: bytes = os.fsencode(layout.active)
+        self.records: list[Linked] = []
+        """What was written here and is not yet handed to whoever asked for it."""
         self._layout = layout
         self._closed = Closed(layout)
-        self._max_bytes = max_bytes
-        self._own = own
-        self._started = started
-        self._said = said
-        self._counters = counters
+        self.max_bytes = max_bytes
+        self._lent = lent
         self._retire = retire
         self._crowded = crowded
         self._named = named
@@ -100,10 +86,12 @@ class Segment(SegmentState):
         self.own_written: int = 0
         self.taken_away: int = 0
         self.last_taken_away: str | None = None
-        self._link_part = ""
+        self.link_part: str = ""
         self._identity: tuple[int, int] | None = None
         self.size: int = -1
         self.fresh: int = 0
+        """When the path was last known to be good (``time.monotonic_ns()``)."""
+        self.fresh_until: int = 0
         self._fresh_size = 0
         self.deadline: float = 0.0
         """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
@@ -125,7 +113,7 @@ class Segment(SegmentState):
         ``FRESH_NS`` ago.
 
         Args:
-            now: wall clock in nanoseconds.
+            now: of ``time.monotonic_ns``.
 
         Raises:
             OSError: there is no file to write to.
@@ -147,6 +135,7 @@ class Segment(SegmentState):
         elif size != self.size:
             self._resized(size)
         self.fresh = now
+        self.fresh_until = now + FRESH_NS
         self._fresh_size = self.size
 
     def length(self) -> int:
@@ -157,29 +146,23 @@ class Segment(SegmentState):
             let_through(error)
             return -2
 
-    def link(self, prefix: str, ns: int) -> tuple[bytes, int, str]:
-        """Extend the chain by one record.
-
-        Args:
-            prefix: the record up to member 11, without the closing brace.
-            ns: its ``ts`` in nanoseconds.
-
-        Returns:
-            Its line, ``seq`` and ``hash``.
+    def link(self, draft: Draft) -> Linked:
+        """Extend the chain by one record, which joins ``records``.
 
         Raises:
             OSError: nothing of it is in the file, or a tear that the next look declares.
         """
+        prefix, ns = draft.prefix, draft.ns
         if ns == self.last_ns:
             prefix = bump(prefix)
             ns += 1
-        seq = self.seq + 1
-        body = f'{prefix}{self._link_part}{seq},"prev_hash":"{self.hash}"'
+        seq, before = self.seq + 1, self.hash
+        body = f'{prefix}{self.link_part}{seq},"prev_hash":"{before}"'
         digest = sha256(f"\0{body}}}".encode()).hexdigest()
         line = f'{body},"hash":"{digest}"}}\n'.encode()
         size = self.size + len(line)
-        if size > self._max_bytes and self._may_rotate() and self.rotate():
-            return self.link(prefix, ns)
+        if size > self.max_bytes and self._may_rotate() and self.rotate():
+            return self.link(draft)
         written = os.write(self.descriptor, line)
         if written != len(line):
             self._finish(line, written)
@@ -188,7 +171,9 @@ class Segment(SegmentState):
         self.hash = digest
         self.last_ns = ns
         self.written += 1
-        return line, seq, digest
+        linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
+        self.records.append(linked)
+        return linked
 
     def has_written(self, before: int) -> bool:
         """Whether an interrupted ``link`` came so far; ``before`` is what ``written`` was."""
@@ -220,7 +205,7 @@ class Segment(SegmentState):
         # Whoever looked at the path before this must look again when they get the lock.
         time.sleep(2 * FRESH_NS / 1e9)
         self._replace(begun)
-        self._counters.rotated += 1
+        self._lent.counters.rotated += 1
         self._named()
         previous = os.path.basename(target)
         with self._settling(previous, "size"):
@@ -229,13 +214,33 @@ class Segment(SegmentState):
             self._rotate_from = self.seq
         return True
 
-    def declare(self, event_type: str, fields: dict[str, Any]) -> bytes:
-        """Write a record of the log about itself, and keep its line for stdout; the line."""
-        prefix, ns = self._own(event_type, fields)
-        line = self.link(prefix, ns)[0]
-        self.unshown.append(line)
+    def declare(self, event_type: str, fields: dict[str, Any]) -> Linked:
+        """Write a record of the log about itself."""
+        linked = self.link(self._lent.own(event_type, fields))
         self.own_written += 1
-        return line
+        return linked
+
+    def advance(self, draft: Draft, line: bytes, digest: str) -> Linked:
+        """Take note of a record that the compiled part has written."""
+        # First what calls something: after a half of the rest the size would not show a record.
+        size = self.size + len(line)
+        before, self.hash = self.hash, digest
+        self.seq += 1
+        self.size = size
+        self.last_ns = draft.ns
+        self.written += 1
+        self.own_written += draft.own
+        return Linked(line, self.chain, self.seq, digest, before, draft.id, draft.own)
+
+    @property
+    def head(self) -> Head:
+        """The end of the chain."""
+        return Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
+
+    def take_records(self) -> list[Linked]:
+        """Hand over what was written."""
+        records, self.records = self.records, []
+        return records
 
     def close(self) -> None:
         """Give the descriptor back, if it is still ours."""
@@ -370,7 +375,7 @@ class Segment(SegmentState):
         self.seq = head.seq
         self.hash = head.hash
         self.last_ns = ns_of(head.ts) if head.ts else 0
-        self._link_part = f',"chain":"{head.chain}","seq":'
+        self.link_part = f',"chain":"{head.chain}","seq":'
 
     def _take_over(self, previous: str | None, why: str) -> None:
         """Continue the chain at the end of the file, whatever is there.
@@ -421,14 +426,14 @@ class Segment(SegmentState):
         told += [("audit.recovered", notes.recovered(tear)) for tear in self._tears]
         owed = self._owed()
         told += owed
-        started = self._started() if not self._opened else None
+        started = self._lent.started() if not self._opened else None
         if started is not None:
             told.append(("audit.started", started))
         self._declare_together(told, b"" if end.closed else b"\n")
         self._tears.clear()
         self._opened = True
         if started is not None:
-            self._said()
+            self._lent.said()
         if owed:
             self._lock.forgive()
 
@@ -457,9 +462,9 @@ class Segment(SegmentState):
 
     def _declare_together(self, told: list[notes.Note], before: bytes) -> None:
         """Close what was left without an end, and say so, in one write: nothing comes between."""
-        own = [self._own(event_type, fields) for event_type, fields in told]
-        lines, head, ns = notes.chained(own, self._last(), self.last_ns)
-        data = before + b"".join(lines)
+        own = [self._lent.own(event_type, fields) for event_type, fields in told]
+        records, head, ns = notes.chained(own, self._last(), self.last_ns)
+        data = before + b"".join(record.line for record in records)
         if not data:
             return
         written = os.write(self.descriptor, data)
@@ -467,16 +472,16 @@ class Segment(SegmentState):
             self._finish(data, written)
         self.size += len(data)
         self.seq, self.hash, self.last_ns = head.seq, head.hash, ns
-        self.unshown += lines
-        self.written += len(lines)
-        self.own_written += len(lines)
+        self.records += records
+        self.written += len(records)
+        self.own_written += len(records)
 
     def _note_tear(self, dirt: tail.Dirt | None) -> None:
         """Remember a tear until it is declared; it may have grown when that failed before."""
         if dirt is None:
             return
         others = [known for known in self._tears if known.offset != dirt.offset]
-        self._counters.recovered += len(others) == len(self._tears)
+        self._lent.counters.recovered += len(others) == len(self._tears)
         self._tears = [*others, dirt]
 
     def _continues(self, head: Head) -> bool:
@@ -528,5 +533,5 @@ class _Abandoned(Segment):
         raise OSError(errno.EBADF, "forked in the middle of a write")
 
 
-_STILL_KNOWN = frozenset({"chain", "unshown", "__class__"})
+_STILL_KNOWN = frozenset({"chain", "records", "take_records", "__class__"})
 """What is asked for a record that the parent has written."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_emit._format.chain import leaf_hash
-from audit_emit._format.record import Head, bump, ts_of
+from audit_emit._format.record import Head, bump, chain_line, ts_of
 from audit_emit._format.tail import Dirt
+from audit_emit._stores.base import Draft, Linked
 
 Note = tuple[str, dict[str, Any]]
 """Event type and fields."""
@@ -48,21 +48,27 @@ def rewritten(lines: list[bytes], unsynced: int) -> dict[str, Any]:
 
 
 def chained(
-    records: list[tuple[str, int]], last: Head, last_ns: int
-) -> tuple[list[bytes], Head, int]:
-    """Several records in a row as lines, and the end of the chain after them.
+    drafts: list[Draft], last: Head, last_ns: int
+) -> tuple[list[Linked], Head, int]:
+    """Several records of the log about itself in a row, and the end of the chain after them.
 
     Args:
-        records: prefix and time of each, see ``segment.Own``.
+        drafts: the records.
         last, last_ns: the record before the first, and its time.
+
+    Returns:
+        The records in their chain, its head, and the time of the last one.
     """
-    lines: list[bytes] = []
-    chain, seq, digest, _ = last
-    for record, at in records:
-        prefix, ns = (record, at) if at != last_ns else (bump(record), at + 1)
+    records: list[Linked] = []
+    chain, seq, before, _ = last
+    for draft in drafts:
+        prefix, last_ns = (
+            (draft.prefix, draft.ns)
+            if draft.ns != last_ns
+            else (bump(draft.prefix), draft.ns + 1)
+        )
         seq += 1
-        body = f'{prefix},"chain":"{chain}","seq":{seq},"prev_hash":"{digest}"'
-        digest = leaf_hash(f"{body}}}".encode())
-        lines.append(f'{body},"hash":"{digest}"}}\n'.encode())
-        last_ns = ns
-    return lines, Head(chain, seq, digest, ""), last_ns
+        line, digest = chain_line(prefix, chain, seq, before)
+        records.append(Linked(line.encode(), chain, seq, digest, before, draft.id, own=True))
+        before = digest
+    return records, Head(chain, seq, before, ""), last_ns

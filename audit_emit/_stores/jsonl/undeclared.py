@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from audit_emit._runtime.interrupts import let_through
+from audit_emit._stores.base import Loss
 from audit_emit._stores.jsonl.lockfile import SIZE as PLACE
 
-__all__ = ["PLACE", "SIZE", "Owed", "added", "gaps", "read"]
+__all__ = ["PLACE", "SIZE", "added", "gaps", "read"]
 
 SIZE = 512
 """Bytes that it takes in the lock file, from ``PLACE`` on; there are none when nothing is owed."""
@@ -21,31 +22,21 @@ SIZE = 512
 _LONGEST_REASON = 64
 
 
-class Owed(msgspec.Struct):
-    """The ``fields`` of one ``audit.gap``, see docs/wire-format.md, section 5."""
-
-    lost: int
-    first_ts: str
-    last_ts: str
-    reason: str
-    sink: str
-
-
-def read(content: bytes) -> list[Owed]:
+def read(content: bytes) -> list[Loss]:
     """What ``added`` wrote; nothing for anything else."""
     try:
-        return msgspec.json.decode(content, type=list[Owed])
+        return msgspec.json.decode(content, type=list[Loss])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         let_through(error)
         return []
 
 
-def added(known: list[Owed], more: list[Owed]) -> bytes:
+def added(known: list[Loss], more: list[Loss]) -> bytes:
     """``SIZE`` bytes that say both, as one line of JSON: one loss for each sink."""
-    by_sink: dict[str, Owed] = {}
+    by_sink: dict[str, Loss] = {}
     for owed in (*known, *more):
         before = by_sink.get(owed.sink, owed)
-        by_sink[owed.sink] = Owed(
+        by_sink[owed.sink] = Loss(
             owed.lost + (before.lost if before is not owed else 0),
             min(before.first_ts, owed.first_ts),
             max(before.last_ts, owed.last_ts),

@@ -1,7 +1,7 @@
-"""``audit: {…}`` on standard output, for a shipper to read (docs/wire-format.md, section 3).
+"""Standard output as a mirror of the chain: every line after a prefix that shippers look for.
 
-The copy for search. A line is written whole or not at all, and never waits for its reader; what
-is not written is counted, and declared in the chain once the reader is back.
+A line that would not fit is shown as its stub (docs/wire-format.md, section 3); one that cannot be
+shown at once is not shown, and the chain says so when the reader is back.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ PREFIX = b"audit: "
 NUMBERS = {1: "stdout", 2: "stderr"}
 
 
-def open_stdout(max_bytes: int, to: bool | str = True) -> Descriptor:
-    """Standard output as a sink of record lines; a line that is too long becomes its stub.
+class StdoutMirror(Descriptor):
+    """See ``Mirror``.
 
     Args:
         max_bytes: bytes of the longest line, prefix and newline included.
         to: ``stderr`` for standard error, where standard output is a protocol's.
     """
-    number = 2 if to == "stderr" else 1
-    return Descriptor(number, prefix=PREFIX, max_bytes=max_bytes, shorten=stub)
+
+    def __init__(self, max_bytes: int, to: bool | str = True) -> None:
+        number = 2 if to == "stderr" else 1
+        super().__init__(number, prefix=PREFIX, max_bytes=max_bytes, shorten=stub)
+
+    show = Descriptor.write
+    after_fork = Descriptor.leave_parent

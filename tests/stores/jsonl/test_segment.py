@@ -63,7 +63,7 @@ def test_a_new_chain_begins_at_one_with_a_random_name(tmp_path: Path) -> None:
 
 def test_two_records_never_share_a_time(emitter: Emitter, log: Path) -> None:
     now = time.time_ns()
-    emitter._clock.now_ns = lambda: now
+    emitter.clock.now_ns = lambda: now
     for _ in range(5):
         emitter.emit(None, "a.b")
     times = [record["ts"] for record in chain_ok(log)]
@@ -72,7 +72,7 @@ def test_two_records_never_share_a_time(emitter: Emitter, log: Path) -> None:
 
 def test_a_clock_that_steps_back_is_recorded_as_it_is(emitter: Emitter, log: Path) -> None:
     emitter.emit(None, "a.b")
-    emitter._clock.now_ns = lambda: 1779220800_000_000_000
+    emitter.clock.now_ns = lambda: 1779220800_000_000_000
     emitter.emit(None, "a.b")
     assert chain_ok(log)[-1]["ts"] == "2026-05-19T20:00:00.000000000Z"
 
@@ -162,8 +162,8 @@ def test_a_rotation_that_fails_is_tried_again_later(
     assert closed(log) == []
     monkeypatch.setattr(os, "rename", rename)
     monkeypatch.setattr(segment, "_RETRY_SECONDS", 0.0)
-    assert small.file is not None
-    small.file.segment._rotate_after = 0.0
+    assert small.store is not None
+    small.store.segment._rotate_after = 0.0
     small.emit(None, "a.b", {"n": 40})
     assert len(closed(log)) == 1
     chain_ok(*closed(log), log)
@@ -322,7 +322,7 @@ def test_a_directory_that_cannot_be_listed_begins_no_new_chain(
     monkeypatch.setattr(os, "listdir", _unreadable)
     again = Emitter(jsonl=log, stdout=False, durability="os")
     assert again.emit(None, "c.d") is None
-    assert again.file_last_error == "EIO"
+    assert again.outbox.last_error == "EIO"
     monkeypatch.undo()
     assert again.close()
     (before,) = {one["chain"] for one in records(closed(log)[0])}
@@ -341,7 +341,7 @@ def test_a_long_search_among_closed_segments_begins_no_new_chain(
     monkeypatch.setattr(whereabouts, "_SEARCH_SECONDS", 0.0)
     again = Emitter(jsonl=log, stdout=False, durability="os")
     assert again.emit(None, "c.d") is None
-    assert again.file_last_error == "ETIMEDOUT"
+    assert again.outbox.last_error == "ETIMEDOUT"
     assert again.close()
     (before,) = {one["chain"] for one in records(closed(log)[0])}
     assert {one["chain"] for one in records(log)} == {before}
@@ -387,8 +387,8 @@ def test_a_retired_number_that_is_somebody_elses_when_it_is_closed_is_left_alone
 ) -> None:
     """It is synced and closed some time later, after the application closed every descriptor."""
     small.emit(None, "a.b")
-    assert small.file is not None
-    active = small.file.segment
+    assert small.store is not None
+    active = small.store.segment
     retired: list[int] = []
     active._retire = retired.append
     getattr(active, leave)()
@@ -413,7 +413,7 @@ def test_a_full_disk_leaves_whole_records_only(
     before = log.read_bytes()
     disk.room = room
     assert emitter.emit(None, "c.d") is None
-    assert emitter.file_last_error == "ENOSPC"
+    assert emitter.outbox.last_error == "ENOSPC"
     assert log.read_bytes() == before
     disk.room = None
     assert emitter.flush(20)
@@ -468,7 +468,7 @@ def test_a_symbolic_link_in_the_place_of_the_file_is_refused(
     log.rename(tmp_path / "moved")
     log.symlink_to(tmp_path / "elsewhere")
     assert emitter.emit(None, "c.d") is None
-    assert emitter.file_last_error == "ELOOP"
+    assert emitter.outbox.last_error == "ELOOP"
     assert not (tmp_path / "elsewhere").exists()
     log.unlink()
     assert emitter.flush(20)
@@ -501,8 +501,8 @@ def test_an_application_that_closes_every_descriptor(
 ) -> None:
     """And opens its own under the same number: nothing of ours goes there."""
     emitter.emit(None, "a.b")
-    assert emitter.file is not None
-    numbers = (emitter.file.segment.descriptor, emitter.file._lock_fd)
+    assert emitter.store is not None
+    numbers = (emitter.store.segment.descriptor, emitter.store.section.lock_fd)
     theirs = [os.open(tmp_path / f"theirs{n}", os.O_RDWR | os.O_CREAT) for n in numbers]
     for number, other in zip(numbers, theirs, strict=True):
         os.dup2(other, number)
@@ -517,24 +517,22 @@ def test_an_application_that_closes_every_descriptor(
 
 def test_a_rotation_is_not_begun_without_time_for_it(small: Emitter, log: Path) -> None:
     small.emit(None, "a.b")
-    assert small.file is not None
-    target = small.file.segment
+    assert small.store is not None
+    target = small.store.segment
     while target.size < 3800:
         small.emit(None, "a.b")
     target.deadline = time.monotonic() + 0.001
-    prefix, ns = small._clock.prefix(*small._composer.own("a.own", {"pad": "x" * 500}))
-    target.link(prefix, ns)
+    target.link(small.clock.draft(*small.builder.own("a.own", {"pad": "x" * 500})))
     assert closed(log) == []
     target.deadline = 0.0
-    prefix, ns = small._clock.prefix(*small._composer.own("a.own", {}))
-    target.link(prefix, ns)
+    target.link(small.clock.draft(*small.builder.own("a.own", {})))
     assert len(closed(log)) == 1
 
 
 def test_no_further_file_is_begun_while_too_many_wait_for_a_sync(small: Emitter, log: Path) -> None:
     assert small.emit(None, "a.b") is not None
-    assert small.file is not None
-    target = small.file.segment
+    assert small.store is not None
+    target = small.store.segment
     target._crowded = lambda: True
     for _ in range(30):
         small.emit(None, "a.b")

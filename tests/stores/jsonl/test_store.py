@@ -20,16 +20,17 @@ from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import Emitter
 from audit_emit._settings.checks import Durability
+from audit_emit._stores.jsonl import critical, store
+from audit_emit._stores.jsonl import durability as durability_module
 from audit_emit._stores.jsonl import group_commit as groupcommit
-from audit_emit._stores.jsonl import store as jsonl
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, flock
-from audit_emit._stores.jsonl.store import JsonlSink
+from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit.errors import SinkError
 
 
-def sink_of(emitter: Emitter) -> JsonlSink:
-    assert emitter.file is not None
-    return emitter.file
+def sink_of(emitter: Emitter) -> JsonlStore:
+    assert isinstance(emitter.store, JsonlStore)
+    return emitter.store
 
 
 def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -126,7 +127,7 @@ def test_a_second_process_goes_on_with_the_chain(log: Path) -> None:
 def test_a_frozen_holder_of_the_lock_delays_nobody_for_long(emitter: Emitter, log: Path) -> None:
     emitter.emit(None, "a.b", {"n": 0})
     holder = Holder(log)
-    lock = sink_of(emitter)._lock
+    lock = sink_of(emitter).section.lock
     try:
         # A deadline of nought is a look, and no wait.
         with patch.object(lock, "acquire", side_effect=lock.acquire) as acquire:
@@ -176,7 +177,7 @@ def test_a_call_within_a_call_is_told_to_wait(emitter: Emitter) -> None:
     emitter.emit(None, "a.b")
     sink = sink_of(emitter)
     with pytest.raises(SinkError) as caught:
-        sink._held(lambda _: sink.append("", ""))
+        sink.section.held(lambda _: sink.append([]))
     assert caught.value.reason == "re-entrant"
     assert emitter.emit(None, "a.b") is not None
 
@@ -187,7 +188,7 @@ def test_a_call_within_a_call_is_told_to_wait(emitter: Emitter) -> None:
 def test_a_lock_file_that_is_deleted_is_made_again(
     emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonl, "LOCK_CHECK_NS", 0)
+    monkeypatch.setattr(critical, "LOCK_CHECK_NS", 0)
     emitter.emit(None, "a.b")
     (log.parent / "audit.jsonl.lock").unlink()
     for _ in range(5):
@@ -235,11 +236,12 @@ def test_why_the_lock_is_not_trusted_is_told(
 ) -> None:
     emitter.emit(None, "a.b")
     sink = sink_of(emitter)
-    monkeypatch.setattr(jsonl, "FRESH_NS", 0)
-    monkeypatch.setattr(jsonl, "LOCK_CHECK_NS", 0)
-    monkeypatch.setattr(sink._lock, "is_current", lambda: False)
+    monkeypatch.setattr(store, "FRESH_NS", 0)
+    sink.segment.fresh_until = 0
+    monkeypatch.setattr(critical, "LOCK_CHECK_NS", 0)
+    monkeypatch.setattr(sink.section.lock, "is_current", lambda: False)
     assert emitter.emit(None, "a.b") is None
-    assert emitter.file_last_error == "lock-replaced"
+    assert emitter.outbox.last_error == "lock-replaced"
     monkeypatch.undo()
     assert emitter.flush(20)
 
@@ -269,7 +271,7 @@ def synced(log: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             seen.append(number)
         os.fsync(number)
 
-    monkeypatch.setattr(jsonl, "fdatasync", counting)
+    monkeypatch.setattr(durability_module, "fdatasync", counting)
     monkeypatch.setattr(groupcommit, "fdatasync", counting)
     return seen
 
@@ -293,7 +295,7 @@ def test_durability_always_syncs_before_emit_returns(log: Path, synced: list[int
 
 def test_durability_always_syncs_what_a_log_says_about_itself(log: Path, synced: list[int]) -> None:
     emitter = Emitter(jsonl=log, stdout=False, durability="always")
-    sink_of(emitter).append_own("audit.recovered", {})
+    emitter.record_own("audit.recovered", {})
     assert len(synced) == 1
     emitter.close()
 
@@ -326,7 +328,7 @@ def test_after_a_failed_sync_the_records_are_in_a_new_segment(
             failures.pop()
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(jsonl, "fdatasync", broken)
+    monkeypatch.setattr(durability_module, "fdatasync", broken)
     monkeypatch.setattr(groupcommit, "fdatasync", broken)
     emitter = Emitter(jsonl=log, stdout=False, durability=durability)
     receipt = emitter.emit(None, "a.b", {"n": 1})
@@ -351,7 +353,7 @@ def fails_after_the_write(request: pytest.FixtureRequest, log: Path) -> Iterator
     emitter = Emitter(jsonl=log, durability="group")
     emitter.emit(None, "a.first")
     assert emitter.flush()
-    group = sink_of(emitter).group
+    group = sink_of(emitter).durability.group
     assert group is not None
     with patch.object(group, "wake", side_effect=chain([request.param], repeat(None))):
         yield emitter
@@ -363,7 +365,7 @@ def test_a_failure_after_the_write_is_not_one_of_the_write(
 ) -> None:
     receipt = fails_after_the_write.emit(None, "a.b")
     assert receipt is not None
-    assert not fails_after_the_write.backlog.waiting
+    assert not fails_after_the_write.outbox.backlog.waiting
     (record,) = of_type(log, "a.b")
     assert (record["id"], record["seq"]) == (receipt.id, receipt.seq)
 
@@ -372,15 +374,15 @@ def test_a_failure_after_a_waiting_event_was_written_is_not_one_of_the_write(
     fails_after_the_write: Emitter, log: Path
 ) -> None:
     sink = sink_of(fails_after_the_write)
-    with sink._mutex:
-        sink._busy = True
+    with sink.section.mutex:
+        sink.section.busy = True
         assert fails_after_the_write.emit(None, "a.b") is None
-        sink._busy = False
+        sink.section.busy = False
     assert fails_after_the_write.flush()
     chain_ok(log)
     (record,) = of_type(log, "a.b")
-    assert fails_after_the_write.stdout is not None
-    assert record["hash"].encode() in fails_after_the_write.stdout.last
+    assert fails_after_the_write.mirror is not None
+    assert record["hash"].encode() in fails_after_the_write.mirror.last
     assert fails_after_the_write.counters.drained == 1
 
 
@@ -503,7 +505,7 @@ def _no_number(_: int) -> int:
 def test_close_leaves_no_thread_behind(log: Path) -> None:
     emitter = Emitter(jsonl=log, stdout=False, durability="group")
     emitter.emit(None, "a.b")
-    group = sink_of(emitter).group
+    group = sink_of(emitter).durability.group
     assert group is not None
     thread = group._thread
     assert thread is not None
@@ -552,7 +554,7 @@ def hanging(log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
 
 
 def test_the_number_of_lines_that_wait_for_a_sync_is_bounded(hanging: Emitter) -> None:
-    group = sink_of(hanging).group
+    group = sink_of(hanging).durability.group
     assert group is not None
     for _ in range(groupcommit.MOST + 100):
         hanging.emit(None, "a.b")
@@ -563,21 +565,21 @@ def test_the_number_of_lines_that_wait_for_a_sync_is_bounded(hanging: Emitter) -
 def test_the_bytes_that_wait_for_a_sync_are_bounded(
     hanging: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group = sink_of(hanging).group
+    group = sink_of(hanging).durability.group
     assert group is not None
     fields = {str(number): "\N{GRINNING FACE} " * 2000 for number in range(4)}
     for _ in range(700):
         hanging.emit(None, "a.b", fields)
     kept = sum(map(len, group.lines))
     assert groupcommit.MOST_BYTES / 3 < kept <= groupcommit.MOST_BYTES
-    assert sink_of(hanging)._lines_size == kept
+    assert sink_of(hanging).durability._size == kept
     assert group.forgotten + len(group.lines) == 700
 
 
 def test_what_could_not_be_kept_is_counted_when_the_sync_fails(emitter: Emitter, log: Path) -> None:
     emitter.emit(None, "a.b")
     assert emitter.flush(20)
-    assert sink_of(emitter)._sync_failed([], 7)
+    assert sink_of(emitter).durability._failed([], 7)
     (gap,) = of_type(log, "audit.gap")
     assert (gap["fields"]["reason"], gap["fields"]["unsynced"]) == ("fsync-failed", 7)
 
@@ -592,7 +594,7 @@ def test_nobody_waits_longer_than_asked_for_a_sync_that_hangs(hanging: Emitter) 
 def test_a_handler_in_the_middle_of_a_write_waits_for_no_sync(emitter: Emitter) -> None:
     emitter.emit(None, "a.b")
     begun = time.monotonic()
-    assert not sink_of(emitter)._held(lambda _: emitter.flush(60))
+    assert not sink_of(emitter).section.held(lambda _: emitter.flush(60))
     assert time.monotonic() - begun < 30
     assert emitter.counters.internal_errors == 0
     assert emitter.flush(20)

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from audit_emit._stores.base import Loss
 from audit_emit._stores.jsonl import undeclared as debt
-from audit_emit._stores.jsonl.undeclared import Owed
 
 FIRST = "2026-01-01T00:00:00.000000001Z"
 SECOND = "2026-01-01T00:00:00.000000002Z"
 THIRD = "2026-01-01T00:00:00.000000003Z"
 
 
-def owed(lost: int, first: str, last: str, sink: str = "jsonl") -> Owed:
-    return Owed(lost, first, last, "ENOSPC", sink)
+def owed(lost: int, first: str, last: str, sink: str = "jsonl") -> Loss:
+    return Loss(lost, first, last, "ENOSPC", sink)
 
 
 def test_what_is_owed_is_read_as_it_was_written() -> None:
@@ -25,7 +25,7 @@ def test_the_losses_of_two_processes_are_one_for_each_sink() -> None:
 
 
 def test_it_always_takes_as_many_bytes() -> None:
-    longest = [Owed(10**15, FIRST, THIRD, "E" * 1000, sink) for sink in ("jsonl", "stdout")]
+    longest = [Loss(10**15, FIRST, THIRD, "E" * 1000, sink) for sink in ("jsonl", "stdout")]
     for losses in ([], [owed(1, FIRST, FIRST)], longest):
         content = debt.added(losses, [])
         assert len(content) == debt.SIZE

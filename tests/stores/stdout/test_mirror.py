@@ -10,13 +10,13 @@ import pytest
 from support.five_records import LINES
 from support.piped_descriptor import Piped
 
-from audit_emit._stores.stdout.mirror import open_stdout
+from audit_emit._stores.stdout.mirror import StdoutMirror
 
 
 def test_a_record_is_written_byte_for_byte_after_the_prefix() -> None:
     with Piped() as stdout:
-        sink = open_stdout(4096)
-        assert sink.write(LINES[2])
+        sink = StdoutMirror(4096)
+        assert sink.show(LINES[2])
         assert stdout.read() == b"audit: " + LINES[2]
         sink.close()
 
@@ -30,9 +30,9 @@ def long_line(size: int) -> bytes:
 def test_a_line_of_exactly_the_limit_is_whole_and_one_more_is_a_stub(limit: int) -> None:
     room = limit - len(b"audit: ") - len(long_line(0))
     with Piped() as stdout:
-        sink = open_stdout(limit)
-        assert sink.write(long_line(room))
-        assert sink.write(long_line(room + 1))
+        sink = StdoutMirror(limit)
+        assert sink.show(long_line(room))
+        assert sink.show(long_line(room + 1))
         sink.close()
         whole, short, _ = stdout.read().split(b"\n")
     assert len(whole) + 1 == limit
@@ -49,8 +49,8 @@ def test_a_line_of_exactly_the_limit_is_whole_and_one_more_is_a_stub(limit: int)
 
 def test_a_stub_keeps_the_hash_of_the_whole_record() -> None:
     with Piped() as stdout:
-        sink = open_stdout(4096)
-        sink.write(long_line(5000))
+        sink = StdoutMirror(4096)
+        sink.show(long_line(5000))
         sink.close()
         (short,) = stdout.records()
     whole = json.loads(LINES[1])

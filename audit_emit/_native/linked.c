@@ -1,6 +1,6 @@
 /* Many records at once: does each have the hash that it states, and link to the one before? What the
  * verifier and the signer take almost all of a log for (`_format/block.py`). */
-#include "speedups.h"
+#include "leaf.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SHA-256 (FIPS 180-4), for the hash of a record while the interpreter's lock is not held, where
  * hashlib cannot be called. The tests hold it against hashlib. */
-#include "speedups.h"
+#include "leaf.h"
 
 #include <string.h>
 

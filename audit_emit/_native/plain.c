@@ -4,7 +4,7 @@
  * `_redaction/table.py`, which are made from the rules. Without a helper no Python code runs between
  * the first look and the last, so what was looked at is what is written. With one, which judges what
  * is not known yet, every container is copied before it is read. */
-#include "speedups.h"
+#include "leaf.h"
 
 #include <string.h>
 
@@ -528,7 +528,7 @@ static bool add_value(Plain *plain, PyObject *value, int depth)
     return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
 }
 
-PyObject *encode_plain(PyObject *object, PyObject *fields, PyObject *names, PyObject *helper)
+static PyObject *encode_plain(PyObject *object, PyObject *fields, PyObject *names, PyObject *helper)
 {
     char space[START];
     Plain plain = {

@@ -1,0 +1,89 @@
+"""The thread that goes on trying while something waits for a store or a mirror."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.threads import Background
+
+if TYPE_CHECKING:
+    from audit_emit._core.emitter import Emitter
+
+__all__ = ["Worker"]
+
+_TICK_SECONDS = 0.1
+
+_owing: set[Emitter] = set()
+"""Those to whom something is left to do: dropped by everybody else, they go on until it is done."""
+
+
+class Worker:
+    """Drains the outbox of an emitter until nothing waits; what comes later starts another thread.
+
+    Args:
+        emitter: is kept alive while something waits, and no longer.
+    """
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = weakref.ref(emitter)
+        self._thread: Background | None = None
+
+    def reset(self) -> None:
+        """Have no thread: at the beginning, and in a forked child."""
+        self._thread = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Nothing is owed any more."""
+        emitter = self._emitter()
+        if emitter is not None:
+            _owing.discard(emitter)
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread if it does not run; not at the very end of a process."""
+        emitter = self._emitter()
+        if emitter is None:
+            return
+        _owing.add(emitter)
+        if self.is_alive():
+            return
+        thread = Background()
+        try:
+            thread.start(_keep_draining, self._emitter, self)
+        except RuntimeError as error:
+            let_through(error)
+            # The interpreter is ending, or has no threads left; the next emit or the exit drains.
+            return
+        self._thread = thread
+
+    def rests(self, emitter: Emitter) -> bool:
+        """Whether nothing waits, so that the thread may end."""
+        if emitter.outbox.has_more():
+            return False
+        self._thread = None
+        self.let_go()
+        # Something that came just before found the thread alive.
+        if emitter.outbox.has_more():
+            self.start()
+        return True
+
+
+def _keep_draining(reference: weakref.ref[Emitter], worker: Worker) -> None:
+    """Try again until nothing waits; holds nothing alive."""
+    while True:
+        time.sleep(_TICK_SECONDS)
+        emitter = reference()
+        if emitter is None:
+            return
+        if worker.rests(emitter):
+            emitter.outbox.tell_untold()
+            return
+        emitter.outbox.try_again()
+        del emitter

@@ -1,0 +1,162 @@
+"""The lines of the chain on their way to the mirror, and the account of those it did not take."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from audit_emit._core.gap_pace import Pace
+from audit_emit._format.record import ts_of
+from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.nonblocking_fd import BEGUN, CLOSED, REPLACED
+from audit_emit._stores.backlog import Gap
+from audit_emit._stores.base import Mirror
+
+__all__ = ["MirrorQueue", "in_time"]
+
+_GAP_TYPE = b'Z","event_type":"audit.gap"'
+
+
+def in_time(deadline: float) -> bool:
+    """Whether a deadline of ``time.monotonic()`` is still to come; 0 is none."""
+    return not deadline or time.monotonic() < deadline
+
+
+class MirrorQueue:
+    """What is shown, in the order of the chain.
+
+    Args:
+        mirror: shows it; ``None`` where nothing is shown.
+        counters: where lost lines are counted.
+        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        chained: whether there is a store, which has what the mirror loses.
+
+    Attributes:
+        waiting: lines that are in the chain and not yet shown, the oldest first.
+        forgotten: how many more there were no memory for.
+        gap: lines that were lost, and are not yet declared in the chain.
+        last_lost: the ``ts`` of the last of them.
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror | None,
+        counters: Counters,
+        tell: Callable[..., None],
+        *,
+        chained: bool,
+    ) -> None:
+        self.mirror: Mirror | None = mirror
+        self._counters = counters
+        self._tell = tell
+        self._chained = chained
+        self.reset()
+
+    def reset(self) -> None:
+        """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
+        self.waiting: deque[bytes] = deque()
+        self.forgotten: int = 0
+        self.gap: Gap = Gap()
+        self.last_lost: str | None = None
+        self._gaps_lost = 0
+        """Lost lines that declared a loss: declared at once, they would be lost again."""
+        self._pace = Pace()
+
+    def show(self, line: bytes) -> bool:
+        """Show a line now; if not, it is counted, or begun (``is_begun``)."""
+        mirror = self.mirror
+        return mirror is None or mirror.show(line) or self.missed(line)
+
+    def missed(self, line: bytes) -> bool:
+        """Count a line that the mirror did not take, unless it is begun; always false."""
+        mirror = self.mirror
+        if mirror is not None and mirror.fault != BEGUN:
+            self._lose(line, mirror.fault)
+        return False
+
+    def show_waiting(self, deadline: float = 0.0) -> bool:
+        """Show what waits as far as there is time; whether every line was shown."""
+        shown = True
+        while self.waiting and in_time(deadline):
+            shown = self.show(self.waiting.popleft()) and shown
+        return shown and not self.waiting
+
+    def owe(self, line: bytes) -> None:
+        """Have a line shown that an interrupt came before."""
+        mirror = self.mirror
+        if mirror is not None and mirror.last is not line and line not in self.waiting:
+            self.waiting.append(line)
+
+    def is_begun(self) -> bool:
+        """Whether the mirror took a part of a line."""
+        return self.mirror is not None and self.mirror.owes
+
+    def finish(self, deadline: float = 0.0) -> None:
+        """End a line that was begun, if its reader makes room in time."""
+        while self.mirror is not None and self.mirror.owes and not self.mirror.finish():
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.01)
+
+    def give_up(self) -> str | None:
+        """Count a line as lost that was begun; its ``ts``, or ``None`` when there is none."""
+        mirror = self.mirror
+        if mirror is None or not mirror.give_up():
+            return None
+        self._lose(mirror.last, mirror.fault)
+        return mirror.last[7:37].decode()
+
+    def is_due(self) -> bool:
+        """Whether what was lost may be declared now."""
+        return self._pace.is_due()
+
+    def owes_gap(self) -> bool:
+        """Whether something was lost besides lines that declared a loss."""
+        return self.gap.lost > self._gaps_lost
+
+    def declare(self, write: Callable[[Gap], None], *, at_end: bool) -> None:
+        """Declare lost lines: soon where the mirror works, ever more rarely while it does not.
+
+        Args:
+            write: writes the gap into the chain.
+            at_end: declare them however recent the last declaration is.
+        """
+        mirror = self.mirror
+        if mirror is not None and mirror.fault in {CLOSED, REPLACED}:
+            mirror.look()
+        fault = mirror.fault if mirror is not None else "off"
+        if not fault:
+            self._pace.works()
+        due = at_end or self._pace.is_due()
+        if due and self.gap.lost > (self._gaps_lost if fault else 0):
+            self._pace.declared(fault)
+            before = self._gaps_lost
+            write(self.gap)
+            self._gaps_lost -= before
+
+    def forget_gap(self) -> None:
+        """What was lost is noted elsewhere."""
+        self.gap, self._gaps_lost = Gap(), 0
+
+    def count_forgotten(self, now_ns: int) -> None:
+        """Account for the lines that there was no memory to remember."""
+        while self.forgotten:
+            self.forgotten -= 1
+            self._counters.stdout_lost += 1
+            self.gap.add(ts_of(now_ns), "MemoryError")
+
+    def _lose(self, line: bytes, fault: str | None) -> None:
+        self._counters.stdout_lost += 1
+        self.last_lost = line[7:37].decode()
+        self._pace.lost(fault)
+        self.gap.add(self.last_lost, fault or "unknown")
+        self._gaps_lost += line.startswith(_GAP_TYPE, 36)
+        self._tell(
+            f"stdout {fault}",
+            "a line could not be written to stdout (%s); %s",
+            fault,
+            "the file has the record, and the loss is declared in it"
+            if self._chained
+            else "the event is lost, as no file is kept",
+        )

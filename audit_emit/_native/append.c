@@ -1,0 +1,175 @@
+/* `append`: link one record, hash it, and write it to the end of a file that nobody else has extended.
+ *
+ * What is not as it usually is (the lock is held, the file is longer than it was, it was not looked at
+ * for a while, the segment is full, the disk takes a part only) ends in None with the file as it was
+ * found, and Python does it. The system calls are made without the interpreter's lock, and no signal
+ * is handled between them. */
+#include "leaf.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARGUMENTS 10
+#define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
+
+static const char PREV_HASH[] = ",\"prev_hash\":\"";
+static const char HASH[] = "\",\"hash\":\"";
+static const char END[] = "\"}\n";
+
+#define SIZE(literal) ((Py_ssize_t)sizeof literal - 1)
+
+typedef struct {
+    const char *text;
+    Py_ssize_t size;
+} Text;
+
+typedef struct {
+    Text prefix, link, before;
+    int lock, file;
+    long long size, max_bytes, fresh_until, seq;
+} Given;
+
+static bool text_of(PyObject *object, Text *text)
+{
+    if (!PyUnicode_CheckExact(object))
+        return false;
+    if (PyUnicode_IS_COMPACT_ASCII(object)) {
+        *text = (Text){(const char *)PyUnicode_1BYTE_DATA(object), PyUnicode_GET_LENGTH(object)};
+        return true;
+    }
+    text->text = PyUnicode_AsUTF8AndSize(object, &text->size);
+    return text->text != NULL;
+}
+
+static bool number_of(PyObject *object, long long *number)
+{
+    int overflow = 1;
+    if (PyLong_CheckExact(object))
+        *number = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
+}
+
+static bool descriptor_of(PyObject *object, int *descriptor)
+{
+    long long number;
+    if (!number_of(object, &number) || number < 0 || number > INT32_MAX)
+        return false;
+    *descriptor = (int)number;
+    return true;
+}
+
+/* Read the arguments; false where one has not the form it usually has. */
+static bool take(PyObject *const *args, Given *given)
+{
+    return PyList_CheckExact(args[0]) && text_of(args[1], &given->prefix)
+        && descriptor_of(args[2], &given->lock) && descriptor_of(args[3], &given->file)
+        && number_of(args[4], &given->size) && number_of(args[5], &given->max_bytes)
+        && number_of(args[6], &given->fresh_until) && text_of(args[7], &given->link)
+        && number_of(args[8], &given->seq) && text_of(args[9], &given->before)
+        && given->size > 0 && given->link.size && given->seq >= 0 && given->seq < INT64_MAX
+        && given->before.size == HASH_SIZE;
+}
+
+static char *put(char *at, const char *text, Py_ssize_t size)
+{
+    memcpy(at, text, (size_t)size);
+    return at + size;
+}
+
+/* The line, and where its hash stands in it; NULL, without an exception, when the segment is full. */
+static PyObject *line_of(const Given *given, char **hash)
+{
+    char digits[20], *first = digits + sizeof digits;
+    long long seq = given->seq + 1;
+    do
+        *--first = (char)('0' + seq % 10);
+    while (seq /= 10);
+    Py_ssize_t count = digits + sizeof digits - first;
+    Py_ssize_t body = given->prefix.size + given->link.size + count + SIZE(PREV_HASH) + HASH_SIZE + 1;
+    Py_ssize_t length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
+    if (given->size + length > given->max_bytes)
+        return NULL;
+    PyObject *line = PyBytes_FromStringAndSize(NULL, length);
+    if (!line)
+        return NULL;
+    char *begin = PyBytes_AS_STRING(line);
+    char *at = put(begin, given->prefix.text, given->prefix.size);
+    at = put(at, given->link.text, given->link.size);
+    at = put(at, first, count);
+    at = put(at, PREV_HASH, SIZE(PREV_HASH));
+    at = put(at, given->before.text, HASH_SIZE);
+    *hash = put(at, HASH, SIZE(HASH));
+    leaf_hash(begin, (size_t)body, *hash);
+    put(*hash + HASH_SIZE, END, SIZE(END));
+    return line;
+}
+
+static bool is_fresh(const Given *given)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec <= given->fresh_until;
+}
+
+/* Another process holds the lock for a few microseconds; a frozen one is Python's to wait for. */
+static bool locked(int descriptor)
+{
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        sched_yield();
+    }
+    return false;
+}
+
+/* Whether the line is in the file. */
+static bool written(const Given *given, const char *line, Py_ssize_t length)
+{
+    if (!locked(given->lock))
+        return false;
+    bool done = false;
+    if (is_fresh(given) && lseek(given->file, 0, SEEK_END) == given->size) {
+        ssize_t taken = write(given->file, line, (size_t)length);
+        done = taken == length;
+        /* Nobody else can have appended: the lock is ours. Should this fail, too, Python finds the
+         * tear and declares it. */
+        int ignored = !done && taken > 0 ? ftruncate(given->file, given->size) : 0;
+        (void)ignored;
+    }
+    flock(given->lock, LOCK_UN);
+    return done;
+}
+
+PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Given given;
+    char *hash;
+    if (count != ARGUMENTS)
+        return PyErr_Format(PyExc_TypeError, "append() takes %d arguments", ARGUMENTS);
+    PyObject *line = take(args, &given) ? line_of(&given, &hash) : NULL;
+    PyObject *result = line ? PyTuple_New(2) : NULL;
+    PyObject *digest = result ? PyUnicode_New(HASH_SIZE, 127) : NULL;
+    bool done = false;
+    if (digest) {
+        memcpy(PyUnicode_1BYTE_DATA(digest), hash, HASH_SIZE);
+        Py_BEGIN_ALLOW_THREADS
+        done = written(&given, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line));
+        Py_END_ALLOW_THREADS
+    }
+    if (done && PyList_SetSlice(args[0], 0, 1, NULL) == 0) {
+        PyTuple_SET_ITEM(result, 0, line);
+        PyTuple_SET_ITEM(result, 1, digest);
+        return result;
+    }
+    Py_XDECREF(line);
+    Py_XDECREF(result);
+    Py_XDECREF(digest);
+    /* A lone surrogate, or no memory: Python meets the same. */
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}

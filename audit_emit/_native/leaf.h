@@ -1,0 +1,41 @@
+/* What the files of the compiled leaf know of each other.
+ *
+ * It has functions that take values and return values, and decides nothing: what is not as it usually
+ * is (a text to look at, a file that has grown, a lock that is held) it leaves, with nothing done, to
+ * the Python code, which is the reference and works without it. */
+#ifndef AUDIT_EMIT_LEAF_H
+#define AUDIT_EMIT_LEAF_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef Py_GIL_DISABLED
+#error "the compiled leaf relies on the interpreter's lock; without it, emit in Python"
+#endif
+
+#define HASH_SIZE 64
+
+/* sha256.c */
+
+/* Find out what the processor has for it; before anything is hashed. */
+void choose_hash(void);
+
+/* The leaf hash of docs/wire-format.md, section 2: SHA-256(0x00 || body || '}'), as hex. */
+void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
+
+/* The same without the instructions that a processor may have for it. */
+void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
+
+/* append.c, linked.c: functions of the module */
+PyObject *py_append(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *py_linked(PyObject *module, PyObject *args);
+
+/* plain.c */
+extern PyType_Spec table_spec;
+
+#endif

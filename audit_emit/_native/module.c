@@ -1,0 +1,64 @@
+/* The module `audit_emit._speedups`. */
+#include "leaf.h"
+
+static PyObject *hash_of(PyObject *body, void (*function)(const char *, size_t, char *))
+{
+    char *data, hex[HASH_SIZE];
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(body, &data, &size) < 0)
+        return NULL;
+    function(data, (size_t)size, hex);
+    return PyUnicode_FromStringAndSize(hex, HASH_SIZE);
+}
+
+static PyObject *py_leaf_hash(PyObject *Py_UNUSED(module), PyObject *body)
+{
+    return hash_of(body, leaf_hash);
+}
+
+static PyObject *py_leaf_hash_anywhere(PyObject *Py_UNUSED(module), PyObject *body)
+{
+    return hash_of(body, leaf_hash_anywhere);
+}
+
+static PyMethodDef methods[] = {
+    {"append", (PyCFunction)(void (*)(void))py_append, METH_FASTCALL,
+     "append(drafts, prefix, lock, file, size, max_bytes, fresh_until, link, seq, prev_hash, /)\n--\n\n"
+     "Write the first of the drafts, which leaves the list; its line and hash, or None."},
+    {"leaf_hash", py_leaf_hash, METH_O,
+     "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
+    {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,
+     "leaf_hash_anywhere(body, /)\n--\n\nThe same without a processor's own instructions for it."},
+    {"linked", py_linked, METH_VARARGS,
+     "linked(block, chain, seq, prev_hash, /)\n--\n\nThe hashes of a block's lines if each is the "
+     "record that follows the one before; else None."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module)
+{
+    choose_hash();
+    PyTypeObject *table = (PyTypeObject *)PyType_FromModuleAndSpec(module, &table_spec, NULL);
+    int added = table ? PyModule_AddType(module, table) : -1;
+    Py_XDECREF(table);
+    return added;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "audit_emit._speedups",
+    .m_doc = "The compiled leaf of emit; what it does, Python can do without it.",
+    .m_size = 0,
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__speedups(void)
+{
+    return PyModuleDef_Init(&definition);
+}

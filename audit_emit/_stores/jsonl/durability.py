@@ -1,0 +1,210 @@
+"""Whether what is in the file survives a loss of power, and what is done when a sync fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from audit_emit._format.record import ns_of, unchained_prefix
+from audit_emit._runtime.interrupts import let_through, quietly
+from audit_emit._runtime.nonblocking_fd import close_quietly, error_word
+from audit_emit._runtime.observer import id_in
+from audit_emit._runtime.threads import weakly
+from audit_emit._stores.base import Draft
+from audit_emit._stores.jsonl import directory as segments
+from audit_emit._stores.jsonl import self_records
+from audit_emit._stores.jsonl.critical import CriticalSection
+from audit_emit._stores.jsonl.group_commit import MOST, MOST_BYTES, WAKE, GroupCommit, fdatasync
+from audit_emit._stores.jsonl.segment import Segment
+from audit_emit._stores.jsonl.unsynced import Doubt
+from audit_emit.errors import SinkError
+
+__all__ = ["Durability"]
+
+
+class Durability:
+    """Syncs the records of one store: never, together on a thread, or each by itself.
+
+    Args:
+        how: ``os``, ``group`` or ``always``.
+        directory: of the log.
+
+    Attributes:
+        group: the thread that syncs, where there is one.
+        fault: why written records may not survive a loss of power; ``None`` when they do.
+    """
+
+    def __init__(self, how: str, directory: str) -> None:
+        self.group: GroupCommit | None = (
+            GroupCommit(weakly(self._duplicate), weakly(self._failed), weakly(self._worked))
+            if how == "group"
+            else None
+        )
+        self.fault: str | None = None
+        self._how = how
+        self._directory = directory
+        self._lines = self.group.lines if self.group is not None else None
+        self._size = 0
+        self._calls_again = False
+        self._doubt = Doubt()
+        self._section: CriticalSection | None = None
+
+    def serve(self, section: CriticalSection) -> None:
+        """Sync what is written in a critical section; called once."""
+        self._section = section
+
+    @property
+    def retire(self) -> Callable[[int], object]:
+        """Takes the descriptor of a file that is no longer active."""
+        return close_quietly if self.group is None else self.group.retire
+
+    @property
+    def crowded(self) -> Callable[[], bool]:
+        """Whether so many files wait to be synced that no further one should be begun."""
+        return bool if self.group is None else self.group.is_crowded
+
+    def names_changed(self) -> None:
+        """A file was made or renamed: its name is to survive a loss of power as its records do."""
+        if self.group is not None:
+            self.group.names_changed(self._directory)
+        elif self._how == "always":
+            segments.sync_directory(self._directory)
+
+    def keep(self, line: bytes) -> None:
+        """See to a line just written. Called with the locks held."""
+        lines = self._lines
+        if lines is not None:
+            lines.append(line)
+            self._size += len(line)
+            if len(lines) in WAKE or self._calls_again or self._size > MOST_BYTES:
+                self._wake()
+        elif self._how == "always":
+            self._sync_now([line])
+
+    def sync(self, section: CriticalSection, seconds: float) -> bool:
+        """Make everything written so far durable; whether it is. See ``ChainStore.sync``."""
+        if self.group is not None:
+            if section.is_inside():
+                # What this thread writes would have to come to its end first.
+                raise SinkError("re-entrant")
+            return self.group.sync(seconds) and self.fault is None
+        if section.segment.descriptor >= 0 and self._how == "os":
+            section.held(lambda _: self._sync_now([]))
+        elif self._doubt.lines:
+            fault = self.fault or "fsync-failed"
+            section.held(lambda segment: self._distrust([], fault, segment))
+        return self.fault is None
+
+    def trouble(self) -> str | None:
+        """Why written records may not survive a loss of power, as one word; else ``None``."""
+        return self.fault or (self.group.trouble() if self.group is not None else None)
+
+    def close(self, seconds: float) -> bool:
+        """Sync what waits and let the thread end; whether everything is synced."""
+        if self.group is None:
+            return True
+        synced = self.group.sync(seconds)
+        self.group.stop()
+        return synced
+
+    def abandon(self) -> None:
+        """Leave everything to the parent, in a forked child."""
+        if self.group is not None:
+            self.group.abandon()
+
+    def heal(self) -> None:
+        """Give back a lock that an interrupt left behind."""
+        if self.group is not None:
+            self.group.heal()
+
+    def _wake(self) -> None:
+        """Let the group commit hear of the lines, and forget the oldest when they are too many."""
+        group, lines = self.group, self._lines
+        if group is None or lines is None:
+            return
+        if len(lines) >= MOST or self._size > MOST_BYTES:
+            # A sync hangs. They are in the file; should it fail, they cannot be written again.
+            half = (len(lines) + 1) // 2
+            del lines[:half]
+            group.forgotten += half
+            self._size = sum(map(len, lines))
+        self._calls_again = not group.wake()
+
+    def _sync_now(self, lines: list[bytes]) -> None:
+        """Sync; the records are in the file either way."""
+        section = self._section
+        assert section is not None  # noqa: S101 - for the type checker
+        try:
+            if self._doubt.lines:
+                raise OSError(errno.EIO, "what failed to sync once is not trusted again")
+            fdatasync(section.segment.descriptor)
+            self.fault = None
+        except OSError as error:
+            let_through(error)
+            self._distrust(lines, error_word(error), section.segment)
+
+    def _duplicate(self, take: Callable[[], None], seconds: float) -> int:
+        """See ``GroupCommit``."""
+        section = self._section
+        assert section is not None  # noqa: S101 - for the type checker
+        mutex = section.mutex
+        if not mutex.acquire(timeout=seconds):
+            raise TimeoutError(errno.ETIMEDOUT, "another thread writes, and comes to no end")
+        try:
+            descriptor = section.segment.descriptor
+            copy = os.dup(descriptor) if descriptor >= 0 else -1
+            take()
+            self._size = 0
+            self._calls_again = False
+            return copy
+        finally:
+            mutex.release()
+
+    def _worked(self) -> None:
+        self.fault = None
+        self._doubt = Doubt()
+
+    def _failed(self, lines: list[bytes], forgotten: int) -> bool:
+        """A group sync failed, or was not trusted; whether all is written once more."""
+        self.fault = self.fault or "fsync-failed"
+        doubt, group, section = self._doubt, self.group, self._section
+        doubt.add(lines, forgotten)
+        again = False
+        if doubt.is_due() and section is not None:
+            with quietly(SinkError):
+                section.held(lambda segment: self._write_again(segment, list(doubt.lines)))
+                # They wait for a sync of the new segment now, which has not failed yet.
+                doubt.forget()
+                again = True
+        if group is not None:
+            group.suspect = not again
+        return again
+
+    def _distrust(self, lines: list[bytes], fault: str, segment: Segment) -> None:
+        """Write records that may not survive into a new segment; keep them until that is synced."""
+        self.fault = fault
+        self._doubt.add(lines)
+        if self._doubt.is_due():
+            with quietly(OSError):
+                self._write_again(segment, list(self._doubt.lines))
+                fdatasync(segment.descriptor)
+                self._worked()
+
+    def _write_again(self, segment: Segment, lines: list[bytes]) -> None:
+        """Write records in doubt anew, with their time and id, into a segment that can be trusted.
+
+        Raises:
+            OSError: there is none to be had.
+        """
+        if not segment.rotate():
+            raise OSError("no new segment after a failed sync")
+        gap = self_records.rewritten(lines, self._doubt.unsynced)
+        written = [segment.declare("audit.gap", gap).line]
+        for line in lines:
+            prefix = unchained_prefix(line.decode())
+            draft = Draft(prefix, ns_of(prefix[7:37]), id_in(prefix) or "", "")
+            written.append(segment.link(draft).line)
+        if self._lines is not None:
+            self._lines += written
+            self._size += sum(map(len, written))
