@@ -10,7 +10,7 @@ import structlog
 from support.five_records import LINES, RECORDS
 
 from audit_emit import AuditContext, Secret
-from audit_emit._core.record_builder import Composer
+from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._format.record import chain_line, make_stamp, ns_of
 from audit_emit._runtime.failure import Counters
 from audit_emit._settings.settings import settings
@@ -24,11 +24,11 @@ def cut(identity: str) -> str:
     return f"{identity[:239]}~{sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def composer(**given: Any) -> Composer:
-    return Composer(settings({"jsonl": "off", **given}, {}), Counters())
+def composer(**given: Any) -> RecordBuilder:
+    return RecordBuilder(settings({"jsonl": "off", **given}, {}), Counters())
 
 
-def record(made: Composer, ctx: Any, event_type: Any, fields: Any = None) -> dict[str, Any]:
+def record(made: RecordBuilder, ctx: Any, event_type: Any, fields: Any = None) -> dict[str, Any]:
     part, end = made.compose(ctx, event_type, fields)
     found: dict[str, Any] = json.loads(f'{{"ts":"2026-05-19T20:00:00.000000000{part}{ID}{end}}}')
     return found
@@ -226,9 +226,9 @@ def test_cuts_and_held_back_values_are_counted() -> None:
 # Processors
 
 
-def with_processors(*processors: Any) -> tuple[Composer, Counters]:
+def with_processors(*processors: Any) -> tuple[RecordBuilder, Counters]:
     counters = Counters()
-    return Composer(settings({"jsonl": "off", "processors": processors}, {}), counters), counters
+    return RecordBuilder(settings({"jsonl": "off", "processors": processors}, {}), counters), counters
 
 
 def test_processors_see_what_structlog_gives_them() -> None:

@@ -108,7 +108,7 @@ def make(path: Path, durability: Durability = "os") -> Emitter:
         service="faults", jsonl=path, stdout=False, durability=durability, max_bytes=4096
     )
     ticks = itertools.count(1_700_000_000_000_000_000, STEP_NS)
-    interpreted(emitter)._clock.now_ns = ticks.__next__
+    interpreted(emitter).clock.now_ns = ticks.__next__
     emitter.outbox.go_on = lambda: None  # type: ignore[method-assign]
     assert emitter.store is not None
     if emitter.store.durability.group is not None:

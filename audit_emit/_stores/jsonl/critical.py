@@ -122,7 +122,12 @@ class CriticalSection:
                 let_through(error)
                 raise SinkError(word_of(error)) from error
             finally:
-                self.unlock()
+                # No call before this one: an interrupt there would leave the lock behind.
+                try:
+                    flock(self.lock_fd, UNLOCK)
+                except (OSError, ValueError) as error:
+                    self.drop_lock()
+                    let_through(error)
         finally:
             # A signal handler may have forked here; what is the child's now is not held.
             if not self.gone:
@@ -178,8 +183,7 @@ class CriticalSection:
         self.lock.open()
         self.lock_fd = self.lock.descriptor
 
-    def unlock(self) -> None:
-        """Give the lock between processes back."""
+    def _unlock(self) -> None:
         try:
             flock(self.lock_fd, UNLOCK)
         except (OSError, ValueError) as error:
@@ -197,7 +201,7 @@ class CriticalSection:
             return  # another thread is in here, and gives both back
         try:
             if not self.busy:
-                self.unlock()
+                self._unlock()
         finally:
             self.mutex.release()
         if not self.busy and self._is_owned():

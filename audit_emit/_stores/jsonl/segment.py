@@ -237,11 +237,6 @@ class Segment:
         """The end of the chain."""
         return Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
 
-    def take_records(self) -> list[Linked]:
-        """Hand over what was written."""
-        records, self.records = self.records, []
-        return records
-
     def close(self) -> None:
         """Give the descriptor back, if it is still ours."""
         self._let_go()
@@ -533,5 +528,5 @@ class _Abandoned(Segment):
         raise OSError(errno.EBADF, "forked in the middle of a write")
 
 
-_STILL_KNOWN = frozenset({"chain", "records", "take_records", "__class__"})
+_STILL_KNOWN = frozenset({"chain", "records", "__class__"})
 """What is asked for a record that the parent has written."""

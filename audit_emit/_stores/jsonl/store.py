@@ -24,7 +24,7 @@ from audit_emit._stores.jsonl import undeclared
 from audit_emit._stores.jsonl.critical import CriticalSection, word_of
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._stores.jsonl.durability import Durability
-from audit_emit._stores.jsonl.lockfile import LOCK, LockFile, flock
+from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit._stores.jsonl.obstacle import obstacle
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 from audit_emit.errors import SinkError
@@ -138,7 +138,9 @@ class JsonlStore:
                         return [
                             Linked(line, segment.chain, seq, digest, before, draft.id, draft.own)
                         ]
-            return self._append_locked(section, segment, drafts, deadline)
+            # Kept here first: what follows a call must be in the reach of ``finally``.
+            records = self._append_locked(section, segment, drafts, deadline)
+            return records  # noqa: RET504
         except OSError as error:
             let_through(error)
             raise SinkError(word_of(error)) from error
@@ -180,10 +182,16 @@ class JsonlStore:
             let_through(error)
             # When all are in the file, only what comes after that failed.
             if drafts or not asked:
-                raise SinkError(word_of(error), segment.take_records()) from error
+                records, segment.records = segment.records, []
+                raise SinkError(word_of(error), records) from error
         finally:
-            section.unlock()
-        return segment.take_records()
+            try:
+                flock(section.lock_fd, UNLOCK)
+            except (OSError, ValueError) as error:
+                section.drop_lock()
+                let_through(error)
+        records, segment.records = segment.records, []
+        return records
 
     def _link_all(self, segment: Segment, drafts: list[Draft], deadline: float) -> None:
         """Write drafts, as long as there is time for one that takes as long as the slowest."""
