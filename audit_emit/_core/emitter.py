@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 from math import isnan
 from time import monotonic
@@ -13,7 +14,7 @@ from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
 from audit_emit._core.health import report
 from audit_emit._core.misuse import Misuse
-from audit_emit._core.outbox import Outbox
+from audit_emit._core.outbox import LOCK_SECONDS, Outbox
 from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._format.record import Receipt
 from audit_emit._runtime import compiled
@@ -85,10 +86,9 @@ class Emitter:
             counters=self.counters,
         )
         self.store: ChainStore | None = open_store(self.settings, lent)
-        self.mirror: Mirror | None = open_mirror(self.settings)
         self.outbox: Outbox = Outbox(
             self.store,
-            self.mirror,
+            open_mirror(self.settings),
             builder=self.builder,
             clock=self.clock,
             counters=self.counters,
@@ -111,12 +111,10 @@ class Emitter:
 
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
-        try:
+        with suppress(Exception):
             self.outbox.end()
             # A context that outlives it remembers what was composed from it, and so its builder.
             self._complaints.close()
-        except Exception:  # noqa: BLE001, S110 - nobody hears of what a finalizer raises
-            pass
 
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.store is None or self.settings.jsonl is None:
@@ -124,6 +122,11 @@ class Emitter:
         from audit_emit._checkpoints.schedule import Schedule  # noqa: PLC0415 - only for those who sign
 
         return Schedule(self)
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """Shows every line of the chain; ``None`` when nothing is shown."""
+        return self.outbox.mirrored.mirror
 
     def look_ahead(self) -> None:
         """Say now, not at the first event, that the store could not be written to."""
@@ -176,11 +179,13 @@ class Emitter:
             if type(ctx) is not AuditContext:
                 ctx = ctx.context if type(ctx) is LiveContext else self.misuse.understand(ctx)
             part, end = self.builder.compose(ctx, event_type, fields)
-            linked = self.outbox.link(self.clock.draft(part, end))
+            # One deadline for all that this call waits for, and for all that others left to do.
+            latest = monotonic() + LOCK_SECONDS
+            linked = self.outbox.link(self.clock.draft(part, end), latest)
             if linked is None:
                 return None
             receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
-            self.outbox.show(linked)
+            self.outbox.show(linked, latest)
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard; it lets interrupts through
             passes = False
@@ -241,7 +246,7 @@ class Emitter:
             reason = bare_name(type(error))
             raise AuditError(reason, f"the audit record could not be made: {reason}") from error
         try:
-            outbox.show(linked)
+            outbox.show(linked, monotonic() + LOCK_SECONDS)
         except BaseException as error:  # noqa: BLE001 - the record is in the store; the rest is late
             outbox.heal()
             let_through(error)

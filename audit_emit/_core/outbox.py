@@ -31,6 +31,8 @@ __all__ = ["LOCK_SECONDS", "Outbox"]
 LOCK_SECONDS = 0.045
 """How long one event waits, for everything together; the promise is 50 ms."""
 
+_UNCERTAIN = "MemoryError"
+
 _BATCH = 500
 """Records drained at a time; a store stops earlier when it takes long."""
 
@@ -79,7 +81,6 @@ class Outbox:
         self.mirrored: MirrorQueue = MirrorQueue(
             mirror, counters, complaints.tell, chained=store is not None
         )
-        self._mirror = mirror
         self._builder = builder
         self._clock = clock
         self._counters = counters
@@ -111,8 +112,13 @@ class Outbox:
 
     # -- one event ---------------------------------------------------------------------------
 
-    def link(self, draft: Draft) -> Linked | None:
-        """Append one event now; ``None`` when it has to wait, or when nothing is kept."""
+    def link(self, draft: Draft, deadline: float) -> Linked | None:
+        """Append one event now; ``None`` when it has to wait, or when nothing is kept.
+
+        Args:
+            draft: the event.
+            deadline: for all that this call waits for, and for what others left to do.
+        """
         store = self.store
         if store is None:
             self.show_unchained(draft)
@@ -120,17 +126,14 @@ class Outbox:
         try:
             waited = 0.0
             if self.pending:
-                # One deadline for all that this call waits for, and for what others left to do.
-                waited = monotonic() + LOCK_SECONDS
-                if self.waits(waited):
+                waited = deadline
+                if self.waits(deadline):
                     raise SinkError("backlog")
             records = store.append([draft], waited)
+            linked = records[0] if len(records) == 1 else self._sorted_out(records, draft)
         except SinkError as error:
             self._refused(draft, error)
             return None
-        linked = records[-1]
-        if len(records) > 1:
-            linked = self._sorted_out(records, draft)
         self.fault = None
         return linked
 
@@ -150,23 +153,23 @@ class Outbox:
             self.show_later(error.linked)
             raise
 
-    def show(self, linked: Linked) -> None:
-        """Show an event that was appended, after what came before it; and settle what is owed."""
-        mirror, mirrored = self._mirror, self.mirrored
+    def show(self, linked: Linked, deadline: float) -> None:
+        """Show an event that was appended, after what came before it; and do what is owed."""
+        mirrored = self.mirrored
+        mirror = mirrored.mirror
         if mirrored.waiting:
             mirrored.waiting.append(linked.line)
-            deadline = monotonic() + LOCK_SECONDS
             if not mirrored.show_waiting(deadline):
                 self._missed()
         elif mirror is not None and not mirror.show(linked.line):
             mirrored.missed(linked.line)
             self._missed()
         if self.pending:
-            self.drain(deadline=monotonic() + LOCK_SECONDS)
+            self.drain(deadline=deadline)
 
     def show_later(self, records: list[Linked] | Any) -> None:
         """Remember records that the store has appended beside the event that was asked for."""
-        if self._mirror is not None:
+        if self.mirrored.mirror is not None:
             self.mirrored.waiting.extend(record.line for record in records)
             self.pending |= bool(self.mirrored.waiting)
 
@@ -178,11 +181,11 @@ class Outbox:
                 self.show_later(records)
                 return linked
         self.show_later(records)
-        raise SinkError("not-appended")
+        raise SinkError(_UNCERTAIN)
 
     def show_unchained(self, draft: Draft) -> None:
         """Show an event where nothing is kept (docs/wire-format.md, member 16)."""
-        if self._mirror is None:
+        if self.mirrored.mirror is None:
             self.lose(draft.prefix[7:37])
             return
         number = next(self._numbers)
@@ -198,21 +201,22 @@ class Outbox:
         """The store takes nothing: show the event at once, and keep it for later."""
         self.show_later(error.linked)
         reason = error.reason
-        if draft.process is not self._clock.process:
-            # A signal handler has forked: this id is the parent's.
+        if draft.process is not self._clock.process or reason == _UNCERTAIN:
+            # A signal handler has forked, and this id is the parent's; or there was no memory to
+            # tell whether the record was written, and it is written twice rather than not at all.
             draft = self._clock.again(draft)
         if reason not in {"re-entrant", "backlog"}:
             self.fault = self.last_error = reason
             self.complain(reason)
         said = f"the audit record could not be written to {self._place}: {reason}"
         self._observer.notify(AuditError(reason, said, event_id=draft.id), "file", draft.id)
-        if self._mirror is not None and reason != "re-entrant":
+        if self.mirrored.mirror is not None and reason != "re-entrant":
             self.show_now(draft)
         self.keep(draft, reason)
 
     def show_now(self, draft: Draft) -> None:
         """Show an event that waits for the store, without a place in the chain."""
-        if self._mirror is not None and not self.mirrored.show(f"{draft.prefix}}}\n".encode()):
+        if self.mirrored.mirror is not None and not self.mirrored.show(f"{draft.prefix}}}\n".encode()):
             self._missed()
 
     def complain(self, reason: str) -> None:
@@ -325,7 +329,7 @@ class Outbox:
 
     def owe(self, line: bytes) -> None:
         """Have the line of an event in the store shown by whoever comes next, if it was not."""
-        if self._mirror is not None:
+        if self.mirrored.mirror is not None:
             self.mirrored.owe(line)
             self.pending |= bool(self.mirrored.waiting)
 
@@ -402,9 +406,7 @@ class Outbox:
 
     def _drain_store(self, store: ChainStore, deadline: float, *, at_end: bool) -> None:
         if self.backlog.waiting:
-            drafts = self.backlog.drafts(_BATCH, self._clock.process)
-            self._append_waiting(store, drafts, deadline)
-            self.fault = None
+            self._append_waiting(store, deadline)
         if self.gap.lost and not self.backlog.waiting and in_time(deadline):
             self._declare(self.gap, "jsonl", deadline)
         if in_time(deadline):
@@ -414,15 +416,16 @@ class Outbox:
         if store.unreturned and in_time(deadline):
             self.show_later(store.append([], deadline))
 
-    def _append_waiting(self, store: ChainStore, drafts: list[Draft], deadline: float) -> None:
-        """Append drafts of the backlog; those that are in the chain leave it, whatever happens."""
-        asked = len(drafts)
+    def _append_waiting(self, store: ChainStore, deadline: float) -> None:
+        """Append what waits; what is in the chain leaves the backlog, whatever happens."""
+        backlog = self.backlog
+        backlog.settle(self._counters)  # what an interrupt has left
+        drafts = backlog.drafts(_BATCH, self._clock.process)
         try:
             self.show_later(store.append(drafts, deadline))
         finally:
-            for _ in range(asked - len(drafts)):
-                self.backlog.pop()
-                self._counters.drained += 1
+            backlog.settle(self._counters)
+        self.fault = None
 
     def _declare(self, gap: Gap, sink: str, deadline: float) -> None:
         declared = gap.copy()

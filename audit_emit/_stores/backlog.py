@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from audit_emit._format.record import ns_of
+from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.observer import id_in
 from audit_emit._stores.base import Draft
 
@@ -76,6 +77,8 @@ class Backlog:
         self._records = records
         self._max_bytes = max_bytes
         self._bytes = 0
+        self._sent: tuple[list[Draft], int] = ([], 0)
+        """The drafts that were handed out last, and how many of them are still in ``waiting``."""
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -107,11 +110,28 @@ class Backlog:
             limit: how many.
             process: of this process, see ``Draft``.
         """
+        self._sent = ([], 0)
         found = []
-        for event in islice(self.waiting, limit):
+        # In one call in C: other threads add events meanwhile.
+        for event in list(islice(self.waiting, limit)):
             prefix = event.decode()
             found.append(Draft(prefix, ns_of(prefix[7:37]), id_in(prefix) or "", process))
+        self._sent = (found, len(found))
         return found
+
+    def settle(self, counters: Counters) -> None:
+        """Drop the drafts that have left the list which ``drafts`` gave: they are in the chain.
+
+        An interrupt may end this at any step; the next call goes on where it was.
+        """
+        left, asked = self._sent
+        while len(left) < asked:
+            # An event leaves with the note that it did: no interrupt is seen between these lines.
+            asked -= 1
+            self._sent = (left, asked)
+            counters.drained += 1
+            event = self.waiting.popleft()
+            self._bytes -= len(event)
 
     def pop(self) -> str:
         """Drop the oldest event, as it is in the chain now or given up; its ``ts``."""

@@ -178,7 +178,7 @@ def reopened(directory: Path, by: str) -> dict[str, Any]:
 def closing(directory: Path) -> dict[str, Any]:
     """The duplicate of descriptor 1 is closed again and again, and its number wanted by others."""
     emitter = make(directory)
-    sink = emitter.stdout
+    sink = emitter.mirror
     assert sink is not None
     stream = (directory / "theirs").open("wb")
     threads = [threading.Thread(target=_emit_all, args=(emitter, 1000 * n)) for n in range(3)]

@@ -18,10 +18,8 @@ from support.interpreted_emitter import interpreted
 from support.sampling import sampled
 
 from audit_emit import AuditError, Emitter
-from audit_emit._format.record import stub
-from audit_emit._runtime.nonblocking_fd import Descriptor
 from audit_emit._settings.checks import Durability
-from audit_emit._stores.stdout.mirror import PREFIX
+from audit_emit._stores.stdout.mirror import PREFIX, StdoutMirror
 
 STEP_NS = 20_000
 """What the clock goes forward per look: the path is looked up at every third record."""
@@ -264,7 +262,7 @@ def read_stdout(directory: Path, events: int, *faults: Fault) -> FaultyOS:
     os.set_blocking(read_end, False)
     try:
         emitter = make(directory / "audit.jsonl")
-        emitter.stdout = Descriptor(write_end, prefix=PREFIX, shorten=stub)
+        emitter.outbox.mirrored.mirror = StdoutMirror(4096, write_end)
         with shim.installed():
             for number in range(events):
                 emitter.emit(None, "fault.event", {"n": number})

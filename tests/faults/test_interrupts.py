@@ -21,9 +21,7 @@ from support import requirements
 from support.sampling import places
 
 from audit_emit import Emitter
-from audit_emit._format.record import stub
-from audit_emit._runtime.nonblocking_fd import Descriptor
-from audit_emit._stores.stdout.mirror import PREFIX
+from audit_emit._stores.stdout.mirror import PREFIX, StdoutMirror
 
 
 def test_a_signal_handler_may_emit(tmp_path: Path) -> None:
@@ -349,7 +347,7 @@ def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(
 ) -> None:
     read_end, write_end = os.pipe()
     emitter = make(tmp_path / "audit.jsonl")
-    emitter.stdout = Descriptor(write_end, prefix=PREFIX, shorten=stub)
+    emitter.outbox.mirrored.mirror = StdoutMirror(4096, write_end)
     shown = b""
     for at in places():
         injector = Injector(interrupt, at)

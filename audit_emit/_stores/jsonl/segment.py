@@ -87,9 +87,11 @@ class Segment:
         self.taken_away: int = 0
         self.last_taken_away: str | None = None
         self.link_part: str = ""
+        self._begun: tuple[Draft | None, int] = (None, -1)
+        """The record that was written last, and the size of the file before it."""
         self._identity: tuple[int, int] | None = None
         self.size: int = -1
-        self.fresh: int = 0
+        self.fresh: int = -(1 << 62)
         """When the path was last known to be good (``time.monotonic_ns()``)."""
         self.fresh_until: int = 0
         self._fresh_size = 0
@@ -163,6 +165,8 @@ class Segment:
         size = self.size + len(line)
         if size > self.max_bytes and self._may_rotate() and self.rotate():
             return self.link(draft)
+        linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
+        self._begun = (draft, self.size)
         written = os.write(self.descriptor, line)
         if written != len(line):
             self._finish(line, written)
@@ -171,13 +175,13 @@ class Segment:
         self.hash = digest
         self.last_ns = ns
         self.written += 1
-        linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
         self.records.append(linked)
         return linked
 
-    def has_written(self, before: int) -> bool:
-        """Whether an interrupted ``link`` came so far; ``before`` is what ``written`` was."""
-        return self.written != before or self.length() != self.size
+    def has_written(self, draft: Draft) -> bool:
+        """Whether an interrupted ``link`` of a draft came so far."""
+        begun, size = self._begun
+        return begun is draft and self.length() != size
 
     def rotate(self) -> bool:
         """Close the file under its first ``seq`` and begin a new one.
@@ -219,18 +223,6 @@ class Segment:
         linked = self.link(self._lent.own(event_type, fields))
         self.own_written += 1
         return linked
-
-    def advance(self, draft: Draft, line: bytes, digest: str) -> Linked:
-        """Take note of a record that the compiled part has written."""
-        # First what calls something: after a half of the rest the size would not show a record.
-        size = self.size + len(line)
-        before, self.hash = self.hash, digest
-        self.seq += 1
-        self.size = size
-        self.last_ns = draft.ns
-        self.written += 1
-        self.own_written += draft.own
-        return Linked(line, self.chain, self.seq, digest, before, draft.id, draft.own)
 
     @property
     def head(self) -> Head:

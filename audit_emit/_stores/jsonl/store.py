@@ -208,13 +208,13 @@ class JsonlStore:
 
     def _link(self, segment: Segment, drafts: list[Draft]) -> None:
         """Write the first draft, which leaves the list when it is in the file."""
-        left, written = len(drafts), segment.written
+        draft = drafts[0]
         try:
-            linked = segment.link(drafts[0])
+            linked = segment.link(draft)
             del drafts[0]
         except BaseException as error:
             failed = isinstance(error, OSError) and not is_interrupt(error)
-            if not failed and len(drafts) == left and segment.has_written(written):
+            if not failed and draft in drafts[:1] and segment.has_written(draft):
                 del drafts[0]
             raise
         segment.own_written += linked.own

@@ -18,11 +18,10 @@ class StdoutMirror(Descriptor):
 
     Args:
         max_bytes: bytes of the longest line, prefix and newline included.
-        to: ``stderr`` for standard error, where standard output is a protocol's.
+        number: 2 for standard error, where standard output is a protocol's.
     """
 
-    def __init__(self, max_bytes: int, to: bool | str = True) -> None:
-        number = 2 if to == "stderr" else 1
+    def __init__(self, max_bytes: int, number: int = 1) -> None:
         super().__init__(number, prefix=PREFIX, max_bytes=max_bytes, shorten=stub)
 
     show = Descriptor.write
