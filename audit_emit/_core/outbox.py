@@ -20,7 +20,7 @@ from audit_emit._core.mirror_queue import MirrorQueue, in_time
 from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._runtime.failure import Complaints, Counters
 from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.observer import Observer, id_in
+from audit_emit._runtime.observer import Observer
 from audit_emit._stores.backlog import Backlog, Gap
 from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror
 from audit_emit._stores.clock import Clock
@@ -216,7 +216,9 @@ class Outbox:
 
     def show_now(self, draft: Draft) -> None:
         """Show an event that waits for the store, without a place in the chain."""
-        if self.mirrored.mirror is not None and not self.mirrored.show(f"{draft.prefix}}}\n".encode()):
+        if self.mirrored.mirror is not None and not self.mirrored.show(
+            f"{draft.prefix}}}\n".encode()
+        ):
             self._missed()
 
     def complain(self, reason: str) -> None:
@@ -357,9 +359,7 @@ class Outbox:
         """Whether anything at all is left to do."""
         undeclared = self.mirrored.gap.lost > 0 and self.store is not None
         unreturned = self.store is not None and self.store.unreturned
-        return (
-            self.pending or self.owes() or undeclared or unreturned or self.mirrored.is_begun()
-        )
+        return self.pending or self.owes() or undeclared or unreturned or self.mirrored.is_begun()
 
     def is_inside(self) -> bool:
         """Whether a signal handler calls, in the middle of what it would have to wait for."""
@@ -410,9 +410,7 @@ class Outbox:
         if self.gap.lost and not self.backlog.waiting and in_time(deadline):
             self._declare(self.gap, "jsonl", deadline)
         if in_time(deadline):
-            self.mirrored.declare(
-                lambda gap: self._declare(gap, "stdout", deadline), at_end=at_end
-            )
+            self.mirrored.declare(lambda gap: self._declare(gap, "stdout", deadline), at_end=at_end)
         if store.unreturned and in_time(deadline):
             self.show_later(store.append([], deadline))
 

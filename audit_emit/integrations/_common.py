@@ -159,5 +159,5 @@ def _normaliser(emitter: Emits | None) -> Normaliser:
     """The normaliser of an emitter; the default one for an object that is not an ``Emitter``."""
     found = emitter_or_default(emitter)
     if isinstance(found, Emitter):
-        return found.builder.normaliser  # noqa: SLF001 - the rules of its records
+        return found.builder.normaliser
     return _DEFAULT_RULES

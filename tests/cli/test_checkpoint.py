@@ -20,10 +20,10 @@ import pytest
 from support.plain_log_reader import chain_ok, of_type
 
 from audit_emit import Emitter
+from audit_emit._core.outbox import Outbox
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.signed_note import Note
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._core.outbox import Outbox
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import SinkError

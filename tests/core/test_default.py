@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.jsonl_store import store_of
 from support.plain_log_reader import chain_ok, records
 
 import audit_emit
@@ -37,9 +38,9 @@ def test_configure_again_closes_the_one_before(tmp_path: Path) -> None:
     emit(None, "a.b")
     assert first is not second
     assert first.store is not None
-    assert first.store.segment.descriptor == -1
+    assert store_of(first).segment.descriptor == -1
     assert second.store is not None
-    assert second.store.segment.descriptor >= 0
+    assert store_of(second).segment.descriptor >= 0
     assert len(records(tmp_path / "1.jsonl")) == len(records(tmp_path / "2.jsonl")) == 2
 
 
@@ -48,7 +49,7 @@ def test_setting_the_same_emitter_again_leaves_it_open(log: Path) -> None:
     emit(None, "a.b")
     assert _process.set_emitter(emitter) is emitter
     assert emitter.store is not None
-    assert emitter.store.segment.descriptor >= 0
+    assert store_of(emitter).segment.descriptor >= 0
 
 
 def test_nothing_is_configured_by_asking_to_flush() -> None:

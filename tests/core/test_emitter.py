@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from support import difficult_values
+from support.jsonl_store import store_of
 from support.piped_descriptor import Piped
 from support.plain_log_reader import chain_ok, of_type, records
 
@@ -359,7 +360,7 @@ def test_a_pause_of_the_file_is_no_loss_though_threads_go_on(log: Path) -> None:
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
     assert emitter.store is not None
-    with emitter.store.section.mutex:
+    with store_of(emitter).section.mutex:
         for thread in threads:
             thread.start()
         until(lambda: len(emitter.outbox.backlog) > 8)
@@ -987,7 +988,7 @@ def test_an_emit_drains_for_a_time_and_not_a_number(
     emitter.emit(None, "a.b")
     assert emitter.flush(20)
     assert emitter.store is not None
-    link = emitter.store.segment.link
+    link = store_of(emitter).segment.link
     written: list[Draft] = []
 
     def slowly(draft: Draft) -> Linked:
@@ -996,7 +997,7 @@ def test_an_emit_drains_for_a_time_and_not_a_number(
         return link(draft)
 
     monkeypatch.setattr(emitter.outbox, "go_on", lambda: None)
-    monkeypatch.setattr(emitter.store.segment, "link", slowly)
+    monkeypatch.setattr(store_of(emitter).segment, "link", slowly)
     waiting(emitter, 500)
     assert emitter.emit(None, "c.d") is None
     assert 1 <= len(written) <= 4

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from support.jsonl_store import store_of
 from support.piped_descriptor import Piped
 
 from audit_emit import Emitter
@@ -183,7 +184,7 @@ def test_both_sinks_gone_is_failing(tmp_path: Path) -> None:
 def test_a_sync_that_fails_is_degraded(emitter: Emitter) -> None:
     emitter.emit(None, "a.b")
     assert emitter.store is not None
-    emitter.store.durability.fault = "EIO"
+    store_of(emitter).durability.fault = "EIO"
     found = emitter.health()
     assert found["status"] == "degraded"
     assert found["notes"] == ["records are written but not synced (EIO)"]

@@ -228,7 +228,9 @@ def test_cuts_and_held_back_values_are_counted() -> None:
 
 def with_processors(*processors: Any) -> tuple[RecordBuilder, Counters]:
     counters = Counters()
-    return RecordBuilder(settings({"jsonl": "off", "processors": processors}, {}), counters), counters
+    return RecordBuilder(
+        settings({"jsonl": "off", "processors": processors}, {}), counters
+    ), counters
 
 
 def test_processors_see_what_structlog_gives_them() -> None:

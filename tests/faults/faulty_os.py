@@ -14,9 +14,9 @@ from unittest.mock import patch
 from audit_emit._format import tail
 from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
+from audit_emit._stores.jsonl import critical, durability, lockfile, segment, store
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import group_commit as groupcommit
-from audit_emit._stores.jsonl import critical, durability, lockfile, segment, store
 
 STEP_NS = 20_000
 """What a look at the clock takes here."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from support.interpreted_emitter import interpreted
+from support.jsonl_store import store_of
 
 from audit_emit import Emitter
 
@@ -37,7 +38,7 @@ def drains(emitter: Emitter) -> None:
     """Something waits."""
     steady(emitter)
     assert emitter.store is not None
-    section = emitter.store.section
+    section = store_of(emitter).section
     with patch.object(section, "lock_slowly", side_effect=OSError), section.mutex:
         section.busy = True
         assert emitter.emit(None, "life.waits", {}) is None
@@ -49,7 +50,7 @@ def rotates(emitter: Emitter) -> None:
     """The segment is full."""
     steady(emitter)
     assert emitter.store is not None
-    while emitter.store.segment.size < 3500:
+    while store_of(emitter).segment.size < 3500:
         emitter.emit(None, "life.fills", {"pad": "x" * 100})
 
 

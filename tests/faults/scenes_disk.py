@@ -154,7 +154,11 @@ def without_privileges(directory: Path, how: str) -> None:
     os.setuid(65534)
     fresh = make(logs) if how == "new" else emitter
     written = [emit(fresh, number) for number in range(3, 23)]
-    found = {"written": sum(written), "waiting": len(fresh.outbox.backlog), "health": fresh.health()}
+    found = {
+        "written": sum(written),
+        "waiting": len(fresh.outbox.backlog),
+        "health": fresh.health(),
+    }
     os.write(result, json.dumps(found).encode())
     os._exit(0)
 

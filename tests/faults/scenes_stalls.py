@@ -13,6 +13,7 @@ from typing import Any
 
 from faults.child import RESULT
 from faults.scenes_disk import emit, make
+from support.jsonl_store import store_of
 
 import audit_emit
 from audit_emit import AuditError, Emitter
@@ -142,12 +143,13 @@ def stalled(directory: Path) -> dict[str, Any]:
     for number in range(1000, 12_000):
         emit(emitter, number)
     assert emitter.store is not None
-    assert emitter.store.durability.group is not None
+    group = store_of(emitter).durability.group
+    assert group is not None
     return {
         "flushed": flushed,
         "took": took,
         "grew": len(os.listdir("/proc/self/fd")) - before,
-        "kept": len(emitter.store.durability.group.lines),
+        "kept": len(group.lines),
         "files": len(list(directory.glob("audit-*.jsonl"))),
         "state": emitter.health()["sinks"]["jsonl"]["state"],
         "notes": emitter.health()["notes"],

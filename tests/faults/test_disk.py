@@ -19,6 +19,7 @@ from faults import scenes_disk as scenes
 from faults.child import environment, run, start
 from faults.log import Log, check_whole
 from support.interpreted_emitter import interpreted
+from support.jsonl_store import store_of
 
 from audit_emit import AuditError, Emitter
 
@@ -215,7 +216,7 @@ def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
 ) -> None:
     emitter = make(tmp_path)
     assert emitter.store is not None
-    acquire = emitter.store.section.lock.acquire
+    acquire = store_of(emitter).section.lock.acquire
     waits: list[bool] = []
 
     def noting(deadline: float) -> bool:
@@ -227,7 +228,7 @@ def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
             emitter.emit(None, "disk.event", {"n": number})
 
     threads = [threading.Thread(target=work, args=(i * 20,)) for i in range(8)]
-    with patch.object(emitter.store.section.lock, "acquire", noting):
+    with patch.object(store_of(emitter).section.lock, "acquire", noting):
         for thread in threads:
             thread.start()
         for thread in threads:

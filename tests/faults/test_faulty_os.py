@@ -15,6 +15,7 @@ import pytest
 from faults.faulty_os import ERRORS, SHORT, Fault, FaultyOS
 from faults.log import Log, check_whole
 from support.interpreted_emitter import interpreted
+from support.jsonl_store import store_of
 from support.sampling import sampled
 
 from audit_emit import AuditError, Emitter
@@ -109,8 +110,9 @@ def make(path: Path, durability: Durability = "os") -> Emitter:
     interpreted(emitter).clock.now_ns = ticks.__next__
     emitter.outbox.go_on = lambda: None  # type: ignore[method-assign]
     assert emitter.store is not None
-    if emitter.store.durability.group is not None:
-        emitter.store.durability.group._has_thread = lambda: False  # type: ignore[method-assign]
+    group = store_of(emitter).durability.group
+    if group is not None:
+        group._has_thread = lambda: False  # type: ignore[method-assign]
     return emitter
 
 
@@ -128,7 +130,7 @@ def play(scene: Scene, path: Path, durability: Durability, *faults: Fault) -> Fa
         met = dict(shim.calls)
         shim.heal()
         assert emitter.store is not None
-        emitter.store.durability._doubt._after = 0.0
+        store_of(emitter).durability._doubt._after = 0.0
         assert emitter.flush(), troubles(emitter)
         last = emitter.emit(None, "fault.over", {"n": next(numbers)})
         assert last is not None, troubles(emitter)
@@ -262,7 +264,7 @@ def read_stdout(directory: Path, events: int, *faults: Fault) -> FaultyOS:
     os.set_blocking(read_end, False)
     try:
         emitter = make(directory / "audit.jsonl")
-        emitter.outbox.mirrored.mirror = StdoutMirror(4096, write_end)
+        emitter.outbox.mirrored.mirror = mirror = StdoutMirror(4096, write_end)
         with shim.installed():
             for number in range(events):
                 emitter.emit(None, "fault.event", {"n": number})
@@ -271,7 +273,7 @@ def read_stdout(directory: Path, events: int, *faults: Fault) -> FaultyOS:
             assert emitter.flush()
             emitter.close()
             shown = os.read(read_end, 1 << 16)
-            emitter.mirror.close()
+            mirror.close()
     finally:
         os.close(read_end)
         os.close(write_end)

@@ -347,7 +347,7 @@ def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(
 ) -> None:
     read_end, write_end = os.pipe()
     emitter = make(tmp_path / "audit.jsonl")
-    emitter.outbox.mirrored.mirror = StdoutMirror(4096, write_end)
+    emitter.outbox.mirrored.mirror = mirror = StdoutMirror(4096, write_end)
     shown = b""
     for at in places():
         injector = Injector(interrupt, at)
@@ -365,7 +365,7 @@ def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(
             break
     assert at > 40
     emitter.close()
-    emitter.mirror.close()
+    mirror.close()
     os.close(read_end)
     os.close(write_end)
     kept = {PREFIX + line.raw for file in Log(tmp_path).check().files for line in file.lines}

@@ -12,10 +12,10 @@ import pytest
 from support.verifier_comparison import KEY, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
+from audit_emit._core.outbox import Outbox
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import Quarantine, plan_repair
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit._core.outbox import Outbox
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import RepairError, SinkError

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ["tests/fields/test_plain.py", "tests/core/test_fast_path.py"]
+TESTS = ["tests/fields/test_plain.py", "tests/stores/jsonl/test_compiled_append.py"]
 UNSUITED = "not memory and not greenlets and not takes_less"
 """Tests that count memory, or load a library that needs another allocator, mean nothing here."""
 

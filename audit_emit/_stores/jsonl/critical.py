@@ -20,7 +20,7 @@ from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import error_word
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import undeclared
-from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
+from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 from audit_emit.errors import SinkError
 

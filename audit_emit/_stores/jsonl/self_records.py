@@ -47,9 +47,7 @@ def rewritten(lines: list[bytes], unsynced: int) -> dict[str, Any]:
     }
 
 
-def chained(
-    drafts: list[Draft], last: Head, last_ns: int
-) -> tuple[list[Linked], Head, int]:
+def chained(drafts: list[Draft], last: Head, last_ns: int) -> tuple[list[Linked], Head, int]:
     """Several records of the log about itself in a row, and the end of the chain after them.
 
     Args:
@@ -63,9 +61,7 @@ def chained(
     chain, seq, before, _ = last
     for draft in drafts:
         prefix, last_ns = (
-            (draft.prefix, draft.ns)
-            if draft.ns != last_ns
-            else (bump(draft.prefix), draft.ns + 1)
+            (draft.prefix, draft.ns) if draft.ns != last_ns else (bump(draft.prefix), draft.ns + 1)
         )
         seq += 1
         line, digest = chain_line(prefix, chain, seq, before)

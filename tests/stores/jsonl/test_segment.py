@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.jsonl_store import store_of
 from support.plain_log_reader import ZERO, chain_ok, of_type, records
 
 from audit_emit import Emitter
@@ -163,7 +164,7 @@ def test_a_rotation_that_fails_is_tried_again_later(
     monkeypatch.setattr(os, "rename", rename)
     monkeypatch.setattr(segment, "_RETRY_SECONDS", 0.0)
     assert small.store is not None
-    small.store.segment._rotate_after = 0.0
+    store_of(small).segment._rotate_after = 0.0
     small.emit(None, "a.b", {"n": 40})
     assert len(closed(log)) == 1
     chain_ok(*closed(log), log)
@@ -388,7 +389,7 @@ def test_a_retired_number_that_is_somebody_elses_when_it_is_closed_is_left_alone
     """It is synced and closed some time later, after the application closed every descriptor."""
     small.emit(None, "a.b")
     assert small.store is not None
-    active = small.store.segment
+    active = store_of(small).segment
     retired: list[int] = []
     active._retire = retired.append
     getattr(active, leave)()
@@ -502,7 +503,7 @@ def test_an_application_that_closes_every_descriptor(
     """And opens its own under the same number: nothing of ours goes there."""
     emitter.emit(None, "a.b")
     assert emitter.store is not None
-    numbers = (emitter.store.segment.descriptor, emitter.store.section.lock_fd)
+    numbers = (store_of(emitter).segment.descriptor, store_of(emitter).section.lock_fd)
     theirs = [os.open(tmp_path / f"theirs{n}", os.O_RDWR | os.O_CREAT) for n in numbers]
     for number, other in zip(numbers, theirs, strict=True):
         os.dup2(other, number)
@@ -518,7 +519,7 @@ def test_an_application_that_closes_every_descriptor(
 def test_a_rotation_is_not_begun_without_time_for_it(small: Emitter, log: Path) -> None:
     small.emit(None, "a.b")
     assert small.store is not None
-    target = small.store.segment
+    target = store_of(small).segment
     while target.size < 3800:
         small.emit(None, "a.b")
     target.deadline = time.monotonic() + 0.001
@@ -532,7 +533,7 @@ def test_a_rotation_is_not_begun_without_time_for_it(small: Emitter, log: Path) 
 def test_no_further_file_is_begun_while_too_many_wait_for_a_sync(small: Emitter, log: Path) -> None:
     assert small.emit(None, "a.b") is not None
     assert small.store is not None
-    target = small.store.segment
+    target = store_of(small).segment
     target._crowded = lambda: True
     for _ in range(30):
         small.emit(None, "a.b")
