@@ -1,5 +1,7 @@
 from typing import Any, Literal, final
 
+from audit_emit._stores.base import Linked
+
 @final
 class Table:
     def __init__(self, **tables: Any) -> None: ...
@@ -9,17 +11,21 @@ class Table:
 
 def append(
     drafts: list[Any],
+    linked: type[Linked],
     prefix: str,
+    event_id: str,
+    own: bool,
     lock: int,
     file: int,
     size: int,
     max_bytes: int,
     fresh_until: int,
     link: str,
+    chain: str,
     seq: int,
     prev_hash: str,
     /,
-) -> tuple[bytes, str] | None: ...
+) -> tuple[Linked, int] | None: ...
 def leaf_hash(body: bytes, /) -> str: ...
 def leaf_hash_anywhere(body: bytes, /) -> str: ...
 def linked(block: bytes, chain: str, seq: int, prev_hash: str, /) -> list[str] | None: ...

@@ -144,13 +144,13 @@ def own_record(emitter: Emitter) -> Callable[[str, dict[str, Any]], str]:
     """What makes the records that a chain has about itself, up to their link."""
 
     def own(event_type: str, fields: dict[str, Any]) -> str:
-        return _prefix(emitter, *emitter._composer.own(event_type, fields))  # noqa: SLF001 - ours
+        return _prefix(emitter, *emitter.builder.own(event_type, fields))
 
     return own
 
 
 def _prefix(emitter: Emitter, part: str, end: str) -> str:
-    return emitter._clock.prefix(part, end)[0]  # noqa: SLF001 - ours
+    return emitter.clock.draft(part, end).prefix
 
 
 def _prepared(
@@ -164,7 +164,7 @@ def _prepared(
     settings = emitter.settings
     if settings.disabled:
         raise AuditError("disabled", "emit_in needs an emitter that is not disabled")
-    composer = emitter._composer  # noqa: SLF001 - ours
+    composer = emitter.builder
     try:
         renew()
         context = emitter.misuse.checked(ctx, usable_type=composer.takes(event_type))

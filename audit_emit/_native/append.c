@@ -12,7 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARGUMENTS 10
+/* What the function is given, in this order. */
+enum {
+    DRAFTS, LINKED, PREFIX, ID, OWN, LOCK, ACTIVE, ACTIVE_SIZE, MAX_BYTES, FRESH, LINK, CHAIN, SEQ,
+    PREV, ARGUMENTS,
+};
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
 static const char PREV_HASH[] = ",\"prev_hash\":\"";
@@ -64,11 +68,11 @@ static bool descriptor_of(PyObject *object, int *descriptor)
 /* Read the arguments; false where one has not the form it usually has. */
 static bool take(PyObject *const *args, Given *given)
 {
-    return PyList_CheckExact(args[0]) && text_of(args[1], &given->prefix)
-        && descriptor_of(args[2], &given->lock) && descriptor_of(args[3], &given->file)
-        && number_of(args[4], &given->size) && number_of(args[5], &given->max_bytes)
-        && number_of(args[6], &given->fresh_until) && text_of(args[7], &given->link)
-        && number_of(args[8], &given->seq) && text_of(args[9], &given->before)
+    return PyList_CheckExact(args[DRAFTS]) && text_of(args[PREFIX], &given->prefix)
+        && descriptor_of(args[LOCK], &given->lock) && descriptor_of(args[ACTIVE], &given->file)
+        && number_of(args[ACTIVE_SIZE], &given->size) && number_of(args[MAX_BYTES], &given->max_bytes)
+        && number_of(args[FRESH], &given->fresh_until) && text_of(args[LINK], &given->link)
+        && number_of(args[SEQ], &given->seq) && text_of(args[PREV], &given->before)
         && given->size > 0 && given->link.size && given->seq >= 0 && given->seq < INT64_MAX
         && given->before.size == HASH_SIZE;
 }
@@ -145,6 +149,30 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
     return done;
 }
 
+/* Everything that takes memory is made before the line is written: what fails then has done nothing.
+ * A tuple of the record (`Linked`) and the new size of the file; NULL when it cannot be made. */
+static PyObject *result_of(PyObject *const *args, const Given *given, PyObject *line, const char *hash)
+{
+    PyObject *result = PyTuple_New(2), *linked = NULL;
+    PyObject *digest = PyUnicode_New(HASH_SIZE, 127), *seq = PyLong_FromLongLong(given->seq + 1);
+    PyObject *size = PyLong_FromLongLong(given->size + PyBytes_GET_SIZE(line));
+    if (result && digest && seq && size) {
+        memcpy(PyUnicode_1BYTE_DATA(digest), hash, HASH_SIZE);
+        PyObject *members[] = {line, args[CHAIN], seq, digest, args[PREV], args[ID], args[OWN]};
+        linked = PyObject_Vectorcall(args[LINKED], members, 7, NULL);
+    }
+    Py_XDECREF(digest);
+    Py_XDECREF(seq);
+    if (linked) {
+        PyTuple_SET_ITEM(result, 0, linked);
+        PyTuple_SET_ITEM(result, 1, size);
+        return result;
+    }
+    Py_XDECREF(size);
+    Py_XDECREF(result);
+    return NULL;
+}
+
 PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Given given;
@@ -152,23 +180,17 @@ PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize
     if (count != ARGUMENTS)
         return PyErr_Format(PyExc_TypeError, "append() takes %d arguments", ARGUMENTS);
     PyObject *line = take(args, &given) ? line_of(&given, &hash) : NULL;
-    PyObject *result = line ? PyTuple_New(2) : NULL;
-    PyObject *digest = result ? PyUnicode_New(HASH_SIZE, 127) : NULL;
+    PyObject *result = line ? result_of(args, &given, line, hash) : NULL;
     bool done = false;
-    if (digest) {
-        memcpy(PyUnicode_1BYTE_DATA(digest), hash, HASH_SIZE);
+    if (result) {
         Py_BEGIN_ALLOW_THREADS
         done = written(&given, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line));
         Py_END_ALLOW_THREADS
     }
-    if (done && PyList_SetSlice(args[0], 0, 1, NULL) == 0) {
-        PyTuple_SET_ITEM(result, 0, line);
-        PyTuple_SET_ITEM(result, 1, digest);
-        return result;
-    }
     Py_XDECREF(line);
+    if (done && PyList_SetSlice(args[DRAFTS], 0, 1, NULL) == 0)
+        return result;
     Py_XDECREF(result);
-    Py_XDECREF(digest);
     /* A lone surrogate, or no memory: Python meets the same. */
     PyErr_Clear();
     Py_RETURN_NONE;

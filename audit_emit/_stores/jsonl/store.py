@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from os import SEEK_END, lseek
 from time import monotonic_ns
+from typing import Any
 
 from audit_emit._format.record import Head
 from audit_emit._runtime import compiled
@@ -113,31 +114,37 @@ class JsonlStore:
             if self._append_one is not None and len(drafts) == 1 and not segment.records:
                 draft = drafts[0]
                 if draft.process is self._clock.process and draft.ns != segment.last_ns:
+                    records: list[Any] = [None]
+                    written = segment.written + 1
+                    own_written = segment.own_written + draft.own
                     # Nothing is called between these looks and the call: no signal is seen there.
+                    # Nor does anything take memory after it: what is written is known.
                     made = self._append_one(
                         drafts,
+                        Linked,
                         draft.prefix,
+                        draft.id,
+                        draft.own,
                         section.lock_fd,
                         segment.descriptor,
                         segment.size,
                         segment.max_bytes,
                         segment.fresh_until,
                         segment.link_part,
+                        segment.chain,
                         segment.seq,
                         segment.hash,
                     )
                     if made is not None:
-                        line, digest = made
-                        before, segment.hash = segment.hash, digest
-                        segment.seq = seq = segment.seq + 1
-                        segment.size += len(line)
+                        linked, segment.size = made
+                        records[0] = linked
+                        segment.hash = linked.hash
+                        segment.seq = linked.seq
                         segment.last_ns = draft.ns
-                        segment.written += 1
-                        segment.own_written += draft.own
-                        self._keep(line)
-                        return [
-                            Linked(line, segment.chain, seq, digest, before, draft.id, draft.own)
-                        ]
+                        segment.written = written
+                        segment.own_written = own_written
+                        self._keep(linked.line)
+                        return records
             # Kept here first: what follows a call must be in the reach of ``finally``.
             records = self._append_locked(section, segment, drafts, deadline)
             return records  # noqa: RET504
