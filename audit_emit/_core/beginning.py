@@ -54,13 +54,14 @@ class Beginning:
         store = outbox.store if outbox is not None else None
         if self._digest() in TOLD and store is not None and store.head() is not None:
             return None
-        return {"pid": os.getpid(), **self._configuration()}
+        return {"pid": os.getpid(), **self.configuration()}
 
     def said(self) -> None:
         """The record is in the store."""
         TOLD.add(self._digest())
 
-    def _configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
+        """What the record says besides the process: the same for all processes of a service."""
         return {
             "host": os.uname().nodename if hasattr(os, "uname") else "",
             "version": __version__,
@@ -69,4 +70,4 @@ class Beginning:
         }
 
     def _digest(self) -> bytes:
-        return sha256(repr(self._configuration()).encode("utf-8", "replace")).digest()
+        return sha256(repr(self.configuration()).encode("utf-8", "replace")).digest()

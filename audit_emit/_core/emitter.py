@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 from audit_emit._core import life
 from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
+from audit_emit._core.database import Database
 from audit_emit._core.health import report
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.outbox import LOCK_SECONDS, Outbox
@@ -86,6 +87,9 @@ class Emitter:
             counters=self.counters,
         )
         self.store: ChainStore | None = open_store(self.settings, lent)
+        self.database: Database = Database(
+            self.settings, lent, self._beginning.configuration, self.counters, self._complaints
+        )
         self.outbox: Outbox = Outbox(
             self.store,
             open_mirror(self.settings),
@@ -96,6 +100,7 @@ class Emitter:
             observer=self.observer,
             place=self.settings.jsonl or "",
             worker=Worker(self),
+            database=self.database,
             drained=weakly(self._sign),
         )
         self.checkpoints: Schedule | None = self._make_schedule()
@@ -151,6 +156,7 @@ class Emitter:
             self.mirror.after_fork()
         if self.store is not None:
             self.store.after_fork()
+        self.database.after_fork()
 
     def emit(  # noqa: C901, PLR0912 - the hot path, and its guard, which may call nothing
         self, ctx: GivenContext, event_type: str, fields: Any = None
@@ -225,17 +231,20 @@ class Emitter:
             AuditError: the record is not in the store with the durability asked for; or the event
                 type or the context is none (``invalid-event-type``, ``invalid-context``).
         """
-        if self._disabled or self.store is None:
+        outbox, store, direct = self.outbox, self.store, self.database.direct
+        if self._disabled or (store is None and direct is None):
             reason = "disabled" if self._disabled else "no-file"
             raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
-        outbox = self.outbox
         try:
             renew()
             context = self.misuse.checked(ctx, usable_type=self.builder.takes(event_type))
-            part, end = self.builder.compose(context, event_type, fields)
-            linked = outbox.link_or_raise(self.clock.draft(part, end))
-            if self.settings.durability != "os" and not self.store.sync():
-                raise SinkError(self.store.health().unsynced or "fsync-failed")
+            draft = self.clock.draft(*self.builder.compose(context, event_type, fields))
+            if direct is not None:  # which shows the line itself
+                there = direct.append_now(draft.prefix)
+                return Receipt(draft.id, there.chain, there.seq, there.hash)
+            linked = outbox.link_or_raise(draft)
+            if self.settings.durability != "os" and store is not None and not store.sync():
+                raise SinkError(store.health().unsynced or "fsync-failed")
         except SinkError as error:
             raise self._not_recorded(error.reason) from error
         except BaseException as error:
@@ -255,7 +264,12 @@ class Emitter:
         return Receipt(linked.id, linked.chain, linked.seq, linked.hash)
 
     def _not_recorded(self, reason: str) -> AuditError:
-        outbox = self.outbox
+        outbox, direct = self.outbox, self.database.direct
+        if direct is not None:
+            where = direct.address.shown
+            return AuditError(
+                reason, f"the audit record could not be appended in {where}: {reason}"
+            )
         if reason == "backlog":  # what it waits for is the reason
             reason = outbox.fault or outbox.last_error or reason
         elif reason != "re-entrant":
@@ -288,6 +302,7 @@ class Emitter:
             synced = store is None or self.settings.durability == "os"
             if not synced and store is not None:
                 synced = store.sync(max(deadline - monotonic(), _GRACE_SECONDS))
+            synced = self.database.flush(max(deadline - monotonic(), 0.0)) and synced
             outbox.show_rest(deadline)
         except SinkError:
             return False
@@ -348,6 +363,7 @@ class Emitter:
         try:
             if self.store is not None:
                 done = self.store.close(max(deadline - monotonic(), _GRACE_SECONDS)) and done
+            done = self.database.close(max(deadline - monotonic(), _GRACE_SECONDS)) and done
             if self.mirror is not None:
                 self.mirror.close()
             self._complaints.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._format.record import ts_of
@@ -11,6 +12,11 @@ from audit_emit._stores.stdout.mirror import NUMBERS, StdoutMirror
 
 if TYPE_CHECKING:
     from audit_emit._core.emitter import Emitter
+    from audit_emit._shipping.thread import ShippingThread
+    from audit_emit._stores.postgres.queue import QueuedChains
+
+QUEUED = 1000
+"""Events on their way to a database that is not slow: more are behind."""
 
 
 def report(emitter: Emitter) -> dict[str, Any]:
@@ -32,6 +38,11 @@ def report(emitter: Emitter) -> dict[str, Any]:
     notes: list[str] = []
     store = emitter.store.health() if emitter.store is not None else None
     sinks = {"jsonl": _store(emitter, store, notes), "stdout": _stdout(emitter, notes)}
+    direct, shipping = emitter.database.direct, emitter.database.shipping
+    if direct is not None:
+        sinks["store"] = _direct(emitter, direct, notes)
+    elif shipping is not None:
+        sinks["store"] = _shipped(shipping, notes)
     lost = emitter.counters.lost
     withheld = emitter.counters.processor_errors
     states = {sink["state"] for sink in sinks.values()}
@@ -39,7 +50,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
         notes.append(f"{why}: nothing is recorded")
         status = "off"
-    elif sinks["jsonl"]["state"] == "failing" or states == {"off", "failing"}:
+    elif _cannot_keep(sinks) or states == {"off", "failing"}:
         status = "failing"
     elif "failing" in states or "degraded" in states or _unsigned(emitter) or withheld:
         status = "degraded"
@@ -48,7 +59,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
     if lost:
         notes.append(
             f"{lost} events were lost since the start of this process, the last one at "
-            f"{emitter.outbox.last_loss}"
+            f"{_last_loss(emitter)}"
         )
     taken_away = store.taken_away if store is not None else 0
     if taken_away:
@@ -68,10 +79,19 @@ def report(emitter: Emitter) -> dict[str, Any]:
     }
 
 
+def _cannot_keep(sinks: Mapping[str, Mapping[str, Any]]) -> bool:
+    return any(sink["state"] == "failing" for name, sink in sinks.items() if name != "stdout")
+
+
+def _last_loss(emitter: Emitter) -> str | None:
+    direct = emitter.database.direct
+    return direct.last_loss if direct is not None else emitter.outbox.last_loss
+
+
 def _losses(emitter: Emitter, store: StoreHealth | None) -> dict[str, Any]:
     return {
         "events": emitter.counters.lost,
-        "last_event": emitter.outbox.last_loss,
+        "last_event": _last_loss(emitter),
         "lines": emitter.counters.stdout_lost,
         "last_line": emitter.outbox.mirrored.last_lost,
         "records": 0 if store is None else store.taken_away,
@@ -139,6 +159,42 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
         "lost": outbox.gap.lost,
         "chain": store.chain or None,
         "seq": store.seq,
+    }
+
+
+def _direct(emitter: Emitter, store: QueuedChains, notes: list[str]) -> dict[str, Any]:
+    """The sink of ``configure(store=…)``: the same words as of the file."""
+    state = "ok"
+    waiting = len(store)
+    if waiting > QUEUED:
+        state = "degraded"
+        notes.append(f"{waiting} events wait for the database")
+    if store.fault or store.gap.lost:
+        state = "failing"
+        notes.append(f"nothing can be appended in the database ({store.fault or 'overflow'})")
+    newest = store.newest
+    return {
+        "state": state,
+        "address": store.address.shown,
+        "durability": emitter.settings.durability,
+        "last_success": newest.line[7:37].decode() if newest is not None else None,
+        "last_error": store.fault or store.last_error,
+        "backlog": waiting,
+        "lost": store.gap.lost,
+        "chain": newest.chain if newest is not None else None,
+        "seq": newest.seq if newest is not None else 0,
+    }
+
+
+def _shipped(shipping: ShippingThread, notes: list[str]) -> dict[str, Any]:
+    """The copy of the file in a database: late at worst, so never failing."""
+    if shipping.fault:
+        notes.append(f"the log is not shipped to the database ({shipping.fault})")
+    return {
+        "state": "degraded" if shipping.fault else "ok",
+        "address": shipping.address.shown,
+        "last_error": shipping.fault,
+        "seq": shipping.last,
     }
 
 

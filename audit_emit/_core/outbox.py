@@ -16,11 +16,13 @@ from time import monotonic
 from typing import Any
 
 from audit_emit._core.background import Worker
+from audit_emit._core.database import Database
 from audit_emit._core.mirror_queue import MirrorQueue, in_time
 from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._runtime.failure import Complaints, Counters
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.observer import Observer
+from audit_emit._runtime.threads import weakly
 from audit_emit._stores.backlog import Backlog, Gap
 from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror
 from audit_emit._stores.clock import Clock
@@ -50,6 +52,7 @@ class Outbox:
         counters, complaints, observer: who is told.
         place: of the store, as people are told of it.
         worker: the thread that goes on trying.
+        database: takes events where there is no store, if one is configured.
         drained: called after everything was done that could be, without a lock.
 
     Attributes:
@@ -75,6 +78,7 @@ class Outbox:
         observer: Observer,
         place: str,
         worker: Worker,
+        database: Database,
         drained: Callable[[], object] = bool,
     ) -> None:
         self.store: ChainStore | None = store
@@ -89,6 +93,8 @@ class Outbox:
         self._place = place
         self._drained = drained
         self._worker = worker
+        self._database = database
+        database.serve(self.mirrored, weakly(self._missed))
         self.reset()
 
     def reset(self) -> None:
@@ -185,6 +191,8 @@ class Outbox:
 
     def show_unchained(self, draft: Draft) -> None:
         """Show an event where nothing is kept (docs/wire-format.md, member 16)."""
+        if self._database.put(draft, self.show_now):
+            return
         if self.mirrored.mirror is None:
             self.lose(draft.prefix[7:37])
             return

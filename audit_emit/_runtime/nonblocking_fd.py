@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
+from audit_emit._runtime.duplicates import duplicate_of, has_room, kind_of
 from audit_emit._runtime.compiled import DescriptorState
 from audit_emit._runtime.duplicates import PIPE_BUF, duplicate_of, kind_of, might_block
 from audit_emit._runtime.interrupts import Held, let_through
@@ -44,7 +45,7 @@ def _cut(line: bytes, room: int) -> bytes:
     return line[: room - 1] + b"\n"
 
 
-class Descriptor(DescriptorState):
+class Descriptor:
     """A private duplicate of an inherited descriptor, and the identity of its file.
 
     The duplicate refers to the original file even after the application has closed the descriptor

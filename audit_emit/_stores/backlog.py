@@ -103,6 +103,10 @@ class Backlog:
         self.waiting.append(event)
         return True
 
+    def first(self) -> str:
+        """The oldest event; there must be one."""
+        return self.waiting[0].decode()
+
     def drafts(self, limit: int, process: str) -> list[Draft]:
         """The oldest events, at most so many; they stay until ``pop``.
 

@@ -21,7 +21,17 @@ from audit_emit._stores.jsonl import group_commit as groupcommit
 STEP_NS = 20_000
 """What a look at the clock takes here."""
 
-MODULES = (critical, descriptor, durability, groupcommit, lockfile, segment, segments, tail)
+MODULES = (
+    critical,
+    descriptor,
+    duplicates,
+    durability,
+    groupcommit,
+    lockfile,
+    segment,
+    segments,
+    tail,
+)
 
 ERRORS: dict[str, tuple[int, ...]] = {
     "write": (

@@ -218,8 +218,8 @@ def test_an_idle_thread_ends_and_begins_again(
 ) -> None:
     monkeypatch.setattr(queue, "IDLE_SECONDS", 0.0)
     emitter = emitter_of(audited.as_user("the_writer"))
-    assert emitter.direct is not None
-    direct = emitter.direct
+    assert emitter.database.direct is not None
+    direct = emitter.database.direct
     for number in range(3):
         emitter.emit(None, "order.placed", {"n": number})
         assert emitter.flush(60)
