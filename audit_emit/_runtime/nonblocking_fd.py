@@ -14,8 +14,6 @@ import threading
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
-from audit_emit._runtime.duplicates import duplicate_of, has_room, kind_of
-from audit_emit._runtime.compiled import DescriptorState
 from audit_emit._runtime.duplicates import PIPE_BUF, duplicate_of, kind_of, might_block
 from audit_emit._runtime.interrupts import Held, let_through
 from audit_emit._runtime.owned_fds import Identity, Owned, identity_of

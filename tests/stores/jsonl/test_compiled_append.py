@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from unittest.mock import patch
 
 import pytest
 from bench.chain import check
+from support.failing_allocations import need_failing_allocations
 from support.interpreted_emitter import interpreted
 from support.jsonl_store import store_of
 from support.piped_descriptor import Piped
@@ -403,7 +405,8 @@ def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
 
 
 def test_memory_that_runs_out_once_anywhere_costs_no_event(tmp_path: Path) -> None:
-    testcapi = pytest.importorskip("_testcapi")
+    need_failing_allocations()
+    testcapi = importlib.import_module("_testcapi")
     emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False, durability="os")
     for number in range(3):
         emitter.emit(None, "a.b", {"n": number})
