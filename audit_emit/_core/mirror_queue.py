@@ -9,6 +9,7 @@ from collections.abc import Callable
 from audit_emit._core.gap_pace import Pace
 from audit_emit._format.record import ts_of
 from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.interrupts import quietly
 from audit_emit._runtime.nonblocking_fd import BEGUN, CLOSED, REPLACED
 from audit_emit._stores.backlog import Gap
 from audit_emit._stores.base import Mirror
@@ -79,7 +80,8 @@ class MirrorQueue:
         """Show what waits as far as there is time; whether every line was shown."""
         shown = True
         while self.waiting and in_time(deadline):
-            shown = self.show(self.waiting.popleft()) and shown
+            with quietly(IndexError):  # another thread was faster
+                shown = self.show(self.waiting.popleft()) and shown
         return shown and not self.waiting
 
     def owe(self, line: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import Any
 
 from audit_emit._format.record import ns_of
@@ -117,7 +116,7 @@ class Backlog:
         self._sent = ([], 0)
         found = []
         # In one call in C: other threads add events meanwhile.
-        for event in list(islice(self.waiting, limit)):
+        for event in list(self.waiting)[:limit]:
             prefix = event.decode()
             found.append(Draft(prefix, ns_of(prefix[7:37]), id_in(prefix) or "", process))
         self._sent = (found, len(found))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import threading
+
 from audit_emit._stores.backlog import BYTES, RECORDS, Backlog, Gap
 from audit_emit._stores.clock import Clock
 
@@ -26,6 +29,30 @@ def test_what_waits_is_handed_out_as_drafts() -> None:
     assert backlog.drafts(2, clock.process) == drafts[:2]
     assert len(backlog) == 3
     assert backlog.pop() == drafts[0].prefix[7:37]
+
+
+def test_other_threads_may_add_while_drafts_are_handed_out() -> None:
+    backlog = Backlog()
+    clock = Clock()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    over = False
+
+    def add() -> None:
+        while not over:
+            backlog.add(clock.draft(PART, "").prefix)
+            if len(backlog) > 100:
+                backlog.pop()
+
+    thread = threading.Thread(target=add)
+    thread.start()
+    try:
+        for _ in range(500):
+            backlog.drafts(3, clock.process)
+    finally:
+        over = True
+        thread.join()
+        sys.setswitchinterval(before)
 
 
 def test_the_number_of_events_is_bounded_and_the_first_are_kept() -> None:
