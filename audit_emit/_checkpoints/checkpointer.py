@@ -171,7 +171,7 @@ class Checkpointer:
             tree = GrowingTree(
                 last.position, last.anchors, partial(_follow_key_change, keys), tiled
             )
-            read_new_records(self.layout, tree, give_up=stops, pause=self._pause)
+            self._read(tree, stops)
             old = self._previous_key(last, keys, tree.chain)
             if last.lost == OTHER_KEY or (last.lost and tree.declares):
                 raise self._state_lost(last.lost)
@@ -180,7 +180,7 @@ class Checkpointer:
             if old is not None:
                 # The first checkpoint of the new key covers the record that names it.
                 self._announce_key_change(old, last, tree.position, reason)
-                read_new_records(self.layout, tree, give_up=stops, pause=self._pause)
+                self._read(tree, stops)
             elif tree.events < at_least and not last.line_missing:
                 return None
             if tiled is not None:
@@ -192,6 +192,10 @@ class Checkpointer:
     def newest(self) -> Checkpoint | None:
         """The last checkpoint that a key of the ring has signed."""
         return self._files.newest(self._ring)
+
+    def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
+        """Feed the tree with what is new in the log; another kind of log is read in another way."""
+        read_new_records(self.layout, tree, give_up=give_up, pause=self._pause)
 
     @contextmanager
     def _locked(self, deadline: float | None) -> Iterator[None]:
@@ -255,7 +259,7 @@ class Checkpointer:
             # Another process has signed since. Check that its tree extends ours: it may have been
             # given another state than this process.
             tree = GrowingTree(mine.position(), (state.tree,))
-            read_new_records(self.layout, tree, give_up=give_up, pause=self._pause)
+            self._read(tree, give_up)
         self._signed = state
         return Loaded(state, lost)
 

@@ -10,6 +10,7 @@ import click
 
 from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD
 from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._settings.address import is_address
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import pause, until_told
@@ -82,7 +83,9 @@ def command(
     """Sign what a log gained since the last checkpoint.
 
     LOG is a log's directory or its active file; without it, the log that this environment
-    configures. Several are signed one after the other, each under its own name.
+    configures. Several are signed one after the other, each under its own name. At the address of
+    a database (postgresql://…) it is every chain that a service writes there; the checkpoints go
+    to its table, and the state to the state directory of the user, one for each chain.
 
     Run it as the user of the service. Only records that follow what was signed before are signed;
     anything else is an error. Each checkpoint goes to checkpoints.jsonl and into the log.
@@ -99,6 +102,9 @@ def command(
         raise click.UsageError("--watch, --state, --origin and --rotate-to are for one LOG")
     found = []
     for one in named(logs):
+        if is_address(one):
+            found.append(_rows(one, keys, origin, state, first=first, watch=watch, other=successor))
+            continue
         log = opened(one, keys, origin, stdout=watch, state=state, first=first)
         try:
             if watch:
@@ -108,6 +114,24 @@ def command(
             log.emitter.close()
         found.append(made)
     return worst(found)
+
+
+def _rows(
+    where: str,
+    keys: tuple[str, ...],
+    origin: str | None,
+    state: str,
+    *,
+    first: bool,
+    watch: bool,
+    other: str | None,
+) -> Exit:
+    from audit_emit.cli._signed_rows import RowsSigner  # noqa: PLC0415 - an extra
+
+    if other:
+        raise click.UsageError("--rotate-to is for logs of files")
+    signer = RowsSigner(where, keys, origin, state=state, first=first)
+    return signer.watch() if watch else signer.once()
 
 
 def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Exit:

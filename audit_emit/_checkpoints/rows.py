@@ -1,0 +1,111 @@
+"""Signs the chains of a database: read through their reader, with the checkpoints in a table.
+
+What was signed last is kept in a file beside the signer, away from the database: whoever may change
+everything there can then neither give the signer another history nor take a checkpoint back. One
+signer signs a chain; a second one elsewhere would know nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from audit_emit._checkpoints.checkpointer import Checkpointer, Record
+from audit_emit._checkpoints.new_leaves import GrowingTree
+from audit_emit._checkpoints.signer_state import SignerFiles
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.record import Head
+from audit_emit._readers.base import Flaw
+from audit_emit._readers.postgres import Connection, PostgresReader
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import CheckpointError
+
+_BACKWARD = "SELECT line FROM audit_emit.checkpoints WHERE chain = %s ORDER BY number DESC"
+_ADD = "SELECT audit_emit.add_checkpoint(%s, %s, %s)"
+_FLUSH = "SELECT audit_emit.flush_appends()"
+
+
+class _Rows(SignerFiles):
+    """The state in a file, the checkpoints in the table."""
+
+    def __init__(self, layout: Layout, state: str, connection: Connection, chain: str) -> None:
+        super().__init__(layout, state)
+        self._connection = connection
+        self._chain = chain
+
+    def append(self, checkpoint: Checkpoint) -> None:
+        """Add a row, durably."""
+        line = checkpoint.to_line().decode().removesuffix("\n")
+        self._connection.one(_ADD, self._chain, checkpoint.head_seq, line)
+
+    def backward(self) -> Iterator[Checkpoint]:
+        """The checkpoints of the chain, newest first, whoever signed them."""
+        for (line,) in self._connection.all(_BACKWARD, self._chain):
+            try:
+                yield Checkpoint.from_line(line.encode())
+            except ValueError:
+                continue
+
+
+class RowsCheckpointer(Checkpointer):
+    """Signs one chain of a database.
+
+    Args:
+        connection: of a role that has ``audit_emit_writer``.
+        chain: which one.
+        ring, origin, record, first: see ``Checkpointer``.
+        state: absolute path of the state file; its lock and the hash tiles are beside it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        chain: str,
+        ring: KeyRing,
+        *,
+        origin: str,
+        record: Record,
+        state: str,
+        first: bool = False,
+    ) -> None:
+        directory = os.path.dirname(state)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        beside = os.path.join(directory, "audit.jsonl")  # never written: names the directory
+        super().__init__(beside, ring, origin=origin, record=record, state=state, first=first)
+        self._connection = connection
+        self._chain = chain
+        self._files = _Rows(self.layout, state, connection, chain)
+
+    def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
+        # What is signed must not be lost with the server: it is synced before it is read.
+        self._connection.one(_FLUSH)
+        size = tree.frontier.size
+        known = Head(tree.chain, size, tree.head, "") if size else None
+        end = 0
+        with PostgresReader(self._connection, self._chain) as reader:
+            try:
+                for block in reader.since(known):
+                    if isinstance(block, Flaw):
+                        raise CheckpointError("changed", f"{block.part}: {block.note}")
+                    end += len(block.data)
+                    tree.feed(block.data, end)
+                    if give_up():
+                        raise CheckpointError("timeout", "the new records were not read in time")
+            except LookupError:
+                raise CheckpointError(
+                    "not-extended", f"record {size}, which was signed, is not there as it was"
+                ) from None
+        if not tree.reaches_anchors():
+            raise CheckpointError("truncated", "the chain holds fewer records than were signed")
+
+
+def live_chains(connection: Connection, chosen: dict[str, str | None]) -> list[tuple[Any, ...]]:
+    """Service, tenant and id of each chain that goes on, of those that are chosen."""
+    query = """\
+SELECT service, tenant, chain FROM audit_emit.heads WHERE kind = 'live'
+  AND (%s::text IS NULL OR service = %s) AND (%s::text IS NULL OR tenant = %s)
+  AND (%s::text IS NULL OR chain = %s) ORDER BY service, tenant"""
+    wanted = [value for name in ("service", "tenant", "chain") for value in [chosen[name]] * 2]
+    return connection.all(query, *wanted)

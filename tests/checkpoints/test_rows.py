@@ -1,0 +1,134 @@
+"""The chains of a database are signed: what was cut off or written anew shows, and signs nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.postgres_records import assert_unforked, drafts, lines_of
+from support.postgres_server import Database, wait_until
+
+from audit_emit import open_log
+from audit_emit._settings.address import Address
+from audit_emit._stores.postgres.chains import Chains
+from audit_emit._verify.verify import verify_paths
+from audit_emit.cli import main
+
+KEY = "00" * 32
+_ANY = "SET session_replication_role = replica; "
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY", KEY)
+
+
+@pytest.fixture
+def filled(audited: Database) -> Database:
+    writer = Chains(Address(audited.as_user("the_writer")), service="shop")
+    writer.append(drafts(150))
+    return audited
+
+
+def append(database: Database, many: int) -> None:
+    Chains(Address(database.as_user("the_writer")), service="shop").append(drafts(many))
+
+
+def sign(database: Database, *options: str) -> int:
+    return main(["checkpoint", database.as_user("the_writer"), *options])
+
+
+def test_what_is_there_is_signed_and_the_chain_says_so(filled: Database) -> None:
+    assert sign(filled) == 0
+    assert len(lines_of(filled)) == 151
+    assert '"audit.checkpoint"' in lines_of(filled)[-1]
+    report = open_log(filled.as_user("the_reader"), keys=[KEY]).verify()
+    assert report.exit_status == 0
+    assert report.anchored_seq == 150
+
+
+def test_what_came_since_is_signed_the_next_time(
+    filled: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(filled) == 0
+    assert sign(filled) == 0
+    assert "nothing new" in capsys.readouterr().out
+    append(filled, 7)
+    assert sign(filled) == 0
+    assert open_log(filled.as_user("the_reader"), keys=[KEY]).verify().anchored_seq == 158
+    assert_unforked(lines_of(filled))
+
+
+def test_each_chain_is_signed(filled: Database) -> None:
+    writer = Chains(Address(filled.as_user("the_writer")), service="billing")
+    writer.append(drafts(3, service="billing"))
+    writer.append(drafts(3, service="billing"), "acme")
+    assert sign(filled) == 0
+    assert filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(3,)]
+    found = verify_paths([filled.as_user("the_reader")])
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM audit_emit.records WHERE seq > 100; UPDATE audit_emit.heads SET seq = 100, "
+        "hash = (SELECT hash FROM audit_emit.records WHERE seq = 100)",
+        "UPDATE audit_emit.records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 155",
+        "UPDATE audit_emit.records SET user_id = 'mallory' WHERE seq = 155",
+        "DELETE FROM audit_emit.records WHERE seq = 155",
+    ],
+)
+def test_a_chain_that_was_changed_is_not_signed(filled: Database, statement: str) -> None:
+    assert sign(filled) == 0
+    append(filled, 20)
+    filled.run(_ANY + statement)
+    assert sign(filled) == 1
+    assert filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(1,)]
+
+
+def test_a_cut_end_is_seen_by_whoever_verifies(filled: Database) -> None:
+    assert sign(filled) == 0
+    filled.run(
+        _ANY + "DELETE FROM audit_emit.records WHERE seq > 100; UPDATE audit_emit.heads SET "
+        "seq = 100, hash = (SELECT hash FROM audit_emit.records WHERE seq = 100)"
+    )
+    report = open_log(filled.as_user("the_reader"), keys=[KEY]).verify()
+    assert report.exit_status == 1
+    assert "truncated" in report.counts
+
+
+def test_a_lost_state_signs_nothing_until_it_is_told_to(filled: Database, tmp_path: Path) -> None:
+    state = tmp_path / "signer" / "state"
+    assert sign(filled, "--state", str(state)) == 0
+    state.unlink()
+    append(filled, 3)
+    assert sign(filled, "--state", str(state)) == 1
+    assert sign(filled, "--state", str(state), "--first") == 0
+
+
+def test_watching_signs_as_the_chains_grow(filled: Database, tmp_path: Path) -> None:
+    code = (
+        "from audit_emit.cli import _signed_rows, main; _signed_rows.THRESHOLD = 5; "
+        "raise SystemExit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "checkpoint", "--watch", filled.as_user("the_writer")],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")},
+    )
+    try:
+        wait_until(lambda: filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(1,)])
+        append(filled, 6)
+        wait_until(lambda: filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(2,)])
+        append(filled, 2)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    assert process.returncode == 0
+    report = open_log(filled.as_user("the_reader"), keys=[KEY]).verify()
+    assert report.exit_status == 0
+    assert report.unanchored == 0
