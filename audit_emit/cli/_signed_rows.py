@@ -64,7 +64,10 @@ class RowsSigner:
             found = live_chains(connection, self._chosen)
             if self._state and len(found) > 1:
                 raise click.UsageError("--state is for one chain; add #service= or #chain=")
-            return [self._one(connection, *each, reason, due) for each in found]
+            return [
+                self._one(connection, service, tenant, chain, reason, due)
+                for service, tenant, chain in found
+            ]
         finally:
             connection.end()
 

@@ -1,4 +1,4 @@
-"""The chains of a database are signed: what was cut off or written anew shows, and signs nothing."""
+"""The chains of a database are signed, and what was cut off or written anew is not."""
 
 from __future__ import annotations
 
@@ -76,8 +76,10 @@ def test_each_chain_is_signed(filled: Database) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM audit_emit.records WHERE seq > 100; UPDATE audit_emit.heads SET seq = 100, "
-        "hash = (SELECT hash FROM audit_emit.records WHERE seq = 100)",
+        (
+            "DELETE FROM audit_emit.records WHERE seq > 100; UPDATE audit_emit.heads SET seq = 100, "
+            "hash = (SELECT hash FROM audit_emit.records WHERE seq = 100)"
+        ),
         "UPDATE audit_emit.records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 155",
         "UPDATE audit_emit.records SET user_id = 'mallory' WHERE seq = 155",
         "DELETE FROM audit_emit.records WHERE seq = 155",
