@@ -77,7 +77,8 @@ def test_each_chain_is_signed(filled: Database) -> None:
     "statement",
     [
         (
-            "DELETE FROM audit_emit.records WHERE seq > 100; UPDATE audit_emit.heads SET seq = 100, "
+            "DELETE FROM audit_emit.records WHERE seq > 100; "
+            "UPDATE audit_emit.heads SET seq = 100, "
             "hash = (SELECT hash FROM audit_emit.records WHERE seq = 100)"
         ),
         "UPDATE audit_emit.records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 155",
