@@ -22,15 +22,24 @@ It is never taken from a header.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Unpack
+from typing import Unpack
 
 from audit_emit._core.emitter import Emitter
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
+from audit_emit.integrations._asgi_scope import (
+    Scope,
+    app_root,
+    client_host,
+    content_length,
+    exchange_of,
+    route_of,
+    user_of,
+)
 from audit_emit.integrations._common import Emits
-from audit_emit.integrations._http import Exchange, below
+from audit_emit.integrations._http import below
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._receive import Message, PeekingReceive, Receive
@@ -38,7 +47,6 @@ from audit_emit.integrations._request import KEY, RequestAudit
 
 __all__ = ["AuditMiddleware", "health_app"]
 
-Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -81,11 +89,11 @@ class AuditMiddleware:
         ):  # mounted in an audited application, or the middleware was added twice
             if outer.origin is not scope:
                 scope[KEY] = outer
-                outer.add_inner_origin(scope, lambda: _user(scope))
+                outer.add_inner_origin(scope, lambda: user_of(scope))
             await self.app(scope, receive, send)
             return
-        exchange = _exchange(scope, self._headers_read)
-        audit = RequestAudit(self._options, self._emitter, exchange, scope, lambda: _user(scope))
+        exchange = exchange_of(scope, self._headers_read)
+        audit = RequestAudit(self._options, self._emitter, exchange, scope, lambda: user_of(scope))
         scope[KEY] = audit
         connection = _AuditedConnection(scope, audit, receive, send, self._options.response_header)
         with audit.bound():
@@ -192,11 +200,11 @@ class _AuditedConnection:
         try:
             # Read at the end, because routers and proxy middlewares write into the scope.
             exchange = self._exchange
-            exchange.client = _host(self._scope)
+            exchange.client = client_host(self._scope)
             places = [place for place in self._audit.inner_origins if "type" in place]
             for scope in (*reversed(places), self._scope):
-                exchange.route = exchange.route or _route(scope, exchange.path)
-                below_app = below(exchange.path, _app_root(scope))
+                exchange.route = exchange.route or route_of(scope, exchange.path)
+                below_app = below(exchange.path, app_root(scope))
                 if below_app is not None:
                     exchange.app_paths = (*exchange.app_paths, below_app)
         except Exception as failed:  # noqa: BLE001 - a scope may hold any object; the record is written without
@@ -212,7 +220,7 @@ class _AuditedConnection:
             self._exchange.notes.append("double_start")
             return message
         self._exchange.status = int(status)
-        self._content_length_sent = _content_length(message.get("headers") or ())
+        self._content_length_sent = content_length(message.get("headers") or ())
         return self._with_id(message)
 
     def _with_id(self, message: Message) -> Message:
@@ -262,105 +270,6 @@ class _AuditedConnection:
         # of its error handler first and raises then. The record waits for it.
         if exchange.kind == "http" and exchange.status is not None and exchange.status < 500:
             self._finish(None)
-
-
-def _exchange(scope: Scope, read: frozenset[bytes]) -> Exchange:
-    path = str(scope.get("path", ""))
-    below_root = below(path, str(scope.get("root_path") or ""))
-    return Exchange(
-        kind=scope["type"],
-        method=str(scope.get("method", "")),
-        path=path,
-        app_paths=() if below_root is None else (below_root,),
-        headers=_headers(scope.get("headers") or (), read),
-        peer=_host(scope),
-    )
-
-
-def _headers(pairs: Iterable[tuple[bytes, bytes]], read: frozenset[bytes]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for raw, value in pairs:
-        name = raw.lower()
-        if name in read:
-            found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
-    return found
-
-
-def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    for name, value in headers:
-        if name.lower() == b"content-length" and value.isdigit():
-            return int(value)
-    return None
-
-
-def _host(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
-
-
-def _user(scope: Mapping[str, Any]) -> str | None:
-    """The id of the user that an authentication middleware has verified."""
-    user = scope.get("user")
-    if user is None or getattr(user, "is_authenticated", None) is not True:
-        return None
-    for name in ("identity", "id", "display_name"):
-        try:
-            value = getattr(user, name, None)
-        except NotImplementedError:
-            continue  # Starlette's own SimpleUser has no identity
-        if value is not None and str(value):
-            return str(value)
-    return None
-
-
-def _app_root(scope: Mapping[str, Any]) -> str:
-    """The root path of the outermost Starlette application, without the path of its mounts."""
-    return str(scope.get("app_root_path", scope.get("root_path")) or "")
-
-
-def _mounted(scope: Mapping[str, Any], path: str) -> str:
-    """The part of ``path`` before what a route has matched.
-
-    A root path that a proxy has stripped is known to the server or the application
-    (``root_path``), but is not part of ``path``.
-    """
-    root = str(scope.get("root_path") or "")
-    for prefix in (root, root.removeprefix(_app_root(scope))):
-        if below(path, prefix) is not None:
-            return prefix.rstrip("/")
-    return ""
-
-
-def _route(scope: Mapping[str, Any], path: str) -> str | None:
-    """The template of the route that served ``path``, with its mount point in front.
-
-    FastAPI leaves the route in the scope, and for an included router also a context with the full
-    template. Starlette leaves only the endpoint, which identifies the route if no other route has
-    the same endpoint.
-    """
-    included = scope.get("fastapi")
-    context = included.get("effective_route_context") if isinstance(included, dict) else None
-    mounted = _mounted(scope, path)
-    for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
-        template = getattr(route, "path_format", None) or getattr(route, "path", None)
-        if isinstance(template, str) and template:
-            # A mount without a route of its own below it: ``mounted`` already holds its path.
-            return mounted + ("/{path}" if hasattr(route, "routes") else template)
-    named = _route_of_endpoint(scope)
-    return None if named is None else mounted + named
-
-
-def _route_of_endpoint(scope: Mapping[str, Any]) -> str | None:
-    endpoint = scope.get("endpoint")
-    if endpoint is None:
-        return None
-    templates = {
-        getattr(route, "path_format", None)
-        for route in getattr(scope.get("router"), "routes", ())
-        if getattr(route, "endpoint", None) is endpoint
-    }
-    found = templates.pop() if len(templates) == 1 else None
-    return found if isinstance(found, str) else None
 
 
 def health_app(

@@ -32,7 +32,7 @@ def missing(name: str, reason: str) -> NoReturn:
     """
     if is_required(name):
         pytest.fail(f"{reason}; {VARIABLE} says that {name} must be there", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)  # also where a module of tests is imported
 
 
 def program(name: str, *others: str) -> str:

@@ -1,0 +1,127 @@
+"""Reads the facts of a request from an ASGI scope: path, headers, peer, user and route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+from audit_emit.integrations._http import Exchange, below
+
+__all__ = [
+    "Scope",
+    "app_root",
+    "client_host",
+    "content_length",
+    "exchange_of",
+    "route_of",
+    "user_of",
+]
+
+Scope = MutableMapping[str, Any]
+
+
+def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
+    """The facts that are known when a request begins.
+
+    Args:
+        scope: of the request.
+        read: the lower-case names of the headers to keep.
+    """
+    path = str(scope.get("path", ""))
+    below_root = below(path, str(scope.get("root_path") or ""))
+    return Exchange(
+        kind=scope["type"],
+        method=str(scope.get("method", "")),
+        path=path,
+        app_paths=() if below_root is None else (below_root,),
+        headers=_headers(scope.get("headers") or (), read),
+        peer=client_host(scope),
+    )
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]], read: frozenset[bytes]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for raw, value in pairs:
+        name = raw.lower()
+        if name in read:
+            found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
+    return found
+
+
+def content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The value of ``Content-Length``, if there is a valid one."""
+    for name, value in headers:
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value)
+    return None
+
+
+def client_host(scope: Scope) -> str:
+    """The address of the client as the scope has it now; an empty string if it has none."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def user_of(scope: Mapping[str, Any]) -> str | None:
+    """The id of the user that an authentication middleware has verified."""
+    user = scope.get("user")
+    if user is None or getattr(user, "is_authenticated", None) is not True:
+        return None
+    for name in ("identity", "id", "display_name"):
+        try:
+            value = getattr(user, name, None)
+        except NotImplementedError:
+            continue  # Starlette's own SimpleUser has no identity
+        if value is not None and str(value):
+            return str(value)
+    return None
+
+
+def app_root(scope: Mapping[str, Any]) -> str:
+    """The root path of the outermost Starlette application, without the path of its mounts."""
+    return str(scope.get("app_root_path", scope.get("root_path")) or "")
+
+
+def _mounted(scope: Mapping[str, Any], path: str) -> str:
+    """The part of ``path`` before what a route has matched.
+
+    A root path that a proxy has stripped is known to the server or the application
+    (``root_path``), but is not part of ``path``.
+    """
+    root = str(scope.get("root_path") or "")
+    for prefix in (root, root.removeprefix(app_root(scope))):
+        if below(path, prefix) is not None:
+            return prefix.rstrip("/")
+    return ""
+
+
+def route_of(scope: Mapping[str, Any], path: str) -> str | None:
+    """The template of the route that served ``path``, with its mount point in front.
+
+    FastAPI leaves the route in the scope, and for an included router also a context with the full
+    template. Starlette leaves only the endpoint, which identifies the route if no other route has
+    the same endpoint.
+    """
+    included = scope.get("fastapi")
+    context = included.get("effective_route_context") if isinstance(included, dict) else None
+    mounted = _mounted(scope, path)
+    for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
+        template = getattr(route, "path_format", None) or getattr(route, "path", None)
+        if isinstance(template, str) and template:
+            # A mount without a route of its own below it: ``mounted`` already holds its path.
+            return mounted + ("/{path}" if hasattr(route, "routes") else template)
+    named = _route_of_endpoint(scope)
+    return None if named is None else mounted + named
+
+
+def _route_of_endpoint(scope: Mapping[str, Any]) -> str | None:
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    templates = {
+        getattr(route, "path_format", None)
+        for route in getattr(scope.get("router"), "routes", ())
+        if getattr(route, "endpoint", None) is endpoint
+    }
+    found = templates.pop() if len(templates) == 1 else None
+    return found if isinstance(found, str) else None
