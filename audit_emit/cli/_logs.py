@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import click
 
-from audit_emit._settings.address import is_address
+from audit_emit._settings.address import Address, is_address
 from audit_emit._settings.settings import settings, system_directory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
@@ -88,15 +89,29 @@ def one_of(logs: Sequence[str]) -> str:
 
 
 def configured() -> str:
-    """The log that this environment configures.
+    """The log that this environment configures: a file, else the chains of its service in a store.
 
     Raises:
-        UsageError: it keeps no file.
+        UsageError: it keeps none.
     """
-    path = settings({}).jsonl
-    if path is None:
-        raise click.UsageError("this environment keeps no file (AUDIT_EMIT_JSONL); name a LOG")
-    return path
+    found = settings({})
+    if found.jsonl is not None:
+        return found.jsonl
+    if found.store is None:
+        raise click.UsageError(
+            "this environment keeps no file (AUDIT_EMIT_JSONL) and no store; name a LOG"
+        )
+    file = os.path.abspath(os.environ.get("AUDIT_EMIT_STORE_FILE", ""))
+    address = os.environ.get("AUDIT_EMIT_STORE", "").strip() or f"postgresql+file://{file}"
+    return address if "#" in address else f"{address}#service={quote(found.service)}"
+
+
+def name_of(log: str) -> str:
+    """A log as it may be shown: an address without its password."""
+    if not is_address(log):
+        return log
+    _, separator, chosen = log.partition("#")
+    return f"{Address.chosen(log)[0].shown}{separator}{chosen}"
 
 
 def not_there(log: str) -> NoLog:

@@ -14,6 +14,7 @@ from audit_emit._loki.labels import time_of
 from audit_emit._settings.address import is_address
 from audit_emit._verify.remembered import read as read_memory
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import name_of
 from audit_emit.log import AuditLog
 
 LITTLE_SPACE = 64 * 1024 * 1024
@@ -93,7 +94,7 @@ def standing(log: AuditLog, memory: Path | None = None) -> Standing:
         OSError: a file cannot be read.
         MemoryFileError: ``memory`` is no such file.
     """
-    found = Standing(log.path, ts_of(time.time_ns()))
+    found = Standing(name_of(log.path), ts_of(time.time_ns()))
     head, newest = log.head(), log.newest(1)
     if newest:
         found.last = newest[0]

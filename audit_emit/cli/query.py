@@ -19,7 +19,7 @@ from audit_emit.cli._asked import asked, when
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import logs_argument, named, not_there
+from audit_emit.cli._logs import logs_argument, name_of, named, not_there
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._output import formats
 from audit_emit.cli._text import visible
@@ -41,7 +41,7 @@ class Source(NamedTuple):
     def name(self) -> str:
         """Without credentials."""
         if not self.loki:
-            return ", ".join(self.logs)
+            return ", ".join(map(name_of, self.logs))
         return "Loki" + (f", tenant {self.tenant}" if self.tenant else "")
 
 

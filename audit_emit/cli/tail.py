@@ -21,7 +21,7 @@ from audit_emit.cli._answers import Column, columns_of, columns_option, for_prog
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import configured, logs_argument, named
+from audit_emit.cli._logs import configured, logs_argument, name_of, named
 from audit_emit.cli._output import formats, out_file
 from audit_emit.cli._records import SHOWN, Record, parse, shown, shown_malformed
 from audit_emit.cli._sources import Source, source
@@ -102,13 +102,13 @@ class View:
         """One line; ``None`` for a record that was not asked for."""
         raw = unwrapped(line)
         found = placement_of(raw)
+        if found is not None and not self._question.holds(found, raw):
+            return None
         record = None if found is None else parse(raw)
         if found is None or record is None:
             # A filter hides records. Damage is nothing that a filter may hide.
             self.malformed += 1
             return Line(self._ts, raw, shown_malformed(line)) if self._for_people else None
-        if not self._question.holds(found, raw):
-            return None
         self._ts = found.ts
         self.found += 1
         return Line(found.ts, raw, self._told(record, raw) if self._for_people else "")
@@ -196,7 +196,9 @@ def command(
     status = worst([_verdict(views, torn), Exit.FINDINGS if tampered else Exit.OK])
     if follow or count == 0 or any(view.found for view in views):
         return status
-    click.echo(visible(f"nothing found in {', '.join(found)}{when(question)}"), err=True)
+    click.echo(
+        visible(f"nothing found in {', '.join(map(name_of, found))}{when(question)}"), err=True
+    )
     return worst([status, Exit.NOTHING])
 
 

@@ -10,6 +10,7 @@ from audit_emit import Emitter
 from audit_emit._settings import settings
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import configured, name_of
 
 READING = ["tail", "query", "verify"]
 
@@ -86,3 +87,24 @@ def test_a_hostile_name_obeys_no_terminal(
 ) -> None:
     main([name, str(tmp_path / "\x1b[31m")])
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_the_log_of_an_environment_with_a_store_is_its_service_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AUDIT_EMIT_JSONL", raising=False)
+    monkeypatch.setenv("AUDIT_EMIT_SERVICE", "shop")
+    monkeypatch.setenv("AUDIT_EMIT_STORE", "postgresql://me:s3cret@db/x")
+    assert configured() == "postgresql://me:s3cret@db/x#service=shop"
+    monkeypatch.delenv("AUDIT_EMIT_STORE")
+    (tmp_path / "store").write_text("postgresql://me:s3cret@db/x")
+    (tmp_path / "store").chmod(0o600)
+    monkeypatch.setenv("AUDIT_EMIT_STORE_FILE", str(tmp_path / "store"))
+    assert configured() == f"postgresql+file://{tmp_path}/store#service=shop"
+
+
+def test_the_password_of_an_address_is_never_shown() -> None:
+    assert name_of("postgresql://me:s3cret@db/x?password=s3cret#service=shop") == (
+        "postgresql://me@db/x#service=shop"
+    )
+    assert name_of("/var/log/audit-emit/shop") == "/var/log/audit-emit/shop"
