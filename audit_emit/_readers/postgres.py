@@ -198,13 +198,18 @@ class PostgresReader:
         return None if last is None else self._each_checkpoint(last)
 
     def _each_checkpoint(self, last: int) -> Iterator[CheckpointLine]:
-        query = "SELECT number, line FROM audit_emit.checkpoints WHERE chain = %s ORDER BY number"
-        offset = 0
-        for count, (number, line) in enumerate(self._all(query, self.chain), 1):
-            text = line.encode()
-            place = Place(CHECKPOINTS, offset, count)
-            yield CheckpointLine(place, text, late=number > last, size=len(text))
-            offset += len(text) + 1
+        query = (
+            "SELECT number, line FROM audit_emit.checkpoints WHERE chain = %s AND number > %s "
+            "ORDER BY number LIMIT %s"
+        )
+        offset = count = number = 0
+        while rows := self._all(query, self.chain, number, PAGE):
+            for number, line in rows:
+                text = line.encode()
+                count += 1
+                place = Place(CHECKPOINTS, offset, count)
+                yield CheckpointLine(place, text, late=number > last, size=len(text))
+                offset += len(text) + 1
 
     def kept(self, size: int, digest: str) -> bool:
         """See ``LogReader``; nothing is ever moved aside here."""

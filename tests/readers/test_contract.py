@@ -101,7 +101,7 @@ READERS: dict[str, Make] = {"memory": in_memory, "files": in_files, "packed": in
 TABLE = "postgresql"
 
 
-@pytest.fixture(params=[*READERS, TABLE], name="kind")
+@pytest.fixture(params=[*READERS, pytest.param(TABLE, marks=pytest.mark.server)], name="kind")
 def _kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
