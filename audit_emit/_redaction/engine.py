@@ -62,7 +62,7 @@ class Engine:
         """
         if any(readings(text)):
             return [self.suspicious]
-        found = self.folded.suspects(text) if by_context else []
+        found = self.folded.suspects(text, by_context=by_context)
         if self.prefilter.suspicious(text):
             found.append(self.prefilter.suspicious)
         if _has_digits(text):

@@ -46,6 +46,7 @@ class Grammar:
         marks: characters, one of which is in the text besides; all texts have an empty one.
         ignore_case: whether keywords count in any spelling.
         named: whether the keywords are parts of names, so that a user's names count as well.
+        alone: whether it says nothing of other texts: those beside it in a list, or in a dict.
         digits: whether, instead of keywords, ``digits.enough`` decides.
         examples: texts that are held back whole or in part.
     """
@@ -59,6 +60,7 @@ class Grammar:
         marks: str = "",
         ignore_case: bool = False,
         named: bool = False,
+        alone: bool = False,
         digits: bool = False,
         examples: tuple[str, ...] = (),
     ) -> None:
@@ -67,6 +69,7 @@ class Grammar:
         self.marks = marks
         self.ignore_case = ignore_case
         self.named = named
+        self.alone = alone
         self.digits = digits
         self.examples = examples
         self._find = find
@@ -102,6 +105,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         ("//", "\\/", "@tcp(", "@unix(", "oracle:", "sqlplus"),
         _without_names(urls.users),
         marks="@",
+        alone=True,
         examples=("postgres://user:hunter2@db/app",),
     ),
     Grammar(
@@ -140,6 +144,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         ("code=", "ticket=", "token="),
         _without_names(said.callbacks),
         marks="=",
+        alone=True,
         examples=("https://a.example/callback?code=SplxlOBeZQQYbYS6WxSbIA&state=x",),
     ),
     _of_names("name-and-value", beside.pairs, _QUOTES, ("('password', 'hunter2')",)),
@@ -150,6 +155,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         ("-u",),
         programs.users,
         marks=":",
+        alone=True,
         examples=("curl -u bob:hunter2 x",),
     ),
     Grammar(
@@ -171,6 +177,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         ("variable",),
         infrastructure.variables,
         marks=_QUOTES,
+        alone=True,
         examples=('variable "db_password" {\n  default = "hunter2"\n}',),
     ),
     Grammar(
@@ -178,6 +185,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         ("kind:",),
         _without_names(infrastructure.manifests),
         marks="\n",
+        alone=True,
         examples=("kind: Secret\ndata:\n  a: aHVudGVyMg==",),
     ),
     _of_names("element", markup.elements, "<", ("<password>hunter2</password>",)),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 
+from audit_emit._redaction.anchors import anchored
 from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, Rule
 from audit_emit._runtime.lazy import Pattern
@@ -21,6 +22,8 @@ RUN = 20
 
 RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_-"
 _LONG_RUN = re.compile(rf"[{re.escape(RUN_CHARACTERS)}]{{{RUN}}}")
+_SHORT = 1024
+"""Characters of a text that is searched by ``anchored``, as nearly all texts of an event are."""
 _Trie = dict[str, "_Trie"]
 _TWO_READINGS = frozenset("\u0130\u0131\u03a3\u03c2\u03c3")
 """Letters that are equal to others where case does not count, and are no compatible form."""
@@ -48,6 +51,13 @@ class Prefilter:
         It may be asked for JSON with many texts in it as well, as long as no character of a
         keyword is escaped there and what is escaped is looked at text by text.
         """
+        if len(text) <= _SHORT:
+            certain, with_run = self._of_short_texts
+            if certain is not None and certain(text) is not None:
+                return True
+            if with_run is None or with_run(text) is None:
+                return False
+            return _LONG_RUN.search(text) is not None
         for search in self._certain:
             if search(text) is not None:
                 return True
@@ -90,6 +100,13 @@ class Prefilter:
         return [re.compile(f"(?=({source}))").findall for source in _sources(self.rules)]
 
     @cached_property
+    def _of_short_texts(self) -> tuple[Search | None, Search | None]:
+        return (
+            _anchored_search(rule for rule in self.rules if not rule.long_run),
+            _anchored_search(rule for rule in self.rules if rule.long_run),
+        )
+
+    @cached_property
     def _certain(self) -> list[Search]:
         return _searches(rule for rule in self.rules if not rule.long_run)
 
@@ -103,11 +120,24 @@ def _searches(rules: Iterable[Rule]) -> list[Search]:
     return [re.compile(source).search for source in _sources(rules)]
 
 
-def _sources(rules: Iterable[Rule]) -> list[str]:
+def _anchored_search(rules: Iterable[Rule]) -> Search | None:
+    within, at_start = _by_start(rules)
+    if not within and not at_start:
+        return None
+    return re.compile(_anchored(frozenset(within), frozenset(at_start))).search
+
+
+def _by_start(rules: Iterable[Rule]) -> tuple[set[str], set[str]]:
+    """The keywords that count anywhere, and those that count at a start only."""
     within: set[str] = set()
     at_start: set[str] = set()
     for rule in rules:
         (at_start if rule.word_start else within).update(rule.keywords)
+    return within, at_start
+
+
+def _sources(rules: Iterable[Rule]) -> list[str]:
+    within, at_start = _by_start(rules)
     sources = [_any_of(frozenset(within))] if within else []
     if at_start:
         sources.append(BEFORE.format("") + _any_of(frozenset(at_start)))
@@ -118,6 +148,11 @@ def _sources(rules: Iterable[Rule]) -> list[str]:
 def _any_of(words: frozenset[str]) -> str:
     """The source of a pattern that finds any of some words."""
     return _alternatives(_trie(words))
+
+
+@lru_cache(maxsize=16)
+def _anchored(within: frozenset[str], at_start: frozenset[str]) -> str:
+    return anchored(within, at_start, BEFORE.format(""))
 
 
 def _trie(words: Iterable[str]) -> _Trie:
@@ -149,36 +184,60 @@ class Folded:
     """
 
     def __init__(self, rules: Sequence[Grammar], names: tuple[str, ...] = ()) -> None:
-        groups: dict[tuple[tuple[str, ...], bool], list[Grammar]] = {}
+        groups: dict[tuple[tuple[str, ...], bool, bool], list[Grammar]] = {}
         for rule in rules:
             words = (*rule.keywords, *(names if rule.named else ()))
-            groups.setdefault((words, rule.ignore_case), []).append(rule)
-        self.groups: list[Group] = [Group(*key, group) for key, group in groups.items()]
-        self._any = Pattern(
-            _any_of(frozenset(word.lower() for group in self.groups for word in group.words))
-        )
+            groups.setdefault((words, rule.ignore_case, rule.alone), []).append(rule)
+        self.groups: list[Group] = [
+            Group(words, ignore_case, group, alone=alone)
+            for (words, ignore_case, alone), group in groups.items()
+        ]
+        self._alone = [group for group in self.groups if group.alone]
+        self._others = [group for group in self.groups if not group.alone]
+        self._words = frozenset(word.lower() for group in self._others for word in group.words)
+        self._any = Pattern(_any_of(self._words))
 
     def suspicious(self, text: str) -> bool:
         """Whether some rule has to look at a text: False only when none would find anything."""
-        lower = text.lower()
-        if self._any.search(lower) is None and _as_read(text):
+        for group in self._alone:
+            if group.suspicious(text):
+                return True
+        if not self.may_tell(text):
             return False
-        return any(group.suspicious(text, lower) for group in self.groups)
-
-    def suspects(self, text: str) -> list[Callable[[str], bool]]:
-        """The questions that make a text suspicious, to be asked of parts of it."""
         lower = text.lower()
-        return [group.suspicious for group in self.groups if group.suspicious(text, lower)]
+        return any(group.suspicious(text, lower) for group in self._others)
+
+    def suspects(self, text: str, *, by_context: bool) -> list[Callable[[str], bool]]:
+        """The questions that make a text suspicious, to be asked of parts of it.
+
+        Args:
+            text: all of it.
+            by_context: what ``may_tell`` says of it.
+        """
+        found: list[Callable[[str], bool]] = [
+            group.suspicious
+            for group in self._alone
+            if group.mark in text and group.suspicious(text)
+        ]
+        if by_context:
+            lower = text.lower()
+            found += [g.suspicious for g in self._others if g.suspicious(text, lower)]
+        return found
 
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
-        return self._any.search(text.lower()) is not None or not _as_read(text)
+        search = self._any.search if len(text) > _SHORT else self._any_in_short
+        return search(text.lower()) is not None or not _as_read(text)
+
+    @cached_property
+    def _any_in_short(self) -> Search:
+        return re.compile(_anchored(self._words, frozenset())).search
 
     def tells(self, text: str) -> bool:
         """Whether it may, besides by the names of secrets."""
         if not _as_read(text):
             return True
-        return any(group.tells and group.known.search(text) for group in self.groups)
+        return any(group.tells and group.known.search(text) for group in self._others)
 
     def rules_for(self, text: str) -> list[Grammar]:
         """The rules that have to look at a text."""
@@ -195,18 +254,24 @@ class Folded:
 class Group:
     """Rules of the same keywords, which are looked for once, and the marks of all of them."""
 
-    def __init__(self, words: tuple[str, ...], ignore_case: bool, rules: list[Grammar]) -> None:
+    def __init__(
+        self, words: tuple[str, ...], ignore_case: bool, rules: list[Grammar], *, alone: bool
+    ) -> None:
         self.rules = rules
+        self.alone = alone
         self.words = words
         self.ignore_case = ignore_case
         self.names = any(rule.named for rule in rules)
-        self.tells = not ignore_case and not self.names
+        self.tells = not ignore_case and not self.names and not alone
         self.known: Pattern = Pattern(_any_of(frozenset(words)))
         marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
         self.marks = "".join(sorted(set(marks)))
-        self._marks = Pattern(f"[{re.escape(self.marks)}]") if marks else None
+        self.mark = marks if len(marks) == 1 else ""
+        self._marks = Pattern(f"[{re.escape(self.marks)}]") if len(marks) > 1 else None
 
     def suspicious(self, text: str, lower: str = "") -> bool:
+        if self.mark not in text:
+            return False
         if self._marks is not None and self._marks.search(text) is None:
             return False
         if not self.ignore_case:

@@ -38,7 +38,8 @@ _NAMED = {
     "NewLine": "\n",
 }
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
-_MARKS = re.compile(r"[%\\&\x1b\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e]")
+_REFERENCE = re.compile(rf"&(?:#|{'|'.join(_NAMED)})")
+_MARKS = re.compile(r"[%\\\x1b\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e]")
 _ROUNDS = 3
 ESCAPES: tuple[str, ...] = (
     *(f"%{digit}" for digit in "0123456789abcdefABCDEF"),
@@ -52,6 +53,8 @@ ESCAPES: tuple[str, ...] = (
 
 def escaped(text: str) -> bool:
     """Whether a text may hold escapes: most have none of the characters that they need."""
+    if "&" in text and _REFERENCE.search(text) is not None:
+        return True
     return _MARKS.search(text) is not None
 
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import difficult_values
 
-from audit_emit._fields import plain as _plain
+from audit_emit._fields import verdicts as _verdicts
 from audit_emit._fields.normaliser import Normaliser
-from audit_emit._fields.plain import MAX_DEPTH, Plain
+from audit_emit._fields.plain import Plain
+from audit_emit._fields.plain_copy import MAX_DEPTH
 from audit_emit._format import encode
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.redactor import Redactor
@@ -136,7 +137,7 @@ def test_a_value_is_held_back_by_its_name(plain: Plain) -> None:
 
 
 def test_what_is_held_back_already_stays_as_it_is(plain: Plain) -> None:
-    fields = {"password": plain.redactor.held_back("hunter2")}
+    fields = {"password": plain.known.redactor.held_back("hunter2")}
     assert plain.encode(fields, False) == full(fields)
 
 
@@ -158,10 +159,10 @@ def test_a_users_names_are_those_of_secrets(way: str) -> None:
 def test_texts_that_are_remembered_are_bounded_and_short() -> None:
     plain = made("interpreted")
     plain.encode({"a": "x" * 300, "b": "quiet", "c": "API_KEY"}, False)
-    assert plain.quiet == {"quiet"}
+    assert plain.known.quiet == {"quiet"}
     for number in range(2000):
         plain.encode({"a": f"text {number}"}, False)
-    assert len(plain.quiet) <= 512
+    assert len(plain.known.quiet) <= 512
 
 
 def test_a_text_is_looked_at_again_in_an_event_about_a_secret(plain: Plain) -> None:
@@ -206,7 +207,7 @@ def test_a_container_that_is_changed_meanwhile_is_read_as_it_was(
         fields.update(dict.fromkeys(map(str, range(1000))))
         return f"00000000-0000-0000-0000-{value.int:012}"
 
-    monkeypatch.setitem(_plain._TEXTS, "uuid.UUID", change)
+    monkeypatch.setitem(_verdicts._TEXTS, "uuid.UUID", change)
     inner = fields["list"]
     assert plain.encode(fields, False) == expected
     assert inner == [uuid.UUID(int=2), "b"]
@@ -218,7 +219,7 @@ def test_what_a_foreign_exception_says_passes_through(
     def interrupt(_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(_plain._TEXTS, "uuid.UUID", interrupt)
+    monkeypatch.setitem(_verdicts._TEXTS, "uuid.UUID", interrupt)
     with pytest.raises(KeyboardInterrupt):
         plain.encode({"a": [uuid.UUID(int=1)]}, False)
 
@@ -301,4 +302,4 @@ def test_the_quick_way_says_what_the_full_way_says(
 def test_the_tables_pass_over_no_text_that_the_rules_want_to_see(text: str) -> None:
     plain = PLAIN["compiled"]
     if type(plain.table.encode_plain({"action": text}, {"action": 1}, None)) is str:
-        assert not plain.redactor.suspicious(text)
+        assert not plain.known.redactor.suspicious(text)

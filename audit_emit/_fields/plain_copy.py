@@ -1,0 +1,227 @@
+"""What the compiled part does, in Python: a copy of a payload, which is looked at and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from operator import is_
+from typing import Any
+
+from msgspec import Raw
+from msgspec.json import Encoder
+
+from audit_emit._fields.verdicts import BESIDE, HARMLESS, SECRET, Look, Shape
+from audit_emit._format import encode
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["Copy"]
+
+MAX_TEXT = 4096
+MAX_BYTES = 16384
+MAX_ITEMS = 256
+MAX_DEPTH = 12
+MAX_TABLE = 65536
+"""Bytes of a dict that is copied: a table keeps the places of what was deleted."""
+MAX_INT = 10**12
+_MAX_SHAPE = 64
+_MAX_SHAPE_LENGTH = 1024
+_MAX_SHAPES = 512
+
+_BEGINS = Pattern("\0[{\\[\ufeff \t\r\n-]")
+_JSON_BEGINS = ("{", "[", "\ufeff", " ", "\t", "\r", "\n")
+_encode = Encoder().encode
+
+
+def _may_be_json(text: str) -> bool:
+    return text.startswith(_JSON_BEGINS)
+
+
+def _small(value: Any, kind: type) -> bool:
+    return (kind is int or kind is float) and -MAX_INT < value < MAX_INT
+
+
+class _Full(Exception):  # noqa: N818 - no error: something needs the full way
+    pass
+
+
+def _are_all(values: Iterable[object], kind: type) -> bool:
+    # By identity: a metaclass may define equality.
+    return all(map(is_, map(type, values), repeat(kind)))
+
+
+class Copy:
+    """One payload on the quick way.
+
+    Args:
+        look: answers what is not known.
+        names: what is known of names in events of this kind.
+    """
+
+    __slots__ = ("_beside", "_items", "_look", "_names", "_shapes", "_texts")
+
+    def __init__(self, look: Look, names: dict[str, int]) -> None:
+        self._look = look
+        self._names = names
+        self._shapes = look.shapes
+        self._texts: list[str] = []
+        self._beside = False
+        self._items = 0
+
+    def json(self, fields: object) -> tuple[str, int] | None:
+        """As ``Plain.encode``."""
+        if type(fields) is not dict:
+            return None
+        try:
+            plain = self._dict(fields, 1)
+        except _Full:
+            return None
+        if not self._harmless():
+            return None
+        try:
+            out = encode.safe(_encode(plain).decode())
+        except UnicodeEncodeError as error:  # a surrogate
+            let_through(error)
+            return None
+        look = self._look
+        if len(out) > MAX_BYTES or (look.held and not look.is_nowhere_else(out)):
+            return None
+        return out, look.redacted
+
+    def _dict(self, given: dict[Any, Any], depth: int) -> dict[str, Any]:
+        size = len(given)
+        if size > MAX_ITEMS or given.__sizeof__() > MAX_TABLE:
+            raise _Full
+        plain = given.copy()
+        # The exact type first: a name of another one may only claim to equal a known one.
+        if not all(map(is_, map(type, plain), repeat(str))):
+            raise _Full
+        self._items += size
+        shape = tuple(plain)
+        known = self._shapes.get(shape)
+        if known is None:
+            known = self._learn(shape)
+        beside, secret = known
+        if beside:
+            self._beside = True
+        for name in secret:
+            plain[name] = self._held(plain[name])
+        texts = self._texts
+        for name, value in plain.items():
+            kind = type(value)
+            if kind is str:
+                texts.append(value)
+            elif kind is int or kind is float:
+                if not -MAX_INT < value < MAX_INT:
+                    plain[name] = self._other(value, kind, depth)
+            elif kind is not bool and value is not None and kind is not Raw:
+                plain[name] = self._other(value, kind, depth)
+        return plain
+
+    def _learn(self, shape: tuple[str, ...]) -> Shape:
+        """What names are, the first time that they are met together."""
+        names, look = self._names, self._look
+        secret: list[str] = []
+        beside = False
+        for name in shape:
+            known = names.get(name) or look.name(name)
+            if known == SECRET:
+                secret.append(name)
+            elif known == BESIDE:
+                beside = True
+            elif known != HARMLESS:
+                raise _Full
+        found = (beside, tuple(secret))
+        if len(shape) <= _MAX_SHAPE and sum(map(len, shape)) <= _MAX_SHAPE_LENGTH:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[shape] = found
+        return found
+
+    def _list(self, given: Any, depth: int) -> list[Any]:
+        size = len(given)
+        if size > MAX_ITEMS:
+            raise _Full
+        plain = list(given)
+        self._beside = True
+        self._items += size
+        first = type(plain[0]) if plain else None
+        if first is str and _are_all(plain, str):
+            self._texts += plain
+            return plain
+        if first is int and _are_all(plain, int) and min(plain) > -MAX_INT and max(plain) < MAX_INT:
+            return plain
+        for at, value in enumerate(plain):
+            kind = type(value)
+            if kind is str:
+                self._texts.append(value)
+            elif value is not None and kind is not bool and not _small(value, kind):
+                plain[at] = self._other(value, kind, depth)
+        return plain
+
+    def _other(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is dict or kind is list or kind is tuple:
+            if depth >= MAX_DEPTH or self._items > MAX_ITEMS:
+                raise _Full
+            return (self._dict if kind is dict else self._list)(value, depth + 1)
+        said = self._look.other(value)
+        if said is None:
+            raise _Full
+        if type(said) is bytes:
+            return Raw(said)
+        self._texts.append(str(said))
+        return said
+
+    def _held(self, value: object) -> Raw:
+        said = self._look.hold(value)
+        if said is None:
+            raise _Full
+        return Raw(said)
+
+    def _harmless(self) -> bool:
+        """Whether nothing in the texts is secret."""
+        if self._items > MAX_ITEMS:
+            return False
+        look = self._look
+        quiet, telling = look.quiet, look.telling
+        texts = [text for text in self._texts if text not in quiet]
+        if not texts:
+            return True
+        if telling and not telling.isdisjoint(texts):
+            if self._beside:
+                return False
+            texts = [text for text in texts if text not in telling]
+            if not texts:
+                return True
+        together = "\0" + "\0".join(texts)
+        if len(together) > MAX_TEXT and (
+            len(together) > MAX_BYTES or any(len(text) > MAX_TEXT for text in texts)
+        ):
+            return False
+        begins = _BEGINS.search(together) is not None
+        may_tell = look.may_tell(together) or (begins and "\0-" in together)
+        suspects = look.suspects(together, telling=may_tell)
+        if begins:
+            suspects.append(_may_be_json)
+        if not suspects and not may_tell:
+            look.remember(texts)
+            return True
+        return all(self._is_harmless(text, suspects, may_tell=may_tell) for text in texts)
+
+    def _is_harmless(
+        self, text: str, suspects: list[Callable[[str], bool]], *, may_tell: bool
+    ) -> bool:
+        look = self._look
+        clean = True
+        if any(suspect(text) for suspect in suspects):
+            clean = look.is_clean(text)
+            if not clean and look.text(text) is False:
+                return False
+        if may_tell and look.tells_anything(text):
+            if self._beside:
+                return False
+            if clean:
+                look.remember_telling(text)
+        elif clean:
+            look.remember([text])
+        return True

@@ -1,0 +1,213 @@
+"""What is known of names and texts that payloads had before, and the answers where nothing is.
+
+For the quick way (``plain``): each question is asked once of a name or a text, not once an event.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from audit_emit._fields.repeated import SHORTEST
+from audit_emit._fields.siblings import HELD_NAMES, SENSITIVE
+from audit_emit._fields.text import MAX_KEY, plain_size
+from audit_emit._fields.values import of_date, of_datetime
+from audit_emit._fields.walk import RESERVED, Walk
+from audit_emit._format import encode
+from audit_emit._redaction.finders.prose import may_be_plain
+from audit_emit._redaction.names import fold, is_some_key
+from audit_emit._redaction.redactor import Redactor
+from audit_emit._redaction.words import TELLING_NAMES
+
+if TYPE_CHECKING:
+    from audit_emit._redaction.letters import Letters
+
+__all__ = ["BESIDE", "FULL", "HARMLESS", "SECRET", "Known", "Look", "Shape"]
+
+HARMLESS, BESIDE, SECRET, FULL = 1, 2, 3, 4
+"""What is known of a name: its values are shown; they are where nothing beside them says otherwise;
+they are held back; they are for the full way."""
+
+Shape = tuple[bool, tuple[str, ...]]
+"""Of names that are together: whether a value counts as one by what is beside it, and which of
+them are names of secrets."""
+
+MAX_NAME = 64
+_MAX_NAMES = 4096
+_MAX_QUIET = 512
+_MAX_QUIET_LENGTH = 256
+
+_TEXTS: dict[str, Callable[[Any], str]] = {
+    "datetime.datetime": of_datetime,
+    "datetime.date": of_date,
+    "uuid.UUID": str,
+}
+"""Types of the standard library whose values are texts."""
+
+
+class Known:
+    """What events had before. Safe to share between threads.
+
+    Attributes:
+        redactor: the rules.
+        names: what is known of names, in other events and in those about a secret.
+        quiet: texts in which nothing is secret, and that tell nothing: events have many in common.
+        telling: the same of texts that may say what stands beside them, by kind of event.
+        shapes: what is known of names that were met together, by kind of event.
+        letters: the characters that the compiled part knows; ``None`` without it.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.redactor = redactor
+        self.names: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        self.quiet: set[str] = set()
+        self.telling: tuple[set[str], set[str]] = (set(), set())
+        self.shapes: tuple[dict[tuple[str, ...], Shape], dict[tuple[str, ...], Shape]] = ({}, {})
+        self.letters: Letters | None = None
+
+
+class Look:
+    """Answers what is not known, for one event.
+
+    Attributes:
+        redacted: how many values were held back.
+        held: those that must be nowhere else in the fields (``spread``).
+    """
+
+    __slots__ = ("_known", "_names", "_secret_event", "held", "redacted")
+
+    def __init__(self, known: Known, names: dict[str, int], secret_event: bool) -> None:
+        self._known = known
+        self._names = names
+        self._secret_event = secret_event
+        self.redacted = 0
+        self.held: list[str] = []
+
+    def is_nowhere_else(self, made: str) -> bool:
+        """Whether nothing that was held back by its name is in the JSON of the payload."""
+        return not any(held in made or encode.text(held)[1:-1] in made for held in self.held)
+
+    def name(self, name: str) -> int:
+        """What is known of a name from now on."""
+        kind = self._judge(name)
+        if len(name) <= MAX_NAME:
+            if len(self._names) >= _MAX_NAMES:
+                self._names.clear()
+            self._names[name] = kind
+        return kind
+
+    def _judge(self, name: str) -> int:
+        redactor = self._known.redactor
+        folded = fold(name)
+        if len(name) > MAX_NAME or not plain_size(name) or name in RESERVED:
+            return FULL
+        if name.endswith(SENSITIVE):
+            return FULL
+        if redactor.suspicious(name) or folded in TELLING_NAMES or is_some_key(name):
+            return FULL
+        if redactor.is_secret_key(name, self._secret_event):
+            return SECRET
+        if folded in HELD_NAMES:
+            return BESIDE
+        if not redactor.is_secret_key(name, secret_event=True):
+            if len(redactor.harmless) >= _MAX_NAMES:
+                redactor.harmless.clear()
+            redactor.harmless.add(name)
+        return HARMLESS
+
+    def letters(self, code: int) -> bool:
+        """Make a character known to the tables."""
+        letters = self._known.letters
+        if letters is not None:
+            letters.learn(code)
+        return True
+
+    def text(self, text: str) -> bytes | bool:
+        """The JSON of a text in which nothing is secret, else False."""
+        if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+            return False
+        if self._known.redactor.scrub(text, self._secret_event) is not None:
+            return False
+        return encode.text(text).encode()
+
+    def tells(self, text: str) -> bool:
+        """Whether a text is the name of a secret, so that what stands beside it may be one."""
+        return len(text) <= MAX_KEY and self._known.redactor.is_secret_key(text, self._secret_event)
+
+    def is_clean(self, text: str) -> bool:
+        """Whether nothing in a text is secret in any event: in those about secrets more is."""
+        if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+            return False
+        return self._known.redactor.scrub(text, secret_event=True) is None
+
+    @property
+    def quiet(self) -> set[str]:
+        """Texts that were met, in which nothing is secret in any event, and that tell nothing."""
+        return self._known.quiet
+
+    @property
+    def telling(self) -> set[str]:
+        """Texts that were met, in which nothing is secret, and that tell of what is beside."""
+        return self._known.telling[self._secret_event]
+
+    @property
+    def shapes(self) -> dict[tuple[str, ...], Shape]:
+        """Names that were met together, as ``Known.shapes`` has them."""
+        return self._known.shapes[self._secret_event]
+
+    def remember_telling(self, text: str) -> None:
+        """Add to ``telling``."""
+        telling = self.telling
+        if len(telling) >= _MAX_QUIET:
+            telling.clear()
+        if len(text) <= _MAX_QUIET_LENGTH:
+            telling.add(text)
+
+    def remember(self, texts: list[str]) -> None:
+        """Add to ``quiet``."""
+        quiet = self._known.quiet
+        if len(quiet) >= _MAX_QUIET:
+            quiet.clear()
+        quiet.update(text for text in texts if len(text) <= _MAX_QUIET_LENGTH)
+
+    def suspects(self, together: str, *, telling: bool) -> list[Callable[[str], bool]]:
+        """Questions that tell which of some texts have to be looked at more closely."""
+        return self._known.redactor.engine.suspects(together, by_context=telling)
+
+    def may_tell(self, together: str) -> bool:
+        """Whether a text of some may say what another one is."""
+        return self._known.redactor.engine.folded.may_tell(together)
+
+    def tells_anything(self, text: str) -> bool:
+        """Whether a text says what another one may be."""
+        folded = self._known.redactor.engine.folded
+        if text[:1] == "-":
+            return True
+        return folded.may_tell(text) and (folded.tells(text) or self.tells(text))
+
+    def other(self, value: object) -> str | bytes | None:
+        """A text that a value is, or its JSON; ``None`` for the full way."""
+        kind = type(value)
+        if kind is not int and kind is not float:
+            for known, as_text in _TEXTS.items():
+                module, _, name = known.partition(".")
+                # By identity: a metaclass may define equality.
+                if kind is getattr(sys.modules.get(module), name, None):
+                    return as_text(value)
+            return None
+        walk = Walk(self._known.redactor, secret_event=self._secret_event)
+        plain = walk.scalar(value)
+        return None if walk.redacted or walk.cut else encode.to_json(plain).encode()
+
+    def hold(self, value: object) -> bytes | None:
+        """What stands in the place of a secret, as JSON; ``None`` for the full way."""
+        if type(value) is not str or may_be_plain(value):
+            return None
+        redactor = self._known.redactor
+        if not redactor.is_held_back(value):
+            self.redacted += 1
+            if len(value) >= SHORTEST:
+                self.held.append(value)
+            value = redactor.held_back(value)
+        return f'"{value}"'.encode()

@@ -1,0 +1,93 @@
+"""A regular expression that says quickly whether any of many words is in a text.
+
+Python's ``re`` tries the words one after the other at each place where one of them may begin, and
+words of every letter are among them. So each word is looked for at one of its letters that is rare
+in ordinary text (``k`` of ``token``): what follows it there is compared first, and the rest of the
+word, which stands before it, last. At most places of a text nothing is tried at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["anchored"]
+
+_COMMON = "etaoinsrhldcumfpgwybvkxjqz"
+"""Letters from the commonest in English to the rarest: this decides about speed only."""
+
+
+def anchored(within: Iterable[str], at_start: Iterable[str], before: str) -> str:
+    """The pattern that finds some of the words, wherever the first of them ends.
+
+    Args:
+        within: words that count anywhere.
+        at_start: words that count only where ``before`` matches in front of them.
+        before: a look behind.
+    """
+    words = [(word, "") for word in sorted(set(within))]
+    words += [(word, before) for word in sorted(set(at_start))]
+    anchors = _anchors([word for word, _ in words])
+    by_letter: dict[str, list[tuple[str, str]]] = {}
+    for word, start in words:
+        at = _place(word, anchors)
+        behind = f"(?<={start}{re.escape(word)})"
+        by_letter.setdefault(word[at], []).append((word[at + 1 :], behind))
+    parts = [re.escape(letter) + _then(followed) for letter, followed in sorted(by_letter.items())]
+    return "|".join(parts)
+
+
+def _weight(letter: str) -> int:
+    """How common a character is: many times as common as a capital."""
+    if letter in _COMMON:
+        return 2 + 3 * (len(_COMMON) - _COMMON.index(letter))
+    return 40 if letter.isdigit() else 20 if letter in "-_./ " else 1
+
+
+def _anchors(words: list[str]) -> set[str]:
+    """Characters, one of which is in each word, and few of which are in an ordinary text."""
+    left = {word: set(_usable(word)) for word in words}
+    chosen: set[str] = set()
+    while left:
+        counts: dict[str, int] = {}
+        for letters in left.values():
+            for letter in letters:
+                counts[letter] = counts.get(letter, 0) + 1
+        best = max(sorted(counts), key=lambda letter: counts[letter] / _weight(letter))
+        chosen.add(best)
+        left = {word: letters for word, letters in left.items() if best not in letters}
+    for letter in sorted(chosen, key=_weight, reverse=True):
+        if all(not chosen.isdisjoint(_usable(word).replace(letter, "")) for word in words):
+            chosen.discard(letter)
+    return chosen
+
+
+def _usable(word: str) -> str:
+    """What of a word may be its anchor: not the ``_`` or ``-`` that many words end with."""
+    return word if word[-1].isalpha() or len(word) == 1 else word[:-1]
+
+
+def _place(word: str, anchors: set[str]) -> int:
+    """Where in a word its rarest anchor is."""
+    places = [at for at, char in enumerate(_usable(word)) if char in anchors]
+    return min(places, key=lambda at: (_weight(word[at]), at))
+
+
+def _then(followed: list[tuple[str, str]]) -> str:
+    """What follows an anchor, by its letters, and behind it the look at the whole word."""
+    endings: dict[str, list[str]] = {}
+    for rest, behind in followed:
+        endings.setdefault(rest, []).append(behind)
+    return _alternatives_of(endings)
+
+
+def _alternatives_of(endings: dict[str, list[str]]) -> str:
+    parts = list(endings.get("", ()))
+    by_first: dict[str, dict[str, list[str]]] = {}
+    for rest, behind in endings.items():
+        if rest:
+            by_first.setdefault(rest[0], {})[rest[1:]] = behind
+    parts += [
+        re.escape(first) + _alternatives_of(below) for first, below in sorted(by_first.items())
+    ]
+    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
