@@ -25,9 +25,10 @@ from audit_emit._core import default as _process
 from audit_emit._core.emitter import Emitter
 from audit_emit._runtime import observer as _observer
 from audit_emit._settings import settings as _config
+from audit_emit._stores.memory import Chain, MemoryStore
 from audit_emit.context import FIELDS
 
-__all__ = ["Captured", "capture", "strict"]
+__all__ = ["Captured", "Chain", "MemoryStore", "capture", "strict"]
 
 STARTED = "audit.started"
 
