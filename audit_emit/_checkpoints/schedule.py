@@ -17,7 +17,7 @@ from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD, Ch
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import error_word
-from audit_emit._runtime.threads import Background, weakly
+from audit_emit._runtime.threads import Background, weak_callback
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import AuditEmitError, SinkError
 
@@ -77,7 +77,7 @@ class Schedule:
             settings.jsonl or "",
             settings.signing_key or KeyRing(),
             origin=settings.log_origin,
-            record=weakly(self._record),
+            record=weak_callback(self._record),
             state=settings.checkpoint_state or "",
             pause=_PAUSE,
         )

@@ -83,7 +83,7 @@ def _keep_draining(reference: weakref.ref[Emitter], worker: Worker) -> None:
         if emitter is None:
             return
         if worker.rests(emitter):
-            emitter.outbox.tell_untold()
+            emitter.outbox.flush_stderr()
             return
         emitter.outbox.try_again()
         del emitter

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._core.mirror_queue import MirrorQueue
-from audit_emit._runtime.failure import Complaints, Counters
-from audit_emit._runtime.threads import weakly
+from audit_emit._runtime.failure import Counters, StderrLog
+from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings.settings import Settings
 from audit_emit._stores.base import Draft, Lent
 
@@ -34,7 +34,7 @@ class Database:
         settings: of the emitter.
         lent: makes the records about the log itself.
         configuration: what ``audit.started`` says besides the process.
-        counters, complaints: who is told.
+        counters, stderr_log: who is told.
 
     Attributes:
         direct: appends events instead of a file.
@@ -47,7 +47,7 @@ class Database:
         lent: Lent,
         configuration: Callable[[], dict[str, Any]],
         counters: Counters,
-        complaints: Complaints,
+        stderr_log: StderrLog,
     ) -> None:
         self.direct: QueuedChains | None = None
         self.shipping: ShippingThread | None = None
@@ -58,7 +58,7 @@ class Database:
         if settings.jsonl is not None:
             from audit_emit._shipping.thread import ShippingThread  # noqa: PLC0415 - an extra
 
-            self.shipping = ShippingThread(settings.store, settings.jsonl, complaints.tell)
+            self.shipping = ShippingThread(settings.store, settings.jsonl, stderr_log.report)
             return
         from audit_emit._stores.postgres.queue import QueuedChains  # noqa: PLC0415 - an extra
 
@@ -70,8 +70,8 @@ class Database:
             own=lambda event_type, fields: lent.own(event_type, fields).prefix,
             started=lambda: {"pid": os.getpid(), **configuration()},
             counters=counters,
-            show=weakly(self._show_appended),
-            tell=complaints.tell,
+            show=weak_callback(self._show_appended),
+            tell=stderr_log.report,
         )
 
     def serve(self, mirrored: MirrorQueue, missed: Callable[[], object]) -> None:

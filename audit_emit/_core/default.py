@@ -12,10 +12,10 @@ from audit_emit._core.emitter import FLUSH_SECONDS, Emitter
 from audit_emit._format.record import Receipt
 from audit_emit._redaction import redactor as redact
 from audit_emit._runtime import observer as _observer
-from audit_emit._runtime.failure import Complaints
+from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import on_fork, renew
-from audit_emit._runtime.interrupts import Held, let_through
+from audit_emit._runtime.interrupts import Acquisition, let_through
 from audit_emit._settings import settings as _config
 from audit_emit._settings.arguments import Arguments
 from audit_emit.context import GivenContext
@@ -30,7 +30,7 @@ else:
 _lock = threading.RLock()
 _LOCK_SECONDS = 0.045
 _current: Emitter | None = None
-_complaints: Complaints | None = None
+_stderr_log: StderrLog | None = None
 _unmade = 0
 """Events for which there was no room before there was an emitter."""
 redirect: Callable[[Emitter], Emitter] | None = None
@@ -89,12 +89,12 @@ def get_emitter() -> Emitter:
         return found
     renew()
     # Re-entrant and bounded: a signal handler may emit while the first emit configures.
-    lock, held = _lock, Held()
+    lock, acquisition = _lock, Acquisition()
     try:
-        held.take(lock, _LOCK_SECONDS)
+        acquisition.acquire(lock, _LOCK_SECONDS)
         return _current or set_emitter(Emitter(_config.settings({}, on_error=_tell)))
     finally:
-        if True in held:
+        if True in acquisition:
             lock.release()
 
 
@@ -102,8 +102,8 @@ def _after_fork() -> None:
     """Begin with a free lock in a forked child: its holder may not exist there."""
     global _lock  # noqa: PLW0603
     _lock = threading.RLock()
-    if _complaints is not None:
-        _complaints.leave_parent()
+    if _stderr_log is not None:
+        _stderr_log.leave_parent()
 
 
 def emit(ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt | None:
@@ -189,10 +189,10 @@ def _tell(error: Exception) -> None:
         message = f"{error}; the default is used"
     else:
         message = f"no emitter could be made: {bare_name(type(error))}"
-    global _complaints  # noqa: PLW0603
-    if _complaints is None:
-        _complaints = Complaints()
-    _complaints.tell(message, message)
+    global _stderr_log  # noqa: PLW0603
+    if _stderr_log is None:
+        _stderr_log = StderrLog()
+    _stderr_log.report(message, message)
 
 
 on_fork(_after_fork)

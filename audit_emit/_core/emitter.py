@@ -20,12 +20,12 @@ from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._format.record import Receipt
 from audit_emit._runtime import compiled
 from audit_emit._runtime import observer as _observer
-from audit_emit._runtime.failure import Complaints, Counters
+from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import SAME, renew
 from audit_emit._runtime.interrupts import is_interrupt, let_through
 from audit_emit._runtime.observer import Observer
-from audit_emit._runtime.threads import weakly
+from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings import settings as _config
 from audit_emit._settings.arguments import Arguments
 from audit_emit._stores.base import ChainStore, Draft, Lent, Linked, Mirror
@@ -69,11 +69,11 @@ class Emitter:
             raise ConfigError("settings", "must be Settings, and alone, or settings by name")
         self.settings: _config.Settings = settings or _config.settings(arguments)
         self.counters: Counters = Counters()
-        self._complaints = Complaints()
+        self._stderr_log = StderrLog()
         self.observer: Observer = Observer(self.settings.on_error)
-        self.misuse: Misuse = Misuse(self.counters, self._complaints.tell, self.observer)
+        self.misuse: Misuse = Misuse(self.counters, self._stderr_log.report, self.observer)
         self.builder: RecordBuilder = RecordBuilder(
-            self.settings, self.counters, self.misuse, self._complaints.tell, self.observer
+            self.settings, self.counters, self.misuse, self._stderr_log.report, self.observer
         )
         self.clock: Clock = Clock()
         self._disabled = self.settings.disabled
@@ -88,7 +88,7 @@ class Emitter:
         )
         self.store: ChainStore | None = open_store(self.settings, lent)
         self.database: Database = Database(
-            self.settings, lent, self._beginning.configuration, self.counters, self._complaints
+            self.settings, lent, self._beginning.configuration, self.counters, self._stderr_log
         )
         self.outbox: Outbox = Outbox(
             self.store,
@@ -96,12 +96,12 @@ class Emitter:
             builder=self.builder,
             clock=self.clock,
             counters=self.counters,
-            complaints=self._complaints,
+            stderr_log=self._stderr_log,
             observer=self.observer,
             place=self.settings.jsonl or "",
             worker=Worker(self),
             database=self.database,
-            drained=weakly(self._sign),
+            drained=weak_callback(self._sign),
         )
         self.checkpoints: Schedule | None = self._make_schedule()
         self._beginning.serve(self.outbox, self.checkpoints)
@@ -119,7 +119,7 @@ class Emitter:
         with suppress(Exception):
             self.outbox.end()
             # A context that outlives it remembers what was composed from it, and so its builder.
-            self._complaints.close()
+            self._stderr_log.close()
 
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.store is None or self.settings.jsonl is None:
@@ -151,7 +151,7 @@ class Emitter:
         self.outbox.reset()
         if self.checkpoints is not None:
             self.checkpoints.reset()
-        self._complaints.leave_parent()
+        self._stderr_log.leave_parent()
         if self.mirror is not None:
             self.mirror.after_fork()
         if self.store is not None:
@@ -345,7 +345,7 @@ class Emitter:
 
     def tell(self, kind: str, message: str) -> None:
         """Say something on stderr, at most once a minute for each ``kind``."""
-        self._complaints.tell(kind, message)
+        self._stderr_log.report(kind, message)
 
     def health(self) -> dict[str, Any]:
         """What works and what does not; see ``_core/health.py``."""
@@ -366,7 +366,7 @@ class Emitter:
             done = self.database.close(max(deadline - monotonic(), _GRACE_SECONDS)) and done
             if self.mirror is not None:
                 self.mirror.close()
-            self._complaints.close()
+            self._stderr_log.close()
         except BaseException as error:  # noqa: BLE001 - closing is the end of the road
             self.outbox.heal()
             let_through(error)
@@ -403,7 +403,7 @@ class Emitter:
         outbox.heal()
         self.observer.tell(error, "emit", None if linked is None else linked.id)
         self.counters.internal_errors += 1
-        self._complaints.tell(
+        self._stderr_log.report(
             "internal", f"an event could not be recorded in full ({bare_name(type(error))})"
         )
         if not issubclass(type(error), (RecursionError, MemoryError)):

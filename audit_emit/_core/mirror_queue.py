@@ -30,7 +30,7 @@ class MirrorQueue:
     Args:
         mirror: shows it; ``None`` where nothing is shown.
         counters: where lost lines are counted.
-        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
         chained: whether there is a store, which has what the mirror loses.
 
     Attributes:
@@ -92,11 +92,11 @@ class MirrorQueue:
 
     def is_begun(self) -> bool:
         """Whether the mirror took a part of a line."""
-        return self.mirror is not None and self.mirror.owes
+        return self.mirror is not None and self.mirror.is_unfinished
 
     def finish(self, deadline: float = 0.0) -> None:
         """End a line that was begun, if its reader makes room in time."""
-        while self.mirror is not None and self.mirror.owes and not self.mirror.finish():
+        while self.mirror is not None and self.mirror.is_unfinished and not self.mirror.finish():
             if time.monotonic() >= deadline:
                 return
             time.sleep(0.01)

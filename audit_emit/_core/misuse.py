@@ -38,7 +38,7 @@ class Misuse:
 
     Args:
         counters: where they are counted.
-        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
         observer: gets what ``emit_strict`` would have raised.
     """
 

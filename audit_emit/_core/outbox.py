@@ -19,10 +19,10 @@ from audit_emit._core.background import Worker
 from audit_emit._core.database import Database
 from audit_emit._core.mirror_queue import MirrorQueue, in_time
 from audit_emit._core.record_builder import RecordBuilder
-from audit_emit._runtime.failure import Complaints, Counters
+from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.observer import Observer
-from audit_emit._runtime.threads import weakly
+from audit_emit._runtime.threads import weak_callback
 from audit_emit._stores.backlog import Backlog, Gap
 from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror
 from audit_emit._stores.clock import Clock
@@ -49,7 +49,7 @@ class Outbox:
     Args:
         store, mirror: ``None`` where there is none.
         builder, clock: make the records that stand for what was lost.
-        counters, complaints, observer: who is told.
+        counters, stderr_log, observer: who is told.
         place: of the store, as people are told of it.
         worker: the thread that goes on trying.
         database: takes events where there is no store, if one is configured.
@@ -74,7 +74,7 @@ class Outbox:
         builder: RecordBuilder,
         clock: Clock,
         counters: Counters,
-        complaints: Complaints,
+        stderr_log: StderrLog,
         observer: Observer,
         place: str,
         worker: Worker,
@@ -83,18 +83,18 @@ class Outbox:
     ) -> None:
         self.store: ChainStore | None = store
         self.mirrored: MirrorQueue = MirrorQueue(
-            mirror, counters, complaints.tell, chained=store is not None
+            mirror, counters, stderr_log.report, chained=store is not None
         )
         self._builder = builder
         self._clock = clock
         self._counters = counters
-        self._complaints = complaints
+        self._stderr_log = stderr_log
         self._observer = observer
         self._place = place
         self._drained = drained
         self._worker = worker
         self._database = database
-        database.serve(self.mirrored, weakly(self._missed))
+        database.serve(self.mirrored, weak_callback(self._missed))
         self.reset()
 
     def reset(self) -> None:
@@ -231,7 +231,7 @@ class Outbox:
 
     def complain(self, reason: str) -> None:
         """Say on stderr that the store cannot be written to."""
-        self._complaints.tell(
+        self._stderr_log.report(
             f"file {reason}",
             f"{self._place} cannot be written ({reason}); "
             "events are kept in memory and written when it is back",
@@ -247,7 +247,7 @@ class Outbox:
             # Why it could not be kept is known to all; a reader wants to know why it had to be.
             cause = self.fault if reason == "backlog" else None
             self.gap.add(ts, cause or reason)
-            self._complaints.tell("overflow", "the backlog is full; events are being lost")
+            self._stderr_log.report("overflow", "the backlog is full; events are being lost")
         self.pending = True
         self.go_on()
         if self.ends:
@@ -299,7 +299,7 @@ class Outbox:
                 self._drain_store(self.store, deadline, at_end=at_end)
             if not self.mirrored.show_waiting(deadline):
                 self._missed()
-            self._complaints.tell_untold()
+            self._stderr_log.flush()
             # In this order: another thread may keep an event meanwhile.
             self.pending = False
             self.pending = self._waits_for_event()
@@ -330,12 +330,12 @@ class Outbox:
     def trouble(self, what: str, error: BaseException) -> None:
         """Tell of a failure that nobody expected, by its type only."""
         self._counters.internal_errors += 1
-        self._complaints.tell(what, f"{what} failed: {bare_name(type(error))}")
+        self._stderr_log.report(what, f"{what} failed: {bare_name(type(error))}")
         self._observer.notify(error, what)
 
-    def tell_untold(self) -> None:
+    def flush_stderr(self) -> None:
         """Say what could not be said when it came up."""
-        self._complaints.tell_untold()
+        self._stderr_log.flush()
 
     def owe(self, line: bytes) -> None:
         """Have the line of an event in the store shown by whoever comes next, if it was not."""
@@ -484,7 +484,7 @@ class Outbox:
         if self.store is None:
             if self._counters.lost:
                 what = "no file is kept, and standard output did not take them"
-                self._complaints.tell(
+                self._stderr_log.report(
                     "end", f"events lost by this process: {self._counters.lost}; {what}"
                 )
             return
@@ -521,7 +521,7 @@ class Outbox:
             if noted
             else "not even its lock file could be written, so nothing in the log will tell"
         )
-        self._complaints.tell(
+        self._stderr_log.report(
             "end",
             f"{counts} lost at the end of the process: {self._place} cannot be written "
             f"({losses[0].reason}); {then}",

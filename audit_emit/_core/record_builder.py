@@ -64,7 +64,7 @@ class RecordBuilder:
         settings: service, hash key, key rules and processors.
         counters: where cuts, held-back values and failing processors are counted.
         misuse: told of event types that are none; default: they are only counted.
-        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
         observer: told of processors that fail, and of fields that could not be made plain.
     """
 

@@ -26,7 +26,7 @@ from audit_emit._format.record import head_of
 from audit_emit._readers.files.logfiles import BLOCK, QUARANTINE
 from audit_emit._repair.plan import Quarantine
 from audit_emit._runtime.files import write_all
-from audit_emit._runtime.retry import insist
+from audit_emit._runtime.retry import retry_write
 from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file, sync_directory
 from audit_emit._stores.jsonl.lockfile import LockFile
 from audit_emit._stores.jsonl.segment import FRESH_NS
@@ -165,7 +165,7 @@ def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> No
         if emitter.store is None:
             raise RepairError("the log's path cannot be written to")
         for event_type, fields in records:
-            insist(partial(emitter.record_own, event_type, fields))
+            retry_write(partial(emitter.record_own, event_type, fields))
     except SinkError as error:
         raise RepairError(
             f"the log cannot be written to ({error.reason}); nothing of it was changed"

@@ -80,7 +80,7 @@ class Counters:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class Complaints:
+class StderrLog:
     """Writes lines to stderr, at most one per kind and minute.
 
     A line that stderr does not accept now is kept, and written later.
@@ -95,7 +95,7 @@ class Complaints:
         self._pending: deque[bytes] = deque(maxlen=_MAX_PENDING)
         """Lines that stderr has not accepted yet, the oldest first."""
 
-    def tell(self, kind: str, message: str, *details: object) -> None:
+    def report(self, kind: str, message: str, *details: object) -> None:
         """Write a message, or only count it if one of the same kind was written within a minute.
 
         Args:
@@ -115,9 +115,9 @@ class Complaints:
         # text. ``encode("unicode_escape")`` would import the codec here, and when the process has
         # run out of descriptors, no module can be imported.
         self._pending.append(b"audit_emit: %b\n" % unicode_escape_encode(f"{message}{more}")[0])
-        self.tell_untold()
+        self.flush()
 
-    def tell_untold(self) -> None:
+    def flush(self) -> None:
         """Write the lines that are kept, as far as stderr accepts them now."""
         while self._pending:
             try:

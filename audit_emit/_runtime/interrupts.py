@@ -36,7 +36,7 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["Held", "is_interrupt", "let_through", "quietly"]
+__all__ = ["Acquisition", "is_interrupt", "let_through", "quietly"]
 
 _VARIABLE = 0x04 | 0x08  # inspect.CO_VARARGS, inspect.CO_VARKEYWORDS
 _TRACED = frozenset(("call", "line", "opcode", "return", "exception"))
@@ -153,23 +153,23 @@ def _came_from_outside(error: BaseException, kind: type[BaseException]) -> bool:
     return not anywhere and (_at_quiet_instruction(frames) or _cannot_be_ours(error, frames))
 
 
-class Held(list[bool]):
+class Acquisition(list[bool]):
     """Acquires a lock so that no interrupt can leave it locked. Contains ``True`` once acquired.
 
     An interrupt may come between two instructions: after ``acquire`` has returned, and before its
     result is stored. Then nobody knows that the lock must be released. Here both are one step. Use
     it as::
 
-        held = Held()
+        acquisition = Acquisition()
         try:
-            if held.take(lock, seconds):
+            if acquisition.acquire(lock, seconds):
                 …
         finally:
-            if True in held:
+            if True in acquisition:
                 lock.release()
     """
 
-    def take(self, lock: Any, seconds: float) -> bool:
+    def acquire(self, lock: Any, seconds: float) -> bool:
         """Acquire a lock, waiting for at most ``seconds``; whether that succeeded."""
         # ``list.extend`` over ``map`` is one call in C. It acquires the lock and stores the result
         # without returning to the interpreter, which runs signal handlers only between

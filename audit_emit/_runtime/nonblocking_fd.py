@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 from audit_emit._runtime.duplicates import PIPE_BUF, duplicate_of, kind_of, might_block
-from audit_emit._runtime.interrupts import Held, let_through
+from audit_emit._runtime.interrupts import Acquisition, let_through
 from audit_emit._runtime.owned_fds import Identity, Owned, identity_of
 from audit_emit._runtime.standard_streams import belongs_to_application, is_null, is_replacement
 
@@ -86,7 +86,7 @@ class Descriptor:
         self._asks = False
         """Whether to ask for room before each write, because the write itself could block."""
         self._slow = threading.Lock()
-        self._owed = b""
+        self._unfinished = b""
         """The rest of a line of which the system has accepted only a part."""
         self._given_up = False
         self._again = 0
@@ -141,7 +141,7 @@ class Descriptor:
         now = time_ns()
         if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
             return False
-        if self._owed or self._asks:
+        if self._unfinished or self._asks:
             whole = self._write_slowly(data)
             if whole or self.fault == BEGUN:
                 self.last = line
@@ -166,52 +166,52 @@ class Descriptor:
         return self._is_ours(time_ns())
 
     @property
-    def owes(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Whether the rest of a line is still to be written, and was not given up."""
-        return bool(self._owed) and not self._given_up
+        return bool(self._unfinished) and not self._given_up
 
     def finish(self) -> bool:
         """Write the rest of a line, if there is one; whether nothing of it is left."""
         now = time_ns()
         if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
-            return not self._owed
+            return not self._unfinished
         return self._write_slowly(b"")
 
     def give_up(self) -> bool:
         """Count a line that was written in part as lost; its rest still precedes the next line."""
-        owed = self.owes
-        self._given_up = bool(self._owed)
+        owed = self.is_unfinished
+        self._given_up = bool(self._unfinished)
         return owed
 
     def leave_parent(self) -> None:
         """Start again in a forked child: the parent writes the rest of its line itself."""
-        self._owed = b""
+        self._unfinished = b""
         self._slow = threading.Lock()
 
     def _begin(self, rest: bytes) -> bool:
         """Keep the rest of a line. It must be written before the next line can begin."""
-        self._owed = rest
+        self._unfinished = rest
         self._given_up = False
         self.fault = BEGUN
         return False
 
     def _write_slowly(self, data: bytes) -> bool:
         """Write with a lock: to descriptors that can block, and after a line written in part."""
-        slow, held = self._slow, Held()
+        slow, acquisition = self._slow, Acquisition()
         try:
-            if not held.take(slow, _SLOW_SECONDS):
+            if not acquisition.acquire(slow, _SLOW_SECONDS):
                 self.fault = "full"
                 return False
-            if self._owed:
+            if self._unfinished:
                 given_up = self._given_up
-                if not self._attempt(self._owed):
+                if not self._attempt(self._unfinished):
                     self._given_up = given_up
                     self.fault = "full" if self.fault == BEGUN else self.fault
                     return False
-                self._owed = b""
+                self._unfinished = b""
             return not data or self._attempt(data)
         finally:
-            if True in held:
+            if True in acquisition:
                 slow.release()
 
     def _attempt(self, data: bytes) -> bool:
@@ -283,9 +283,9 @@ class Descriptor:
         self.close()
         self._identity = current
         self._again = 0
-        if self._owed:
+        if self._unfinished:
             # The rest of a line makes no sense in another file: write the line again as a whole.
-            self._owed = self._shortened(self.last)
+            self._unfinished = self._shortened(self.last)
         return True
 
     def _shortened(self, line: bytes) -> bytes:

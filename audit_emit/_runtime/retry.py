@@ -12,7 +12,7 @@ _ATTEMPTS = 3
 _PAUSE = 0.02
 
 
-def insist(write: Callable[[], None], seconds: float = SECONDS) -> None:
+def retry_write(write: Callable[[], None], seconds: float = SECONDS) -> None:
     """Call ``write`` until it succeeds.
 
     While other processes have the lock, it is tried again for ``seconds``; after any other failure,

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Background", "weakly"]
+__all__ = ["Background", "weak_callback"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -63,7 +63,7 @@ class Background:
             self._ended.put(None)  # for other threads that wait
 
 
-def weakly(method: Callable[_P, _R]) -> Callable[_P, _R | None]:
+def weak_callback(method: Callable[_P, _R]) -> Callable[_P, _R | None]:
     """Wrap a bound method so that it holds only a weak reference to its object.
 
     When the object is gone the call returns ``None``. Without this, two objects that refer to each

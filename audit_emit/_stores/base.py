@@ -259,7 +259,7 @@ class Mirror(Protocol):
         ...
 
     @property
-    def owes(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Whether a line was begun and not given up."""
         ...
 

@@ -13,7 +13,7 @@ import msgspec
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._core.emitter import Emitter
 from audit_emit._readers.files.opening import layout_of
-from audit_emit._runtime.retry import insist
+from audit_emit._runtime.retry import retry_write
 from audit_emit._settings.settings import Settings, settings
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._stores.jsonl.directory import Layout
@@ -28,7 +28,7 @@ class Beside(Emitter):
 
     def record_own(self, event_type: str, fields: dict[str, Any]) -> None:
         """As ``Emitter.record_own``; a log that is busy is waited for."""
-        insist(partial(super().record_own, event_type, fields))
+        retry_write(partial(super().record_own, event_type, fields))
 
 
 class Log(NamedTuple):

@@ -15,7 +15,7 @@ from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
 from audit_emit._format.encode import to_json
 from audit_emit._format.record import valid_type
 from audit_emit._redaction.redactor import Redactor
-from audit_emit._runtime.failure import Complaints
+from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED
@@ -35,7 +35,7 @@ class Emits(Protocol):
         """Emit one event; never raises."""
 
 
-_stderr = Complaints()
+_stderr = StderrLog()
 
 _DEFAULT_RULES = Normaliser(Redactor())
 
@@ -51,7 +51,7 @@ def emitter_or_default(emitter: Emits | None) -> Emits:
 
 def warn(kind: str, message: str) -> None:
     """Print a warning about how an adapter is used on stderr, at most one of a kind per minute."""
-    _stderr.tell(kind, message)
+    _stderr.report(kind, message)
 
 
 def report_failure(where: str, error: Exception) -> None:
@@ -61,7 +61,7 @@ def report_failure(where: str, error: Exception) -> None:
     """
     current = _process._current  # noqa: SLF001 - get_emitter would make one
     (UNOBSERVED if current is None else current.observer).tell(error, "integration")
-    _stderr.tell(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
+    _stderr.report(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
 
 
 def context_ids(context: AuditContext | None = None) -> dict[str, str]:

@@ -219,8 +219,8 @@ def test_a_failure_inside_is_a_record_without_its_fields(
 
     monkeypatch.setattr(emitter.builder, "compose", once)
     with Piped(2) as stderr:
-        emitter._complaints._stderr.close()
-        emitter._complaints = type(emitter._complaints)()
+        emitter._stderr_log._stderr.close()
+        emitter._stderr_log = type(emitter._stderr_log)()
         assert emitter.emit(None, "a.b", {"key": "A"}) is None
         told = stderr.read()
     assert emitter.flush(10)
@@ -498,7 +498,7 @@ def begun(log: Path | str) -> Iterator[tuple[Emitter, Piped, bytes]]:
         os.read(stdout.reader, 8192)
         emitter.emit(None, "a.b", {"n": 1, "text": ["x" * 4000] * 3})
         assert emitter.mirror is not None
-        assert emitter.mirror.owes
+        assert emitter.mirror.is_unfinished
         yield emitter, stdout, stdout.read()
 
 
@@ -509,7 +509,7 @@ nowait = pytest.mark.skipif(not NOWAIT, reason="only then a line that long is wr
 def test_a_line_that_stdout_took_in_part_is_ended_by_the_thread(log: Path) -> None:
     with begun(log) as (emitter, stdout, part):
         sink = emitter.mirror
-        until(lambda: sink is not None and not sink.owes)
+        until(lambda: sink is not None and not sink.is_unfinished)
         shown = part + stdout.read()
         emitter.close()
     assert shown.endswith(log.read_bytes().splitlines(keepends=True)[-1])

@@ -9,7 +9,7 @@ from support.open_descriptors import same_file
 from support.piped_descriptor import Piped
 
 from audit_emit._runtime import failure as _failure
-from audit_emit._runtime.failure import Complaints, Counters
+from audit_emit._runtime.failure import Counters, StderrLog
 
 
 class Clock:
@@ -29,36 +29,36 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_complaint_is_one_line_on_stderr() -> None:
     with Piped(2) as stderr:
-        Complaints().tell("kind", "the file cannot be written")
+        StderrLog().report("kind", "the file cannot be written")
         assert stderr.read() == b"audit_emit: the file cannot be written\n"
 
 
 def test_a_kind_is_told_once_a_minute_and_the_rest_is_counted(clock: Clock) -> None:
     with Piped(2) as stderr:
-        complaints = Complaints()
+        log = StderrLog()
         for _ in range(5):
-            complaints.tell("kind", "no")
+            log.report("kind", "no")
             clock.now += 10
         assert stderr.read() == b"audit_emit: no\n"
         clock.now += 10
-        complaints.tell("kind", "no")
+        log.report("kind", "no")
         assert stderr.read() == b"audit_emit: no (4 more of these since)\n"
         clock.now += 60
-        complaints.tell("kind", "no")
+        log.report("kind", "no")
         assert stderr.read() == b"audit_emit: no\n"
 
 
 def test_kinds_do_not_silence_each_other() -> None:
     with Piped(2) as stderr:
-        complaints = Complaints()
+        log = StderrLog()
         for kind in ("1", "2", "1"):
-            complaints.tell(kind, kind)
+            log.report(kind, kind)
         assert stderr.read() == b"audit_emit: 1\naudit_emit: 2\n"
 
 
 def test_a_complaint_is_printable_ascii_on_one_line() -> None:
     with Piped(2) as stderr:
-        Complaints().tell("kind", "/l\udcffgs/ü\x1b[31m\nforged: yes")
+        StderrLog().report("kind", "/l\udcffgs/ü\x1b[31m\nforged: yes")
         told = stderr.read()
     assert told.startswith(b"audit_emit: /l\\udcffgs/")
     assert told.count(b"\n") == 1
@@ -67,7 +67,7 @@ def test_a_complaint_is_printable_ascii_on_one_line() -> None:
 
 def test_a_long_complaint_is_cut_to_what_a_pipe_takes_whole() -> None:
     with Piped(2) as stderr:
-        Complaints().tell("kind", "x" * 10_000)
+        StderrLog().report("kind", "x" * 10_000)
         told = stderr.read()
     assert len(told) == 4096
     assert told.endswith(b"x\n")
@@ -75,25 +75,25 @@ def test_a_long_complaint_is_cut_to_what_a_pipe_takes_whole() -> None:
 
 def test_what_stderr_did_not_take_is_told_later() -> None:
     with Piped(2) as stderr:
-        complaints = Complaints()
+        log = StderrLog()
         stderr.fill()
-        complaints.tell("1", "first")
-        complaints.tell("2", "second")
+        log.report("1", "first")
+        log.report("2", "second")
         stderr.read()
-        complaints.tell_untold()
+        log.flush()
         assert stderr.read() == b"audit_emit: first\naudit_emit: second\n"
-        complaints.tell_untold()
+        log.flush()
         assert stderr.read() == b""
 
 
 def test_a_forked_child_does_not_tell_what_its_parent_could_not() -> None:
     with Piped(2) as stderr:
-        complaints = Complaints()
+        log = StderrLog()
         stderr.fill()
-        complaints.tell("1", "first")
+        log.report("1", "first")
         stderr.read()
-        complaints.leave_parent()
-        complaints.tell_untold()
+        log.leave_parent()
+        log.flush()
         assert stderr.read() == b""
 
 
@@ -101,10 +101,10 @@ def test_a_complaint_opens_no_file() -> None:
     """There may be no descriptor left: that is what it is about."""
     code = (
         "import sys\n"
-        "from audit_emit._runtime.failure import Complaints\n"
-        "complaints = Complaints()\n"
+        "from audit_emit._runtime.failure import StderrLog\n"
+        "log = StderrLog()\n"
         "sys.path[:] = sys.meta_path[:] = []\n"
-        "complaints.tell('kind', '/l\u00f6gs')\n"
+        "log.report('kind', '/l\u00f6gs')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
     assert done.stderr == b"audit_emit: /l\\xf6gs\n"
@@ -112,45 +112,45 @@ def test_a_complaint_opens_no_file() -> None:
 
 def test_a_stopped_or_vanished_reader_is_no_failure() -> None:
     with Piped(2) as stderr:
-        complaints = Complaints()
+        log = StderrLog()
         stderr.fill()
-        complaints.tell("full", "no")
+        log.report("full", "no")
         stderr.hang_up()
-        complaints.tell("gone", "no")
+        log.report("gone", "no")
 
 
 def test_a_closed_stderr_is_no_failure() -> None:
     with Piped(2):
-        complaints = Complaints()
+        log = StderrLog()
         os.close(2)
-        complaints.tell("kind", "no")
-        Complaints().tell("kind", "no")
+        log.report("kind", "no")
+        StderrLog().report("kind", "no")
 
 
 def test_nothing_is_written_into_what_took_the_place_of_stderr() -> None:
     with Piped(2):
-        complaints = Complaints()
+        log = StderrLog()
         with Piped(2) as somebody_elses:
             os.set_inheritable(2, False)  # as what was opened while the number was free
-            complaints.tell("kind", "no")
+            log.report("kind", "no")
             assert somebody_elses.read() == b""
 
 
 def test_a_complaint_follows_stderr_to_what_has_replaced_it() -> None:
     with Piped(2):
-        complaints = Complaints()
+        log = StderrLog()
         with Piped(2) as reopened:
-            complaints.tell("kind", "yes")
+            log.report("kind", "yes")
             assert reopened.read() == b"audit_emit: yes\n"
 
 
 def test_complaints_give_their_descriptor_back() -> None:
     with Piped(2):
-        complaints = [Complaints() for _ in range(20)]
-        for one in complaints:
-            one.tell("kind", "no")
+        log = [StderrLog() for _ in range(20)]
+        for one in log:
+            one.report("kind", "no")
         assert same_file(2) > 20
-        for one in complaints:
+        for one in log:
             one.close()
         # The two ends of the pipe.
         assert same_file(2) == 2

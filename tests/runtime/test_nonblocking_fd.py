@@ -279,7 +279,7 @@ def begun(ends: tuple[int, int]) -> tuple[Descriptor, bytes]:
     fill(ends[1])
     os.read(ends[0], 8192)
     assert not sink.write(b"x" * 12_000 + b"\n")
-    assert (sink.fault, sink.owes) == (BEGUN, True)
+    assert (sink.fault, sink.is_unfinished) == (BEGUN, True)
     return sink, os.read(ends[0], 1 << 20).lstrip(b"\n")
 
 
@@ -290,7 +290,7 @@ nowait = pytest.mark.skipif(not NOWAIT, reason="only then a line that long is wr
 def test_a_line_taken_in_part_is_finished(ends: tuple[int, int]) -> None:
     sink, part = begun(ends)
     assert sink.finish()
-    assert (sink.fault, sink.owes) == (None, False)
+    assert (sink.fault, sink.is_unfinished) == (None, False)
     assert part + os.read(ends[0], 1 << 20) == b"x" * 12_000 + b"\n"
 
 
@@ -299,7 +299,7 @@ def test_a_line_taken_in_part_is_not_finished_while_there_is_no_room(ends: tuple
     sink, _ = begun(ends)
     fill(ends[1])
     assert not sink.finish()
-    assert (sink.fault, sink.owes) == ("full", True)
+    assert (sink.fault, sink.is_unfinished) == ("full", True)
 
 
 @nowait
@@ -309,7 +309,7 @@ def test_the_rest_of_a_line_that_was_given_up_still_goes_before_the_next(
     sink, part = begun(ends)
     assert sink.give_up()
     assert not sink.give_up()
-    assert not sink.owes
+    assert not sink.is_unfinished
     assert sink.write(b"next\n")
     assert part + os.read(ends[0], 1 << 20) == b"x" * 12_000 + b"\nnext\n"
 
@@ -318,7 +318,7 @@ def test_the_rest_of_a_line_that_was_given_up_still_goes_before_the_next(
 def test_a_forked_child_leaves_the_rest_of_a_line_to_its_parent(ends: tuple[int, int]) -> None:
     sink, _ = begun(ends)
     sink.leave_parent()
-    assert not sink.owes
+    assert not sink.is_unfinished
     assert sink.write(b"next\n")
     assert os.read(ends[0], 1 << 20) == b"next\n"
 
@@ -482,7 +482,7 @@ def test_a_line_that_was_begun_elsewhere_is_written_whole_to_what_follows() -> N
         os.read(before.reader, 8192)
         line = b"x" * 12_000 + b"\n"
         assert not sink.write(line)
-        assert sink.owes
+        assert sink.is_unfinished
         with Piped() as after:
             eventually_checked()
             assert sink.finish()

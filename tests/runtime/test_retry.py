@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from audit_emit._runtime.retry import insist
+from audit_emit._runtime.retry import retry_write
 from audit_emit.errors import SinkError
 
 
@@ -28,29 +28,29 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_works_is_done_once() -> None:
     writes = Writes()
-    insist(writes)
+    retry_write(writes)
     assert writes.attempts == 1
 
 
 def test_what_fails_for_a_moment_is_tried_again() -> None:
     writes = Writes("EIO", "lock-replaced")
-    insist(writes)
+    retry_write(writes)
     assert writes.attempts == 3
 
 
 def test_what_goes_on_failing_is_told() -> None:
     writes = Writes(*["ENOSPC"] * 9)
     with pytest.raises(SinkError, match="ENOSPC"):
-        insist(writes)
+        retry_write(writes)
     assert writes.attempts == 3
 
 
 def test_a_lock_that_others_hold_is_waited_for() -> None:
     writes = Writes(*["lock-timeout"] * 20)
-    insist(writes)
+    retry_write(writes)
     assert writes.attempts == 21
 
 
 def test_a_lock_that_stays_held_is_told() -> None:
     with pytest.raises(SinkError, match="lock-timeout"):
-        insist(Writes(*["lock-timeout"] * 9), seconds=0.0)
+        retry_write(Writes(*["lock-timeout"] * 9), seconds=0.0)

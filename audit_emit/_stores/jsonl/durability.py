@@ -10,7 +10,7 @@ from audit_emit._format.record import ns_of, unchained_prefix
 from audit_emit._runtime.interrupts import let_through, quietly
 from audit_emit._runtime.nonblocking_fd import close_quietly, error_word
 from audit_emit._runtime.observer import id_in
-from audit_emit._runtime.threads import weakly
+from audit_emit._runtime.threads import weak_callback
 from audit_emit._stores.base import Draft
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import self_records
@@ -37,7 +37,11 @@ class Durability:
 
     def __init__(self, how: str, directory: str) -> None:
         self.group: GroupCommit | None = (
-            GroupCommit(weakly(self._duplicate), weakly(self._failed), weakly(self._worked))
+            GroupCommit(
+                weak_callback(self._duplicate),
+                weak_callback(self._failed),
+                weak_callback(self._worked),
+            )
             if how == "group"
             else None
         )

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
-from audit_emit._runtime.interrupts import Held, let_through
+from audit_emit._runtime.interrupts import Acquisition, let_through
 from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.jsonl.directory import sync_directory
@@ -273,10 +273,10 @@ class GroupCommit:
 
     def _sync_here(self, seconds: float) -> bool:
         """Sync on this thread; whether everything is synced now."""
-        syncing, held = self._syncing, Held()
+        syncing, acquisition = self._syncing, Acquisition()
         deadline = time.monotonic() + seconds
         try:
-            if not held.take(syncing, seconds):
+            if not acquisition.acquire(syncing, seconds):
                 return False
             if self._since:
                 return False  # a signal handler, in the middle of the sync of its own thread
@@ -292,7 +292,7 @@ class GroupCommit:
             finally:
                 self._since = 0.0
         finally:
-            if True in held:
+            if True in acquisition:
                 syncing.release()
 
     def _cover(self, deadline: float) -> tuple[bool, bool]:

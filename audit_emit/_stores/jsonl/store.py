@@ -11,7 +11,7 @@ from typing import Any
 from audit_emit._format.record import Head
 from audit_emit._runtime import compiled
 from audit_emit._runtime.interrupts import is_interrupt, let_through
-from audit_emit._runtime.threads import weakly
+from audit_emit._runtime.threads import weak_callback
 from audit_emit._stores.base import (
     SYNC_SECONDS,
     Draft,
@@ -65,12 +65,12 @@ class JsonlStore:
             max_bytes=self._max_bytes,
             lent=self._lent,
             retire=self.durability.retire,
-            named=weakly(self.durability.names_changed),
+            named=weak_callback(self.durability.names_changed),
             lock=lock,
             crowded=self.durability.crowded,
         )
         self.section: CriticalSection = CriticalSection(
-            self.layout, segment, lock, weakly(self.after_fork)
+            self.layout, segment, lock, weak_callback(self.after_fork)
         )
         self.durability.serve(self.section)
         self._append_one = None if self._how == "always" else compiled.append

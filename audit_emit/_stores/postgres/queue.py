@@ -62,7 +62,7 @@ class QueuedChains:
         chain_by: ``workspace_id`` for a chain for each workspace; empty for one.
         counters: where what is lost, and what had to wait, is counted.
         show: called with what was appended, in its order.
-        tell: says a sentence, at most once a minute for each kind (``Complaints.tell``).
+        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
 
     Attributes:
         fault: why nothing can be appended now, as one word; ``None`` while all is well.
