@@ -256,6 +256,11 @@ class PostgresReader:
         found = self._ask(_PAGES, self.chain, after, last, size)
         return _Page(*found) if found[0] is not None else None
 
+    def page(self, after: int, size: int) -> list[bytes]:
+        """The lines of the records that follow a number, at most so many."""
+        found = self._page(after, _MOST, size)
+        return [] if found is None else [line.encode() for line in found.lines.split("\n")]
+
     def _found(self, after: int, last: int) -> Iterator[Block]:
         pages = []
         while (page := self._page(after, last)) is not None:

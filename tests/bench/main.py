@@ -21,6 +21,7 @@ from bench import (
     bench_shapes,
     bench_stalled,
     bench_startup,
+    bench_store,
     bench_verify,
     bench_vrl,
 )
@@ -41,6 +42,7 @@ MEASURES = {
     "prove": bench_prove.measure,
     "reconcile": bench_reconcile.measure,
     "vrl": bench_vrl.measure,
+    "store": bench_store.measure,
 }
 
 
