@@ -25,6 +25,7 @@ from audit_emit._runtime.forks import renew
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.driver import reason_of
+from audit_emit._stores.postgres.rows import project
 from audit_emit._stores.postgres.sealing import SealerThread
 from audit_emit.context import GivenContext
 from audit_emit.errors import AuditError
@@ -175,13 +176,10 @@ def _prepared(
         let_through(error)
         reason = bare_name(type(error))
         raise AuditError(reason, f"the audit record could not be made: {reason}") from error
-    receipt = OutboxReceipt(_id_in(prefix), settings.service)
+    copies = project(f"{prefix}}}")
+    tenant = (copies.workspace_id or "") if settings.chain_by == "workspace_id" else ""
+    receipt = OutboxReceipt(copies.id or "", settings.service, tenant)
     return _Row(receipt.service, receipt.tenant, prefix), receipt
-
-
-def _id_in(prefix: str) -> str:
-    at = prefix.rindex(',"id":"') + len(',"id":"')
-    return prefix[at : at + 36]
 
 
 def _refused(error: Exception, receipt: OutboxReceipt) -> AuditError:

@@ -198,6 +198,16 @@ def test_the_receipt_has_the_id_that_the_record_keeps(shop: Database, emitter: E
     assert (identity, user) == (receipt.id, "u-9")
 
 
+def test_the_row_goes_to_the_chain_of_its_workspace(shop: Database) -> None:
+    emitter = Emitter(service="shop", jsonl="off", stdout=False, chain_by="workspace_id")
+    with psycopg.connect(shop.as_user("the_writer")) as connection:
+        receipt = emit_in(connection, {"workspace_id": "acme"}, "order.placed", {}, emitter=emitter)
+    emitter.close()
+    assert receipt.tenant == "acme"
+    seal(shop).seal()
+    assert shop.run("SELECT tenant FROM audit_emit.heads") == [("acme",)]
+
+
 def test_a_secret_is_not_even_in_the_outbox(shop: Database, emitter: Emitter) -> None:
     secret = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
     with psycopg.connect(shop.as_user("the_writer")) as connection:

@@ -105,7 +105,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "service": self.service,
             "jsonl": self.jsonl,
-            **self._store(),
+            "store": self.store.shown if self.store is not None else None,
+            "chain_by": self.chain_by,
             "stdout": self.stdout,
             "stdout_max_bytes": self.stdout_max_bytes,
             "durability": self.durability,
@@ -124,12 +125,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "origin": self.origin,
             "checkpoint_state": self.checkpoint_state,
         }
-
-    def _store(self) -> dict[str, Any]:
-        """Only where there is one: a new setting is no change of configuration for all others."""
-        if self.store is None:
-            return {}
-        return {"store": self.store.shown, "chain_by": self.chain_by}
 
     @property
     def log_origin(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from audit_emit._loki import settings as loki
 from audit_emit._loki.labels import time_of
 from audit_emit._runtime import compiled as _compiled
+from audit_emit._settings.address import Address
 from audit_emit._settings.checks import SETTINGS, STDERR
 from audit_emit._settings.settings import PREFIX, Settings, settings, system_directory
 from audit_emit._signing.trusted_keys import KeyRing
@@ -25,7 +26,7 @@ from audit_emit._version import __version__
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._records import parse
-from audit_emit.errors import ConfigError
+from audit_emit.errors import ConfigError, DatabaseError
 from audit_emit.log import AuditLog
 
 EXTRAS = {
@@ -34,6 +35,7 @@ EXTRAS = {
     "fastapi": "fastapi",
     "sign": "cryptography",
     "loki": "httpx",
+    "postgres": "psycopg",
     "zstd": "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
 }
 AHEAD = 60 * 10**9
@@ -55,6 +57,11 @@ ADVICE = {
     "journald": "journald drops lines beyond its rate limit; set LogRateLimitIntervalSec=0 in the "
     "unit, or ship the JSONL file instead",
 }
+
+
+_MAY_CHANGE = """\
+SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class
+WHERE oid = 'audit_emit.records'::regclass"""
 
 
 @dataclass
@@ -107,6 +114,8 @@ def examine(
     _unknown_variables(report, environ)
     if current.jsonl is not None and not current.disabled:
         _file(report, current, Path(current.jsonl))
+    if current.store is not None and not current.disabled:
+        _store(report, current, current.store)
     _stdout(report, current)
     _machine(report, environ)
     _pipeline(report, current, way or Way(), environ)
@@ -118,6 +127,8 @@ def _settings(report: Report, current: Settings, environ: Mapping[str, str]) -> 
         report.settings[name] = {"value": value, "source": current.sources[name]}
     if current.disabled:
         report.problems.append("AUDIT_EMIT_DISABLED: nothing at all is recorded")
+    elif current.store is not None:
+        pass  # see ``_store``
     elif current.jsonl is None and not current.stdout:
         report.problems.append("neither a file nor stdout: nothing is recorded")
     elif current.jsonl is None:
@@ -257,6 +268,39 @@ def _end_of(report: Report, path: Path) -> None:
         report.warnings.append(f"the last line of {path} is not a record")
     if torn:
         report.warnings.append(f"{path} ends in a torn line; the next start will declare it")
+
+
+def _store(report: Report, current: Settings, address: Address) -> None:
+    """Whether the database takes records, and what its role may do besides."""
+    from audit_emit._stores.postgres import driver, schema  # noqa: PLC0415 - an extra
+
+    if current.jsonl is None:
+        report.warnings.append(
+            "the chain is in PostgreSQL: what waits in memory is lost with kill -9 (milliseconds' "
+            "worth; up to 10,000 events while the database is away); emit_strict, the outbox, or a "
+            "file as well (AUDIT_EMIT_JSONL) lose none"
+        )
+    try:
+        with driver.connect(address, name="audit_emit doctor") as connection:
+            found = schema.state(connection)
+            if not found.is_current:
+                report.problems.append(
+                    f"the schema of {address.shown} is at migration {found.applied} of "
+                    f"{found.known}, or another one; run audit-emit db migrate"
+                )
+                return
+            (may_change,) = connection.execute(_MAY_CHANGE).fetchone() or (False,)
+    except (DatabaseError, ConfigError) as error:
+        report.problems.append(str(error))
+        return
+    except driver.load().Error as error:
+        report.problems.append(str(driver.failed(error, address)))
+        return
+    if may_change:
+        report.warnings.append(
+            f"the role that logs in at {address.shown} owns the tables or is a superuser: it can "
+            "undo what protects them; let it have audit_emit_writer only"
+        )
 
 
 def _stdout(report: Report, current: Settings) -> None:

@@ -20,6 +20,7 @@ from support.postgres_server import Database, wait_until
 from audit_emit import Emitter, open_log
 from audit_emit._stores.postgres import queue
 from audit_emit._verify.verify import verify_paths
+from audit_emit.cli import main
 from audit_emit.errors import AuditError, ConfigError
 
 
@@ -280,3 +281,22 @@ def test_with_a_file_too_the_file_is_the_record_and_is_shipped(
     assert emitter.close(60)
     assert lines_of(audited) == log.read_text().splitlines()
     assert [kind for _, kind in chains_of(audited)] == ["shipped"]
+
+
+def test_doctor_says_what_a_kill_can_lose_and_who_can_undo_the_protection(
+    audited: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", "off")
+    monkeypatch.setenv("AUDIT_EMIT_STORE", audited.as_user("the_writer"))
+    main(["doctor"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "lost with kill -9" in said
+    assert "undo what protects" not in said
+    monkeypatch.setenv("AUDIT_EMIT_STORE", audited.url)
+    main(["doctor"])
+    assert "undo what protects" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.setenv("AUDIT_EMIT_STORE", "postgresql://me:hunter2@127.0.0.1:1/x")
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "127.0.0.1" in said
+    assert "hunter2" not in said
