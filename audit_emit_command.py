@@ -6,7 +6,8 @@ Ctrl-C ends the process as it ends any other program.
 
 from __future__ import annotations
 
-import signal
+# Not ``signal``: that loads ``enum`` and more first, which takes longer than all of this module.
+import _signal as signal  # type: ignore[import-not-found]
 
 __all__ = ["main"]
 
