@@ -131,8 +131,8 @@ class Store:
     def from_env(cls) -> Store:
         """The store named by ``SECRETS_DB`` (default ``secrets.db``), with its demo users.
 
-        A token comes from ``SECRETS_TOKEN_<USER>``. Where that is not set, one is drawn and told
-        in a file that only its owner may read, never on stdout or stderr.
+        A token comes from ``SECRETS_TOKEN_<USER>``. Where that is not set, a random one is written
+        to a file that only its owner may read, never to stdout or stderr.
         """
         store = cls(os.environ.get("SECRETS_DB", "secrets.db"))
         drawn = ""

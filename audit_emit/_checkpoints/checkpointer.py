@@ -33,7 +33,7 @@ from audit_emit._checkpoints.signer_state import (
 from audit_emit._checkpoints.tiles import Store, TiledFrontier
 from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
-from audit_emit._format.key_change import Succession, rotation_fields, told
+from audit_emit._format.key_change import Succession, describe_key, rotation_fields
 from audit_emit._format.record import head_of, ns_of, ts_of
 from audit_emit._signing.trusted_keys import Key, KeyRing
 from audit_emit._stores.jsonl.directory import Layout
@@ -290,11 +290,15 @@ class Checkpointer:
         change = keys.retired(mine, origin)
         current = keys.latest(last.key)
         if change is not None:
-            self._retired = f"record {change.seq} says that {told(change.new)} signs from there on"
+            self._retired = (
+                f"record {change.seq} says that {describe_key(change.new)} signs from there on"
+            )
         elif not last.key[0] or current == mine:
             return None
         elif self._files.has_signed(mine):
-            self._retired = f"{told(current)} has signed since; a replaced key is not used again"
+            self._retired = (
+                f"{describe_key(current)} has signed since; a replaced key is not used again"
+            )
         if self._retired:
             self._retired += "; put the newest key last, and restart"
             raise CheckpointError("key-retired", self._retired)

@@ -186,7 +186,9 @@ class Succession:
         old: Name = (fields["old_alg"], fields["old_key_id"])
         new: Name = (fields["new_alg"], fields["new_key_id"])
         if verdict == "mismatch" or not origin.endswith(f"/{chain}") or old == new:
-            raise ForgedChangeError(f"{told(old)} did not sign this change of key for this chain")
+            raise ForgedChangeError(
+                f"{describe_key(old)} did not sign this change of key for this chain"
+            )
         tree = tree_of(fields)
         if tree is not None and not (tree[0] < seq and holds(*tree)):
             raise ForgedChangeError(
@@ -196,9 +198,9 @@ class Succession:
         if before is not None:
             if before.new == new:
                 return None  # said again: the signer died before it signed anything else
-            raise ForgedChangeError(f"record {before.seq} retired {told(old)}")
+            raise ForgedChangeError(f"record {before.seq} retired {describe_key(old)}")
         if new in self._retired:
-            raise ForgedChangeError(f"record {self._retired[new].seq} retired {told(new)}")
+            raise ForgedChangeError(f"record {self._retired[new].seq} retired {describe_key(new)}")
         if new[0] == ED25519 and not any(self.ring.find(*new, origin)):
             self._add(fields, new, origin)
         change = Change(seq, origin, old, new)
@@ -249,6 +251,6 @@ class Succession:
         )
 
 
-def told(name: Name) -> str:
+def describe_key(name: Name) -> str:
     """A key, for people."""
     return f"{name[0]} key {name[1]}"

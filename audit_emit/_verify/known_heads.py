@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from audit_emit._format.checkpoint import Checkpoint, check
-from audit_emit._format.key_change import Change, Name, Succession, told
+from audit_emit._format.key_change import Change, Name, Succession, describe_key
 from audit_emit._format.record import MAX_SEQ
 from audit_emit._readers.base import CheckpointLine
 from audit_emit._signing.trusted_keys import ED25519, HMAC_SHA256, Verdict
@@ -144,7 +144,7 @@ class Checkpoints:
             self._last = last
 
     def _forged(self, place: Place, seq: int, signer: Signer, actual: str, note: str = "") -> None:
-        expected = f"a signature by {told(signer.name)}"
+        expected = f"a signature by {describe_key(signer.name)}"
         kind = Kind.CHECKPOINT_SIGNATURE_MISMATCH
         self._findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
 
@@ -187,7 +187,7 @@ class Checkpoints:
         signer = self._table.signer_at(index)
         note = f"record {change.seq} retired the key that it is by"
         after = signer._replace(name=change.new)
-        self._forged(one.place, one.seq, after, f"one by {told(signer.name)}", note)
+        self._forged(one.place, one.seq, after, f"one by {describe_key(signer.name)}", note)
 
     def _check_again(self, index: int) -> None:
         checkpoint = self._table.unchecked(index)
@@ -207,7 +207,9 @@ class Checkpoints:
         for name, index in missing.items():
             one, note = self[index], self._keys.why_missing(name)
             self._findings.add(
-                one.place.finding(Kind.KEY_UNAVAILABLE, one.seq, expected=told(name), note=note)
+                one.place.finding(
+                    Kind.KEY_UNAVAILABLE, one.seq, expected=describe_key(name), note=note
+                )
             )
         self._findings.count(Kind.KEY_UNAVAILABLE, more)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from audit_emit._format.key_change import told
+from audit_emit._format.key_change import describe_key
 from audit_emit._format.unanchored import SECOND, Demand, Policy, Tail, Times, moment
 from audit_emit._verify.anchors import CHECKPOINTS, Anchors
 from audit_emit._verify.chain_position import Branch
@@ -92,7 +92,7 @@ class Verdict(NamedTuple):
             checkpoints,
             newest.seq if newest else 0,
             newest.at if newest else "",
-            told(newest.key) if newest else "",
+            describe_key(newest.key) if newest else "",
             newest.time if newest else 0,
             self._counted().events,
             newest.origin if newest else "",

@@ -6,7 +6,7 @@
         add_audit_context,  # every line says who and in which request
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        AuditRenderer(),  # JSON of anything, secrets held back
+        AuditRenderer(),  # JSON of any value, secrets redacted
     ])
 
 ``AuditTee`` sees only the events that reach it. A level filter of the bound logger, an earlier

@@ -251,7 +251,7 @@ class _Body:
 
 
 class _SizedBody(_Body):
-    """An iterable with a length: a length of 1 tells servers ``Content-Length`` (PEP 3333)."""
+    """An iterable with a length: a length of 1 gives servers ``Content-Length`` (PEP 3333)."""
 
     def __len__(self) -> int:
         return len(self._body)
