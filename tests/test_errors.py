@@ -11,7 +11,7 @@ from audit_emit import errors
 
 PACKAGE = Path(errors.__file__).parent
 
-CONTROL_FLOW = {"RefusedError", "_NotLinearError", "_Full", "DemoFailed"}
+CONTROL_FLOW = {"RefusedError", "_NotLinearError", "_Full", "DemoFailed", "NoLog", "Difference"}
 """Caught in the package, or by its command line: no caller of the library sees them."""
 
 CLASSES = {
