@@ -18,6 +18,7 @@ from bench import (
     bench_prove,
     bench_query,
     bench_reconcile,
+    bench_redaction,
     bench_shapes,
     bench_stalled,
     bench_startup,
@@ -43,6 +44,7 @@ MEASURES = {
     "reconcile": bench_reconcile.measure,
     "vrl": bench_vrl.measure,
     "store": bench_store.measure,
+    "redaction": bench_redaction.measure,
 }
 
 
