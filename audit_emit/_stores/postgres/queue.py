@@ -171,7 +171,8 @@ class QueuedChains:
             self._counters.lost += waiting
             self._tell(
                 "end",
-                f"{waiting} events lost at the end of the process: {self.address.shown} takes none "
+                f"{waiting} event{'s' if waiting > 1 else ''} lost at the end of the process: "
+                f"{self.address.shown} takes none "
                 f"({self.fault or 'no time left'})",
             )
         return waiting
