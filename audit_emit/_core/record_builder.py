@@ -85,6 +85,9 @@ class RecordBuilder:
             report=settings.redaction_report,
         )
         self.normaliser = Normaliser(self.redactor, observer, _compiled.Table, self._count_redacted)
+        plain = self.normaliser.plain
+        self._encode_plain = None if plain.table is None else plain.table.encode_plain
+        self._names = plain.known.names
         self._processors = settings.processors
         self._counters = counters
         self._observer = observer
@@ -120,7 +123,13 @@ class RecordBuilder:
                 return self._invalid(ctx, event_type, fields)
             kind = self._kind(event_type)
         if not self._processors:
-            body = self.normaliser.fast(fields, kind[1])
+            # What is harmless at first sight takes one call in C, where there is one.
+            if self._encode_plain is None:
+                body = self.normaliser.fast(fields, kind[1])
+            else:
+                body = self._encode_plain(fields, self._names[kind[1]], None)
+                if body is False:
+                    body = self.normaliser.judged(fields, kind[1])
             if body is not None:
                 return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})

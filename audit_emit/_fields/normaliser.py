@@ -89,7 +89,13 @@ class Normaliser:
 
     def fast(self, fields: object, secret_event: bool) -> str | None:
         """The JSON text of plain fields; ``None`` when ``full`` has to look."""
-        made = self.plain.encode(fields, secret_event)
+        return self._counted(self.plain.encode(fields, secret_event))
+
+    def judged(self, fields: object, secret_event: bool) -> str | None:
+        """The same, once ``encode_plain`` has said that it needs somebody who judges."""
+        return self._counted(self.plain.judged(fields, secret_event))
+
+    def _counted(self, made: tuple[str, int] | None) -> str | None:
         if made is None:
             return None
         text, redacted = made

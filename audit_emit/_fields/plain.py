@@ -68,6 +68,11 @@ class Plain:
             return None
         if type(made) is str:
             return made, 0
+        return self.judged(fields, secret_event)
+
+    def judged(self, fields: object, secret_event: bool) -> tuple[str, int] | None:
+        """The same, where the compiled part has asked for somebody who judges."""
+        names = self.known.names[secret_event]
         look = Look(self.known, names, secret_event)
         made = self.table.encode_plain(fields, names, look)
         if type(made) is not str or not look.is_nowhere_else(made):

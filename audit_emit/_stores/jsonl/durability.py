@@ -48,9 +48,10 @@ class Durability:
         self.fault: str | None = None
         self._how = how
         self._directory = directory
-        self._lines = self.group.lines if self.group is not None else None
-        self._size = 0
-        self._calls_again = False
+        self.lines: list[bytes] | None = self.group.lines if self.group is not None else None
+        """Lines that wait for a sync of the group, and their bytes."""
+        self.size: int = 0
+        self.calls_again = False
         self._doubt = Doubt()
         self._section: CriticalSection | None = None
 
@@ -77,11 +78,11 @@ class Durability:
 
     def keep(self, line: bytes) -> None:
         """See to a line just written. Called with the locks held."""
-        lines = self._lines
+        lines = self.lines
         if lines is not None:
             lines.append(line)
-            self._size += len(line)
-            if len(lines) in WAKE or self._calls_again or self._size > MOST_BYTES:
+            self.size += len(line)
+            if len(lines) in WAKE or self.calls_again or self.size > MOST_BYTES:
                 self._wake()
         elif self._how == "always":
             self._sync_now([line])
@@ -124,16 +125,16 @@ class Durability:
 
     def _wake(self) -> None:
         """Let the group commit hear of the lines, and forget the oldest when they are too many."""
-        group, lines = self.group, self._lines
+        group, lines = self.group, self.lines
         if group is None or lines is None:
             return
-        if len(lines) >= MOST or self._size > MOST_BYTES:
+        if len(lines) >= MOST or self.size > MOST_BYTES:
             # A sync hangs. They are in the file; should it fail, they cannot be written again.
             half = (len(lines) + 1) // 2
             del lines[:half]
             group.forgotten += half
-            self._size = sum(map(len, lines))
-        self._calls_again = not group.wake()
+            self.size = sum(map(len, lines))
+        self.calls_again = not group.wake()
 
     def _sync_now(self, lines: list[bytes]) -> None:
         """Sync; the records are in the file either way."""
@@ -159,8 +160,8 @@ class Durability:
             descriptor = section.segment.descriptor
             copy = os.dup(descriptor) if descriptor >= 0 else -1
             take()
-            self._size = 0
-            self._calls_again = False
+            self.size = 0
+            self.calls_again = False
             return copy
         finally:
             mutex.release()
@@ -209,6 +210,6 @@ class Durability:
             prefix = unchained_prefix(line.decode())
             draft = Draft(prefix, ns_of(prefix[7:37]), id_in(prefix) or "", "")
             written.append(segment.link(draft).line)
-        if self._lines is not None:
-            self._lines += written
-            self._size += sum(map(len, written))
+        if self.lines is not None:
+            self.lines += written
+            self.size += sum(map(len, written))

@@ -25,12 +25,16 @@ from audit_emit._stores.jsonl import undeclared
 from audit_emit._stores.jsonl.critical import CriticalSection, word_of
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._stores.jsonl.durability import Durability
+from audit_emit._stores.jsonl.group_commit import RECORDS
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit._stores.jsonl.obstacle import obstacle
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 from audit_emit.errors import SinkError
 
 __all__ = ["BATCH_SECONDS", "JsonlStore"]
+
+_FEW = RECORDS - 1
+"""While that many lines wait for a sync, one more is no news to the thread that makes it."""
 
 BATCH_SECONDS = 0.03
 """How long the locks are held for many records: others wait for them meanwhile."""
@@ -74,6 +78,7 @@ class JsonlStore:
         )
         self.durability.serve(self.section)
         self._append_one = None if self._how == "always" else compiled.append
+        self._lines = self.durability.lines
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose descriptors would hold the lock of a dead parent."""
@@ -143,7 +148,14 @@ class JsonlStore:
                         segment.last_ns = draft.ns
                         segment.written = written
                         segment.own_written = own_written
-                        self._keep(linked.line)
+                        lines, durability = self._lines, self.durability
+                        if lines is None:
+                            return records
+                        if 0 < len(lines) < _FEW and not durability.calls_again:
+                            lines.append(linked.line)
+                            durability.size += len(linked.line)
+                        else:
+                            self._keep(linked.line)
                         return records
             # Kept here first: what follows a call must be in the reach of ``finally``.
             records = self._append_locked(section, segment, drafts, deadline)

@@ -572,7 +572,7 @@ def test_the_bytes_that_wait_for_a_sync_are_bounded(
         hanging.emit(None, "a.b", fields)
     kept = sum(map(len, group.lines))
     assert groupcommit.MOST_BYTES / 3 < kept <= groupcommit.MOST_BYTES
-    assert sink_of(hanging).durability._size == kept
+    assert sink_of(hanging).durability.size == kept
     assert group.forgotten + len(group.lines) == 700
 
 
