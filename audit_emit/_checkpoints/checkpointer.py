@@ -206,8 +206,7 @@ class Checkpointer:
                 raise CheckpointError("busy", "another process is making a checkpoint")
             yield
         finally:
-            # A child that was forked in between inherits the descriptor, and would keep the lock
-            # if it were only closed here. So it is released explicitly.
+            # A forked child inherits the descriptor, so closing it here would not free the lock.
             with suppress(OSError):
                 flock(lock.descriptor, UNLOCK)
             lock.close()
@@ -256,8 +255,7 @@ class Checkpointer:
                 self._files.save(mine)  # it was changed, or replaced by an older one
             state = mine
         elif state.tree != mine.tree:
-            # Another process has signed since. Check that its tree extends ours: it may have been
-            # given another state than this process.
+            # Another process has signed since: check that its tree extends ours.
             tree = GrowingTree(mine.position(), (state.tree,))
             self._read(tree, give_up)
         self._signed = state
@@ -278,9 +276,7 @@ class Checkpointer:
             return float("inf")  # nothing was signed, or the line has no valid time
 
     def _previous_key(self, last: LastSigned, keys: Succession, chain: str) -> Key | None:
-        """The key that this signer's key replaces now.
-
-        ``None`` when no other key signed last, or when its private half is not here.
+        """The key that ours replaces now; ``None`` if no other signed last, or it is not here.
 
         Raises:
             CheckpointError: this signer's key was itself replaced by another one.
