@@ -6,15 +6,12 @@ from typing import Any
 
 from msgspec.json import Decoder
 
-from audit_emit._fields.containers import of_tuple
 from audit_emit._fields.frame import Frame, made_frame
-from audit_emit._fields.outcome import Notes
+from audit_emit._fields.pieces import Pieces
 from audit_emit._fields.siblings import NO_NAMES
-from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
-from audit_emit._redaction.finders.cards import is_card
 from audit_emit._redaction.finders.prose import is_plain_value
 from audit_emit._redaction.names import fold, has_descriptions, is_described, is_vendor_key, is_weak
 from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor, Secret
@@ -23,16 +20,10 @@ from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["RESERVED", "Walk"]
 
-MAX_STRING = 8192
 MAX_DEPTH = 16
 MAX_NODES = 10_000
-ROOM = 52 * 1024
-"""Bytes for the values; what is cut is told in the rest of the 60 KiB of the fields."""
-MAX_SCANNED = 72 * 1024
-"""Characters looked at: a text that is held back whole leaves no trace in the room."""
 _MAX_JSON_IN_JSON = 3
 _JSON_NODES = 4
-_SUSPICIOUS = 72
 _END = object()
 # Without a hook, a float near the ends of its range takes 20 µs.
 _decode = Decoder(float_hook=float).decode
@@ -52,7 +43,7 @@ RESERVED = (
 """Names that the emitter gives a meaning: a caller's own get a suffix."""
 
 
-class Walk(Notes):
+class Walk(Pieces):
     """The pass over one record's fields.
 
     Attributes:
@@ -62,18 +53,11 @@ class Walk(Notes):
     """
 
     def __init__(self, redactor: Redactor, *, secret_event: bool, level: int = 0) -> None:
-        super().__init__(report=redactor.report)
-        self._redactor = redactor
-        self._secret_event = secret_event
+        super().__init__(redactor, secret_event=secret_event)
         self._level = level
         self._open: set[int] = set()
-        self._room = ROOM
-        self.nodes = 0
-        self.to_scan = MAX_SCANNED
         self._tables = 0
         self.racy = False
-        self.named: list[str] = []
-        """What was held back by its name or its type, so that it is nowhere else."""
 
     def run(self, members: Members, source: object, taken: tuple[str, ...] = ()) -> Any:
         """The plain dict or list of a container's members.
@@ -137,15 +121,6 @@ class Walk(Notes):
         else:
             frame.out.append(self._plain(entry, hold=False))
 
-    def _by_alias(self, aliases: tuple[str, ...], name: str, value: object) -> tuple[bool, str]:
-        """Whether a further name of a member is that of a secret, and which."""
-        for alias in aliases:
-            if self._redactor.is_secret_key(alias, self._secret_event) or (
-                type(value) is str and is_vendor_key(alias, value)
-            ):
-                return True, alias
-        return False, name
-
     def _of_name(self, name: str, value: object, *, strict: bool) -> Any:
         """What has the name of a secret; of a thing that has descriptions, these are shown."""
         if value is None or value is True or value is False:
@@ -161,7 +136,7 @@ class Walk(Notes):
                 return self._container(value, opened, strict=True)
         if kind is int or (
             type(value) is str
-            and not (value.isalpha() and is_weak(name))
+            and not (len(value) <= 64 and value.isalpha() and is_weak(name))
             and not self._redactor.is_held_back(value)
         ):
             self.named.append(str(value))
@@ -220,24 +195,6 @@ class Walk(Notes):
         self._room -= 6 if kind is bool or (kind is int and -1000 < opened < 10_000) else 24
         return opened
 
-    def _hold(self, value: object) -> str:
-        self._room -= 48
-        if type(value) is str and self._redactor.is_held_back(value):
-            return value
-        self._told("type" if type(value) is Secret else "name")
-        return self._redactor.held_back(value)
-
-    def _number(self, value: float) -> int | float | str:
-        self._room -= 24
-        if -(10**19) < value < 10**19 and value == int(value):
-            digits = str(abs(int(value)))
-            if is_card(digits):
-                self._told("card-number")
-                return self._redactor.held_back(digits)
-        return value
-
-    # Text
-
     def _string(self, text: str, length: int) -> str:
         looked_at = min(len(text), SCAN + OVERLAP)
         suspicious = self._charge(text[:looked_at])
@@ -255,14 +212,6 @@ class Walk(Notes):
                 length = len(scrubbed)
             text = scrubbed
         return self._fit(text, length)
-
-    def _charge(self, text: str) -> bool:
-        """Count what looking at a text costs: many times as much where it may hold secrets."""
-        if self._redactor.suspicious(text):
-            self.to_scan -= 3 * len(text) + _SUSPICIOUS
-            return True
-        self.to_scan -= len(text)
-        return False
 
     def _json_in(self, text: str) -> str | None:
         """The text of a JSON text in which something was held back; else ``None``."""
@@ -305,17 +254,6 @@ class Walk(Notes):
         text = opened.base64()
         return self._fit(text, len(text))
 
-    def _fit(self, text: str, length: int) -> str:
-        """The text cut to what a string and the record may hold."""
-        limit = max(0, min(MAX_STRING, self._room - 8))
-        text, size = cut_text(text, limit)
-        if length > len(text):
-            self._note(f"{length} characters, {len(text)} kept")
-        self._room -= size + 3
-        return text
-
-    # Containers
-
     def _container(self, value: object, members: Members, *, strict: bool = False) -> Any:
         if id(value) in self._open:
             self._room -= 10
@@ -352,45 +290,3 @@ class Walk(Notes):
         self._open.discard(id(frame.source))
         if frame.kind == "set":
             frame.out.sort(key=encode.to_json)
-
-    def _is_name_of_secret(self, entry: object) -> bool:
-        return (
-            (type(entry) is str or type(entry) is bytes)
-            and len(entry) <= MAX_KEY
-            and self._redactor.is_secret_key(key_text(entry), self._secret_event)
-        )
-
-    # Keys and paths
-
-    def _name(self, key: Any) -> tuple[str, bool]:
-        """The text of a key, and whether it is the name of a secret."""
-        if type(key) is not tuple:
-            name = key_text(key)
-            return name, self._redactor.is_secret_key(name, self._secret_event)
-        parts = key_parts(of_tuple(key))
-        names = [at for at in range(len(parts)) if self._is_name_of_secret(key[at])]
-        for at in names:
-            if at + 1 < len(parts):
-                parts[at + 1] = self._hold(key[at + 1])
-        return "(" + ", ".join(parts) + ")", bool(names)
-
-    def _label(self, name: str, frame: Frame) -> str:
-        length = len(name)
-        name = name[: MAX_KEY + OVERLAP]
-        suspicious = self._charge(name)
-        found = self._redactor.scrub_by(name, self._secret_event) if suspicious else None
-        if found is not None:
-            name, rules = found
-            self._told(*rules)
-        label = name
-        if len(label) > MAX_KEY:
-            label = label[:MAX_KEY]
-            self._note(f"{label[:16]}: a name of {length} characters, {MAX_KEY} kept")
-        names = frame.names
-        while label in names:
-            names[label] += 1
-            label = f"{label}~{names[label]}"
-        names[label] = 0
-        size = len(label) if plain_size(label) else json_size(label) + 2
-        self._room -= size + 4
-        return label

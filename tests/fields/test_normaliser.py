@@ -848,7 +848,7 @@ def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret
 def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> None:
     for n in range(10_000):
         normaliser.fast({f"name{n}": 1}, False)
-    assert all(len(names) <= 4096 for names in normaliser.plain.names)
+    assert all(len(names) <= 4096 for names in normaliser.plain.known.names)
 
 
 def test_the_types_that_are_remembered_are_bounded() -> None:
