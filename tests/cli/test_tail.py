@@ -241,8 +241,8 @@ def test_packed_segments_are_part_of_the_log(
     (tmp_path / "audit.jsonl").unlink()  # between two writers
     assert main(["tail", "-n", "2", str(tmp_path)]) == Exit.OK
     assert [int(line.split()[0]) for line in shown(capsys)] == [5, 6]
-    packed = [str(path) for path in tmp_path.glob("*.gz")]
-    assert main(["tail", *packed, "-n", "4"]) == Exit.OK
+    segments = [str(path) for path in tmp_path.glob("*.gz")]
+    assert main(["tail", *segments, "-n", "4"]) == Exit.OK
     assert [int(line.split()[1]) for line in shown(capsys)] == [3, 4, 5, 6]
 
 
