@@ -40,7 +40,7 @@ class ShippingThread:
         driver.load()
         self.address = address
         self.fault: str | None = None
-        self.last = 0
+        self.last: int = 0
         self._path = path
         self._tell = tell
         self._ends: queue.SimpleQueue[None] = queue.SimpleQueue()

@@ -99,13 +99,13 @@ class QueuedChains:
     def reset(self) -> None:
         """Have nothing waiting: at the beginning, and in a forked child, whose parent appends."""
         self._pid = os.getpid()
-        self.backlog = Backlog(RECORDS, BYTES)
-        self.gap = Gap()
+        self.backlog: Backlog = Backlog(RECORDS, BYTES)
+        self.gap: Gap = Gap()
         self.fault: str | None = None
         self.last_error: str | None = None
         self.last_loss: str | None = None
         self.newest: Linked | None = None
-        self.written = 0
+        self.written: int = 0
         self._taken: list[Draft] = []
         """Left the backlog, and not appended yet."""
         self._requests: deque[_Request] = deque()
