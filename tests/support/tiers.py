@@ -2,11 +2,12 @@
 
 The marker ``server`` is set on every test that uses something decorated with ``starts_a_server``,
 as a fixture or by its name. With ``--fast`` a test is left out as soon as it is about to start a
-process or to listen on a port: the interpreter tells its audit hooks of both (PEP 578).
+process or to open a socket of the network: the interpreter tells its audit hooks of both (PEP 578).
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
@@ -23,7 +24,6 @@ SLOW_EVENTS = {
     "os.forkpty",
     "os.posix_spawn",
     "os.system",
-    "socket.bind",
     "subprocess.Popen",
 }
 _starters: set[CodeType] = set()
@@ -67,7 +67,7 @@ def uses_a_server(item: pytest.Item) -> bool:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option of the quickest tier."""
     parser.addoption(
-        "--fast", action="store_true", help="leave out tests that start a process or listen"
+        "--fast", action="store_true", help="leave out what starts a process or opens a socket"
     )
 
 
@@ -78,9 +78,13 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.addaudithook(_refuse)
 
 
-def _refuse(event: str, _: tuple[Any, ...]) -> None:
+def _refuse(event: str, given: tuple[Any, ...]) -> None:
     global _event  # noqa: PLW0603 - the hooks of an interpreter stay; there is one at a time
-    if _running and event in SLOW_EVENTS:
+    if not _running:
+        return
+    # Before there is a socket, so that none is left open; pairs of them, as asyncio has, are none.
+    network = event == "socket.__new__" and given[1] in {socket.AF_INET, socket.AF_INET6}
+    if network or event in SLOW_EVENTS:
         _event = event
         raise pytest.skip.Exception(f"not --fast: {event}")
 
