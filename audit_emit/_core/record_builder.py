@@ -76,7 +76,7 @@ class RecordBuilder:
         tell: Callable[[str, str], None] | None = None,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        self.redactor = Redactor(
+        self.redactor: Redactor = Redactor(
             settings.hash_key,
             settings.secret_keys,
             settings.safe_keys,
@@ -84,7 +84,9 @@ class RecordBuilder:
             hide_access_key_ids=settings.hide_access_key_ids,
             report=settings.redaction_report,
         )
-        self.normaliser = Normaliser(self.redactor, observer, _compiled.Table, self._count_redacted)
+        self.normaliser: Normaliser = Normaliser(
+            self.redactor, observer, _compiled.Table, self._count_redacted
+        )
         plain = self.normaliser.plain
         self._encode_plain = None if plain.table is None else plain.table.encode_plain
         self._names = plain.known.names

@@ -40,7 +40,7 @@ class Command(click.Command):
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
-        self.statuses = statuses or {}
+        self.statuses: Mapping[Exit, str] = statuses or {}
         self.examples = examples
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
