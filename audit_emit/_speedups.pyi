@@ -16,7 +16,12 @@ def append(
     event_id: str,
     own: bool,
     lock: int,
+    lock_file: tuple[int, int] | None,
+    lock_links: int,
+    lock_check: int,
     file: int,
+    path: str | None,
+    active_file: tuple[int, int] | None,
     size: int,
     max_bytes: int,
     fresh_until: int,
@@ -25,7 +30,7 @@ def append(
     seq: int,
     prev_hash: str,
     /,
-) -> tuple[Linked, int] | None: ...
+) -> tuple[Linked, int, int] | None: ...
 def leaf_hash(body: bytes, /) -> str: ...
 def leaf_hash_anywhere(body: bytes, /) -> str: ...
 def linked(block: bytes, chain: str, seq: int, prev_hash: str, /) -> list[str] | None: ...

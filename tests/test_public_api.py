@@ -97,7 +97,6 @@ OUTER = (
     "audit_emit.integrations",
     "audit_emit.cli",
     "audit_emit.testing",
-    "audit_emit.pytest_plugin",
     "audit_emit.__main__",
 )
 """What applications and people use of the core, and the core never of them."""
@@ -131,7 +130,7 @@ FLOORS = (
     ("log", "outbox"),
     ("",),
     ("testing", "integrations"),
-    ("pytest_plugin", "__pyinstaller", "cli"),
+    ("__pyinstaller", "cli"),
     ("__main__",),
 )
 """The folders and the modules at the top of the package, the lowest first."""

@@ -84,11 +84,6 @@ def test_the_plugin_loads_nothing_until_the_fixture_is_used(tmp_path: Path) -> N
     assert "2 passed" in done.stdout, done.stdout
 
 
-def test_the_name_that_the_plugin_had_still_works(tmp_path: Path) -> None:
-    code = "def test_one(audit_events):\n    assert len(audit_events) == 0\n"
-    assert "1 passed" in run(tmp_path, code, plugin="audit_emit.pytest_plugin").stdout
-
-
 def test_tests_without_the_fixture_write_to_no_real_log(tmp_path: Path) -> None:
     done = run(
         tmp_path,

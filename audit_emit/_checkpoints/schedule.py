@@ -96,8 +96,10 @@ class Schedule:
         self._threadless = False
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:
             self._end.calls.put(None)
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     @property
     def policy(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._core.mirror_queue import MirrorQueue
@@ -79,11 +78,13 @@ class Database:
         self._mirrored, self._missed = mirrored, missed
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:
             if self.direct is not None:
                 self.direct.close(_CLOSE_SECONDS)
             if self.shipping is not None:
                 self.shipping.stop(0.0)
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def put(self, draft: Draft, show: Callable[[Draft], object]) -> bool:
         """Have the direct store append an event; whether there is one.

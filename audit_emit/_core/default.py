@@ -55,7 +55,9 @@ def configure(**settings: Unpack[Arguments]) -> Emitter:
     Raises:
         ConfigError: a setting cannot be used; the emitter before stays.
     """
-    return set_emitter(Emitter(**settings))
+    emitter = Emitter(**settings)
+    emitter.builder.prepare()
+    return set_emitter(emitter)
 
 
 def set_emitter(emitter: Emitter) -> Emitter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from functools import partial
 from math import isnan
 from time import monotonic
@@ -116,10 +115,12 @@ class Emitter:
 
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
-        with suppress(Exception):
+        try:
             self.outbox.end()
             # A context that outlives it remembers what was composed from it, and so its builder.
             self._stderr_log.close()
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def _make_schedule(self) -> Schedule | None:
         if not self.settings.checkpoint or self.store is None or self.settings.jsonl is None:

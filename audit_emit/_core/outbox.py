@@ -239,6 +239,9 @@ class Outbox:
 
     def keep(self, draft: Draft, reason: str) -> None:
         """Have an event wait for the store, or count it as lost when too many wait."""
+        if draft.process is not self._clock.process:
+            # A signal handler has forked since it was refused: this id is the parent's.
+            draft = self._clock.again(draft)
         if self.backlog.add(draft.prefix):
             self._counters.backlogged += 1
         else:
@@ -424,9 +427,11 @@ class Outbox:
 
     def _append_waiting(self, store: ChainStore, deadline: float) -> None:
         """Append what waits; what is in the chain leaves the backlog, whatever happens."""
+        # First: should a signal handler fork below, the store knows that these are the parent's.
+        process = self._clock.process
         backlog = self.backlog
         backlog.settle(self._counters)  # what an interrupt has left
-        drafts = backlog.drafts(_BATCH, self._clock.process)
+        drafts = backlog.drafts(_BATCH, process)
         try:
             self.show_later(store.append(drafts, deadline))
         finally:

@@ -100,6 +100,10 @@ class RecordBuilder:
         self.kinds: dict[str, tuple[str, bool]] = {}
         """Of each well-formed type so far: how its records open, and ``is_secret_event``."""
 
+    def prepare(self) -> None:
+        """Compile the rules of redaction: 40 ms of the processor that no event waits for then."""
+        self.redactor.scrub("password=x")
+
     @property
     def has_processors(self) -> bool:
         """Whether the caller's code sees every event."""

@@ -12,7 +12,6 @@ import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from audit_emit._loki.labels import service_of
 from audit_emit._loki.records import Extent, LoggedRecord, parse_record
 from audit_emit._readers.files.logfiles import LogFile, open_log
 from audit_emit._readers.files.unpacked import Unpacked
+from audit_emit._runtime.lazy import lazy_attribute
 from audit_emit._stores.jsonl.directory import Layout
 
 BLOCK = 1 << 20
@@ -86,7 +86,7 @@ class Block:
             len(line) + 1 for line, one in zip(lines, found, strict=True) if one is None
         )
 
-    @cached_property
+    @lazy_attribute
     def by_seq(self) -> dict[tuple[str, int], list[LoggedRecord]]:
         """The chained records by chain and number; several share one only after tampering."""
         places: dict[tuple[str, int], list[LoggedRecord]] = {}
@@ -95,7 +95,7 @@ class Block:
                 places.setdefault((one.chain, one.seq), []).append(one)
         return places
 
-    @cached_property
+    @lazy_attribute
     def by_time(self) -> list[LoggedRecord]:
         """All records, the earliest first."""
         return sorted(self.records, key=lambda one: one.ts)

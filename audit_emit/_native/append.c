@@ -1,7 +1,7 @@
 /* `append`: link one record, hash it, and write it to the end of a file that nobody else has extended.
  *
- * What is not as it usually is (the lock is held, the file is longer than it was, it was not looked at
- * for a while, the segment is full, the disk takes a part only) ends in None with the file as it was
+ * What is not as it usually is (the lock is held, the file is longer than it was or another one, the
+ * segment is full, the disk takes a part only) ends in None with the file as it was
  * found, and Python does it. The system calls are made without the interpreter's lock, and no signal
  * is handled between them. */
 #include "leaf.h"
@@ -9,13 +9,14 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 /* What the function is given, in this order. */
 enum {
-    DRAFTS, LINKED, PREFIX, ID, OWN, LOCK, ACTIVE, ACTIVE_SIZE, MAX_BYTES, FRESH, LINK, CHAIN, SEQ,
-    PREV, ARGUMENTS,
+    DRAFTS, LINKED, PREFIX, ID, OWN, LOCK, LOCK_FILE, LOCK_LINKS, LOCK_CHECK, ACTIVE, PATH,
+    ACTIVE_FILE, ACTIVE_SIZE, MAX_BYTES, FRESH, LINK, CHAIN, SEQ, PREV, ARGUMENTS,
 };
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
@@ -30,10 +31,17 @@ typedef struct {
     Py_ssize_t size;
 } Text;
 
+/* Device and inode: which file it is. */
 typedef struct {
-    Text prefix, link, before;
+    long long device, inode;
+} Identity;
+
+typedef struct {
+    Text prefix, link, before, path;
     int lock, file;
-    long long size, max_bytes, fresh_until, seq;
+    Identity lock_file, active_file;
+    long long size, max_bytes, fresh_until, seq, lock_links, lock_check;
+    long long looked; /* when the look at the path began; 0 where it is recent enough */
 } Given;
 
 static bool text_of(PyObject *object, Text *text)
@@ -65,13 +73,33 @@ static bool descriptor_of(PyObject *object, int *descriptor)
     return true;
 }
 
-/* Read the arguments; false where one has not the form it usually has. */
+static bool identity_of(PyObject *object, Identity *identity)
+{
+    return PyTuple_CheckExact(object) && PyTuple_GET_SIZE(object) == 2
+        && number_of(PyTuple_GET_ITEM(object, 0), &identity->device)
+        && number_of(PyTuple_GET_ITEM(object, 1), &identity->inode);
+}
+
+static long long monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Read the arguments; false where one has not the form it usually has, or where it is time for the
+ * looks that only Python takes. */
 static bool take(PyObject *const *args, Given *given)
 {
+    long long now = monotonic();
     return PyList_CheckExact(args[DRAFTS]) && text_of(args[PREFIX], &given->prefix)
         && descriptor_of(args[LOCK], &given->lock) && descriptor_of(args[ACTIVE], &given->file)
         && number_of(args[ACTIVE_SIZE], &given->size) && number_of(args[MAX_BYTES], &given->max_bytes)
         && number_of(args[FRESH], &given->fresh_until) && text_of(args[LINK], &given->link)
+        && identity_of(args[LOCK_FILE], &given->lock_file) && number_of(args[LOCK_LINKS], &given->lock_links)
+        && number_of(args[LOCK_CHECK], &given->lock_check) && text_of(args[PATH], &given->path)
+        && identity_of(args[ACTIVE_FILE], &given->active_file) && now < given->lock_check
+        && ((given->looked = now <= given->fresh_until ? 0 : now), true)
         && number_of(args[SEQ], &given->seq) && text_of(args[PREV], &given->before)
         && given->size > 0 && given->link.size && given->seq >= 0 && given->seq < INT64_MAX
         && given->before.size == HASH_SIZE;
@@ -111,11 +139,19 @@ static PyObject *line_of(const Given *given, char **hash)
     return line;
 }
 
-static bool is_fresh(const Given *given)
+static bool is(const struct stat *found, const Identity *identity)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec <= given->fresh_until;
+    return (long long)found->st_dev == identity->device && (long long)found->st_ino == identity->inode;
+}
+
+/* Whether the lock file has its names, and the file at the path is the one that is open: what
+ * `CriticalSection.look` finds in the usual case. The lock is held. */
+static bool in_place(const Given *given)
+{
+    struct stat lock, active;
+    return fstat(given->lock, &lock) == 0 && is(&lock, &given->lock_file)
+        && (long long)lock.st_nlink >= given->lock_links && lstat(given->path.text, &active) == 0
+        && is(&active, &given->active_file) && (long long)active.st_size == given->size;
 }
 
 /* Another process holds the lock for a few microseconds; a frozen one is Python's to wait for. */
@@ -137,7 +173,8 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
     if (!locked(given->lock))
         return false;
     bool done = false;
-    if (is_fresh(given) && lseek(given->file, 0, SEEK_END) == given->size) {
+    bool fresh = !given->looked && monotonic() <= given->fresh_until;
+    if ((fresh || in_place(given)) && lseek(given->file, 0, SEEK_END) == given->size) {
         ssize_t taken = write(given->file, line, (size_t)length);
         done = taken == length;
         /* Nobody else can have appended: the lock is ours. Should this fail, too, Python finds the
@@ -150,13 +187,15 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
 }
 
 /* Everything that takes memory is made before the line is written: what fails then has done nothing.
- * A tuple of the record (`Linked`) and the new size of the file; NULL when it cannot be made. */
+ * A tuple of the record (`Linked`), the new size of the file, and when the path was looked at (0 when it
+ * was not); NULL when it cannot be made. */
 static PyObject *result_of(PyObject *const *args, const Given *given, PyObject *line, const char *hash)
 {
-    PyObject *result = PyTuple_New(2), *linked = NULL;
+    PyObject *result = PyTuple_New(3), *linked = NULL;
     PyObject *digest = PyUnicode_New(HASH_SIZE, 127), *seq = PyLong_FromLongLong(given->seq + 1);
     PyObject *size = PyLong_FromLongLong(given->size + PyBytes_GET_SIZE(line));
-    if (result && digest && seq && size) {
+    PyObject *looked = PyLong_FromLongLong(given->looked);
+    if (result && digest && seq && size && looked) {
         memcpy(PyUnicode_1BYTE_DATA(digest), hash, HASH_SIZE);
         PyObject *members[] = {line, args[CHAIN], seq, digest, args[PREV], args[ID], args[OWN]};
         linked = PyObject_Vectorcall(args[LINKED], members, 7, NULL);
@@ -166,8 +205,10 @@ static PyObject *result_of(PyObject *const *args, const Given *given, PyObject *
     if (linked) {
         PyTuple_SET_ITEM(result, 0, linked);
         PyTuple_SET_ITEM(result, 1, size);
+        PyTuple_SET_ITEM(result, 2, looked);
         return result;
     }
+    Py_XDECREF(looked);
     Py_XDECREF(size);
     Py_XDECREF(result);
     return NULL;

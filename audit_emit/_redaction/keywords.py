@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from audit_emit._redaction.anchors import anchored
 from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, Rule
-from audit_emit._runtime.lazy import Pattern
+from audit_emit._runtime.lazy import Pattern, lazy_attribute
 
 __all__ = ["RUN", "RUN_CHARACTERS", "Folded", "Group", "Prefilter"]
 
@@ -80,7 +80,7 @@ class Prefilter:
         ]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
-    @cached_property
+    @lazy_attribute
     def _by_head(self) -> dict[str, list[tuple[str, list[Rule]]]]:
         """The keywords that begin with each head, and the rules that have them."""
         known: dict[str, list[Rule]] = {}
@@ -94,23 +94,23 @@ class Prefilter:
                     groups.setdefault(keyword[:size], []).append((keyword, rules))
         return groups
 
-    @cached_property
+    @lazy_attribute
     def _heads(self) -> list[Callable[[str], list[str]]]:
         """What gives, for each place where a keyword begins, the shortest that begins there."""
         return [re.compile(f"(?=({source}))").findall for source in _sources(self.rules)]
 
-    @cached_property
+    @lazy_attribute
     def _of_short_texts(self) -> tuple[Search | None, Search | None]:
         return (
             _anchored_search(rule for rule in self.rules if not rule.long_run),
             _anchored_search(rule for rule in self.rules if rule.long_run),
         )
 
-    @cached_property
+    @lazy_attribute
     def _certain(self) -> list[Search]:
         return _searches(rule for rule in self.rules if not rule.long_run)
 
-    @cached_property
+    @lazy_attribute
     def _with_run(self) -> list[Search]:
         return _searches(rule for rule in self.rules if rule.long_run)
 
@@ -229,7 +229,7 @@ class Folded:
         search = self._any.search if len(text) > _SHORT else self._any_in_short
         return search(text.lower()) is not None or not _as_read(text)
 
-    @cached_property
+    @lazy_attribute
     def _any_in_short(self) -> Search:
         return re.compile(_anchored(self._words, frozenset())).search
 

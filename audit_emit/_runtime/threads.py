@@ -22,6 +22,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+class _Token:
+    """Is only held by a thread, and gone with it."""
+
+
 class Background:
     """One background thread. It belongs to the process in which this object was made."""
 
@@ -29,6 +33,7 @@ class Background:
         self._pid = os.getpid()
         self._started = False
         self._over = False
+        self._token: weakref.ref[_Token] | None = None
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def start(self, work: Callable[..., object], *args: object) -> None:
@@ -38,20 +43,25 @@ class Background:
             RuntimeError: no thread can be started, or the interpreter is shutting down.
         """
 
-        def run() -> None:
+        def run(_token: _Token) -> None:
             try:
                 work(*args)
             finally:
                 self._over = True
                 self._ended.put(None)
 
-        _thread.start_new_thread(run, ())
+        # Without the memory to call ``run``, not even its ``finally`` runs, but the token is gone.
+        token = _Token()
+        self._token = weakref.ref(token)
+        _thread.start_new_thread(run, (token,))
         # If an interrupt prevents this assignment, the next call starts another thread.
         self._started = True
 
     def is_alive(self) -> bool:
         """Whether it was started in this process and still runs."""
-        return self._started and self._pid == os.getpid() and not self._over
+        if not self._started or self._pid != os.getpid() or self._over:
+            return False
+        return self._token is None or self._token() is not None
 
     def join(self, timeout: float) -> None:
         """Wait until it has ended, for at most ``timeout`` seconds."""

@@ -111,7 +111,10 @@ class Readiness:
         self._connection = None
 
     def __del__(self) -> None:
-        self._drop()
+        try:
+            self._drop()
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
 
 def _body(status: str, reasons: list[str]) -> bytes:

@@ -269,7 +269,9 @@ def test_a_plan_pushes_nothing(log: LogAndLoki, fake_loki: LokiServer, capsys: O
     assert run(log, "--backfill", "--plan") == Exit.FINDINGS
     last = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(
-        r"would push 12 records, [\d,]+ bytes, in 1 request; that opens 1 stream", last
+        # Late records are split by the hour, which may have changed among these.
+        r"would push 12 records, [\d,]+ bytes, in 1 request; that opens (1 stream|2 streams)",
+        last,
     )
     assert {method for method, _, _ in fake_loki.asked} == {"GET"}
     assert not (log.directory / "backfill.jsonl").exists()

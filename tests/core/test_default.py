@@ -178,3 +178,22 @@ def test_workers_of_multiprocessing_share_the_log(tmp_path: Path, log: Path, met
         env={**os.environ, "PYTHONPATH": here},
     )
     assert [one["event_type"] for one in chain_ok(log)].count("in.worker") == 2
+
+
+def test_the_rules_are_compiled_before_the_first_event(tmp_path: Path) -> None:
+    code = (
+        "import re, sys, audit_emit\n"
+        "audit_emit.configure(jsonl=sys.argv[1], stdout=False)\n"
+        "made, compile_ = [], re._compile\n"
+        "re._compile = lambda *given: made.append(given) or compile_(*given)\n"
+        "audit_emit.emit({'user_id': 'u-1'}, 'a.b', {'note': 'all is well'})\n"
+        "print(sum(len(pattern) for pattern, _ in made if isinstance(pattern, str)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.jsonl")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert int(done.stdout) < 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import fcntl
 import multiprocessing
 import os
 import resource
@@ -388,3 +389,24 @@ def no_processes_left(directory: Path) -> str:
     os.setuid(65534)
     assert emitter.emit(None, "fork.event", {"n": 0}) is None
     return str(emitter.health()["status"])
+
+
+def while_refused(directory: Path) -> list[int]:
+    """Fork where an event is being refused, as a signal handler might: both then keep it."""
+    children: list[int] = []
+
+    def on_error(*_: object) -> None:
+        if not children:
+            children.append(os.fork())
+
+    emitter = make(directory, on_error=on_error)
+    emitter.emit(None, "fork.event", {"n": 0})
+    holder = os.open(directory / "audit.jsonl.lock", os.O_RDWR)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    emitter.emit(None, "fork.event", {"n": 1})
+    os.close(holder)
+    if not children[0]:
+        os._exit(0 if emitter.flush(10.0) else 1)
+    statuses = join(*children)
+    assert emitter.close()
+    return statuses

@@ -146,3 +146,8 @@ def test_an_emitter_cannot_be_pickled_by_mistake(tmp_path: Path) -> None:
     emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False)
     with pytest.raises(TypeError):
         pickle.dumps(emitter)
+
+
+def test_a_fork_while_an_event_is_refused_uses_no_id_twice(tmp_path: Path) -> None:
+    assert run(scenes.while_refused, tmp_path) == [0]
+    assert Log(tmp_path).check().numbers == [0, 1, 1]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 import pytest
 
 import audit_emit
-from audit_emit._runtime.lazy import Pattern
+from audit_emit._runtime.lazy import Pattern, lazy_attribute
 
 PACKAGE = Path(audit_emit.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -112,3 +115,59 @@ def test_a_pattern_is_compiled_when_it_is_first_used() -> None:
 def test_what_a_compiled_pattern_has_not_a_lazy_one_has_not_either() -> None:
     with pytest.raises(AttributeError):
         Pattern("a").unknown  # noqa: B018
+
+
+class Made:
+    """Counts how often its value is made."""
+
+    times = 0
+
+    @lazy_attribute
+    def value(self) -> list[int]:
+        """What is made."""
+        self.times += 1
+        return [self.times]
+
+
+def test_a_lazy_attribute_is_made_once_and_kept() -> None:
+    made = Made()
+    assert made.value is made.value
+    assert made.times == 1
+    assert Made.value.__doc__ == "What is made."
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_that_is_forked_while_a_value_is_made_makes_its_own() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow:
+        @lazy_attribute
+        def value(self) -> int:
+            if threading.current_thread() is not threading.main_thread():
+                entered.set()
+                leave.wait(20)
+            return 7
+
+    slow = Slow()
+    thread = threading.Thread(target=lambda: slow.value)
+    thread.start()
+    assert entered.wait(20)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # ends a child that waits
+        os._exit(slow.value)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    leave.set()
+    thread.join()
+
+
+def test_nothing_is_made_lazily_under_a_lock_that_a_forked_child_would_wait_for() -> None:
+    locking = {"cached_property", "singledispatchmethod"}
+    found = {
+        f"{name}: {node.names[0].name}"
+        for name, path in BY_NAME.items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "functools"
+        if locking & {alias.name for alias in node.names}
+    }
+    assert found == set()

@@ -79,3 +79,17 @@ def test_in_a_child_it_is_not_alive_and_not_waited_for() -> None:
     )
     # 3.12 warns of every fork beside threads.
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_a_thread_that_had_not_the_memory_to_begin_is_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python begins the thread, and cannot make the frame of its first function."""
+
+    def begin(_: object, arguments: tuple[object, ...]) -> None:
+        del arguments
+
+    monkeypatch.setattr(_thread, "start_new_thread", begin)
+    thread = Background()
+    thread.start(print)
+    assert not thread.is_alive()

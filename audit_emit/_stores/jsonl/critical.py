@@ -68,7 +68,8 @@ class CriticalSection:
         """The descriptor of the lock file while it can be used."""
         self._layout = layout
         self._forked = forked
-        self._lock_checked = 0
+        self.lock_check: int = 0
+        """When the process and the lock are looked at next, of ``time.monotonic_ns``."""
         self._patient = True
         self._threads_move = True
         self._pid = os.getpid()
@@ -236,9 +237,9 @@ class CriticalSection:
             self.drop_lock()
             self.lock_slowly(deadline)
         segment.look(now)
-        if 0 <= now - self._lock_checked < LOCK_CHECK_NS:
+        if now < self.lock_check <= now + LOCK_CHECK_NS:
             return
-        self._lock_checked = now
+        self.lock_check = now + LOCK_CHECK_NS
         if os.getpid() != self._pid:
             # A fork that Python was not told of: the inherited lock excludes nobody.
             self._forked()

@@ -204,12 +204,14 @@ class GroupCommit:
 
     def __del__(self) -> None:
         # The sink is gone, and nobody closed it.
-        with suppress(Exception):
+        try:
             retired, self._retired = self._retired, []
             self._calls.put(retired)
             if retired and not self._has_thread():
                 for number in retired:
                     close_quietly(number)
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def _ask(self, urgency: int) -> None:
         # Once is enough: under the lock, the thread forgets what it was asked and takes the lines.

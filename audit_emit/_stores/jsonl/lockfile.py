@@ -11,7 +11,6 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from audit_emit._format.tail import pread
 from audit_emit._runtime.interrupts import let_through, quietly
@@ -59,11 +58,13 @@ class LockFile:
         """How many names the file has as long as nobody deletes one."""
         self.descriptor: int = -1
         self.supported: bool = SUPPORTED
-        self._identity: tuple[int, int] | None = None
+        self.identity: tuple[int, int] | None = None
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:
             self.close()
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def open(self) -> None:
         """Open the lock file, making it if it is missing.
@@ -81,7 +82,7 @@ class LockFile:
             os.close(descriptor)
             raise
         self.descriptor = descriptor
-        self._identity = (found.st_dev, found.st_ino)
+        self.identity = (found.st_dev, found.st_ino)
         self.links = 1
         if self._twin is not None:
             # Not every file system has hard links, nor every platform.
@@ -92,7 +93,7 @@ class LockFile:
         """Give the file its second name, which may be that of one before it."""
         try:
             there = os.stat(twin, follow_symlinks=False)
-            if (there.st_dev, there.st_ino) != self._identity:
+            if (there.st_dev, there.st_ino) != self.identity:
                 os.unlink(twin)
                 os.link(self.path, twin)
         except FileNotFoundError as error:
@@ -187,7 +188,7 @@ class LockFile:
         except (OSError, ValueError) as error:
             let_through(error)
             return False
-        return found.st_nlink >= self.links and (found.st_dev, found.st_ino) == self._identity
+        return found.st_nlink >= self.links and (found.st_dev, found.st_ino) == self.identity
 
     def is_current(self) -> bool:
         """Whether the descriptor is still ours and still the file that others would open."""
@@ -197,7 +198,7 @@ class LockFile:
             let_through(error)
             return False
         own = (mine.st_dev, mine.st_ino)
-        return own == self._identity == (there.st_dev, there.st_ino)
+        return own == self.identity == (there.st_dev, there.st_ino)
 
     def close(self) -> None:
         """Close the descriptor, if it is still ours."""
@@ -206,7 +207,7 @@ class LockFile:
             return
         try:
             found = os.fstat(descriptor)
-            ours = (found.st_dev, found.st_ino) == self._identity
+            ours = (found.st_dev, found.st_ino) == self.identity
         except OSError as error:
             let_through(error)
             # Not closed, it would hold the lock against ourselves.

@@ -16,7 +16,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -89,12 +89,12 @@ class Segment:
         self.link_part: str = ""
         self._begun: tuple[Draft | None, int] = (None, -1)
         """The record that was written last, and the size of the file before it."""
-        self._identity: tuple[int, int] | None = None
+        self.identity: tuple[int, int] | None = None
         self.size: int = -1
         self.fresh: int = -(1 << 62)
         """When the path was last known to be good (``time.monotonic_ns()``)."""
         self.fresh_until: int = 0
-        self._fresh_size = 0
+        self.fresh_size = 0
         self.deadline: float = 0.0
         """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
         self._opened = False
@@ -126,7 +126,7 @@ class Segment:
         except FileNotFoundError as error:
             let_through(error)
             there = None
-        if there is None or size < 0 or (there.st_dev, there.st_ino) != self._identity:
+        if there is None or size < 0 or (there.st_dev, there.st_ino) != self.identity:
             self._reopen()
         elif size != there.st_size:
             # Our number is somebody else's file by now: the application closed them all.
@@ -138,7 +138,7 @@ class Segment:
             self._resized(size)
         self.fresh = now
         self.fresh_until = now + FRESH_NS
-        self._fresh_size = self.size
+        self.fresh_size = self.size
 
     def length(self) -> int:
         """Bytes in the file; less than 0 when there is none."""
@@ -243,12 +243,14 @@ class Segment:
             close_quietly(self.descriptor)
         else:
             # Later, when the application may have closed it, and its number is somebody else's.
-            self._retire(Owned.of(self.descriptor, self._identity))
+            self._retire(Owned.of(self.descriptor, self.identity))
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:
             if self._still_ours() is not None:
                 close_quietly(self.descriptor)
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def abandon(self) -> None:
         """Give an inherited descriptor back; a frame that is still in here does nothing more."""
@@ -284,7 +286,7 @@ class Segment:
         except (OSError, ValueError) as error:
             let_through(error)
             return None
-        return found if (found.st_dev, found.st_ino) == self._identity else None
+        return found if (found.st_dev, found.st_ino) == self.identity else None
 
     def _reopen(self) -> None:
         """Open what is at the path now: at the start, and when the file was moved or deleted."""
@@ -325,11 +327,11 @@ class Segment:
 
     def _rescue(self, old: os.stat_result | None) -> bytes:
         """Our records in a deleted file, since the path was last known to be good."""
-        if old is None or old.st_nlink or not 0 <= self._fresh_size < self.size:
+        if old is None or old.st_nlink or not 0 <= self.fresh_size < self.size:
             return b""
         if old.st_ctime_ns > old.st_mtime_ns:
             return b""  # deleted after the last write: whoever did that had them
-        return tail.pread(self.descriptor, self.size - self._fresh_size, self._fresh_size)
+        return tail.pread(self.descriptor, self.size - self.fresh_size, self.fresh_size)
 
     def _replace(self, opened: int, *, close_old: bool = True) -> bool:
         """Make a file the active one; whether it is empty."""
@@ -341,7 +343,7 @@ class Segment:
         if close_old:
             self._let_go()
         self.descriptor = opened
-        self._identity = (found.st_dev, found.st_ino)
+        self.identity = (found.st_dev, found.st_ino)
         self.size = 0
         self._tears.clear()
         self._begun_at = self.seq + 1
@@ -499,9 +501,9 @@ class Segment:
 
     def _remember(self) -> None:
         """Note in the lock file that this file goes on after the record that is the last now."""
-        if self._identity is not None:
+        if self.identity is not None:
             head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
-            self._lock.remember(Whereabouts(head, *self._identity).to_bytes())
+            self._lock.remember(Whereabouts(head, *self.identity).to_bytes())
 
     def _last(self) -> Head:
         return Head(self.chain, self.seq, self.hash, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from os import SEEK_END, lseek
 from time import monotonic_ns
 from typing import Any
@@ -88,9 +87,11 @@ class JsonlStore:
 
     def __del__(self) -> None:
         # Nobody closed it: what a thread has still to sync is left to the thread.
-        with suppress(Exception):
+        try:
             if self.durability.group is not None:
                 self.segment.close()
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     @property
     def segment(self) -> Segment:
@@ -131,7 +132,12 @@ class JsonlStore:
                         draft.id,
                         draft.own,
                         section.lock_fd,
+                        section.lock.identity,
+                        section.lock.links,
+                        section.lock_check,
                         segment.descriptor,
+                        self.layout.active,
+                        segment.identity,
                         segment.size,
                         segment.max_bytes,
                         segment.fresh_until,
@@ -141,8 +147,13 @@ class JsonlStore:
                         segment.hash,
                     )
                     if made is not None:
-                        linked, segment.size = made
+                        linked, size, looked = made
                         records[0] = linked
+                        if looked:
+                            segment.fresh_size = segment.size
+                            segment.fresh = looked
+                            segment.fresh_until = looked + FRESH_NS
+                        segment.size = size
                         segment.hash = linked.hash
                         segment.seq = linked.seq
                         segment.last_ns = draft.ns

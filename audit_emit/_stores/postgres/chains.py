@@ -19,7 +19,6 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from audit_emit._settings.address import Address
@@ -239,8 +238,10 @@ class Chains:
         self._chains.clear()
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:
             self._drop()
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     # One round.
 

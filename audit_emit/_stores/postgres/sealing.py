@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from audit_emit._format.record import RESERVED, TYPE, parsed
@@ -94,8 +93,10 @@ class Sealer:
         self._asking = None
 
     def __del__(self) -> None:
-        with suppress(Exception):
+        try:
             driver.close(self._asking)
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def _tell(self, records: list[Linked]) -> None:
         if self._show is not None:
