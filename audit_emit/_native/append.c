@@ -16,7 +16,7 @@
 /* What the function is given, in this order. */
 enum {
     DRAFTS, LINKED, PREFIX, ID, OWN, LOCK, LOCK_FILE, LOCK_LINKS, LOCK_CHECK, ACTIVE, PATH,
-    ACTIVE_FILE, ACTIVE_SIZE, MAX_BYTES, FRESH, LINK, CHAIN, SEQ, PREV, ARGUMENTS,
+    ACTIVE_FILE, ACTIVE_SIZE, MAX_BYTES, FRESH, FRESH_FOR, LINK, CHAIN, SEQ, PREV, ARGUMENTS,
 };
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
@@ -91,15 +91,16 @@ static long long monotonic(void)
  * looks that only Python takes. */
 static bool take(PyObject *const *args, Given *given)
 {
-    long long now = monotonic();
+    long long now = monotonic(), fresh_for = 0;
     return PyList_CheckExact(args[DRAFTS]) && text_of(args[PREFIX], &given->prefix)
         && descriptor_of(args[LOCK], &given->lock) && descriptor_of(args[ACTIVE], &given->file)
         && number_of(args[ACTIVE_SIZE], &given->size) && number_of(args[MAX_BYTES], &given->max_bytes)
-        && number_of(args[FRESH], &given->fresh_until) && text_of(args[LINK], &given->link)
+        && number_of(args[FRESH], &given->fresh_until) && number_of(args[FRESH_FOR], &fresh_for)
+        && text_of(args[LINK], &given->link)
         && identity_of(args[LOCK_FILE], &given->lock_file) && number_of(args[LOCK_LINKS], &given->lock_links)
         && number_of(args[LOCK_CHECK], &given->lock_check) && text_of(args[PATH], &given->path)
         && identity_of(args[ACTIVE_FILE], &given->active_file) && now < given->lock_check
-        && ((given->looked = now <= given->fresh_until ? 0 : now), true)
+        && ((given->fresh_until += fresh_for), (given->looked = now <= given->fresh_until ? 0 : now), true)
         && number_of(args[SEQ], &given->seq) && text_of(args[PREV], &given->before)
         && given->size > 0 && given->link.size && given->seq >= 0 && given->seq < INT64_MAX
         && given->before.size == HASH_SIZE;

@@ -93,7 +93,6 @@ class Segment:
         self.size: int = -1
         self.fresh: int = -(1 << 62)
         """When the path was last known to be good (``time.monotonic_ns()``)."""
-        self.fresh_until: int = 0
         self.fresh_size = 0
         self.deadline: float = 0.0
         """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
@@ -137,7 +136,6 @@ class Segment:
         elif size != self.size:
             self._resized(size)
         self.fresh = now
-        self.fresh_until = now + FRESH_NS
         self.fresh_size = self.size
 
     def length(self) -> int:

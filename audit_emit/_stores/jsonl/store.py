@@ -140,7 +140,8 @@ class JsonlStore:
                         segment.identity,
                         segment.size,
                         segment.max_bytes,
-                        segment.fresh_until,
+                        segment.fresh,
+                        FRESH_NS,
                         segment.link_part,
                         segment.chain,
                         segment.seq,
@@ -152,7 +153,6 @@ class JsonlStore:
                         if looked:
                             segment.fresh_size = segment.size
                             segment.fresh = looked
-                            segment.fresh_until = looked + FRESH_NS
                         segment.size = size
                         segment.hash = linked.hash
                         segment.seq = linked.seq

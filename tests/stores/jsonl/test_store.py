@@ -237,7 +237,6 @@ def test_why_the_lock_is_not_trusted_is_told(
     emitter.emit(None, "a.b")
     sink = sink_of(emitter)
     monkeypatch.setattr(store, "FRESH_NS", 0)
-    sink.segment.fresh_until = 0
     sink.section.lock_check = 0
     monkeypatch.setattr(sink.section.lock, "is_current", lambda: False)
     assert emitter.emit(None, "a.b") is None
