@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
 from audit_emit._format.record import Head, bump, chain_line, ts_of
 from audit_emit._stores.base import (
@@ -39,7 +40,7 @@ class Chain:
         self.full: bool = False
         self.head: Head = Head(os.urandom(8).hex(), 0, _ZERO, "")
         self.last_ns: int = 0
-        self.lock = threading.RLock()
+        self.lock: Any = threading.RLock()
 
 
 class MemoryStore:
@@ -143,11 +144,11 @@ class MemoryStore:
 
     def is_inside(self) -> bool:
         """Whether this thread is in the middle of a call."""
-        return self._inside and bool(self.chain.lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
+        return self._inside and bool(self.chain.lock._is_owned())  # noqa: SLF001 - nothing public tells
 
     def heal(self) -> None:
         """Give back a lock that an interrupt left behind."""
-        if not self._inside and self.chain.lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
+        if not self._inside and self.chain.lock._is_owned():  # noqa: SLF001
             self.chain.lock.release()
 
     def close(self, seconds: float = SYNC_SECONDS) -> bool:  # noqa: ARG002
