@@ -29,7 +29,7 @@ from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.growing import GrowingLog
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
-from audit_emit._settings.address import Address, is_address
+from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verify import Options, verify_log
@@ -65,6 +65,8 @@ def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str]
     if is_address(path):
         Address.chosen(path)
         return AuditLog(path, KeyRing.from_sources(list(keys)))
+    if scheme := scheme_of(path):
+        raise ConfigError("where", f"no log is read from {scheme}; name a path, or postgresql://…")
     path = os.path.abspath(path)
     if not os.path.lexists(path):
         raise FileNotFoundError(2, "there is no log", path)

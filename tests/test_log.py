@@ -203,3 +203,9 @@ def test_how_old_a_signature_may_be_is_judged_as_of_a_time(
     assert log.verify(max_age=60, as_of=tomorrow, anchor_required=False).exit_status == 0
     with pytest.raises(ValueError, match="needs a zone"):
         log.verify(as_of=datetime(2026, 5, 19))  # noqa: DTZ001
+
+
+def test_an_address_of_another_kind_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ConfigError, match="no log is read from s3://") as raised:
+        open_log("s3://key:hunter2secret@bucket/prefix")
+    assert "hunter2secret" not in str(raised.value)

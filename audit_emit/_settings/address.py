@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TypeGuard, final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -11,6 +12,8 @@ from audit_emit.errors import ConfigError
 SCHEMES = ("postgresql://", "postgres://")
 FILE_SCHEME = "postgresql+file://"
 """An address that is the first line of a file: a secret that an orchestrator mounts."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 CHOICES = ("service", "tenant", "chain")
 _MOST = 4096
@@ -23,6 +26,15 @@ _SHOWN = frozenset(
 def is_address(text: object) -> TypeGuard[str]:
     """Whether this is an address of a database, and no path."""
     return isinstance(text, str) and text.startswith((*SCHEMES, FILE_SCHEME))
+
+
+def scheme_of(text: str) -> str:
+    """The scheme of an address of any kind, such as ``s3://``; empty for what is none.
+
+    Of an address that is not understood nothing else may be shown: it may hold a password.
+    """
+    found = _SCHEME.match(text)
+    return found.group() if found is not None else ""
 
 
 @final

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
 from audit_emit._runtime.foreign import bare_name
-from audit_emit._settings.address import FILE_SCHEME, Address
+from audit_emit._settings.address import FILE_SCHEME, Address, scheme_of
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
 
@@ -62,6 +62,10 @@ def _jsonl(name: str, value: Any) -> str | None:
         raise ConfigError(name, "begins or ends with white space")
     if not path or "\0" in path:
         raise ConfigError(name, "must be the path of a file, or 'off' for no file")
+    if scheme := scheme_of(path):
+        raise ConfigError(
+            name, f"must be the path of a file, not an address ({scheme}); a database is a store"
+        )
     try:
         path = os.path.abspath(os.path.expanduser(path))
     except OSError:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from audit_emit._settings.address import Address, is_address
+from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._settings.settings import settings, system_directory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
@@ -44,14 +44,17 @@ def _checked(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tup
         shown = visible(log)
         if not log:
             raise click.UsageError("LOG is empty: name a directory, or leave it out")
-        if log == "-" or os.path.lexists(log):
+        if log == "-" or is_address(log) or os.path.lexists(log):
             continue
+        if scheme := scheme_of(log):
+            meant = "; the address of Loki goes to --loki" if scheme.startswith("http") else ""
+            raise click.UsageError(
+                f"no log is read from {scheme}; a LOG is a path, - or postgresql://…{meant}"
+            )
         if "=" in log and "/" not in log.partition("=")[0]:
             raise click.UsageError(f"there is no log {shown}; conditions go to --where {shown}")
         if _TYPE.fullmatch(log) and not log.endswith(_ENDINGS):
             raise click.UsageError(f"there is no log {shown}; event types go to --type {shown}")
-        if log.startswith(("http://", "https://")):
-            raise click.UsageError(f"{shown} is no log; the address of Loki goes to --loki")
     return tuple(value)
 
 
@@ -67,6 +70,18 @@ def named(logs: Sequence[str]) -> list[str]:
         if log != "-" and not is_there(log):
             raise not_there(log)
     return found
+
+
+def of_files(logs: Sequence[str]) -> Sequence[str]:
+    """The same logs, for what is about the files of a log.
+
+    Raises:
+        UsageError: one is in a database.
+    """
+    for log in logs:
+        if is_address(log):
+            raise click.UsageError(f"this is about files, and {visible(name_of(log))} has none")
+    return logs
 
 
 def is_there(log: str) -> bool:

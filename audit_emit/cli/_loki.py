@@ -14,7 +14,7 @@ from audit_emit._readers.files.logfiles import is_segment_alone
 from audit_emit._readers.files.opening import layout_of
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import named
+from audit_emit.cli._logs import named, of_files
 from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ def whole_logs(logs: Sequence[str]) -> list[Layout]:
         UsageError: one is only a part of a log, or this environment keeps none.
         NoLog: a log is not there, and no closed segment of it is, either.
     """
-    for log in logs:
+    for log in of_files(logs):
         if log == "-" or (not os.path.isdir(log) and is_segment_alone(os.path.basename(log))):
             raise click.UsageError(f"{visible(log)} is not a whole log; name its directory")
-    return [layout_of(log) for log in named(logs)]
+    return [layout_of(log) for log in of_files(named(logs))]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 from audit_emit.cli._checks import Report, Way, examine
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import logs_argument
+from audit_emit.cli._logs import logs_argument, of_files
 from audit_emit.cli._loki import loki_options
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
@@ -57,7 +57,7 @@ def command(
     way = Way(loki or "", tenant, reader)
     reports = [
         examine({"service": service, "jsonl": jsonl}, os.environ, way)
-        for jsonl in (*map(_active, logs),) or (None,)
+        for jsonl in (*map(_active, of_files(logs)),) or (None,)
     ]
     problems = any(report.problems for report in reports)
     status = decided(Exit.FINDINGS if problems else Exit.OK)

@@ -18,7 +18,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
@@ -69,7 +69,7 @@ def command(
     """
     options = Options(ring=KeyRing.from_sources(list(keys), os.environ))
     statuses = []
-    for log in named(logs):
+    for log in of_files(named(logs)):
         try:
             statuses.append(_repaired(log, options, do_it=do_it, declare_legacy=declare_legacy))
         except UnsupportedError as error:

@@ -13,7 +13,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import configured, logs_argument, named
+from audit_emit.cli._logs import configured, logs_argument, name_of, named
 from audit_emit.cli._text import visible
 from audit_emit.cli.db import address_of
 
@@ -94,7 +94,9 @@ def _round(
                 except Difference as found:
                     status[0] = Exit.FINDINGS
                     if not quiet or str(found) != _told.get(path):
-                        click.echo(f"DIFFERENT  {visible(path)}: {visible(str(found))}", err=True)
+                        click.echo(
+                            f"DIFFERENT  {visible(name_of(path))}: {visible(str(found))}", err=True
+                        )
                     _told[path] = str(found)
                     continue
             _told.pop(path, None)
@@ -110,10 +112,11 @@ _told: dict[str, str] = {}
 
 def _say(path: str, done: Shipped, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"log": path, **done._asdict()}))
+        click.echo(json.dumps({"log": name_of(path), **done._asdict()}))
         return
+    shown = visible(name_of(path))
     passed = f", {done.passed} lines that are no records stay in the file" if done.passed else ""
     click.echo(
-        f"ok  {visible(path)}: {done.records} records and {done.checkpoints} checkpoints shipped; "
+        f"ok  {shown}: {done.records} records and {done.checkpoints} checkpoints shipped; "
         f"chain {done.chain or '(none yet)'} is there up to {done.last}{passed}"
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from support import requirements
 
 from audit_emit import Emitter
 from audit_emit._settings import settings
@@ -108,3 +110,52 @@ def test_the_password_of_an_address_is_never_shown() -> None:
         "postgresql://me@db/x#service=shop"
     )
     assert name_of("/var/log/audit-emit/shop") == "/var/log/audit-emit/shop"
+
+
+PASSWORD = "hunter2secret"
+LOKI = ["--loki", "http://127.0.0.1:1"]
+NEEDS = {
+    "prove": lambda log: ["prove", "1", log],
+    "reconcile": lambda log: ["reconcile", *LOKI, log],
+    "ship": lambda log: ["ship", log, "--to", f"postgresql://u:{PASSWORD}@127.0.0.1:1/x"],
+    "shipped": lambda log: ["shipped", *LOKI, log],
+}
+
+
+def taking_a_log() -> list[str]:
+    """The commands that have the argument, as they say themselves."""
+    group = import_module("audit_emit.cli._group")
+    return [
+        name
+        for name in group.COMMANDS
+        if any(
+            parameter.name == "logs"
+            for parameter in import_module(
+                f"audit_emit.cli.{name.replace('-', '_')}"
+            ).command.params
+        )
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "s3", "mysql", "https"])
+@pytest.mark.parametrize("name", taking_a_log())
+def test_the_password_of_an_address_is_shown_by_no_command(
+    name: str, scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if scheme == "postgresql":
+        requirements.package("psycopg")
+    log = f"{scheme}://user:{PASSWORD}@127.0.0.1:1/x"
+    arguments = NEEDS.get(name, lambda log: [name, log])(log)
+    assert main(arguments) in {Exit.USAGE, Exit.NO_ANSWER}
+    told = capsys.readouterr()
+    assert PASSWORD not in told.out + told.err
+    assert "No such file" not in told.err
+
+
+@pytest.mark.parametrize("name", ["doctor", "reconcile", "repair", "shipped"])
+def test_what_is_about_files_says_so_of_a_database(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = "postgresql://user@127.0.0.1:1/x"
+    assert main(NEEDS.get(name, lambda log: [name, log])(log)) == Exit.USAGE
+    assert f"this is about files, and {log} has none" in capsys.readouterr().err

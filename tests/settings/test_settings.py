@@ -617,3 +617,10 @@ def test_every_variable_is_documented() -> None:
     for name, setting in SETTINGS.items():
         assert f"| `{_config.PREFIX}{setting.variable}` | `{name}` |" in page
     assert "| | `processors` |" in page
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "s3", "file"])
+def test_an_address_is_no_path_of_a_file_and_is_not_repeated(scheme: str) -> None:
+    with pytest.raises(ConfigError, match="a database is a store") as raised:
+        Emitter(jsonl=f"{scheme}://user:hunter2secret@host/x")
+    assert "hunter2secret" not in str(raised.value)
