@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
 
-# What starts no process and listens on no port: within a minute.
+# What starts no process and listens on no port.
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --fast
 
@@ -45,8 +45,8 @@ coverage: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/run.py $(BENCH)
 
-# Everything at every place, where the tests take a sample (tests/support/sampling.py). Ten minutes for the calls of
-# the system, and five for the rest; needs strace, which it does not install.
+# Everything at every place, where the tests take a sample (tests/support/sampling.py). The calls of the system take
+# ten minutes; needs strace, which it does not install.
 fault: $(STAMP)
 	$(BIN)/python tests/faults/inject.py $(FAULT)
 	AUDIT_EMIT_TEST_EXHAUSTIVE=1 $(BIN)/python -m pytest -q -n auto tests/faults
