@@ -18,6 +18,8 @@ from audit_emit.cli._exit import Exit
 ROOT = Path(__file__).parent.parent
 ENTRY = "import sys; from audit_emit_command import main; sys.exit(main())"
 """As the script that pip makes."""
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""A process started in the background of a shell may inherit that SIGINT is ignored."""
 
 SLOW = """
 import os, time
@@ -57,7 +59,7 @@ def test_ctrl_c_while_it_loads_leaves_no_traceback(module: str, tmp_path: Path) 
     reader, writer = os.pipe()
     (tmp_path / f"{module}.py").write_text(SLOW.format(told=writer))
     with subprocess.Popen(
-        [sys.executable, "-c", ENTRY, "--version"],
+        [sys.executable, "-c", f"{HEARS}; {ENTRY}", "--version"],
         stderr=subprocess.PIPE,
         pass_fds=[writer],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -118,6 +118,15 @@ def is_of(frame: FrameType, modules: tuple[str, ...]) -> bool:
 OURS = ("audit_emit",)
 
 
+def _is_finalizing(frame: FrameType | None) -> bool:
+    """Whether a finalizer runs, of whatever is collected just now: Python keeps what it raises."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Interrupter:
     """Runs a call and does something at one place of it, as a signal handler would.
 
@@ -160,6 +169,9 @@ class Interrupter:
         number = self.passed
         self.passed += 1
         if number == self._at:
+            if _is_finalizing(frame):
+                self._at += 1
+                return
             code = frame.f_code
             self.where = f"{code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
             self._handler()
