@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import Self
@@ -44,6 +42,7 @@ from audit_emit._readers.files.places import Found, find_seq, last_record
 from audit_emit._readers.files.ranges import leads_to, until
 from audit_emit._readers.files.stream import Stream, whole_lines
 from audit_emit._readers.files.times import Row, Times
+from audit_emit._readers.files.unpacked import damage_raises
 from audit_emit._stores.jsonl.directory import Layout
 
 LONGEST_CHECKPOINT = 64 * 1024
@@ -191,7 +190,7 @@ class FilesReader:
         times = Times(self._near) if timed else None
         for file in reversed(self.files):
             if not 0 < seq < file.first_seq:
-                with _told(file):
+                with damage_raises(file):
                     for position, data in self._searched(file, seq, since, until, times):
                         yield self._block(file, position, data)
             self._read += max(file.size, 0)
@@ -312,18 +311,8 @@ def _damage(error: BaseException, file: LogFile) -> Flaw:
     return Flaw(file.name, CUT if cut else DAMAGED, f"cannot be unpacked: {why}")
 
 
-@contextmanager
-def _told(file: LogFile) -> Iterator[None]:
-    """Damage is an error where an answer would be wrong without what cannot be read."""
-    try:
-        yield
-    except broken() as error:
-        refuse_wide(error, file.name)
-        raise OSError(errno.EIO, "is packed, and damaged or cut off", file.path) from error
-
-
 def _loaded(stream: Stream, position: int, size: int) -> bytes:
-    with _told(stream.file):
+    with damage_raises(stream.file):
         return stream.at(position, size)
 
 
@@ -350,7 +339,7 @@ def _with_number(file: LogFile, seq: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _chained(file: LogFile) -> Iterator[tuple[int, bytes]]:
-    with _told(file), Stream(file) as stream:
+    with damage_raises(file), Stream(file) as stream:
         for start, block in whole_lines(stream):
             for end, line in may_be_chained(block):
                 yield start + end - len(line) - 1, line

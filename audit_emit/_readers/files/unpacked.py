@@ -25,7 +25,7 @@ class Unpacked:
         Raises:
             OSError: it cannot be read, or it is damaged.
         """
-        with _told(file):
+        with damage_raises(file):
             if self._file is not file or offset < self._position:
                 self.close()
                 self._stream = self._stack.enter_context(_opened(file))
@@ -54,7 +54,13 @@ def _opened(file: LogFile) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _told(file: LogFile) -> Iterator[None]:
+def damage_raises(file: LogFile) -> Iterator[None]:
+    """Damage is an error where an answer would be wrong without what cannot be read.
+
+    Raises:
+        OSError: the file is damaged or cut off.
+        UnsupportedError: it takes more memory than a reader may take.
+    """
     try:
         yield
     except broken() as error:
