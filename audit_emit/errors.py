@@ -10,6 +10,7 @@
     │   ├── ForgedChangeError     a change of key that the old key did not sign
     │   ├── VerificationError     a log did not verify; ``report`` has the findings
     │   ├── RepairError           a log has changed since its repair was planned
+    │   ├── RetentionError        records were not removed from a log; has a ``reason``
     │   ├── UnsupportedError      a file is packed in a way that cannot be read here
     │   ├── NotRegularError       a link, a pipe or a device where a file of a log should be
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
@@ -113,6 +114,18 @@ class VerificationError(AuditEmitError):
 
 class RepairError(AuditEmitError):
     """The log has changed since the plan was made, or its lock cannot be acquired."""
+
+
+class RetentionError(AuditEmitError):
+    """Records were not removed from a log.
+
+    Attributes:
+        reason: a short machine-readable word, such as ``held`` or ``not-signed``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class UnsupportedError(AuditEmitError):

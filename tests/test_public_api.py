@@ -126,7 +126,7 @@ FLOORS = (
     ("_core", "_verify"),
     ("_loki",),
     ("_query",),
-    ("_repair", "_shipping"),
+    ("_repair", "_retention", "_shipping"),
     ("log", "outbox"),
     ("",),
     ("testing", "integrations"),
