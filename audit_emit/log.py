@@ -22,8 +22,8 @@ import msgspec
 
 from audit_emit._checkpoints.prove import newest_checkpoint, prove_record
 from audit_emit._format.checkpoint import Checkpoint
-from audit_emit._format.proof_file import Evidence
-from audit_emit._format.record import Head
+from audit_emit._format.proof_file import Evidence, Judgement
+from audit_emit._format.record import Head, ts_of
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.growing import GrowingLog
@@ -31,11 +31,24 @@ from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
 from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._verify.findings import Report
+from audit_emit._verify.findings import Finding, Kind, Report
+from audit_emit._verify.remembered import remembered
+from audit_emit._verify.verifier import Boundary
 from audit_emit._verify.verify import Options, verify_log
 from audit_emit.errors import ConfigError
 
-__all__ = ["AuditLog", "open_log"]
+__all__ = [
+    "AuditLog",
+    "Checkpoint",
+    "Evidence",
+    "Finding",
+    "Head",
+    "Judgement",
+    "KeyRing",
+    "Kind",
+    "Report",
+    "open_log",
+]
 
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
@@ -74,7 +87,10 @@ def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str]
 
 
 class AuditLog:
-    """One log. Each call looks at the files as they are by then.
+    """One log. Each call looks at it as it is by then.
+
+    Between calls no file and no connection is open, so there is nothing to close; what ``follow``
+    returns holds the file open and is used with ``with``.
 
     Args:
         path: absolute: the directory, or the active segment in it.
@@ -189,6 +205,11 @@ class AuditLog:
         max_unanchored: int | None = None,
         max_age: float | None = None,
         as_of: datetime | None = None,
+        from_seq: int = 0,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        legacy_before: str = "",
+        remember: str | os.PathLike[str] | None = None,
         strict: bool = False,
         jobs: int = 1,
         progress: Callable[[int, int], None] | None = None,
@@ -202,12 +223,19 @@ class AuditLog:
             max_unanchored: how many records may come after it; by the log's own policy if not
                 given. ``max_age`` is how many seconds old it may be.
             as_of: the time by which its age is judged; now if not given.
+            from_seq, since, until: only a part of the log: from this record or this time on, to
+                the last record that is not later. Times with a zone.
+            legacy_before: records before this one (``"4711"``), or before this byte
+                (``"offset:1024"``), may be older than the chain.
+            remember: a file of the verifier's own that keeps what was verified, to be compared the
+                next time.
             strict: parse the JSON of every record as well.
             jobs: how many processes may share the work.
             progress: called with the bytes that were read and the bytes that there are.
 
         Raises:
-            ValueError: a head is none, or a time has no zone.
+            ValueError: a head is none, a time has no zone, or ``legacy_before`` is neither.
+            MemoryFileError: ``remember`` is another file.
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
@@ -220,12 +248,17 @@ class AuditLog:
             max_unanchored=max_unanchored,
             max_age=max_age,
             as_of=_ns(as_of),
+            from_seq=from_seq,
+            since=_ts(since),
+            until=_ts(until),
+            legacy=Boundary.parse(legacy_before) if legacy_before else Boundary(),
             strict=strict,
             jobs=jobs,
             progress=progress,
         )
         with open_reader(self.path) as reader:
-            return verify_log(reader, options).report
+            verified = verify_log(reader, options)
+        return (verified if remember is None else remembered(verified, Path(remember))).report
 
     def prove(self, seq: int) -> Evidence:
         """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.
@@ -274,6 +307,11 @@ def _parsed(lines: Iterator[bytes] | Sequence[bytes]) -> Iterator[dict[str, Any]
             yield _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
+
+
+def _ts(time: datetime | None) -> str:
+    ns = _ns(time)
+    return "" if ns is None else ts_of(ns)
 
 
 def _ns(time: datetime | None) -> int | None:

@@ -147,7 +147,7 @@ def capture() -> Iterator[Captured]:
                     gone.close()
             return inside
 
-        before = _process._current  # noqa: SLF001 - get_emitter would make one
+        before = _process.current_emitter()
         settings = _config.settings({}) if before is None else before.settings
         captured = Captured(directory)
         _process.swap_emitter(_private(settings, directory))

@@ -209,3 +209,45 @@ def test_an_address_of_another_kind_is_refused_without_being_repeated() -> None:
     with pytest.raises(ConfigError, match="no log is read from s3://") as raised:
         open_log("s3://key:hunter2secret@bucket/prefix")
     assert "hunter2secret" not in str(raised.value)
+
+
+def test_a_part_of_the_log_is_verified_as_the_command_does(
+    made: tuple[AuditLog, list[Receipt]],
+) -> None:
+    log, receipts = made
+    part = log.verify(from_seq=receipts[20].seq, anchor_required=False)
+    assert (part.first_seq, part.partial) == (receipts[20].seq, True)
+    hour = timedelta(hours=1)
+    assert log.verify(since=datetime.now(UTC) - hour, until=datetime.now(UTC) + hour).records
+    assert log.verify(until=datetime.now(UTC) - hour).records == 0
+    with pytest.raises(ValueError, match="zone"):
+        log.verify(since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the fault
+
+
+def test_another_log_in_the_place_of_the_one_that_was_verified_is_found_out(
+    made: tuple[AuditLog, list[Receipt]], tmp_path: Path
+) -> None:
+    log, memory = made[0], tmp_path / "seen.json"
+    assert not log.verify(remember=memory).tampered
+    other = Emitter(
+        service="shop", jsonl=str(tmp_path / "other" / "audit.jsonl"), stdout=False, signing_key=KEY
+    )
+    other.emit(None, "a.b")
+    assert other.close()
+    Path(log.path).rename(tmp_path / "moved")
+    (tmp_path / "other").rename(log.path)
+    assert not log.verify().tampered
+    assert log.verify(remember=memory).tampered
+
+
+def test_what_is_older_than_the_chain_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    old = b'{"ts":"2020-01-01T00:00:00.000000000Z","event_type":"a.b","fields":{}}\n'
+    path.write_bytes(old)
+    emitter = Emitter(service="shop", jsonl=str(path), stdout=False)
+    emitter.emit(None, "a.b")
+    assert emitter.close()
+    assert open_log(path).verify().tampered
+    assert not open_log(path).verify(legacy_before=f"offset:{len(old)}").tampered
+    with pytest.raises(ValueError, match="offset:N"):
+        open_log(path).verify(legacy_before="yesterday")

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pydoc
+import re
 import runpy
 import subprocess
 import sys
@@ -127,7 +128,7 @@ FLOORS = (
     ("_loki",),
     ("_query",),
     ("_repair", "_retention", "_shipping"),
-    ("log", "outbox"),
+    ("log", "outbox", "_facade"),
     ("",),
     ("testing", "integrations"),
     ("__pyinstaller", "cli"),
@@ -415,6 +416,61 @@ def test_a_folder_uses_only_folders_below_it(name: str) -> None:
         if one in MODULES and folder(one) != folder(name) and FLOOR[folder(one)] >= mine
     }
     assert above == set()
+
+
+OUTSIDE = [
+    name for name in MODULES if name.startswith(("audit_emit.cli", "audit_emit.integrations."))
+]
+"""Commands and adapters, which use public names, what is in their own folder, and ``_facade``."""
+
+
+def private_parts(name: str) -> set[str]:
+    """The folders of the package, and its private names, that a module imports past ``_facade``."""
+    own, found = folder(name), set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            taken = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            taken = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for one in (one for one in taken if one.startswith("audit_emit.")):
+            where = folder(one)
+            if where not in {own, "_facade"} and re.search(r"\._(?!_)", one):
+                found.add(where)
+    return found
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_commands_and_adapters_import_nothing_private_but_the_facade(name: str) -> None:
+    """What they need besides is added to a module of ``_facade``, or made public."""
+    assert private_parts(name) == set()
+
+
+@pytest.mark.parametrize("name", [one for one in MODULES if folder(one) == "_facade"])
+def test_a_facade_only_passes_names_on_which_somebody_uses(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    made = [node for node in tree.body if not isinstance(node, ast.ImportFrom | ast.Expr)]
+    assert [ast.unparse(node).partition(" = ")[0] for node in made] in ([], ["__all__"])
+    given = set(getattr(importlib.import_module(name), "__all__", ()))
+    used = {
+        alias.name
+        for one in OUTSIDE
+        for node in ast.walk(ast.parse(MODULES[one].read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == name
+        for alias in node.names
+    }
+    assert given == used
+
+
+def test_examples_and_pages_use_public_names_only() -> None:
+    root = PACKAGE.parent
+    shown = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("integrations/**/*.py")]
+    private = re.compile(
+        r"audit_emit(\.\w+)*\._(?!version)\w+|from audit_emit(\.\w+)* import _(?!_)"
+    )
+    assert len(shown) > 20
+    assert [path for path in shown if private.search(path.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,11 @@ def swap_emitter(emitter: Emitter | None) -> Emitter | None:
     return old
 
 
+def current_emitter() -> Emitter | None:
+    """The process-wide emitter; ``None`` where nobody has configured one or emitted yet."""
+    return _current
+
+
 def get_emitter() -> Emitter:
     """The process-wide emitter; configured from the environment if nobody did it before.
 

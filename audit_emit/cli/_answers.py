@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import click
 
-from audit_emit._loki.json_stage import value_at
-from audit_emit._query.question import MEMBERS, Term
+from audit_emit._facade.queries import MEMBERS, Term
+from audit_emit._facade.records import value_at
 from audit_emit.cli._marks import mark
 from audit_emit.cli._text import shown_value, visible, visible_bytes
 

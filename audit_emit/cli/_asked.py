@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from audit_emit._format.record import ns_of, ts_of
-from audit_emit._query.question import Question, Term, checked
+from audit_emit._facade.queries import Question, Term, checked
+from audit_emit._facade.records import ns_of, ts_of
 from audit_emit.cli._text import visible
 from audit_emit.cli._times import EXAMPLES, time_option
 

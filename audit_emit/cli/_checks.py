@@ -15,19 +15,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audit_emit._loki import settings as loki
-from audit_emit._loki.labels import time_of
-from audit_emit._runtime import compiled as _compiled
-from audit_emit._settings.address import Address
-from audit_emit._settings.checks import SETTINGS, STDERR
-from audit_emit._settings.settings import PREFIX, Settings, settings, system_directory
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._version import __version__
+from audit_emit import Settings, __version__
+from audit_emit._facade.loki import PREFIX as LOKI_PREFIX
+from audit_emit._facade.loki import VARIABLES as LOKI_VARIABLES
+from audit_emit._facade.records import time_of
+from audit_emit._facade.settings import (
+    PREFIX,
+    SETTINGS,
+    STDERR,
+    SWITCH,
+    Address,
+    settings,
+    system_directory,
+)
+from audit_emit._facade.settings import state as compiled_state
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._records import parse
 from audit_emit.errors import ConfigError, DatabaseError
-from audit_emit.log import AuditLog
+from audit_emit.log import AuditLog, KeyRing
 
 EXTRAS = {
     "cli": "rich",
@@ -167,7 +173,7 @@ def _key_file(report: Report, path: str) -> None:
 
 def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:
     known = [PREFIX + setting.variable for setting in SETTINGS.values()]
-    known += [_compiled.SWITCH, *(loki.PREFIX + variable for variable in loki.VARIABLES)]
+    known += [SWITCH, *(LOKI_PREFIX + variable for variable in LOKI_VARIABLES)]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
@@ -272,7 +278,7 @@ def _end_of(report: Report, path: Path) -> None:
 
 def _store(report: Report, current: Settings, address: Address) -> None:
     """Whether the database takes records, and what its role may do besides."""
-    from audit_emit._stores.postgres import driver, schema  # noqa: PLC0415 - an extra
+    from audit_emit._facade.database import driver, schema  # noqa: PLC0415 - an extra
 
     if current.jsonl is None:
         report.warnings.append(
@@ -323,7 +329,7 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
     report.machine = {
         "audit_emit": __version__,
         "python": machine.python(),
-        "emit": _compiled.state,
+        "emit": compiled_state,
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "uid": _uid(),
         "runs_in": around,

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from audit_emit._format.chain import ZERO, body_of, leaf_hash
-from audit_emit._query.question import Question, Term
+from audit_emit._facade.queries import Question, Term
+from audit_emit._facade.records import ZERO, body_of, leaf_hash
 from audit_emit.cli._answers import told
 from audit_emit.cli._service import DemoFailed
 from audit_emit.cli._text import visible

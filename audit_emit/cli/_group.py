@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from audit_emit._version import __version__
+from audit_emit import __version__
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
 from audit_emit.cli._text import visible

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from audit_emit._settings.address import Address, is_address, scheme_of
-from audit_emit._settings.settings import settings, system_directory
+from audit_emit._facade.settings import Address, is_address, scheme_of, settings, system_directory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 

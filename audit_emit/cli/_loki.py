@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from audit_emit._loki.settings import PREFIX, from_environment
-from audit_emit._readers.files.logfiles import is_segment_alone
-from audit_emit._readers.files.opening import layout_of
-from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._facade.files import Layout, is_segment_alone, layout_of
+from audit_emit._facade.loki import PREFIX, from_environment
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import named, of_files
 from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
-    from audit_emit._loki.client import LokiClient
+    from audit_emit._facade.loki_client import LokiClient
 else:
     LokiClient = Any
 
@@ -72,7 +70,7 @@ def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     Raises:
         ConfigError: address, tenant or credentials cannot be used.
     """
-    from audit_emit._loki.client import LokiClient  # noqa: PLC0415 - an extra
+    from audit_emit._facade.loki_client import LokiClient  # noqa: PLC0415 - an extra
     from audit_emit.errors import LokiError  # noqa: PLC0415 - an extra
 
     try:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from audit_emit._format.link import link_of
-from audit_emit._loki.labels import service_of
-from audit_emit._loki.records import hash_holds, is_cut
+from audit_emit._facade.records import hash_holds, is_cut, link_of, service_of
 
 UNCHAINED = "unchained"
 STUB = "stub"

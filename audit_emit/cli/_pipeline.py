@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audit_emit._loki.settings import from_environment
-from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._facade.files import Layout
+from audit_emit._facade.loki import from_environment
 from audit_emit.errors import ConfigError
 
 DAY = 24 * 3600 * 10**9
@@ -89,7 +89,7 @@ def ask_loki(url: str, tenant: str | None, service: str, environ: Mapping[str, s
     """Whether Loki answers, as this tenant and with these credentials, and what it has newest."""
     facts: dict[str, Any] = {"tenant": tenant or "none"}
     try:
-        from audit_emit._loki.client import LokiClient  # noqa: PLC0415 - an extra
+        from audit_emit._facade.loki_client import LokiClient  # noqa: PLC0415 - an extra
         from audit_emit.errors import LokiError  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         return Answer(facts, problem="httpx is not installed; pip install 'audit-emit[loki]'")

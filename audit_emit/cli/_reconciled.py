@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from audit_emit._format.record import ts_of
-from audit_emit._loki.disagreement import Finding, Kind, Report
-from audit_emit._loki.records import Extent
+from audit_emit._facade.loki import Finding, Kind, Report
+from audit_emit._facade.records import Extent, ts_of
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
-    from audit_emit._loki.plan import Plan
+    from audit_emit._facade.loki_client import Plan
 
 SHOWN = 10
 """Findings of one kind that are shown; ``--json`` has more."""

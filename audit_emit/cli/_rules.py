@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from audit_emit._format.record import SERVICE
+from audit_emit._facade.records import SERVICE
 from audit_emit.errors import ConfigError
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,149}")

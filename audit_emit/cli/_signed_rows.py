@@ -9,18 +9,15 @@ from typing import Any
 
 import click
 
-from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD
-from audit_emit._checkpoints.rows import RowsCheckpointer, live_chains
-from audit_emit._core.emitter import Emitter
-from audit_emit._format.checkpoint import Checkpoint
-from audit_emit._readers.postgres import Connection
-from audit_emit._settings.address import Address
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.postgres.chains import Chains
+from audit_emit import Emitter
+from audit_emit._facade.database import Chains, Connection, RowsCheckpointer, live_chains
+from audit_emit._facade.settings import Address
+from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD
 from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.errors import CheckpointError, ConfigError, DatabaseError
+from audit_emit.log import Checkpoint, KeyRing
 from audit_emit.outbox import own_record
 
 POLL_SECONDS = 1.0

@@ -10,15 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit_emit._checkpoints.checkpointer import Checkpointer
-from audit_emit._core.emitter import Emitter
-from audit_emit._readers.files.opening import layout_of
-from audit_emit._runtime.retry import retry_write
-from audit_emit._settings.settings import Settings, settings
-from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
-from audit_emit._stores.jsonl.directory import Layout
+from audit_emit import Emitter, Settings
+from audit_emit._facade.files import Layout, layout_of
+from audit_emit._facade.keys import Ed25519Key
+from audit_emit._facade.settings import settings
+from audit_emit._facade.signing import Checkpointer, retry_write
 from audit_emit.errors import ConfigError
-from audit_emit.log import AuditLog
+from audit_emit.log import AuditLog, KeyRing
 
 
 class Beside(Emitter):

@@ -11,16 +11,13 @@ from typing import Protocol
 
 import click
 
-from audit_emit._format.record import Head, head_of
-from audit_emit._query.search import lines_in, lines_of
-from audit_emit._readers.base import Flaw, LogReader
-from audit_emit._readers.opening import open_readers
-from audit_emit._settings.address import is_address
-from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._facade.queries import Flaw, LogReader, lines_in, lines_of, open_readers
+from audit_emit._facade.records import head_of
+from audit_emit._facade.settings import is_address
 from audit_emit.cli._logs import not_there
 from audit_emit.cli._text import visible
 from audit_emit.errors import NotRegularError
-from audit_emit.log import AuditLog
+from audit_emit.log import AuditLog, Head, KeyRing
 
 LOOK_SECONDS = 5.0
 """Between two looks for chains that have begun."""

@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from audit_emit._format.record import ts_of
-from audit_emit._loki.labels import time_of
-from audit_emit._settings.address import is_address
-from audit_emit._verify.remembered import read as read_memory
+from audit_emit._facade.records import time_of, ts_of
+from audit_emit._facade.settings import is_address
+from audit_emit._facade.verdicts import read as read_memory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
 from audit_emit.log import AuditLog

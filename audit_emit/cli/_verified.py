@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from audit_emit._format.link import link_of
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._verify.findings import Kind, Report
-from audit_emit._verify.verify import Options, verify_paths
+from audit_emit._facade.records import link_of
+from audit_emit._facade.verdicts import Options, verify_paths
 from audit_emit.cli import _marks
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._keys import key_option
 from audit_emit.cli._marks import DOES_NOT_VERIFY, NOT_ANCHORED
 from audit_emit.errors import UnsupportedError
+from audit_emit.log import KeyRing, Kind, Report
 
 _OF_RECORDS = frozenset(
     {

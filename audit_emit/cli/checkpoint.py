@@ -8,9 +8,8 @@ import time
 
 import click
 
-from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD
-from audit_emit._format.checkpoint import Checkpoint
-from audit_emit._settings.address import is_address
+from audit_emit._facade.settings import is_address
+from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import pause, until_told
@@ -20,6 +19,7 @@ from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import kept
 from audit_emit.cli._signer import Log, opened
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError, SinkError
+from audit_emit.log import Checkpoint
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 10.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from audit_emit._settings.address import Address
-from audit_emit._stores.postgres import schema
+from audit_emit._facade.database import schema
+from audit_emit._facade.settings import Address
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._output import formats, kept

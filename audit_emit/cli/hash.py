@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from audit_emit._redaction.redactor import Redactor, hash_value_prefix
-from audit_emit._settings.settings import settings
+from audit_emit._facade.redaction import Redactor, hash_value_prefix
+from audit_emit._facade.settings import settings
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._output import formats

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from audit_emit._settings.settings import settings
-from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, private_pem
+from audit_emit._facade.keys import Ed25519Key, HmacKey, private_pem
+from audit_emit._facade.settings import settings
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 

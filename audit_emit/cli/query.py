@@ -10,9 +10,8 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
-from audit_emit._loki.labels import placement_of
-from audit_emit._query.question import Question
-from audit_emit._query.search import Answer, ask_log, ask_loki
+from audit_emit._facade.queries import Answer, Question, ask_log, ask_loki
+from audit_emit._facade.records import placement_of
 from audit_emit.cli import _answers, _marks
 from audit_emit.cli._answers import Column, columns_of, columns_option
 from audit_emit.cli._asked import asked, when

@@ -10,14 +10,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from audit_emit._format.record import ts_of
-from audit_emit._loki.disagreement import Kind
-from audit_emit._loki.journal import Journal, RecentlyPushed
-from audit_emit._loki.labels import time_of
-from audit_emit._loki.log_index import LogIndex
-from audit_emit._loki.settings import site_labels
-from audit_emit._loki.streams import STREAMS
-from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._facade.files import Layout
+from audit_emit._facade.loki import STREAMS, Journal, Kind, LogIndex, RecentlyPushed, site_labels
+from audit_emit._facade.records import time_of, ts_of
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
@@ -196,9 +191,9 @@ def command(
 
 def _reconcile(wanted: Wanted) -> Exit:
     # httpx, which these need, is an extra.
-    from audit_emit._loki import backfill as backfilling  # noqa: PLC0415
-    from audit_emit._loki import reconcile as reconciling  # noqa: PLC0415
-    from audit_emit._loki.plan import BackfillSettings, plan  # noqa: PLC0415
+    from audit_emit._facade.loki_client import BackfillSettings, plan  # noqa: PLC0415
+    from audit_emit._facade.loki_client import backfill as backfilling  # noqa: PLC0415
+    from audit_emit._facade.loki_client import reconcile as reconciling  # noqa: PLC0415
 
     options = reconciling.Options(
         time.time_ns(), wanted.grace, wanted.since, wanted.until, wanted.shared
@@ -269,7 +264,7 @@ def _own(wanted: Wanted, index: LogIndex) -> tuple[str, ...]:
 
 
 def _head(wanted: Wanted) -> Exit:
-    from audit_emit._loki import reconcile as reconciling  # noqa: PLC0415 - httpx is an extra
+    from audit_emit._facade.loki_client import reconcile as reconciling  # noqa: PLC0415 - httpx is an extra
 
     now = time.time_ns()
     with connected(wanted.loki, wanted.tenant) as client:

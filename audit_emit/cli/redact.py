@@ -10,9 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-from audit_emit._fields.normaliser import Normaliser
-from audit_emit._redaction.redactor import SCAN, Redactor
-from audit_emit._settings.settings import Settings, settings
+from audit_emit import Settings
+from audit_emit._facade.redaction import SCAN, Normaliser, Redactor
+from audit_emit._facade.settings import settings
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._output import formats

@@ -6,14 +6,9 @@ import os
 
 import click
 
-from audit_emit._readers.files.opening import layout_of
-from audit_emit._repair import apply as repairing
-from audit_emit._repair.apply import DIRECTORY, Moved, apply
-from audit_emit._repair.plan import Plan, plan_repair
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl.directory import Layout
-from audit_emit._verify.findings import Kind, Report
-from audit_emit._verify.verify import Options, verify_paths
+from audit_emit._facade.files import Layout, layout_of
+from audit_emit._facade.repair import DIRECTORY, Moved, Plan, apply, declare_legacy, plan_repair
+from audit_emit._facade.verdicts import Options, verify_paths
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit, worst
@@ -23,6 +18,7 @@ from audit_emit.cli._streams import decided
 from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
 from audit_emit.errors import RepairError, UnsupportedError
+from audit_emit.log import KeyRing, Kind, Report
 
 _NOT_MOVED = frozenset({Kind.KEY_UNAVAILABLE, Kind.DECLARED_GAP, Kind.NOTHING_FOUND})
 """Findings that are no bytes, and yet the reason for a status."""
@@ -124,7 +120,7 @@ def _declare(layout: Layout, report: Report) -> Exit:
     if report.unclaimed is None:
         click.echo("there is nothing to declare")
         return Exit.OK
-    repairing.declare_legacy(layout, *report.unclaimed)
+    declare_legacy(layout, *report.unclaimed)
     click.echo(f"declared: {report.unclaimed[0]} bytes; sign it with: audit-emit checkpoint")
     return Exit.OK
 

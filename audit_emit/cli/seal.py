@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from audit_emit._core.emitter import Emitter
-from audit_emit._stores.postgres.sealing import POLL_SECONDS, Sealer
+from audit_emit import Emitter
+from audit_emit._facade.database import POLL_SECONDS, Sealer
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from audit_emit._readers.opening import open_readers
-from audit_emit._shipping.to_postgres import Difference, Shipped, Shipper
+from audit_emit._facade.queries import open_readers
+from audit_emit._facade.shipping import Difference, Shipped, Shipper
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told

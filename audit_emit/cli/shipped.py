@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from audit_emit._loki.log_index import LogIndex
-from audit_emit._loki.settings import site_labels
+from audit_emit._facade.loki import LogIndex, site_labels
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
@@ -61,7 +60,7 @@ def command(
     site = site_labels(labels, os.environ)
     found: list[Any] = []
     strange = 0
-    from audit_emit._loki import shipped as shipping  # noqa: PLC0415 - httpx is an extra
+    from audit_emit._facade.loki_client import shipped as shipping  # noqa: PLC0415 - httpx is an extra
 
     try:
         with connected(loki, tenant) as client, on_terminal("reading") as bar:

@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import click
 
-from audit_emit._format.record import ts_of
-from audit_emit._loki.labels import placement_of, unwrapped
-from audit_emit._query.question import Question
+from audit_emit._facade.queries import Question
+from audit_emit._facade.records import placement_of, ts_of, unwrapped
 from audit_emit.cli import _marks
 from audit_emit.cli._answers import Column, columns_of, columns_option, for_programs
 from audit_emit.cli._asked import asked, when

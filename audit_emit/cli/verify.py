@@ -12,15 +12,20 @@ from typing import Any
 
 import click
 
-from audit_emit._format.checkpoint import UNSIGNED_TIME
-from audit_emit._format.record import ns_of
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, TAMPERED, Finding, Kind, Report
-from audit_emit._verify.findings import SHOWN as SHOWN_MEMBERS
-from audit_emit._verify.known_heads import parse_heads
-from audit_emit._verify.remembered import remembered
-from audit_emit._verify.verifier import Boundary
-from audit_emit._verify.verify import Options, Verified, verify_paths
+from audit_emit._facade.records import ns_of
+from audit_emit._facade.verdicts import (
+    INCOMPLETE,
+    INFORMATIVE,
+    TAMPERED,
+    UNSIGNED_TIME,
+    Boundary,
+    Options,
+    Verified,
+    parse_heads,
+    remembered,
+    verify_paths,
+)
+from audit_emit._facade.verdicts import SHOWN as SHOWN_MEMBERS
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
@@ -32,6 +37,7 @@ from audit_emit.cli._streams import decided
 from audit_emit.cli._text import shown_value, visible
 from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.errors import MemoryFileError, UnsupportedError
+from audit_emit.log import Finding, KeyRing, Kind, Report
 
 ADVICE = (
     "change nothing, copy the whole directory as it is, and find out who could write it: "

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
+from audit_emit._facade.keys import Ed25519Key
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
@@ -15,7 +15,7 @@ from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import active, emitter_of
 from audit_emit.errors import ConfigError
-from audit_emit.log import AuditLog
+from audit_emit.log import AuditLog, KeyRing
 
 
 @a_command(

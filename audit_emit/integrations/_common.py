@@ -9,16 +9,21 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from audit_emit._core import default as _process
-from audit_emit._core.emitter import Emitter
-from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
-from audit_emit._format.encode import to_json
-from audit_emit._format.record import valid_type
-from audit_emit._redaction.redactor import Redactor
-from audit_emit._runtime.failure import StderrLog
-from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.interrupts import let_through
-from audit_emit._runtime.observer import UNOBSERVED
+from audit_emit import Emitter
+from audit_emit._facade.adapters import (
+    MISSING,
+    UNOBSERVED,
+    Normalised,
+    Normaliser,
+    Redactor,
+    StderrLog,
+    bare_name,
+    current_emitter,
+    get_emitter,
+    let_through,
+    to_json,
+    valid_type,
+)
 from audit_emit.context import FIELDS, AuditContext, current_context
 
 MAX_ID = 256
@@ -46,7 +51,7 @@ def emitter_or_default(emitter: Emits | None) -> Emits:
     Looked up for each event: logging is usually set up before ``configure`` is called, and
     ``configure`` replaces the process-wide emitter.
     """
-    return _process.get_emitter() if emitter is None else emitter
+    return get_emitter() if emitter is None else emitter
 
 
 def warn(kind: str, message: str) -> None:
@@ -59,7 +64,7 @@ def report_failure(where: str, error: Exception) -> None:
 
     Not with ``logging``, which may be what failed.
     """
-    current = _process._current  # noqa: SLF001 - get_emitter would make one
+    current = current_emitter()
     (UNOBSERVED if current is None else current.observer).tell(error, "integration")
     _stderr.report(where, f"{where}: an event or a line is not whole ({bare_name(type(error))})")
 
@@ -151,7 +156,7 @@ def scrub(text: str, emitter: Emits | None) -> str:
 
 def _current_rules() -> Normaliser:
     """The rules of the process-wide emitter, without creating it for an ordinary log line."""
-    current = _process._current  # noqa: SLF001 - get_emitter would make one
+    current = current_emitter()
     return _DEFAULT_RULES if current is None else _normaliser(current)
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal
 
-from audit_emit._runtime.foreign import bare_name
+from audit_emit._facade.adapters import bare_name
 from audit_emit.integrations._options import Address, Options
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")

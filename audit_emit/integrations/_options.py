@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Literal, TypedDict, get_args
 
-from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.interrupts import let_through
+from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.errors import ConfigError
 
 Address = IPv4Address | IPv6Address

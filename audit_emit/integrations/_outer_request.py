@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audit_emit._runtime.interrupts import let_through
+from audit_emit._facade.adapters import let_through
 from audit_emit.integrations._request import KEY, SERVED, RequestAudit
 
 __all__ = ["outer_request"]

@@ -7,11 +7,10 @@ import threading
 import time
 from typing import Any
 
-from audit_emit._core.default import get_emitter
-from audit_emit._core.emitter import Emitter
-from audit_emit._runtime.interrupts import let_through
-from audit_emit._settings.address import Address
-from audit_emit._stores.postgres import driver, schema
+from audit_emit import Emitter
+from audit_emit._facade.adapters import get_emitter, let_through
+from audit_emit._facade.database import driver, schema
+from audit_emit._facade.settings import Address
 from audit_emit.errors import DatabaseError
 
 LIVE, READY = "/health", "/health/ready"

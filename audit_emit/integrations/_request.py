@@ -16,8 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import audit_emit
-from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.interrupts import let_through
+from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.context import EMPTY, VAR, AuditContext, update_request
 from audit_emit.integrations._common import Emits, scrub
 from audit_emit.integrations._http import (

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from contextvars import Token
 from typing import Any, Unpack
 
-from audit_emit._runtime.interrupts import let_through
-from audit_emit._runtime.structlog_context import mirror, unmirror
+from audit_emit._facade.adapters import let_through, mirror, unmirror
 from audit_emit.context import VAR, AuditContext, Ids, LiveContext, is_empty
 
 __all__ = [

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from audit_emit._fields.normaliser import MISSING, Normalised
+from audit_emit._facade.adapters import MISSING, Normalised
 from audit_emit.context import EMPTY, FIELDS, AuditContext, current_context
 from audit_emit.integrations._common import error_name, identity_text, plain_fields
 

@@ -26,9 +26,8 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Unpack
 
-from audit_emit._core.emitter import Emitter
-from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.interrupts import let_through
+from audit_emit import Emitter
+from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.integrations._asgi_scope import (
     Scope,
     app_root,

@@ -38,9 +38,8 @@ except ModuleNotFoundError as _missing:
         name=_missing.name,
     ) from _missing
 
-from audit_emit._core import default as _process
-from audit_emit._core.emitter import Emitter
-from audit_emit._settings.checks import SETTINGS
+from audit_emit import Emitter
+from audit_emit._facade.adapters import SETTINGS, current_emitter
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._common import Emits
@@ -126,7 +125,7 @@ def _refuse_settings(config: Mapping[str, Any]) -> None:
     environment into the configuration), and if an emitter exists already, which the application
     may have configured from them.
     """
-    if _process._current is not None:  # noqa: SLF001 - get_emitter would make one
+    if current_emitter() is not None:
         return
     for name, setting in SETTINGS.items():
         key = PREFIX + setting.variable

@@ -28,12 +28,8 @@ from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 
-from audit_emit._core.deferred import emit_late
-from audit_emit._core.emitter import Emitter
-from audit_emit._fields.normaliser import Normalised
-from audit_emit._format.record import valid_type
-from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.interrupts import let_through
+from audit_emit import Emitter
+from audit_emit._facade.adapters import Normalised, bare_name, emit_late, let_through, valid_type
 from audit_emit.context import EMPTY, FIELDS
 from audit_emit.integrations._common import (
     MERGED,

@@ -23,9 +23,8 @@ from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
 
-from audit_emit._format.record import valid_type
-from audit_emit._redaction.redactor import Secret
-from audit_emit._runtime.interrupts import let_through
+from audit_emit import Secret
+from audit_emit._facade.adapters import let_through, valid_type
 from audit_emit.context import FIELDS, AuditContext, current_context, is_empty
 from audit_emit.integrations._common import (
     MERGED,

@@ -1,0 +1,39 @@
+"""What adapters need of the core beside ``audit_emit`` itself.
+
+Every ``except Exception`` of an adapter calls ``let_through``, which raises the exception of a time
+limit again.
+"""
+
+from __future__ import annotations
+
+from audit_emit._core.default import current_emitter, get_emitter
+from audit_emit._core.deferred import emit_late
+from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
+from audit_emit._format.encode import to_json
+from audit_emit._format.record import valid_type
+from audit_emit._redaction.redactor import Redactor
+from audit_emit._runtime.failure import StderrLog
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.observer import UNOBSERVED
+from audit_emit._runtime.structlog_context import mirror, unmirror
+from audit_emit._settings.checks import SETTINGS
+
+__all__ = [
+    "MISSING",
+    "SETTINGS",
+    "UNOBSERVED",
+    "Normalised",
+    "Normaliser",
+    "Redactor",
+    "StderrLog",
+    "bare_name",
+    "current_emitter",
+    "emit_late",
+    "get_emitter",
+    "let_through",
+    "mirror",
+    "to_json",
+    "unmirror",
+    "valid_type",
+]

@@ -1,0 +1,20 @@
+"""Chains in PostgreSQL: their schema, sealing and signing, for commands and adapters."""
+
+from __future__ import annotations
+
+from audit_emit._checkpoints.rows import RowsCheckpointer, live_chains
+from audit_emit._readers.postgres import Connection
+from audit_emit._stores.postgres import driver, schema
+from audit_emit._stores.postgres.chains import Chains
+from audit_emit._stores.postgres.sealing import POLL_SECONDS, Sealer
+
+__all__ = [
+    "POLL_SECONDS",
+    "Chains",
+    "Connection",
+    "RowsCheckpointer",
+    "Sealer",
+    "driver",
+    "live_chains",
+    "schema",
+]

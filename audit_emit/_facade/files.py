@@ -1,0 +1,13 @@
+"""Where the files of a log are, for the commands that are about files."""
+
+from __future__ import annotations
+
+from audit_emit._readers.files.logfiles import is_segment_alone
+from audit_emit._readers.files.opening import layout_of
+from audit_emit._stores.jsonl.directory import Layout
+
+__all__ = [
+    "Layout",
+    "is_segment_alone",
+    "layout_of",
+]

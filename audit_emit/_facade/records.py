@@ -1,0 +1,29 @@
+"""A line as a record: its place, its time, its link, its hash, for commands."""
+
+from __future__ import annotations
+
+from audit_emit._format.chain import ZERO, body_of, leaf_hash
+from audit_emit._format.link import link_of
+from audit_emit._format.record import SERVICE, head_of, ns_of, ts_of
+from audit_emit._loki.json_stage import value_at
+from audit_emit._loki.labels import placement_of, service_of, time_of, unwrapped
+from audit_emit._loki.records import Extent, hash_holds, is_cut
+
+__all__ = [
+    "SERVICE",
+    "ZERO",
+    "Extent",
+    "body_of",
+    "hash_holds",
+    "head_of",
+    "is_cut",
+    "leaf_hash",
+    "link_of",
+    "ns_of",
+    "placement_of",
+    "service_of",
+    "time_of",
+    "ts_of",
+    "unwrapped",
+    "value_at",
+]

@@ -1,0 +1,21 @@
+"""What the environment configures, and the address of a database, for commands and adapters."""
+
+from __future__ import annotations
+
+from audit_emit._runtime.compiled import SWITCH, state
+from audit_emit._settings.address import Address, is_address, scheme_of
+from audit_emit._settings.checks import SETTINGS, STDERR
+from audit_emit._settings.settings import PREFIX, settings, system_directory
+
+__all__ = [
+    "PREFIX",
+    "SETTINGS",
+    "STDERR",
+    "SWITCH",
+    "Address",
+    "is_address",
+    "scheme_of",
+    "settings",
+    "state",
+    "system_directory",
+]

@@ -1,0 +1,16 @@
+"""What signs the log of files, for commands.
+
+From Python: ``configure(signing_key=…)``.
+"""
+
+from __future__ import annotations
+
+from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
+from audit_emit._runtime.retry import retry_write
+
+__all__ = [
+    "INTERVAL_SECONDS",
+    "THRESHOLD",
+    "Checkpointer",
+    "retry_write",
+]
