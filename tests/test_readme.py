@@ -203,7 +203,7 @@ def test_every_field_of_a_request_is_in_the_integrations_page(kind: Any) -> None
         status=101 if kind == "websocket" else 200,
         error=ValueError,
         code=1000,
-        notes=["double_start"],
+        notes=("double_start",),
     )
     fields = request_fields(Options(user_agent=True), exchange, Inbound("1", "2"), str)
     row = r"^\| (`[^|]*|) ?\| (`[^|]*|) ?\| [^|]*\|$"

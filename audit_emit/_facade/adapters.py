@@ -16,7 +16,7 @@ from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED
-from audit_emit._runtime.structlog_context import mirror, unmirror
+from audit_emit._runtime.structlog_context import is_mirrored, mirror, unmirror
 from audit_emit._settings.checks import SETTINGS
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "current_emitter",
     "emit_late",
     "get_emitter",
+    "is_mirrored",
     "let_through",
     "mirror",
     "to_json",

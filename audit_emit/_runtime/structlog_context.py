@@ -8,7 +8,12 @@ from typing import Any
 
 from audit_emit._runtime.interrupts import let_through
 
-__all__ = ["mirror", "unmirror"]
+__all__ = ["is_mirrored", "mirror", "unmirror"]
+
+
+def is_mirrored() -> bool:
+    """Whether the application has loaded structlog's context variables."""
+    return "structlog.contextvars" in sys.modules
 
 
 def mirror(ids: Mapping[str, Any], others: Iterable[str] = ()) -> Any:

@@ -11,13 +11,16 @@ __all__ = [
     "Scope",
     "app_root",
     "client_host",
-    "content_length",
     "exchange_of",
+    "look_at",
     "route_of",
     "user_of",
 ]
 
 Scope = MutableMapping[str, Any]
+
+_ROUTED = {"fastapi", "route", "endpoint"}
+"""What routers put into a scope."""
 
 
 def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
@@ -27,33 +30,42 @@ def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
         scope: of the request.
         read: the lower-case names of the headers to keep.
     """
-    path = str(scope.get("path", ""))
-    below_root = below(path, str(scope.get("root_path") or ""))
-    return Exchange(
-        kind=scope["type"],
-        method=str(scope.get("method", "")),
-        path=path,
-        app_paths=() if below_root is None else (below_root,),
-        headers=_headers(scope.get("headers") or (), read),
-        peer=client_host(scope),
-    )
-
-
-def _headers(pairs: Iterable[tuple[bytes, bytes]], read: frozenset[bytes]) -> dict[str, list[str]]:
+    exchange = Exchange()
+    exchange.kind = scope["type"]
+    exchange.method = str(scope.get("method", ""))
+    exchange.path = path = str(scope.get("path", ""))
+    root = scope.get("root_path")
+    if root:
+        below_root = below(path, str(root))
+        exchange.app_paths = () if below_root is None else (below_root,)
     found: dict[str, list[str]] = {}
-    for raw, value in pairs:
+    for raw, value in scope.get("headers") or ():
         name = raw.lower()
         if name in read:
             found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
-    return found
+    exchange.headers = found
+    exchange.peer = client_host(scope)
+    return exchange
 
 
-def content_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """The value of ``Content-Length``, if there is a valid one."""
-    for name, value in headers:
-        if name.lower() == b"content-length" and value.isdigit():
-            return int(value)
-    return None
+def look_at(
+    headers: Iterable[tuple[bytes, bytes]], wanted: bytes | None
+) -> tuple[int | None, bool]:
+    """The value of ``Content-Length``, if there is a valid one; and whether ``wanted`` is there.
+
+    Args:
+        headers: of a response.
+        wanted: the name of a header, in lower case.
+    """
+    length, found = None, False
+    for raw, value in headers:
+        name = raw.lower()
+        if name == b"content-length":
+            if length is None and value.isdigit():
+                length = int(value)
+        elif name == wanted:
+            found = True
+    return length, found
 
 
 def client_host(scope: Scope) -> str:
@@ -102,6 +114,8 @@ def route_of(scope: Mapping[str, Any], path: str) -> str | None:
     template. Starlette leaves only the endpoint, which identifies the route if no other route has
     the same endpoint.
     """
+    if not _ROUTED & scope.keys():
+        return None
     included = scope.get("fastapi")
     context = included.get("effective_route_context") if isinstance(included, dict) else None
     mounted = _mounted(scope, path)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, Literal
+from os import urandom
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from audit_emit._facade.adapters import bare_name
 from audit_emit.integrations._options import Address, Options
@@ -27,6 +28,7 @@ Scrub = Callable[[str], str]
 
 MAX_ID_HEADER = 1024
 MAX_FORWARDED = 4096
+MAX_ADDRESS = 64
 MAX_CLIENT_ID = 128
 MAX_USER_AGENT = 256
 MAX_PATH = 1024
@@ -35,9 +37,11 @@ NORMAL_CLOSES = (1000, 1001, 1005)
 DENIED_CLOSES = (1008, 3000, 3003, 4401, 4403)
 
 
-@dataclass(slots=True)
 class Exchange:
     """The facts of one request and its outcome; an adapter fills them in as they become known.
+
+    What is not known yet is an attribute of the class, so that a request costs as much as what is
+    known of it.
 
     Attributes:
         kind: ``http`` or ``websocket``.
@@ -63,7 +67,7 @@ class Exchange:
     method: str = ""
     path: str = ""
     app_paths: tuple[str, ...] = ()
-    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    headers: Mapping[str, Sequence[str]] = MappingProxyType({})
     peer: str = ""
     client: str = ""
     route: str | None = None
@@ -77,11 +81,14 @@ class Exchange:
     code: int | None = None
     messages_in: int = 0
     messages_out: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, **facts: Any) -> None:
+        if facts:
+            self.__dict__.update(facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(NamedTuple):
     """The ids of a request.
 
     Attributes:
@@ -95,12 +102,19 @@ class Inbound:
     notes: tuple[str, ...] = ()
 
 
+def new_id() -> str:
+    """A random id of 32 hex digits; ``uuid.uuid4().hex`` takes four times as long."""
+    return urandom(16).hex()
+
+
 def identify(options: Options, exchange: Exchange, own_id: str) -> Inbound:
     """Choose the correlation id of a request.
 
     A repeated header and one header with a list joined by commas are the same thing: WSGI servers
     and proxies turn the first into the second.
     """
+    if not exchange.headers:
+        return Inbound(own_id)
     sent = [
         item
         for name in options.request_id_headers
@@ -157,7 +171,7 @@ def parse_address(text: str) -> Address | None:
 
     None for anything else: a Unix socket, ``unknown``, a host name, an injection attempt.
     """
-    return _address(text.strip(" \t")[:64])
+    return _address(text.strip(" \t")[:MAX_ADDRESS])
 
 
 # The same clients and proxies send many requests. Entries are small: the text is cut before.
@@ -183,15 +197,26 @@ def client_address(options: Options, exchange: Exchange) -> str | None:
     """
     if options.client_ip == "off":
         return None
+    if not options.trusted_proxies:
+        return _recorded(exchange.client[: 2 * MAX_ADDRESS], options.client_ip)
     address = parse_address(exchange.client)
     if options.trusts(address):
         for hop in _hops(exchange.headers.get("x-forwarded-for", ())):
             address = hop
             if not options.trusts(hop):
                 break
+    return _shown(address, options.client_ip)
+
+
+@lru_cache(1024)
+def _recorded(text: str, client_ip: str) -> str | None:
+    return _shown(parse_address(text), client_ip)
+
+
+def _shown(address: Address | None, client_ip: str) -> str | None:
     if address is None:
         return None
-    return str(address) if options.client_ip == "full" else _truncated(address)
+    return str(address) if client_ip == "full" else _truncated(address)
 
 
 @lru_cache(1024)
@@ -243,7 +268,7 @@ def outcome(exchange: Exchange) -> str:
     for them. ``failure``: an exception, no response at all, or any other status from 400 on.
     ``success``: the rest.
     """
-    if is_cancelled(exchange.error):
+    if exchange.error is not None and is_cancelled(exchange.error):
         return "cancelled"
     if exchange.disconnected and exchange.kind == "http":
         return "aborted"
@@ -284,6 +309,11 @@ def is_cancelled(error: type[BaseException] | None) -> bool:
 def result_fields(exchange: Exchange) -> dict[str, Any]:
     """``status``, ``outcome``, ``duration_ms`` and ``error`` (the exception's type only)."""
     fields: dict[str, Any] = {}
+    _put_result(fields, exchange)
+    return fields
+
+
+def _put_result(fields: dict[str, Any], exchange: Exchange) -> None:
     if exchange.status is not None:
         fields["status"] = exchange.status
     fields["outcome"] = outcome(exchange)
@@ -291,7 +321,6 @@ def result_fields(exchange: Exchange) -> dict[str, Any]:
     fields["duration_ms"] = round((ended - exchange.started) * 1000, 3)
     if exchange.error is not None:
         fields["error"] = bare_name(exchange.error)
-    return fields
 
 
 def request_fields(
@@ -305,38 +334,36 @@ def request_fields(
         inbound: the ids of the request.
         scrub: redacts secrets in a text, by the rules of the record.
     """
-    fields: dict[str, Any] = {"path": shorten_path(exchange.path, scrub)}
-    if exchange.kind == "http":
-        fields = {"method": exchange.method[:32], **fields}
+    http = exchange.kind == "http"
+    fields: dict[str, Any] = {"method": exchange.method[:32]} if http else {}
+    path = exchange.path
+    fields["path"] = path if len(path) <= MAX_PATH else shorten_path(path, scrub)
     if exchange.route:
         fields["route"] = exchange.route[:MAX_PATH]
-    fields |= result_fields(exchange)
-    fields |= _traffic(exchange)
+    _put_result(fields, exchange)
+    if not http:
+        _put_messages(fields, exchange)
+    elif exchange.sent is not None and exchange.status is not None:
+        fields["bytes"] = exchange.sent
     address = client_address(options, exchange)
     if address is not None:
         fields["client_ip"] = address
-    agents = exchange.headers.get("user-agent", ())
-    if options.user_agent and agents:
+    agents = exchange.headers.get("user-agent") if options.user_agent else None
+    if agents:
         fields["user_agent"] = printable(agents[0], MAX_USER_AGENT, scrub)
     if inbound.client_request_id is not None:
         sent = inbound.client_request_id
         fields["client_request_id"] = printable(sent, MAX_CLIENT_ID, scrub)
-    notes = [*inbound.notes, *exchange.notes]
+    notes = inbound.notes + exchange.notes
     if exchange.status is None and exchange.error is None and not exchange.disconnected:
-        notes.append("no_response")
+        notes += ("no_response",)
     if notes:
-        fields["notes"] = notes
+        fields["notes"] = list(notes)
     return fields
 
 
-def _traffic(exchange: Exchange) -> dict[str, Any]:
-    if exchange.kind == "websocket":
-        code = {} if exchange.code is None else {"code": exchange.code}
-        return {
-            **code,
-            "messages_in": exchange.messages_in,
-            "messages_out": exchange.messages_out,
-        }
-    if exchange.sent is None or exchange.status is None:
-        return {}
-    return {"bytes": exchange.sent}
+def _put_messages(fields: dict[str, Any], exchange: Exchange) -> None:
+    if exchange.code is not None:
+        fields["code"] = exchange.code
+    fields["messages_in"] = exchange.messages_in
+    fields["messages_out"] = exchange.messages_out

@@ -8,15 +8,16 @@ client left would be recorded as a success.
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from audit_emit.integrations._http import Exchange
+
 if TYPE_CHECKING:
     from asyncio import Task
 
-__all__ = ["Message", "PeekingReceive", "Receive"]
+__all__ = ["Message", "PeekingReceive", "Receive", "is_worth_a_look"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -31,30 +32,35 @@ look costs some 20 µs (a task and one turn of the event loop)."""
 WITHOUT_BODY = frozenset(("GET", "HEAD", "OPTIONS", "DELETE", "TRACE"))
 
 
+def is_worth_a_look(exchange: Exchange) -> bool:
+    """Whether a request has taken so long that its client may have left."""
+    return perf_counter() - exchange.started >= PEEK_AFTER_SECONDS
+
+
 class PeekingReceive:
     """Wraps the ``receive`` of one connection.
 
     Args:
         receive: the server's callable.
-        method: the HTTP method of the request; empty for a websocket.
+        exchange: the facts of the request: when it started, and its HTTP method.
         on_message: called once with every message, as soon as the server has delivered it.
     """
 
     def __init__(
-        self, receive: Receive, method: str, on_message: Callable[[Message], None]
+        self, receive: Receive, exchange: Exchange, on_message: Callable[[Message], None]
     ) -> None:
         self._receive = receive
         self._on_message = on_message
-        self._started = perf_counter()
-        self._body_read = method in WITHOUT_BODY
-        self._buffered: deque[Message] = deque()
+        self._exchange = exchange
+        self._body_read = exchange.method in WITHOUT_BODY
+        self._buffered: list[Message] = []
         self._pending: Task[Message] | None = None
         self._waiting = 0
 
     async def receive(self) -> Message:
         """Return the next message to the application: a buffered one, else the server's next."""
         if self._buffered:
-            return self._buffered.popleft()
+            return self._buffered.pop(0)
         self._waiting += 1
         try:
             if self._pending is not None:
@@ -73,12 +79,7 @@ class PeekingReceive:
         """
         asyncio = sys.modules.get("asyncio")
         busy = self._waiting or self._pending is not None
-        if (
-            asyncio is None
-            or busy
-            or not self._body_read
-            or perf_counter() - self._started < PEEK_AFTER_SECONDS
-        ):
+        if asyncio is None or busy or not self._body_read or not is_worth_a_look(self._exchange):
             return
         try:
             loop = asyncio.get_running_loop()

@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from functools import partial
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 import audit_emit
 from audit_emit._facade.adapters import bare_name, let_through
@@ -21,8 +20,8 @@ from audit_emit.context import EMPTY, VAR, AuditContext, update_request
 from audit_emit.integrations._common import Emits, scrub
 from audit_emit.integrations._http import (
     Exchange,
-    Inbound,
     identify,
+    new_id,
     parse_traceparent,
     request_fields,
     result_fields,
@@ -82,6 +81,9 @@ class RequestAudit:
         "origin",
     )
 
+    declared: list[RouteEvent]
+    inner_origins: list[Mapping[str, Any]]
+
     def __init__(
         self,
         options: Options,
@@ -93,15 +95,23 @@ class RequestAudit:
         exchange.started = perf_counter()
         self._options = options
         self._emitter = emitter
-        self._inbound = identify(options, exchange, uuid4().hex)
+        self._inbound = identify(options, exchange, new_id())
         self._done = False
         self._finders = [find_user]
         self.exchange: Exchange = exchange
         self.origin: Mapping[str, Any] = origin
-        self.inner_origins: list[Mapping[str, Any]] = []
-        self.declared: list[RouteEvent] = []
+        self.inner_origins = []
+        self.declared = []
+        trace = live_span()
+        if trace is None and exchange.headers:
+            trace = parse_traceparent(exchange.headers.get("traceparent", ()))
+        around = VAR.get()
+        # A live context is not inherited: it belongs to another request, whose context has leaked,
+        # for example out of a stream that was never closed.
         self.live: VerifiedContext = VerifiedContext(
-            _bound_context(exchange, self._inbound), self._find_user
+            around if isinstance(around, AuditContext) else EMPTY,
+            self._find_user,
+            (self._inbound.correlation_id, *(trace or ())),
         )
 
     @property
@@ -123,23 +133,36 @@ class RequestAudit:
         self.inner_origins.append(origin)
         self._finders.append(find_user)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether anything will be written about the request."""
+        return self._options.requests or bool(self.declared)
+
     def _find_user(self) -> str | None:
         return next((user for find in self._finders if (user := find())), None)
 
     @contextmanager
     def bound(self) -> Iterator[None]:
         """Bind the context of this request for the duration of a ``with`` block."""
-        entered = enter_request(self.live)
-        served = SERVED.set(self)
+        entered = self.enter()
         try:
             yield
         finally:
-            try:
-                SERVED.reset(served)
-            except ValueError as error:
-                # The block ends in another context than it began in, as in leave_request.
-                let_through(error)
-            leave_request(entered)
+            self.leave(entered)
+
+    def enter(self) -> tuple[Any, Any]:
+        """Bind the context of this request; pass the result to ``leave``."""
+        return enter_request(self.live), SERVED.set(self)
+
+    def leave(self, entered: tuple[Any, Any]) -> None:
+        """Restore what was bound before ``enter``."""
+        bound, served = entered
+        try:
+            SERVED.reset(served)
+        except ValueError as error:
+            # The block ends in another context than it began in, as in leave_request.
+            let_through(error)
+        leave_request(bound)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the records, the first time. Never raises.
@@ -150,6 +173,8 @@ class RequestAudit:
         if self._done:
             return
         self._done = True
+        if not self.is_recorded:
+            return
         exchange = self.exchange
         if exchange.ended is None:
             exchange.ended = perf_counter()
@@ -158,12 +183,16 @@ class RequestAudit:
         who = self.live.context
         for event in self.declared:
             self._emit(who, event.event_type, partial(_event_fields, event, exchange))
-        paths = (exchange.path, *exchange.app_paths)
-        if self._options.requests and not any(map(self._options.skips, paths)):
+        if self._options.requests and not self._is_skipped():
             kind = "http.request" if exchange.kind == "http" else "websocket.session"
             without_secrets = partial(scrub, emitter=self._emitter)
             build = partial(request_fields, self._options, exchange, self._inbound, without_secrets)
             self._emit(who, kind, build)
+
+    def _is_skipped(self) -> bool:
+        if self._options.skip_paths == ():
+            return False
+        return any(map(self._options.skips, (self.exchange.path, *self.exchange.app_paths)))
 
     def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -180,21 +209,6 @@ class RequestAudit:
 
 def _event_fields(event: RouteEvent, exchange: Exchange) -> dict[str, Any]:
     return event.fields | result_fields(exchange)
-
-
-def _bound_context(exchange: Exchange, inbound: Inbound) -> AuditContext:
-    """The context that is bound around the request, with the ids of the request added.
-
-    A live context is not inherited. One that is bound here belongs to another request, whose
-    context has leaked, for example out of a stream that was never closed.
-    """
-    around = VAR.get()
-    context = around if isinstance(around, AuditContext) else EMPTY
-    ids = {"correlation_id": inbound.correlation_id}
-    trace = live_span() or parse_traceparent(exchange.headers.get("traceparent", ()))
-    if trace is not None:
-        ids["trace_id"], ids["span_id"] = trace
-    return context.replace(**ids)
 
 
 def live_span() -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import Token
 from typing import Any, Unpack
 
-from audit_emit._facade.adapters import let_through, mirror, unmirror
+from audit_emit._facade.adapters import is_mirrored, let_through, mirror, unmirror
 from audit_emit.context import VAR, AuditContext, Ids, LiveContext, is_empty
 
 __all__ = [
@@ -33,7 +33,14 @@ class AnonymousContext(AuditContext):
     def unless_known(cls, context: AuditContext) -> AuditContext:
         """``context`` if it names a user or a kind of actor, else an anonymous copy of it."""
         if is_empty(context.user_id) and context.actor_kind == "user":
-            return cls(**{**context.as_dict(), "actor_kind": "anonymous"})
+            return cls(
+                context.workspace_id,
+                context.user_id,
+                "anonymous",
+                context.correlation_id,
+                context.trace_id,
+                context.span_id,
+            )
         return context
 
     def explicit(self) -> dict[str, Any]:
@@ -51,21 +58,33 @@ class VerifiedContext(LiveContext):
     The lookup happens only while no actor was set explicitly. Its result is stored beside the
     explicit context and never in it, so it cannot overwrite an actor that another thread sets at
     the same time. When there is no such user either, the actor kind is ``anonymous``.
+
+    Args:
+        around: the context around the request, which it begins with.
+        find: looks the user up.
+        ids: the ids of the request: correlation id, and trace id and span id where there are any.
+            A context is made of them when it is first needed: many requests emit nothing.
     """
 
-    __slots__ = ("_filled", "_find", "_stated")
+    __slots__ = ("_around", "_filled", "_find", "_first", "_ids", "_set")
 
-    _stated: AuditContext
-
-    def __init__(self, context: AuditContext, find: FindUser) -> None:
+    def __init__(self, around: AuditContext, find: FindUser, ids: tuple[str, ...] = ()) -> None:
         self._find = find
         self._filled: tuple[AuditContext, AuditContext] | None = None
-        super().__init__(context)
+        self._around = around
+        self._ids = ids
+        self._first = None if ids else around
+        # What was set is beside what it began with, so that a thread that makes the latter does
+        # not overwrite what another one sets at the same time.
+        self._set: AuditContext | None = None
 
     @property
     def context(self) -> AuditContext:
         """The current context, with the verified user when no actor was set explicitly."""
-        stated, filled = self._stated, self._filled
+        stated = self._set
+        if stated is None:
+            stated = self._first or self._made()
+        filled = self._filled
         if not is_empty(stated.user_id):
             return stated
         known = filled[1] if filled is not None and filled[0] is stated else None
@@ -85,7 +104,15 @@ class VerifiedContext(LiveContext):
 
     @context.setter
     def context(self, context: AuditContext) -> None:
-        self._stated = context
+        self._set = context
+
+    def _made(self) -> AuditContext:
+        around, ids = self._around, self._ids
+        trace_id, span_id = ids[1:] or (around.trace_id, around.span_id)
+        self._first = first = AuditContext(
+            around.workspace_id, around.user_id, around.actor_kind, ids[0], trace_id, span_id
+        )
+        return first
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""
@@ -98,6 +125,8 @@ def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext],
     All ids are copied into ``structlog.contextvars``, empty ones as unbound, so that a copy that
     ``update_request`` makes later is removed at the end of the request, too.
     """
+    if not is_mirrored():
+        return VAR.set(live), None
     context = live.context
     # Do not copy "anonymous": a user that is found later would not replace it there.
     ids = context.explicit() if isinstance(context, AnonymousContext) else context.as_dict()
@@ -114,4 +143,5 @@ def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> Non
     except ValueError as error:
         # Called in another context than enter_request was: nothing was bound there.
         let_through(error)
-    unmirror(mirrored)
+    if mirrored is not None:
+        unmirror(mirrored)

@@ -23,6 +23,7 @@ It is never taken from a header.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
 from typing import Unpack
 
@@ -32,8 +33,8 @@ from audit_emit.integrations._asgi_scope import (
     Scope,
     app_root,
     client_host,
-    content_length,
     exchange_of,
+    look_at,
     route_of,
     user_of,
 )
@@ -41,15 +42,13 @@ from audit_emit.integrations._common import Emits
 from audit_emit.integrations._http import below
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
-from audit_emit.integrations._receive import Message, PeekingReceive, Receive
+from audit_emit.integrations._receive import Message, PeekingReceive, Receive, is_worth_a_look
 from audit_emit.integrations._request import KEY, RequestAudit
 
 __all__ = ["AuditMiddleware", "health_app"]
 
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-ALWAYS_READ = ("traceparent", "x-forwarded-for", "user-agent")
 
 
 class AuditMiddleware:
@@ -74,8 +73,14 @@ class AuditMiddleware:
         self.app = app
         self._emitter = emitter
         self._options = Options.make(options)
-        names = (*self._options.request_id_headers, *ALWAYS_READ)
+        names = [*self._options.request_id_headers, "traceparent"]
+        if self._options.trusted_proxies:
+            names.append("x-forwarded-for")
+        if self._options.user_agent:
+            names.append("user-agent")
         self._headers_read = frozenset(name.encode("ascii") for name in names)
+        header = self._options.response_header
+        self._response_header = header.lower().encode("ascii") if header else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; anything but HTTP and websockets passes through unchanged."""
@@ -83,25 +88,27 @@ class AuditMiddleware:
             await self.app(scope, receive, send)
             return
         outer = outer_request(scope)
-        if (
-            outer is not None
-        ):  # mounted in an audited application, or the middleware was added twice
+        if outer is not None:
+            # Mounted in an audited application, or the middleware was added twice.
             if outer.origin is not scope:
                 scope[KEY] = outer
                 outer.add_inner_origin(scope, lambda: user_of(scope))
             await self.app(scope, receive, send)
             return
         exchange = exchange_of(scope, self._headers_read)
-        audit = RequestAudit(self._options, self._emitter, exchange, scope, lambda: user_of(scope))
+        find_user = partial(user_of, scope)
+        audit = RequestAudit(self._options, self._emitter, exchange, scope, find_user)
         scope[KEY] = audit
-        connection = _AuditedConnection(scope, audit, receive, send, self._options.response_header)
-        with audit.bound():
-            try:
-                await self.app(scope, connection.receive, connection.send)
-            except BaseException as error:
-                connection.end(error)
-                raise
+        connection = _AuditedConnection(scope, audit, receive, send, self._response_header)
+        entered = audit.enter()
+        try:
+            await self.app(scope, connection.receive, connection.send)
             connection.end(None)
+        except BaseException as error:
+            connection.end(error)
+            raise
+        finally:
+            audit.leave(entered)
 
 
 class _AuditedConnection:
@@ -113,18 +120,25 @@ class _AuditedConnection:
         audit: RequestAudit,
         receive: Receive,
         send: Send,
-        header: str | None,
+        header: bytes | None,
     ) -> None:
         self._scope = scope
         self._audit = audit
         self._exchange = audit.exchange
         self._send = send
-        self._header = header.encode("ascii") if header else None
+        self._header = header
         self._content_length_sent: int | None = None
-        self._client = PeekingReceive(receive, self._exchange.method, self._received)
+        self._receive = receive
+        self._client: PeekingReceive | None = None
 
-    async def receive(self) -> Message:
-        return await self._client.receive()
+    def receive(self) -> Awaitable[Message]:
+        """The next message of the client."""
+        return (self._client or self._watched()).receive()
+
+    def _watched(self) -> PeekingReceive:
+        """What looks at the client, made when it is first needed: many requests have no body."""
+        self._client = PeekingReceive(self._receive, self._exchange, self._received)
+        return self._client
 
     def _received(self, message: Message) -> None:
         kind = message["type"]
@@ -150,14 +164,18 @@ class _AuditedConnection:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind in ("http.response.start", "websocket.http.response.start"):
+        if kind == "http.response.start" or kind == "websocket.http.response.start":  # noqa: PLR1714 - a tuple takes longer
             message = self._started(message)
         elif kind == "websocket.accept":
             self._exchange.status = 101
             message = self._with_id(message)
-        elif kind == "http.response.body" and self._completes(message):
+        elif (
+            kind == "http.response.body"
+            and is_worth_a_look(self._exchange)
+            and self._completes(message)
+        ):
             # Many servers accept and drop a response for a client that has left.
-            await self._client.peek()
+            await (self._client or self._watched()).peek()
         try:
             await self._send(message)
         except OSError:
@@ -191,47 +209,51 @@ class _AuditedConnection:
             # handlers let it pass. It is not a failure.
             error = None
         self._finish(error)
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _finish(self, error: BaseException | None) -> None:
         if self._audit.finished:
             return
         try:
-            # Read at the end, because routers and proxy middlewares write into the scope.
-            exchange = self._exchange
-            exchange.client = client_host(self._scope)
-            places = [place for place in self._audit.inner_origins if "type" in place]
-            for scope in (*reversed(places), self._scope):
-                exchange.route = exchange.route or route_of(scope, exchange.path)
-                below_app = below(exchange.path, app_root(scope))
-                if below_app is not None:
-                    exchange.app_paths = (*exchange.app_paths, below_app)
+            if self._audit.is_recorded:
+                self._look_at_scopes()
         except Exception as failed:  # noqa: BLE001 - a scope may hold any object; the record is written without
             let_through(failed)
-            self._exchange.notes.append("scope_unreadable")
+            self._exchange.notes += ("scope_unreadable",)
         self._audit.finish(error)
+
+    def _look_at_scopes(self) -> None:
+        """Read them at the end, because routers and proxy middlewares write into the scope."""
+        exchange, scope = self._exchange, self._scope
+        exchange.client = client_host(scope)
+        places = [place for place in self._audit.inner_origins if "type" in place]
+        for each in (*reversed(places), scope):
+            exchange.route = exchange.route or route_of(each, exchange.path)
+            root = app_root(each)
+            below_app = below(exchange.path, root) if root else None
+            if below_app is not None:
+                exchange.app_paths = (*exchange.app_paths, below_app)
 
     def _started(self, message: Message) -> Message:
         status = message.get("status")
         if not isinstance(status, int) or status < 200:
             return message
         if self._exchange.status is not None:
-            self._exchange.notes.append("double_start")
+            self._exchange.notes += ("double_start",)
             return message
         self._exchange.status = int(status)
-        self._content_length_sent = content_length(message.get("headers") or ())
         return self._with_id(message)
 
     def _with_id(self, message: Message) -> Message:
         """The message with the request id in a header, unless the application has set that one."""
-        if self._header is None:
+        headers = message.get("headers") or ()
+        self._content_length_sent, is_set = look_at(headers, self._header)
+        if self._header is None or is_set:
             return message
-        headers = list(message.get("headers") or ())
-        name = self._header.lower()
-        if not any(pair[0].lower() == name for pair in headers):
-            headers.append((name, self._audit.correlation_id.encode("ascii")))
+        own = (self._header, self._audit.correlation_id.encode("ascii"))
         # A copy: the application may send the same object for another request.
-        return {**message, "headers": headers}
+        return {**message, "headers": [*headers, own]}
 
     def _sent_http(self, kind: str, message: Message) -> None:
         exchange = self._exchange
