@@ -127,7 +127,7 @@ FLOORS = (
     ("_core", "_verify"),
     ("_loki",),
     ("_query",),
-    ("_repair", "_retention", "_shipping"),
+    ("_repair", "_retention", "_shipping", "_export"),
     ("log", "outbox", "_facade"),
     ("",),
     ("testing", "integrations"),

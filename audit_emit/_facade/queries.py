@@ -5,13 +5,12 @@ From Python: ``open_log(…).query(…)`` and ``.records()``.
 
 from __future__ import annotations
 
-from audit_emit._query.question import MEMBERS, Question, Term, checked
+from audit_emit._query.question import Question, Term, checked
 from audit_emit._query.search import Answer, ask_log, ask_loki, lines_in, lines_of
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.opening import open_readers
 
 __all__ = [
-    "MEMBERS",
     "Answer",
     "Flaw",
     "LogReader",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from audit_emit._format.chain import ZERO, body_of, leaf_hash
 from audit_emit._format.link import link_of
-from audit_emit._format.record import SERVICE, head_of, ns_of, ts_of
-from audit_emit._loki.json_stage import value_at
+from audit_emit._format.record import SERVICE, Head, head_of, ns_of, ts_of
 from audit_emit._loki.labels import placement_of, service_of, time_of, unwrapped
 from audit_emit._loki.records import Extent, hash_holds, is_cut
 
@@ -13,6 +12,7 @@ __all__ = [
     "SERVICE",
     "ZERO",
     "Extent",
+    "Head",
     "body_of",
     "hash_holds",
     "head_of",
@@ -25,5 +25,4 @@ __all__ = [
     "time_of",
     "ts_of",
     "unwrapped",
-    "value_at",
 ]

@@ -2,106 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
 import io
-import json
 import re
 import shutil
 import sys
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import click
 
-from audit_emit._facade.queries import MEMBERS, Term
-from audit_emit._facade.records import value_at
+from audit_emit._facade.exports import COLUMNS, Column, Mark, Table, members
+from audit_emit._facade.text import shown_value, visible, visible_bytes
 from audit_emit.cli._marks import mark
-from audit_emit.cli._text import shown_value, visible, visible_bytes
 
-Mark = Callable[[bytes], str]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-COLUMNS = (
-    "ts event_type workspace_id user_id actor_kind correlation_id service id trace_id span_id "
-    "chain seq hash fields record"
-).split()
-"""Of the CSV, unless ``--columns`` names others; ``record`` is the whole line."""
-
-_OWN = ("record", "mark")
-"""Columns that are no member of a record: its bytes, and what is to be said of it."""
-
-_FORMULA = re.compile(
-    # A cell, and what follows a separator in it: where a spreadsheet expects semicolons or tabs, as
-    # in half of Europe, it cuts there, whatever is quoted.
-    r"(^(?=[\t\r\n])|(?:^|[;|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠]))"  # noqa: RUF001
-)
-"""Where a spreadsheet would begin to read a formula (OWASP, CSV Injection)."""
-
-_LINES = re.compile(r"([\t\r\n])")
-
-_NESTED = 500
-"""Objects and arrays in a record that Python can show whatever is in what."""
-
-
-def members(line: bytes) -> dict[str, Any]:
-    """The members of a record; those of one that may be nested very deep as their JSON text."""
-    if line.count(b"{") + line.count(b"[") > _NESTED:
-        return {name: value_at(line, (name,)) for name in COLUMNS}
-    found: dict[str, Any] = json.loads(line)
-    return found
-
-
-class Column(NamedTuple):
-    """One column of the CSV: its name, and where its value stands in a record."""
-
-    name: str
-    path: tuple[str | int, ...]
-
-    @classmethod
-    def parse(cls, name: str) -> Self:
-        """A member of a record, a path such as ``fields.key``, ``record`` or ``mark``.
-
-        Raises:
-            ValueError: there is none of that name.
-        """
-        if name in _OWN:
-            return cls(name, ())
-        try:
-            path = Term.parse(f"{name}=").path
-        except ValueError:
-            raise ValueError(f"{name!r} is no column: ts, user_id, fields.key, …") from None
-        first = re.split(r"[.\[]", name, maxsplit=1)[0]
-        if first not in MEMBERS:
-            near = difflib.get_close_matches(first, [*MEMBERS, *_OWN], 1)
-            meant = f"{near[0]}, or fields.{name}" if near else f"fields.{name}"
-            raise ValueError(f"there is no column {name}; do you mean {meant}?")
-        return cls(name, path)
-
-    def value(self, line: bytes, record: Mapping[str, Any], mark: Mark) -> str:
-        """The text of its cell."""
-        if self.name == "mark":
-            return mark(line)
-        if self.name == "record":
-            # In Base64 no spreadsheet reads into it, and a program gets the very bytes.
-            return b64encode(line).decode()
-        if self.path == ("fields",):
-            return value_at(line, ("fields",))
-        if len(self.path) == 1:
-            return _cell(record.get(self.name, ""))
-        return value_at(line, self.path) or _cell(_walked(record, self.path))
-
-
-def _walked(record: Mapping[str, Any], path: Sequence[str | int]) -> Any:
-    """The value at a path; empty where there is none."""
-    value: Any = record
-    for step in path:
-        try:
-            value = value[step]
-        except (LookupError, TypeError):
-            return ""
-    return "" if value is None else value
 
 
 def columns_option(function: _Function) -> _Function:
@@ -165,36 +79,10 @@ def as_array(lines: Iterable[bytes], *, terminal: bool) -> Iterator[bytes]:
 def as_csv(
     lines: Iterable[bytes], columns: Sequence[Column], mark: Mark, *, terminal: bool
 ) -> Iterator[bytes]:
-    """RFC 4180 with every cell quoted, and a header; ``fields`` is JSON, ``record`` Base64.
-
-    What a terminal would obey or not show is spelled out wherever it goes, as the end of a pipe may
-    be one; line breaks and tabs, which may stand in a quoted cell, only on a terminal. Where a
-    spreadsheet would begin to read a formula there is a ``'``. Only ``record`` is exact.
-    """
-    shown = visible if terminal else _but_lines
-    yield _csv(_harmless(shown(column.name)) for column in columns)
-    for line in lines:
-        record = members(line)
-        yield _csv(_harmless(shown(column.value(line, record, mark))) for column in columns)
-
-
-def _csv(row: Iterable[str]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(row)
-    return text.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _but_lines(cell: str) -> str:
-    """``visible`` but for line breaks and tabs."""
-    return "".join(part if at % 2 else visible(part) for at, part in enumerate(_LINES.split(cell)))
-
-
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _harmless(cell: str) -> str:
-    return _FORMULA.sub(r"\1'", cell)
+    """A table; see ``audit_emit._export.formats.csv``."""
+    table = Table(columns, mark, terminal=terminal)
+    yield table.head
+    yield from map(table.row, lines)
 
 
 def told(line: bytes, mark: Mark = mark) -> str:

@@ -10,7 +10,7 @@ import click
 
 from audit_emit._facade.queries import Question, Term, checked
 from audit_emit._facade.records import ns_of, ts_of
-from audit_emit.cli._text import visible
+from audit_emit._facade.text import visible
 from audit_emit.cli._times import EXAMPLES, time_option
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from audit_emit._facade.text import visible
 from audit_emit.cli._exit import MEANING, Exit
 from audit_emit.cli._output import written
-from audit_emit.cli._text import visible
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-from audit_emit.cli._text import visible
+from audit_emit._facade.text import visible
 from audit_emit.errors import DatabaseError
 
 LONGEST_SECONDS = 60.0

@@ -14,9 +14,9 @@ import msgspec
 
 from audit_emit._facade.queries import Question, Term
 from audit_emit._facade.records import ZERO, body_of, leaf_hash
+from audit_emit._facade.text import visible
 from audit_emit.cli._answers import told
 from audit_emit.cli._service import DemoFailed
-from audit_emit.cli._text import visible
 
 Line = tuple[bytes, dict[str, Any]]
 

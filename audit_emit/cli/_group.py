@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from audit_emit import __version__
+from audit_emit._facade.text import visible
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
-from audit_emit.cli._text import visible
 from audit_emit.errors import ConfigError, DatabaseError
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "db": "Create, update and check the schema of a chain in PostgreSQL.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
+    "export": "Write the records of a log in the format of another system.",
     "hash": "Show how a value read from standard input looks in a record.",
     "keygen": "Make a key that signs checkpoints.",
     "prove": "Write a proof that a record is in a log.",
@@ -53,6 +54,7 @@ def _frozen() -> None:
         db,
         demo,
         doctor,
+        export,
         hash,  # noqa: A004
         keygen,
         prove,

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import click
 
 from audit_emit._facade.settings import Address, is_address, scheme_of, settings, system_directory
+from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._text import visible
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -11,9 +11,9 @@ import click
 
 from audit_emit._facade.files import Layout, is_segment_alone, layout_of
 from audit_emit._facade.loki import PREFIX, from_environment
+from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import named, of_files
-from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
     from audit_emit._facade.loki_client import LokiClient

@@ -19,14 +19,15 @@ from typing import Any, TypeVar
 
 import click
 
+from audit_emit._facade.text import visible
 from audit_emit.cli._streams import discard_unwritten, printing
-from audit_emit.cli._text import visible
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OUT = "audit_emit.out"
 _FORCE = "audit_emit.force"
 _JSON = "audit_emit.json"
+_RESUMED = "audit_emit.resumed"
 _OF_A_LOG = re.compile(r"(audit(-.*)?|checkpoints)\.jsonl(\.gz|\.zst)?|checkpoints\.state")
 """Names of files of a log, which no answer takes the place of."""
 
@@ -83,6 +84,34 @@ def kept(function: _Function) -> _Function:
     )(function)
 
 
+def resumable(function: _Function) -> _Function:
+    """``--resume`` beside what ``kept`` adds, as the parameter ``resume``.
+
+    With it the file of ``--out`` is not replaced, and the command writes to it itself.
+    """
+    return click.option(
+        "--resume",
+        is_flag=True,
+        is_eager=True,
+        callback=_noted_too(_RESUMED),
+        help="With --out: go on where the last export to this file ended, however it ended.",
+    )(kept(function))
+
+
+def _noted_too(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
+    def note(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        ctx.meta[name] = value
+        return value
+
+    return note
+
+
+def resumed_file(ctx: click.Context) -> Path | None:
+    """The file of ``--out`` where ``--resume`` stands beside it."""
+    found: Path | None = ctx.meta.get(f"{_RESUMED} file")
+    return found
+
+
 def out_file(ctx: click.Context) -> Path | None:
     """The file of ``--out``."""
     found: Path | None = ctx.meta.get(_OUT)
@@ -100,7 +129,8 @@ def _chosen_file(ctx: click.Context, _: click.Parameter, value: Path | None) -> 
     """Refuse what cannot be written before any work is done for it."""
     if value is None or str(value) == "-":
         return
-    force = ctx.meta.get(_FORCE, False)
+    resumed = ctx.meta.get(_RESUMED, False)
+    force = ctx.meta.get(_FORCE, False) or resumed
     try:
         state = value.lstat()
     except OSError:
@@ -109,7 +139,7 @@ def _chosen_file(ctx: click.Context, _: click.Parameter, value: Path | None) -> 
             raise click.UsageError(f"--out: there is no directory {where}") from None
     else:
         _replaceable(value, state, force=force)
-    ctx.meta[_OUT] = value
+    ctx.meta[f"{_RESUMED} file" if resumed else _OUT] = value
 
 
 def _replaceable(path: Path, state: os.stat_result, *, force: bool) -> None:

@@ -10,8 +10,8 @@ import click
 
 from audit_emit._facade.loki import Finding, Kind, Report
 from audit_emit._facade.records import Extent, ts_of
+from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._text import visible
 
 if TYPE_CHECKING:
     from audit_emit._facade.loki_client import Plan

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from audit_emit.cli._text import shown_value, visible_bytes
+from audit_emit._facade.text import shown_value, visible_bytes
 
 SHOWN = 200
 """Bytes of a line that is no record which are shown."""

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 import audit_emit
-from audit_emit.cli._text import visible_bytes
+from audit_emit._facade.text import visible_bytes
 
 PREFIX = b"audit: "
 USERS = ("dev", "ops", "root")

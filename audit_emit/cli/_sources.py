@@ -14,8 +14,8 @@ import click
 from audit_emit._facade.queries import Flaw, LogReader, lines_in, lines_of, open_readers
 from audit_emit._facade.records import head_of
 from audit_emit._facade.settings import is_address
+from audit_emit._facade.text import visible
 from audit_emit.cli._logs import not_there
-from audit_emit.cli._text import visible
 from audit_emit.errors import NotRegularError
 from audit_emit.log import AuditLog, Head, KeyRing
 

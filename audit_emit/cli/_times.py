@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from audit_emit.cli._text import visible
+from audit_emit._facade.text import visible
 
 UNDERSTOOD = (
     "90s, 15m, 2h, 7d or 2w back from now; '2 hours ago'; now, today, yesterday, or a weekday; "

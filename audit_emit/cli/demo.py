@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from audit_emit._facade.text import visible, visible_bytes
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import INTERRUPTED, Exit
 from audit_emit.cli._findings import answer, check_chain, leaks, read_log
 from audit_emit.cli._service import PREFIX, Answer, DemoFailed, NoApps, Service, as_json, find_apps
-from audit_emit.cli._text import visible, visible_bytes
 
 ASKED = "STRIPE_LIVE_KEY"
 WORKSPACE = "/workspaces/acme/secrets"

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from audit_emit._facade.text import visible
 from audit_emit.cli._checks import Report, Way, examine
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
@@ -16,7 +17,6 @@ from audit_emit.cli._logs import logs_argument, of_files
 from audit_emit.cli._loki import loki_options
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
 
 
 @a_command(

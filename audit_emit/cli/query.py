@@ -10,10 +10,12 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
+from audit_emit._facade.exports import Column, Mark
 from audit_emit._facade.queries import Answer, Question, ask_log, ask_loki
 from audit_emit._facade.records import placement_of
+from audit_emit._facade.text import visible
 from audit_emit.cli import _answers, _marks
-from audit_emit.cli._answers import Column, columns_of, columns_option
+from audit_emit.cli._answers import columns_of, columns_option
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
@@ -21,7 +23,6 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._logs import logs_argument, name_of, named, not_there
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._output import formats
-from audit_emit.cli._text import visible
 from audit_emit.cli._verified import judged, verified_option
 from audit_emit.errors import UnsupportedError
 
@@ -153,7 +154,7 @@ def _time(line: bytes) -> int:
     return found.ts if found is not None else 0
 
 
-def _print(answer: Answer, question: Question, mark: _answers.Mark) -> None:
+def _print(answer: Answer, question: Question, mark: Mark) -> None:
     if question.changed:
         for line in answer.lines:
             click.echo(_answers.told(line, mark))
@@ -162,7 +163,7 @@ def _print(answer: Answer, question: Question, mark: _answers.Mark) -> None:
 
 
 def _verdict(
-    answer: Answer, question: Question, source: Source, mark: _answers.Mark, *, default: bool
+    answer: Answer, question: Question, source: Source, mark: Mark, *, default: bool
 ) -> Exit:
     """What standard error has to say, and the status."""
     found = len(answer.lines)

@@ -13,11 +13,11 @@ import msgspec
 from audit_emit import Settings
 from audit_emit._facade.redaction import SCAN, Normaliser, Redactor
 from audit_emit._facade.settings import settings
+from audit_emit._facade.text import visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
 
 _MAX_INPUT = 64 * 1024 * 1024
 

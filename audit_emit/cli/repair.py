@@ -8,6 +8,7 @@ import click
 
 from audit_emit._facade.files import Layout, layout_of
 from audit_emit._facade.repair import DIRECTORY, Moved, Plan, apply, declare_legacy, plan_repair
+from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Options, verify_paths
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
@@ -15,7 +16,6 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
 from audit_emit.cli.verify import describe
 from audit_emit.errors import RepairError, UnsupportedError
 from audit_emit.log import KeyRing, Kind, Report

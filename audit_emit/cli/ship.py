@@ -9,12 +9,12 @@ import click
 
 from audit_emit._facade.queries import open_readers
 from audit_emit._facade.shipping import Difference, Shipped, Shipper
+from audit_emit._facade.text import visible
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import configured, logs_argument, name_of, named
-from audit_emit.cli._text import visible
 from audit_emit.cli.db import address_of
 
 POLL_SECONDS = 1.0

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from audit_emit._facade.loki import LogIndex, site_labels
+from audit_emit._facade.text import visible
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
@@ -17,7 +18,6 @@ from audit_emit.cli._logs import logs_argument, not_there
 from audit_emit.cli._loki import connected, label_option, loki_options, whole_logs
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
 from audit_emit.errors import UnsupportedError
 
 

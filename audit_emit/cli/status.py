@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from audit_emit._facade.text import shown_value, visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
@@ -17,7 +18,6 @@ from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats, out_file
 from audit_emit.cli._standing import Standing, seconds_between, standing
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import shown_value, visible
 from audit_emit.errors import MemoryFileError
 from audit_emit.log import open_log
 

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import click
 
+from audit_emit._facade.exports import Column
 from audit_emit._facade.queries import Question
 from audit_emit._facade.records import placement_of, ts_of, unwrapped
+from audit_emit._facade.text import visible, visible_bytes
 from audit_emit.cli import _marks
-from audit_emit.cli._answers import Column, columns_of, columns_option, for_programs
+from audit_emit.cli._answers import columns_of, columns_option, for_programs
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
@@ -25,7 +27,6 @@ from audit_emit.cli._output import formats, out_file
 from audit_emit.cli._records import SHOWN, Record, parse, shown, shown_malformed
 from audit_emit.cli._sources import Source, source
 from audit_emit.cli._streams import Closed
-from audit_emit.cli._text import visible, visible_bytes
 from audit_emit.cli._verified import Mark, judged, verified_option
 
 DEFAULT_COUNT = 20

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from audit_emit._facade.records import ns_of
+from audit_emit._facade.text import shown_value, visible
 from audit_emit._facade.verdicts import (
     INCOMPLETE,
     INFORMATIVE,
@@ -34,7 +35,6 @@ from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named, not_there
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import shown_value, visible
 from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.errors import MemoryFileError, UnsupportedError
 from audit_emit.log import Finding, KeyRing, Kind, Report

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import MAX_BYTES, signed_time
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
@@ -15,7 +16,6 @@ from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._output import formats
 from audit_emit.cli._records import parse, shown
 from audit_emit.cli._streams import decided
-from audit_emit.cli._text import visible
 from audit_emit.log import Evidence, Judgement, KeyRing
 
 EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOMPLETE}

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import pytest
 
-from audit_emit.cli._text import shown_value, visible
+from audit_emit._format.printable import shown_value, visible
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 WITHOUT_INK = (

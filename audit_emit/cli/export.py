@@ -1,0 +1,311 @@
+"""``audit-emit export``: the records of a log in the format of another system."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit_emit._facade.exports import (
+    INDEX_TEMPLATE,
+    MODULES,
+    VERSIONS,
+    Column,
+    Format,
+    Piece,
+    ResumableFile,
+    StateError,
+    chosen,
+    exported,
+)
+from audit_emit._facade.queries import LogReader, Question, open_readers
+from audit_emit._facade.records import Head
+from audit_emit._facade.text import visible, visible_bytes
+from audit_emit.cli._answers import columns_of, columns_option
+from audit_emit.cli._asked import asked
+from audit_emit.cli._bar import Bar, on_terminal
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._daemon import go_on, until_told
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import configured, logs_argument, name_of, named
+from audit_emit.cli._output import resumable, resumed_file
+from audit_emit.errors import UnsupportedError
+
+POLL_SECONDS = 0.5
+
+
+@a_command(
+    "export",
+    {
+        Exit.OK: "exported, or nothing new with --resume",
+        Exit.FINDINGS: "exported, but for lines that are no records or parts that are missing; or "
+        "the log no longer has the record that the last export ended with",
+        Exit.USAGE: "",
+        Exit.NOTHING: "nothing found, or there is no log",
+        Exit.NO_ANSWER: "the database does not answer",
+    },
+    [
+        "audit-emit export /var/log/audit-emit/shop --format ocsf --out shop.ocsf.jsonl",
+        "audit-emit export --format ecs --out /var/spool/siem/shop.jsonl --resume --follow",
+        "audit-emit export --format csv --columns ts,user_id,fields.key --type 'secret.*'",
+        "audit-emit export --index-template > template.json",
+    ],
+)
+@logs_argument
+@asked
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(MODULES)),
+    default="jsonl",
+    show_default=True,
+    help=" ".join(f"{name}: {what}" for name, what in MODULES.items()),
+)
+@resumable
+@click.option("--follow", is_flag=True, help="Go on as the log grows, until told to end.")
+@click.option(
+    "--ocsf-version",
+    type=click.Choice(VERSIONS),
+    help=f"With --format ocsf.  [default: {VERSIONS[0]}]",
+)
+@click.option(
+    "--type-prefix",
+    metavar="NAME",
+    help="With --format cloudevents: what stands before each type, such as org.example.  "
+    "[default: audit_emit]",
+)
+@columns_option
+@click.option(
+    "--index-template",
+    is_flag=True,
+    help="Print the index template of Elasticsearch that belongs to --format ecs, and end.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    logs: tuple[str, ...],
+    question: Question,
+    form: str,
+    resume: bool,
+    follow: bool,
+    ocsf_version: str | None,
+    type_prefix: str | None,
+    columns: tuple[Column, ...],
+    index_template: bool,
+) -> Exit:
+    """Write every record of each LOG in the format of another system, or those that are asked for.
+
+    LOG is a log's directory or its active file; a single segment, also packed; - for standard
+    input; or postgresql://…. Without LOG, the log that this environment configures. Every event
+    holds the exact line of its record, so that it can still be verified.
+
+    With --resume the file of --out is synced before the note of how far it came (FILE.state) is
+    replaced: killed anywhere and run again it ends up with the bytes of an export that nobody
+    interrupted. What goes to a pipe may be there twice after a restart; receivers remove
+    duplicates by the id.
+    """
+    if index_template:
+        click.echo(_template(), nl=False)
+        return Exit.OK
+    options = _options(form, ocsf_version=ocsf_version, type_prefix=type_prefix, columns=columns)
+    output = resumed_file(context)
+    if resume and output is None:
+        raise click.UsageError("--resume goes on with the file of --out; name one")
+    if follow and question.until is not None:
+        raise click.UsageError("--follow goes on until it is told to end; leave --until out")
+    paths = list(logs) or [configured()] if follow else named(logs)
+    if (follow or resume) and (len(paths) > 1 or paths[0] == "-"):
+        raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
+    try:
+        made = chosen(form, **options)
+    except ValueError as error:
+        raise click.UsageError(visible(str(error))) from None
+    identity = f"{form} {options or ''} {_asked_for(question)}".replace("  ", " ").strip()
+    run = _Run(made, question if _asked_for(question) else None)
+    try:
+        if output is not None:
+            return run.to_file(paths[0], output, identity, follow=follow)
+        return run.to_standard_output(paths, follow=follow)
+    except (StateError, UnsupportedError) as error:
+        raise click.UsageError(visible(str(error))) from None
+
+
+def _options(
+    form: str,
+    *,
+    ocsf_version: str | None,
+    type_prefix: str | None,
+    columns: Sequence[Column],
+) -> dict[str, Any]:
+    """The options of the format.
+
+    Raises:
+        UsageError: one of another format was given.
+    """
+    if ocsf_version and form != "ocsf":
+        raise click.UsageError("--ocsf-version belongs to --format ocsf")
+    if type_prefix and form != "cloudevents":
+        raise click.UsageError("--type-prefix belongs to --format cloudevents")
+    if form == "csv":
+        return {"columns": columns_of("csv", columns)}
+    columns_of(form, columns)
+    if ocsf_version:
+        return {"version": ocsf_version}
+    return {"type_prefix": type_prefix} if type_prefix else {}
+
+
+def _asked_for(question: Question) -> str:
+    """What was asked for, as a text; empty for everything."""
+    given = {
+        name: value for name, value in question._asdict().items() if value not in (None, "", (), [])
+    }
+    return str(given) if given else ""
+
+
+def _template() -> str:
+    return INDEX_TEMPLATE.read_text("utf-8")
+
+
+class _Run:
+    """One export: what it found on its way.
+
+    Args:
+        form: of the events.
+        wanted: which records; ``None`` for all.
+    """
+
+    def __init__(self, form: Format, wanted: Question | None) -> None:
+        self._form = form
+        self._wanted = wanted
+        self._events = 0
+        self._foreign = 0
+        self._missing: list[str] = []
+
+    def to_standard_output(self, paths: Sequence[str], *, follow: bool) -> Exit:
+        self._write(self._form.head)
+        if follow:
+            end: list[Head | None] = [None]
+
+            def again() -> bool:
+                with _reader(paths[0]) as reader:
+                    return self._pass(reader, end, None)
+
+            self._follow(again)
+            return self._verdict(resumed=True)
+        with on_terminal("exporting") as bar, ExitStack() as stack:
+            for reader in [stack.enter_context(one) for one in open_readers(paths)]:
+                self._pass(reader, [None], bar)
+        return self._verdict(resumed=False)
+
+    def _pass(self, reader: LogReader, end: list[Head | None], bar: Bar | None) -> bool:
+        """Print what follows the end; whether there was anything."""
+        before = self._events
+        for piece in exported(reader, self._form, end[0], self._wanted):
+            self._count(piece)
+            self._write(piece.data)
+            end[0] = piece.head
+            if bar is not None:
+                bar(piece.read, max(reader.size, piece.read))
+        sys.stdout.buffer.flush()
+        return self._events > before
+
+    def _write(self, data: bytes) -> None:
+        sys.stdout.buffer.write(_shown(data) if sys.stdout.isatty() else data)
+
+    def to_file(self, path: str, output: Path, identity: str, *, follow: bool) -> Exit:
+        with ResumableFile(output, identity, self._form.head) as file:
+            begun = file.after
+
+            def again() -> bool:
+                with _reader(path) as reader:
+                    return self._pass_to(file, reader, None)
+
+            try:
+                if follow:
+                    self._follow(again)
+                else:
+                    with on_terminal("exporting") as bar, _reader(path) as reader:
+                        self._pass_to(file, reader, bar)
+            except LookupError:
+                self._say_lost(path, output, file.after)
+                return Exit.FINDINGS
+        click.echo(f"{self._events} events to {visible(str(output))}", err=True)
+        return self._verdict(resumed=begun is not None)
+
+    def _pass_to(self, file: ResumableFile, reader: LogReader, bar: Bar | None) -> bool:
+        """Write what follows the end of a file; whether there was anything."""
+        before = file.after
+        for piece in exported(reader, self._form, file.after, self._wanted):
+            self._count(piece)
+            file.add(piece)
+            if bar is not None:
+                bar(piece.read, max(reader.size, piece.read))
+        if file.after != before:
+            file.sync()
+        return file.after != before
+
+    def _say_lost(self, path: str, output: Path, after: Head | None) -> None:
+        seq = after.seq if after is not None else 0
+        click.echo(
+            f"audit-emit: {visible(name_of(path))} no longer has record {seq}, with which "
+            f"{visible(output.name)} ends: the log was cut, or is another one",
+            err=True,
+        )
+
+    def _follow(self, again: Callable[[], bool]) -> None:
+        def patient() -> bool:
+            try:
+                return again()
+            except FileNotFoundError:
+                return False  # the log may come into being later
+
+        with until_told() as told:
+            go_on(patient, told, POLL_SECONDS)
+
+    def _count(self, piece: Piece) -> None:
+        self._events += piece.events
+        self._foreign += piece.foreign
+        if piece.missing and piece.missing not in self._missing:
+            self._missing.append(piece.missing)
+            click.echo(
+                f"audit-emit: {visible(piece.missing)} is missing, and so are its records "
+                "(see: audit-emit verify)",
+                err=True,
+            )
+
+    def _verdict(self, *, resumed: bool) -> Exit:
+        if self._foreign:
+            click.echo(
+                f"audit-emit: {self._foreign} lines are no records, and were not exported "
+                "(see: audit-emit verify)",
+                err=True,
+            )
+        if self._foreign or self._missing:
+            return Exit.FINDINGS
+        return Exit.OK if self._events or resumed else Exit.NOTHING
+
+
+def _reader(path: str) -> LogReader:
+    """The one reader of a log.
+
+    Raises:
+        UsageError: there are several chains at an address.
+    """
+    readers = open_readers([path])
+    if len(readers) == 1:
+        return readers[0]
+    for reader in readers:
+        reader.close()
+    raise click.UsageError(f"{len(readers)} chains are there; choose one with #service= or #chain=")
+
+
+def _shown(data: bytes) -> bytes:
+    """Events on a terminal: without anything that it would obey."""
+    return b"".join(
+        visible_bytes(line, len(line)).encode() + b"\n" for line in data.split(b"\n")[:-1]
+    )

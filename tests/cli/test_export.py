@@ -1,0 +1,149 @@
+"""``audit-emit export`` as it is called."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.export_records import LINES
+
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+
+WHOLE = b"".join(line + b"\n" for line in LINES)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log"
+    path.mkdir()
+    (path / "audit.jsonl").write_bytes(WHOLE)
+    return path
+
+
+def test_the_default_is_the_lines_of_the_log(
+    log: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert main(["export", str(log)]) == Exit.OK
+    assert capsysbinary.readouterr().out == WHOLE
+
+
+@pytest.mark.parametrize("form", ["ocsf", "ecs", "cloudevents", "otel"])
+def test_a_format_has_one_json_object_a_record(
+    log: Path, capsysbinary: pytest.CaptureFixture[bytes], form: str
+) -> None:
+    assert main(["export", str(log), "--format", form]) == Exit.OK
+    lines = capsysbinary.readouterr().out.splitlines()
+    assert len([json.loads(line) for line in lines]) == len(LINES)
+
+
+def test_filters_choose_records(log: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["export", str(log), "--type", "secret.*", "--actor", "u-17"]) == Exit.OK
+    types = [json.loads(line)["event_type"] for line in capsysbinary.readouterr().out.splitlines()]
+    assert types == ["secret.set"]
+
+
+def test_nothing_found_is_said_by_the_status(log: Path) -> None:
+    assert main(["export", str(log), "--type", "no.such"]) == Exit.NOTHING
+
+
+def test_lines_that_are_no_records_are_a_finding(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open(log / "audit.jsonl", "ab") as file:
+        file.write(b"hello\n")
+    assert main(["export", str(log)]) == Exit.FINDINGS
+    assert "1 lines are no records" in capsys.readouterr().err
+
+
+def test_resuming_goes_on(log: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in LINES[:7]))
+    command = ["export", str(log), "--out", str(output), "--resume"]
+    assert main(command) == Exit.OK
+    (log / "audit.jsonl").write_bytes(WHOLE)
+    assert main(command) == Exit.OK
+    assert main(command) == Exit.OK
+    assert output.read_bytes() == WHOLE
+
+
+def test_a_log_that_was_cut_is_a_finding(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["export", str(log), "--out", str(tmp_path / "out"), "--resume"]
+    assert main(command) == Exit.OK
+    (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in LINES[:7]))
+    assert main(command) == Exit.FINDINGS
+    assert "no longer has record 19, with which out ends" in capsys.readouterr().err
+
+
+def test_without_resume_a_file_is_not_replaced(log: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    output.write_text("mine")
+    assert main(["export", str(log), "--out", str(output)]) == Exit.USAGE
+    assert output.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--resume"], "--resume goes on with the file of --out"),
+        (["--format", "ecs", "--ocsf-version", "1.8.0"], "belongs to --format ocsf"),
+        (["--format", "ecs", "--type-prefix", "a"], "belongs to --format cloudevents"),
+        (["--format", "cloudevents", "--type-prefix", "a b"], "is no prefix of a type"),
+        (["--format", "ecs", "--columns", "ts"], "--columns belongs to --format csv"),
+        (["--follow", "--until", "today"], "--follow goes on until it is told to end"),
+        (["--format", "xml"], "is not one of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    log: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    assert main(["export", str(log), *options]) == Exit.USAGE
+    assert told in capsys.readouterr().err
+
+
+def test_several_logs_cannot_be_followed(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(log), str(log), "--follow"]) == Exit.USAGE
+    assert "one LOG" in capsys.readouterr().err
+
+
+def test_the_index_template_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--index-template"]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["index_patterns"] == ["logs-audit_emit.log-*"]
+
+
+def test_following_ends_cleanly_when_told_to(log: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in LINES[:7]))
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "audit_emit", "export", str(log)),
+            *("--out", str(output), "--resume", "--follow"),
+        ],
+        stderr=subprocess.PIPE,
+    )
+    try:
+        wait_for(output, 7)
+        with open(log / "audit.jsonl", "ab") as file:
+            file.write(b"".join(line + b"\n" for line in LINES[7:]))
+        wait_for(output, len(LINES))
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == Exit.OK, told
+    assert output.read_bytes() == WHOLE
+
+
+def wait_for(output: Path, lines: int) -> None:
+    end = time.monotonic() + 30
+    while not output.exists() or output.read_bytes().count(b"\n") < lines:
+        assert time.monotonic() < end, "nothing was exported"
+        time.sleep(0.02)

@@ -1,0 +1,16 @@
+"""The very lines."""
+
+from __future__ import annotations
+
+import pytest
+from support.export_records import HOSTILE, LINES
+
+from audit_emit._export.formats import chosen
+from audit_emit._export.record import Record
+
+
+@pytest.mark.parametrize("line", [*LINES, *HOSTILE.values()])
+def test_a_record_is_its_line(line: bytes) -> None:
+    record = Record.of(line)
+    assert record is not None
+    assert chosen("jsonl").event(record) == line + b"\n"

@@ -1,0 +1,149 @@
+"""An output that goes on where it ended, however it ended."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.chain_builder import MadeChain
+from support.sampling import sampled
+
+from audit_emit._export.exporter import Piece
+from audit_emit._export.resumable import ResumableFile
+from audit_emit._export.state import State, StateError, path_of
+from audit_emit._format.record import Head
+
+HEAD = Head("00d1c0ffee00beef", 7, "a" * 64, "2026-05-19T20:00:00.000000000Z")
+
+
+def piece(data: bytes, seq: int = 7) -> Piece:
+    return Piece(data, 1, 0, "", HEAD._replace(seq=seq), 0)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"
+
+
+def test_it_goes_on_behind_what_was_kept(output: Path) -> None:
+    with ResumableFile(output, "f", b"head\n") as file:
+        file.add(piece(b"one\n"))
+        file.sync()
+    with ResumableFile(output, "f", b"head\n") as file:
+        assert file.after == HEAD
+        file.add(piece(b"two\n", 8))
+        file.sync()
+    assert output.read_bytes() == b"head\none\ntwo\n"
+
+
+def test_what_was_written_after_the_last_sync_is_cut_off(output: Path) -> None:
+    with ResumableFile(output, "f", b"") as file:
+        file.add(piece(b"one\n"))
+        file.sync()
+    with open(output, "ab") as beyond:
+        beyond.write(b"not kept")
+    with ResumableFile(output, "f", b""):
+        pass
+    assert output.read_bytes() == b"one\n"
+
+
+def test_an_output_that_is_shorter_than_its_state_is_refused(output: Path) -> None:
+    with ResumableFile(output, "f", b"") as file:
+        file.add(piece(b"one\n"))
+        file.sync()
+    output.write_bytes(b"on")
+    with pytest.raises(StateError, match="it was cut"):
+        ResumableFile(output, "f", b"")
+    assert output.read_bytes() == b"on"
+
+
+def test_other_options_are_refused(output: Path) -> None:
+    ResumableFile(output, "ocsf", b"").close()
+    with pytest.raises(StateError, match="begun with other options"):
+        ResumableFile(output, "ecs", b"")
+
+
+def test_a_second_export_at_the_same_time_is_refused(output: Path) -> None:
+    with (
+        ResumableFile(output, "f", b""),
+        pytest.raises(StateError, match="another process exports"),
+    ):
+        ResumableFile(output, "f", b"")
+
+
+def test_a_symbolic_link_is_not_followed(output: Path) -> None:
+    target = output.with_name("target")
+    target.write_bytes(b"precious")
+    output.symlink_to(target)
+    with pytest.raises(OSError, match="symbolic links"):
+        ResumableFile(output, "f", b"")
+    assert target.read_bytes() == b"precious"
+
+
+def test_a_full_disk_leaves_what_was_kept(output: Path) -> None:
+    import resource
+
+    with ResumableFile(output, "f", b"") as file:
+        file.add(piece(b"one\n"))
+        file.sync()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        with (
+            ResumableFile(output, "f", b"") as file,
+            pytest.raises(OSError, match="File too large"),
+        ):
+            file.add(piece(b"x" * 1000 + b"\n", 8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert State.beside(output) == State("f", HEAD, 4)
+    with ResumableFile(output, "f", b""):
+        assert output.read_bytes() == b"one\n"
+
+
+PROGRAM = """
+import sys
+from audit_emit._export import resumable
+resumable.SYNC_BYTES = 20_000
+from audit_emit.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("seed", list(sampled(range(10))))
+def test_killed_at_any_moment_the_bytes_are_those_of_one_pass(tmp_path: Path, seed: int) -> None:
+    log, output = tmp_path / "log", tmp_path / "out.jsonl"
+    log.mkdir()
+    made = MadeChain().add(4_000).lines
+    (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in made))
+    command = [sys.executable, "-c", PROGRAM, "export", str(log), "--format", "ocsf"]
+    whole = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    pace = random.Random(seed)
+    kills = 0
+    while True:
+        process = subprocess.Popen(
+            [*command, "--out", str(output), "--resume"], stderr=subprocess.DEVNULL
+        )
+        # It is killed once so much more was written, which differs from round to round.
+        size = output.stat().st_size if output.exists() else 0
+        goal = size + pace.randrange(1, len(whole) // 4)
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end:
+            if output.exists() and output.stat().st_size >= goal:
+                process.kill()
+                break
+            os.sched_yield()
+        if process.wait() == 0:
+            break
+        kills += 1
+    assert kills
+    assert output.read_bytes() == whole
+    assert path_of(output).exists()
