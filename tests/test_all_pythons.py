@@ -133,16 +133,19 @@ print(json.dumps([redactor.scrub(text) for text in json.load(sys.stdin)]))
 """
 
 
-@pytest.mark.parametrize("version", FOUND := all_pythons.pythons())
-def test_every_python_that_is_here_holds_the_same_secrets_back(version: str) -> None:
+def test_every_python_that_is_here_holds_the_same_secrets_back() -> None:
     texts = [*(text for text, _ in TEXTS), *CLEAN]
-    done = subprocess.run(
-        [FOUND[version], "-I", "-B", "-W", "error", "-c", READ_AND_SCRUB, PACKAGE],
-        input=json.dumps(texts),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    redactor = Redactor()
-    assert json.loads(done.stdout) == [redactor.scrub(text) for text in texts]
+    expected = [Redactor().scrub(text) for text in texts]
+    found = all_pythons.pythons()
+    assert found
+    for version, program in found.items():
+        done = subprocess.run(
+            [program, "-I", "-B", "-W", "error", "-c", READ_AND_SCRUB, PACKAGE],
+            input=json.dumps(texts),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, (version, done.stderr)
+        assert json.loads(done.stdout) == expected, version

@@ -39,7 +39,8 @@ class Served:
         )
         self._thread = threading.Thread(target=self.server.run)
         self._thread.start()
-        until(lambda: self.server.started)
+        until(lambda: self.server.started or not self._thread.is_alive())
+        assert self.server.started, "the server could not begin"
         self._address = self.server.servers[0].sockets[0].getsockname()
 
     def ask(self, method: str, path: str, body: bytes = b"") -> socket.socket:

@@ -96,9 +96,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if uses_a_server(item):
             item.add_marker(SERVER)
     if config.getoption("--fast"):
-        kept = [item for item in items if item.get_closest_marker(SERVER) is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker(SERVER)])
+        items[:] = [item for item in items if item.get_closest_marker(SERVER) is None]
 
 
 @pytest.hookimpl(wrapper=True)

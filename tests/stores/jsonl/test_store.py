@@ -564,15 +564,17 @@ def test_the_number_of_lines_that_wait_for_a_sync_is_bounded(hanging: Emitter) -
 def test_the_bytes_that_wait_for_a_sync_are_bounded(
     hanging: Emitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    most = 1 << 20
+    monkeypatch.setattr(durability_module, "MOST_BYTES", most)
     group = sink_of(hanging).durability.group
     assert group is not None
     fields = {str(number): "\N{GRINNING FACE} " * 2000 for number in range(4)}
-    for _ in range(700):
+    for _ in range(24):
         hanging.emit(None, "a.b", fields)
     kept = sum(map(len, group.lines))
-    assert groupcommit.MOST_BYTES / 3 < kept <= groupcommit.MOST_BYTES
+    assert most / 3 < kept <= most
     assert sink_of(hanging).durability.size == kept
-    assert group.forgotten + len(group.lines) == 700
+    assert group.forgotten + len(group.lines) == 24
 
 
 def test_what_could_not_be_kept_is_counted_when_the_sync_fails(emitter: Emitter, log: Path) -> None:
