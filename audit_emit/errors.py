@@ -71,12 +71,14 @@ class SinkError(AuditEmitError):
     Attributes:
         reason: one word, such as ``ENOSPC`` or ``lock-timeout``.
         linked: the records that were put there before it failed (``_stores.base.Linked``).
+        detail: a sentence for people, if there is more to say; it never has a password.
     """
 
-    def __init__(self, reason: str, linked: Sequence[Any] = ()) -> None:
+    def __init__(self, reason: str, linked: Sequence[Any] = (), detail: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.linked: Sequence[Any] = linked
+        self.detail = detail
 
 
 class CheckpointError(AuditEmitError):

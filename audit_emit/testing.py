@@ -196,6 +196,7 @@ def _private(settings: _config.Settings, directory: str) -> Emitter:
         msgspec.structs.replace(
             settings,
             jsonl=f"{directory}/audit.jsonl",
+            store=None,
             stdout=False,
             disabled=False,
             durability="os",

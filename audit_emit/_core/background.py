@@ -31,6 +31,9 @@ class Worker:
         self._emitter = weakref.ref(emitter)
         self._thread: Background | None = None
 
+    waited_for: int = 0
+    """How many callers wait in ``hurry``."""
+
     def reset(self) -> None:
         """Have no thread: at the beginning, and in a forked child."""
         self._thread = None
@@ -42,6 +45,14 @@ class Worker:
         if emitter is not None:
             _owing.discard(emitter)
 
+    def keep(self, emitter: Emitter) -> None:
+        """Keep the emitter alive until nothing is owed any more."""
+        _owing.add(emitter)
+
+    def hurry(self, seconds: float) -> bool:  # noqa: ARG002 - see ``Appender``
+        """Whether the thread does at once what the caller would do; this one does not."""
+        return False
+
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
@@ -51,7 +62,7 @@ class Worker:
         emitter = self._emitter()
         if emitter is None:
             return
-        _owing.add(emitter)
+        self.keep(emitter)
         if self.is_alive():
             return
         thread = Background()

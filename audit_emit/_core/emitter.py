@@ -9,9 +9,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from audit_emit._core import life
+from audit_emit._core.appender import Appender
 from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
-from audit_emit._core.database import Database
+from audit_emit._core.database import shipping_of
 from audit_emit._core.health import report
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.outbox import LOCK_SECONDS, Outbox
@@ -35,6 +36,7 @@ from audit_emit.errors import AuditError, ConfigError, SinkError
 
 if TYPE_CHECKING:
     from audit_emit._checkpoints.schedule import Schedule
+    from audit_emit._shipping.thread import ShippingThread
 
 FLUSH_SECONDS = 2.0
 _GRACE_SECONDS = life.GRACE_SECONDS
@@ -86,9 +88,8 @@ class Emitter:
             counters=self.counters,
         )
         self.store: ChainStore | None = open_store(self.settings, lent)
-        self.database: Database = Database(
-            self.settings, lent, self._beginning.configuration, self.counters, self._stderr_log
-        )
+        self.shipping: ShippingThread | None = shipping_of(self.settings, self._stderr_log)
+        at_once = self.store is None or self.store.traits.immediate
         self.outbox: Outbox = Outbox(
             self.store,
             open_mirror(self.settings),
@@ -97,9 +98,8 @@ class Emitter:
             counters=self.counters,
             stderr_log=self._stderr_log,
             observer=self.observer,
-            place=self.settings.jsonl or "",
-            worker=Worker(self),
-            database=self.database,
+            place=self.store.health().place if self.store is not None else "",
+            worker=Worker(self) if at_once else Appender(self),
             drained=weak_callback(self._sign),
         )
         self.checkpoints: Schedule | None = self._make_schedule()
@@ -119,6 +119,8 @@ class Emitter:
             self.outbox.end()
             # A context that outlives it remembers what was composed from it, and so its builder.
             self._stderr_log.close()
+            if self.shipping is not None:
+                self.shipping.stop(0.0)
         except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass
 
@@ -157,7 +159,6 @@ class Emitter:
             self.mirror.after_fork()
         if self.store is not None:
             self.store.after_fork()
-        self.database.after_fork()
 
     def emit(  # noqa: C901, PLR0912 - the hot path, and its guard, which may call nothing
         self, ctx: GivenContext, event_type: str, fields: Any = None
@@ -232,22 +233,21 @@ class Emitter:
             AuditError: the record is not in the store with the durability asked for; or the event
                 type or the context is none (``invalid-event-type``, ``invalid-context``).
         """
-        outbox, store, direct = self.outbox, self.store, self.database.direct
-        if self._disabled or (store is None and direct is None):
+        outbox, store = self.outbox, self.store
+        if self._disabled or store is None:
             reason = "disabled" if self._disabled else "no-file"
-            raise AuditError(reason, f"emit_strict needs a file, and there is none ({reason})")
+            raise AuditError(
+                reason, f"emit_strict needs a file or another store, and there is none ({reason})"
+            )
         try:
             renew()
             context = self.misuse.checked(ctx, usable_type=self.builder.takes(event_type))
             draft = self.clock.draft(*self.builder.compose(context, event_type, fields))
-            if direct is not None:  # which shows the line itself
-                there = direct.append_now(draft.prefix)
-                return Receipt(draft.id, there.chain, there.seq, there.hash)
             linked = outbox.link_or_raise(draft)
-            if self.settings.durability != "os" and store is not None and not store.sync():
+            if self.settings.durability != "os" and not store.sync():
                 raise SinkError(store.health().unsynced or "fsync-failed")
         except SinkError as error:
-            raise self._not_recorded(error.reason) from error
+            raise self._not_recorded(error) from error
         except BaseException as error:
             outbox.heal()
             let_through(error)
@@ -255,29 +255,24 @@ class Emitter:
                 raise  # a wrong call says so itself
             reason = bare_name(type(error))
             raise AuditError(reason, f"the audit record could not be made: {reason}") from error
-        try:
-            outbox.show(linked, monotonic() + LOCK_SECONDS)
-        except BaseException as error:  # noqa: BLE001 - the record is in the store; the rest is late
-            outbox.heal()
-            let_through(error)
-            outbox.trouble("stdout", error)
-        outbox.fault = None
+        if store.traits.immediate:  # otherwise the thread that has appended it shows it, too
+            try:
+                outbox.show(linked, monotonic() + LOCK_SECONDS)
+            except BaseException as error:  # noqa: BLE001 - it is in the store; the rest is late
+                outbox.heal()
+                let_through(error)
+                outbox.trouble("stdout", error)
+            outbox.fault = None
         return Receipt(linked.id, linked.chain, linked.seq, linked.hash)
 
-    def _not_recorded(self, reason: str) -> AuditError:
-        outbox, direct = self.outbox, self.database.direct
-        if direct is not None:
-            where = direct.address.shown
-            return AuditError(
-                reason, f"the audit record could not be appended in {where}: {reason}"
-            )
+    def _not_recorded(self, error: SinkError) -> AuditError:
+        outbox, reason = self.outbox, error.reason
         if reason == "backlog":  # what it waits for is the reason
             reason = outbox.fault or outbox.last_error or reason
-        elif reason != "re-entrant":
+        elif reason not in {"re-entrant", "timeout"}:
             outbox.fault = outbox.last_error = reason
-        return AuditError(
-            reason, f"the audit record could not be written to {self.settings.jsonl}: {reason}"
-        )
+        said = f"the audit record could not be written to {outbox.place}: {reason}"
+        return AuditError(reason, f"{said} ({error.detail})" if error.detail else said)
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Append what waits and sync the store.
@@ -303,7 +298,6 @@ class Emitter:
             synced = store is None or self.settings.durability == "os"
             if not synced and store is not None:
                 synced = store.sync(max(deadline - monotonic(), _GRACE_SECONDS))
-            synced = self.database.flush(max(deadline - monotonic(), 0.0)) and synced
             outbox.show_rest(deadline)
         except SinkError:
             return False
@@ -364,7 +358,8 @@ class Emitter:
         try:
             if self.store is not None:
                 done = self.store.close(max(deadline - monotonic(), _GRACE_SECONDS)) and done
-            done = self.database.close(max(deadline - monotonic(), _GRACE_SECONDS)) and done
+            if self.shipping is not None:
+                done = self.shipping.stop(max(deadline - monotonic(), _GRACE_SECONDS)) and done
             if self.mirror is not None:
                 self.mirror.close()
             self._stderr_log.close()

@@ -13,10 +13,9 @@ from audit_emit._stores.stdout.mirror import NUMBERS, StdoutMirror
 if TYPE_CHECKING:
     from audit_emit._core.emitter import Emitter
     from audit_emit._shipping.thread import ShippingThread
-    from audit_emit._stores.postgres.queue import QueuedChains
 
 QUEUED = 1000
-"""Events on their way to a database that is not slow: more are behind."""
+"""Events that may be on their way to a store that takes its time: more are behind."""
 
 
 def report(emitter: Emitter) -> dict[str, Any]:
@@ -37,12 +36,14 @@ def report(emitter: Emitter) -> dict[str, Any]:
     """
     notes: list[str] = []
     store = emitter.store.health() if emitter.store is not None else None
-    sinks = {"jsonl": _store(emitter, store, notes), "stdout": _stdout(emitter, notes)}
-    direct, shipping = emitter.database.direct, emitter.database.shipping
-    if direct is not None:
-        sinks["store"] = _direct(emitter, direct, notes)
-    elif shipping is not None:
-        sinks["store"] = _shipped(shipping, notes)
+    kept = _store(emitter, store, notes)
+    is_file = store is None or emitter.settings.jsonl is not None
+    off = {"state": "off", "path": None}
+    sinks = {"jsonl": kept if is_file else off, "stdout": _stdout(emitter, notes)}
+    if emitter.shipping is not None:
+        sinks["store"] = _shipped(emitter.shipping, notes)
+    elif not is_file:
+        sinks["store"] = kept
     lost = emitter.counters.lost
     withheld = emitter.counters.processor_errors
     states = {sink["state"] for sink in sinks.values()}
@@ -59,7 +60,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
     if lost:
         notes.append(
             f"{lost} events were lost since the start of this process, the last one at "
-            f"{_last_loss(emitter)}"
+            f"{emitter.outbox.last_loss}"
         )
     taken_away = store.taken_away if store is not None else 0
     if taken_away:
@@ -83,15 +84,10 @@ def _cannot_keep(sinks: Mapping[str, Mapping[str, Any]]) -> bool:
     return any(sink["state"] == "failing" for name, sink in sinks.items() if name != "stdout")
 
 
-def _last_loss(emitter: Emitter) -> str | None:
-    direct = emitter.database.direct
-    return direct.last_loss if direct is not None else emitter.outbox.last_loss
-
-
 def _losses(emitter: Emitter, store: StoreHealth | None) -> dict[str, Any]:
     return {
         "events": emitter.counters.lost,
-        "last_event": _last_loss(emitter),
+        "last_event": emitter.outbox.last_loss,
         "lines": emitter.counters.stdout_lost,
         "last_line": emitter.outbox.mirrored.last_lost,
         "records": 0 if store is None else store.taken_away,
@@ -129,9 +125,12 @@ def _counters(emitter: Emitter, store: StoreHealth | None) -> dict[str, int]:
 
 
 def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dict[str, Any]:
-    if store is None:
+    """The sink of the chain, whatever it is kept in."""
+    if store is None or emitter.store is None:
         return {"state": "off", "path": None}
     outbox = emitter.outbox
+    is_file = emitter.settings.jsonl is not None
+    name = "file" if is_file else "store"
     state = "ok"
     if store.unsynced:
         state = "degraded"
@@ -140,18 +139,19 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
         state = "degraded"
         notes.append("no file locks here: only one process may write to this log")
     waiting = len(outbox.backlog)
-    if waiting:
+    if waiting > (0 if emitter.store.traits.immediate else QUEUED):
         state = "degraded"
-        notes.append(f"{waiting} events wait for the file")
+        notes.append(f"{waiting} events wait for the {name}")
     # Where nothing was written yet, the store may know what would be in the way.
     fault = outbox.fault or store.fault
     if fault or outbox.gap.lost:
         state = "failing"
-        notes.append(f"the file cannot be written ({fault or 'overflow'})")
+        notes.append(f"the {name} cannot be written ({fault or 'overflow'})")
+    source = emitter.settings.sources.get("jsonl", "default")
+    where = {"path": store.place, "path_source": source} if is_file else {"address": store.place}
     return {
         "state": state,
-        "path": store.place,
-        "path_source": emitter.settings.sources.get("jsonl", "default"),
+        **where,
         "durability": store.durability,
         "last_success": ts_of(store.last_ns) if store.last_ns else None,
         "last_error": fault or outbox.last_error,
@@ -159,30 +159,6 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
         "lost": outbox.gap.lost,
         "chain": store.chain or None,
         "seq": store.seq,
-    }
-
-
-def _direct(emitter: Emitter, store: QueuedChains, notes: list[str]) -> dict[str, Any]:
-    """The sink of ``configure(store=…)``: the same words as of the file."""
-    state = "ok"
-    waiting = len(store)
-    if waiting > QUEUED:
-        state = "degraded"
-        notes.append(f"{waiting} events wait for the database")
-    if store.fault or store.gap.lost:
-        state = "failing"
-        notes.append(f"nothing can be appended in the database ({store.fault or 'overflow'})")
-    newest = store.newest
-    return {
-        "state": state,
-        "address": store.address.shown,
-        "durability": emitter.settings.durability,
-        "last_success": newest.line[7:37].decode() if newest is not None else None,
-        "last_error": store.fault or store.last_error,
-        "backlog": waiting,
-        "lost": store.gap.lost,
-        "chain": newest.chain if newest is not None else None,
-        "seq": newest.seq if newest is not None else 0,
     }
 
 

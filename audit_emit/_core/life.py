@@ -44,7 +44,6 @@ def _at_exit() -> None:
     for emitter in list(_emitters):
         emitter.finish(max(deadline - time.monotonic(), GRACE_SECONDS))
         emitter.outbox.give_up()
-        emitter.database.give_up()
 
 
 on_fork(_after_fork)

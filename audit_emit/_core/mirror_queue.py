@@ -16,6 +16,8 @@ from audit_emit._stores.base import Mirror
 
 __all__ = ["MirrorQueue", "in_time"]
 
+_STEP_SECONDS = 0.002
+
 _GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
@@ -64,10 +66,19 @@ class MirrorQueue:
         """Lost lines that declared a loss: declared at once, they would be lost again."""
         self._pace = Pace()
 
-    def show(self, line: bytes) -> bool:
-        """Show a line now; if not, it is counted, or begun (``is_begun``)."""
+    def show(self, line: bytes, until: float = 0.0) -> bool:
+        """Show a line now; if not, it is counted, or begun (``is_begun``).
+
+        Args:
+            line: of the chain.
+            until: until when its reader may make room for it (``time.monotonic()``).
+        """
         mirror = self.mirror
-        return mirror is None or mirror.show(line) or self.missed(line)
+        while mirror is not None and not mirror.show(line):
+            if mirror.fault != "full" or time.monotonic() >= until:
+                return self.missed(line)
+            time.sleep(_STEP_SECONDS)
+        return True
 
     def missed(self, line: bytes) -> bool:
         """Count a line that the mirror did not take, unless it is begun; always false."""
@@ -76,12 +87,18 @@ class MirrorQueue:
             self._lose(line, mirror.fault)
         return False
 
-    def show_waiting(self, deadline: float = 0.0) -> bool:
-        """Show what waits as far as there is time; whether every line was shown."""
+    def show_waiting(self, deadline: float = 0.0, *, patience: float = 0.0) -> bool:
+        """Show what waits as far as there is time; whether every line was shown.
+
+        Args:
+            deadline: nothing is shown after it (``time.monotonic()``); 0 for none.
+            patience: seconds to wait for a reader that is slow, for all of it together.
+        """
         shown = True
+        until = time.monotonic() + patience if patience else 0.0
         while self.waiting and in_time(deadline):
             with quietly(IndexError):  # another thread was faster
-                shown = self.show(self.waiting.popleft()) and shown
+                shown = self.show(self.waiting.popleft(), until) and shown
         return shown and not self.waiting
 
     def owe(self, line: bytes) -> None:
@@ -158,7 +175,7 @@ class MirrorQueue:
             f"stdout {fault}",
             "a line could not be written to stdout (%s); %s",
             fault,
-            "the file has the record, and the loss is declared in it"
+            "the chain has the record, and the loss is declared in it"
             if self._chained
-            else "the event is lost, as no file is kept",
+            else "the event is lost, as no chain is kept",
         )

@@ -1,8 +1,9 @@
 """Between ``emit`` and the store: the order of events, what waits, and what is owed.
 
-An event is appended at once. What cannot be done at once is kept here, in order and within bounds,
-and done by the next event, by a thread that is started when there is something to do, or by
-``flush``. Nothing here does I/O of its own: that is the store's and the mirror's.
+An event is appended at once, or, where the store takes its time, by a thread (``appender.py``).
+What cannot be done at once is kept here, in order and within bounds, and done by the next event, by
+a thread that is started when there is something to do, or by ``flush``. Nothing here does I/O of
+its own: that is the store's and the mirror's.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+from audit_emit._core.appender import Requests
 from audit_emit._core.background import Worker
-from audit_emit._core.database import Database
 from audit_emit._core.mirror_queue import MirrorQueue, in_time
 from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.observer import Observer
-from audit_emit._runtime.threads import weak_callback
 from audit_emit._stores.backlog import Backlog, Gap
 from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror
 from audit_emit._stores.clock import Clock
@@ -38,6 +38,13 @@ _UNCERTAIN = "MemoryError"
 _BATCH = 500
 """Records drained at a time; a store stops earlier when it takes long."""
 
+_READER_SECONDS = 1.0
+"""How long the thread that appends waits for a reader of standard output: its batches come at
+once."""
+
+_END_SECONDS = 2.0
+"""How long an emitter that nobody has closed waits for that thread."""
+
 _PATIENCE_SECONDS = 0.005
 """What an event costs while others drain: without it, busy threads fill the backlog faster than
 it can be written, and a pause of the store once is a loss for ever."""
@@ -51,8 +58,7 @@ class Outbox:
         builder, clock: make the records that stand for what was lost.
         counters, stderr_log, observer: who is told.
         place: of the store, as people are told of it.
-        worker: the thread that goes on trying.
-        database: takes events where there is no store, if one is configured.
+        worker: the thread that goes on trying; an ``Appender`` where the store takes its time.
         drained: called after everything was done that could be, without a lock.
 
     Attributes:
@@ -64,6 +70,8 @@ class Outbox:
         pending: whether the next event has something to do beside itself.
         last_loss: the ``ts`` of the last event that was lost.
         ends: whether the process ends, and nobody comes later to try again.
+        place: see above.
+        requests: events whose callers wait until the thread has appended them.
     """
 
     def __init__(
@@ -78,10 +86,12 @@ class Outbox:
         observer: Observer,
         place: str,
         worker: Worker,
-        database: Database,
         drained: Callable[[], object] = bool,
     ) -> None:
         self.store: ChainStore | None = store
+        self._at_once = store if store is None or store.traits.immediate else None
+        self._is_slow = store is not self._at_once
+        self._reader_seconds = _READER_SECONDS if self._is_slow else 0.0
         self.mirrored: MirrorQueue = MirrorQueue(
             mirror, counters, stderr_log.report, chained=store is not None
         )
@@ -90,11 +100,9 @@ class Outbox:
         self._counters = counters
         self._stderr_log = stderr_log
         self._observer = observer
-        self._place = place
+        self.place: str = place
         self._drained = drained
         self._worker = worker
-        self._database = database
-        database.serve(self.mirrored, weak_callback(self._missed))
         self.reset()
 
     def reset(self) -> None:
@@ -110,6 +118,7 @@ class Outbox:
         self.unmade: int = 0
         self.pending: bool = False
         self.last_loss: str | None = None
+        self.requests: Requests = Requests()
         self._process = os.urandom(8).hex()
         self._numbers = count(1)
         # Re-entrant only so that a signal handler in the middle of a drain is recognised.
@@ -125,9 +134,9 @@ class Outbox:
             draft: the event.
             deadline: for all that this call waits for, and for what others left to do.
         """
-        store = self.store
+        store = self._at_once
         if store is None:
-            self.show_unchained(draft)
+            self._put(draft)
             return None
         try:
             waited = 0.0
@@ -146,9 +155,13 @@ class Outbox:
     def link_or_raise(self, draft: Draft) -> Linked:
         """Append one event now, or raise: it is not kept for later.
 
+        A store that takes its time has also shown it then.
+
         Raises:
             SinkError: it is not in the store.
         """
+        if self._is_slow:
+            return self.requests.ask(draft, self._worker.start, lambda: self.fault or "")
         store = self.store
         assert store is not None  # noqa: S101 - the caller has looked
         if self.pending and self.waits(monotonic() + LOCK_SECONDS):
@@ -189,10 +202,17 @@ class Outbox:
         self.show_later(records)
         raise SinkError(_UNCERTAIN)
 
+    def _put(self, draft: Draft) -> None:
+        """Leave an event to the thread that appends; without a store, it is only shown."""
+        if self.store is None:
+            self.show_unchained(draft)
+            return
+        if self.fault is not None:
+            self.show_now(draft)  # at once, as nobody knows how long it waits
+        self.keep(draft, self.fault or "backlog-full")
+
     def show_unchained(self, draft: Draft) -> None:
         """Show an event where nothing is kept (docs/wire-format.md, member 16)."""
-        if self._database.put(draft, self.show_now):
-            return
         if self.mirrored.mirror is None:
             self.lose(draft.prefix[7:37])
             return
@@ -216,7 +236,7 @@ class Outbox:
         if reason not in {"re-entrant", "backlog"}:
             self.fault = self.last_error = reason
             self.complain(reason)
-        said = f"the audit record could not be written to {self._place}: {reason}"
+        said = f"the audit record could not be written to {self.place}: {reason}"
         self._observer.notify(AuditError(reason, said, event_id=draft.id), "file", draft.id)
         if self.mirrored.mirror is not None and reason != "re-entrant":
             self.show_now(draft)
@@ -229,11 +249,11 @@ class Outbox:
         ):
             self._missed()
 
-    def complain(self, reason: str) -> None:
+    def complain(self, reason: str, detail: str = "") -> None:
         """Say on stderr that the store cannot be written to."""
         self._stderr_log.report(
             f"file {reason}",
-            f"{self._place} cannot be written ({reason}); "
+            f"{self.place} cannot be written ({f'{reason}: {detail}' if detail else reason}); "
             "events are kept in memory and written when it is back",
         )
 
@@ -285,13 +305,18 @@ class Outbox:
             patience: seconds to wait for a thread that is at it.
             deadline: nothing is begun after it (``time.monotonic()``); 0 for none.
         """
+        if not (self._is_slow and self._worker.hurry(patience)):
+            self._drain(at_end=at_end, patience=patience, deadline=deadline)
+
+    def _drain(self, *, at_end: bool, patience: float = 0.0, deadline: float = 0.0) -> bool:
+        """``drain``, in this thread; whether the store took what it was given."""
         lock = self._lock
         if not lock.acquire(timeout=patience):
-            return
+            return True
         # A signal handler may have forked, here or below; what is the child's now is not held.
         if self._busy or self._lock is not lock:
             lock.release()
-            return
+            return True
         self._busy = True
         try:
             if in_time(deadline):
@@ -300,7 +325,7 @@ class Outbox:
             self.mirrored.count_forgotten(self._clock.now_ns())
             if self.store is not None:
                 self._drain_store(self.store, deadline, at_end=at_end)
-            if not self.mirrored.show_waiting(deadline):
+            if not self.mirrored.show_waiting(deadline, patience=self._reader_seconds):
                 self._missed()
             self._stderr_log.flush()
             # In this order: another thread may keep an event meanwhile.
@@ -311,24 +336,41 @@ class Outbox:
             self._drained()
         except SinkError as error:
             self.show_later(error.linked)
-            if error.reason != "re-entrant":
-                self.fault = error.reason
+            self._fails(error)
+            return False
         finally:
             if self._lock is lock:
                 self._busy = False
             lock.release()
+        return True
+
+    def _fails(self, error: SinkError) -> None:
+        """Remember why the store takes nothing; who waits for an answer gets it."""
+        if error.reason == "re-entrant":
+            return
+        if self._is_slow:  # nobody else has told
+            if error.reason != self.fault:
+                said = f"nothing can be appended to {self.place}: {error.reason}"
+                self._observer.notify(AuditError(error.reason, said), "store")
+            self.last_error = error.reason
+            self.complain(error.reason, error.detail)
+        self.fault = error.reason
+        self.requests.appended(error.linked)
+        self.requests.refuse(error)
 
     def go_on(self) -> None:
         """Have a thread go on trying; not at the very end of a process."""
         if not self.ends:
             self._worker.start()
 
-    def try_again(self) -> None:
-        """Drain on that thread."""
+    def try_again(self) -> bool:
+        """Drain on that thread; whether the store took what it was given."""
         try:
-            self.drain()
+            return self._drain(at_end=self._worker.waited_for > 0)
         except Exception as error:  # noqa: BLE001 - the thread is the backlog's last hope
             self.trouble("drain", error)
+            self._fails(SinkError(bare_name(type(error))))
+            return False
 
     def trouble(self, what: str, error: BaseException) -> None:
         """Tell of a failure that nobody expected, by its type only."""
@@ -348,8 +390,8 @@ class Outbox:
 
     def show_rest(self, deadline: float = 0.0) -> None:
         """Show what waits for that, and the rest of a line that was begun."""
-        if self.store is not None and self.store.unreturned:
-            self.show_later(self.store.append([]))
+        if self._at_once is not None and self._at_once.unreturned:
+            self.show_later(self._at_once.append([]))
         if not self.mirrored.show_waiting():
             self._missed()
         self.mirrored.finish(deadline)
@@ -366,11 +408,24 @@ class Outbox:
             return False
         return bool(self.backlog.waiting or self.gap.lost or self.mirrored.owes_gap())
 
+    def has_work(self, *, at_end: bool) -> bool:
+        """Whether there is something to do now, or it is being done.
+
+        Args:
+            at_end: lost lines are declared now, however recent the last declaration is.
+        """
+        if self._busy or self.requests or self.mirrored.waiting or self.backlog.waiting:
+            return True
+        if self.lossy or self.unmade or self.mirrored.forgotten or self.gap.lost:
+            return True
+        return at_end and self.mirrored.owes_gap()
+
     def has_more(self) -> bool:
         """Whether anything at all is left to do."""
         undeclared = self.mirrored.gap.lost > 0 and self.store is not None
         unreturned = self.store is not None and self.store.unreturned
-        return self.pending or self.owes() or undeclared or unreturned or self.mirrored.is_begun()
+        waits = self.pending or bool(self.requests)
+        return waits or self.owes() or undeclared or unreturned or self.mirrored.is_begun()
 
     def is_inside(self) -> bool:
         """Whether a signal handler calls, in the middle of what it would have to wait for."""
@@ -418,8 +473,10 @@ class Outbox:
     def _drain_store(self, store: ChainStore, deadline: float, *, at_end: bool) -> None:
         if self.backlog.waiting:
             self._append_waiting(store, deadline)
+        if self.requests:
+            self._append_requested(store)
         if self.gap.lost and not self.backlog.waiting and in_time(deadline):
-            self._declare(self.gap, "jsonl", deadline)
+            self._declare(self.gap, store.sink, deadline)
         if in_time(deadline):
             self.mirrored.declare(lambda gap: self._declare(gap, "stdout", deadline), at_end=at_end)
         if store.unreturned and in_time(deadline):
@@ -436,6 +493,13 @@ class Outbox:
             self.show_later(store.append(drafts, deadline))
         finally:
             backlog.settle(self._counters)
+        self.fault = None
+
+    def _append_requested(self, store: ChainStore) -> None:
+        """Append what callers wait for; nobody waits for more than one batch of others."""
+        records = store.append(self.requests.next(_BATCH))
+        self.requests.appended(records)
+        self.show_later(records)
         self.fault = None
 
     def _declare(self, gap: Gap, sink: str, deadline: float) -> None:
@@ -475,7 +539,7 @@ class Outbox:
         """Write what waits now or never: nobody has closed the emitter, and it is gone."""
         self.ends = True
         if self.has_more():
-            self.drain(at_end=True)
+            self.drain(at_end=True, patience=_END_SECONDS if self._is_slow else 0.0)
         if self.give_up_line():
             self.drain(at_end=True)
         self.give_up()
@@ -505,7 +569,7 @@ class Outbox:
         """Say what is lost and not declared, and leave word of it in the store."""
         losses = []
         if self.gap.lost:
-            losses.append(Loss(**self.gap.fields("jsonl")))
+            losses.append(Loss(**self.gap.fields(store.sink)))
         if self.mirrored.owes_gap():
             losses.append(Loss(**self.mirrored.gap.fields("stdout")))
         if not losses:
@@ -517,17 +581,16 @@ class Outbox:
         if noted:
             self.gap = Gap()
             self.mirrored.forget_gap()
-        names = {"jsonl": "event", "stdout": "line"}
         counts = " and ".join(
-            f"{one.lost} {names[one.sink]}{'s' if one.lost > 1 else ''}" for one in losses
+            f"{one.lost} {'line' if one.sink == 'stdout' else 'event'}{'s' if one.lost > 1 else ''}"
+            for one in losses
         )
-        then = (
-            "whoever opens the log next declares it"
-            if noted
-            else "not even its lock file could be written, so nothing in the log will tell"
-        )
+        then = "whoever opens the log next declares it"
+        if not noted:
+            where = "not even its lock file could be written, so "
+            then = f"{where if store.traits.leaves_word else ''}nothing in the log will tell"
         self._stderr_log.report(
             "end",
-            f"{counts} lost at the end of the process: {self._place} cannot be written "
+            f"{counts} lost at the end of the process: {self.place} cannot be written "
             f"({losses[0].reason}); {then}",
         )

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.observer import OnError
 from audit_emit._settings.checks import Durability, Processor
 from audit_emit._settings.signing import KeyRing
+
+if TYPE_CHECKING:
+    from audit_emit._stores.base import ChainStore
+else:
+    ChainStore = Any
+    """Below the stores; whoever resolves an annotation needs a name."""
 
 __all__ = ["Arguments"]
 
@@ -24,7 +30,7 @@ class Arguments(TypedDict, total=False):
 
     service: str | None
     jsonl: _Path | None
-    store: str | None
+    store: str | ChainStore | None
     store_file: _Path | None
     chain_by: str | None
     stdout: bool | Literal["stderr"] | None

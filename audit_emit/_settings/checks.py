@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
@@ -13,6 +13,9 @@ from audit_emit._runtime.foreign import bare_name
 from audit_emit._settings.address import FILE_SCHEME, Address, scheme_of
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audit_emit._stores.base import ChainStore
 
 Durability = Literal["os", "group", "always"]
 DURABILITIES: tuple[str, ...] = get_args(Durability)
@@ -24,6 +27,12 @@ _MOST_BYTES = 2**62
 PIPE_BUF = 4096
 STDERR = "stderr"
 """What ``stdout`` is where lines go to standard error."""
+
+STORE_MEMBERS = (
+    "traits", "sink", "attach", "unreturned", "append", "sync", "head", "health", "leave_word",
+    "is_inside", "heal", "close", "after_fork",
+)  # fmt: skip
+"""What a ``ChainStore`` has; a test holds this to the protocol."""
 
 Processor = Callable[[Any, str, dict[str, Any]], Any]
 
@@ -205,12 +214,26 @@ def _processors(name: str, value: Any) -> tuple[Processor, ...]:
     return found
 
 
-def _store(name: str, value: Any) -> Address:
+def _store(name: str, value: Any) -> Address | ChainStore:
     if isinstance(value, Address):
         return value
     if not isinstance(value, str):
-        raise ConfigError(name, f"must be an address, not {_described(value)}")
+        return _chain_store(name, value)
     return Address(value.strip(), name)
+
+
+def _chain_store(name: str, value: Any) -> ChainStore:
+    missing = [one for one in STORE_MEMBERS if not hasattr(value, one)]
+    if isinstance(value, type) or len(missing) == len(STORE_MEMBERS):
+        raise ConfigError(
+            name, f"must be an address or a ChainStore (an object), not {_described(value)}"
+        )
+    if missing:
+        raise ConfigError(
+            name, f"is no ChainStore: {bare_name(type(value))} has no {', '.join(missing)}"
+        )
+    store: ChainStore = value
+    return store
 
 
 def _store_file(name: str, value: Any) -> Address:

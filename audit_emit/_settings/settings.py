@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -21,6 +21,12 @@ from audit_emit._settings.address import Address
 from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._settings.signing import KeyRing, can_be_signed
 from audit_emit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audit_emit._stores.base import ChainStore
+else:
+    ChainStore = Any
+    """Below the stores; whoever resolves an annotation needs a name."""
 
 PREFIX = "AUDIT_EMIT_"
 
@@ -35,8 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         service: the name in every record, and the Loki label.
         jsonl: absolute path of the active segment; ``None`` when no file is kept.
-        store: the PostgreSQL that holds the chain; ``None`` when none does. With ``jsonl``,
-            the file is the record, and is shipped there.
+        store: what holds the chain instead of a file: the address of a PostgreSQL, or a
+            ``ChainStore`` of the application; ``None`` when none does. With an address and
+            ``jsonl``, the file is the record, and is shipped there.
         chain_by: the member of the context that has a chain of its own for each value, in the
             store: ``workspace_id``; empty for one chain.
         stdout: whether lines are written to standard output; ``stderr`` when they are written to
@@ -64,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     service: str = "app"
     jsonl: str | None = None
-    store: Address | None = None
+    store: Address | ChainStore | None = None
     chain_by: str = ""
     stdout: bool | str = True
     stdout_max_bytes: int = PIPE_BUF
@@ -94,6 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, name, CHECKS[name].check(name, value))
         if self.jsonl is not None and not os.path.isabs(given["jsonl"]):
             raise ConfigError("jsonl", "must be an absolute path in Settings")
+        if self.jsonl is not None and self.store is not None and self.address is None:
+            raise ConfigError("store", "is an object, and the only chain then: leave jsonl out")
         can_be_signed(checkpoint=self.checkpoint, key=self.signing_key)
 
     def _is_default_path(self, name: str) -> bool:
@@ -105,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "service": self.service,
             "jsonl": self.jsonl,
-            "store": self.store.shown if self.store is not None else None,
+            "store": None if self.store is None else _shown(self.store),
             "chain_by": self.chain_by,
             "stdout": self.stdout,
             "stdout_max_bytes": self.stdout_max_bytes,
@@ -127,6 +136,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     @property
+    def address(self) -> Address | None:
+        """Where the database is; ``None`` when ``store`` is none."""
+        return self.store if isinstance(self.store, Address) else None
+
+    @property
     def log_origin(self) -> str:
         """``origin``, or what stands for it: ``audit_emit/<service>``."""
         return self.origin or f"audit_emit/{self.service}"
@@ -141,6 +155,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
+
+
+def _shown(store: Address | ChainStore) -> str:
+    return store.shown if isinstance(store, Address) else bare_name(type(store))
 
 
 def title_of(processor: Processor | OnError) -> str:
@@ -228,8 +246,13 @@ def _complete(
     """Settle what depends on more than one value: a key's two sources, the default path."""
     for key in ("hash_key", "signing_key", "store"):
         _nearer(values, sources, key)
+    store = values.get("store")
+    is_object = store is not None and not isinstance(store, Address)
+    if is_object and sources.get("jsonl") == "environment":
+        # What the program names comes first, and an object cannot be beside a file.
+        del values["jsonl"], sources["jsonl"]
     _add_rules(values, sources)
-    if "jsonl" not in values and not values.get("disabled") and not values.get("store"):
+    if "jsonl" not in values and not values.get("disabled") and store is None:
         service = values.get("service", Settings().service)
         try:
             values["jsonl"] = default_path(service, environ)

@@ -128,7 +128,7 @@ class Backlog:
         An interrupt may end this at any step; the next call goes on where it was.
         """
         left, asked = self._sent
-        while len(left) < asked:
+        while len(left) < asked and self.waiting:
             # An event leaves with the note that it did: no interrupt is seen between these lines.
             asked -= 1
             self._sent = (left, asked)

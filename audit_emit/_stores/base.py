@@ -91,8 +91,8 @@ class Traits(NamedTuple):
     """What a kind of store can do; the contract tests ask only for what applies.
 
     Attributes:
-        immediate: whether an append is over within 50 ms whatever happens. If it is not, the
-            outbox appends in a thread of its own, and ``emit`` does not wait for it.
+        immediate: whether an append is over within 50 ms whatever happens. If it is not, ``emit``
+            leaves its event to a thread (``_core/appender.py``), and that alone calls ``append``.
         shared: whether several processes may extend one chain at the same time.
         durable: whether what was appended is still there when the process is killed.
         leaves_word: whether losses that cannot be declared can be left for the next process.
@@ -164,6 +164,16 @@ class ChainStore(Protocol):
     """
 
     traits: Traits
+    sink: str
+    """What ``audit.gap`` and the messages about losses call it, such as ``jsonl``."""
+
+    def attach(self, lent: Lent) -> None:
+        """Belong to an emitter. It calls this once, before anything else.
+
+        Raises:
+            ConfigError: the store belongs to another emitter.
+        """
+        ...
 
     @property
     def unreturned(self) -> bool:
@@ -178,7 +188,8 @@ class ChainStore(Protocol):
                 left after an interrupt, too. With none, only what the store has to say of itself
                 is written.
             deadline: until when to wait for others (``time.monotonic()``); 0 when this is the first
-                wait of a call. An immediate store waits 45 ms then.
+                wait of a call. An immediate store waits 45 ms then. One that is not immediate may
+                take longer than that, whatever the deadline is.
 
         Returns:
             Everything that was appended since the last call returned, in the order of the chain:

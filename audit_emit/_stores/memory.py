@@ -19,7 +19,7 @@ from audit_emit._stores.base import (
     StoreHealth,
     Traits,
 )
-from audit_emit.errors import SinkError
+from audit_emit.errors import ConfigError, SinkError
 
 __all__ = ["Chain", "MemoryStore"]
 
@@ -47,19 +47,27 @@ class MemoryStore:
     """See ``ChainStore`` for its methods.
 
     Args:
-        lent: what the emitter lends it.
         chain: what it extends; a new one by default.
     """
 
     traits: Traits = Traits(shared=False, durable=False)
+    sink: str = "memory"
+    _lent: Lent | None = None
 
-    def __init__(self, lent: Lent, chain: Chain | None = None) -> None:
+    def __init__(self, chain: Chain | None = None) -> None:
         self.chain: Chain = chain or Chain()
-        self._lent = lent
         self._records: list[Linked] = []
         self._inside = False
         self._announced = False
         self._written = self._own = 0
+
+    def attach(self, lent: Lent) -> None:
+        """Belong to an emitter."""
+        if self._lent is not None:
+            raise ConfigError(
+                "store", "belongs to another emitter; make one of the same Chain for each"
+            )
+        self._lent = lent
 
     @property
     def unreturned(self) -> bool:
@@ -85,14 +93,17 @@ class MemoryStore:
         return records
 
     def _append_all(self, drafts: list[Draft]) -> None:
+        lent = self._lent
+        if lent is None:
+            raise SinkError("no-emitter")
         if not self._announced:
-            started = self._lent.started()
+            started = lent.started()
             if started is not None:
-                self._link(self._lent.own("audit.started", started))
+                self._link(lent.own("audit.started", started))
             self._announced = True
-            self._lent.said()
+            lent.said()
         while drafts:
-            if drafts[0].process is not self._lent.clock.process:
+            if drafts[0].process is not lent.clock.process:
                 raise SinkError("forked", self._taken())
             self._link(drafts[0])
             del drafts[0]

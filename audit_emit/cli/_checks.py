@@ -120,8 +120,8 @@ def examine(
     _unknown_variables(report, environ)
     if current.jsonl is not None and not current.disabled:
         _file(report, current, Path(current.jsonl))
-    if current.store is not None and not current.disabled:
-        _store(report, current, current.store)
+    if current.address is not None and not current.disabled:
+        _store(report, current, current.address)
     _stdout(report, current)
     _machine(report, environ)
     _pipeline(report, current, way or Way(), environ)

@@ -77,7 +77,7 @@ class Readiness:
         return [f"audit sink {one}" for one in failing]
 
     def _of_database(self) -> list[str]:
-        address = self._address or (self._emitter or get_emitter()).settings.store
+        address = self._address or (self._emitter or get_emitter()).settings.address
         if address is None:
             return []
         try:

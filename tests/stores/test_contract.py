@@ -6,6 +6,7 @@ A new store gets a row in ``STORES``; what does not apply to it is left out by i
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -17,16 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cutting_proxy import CuttingProxy
 from support.plain_log_reader import chain_ok
+from support.postgres_records import assert_unforked, lines_of
+from support.postgres_server import Database
 
 from audit_emit._runtime.failure import Counters
+from audit_emit._settings.address import Address
+from audit_emit._settings.checks import STORE_MEMBERS
 from audit_emit._stores.base import ChainStore, Draft, Lent, Linked
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit._stores.memory import MemoryStore
-from audit_emit.errors import SinkError
+from audit_emit._stores.postgres.store import PostgresStore
+from audit_emit.errors import ConfigError, SinkError
 
-PART = 'Z","event_type":"{type}","workspace_id":"","user_id":"","actor_kind":"user",'
+PART = 'Z","event_type":"{type}","workspace_id":"{workspace}","user_id":"","actor_kind":"user",'
 PART += '"correlation_id":"","fields":{{"n":{number}}},"v":1,"id":"'
 END = '","service":"contract"'
 
@@ -38,31 +45,46 @@ class Host:
         self.clock = Clock()
         self.counters = Counters()
         self.said = 0
+        self.own: Callable[[str, Any], Draft] = lambda kind, _: self.draft(0, kind, own=True)
         self.lent = Lent(
-            own=lambda kind, fields: self.draft(0, kind, own=True),
+            own=self._make_own,
             started=lambda: {"pid": os.getpid()},
             said=self._say,
             clock=self.clock,
             counters=self.counters,
         )
 
+    def _make_own(self, kind: str, fields: Any) -> Draft:
+        return self.own(kind, fields)  # a test may have put another one there
+
     def _say(self) -> None:
         self.said += 1
 
-    def draft(self, number: int, kind: str = "a.b", *, own: bool = False) -> Draft:
-        return self.clock.draft(PART.format(type=kind, number=number), END, own=own)
+    def draft(
+        self, number: int, kind: str = "a.b", *, own: bool = False, workspace: str = ""
+    ) -> Draft:
+        part = PART.format(type=kind, number=number, workspace=workspace)
+        return self.clock.draft(part, END, own=own)
 
     def drafts(self, numbers: range) -> list[Draft]:
         return [self.draft(number) for number in numbers]
 
 
-Make = Callable[[Path, Lent], ChainStore]
+Make = Callable[[str], ChainStore]
+"""Makes a store of what ``place_of`` says."""
 
 
 def jsonl(durability: str, max_bytes: int = 1 << 30) -> Make:
-    def make(path: Path, lent: Lent) -> ChainStore:
-        return JsonlStore(
-            str(path / "audit.jsonl"), max_bytes=max_bytes, durability=durability, lent=lent
+    def make(place: str) -> ChainStore:
+        return JsonlStore(f"{place}/audit.jsonl", max_bytes=max_bytes, durability=durability)
+
+    return make
+
+
+def postgresql(durability: str, chain_by: str = "") -> Make:
+    def make(place: str) -> ChainStore:
+        return PostgresStore(
+            Address(place), service="contract", durability=durability, chain_by=chain_by
         )
 
     return make
@@ -73,14 +95,96 @@ STORES: dict[str, Make] = {
     "jsonl group": jsonl("group"),
     "jsonl always": jsonl("always"),
     "jsonl rotating": jsonl("os", max_bytes=4096),
-    "memory": lambda _, lent: MemoryStore(lent),
+    "memory": lambda _: MemoryStore(),
+    "postgresql os": postgresql("os"),
+    "postgresql group": postgresql("group"),
+    "postgresql always": postgresql("always"),
+    "postgresql by workspace": postgresql("group", "workspace_id"),
 }
 
 
-@pytest.fixture(params=STORES)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+class Place:
+    """Where the store of one test keeps its chain: a directory, or a database of its own."""
+
+    def __init__(self, kind: str, request: pytest.FixtureRequest) -> None:
+        self.kind = kind
+        self._directory: Path = request.getfixturevalue("tmp_path")
+        self._database: Database | None = None
+        if kind.startswith("postgresql"):
+            self._database = request.getfixturevalue("audited")
+
+    def __str__(self) -> str:
+        return self._database.as_user("the_writer") if self._database else str(self._directory)
+
+    def store(self, host: Host) -> ChainStore:
+        """Another one of this chain."""
+        made = STORES[self.kind](str(self))
+        made.attach(host.lent)
+        return made
+
+    def records(self, *, torn: int = 0) -> list[dict[str, Any]]:
+        """The chain as it is kept, whole and unforked."""
+        if self._database is None:
+            closed = sorted(self._directory.glob("audit-*.jsonl"))
+            return chain_ok(*closed, self._directory / "audit.jsonl", foreign=torn)
+        lines = lines_of(self._database)
+        assert_unforked(lines)
+        return [json.loads(line) for line in lines]
+
+    def recovered(self) -> int:
+        """The kernel may end a write of a killed process between two pages; that is declared."""
+        if self._database is not None:
+            return 0
+        content = (self._directory / "audit.jsonl").read_text(encoding="utf-8")
+        return content.count('"event_type":"audit.recovered"')
+
+    def block(self, store: ChainStore) -> None:
+        """From here on nothing can be appended."""
+        if isinstance(store, MemoryStore):
+            store.chain.full = True
+        elif self._database is None:
+            self._directory.rmdir()
+            self._directory.touch()
+        else:
+            self._database.run(
+                "CREATE FUNCTION audit_emit.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$; "
+                "CREATE TRIGGER full_disk BEFORE INSERT ON audit_emit.records "
+                "FOR EACH ROW EXECUTE FUNCTION audit_emit.full()"
+            )
+
+    def unblock(self, store: ChainStore) -> None:
+        """There is room again."""
+        if isinstance(store, MemoryStore):
+            store.chain.full = False
+        elif self._database is None:
+            self._directory.unlink()
+            self._directory.mkdir()
+        else:
+            self._database.run("DROP TRIGGER full_disk ON audit_emit.records")
+
+    def is_begun(self) -> bool:
+        """Whether there is anything."""
+        if self._database is None:
+            return (self._directory / "audit.jsonl").exists()
+        return self._database.run("SELECT count(*) FROM audit_emit.records") != [(0,)]
+
+
+def each(*kinds: str) -> list[Any]:
+    """Kinds of stores, as parameters; those that need a server are marked."""
+    marks = {"postgresql": [pytest.mark.server]}
+    return [pytest.param(kind, marks=marks.get(kind.split()[0], [])) for kind in kinds]
+
+
+@pytest.fixture(params=each(*STORES))
+def place(request: pytest.FixtureRequest) -> Place:
+    return Place(request.param, request)
+
+
+@pytest.fixture
+def made(place: Place) -> Any:
     host = Host()
-    store = STORES[request.param](tmp_path, host.lent)
+    store = place.store(host)
     yield host, store
     store.heal()
     store.close()
@@ -162,20 +266,16 @@ def test_a_draft_of_the_parent_is_refused_in_a_child(made: Any) -> None:
 def test_a_call_within_a_call_is_refused_and_costs_nothing(made: Any) -> None:
     host, store = made
     refused: list[SinkError] = []
-    own = host.lent.own
+    given: Callable[[str, Any], Draft] = host.own
 
     def emits(kind: str, fields: Any) -> Draft:
         try:
             store.append([host.draft(99)])
         except SinkError as error:
             refused.append(error)
-        made: Draft = own(kind, fields)
-        return made
+        return given(kind, fields)
 
-    if isinstance(store, JsonlStore):
-        store.segment._lent = store.segment._lent._replace(own=emits)
-    else:
-        store._lent = store._lent._replace(own=emits)
+    host.own = emits
     records = store.append([host.draft(1)])
     assert [error.reason for error in refused] == ["re-entrant"]
     assert numbers(records) == [b"1"]
@@ -219,68 +319,125 @@ def test_a_sync_covers_what_was_appended(made: Any) -> None:
     assert store.health().unsynced is None
 
 
-def test_a_child_begins_anew_and_forks_no_chain(made: Any, tmp_path: Path) -> None:
+def test_a_child_begins_anew_and_forks_no_chain(made: Any, place: Place) -> None:
     host, store = made
     before = store.append([host.draft(1)])
-    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        store.after_fork()
-        host.clock.reseed()
-        records = store.append([host.draft(2)])
-        os.write(writer, b"".join(record.line for record in records))
-        os._exit(0)
-    os.close(writer)
+        status = 1
+        try:
+            store.after_fork()
+            host.clock.reseed()
+            status = 0 if numbers(store.append([host.draft(2)])) == [b"2"] else 2
+        finally:
+            os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0
-    os.close(reader)
     after = store.append([host.draft(3)])
-    if store.traits.shared and not list(tmp_path.glob("audit-*.jsonl")):
-        records = chain_ok(tmp_path / "audit.jsonl")
-        assert len({record["seq"] for record in records}) == len(records)
-    else:
-        assert after[-1].chain == before[-1].chain
+    if store.traits.shared:
+        assert [one["fields"]["n"] for one in place.records() if "n" in one["fields"]][-1] == 3
+    assert after[-1].chain == before[-1].chain
 
 
-# Full
+def test_a_store_serves_one_emitter() -> None:
+    store = MemoryStore()
+    store.attach(Host().lent)
+    with pytest.raises(ConfigError, match="another emitter"):
+        store.attach(Host().lent)
 
 
-def test_what_is_full_says_so_keeps_nothing_and_goes_on_when_there_is_room() -> None:
+def test_the_settings_ask_for_what_the_protocol_has() -> None:
+    members = {name for name in vars(ChainStore) if not name.startswith("_")}
+    assert members | set(ChainStore.__annotations__) == set(STORE_MEMBERS)
+
+
+# Full, and gone
+
+
+@pytest.mark.parametrize("place", each("jsonl os", "memory", "postgresql group"), indirect=True)
+def test_what_takes_nothing_says_so_keeps_nothing_and_goes_on_when_it_can(place: Place) -> None:
     host = Host()
-    store = MemoryStore(host.lent)
-    store.append([host.draft(1)])
-    store.chain.full = True
-    drafts = host.drafts(range(2, 4))
-    with pytest.raises(SinkError, match="ENOSPC"):
+    store = place.store(host)
+    place.block(store)
+    drafts = host.drafts(range(2))
+    with pytest.raises(SinkError) as caught:
         store.append(drafts)
+    assert caught.value.reason in {
+        "ENOSPC",
+        "ENOTDIR",
+        "EEXIST",
+        "not-a-directory",
+        "database-full",
+    }
     assert len(drafts) == 2
-    store.chain.full = False
-    assert numbers(store.append(drafts)) == [b"2", b"3"]
+    place.unblock(store)
+    assert numbers(store.append(drafts)) == [b"0", b"1"]
+    store.close()
 
 
-def test_a_file_that_cannot_be_written_says_so_and_goes_on_when_it_can(tmp_path: Path) -> None:
+def test_a_database_that_is_gone_says_so_and_goes_on_when_it_is_back(audited: Database) -> None:
     host = Host()
-    blocked = tmp_path / "logs"
-    blocked.touch()
-    store = STORES["jsonl os"](blocked, host.lent)
-    drafts = [host.draft(1)]
-    with pytest.raises(SinkError):
-        store.append(drafts)
-    assert len(drafts) == 1
-    blocked.unlink()
-    assert numbers(store.append(drafts)) == [b"1"]
+    proxy = CuttingProxy(audited.server.port)
+    try:
+        store = PostgresStore(
+            Address(audited.as_user("the_writer", proxy.port)), service="contract",
+            durability="group",
+        )  # fmt: skip
+        store.attach(host.lent)
+        before = store.append([host.draft(0)])
+        proxy.refuse = True
+        proxy.cut()
+        drafts = [host.draft(1)]
+        with pytest.raises(SinkError, match="database-away"):
+            store.append(drafts)
+        proxy.refuse = False
+        links([*before, *store.append(drafts)])
+    finally:
+        store.close()
+        proxy.close()
+
+
+def test_a_chain_that_refuses_holds_up_no_other_one(audited: Database) -> None:
+    """With a chain for each workspace: what is in its chain is returned, and sent once."""
+    host = Host()
+    store = PostgresStore(
+        Address(audited.as_user("the_writer")), service="contract", durability="group",
+        chain_by="workspace_id",
+    )  # fmt: skip
+    store.attach(host.lent)
+    store.append([host.draft(0, workspace="bad"), host.draft(1, workspace="good")])
+    audited.run(
+        "CREATE FUNCTION audit_emit.refuse_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.workspace_id = 'bad' THEN RAISE EXCEPTION 'not this one'; "
+        "END IF; RETURN NEW; END $$"
+    )
+    audited.run(
+        "CREATE TRIGGER refuses BEFORE INSERT ON audit_emit.records "
+        "FOR EACH ROW EXECUTE FUNCTION audit_emit.refuse_it()"
+    )
+    drafts = [host.draft(2, workspace="bad"), host.draft(3, workspace="good")]
+    shown: list[Linked] = []
+    for _ in range(3):
+        with pytest.raises(SinkError, match="database-P0001") as caught:
+            store.append(drafts)
+        shown += caught.value.linked
+    assert numbers(shown) == [b"3"]
+    audited.run("DROP TRIGGER refuses ON audit_emit.records")
+    assert numbers(store.append(drafts)) == [b"2"]
+    assert drafts == []
     store.close()
 
 
 # Shared by processes, and killed
 
+SHARED = ["jsonl os", "jsonl rotating", "postgresql os", "postgresql group", "postgresql always"]
 WRITER = """
 import sys
 sys.path[:0] = sys.argv[3:]
-from pathlib import Path
 from stores.test_contract import STORES, Host
 from audit_emit.errors import SinkError
 host = Host()
-store = STORES[sys.argv[1]](Path(sys.argv[2]), host.lent)
+store = STORES[sys.argv[1]](sys.argv[2])
+store.attach(host.lent)
 print("begun", flush=True)
 for number in range(400):
     drafts = [host.draft(number)]
@@ -293,40 +450,34 @@ store.close()
 """
 
 
-def writers(kind: str, path: Path, count: int) -> list[subprocess.Popen[bytes]]:
+def writers(place: Place, count: int) -> list[subprocess.Popen[bytes]]:
     places = [str(Path(__file__).parents[1])]
-    command = [sys.executable, "-c", WRITER, kind, str(path), *places]
+    command = [sys.executable, "-c", WRITER, place.kind, str(place), *places]
     return [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
 
 
-def whole(path: Path, *, torn: int = 0) -> list[dict[str, Any]]:
-    return chain_ok(*sorted(path.glob("audit-*.jsonl")), path / "audit.jsonl", foreign=torn)
-
-
-@pytest.mark.parametrize("kind", ["jsonl os", "jsonl rotating"])
-def test_four_processes_extend_one_chain(kind: str, tmp_path: Path) -> None:
-    running = writers(kind, tmp_path, 4)
+@pytest.mark.parametrize("place", each(*SHARED), indirect=True)
+def test_four_processes_extend_one_chain(place: Place) -> None:
+    running = writers(place, 4)
     for one in running:
         one.communicate(timeout=100)
     assert [one.returncode for one in running] == [0] * 4
-    records = whole(tmp_path)
+    records = place.records()
     assert len([record for record in records if record["event_type"] == "a.b"]) == 1600
 
 
-@pytest.mark.parametrize("kind", ["jsonl os", "jsonl rotating"])
-def test_a_process_that_is_killed_leaves_a_chain_that_goes_on(kind: str, tmp_path: Path) -> None:
-    (victim,) = writers(kind, tmp_path, 1)
+@pytest.mark.parametrize("place", each(*SHARED), indirect=True)
+def test_a_process_that_is_killed_leaves_a_chain_that_goes_on(place: Place) -> None:
+    (victim,) = writers(place, 1)
     assert victim.stdout is not None
     victim.stdout.readline()
     deadline = time.monotonic() + 30
-    while not (tmp_path / "audit.jsonl").exists() and time.monotonic() < deadline:
+    while not place.is_begun() and time.monotonic() < deadline:
         time.sleep(0.002)
     victim.send_signal(signal.SIGKILL)
     victim.communicate(timeout=30)
     host = Host()
-    store = STORES[kind](tmp_path, host.lent)
+    store = place.store(host)
     assert store.append([host.draft(1000)])
     store.close()
-    # The kernel may end a write of a killed process between two pages; that is declared.
-    content = (tmp_path / "audit.jsonl").read_text(encoding="utf-8")
-    whole(tmp_path, torn=content.count('"event_type":"audit.recovered"'))
+    place.records(torn=place.recovered())

@@ -46,17 +46,20 @@ class JsonlStore:
         path: absolute path of the active segment. Nothing is opened before the first record.
         max_bytes: size at which a segment is closed.
         durability: ``os``, ``group`` or ``always``.
-        lent: what the emitter lends it.
     """
 
     traits: Traits = Traits(leaves_word=True)
+    sink: str = "jsonl"
 
-    def __init__(self, path: str, *, max_bytes: int, durability: str, lent: Lent) -> None:
+    def __init__(self, path: str, *, max_bytes: int, durability: str) -> None:
         self.layout: Layout = Layout.of(path)
-        self._lent = lent
-        self._clock = lent.clock
         self._max_bytes = max_bytes
         self._how = durability
+
+    def attach(self, lent: Lent) -> None:
+        """Belong to an emitter."""
+        self._lent = lent
+        self._clock = lent.clock
         self._begin()
 
     def _begin(self) -> None:

@@ -9,75 +9,24 @@ The rules of this file:
 3. Who finds that the chain lost what was acknowledged here (a standby was promoted that did not
    have it) ends the chain, begins another one, and declares the loss in it. No chain forks.
 4. Drafts are linked here and swapped in if the head is still the one they link to; who loses the
-   race several times asks for the lock.
+   race several times asks for the lock (``rounds.py``).
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from audit_emit._settings.address import Address
-from audit_emit._stores.postgres import driver, schema
-from audit_emit._stores.postgres.rows import (
-    APPEND,
-    BATCH,
-    Draft,
-    Head,
-    Row,
-    arguments,
-    link,
-)
+from audit_emit._stores.base import Linked
+from audit_emit._stores.postgres import driver
+from audit_emit._stores.postgres.heads import SINK, Heads, OwnRecord
+from audit_emit._stores.postgres.rounds import Outcome, Round, Waiting
+from audit_emit._stores.postgres.rows import APPEND, BATCH, Head, UnlinkedRow, arguments, link
+from audit_emit._stores.postgres.session import Session
 from audit_emit.errors import DatabaseError
 
-SINK = "postgresql"
-_RACES = 4
-"""Lost races after which the lock is asked for."""
-
-_MOST_CHAINS = 10_000
-_DAY = 86_400.0
-_FLUSH = "SELECT audit_emit.flush_appends()"
-_OPEN = "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_chain(%s, %s, %s)"
-_LOCK = "SELECT chain, seq, hash, ts, kind FROM audit_emit.lock_chain(%s, %s, %s)"
-_END = "SELECT chain, seq, hash, ts, kind FROM audit_emit.end_chain(%s, %s, %s, %s)"
-_HEAD = "SELECT chain, seq, hash, ts, kind FROM audit_emit.heads WHERE chain = %s"
-_IS_THERE = "SELECT 1 FROM audit_emit.records WHERE chain = %s AND seq = %s AND hash = %s"
-_IS_PRUNED = "SELECT 1 FROM audit_emit.heads WHERE chain = %s AND pruned_seq >= %s"
-
-OwnRecord = Callable[[str, dict[str, Any]], str]
-"""Makes the text of a record that the emitter writes about itself, up to its link."""
-
-
-class Linked(NamedTuple):
-    """A record that is in the chain: its line with the newline, its id, its place and its hash."""
-
-    line: bytes
-    id: str | None
-    chain: str
-    seq: int
-    hash: str
-
-
-class _Chain:
-    """What this process knows of one chain, of one service and tenant."""
-
-    __slots__ = ("acknowledged", "announced", "head", "owed", "resolved", "unknown")
-
-    def __init__(self) -> None:
-        self.head: Head | None = None
-        """What to link to; ``None``: it is to be asked for."""
-        self.acknowledged: Head | None = None
-        self.announced = False
-        self.owed: list[Draft] = []
-        """Records about the log itself that are not in it yet; they come before all others."""
-        self.unknown: tuple[str, list[Row]] | None = None
-        """What was sent, to which chain, when no answer came."""
-        self.resolved: dict[str | None, Linked] = {}
-        """Of those, what turned out to be there."""
+__all__ = ["BATCH", "SINK", "Chains", "OwnRecord"]
 
 
 class Chains:
@@ -106,22 +55,14 @@ class Chains:
         name: str = "audit_emit",
     ) -> None:
         self.address = address
-        self.service = service
         self.durability = durability
-        self._own = own
-        self._started = started
-        self._name = name
-        self._connection: Any = None
-        self._pid = os.getpid()
-        self._chains: OrderedDict[str, _Chain] = OrderedDict()
-        self._warned = False
-        self._partitions_at = 0.0
-        self._begins = False
-        """Whether appends need a transaction that names its isolation."""
+        self._session = Session(address, name, self._ask_anew)
+        self._heads = Heads(self._session, service, own, started)
+        self._round = Round(self._session, self._heads, durability)
 
     # What others call.
 
-    def append(self, drafts: Iterable[str | Draft], tenant: str = "") -> list[Linked]:
+    def append(self, drafts: Iterable[str | UnlinkedRow], tenant: str = "") -> list[Linked]:
         """Append records to one chain, in their order.
 
         Args:
@@ -141,9 +82,7 @@ class Chains:
             raise done
         return done
 
-    def append_each(
-        self, groups: Mapping[str, Sequence[str | Draft]]
-    ) -> dict[str, list[Linked] | DatabaseError]:
+    def append_each(self, groups: Mapping[str, Sequence[str | UnlinkedRow]]) -> dict[str, Outcome]:
         """Append to several chains in one round trip, each in a transaction of its own.
 
         Args:
@@ -152,27 +91,49 @@ class Chains:
         Returns:
             For each tenant what ``append`` returns or raises.
         """
-        waiting = {
-            tenant: [one if isinstance(one, Draft) else Draft.of(one) for one in drafts]
+        waiting: Waiting = {
+            tenant: [one if isinstance(one, UnlinkedRow) else UnlinkedRow.of(one) for one in drafts]
             for tenant, drafts in groups.items()
         }
-        done: dict[str, list[Linked] | DatabaseError] = {}
+        done: dict[str, Outcome] = {}
         tried_again = False
         while waiting:
             try:
-                self._append_waiting(waiting, done)
+                self._ready()
+                self._round.append_waiting(waiting, done)
             except DatabaseError as error:
-                self._drop()
+                self._session.drop()
                 if error.reason == driver.AWAY and not tried_again:
                     # The connection may have been dead for hours; the server need not be.
                     tried_again = True
                     continue
-                done |= dict.fromkeys(waiting, error)
+                if len(waiting) > 1 and driver.may_be_of_one_chain(error.reason):
+                    self._append_one_by_one(waiting, done)
+                else:
+                    done |= dict.fromkeys(waiting, error)
                 break
+            except BaseException:
+                # Interrupted in the middle of a question: its answer is not to be taken for
+                # another one's. What was sent is asked for by the next call.
+                self._session.drop()
+                raise
         return done
 
+    def _append_one_by_one(self, waiting: Waiting, done: dict[str, Outcome]) -> None:
+        """Append to each chain for itself: one that is refused holds up no other one."""
+        for tenant, drafts in waiting.items():
+            try:
+                self._ready()
+                self._round.append_waiting({tenant: drafts}, done)
+            except DatabaseError as error:
+                self._session.drop()
+                done[tenant] = error
+
     def seal(
-        self, tenant: str, take: Callable[[Any, str, int], tuple[list[Draft], int]], most: int
+        self,
+        tenant: str,
+        take: Callable[[Any, str, int], tuple[list[UnlinkedRow], int]],
+        most: int,
     ) -> tuple[list[Linked], int]:
         """Append what ``take`` takes out of elsewhere in the database, in one transaction with it.
 
@@ -188,25 +149,25 @@ class Chains:
         Raises:
             DatabaseError: nothing was, or all of it, and ``take`` takes nothing of it again.
         """
-        psycopg = driver.load()
-        chain = self._chain(tenant)
+        chain = self._heads.of(tenant)
+        session = self._session
         try:
             self._ready()
-            self._open(tenant, anew=True)
-            with self._connection.transaction():
-                chain.head = Head.of(self._ask(_LOCK, self.service, tenant, _new_id()))
-                drafts, number = take(self._connection, tenant, most)
+            self._heads.open(tenant, anew=True)
+            with session.connection.transaction():
+                chain.head = self._heads.lock(tenant)
+                drafts, number = take(session.connection, tenant, most)
                 rows = link([*chain.owed, *drafts], chain.head)
                 if rows:
-                    self._ask(APPEND, *arguments(chain.head, rows, is_async=False))
-        except psycopg.Error as error:
-            self._drop()
+                    session.ask(APPEND, *arguments(chain.head, rows, is_async=False))
+        except driver.load().Error as error:
+            session.drop()
             raise driver.failed(error, self.address, unknown=True) from None
         except DatabaseError:
-            self._drop()
+            session.drop()
             raise
         chain.owed.clear()
-        return self._finished(chain, rows), number
+        return self._round.finished(chain, rows), number
 
     def sync(self) -> None:
         """Make everything appended so far durable.
@@ -214,7 +175,7 @@ class Chains:
         Raises:
             DatabaseError: it may not be.
         """
-        self._guarded(self._flush)
+        self._guarded(self._session.flush)
 
     def head(self, tenant: str = "") -> Head:
         """The newest record of a chain, as the database has it now.
@@ -222,215 +183,42 @@ class Chains:
         Raises:
             DatabaseError: it cannot be asked.
         """
-        head: Head = self._guarded(lambda: self._open(tenant, anew=True))
+        head: Head = self._guarded(lambda: self._heads.open(tenant, anew=True))
         return head
+
+    def known_head(self, tenant: str = "") -> Head | None:
+        """The newest record of a chain as far as this process knows, without asking."""
+        return self._heads.peek(tenant)
 
     def close(self) -> None:
         """Give the connection back; the next call makes another one."""
-        self._drop()
+        self._session.drop()
 
     def after_fork(self) -> None:
         """Begin a life of one's own in a forked child: the connection is the parent's."""
-        if self._connection is not None:
-            driver.leave(self._connection)
-        self._connection = None
-        self._pid = os.getpid()
-        self._chains.clear()
+        self._session.after_fork()
+        self._heads.clear()
 
     def __del__(self) -> None:
         try:
-            self._drop()
+            self._session.drop()
         except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass
-
-    # One round.
-
-    def _append_waiting(
-        self, waiting: dict[str, list[Draft]], done: dict[str, list[Linked] | DatabaseError]
-    ) -> None:
-        """Append until nothing waits; what is done moves from one mapping to the other."""
-        self._ready()
-        races = 0
-        while waiting:
-            linked = {}
-            for tenant in list(waiting):
-                chain = self._chain(tenant)
-                self._open(tenant)
-                self._announce(chain, tenant)
-                rest = self._left(chain, waiting[tenant])
-                if rest:
-                    linked[tenant] = rest
-                else:
-                    done[tenant] = self._finished(chain, [])
-                    del waiting[tenant]
-            races += 1
-            rounds = self._locked if races > _RACES else self._swapped
-            for tenant, outcome in rounds(linked).items():
-                if outcome is not None:
-                    done[tenant] = outcome
-                    del waiting[tenant]
-
-    def _left(self, chain: _Chain, drafts: list[Draft]) -> list[Draft]:
-        """What of the drafts is to be sent, after what is owed."""
-        there = {identity for identity in chain.resolved if identity is not None}
-        return [one for one in (*chain.owed, *drafts) if one.copies.id not in there]
-
-    def _announce(self, chain: _Chain, tenant: str) -> None:
-        """Owe ``audit.started`` to the service's own chain, and to each that begins here."""
-        if chain.announced or self._started is None or self._own is None:
-            return
-        chain.announced = True
-        fields = self._started() if not tenant or not self._known(tenant).seq else None
-        if fields is not None:
-            chain.owed.append(Draft.of(self._own("audit.started", fields)))
-
-    def _swapped(
-        self, groups: Mapping[str, list[Draft]]
-    ) -> dict[str, list[Linked] | DatabaseError | None]:
-        """Append each group if its chain's head is still the known one; ``None`` where it is not.
-
-        Raises:
-            DatabaseError: no answer came; what was sent is remembered as unknown.
-        """
-        if not groups:
-            return {}
-        psycopg = driver.load()
-        is_async = self.durability != "always"
-        connection = self._connection
-        sent: dict[str, tuple[Head, list[Row], Any]] = {}
-        self._warned = False
-        try:
-            with connection.pipeline() as pipeline:
-                for tenant, drafts in groups.items():
-                    head = self._known(tenant)
-                    rows = link(drafts, head)
-                    if self._begins:
-                        connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                    cursor = connection.execute(APPEND, arguments(head, rows, is_async=is_async))
-                    if self._begins:
-                        connection.execute("COMMIT")
-                    sent[tenant] = (head, rows, cursor)
-                    pipeline.sync()
-                if self.durability == "group":
-                    connection.execute(_FLUSH)
-                    pipeline.sync()
-                answers = {tenant: cursor.fetchone() for tenant, (_, _, cursor) in sent.items()}
-        except psycopg.Error as error:
-            for tenant, (head, rows, _) in sent.items():
-                self._chain(tenant).unknown = (head.chain, rows)
-            raise driver.failed(error, self.address, unknown=True) from None
-        if self._warned:
-            self._flush_again(sent)
-        return {
-            tenant: self._answered(tenant, answers[tenant], rows)
-            for tenant, (_, rows, _) in sent.items()
-        }
-
-    def _answered(self, tenant: str, answer: Sequence[Any], rows: list[Row]) -> list[Linked] | None:
-        appended, kind, seq, digest, ts = answer
-        chain = self._chain(tenant)
-        if appended:
-            chain.owed.clear()
-            return self._finished(chain, rows)
-        if kind is None or kind == "ended":
-            chain.head = None
-        else:
-            chain.head = Head(self._known(tenant).chain, seq, bytes(digest).hex(), ts, kind)
-        return None
-
-    def _finished(self, chain: _Chain, rows: list[Row]) -> list[Linked]:
-        """The records of one call, and the head they leave."""
-        head = chain.head
-        assert head is not None  # noqa: S101 - it was asked for before
-        before = list(chain.resolved.values())
-        resolved_ids = set(chain.resolved)
-        chain.owed = [one for one in chain.owed if one.copies.id not in resolved_ids]
-        chain.resolved = {}
-        made = [
-            Linked(f"{row.line}\n".encode(), row.copies.id, head.chain, row.seq, row.hash)
-            for row in rows
-        ]
-        if rows:
-            last = rows[-1]
-            chain.head = Head(head.chain, last.seq, last.hash, last.copies.ts)
-        chain.acknowledged = chain.head
-        return [*before, *made]
-
-    def _locked(
-        self, groups: Mapping[str, list[Draft]]
-    ) -> dict[str, list[Linked] | DatabaseError | None]:
-        """Append each group under its chain's lock: nobody can be faster there.
-
-        Raises:
-            DatabaseError: see ``_swapped``.
-        """
-        psycopg = driver.load()
-        done: dict[str, list[Linked] | DatabaseError | None] = {}
-        for tenant, drafts in groups.items():
-            chain = self._chain(tenant)
-            self._warned = False
-            rows: list[Row] = []
-            try:
-                with self._connection.transaction():
-                    found = self._ask(_LOCK, self.service, tenant, _new_id())
-                    head = Head.of(found)
-                    if chain.head is not None and head.chain != chain.head.chain:
-                        chain.head = None
-                        done[tenant] = None
-                        continue
-                    rows = link(drafts, head)
-                    chain.head = head
-                    is_async = self.durability != "always"
-                    answer = self._ask(APPEND, *arguments(head, rows, is_async=is_async))
-                if self.durability == "group":
-                    self._connection.execute(_FLUSH)
-            except psycopg.Error as error:
-                if rows:
-                    chain.unknown = (head.chain, rows)
-                raise driver.failed(error, self.address, unknown=bool(rows)) from None
-            if self._warned:
-                self._flush_again({tenant: (head, rows, None)})
-            done[tenant] = self._answered(tenant, answer, rows)
-        return done
-
-    def _flush_again(self, sent: Mapping[str, tuple[Head, list[Row], Any]]) -> None:
-        """The wait for a standby was cancelled, and the commit returned as if all were well.
-
-        Raises:
-            DatabaseError: and so it was again.
-        """
-        try:
-            self._flush()
-        except DatabaseError:
-            for tenant, (head, rows, _) in sent.items():
-                self._chain(tenant).unknown = (head.chain, rows)
-            raise
-
-    def _flush(self) -> None:
-        self._warned = False
-        self._connection.execute(_FLUSH)
-        if self._warned:
-            raise DatabaseError(
-                "not-replicated",
-                "the wait for a synchronous standby was cancelled: what was appended may be lost",
-                unknown=True,
-            )
 
     # The connection, and what is found out when it is made.
 
     def _guarded(self, ask: Callable[[], Any]) -> Any:
         """Ask something that may be asked twice."""
-        psycopg = driver.load()
         for last in (False, True):
             try:
                 self._ready()
                 return ask()
-            except psycopg.Error as error:
-                self._drop()
+            except driver.load().Error as error:
+                self._session.drop()
                 if last or driver.reason_of(error) != driver.AWAY:
                     raise driver.failed(error, self.address) from None
             except DatabaseError:
-                self._drop()
+                self._session.drop()
                 raise
         raise AssertionError
 
@@ -440,152 +228,13 @@ class Chains:
         Raises:
             DatabaseError: there is none.
         """
-        if os.getpid() != self._pid:
+        if self._session.is_inherited():
             self.after_fork()
-        psycopg = driver.load()
         try:
-            if self._connection is None or self._connection.closed:
-                self._connect()
-            self._resolve()
-            if time.monotonic() > self._partitions_at:
-                self._connection.execute("SELECT audit_emit.ensure_partitions()")
-                self._partitions_at = time.monotonic() + _DAY
-        except psycopg.Error as error:
+            self._session.ready()
+            self._heads.resolve(durable=self.durability != "os")
+        except driver.load().Error as error:
             raise driver.failed(error, self.address) from None
 
-    def _connect(self) -> None:
-        self._drop()
-        connection = driver.connect(self.address, name=self._name, on_notice=self._noticed)
-        self._connection = connection
-        connection.isolation_level = driver.load().IsolationLevel.READ_COMMITTED
-        found = schema.state(connection)
-        if not found.applied:
-            # The first one ever here: what is missing is created, if this role may.
-            schema.migrate(self.address)
-        elif not found.is_current:
-            raise DatabaseError(
-                "schema-behind" if found.pending else "migrations-differ",
-                f"the schema in {self.address.shown} is at migration {found.applied} of "
-                f"{found.known}, or another one: run audit-emit db check",
-            )
-        isolation = connection.execute("SHOW default_transaction_isolation").fetchone()
-        self._begins = isolation != ("read committed",)
-        for chain in self._chains.values():
-            chain.head = None
-
-    def _noticed(self, notice: Any) -> None:
-        if notice.severity_nonlocalized == "WARNING":
-            self._warned = True
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and os.getpid() == self._pid:
-            driver.close(connection)
-
-    def _resolve(self) -> None:
-        """Ask for what was sent when no answer came."""
-        unknown = [chain for chain in self._chains.values() if chain.unknown is not None]
-        flushed = False
-        for chain in unknown:
-            assert chain.unknown is not None  # noqa: S101 - see above
-            name, rows = chain.unknown
-            there = self._ask(_IS_THERE, name, rows[-1].seq, bytes.fromhex(rows[-1].hash))
-            if there is not None:
-                if self.durability != "os" and not flushed:
-                    self._flush()
-                    flushed = True
-                for row in rows:
-                    chain.resolved[row.copies.id] = Linked(
-                        f"{row.line}\n".encode(), row.copies.id, name, row.seq, row.hash
-                    )
-                last = rows[-1]
-                chain.acknowledged = Head(name, last.seq, last.hash, last.copies.ts)
-            chain.unknown = None
-
-    def _open(self, tenant: str, *, anew: bool = False) -> Head:
-        """The head of a chain; asked for when it is not known, and compared with what was acked."""
-        chain = self._chain(tenant)
-        if chain.head is not None and not anew:
-            return chain.head
-        psycopg = driver.load()
-        try:
-            head = Head.of(self._ask(_OPEN, self.service, tenant, _new_id()))
-            chain.head = self._compared(chain, head)
-        except psycopg.Error as error:
-            raise driver.failed(error, self.address) from None
-        return chain.head
-
-    def _compared(self, chain: _Chain, head: Head) -> Head:
-        """The head to go on from: another chain's, where this one lost what was acknowledged."""
-        known = chain.acknowledged
-        if known is None or not known.seq or known[:3] == head[:3] or self._has(known):
-            return head
-        left = head if head.chain == known.chain else None
-        if left is None:
-            row = self._ask(_HEAD, known.chain)
-            left = Head.of(row) if row is not None else Head(known.chain, 0, known.hash)
-        else:
-            head = Head.of(
-                self._ask(_END, head.chain, head.seq, bytes.fromhex(head.hash), _new_id())
-            )
-        self._owe_loss(chain, known, left)
-        chain.acknowledged = None
-        return head
-
-    def _has(self, known: Head) -> bool:
-        """Whether the database has a record; one that was pruned counts as there."""
-        digest = bytes.fromhex(known.hash)
-        return bool(
-            self._ask(_IS_THERE, known.chain, known.seq, digest)
-            or self._ask(_IS_PRUNED, known.chain, known.seq)
-        )
-
-    def _owe_loss(self, chain: _Chain, known: Head, left: Head) -> None:
-        if self._own is None:
-            return
-        fields = {
-            "lost": max(known.seq - left.seq, 1),
-            "first_ts": left.ts,
-            "last_ts": known.ts,
-            "reason": "lost-tail",
-            "sink": SINK,
-            "chain": known.chain,
-            "after_seq": min(left.seq, known.seq),
-            "last_seq": known.seq,
-        }
-        chain.owed.append(Draft.of(self._own("audit.gap", fields)))
-
-    # Small things.
-
-    def _ask(self, query: str, *values: Any) -> Any:
-        return self._connection.execute(query, values).fetchone()
-
-    def _known(self, tenant: str) -> Head:
-        head = self._chain(tenant).head
-        assert head is not None  # noqa: S101 - whoever asks has opened it
-        return head
-
-    def _chain(self, tenant: str) -> _Chain:
-        chain = self._chains.get(tenant)
-        if chain is None:
-            chain = self._chains[tenant] = _Chain()
-            self._forget_idle()
-        else:
-            self._chains.move_to_end(tenant)
-        return chain
-
-    def _forget_idle(self) -> None:
-        """Chains that were not used for long are asked for anew."""
-        while len(self._chains) > _MOST_CHAINS:
-            tenant, chain = next(iter(self._chains.items()))
-            if chain.unknown is not None or chain.owed:
-                self._chains.move_to_end(tenant)
-                return
-            del self._chains[tenant]
-
-
-def _new_id() -> str:
-    return secrets.token_hex(8)
-
-
-__all__ = ["BATCH", "SINK", "Chains", "Linked"]
+    def _ask_anew(self) -> None:
+        self._heads.ask_anew()

@@ -40,6 +40,16 @@ REASONS = {
 """What an SQLSTATE means for an append, as one word; see docs/postgresql.md."""
 
 
+_OF_ALL_CHAINS = frozenset(
+    {AWAY, "not-replicated", "schema-behind", "migrations-differ", "not-utf8", *REASONS.values()}
+) - {"serialization", "deadlock", "not-linked"}
+
+
+def may_be_of_one_chain(reason: str) -> bool:
+    """Whether an append to another chain may work all the same."""
+    return reason not in _OF_ALL_CHAINS
+
+
 def load() -> Any:
     """The module psycopg.
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audit_emit._format.chain import ZERO
-from audit_emit._format.record import bump, chain_line, ns_of, parsed
+from audit_emit._format.record import bump, chain_line, parsed
+from audit_emit._stores.base import Linked
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -94,25 +95,39 @@ class Head(NamedTuple):
 NEW = Head("", 0, ZERO)
 
 
-class Draft(NamedTuple):
-    """A record that is not linked: its text up to member 11 without the brace, and its copies."""
+class UnlinkedRow(NamedTuple):
+    """A record that is not linked: its text up to member 11 without the brace, and its copies.
+
+    ``own`` says whether it is about the log itself.
+    """
 
     prefix: str
     copies: Copies
+    own: bool = False
 
     @classmethod
-    def of(cls, prefix: str) -> Draft:
+    def of(cls, prefix: str, *, own: bool = False) -> UnlinkedRow:
         """From the text."""
-        return cls(prefix, project(prefix + "}"))
+        return cls(prefix, project(prefix + "}"), own)
 
 
 class Row(NamedTuple):
-    """A linked record: ``line`` without its newline, ``hash`` as 64 hex digits."""
+    """A linked record: ``line`` without its newline, ``hash`` and ``prev`` as 64 hex digits.
+
+    ``prev``, the hash of the record before it, is empty in a row of a line that was linked already.
+    """
 
     seq: int
     hash: str
     line: str
     copies: Copies
+    prev: str = ""
+    own: bool = False
+
+    def linked(self, chain: str) -> Linked:
+        """What a store says of it."""
+        line = f"{self.line}\n".encode()
+        return Linked(line, chain, self.seq, self.hash, self.prev, self.copies.id or "", self.own)
 
     @classmethod
     def of_line(cls, line: str, seq: int, digest: str) -> Row:
@@ -120,18 +135,18 @@ class Row(NamedTuple):
         return cls(seq, digest, line, project(line))
 
 
-def link(drafts: Iterable[Draft], head: Head) -> list[Row]:
+def link(drafts: Iterable[UnlinkedRow], head: Head) -> list[Row]:
     """The drafts as the next records after ``head``: two of a chain never share a ``ts``."""
     rows: list[Row] = []
     seq, digest, last = head.seq, head.hash, head.ts
-    for prefix, copies in drafts:
+    for prefix, copies, own in drafts:
         if copies.ts == last and last:
             prefix = bump(prefix)  # noqa: PLW2901 - the same record, one nanosecond later
             copies = copies._replace(ts=prefix[7:37])  # noqa: PLW2901
-        seq += 1
-        line, digest = chain_line(prefix, head.chain, seq, digest)
+        seq, before = seq + 1, digest
+        line, digest = chain_line(prefix, head.chain, seq, before)
         last = copies.ts
-        rows.append(Row(seq, digest, line[:-1], copies))
+        rows.append(Row(seq, digest, line[:-1], copies, before, own))
     return rows
 
 
@@ -154,11 +169,3 @@ def arguments(head: Head, rows: Sequence[Row], *, is_async: bool) -> list[Any]:
         [bytes.fromhex(row.hash) for row in rows],
         *(list(column) for column in columns),
     ]
-
-
-def nanoseconds(head: Head) -> int:
-    """The time of a head's record; 0 where there is none."""
-    try:
-        return ns_of(head.ts) if head.ts else 0
-    except ValueError:
-        return 0

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from audit_emit._format.record import RESERVED, TYPE, parsed
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._settings.address import Address
+from audit_emit._stores.base import Linked
 from audit_emit._stores.postgres import driver
-from audit_emit._stores.postgres.chains import SINK, Chains, Linked, OwnRecord
-from audit_emit._stores.postgres.rows import BATCH, Draft
+from audit_emit._stores.postgres.chains import BATCH, SINK, Chains, OwnRecord
+from audit_emit._stores.postgres.rows import UnlinkedRow
 from audit_emit.errors import DatabaseError
 
 POLL_SECONDS = 0.2
@@ -116,15 +117,15 @@ class Sealer:
             )
         return self._chains[service]
 
-    def _taken(self, service: str) -> Callable[[Any, str, int], tuple[list[Draft], int]]:
+    def _taken(self, service: str) -> Callable[[Any, str, int], tuple[list[UnlinkedRow], int]]:
         """Takes rows of a chain out of the outbox, in the transaction that appends them."""
 
-        def take(connection: Any, tenant: str, most: int) -> tuple[list[Draft], int]:
+        def take(connection: Any, tenant: str, most: int) -> tuple[list[UnlinkedRow], int]:
             rows = connection.execute(_TAKE, [service, tenant, most]).fetchall()
-            drafts = [Draft.of(text) for _, text in rows if is_event(text, service)]
+            drafts = [UnlinkedRow.of(text) for _, text in rows if is_event(text, service)]
             refused = len(rows) - len(drafts)
             if refused:
-                drafts.append(Draft.of(self._own("audit.gap", _loss(refused))))
+                drafts.append(UnlinkedRow.of(self._own("audit.gap", _loss(refused)), own=True))
             return drafts, refused
 
         return take
@@ -152,7 +153,7 @@ def is_event(text: str, service: str) -> bool:
     members = parsed(f"{text}}}".encode())
     if members is None or not _MEMBERS <= set(members) <= _MEMBERS | _ALSO:
         return False
-    event_type, copies = members["event_type"], Draft.of(text).copies
+    event_type, copies = members["event_type"], UnlinkedRow.of(text).copies
     return (
         isinstance(event_type, str)
         and TYPE.fullmatch(event_type) is not None

@@ -177,11 +177,11 @@ def test_a_database_that_syncs_nothing_by_default_syncs_what_is_promised(
 
 
 def test_lines_that_do_not_link_are_refused_by_the_database(audited: Database) -> None:
-    from audit_emit._stores.postgres.rows import APPEND, Draft, arguments, link
+    from audit_emit._stores.postgres.rows import APPEND, UnlinkedRow, arguments, link
 
     writer = chains(audited)
     head = writer.head()
-    rows = link([Draft.of(one) for one in drafts(3)], head)
+    rows = link([UnlinkedRow.of(one) for one in drafts(3)], head)
     wrong = {
         "another seq": [rows[1]],
         "out of order": [rows[0], rows[2]],

@@ -18,7 +18,9 @@ from support.postgres_records import assert_unforked, chains_of, lines_of
 from support.postgres_server import Database, wait_until
 
 from audit_emit import Emitter, open_log
-from audit_emit._stores.postgres import queue
+from audit_emit._core import appender
+from audit_emit._core.appender import Appender
+from audit_emit._stores.backlog import Backlog
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import AuditError, ConfigError
@@ -155,11 +157,9 @@ def test_connections_that_are_cut_again_and_again_lose_and_double_nothing(
     assert_unforked(lines_of(audited))
 
 
-def test_what_does_not_fit_is_declared(
-    audited: Database, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "RECORDS", 50)
+def test_what_does_not_fit_is_declared(audited: Database, proxy: CuttingProxy) -> None:
     emitter = emitter_of(audited.as_user("the_writer", proxy.port))
+    emitter.outbox.backlog = Backlog(50)
     emitter.emit_strict(None, "order.placed", {"n": 0})
     proxy.refuse = True
     proxy.cut()
@@ -217,14 +217,14 @@ def test_a_process_that_ends_leaves_nothing_behind(audited: Database) -> None:
 def test_an_idle_thread_ends_and_begins_again(
     audited: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(appender, "IDLE_SECONDS", 0.0)
     emitter = emitter_of(audited.as_user("the_writer"))
-    assert emitter.database.direct is not None
-    direct = emitter.database.direct
+    worker = emitter.outbox._worker
+    assert isinstance(worker, Appender)
     for number in range(3):
         emitter.emit(None, "order.placed", {"n": number})
         assert emitter.flush(60)
-        wait_until(lambda: direct._thread is None)
+        wait_until(lambda: not worker.is_alive())
     assert numbers_of(audited) == [0, 1, 2]
     wait_until(
         lambda: audited.run(

@@ -114,7 +114,7 @@ def test_ours_forks_in_no_isolation(audited: Database, level: str) -> None:
 
 def _by_hand(barrier: Any, url: str, level: str, number: int) -> None:
     """The functions of the schema, called in a transaction of another isolation."""
-    from audit_emit._stores.postgres.rows import APPEND, Draft, Head, arguments, link
+    from audit_emit._stores.postgres.rows import APPEND, Head, UnlinkedRow, arguments, link
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT audit_emit.open_chain('shop', '', '0123456789abcdef')")
@@ -130,7 +130,7 @@ def _by_hand(barrier: Any, url: str, level: str, number: int) -> None:
                     ).fetchone()
                     assert found is not None
                     head = Head.of(found)
-                    values = arguments(head, link([Draft.of(text)], head), is_async=True)
+                    values = arguments(head, link([UnlinkedRow.of(text)], head), is_async=True)
                     answer = connection.execute(APPEND, values).fetchone()
                     assert answer is not None
                     connection.execute("COMMIT")

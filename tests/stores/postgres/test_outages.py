@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def proxy(audited: Database) -> Iterator[CuttingProxy]:
     made.close()
 
 
-def _ids_are_there_once(database: Database, ids: list[str | None]) -> None:
+def _ids_are_there_once(database: Database, ids: Sequence[str | None]) -> None:
     there = Counter(i for (i,) in database.run("SELECT id::text FROM audit_emit.records"))
     assert there == Counter(ids)
     assert_unforked(lines_of(database))

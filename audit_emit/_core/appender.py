@@ -1,0 +1,253 @@
+"""The thread that appends for a store that takes its time, and those who wait for it.
+
+``emit`` leaves its event in the backlog and returns. Batches form by themselves: what comes while
+one is on its way makes up the next. After a failure the pauses grow, but whoever waits for an
+answer, in ``emit_strict`` or in ``flush``, gets an attempt at once.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from audit_emit._core.background import Worker
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.threads import Background
+from audit_emit._stores.base import Draft, Linked
+from audit_emit.errors import SinkError
+
+if TYPE_CHECKING:
+    from audit_emit._core.emitter import Emitter
+
+__all__ = ["IDLE_SECONDS", "STRICT_SECONDS", "Appender", "Requests"]
+
+STRICT_SECONDS = 10.0
+"""How long ``emit_strict`` waits."""
+
+IDLE_SECONDS = 30.0
+"""After which the thread ends, until there is something to do again."""
+
+_LONGEST_SECONDS = 5.0
+"""Of the pauses after failures, each twice as long as the one before."""
+
+_SHORTEST_SECONDS = 0.05
+"""Between attempts when somebody waits for an answer."""
+
+_TICK_SECONDS = 0.1
+"""Between looks at what is not due yet."""
+
+_STEP_SECONDS = 0.005
+
+
+class _Request:
+    """One event of ``emit_strict``, and where its caller waits."""
+
+    __slots__ = ("answer", "draft", "given_up")
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.given_up = False
+        self.answer: queue.SimpleQueue[Linked | SinkError] = queue.SimpleQueue()
+
+
+class Requests:
+    """Events whose callers wait until they are appended. They are not kept for later."""
+
+    def __init__(self) -> None:
+        self._asked: deque[_Request] = deque()
+        self._sent: list[_Request] = []
+
+    def __bool__(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._asked)
+
+    def ask(self, draft: Draft, wake: Callable[[], object], fault: Callable[[], str]) -> Linked:
+        """Have an event appended by the thread, and wait for it.
+
+        Args:
+            draft: the event.
+            wake: makes the thread look.
+            fault: what keeps the store from taking records, if that is known.
+
+        Raises:
+            SinkError: it is not in the store, as far as is known. When no answer came in time, it
+                may be there all the same.
+        """
+        request = _Request(draft)
+        self._asked.append(request)
+        wake()
+        try:
+            answer = request.answer.get(timeout=STRICT_SECONDS)
+        except queue.Empty:
+            request.given_up = True
+            raise SinkError(fault() or "timeout") from None
+        if isinstance(answer, SinkError):
+            raise SinkError(answer.reason, detail=answer.detail) from answer
+        return answer
+
+    def next(self, most: int) -> list[Draft]:
+        """The events that came first, to be appended now."""
+        self._sent = []
+        while self._asked and len(self._sent) < most:
+            request = self._asked.popleft()
+            if not request.given_up:
+                self._sent.append(request)
+        return [request.draft for request in self._sent]
+
+    def appended(self, records: Sequence[Linked]) -> None:
+        """Tell those whose events are among these records."""
+        found = {record.id: record for record in records}
+        for request in self._sent:
+            if request.draft.id in found:
+                request.answer.put(found[request.draft.id])
+        self._sent = [one for one in self._sent if one.draft.id not in found]
+
+    def refuse(self, error: SinkError) -> None:
+        """Tell everybody who waits that their events are not in the store."""
+        refused, self._sent = self._sent, []
+        while self._asked:
+            refused.append(self._asked.popleft())
+        for request in refused:
+            request.answer.put(error)
+
+
+class Appender(Worker):
+    """Appends whatever waits, at once. Holds nothing alive while there is nothing to do.
+
+    Args:
+        emitter: is kept alive while something waits, and no longer.
+    """
+
+    def reset(self) -> None:
+        """Have no thread: at the beginning, and in a forked child."""
+        self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.waited_for: int = 0
+        """How many callers wait for what is appended."""
+        self._starting = threading.Lock()
+        self._is_awake = False
+        self._runs_in = 0
+        super().reset()
+
+    def start(self) -> None:
+        """See to a thread that looks; safe for signal handlers."""
+        if not self._is_awake:
+            self._rouse()
+
+    def _rouse(self) -> bool:
+        """The same, whatever the thread does; whether there is one."""
+        self._is_awake = True
+        emitter = self._emitter()
+        if emitter is None:
+            return False
+        self.keep(emitter)
+        if not self.is_alive() and self._starting.acquire(blocking=False):
+            try:
+                if not self.is_alive():
+                    self._thread = thread = Background()
+                    thread.start(_keep_appending, self._emitter, self, thread)
+            except RuntimeError as error:
+                let_through(error)  # no threads any more: the process ends
+                self._is_awake = False
+            finally:
+                self._starting.release()
+        self.wake.put(None)
+        return self.is_alive()
+
+    def hurry(self, seconds: float) -> bool:
+        """Have everything appended that waits now, and wait for that.
+
+        Args:
+            seconds: how long to wait; what is not appended by then still waits.
+
+        Returns:
+            Whether there is a thread that does it.
+        """
+        if self._runs_in == threading.get_ident():
+            return True  # called by the application's code, which the thread has called
+        deadline = monotonic() + seconds
+        self.waited_for += 1
+        try:
+            while True:
+                emitter = self._emitter()
+                if emitter is None or not emitter.outbox.has_work(at_end=True):
+                    return True
+                del emitter
+                if not self._rouse():
+                    return False
+                if monotonic() >= deadline:
+                    return True
+                sleep(_STEP_SECONDS)
+        finally:
+            self.waited_for -= 1
+
+    def belongs_to(self, thread: Background) -> bool:
+        """Whether this is the thread that appends now; called by it."""
+        self._runs_in = threading.get_ident()
+        return self._thread is thread
+
+    def may_end(self, emitter: Emitter, idle: float) -> bool:
+        """Whether the thread may end, as there was nothing to do for so many seconds."""
+        self._is_awake = False
+        outbox = emitter.outbox
+        if outbox.has_more():
+            return False
+        self.let_go()
+        if idle < IDLE_SECONDS and not outbox.ends:
+            return False
+        if emitter.store is not None:
+            emitter.store.close(0.0)
+        self._thread = None
+        if outbox.has_more():
+            self._rouse()  # something came just before, and found the thread alive
+        return True
+
+    def is_hurried(self, emitter: Emitter) -> bool:
+        """Whether somebody waits for an answer."""
+        return bool(self.waited_for or emitter.outbox.requests)
+
+
+def _keep_appending(
+    reference: weakref.ref[Emitter], appender: Appender, thread: Background
+) -> None:
+    """Append what comes, until nothing comes for a while."""
+    failures, tried, busy = 0, 0.0, monotonic()
+    while True:
+        emitter = reference()
+        if emitter is None or not appender.belongs_to(thread):
+            return
+        now = monotonic()
+        if not emitter.outbox.has_work(at_end=appender.waited_for > 0):
+            if appender.may_end(emitter, now - busy):
+                return
+            waits = emitter.outbox.has_more()
+            if waits:  # for what is not due yet
+                emitter.outbox.try_again()
+            del emitter
+            _wait(appender.wake, _TICK_SECONDS if waits else 1.0)
+            continue
+        busy = now
+        pause = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2**failures) if failures else 0.0
+        if appender.is_hurried(emitter):
+            pause = min(pause, _SHORTEST_SECONDS)
+        if now < tried + pause:
+            del emitter
+            _wait(appender.wake, tried + pause - now)
+            continue
+        failures = 0 if emitter.outbox.try_again() else failures + 1
+        tried = monotonic()
+        del emitter
+
+
+def _wait(wake: queue.SimpleQueue[None], seconds: float) -> None:
+    """Until somebody wakes the thread, and once for all who have done so."""
+    try:
+        wake.get(timeout=seconds)
+        while True:
+            wake.get_nowait()
+    except queue.Empty:
+        return
