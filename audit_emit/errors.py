@@ -16,6 +16,8 @@
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
+    │   ├── ObjectStoreError      an object store did not do what it was asked; ``reason`` says why
+    │   ├── ArchiveError          an archive is not what it should be; ``reason`` says why
     │   └── LokiError             Loki gave no usable answer
     │       ├── Unreachable       no connection, or it broke
     │       ├── TimedOut          no complete answer within the timeout
@@ -158,6 +160,32 @@ class DatabaseError(AuditEmitError, OSError):
         super().__init__(message)
         self.reason = reason
         self.unknown = unknown
+
+
+class ObjectStoreError(AuditEmitError, OSError):
+    """An object store did not do what it was asked; the message never has a secret.
+
+    Attributes:
+        reason: one word, such as ``exists``, ``not-found``, ``denied`` or ``unreachable``.
+        unknown: whether it may have done it all the same: the answer did not come.
+    """
+
+    def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.unknown = unknown
+
+
+class ArchiveError(AuditEmitError):
+    """An archive, or the log that is to be archived, is not what it should be.
+
+    Attributes:
+        reason: one word, such as ``conflict``, ``altered`` or ``not-covered``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class LokiError(AuditEmitError):

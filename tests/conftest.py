@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from support.audit_log import AuditLog
 from support.fake_loki import each_loki, fake_loki
 from support.loki_program import loki, loki_server
+from support.object_store import ministack, seaweed, small_store, store
 from support.postgres_server import _audited_template, audited, database, postgres_server
 from support.tiers import (
     pytest_addoption,
@@ -34,12 +35,16 @@ __all__ = [
     "fake_loki",
     "loki",
     "loki_server",
+    "ministack",
     "postgres_server",
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",
+    "seaweed",
+    "small_store",
+    "store",
 ]
 """Fixtures and hooks from elsewhere."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.opening import readers_of
 from audit_emit._settings.address import is_address
+from audit_emit._settings.archive import is_archive
 from audit_emit.errors import ConfigError
 
 
@@ -17,19 +18,23 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
         where: a path (a directory or an active segment stands for its whole log; single segments,
             packed or not, with their checkpoints or without, make up one log more), or ``-`` for
             standard input; or ``postgresql://…``, which stands for all chains there, with
-            ``#service=``, ``#tenant=`` or ``#chain=`` for some.
+            ``#service=``, ``#tenant=`` or ``#chain=`` for some; or ``s3://bucket/prefix``, which
+            adds what is archived to the logs that are named beside it, or stands for all chains
+            that are archived there.
 
     Raises:
         DatabaseError: a database cannot be asked.
+        ObjectStoreError: an object store gives no answer.
         ConfigError: an address cannot be used, or psycopg is missing.
         FileNotFoundError: there is nothing.
         OSError: it cannot be read.
         UnsupportedError: it is packed in a way that cannot be read here.
     """
     addresses = [one for one in where if is_address(one)]
-    paths = [one for one in where if not is_address(one)]
+    archives = [one for one in where if is_archive(one)]
+    paths = [one for one in where if not is_address(one) and not is_archive(one)]
     readers: list[LogReader] = []
-    if paths or not addresses:
+    if paths or not (addresses or archives):
         readers += readers_of(paths)
     if addresses:
         from audit_emit._readers import postgres  # noqa: PLC0415 - only for those who need it
@@ -38,10 +43,22 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
             for address in addresses:
                 readers += postgres.readers_of(address)
         except BaseException:
-            for reader in readers:
-                reader.close()
+            _close(readers)
+            raise
+    if archives:
+        from audit_emit._readers.archived.opening import joined  # noqa: PLC0415 - as above
+
+        try:
+            readers = joined(readers, archives)
+        except BaseException:
+            _close(readers)
             raise
     return readers
+
+
+def _close(readers: Sequence[LogReader]) -> None:
+    for reader in readers:
+        reader.close()
 
 
 def open_reader(where: str) -> LogReader:
@@ -54,8 +71,7 @@ def open_reader(where: str) -> LogReader:
     if len(readers) == 1:
         return readers[0]
     names = ", ".join(reader.name.rpartition("#")[2] for reader in readers[:5])
-    for reader in readers:
-        reader.close()
+    _close(readers)
     raise ConfigError(
         "where",
         f"{len(readers)} chains are there; add #service=, #tenant= or #chain= for one ({names})",

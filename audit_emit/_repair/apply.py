@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 
 from audit_emit._core.emitter import Emitter
 from audit_emit._format.record import head_of
-from audit_emit._readers.files.logfiles import BLOCK, QUARANTINE
+from audit_emit._readers.files.logfiles import BLOCK
+from audit_emit._readers.files.quarantine import QUARANTINE
 from audit_emit._repair.plan import Quarantine
 from audit_emit._runtime.files import write_all
 from audit_emit._runtime.retry import retry_write

@@ -38,7 +38,8 @@ class Checkpoints:
     def __init__(self, keys: Succession, findings: Findings, origin: str = "") -> None:
         self.file = ""
         """The file that they came from; empty when there was none."""
-        self._keys = keys
+        self.keys: Succession = keys
+        """Those that are trusted by now."""
         self._findings = findings
         self._origin = origin
         self._table = Table()
@@ -99,7 +100,7 @@ class Checkpoints:
             return FORGED
         if found.sig_alg not in {ED25519, HMAC_SHA256}:
             return FORGED  # version 1 has no other: nobody can hold a key for it
-        return _STATES[check(found, self._keys.ring)]
+        return _STATES[check(found, self.keys.ring)]
 
     def newest(self) -> int:
         """The highest record that a checkpoint with a good signature covers, late ones aside.
@@ -169,15 +170,15 @@ class Checkpoints:
         table = self._table
         if not table.decide(index):
             return
-        if table.states[index] == FORGED or not self._keys.changed:
+        if table.states[index] == FORGED or not self.keys.changed:
             return
         signer = table.signer_at(index)
         if table.states[index] == NO_KEY:
-            named = self._keys.named(signer.name)
+            named = self.keys.named(signer.name)
             if named is not None and named.seq <= table.size_at(index):
                 self._check_again(index)
         if table.states[index] == OK:
-            retired = self._keys.retired(signer.name, signer.origin)
+            retired = self.keys.retired(signer.name, signer.origin)
             if retired is not None and retired.seq <= table.size_at(index):
                 self._retire(index, retired)
 
@@ -193,7 +194,7 @@ class Checkpoints:
         checkpoint = self._table.unchecked(index)
         if checkpoint is None:
             return  # the id of a shared key is all that a log has
-        state = _STATES[check(checkpoint, self._keys.ring)]
+        state = _STATES[check(checkpoint, self.keys.ring)]
         self._table.judge(index, state)
         if state == FORGED:
             one, signer = self[index], self._table.signer_at(index)
@@ -205,7 +206,7 @@ class Checkpoints:
         missing: dict[Name, int] = {}
         more = distinct(self._missing(missing))
         for name, index in missing.items():
-            one, note = self[index], self._keys.why_missing(name)
+            one, note = self[index], self.keys.why_missing(name)
             self._findings.add(
                 one.place.finding(
                     Kind.KEY_UNAVAILABLE, one.seq, expected=describe_key(name), note=note

@@ -24,6 +24,7 @@ from audit_emit._readers.base import (
 from audit_emit._readers.opening import open_readers
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.anchors import CHECKPOINTS
+from audit_emit._verify.archived import Archived, Edge, heads_of, judge
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verifier import Boundary, Demand, Verifier
 
@@ -59,11 +60,16 @@ class Options(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The verdict on one log, and how many files (or tables, or objects) it is in."""
+    """The verdict on one log, and how many files (or tables, or objects) it is in.
+
+    Attributes:
+        edge: where the archive ends and the disk begins; ``None`` without an archive.
+    """
 
     log: str
     files: int
     report: Report
+    edge: Edge | None = None
 
 
 def verify_paths(where: Sequence[str], options: Options | None = None) -> list[Verified]:
@@ -96,10 +102,11 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
     demand = Demand(
         _now() if options.as_of is None else options.as_of, options.max_unanchored, options.max_age
     )
+    manifests = reader.manifests if isinstance(reader, Archived) else ()
     demanded = options.anchor_required and (reader.whole or checkpoints is not None)
     verifier = Verifier(
         options.ring,
-        heads=options.heads,
+        heads={**heads_of(manifests, options.ring), **options.heads},
         chain=options.chain,
         origin=options.origin,
         legacy=options.legacy,
@@ -119,7 +126,9 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
     for item in _items(reader, verifier, options):
         fed.take(item)
     fed.end()
-    return Verified(reader.name, fed.parts, verifier.finish())
+    judge(manifests, verifier.checkpoints.keys, verifier.findings)
+    edge = reader.edge if isinstance(reader, Archived) else None
+    return Verified(reader.name, fed.parts, verifier.finish(), edge)
 
 
 def _items(

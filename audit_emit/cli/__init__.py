@@ -18,6 +18,7 @@ EXTRA_OF = {
     "flask": "flask",
     "httpx": "loki",
     "psycopg": "postgres",
+    "boto3": "s3",
 }
 """Which extra brings a module that a command imports."""
 

@@ -15,9 +15,10 @@ from audit_emit import __version__
 from audit_emit._facade.text import visible
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
-from audit_emit.errors import ConfigError, DatabaseError
+from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError
 
 COMMANDS = {
+    "archive": "Archive logs in an object store, prove and restore what is there.",
     "checkpoint": "Sign a log, once or as it grows.",
     "db": "Create, update and check the schema of a chain in PostgreSQL.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
@@ -50,6 +51,7 @@ COMPLETION = 'eval "$(_AUDIT_EMIT_COMPLETE=bash_source audit-emit)"'
 def _frozen() -> None:
     """Never called: whatever packs a program looks for imports, and cannot see ours by name."""
     from audit_emit.cli import (  # noqa: F401, PLC0415 - see above
+        archive,
         checkpoint,
         db,
         demo,
@@ -157,6 +159,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError):
         return missing(error)
     if isinstance(error, DatabaseError):
+        return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
+    if isinstance(error, ObjectStoreError):
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

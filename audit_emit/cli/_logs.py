@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 import click
 
-from audit_emit._facade.settings import Address, is_address, scheme_of, settings, system_directory
+from audit_emit._facade.settings import (
+    Address,
+    is_address,
+    is_archive,
+    scheme_of,
+    settings,
+    system_directory,
+)
 from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
 
@@ -43,12 +50,13 @@ def _checked(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tup
         shown = visible(log)
         if not log:
             raise click.UsageError("LOG is empty: name a directory, or leave it out")
-        if log == "-" or is_address(log) or os.path.lexists(log):
+        if log == "-" or is_address(log) or is_archive(log) or os.path.lexists(log):
             continue
         if scheme := scheme_of(log):
             meant = "; the address of Loki goes to --loki" if scheme.startswith("http") else ""
             raise click.UsageError(
-                f"no log is read from {scheme}; a LOG is a path, - or postgresql://…{meant}"
+                f"no log is read from {scheme}; a LOG is a path, -, postgresql://… or "
+                f"s3://bucket/prefix{meant}"
             )
         if "=" in log and "/" not in log.partition("=")[0]:
             raise click.UsageError(f"there is no log {shown}; conditions go to --where {shown}")
@@ -78,7 +86,7 @@ def of_files(logs: Sequence[str]) -> Sequence[str]:
         UsageError: one is in a database.
     """
     for log in logs:
-        if is_address(log):
+        if is_address(log) or is_archive(log):
             raise click.UsageError(f"this is about files, and {visible(name_of(log))} has none")
     return logs
 
@@ -88,7 +96,12 @@ def is_there(log: str) -> bool:
 
     Whether a database has what its address names, it says itself.
     """
-    return is_address(log) or os.path.lexists(log) or any(map(_is_segment, _siblings(Path(log))))
+    return (
+        is_address(log)
+        or is_archive(log)
+        or os.path.lexists(log)
+        or any(map(_is_segment, _siblings(Path(log))))
+    )
 
 
 def one_of(logs: Sequence[str]) -> str:

@@ -6,20 +6,19 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, cast
 
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._format.link import link_of
+from audit_emit._format.record import Head
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import NotRegularError, UnsupportedError
 
 BLOCK = 256 * 1024
 ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
-QUARANTINE = "quarantine"
 
 _WINDOW_LOG = 23
 """A packed file may need 8 MiB to be unpacked, which is what ``zstd`` itself accepts unasked."""
@@ -43,6 +42,10 @@ class LogFile(NamedTuple):
         first_prev: ``prev_hash`` of that record; empty when it cannot be told.
         descriptor: open for reading, where the path may soon be another file's; else -1.
         end: unpacked bytes that are wanted of it; -1 for all.
+        fetch: brings a file that is kept elsewhere here, and gives a descriptor of it, which is
+            then the caller's; ``None`` for a file at ``path``.
+        last: its last record, where that is known without reading it.
+        span: the earliest and the latest ``ts`` in it, likewise.
     """
 
     path: str
@@ -54,6 +57,9 @@ class LogFile(NamedTuple):
     first_prev: str = ""
     descriptor: int = -1
     end: int = -1
+    fetch: Callable[[], int] | None = None
+    last: Head | None = None
+    span: tuple[str, str] = ("", "")
 
     @property
     def name(self) -> str:
@@ -66,7 +72,15 @@ class LogFile(NamedTuple):
 
         Raises:
             OSError: it cannot be read, or another file is at its path by now.
+            ArchiveError: it is kept elsewhere, and is not what it should be.
         """
+        if self.fetch is not None:
+            descriptor = self.fetch()
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+            return
         if self.path == "-":
             yield 0
             return
@@ -292,49 +306,6 @@ def _first(data: bytes) -> tuple[int, str, str]:
     return (0 if ts and b'"prev_hash":"' not in data else -1), ts, ""
 
 
-class Quarantine:
-    """The bytes that were moved aside from a log; read when somebody asks for the first time."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._directory = os.path.join(layout.directory, QUARANTINE)
-        self._kept: set[tuple[int, str]] | None = None
-
-    def has(self, size: int, digest: str) -> bool:
-        """Whether these bytes are there: their number, and their SHA-256.
-
-        The newline that ends them belongs to the file that they were in, or to them.
-        """
-        if self._kept is None:
-            self._kept = set(self._read())
-        return (size, digest) in self._kept
-
-    def _read(self) -> Iterator[tuple[int, str]]:
-        # What cannot be read is no evidence that bytes are gone: such an error goes to the caller.
-        try:
-            names = os.listdir(self._directory)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
-            if name.endswith(".bytes"):
-                with suppress(FileNotFoundError, IsADirectoryError, NotRegularError):
-                    yield from _hashed(os.path.join(self._directory, name))
-
-
-def _hashed(path: str) -> Iterator[tuple[int, str]]:
-    """Size and SHA-256 of a file, without and with a newline after it."""
-    descriptor = open_regular(path)
-    hashed, size = sha256(), 0
-    try:
-        while data := os.read(descriptor, BLOCK):
-            hashed.update(data)
-            size += len(data)
-    finally:
-        os.close(descriptor)
-    yield size, hashed.hexdigest()
-    hashed.update(b"\n")
-    yield size + 1, hashed.hexdigest()
-
-
 def beginning(file: LogFile, descriptor: int) -> bytes:
     """The first bytes of a regular file."""
     if not file.packed:
@@ -365,7 +336,7 @@ def unpacked(file: LogFile, descriptor: int) -> Iterator[IO[bytes]]:
 
 
 def _zstd(raw: IO[bytes], name: str) -> IO[bytes]:
-    module = _zstd_module()
+    module = zstd_module()
     if module is None:
         raise UnsupportedError(
             f"{name} is packed with zstd; pip install 'audit-emit[zstd]', or unpack it first"
@@ -387,7 +358,8 @@ def refuse_wide(error: BaseException, name: str) -> None:
         ) from None
 
 
-def _zstd_module() -> Any:
+def zstd_module() -> Any:
+    """What packs and unpacks zstd, as ``compression.zstd`` does; ``None`` without it."""
     # Not ``zstandard``: its streams end without a word where a file was cut off. Imports, and not
     # names of modules: whatever packs a program looks for them.
     try:
@@ -405,6 +377,6 @@ def broken() -> tuple[type[BaseException], ...]:
     import gzip  # noqa: PLC0415 - only for packed files
     import zlib  # noqa: PLC0415
 
-    module = _zstd_module()
+    module = zstd_module()
     known: tuple[type[BaseException], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
     return known if module is None else (*known, module.ZstdError)

@@ -14,6 +14,7 @@ from audit_emit._format.line_splitter import MAX_LINE
 from audit_emit._format.unanchored import Watch
 from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, unpacked
 from audit_emit._runtime import compiled as _compiled
+from audit_emit.errors import ArchiveError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -157,7 +158,7 @@ def _prove_part(task: Task) -> Proved:
             if start is None or end is None:
                 return Proved([], ended=False)
             return Proved(list(_blocks(descriptor, start, end)), ended=False)
-    except OSError:
+    except (OSError, ArchiveError):
         return Proved([], ended=False)
 
 

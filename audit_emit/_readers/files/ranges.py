@@ -15,7 +15,12 @@ _LONGEST = 64 * 1024
 
 
 def leads_to(file: LogFile, following: LogFile) -> bool:
-    """Whether a plain file ends with the record that the first one of another file links to."""
+    """Whether a file ends with the record that the first one of another file links to.
+
+    What is packed does not say so, unless its last record is known otherwise.
+    """
+    if file.last is not None:
+        return (file.last.seq + 1, file.last.hash) == (following.first_seq, following.first_prev)
     if file.packed or file.path == "-":
         return False
     with file.opened() as descriptor:
@@ -37,6 +42,8 @@ def until(files: Sequence[LogFile], last: str) -> Sequence[LogFile]:
         return files
     for number in range(len(files) - 1, -1, -1):
         file = files[number]
+        if file.span[0] > last:
+            continue
         end = _end_in(file, last.encode())
         if end:
             cut = file._replace(end=end) if file.packed else file._replace(size=end, end=end)

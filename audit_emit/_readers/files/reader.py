@@ -32,18 +32,19 @@ from audit_emit._readers.files.logfiles import (
     BLOCK,
     Log,
     LogFile,
-    Quarantine,
     broken,
     open_regular,
     refuse_wide,
 )
 from audit_emit._readers.files.parts import Pool, is_worth_it
 from audit_emit._readers.files.places import Found, find_seq, last_record
+from audit_emit._readers.files.quarantine import Quarantine
 from audit_emit._readers.files.ranges import leads_to, until
 from audit_emit._readers.files.stream import Stream, whole_lines
 from audit_emit._readers.files.times import Row, Times
 from audit_emit._readers.files.unpacked import damage_raises
 from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import ArchiveError
 
 LONGEST_CHECKPOINT = 64 * 1024
 """Bytes of a line that may be a checkpoint, which has a few hundred."""
@@ -65,13 +66,14 @@ class FilesReader:
     """
 
     def __init__(self, log: Log, layout: Layout | None = None) -> None:
+        self.log: Log = log
+        self.layout: Layout | None = layout
         self.name = log.name
         self.whole = log.whole
         self.files: Sequence[LogFile] = log.files
         """Oldest first."""
         known = all(file.size >= 0 for file in log.files)
         self.size: int = sum(file.size for file in log.files) if known else -1
-        self._log = log
         self.directory = os.path.abspath(layout.directory) if layout is not None else ""
         self._near = self.directory or os.path.dirname(log.name)
         self._quarantine = Quarantine(layout) if layout is not None else None
@@ -101,9 +103,9 @@ class FilesReader:
                 yield from self._proved(file, pool)
 
     def _flaws(self) -> Iterator[Flaw]:
-        if self._log.missing:
-            yield Flaw(self._log.missing, MISSING, "the active segment is gone")
-        for name, why in self._log.strange:
+        if self.log.missing:
+            yield Flaw(self.log.missing, MISSING, "the active segment is gone")
+        for name, why in self.log.strange:
             yield Flaw(name, MISSING, f"was not read: it {why}")
 
     def _wanted(self, from_seq: int, last: str) -> Sequence[LogFile]:
@@ -132,7 +134,7 @@ class FilesReader:
             while data := stream.read(position):
                 yield self._block(stream.file, position, data)
                 position += len(data)
-        except broken() as error:
+        except (*broken(), ArchiveError) as error:
             yield _damage(error, stream.file)
             return
         if stream.may_grow and stream.inside_line:
@@ -165,7 +167,7 @@ class FilesReader:
                         yield self._one(stream, block)
                         position += block.size
                     ended = part.ended
-            except broken() as error:
+            except (*broken(), ArchiveError) as error:
                 yield _damage(error, file)
                 ended = True
             if not ended:
@@ -189,7 +191,7 @@ class FilesReader:
         timed = not seq and (since or until) and all(file.size >= 0 for file in self.files)
         times = Times(self._near) if timed else None
         for file in reversed(self.files):
-            if not 0 < seq < file.first_seq:
+            if not 0 < seq < file.first_seq and not (file.last and file.last.seq < seq):
                 with damage_raises(file):
                     for position, data in self._searched(file, seq, since, until, times):
                         yield self._block(file, position, data)
@@ -205,7 +207,9 @@ class FilesReader:
             if found is not None:
                 yield found.offset, found.line + b"\n"
             return
-        rows = times.rows(file) if times is not None else [Row(0, sys.maxsize, "", "")]
+        rows = [Row(0, sys.maxsize, *file.span)]
+        if times is not None and file.fetch is None:
+            rows = times.rows(file)
         with Stream(file) as stream:
             for row in rows:
                 if row.within(since, until):
@@ -231,6 +235,9 @@ class FilesReader:
         Raises:
             LookupError: it is in none.
         """
+        for number, file in enumerate(self.files[:-1], 1):
+            if file.last is not None and file.last[:3] == head[:3]:
+                return number, 0
         numbers = range(len(self.files) - 1, -1, -1)
         for number in sorted(numbers, key=lambda each: self.files[each].first_seq > head.seq):
             for offset, line in _with_number(self.files[number], head.seq):
@@ -243,18 +250,18 @@ class FilesReader:
 
     def checkpoints(self) -> Iterator[CheckpointLine] | None:
         """See ``LogReader``."""
-        return self._each_checkpoint() if self._log.checkpoints else None
+        return self._each_checkpoint() if self.log.checkpoints else None
 
     def _each_checkpoint(self) -> Iterator[CheckpointLine]:
-        part = os.path.basename(self._log.checkpoints)
+        part = os.path.basename(self.log.checkpoints)
         lines = Lines(longest=LONGEST_CHECKPOINT)
         offset, number = 0, 1
-        descriptor = open_regular(self._log.checkpoints)
+        descriptor = open_regular(self.log.checkpoints)
         try:
             while data := os.read(descriptor, BLOCK):
                 for block in lines.feed(data):
                     for line, size, count in _split(block):
-                        late = offset >= self._log.checkpoints_size
+                        late = offset >= self.log.checkpoints_size
                         place = Place(part, offset, number)
                         yield CheckpointLine(place, line, late=late, size=size, lines=count)
                         offset, number = offset + size + 1, number + count
@@ -305,6 +312,9 @@ def _damage(error: BaseException, file: LogFile) -> Flaw:
     Raises:
         UnsupportedError: it takes more memory than a reader may take.
     """
+    if isinstance(error, ArchiveError):
+        kind = MISSING if error.reason == "missing" else DAMAGED
+        return Flaw(file.name, kind, str(error))
     refuse_wide(error, file.name)
     cut = isinstance(error, EOFError)
     why = "it is cut off" if cut else type(error).__name__
@@ -350,6 +360,8 @@ def _first_of(file: LogFile) -> Head | None:
 
 
 def _last_of(file: LogFile) -> Head | None:
+    if file.last is not None:
+        return file.last
     if file.packed:
         heads = deque(filter(None, (head_of(line) for _, line in _chained(file))), maxlen=1)
         return heads[0] if heads else None

@@ -29,8 +29,15 @@ class Stream:
         self._rest = b""
 
     def __enter__(self) -> Self:
-        self._descriptor = self._stack.enter_context(self.file.opened())
+        if self.file.fetch is None:
+            self._open()
         return self
+
+    def _open(self) -> int:
+        """The descriptor; of a file that is kept elsewhere only when something is read of it."""
+        if self._descriptor < 0:
+            self._descriptor = self._stack.enter_context(self.file.opened())
+        return self._descriptor
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
@@ -104,7 +111,7 @@ class Stream:
         if self.file.size < 0:
             return os.read(self._descriptor, size)
         if self._packed is None:
-            self._packed = self._stack.enter_context(unpacked(self.file, self._descriptor))
+            self._packed = self._stack.enter_context(unpacked(self.file, self._open()))
         parts = []
         while size > 0 and (data := self._packed.read(size)):
             parts.append(data)

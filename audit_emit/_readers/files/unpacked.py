@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, refuse_wide, unpacked
+from audit_emit.errors import ArchiveError
 
 
 class Unpacked:
@@ -66,3 +67,5 @@ def damage_raises(file: LogFile) -> Iterator[None]:
     except broken() as error:
         refuse_wide(error, file.name)
         raise OSError(errno.EIO, "is packed, and damaged or cut off", file.path) from error
+    except ArchiveError as error:
+        raise OSError(errno.EIO, str(error), file.path) from error

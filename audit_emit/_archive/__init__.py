@@ -1,0 +1,1 @@
+"""The archive of a log: closed segments as objects, each with a signed manifest."""

@@ -1,0 +1,183 @@
+"""An archive against its manifests, and against what the log and the journal know of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from audit_emit._archive.proving import prove_part
+from audit_emit._format.manifest import Manifest, Packed, folder_of
+from audit_emit._objects.bucket import Bucket, Stored, Version
+from audit_emit._readers.archived.manifests import Cold
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit.errors import ArchiveError, ObjectStoreError
+
+MISSING, ALTERED, EXTRA = "missing", "altered", "extra"
+UNLOCKED, EXPIRING, REPLACED = "unlocked", "expiring", "replaced"
+UNSIGNED, UNCHECKED = "unsigned", "unchecked"
+WARNINGS = frozenset({EXTRA, UNLOCKED, EXPIRING, REPLACED, UNCHECKED})
+"""What is not as it should be, while every record is there as it was."""
+
+DAY = 86_400
+
+
+class Issue(NamedTuple):
+    """One thing that is not as it should be.
+
+    Attributes:
+        kind: ``missing``, ``altered``, ``unsigned`` (a forged manifest), ``unchecked`` (its key is
+            not given), ``replaced`` (a newer version, or a delete marker, lies over what was
+            archived, which is there still), ``extra`` (no manifest names it), ``unlocked``,
+            ``expiring``.
+        key: of the object.
+        note: for people.
+    """
+
+    kind: str
+    key: str
+    note: str
+
+
+class Wanted(NamedTuple):
+    """What an archive is held against.
+
+    Attributes:
+        ring: the keys that are trusted.
+        known: by key, the SHA-256 of manifests that a journal or the log names.
+        locked: whether every object should be locked.
+        days: a lock that ends within so many days is told.
+        now: seconds since 1970.
+        deep: whether every object is fetched and every record verified.
+    """
+
+    ring: KeyRing
+    known: Mapping[str, str]
+    locked: bool
+    days: int
+    now: float
+    deep: bool = True
+
+
+class Inspection:
+    """Looks at one chain in an archive.
+
+    Args:
+        bucket: where it is.
+        cold: its manifests.
+        wanted: see there.
+        progress: called with the records that were looked at and those that there are.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        cold: Cold,
+        wanted: Wanted,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._bucket = bucket
+        self._cold = cold
+        self._wanted = wanted
+        self._progress = progress
+
+    def issues(self) -> Iterator[Issue]:
+        """Everything that is not as it should be.
+
+        Raises:
+            ObjectStoreError: the store gives no answer.
+        """
+        yield from (Issue(ALTERED, key, why) for key, why in self._cold.wrong)
+        manifests = self._cold.manifests
+        yield from self._unknown(manifests)
+        before: Manifest | None = None
+        for one in manifests:
+            yield from self._signature(one)
+            yield from self._part(one, before)
+            before = one
+            if self._progress is not None:
+                self._progress(one.last_seq, manifests[-1].last_seq)
+        yield from self._others(manifests)
+
+    def _unknown(self, manifests: Iterable[Manifest]) -> Iterator[Issue]:
+        """Manifests that somebody knows of, and that are gone or other ones."""
+        there = {one.key: one.digest() for one in manifests}
+        for key, digest in self._wanted.known.items():
+            if f"/{self._cold.chain}/" not in f"/{key}":
+                continue
+            if key not in there:
+                yield Issue(MISSING, key, "a manifest that the log names is gone, or is none")
+            elif there[key] != digest:
+                yield Issue(ALTERED, key, "it is not the manifest that the log names")
+
+    def _signature(self, one: Manifest) -> Iterator[Issue]:
+        verdict = one.check(self._wanted.ring)
+        if verdict == "mismatch":
+            yield Issue(UNSIGNED, one.key, "the key that it names has not signed it")
+        elif verdict == "key-unavailable":
+            yield Issue(UNCHECKED, one.key, f"{one.sig_alg} key {one.key_id} is not given")
+
+    def _part(self, one: Manifest, before: Manifest | None) -> Iterator[Issue]:
+        sound = True
+        for part in filter(None, (one.records, one.checkpoints)):
+            for issue in self._object(one.key_of(part), part):
+                sound &= issue.kind not in {MISSING, ALTERED}
+                yield issue
+        yield from self._lock(one.key, self._bucket.look_at(one.key))
+        if not self._wanted.deep or not sound:
+            return
+        try:
+            prove_part(self._bucket, one, before)
+        except ArchiveError as error:
+            yield Issue(ALTERED, one.key_of(one.records), str(error))
+        except ObjectStoreError as error:
+            if error.reason not in {"not-found", "too-long"}:
+                raise
+            yield Issue(ALTERED, one.key_of(one.records), str(error))
+
+    def _object(self, key: str, part: Packed) -> Iterator[Issue]:
+        stored = self._bucket.look_at(key, part.version)
+        if stored is None:
+            yield Issue(MISSING, key, "the object is gone")
+            return
+        if stored.size != part.packed_size or stored.sha256 not in {"", part.packed_sha256}:
+            yield Issue(ALTERED, key, "it is not what its manifest says")
+        yield from self._lock(key, stored)
+
+    def _lock(self, key: str, stored: Stored | None) -> Iterator[Issue]:
+        if stored is None or not self._wanted.locked or stored.hold:
+            return
+        if not stored.mode:
+            yield Issue(UNLOCKED, key, "nothing keeps it from being deleted")
+        elif stored.until < self._wanted.now + self._wanted.days * DAY:
+            days = max(0, int((stored.until - self._wanted.now) // DAY))
+            yield Issue(EXPIRING, key, f"its lock ends in {days} days")
+
+    def _others(self, manifests: Sequence[Manifest]) -> Iterator[Issue]:
+        """Objects that nothing names, and versions that lie over those that are named."""
+        named: dict[str, str] = {}
+        for one in manifests:
+            named[one.key] = ""
+            for part in filter(None, (one.records, one.checkpoints)):
+                named[one.key_of(part)] = part.version
+        for folder in sorted({folder_of(one.key) for one in manifests}):
+            for key, versions in self._versions(f"{folder}/").items():
+                if key not in named:
+                    if not all(one.deleted for one in versions):
+                        yield Issue(EXTRA, key, "no manifest names it")
+                elif len(versions) > 1:
+                    yield Issue(
+                        REPLACED, key, f"{len(versions)} versions lie under its key; one was put"
+                    )
+
+    def _versions(self, below: str) -> dict[str, list[Version]]:
+        found: dict[str, list[Version]] = defaultdict(list)
+        try:
+            for one in self._bucket.versions(below):
+                found[one.key].append(one)
+        except ObjectStoreError as error:
+            if error.reason not in {"not-implemented", "denied"}:
+                raise
+            for key in self._bucket.names(below):
+                found[key] = [Version(key, "", 0, latest=True, deleted=False)]
+        return found

@@ -1,0 +1,140 @@
+"""What an archiver has done, step by step, in a file beside the log.
+
+Every step can be done again: an object or a manifest that is there already is compared, and taken
+for what it is. So the journal decides nothing that is about evidence. It says where to go on
+without asking the store for all manifests, which records in the chain were not written yet, and it
+keeps the manifests, with which the store can be compared. Its lock admits one archiver at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from typing import Literal, Self
+
+import msgspec
+
+from audit_emit._format.manifest import Manifest
+from audit_emit._runtime.files import write_all
+from audit_emit._stores.jsonl.directory import open_file, sync_directory
+from audit_emit.errors import BusyError
+
+NAME = "archive.jsonl"
+Step = Literal["packed", "uploaded", "confirmed", "declared", "pruned"]
+
+
+class Entry(msgspec.Struct, omit_defaults=True):
+    """One line.
+
+    Attributes:
+        at: when, as ``ts`` of a record.
+        where: the address of the archive.
+        chain: of the log.
+        step: what was done: the range was packed; its object was put; the store confirmed object
+            and manifest; the chain says so (``audit.archived``); its segment was deleted here.
+        first_seq, last_seq: the range.
+        manifest: its text, once it is confirmed.
+        version: of the object, or of the manifest once it is confirmed.
+    """
+
+    at: str
+    where: str
+    chain: str
+    step: Step
+    first_seq: int
+    last_seq: int
+    manifest: str = ""
+    version: str = ""
+
+
+_DECODER = msgspec.json.Decoder(Entry)
+
+
+class Journal:
+    """The journal of one log.
+
+    Args:
+        path: made if it is not there.
+        where: the address of the archive; entries about another one do not count.
+
+    Raises:
+        BusyError: another archiver has it.
+        OSError: it cannot be read or written.
+    """
+
+    def __init__(self, path: str, where: str) -> None:
+        is_new = not os.path.lexists(path)
+        self.path = path
+        self._where = where
+        self._descriptor = open_file(path, append=True)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise BusyError(f"another archiver is at work; it holds {path}") from None
+        if is_new:
+            sync_directory(os.path.dirname(path))
+        self.entries: list[Entry] = list(entries_of(path, where))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def add(
+        self, at: str, step: Step, of: Manifest, *, manifest: bool = False, version: str = ""
+    ) -> None:
+        """Note a step that was done, durably.
+
+        Raises:
+            OSError: it is not noted.
+        """
+        text = of.to_bytes().decode() if manifest else ""
+        entry = Entry(at, self._where, of.chain, step, of.first_seq, of.last_seq, text, version)
+        # Begin with a newline: an archiver that died may have left an incomplete line.
+        write_all(self._descriptor, b"\n" + msgspec.json.encode(entry) + b"\n")
+        os.fsync(self._descriptor)
+        self.entries.append(entry)
+
+    def manifests(self) -> list[Manifest]:
+        """The manifests that were confirmed, in the order of their records."""
+        return manifests_of(self.entries)
+
+    def done(self, step: Step, last: int) -> bool:
+        """Whether a step was done for the range that ends with this record."""
+        return any(entry.step == step and entry.last_seq == last for entry in self.entries)
+
+
+def manifests_of(entries: list[Entry]) -> list[Manifest]:
+    """The manifests that were confirmed, in the order of their records, each once."""
+    found: dict[int, Manifest] = {}
+    for entry in entries:
+        if entry.step == "confirmed":
+            try:
+                made = Manifest.from_bytes(entry.manifest.encode())
+            except ValueError:
+                continue
+            found[made.first_seq] = made
+    return [found[first] for first in sorted(found)]
+
+
+def entries_of(path: str, where: str) -> Iterator[Entry]:
+    """The entries about one archive; none where there is no journal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            entry = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            continue  # incomplete: its writer died
+        if entry.where == where:
+            yield entry

@@ -1,0 +1,129 @@
+"""An archived log, or a part of it, as files again: in a directory that ``verify`` takes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import IO, NamedTuple
+
+from audit_emit._archive.objects import checked_part
+from audit_emit._format.manifest import Manifest, Packed
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.manifests import Cold
+from audit_emit._readers.archived.reader import ArchivedReader
+from audit_emit._stores.jsonl.directory import (
+    FILE_MODE,
+    Layout,
+    make_directory,
+    sync_directory,
+)
+
+_BLOCK = 1 << 20
+
+
+class Restored(NamedTuple):
+    """What was written.
+
+    Attributes:
+        written: segments that were fetched.
+        kept: segments that were there already, with the right bytes.
+        first, last: the records that are there now.
+    """
+
+    written: int
+    kept: int
+    first: int
+    last: int
+
+
+def restore(
+    bucket: Bucket,
+    cold: Cold,
+    directory: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> Restored:
+    """Write segments and checkpoints. It can be interrupted, and done again.
+
+    The archive ends before the log did. So the checkpoints end with the seal of the last manifest,
+    and the active segment is empty.
+
+    Args:
+        cold: the manifests of what is wanted, which follow each other, at least one.
+        directory: made if it is not there; holds no other log.
+        progress: called with the bytes that were written and those that there are.
+
+    Raises:
+        ArchiveError: an object is not what its manifest says.
+        ObjectStoreError: the store gives no answer.
+        FileExistsError: there is something else in the directory.
+        OSError: something cannot be written.
+    """
+    manifests = cold.manifests
+    make_directory(directory)
+    layout = Layout.of(os.path.join(directory, "audit.jsonl"))
+    _refuse_others(layout, manifests)
+    total = sum(one.records.size for one in manifests)
+    done = written = kept = 0
+    for one in manifests:
+        path = layout.closed(one.first_seq)
+        if _is_there(path, one.records):
+            kept += 1
+        else:
+            _write(path, lambda file, one=one: checked_part(bucket, one, one.records, file.write))  # type: ignore[misc]
+            written += 1
+        done += one.records.size
+        if progress is not None:
+            progress(done, total)
+    _write(os.path.join(directory, "checkpoints.jsonl"), lambda file: _checkpoints(cold, file))
+    if not os.path.lexists(layout.active):
+        _write(layout.active, lambda _: None)
+    sync_directory(directory)
+    return Restored(written, kept, manifests[0].first_seq, manifests[-1].last_seq)
+
+
+def _refuse_others(layout: Layout, manifests: Sequence[Manifest]) -> None:
+    """A restored log must not come among the files of another one, nor of the one that goes on."""
+    own = {os.path.basename(layout.closed(one.first_seq)) for one in manifests}
+    own |= {"checkpoints.jsonl", "audit.jsonl"}
+    for name in os.listdir(layout.directory):
+        path = os.path.join(layout.directory, name)
+        busy = name == "audit.jsonl" and os.path.getsize(path)
+        if busy or (name not in own and not name.endswith(".part")):
+            raise FileExistsError(
+                errno.EEXIST, "is in the way; name a new directory, or an empty one", path
+            )
+
+
+def _is_there(path: str, part: Packed) -> bool:
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != part.size:
+                return False
+            digest = sha256()
+            while data := file.read(_BLOCK):
+                digest.update(data)
+    except FileNotFoundError:
+        return False
+    return digest.hexdigest() == part.sha256
+
+
+def _write(path: str, fill: Callable[[IO[bytes]], object]) -> None:
+    """A file that has its name only when it is whole and on the disk."""
+    part = f"{path}.part"
+    with suppress(FileNotFoundError):
+        os.unlink(part)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    with open(descriptor, "wb") as file:
+        fill(file)
+        file.flush()
+        os.fsync(descriptor)
+    os.rename(part, path)
+
+
+def _checkpoints(cold: Cold, file: IO[bytes]) -> None:
+    with ArchivedReader(cold) as reader:
+        for line in reader.checkpoints() or ():
+            file.write(line.line + b"\n")

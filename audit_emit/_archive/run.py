@@ -1,0 +1,341 @@
+"""Brings what is closed and signed into the archive, part by part.
+
+The steps of one part; each can be done again, as a kill or a lost answer may end any of them:
+
+1. Read it once: pack it, and check every hash and every link. It must lead to a signed checkpoint.
+2. Put the packed object, then that of the checkpoints. What is there already is compared.
+3. Sign the manifest, which names the one before, and put it. It commits the part.
+4. Ask the store for both objects: size, checksum, lock, encryption.
+5. Record it in the chain (``audit.archived``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from audit_emit._archive.covers import Covered, Covers, newest_signed
+from audit_emit._archive.journal import Journal
+from audit_emit._archive.packing import Packer
+from audit_emit._archive.puts import Puts
+from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
+from audit_emit._archive.state import head_after, in_store, start_of, trusted
+from audit_emit._checkpoints.checkpointer import Record
+from audit_emit._checkpoints.new_leaves import GrowingTree, Position
+from audit_emit._format.chain import ZERO
+from audit_emit._format.checkpoint import Checkpoint, sign
+from audit_emit._format.key_change import Succession
+from audit_emit._format.line_splitter import Lines
+from audit_emit._format.manifest import Manifest, Packed, object_name
+from audit_emit._format.record import Head, head_of, parsed, ts_of
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.manifests import links
+from audit_emit._readers.files.times import span_of
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, ForgedChangeError
+
+RECORD = "audit.archived"
+_UNTIMED = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z"
+"""Times of a part that holds something whose time cannot be told."""
+
+Progress = Callable[[int, int], None]
+
+
+class Done(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        made: the manifests of this run.
+        last: the last record that is in the archive now; 0 for none.
+        waiting: why it ended before the end of what is closed; empty if it did not.
+    """
+
+    made: list[Manifest]
+    last: int
+    waiting: str = ""
+
+
+class _Read(NamedTuple):
+    """What one pass over a part found out."""
+
+    service: str
+    prev_hash: str
+    position: Position
+    span: tuple[str, str]
+
+
+class Archiver:
+    """Archives one log. The lock of its journal admits one at a time.
+
+    Args:
+        bucket: where to.
+        source: the log.
+        ring: the newest key signs the manifests; all of them check.
+        journal: of this log and this archive.
+        record: appends a record about the log to its chain.
+        now_ns: the wall clock, in nanoseconds since 1970.
+        stop: asked between two parts; true ends the run.
+
+    Raises:
+        ConfigError: the newest key cannot sign.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        source: Source,
+        ring: KeyRing,
+        journal: Journal,
+        record: Record,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        stop: Callable[[], bool] = bool,
+    ) -> None:
+        if ring.signer is None:
+            raise ConfigError("signing_key", "is needed: it signs the manifests of the archive")
+        self._key = ring.signer
+        self._bucket = bucket
+        self._source = source
+        self._keys = Succession(ring)
+        self._ring = ring
+        self._journal = journal
+        self._record = record
+        self._now_ns = now_ns
+        self._stop = stop
+        self._puts = Puts(bucket, ring, now_ns)
+        self._reached = 0
+
+    def run(self, progress: Progress | None = None) -> Done:
+        """Archive everything that can be archived now.
+
+        Args:
+            progress: called with the bytes that were read and those that there are.
+
+        Raises:
+            ArchiveError: log and archive are not what they should be, or not of each other.
+            ObjectStoreError: the store did not do what it was asked.
+            SinkError: the chain could not be told; the next run tells it.
+            OSError: a file cannot be read or written.
+        """
+        last = self._last()
+        self._declare_rest()
+        signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)
+        covers = Covers(
+            checkpoint_lines(self._source.reader), self._keys, last.covering if last else ""
+        )
+        made: list[Manifest] = []
+        parts = self._source.parts(head_after(last), signed)
+        while (part := next(parts, None)) is not None:
+            if self._stop():
+                return Done(made, last.last_seq if last else 0, "told to stop")
+            one = self._archive(part, last, covers)
+            if one is None:
+                return Done(made, last.last_seq if last else 0, f"{part.name} is not signed yet")
+            if one.last_seq != self._reached:
+                # Another archiver chose another end for it, and was first: go on from there.
+                parts = self._source.parts(head_after(one), signed)
+            made.append(one)
+            last = one
+            if progress is not None:
+                done = sum(each.records.size for each in made)
+                progress(done, max(done, self._source.reader.size))
+        return Done(made, last.last_seq if last else 0)
+
+    def _last(self) -> Manifest | None:
+        """The newest manifest: of the journal, or of the store where the journal knows none."""
+        known = self._journal.manifests()
+        if not known:
+            first = self._source.reader.bounds().first
+            known = in_store(self._bucket, first.chain) if first is not None else []
+            for key, why in links(known):
+                raise ArchiveError("manifest", f"{key}: {why}")
+            for one in known:
+                trusted(one, self._ring)
+                self._journal.add(self._now(), "confirmed", one, manifest=True)
+        if known:
+            trusted(known[-1], self._ring)
+        return known[-1] if known else None
+
+    def _declare_rest(self) -> None:
+        """Record what an earlier run put there and could not tell any more."""
+        for one in self._journal.manifests():
+            if not self._journal.done("declared", one.last_seq):
+                self._declare(one, again=True)
+
+    # One part.
+
+    def _archive(self, part: Part, last: Manifest | None, covers: Covers) -> Manifest | None:
+        """Put one part there; ``None`` if it is not covered yet."""
+        with Packer(self._bucket.settings.pack) as packer:
+            read = self._read(part, start_of(last), packer)
+            size = self._reached = read.position.frontier.size
+            covered = covers.up_to(size)
+            if covered is None:
+                return None
+            self._prove(read, covered.by)
+            first = (last.last_seq if last else 0) + 1
+            made = self._manifest(last, first, read, covered)
+            self._journal.add(self._now(), "packed", made)
+            name = object_name(first, size, "jsonl", self._bucket.settings.pack)
+            records = self._puts.object(made, name, packer.file, packer.end())
+            made = msgspec.structs.replace(made, records=records)
+            self._journal.add(self._now(), "uploaded", made, version=records.version)
+        made = self._with_checkpoints(made, covered)
+        made, version = self._puts.manifest(made.signed(self._key), last)
+        self._puts.confirm(made, version)
+        self._journal.add(self._now(), "confirmed", made, manifest=True, version=version)
+        self._declare(made)
+        return made
+
+    def _read(self, part: Part, start: Position, packer: Packer) -> _Read:
+        """Pack a part, and check its records on the way.
+
+        Raises:
+            ArchiveError: they do not follow what is archived.
+        """
+        tree = GrowingTree(start, on_change=partial(_follow, self._keys))
+        lines, low, high, service = Lines(), "", "", ""
+        try:
+            for data in part.data():
+                packer.add(data)
+                for block in lines.feed(data):
+                    if not isinstance(block, bytes):
+                        continue
+                    tree.feed(block, 0)
+                    span = span_of(block) or _UNTIMED
+                    low, high = min(low or span[0], span[0]), max(high, span[1])
+                    service = service or _service_in(block)
+        except CheckpointError as error:
+            raise ArchiveError(error.reason, f"{part.name}: {error}") from None
+        if tree.frontier.size == start.frontier.size:
+            raise ArchiveError("sequence", f"{part.name} holds no record that can be archived")
+        return _Read(service, start.head or ZERO, tree.position, (low, high))
+
+    def _prove(self, read: _Read, by: Checkpoint) -> None:
+        """Whether the part leads to the checkpoint that covers it.
+
+        Raises:
+            ArchiveError: it does not: nothing that was not signed is archived.
+        """
+        anchors = [(by.head_seq, bytes.fromhex(by.root_hash))]
+        position = read.position
+        try:
+            if by.chain != position.chain:
+                raise CheckpointError("another-chain", "the checkpoint is of another chain")
+            tree = GrowingTree(position, anchors)
+            head = Head(position.chain, position.frontier.size, position.head, "")
+            if by.head_seq > position.frontier.size:
+                for block in whole_blocks(self._source.reader.since(head)):
+                    tree.feed(block, 0)
+                    if tree.reaches_anchors():
+                        break
+            if not tree.reaches_anchors():
+                raise CheckpointError("truncated", "the log holds fewer records than were signed")
+        except (CheckpointError, LookupError) as error:
+            raise ArchiveError("not-extended", str(error)) from None
+
+    def _manifest(
+        self, last: Manifest | None, first: int, read: _Read, covered: Covered
+    ) -> Manifest:
+        """The manifest without what is only known when the objects are there."""
+        position, by = read.position, covered.by
+        size, root = position.frontier.size, position.frontier.root()
+        at = self._now()
+        seal = sign(
+            self._key,
+            at=at,
+            origin=by.origin,
+            chain=position.chain,
+            size=size,
+            head_hash=position.head,
+            root=root,
+            reason="rotation",
+        )
+        return Manifest(
+            1,
+            at,
+            by.origin,
+            last.service if last else read.service,
+            position.chain,
+            first,
+            size,
+            read.prev_hash,
+            position.head,
+            *read.span,
+            Packed("", "", 0, "", 0, ""),
+            None,
+            position.frontier.to_text(),
+            _text(by),
+            _text(seal),
+            last.digest() if last else "",
+            "",
+            "",
+        )
+
+    def _with_checkpoints(self, made: Manifest, covered: Covered) -> Manifest:
+        if not covered.lines:
+            return made
+        pack = self._bucket.settings.pack
+        with Packer(pack) as packer:
+            for line in covered.lines:
+                packer.add(line + b"\n")
+            name = object_name(made.first_seq, made.last_seq, "checkpoints", pack)
+            put = self._puts.object(made, name, packer.file, packer.end())
+        return msgspec.structs.replace(made, checkpoints=put)
+
+    def _declare(self, one: Manifest, *, again: bool = False) -> None:
+        """Say in the chain that a part is archived; once, also after a kill in between."""
+        fields = archived_fields(one, self._bucket.settings.shown)
+        if not (again and self._says(fields["manifest_sha256"])):
+            self._record(RECORD, fields)
+        self._journal.add(self._now(), "declared", one)
+
+    def _says(self, digest: str) -> bool:
+        """Whether the chain declares a manifest already."""
+        mark = f'"manifest_sha256":"{digest}"'.encode()
+        return any(mark in block.data for block in self._source.reader.search())
+
+    def _now(self) -> str:
+        return ts_of(self._now_ns())
+
+
+def archived_fields(one: Manifest, where: str) -> dict[str, Any]:
+    """The ``fields`` of ``audit.archived``."""
+    return {
+        "archive": where,
+        "manifest": one.key,
+        "manifest_sha256": one.digest(),
+        "first_seq": one.first_seq,
+        "last_seq": one.last_seq,
+        "object": one.key_of(one.records),
+        "version": one.records.version,
+        "bytes": one.records.size,
+        "sha256": one.records.sha256,
+    }
+
+
+def _follow(keys: Succession, seq: int, line: bytes) -> None:
+    """Take a change of key for what it is, if it is one; verifiers report a forged one."""
+    record, head = parsed(line), head_of(line)
+    if record is None or head is None or not isinstance(record.get("fields"), dict):
+        return
+    with suppress(ForgedChangeError):
+        keys.follow(record["fields"], seq, head.chain)
+
+
+def _service_in(block: bytes) -> str:
+    """The service of the first record in a block."""
+    for line in block.split(b"\n"):
+        record = parsed(line) if head_of(line) is not None else None
+        if record is not None and isinstance(record.get("service"), str):
+            return str(record["service"])
+    return ""
+
+
+def _text(one: Checkpoint) -> str:
+    return one.to_line().decode().removesuffix("\n")

@@ -1,0 +1,156 @@
+"""What of a log can be archived: closed segments of files, and ranges of rows of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from audit_emit._format.line_splitter import Lines
+from audit_emit._format.link import link_of
+from audit_emit._format.record import Head
+from audit_emit._readers.base import Block, CheckpointLine, Flaw, LogReader
+from audit_emit._readers.files.logfiles import LogFile
+from audit_emit._readers.files.reader import FilesReader
+from audit_emit._readers.files.stream import Stream
+from audit_emit._readers.files.unpacked import damage_raises
+from audit_emit.errors import ArchiveError
+
+
+class Part(NamedTuple):
+    """What becomes one object.
+
+    Attributes:
+        name: for people.
+        path: of the file that holds it and nothing else; empty for rows.
+        data: its bytes, cut anywhere; can be asked for again.
+    """
+
+    name: str
+    path: str
+    data: Callable[[], Iterator[bytes]]
+
+
+class Source(Protocol):
+    """A log that is archived; see ``Segments`` and ``Rows``."""
+
+    @property
+    def reader(self) -> LogReader: ...
+
+    def parts(self, after: Head | None, signed: int) -> Iterator[Part]:
+        """What follows a record, as far as it can be archived, in order.
+
+        Args:
+            after: the last record that is in the archive; ``None`` for none.
+            signed: the newest record that a checkpoint covers.
+        """
+        ...
+
+
+class Segments:
+    """The closed segments of a log of files.
+
+    Args:
+        reader: of the whole log.
+        active: the path of the segment that is being written.
+    """
+
+    def __init__(self, reader: FilesReader, active: str) -> None:
+        self.reader = reader
+        self._active = active
+
+    def parts(self, after: Head | None, signed: int) -> Iterator[Part]:
+        """See ``Source``; files without a record are left where they are."""
+        begin = after.seq if after is not None else 0
+        closed = [file for file in self.reader.files if file.path != self._active]
+        for file in closed:
+            if not begin < file.first_seq <= signed:
+                continue
+            yield Part(file.name, file.path, partial(data_of, file))
+
+
+def data_of(file: LogFile) -> Iterator[bytes]:
+    """All bytes of a file as it is when not packed.
+
+    Raises:
+        OSError: it cannot be read, or is damaged.
+    """
+    with damage_raises(file), Stream(file) as stream:
+        position = 0
+        while data := stream.read(position):
+            yield data
+            position += len(data)
+
+
+class Rows:
+    """The rows of one chain of a database, cut into ranges.
+
+    Args:
+        reader: of the chain.
+        most: bytes of a range, about.
+    """
+
+    def __init__(self, reader: LogReader, most: int) -> None:
+        self.reader = reader
+        self._most = most
+        self._end: Head | None = None
+
+    def parts(self, after: Head | None, signed: int) -> Iterator[Part]:
+        """See ``Source``."""
+        self._end = after
+        while (self._end.seq if self._end is not None else 0) < signed:
+            before = self._end
+            first = before.seq + 1 if before is not None else 1
+            yield Part(f"records from {first} on", "", partial(self._data, before, signed))
+            if self._end == before:
+                return  # nobody read it, or there is nothing more
+
+    def _data(self, after: Head | None, signed: int) -> Iterator[bytes]:
+        size = 0
+        for data in whole_blocks(self.reader.since(after)):
+            kept, last = _up_to(data, signed)
+            if kept:
+                yield kept
+                self._end = last
+                size += len(kept)
+            if len(kept) < len(data) or size >= self._most:
+                return
+
+
+def whole_blocks(items: Iterator[Block | Flaw]) -> Iterator[bytes]:
+    """Blocks of whole lines, as far as they can be read.
+
+    Raises:
+        ArchiveError: something of the log is missing or damaged.
+    """
+    lines, part = Lines(), ""
+    for item in items:
+        if isinstance(item, Flaw):
+            raise ArchiveError("damaged", f"{item.part}: {item.note}")
+        if item.part != part or not item.offset:
+            lines.rest()
+            part = item.part
+        for block in lines.feed(item.data):
+            if isinstance(block, bytes):
+                yield block
+
+
+def _up_to(block: bytes, last: int) -> tuple[bytes, Head | None]:
+    """The lines of a block up to a record, and the last record among them."""
+    end, found = 0, None
+    while end < len(block):
+        stop = block.index(b"\n", end) + 1
+        link = link_of(block[end : stop - 1])
+        if link is not None:
+            if int(link[2]) > last:
+                break
+            found = Head(link[1].decode(), int(link[2]), link[4].decode(), "")
+        end = stop
+    return block[:end], found
+
+
+def checkpoint_lines(reader: LogReader) -> Iterator[CheckpointLine]:
+    """The lines of the checkpoints that have an end; none where nothing keeps any."""
+    for line in reader.checkpoints() or ():
+        if not line.torn:
+            yield line

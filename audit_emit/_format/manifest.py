@@ -1,0 +1,245 @@
+"""The manifest of one archived part of a log (docs/archive.md has the members).
+
+It says which object holds which records, and what they are: a range of the chain with its hashes,
+the tree over the log up to there, and a checkpoint that covers it. Each manifest names the SHA-256
+of the one before it, and is signed over its exact bytes. So none can be changed, taken for another
+one, or left out in the middle. Pure: keys are arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from hashlib import sha256
+
+import msgspec
+
+from audit_emit._format.chain import ZERO, Frontier
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.record import MAX_SEQ
+from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
+
+VERSION = 1
+LONGEST = 64 * 1024
+"""Bytes of a manifest; one has some 4000."""
+
+_PURPOSE = b"audit_emit manifest of an archive, version 1\n"
+_CHAIN = re.compile(r"[0-9a-f]{16}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z")
+_NAME = re.compile(r"[0-9]{20}-[0-9]{20}\.(jsonl|checkpoints)\.(zst|gz)")
+_MANIFEST = re.compile(
+    r"(?:.*/)?([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{16})/([0-9]{20})\.manifest\.json"
+)
+ENDING = ".manifest.json"
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """One object: a packed part of a log.
+
+    Attributes:
+        name: in the folder of its chain.
+        version: the one that was put there; empty where the bucket keeps none.
+        size, sha256: of the bytes as they are in the log.
+        packed_size, packed_sha256: of the object.
+    """
+
+    name: str
+    version: str
+    size: int
+    sha256: str
+    packed_size: int
+    packed_sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What is known of one range of a chain that was archived.
+
+    Attributes:
+        v: version of this format.
+        at: when it was made, as ``ts`` of a record.
+        origin: the name of the log in checkpoints, with its chain.
+        service, chain: of the records.
+        first_seq, last_seq: the range.
+        prev_hash: of the first record.
+        last_hash: of the last record.
+        low_ts, high_ts: the earliest and the latest ``ts``.
+        records: the object with their lines.
+        checkpoints: the object with the lines of ``checkpoints.jsonl`` that came since the manifest
+            before, up to ``covering``; ``None`` where that manifest has them all.
+        frontier: the tree over all records up to the last one (``Frontier.to_text``).
+        covering: the line of the first signed checkpoint that covers the last record.
+        seal: the line of a checkpoint that ends with the last record, by the key of the manifest:
+            the anchor of an archive without the rest of the log.
+        previous: SHA-256 of the manifest before this one; empty in the first.
+        sig_alg, key_id, signature: as in a checkpoint, over ``text()``.
+    """
+
+    v: int
+    at: str
+    origin: str
+    service: str
+    chain: str
+    first_seq: int
+    last_seq: int
+    prev_hash: str
+    last_hash: str
+    low_ts: str
+    high_ts: str
+    records: Packed
+    checkpoints: Packed | None
+    frontier: str
+    covering: str
+    seal: str
+    previous: str
+    sig_alg: str
+    key_id: str
+    signature: str = ""
+
+    def text(self) -> bytes:
+        """What is signed. Its first line keeps it from being taken for anything else."""
+        return _PURPOSE + msgspec.json.encode(msgspec.structs.replace(self, signature=""))
+
+    def to_bytes(self) -> bytes:
+        """The object: one line of JSON."""
+        return msgspec.json.encode(self) + b"\n"
+
+    def digest(self) -> str:
+        """By what the next manifest names this one."""
+        return sha256(self.to_bytes()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """Where it is, below the prefix of the archive."""
+        return manifest_key(self.service, self.chain, self.first_seq)
+
+    def key_of(self, part: Packed) -> str:
+        """Where one of its objects is, below the prefix of the archive."""
+        return f"{self.service}/{self.chain}/{part.name}"
+
+    def tree(self) -> Frontier:
+        """The tree up to its last record."""
+        return Frontier.from_text(self.frontier)
+
+    def signed(self, key: Key) -> Manifest:
+        """The same, signed by a key.
+
+        Raises:
+            ValueError: the key is not meant for this origin, or cannot sign.
+        """
+        key_id = key.key_id(self.origin)
+        if key_id is None:
+            raise ValueError("the key is not meant for this origin")
+        made = msgspec.structs.replace(self, sig_alg=key.algorithm, key_id=key_id, signature="")
+        signature = base64.b64encode(key.sign(made.text())).decode()
+        return msgspec.structs.replace(made, signature=signature)
+
+    def check(self, ring: KeyRing) -> Verdict:
+        """Whether the key that it names has signed it."""
+        signature = base64.b64decode(self.signature)
+        return ring.check(self.sig_alg, self.key_id, self.origin, self.text(), signature)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, key: str = "") -> Manifest:
+        """What ``to_bytes`` made, byte for byte.
+
+        Args:
+            key: where it was found, below the prefix; what it says must belong there.
+
+        Raises:
+            ValueError: it is none, or one of a version that this build does not know, or it says
+                that it belongs elsewhere.
+        """
+        if len(data) > LONGEST:
+            raise ValueError("not a manifest: too long")
+        try:
+            made = _DECODER.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise ValueError("not a manifest") from None
+        if made.v != VERSION:
+            raise ValueError(f"a manifest of version {made.v}")
+        if made.to_bytes() != data:
+            raise ValueError("not a manifest: its form is another one")
+        made.validate()
+        if key and _place(key) != (made.service, made.chain, made.first_seq):
+            raise ValueError("the manifest of another place")
+        return made
+
+    def validate(self) -> None:
+        """Whether its members are possible, and belong together.
+
+        Raises:
+            ValueError: they do not.
+        """
+        tree = self.tree()
+        covering = Checkpoint.from_line(self.covering.encode())
+        seal = Checkpoint.from_line(self.seal.encode())
+        base64.b64decode(self.signature, validate=True)
+        held = (
+            _SERVICE.fullmatch(self.service)
+            and _CHAIN.fullmatch(self.chain)
+            and self.origin.endswith(f"/{self.chain}")
+            and 1 <= self.first_seq <= self.last_seq <= MAX_SEQ
+            and (self.prev_hash == ZERO) == (self.first_seq == 1)
+            and all(map(_HASH.fullmatch, (self.prev_hash, self.last_hash)))
+            and (not self.previous or _HASH.fullmatch(self.previous))
+            and all(map(_TS.fullmatch, (self.at, self.low_ts, self.high_ts)))
+            and all(map(_is_possible, filter(None, (self.records, self.checkpoints))))
+            and self.records.name == object_name(self.first_seq, self.last_seq, "jsonl", self.pack)
+            and tree.size == self.last_seq == seal.head_seq
+            and tree.root().hex() == seal.root_hash
+            and seal.head_hash == self.last_hash
+            and self.chain == seal.chain == covering.chain
+            and covering.head_seq >= self.last_seq
+        )
+        if not held:
+            raise ValueError("not a manifest: its members do not belong together")
+
+    @property
+    def pack(self) -> str:
+        """``zst`` or ``gz``."""
+        return self.records.name.rpartition(".")[2]
+
+
+_DECODER = msgspec.json.Decoder(Manifest)
+
+
+def _is_possible(part: Packed) -> bool:
+    return bool(
+        _NAME.fullmatch(part.name)
+        and part.size >= 0
+        and part.packed_size >= 0
+        and _HASH.fullmatch(part.sha256)
+        and _HASH.fullmatch(part.packed_sha256)
+        and len(part.version) <= 1024
+    )
+
+
+def object_name(first: int, last: int, kind: str, pack: str) -> str:
+    """The name of an object in the folder of its chain, of ``jsonl`` or of ``checkpoints``."""
+    return f"{first:020d}-{last:020d}.{kind}.{pack}"
+
+
+def manifest_key(service: str, chain: str, first: int) -> str:
+    """Where a manifest is, below the prefix of the archive.
+
+    It has only the first number in its name: of two archivers that chose different ends for the
+    same beginning, a conditional put lets one have its way.
+    """
+    return f"{service}/{chain}/{first:020d}{ENDING}"
+
+
+def _place(key: str) -> tuple[str, str, int] | None:
+    found = _MANIFEST.fullmatch(key)
+    return (found[1], found[2], int(found[3])) if found is not None else None
+
+
+def is_manifest(key: str) -> bool:
+    """Whether a key is that of a manifest."""
+    return _place(key) is not None
+
+
+def folder_of(key: str) -> str:
+    """The folder of a chain that a key is in."""
+    return key.rpartition("/")[0]

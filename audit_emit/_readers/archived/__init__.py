@@ -1,0 +1,1 @@
+"""Reading logs of which a part, or all, is in an archive."""

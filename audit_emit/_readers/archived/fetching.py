@@ -1,0 +1,68 @@
+"""Objects of an archive as files that are there for as long as they are read.
+
+An object is copied into a temporary file without a name. It is compared with its manifest before
+anything is read of it, so that what is unpacked is what was archived.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import lru_cache, partial
+
+from audit_emit._format.manifest import Manifest, Packed
+from audit_emit._format.record import Head
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.files.logfiles import LogFile
+from audit_emit._settings.archive import ArchiveSettings
+from audit_emit.errors import ArchiveError, ObjectStoreError
+
+
+def bucket_of(settings: ArchiveSettings) -> Bucket:
+    """One bucket for each process: a forked child must not use the connections of its parent."""
+    return _bucket(settings, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _bucket(settings: ArchiveSettings, process: int) -> Bucket:
+    del process
+    return Bucket(settings)
+
+
+def cold_file(settings: ArchiveSettings, of: Manifest) -> LogFile:
+    """The records of a manifest as a file of a log."""
+    part = of.records
+    return LogFile(
+        path=f"{settings.shown}/{of.key_of(part)}",
+        identity=(0, 0),
+        size=part.packed_size,
+        packed="gzip" if of.pack == "gz" else "zstd",
+        first_seq=of.first_seq,
+        first_ts=of.low_ts,
+        first_prev=of.prev_hash,
+        fetch=partial(fetched, settings, of.key_of(part), part),
+        last=Head(of.chain, of.last_seq, of.last_hash, of.high_ts),
+        span=(of.low_ts, of.high_ts),
+    )
+
+
+def fetched(settings: ArchiveSettings, key: str, part: Packed) -> int:
+    """A descriptor of a copy of an object, which is the caller's.
+
+    Raises:
+        ArchiveError: ``missing`` or ``altered``: it is not what its manifest says.
+        ObjectStoreError: the store gives no answer.
+    """
+    with tempfile.TemporaryFile() as file:
+        try:
+            digest = bucket_of(settings).fetch(key, part.version, file, part.packed_size)
+        except ObjectStoreError as error:
+            if error.reason == "not-found":
+                raise ArchiveError("missing", f"{key}: the object is gone") from None
+            if error.reason == "too-long":
+                raise ArchiveError("altered", f"{key}: it is not what its manifest says") from None
+            raise
+        if (file.tell(), digest) != (part.packed_size, part.packed_sha256):
+            raise ArchiveError("altered", f"{key}: it is not what its manifest says")
+        file.flush()
+        return os.dup(file.fileno())

@@ -1,0 +1,48 @@
+"""Which logs the address of an archive names, beside the paths of the same logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from audit_emit._readers.archived.fetching import bucket_of
+from audit_emit._readers.archived.manifests import Cold, chosen, cold_logs
+from audit_emit._readers.archived.reader import ArchivedReader
+from audit_emit._readers.base import LogReader
+from audit_emit._readers.files.reader import FilesReader
+from audit_emit._settings.archive import archive_settings
+
+
+def joined(readers: Sequence[LogReader], addresses: Sequence[str]) -> list[LogReader]:
+    """Logs with what is in archives of them.
+
+    Without a log on the disk every chain at an address is one; with such, only their chains are
+    taken out of the archive, as others have nothing to do with what was asked.
+
+    Args:
+        readers: of what is on the disk.
+        addresses: ``s3://bucket/prefix``, with ``#service=`` or ``#chain=`` for some.
+
+    Raises:
+        ConfigError: an address or a setting of the archive cannot be used.
+        FileNotFoundError: there is nothing at an address.
+        ObjectStoreError: the store gives no answer.
+    """
+    colds: dict[str, Cold] = {}
+    for address in addresses:
+        place, wanted = chosen(address)
+        found = cold_logs(bucket_of(archive_settings(os.environ, place)), wanted)
+        if not found:
+            raise FileNotFoundError(2, "nothing is archived there", place)
+        colds |= {cold.chain: cold for cold in found}
+    if not readers:
+        return [ArchivedReader(cold) for cold in colds.values()]
+    return [_with(reader, colds) for reader in readers]
+
+
+def _with(reader: LogReader, colds: dict[str, Cold]) -> LogReader:
+    if not isinstance(reader, FilesReader):
+        return reader
+    first = reader.bounds().first
+    cold = colds.get(first.chain) if first is not None else None
+    return reader if cold is None else ArchivedReader(cold, reader)

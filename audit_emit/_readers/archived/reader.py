@@ -1,0 +1,107 @@
+"""A log that is in an archive, alone or with what of it is still on the disk: one log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.manifest import Manifest
+from audit_emit._readers.archived.fetching import cold_file, fetched
+from audit_emit._readers.archived.manifests import Cold
+from audit_emit._readers.base import MISSING, CheckpointLine, Flaw, Place
+from audit_emit._readers.files.logfiles import CHECKPOINTS, Log, LogFile, in_order, unpacked
+from audit_emit._readers.files.reader import FilesReader
+
+
+class Edge(NamedTuple):
+    """Where the archive ends and the disk begins; 0 for nothing there.
+
+    Attributes:
+        oldest_hot_seq: the first record that is on the disk.
+        highest_archived_seq: the last one that is in the archive.
+    """
+
+    oldest_hot_seq: int
+    highest_archived_seq: int
+
+
+class ArchivedReader(FilesReader):
+    """See ``LogReader``. What is on the disk is read there, and the rest from the archive.
+
+    Args:
+        cold: what the archive has of the log.
+        hot: what is on the disk of the same log, if anything; this reader takes its place.
+
+    Attributes:
+        manifests: of the archive; whoever verifies judges them.
+        edge: see ``Edge``.
+    """
+
+    def __init__(self, cold: Cold, hot: FilesReader | None = None) -> None:
+        here = hot.log.files if hot is not None else []
+        begun = {file.first_seq for file in here}
+        away = [
+            cold_file(cold.settings, one) for one in cold.manifests if one.first_seq not in begun
+        ]
+        name = f"{cold.settings.shown}#chain={cold.chain}"
+        log = Log(name, in_order(away), "")
+        if hot is not None:
+            log = hot.log._replace(
+                name=f"{hot.name} {name}", files=in_order([*away, *here]), missing=hot.log.missing
+            )
+        super().__init__(log, hot.layout if hot is not None else None)
+        self.manifests: list[Manifest] = cold.manifests
+        self.edge = Edge(
+            min((file.first_seq for file in here if file.first_seq > 0), default=0),
+            max((one.last_seq for one in cold.manifests), default=0),
+        )
+        self._cold = cold
+
+    def _flaws(self) -> Iterator[Flaw]:
+        for key, why in self._cold.wrong:
+            yield Flaw(key, MISSING, f"in the archive: {why}")
+        yield from super()._flaws()
+
+    def checkpoints(self) -> Iterator[CheckpointLine] | None:
+        """See ``LogReader``: those on the disk, which keeps all of them, else those archived."""
+        if self.log.checkpoints or self.layout is not None:
+            return super().checkpoints()
+        return self._archived() if self.manifests else None
+
+    def _archived(self) -> Iterator[CheckpointLine]:
+        """The archived lines that are about archived records, and the seal at their end."""
+        last = self.manifests[-1].last_seq
+        offset, newest = 0, 0
+        for number, line in enumerate(self._lines(), 1):
+            size = _size_of(line)
+            if size <= last:
+                newest = max(newest, size)
+                yield CheckpointLine(Place(CHECKPOINTS, offset, number), line, size=len(line))
+            offset += len(line) + 1
+        if newest < last:
+            seal = self.manifests[-1].seal.encode()
+            yield CheckpointLine(Place(CHECKPOINTS, offset, 0), seal, size=len(seal))
+
+    def _lines(self) -> Iterator[bytes]:
+        for one in self.manifests:
+            if one.checkpoints is None:
+                continue
+            part = one.checkpoints
+            packed = "gzip" if part.name.endswith(".gz") else "zstd"
+            key = one.key_of(part)
+            file = LogFile(
+                key, (0, 0), part.packed_size, packed,
+                fetch=lambda key=key, part=part: fetched(self._cold.settings, key, part),  # type: ignore[misc]
+            )  # fmt: skip
+            with file.opened() as descriptor, unpacked(file, descriptor) as stream:
+                for line in stream:
+                    yield line.removesuffix(b"\n")
+
+
+def _size_of(line: bytes) -> int:
+    """The records that a checkpoint covers; 0 for what is none, which is shown to who verifies."""
+    try:
+        return Checkpoint.from_line(line).head_seq
+    except ValueError:
+        return 0

@@ -1,0 +1,95 @@
+"""``audit-emit archive restore``: archived segments as files again."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from audit_emit._facade.archive import Bucket, Cold, cold_logs
+from audit_emit._facade.archive import restore as restore_files
+from audit_emit.cli._archiving import (
+    FAILURES,
+    failed,
+    settings_of,
+    to_option,
+)
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import Command
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._text import visible
+from audit_emit.errors import ArchiveError
+
+
+@click.command(
+    "restore",
+    cls=Command,
+    statuses={
+        Exit.OK: "restored",
+        Exit.FINDINGS: "an object is not what its manifest says",
+        Exit.USAGE: "usage, or several chains are there",
+        Exit.NOTHING: "nothing is archived there, or the directory is not empty",
+        Exit.NO_ANSWER: "the store gives no answer",
+    },
+    examples=[
+        "audit-emit archive restore /srv/restored/shop --service shop",
+        "audit-emit archive restore /srv/restored/shop --chain 3f0c9a1b2c3d4e5f --last-seq 90000",
+    ],
+)
+@click.argument("directory", metavar="DIRECTORY", type=click.Path(file_okay=False))
+@to_option
+@click.option("--service", help="Only chains of this service.")
+@click.option("--chain", help="Only this chain.")
+@click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
+@click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.")
+def restore(
+    directory: str,
+    *,
+    archive: str,
+    service: str | None,
+    chain: str | None,
+    first_seq: int,
+    last_seq: int | None,
+) -> Exit:
+    """Write what is archived of a chain into DIRECTORY, as a log that audit-emit verify takes.
+
+    Whole batches are restored: those that hold records of the range. Segments have the bytes that
+    they had. The last batch ends with a checkpoint of its own, the seal of its manifest.
+    """
+    settings = settings_of(archive)
+    wanted = {name: value for name, value in (("service", service), ("chain", chain)) if value}
+    try:
+        with Bucket(settings) as bucket:
+            colds = cold_logs(bucket, wanted)
+            if len(colds) > 1:
+                names = ", ".join(one.chain for one in colds[:5])
+                raise click.UsageError(f"{len(colds)} chains are there ({names}); name a --chain")
+            cold = _range(colds, first_seq, last_seq)
+            if cold is None:
+                click.echo(f"nothing is archived in {settings.shown}", err=True)
+                return Exit.NOTHING
+            with on_terminal("restoring") as bar:
+                done = restore_files(bucket, cold, os.path.abspath(directory), bar)
+    except FAILURES as error:
+        return failed(error)
+    click.echo(
+        f"restored  records {done.first} to {done.last} of chain {cold.chain}: "
+        f"{done.written} segments written, {done.kept} were there"
+    )
+    begin = f" --from-seq {done.first}" if done.first > 1 else ""
+    click.echo(visible(f"verify it with: audit-emit verify {directory}{begin} --key KEY"))
+    return Exit.OK
+
+
+def _range(colds: list[Cold], first: int, last: int | None) -> Cold | None:
+    if not colds:
+        return None
+    (cold,) = colds
+    for key, why in cold.wrong:
+        raise ArchiveError("manifest", f"{key}: {why}")
+    kept = [
+        one
+        for one in cold.manifests
+        if one.last_seq >= first and (last is None or one.first_seq <= last)
+    ]
+    return cold._replace(manifests=kept) if kept else None

@@ -1,0 +1,183 @@
+"""``audit-emit archive run`` and ``status``."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import click
+
+from audit_emit._facade.archive import Done, entries_of, manifests_of
+from audit_emit._facade.queries import open_readers
+from audit_emit.cli._archiving import (
+    FAILURES,
+    Opened,
+    batch_of,
+    failed,
+    journal_of,
+    journal_option,
+    opened,
+    settings_of,
+    to_option,
+)
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import Command
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import signing_keys
+from audit_emit.cli._logs import logs_argument, name_of, named
+from audit_emit.cli._output import formats
+from audit_emit.cli._text import visible
+
+SHOWN = 20
+"""Issues or batches that are shown as text; all are in JSON."""
+
+
+@click.command(
+    "run",
+    cls=Command,
+    statuses={
+        Exit.OK: "archived, or nothing is new",
+        Exit.FINDINGS: "the log is not the one that was signed or archived",
+        Exit.USAGE: "usage, no key, or boto3 is missing",
+        Exit.NOTHING: "there is no log",
+        Exit.INCOMPLETE: "another archiver is at work, or something could not be confirmed",
+        Exit.NO_ANSWER: "the store gives no answer, or refuses",
+    },
+    examples=[
+        "audit-emit archive run /var/log/audit-emit/shop --key signing.pem",
+        "audit-emit archive run --archive s3://trail/prod --format json",
+    ],
+)
+@logs_argument
+@to_option
+@signing_keys
+@journal_option
+@formats("text", "json")
+def run(
+    logs: tuple[str, ...], *, archive: str, keys: tuple[str, ...], journal: str, form: str
+) -> Exit:
+    """Archive what is closed and signed, and not in the archive yet.
+
+    LOG is a log's directory or its active file, or the address of chains in PostgreSQL; without it,
+    the log that this environment configures.
+
+    Each closed segment that a checkpoint covers is packed, put under a key of its own and never
+    over another object. A signed manifest that names the one before commits it. Nothing is deleted.
+    It can be interrupted, and run again.
+    """
+    settings = settings_of(archive)
+    statuses, told = [], []
+    for log in named(logs):
+        try:
+            with opened(log, keys, settings, journal=journal) as found:
+                for one in found:
+                    done = _run(one)
+                    told.append(_ran(one.name, done))
+                    statuses.append(Exit.OK)
+                    if form == "text":
+                        _show_run(one.name, done, settings.shown)
+        except FAILURES as error:
+            statuses.append(failed(error))
+    status = worst(statuses)
+    if form == "json":
+        click.echo(
+            json.dumps({"exit_status": int(status), "archive": settings.shown, "logs": told})
+        )
+    return status
+
+
+def _run(one: Opened) -> Done:
+    with on_terminal("archiving") as bar:
+        return one.archiver.run(bar)
+
+
+def _ran(name: str, done: Done) -> dict[str, Any]:
+    return {
+        "log": name,
+        "archived": [batch_of(one) for one in done.made],
+        "highest_archived_seq": done.last,
+        "waiting": done.waiting,
+    }
+
+
+def _show_run(name: str, done: Done, where: str) -> None:
+    for one in done.made:
+        click.echo(
+            f"archived  records {one.first_seq} to {one.last_seq}: {one.records.size:,} bytes in "
+            f"{one.records.packed_size:,}"
+        )
+    state = f"up to record {done.last}" if done.last else "nothing yet"
+    click.echo(visible(f"ok  {name} is in {where} {state}"))
+    if done.waiting:
+        click.echo(visible(f"  waiting  {done.waiting}"))
+
+
+@click.command(
+    "status",
+    cls=Command,
+    statuses={
+        Exit.OK: "said",
+        Exit.USAGE: "",
+        Exit.NOTHING: "there is no log, or nothing of it is archived",
+        Exit.NO_ANSWER: "the store gives no answer",
+    },
+    examples=["audit-emit archive status /var/log/audit-emit/shop --json"],
+)
+@logs_argument
+@to_option
+@journal_option
+@formats("text", "json")
+def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> Exit:
+    """Say what of a log is archived, batch by batch: by its journal, without asking the store."""
+    settings = settings_of(archive)
+    statuses, told = [], []
+    for log in named(logs):
+        for reader in open_readers([log]):
+            with reader:
+                bounds = reader.bounds()
+            chain = bounds.first.chain if bounds.first is not None else ""
+            path = os.path.abspath(journal) if journal else journal_of(log, chain)
+            entries = [one for one in entries_of(path, settings.shown) if one.chain == chain]
+            batches = manifests_of(entries)
+            steps = {(one.step, one.last_seq) for one in entries}
+            told.append(
+                {
+                    "log": name_of(reader.name),
+                    "archive": settings.shown,
+                    "chain": chain,
+                    "oldest_hot_seq": bounds.first.seq if bounds.first is not None else 0,
+                    "newest_seq": bounds.last.seq if bounds.last is not None else 0,
+                    "highest_archived_seq": batches[-1].last_seq if batches else 0,
+                    "batches": [
+                        batch_of(one)
+                        | {
+                            "declared": ("declared", one.last_seq) in steps,
+                            "pruned": ("pruned", one.last_seq) in steps,
+                        }
+                        for one in batches
+                    ],
+                }
+            )
+            statuses.append(Exit.OK if batches else Exit.NOTHING)
+    if form == "json":
+        click.echo(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    else:
+        for one in told:
+            _show_status(one)
+    return worst(statuses) if statuses else Exit.NOTHING
+
+
+def _show_status(one: dict[str, Any]) -> None:
+    batches = one["batches"]
+    click.echo(visible(f"{one['log']}  in {one['archive']}"))
+    last = one["highest_archived_seq"]
+    click.echo(f"  archived   {f'up to record {last}' if last else 'nothing'}")
+    click.echo(f"  on disk    from record {one['oldest_hot_seq']} to {one['newest_seq']}")
+    plain = sum(batch["bytes"] for batch in batches)
+    packed = sum(batch["packed_bytes"] for batch in batches)
+    click.echo(f"  batches    {len(batches)}, {plain:,} bytes in {packed:,}")
+    for batch in batches[-SHOWN:]:
+        word = "pruned here" if batch["pruned"] else "also here"
+        word = word if batch["declared"] else f"{word}, not in the chain yet"
+        click.echo(f"    {batch['first_seq']} to {batch['last_seq']}  {batch['at']}  {word}")

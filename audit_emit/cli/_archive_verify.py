@@ -1,0 +1,188 @@
+"""``audit-emit archive verify``: the archive against its manifests and the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import click
+
+from audit_emit._facade.archive import (
+    RECORD,
+    WARNINGS,
+    Bucket,
+    Cold,
+    Inspection,
+    Issue,
+    Wanted,
+    cold_logs,
+    entries_of,
+    manifests_of,
+    parsed,
+)
+from audit_emit._facade.queries import open_readers
+from audit_emit.cli._archiving import (
+    FAILURES,
+    failed,
+    journal_of,
+    settings_of,
+    to_option,
+)
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import Command
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._output import formats
+from audit_emit.cli._text import visible
+from audit_emit.log import KeyRing
+
+SHOWN = 20
+"""Issues or batches that are shown as text; all are in JSON."""
+
+
+@click.command(
+    "verify",
+    cls=Command,
+    statuses={
+        Exit.OK: "everything is there as it was",
+        Exit.FINDINGS: "something is missing or altered, or a manifest is forged",
+        Exit.USAGE: "",
+        Exit.NOTHING: "nothing is archived there",
+        Exit.INCOMPLETE: "every record is there; a key, a lock, or the order in the bucket is not",
+        Exit.NO_ANSWER: "the store gives no answer",
+    },
+    examples=[
+        "audit-emit archive verify --key audit-verifier.txt",
+        "audit-emit archive verify /var/log/audit-emit/shop --key audit-verifier.txt --json",
+    ],
+)
+@logs_argument
+@to_option
+@pinned_keys
+@click.option("--quick", is_flag=True, help="Ask for every object, and fetch none.")
+@click.option(
+    "--expiring",
+    type=click.IntRange(min=0),
+    default=30,
+    metavar="DAYS",
+    help="Tell of locks that end within so many days.  [default: 30]",
+)
+@formats("text", "json")
+def verify(
+    logs: tuple[str, ...],
+    *,
+    archive: str,
+    keys: tuple[str, ...],
+    quick: bool,
+    expiring: int,
+    form: str,
+) -> Exit:
+    """Check the archive: every manifest, every object, every record, every lock.
+
+    With LOGs, what they and their journals say of the archive is compared, too, and only their
+    chains are looked at; without, everything below the address. To verify a log together with what
+    is archived of it: audit-emit verify LOG s3://bucket/prefix.
+    """
+    settings = settings_of(archive)
+    ring = KeyRing.from_sources(list(keys), os.environ)
+    known, chains = _known_of(list(logs), settings.shown)
+    try:
+        with Bucket(settings) as bucket:
+            colds = [one for one in cold_logs(bucket, {}) if not chains or one.chain in chains]
+            wanted = Wanted(
+                ring,
+                known,
+                locked=bool(settings.lock) or bucket.protection().lock,
+                days=expiring,
+                now=time.time(),
+                deep=not quick,
+            )
+            told = [_inspected(bucket, cold, wanted) for cold in colds]
+    except FAILURES as error:
+        return failed(error)
+    there = {cold.chain for cold in colds}
+    told += [(Cold(settings, chain, [], []), [_gone(chain)]) for chain in sorted(chains - there)]
+    status = worst(_verdict(issues) for _, issues in told) if told else Exit.NOTHING
+    if form == "json":
+        made = [_as_json(cold, issues) for cold, issues in told]
+        click.echo(json.dumps({"exit_status": int(status), "chains": made}, indent=2))
+    else:
+        for cold, issues in told:
+            _show_issues(cold, issues)
+        if not told:
+            click.echo(f"nothing is archived in {settings.shown}")
+    return status
+
+
+def _known_of(logs: list[str], where: str) -> tuple[dict[str, str], set[str]]:
+    """What logs and their journals say of the archive, and the chains of the logs."""
+    known: dict[str, str] = {}
+    chains: set[str] = set()
+    for log in named(logs) if logs else ():
+        for reader in open_readers([log]):
+            with reader:
+                first = reader.bounds().first
+                chain = first.chain if first is not None else ""
+                chains.add(chain)
+                mark = f'"event_type":"{RECORD}"'.encode()
+                for block in reader.search():
+                    if mark in block.data:
+                        known |= _declared(block.data, where)
+            journal = journal_of(log, chain)
+            for one in manifests_of(list(entries_of(journal, where))):
+                known[one.key] = one.digest()
+    return known, chains
+
+
+def _declared(block: bytes, where: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in block.split(b"\n"):
+        record = parsed(line) if RECORD.encode() in line else None
+        fields = record.get("fields") if record is not None else None
+        if record is None or record.get("event_type") != RECORD or not isinstance(fields, dict):
+            continue
+        if fields.get("archive") == where:
+            found[str(fields.get("manifest"))] = str(fields.get("manifest_sha256"))
+    return found
+
+
+def _gone(chain: str) -> Issue:
+    return Issue("missing", chain, "nothing of this chain is archived there")
+
+
+def _inspected(bucket: Bucket, cold: Cold, wanted: Wanted) -> tuple[Cold, list[Issue]]:
+    with on_terminal("checking", "records") as bar:
+        return cold, list(Inspection(bucket, cold, wanted, bar).issues())
+
+
+def _verdict(issues: list[Issue]) -> Exit:
+    kinds = {one.kind for one in issues}
+    if kinds - WARNINGS:
+        return Exit.FINDINGS
+    return Exit.INCOMPLETE if kinds else Exit.OK
+
+
+def _as_json(cold: Cold, issues: list[Issue]) -> dict[str, Any]:
+    return {
+        "chain": cold.chain,
+        "batches": len(cold.manifests),
+        "highest_archived_seq": cold.manifests[-1].last_seq if cold.manifests else 0,
+        "issues": [one._asdict() for one in issues],
+    }
+
+
+def _show_issues(cold: Cold, issues: list[Issue]) -> None:
+    word = {Exit.OK: "ok", Exit.INCOMPLETE: "incomplete", Exit.FINDINGS: "TAMPERED"}
+    first = cold.manifests[0].first_seq if cold.manifests else 0
+    last = cold.manifests[-1].last_seq if cold.manifests else 0
+    click.echo(
+        f"{word[_verdict(issues)]}  chain {cold.chain}: records {first} to {last} in "
+        f"{len(cold.manifests)} batches"
+    )
+    for one in issues[:SHOWN]:
+        click.echo(visible(f"  {one.kind:<9}  {one.key}: {one.note}"))
+    if len(issues) > SHOWN:
+        click.echo(f"  and {len(issues) - SHOWN} more (--json)")

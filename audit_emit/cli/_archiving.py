@@ -1,0 +1,224 @@
+"""What the commands of the archive have in common: where it is, and an archiver for a log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import click
+
+from audit_emit import Emitter
+from audit_emit._facade.archive import (
+    NAME,
+    Archiver,
+    ArchiveSettings,
+    Bucket,
+    Journal,
+    Manifest,
+    Record,
+    Rows,
+    Segments,
+    Source,
+    archive_settings,
+    readers_of,
+)
+from audit_emit._facade.queries import open_readers
+from audit_emit._facade.settings import Address, is_address
+from audit_emit.cli._command import complain
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import name_of
+from audit_emit.cli._signer import active, emitter_of
+from audit_emit.errors import (
+    ArchiveError,
+    AuditEmitError,
+    BusyError,
+    ConfigError,
+    ObjectStoreError,
+    SinkError,
+)
+from audit_emit.log import KeyRing
+
+to_option = click.option(
+    "--archive",
+    "archive",
+    metavar="ADDRESS",
+    default="",
+    help="Where the archive is: s3://bucket/prefix.  [default: AUDIT_EMIT_ARCHIVE_URL]",
+)
+journal_option = click.option(
+    "--journal",
+    "journal",
+    metavar="FILE",
+    default="",
+    help="The journal of the archiver.  [default: archive.jsonl beside the log]",
+)
+
+
+FAILURES = (ArchiveError, BusyError, ObjectStoreError, SinkError)
+"""What ``failed`` tells."""
+
+
+class Opened(NamedTuple):
+    """One log, and what is needed to archive it.
+
+    Attributes:
+        name: of the log, as it may be shown.
+        archiver: for it.
+        journal: of it.
+    """
+
+    name: str
+    archiver: Archiver
+    journal: Journal
+
+
+def settings_of(archive: str) -> ArchiveSettings:
+    """The settings of the archive of this environment, or at an address.
+
+    Raises:
+        UsageError: they cannot be used.
+    """
+    try:
+        return archive_settings(os.environ, archive)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def ring_of(keys: Sequence[str]) -> KeyRing:
+    """The keys that are given, or those of this environment; the newest one signs.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    ring = KeyRing.from_sources(list(keys), os.environ)
+    if not ring.keys:
+        raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
+    return ring
+
+
+def journal_of(log: str, chain: str = "") -> str:
+    """Where a journal is by default: beside the log; for rows in the user's state directory."""
+    if not is_address(log):
+        return os.path.join(os.path.dirname(str(active(log))), NAME)
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(os.path.abspath(home), "audit_emit", "archive", chain, NAME)
+
+
+@contextmanager
+def opened(
+    log: str,
+    keys: Sequence[str],
+    settings: ArchiveSettings,
+    *,
+    journal: str = "",
+    stop: Callable[[], bool] = bool,
+) -> Iterator[list[Opened]]:
+    """The archivers of a log: one, or one for each chain of a database.
+
+    Raises:
+        ConfigError: there is no key.
+        BusyError: another archiver is at work.
+        ObjectStoreError, OSError: something cannot be opened.
+    """
+    ring = ring_of(keys)
+    with ExitStack() as stack:
+        bucket = stack.enter_context(Bucket(settings))
+        if is_address(log):
+            sources = list(_rows(log, settings, stack))
+            if journal and len(sources) > 1:
+                raise click.UsageError("--journal is for one chain; add #service= or #chain=")
+        else:
+            sources = [_segments(log, stack)]
+        found = []
+        for name, chain, source, record in sources:
+            path = os.path.abspath(journal) if journal else journal_of(log, chain)
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            kept = stack.enter_context(Journal(path, settings.shown))
+            archiver = Archiver(bucket, source, ring, kept, record, stop=stop)
+            found.append(Opened(name, archiver, kept))
+        yield found
+
+
+def _segments(log: str, stack: ExitStack) -> tuple[str, str, Source, Record]:
+    file = active(log)
+    (reader,) = readers_of([str(file.parent)])
+    stack.enter_context(reader)
+    emitter = emitter_of(file, None, stdout=False)
+    stack.callback(emitter.close)
+    return log, "", Segments(reader, str(file)), emitter.record_own
+
+
+def _rows(
+    log: str, settings: ArchiveSettings, stack: ExitStack
+) -> Iterator[tuple[str, str, Source, Record]]:
+    from audit_emit._facade.database import (
+        Connection,
+        live_chains,
+    )
+
+    address, chosen = Address.chosen(log)
+    connection = Connection(address).begin()
+    stack.callback(connection.end)
+    for service, tenant, chain in live_chains(connection, chosen):
+        (reader,) = open_readers([f"{log.partition('#')[0]}#chain={chain}"])
+        stack.enter_context(reader)
+        record = _recorder(address, service, tenant, stack)
+        yield name_of(reader.name), chain, Rows(reader, settings.batch_bytes), record
+
+
+def _recorder(address: Address, service: str, tenant: str, stack: ExitStack) -> Record:
+    """A way to append records about the log to its chain in a database."""
+    from audit_emit._facade.database import Chains  # noqa: PLC0415 - an extra
+    from audit_emit.outbox import own_record  # noqa: PLC0415
+
+    emitter = Emitter(service=service, jsonl="off", stdout=False)
+    stack.callback(emitter.close)
+    chains = Chains(address, service=service)
+    stack.callback(chains.close)
+    own = own_record(emitter)
+
+    def record(event_type: str, fields: dict[str, Any]) -> None:
+        chains.append([own(event_type, fields)], tenant)
+
+    return record
+
+
+def failed(error: AuditEmitError) -> Exit:
+    """Say what went wrong, and what that means for the exit status.
+
+    Raises:
+        AuditEmitError: it is none of those that an archive raises.
+    """
+    if isinstance(error, ObjectStoreError):
+        complain(f"{error} ({error.reason})")
+        return Exit.NO_ANSWER
+    if isinstance(error, ArchiveError):
+        complain(f"{error} ({error.reason})")
+        return Exit.INCOMPLETE if error.reason == "unconfirmed" else Exit.FINDINGS
+    if isinstance(error, BusyError):
+        complain(str(error))
+        return Exit.INCOMPLETE
+    if isinstance(error, SinkError):
+        complain(
+            f"it is archived, but the log cannot be written to ({error.reason}), so the chain does "
+            "not say so; the next run tells it"
+        )
+        return Exit.INCOMPLETE
+    raise error
+
+
+def batch_of(one: Manifest) -> dict[str, Any]:
+    """A batch for programs."""
+    return {
+        "first_seq": one.first_seq,
+        "last_seq": one.last_seq,
+        "at": one.at,
+        "object": one.key_of(one.records),
+        "version": one.records.version,
+        "bytes": one.records.size,
+        "packed_bytes": one.records.packed_size,
+        "manifest": one.key,
+        "manifest_sha256": one.digest(),
+    }

@@ -1,0 +1,23 @@
+"""``audit-emit archive``: bring closed segments into an object store, prove and restore them."""
+
+from __future__ import annotations
+
+import click
+
+from audit_emit.cli._archive_restore import restore
+from audit_emit.cli._archive_run import run, status
+from audit_emit.cli._archive_verify import verify
+
+
+@click.group("archive")
+def command() -> None:
+    """Archive logs in an object store (S3), prove what is there, and bring it back.
+
+    The archive is s3://bucket/prefix (--archive, or AUDIT_EMIT_ARCHIVE_URL). Credentials are found
+    by boto3 in its own order; nothing of them is a setting of ours. docs/archive.md has the policy
+    of the bucket, and what Object Lock cannot take back.
+    """
+
+
+for each in (run, status, verify, restore):
+    command.add_command(each)
