@@ -13,7 +13,7 @@ demo: $(STAMP)
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --fast
 
-# Everything but what starts a database or a Loki.
+# Everything but what starts a database, an object store or a Loki.
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m "not server"
 

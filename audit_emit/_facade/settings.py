@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit_emit._runtime.compiled import SWITCH, state
 from audit_emit._settings.address import Address, is_address, scheme_of
-from audit_emit._settings.archive import is_archive
+from audit_emit._settings.archive import check_address, is_archive
 from audit_emit._settings.checks import SETTINGS, STDERR
 from audit_emit._settings.settings import PREFIX, settings, system_directory
 
@@ -14,6 +14,7 @@ __all__ = [
     "STDERR",
     "SWITCH",
     "Address",
+    "check_address",
     "is_address",
     "is_archive",
     "scheme_of",

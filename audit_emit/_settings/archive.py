@@ -113,6 +113,15 @@ def archive_settings(
     return made
 
 
+def check_address(text: str) -> None:
+    """Refuse what no archive can be at; what stands behind ``#`` is not looked at.
+
+    Raises:
+        ConfigError: it is so. The message does not repeat it.
+    """
+    _split(text.partition("#")[0])
+
+
 def _split(text: str) -> tuple[str, str]:
     """Bucket and prefix. The message never repeats the address: it may hold a password."""
     name = f"{PREFIX}URL"

@@ -8,6 +8,7 @@ import click
 
 from audit_emit._facade.archive import Bucket, Cold, cold_logs
 from audit_emit._facade.archive import restore as restore_files
+from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
     failed,
@@ -17,7 +18,6 @@ from audit_emit.cli._archiving import (
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._text import visible
 from audit_emit.errors import ArchiveError
 
 

@@ -10,6 +10,7 @@ import click
 
 from audit_emit._facade.archive import Done, entries_of, manifests_of
 from audit_emit._facade.queries import open_readers
+from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
     Opened,
@@ -27,7 +28,6 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, name_of, named
 from audit_emit.cli._output import formats
-from audit_emit.cli._text import visible
 
 SHOWN = 20
 """Issues or batches that are shown as text; all are in JSON."""

@@ -23,6 +23,7 @@ from audit_emit._facade.archive import (
     parsed,
 )
 from audit_emit._facade.queries import open_readers
+from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
     failed,
@@ -36,7 +37,6 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats
-from audit_emit.cli._text import visible
 from audit_emit.log import KeyRing
 
 SHOWN = 20

@@ -153,10 +153,7 @@ def _segments(log: str, stack: ExitStack) -> tuple[str, str, Source, Record]:
 def _rows(
     log: str, settings: ArchiveSettings, stack: ExitStack
 ) -> Iterator[tuple[str, str, Source, Record]]:
-    from audit_emit._facade.database import (
-        Connection,
-        live_chains,
-    )
+    from audit_emit._facade.database import Connection, live_chains  # noqa: PLC0415 - an extra
 
     address, chosen = Address.chosen(log)
     connection = Connection(address).begin()

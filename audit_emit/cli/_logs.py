@@ -13,6 +13,7 @@ import click
 
 from audit_emit._facade.settings import (
     Address,
+    check_address,
     is_address,
     is_archive,
     scheme_of,
@@ -21,11 +22,15 @@ from audit_emit._facade.settings import (
 )
 from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
+from audit_emit.errors import ConfigError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _TYPE = re.compile(r"[a-z][a-z0-9_*?]*([.][a-z0-9*?][a-z0-9_*?]*)+")
 _ENDINGS = (".jsonl", ".gz", ".zst", ".json", ".log")
+_OF_ARCHIVES = {"verify", "query", "prove", "reconcile", "tail"}
+"""Commands that read what is archived, too."""
+
 _SHOWN = 5
 """Logs that are named as what may have been meant."""
 
@@ -44,12 +49,14 @@ def logs_argument(function: _Function) -> _Function:
     )
 
 
-def _checked(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+def _checked(ctx: click.Context, __: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
     """Refuse what cannot be a log, with what to type instead."""
     for log in value:
         shown = visible(log)
         if not log:
             raise click.UsageError("LOG is empty: name a directory, or leave it out")
+        if is_archive(log):
+            _check_archive(log, ctx.info_name or "")
         if log == "-" or is_address(log) or is_archive(log) or os.path.lexists(log):
             continue
         if scheme := scheme_of(log):
@@ -63,6 +70,15 @@ def _checked(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tup
         if _TYPE.fullmatch(log) and not log.endswith(_ENDINGS):
             raise click.UsageError(f"there is no log {shown}; event types go to --type {shown}")
     return tuple(value)
+
+
+def _check_archive(log: str, command: str) -> None:
+    if command not in _OF_ARCHIVES:
+        raise click.UsageError("this is about logs that are not archived; s3://… goes to verify")
+    try:
+        check_address(log)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def named(logs: Sequence[str]) -> list[str]:

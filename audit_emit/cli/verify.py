@@ -224,9 +224,20 @@ def _cores() -> int:
 
 
 def _as_json(found: list[Verified]) -> dict[str, Any]:
-    logs = [{"log": one.log, "files": one.files, **one.report.as_dict()} for one in found]
+    logs = [
+        {"log": one.log, "files": one.files, **one.report.as_dict(), **_edge_of(one)}
+        for one in found
+    ]
     status = int(worst(one.report.exit_status for one in found))
     return logs[0] if len(logs) == 1 else {"exit_status": status, "logs": logs}
+
+
+def _edge_of(verified: Verified) -> dict[str, Any]:
+    """Where the archive ends and the disk begins, if a part of the log is in an archive."""
+    if verified.edge is None:
+        return {}
+    hot, cold = verified.edge.oldest_hot_seq, verified.edge.highest_archived_seq
+    return {"archive": {"oldest_hot_seq": hot, "highest_archived_seq": cold}}
 
 
 def _show(verified: Verified, ring: KeyRing) -> None:
@@ -241,6 +252,10 @@ def _show(verified: Verified, ring: KeyRing) -> None:
     click.echo(f"  integrity     {_integrity(report)}")
     click.echo(f"  completeness  {_completeness(report)}")
     click.echo(f"  anchored      {visible(_anchored(report, ring))}")
+    if verified.edge is not None:
+        hot = verified.edge.oldest_hot_seq
+        here = f"on disk from record {hot} on" if hot else "nothing on disk"
+        click.echo(f"  archived      up to record {verified.edge.highest_archived_seq}; {here}")
     by_kind = sorted(report.findings, key=lambda finding: list(Kind).index(finding.kind))
     for kind, findings in groupby(by_kind, key=lambda finding: finding.kind):
         _show_kind(kind, list(findings), report.counts[kind])

@@ -15,7 +15,7 @@ def test_closed_segments_that_are_signed_go_up_with_manifests_that_follow_each_o
     log = SignedLog(tmp_path / "log").add(200)
     done = log.archive(store)
     assert len(done.made) == len(log.closed()) > 2
-    keys = store.keys()
+    keys = store.names()
     previous = ""
     for one in done.made:
         data = store.get(one.key)

@@ -103,7 +103,7 @@ class Store(NamedTuple):
         """The bucket as the library opens it."""
         return Bucket(self.settings(**given))
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Every key, without the prefix."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         found = [one["Key"] for page in pages for one in page.get("Contents", ())]

@@ -73,7 +73,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The marker, and what watches the tests of the quickest tier."""
-    config.addinivalue_line("markers", f"{SERVER}: starts a database or a Loki; set by itself")
+    config.addinivalue_line(
+        "markers", f"{SERVER}: starts a database, an object store or a Loki; set by itself"
+    )
     if config.getoption("--fast"):
         sys.addaudithook(_refuse)
 

@@ -134,7 +134,7 @@ class FilesReader:
             while data := stream.read(position):
                 yield self._block(stream.file, position, data)
                 position += len(data)
-        except (*broken(), ArchiveError) as error:
+        except _unreadable() as error:
             yield _damage(error, stream.file)
             return
         if stream.may_grow and stream.inside_line:
@@ -167,7 +167,7 @@ class FilesReader:
                         yield self._one(stream, block)
                         position += block.size
                     ended = part.ended
-            except (*broken(), ArchiveError) as error:
+            except _unreadable() as error:
                 yield _damage(error, file)
                 ended = True
             if not ended:
@@ -304,6 +304,11 @@ def _split(block: bytes | TooLong) -> Iterator[tuple[bytes, int, int]]:
     for found in _LINES.finditer(block):
         line = found[0][:-1]
         yield line, len(line), line.count(b"\n") + 1
+
+
+def _unreadable() -> tuple[type[BaseException], ...]:
+    """What is told of a file whose bytes are not what they should be."""
+    return (*broken(), ArchiveError)
 
 
 def _damage(error: BaseException, file: LogFile) -> Flaw:

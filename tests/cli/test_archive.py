@@ -1,0 +1,107 @@
+"""``audit-emit archive``, end to end on a real store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.archived_log import ORIGIN, SignedLog
+from support.object_store import Store
+
+from audit_emit._signing.trusted_keys import private_pem
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "key.pem"
+    path.write_text(private_pem(b"\7" * 32))
+    path.chmod(0o600)
+    return str(path)
+
+
+@pytest.fixture
+def log(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignedLog]:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY_FILE", key)
+    monkeypatch.setenv("AUDIT_EMIT_ORIGIN", ORIGIN)
+    made = SignedLog(tmp_path / "log").add(150)
+    yield made
+    made.close()
+
+
+def told(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, Any]:
+    """Status and JSON of a command."""
+    status = main([*args, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_log_goes_up_is_checked_and_comes_back_with_the_same_bytes(
+    log: SignedLog,
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store.use(monkeypatch, lock="governance", lock_days="60")
+    directory = str(log.directory)
+    closed = {path.name: path.read_bytes() for path in log.closed()}
+    status, ran = told(capsys, "archive", "run", directory)
+    assert status == Exit.OK
+    batches = ran["logs"][0]["archived"]
+    assert len(batches) == len(closed)
+    assert sum(one["bytes"] for one in batches) == sum(map(len, closed.values()))
+    assert told(capsys, "archive", "verify", directory)[0] == Exit.OK
+    status, said = told(capsys, "archive", "status", directory)
+    assert status == Exit.OK
+    assert said["highest_archived_seq"] == batches[-1]["last_seq"]
+    assert all(one["declared"] and not one["pruned"] for one in said["batches"])
+    target = tmp_path / "restored"
+    assert main(["archive", "restore", str(target)]) == Exit.OK
+    assert {path.name: path.read_bytes() for path in target.glob("audit-*.jsonl")} == closed
+    assert main(["verify", str(target)]) == Exit.OK
+
+
+def test_a_second_run_finds_nothing_new_and_says_so(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    before = store.names()
+    capsys.readouterr()
+    status, ran = told(capsys, "archive", "run", str(log.directory))
+    assert (status, ran["logs"][0]["archived"]) == (Exit.OK, [])
+    assert store.names() == before
+
+
+def test_the_chain_says_what_is_archived_once(log: SignedLog, store: Store) -> None:
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    declared = [
+        json.loads(line)["fields"]
+        for line in log.read().splitlines()
+        if b'"event_type":"audit.archived"' in line
+    ]
+    assert [(one["first_seq"], one["last_seq"]) for one in declared] == sorted(
+        (one["first_seq"], one["last_seq"]) for one in declared
+    )
+    assert {f"{one['manifest']}" for one in declared} == {
+        key for key in store.names() if key.endswith(".manifest.json")
+    }
+
+
+def test_a_log_that_is_half_archived_is_verified_as_one_and_the_boundary_is_told(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    log.sign()
+    log.closed()[0].unlink()
+    capsys.readouterr()
+    assert told(capsys, "verify", str(log.directory))[0] == Exit.FINDINGS
+    status, report = told(capsys, "verify", str(log.directory), f"s3://{store.name}/audit")
+    assert status == Exit.OK
+    assert report["archive"]["oldest_hot_seq"] > 1
+    assert report["archive"]["highest_archived_seq"] >= report["archive"]["oldest_hot_seq"]
+    assert main(["verify", str(log.directory), f"s3://{store.name}/audit"]) == Exit.OK
+    assert "archived" in capsys.readouterr().out
