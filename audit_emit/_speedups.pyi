@@ -1,6 +1,6 @@
 from typing import Any, Literal, final
 
-from audit_emit._stores.base import Linked
+from audit_emit._format.record import Receipt
 
 @final
 class Table:
@@ -10,28 +10,15 @@ class Table:
     ) -> str | Literal[False] | None: ...
 
 def append(
-    drafts: list[Any],
-    linked: type[Linked],
-    prefix: str,
-    event_id: str,
-    own: bool,
-    lock: int,
-    lock_file: tuple[int, int] | None,
-    lock_links: int,
-    lock_check: int,
-    file: int,
-    path: str | None,
-    active_file: tuple[int, int] | None,
-    size: int,
-    max_bytes: int,
-    fresh: int,
-    fresh_for: int,
-    link: str,
-    chain: str,
-    seq: int,
-    prev_hash: str,
+    kept: list[Any],
+    place: tuple[Any, ...],
+    part: str,
+    closing: str,
+    end: tuple[int, int, str, int, int],
+    mirror: tuple[Any, ...] | None,
+    checked: int,
     /,
-) -> tuple[Linked, int, int] | None: ...
+) -> tuple[Receipt, bytes, int, int, int, int, bool] | None: ...
 def leaf_hash(body: bytes, /) -> str: ...
 def leaf_hash_anywhere(body: bytes, /) -> str: ...
 def linked(block: bytes, chain: str, seq: int, prev_hash: str, /) -> list[str] | None: ...

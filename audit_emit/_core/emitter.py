@@ -24,14 +24,14 @@ from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import SAME, renew
 from audit_emit._runtime.interrupts import is_interrupt, let_through
-from audit_emit._runtime.observer import Observer
+from audit_emit._runtime.observer import Observer, id_in
 from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings import settings as _config
 from audit_emit._settings.arguments import Arguments
-from audit_emit._stores.base import ChainStore, Draft, Lent, Linked, Mirror
+from audit_emit._stores.base import ChainStore, Draft, Lent, Mirror
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.factory import open_mirror, open_store
-from audit_emit.context import VAR, AuditContext, GivenContext, LiveContext
+from audit_emit.context import GivenContext
 from audit_emit.errors import AuditError, ConfigError, SinkError
 
 if TYPE_CHECKING:
@@ -176,24 +176,29 @@ class Emitter:
         Returns:
             The receipt when the record is in its store, ``None`` when it is not, or not yet.
         """
-        linked = receipt = None
+        line = receipt = None
         try:
             if self._disabled:
                 return None
             if not SAME[0]:
                 renew()
-            if ctx is None:
-                ctx = VAR.get()
-            if type(ctx) is not AuditContext:
-                ctx = ctx.context if type(ctx) is LiveContext else self.misuse.understand(ctx)
-            part, end = self.builder.compose(ctx, event_type, fields)
+            part, closing = self.builder.compose(ctx, event_type, fields)
+            outbox = self.outbox
+            recorded = outbox.record(part, closing)
             # One deadline for all that this call waits for, and for all that others left to do.
-            latest = monotonic() + LOCK_SECONDS
-            linked = self.outbox.link(self.clock.draft(part, end), latest)
-            if linked is None:
-                return None
-            receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
-            self.outbox.show(linked, latest)
+            latest = 0.0
+            if recorded is not None:
+                receipt, line, shown = recorded
+                if shown:
+                    return receipt
+            else:
+                latest = monotonic() + LOCK_SECONDS
+                linked = outbox.link(self.clock.draft(part, closing), latest)
+                if linked is None:
+                    return None
+                line = linked.line
+                receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
+            outbox.show(line, latest or monotonic() + LOCK_SECONDS)
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard; it lets interrupts through
             passes = False
@@ -202,7 +207,7 @@ class Emitter:
             except self._NO_ROOM:
                 pass
             outbox = self.outbox
-            if linked is None and not passes:
+            if line is None and not passes:
                 # At the recursion limit no method can be called here, but an operator works.
                 try:
                     outbox.lossy += ((event_type, type(error)),)
@@ -210,16 +215,16 @@ class Emitter:
                     outbox.unmade += 1
                 outbox.pending = True
             try:
-                self._fail(error, linked)
+                self._fail(error, line)
             except self._NO_ROOM:
                 if passes or _observer.strict is not None:
                     raise
-                if linked is not None:
+                if line is not None:
                     outbox.mirrored.forgotten += 1
                     outbox.pending = True
             return receipt
         except BaseException as error:
-            self._fail(error, linked)
+            self._fail(error, line)
             raise
 
     def emit_strict(self, ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt:
@@ -257,7 +262,7 @@ class Emitter:
             raise AuditError(reason, f"the audit record could not be made: {reason}") from error
         if store.traits.immediate:  # otherwise the thread that has appended it shows it, too
             try:
-                outbox.show(linked, monotonic() + LOCK_SECONDS)
+                outbox.show(linked.line, monotonic() + LOCK_SECONDS)
             except BaseException as error:  # noqa: BLE001 - it is in the store; the rest is late
                 outbox.heal()
                 let_through(error)
@@ -370,34 +375,34 @@ class Emitter:
             return False
         return done
 
-    def _fail(self, error: BaseException, linked: Linked | None) -> None:
+    def _fail(self, error: BaseException, line: bytes | None) -> None:
         """Leave nothing half done after an exception out of ``emit``, and tell of it.
 
         Args:
             error: the exception.
-            linked: the event, when it is in the store; it may not be shown yet.
+            line: of the event, when it is in the store; it may not be shown yet.
 
         Raises:
             BaseException: the exception, if it is an interrupt.
         """
         outbox = self.outbox
-        if linked is not None:
-            outbox.owe(linked.line)
+        if line is not None:
+            outbox.owe(line)
         if is_interrupt(error):
             outbox.heal()
             raise  # noqa: PLE0704 - called where it is handled
         try:
-            self._guard(error, linked)
+            self._guard(error, line)
         except Exception as failed:
             if _observer.strict is not None:
                 raise
             let_through(failed)
 
-    def _guard(self, error: BaseException, linked: Linked | None = None) -> None:
+    def _guard(self, error: BaseException, line: bytes | None = None) -> None:
         """Tell of a failure inside ``emit``, and record what is lossy without its fields."""
         outbox = self.outbox
         outbox.heal()
-        self.observer.tell(error, "emit", None if linked is None else linked.id)
+        self.observer.tell(error, "emit", None if line is None else id_in(line))
         self.counters.internal_errors += 1
         self._stderr_log.report(
             "internal", f"an event could not be recorded in full ({bare_name(type(error))})"

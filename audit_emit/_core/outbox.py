@@ -24,7 +24,7 @@ from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.observer import Observer
 from audit_emit._stores.backlog import Backlog, Gap
-from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror
+from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror, Nowhere, Recorded
 from audit_emit._stores.clock import Clock
 from audit_emit.errors import AuditError, SinkError
 
@@ -33,6 +33,7 @@ __all__ = ["LOCK_SECONDS", "Outbox"]
 LOCK_SECONDS = 0.045
 """How long one event waits, for everything together; the promise is 50 ms."""
 
+_NOWHERE = Nowhere()
 _UNCERTAIN = "MemoryError"
 
 _BATCH = 500
@@ -152,6 +153,14 @@ class Outbox:
         self.fault = None
         return linked
 
+    def record(self, part: str, closing: str) -> Recorded | None:
+        """Append and show one event in the usual case; ``None`` when nothing was done."""
+        store = self._at_once
+        if self.pending or store is None or self.fault is not None:
+            return None
+        mirrored = self.mirrored
+        return store.record(part, closing, _NOWHERE if mirrored.waiting else mirrored.direct)
+
     def link_or_raise(self, draft: Draft) -> Linked:
         """Append one event now, or raise: it is not kept for later.
 
@@ -172,16 +181,16 @@ class Outbox:
             self.show_later(error.linked)
             raise
 
-    def show(self, linked: Linked, deadline: float) -> None:
+    def show(self, line: bytes, deadline: float) -> None:
         """Show an event that was appended, after what came before it; and do what is owed."""
         mirrored = self.mirrored
         mirror = mirrored.mirror
         if mirrored.waiting:
-            mirrored.waiting.append(linked.line)
+            mirrored.waiting.append(line)
             if not mirrored.show_waiting(deadline):
                 self._missed()
-        elif mirror is not None and not mirror.show(linked.line):
-            mirrored.missed(linked.line)
+        elif mirror is not None and not mirror.show(line):
+            mirrored.missed(line)
             self._missed()
         if self.pending:
             self.drain(deadline=deadline)

@@ -23,7 +23,7 @@ from audit_emit._runtime.interrupts import door, let_through
 from audit_emit._runtime.observer import UNOBSERVED, Observer
 from audit_emit._settings.checks import Processor
 from audit_emit._settings.settings import Settings, title_of
-from audit_emit.context import EMPTY, FIELDS, AuditContext
+from audit_emit.context import EMPTY, FIELDS, VAR, AuditContext, GivenContext, LiveContext
 
 BEFORE_ID = f',"v":{record.VERSION},"id":"'
 """What comes between the fields and the id."""
@@ -109,14 +109,18 @@ class RecordBuilder:
         """Whether the caller's code sees every event."""
         return bool(self._processors)
 
-    def compose(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+    def compose(self, ctx: GivenContext, event_type: Any, fields: Any) -> tuple[str, str]:
         """The record around its time and its id (``Clock.prefix``).
 
         Args:
-            ctx: the resolved context.
+            ctx: as ``Emitter.emit`` takes it.
             event_type: what the caller gave; what is not well-formed is recorded as such.
             fields: what the caller gave, or what was made of it before (``Normalised``).
         """
+        if ctx is None:
+            ctx = VAR.get()
+        if type(ctx) is not AuditContext:
+            ctx = ctx.context if type(ctx) is LiveContext else self._misuse.understand(ctx)
         wire = ctx.wire
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)

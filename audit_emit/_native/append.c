@@ -1,23 +1,29 @@
-/* `append`: link one record, hash it, and write it to the end of a file that nobody else has extended.
+/* `append`: one record, from the parts of its text to the end of a file that nobody else has extended,
+ * and to standard output.
  *
  * What is not as it usually is (the lock is held, the file is longer than it was or another one, the
- * segment is full, the disk takes a part only) ends in None with the file as it was
- * found, and Python does it. The system calls are made without the interpreter's lock, and no signal
- * is handled between them. */
+ * segment is full, the disk takes a part only) ends in None with the file as it was found, and Python
+ * does it. The system calls are made without the interpreter's lock, and no signal is handled between
+ * them. */
 #include "leaf.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-/* What the function is given, in this order. */
+/* What the function is given, in this order; what `place` holds (`compiled_append`), and `mirror`
+ * (`nonblocking_fd.Direct`). */
+enum { KEPT, PLACE, PART, CLOSING, CHAIN_END, MIRROR, MIRROR_CHECKED, ARGUMENTS };
+enum { ACTIVE_SIZE, SEQ, PREV, LAST, FRESH, ENDS };
 enum {
-    DRAFTS, LINKED, PREFIX, ID, OWN, LOCK, LOCK_FILE, LOCK_LINKS, LOCK_CHECK, ACTIVE, PATH,
-    ACTIVE_FILE, ACTIVE_SIZE, MAX_BYTES, FRESH, FRESH_FOR, LINK, CHAIN, SEQ, PREV, ARGUMENTS,
+    RECEIPT, IDS, PROCESS, SECOND, HEAD, LOCK, LOCK_FILE, LOCK_LINKS, LOCK_CHECK, ACTIVE, PATH, ACTIVE_FILE,
+    MAX_BYTES, FRESH_FOR, LINK, CHAIN, PLACES,
 };
+enum { NUMBER, DUPLICATE, IDENTITY, LINE_PREFIX, LONGEST, FLAGS, RECHECK, MIRRORS };
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
 static const char PREV_HASH[] = ",\"prev_hash\":\"";
@@ -25,6 +31,11 @@ static const char HASH[] = "\",\"hash\":\"";
 static const char END[] = "\"}\n";
 
 #define SIZE(literal) ((Py_ssize_t)sizeof literal - 1)
+#define HEAD_SIZE SIZE("{\"ts\":\"2026-01-31T00:00:00.")
+#define FRACTION_SIZE 9
+#define ID_SIZE 36
+#define PROCESS_SIZE SIZE("7000-8000")
+#define NS_PER_SECOND 1000000000LL
 
 typedef struct {
     const char *text;
@@ -36,12 +47,24 @@ typedef struct {
     long long device, inode;
 } Identity;
 
+/* Where a line is shown without ever blocking (`nonblocking_fd.Direct`). */
 typedef struct {
-    Text prefix, link, before, path;
+    int number, duplicate, flags;
+    Identity file;
+    Text prefix;
+    long long max_bytes;
+    long long looked; /* when a look at it is begun; 0 where the last is recent enough */
+} Mirror;
+
+typedef struct {
+    Text head, process, part, closing, link, before, path;
     int lock, file;
     Identity lock_file, active_file;
     long long size, max_bytes, fresh_until, seq, lock_links, lock_check;
     long long looked; /* when the look at the path began; 0 where it is recent enough */
+    long long now;    /* nanoseconds since 1970 */
+    bool mirrored;
+    Mirror mirror;
 } Given;
 
 static bool text_of(PyObject *object, Text *text)
@@ -59,7 +82,7 @@ static bool text_of(PyObject *object, Text *text)
 static bool number_of(PyObject *object, long long *number)
 {
     int overflow = 1;
-    if (PyLong_CheckExact(object))
+    if (PyLong_Check(object))
         *number = PyLong_AsLongLongAndOverflow(object, &overflow);
     return !overflow;
 }
@@ -80,30 +103,68 @@ static bool identity_of(PyObject *object, Identity *identity)
         && number_of(PyTuple_GET_ITEM(object, 1), &identity->inode);
 }
 
-static long long monotonic(void)
+static long long clock_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
+    clock_gettime(clock, &now);
+    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+/* The items of a tuple of a size; NULL where it is none. */
+static PyObject *const *items_of(PyObject *object, Py_ssize_t size)
+{
+    return PyTuple_Check(object) && PyTuple_GET_SIZE(object) == size ? ((PyTupleObject *)object)->ob_item
+                                                                     : NULL;
+}
+
+/* Read where the line is shown; false where Python has to do it, or there is no such place. */
+static bool take_mirror(PyObject *const *direct, PyObject *checked, long long now, Mirror *mirror)
+{
+    long long flags, last, recheck;
+    if (!direct || !descriptor_of(direct[NUMBER], &mirror->number)
+        || !descriptor_of(direct[DUPLICATE], &mirror->duplicate)
+        || !identity_of(direct[IDENTITY], &mirror->file) || !PyBytes_CheckExact(direct[LINE_PREFIX])
+        || !number_of(direct[LONGEST], &mirror->max_bytes) || !number_of(direct[FLAGS], &flags)
+        || !number_of(direct[RECHECK], &recheck) || !number_of(checked, &last))
+        return false;
+    mirror->prefix
+        = (Text){PyBytes_AS_STRING(direct[LINE_PREFIX]), PyBytes_GET_SIZE(direct[LINE_PREFIX])};
+    mirror->flags = (int)flags;
+    mirror->looked = last <= now && now - last <= recheck ? 0 : now;
+    return true;
 }
 
 /* Read the arguments; false where one has not the form it usually has, or where it is time for the
  * looks that only Python takes. */
-static bool take(PyObject *const *args, Given *given)
+static bool take(PyObject *const *args, PyObject *const *place, Given *given)
 {
-    long long now = monotonic(), fresh_for = 0;
-    return PyList_CheckExact(args[DRAFTS]) && text_of(args[PREFIX], &given->prefix)
-        && descriptor_of(args[LOCK], &given->lock) && descriptor_of(args[ACTIVE], &given->file)
-        && number_of(args[ACTIVE_SIZE], &given->size) && number_of(args[MAX_BYTES], &given->max_bytes)
-        && number_of(args[FRESH], &given->fresh_until) && number_of(args[FRESH_FOR], &fresh_for)
-        && text_of(args[LINK], &given->link)
-        && identity_of(args[LOCK_FILE], &given->lock_file) && number_of(args[LOCK_LINKS], &given->lock_links)
-        && number_of(args[LOCK_CHECK], &given->lock_check) && text_of(args[PATH], &given->path)
-        && identity_of(args[ACTIVE_FILE], &given->active_file) && now < given->lock_check
-        && ((given->fresh_until += fresh_for), (given->looked = now <= given->fresh_until ? 0 : now), true)
-        && number_of(args[SEQ], &given->seq) && text_of(args[PREV], &given->before)
-        && given->size > 0 && given->link.size && given->seq >= 0 && given->seq < INT64_MAX
-        && given->before.size == HASH_SIZE;
+    PyObject *const *end = items_of(args[CHAIN_END], ENDS);
+    long long monotonic = clock_of(CLOCK_MONOTONIC), fresh_for = 0, last = 0, second = 0;
+    if (!PyList_CheckExact(args[KEPT]) || PyList_GET_SIZE(args[KEPT]) != 1 || !place || !end
+        || !text_of(args[PART], &given->part) || !text_of(args[CLOSING], &given->closing)
+        || !number_of(end[ACTIVE_SIZE], &given->size) || !number_of(end[SEQ], &given->seq)
+        || !text_of(end[PREV], &given->before) || !number_of(end[LAST], &last)
+        || !number_of(end[FRESH], &given->fresh_until) || !text_of(place[PROCESS], &given->process)
+        || !number_of(place[SECOND], &second) || !text_of(place[HEAD], &given->head)
+        || !descriptor_of(place[LOCK], &given->lock) || !identity_of(place[LOCK_FILE], &given->lock_file)
+        || !number_of(place[LOCK_LINKS], &given->lock_links)
+        || !number_of(place[LOCK_CHECK], &given->lock_check)
+        || !descriptor_of(place[ACTIVE], &given->file) || !text_of(place[PATH], &given->path)
+        || !identity_of(place[ACTIVE_FILE], &given->active_file)
+        || !number_of(place[MAX_BYTES], &given->max_bytes) || !number_of(place[FRESH_FOR], &fresh_for)
+        || !text_of(place[LINK], &given->link))
+        return false;
+    given->fresh_until += fresh_for;
+    given->looked = monotonic <= given->fresh_until ? 0 : monotonic;
+    do /* no two records of a chain have the same time */
+        given->now = clock_of(CLOCK_REALTIME);
+    while (given->now == last);
+    given->mirrored = take_mirror(items_of(args[MIRROR], MIRRORS), args[MIRROR_CHECKED], given->now,
+                                  &given->mirror);
+    return monotonic < given->lock_check && given->size > 0 && given->link.size && given->seq >= 0
+        && given->seq < INT64_MAX && given->before.size == HASH_SIZE
+        && given->process.size == PROCESS_SIZE && given->head.size == HEAD_SIZE
+        && given->now >= 0 && given->now / NS_PER_SECOND == second;
 }
 
 static char *put(char *at, const char *text, Py_ssize_t size)
@@ -112,8 +173,34 @@ static char *put(char *at, const char *text, Py_ssize_t size)
     return at + size;
 }
 
+/* A number with so many digits, the leading ones 0. */
+static void put_number(char *at, int digits, int base, long long number)
+{
+    for (int i = digits; i--; number /= base)
+        at[i] = "0123456789abcdef"[number % base];
+}
+
+/* A UUIDv7, as `Clock` makes it: milliseconds, what all ids of a process share, and the next number. */
+static PyObject *id_of(const Given *given, PyObject *ids)
+{
+    long long number;
+    PyObject *next = PyIter_Check(ids) ? PyIter_Next(ids) : NULL;
+    bool taken = next && number_of(next, &number) && number >= 0;
+    Py_XDECREF(next);
+    PyObject *id = taken ? PyUnicode_New(ID_SIZE, 127) : NULL;
+    if (!id)
+        return NULL;
+    char *at = (char *)PyUnicode_1BYTE_DATA(id);
+    put_number(at, 8, 16, given->now / 1000000 >> 16);
+    put_number(at + 9, 4, 16, given->now / 1000000 & 0xffff);
+    at[8] = at[13] = at[23] = '-';
+    put(at + 14, given->process.text, PROCESS_SIZE);
+    put_number(at + 24, 12, 10, number);
+    return id;
+}
+
 /* The line, and where its hash stands in it; NULL, without an exception, when the segment is full. */
-static PyObject *line_of(const Given *given, char **hash)
+static PyObject *line_of(const Given *given, PyObject *id, char **hash)
 {
     char digits[20], *first = digits + sizeof digits;
     long long seq = given->seq + 1;
@@ -121,7 +208,8 @@ static PyObject *line_of(const Given *given, char **hash)
         *--first = (char)('0' + seq % 10);
     while (seq /= 10);
     Py_ssize_t count = digits + sizeof digits - first;
-    Py_ssize_t body = given->prefix.size + given->link.size + count + SIZE(PREV_HASH) + HASH_SIZE + 1;
+    Py_ssize_t body = HEAD_SIZE + FRACTION_SIZE + given->part.size + ID_SIZE + given->closing.size + given->link.size
+                    + count + SIZE(PREV_HASH) + HASH_SIZE + 1;
     Py_ssize_t length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
     if (given->size + length > given->max_bytes)
         return NULL;
@@ -129,7 +217,11 @@ static PyObject *line_of(const Given *given, char **hash)
     if (!line)
         return NULL;
     char *begin = PyBytes_AS_STRING(line);
-    char *at = put(begin, given->prefix.text, given->prefix.size);
+    char *at = put(begin, given->head.text, HEAD_SIZE);
+    put_number(at, FRACTION_SIZE, 10, given->now % NS_PER_SECOND);
+    at = put(at + FRACTION_SIZE, given->part.text, given->part.size);
+    at = put(at, (const char *)PyUnicode_1BYTE_DATA(id), ID_SIZE);
+    at = put(at, given->closing.text, given->closing.size);
     at = put(at, given->link.text, given->link.size);
     at = put(at, first, count);
     at = put(at, PREV_HASH, SIZE(PREV_HASH));
@@ -174,7 +266,7 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
     if (!locked(given->lock))
         return false;
     bool done = false;
-    bool fresh = !given->looked && monotonic() <= given->fresh_until;
+    bool fresh = !given->looked && clock_of(CLOCK_MONOTONIC) <= given->fresh_until;
     if ((fresh || in_place(given)) && lseek(given->file, 0, SEEK_END) == given->size) {
         ssize_t taken = write(given->file, line, (size_t)length);
         done = taken == length;
@@ -187,30 +279,56 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
     return done;
 }
 
-/* Everything that takes memory is made before the line is written: what fails then has done nothing.
- * A tuple of the record (`Linked`), the new size of the file, and when the path was looked at (0 when it
- * was not); NULL when it cannot be made. */
-static PyObject *result_of(PyObject *const *args, const Given *given, PyObject *line, const char *hash)
+/* Whether the line is on standard output, too: the whole of it, as a write that never blocks takes
+ * all or nothing of what is so short. */
+static bool shown(const Mirror *mirror, char *line, Py_ssize_t length)
 {
-    PyObject *result = PyTuple_New(3), *linked = NULL;
+#ifdef RWF_NOWAIT
+    struct stat found, own;
+    struct iovec pieces[] = {{(char *)mirror->prefix.text, (size_t)mirror->prefix.size},
+                             {line, (size_t)length}};
+    length += mirror->prefix.size;
+    if (length > mirror->max_bytes
+        || (mirror->looked
+            && (fstat(mirror->number, &found) || !is(&found, &mirror->file)
+                || fstat(mirror->duplicate, &own) || !is(&own, &mirror->file))))
+        return false;
+    return pwritev2(mirror->duplicate, pieces, 2, -1, mirror->flags) == length;
+#else
+    return false;
+#endif
+}
+
+/* Everything that takes memory is made before the line is written: what fails then has done nothing.
+ * A tuple: the receipt, the line, the new size of the file, the time of the record, when the path and
+ * standard output were looked at (0 when they were not), and whether the line is shown. */
+static PyObject *result_of(PyObject *const *place, const Given *given, PyObject *line, PyObject *id,
+                           const char *hash)
+{
+    PyObject *result = PyTuple_New(7), *receipt = NULL;
     PyObject *digest = PyUnicode_New(HASH_SIZE, 127), *seq = PyLong_FromLongLong(given->seq + 1);
-    PyObject *size = PyLong_FromLongLong(given->size + PyBytes_GET_SIZE(line));
-    PyObject *looked = PyLong_FromLongLong(given->looked);
-    if (result && digest && seq && size && looked) {
+    if (result && digest && seq) {
         memcpy(PyUnicode_1BYTE_DATA(digest), hash, HASH_SIZE);
-        PyObject *members[] = {line, args[CHAIN], seq, digest, args[PREV], args[ID], args[OWN]};
-        linked = PyObject_Vectorcall(args[LINKED], members, 7, NULL);
+        PyObject *members[] = {id, place[CHAIN], seq, digest};
+        receipt = PyObject_Vectorcall(place[RECEIPT], members, 4, NULL);
     }
     Py_XDECREF(digest);
     Py_XDECREF(seq);
-    if (linked) {
-        PyTuple_SET_ITEM(result, 0, linked);
-        PyTuple_SET_ITEM(result, 1, size);
-        PyTuple_SET_ITEM(result, 2, looked);
+    bool whole = receipt != NULL;
+    long long numbers[] = {given->size + PyBytes_GET_SIZE(line), given->now, given->looked,
+                           given->mirrored ? given->mirror.looked : 0};
+    for (int i = 0; whole && i < 4; i++) {
+        PyObject *number = PyLong_FromLongLong(numbers[i]);
+        PyTuple_SET_ITEM(result, 2 + i, number);
+        whole = number != NULL;
+    }
+    if (whole) {
+        PyTuple_SET_ITEM(result, 0, receipt);
+        PyTuple_SET_ITEM(result, 1, Py_NewRef(line));
+        PyTuple_SET_ITEM(result, 6, Py_NewRef(Py_False));
         return result;
     }
-    Py_XDECREF(looked);
-    Py_XDECREF(size);
+    Py_XDECREF(receipt);
     Py_XDECREF(result);
     return NULL;
 }
@@ -221,16 +339,24 @@ PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize
     char *hash;
     if (count != ARGUMENTS)
         return PyErr_Format(PyExc_TypeError, "append() takes %d arguments", ARGUMENTS);
-    PyObject *line = take(args, &given) ? line_of(&given, &hash) : NULL;
-    PyObject *result = line ? result_of(args, &given, line, hash) : NULL;
-    bool done = false;
+    PyObject *const *place = items_of(args[PLACE], PLACES);
+    PyObject *id = take(args, place, &given) ? id_of(&given, place[IDS]) : NULL;
+    PyObject *line = id ? line_of(&given, id, &hash) : NULL;
+    PyObject *result = line ? result_of(place, &given, line, id, hash) : NULL;
+    bool done = false, seen = false;
     if (result) {
+        char *text = PyBytes_AS_STRING(line);
+        Py_ssize_t length = PyBytes_GET_SIZE(line);
         Py_BEGIN_ALLOW_THREADS
-        done = written(&given, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line));
+        done = written(&given, text, length);
+        seen = done && given.mirrored && shown(&given.mirror, text, length);
         Py_END_ALLOW_THREADS
     }
     Py_XDECREF(line);
-    if (done && PyList_SetSlice(args[DRAFTS], 0, 1, NULL) == 0)
+    Py_XDECREF(id);
+    if (seen)
+        PyTuple_SetItem(result, 6, Py_NewRef(Py_True));
+    if (done && PyList_SetItem(args[KEPT], 0, Py_NewRef(result)) == 0)
         return result;
     Py_XDECREF(result);
     /* A lone surrogate, or no memory: Python meets the same. */

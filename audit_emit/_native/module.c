@@ -23,10 +23,9 @@ static PyObject *py_leaf_hash_anywhere(PyObject *Py_UNUSED(module), PyObject *bo
 
 static PyMethodDef methods[] = {
     {"append", (PyCFunction)(void (*)(void))py_append, METH_FASTCALL,
-     "append(drafts, linked, prefix, id, own, lock, lock_file, lock_links, lock_check, file, path, "
-     "active_file, size, max_bytes, fresh, fresh_for, link, chain, seq, prev_hash, /)\n--\n\n"
-     "Write the first of the drafts, which leaves the list: what `linked` makes of it, the size of "
-     "the file, and when the path was looked at; else None."},
+     "append(kept, place, part, closing, end, mirror, checked, /)\n--\n\n"
+     "Write one record: its receipt, its line, the size of the file, its time, when the path and the "
+     "mirror were looked at, and whether it is shown; the same in `kept`. Else None."},
     {"leaf_hash", py_leaf_hash, METH_O,
      "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
     {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,

@@ -23,7 +23,7 @@ SWITCH = "AUDIT_EMIT_SPEEDUPS"
 state = "compiled"
 """``compiled``, or why it is not used."""
 
-append: Callable[..., tuple[Any, int, int] | None] | None = None
+append: Callable[..., tuple[Any, bytes, int, int, int, int, bool] | None] | None = None
 
 if os.environ.get(SWITCH, "1").strip().lower() in {"0", "false", "no", "off"}:
     state = f"interpreted ({SWITCH} is off)"

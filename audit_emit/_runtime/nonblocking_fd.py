@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
+from typing import NamedTuple
 
 from audit_emit._runtime.duplicates import PIPE_BUF, duplicate_of, kind_of, might_block
 from audit_emit._runtime.interrupts import Acquisition, let_through
@@ -41,6 +42,26 @@ _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.E
 
 def _cut(line: bytes, room: int) -> bytes:
     return line[: room - 1] + b"\n"
+
+
+class Direct(NamedTuple):
+    """What a line can be written to in one system call, which takes all of it or nothing at once.
+
+    Attributes:
+        number, duplicate: the descriptor and its duplicate.
+        identity: the file that both refer to, as long as nothing has changed.
+        prefix, max_bytes: as of ``Descriptor``.
+        flags: of ``pwritev``.
+        recheck_ns: how long the identity need not be looked at again.
+    """
+
+    number: int
+    duplicate: int
+    identity: Identity
+    prefix: bytes
+    max_bytes: int
+    flags: int
+    recheck_ns: int
 
 
 class Descriptor:
@@ -79,7 +100,10 @@ class Descriptor:
         self._shorten = shorten
         self._dup: Owned | int = -1
         self._identity: Identity | None = None
-        self._checked = 0
+        self.checked: int = 0
+        """When it was last looked at (``time.time_ns``)."""
+        self.direct: Direct | None = None
+        """How it can be written to by others than this; ``None`` where that needs care."""
         self._nowait = False
         self._null = False
         """Whether it is the null device, to which a plain write never blocks."""
@@ -122,7 +146,13 @@ class Descriptor:
         self._asks = self.kind in _CAN_BLOCK and (not self._nowait or self._max_bytes > PIPE_BUF)
         self.fault = None
         # This must be the last step: from here on other threads write to it.
-        self._dup = Owned.of(dup)
+        self._dup = owned = Owned.of(dup)
+        whole = self._null or (self.kind == "pipe" and self._nowait and not self._asks)
+        if whole and not self._unfinished:
+            flags = NOWAIT if self._nowait else 0
+            self.direct = Direct(
+                self.number, owned, self._identity, self._prefix, self._max_bytes, flags, RECHECK_NS
+            )
         return True
 
     def write(self, line: bytes) -> bool:
@@ -139,7 +169,7 @@ class Descriptor:
         if len(data) > self._max_bytes:
             data = self._shortened(line)
         now = time_ns()
-        if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
+        if not 0 <= now - self.checked <= RECHECK_NS and not self._is_ours(now):
             return False
         if self._unfinished or self._asks:
             whole = self._write_slowly(data)
@@ -161,6 +191,18 @@ class Descriptor:
         self.fault = None
         return True
 
+    def was_shown(self, line: bytes, checked: int) -> None:
+        """Take note of a line that was written by way of ``direct``.
+
+        Args:
+            line: as for ``write``.
+            checked: when the descriptor was looked at; 0 when it was not.
+        """
+        self.last = line
+        self.fault = None
+        if checked:
+            self.checked = checked
+
     def look(self) -> bool:
         """Whether the descriptor can be written to now; clears ``fault`` if it has come back."""
         return self._is_ours(time_ns())
@@ -173,7 +215,7 @@ class Descriptor:
     def finish(self) -> bool:
         """Write the rest of a line, if there is one; whether nothing of it is left."""
         now = time_ns()
-        if not 0 <= now - self._checked <= RECHECK_NS and not self._is_ours(now):
+        if not 0 <= now - self.checked <= RECHECK_NS and not self._is_ours(now):
             return not self._unfinished
         return self._write_slowly(b"")
 
@@ -190,6 +232,7 @@ class Descriptor:
 
     def _begin(self, rest: bytes) -> bool:
         """Keep the rest of a line. It must be written before the next line can begin."""
+        self.direct = None
         self._unfinished = rest
         self._given_up = False
         self.fault = BEGUN
@@ -237,6 +280,7 @@ class Descriptor:
             # Another thread has closed the duplicate since it was checked.
             return self._is_ours(time_ns()) and self._attempt(data)
         if self._nowait and error.errno in _UNSUPPORTED:
+            self.direct = None
             self._nowait = False
             self._asks = self.kind in _CAN_BLOCK
             return self._attempt(data)
@@ -245,8 +289,9 @@ class Descriptor:
 
     def close(self) -> None:
         """Close the duplicate, if it is still ours; the next line makes a new one."""
+        self.direct = None
         dup, self._dup = self._dup, -1
-        self._checked = 0
+        self.checked = 0
         if isinstance(dup, Owned):
             dup.withdraw()
 
@@ -261,12 +306,13 @@ class Descriptor:
         dup = self._dup
         if dup < 0 or identity_of(dup) != self._identity:
             # The application has closed all descriptors, and our number may be another file now.
+            self.direct = None
             self._dup = -1
             if monotonic_ns() < self._again:
                 return False
             if not self._open():
                 return False
-        self._checked = now
+        self.checked = now
         return True
 
     def _follow(self, current: Identity | None) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from audit_emit._format.record import Head
+from audit_emit._format.record import Head, Receipt
 from audit_emit._runtime.failure import Counters
 
 if TYPE_CHECKING:
@@ -75,6 +75,18 @@ class Linked(msgspec.Struct, frozen=True, gc=False):
     prev: str
     id: str
     own: bool = False
+
+
+Recorded = tuple[Receipt, bytes, bool]
+"""A record that is in its chain: its receipt, its line, and whether it is on the mirror."""
+
+
+Record = Callable[[str, str, "DirectMirror"], Recorded | None]
+"""``ChainStore.record``."""
+
+
+def nothing_done(_part: str, _closing: str, _mirror: DirectMirror) -> None:
+    """The ``record`` of a store that has no quick way for the usual case."""
 
 
 class Loss(msgspec.Struct):
@@ -203,6 +215,19 @@ class ChainStore(Protocol):
         """
         ...
 
+    @property
+    def record(self) -> Record:
+        """Keeps one event and shows it, in the usual case.
+
+        Args:
+            part, closing: the record around its id, as ``Clock.draft`` takes it.
+            mirror: where it is shown if that can be done at once.
+
+        Returns:
+            What was recorded; ``None`` when nothing was done: then ``append`` does it.
+        """
+        ...
+
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:
         """Make everything appended so far durable, within some seconds; whether it is.
 
@@ -251,16 +276,36 @@ class ChainStore(Protocol):
         ...
 
 
-class Mirror(Protocol):
-    """Shows every line of the chain somewhere else, if there is room for it at once.
+class DirectMirror(Protocol):
+    """What ``ChainStore.record`` shows a line on.
 
     Attributes:
         fault: why the last line was not shown, as one word; ``None`` while all is well.
         last: the last line that was shown, or begun.
+        direct: what the compiled part writes to instead of ``show`` (``nonblocking_fd.Direct``);
+            ``None`` where it may not.
+        checked: when what ``direct`` says was found to be true (``time.time_ns``).
     """
 
     fault: str | None
     last: bytes
+    checked: int
+
+    @property
+    def direct(self) -> tuple[Any, ...] | None: ...
+
+
+class Nowhere:
+    """The ``DirectMirror`` of those who have none."""
+
+    fault: str | None = None
+    last: bytes = b""
+    checked: int = 0
+    direct: tuple[Any, ...] | None = None
+
+
+class Mirror(DirectMirror, Protocol):
+    """Shows every line of the chain somewhere else, if there is room for it at once."""
 
     def show(self, line: bytes) -> bool:
         """Show one line whole or not at all, without waiting for a reader; whether it was shown.

@@ -27,7 +27,7 @@ import audit_emit
 log, way, row, places = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 emitter = audit_emit.configure(jsonl=log, durability="os")
 if way == "interpreted":
-    emitter.store._append_one = None
+    emitter.store.record = lambda *_: None
 for number in (-2, -1):
     audit_emit.emit(None, "life.event", {"n": number})
 given = [{"n": number} for number in range(places)]

@@ -7,11 +7,12 @@ between two instructions.
 from __future__ import annotations
 
 from audit_emit import Emitter
+from audit_emit._stores.base import nothing_done
 from audit_emit._stores.jsonl.store import JsonlStore
 
 
 def interpreted(emitter: Emitter) -> Emitter:
     """The same emitter, without the compiled part."""
     if isinstance(emitter.store, JsonlStore):
-        emitter.store._append_one = None
+        emitter.store.record = nothing_done
     return emitter

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import error_word
@@ -68,6 +68,9 @@ class CriticalSection:
         """The descriptor of the lock file while it can be used."""
         self._layout = layout
         self._forked = forked
+        self.place: tuple[Any, ...] | None = None
+        """What the compiled part has to know beside the end of the chain (``compiled_append``):
+        empty when it can be put together, ``None`` when the store has to look at everything."""
         self.lock_check: int = 0
         """When the process and the lock are looked at next, of ``time.monotonic_ns``."""
         self._patient = True
@@ -77,6 +80,7 @@ class CriticalSection:
     def abandon(self) -> None:
         """Give everything back in a forked child."""
         self.gone = True
+        self.place = None
         self.lock.close()
         self.segment.abandon()
 
@@ -113,6 +117,7 @@ class CriticalSection:
             self.mutex.release()
             raise SinkError("re-entrant")
         self.busy = True
+        self.place = None
         segment = self.segment
         try:
             self.lock_slowly(deadline)
@@ -193,6 +198,7 @@ class CriticalSection:
 
     def drop_lock(self) -> None:
         """Close the lock file, which is the other way to give the lock back."""
+        self.place = None
         self.lock_fd = -1  # first: an interrupt must not leave a number that is somebody else's
         self.lock.close()
 
@@ -219,6 +225,7 @@ class CriticalSection:
         try:
             if self.busy:
                 raise SinkError("re-entrant")
+            self.place = None
             self.segment.close()
             self.drop_lock()
         finally:

@@ -71,6 +71,7 @@ class Segment:
         self.hash: str = ZERO
         self.records: list[Linked] = []
         """What was written here and is not yet handed to whoever asked for it."""
+        self.path: str = layout.active
         self._layout = layout
         self._closed = Closed(layout)
         self.max_bytes = max_bytes

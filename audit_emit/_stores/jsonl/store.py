@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from os import SEEK_END, lseek
 from time import monotonic_ns
-from typing import Any
 
 from audit_emit._format.record import Head
 from audit_emit._runtime import compiled
@@ -17,23 +16,22 @@ from audit_emit._stores.base import (
     Lent,
     Linked,
     Loss,
+    Record,
     StoreHealth,
     Traits,
+    nothing_done,
 )
 from audit_emit._stores.jsonl import undeclared
+from audit_emit._stores.jsonl.compiled_append import CompiledAppend
 from audit_emit._stores.jsonl.critical import CriticalSection, word_of
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._stores.jsonl.durability import Durability
-from audit_emit._stores.jsonl.group_commit import RECORDS
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit._stores.jsonl.obstacle import obstacle
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 from audit_emit.errors import SinkError
 
 __all__ = ["BATCH_SECONDS", "JsonlStore"]
-
-_FEW = RECORDS - 1
-"""While that many lines wait for a sync, one more is no news to the thread that makes it."""
 
 BATCH_SECONDS = 0.03
 """How long the locks are held for many records: others wait for them meanwhile."""
@@ -79,8 +77,11 @@ class JsonlStore:
             self.layout, segment, lock, weak_callback(self.after_fork)
         )
         self.durability.serve(self.section)
-        self._append_one = None if self._how == "always" else compiled.append
-        self._lines = self.durability.lines
+        self.record: Record = nothing_done
+        if compiled.append is not None and self._how != "always":
+            self.record = CompiledAppend(
+                self.section, self._clock, self.durability, compiled.append
+            ).record
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose descriptors would hold the lock of a dead parent."""
@@ -120,57 +121,6 @@ class JsonlStore:
         # in the child, and refuses to write.
         segment = section.segment
         try:
-            if self._append_one is not None and len(drafts) == 1 and not segment.records:
-                draft = drafts[0]
-                if draft.process is self._clock.process and draft.ns != segment.last_ns:
-                    records: list[Any] = [None]
-                    written = segment.written + 1
-                    own_written = segment.own_written + draft.own
-                    # Nothing is called between these looks and the call: no signal is seen there.
-                    # Nor does anything take memory after it: what is written is known.
-                    made = self._append_one(
-                        drafts,
-                        Linked,
-                        draft.prefix,
-                        draft.id,
-                        draft.own,
-                        section.lock_fd,
-                        section.lock.identity,
-                        section.lock.links,
-                        section.lock_check,
-                        segment.descriptor,
-                        self.layout.active,
-                        segment.identity,
-                        segment.size,
-                        segment.max_bytes,
-                        segment.fresh,
-                        FRESH_NS,
-                        segment.link_part,
-                        segment.chain,
-                        segment.seq,
-                        segment.hash,
-                    )
-                    if made is not None:
-                        linked, size, looked = made
-                        records[0] = linked
-                        if looked:
-                            segment.fresh_size = segment.size
-                            segment.fresh = looked
-                        segment.size = size
-                        segment.hash = linked.hash
-                        segment.seq = linked.seq
-                        segment.last_ns = draft.ns
-                        segment.written = written
-                        segment.own_written = own_written
-                        lines, durability = self._lines, self.durability
-                        if lines is None:
-                            return records
-                        if 0 < len(lines) < _FEW and not durability.calls_again:
-                            lines.append(linked.line)
-                            durability.size += len(linked.line)
-                        else:
-                            self._keep(linked.line)
-                        return records
             # Kept here first: what follows a call must be in the reach of ``finally``.
             records = self._append_locked(section, segment, drafts, deadline)
             return records  # noqa: RET504
@@ -183,18 +133,12 @@ class JsonlStore:
                 section.busy = False
                 section.mutex.release()
 
-    def _keep(self, line: bytes) -> None:
-        """See to the durability of a line; it is in the file, whatever fails here."""
-        try:
-            self.durability.keep(line)
-        except Exception as error:  # noqa: BLE001 - anything may fail, and it is in the file
-            let_through(error)
-
     def _append_locked(
         self, section: CriticalSection, segment: Segment, drafts: list[Draft], deadline: float
     ) -> list[Linked]:
         """Append with the lock between processes; the thread lock is held."""
         asked = len(drafts)
+        section.place = None
         try:
             flock(section.lock_fd, LOCK)
         except (OSError, ValueError) as error:
@@ -224,6 +168,7 @@ class JsonlStore:
                 section.drop_lock()
                 let_through(error)
         records, segment.records = segment.records, []
+        section.place = ()
         return records
 
     def _link_all(self, segment: Segment, drafts: list[Draft], deadline: float) -> None:

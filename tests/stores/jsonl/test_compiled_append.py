@@ -28,6 +28,7 @@ from support.piped_descriptor import Piped
 
 from audit_emit import AuditContext, Emitter, bind
 from audit_emit._runtime import compiled as _compiled
+from audit_emit._stores.jsonl.compiled_append import CompiledAppend
 from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit.context import LiveContext
 from audit_emit.integrations._request_context import enter_request, leave_request
@@ -45,10 +46,11 @@ class Counted:
     def __init__(self, emitter: Emitter) -> None:
         store = emitter.store
         assert isinstance(store, JsonlStore)
-        assert store._append_one is not None
-        self._append = store._append_one
+        usual = store.record.__self__  # type: ignore[attr-defined]
+        assert isinstance(usual, CompiledAppend)
+        self._append = usual.append
         self.answers: list[Any] = []
-        store._append_one = self
+        usual.append = self
 
     def __call__(self, *arguments: Any) -> Any:
         self.answers.append(self._append(*arguments))
@@ -384,7 +386,78 @@ def test_a_line_that_is_too_long_is_shown_as_its_stub(tmp_path: Path) -> None:
     assert all("_spilled" in r["fields"] for r in shown if r["event_type"] == "a.b")
 
 
+def test_a_line_is_written_to_standard_output_by_the_compiled_part(tmp_path: Path) -> None:
+    with Piped():
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        counted = Counted(emitter)
+        for number in range(20):
+            emitter.emit(None, "a.b", {"n": number})
+        emitter.close()
+    done = [answer for answer in counted.answers if answer is not None]
+    assert len(done) > 10
+    assert all(shown for *_, shown in done)
+
+
+def test_another_file_at_the_number_of_standard_output_gets_no_line(tmp_path: Path) -> None:
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        counted = Counted(emitter)
+        for number in range(20):
+            emitter.emit(None, "a.b", {"n": number})
+        spare = os.dup(1)
+        os.close(1)
+        with (tmp_path / "other").open("wb") as other:
+            assert other.fileno() == 1
+            time.sleep(0.002)  # beyond the time for which it counts as looked at
+            for number in range(20, 40):
+                assert emitter.emit(None, "a.b", {"n": number}) is not None
+        os.dup2(spare, 1)
+        os.close(spare)
+        emitter.close()
+        shown = [r["fields"]["n"] for r in stdout.records() if r["event_type"] == "a.b"]
+    assert counted.done > 20
+    assert (tmp_path / "other").read_bytes() == b""
+    assert shown == list(range(20))
+
+
 # What may happen meanwhile
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_record_whose_receipt_an_interrupt_takes_is_shown_and_counted_once(
+    shown: bool, tmp_path: Path
+) -> None:
+    """A signal handler raises when the compiled part has returned, before anything is kept."""
+    with Piped() as stdout:
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        counted = Counted(emitter)
+        for number in range(3):
+            emitter.emit(None, "a.b", {"n": number})
+        append, interrupted = counted._append, []
+
+        def raising(*arguments: Any) -> None:
+            made = append(*arguments[:-2], arguments[-2] if shown else None, arguments[-1])
+            if made is not None:
+                counted._append = append
+                interrupted.append(made)
+                raise KeyboardInterrupt
+
+        counted._append = raising
+
+        def burst() -> None:
+            for number in range(3, 10):
+                emitter.emit(None, "a.b", {"n": number})
+
+        with pytest.raises(KeyboardInterrupt):
+            burst()
+        emitter.emit(None, "a.b", {"n": "last"})
+        assert emitter.flush(20.0)
+        written = store_of(emitter).health().written
+        emitter.close()
+        seen = stdout.records()
+    assert len(interrupted) == 1
+    assert [r["seq"] for r in seen] == list(range(1, len(seen) + 1))
+    assert len(records_of(tmp_path, "")) == len(seen) == written
 
 
 def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
@@ -449,12 +522,12 @@ def test_it_can_be_switched_off(value: str, tmp_path: Path) -> None:
         "from audit_emit import Emitter\n"
         "from audit_emit._runtime import compiled as _compiled\n"
         "e = Emitter(jsonl=sys.argv[1], stdout=False)\n"
-        "print(_compiled.state, e.store._append_one, e.emit(None, 'a.b', {}).seq)"
+        "print(_compiled.state, e.store.record.__name__, e.emit(None, 'a.b', {}).seq)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "audit.jsonl")]
     environment = {**os.environ, _compiled.SWITCH: value}
     done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
-    assert done.stdout == f"interpreted ({_compiled.SWITCH} is off) None 2\n"
+    assert done.stdout == f"interpreted ({_compiled.SWITCH} is off) nothing_done 2\n"
 
 
 # What is looked at now and then

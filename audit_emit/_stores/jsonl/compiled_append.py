@@ -1,0 +1,154 @@
+"""The usual case of an event, compiled: one call writes it to the file and to standard output.
+
+What is not as it usually is (somebody else holds a lock, the file is not as it was, a segment is
+full) is found by the compiled part before it has done anything, and the store does it in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import time_ns
+from typing import Any
+
+from audit_emit._format.record import Receipt
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._stores.base import DirectMirror, Linked, Recorded
+from audit_emit._stores.clock import Clock
+from audit_emit._stores.jsonl.critical import CriticalSection
+from audit_emit._stores.jsonl.durability import Durability
+from audit_emit._stores.jsonl.group_commit import RECORDS
+from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
+
+__all__ = ["CompiledAppend"]
+
+_FEW = RECORDS - 1
+"""While that many lines wait for a sync, one more is no news to the thread that makes it."""
+
+Made = tuple[Receipt, bytes, int, int, int, int, bool]
+"""What ``append`` gives: receipt, line, size of the file, time of the record, when the path and the
+mirror were looked at (0: they were not), whether it is shown."""
+
+
+class CompiledAppend:
+    """``ChainStore.record`` for the active segment.
+
+    Args:
+        section: has the segment and the locks.
+        clock: gives ids and times.
+        durability: sees to the line.
+        append: of the compiled part.
+    """
+
+    def __init__(
+        self,
+        section: CriticalSection,
+        clock: Clock,
+        durability: Durability,
+        append: Callable[..., Made | None],
+    ) -> None:
+        self._section = section
+        self._clock = clock
+        self._durability = durability
+        self._lines = durability.lines
+        self.append: Callable[..., Made | None] = append
+
+    def record(self, part: str, closing: str, mirror: DirectMirror) -> Recorded | None:
+        """See ``ChainStore.record``."""
+        section, clock = self._section, self._clock
+        kept: list[Any] = [None]
+        if clock.now_ns is not time_ns or not section.mutex.acquire(False):
+            return None
+        place, segment = section.place, section.segment
+        # A signal handler that forked meanwhile has left the child another section.
+        if section.busy or section.gone or place is None:
+            section.mutex.release()
+            return None
+        section.busy = True
+        try:
+            if not place:
+                section.place = place = self._place()
+            size, before, written = segment.size, segment.hash, segment.written + 1
+            # Nothing is called between these looks and the call: no signal is seen there. Nor does
+            # anything take memory after it: what is written is known.
+            end = size, segment.seq, before, segment.last_ns, segment.fresh
+            made = self.append(kept, place, part, closing, end, mirror.direct, mirror.checked)
+            if made is None:
+                return None
+            receipt, line, segment.size, segment.last_ns, looked, checked, shown = made
+            segment.seq = receipt.seq
+            segment.hash = receipt.hash
+            segment.written = written
+            if looked:
+                segment.fresh = looked
+                segment.fresh_size = size
+            if shown:
+                mirror.last = line
+                mirror.fault = None
+                mirror.checked = checked or mirror.checked
+            if self._lines is not None:
+                self._keep(self._lines, line)
+            return receipt, line, shown
+        except BaseException:
+            if kept[0] is not None and not section.gone:
+                self._settle(segment, kept[0], before)
+            raise
+        finally:
+            # A signal handler may have forked here; what is the child's now is not held.
+            if not section.gone:
+                section.busy = False
+                section.mutex.release()
+
+    def _place(self) -> tuple[Any, ...]:
+        """What stays the same from one record to the next, until somebody else is inside.
+
+        The time is that of the last draft: the first event of each second takes the way of one.
+        """
+        section, clock = self._section, self._clock
+        segment, lock = section.segment, section.lock
+        stamp = clock.stamp
+        return (
+            Receipt,
+            clock.ids,
+            stamp.process,
+            int(stamp.second),
+            stamp.head,
+            section.lock_fd,
+            lock.identity,
+            lock.links,
+            section.lock_check,
+            segment.descriptor,
+            segment.path,
+            segment.identity,
+            segment.max_bytes,
+            FRESH_NS,
+            segment.link_part,
+            segment.chain,
+        )
+
+    def _keep(self, lines: list[bytes], line: bytes) -> None:
+        """See to the durability of a line; it is in the file, whatever fails here."""
+        durability = self._durability
+        try:
+            if 0 < len(lines) < _FEW and not durability.calls_again:
+                lines.append(line)
+                durability.size += len(line)
+            else:
+                durability.keep(line)
+        except Exception as error:  # noqa: BLE001 - anything may fail, and it is in the file
+            let_through(error)
+
+    def _settle(self, segment: Segment, made: Made, before: str) -> None:
+        """Account for a record when a signal handler raised right after the write.
+
+        Whoever comes next hands it back, and shows it. A segment that has not heard of it adopts it
+        as it adopts those of other processes.
+        """
+        receipt, line, *_, shown = made
+        self._section.place = None
+        if segment.seq < receipt.seq:
+            segment.written += 1
+            if self._lines is not None:
+                self._keep(self._lines, line)
+        if not shown:
+            linked = Linked(line, receipt.chain, receipt.seq, receipt.hash, before, receipt.id)
+            segment.records.append(linked)
