@@ -24,7 +24,17 @@ from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.observer import Observer
 from audit_emit._stores.backlog import Backlog, Gap
-from audit_emit._stores.base import ChainStore, Draft, Linked, Loss, Mirror, Nowhere, Recorded
+from audit_emit._stores.base import (
+    ChainStore,
+    Draft,
+    Linked,
+    Loss,
+    Mirror,
+    Nowhere,
+    QuickStore,
+    Recorded,
+    quick_of,
+)
 from audit_emit._stores.clock import Clock
 from audit_emit.errors import AuditError, SinkError
 
@@ -91,6 +101,7 @@ class Outbox:
     ) -> None:
         self.store: ChainStore | None = store
         self._at_once = store if store is None or store.traits.immediate else None
+        self._quick: QuickStore | None = quick_of(self._at_once)
         self._is_slow = store is not self._at_once
         self._reader_seconds = _READER_SECONDS if self._is_slow else 0.0
         self.mirrored: MirrorQueue = MirrorQueue(
@@ -155,7 +166,7 @@ class Outbox:
 
     def record(self, part: str, closing: str) -> Recorded | None:
         """Append and show one event in the usual case; ``None`` when nothing was done."""
-        store = self._at_once
+        store = self._quick
         if self.pending or store is None or self.fault is not None:
             return None
         mirrored = self.mirrored

@@ -82,7 +82,7 @@ Recorded = tuple[Receipt, bytes, bool]
 
 
 Record = Callable[[str, str, "DirectMirror"], Recorded | None]
-"""``ChainStore.record``."""
+"""See ``QuickStore``."""
 
 
 def nothing_done(_part: str, _closing: str, _mirror: DirectMirror) -> None:
@@ -215,19 +215,6 @@ class ChainStore(Protocol):
         """
         ...
 
-    @property
-    def record(self) -> Record:
-        """Keeps one event and shows it, in the usual case.
-
-        Args:
-            part, closing: the record around its id, as ``Clock.draft`` takes it.
-            mirror: where it is shown if that can be done at once.
-
-        Returns:
-            What was recorded; ``None`` when nothing was done: then ``append`` does it.
-        """
-        ...
-
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:
         """Make everything appended so far durable, within some seconds; whether it is.
 
@@ -274,6 +261,26 @@ class ChainStore(Protocol):
     def after_fork(self) -> None:
         """Begin anew in a forked child: what was begun is the parent's to finish."""
         ...
+
+
+class QuickStore(Protocol):
+    """An immediate store that may have a quick way for the usual case of an event."""
+
+    record: Record
+    """Keeps one event and shows it.
+
+    Args:
+        part, closing: the record around its id, as ``Clock.draft`` takes it.
+        mirror: where it is shown if that can be done at once.
+
+    Returns:
+        What was recorded; ``None`` when nothing was done: then ``append`` does it.
+    """
+
+
+def quick_of(store: Any) -> QuickStore | None:
+    """The store itself if it is a ``QuickStore``."""
+    return store if hasattr(store, "record") else None
 
 
 class DirectMirror(Protocol):

@@ -18,7 +18,6 @@ from audit_emit._stores.base import (
     Loss,
     StoreHealth,
     Traits,
-    nothing_done,
 )
 from audit_emit.errors import ConfigError, SinkError
 
@@ -53,7 +52,6 @@ class MemoryStore:
 
     traits: Traits = Traits(shared=False, durable=False)
     sink: str = "memory"
-    record = staticmethod(nothing_done)
     _lent: Lent | None = None
 
     def __init__(self, chain: Chain | None = None) -> None:

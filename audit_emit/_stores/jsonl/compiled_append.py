@@ -30,7 +30,7 @@ mirror were looked at (0: they were not), whether it is shown."""
 
 
 class CompiledAppend:
-    """``ChainStore.record`` for the active segment.
+    """The quick way of a store (``QuickStore``) to its active segment.
 
     Args:
         section: has the segment and the locks.
@@ -53,7 +53,7 @@ class CompiledAppend:
         self.append: Callable[..., Made | None] = append
 
     def record(self, part: str, closing: str, mirror: DirectMirror) -> Recorded | None:
-        """See ``ChainStore.record``."""
+        """See ``QuickStore``."""
         section, clock = self._section, self._clock
         kept: list[Any] = [None]
         if clock.now_ns is not time_ns or not section.mutex.acquire(False):

@@ -15,7 +15,6 @@ from audit_emit._stores.base import (
     Loss,
     StoreHealth,
     Traits,
-    nothing_done,
 )
 from audit_emit._stores.postgres import driver
 from audit_emit._stores.postgres.chains import Chains
@@ -45,7 +44,6 @@ class PostgresStore:
 
     traits: Traits = Traits(immediate=False)
     sink: str = SINK
-    record = staticmethod(nothing_done)
 
     def __init__(
         self, address: Address, *, service: str, durability: str, chain_by: str = ""
