@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from audit_emit._checkpoints.beginning import position_of, start_of
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
 from audit_emit._checkpoints.signer_state import (
     MISSING,
@@ -35,6 +36,8 @@ from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
 from audit_emit._format.key_change import Succession, describe_key, rotation_fields
 from audit_emit._format.record import head_of, ns_of, ts_of
+from audit_emit._readers.base import LogReader
+from audit_emit._readers.files.opening import readers_of
 from audit_emit._signing.trusted_keys import Key, KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
@@ -224,9 +227,10 @@ class Checkpointer:
         if state is None:
             if lost == MISSING and self._files.any():
                 raise self._state_lost(lost)
+            position = self._beginning()
             if newest is None:
-                return LastSigned(Position.genesis(), "", ("", ""), (), None, lost)
-            position = Position.genesis()._replace(chain=newest.chain)
+                return LastSigned(position, "", ("", ""), (), None, lost)
+            position = position._replace(chain=newest.chain)
             key = (newest.sig_alg, newest.key_id)
             return LastSigned(position, newest.at, key, anchors, newest, lost)
         if newest is not None and newest.chain != state.chain:
@@ -235,6 +239,26 @@ class Checkpointer:
         if newest is None or newest.head_seq < position.frontier.size:
             anchors = ()
         return LastSigned(position, state.at, (state.sig_alg, state.key_id), anchors, newest)
+
+    def _beginning(self) -> Position:
+        """The position before the first record that is there.
+
+        Raises:
+            CheckpointError: records before it are not there, and no key of the ring removed them.
+        """
+        try:
+            with self._reader() as reader:
+                start = start_of(reader, self._ring)
+        except FileNotFoundError:
+            return Position.genesis()
+        if start is not None and start.verdict(self._ring) != "ok":
+            why = f"no key that is given signed the removal of records in record {start.record.seq}"
+            raise CheckpointError("not-extended", why)
+        return position_of(start)
+
+    def _reader(self) -> LogReader:
+        """The log; another kind of log has another reader."""
+        return readers_of([self.layout.active])[0]
 
     def _load_state(self, give_up: Callable[[], bool]) -> Loaded:
         """Load the state file, which must not be behind what this process has signed itself.

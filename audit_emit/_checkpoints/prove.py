@@ -11,15 +11,17 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
+from audit_emit._checkpoints.beginning import Start, after, leaves_after, position_of, start_of
+from audit_emit._checkpoints.kept_tiles import rebuilt
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position
 from audit_emit._checkpoints.tiles import Store, TiledFrontier, Tiles
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.line_splitter import may_be_chained
-from audit_emit._format.merkle_proofs import inclusion_ranges
+from audit_emit._format.merkle_proofs import inclusion_ranges, roots_after
 from audit_emit._format.proof_file import VERSION, Evidence
-from audit_emit._format.record import Head, head_of
-from audit_emit._readers.base import Block, Flaw, LogReader
+from audit_emit._format.record import head_of
+from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.cache_directory import private_directory
 from audit_emit._readers.whole_lines import whole_lines_of
 from audit_emit._signing.trusted_keys import KeyRing
@@ -28,6 +30,9 @@ from audit_emit.errors import CheckpointError
 SMALL = 64 * 1024 * 1024
 """A log of up to so many bytes is read as a whole for every proof. That is fast, and detects a
 change anywhere before the checkpoint. Of a longer log only the record is read."""
+
+_SMALLEST = 3
+"""How many checkpoints are tried where every try reads the log."""
 
 _TRIES = 1000
 """How many checkpoints, newest first, are tried as the end of existing tiles."""
@@ -52,11 +57,17 @@ def prove_record(reader: LogReader, seq: int, ring: KeyRing) -> Evidence:
         ValueError: no checkpoint covers the record and agrees with the log.
         OSError: a file cannot be read, or tiles cannot be written anywhere.
     """
+    start = start_of(reader, ring)
+    if start is not None and seq <= start.removal.last_seq:
+        raise LookupError(
+            f"record {seq} was removed: records up to {start.removal.last_seq} were, "
+            f"as record {start.record.seq} says"
+        )
     line = find_record(reader, seq)
     last = max((size for size, _ in _checkpoint_lines(reader)), default=0)
     if last < seq:
         raise ValueError(f"no checkpoint covers record {seq}")
-    small = 0 <= reader.size <= SMALL
+    small = 0 <= reader.size <= SMALL and start is None
     for store in () if small else _tile_stores(reader):
         with suppress(LookupError, CheckpointError):
             made = _proof_from(reader, seq, line, Tiles(store), ring)
@@ -67,7 +78,12 @@ def prove_record(reader: LogReader, seq: int, ring: KeyRing) -> Evidence:
             made = _proof_from(reader, seq, line, Tiles(store), ring) if grown else None
             if made is not None:
                 return made
-    made = _proof_from(reader, seq, line, Tiles(_make_tiles(reader, last)), ring)
+    try:
+        made = _proof_from(reader, seq, line, Tiles(_make_tiles(reader, last, start)), ring)
+    except LookupError:
+        if start is None:
+            raise
+        made = _proof_without_tiles(reader, seq, line, start, ring)
     if made is None:
         raise ValueError(f"no checkpoint covers record {seq} and agrees with the log")
     return made
@@ -89,6 +105,45 @@ def _proof_from(
     if judgement.verdict == "mismatch":
         raise CheckpointError("hash-mismatch", f"record {seq}: {judgement.why}")
     return made
+
+
+def _proof_without_tiles(
+    reader: LogReader, seq: int, line: bytes, start: Start, ring: KeyRing
+) -> Evidence | None:
+    """Of a record that is there, where nobody keeps the hashes of those that are not.
+
+    The subtrees of the removed records that its proof needs are in the statement.
+    """
+    for checkpoint in _covering(reader, seq, ring):
+        size, before = checkpoint.head_seq, start.removal.tree
+        leaves = leaves_after(reader, start)
+        path = roots_after(before, inclusion_ranges(seq - 1, size), leaves)
+        made = Evidence(
+            VERSION,
+            line.decode("utf-8", "surrogatepass"),
+            seq - 1,
+            size,
+            [node.hex() for node in path],
+            checkpoint,
+        )
+        if made.judge(KeyRing()).verdict != "mismatch":
+            return made
+    raise CheckpointError("hash-mismatch", f"record {seq} is not the one that was signed")
+
+
+def _covering(reader: LogReader, seq: int, ring: KeyRing) -> list[Checkpoint]:
+    """The smallest checkpoints that cover a record, the smallest first."""
+    found: dict[int, Checkpoint] = {}
+    for size, line in _checkpoint_lines(reader):
+        if size < seq or (len(found) >= _SMALLEST and size >= max(found)):
+            continue
+        with suppress(ValueError):
+            each = Checkpoint.from_line(line)
+            if check(each, ring) != "mismatch":
+                found.setdefault(size, each)
+                if len(found) > _SMALLEST:
+                    del found[max(found)]
+    return [found[size] for size in sorted(found)]
 
 
 def _smallest_checkpoint(
@@ -188,34 +243,45 @@ def newest_checkpoint(reader: LogReader, ring: KeyRing | None) -> Checkpoint | N
     return newest
 
 
-def _make_tiles(reader: LogReader, last: int) -> Store:
+def _make_tiles(reader: LogReader, last: int, start: Start | None) -> Store:
     """Make new tiles over the log up to record ``last``, or to the end of the log.
 
+    Args:
+        start: the records that were removed, whose tiles must be there.
+
     Raises:
+        LookupError: they are not.
         CheckpointError: a record before that does not follow the one before it.
         OSError: the log cannot be read, or tiles cannot be written anywhere.
     """
     if reader.directory:
         in_log_directory = Store(reader.directory)
-        if _write_tiles(reader, in_log_directory, last) is None:
+        if _write_tiles(reader, in_log_directory, last, start) is None:
             return in_log_directory
     in_cache = Store(private_directory(reader.directory or reader.name))
-    error = _write_tiles(reader, in_cache, last)
+    error = _write_tiles(reader, in_cache, last, start)
     if error is not None:
         raise error
     return in_cache
 
 
-def _write_tiles(reader: LogReader, store: Store, last: int) -> OSError | None:
+def _write_tiles(reader: LogReader, store: Store, last: int, start: Start | None) -> OSError | None:
     """Write the tiles to a store; the error if that failed."""
-    # Exactly up to the size that was signed: other programs that read tiles expect that.
-    tree = TiledFrontier(store, Frontier(), limit=last)
     try:
         store.touch()  # find out that the directory is not writable before reading the log
     except OSError as error:
         return error
+    # Exactly up to the size that was signed: other programs that read tiles expect that.
+    position = position_of(start)
+    if start is None:
+        tree = TiledFrontier(store, Frontier(), limit=last)
+    else:
+        found = rebuilt(store, position.frontier, limit=last)
+        if found is None:
+            raise LookupError("the tiles of removed records")
+        tree = found
     try:
-        _read(reader, GrowingTree(Position.genesis(), tiled=tree), last)
+        _read(reader, GrowingTree(position._replace(frontier=tree), tiled=tree), last)
         tree.flush()
     finally:
         store.close()
@@ -224,30 +290,10 @@ def _write_tiles(reader: LogReader, store: Store, last: int) -> OSError | None:
 
 def _read(reader: LogReader, tree: GrowingTree, last: int) -> None:
     try:
-        for block in whole_lines_of(_after(reader, tree)):
+        for block in whole_lines_of(after(reader, tree.position)):
             tree.feed(block, 0)
             if tree.frontier.size >= last:
                 return
     except CheckpointError:
         if tree.frontier.size < last:
             raise
-
-
-def _after(reader: LogReader, tree: GrowingTree) -> Iterator[Block | Flaw]:
-    """What follows the last record of a tree.
-
-    Raises:
-        CheckpointError: neither that record is there, nor does the log begin with the next one.
-    """
-    size = tree.frontier.size
-    if not size:
-        yield from reader.blocks()
-        return
-    try:
-        yield from reader.since(Head(tree.chain, size, tree.head, ""))
-    except LookupError:
-        first = reader.bounds().first
-        if first is None or first.seq != size + 1:
-            why = f"record {size}, which was signed, is not in the log as it was"
-            raise CheckpointError("not-extended", why) from None
-        yield from reader.blocks()

@@ -16,7 +16,7 @@ from audit_emit._checkpoints.new_leaves import GrowingTree
 from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.record import Head
-from audit_emit._readers.base import Flaw
+from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.postgres import Connection, PostgresReader
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
@@ -77,6 +77,9 @@ class RowsCheckpointer(Checkpointer):
         self._connection = connection
         self._chain = chain
         self._files = _Rows(self.layout, state, connection, chain)
+
+    def _reader(self) -> LogReader:
+        return PostgresReader(self._connection, self._chain)
 
     def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
         # What is signed must not be lost with the server: it is synced before it is read.

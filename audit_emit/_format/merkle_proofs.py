@@ -14,8 +14,10 @@ from audit_emit._format.chain import Frontier, node_hash
 
 __all__ = [
     "consistency_proof",
+    "consistency_ranges",
     "inclusion_proof",
     "inclusion_ranges",
+    "roots_after",
     "verify_consistency",
     "verify_inclusion",
 ]
@@ -69,6 +71,15 @@ def consistency_proof(first: int, second: int, leaves: Iterable[bytes]) -> list[
     Raises:
         ValueError: there is no such proof, or there are fewer leaves.
     """
+    return _roots(consistency_ranges(first, second), leaves)
+
+
+def consistency_ranges(first: int, second: int) -> list[Range]:
+    """The leaves under each hash of ``consistency_proof``, in its order.
+
+    Raises:
+        ValueError: there is no such proof.
+    """
     if not 0 < first <= second:
         raise ValueError(f"no proof leads from a tree of {first} to one of {second}")
     ranges: list[Range] = []
@@ -84,7 +95,7 @@ def consistency_proof(first: int, second: int, leaves: Iterable[bytes]) -> list[
     if start:
         # Otherwise the last range is the whole first tree, whose root the verifier has.
         ranges.append((start, end))
-    return _roots(ranges[::-1], leaves)
+    return ranges[::-1]
 
 
 def verify_inclusion(
@@ -157,6 +168,45 @@ def _split(size: int) -> int:
 
 def _are_hashes(*values: bytes) -> bool:
     return all(len(value) == 32 for value in values)
+
+
+def roots_after(before: Frontier, ranges: Sequence[Range], leaves: Iterable[bytes]) -> list[bytes]:
+    """The root of each range of a proof, where the first leaves are not there any more.
+
+    Args:
+        before: the tree over the leaves that are gone.
+        ranges: of one proof. Those of the inclusion of a leaf that is there, and those between two
+            trees of at least that size, never end inside ``before``, except as one of its peaks.
+        leaves: that follow; those that are beyond the ranges are not looked at.
+
+    Raises:
+        LookupError: a range needs a leaf that is gone.
+        ValueError: there are fewer leaves.
+    """
+    peaks: dict[Range, tuple[int, bytes]] = {}
+    at = 0
+    for peak in before.peaks:
+        level = (before.size - at).bit_length() - 1
+        peaks[at, at + (1 << level)] = (level, peak)
+        at += 1 << level
+    found: dict[Range, bytes] = {}
+    left = iter(leaves)
+    position = before.size
+    for start, end in sorted(ranges):
+        tree = Frontier()
+        for (begin, stop), node in peaks.items():
+            if start <= begin and stop <= end:
+                tree.push(*node)
+        if start + tree.size != min(end, max(start, before.size)):
+            raise LookupError(f"the leaves from {start} on are gone")
+        skipped = max(start, before.size) - position
+        for leaf in islice(left, max(skipped, 0), max(end - position, 0)):
+            tree.append(leaf)
+        if tree.size != end - start:
+            raise ValueError(f"there are fewer than {end} leaves")
+        position = max(position, end)
+        found[start, end] = tree.root()
+    return [found[each] for each in ranges]
 
 
 def _roots(ranges: Sequence[Range], leaves: Iterable[bytes]) -> list[bytes]:

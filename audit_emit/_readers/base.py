@@ -242,3 +242,15 @@ class ProvingReader(Protocol):
             jobs: how many processes.
         """
         ...
+
+
+@runtime_checkable
+class TypedReader(Protocol):
+    """A reader that finds the records of one type faster than by reading all of them."""
+
+    def of_type(self, event_type: str) -> Iterator[tuple[str, bytes]]:
+        """The lines of these records, each with the name of its part.
+
+        The newest part comes first; within it the order is that of the log.
+        """
+        ...

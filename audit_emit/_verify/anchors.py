@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import groupby
+from typing import NamedTuple
 
 from audit_emit._format.chain import Frontier
-from audit_emit._format.merkle_ranges import Nodes
+from audit_emit._format.merkle_ranges import Nodes, nodes_of
 from audit_emit._verify.findings import Finding, Findings, Kind
 from audit_emit._verify.known_heads import FORGED, OK, Checkpoints, Witness, parse_heads
 from audit_emit._verify.spool import Numbers
 
 CHECKPOINTS = "checkpoints.jsonl"
+TILES = "tile"
+"""What findings call the hashes of records that are gone."""
+
+Leaves = Callable[[int], Iterator[bytes]]
+"""The hashes of so many first records, 32 bytes each, in pieces."""
+
+
+class Resumes(NamedTuple):
+    """Where the tree goes on after records that are gone: the last of them, and the tree so far."""
+
+    seq: int
+    hash: str
+    tree: Frontier
 
 
 class Anchors:
@@ -52,6 +67,7 @@ class Anchors:
         self._to_the_end = to_the_end
         self._named: Sequence[int] | None = None
         self._tree: Frontier | None = None
+        self._resumes: Resumes | None = None
 
     @property
     def named(self) -> Sequence[int]:
@@ -61,14 +77,84 @@ class Anchors:
         """
         if self._named is None:
             sizes = self._checkpoints.sizes()
-            self._named = Numbers(merge(sizes, sorted(self._heads))) if self._heads else sizes
+            also = sorted({*self._heads, *([self._resumes.seq] if self._resumes else ())})
+            self._named = Numbers(unique(merge(sizes, also))) if also else sizes
             self._tree = Frontier() if len(sizes) and self._whole else None
         return self._named
 
     @property
     def wants_tree(self) -> bool:
         """Whether roots are compared, so that proofs must hash the tree."""
-        return bool(len(self.named)) and self._tree is not None
+        waits = self._resumes is not None
+        return bool(len(self.named)) and (waits or self._tree is not None)
+
+    def begin_after(self, removed: Resumes, chain: str, leaves: Leaves | None) -> None:
+        """The oldest records are gone: take the tree over them, before the first one that is there.
+
+        Args:
+            removed: where the tree goes on.
+            chain: its id.
+            leaves: the hashes of the records that are gone; ``None`` where nobody keeps them. With
+                them the checkpoints of these records are compared, too.
+
+        Raises:
+            LookupError: not all of them are there.
+        """
+        self._resumes = removed
+        kept = self.named  # before the tree is taken away: from here on it comes from elsewhere
+        if leaves is not None:
+            self._tree = Frontier()
+            try:
+                self._follow(kept, chain, removed.seq, leaves)
+                if self._tree.peaks != removed.tree.peaks:
+                    note = "the hashes that were kept of removed records are not those of the tree"
+                    self._findings.add(
+                        Finding(
+                            Kind.CHECKPOINT_ROOT_MISMATCH,
+                            TILES,
+                            seq=removed.seq,
+                            expected=removed.tree.root().hex(),
+                            actual=self._tree.root().hex(),
+                            note=note,
+                        )
+                    )
+            finally:
+                self._tree = None
+        self._tree = None
+
+    def _follow(self, named: Sequence[int], chain: str, last: int, leaves: Leaves) -> None:
+        """Go through the hashes of records that are gone, and stop at each that has a witness."""
+        tree, at = Frontier(), bisect_left(named, 1)
+        self._tree = tree
+        for row in leaves(last):
+            start, end = tree.size, tree.size + len(row) // 32
+            split = [row[at : at + 32] for at in range(0, len(row), 32)]
+            while at < len(named) and named[at] <= end and named[at] < last:
+                seq = named[at]
+                tree.extend(nodes_of(tree.size, split[tree.size - start : seq - start]))
+                self.reached(TILES, chain, seq, split[seq - start - 1].hex())
+                at += 1
+            tree.extend(nodes_of(tree.size, split[tree.size - start :]))
+
+    def resume(self, file: str, chain: str, *hashes: str) -> None:
+        """The chain is at the last record that may be gone: from here on there is a tree again."""
+        removed, self._resumes = self._resumes, None
+        if removed is None:
+            return
+        if removed.hash not in hashes:
+            note = "not the last record that was removed, as the log says"
+            self._findings.add(
+                Finding(
+                    Kind.CHECKPOINT_ROOT_MISMATCH,
+                    file,
+                    seq=removed.seq,
+                    expected=removed.hash,
+                    actual=hashes[0],
+                    note=note,
+                )
+            )
+        self._tree = removed.tree.copy()
+        self.reached(file, chain, removed.seq, *hashes)
 
     def around(self, seq: int) -> tuple[int, int]:
         """The sizes of the checkpoints before a record, and from it on; 0 where there is none."""
@@ -101,6 +187,9 @@ class Anchors:
         """
         if not len(self.named):
             return
+        if self._resumes is not None and seq == self._resumes.seq:
+            self.resume(file, chain, *hashes)
+            return
         remembered = self._heads.pop(seq, None)
         if remembered is not None and remembered not in hashes:
             self._findings.add(
@@ -122,7 +211,7 @@ class Anchors:
         for number in range(bisect_right(sizes, low), bisect_left(sizes, high)):
             for witness in self._of_chain(sizes[number], chain):
                 self._mismatch(witness, witness.root, "records before it are missing")
-        self._tree = None
+        self._tree = self._resumes = None
 
     def end(self, file: str, chain: str, last: int) -> None:
         """The chain is at its end: does a witness know of more, or of another one?
@@ -168,7 +257,7 @@ class Anchors:
             elif witness.state == OK:
                 self.newest, self.newest_ts = witness, ts
                 self._anchored(witness.seq)
-        elif self._whole:
+        elif self._whole and self._resumes is None:
             self._mismatch(witness, "", "records before it are missing")
         elif witness.head not in hashes:
             self._mismatch(witness, hashes[0], "head_hash is not that of the record")
@@ -183,3 +272,8 @@ class Anchors:
                 note=note,
             )
         )
+
+
+def unique(numbers: Iterable[int]) -> Iterator[int]:
+    """Ascending numbers, each once."""
+    return (number for number, _ in groupby(numbers))

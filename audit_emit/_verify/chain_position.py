@@ -113,6 +113,10 @@ class Chain:
         chain = self._head.chain or link[1].decode()
         self._head = Branch(chain, int(link[2]) - 1, link[3].decode())
 
+    def go_on(self, chain: str, seq: int, digest: str) -> None:
+        """Begin after a record that is not there any more: the next one must link to it."""
+        self._head = Branch(self._head.chain or chain, seq, digest)
+
     def continues(self, proof: Proof) -> bool:
         """Whether a proved piece of chain comes next."""
         return self._head.precedes(proof.chain, proof.seq, proof.prev_hash)

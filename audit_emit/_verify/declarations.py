@@ -8,13 +8,15 @@ from typing import Any
 
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
 from audit_emit._format.key_change import Succession
+from audit_emit._format.removal import RECORD as PRUNED
 from audit_emit._format.unanchored import Policy
 from audit_emit._verify.anchors import CHECKPOINTS
 from audit_emit._verify.findings import KEPT, Finding, Findings, Kind
-from audit_emit._verify.fragments import Fragments, fields_of
+from audit_emit._verify.fragments import NEAR, Fragments, fields_of
 from audit_emit._verify.known_heads import FORGED, Checkpoints, Place
 from audit_emit._verify.legacy import RECORD as LEGACY
 from audit_emit._verify.legacy import Legacy
+from audit_emit._verify.removals import Removals
 from audit_emit.errors import ForgedChangeError
 
 Kept = Callable[[int, str], bool]
@@ -29,6 +31,7 @@ class Declarations:
         checkpoints, fragments: what the declarations are about.
         legacy: the records from before the chain.
         findings: where they are told, and what does not fit.
+        removals: the records that were removed.
         whole: the log's own directory was read, so that the file of checkpoints belongs to it.
         kept: see ``Kept``; ``None`` where declared bytes may be in files that are not read.
     """
@@ -41,10 +44,12 @@ class Declarations:
         legacy: Legacy,
         findings: Findings,
         *,
+        removals: Removals,
         whole: bool,
         kept: Kept | None = None,
     ) -> None:
         self._kept = kept
+        self._removals = removals
         self._keys = keys
         self._checkpoints = checkpoints
         self._fragments = fragments
@@ -74,6 +79,8 @@ class Declarations:
             self._started(fields, seq)
         elif kind == LEGACY:
             self._legacy.declare(fields, seq)
+        elif kind == PRUNED:
+            self._removals.take(fields, chain, seq, place)
 
     def anchored(self, seq: int) -> None:
         """A signature covers the chain up to this record: what it says by then is believed."""
@@ -108,7 +115,9 @@ class Declarations:
         if declared is None or self._fragments.declare(*declared, seq, keys=keys) is not None:
             return
         kind, note = Kind.RECOVERED_TEAR, "declared, and no longer in the file"
-        if self._kept is not None and not self._kept(*declared):
+        # What is declared stood just before: it may have been in the last file that was removed.
+        removed = self._removals.last and seq < self._removals.last + NEAR
+        if self._kept is not None and not removed and not self._kept(*declared):
             kind = Kind.MISSING_SEGMENT
             note = f"{declared[0]} bytes that it declares are neither in the log nor in quarantine/"
         self._findings.add(place.finding(kind, seq, note=note))

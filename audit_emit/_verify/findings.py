@@ -39,11 +39,18 @@ class Kind(StrEnum):
     RECOVERED_TEAR = "recovered-tear"
     DECLARED_GAP = "declared-gap"
     LEGACY_RECORD = "legacy-record"
+    PRUNED = "pruned"
     UNKNOWN_VERSION = "unknown-version"
 
 
 INFORMATIVE = frozenset(
-    {Kind.RECOVERED_TEAR, Kind.DECLARED_GAP, Kind.LEGACY_RECORD, Kind.UNKNOWN_VERSION}
+    {
+        Kind.RECOVERED_TEAR,
+        Kind.DECLARED_GAP,
+        Kind.LEGACY_RECORD,
+        Kind.PRUNED,
+        Kind.UNKNOWN_VERSION,
+    }
 )
 """Told by the log itself, or newer or older than this verifier."""
 

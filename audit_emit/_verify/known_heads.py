@@ -5,6 +5,7 @@ Pure, but for the temporary file in which ``Table`` keeps what it knows of many 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
@@ -245,6 +246,18 @@ class Checkpoints:
             members: ``root_hash``, ``at``, ``key_id``, ``reason``, or some of these.
         """
         return map(self.__getitem__, self._table.like(size, chain, members))
+
+    def newest_before(self, seq: int, name: Name) -> bool:
+        """Whether a key signed the newest checkpoint before a record; forged ones do not count.
+
+        True where there is none.
+        """
+        sizes = self.sizes()
+        for number in range(bisect_left(sizes, seq) - 1, -1, -1):
+            found = [one for one in self.at(sizes[number]) if one.state != FORGED]
+            if found:
+                return any(one.key == name for one in found)
+        return True
 
     def decided(self, seq: int) -> Iterator[Witness]:
         """The same, once the chain is at that record: its changes of key count by then."""

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from audit_emit._checkpoints.beginning import Start
 from audit_emit._format.block import Proof, prove
 from audit_emit._format.key_change import Succession
 from audit_emit._format.line_splitter import Lines, TooLong
@@ -31,13 +32,14 @@ from audit_emit._format.link import HASH_MEMBER, TS, link_of
 from audit_emit._format.record import VERSION, parsed
 from audit_emit._format.unanchored import Demand, Tail, Watch
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._verify.anchors import Anchors
+from audit_emit._verify.anchors import Anchors, Leaves
 from audit_emit._verify.chain_position import Branch, Chain, Step
 from audit_emit._verify.declarations import Declarations, Kept, short
 from audit_emit._verify.findings import Finding, Findings, Kind, Report
 from audit_emit._verify.fragments import Fragments
 from audit_emit._verify.known_heads import Checkpoints, Place
 from audit_emit._verify.legacy import Boundary, Legacy
+from audit_emit._verify.removals import Removals
 from audit_emit._verify.starting_point import Beginning
 from audit_emit._verify.verdict import Verdict
 from audit_emit.errors import VerificationError
@@ -71,6 +73,7 @@ class Verifier:
             should be among it.
         demand: what is demanded of the newest signature, if there are keys; ``None``: nothing.
         kept: see ``Kept``; ``None``: what the log declares may be elsewhere.
+        start, leaves: why it does not begin with its first record; see ``Removals``.
 
     Raises:
         ValueError: ``heads`` holds something else.
@@ -91,12 +94,15 @@ class Verifier:
         whole: bool = False,
         demand: Demand | None = None,
         kept: Kept | None = None,
+        start: Start | None = None,
+        leaves: Leaves | None = None,
     ) -> None:
         self.strict = strict
         self.findings: Findings = Findings()
         keys = Succession(ring or KeyRing())
         self.checkpoints: Checkpoints = Checkpoints(keys, self.findings, origin)
         self._begin = Beginning(from_seq, since)
+        self._to_the_end = not ends_early
         self._partial = self._begin.waiting or ends_early
         self._has_keys = bool(keys.ring.keys)
         self._demand = demand if self._has_keys and not self._partial else None
@@ -106,16 +112,18 @@ class Verifier:
             heads or {},
             self._anchored,
             whole=not self._begin.waiting,
-            to_the_end=not ends_early,
+            to_the_end=self._to_the_end,
         )
         self._fragments = Fragments(self.findings)
         self._legacy = Legacy(self.findings, legacy)
+        self._removals = Removals(start, leaves, keys, self.checkpoints, self.findings)
         self._declared = Declarations(
             keys,
             self.checkpoints,
             self._fragments,
             self._legacy,
             self.findings,
+            removals=self._removals,
             whole=whole,
             kept=None if self._begin.waiting else kept,
         )
@@ -220,6 +228,7 @@ class Verifier:
         self._fragments.flush(anchored)
         last = self._begin.passed if self._begin.waiting else head
         self._anchors.end(self._file, last.chain, last.seq)
+        self._removals.end(to_the_end=self._to_the_end)
         self._legacy.end(anchored, keys=self._has_keys, chained=bool(self._records))
         if self._records:
             self._declared.end(demanded=self._demand is not None)
@@ -258,6 +267,8 @@ class Verifier:
             block = self._pass_over(block)
         if not block:
             return
+        if self._removals.waiting:
+            self._removals.begin(block, self._chain, self._anchors, self._declared.take)
         proof = self._prove(block)
         if proof is not None and self._chain.continues(proof):
             self._take(proof, len(block))
@@ -380,16 +391,9 @@ class Verifier:
         return "no record in the range asked for" if self._partial else "no records"
 
     def _add(
-        self,
-        place: Place,
-        kind: Kind,
-        seq: int | None = None,
-        *,
-        expected: str | int | None = None,
-        actual: str | int | None = None,
-        note: str = "",
+        self, place: Place, kind: Kind, seq: int | None = None, **more: str | int | None
     ) -> None:
-        self.findings.add(place.finding(kind, seq, expected=expected, actual=actual, note=note))
+        self.findings.add(place.finding(kind, seq, **more))
 
 
 def _leaf(line: bytes) -> bytes:

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
+from audit_emit._checkpoints.beginning import start_of
+from audit_emit._checkpoints.kept_tiles import leaves_of
+from audit_emit._checkpoints.tiles import Store
 from audit_emit._readers.base import (
     CUT,
     MISSING,
@@ -23,7 +28,7 @@ from audit_emit._readers.base import (
 )
 from audit_emit._readers.opening import open_readers
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._verify.anchors import CHECKPOINTS
+from audit_emit._verify.anchors import CHECKPOINTS, Leaves
 from audit_emit._verify.archived import Archived, Edge, heads_of, judge
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verifier import Boundary, Demand, Verifier
@@ -103,6 +108,10 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
         _now() if options.as_of is None else options.as_of, options.max_unanchored, options.max_age
     )
     manifests = reader.manifests if isinstance(reader, Archived) else ()
+    part = options.from_seq > 1 or bool(options.since)
+    start = None
+    with suppress(OSError):  # what cannot be read is told when it is read in its order
+        start = None if part else start_of(reader, options.ring)
     demanded = options.anchor_required and (reader.whole or checkpoints is not None)
     verifier = Verifier(
         options.ring,
@@ -117,6 +126,8 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
         whole=reader.whole,
         demand=demand if demanded else None,
         kept=reader.kept if reader.whole else None,
+        start=start,
+        leaves=_leaves(reader) if start is not None else None,
     )
     if checkpoints is not None:
         verifier.checkpoints.file = CHECKPOINTS  # an empty one is not the same as none
@@ -129,6 +140,13 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
     judge(manifests, verifier.checkpoints.keys, verifier.findings)
     edge = reader.edge if isinstance(reader, Archived) else None
     return Verified(reader.name, fed.parts, verifier.finish(), edge)
+
+
+def _leaves(reader: LogReader) -> Leaves | None:
+    """Where the hashes of records are kept that are not in the log any more."""
+    if not reader.whole or not reader.directory:
+        return None
+    return partial(leaves_of, Store(reader.directory))
 
 
 def _items(

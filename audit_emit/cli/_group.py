@@ -27,6 +27,7 @@ COMMANDS = {
     "hash": "Show how a value read from standard input looks in a record.",
     "keygen": "Make a key that signs checkpoints.",
     "prove": "Write a proof that a record is in a log.",
+    "prune": "Remove the oldest segments of a log that are old and signed.",
     "reconcile": "Compare a log with Loki, and push what is missing there.",
     "query": "Find records, in a log or in Loki: who, what, when.",
     "redact": "Show what of a text or of JSON would be held back, and by which rule.",
@@ -60,6 +61,7 @@ def _frozen() -> None:
         hash,  # noqa: A004
         keygen,
         prove,
+        prune,
         query,
         reconcile,
         redact,

@@ -58,8 +58,9 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
     except CheckpointError as error:
         complain(str(error))
         return Exit.FINDINGS
-    except LookupError:
-        complain(f"there is no record {which}")
+    except LookupError as error:
+        why = str(error.args[0]) if error.args else ""
+        complain(why if "record" in why else f"there is no record {which}")
         return Exit.NOTHING
     except ConfigError:
         raise

@@ -306,6 +306,10 @@ def _completeness(report: Report) -> str:
         return "nothing is there"
     if report.partial:
         return "no holes between these records; what is before and after was not looked at"
+    if Kind.PRUNED in report.counts:
+        return (
+            f"no holes from record {report.first_seq} on; what was before was removed, see pruned"
+        )
     return "no holes from the first record on"
 
 

@@ -1,0 +1,180 @@
+"""Where a log begins whose oldest records were removed, and what a signed record says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import groupby
+from typing import NamedTuple
+
+from audit_emit._checkpoints.new_leaves import Position
+from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.key_change import RECORD as KEY_ROTATED
+from audit_emit._format.key_change import Succession
+from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._format.link import link_of
+from audit_emit._format.record import Head, head_of, parsed
+from audit_emit._format.removal import RECORD, Removal
+from audit_emit._readers.base import Block, Flaw, LogReader, TypedReader
+from audit_emit._readers.whole_lines import whole_lines_of
+from audit_emit._signing.trusted_keys import KeyRing, Verdict
+from audit_emit.errors import CheckpointError, ForgedChangeError
+
+_TYPE = f'Z","event_type":"{RECORD}",'.encode()
+_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
+
+
+class Start(NamedTuple):
+    """A record ``audit.pruned``: why a log does not begin with its first record.
+
+    Attributes:
+        removal: what it says, checked only in itself.
+        record: its place in the chain.
+    """
+
+    removal: Removal
+    record: Head
+
+    def verdict(self, ring: KeyRing) -> Verdict:
+        """Whether a key of the ring signed it, or one that took its place among what is gone."""
+        keys = Succession(ring)
+        for line in self.removal.lines():
+            record = parsed(line) or {}
+            head = head_of(line)
+            if record.get("event_type") == KEY_ROTATED and head is not None:
+                with suppress(ForgedChangeError, AttributeError):
+                    keys.follow(record["fields"], head.seq, head.chain)
+        return self.removal.check(keys.ring)
+
+
+def start_of(reader: LogReader, ring: KeyRing) -> Start | None:
+    """Why a log does not begin with record 1; ``None`` if it does, or nothing explains it.
+
+    Args:
+        reader: of the log.
+        ring: the trusted keys.
+
+    Returns:
+        The newest one that a trusted key signed; else the newest whose key is not here. Whoever
+        takes it compares the tree with a root that was signed.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    first = first_link(reader)
+    if first is None or int(first[2]) == 1:
+        return None
+    return newest_start(reader, ring, first[1].decode())
+
+
+def first_link(reader: LogReader) -> re.Match[bytes] | None:
+    """The link of the first record of a log; ``None`` where there is none.
+
+    Standard input, which can be read only once, is not looked at.
+    """
+    if reader.size < 0 and not isinstance(reader, TypedReader):
+        return None
+    for block in reader.blocks():
+        if isinstance(block, Block):
+            for line in block.data.splitlines():
+                link = link_of(line)
+                if link is not None:
+                    return link
+    return None
+
+
+def newest_start(reader: LogReader, ring: KeyRing, chain: str) -> Start | None:
+    """The same for any log, also for one whose records are all there still."""
+    unknown: Start | None = None
+    for _, lines in groupby(_declaring(reader), lambda found: found[0]):
+        trusted: Start | None = None
+        last: Start | None = None
+        for _, line in lines:
+            found = start_in(line)
+            if found is None or found.record.chain != chain:
+                continue
+            verdict = found.verdict(ring)
+            if verdict == "ok":
+                trusted = found
+            elif verdict == "key-unavailable":
+                last = found
+        if trusted is not None:
+            return trusted
+        unknown = unknown or last
+    return unknown
+
+
+def _declaring(reader: LogReader) -> Iterator[tuple[str, bytes]]:
+    """The lines of this type, with the part that each is in: the newest part first."""
+    if isinstance(reader, TypedReader):
+        yield from reader.of_type(RECORD)
+        return
+    for block in reader.search():
+        if _TYPE in block.data:
+            for _, line in may_be_chained(block.data):
+                if line.startswith(_TYPE, _AT):
+                    yield block.part, line
+
+
+def position_of(start: Start | None) -> Position:
+    """Where the tree over a log goes on: behind what was removed, or at the first record."""
+    if start is None:
+        return Position.genesis()
+    removal = start.removal
+    return Position(removal.chain, removal.tree, removal.last_hash, 0)
+
+
+def after(reader: LogReader, position: Position) -> Iterator[Block | Flaw]:
+    """What follows the last record of a tree.
+
+    Raises:
+        CheckpointError: neither that record is there, nor does the log begin with the next one.
+    """
+    size = position.frontier.size
+    if not size:
+        yield from reader.blocks()
+        return
+    first = first_link(reader)
+    if first is not None and int(first[2]) == size + 1:
+        yield from reader.blocks()
+        return
+    try:
+        yield from reader.since(Head(position.chain, size, position.head, ""))
+    except LookupError:
+        why = f"record {size}, which was signed, is not in the log as it was"
+        raise CheckpointError("not-extended", why) from None
+
+
+def leaves_after(reader: LogReader, start: Start) -> Iterator[bytes]:
+    """The leaf hashes of the records that are left, in order, as far as they link to each other.
+
+    Raises:
+        CheckpointError: see ``after``.
+        OSError: the log cannot be read.
+    """
+    position = position_of(start)
+    before = (position.frontier.size, position.head)
+    for block in whole_lines_of(after(reader, position)):
+        for line in block.splitlines():
+            link = link_of(line)
+            if link is None or (int(link[2]) - 1, link[3].decode()) != before:
+                continue
+            digest = leaf_hash(body_of(line))
+            before = (before[0] + 1, digest)
+            yield bytes.fromhex(digest)
+
+
+def start_in(line: bytes) -> Start | None:
+    """What a line says, if it is such a record, has the hash that it states, and makes sense."""
+    head, record = head_of(line), parsed(line)
+    if head is None or record is None or record.get("event_type") != RECORD:
+        return None
+    fields = record.get("fields")
+    if not isinstance(fields, dict) or leaf_hash(body_of(line)) != head.hash:
+        return None
+    with suppress(ValueError):
+        removal = Removal.of(fields)
+        if removal.chain == head.chain and removal.size < head.seq:
+            return Start(removal, head)
+    return None

@@ -1,0 +1,180 @@
+"""``audit-emit prune``: remove the oldest closed segments of a log that are old and signed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from audit_emit._format.record import ns_of
+from audit_emit._retention.files import Outcome, Pruner
+from audit_emit._retention.statement import Limits
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import signing_keys
+from audit_emit.cli._logs import logs_argument, named, of_files
+from audit_emit.cli._output import formats
+from audit_emit.cli._signer import Beside, active, emitter_of
+from audit_emit.cli._text import visible
+from audit_emit.cli._times import instant
+from audit_emit.errors import ConfigError, RetentionError, SinkError
+
+EXITS = {
+    "no-key": Exit.USAGE,
+    "busy": Exit.INCOMPLETE,
+    "not-signed": Exit.INCOMPLETE,
+    "not-told": Exit.INCOMPLETE,
+    "holds": Exit.INCOMPLETE,
+}
+
+
+def cutoff(text: str) -> int:
+    """The time that ``--older-than`` means, in nanoseconds since 1970.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return ns_of(instant(text, datetime.now(UTC)))
+    except (ValueError, OverflowError):
+        raise click.UsageError(
+            f"--older-than {visible(text)} is no span (90d, 12w) and no date (2026-01-31)"
+        ) from None
+
+
+@a_command(
+    "prune",
+    {
+        Exit.OK: "removed, or nothing is old enough",
+        Exit.FINDINGS: "the log does not verify: nothing was removed",
+        Exit.USAGE: "usage, or not the key that signs the log",
+        Exit.NOTHING: "there is no log, or a file cannot be read or deleted",
+        Exit.INCOMPLETE: "another process is at it, nothing is signed, or no record can be written",
+    },
+    [
+        "audit-emit prune /var/log/audit-emit/shop --older-than 90d --key signing.pem --dry-run",
+        "audit-emit prune /var/log/audit-emit/shop --older-than 90d --key signing.pem",
+    ],
+)
+@logs_argument
+@click.option(
+    "--older-than",
+    required=True,
+    metavar="TIME",
+    help="Only what is older: 90d, 12w, or a date such as 2026-01-31.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@signing_keys
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, help="Processes that may verify.")
+@formats("text", "json")
+def command(
+    logs: tuple[str, ...],
+    *,
+    older_than: str,
+    dry_run: bool,
+    keys: tuple[str, ...],
+    jobs: int,
+    form: str,
+) -> Exit:
+    """Remove whole closed segments, oldest first, that are old and covered by a checkpoint.
+
+    LOG is a log's directory or its active file; without it, the log that this environment
+    configures. The newest segment always stays, and so does what a legal hold is on, with all that
+    comes after it. Nothing goes of a log that does not verify.
+
+    What stays of the records that go are their hashes (tile/) and a signed record in the chain,
+    audit.pruned: with them the log verifies as before, and says where it begins and why. The key
+    must be the one that signs the log's checkpoints.
+
+    Run it as the user of the service. It can be interrupted, and run again.
+    """
+    before = cutoff(older_than)
+    ring = KeyRing.from_sources(list(keys))
+    if not ring.keys:
+        raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
+    limits = Limits(before, f"older than {older_than}")
+    statuses, told = [], []
+    for log in of_files(named(logs)):
+        status, said = _pruned(log, ring, limits, jobs, dry_run=dry_run)
+        statuses.append(status)
+        told.append(said)
+        if form == "text" and "error" not in said:
+            _show(said)
+    if form == "json":
+        click.echo(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    return worst(statuses)
+
+
+def _pruned(
+    log: str, ring: KeyRing, limits: Limits, jobs: int, *, dry_run: bool
+) -> tuple[Exit, dict[str, Any]]:
+    file = active(log)
+    with on_terminal("reading", "") as bar:
+        emitter = _emitter(file)
+        try:
+            pruner = Pruner(Layout.of(str(file)), ring, emitter.record_own, jobs=jobs, progress=bar)
+            made = pruner.run(limits, rehearse=dry_run)
+        except RetentionError as error:
+            complain(f"{log}: nothing was removed: {error}")
+            said = {"log": log, "error": error.reason, "message": str(error)}
+            return EXITS.get(error.reason, Exit.FINDINGS), said
+        except SinkError as error:
+            complain(f"{log}: nothing was removed: the log cannot be written to ({error.reason})")
+            said = {"log": log, "error": "not-told", "message": error.reason}
+            return Exit.INCOMPLETE, said
+        finally:
+            emitter.close()
+    return Exit.OK, _said(log, made, dry_run=dry_run)
+
+
+def _emitter(file: Path) -> Beside:
+    """An emitter whose records are durable before it goes on."""
+    made = emitter_of(file, None, stdout=False)
+    return Beside(msgspec.structs.replace(made.settings, durability="always"))
+
+
+def _said(log: str, made: Outcome, *, dry_run: bool) -> dict[str, Any]:
+    removal = made.removal
+    return {
+        "log": log,
+        "dry_run": dry_run,
+        "removed": {
+            "first_seq": removal.first_seq,
+            "last_seq": removal.last_seq,
+            "records": removal.records,
+            "checkpoint": removal.size,
+            "root_hash": removal.root_hash,
+            "declared_by": made.record_seq or None,
+        }
+        if removal is not None
+        else None,
+        "files": list(made.files),
+        "bytes": made.bytes,
+        "oldest_seq": made.oldest_seq,
+        "stopped": made.stopped,
+    }
+
+
+def _show(said: dict[str, Any]) -> None:
+    log, removed, would = visible(said["log"]), said["removed"], said["dry_run"]
+    files = f"{len(said['files'])} files, {said['bytes'] / 1e6:.1f} MB"
+    if removed is not None:
+        verb = "would remove" if would else "removed"
+        click.echo(
+            f"{log}: {verb} records {removed['first_seq']} to {removed['last_seq']} ({files}), "
+            f"which checkpoint {removed['checkpoint']} covers"
+        )
+    elif said["files"]:
+        verb = "would delete" if would else "deleted"
+        click.echo(f"{log}: {verb} what an earlier run declared ({files})")
+    else:
+        click.echo(f"{log}: nothing to remove")
+    click.echo(f"  begins with record {said['oldest_seq']}; no more, because {said['stopped']}")
