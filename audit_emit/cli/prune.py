@@ -10,11 +10,10 @@ from typing import Any
 import click
 import msgspec
 
-from audit_emit._format.record import ns_of
-from audit_emit._retention.files import Outcome, Pruner
-from audit_emit._retention.statement import Limits
-from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._facade.files import Layout
+from audit_emit._facade.records import ns_of
+from audit_emit._facade.retention import Limits, Outcome, Pruner
+from audit_emit._facade.text import visible
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
@@ -23,9 +22,9 @@ from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import Beside, active, emitter_of
-from audit_emit.cli._text import visible
 from audit_emit.cli._times import instant
 from audit_emit.errors import ConfigError, RetentionError, SinkError
+from audit_emit.log import KeyRing
 
 EXITS = {
     "no-key": Exit.USAGE,
