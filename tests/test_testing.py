@@ -16,7 +16,7 @@ import audit_emit
 from audit_emit._core import default as _process
 from audit_emit._fields.walk import Walk
 from audit_emit.integrations.stdlib import AuditHandler
-from audit_emit.testing import capture, strict
+from audit_emit.testing import MemoryStore, capture, strict
 
 CANARY = "CANARY-" + "0b5e99d1"
 
@@ -163,6 +163,19 @@ def test_configure_inside_keeps_its_settings_but_not_its_file(tmp_path: Path) ->
         audit_emit.emit(None, "second.it")
     assert [record["service"] for record in events.records] == ["outside", "factory"]
     assert not elsewhere.exists()
+
+
+def test_captured_events_reach_no_store_of_the_application() -> None:
+    store = MemoryStore()
+    audit_emit.configure(service="outside", store=store, stdout=False)
+    with capture() as events:
+        audit_emit.emit(None, "a.b")
+    assert len(events.records) == 1
+    assert store.chain.lines == []
+    with capture():
+        inside = audit_emit.configure(service="inside", store="postgresql://nowhere.invalid/x")
+        assert _process.get_emitter().settings.store is None
+        assert inside.shipping is None
 
 
 def test_configure_inside_still_refuses_bad_values() -> None:

@@ -36,7 +36,10 @@ _LONGEST_SECONDS = 5.0
 """Of the pauses after failures, each twice as long as the one before."""
 
 _SHORTEST_SECONDS = 0.05
-"""Between attempts when somebody waits for an answer."""
+"""Of those pauses."""
+
+_HURRIED_SECONDS = 0.05
+"""The pause when somebody waits for an answer."""
 
 _TICK_SECONDS = 0.1
 """Between looks at what is not due yet."""
@@ -233,7 +236,7 @@ def _keep_appending(
         busy = now
         pause = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2**failures) if failures else 0.0
         if appender.is_hurried(emitter):
-            pause = min(pause, _SHORTEST_SECONDS)
+            pause = min(pause, _HURRIED_SECONDS)
         if now < tried + pause:
             del emitter
             _wait(appender.wake, tried + pause - now)

@@ -13,6 +13,7 @@ SCHEMES = ("postgresql://", "postgres://")
 FILE_SCHEME = "postgresql+file://"
 """An address that is the first line of a file: a secret that an orchestrator mounts."""
 
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 CHOICES = ("service", "tenant", "chain")
@@ -87,13 +88,16 @@ class Address:
         Raises:
             ConfigError: it is none, or chooses by something else.
         """
-        address, _, fragment = text.partition("#")
+        where, _, fragment = text.partition("#")
+        address = cls(where)
         chosen: dict[str, str | None] = dict.fromkeys(CHOICES)
         for name, value in parse_qsl(fragment, keep_blank_values=True):
             if name not in CHOICES:
-                raise ConfigError("store", f"# is followed by {', '.join(CHOICES)}, not {name}")
+                # Behind an @ it may be the rest of a password with a # in it.
+                shown = "something else" if "@" in fragment else name
+                raise ConfigError("store", f"# is followed by {', '.join(CHOICES)}, not {shown}")
             chosen[name] = value
-        return cls(address), chosen
+        return address, chosen
 
     @property
     def shown(self) -> str:
@@ -127,13 +131,41 @@ class Address:
 
 
 def _checked(text: str, name: str) -> str:
-    """What every address must be; the message never repeats it."""
+    """What every address must be; the message never repeats it.
+
+    An address is refused, and not only by libpq, where a password that is not escaped would be
+    taken for a host, a port, a path or a parameter, and shown as such.
+    """
     if not text.startswith(SCHEMES) or not text.isprintable() or len(text) > _MOST:
         raise ConfigError(
             name, "must be an address such as postgresql://user@host/database, on one line"
         )
     try:
-        urlsplit(text)
+        parts = urlsplit(text)
     except ValueError:
         raise ConfigError(name, "is no address that can be read") from None
+    place, path = parts.netloc, parts.path[1:]
+    outside = text.partition("//")[2].removeprefix(place)
+    is_cut = bool(place) and "@" not in place and "@" in outside
+    if is_cut or place.count("@") > 1 or "@" in path or "/" in path or not _has_ports(place):
+        raise ConfigError(
+            name,
+            "is no address that can be read: in a user, a password and a database, @ is written "
+            "%40, / is %2F, : is %3A, ? is %3F, # is %23 and % is %25; a port is a number",
+        )
+    if "#" in text:
+        raise ConfigError(
+            name,
+            "has a #: in a password it is written %23; what stands behind it chooses chains for "
+            "commands that read, and nothing else",
+        )
+    if _BAD_ESCAPE.search(text):
+        raise ConfigError(name, "has a % that is none of an escape; a % itself is written %25")
     return text
+
+
+def _has_ports(place: str) -> bool:
+    """Whether what stands behind the colon of each host is a number."""
+    hosts = place.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    return all(not port or port.isdecimal() for port in ports)

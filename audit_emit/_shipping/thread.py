@@ -37,7 +37,7 @@ class ShippingThread:
     """
 
     def __init__(self, address: Address, path: str, tell: Callable[[str, str], object]) -> None:
-        driver.load()
+        driver.check(address)
         self.address = address
         self.fault: str | None = None
         self.last: int = 0

@@ -18,6 +18,7 @@ from audit_emit._settings import settings as _config
 from audit_emit._settings.address import Address
 from audit_emit._settings.checks import SETTINGS
 from audit_emit._settings.settings import settings
+from audit_emit.testing import MemoryStore
 
 CANARY = "CANARY-" + "5d0c7b6e91aa"
 
@@ -624,3 +625,30 @@ def test_an_address_is_no_path_of_a_file_and_is_not_repeated(scheme: str) -> Non
     with pytest.raises(ConfigError, match="a database is a store") as raised:
         Emitter(jsonl=f"{scheme}://user:hunter2secret@host/x")
     assert "hunter2secret" not in str(raised.value)
+
+
+def test_a_store_may_be_an_object_and_is_shown_by_its_type() -> None:
+    store = MemoryStore()
+    made = settings({"store": store}, {})
+    assert made.store is store
+    assert made.jsonl is None
+    assert made.address is None
+    assert made.public()["store"] == "MemoryStore"
+
+
+def test_a_store_that_is_an_object_comes_before_the_file_of_the_environment() -> None:
+    made = settings({"store": MemoryStore()}, {"AUDIT_EMIT_JSONL": "/var/log/x/audit.jsonl"})
+    assert made.jsonl is None
+    with pytest.raises(ConfigError, match="leave jsonl out"):
+        settings({"store": MemoryStore(), "jsonl": "/var/log/x/audit.jsonl"}, {})
+
+
+def test_what_is_not_quite_a_store_is_told_what_is_missing() -> None:
+    class Half:
+        traits = sink = attach = unreturned = append = None
+
+    with pytest.raises(ConfigError, match="Half has no sync, head, health") as raised:
+        settings({"store": Half()}, {})
+    assert raised.value.setting == "store"
+    with pytest.raises(ConfigError, match=r"\(an object\)"):
+        settings({"store": MemoryStore}, {})

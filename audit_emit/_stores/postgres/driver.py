@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,18 @@ REASONS = {
 """What an SQLSTATE means for an append, as one word; see docs/postgresql.md."""
 
 
+_AT_LOGIN = (
+    (
+        re.compile(r"authentication failed|no password supplied|pg_hba\.conf|role .* does not exist"
+                   r"|no such user|not permitted to log in"),
+        "database-login",
+    ),
+    (re.compile(r"database .* does not exist|no such database"), "no-database"),
+    (re.compile(r"too many (clients|connections)|connection slots"), "too-many-connections"),
+    (re.compile(r"permission denied for database"), "not-permitted"),
+)  # fmt: skip
+"""What a server says that takes no connection: libpq has no SQLSTATE then, only its words."""
+
 _OF_ALL_CHAINS = frozenset(
     {AWAY, "not-replicated", "schema-behind", "migrations-differ", "not-utf8", *REASONS.values()}
 ) - {"serialization", "deadlock", "not-linked"}
@@ -69,6 +82,23 @@ def _why(error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "psycopg":
         return "psycopg is not installed"
     return "libpq is missing: psycopg[binary] has it" if "libpq" in str(error) else str(error)
+
+
+def check(address: Address, setting: str = "store") -> None:
+    """See whether libpq can read an address, without connecting.
+
+    Raises:
+        ConfigError: it cannot. What libpq says is not repeated: it may be a part of a password.
+    """
+    psycopg = load()
+    try:
+        psycopg.conninfo.conninfo_to_dict(address.conninfo())
+    except psycopg.Error:
+        raise ConfigError(
+            setting,
+            "cannot be read by libpq: a parameter after ? that it does not know, a port that is no "
+            "number, or a % that is none of an escape",
+        ) from None
 
 
 def connect(
@@ -114,7 +144,10 @@ def connect(
 def reason_of(error: BaseException) -> str:
     """One word for what went wrong."""
     state = getattr(error, "sqlstate", None)
-    if state is None or state.startswith(("08", "57P")):
+    if state is None:
+        said = str(error)
+        return next((reason for words, reason in _AT_LOGIN if words.search(said)), AWAY)
+    if state.startswith(("08", "57P")):
         return AWAY
     return REASONS.get(state, f"database-{state}")
 

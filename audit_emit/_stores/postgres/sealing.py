@@ -193,7 +193,7 @@ class SealerThread(threading.Thread):
         show: Callable[[bytes], object] | None = None,
     ) -> None:
         super().__init__(name="audit_emit-sealer", daemon=True)
-        driver.load()
+        driver.check(address, "address")
         self.fault: str | None = None
         self._sealer = Sealer(address, own=own, show=show)
         self._ends = threading.Event()

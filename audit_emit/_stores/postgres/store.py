@@ -39,7 +39,7 @@ class PostgresStore:
         chain_by: ``workspace_id`` for a chain for each workspace; empty for one.
 
     Raises:
-        ConfigError: psycopg is missing.
+        ConfigError: psycopg is missing, or cannot read the address.
     """
 
     traits: Traits = Traits(immediate=False)
@@ -48,7 +48,7 @@ class PostgresStore:
     def __init__(
         self, address: Address, *, service: str, durability: str, chain_by: str = ""
     ) -> None:
-        driver.load()
+        driver.check(address)
         self.address: Address = address
         self._service = service
         self._how = durability
@@ -114,7 +114,7 @@ class PostgresStore:
             del drafts[0]
             self._ahead.discard(identity)
         if failed is not None:
-            raise SinkError(failed.reason, self._taken(), str(failed))
+            raise SinkError(failed.reason, self._taken(), self._said(failed))
         self._ahead.clear()
 
     def _count(self, records: list[Linked]) -> None:
@@ -126,6 +126,9 @@ class PostgresStore:
         if not self._has_said:
             self._has_said = True
             self._lent.said()
+
+    def _said(self, error: DatabaseError) -> str:
+        return str(error).removeprefix(f"{self.address.shown}: ")
 
     def _tenant(self, row: UnlinkedRow) -> str:
         return (row.copies.workspace_id or "") if self._by_workspace else ""
@@ -142,7 +145,7 @@ class PostgresStore:
         try:
             self._chains.sync()
         except DatabaseError as error:
-            raise SinkError(error.reason, detail=str(error)) from error
+            raise SinkError(error.reason, detail=self._said(error)) from error
         finally:
             self._leave()
         return True

@@ -263,7 +263,8 @@ def test_an_address_from_a_file_is_read_when_it_is_needed(
 @pytest.mark.parametrize(
     "wrong",
     [{"store": "mysql://x"}, {"store": 7}, {"store_file": "/nowhere/at/all"},
-     {"store": "postgresql://x", "chain_by": "user_id"}],
+     {"store": "postgresql://x", "chain_by": "user_id"},
+     {"store": "postgresql://x/y?nonsense=1"}, {"store": "postgresql://u:hun@ter2@x/y"}],
 )  # fmt: skip
 def test_what_cannot_be_a_store_is_told_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -25,6 +25,7 @@ from support.postgres_records import (
 )
 from support.postgres_server import Database, Server, pgbouncer, server, wait_until
 
+from audit_emit import Emitter
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.chains import Chains
@@ -113,6 +114,81 @@ def test_a_server_that_is_away_is_one_word_without_the_password() -> None:
         chains("postgresql://shop:hunter2@127.0.0.1:1/x").append(drafts(1))
     assert caught.value.reason == AWAY
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Database]:
+    """A database whose server asks for passwords."""
+    with server() as made:
+        database = _own_database(made, "shop")
+        made.run("CREATE ROLE shop LOGIN PASSWORD 'hunter2' IN ROLE audit_emit_writer")
+        (made.data / "pg_hba.conf").write_text(
+            "host all postgres 127.0.0.1/32 trust\nhost shop all 127.0.0.1/32 scram-sha-256\n"
+        )
+        made.run("SELECT pg_reload_conf()")
+        yield database
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "reason"),
+    [
+        ("shop:hunter3", "shop", "database-login"),
+        ("shop", "shop", "database-login"),
+        ("nobody:hunter3", "shop", "database-login"),
+        ("shop:hunter2", "elsewhere", "database-login"),  # pg_hba.conf has no entry
+        ("postgres:hunter3", "elsewhere", "no-database"),
+    ],
+)
+def test_why_a_server_takes_no_connection_is_one_word(
+    guarded: Database, user: str, database: str, reason: str
+) -> None:
+    url = guarded.server.url(database, user)
+    with pytest.raises(DatabaseError) as caught:
+        chains(url).append(drafts(1))
+    assert caught.value.reason == reason
+    assert "hunter" not in str(caught.value)
+
+
+def test_a_role_with_all_of_its_connections_in_use_is_told(guarded: Database) -> None:
+    guarded.run("ALTER ROLE shop CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(DatabaseError) as caught:
+            chains(guarded.server.url("shop", "shop:hunter2")).append(drafts(1))
+    finally:
+        guarded.run("ALTER ROLE shop CONNECTION LIMIT -1")
+    assert caught.value.reason == "too-many-connections"
+
+
+def _emitted(url: str, **settings: Any) -> None:
+    emitter = Emitter(service="shop", jsonl="off", stdout=False, **({"store": url} | settings))
+    emitter.emit_strict(None, "order.placed", {"n": 1})
+    assert emitter.close(60)
+
+
+def test_a_password_file_a_service_and_a_file_with_the_address_work(
+    guarded: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = guarded.server.port
+    passwords = tmp_path / "pgpass"
+    passwords.write_text(f"127.0.0.1:{port}:shop:shop:hunter2\n")
+    passwords.chmod(0o600)
+    services = tmp_path / "services"
+    services.write_text(
+        f"[audit]\nhost=127.0.0.1\nport={port}\nuser=shop\ndbname=shop\npassword=hunter2\n"
+    )
+    address = tmp_path / "address"
+    address.write_text(guarded.server.url("shop", "shop:hunter2"))
+    with monkeypatch.context() as patched:
+        patched.setenv("PGPASSFILE", str(passwords))
+        _emitted(guarded.server.url("shop", "shop"))
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    _emitted("postgresql://?service=audit")
+    with monkeypatch.context() as patched:
+        patched.setenv("PGSERVICE", "audit")
+        _emitted("postgresql://")
+    _emitted(f"postgresql+file://{address}")
+    _emitted("", store=None, store_file=address)
+    assert len(lines_of(guarded)) == 10
 
 
 def test_a_full_disk_is_one_word_and_the_record_is_taken_later(audited: Database) -> None:
