@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._fields.repeated import SHORTEST
-from audit_emit._fields.siblings import HELD_NAMES, SENSITIVE
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
@@ -18,6 +17,7 @@ from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import may_be_plain
 from audit_emit._redaction.names import fold, is_some_key
 from audit_emit._redaction.redactor import Redactor
+from audit_emit._redaction.siblings import SECRET_BY_OTHERS, SENSITIVE
 from audit_emit._redaction.words import TELLING_NAMES
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Look:
             return FULL
         if redactor.is_secret_key(name, self._secret_event):
             return SECRET
-        if folded in HELD_NAMES:
+        if folded in SECRET_BY_OTHERS:
             return BESIDE
         if not redactor.is_secret_key(name, secret_event=True):
             if len(redactor.harmless) >= _MAX_NAMES:

@@ -8,13 +8,13 @@ from msgspec.json import Decoder
 
 from audit_emit._fields.frame import Frame, made_frame
 from audit_emit._fields.pieces import Pieces
-from audit_emit._fields.siblings import NO_NAMES
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import is_plain_value
 from audit_emit._redaction.names import fold, has_descriptions, is_described, is_vendor_key, is_weak
 from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor, Secret
+from audit_emit._redaction.siblings import NO_NAMES
 from audit_emit._runtime.foreign import type_name
 from audit_emit._runtime.interrupts import let_through
 
@@ -87,7 +87,7 @@ class Walk(Pieces):
         frame.index += 1
         if frame.kind == "dict":
             name, value = entry
-            held = frame.held_names
+            held = frame.by_name
             if (
                 type(name) is str
                 and not held
@@ -116,7 +116,7 @@ class Walk(Pieces):
                 # A URL without its scheme; what is said of it is said with the //, too.
                 value = (self._redactor.scrub(f"//{value}") or f"//{value}")[2:]
             frame.out[label] = self._plain(value, hold=False)
-        elif frame.index in frame.held or frame.strict:
+        elif frame.index in frame.by_place or frame.strict:
             frame.out.append(self._of_name("", entry, strict=frame.strict))
         else:
             frame.out.append(self._plain(entry, hold=False))

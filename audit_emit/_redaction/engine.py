@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from audit_emit._redaction import digits
+from audit_emit._redaction.finders import structures
 from audit_emit._redaction.finders.extent import HELD
 from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.grammar import GRAMMAR
@@ -20,6 +21,9 @@ __all__ = ["Engine", "Found"]
 
 _MOST_OF_ONE_RULE = 512
 _MAX_OF_EACH_READING = 4096
+_MAX_STRINGS = 64
+"""Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
+_MAX_NESTED = 2
 
 
 class Found(NamedTuple):
@@ -79,11 +83,17 @@ class Engine:
             text: at most some KiB; the cost is linear in it.
             is_secret: whether a name is that of a secret, for names with a value (``password=…``).
         """
+        is_secret = SecretNames(is_secret)
         found = list(self._find(text, is_secret))
         undone = list(readings(text))
+        found += self._in_structures(text, is_secret)
         # Of a long text escaped again and again, what it says at last: two passes are the most.
         for steps in undone if len(text) <= _MAX_OF_EACH_READING else undone[-1:]:
             for start, end, rule in self._find(steps[-1].text, is_secret):
+                found.append(Found(*_placed(steps, (start, end)), rule))
+        if undone and not structures.parse(text):
+            steps = undone[-1]
+            for start, end, rule in self._in_structures(steps[-1].text, is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_beside_held(text, found)) if found else found
 
@@ -91,9 +101,33 @@ class Engine:
         for rule in self.prefilter.rules_for(text):
             yield from _some(rule.id, rule.spans(text), len(text))
         of_digits = self._of_digits if _has_digits(text) else []
-        is_secret = SecretNames(is_secret)
         for grammar in (*self.folded.rules_for(text), *of_digits):
             yield from _some(grammar.id, grammar.spans(text, is_secret), len(text))
+
+    def _in_structures(
+        self, text: str, is_secret: Callable[[str], bool], depth: int = 0
+    ) -> Iterator[Found]:
+        """What is secret in the dicts and lists of a text, and in each of their strings."""
+        containers = structures.parse(text)
+        if not containers:
+            return
+        for start, end in structures.in_structures(containers, text, is_secret):
+            yield Found(start, end, "structure")
+        count = 0
+        for start, end in structures.strings(containers):
+            reading = Reading(text[start:end])
+            if not self._suspicious(reading.text):
+                continue
+            count += 1
+            if count > _MAX_STRINGS:
+                yield Found(start, len(text), "structure")
+                return
+            inner = list(self._find(reading.text, is_secret))
+            if depth < _MAX_NESTED:
+                inner += self._in_structures(reading.text, is_secret, depth + 1)
+            for one in inner:
+                first, last = reading.span(one[:2])
+                yield Found(start + first, start + last, one.rule)
 
 
 def _some(rule: str, spans: Iterable[Span], length: int) -> Iterator[Found]:

@@ -6,11 +6,13 @@ Password words are those of the languages with most speakers (Ethnologue), and o
 from __future__ import annotations
 
 __all__ = [
+    "ANSWERS",
     "APPROLE",
     "ARGUMENTS",
     "CHANGES",
     "CODE_OF",
     "COLUMNS",
+    "COMMON_COLUMNS",
     "DESCRIPTIONS",
     "ENDINGS",
     "FIELD_VALUES",
@@ -27,6 +29,7 @@ __all__ = [
     "NOT_STEMS",
     "PAIRS",
     "PASS_ENDINGS",
+    "PROMPTS",
     "ROWS",
     "SECRET",
     "SECRET_LAST",
@@ -38,6 +41,7 @@ __all__ = [
     "TYPED_NAMES",
     "TYPE_NAMES",
     "VALUES",
+    "VALUE_CONTAINERS",
     "VALUE_NAMES",
     "WEAK",
 ]
@@ -227,7 +231,9 @@ NAME_NAMES = _words(
     option column label secretname secretkey path loc parametername headername fieldname
     settingname variablename attributename propertyname displayname columnname keyname
     configkey configname config parametername envname jsonpath propertypath fieldpath what item
-    member element subject target kindof
+    member element subject target kindof prop props fieldid fieldkey parameterkey paramname
+    optionname optionkey argumentname attributekey propertykey columnid itemname keypath pointer
+    xpath cookiename inputname formfield
     """
 )
 SIDES = tuple(
@@ -239,17 +245,25 @@ SIDES = tuple(
     """.split()
 )
 """What the two values of a change are called."""
-_KINDS = ("value", "values", "val", "vals", "data", "state", "text", "content", "raw")
+_KINDS = ("value", "values", "val", "vals", "data", "state", "text", "content", "raw", "string")
 VALUE_NAMES = (
     _words("value values val v content data text raw input ctx a b valuefrom valueto")
     | {side.replace("_", "") for side in SIDES}
     | {side + kind for side in SIDES for kind in _KINDS}
     | {kind + side for side in SIDES for kind in _KINDS}
     | _words("parametervalue headervalue fieldvalue settingvalue variablevalue attributevalue")
-    | _words("propertyvalue displayvalue configvalue secretvalue stringvalue")
+    | _words("propertyvalue displayvalue configvalue secretvalue stringvalue optionvalue argument")
+    | _words("argumentvalue edits vals")
 )
 """``{"name": "password", "value": "x"}``: what the first names, the second holds. Folded."""
-TYPE_NAMES = frozenset(("type", "kind", "id"))
+VALUE_CONTAINERS = _words(
+    "state states history diff diffs difference differences change changes delta edit transition"
+)
+"""``{"name": "password", "change": {…}}``: what holds old and new value in itself."""
+PROMPTS = _words("prompt question title placeholder caption")
+ANSWERS = _words("answer answers response reply userinput entered typed")
+"""``{"prompt": "Password:", "answer": "x"}``: what a person was asked for, and what he typed."""
+TYPE_NAMES = frozenset(("type", "kind", "id", "inputtype", "fieldtype"))
 TYPED_NAMES = frozenset(("value", "values", "val"))
 """``{"type": "password", "value": "x"}``: what has a type has many other members besides."""
 MARKED_SECRET = _words("sensitive issecret secret hidden secure protected writeonly ispassword")
@@ -259,9 +273,28 @@ JWK_NAMES = frozenset(("d", "k", "p", "q", "dp", "dq", "qi", "oth"))
 STATEMENTS = _words("sql statement query stmt dbstatement sqltext")
 ARGUMENTS = _words("params parameters args arguments values bindings binds bind bindparams")
 """A statement, and what is put into it."""
-COLUMNS = _words("columns column header headers fields keys names columnnames fieldnames")
-ROWS = _words("rows row values value data records record cells tuples items")
+COLUMNS = _words(
+    """
+    columns column cols header headers head fields keys names columnnames colnames fieldnames
+    keynames labels params parameters parameternames attributes attributenames attrs properties
+    props propertynames variables schema
+    """
+)
+ROWS = VALUE_NAMES | _words(
+    """
+    rows row values value data records record cells cell tuples tuple items item vals args
+    arguments body columnvalues keyvalues fieldvalues rowvalues bindings lines line
+    """
+)
 """The names of columns, and what is in them."""
+COMMON_COLUMNS = _words(
+    """
+    id user username userid login name email mail account host hostname server service role roles
+    url address ip port type status state created updated createdat updatedat key env environment
+    database db firstname lastname fullname group tenant project app note comment no nr number
+    """
+)
+"""What the other columns of a table are called whose first row has their names."""
 CHANGES = _words("changes changed change diff diffs updates updated modified modifications delta")
 APPROLE = frozenset(("roleid", "secretid"))
 """The two halves of a login to Vault; the second alone is the name of a secret."""

@@ -22,7 +22,7 @@ def listed() -> str:
     return "\n".join(
         (
             "By what stands around a secret, its name above all:\n",
-            *_wrapped(context + "; `name` (of a field), `type`."),
+            *_wrapped(context + ", `structure`; `name` (of a field), `type`."),
             "\nBy its own form:\n",
             "| Rule | Told by |",
             "|---|---|",

@@ -18,6 +18,8 @@ WAYS = [NORMALISER]
 if _compiled.state == "compiled":
     WAYS.append(Normaliser(Redactor(), compiled=_compiled.Table))
 SECRET = "Hunter2"
+SECRETS = (f"{SECRET}-xyzzy", "w7Qn!zR4tyPb", "Tr0ub4dor-Kx9")
+"""What stands for the § in a line of ``evasions.jsonl``."""
 HERE = Path(__file__).parent
 EVASIONS = [json.loads(line) for line in (HERE / "evasions.jsonl").read_text().splitlines()]
 HARMLESS = [json.loads(line) for line in (HERE / "harmless.jsonl").read_text().splitlines()]
@@ -37,11 +39,21 @@ def shown(fields: object, event: str = "a.b") -> str:
     return json.dumps(NORMALISER.full(event, fields).value, ensure_ascii=False)
 
 
+def _filled(value: Any, secret: str) -> Any:
+    if isinstance(value, dict):
+        return {_filled(name, secret): _filled(inner, secret) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, secret) for inner in value]
+    return value.replace("§", secret) if isinstance(value, str) else value
+
+
 @pytest.mark.parametrize("evasion", EVASIONS, ids=str)
 def test_a_secret_is_held_back_however_it_is_written_down(evasion: Any) -> None:
-    fields = {"detail": evasion} if isinstance(evasion, str) else evasion
-    assert SECRET not in shown(fields)
-    assert [way for way in WAYS if SECRET in (way.fast(fields, False) or "")] == []
+    for secret in SECRETS if "§" in json.dumps(evasion, ensure_ascii=False) else [SECRET]:
+        filled = _filled(evasion, secret)
+        fields = {"detail": filled} if isinstance(filled, str) else filled
+        assert secret not in shown(fields)
+        assert [way for way in WAYS if secret in (way.fast(fields, False) or "")] == []
 
 
 @pytest.mark.parametrize("fields", HARMLESS, ids=str)

@@ -9,7 +9,7 @@ import re
 
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["BARE", "END", "HELD", "QUOTED", "TAG", "Span", "value", "value_of"]
+__all__ = ["BARE", "END", "HELD", "QUOTED", "TAG", "Span", "closing_quote", "value", "value_of"]
 
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
@@ -66,7 +66,7 @@ def value(text: str, start: int, name: str, before: str) -> Span:
     quote = QUOTED.match(text, start)
     if quote is not None:
         start = quote.end()
-        end = _closing(text, start, quote)
+        end = closing_quote(text, start, str(quote.group(1)), str(quote.group(2)))
         if tail := _TAIL.match(text, end + len(quote.group(1)) + 1):
             start, end = quote.start(), tail.end()
     else:
@@ -93,19 +93,19 @@ def _bare_end(text: str, start: int, name: str, before: str) -> int:
     return bare.end() if bare is not None else start
 
 
-def _closing(text: str, start: int, quote: re.Match[str]) -> int:
+def closing_quote(text: str, start: int, slashes: str, quote: str) -> int:
     """Where a quoted value ends: at the same quote escaped as often, else at the end.
 
     Each level of quoting doubles the backslashes and adds one, so an inner quote has more.
     """
-    level = len(quote.group(1))
-    at = text.find(quote.group(2), start)
+    level = len(slashes)
+    at = text.find(quote, start)
     while at >= 0:
         before = text[max(start, at - 64) : at]
-        slashes = len(before) - len(before.rstrip("\\"))
-        if slashes < level or slashes % (2 * level + 2) == level:
-            return at - min(slashes, level)
-        at = text.find(quote.group(2), at + 1)
+        found = len(before) - len(before.rstrip("\\"))
+        if found < level or found % (2 * level + 2) == level:
+            return at - min(found, level)
+        at = text.find(quote, at + 1)
     return len(text)
 
 

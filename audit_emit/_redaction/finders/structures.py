@@ -1,0 +1,256 @@
+r"""Dicts and lists within a text: JSON, and what Python, Ruby, JavaScript or Java print of them.
+
+What is secret in them by its place (a name and its value, columns and rows, old and new value) is
+decided as in the fields of an event (``siblings``). Their strings are given back to be looked at as
+texts of their own: ``{"note": "first line\npassword: x"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from audit_emit._redaction.finders.extent import HELD, Span, closing_quote
+from audit_emit._redaction.finders.prose import is_plain_value
+from audit_emit._redaction.names import fold, has_descriptions
+from audit_emit._redaction.siblings import Siblings, find_siblings
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["Container", "in_structures", "parse", "strings"]
+
+IsSecret = Callable[[str], bool]
+
+_MAX_TOKENS = 2048
+_MAX_DEPTH = 16
+_MAX_NAME = 256
+_SHORTEST = 8
+
+_BEGIN = Pattern(
+    r"[{\[(](?=[ \t\r\n]{0,16}"
+    r"(?:[{\[(]|[bBrRuU]{0,2}\\{0,7}[\"']|:?[\w.\-]{1,64}[ \t]?(?:=>|[:=])))"
+)
+"""The first bracket of a structure: what follows is another one, a quoted text, or a name."""
+_TOKEN = Pattern(
+    r"(?<!\w)[bBrRuU]{0,2}(\\{0,7})([\"'])"
+    r"|([{\[(])|([}\])])|(=>|[:=]+)|(,)"
+    r"|[^\s{}\[\](),:=\"'\\]+"
+)
+_NUMBER = Pattern(r"-?[0-9]{1,18}")
+_WORD = Pattern(r"[A-Za-z_][\w.\-]{0,63}")
+_NOT_A_WORD = Pattern(r"[\s=:;,|<>(]")
+
+
+class Container:
+    """A dict or a list in a text.
+
+    Attributes:
+        start: where its first bracket is.
+        end: the place behind its last one; that of the text where it was cut.
+        kind: ``dict``, ``list`` or ``tuple``, known when it is closed.
+        entries: pairs of a name and a value, or values; what is not quoted is a number, or None.
+        parts: for each entry where its value stands, and the container that it is.
+    """
+
+    __slots__ = ("_key", "_last", "bracket", "end", "entries", "kind", "parts", "quotes", "start")
+
+    def __init__(self, bracket: str, start: int) -> None:
+        self.bracket = bracket
+        self._key: str | None = None
+        self._last: tuple[Any, Span, Container | None, str] | None = None
+        self.start = start
+        self.end = start
+        self.kind = "list"
+        self.entries: list[Any] = []
+        self.parts: list[tuple[Span, Container | None]] = []
+        self.quotes = False
+
+    @property
+    def plain(self) -> Any:
+        """The dict, list or tuple that it stands for."""
+        if self.kind == "dict":
+            return dict(self.entries)
+        return tuple(self.entries) if self.kind == "tuple" else self.entries
+
+    def add(self, value: Any, span: Span, child: Container | None, bare: str = "") -> None:
+        """Another value, or what may turn out to be the name of one."""
+        if self._last is not None:
+            if bare and self._last[3]:  # several words
+                self._last = (None, (self._last[1][0], span[1]), None, f"{self._last[3]} {bare}")
+                return
+            self.flush()
+        self._last = (value, span, child, bare)
+
+    def sign(self) -> None:
+        """What was last is the name of what follows."""
+        if self._last is not None:
+            value, _, _, bare = self._last
+            self._key = value if type(value) is str else bare.lstrip(":")
+            self._last = None
+
+    def flush(self) -> None:
+        """What was last is a value."""
+        if self._last is None:
+            self._key = None
+            return
+        value, span, child, _ = self._last
+        if self._key is not None and self.kind != "dict":
+            self.kind = "dict"
+            self.entries, self.parts = [], []  # arguments without a name before those with one
+        if self.kind != "dict":
+            self.entries.append(value)
+            self.parts.append((span, child))
+        elif self._key is not None:
+            self.entries.append((self._key, value))
+            self.parts.append((span, child))
+        self._key = self._last = None
+
+    def close(self, end: int) -> None:
+        """Its last bracket, or the end of the text."""
+        self.flush()
+        self.end = end
+        if self.kind == "list" and self.bracket == "(" and self.quotes:
+            self.kind = "tuple"
+
+
+def parse(text: str) -> list[Container]:
+    """The outermost containers of a text; where one is not closed, it reaches to the end."""
+    found: list[Container] = []
+    at = count = 0
+    begin = _BEGIN.search(text)
+    while begin is not None and count < _MAX_TOKENS:
+        outermost, count = _container(text, begin.start(), count)
+        if outermost.quotes:
+            found.append(outermost)
+        at = outermost.end
+        begin = _BEGIN.search(text, at)
+    return found
+
+
+def _container(text: str, at: int, count: int) -> tuple[Container, int]:
+    stack: list[Container] = []
+    outermost: Container | None = None
+    while count < _MAX_TOKENS:
+        match = _TOKEN.search(text, at)
+        if match is None:
+            break
+        count += 1
+        at = match.end()
+        slashes, quote, opening, closed, sign, comma = match.groups()
+        if opening:
+            container = Container(opening, match.start())
+            if outermost is None:
+                outermost = container
+            stack.append(container)
+            continue
+        top = stack[-1]
+        if quote:
+            at = closing_quote(text, at, slashes, quote)
+            top.add(text[match.end() : at], (match.end(), at), None)
+            at = min(at + len(slashes) + 1, len(text))
+            for container in stack:
+                container.quotes = True
+        elif closed:
+            _close(stack, at)
+            if not stack:
+                break
+        elif sign:
+            top.sign()
+        elif comma:
+            top.flush()
+        else:
+            top.add(_bare(match.group(), top), match.span(), None, match.group())
+    while stack:
+        _close(stack, len(text) if count < _MAX_TOKENS else at)
+    assert outermost is not None  # noqa: S101 - ``at`` is that of a bracket
+    return outermost, count
+
+
+def _close(stack: list[Container], end: int) -> None:
+    container = stack.pop()
+    container.close(end)
+    if stack:
+        stack[-1].add(container.plain, (container.start, end), container)
+
+
+def _bare(word: str, container: Container) -> int | str | None:
+    """A value without quotes: a number; a word in a list, which may be the name of a column."""
+    if _NUMBER.fullmatch(word):
+        return int(word)
+    return word if container.bracket == "[" and _WORD.fullmatch(word) else None
+
+
+def in_structures(containers: list[Container], text: str, is_secret: IsSecret) -> Iterator[Span]:
+    """What is secret in some containers of a text by its place."""
+
+    def names_secret(value: object) -> bool:
+        return type(value) is str and len(value) <= _MAX_NAME and is_secret(value)
+
+    for outermost in containers:
+        stack = [(outermost, _siblings(outermost, names_secret, None))]
+        while stack:
+            container, siblings = stack.pop()
+            for at, (span, child) in enumerate(container.parts):
+                if _is_held(container, siblings, at, is_secret):
+                    if not HELD.fullmatch(text, *span):
+                        yield span
+                elif child is not None and len(stack) < _MAX_DEPTH:
+                    if container.kind == "dict":
+                        siblings.label = container.entries[at][0]
+                    stack.append((child, _siblings(child, names_secret, siblings)))
+
+
+def _siblings(container: Container, names_secret: Any, above: Siblings | None) -> Siblings:
+    siblings = Siblings()
+    is_tuple = container.kind == "tuple"
+    find_siblings(
+        "list" if is_tuple else container.kind,
+        container.entries,
+        names_secret,
+        above,
+        is_tuple=is_tuple,
+        into=siblings,
+    )
+    return siblings
+
+
+def _is_held(container: Container, siblings: Siblings, at: int, is_secret: IsSecret) -> bool:
+    """Whether an entry is secret because of the others, or of its name."""
+    if container.kind != "dict":
+        return at in siblings.by_place and not (
+            _is_nothing(container.entries[at]) or _is_option(container.entries, at)
+        )
+    name, value = container.entries[at]
+    if _is_nothing(value):
+        return False
+    if fold(name) in siblings.by_name:
+        return True
+    if not is_secret(name) or (type(value) is str and is_plain_value(name, value)):
+        return False
+    return type(value) in (str, int) or not has_descriptions(name)
+
+
+def _is_option(words: list[Any], at: int) -> bool:
+    """Whether only a part of a word of a command line may be secret: other finders know which."""
+    word, before = words[at], words[at - 1] if at else None
+    if type(word) is not str:
+        return False
+    return word[:1] == "-" or (type(before) is str and before[:1] == "-" and ":" in word)
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value == "" or (type(value) is int and value in (0, 1))
+
+
+def strings(containers: list[Container]) -> Iterator[Span]:
+    """The quoted texts in some containers that may have more to say than one word."""
+    stack = [*containers]
+    while stack:
+        container = stack.pop()
+        for at, (span, child) in enumerate(container.parts):
+            if child is not None:
+                stack.append(child)
+                continue
+            value = container.entries[at]
+            value = value[1] if container.kind == "dict" else value
+            if type(value) is str and len(value) > _SHORTEST and _NOT_A_WORD.search(value):
+                yield span
