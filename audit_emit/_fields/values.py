@@ -152,6 +152,8 @@ class BytesText:
         """The texts that these bytes may be."""
         data = self.data
         readings = [data.decode("latin-1")]
+        if not data.isascii():
+            readings.append(data.decode("utf-8", "replace"))
         if b"\0" in data:
             readings.append(data.replace(b"\0", b"").decode("latin-1"))
         return readings

@@ -115,18 +115,20 @@ class Engine:
             yield Found(start, end, "structure")
         count = 0
         for start, end in structures.strings(containers):
-            reading = Reading(text[start:end])
-            if not self._suspicious(reading.text):
+            undone = list(readings(text[start:end]))
+            steps = undone[-1] if undone else []
+            said = steps[-1].text if steps else text[start:end]
+            if not self._suspicious(said):
                 continue
             count += 1
             if count > _MAX_STRINGS:
                 yield Found(start, len(text), "structure")
                 return
-            inner = list(self._find(reading.text, is_secret))
+            inner = list(self._find(said, is_secret))
             if depth < _MAX_NESTED:
-                inner += self._in_structures(reading.text, is_secret, depth + 1)
+                inner += self._in_structures(said, is_secret, depth + 1)
             for one in inner:
-                first, last = reading.span(one[:2])
+                first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
+from audit_emit._redaction.alphabet import folded_text
 from audit_emit._redaction.anchors import anchored
 from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, Rule
@@ -25,8 +26,6 @@ _LONG_RUN = re.compile(rf"[{re.escape(RUN_CHARACTERS)}]{{{RUN}}}")
 _SHORT = 1024
 """Characters of a text that is searched by ``anchored``, as nearly all texts of an event are."""
 _Trie = dict[str, "_Trie"]
-_TWO_READINGS = frozenset("\u0130\u0131\u03a3\u03c2\u03c3")
-"""Letters that are equal to others where case does not count, and are no compatible form."""
 
 Search = Callable[[str], re.Match[str] | None]
 
@@ -194,7 +193,7 @@ class Folded:
         ]
         self._alone = [group for group in self.groups if group.alone]
         self._others = [group for group in self.groups if not group.alone]
-        self._words = frozenset(word.lower() for group in self._others for word in group.words)
+        self._words = frozenset(folded_text(word) for group in self._others for word in group.words)
         self._any = Pattern(_any_of(self._words))
 
     def suspicious(self, text: str) -> bool:
@@ -204,7 +203,7 @@ class Folded:
                 return True
         if not self.may_tell(text):
             return False
-        lower = text.lower()
+        lower = folded_text(text)
         return any(group.suspicious(text, lower) for group in self._others)
 
     def suspects(self, text: str, *, by_context: bool) -> list[Callable[[str], bool]]:
@@ -220,14 +219,14 @@ class Folded:
             if group.mark in text and group.suspicious(text)
         ]
         if by_context:
-            lower = text.lower()
+            lower = folded_text(text)
             found += [g.suspicious for g in self._others if g.suspicious(text, lower)]
         return found
 
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
         search = self._any.search if len(text) > _SHORT else self._any_in_short
-        return search(text.lower()) is not None or not _as_read(text)
+        return search(folded_text(text)) is not None
 
     @lazy_attribute
     def _any_in_short(self) -> Search:
@@ -235,13 +234,11 @@ class Folded:
 
     def tells(self, text: str) -> bool:
         """Whether it may, besides by the names of secrets."""
-        if not _as_read(text):
-            return True
         return any(group.tells and group.known.search(text) for group in self._others)
 
     def rules_for(self, text: str) -> list[Grammar]:
         """The rules that have to look at a text."""
-        lower = text.lower()
+        lower = folded_text(text)
         return [
             rule
             for group in self.groups
@@ -263,7 +260,8 @@ class Group:
         self.ignore_case = ignore_case
         self.names = any(rule.named for rule in rules)
         self.tells = not ignore_case and not self.names and not alone
-        self.known: Pattern = Pattern(_any_of(frozenset(words)))
+        sought = map(folded_text, words) if ignore_case else words
+        self.known: Pattern = Pattern(_any_of(frozenset(sought)))
         marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
         self.marks = "".join(sorted(set(marks)))
         self.mark = marks if len(marks) == 1 else ""
@@ -276,14 +274,4 @@ class Group:
             return False
         if not self.ignore_case:
             return self.known.search(text) is not None
-        return self.known.search(lower or text.lower()) is not None or not _as_read(text)
-
-
-def _as_read(text: str) -> bool:
-    """Whether no letter of a text may be read as another one, but for its case."""
-    if text.isascii():
-        return True
-    from unicodedata import is_normalized  # noqa: PLC0415 - only texts beyond ASCII need it
-
-    # Full-width letters, ligatures and those in two parts have a compatible form.
-    return is_normalized("NFKC", text) and _TWO_READINGS.isdisjoint(text)
+        return self.known.search(lower or folded_text(text)) is not None

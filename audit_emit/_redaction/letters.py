@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from unicodedata import combining, normalize
 
 from audit_emit._format import encode
+from audit_emit._redaction.alphabet import folded_text
 from audit_emit._redaction.readings import escaped
 
 __all__ = ["LETTER", "LOOK", "OTHER", "SIZE", "UNKNOWN", "Letters"]
@@ -50,11 +51,12 @@ class Letters:
     def _meaning(self, char: str) -> int:
         if "\ud800" <= char <= "\udfff" or escaped(char) or encode.safe(char) != char:
             return LOOK
-        readings = _readings(char)
-        if len(readings) == 1:
-            (one,) = readings
-            if one in self._columns and not one.isascii():
-                return self._columns[one]
+        folded = folded_text(char)
+        if not folded:
+            return LOOK  # an accent, which belongs to the letter before it
+        if folded in self._columns and char.isalpha():
+            return self._columns[folded]
+        readings = {*_readings(char), folded}
         if char in self._meant or any(not self._parts.isdisjoint(one) for one in readings):
             return LOOK
         if any(not self._meant.isdisjoint(one) for one in readings):

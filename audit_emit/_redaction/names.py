@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import islice
 
 from audit_emit._redaction import words
+from audit_emit._redaction.alphabet import folded_text, plain_letters
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = [
@@ -36,13 +37,6 @@ MAX_TOKENS = 32
 _MAX_CACHED_NAME = 64
 
 _SPLIT = Pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_INVISIBLE = dict.fromkeys((*range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF, 0xAD))
-_LOOKALIKES = str.maketrans(
-    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0501\u0261\u03bf\u03b1\u03c1\u0131"
-    "\u0410\u0415\u041e\u0420\u0421\u0423\u0425\u0422\u041c\u041d\u041a\u0412\u0406\u0405",
-    "aeopcyxisdgoapiAEOPCYXTMHKBIS",
-)
-"""Letters of other alphabets that look like Latin ones (Unicode UTS 39)."""
 
 
 def split_name(name: str) -> list[str]:
@@ -57,23 +51,17 @@ def split_name(name: str) -> list[str]:
 
 
 def _compatible(name: str) -> str:
-    """The name in the letters that are read, with ``_`` for what is none.
+    """The name in the letters that are read, with ``_`` for what is none."""
+    from unicodedata import category  # noqa: PLC0415 - only names beyond ASCII need it
 
-    Full-width letters are Latin ones, too; what is invisible is left out.
-    """
-    from unicodedata import category, normalize  # noqa: PLC0415 - only names beyond ASCII need it
-
-    read = normalize("NFKC", name[:MAX_NAME].translate(_INVISIBLE))
-    read = read[:MAX_NAME]  # one letter may stand for eighteen
+    read = plain_letters(name[:MAX_NAME])[:MAX_NAME]  # one letter may stand for eighteen
     return "".join(char if category(char)[0] in "LNM" else "_" for char in read)
 
 
 def _parts(word: str) -> list[str]:
-    if not word.isascii() and any(char.isascii() and char.isalpha() for char in word):
-        word = word.translate(_LOOKALIKES)
     if word.isascii():
         return [token.lower() for token in _SPLIT.findall(word)]
-    return [word.lower()]
+    return [folded_text(word)]
 
 
 def fold(name: str) -> str:

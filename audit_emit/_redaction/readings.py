@@ -14,16 +14,27 @@ from audit_emit._redaction.rule import Span
 
 __all__ = ["ESCAPES", "Reading", "escaped", "readings"]
 
-_PERCENT = r"%(?:25){0,3}([0-9A-Fa-f]{2})"
-"""A character encoded once, or again and again: a URL in a URL in a URL."""
+_COLOURS = (
+    r"(?:\x1b|\u241b|\^\[|\\{1,8}(?:u001[bB]|x1[bB]|033|e))"
+    r"(?:\[[0-9;:]{0,24}[A-Za-z]|\([0-9A-Za-z]|\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\))"
+    r"|\x9b[0-9;:]{0,24}[A-Za-z]"
+)
+_WIDE = "\uff01-\uff5e"
+_INVISIBLE = "\u200b-\u200f\u2060-\u2064\ufeff\u00ad"
+_SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
+_LINE_ENDS = "\x85\u2028\u2029"
+_HEX = "[0-9A-Fa-f]"
 _ESCAPE = re.compile(
-    rf"{_PERCENT}"
-    r"|\\{1,8}u([0-9A-Fa-f]{4})|\\{1,8}x([0-9A-Fa-f]{2})"
-    r"|&#x([0-9A-Fa-f]{1,6});|&#([0-9]{1,7});|&(amp|quot|apos|lt|gt|equals|colon|nbsp|Tab|NewLine);"
-    r"|\\{1,8}([nrtbf])"
-    r"|(?:\x1b|\\{1,8}(?:u001[bB]|x1[bB]|033|e))\[[0-9;]{0,16}[A-Za-z]"
-    r"|([\uff01-\uff5e])"
-    r"|[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]"
+    rf"%(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
+    rf"|\\{{1,8}}u(?P<pair>[dD][89abAB]{_HEX}{{2}}\\{{1,8}}u[dD][c-fC-F]{_HEX}{{2}})"
+    rf"|\\{{1,8}}u(?P<hex3>{_HEX}{{4}})|\\{{1,8}}u\{{(?P<hex4>{_HEX}{{1,6}})\}}"
+    rf"|\\{{1,8}}x(?P<hex5>{_HEX}{{2}})|&#x(?P<hex6>{_HEX}{{1,6}})(?:;|(?![0-9A-Za-z]))"
+    r"|&#(?P<decimal>[0-9]{1,7});?"
+    r"|&(?P<named>amp|quot|apos|lt|gt|equals|colon|nbsp|Tab|NewLine);"
+    r"|\\{1,8}(?P<letter>[nrtbf])"
+    rf"|\\{{1,8}}(?P<octal>[01][0-7]{{2}})(?![0-9])|{_COLOURS}"
+    rf"|(?P<wide>[{_WIDE}])|(?P<space>[{_SPACES}])|(?P<line>[{_LINE_ENDS}])"
+    rf"|[{_INVISIBLE}]"
 )
 _NAMED = {
     "amp": "&",
@@ -39,11 +50,13 @@ _NAMED = {
 }
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _REFERENCE = re.compile(rf"&(?:#|{'|'.join(_NAMED)})")
-_MARKS = re.compile(r"[%\\\x1b\u00ad\u200b-\u200f\u2060-\u2064\ufeff\uff01-\uff5e]")
+_MARKS = re.compile(rf"[%\\\x1b\x9b\u241b{_INVISIBLE}{_WIDE}{_SPACES}{_LINE_ENDS}]|\^\[\[")
 _ROUNDS = 3
 ESCAPES: tuple[str, ...] = (
     *(f"%{digit}" for digit in "0123456789abcdefABCDEF"),
-    *(f"\\{char}" for char in "\\uxnrtbfe0"),
+    *(f"\\{char}" for char in "\\uxnrtbfe01"),
+    "%u",
+    "^[[",
     "&#",
     *(f"&{name};" for name in _NAMED),
     "\x1b[",
@@ -107,20 +120,23 @@ def readings(text: str) -> Iterator[list[Reading]]:
 
 
 def _said(match: re.Match[str]) -> str:
-    group = match.lastindex or 0
+    """What an escape stands for; nothing, where it is a colour or invisible."""
+    group = match.lastgroup or ""
     found = match.group(group) if group else ""
-    if group in (1, 2, 3, 4):
+    if group.startswith("hex"):
         return _character(int(found, 16))
-    if group == 5:
-        return _character(int(found))
-    if group == 6:
-        return _NAMED[found]
-    if group == 7:
-        return _SHORT[found]
-    if group == 8:
+    if group == "pair":
+        high, low = int(found[:4], 16), int(found[-4:], 16)
+        return chr(0x10000 + ((high & 0x3FF) << 10 | low & 0x3FF))
+    if group in ("decimal", "octal"):
+        return _character(int(found, 10 if group == "decimal" else 8))
+    if group == "wide":
         return chr(ord(found) - 0xFEE0)
-    return found
+    known = {"named": _NAMED, "letter": _SHORT}.get(group)
+    if known is not None:
+        return known[found]
+    return " " if group == "space" else "\n" if group == "line" else ""
 
 
 def _character(code: int) -> str:
-    return chr(code) if 0 < code < 0xD800 else "\ufffd"
+    return chr(code) if 0 < code < 0xD800 or 0xE000 <= code <= 0x10FFFF else "\ufffd"

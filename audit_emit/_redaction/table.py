@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from audit_emit._redaction import digits, keywords
+from audit_emit._redaction.alphabet import folded_text
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.letters import OTHER, Letters
 from audit_emit._redaction.readings import ESCAPES
@@ -95,7 +96,7 @@ def made(engine: Engine) -> Made:
         if ascii_only:
             _add(exact, group.words, bit)
         else:
-            _add(folded, map(str.lower, group.words), bit)
+            _add(folded, map(folded_text, group.words), bit)
     words = _trie(frozenset(exact.items()))
     folded_words = _trie(frozenset(folded.items()), OTHER + 1)
     letters = Letters(folded_words.columns, marks)

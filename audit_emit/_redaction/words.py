@@ -5,6 +5,8 @@ Password words are those of the languages with most speakers (Ethnologue), and o
 
 from __future__ import annotations
 
+from audit_emit._redaction.alphabet import plain_letters
+
 __all__ = [
     "ANSWERS",
     "APPROLE",
@@ -48,7 +50,7 @@ __all__ = [
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    return frozenset(plain_letters(text).split())
 
 
 SECRET = _words(
@@ -113,53 +115,56 @@ CODE_OF = _words(
     onetime twofactor reset activation pass pin device authorization confirmation unlock verifier
     """
 )
-PAIRS = (
-    ("card", "number"),
-    ("card", "no"),
-    ("card", "num"),
-    ("cc", "number"),
-    ("cc", "num"),
-    ("cc", "no"),
-    ("security", "number"),
-    ("security", "no"),
-    ("parola", "chiave"),
-    ("connection", "string"),
-    ("conn", "string"),
-    ("conn", "str"),
-    ("connect", "sid"),
-    ("seed", "phrase"),
-    ("recovery", "phrase"),
-    ("key", "material"),
-    ("key", "pem"),
-    ("account", "number"),
-    ("pass", "phrase"),
-    ("mot", "passe"),
-    ("account", "no"),
-    ("routing", "number"),
-    ("security", "answer"),
-    ("saml", "response"),
-    ("saml", "assertion"),
-    ("magic", "link"),
-    ("sso", "ticket"),
-    ("secure", "string"),
-    ("client", "assertion"),
-    ("oauth", "verifier"),
-    ("palabra", "clave"),
-    ("kata", "sandi"),
-    ("neno", "siri"),
-    ("mật", "khẩu"),
-    ("mat", "khau"),
-    ("كلمة", "المرور"),
-    ("كلمة", "السر"),
-    ("رمز", "عبور"),
-    ("پاس", "ورڈ"),
-    ("गुप्त", "शब्द"),
-    ("গোপন", "শব্দ"),
-    ("reset", "link"),
-    ("totp", "uri"),
-    ("otp", "uri"),
-    ("wacht", "woord"),
-    ("kenn", "wort"),
+PAIRS = tuple(
+    (plain_letters(first), plain_letters(second))
+    for first, second in (
+        ("card", "number"),
+        ("card", "no"),
+        ("card", "num"),
+        ("cc", "number"),
+        ("cc", "num"),
+        ("cc", "no"),
+        ("security", "number"),
+        ("security", "no"),
+        ("parola", "chiave"),
+        ("connection", "string"),
+        ("conn", "string"),
+        ("conn", "str"),
+        ("connect", "sid"),
+        ("seed", "phrase"),
+        ("recovery", "phrase"),
+        ("key", "material"),
+        ("key", "pem"),
+        ("account", "number"),
+        ("pass", "phrase"),
+        ("mot", "passe"),
+        ("account", "no"),
+        ("routing", "number"),
+        ("security", "answer"),
+        ("saml", "response"),
+        ("saml", "assertion"),
+        ("magic", "link"),
+        ("sso", "ticket"),
+        ("secure", "string"),
+        ("client", "assertion"),
+        ("oauth", "verifier"),
+        ("palabra", "clave"),
+        ("kata", "sandi"),
+        ("neno", "siri"),
+        ("mật", "khẩu"),
+        ("mat", "khau"),
+        ("كلمة", "المرور"),
+        ("كلمة", "السر"),
+        ("رمز", "عبور"),
+        ("پاس", "ورڈ"),
+        ("गुप्त", "शब्द"),
+        ("গোপন", "শব্দ"),
+        ("reset", "link"),
+        ("totp", "uri"),
+        ("otp", "uri"),
+        ("wacht", "woord"),
+        ("kenn", "wort"),
+    )
 )
 
 HARMLESS_LAST = _words(

@@ -16,7 +16,7 @@ __all__ = ["LETTERS", "SIGNS", "assignments"]
 
 IsSecret = Callable[[str], bool]
 
-LETTERS = r"\w\u0300-\u036f\u0610-\u065f\u0900-\u0dff\u0e00-\u0eff\u200c\u200d"
+LETTERS = r"\w\u24b6-\u24e9\u0300-\u036f\u0610-\u065f\u0900-\u0dff\u0e00-\u0eff\u200c\u200d"
 """Letters, digits and the marks that belong to letters in the alphabets of India and others."""
 _ARROWS = "".join(
     chr(code)
@@ -34,7 +34,7 @@ SIGNS = f":=<>\n{_ARROWS}"
 _ASSIGN = Pattern(
     rf"(?<![{LETTERS}.\-$\[\]%])([{LETTERS}.\-$\[\]%]+)"
     # What the name is in: quotes, brackets, emphasis, an element; a remark in brackets.
-    r"(?:\\{0,7}[\"'`])?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?(?:[ \t]\([^()\r\n=:]{0,32}\))?"
+    r"(?:\\{0,7}[\"'`]|\\(?==))?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?(?:[ \t]\([^()\r\n=:]{0,32}\))?"
     r"([ \t\u00a0]{0,8}"
     rf"(?:::(?=[ \t])|[?+|:&*/%^.!~\-]{{0,3}}={{1,3}}[>~:]?|[\-~]>|<-|[:{_ARROWS}])"
     r"[ \t\u00a0]{0,8})"

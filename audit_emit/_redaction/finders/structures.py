@@ -37,7 +37,7 @@ _TOKEN = Pattern(
 )
 _NUMBER = Pattern(r"-?[0-9]{1,18}")
 _WORD = Pattern(r"[A-Za-z_][\w.\-]{0,63}")
-_NOT_A_WORD = Pattern(r"[\s=:;,|<>(]")
+_NOT_A_WORD = Pattern(r"[\s=:;,|<>(\\%&]|[^\x00-\x7f]")
 
 
 class Container:
