@@ -26,10 +26,10 @@ def plain_letters(text: str) -> str:
         return text
     from unicodedata import normalize  # noqa: PLC0415 - only texts beyond ASCII need it
 
+    text = _ACCENTS.sub("", normalize("NFKD", text))
     if _OTHERS.search(text) is not None:
         text = text.translate(_INVISIBLE).translate(_LOOKALIKES)
-    parts = normalize("NFKD", text)
-    return normalize("NFC", _ACCENTS.sub("", parts)) if not parts.isascii() else parts
+    return normalize("NFC", text)
 
 
 def folded_text(text: str) -> str:

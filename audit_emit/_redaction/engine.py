@@ -12,7 +12,7 @@ from audit_emit._redaction.finders.extent import HELD
 from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
-from audit_emit._redaction.readings import Reading, readings
+from audit_emit._redaction.readings import Reading, quoted, readings
 from audit_emit._redaction.rule import Rule, Span
 from audit_emit._redaction.rules import RULES
 
@@ -115,9 +115,8 @@ class Engine:
             yield Found(start, end, "structure")
         count = 0
         for start, end in structures.strings(containers):
-            undone = list(readings(text[start:end]))
-            steps = undone[-1] if undone else []
-            said = steps[-1].text if steps else text[start:end]
+            steps = quoted(text[start:end])
+            said = steps[-1].text
             if not self._suspicious(said):
                 continue
             count += 1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from audit_emit._redaction.finders import assignments as named
+from audit_emit._redaction.finders import calls as code
 from audit_emit._redaction.finders import (
     cards,
     database,
@@ -22,6 +23,7 @@ from audit_emit._redaction.finders import (
     urls,
 )
 from audit_emit._redaction.finders import cells as tables
+from audit_emit._redaction.finders import changes as changed
 from audit_emit._redaction.finders import name_value as beside
 from audit_emit._redaction.finders import private_keys as private
 from audit_emit._redaction.finders import unpunctuated as said
@@ -131,14 +133,27 @@ GRAMMAR: tuple[Grammar, ...] = (
         ("password=hunter2", 'os.environ["DB_PASSWORD"] = "hunter2"', "API key: hunter2"),
     ),
     _of_names(
-        "call", said.calls, _QUOTES, ('setPassword("hunter2")', '#define PASSWORD "hunter2"')
+        "call", code.calls, _QUOTES + "=", ('setPassword("hunter2")', '#define PASSWORD "hunter2"')
     ),
     _of_names(
-        "change", said.changes, _SPACE + "(", ("changed password from 'hunter1' to 'hunter2'",)
+        "change",
+        changed.changes,
+        _SPACE + "(=>:\u2192\u21d2",
+        ("changed password from 'hunter1' to 'hunter2'",),
     ),
     _of_names("sentence", said.sentences, _SPACE + "\u662f", ("Your password is hunter2",)),
     _of_names("line", tables.lines, "\n\t", ("Password\nhunter2",)),
-    _of_names("cell", tables.cells, "|;,\t\u2502" + _QUOTES, ("| password | hunter2 |",)),
+    _of_names(
+        "cell", tables.cells, tables.BARS + "&.;,\t\n" + _QUOTES, ("| password | hunter2 |",)
+    ),
+    Grammar(
+        "login-call",
+        tuple(code.LOGINS),
+        _without_names(code.logins),
+        marks=_QUOTES,
+        ignore_case=True,
+        examples=('login("bob", "hunter2")',),
+    ),
     Grammar(
         "callback-code",
         ("code=", "ticket=", "token="),

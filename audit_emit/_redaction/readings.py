@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from audit_emit._redaction.rule import Span
 
-__all__ = ["ESCAPES", "Reading", "escaped", "readings"]
+__all__ = ["ESCAPES", "Reading", "escaped", "quoted", "readings"]
 
 _COLOURS = (
     r"(?:\x1b|\u241b|\^\[|\\{1,8}(?:u001[bB]|x1[bB]|033|e))"
@@ -23,6 +23,8 @@ _WIDE = "\uff01-\uff5e"
 _INVISIBLE = "\u200b-\u200f\u2060-\u2064\ufeff\u00ad"
 _SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _LINE_ENDS = "\x85\u2028\u2029"
+_QUOTES = re.compile(r"\\(?P<itself>[\\\"'/`])")
+"""What is escaped in a quoted text because of the quotes around it."""
 _HEX = "[0-9A-Fa-f]"
 _ESCAPE = re.compile(
     rf"%(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
@@ -81,12 +83,12 @@ class Reading:
 
     __slots__ = ("_escaped", "_plain", "differs", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, escape: re.Pattern[str] = _ESCAPE) -> None:
         self._plain = [0]
         self._escaped = [0]
         parts: list[str] = []
         at = length = 0
-        for match in _ESCAPE.finditer(text):
+        for match in escape.finditer(text):
             said = _said(match)
             parts += (text[at : match.start()], said)
             length += match.start() - at + len(said)
@@ -119,6 +121,13 @@ def readings(text: str) -> Iterator[list[Reading]]:
         text = reading.text
 
 
+def quoted(text: str) -> list[Reading]:
+    """The readings of what stands between quotes: at last what it says."""
+    steps = [Reading(text, _QUOTES)]
+    further = list(readings(steps[0].text))
+    return [*steps, *further[-1]] if further else steps
+
+
 def _said(match: re.Match[str]) -> str:
     """What an escape stands for; nothing, where it is a colour or invisible."""
     group = match.lastgroup or ""
@@ -130,6 +139,8 @@ def _said(match: re.Match[str]) -> str:
         return chr(0x10000 + ((high & 0x3FF) << 10 | low & 0x3FF))
     if group in ("decimal", "octal"):
         return _character(int(found, 10 if group == "decimal" else 8))
+    if group == "itself":
+        return found
     if group == "wide":
         return chr(ord(found) - 0xFEE0)
     known = {"named": _NAMED, "letter": _SHORT}.get(group)

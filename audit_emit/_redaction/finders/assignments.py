@@ -12,13 +12,13 @@ from audit_emit._redaction.names import fold, is_vendor_key
 from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["LETTERS", "SIGNS", "assignments"]
+__all__ = ["ARROWS", "LETTERS", "SIGNS", "assignments"]
 
 IsSecret = Callable[[str], bool]
 
 LETTERS = r"\w\u24b6-\u24e9\u0300-\u036f\u0610-\u065f\u0900-\u0dff\u0e00-\u0eff\u200c\u200d"
 """Letters, digits and the marks that belong to letters in the alphabets of India and others."""
-_ARROWS = "".join(
+ARROWS = "".join(
     chr(code)
     for codes in (
         range(0x2190, 0x2200),
@@ -29,18 +29,27 @@ _ARROWS = "".join(
     for code in codes
 )
 """Arrows of Unicode, and what looks like a colon or an equals sign."""
-SIGNS = f":=<>\n{_ARROWS}"
+SIGNS = f":=<>\n{ARROWS}"
 """Characters, one of which is between each name and its value."""
+_SIGN = (
+    r"(?:::(?=[ \t])|<=>|>>=|<<<|<<(?=[ \t]{0,2}[\"'])"
+    rf"|[?+|:&*/%^.!~\-]{{0,3}}={{1,3}}[>~:]?|[\-~]>|<-|[:{ARROWS}])"
+)
 _ASSIGN = Pattern(
     rf"(?<![{LETTERS}.\-$\[\]%])([{LETTERS}.\-$\[\]%]+)"
-    # What the name is in: quotes, brackets, emphasis, an element; a remark in brackets.
-    r"(?:\\{0,7}[\"'`]|\\(?==))?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?(?:[ \t]\([^()\r\n=:]{0,32}\))?"
-    r"([ \t\u00a0]{0,8}"
-    rf"(?:::(?=[ \t])|[?+|:&*/%^.!~\-]{{0,3}}={{1,3}}[>~:]?|[\-~]>|<-|[:{_ARROWS}])"
-    r"[ \t\u00a0]{0,8})"
-    r"(?:[|>][+\-0-9]{0,2}[ \t]{0,8}\r?\n(?P<block>[ \t]{1,16})"
+    # What the name is in: quotes, brackets, emphasis, an element; a remark in brackets, a number.
+    r"(?:\\{0,7}[\"'`]|\\(?==))?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?"
+    r"(?:[ \t]\([^()\r\n=:]{0,32}\)|[ \t]#?[0-9]{1,3}(?=:))?"
+    rf"([ \t\u00a0]{{0,8}}{_SIGN}[ \t\u00a0]{{0,8}})"
+    # What may follow before the value: a block, a list, another line, emphasis, a tag of YAML.
+    r"(?:(?:[&!][\w!]{1,32}[ \t]{1,8})?[|>][+\-0-9]{0,2}[ \t]{0,8}\r?\n(?P<block>[ \t]{1,16})"
+    r"|<<[\-~]?[\"']?(?P<here>\w{1,32})[\"']?[ \t]{0,8}\r?\n[ \t]{0,16}"
     r"|\r?\n(?P<list>[ \t]{0,16})-[ \t]{1,8}(?!-)"
-    r"|\r?\n[ \t]{0,16}(?=[^\s:=\-{\[#][^\s:=]{3,128}[ \t]{0,8}(?:\r?\n|\Z))"
+    r"|(?:\r?\n[ \t]{0,16}){1,3}(?=[^\s:=\-{\[#][^\s:=]{3,128}[ \t]{0,8}(?:\r?\n|\Z))"
+    r"|\r?\n[ \t]{0,4}(?:[>*][ \t]{1,4}(?=\S)|```\w{0,8}\r?\n)"
+    r"|\r?\n[ \t]{1,16}(?:-[ \t]{1,4})?[\"']?"
+    r"(?:value|default|current|content|data|plaintext|secret|string|text|new|old)"
+    r"[\"']?[ \t]{0,4}[:=][ \t]{0,4}(?=\S)"
     r"|\\\r?\n[ \t]{0,16}(?=\S)|\*{1,2}[ \t]{1,4}|</\w{1,10}>[ \t]{0,4}"
     r"|[&!][\w!]{1,32}[ \t]{1,8}(?=[^\s=]))?"
 )
@@ -49,20 +58,24 @@ _TWO_WORDS = Pattern(
 )
 """The last two words of a text that is read from its end."""
 _NAME_OF = Pattern(
-    r"[^\s:=]{0,64}[ \t]{1,3}(?:rof|fo|r\u00fcf|nov|ed)[ \t]{1,3}"
+    r"(?:[^\s:=,;]{1,64}[ \t]{1,3}){0,3}[^\s:=,;]{1,64}[ \t]{1,3}"
+    r"(?:rof|fo|r\u00fcf|nov|ed)[ \t]{1,3}"
     rf"([{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
 )
-"""``Password for u-17``, ``API key of bob``, read from the end: the name, and whose it is."""
+"""``Password for u-17``, ``API key of the user bob``, read from the end: the name, and whose."""
 _MARKED_VALUE = Pattern(
     r"[\"'`](?![\"'`])|(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])\S{6}"
 )
 """A value in quotes, or with digits and letters."""
 _IS = Pattern(r"\A(?:is|was|lautet|ist|es|est)\Z")
 _TYPE_WORDS = frozenset(("string", "str", "text", "varchar", "bytes", "char"))
-_BEFORE = 80
+_BEFORE = 96
 _ALSO = frozenset(("inputvalue", "sig", "signature", "xamzsignature", "xgoogsignature"))
 _BESIDE = NAME_NAMES | VALUE_NAMES | TYPE_NAMES
-_THEN = Pattern(r"[\"'`]?[ \t]{0,4}(?:->|=>|\u2192|\u21d2|\u279c|\bto\b)[ \t]{0,4}")
+_THEN = Pattern(
+    rf"[\"'`]?[ \t]{{0,4}}(?:[\-=~]{{1,3}}>|[{ARROWS}\u2b62\u00bb]|\bto\b"
+    r"|(?<=[ \t])[>/|](?=[ \t]))[ \t]{0,4}"
+)
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{16,256}={0,2})(?![A-Za-z0-9+/_\-])")
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}")
 
@@ -100,8 +113,10 @@ def _assignments(text: str, is_secret: IsSecret, beside: NameAndValue) -> Iterat
         kind = kinds.get(name)
         if kind is None:
             kind = kinds[name] = _kind(name, is_secret)
-        if kind == _SECRET or _is_of_words(text, match, is_secret):
-            spans = _values(text, match, name.lower(), of_words=kind != _SECRET)
+        if kind == _SECRET:
+            spans = _values(text, match, name.lower(), of_words=False)
+        elif of_words := _name_of_words(text, match, is_secret):
+            spans = _values(text, match, of_words.lower(), of_words=True)
         elif kind == _NOTHING:
             continue
         elif kind == _HOST:
@@ -141,35 +156,44 @@ def _vendor_key(text: str, match: re.Match[str]) -> Iterator[Span]:
         yield found.span(1)
 
 
-def _is_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> bool:
-    """Whether a name of several words ends here: ``API key:``, ``Password for u-17:``."""
-    if text[match.start() - 1 : match.start()] not in (" ", "\t"):
-        return False
+def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
+    """The name of several words that ends here: ``API key:``, ``Password for u-17:``; or none."""
     sign = match.group(2).strip()
     if (
         match.group(2) == ":" and "\n" not in match.group()  # a host and its port
     ) or match.group(0)[len(match.group(1))] in "\"'`":
-        return False
+        return ""
+    if text[match.start() - 1 : match.start()] not in (" ", "\t"):
+        return _owned_name(text, match, is_secret)
     words = _words_before(text, match.start())
     if not words:
-        return False
+        return ""
     name = match.group(1)
     if sign[-1:] == "=":
         if name.lower() in _TYPE_WORDS:
-            return is_secret(words[-1])
+            return words[-1] if is_secret(words[-1]) else ""
         if is_secret(words[-1]) or (
             match.group(2) == sign and not _MARKED_VALUE.match(text, match.end())
         ):
-            return False  # another name behind a secret's; an id
+            return ""  # another name behind a secret's; an id
     if _IS.match(name.lower()):
-        return is_secret("_".join(words)) or is_secret(words[-1])
-    if any(is_secret("_".join((*words[at:], name))) for at in range(len(words))):
-        return True
+        said = "_".join(words)
+        return said if is_secret(said) else words[-1] if is_secret(words[-1]) else ""
+    for at in range(len(words)):
+        several = "_".join((*words[at:], name))
+        if is_secret(several):
+            return name
+    return _owned_name(text, match, is_secret)
+
+
+def _owned_name(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
+    """``Password`` in ``Password for the user bob@example.com:``; or none."""
     name_of = _NAME_OF.match(text[max(0, match.start() - _BEFORE) : match.end(1)][::-1])
     if name_of is None:
-        return False
+        return ""
     owned = name_of.group(1)[::-1]
-    return is_secret(owned.replace(" ", "_")) or is_secret(owned.split()[-1])
+    last = owned.split()[-1]
+    return last if is_secret(owned.replace(" ", "_")) or is_secret(last) else ""
 
 
 def _words_before(text: str, end: int) -> list[str]:
@@ -207,17 +231,26 @@ def _is_nothing(word: str) -> bool:
 
 
 def _block(text: str, match: re.Match[str]) -> Span | None:
-    """The lines of a block of YAML, or of a list, that is the value of a name."""
-    indent, outer = match.group("block", "list")
-    if indent is None and outer is None:
+    """The lines of a block of YAML, of a list, or up to a word, that are the value of a name."""
+    indent, outer, word = match.group("block", "list", "here")
+    if indent is None and outer is None and word is None:
         return None
-    indents = (f"{outer}-", f"{outer} ") if indent is None else (indent, "\n")
     start = end = match.end()
+    if word is not None:
+        last = re.compile(rf"\r?\n[ \t]{{0,16}}{re.escape(word)}\b").search(text, start)
+        end = last.start() if last is not None else len(text)
+    else:
+        indents = (f"{outer}-", f"{outer} ") if indent is None else (indent, "\n")
+        end = _indented_end(text, start, indents)
+    return (start, start) if HELD.fullmatch(text, start, end) else (start, end)
+
+
+def _indented_end(text: str, start: int, indents: tuple[str, str]) -> int:
+    """Where the last line ends of those that begin as some text does."""
+    end = start
     while True:
         newline = text.find("\n", end)
         line = text[start : newline if newline >= 0 else len(text)]
         if newline < 0 or not text.startswith((*indents, "\n", "\r\n"), newline + 1):
-            break
+            return start + len(line.rstrip())
         end = newline + 1
-    end = start + len(line.rstrip())
-    return (start, start) if HELD.fullmatch(text, start, end) else (start, end)

@@ -7,7 +7,7 @@ import re
 from audit_emit._redaction.names import is_weak
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["annotation_end", "is_plain", "is_plain_value", "may_be_plain"]
+__all__ = ["annotation_end", "is_plain", "is_plain_value", "is_type", "may_be_plain"]
 
 _NOTHING = frozenset(
     "true false null none nil undefined 0 1 yes no on off nan n/a *** ****".split()
@@ -89,6 +89,11 @@ def annotation_end(text: str, start: int) -> int:
     if found is None or re.split("[.:]", found.group(1).lower())[-1] not in _TYPES:
         return start
     return found.end()
+
+
+def is_type(word: str) -> bool:
+    """Whether a word is that of a type: ``str``, ``VARCHAR``."""
+    return word.lower() in _TYPES
 
 
 def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
