@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import audit_emit
 from audit_emit import Emitter
 from audit_emit._facade.adapters import bare_name, get_emitter, let_through
+from audit_emit._facade.settings import Address
 from audit_emit.context import AuditContext, current_context
 from audit_emit.integrations._common import Emits, report_failure
 from audit_emit.outbox import emit_in
@@ -171,12 +172,13 @@ def keeps_outbox_in(raw: Any, emitter: Emits | None) -> bool:
     """
     info = getattr(raw, "info", None)
     made = get_emitter() if emitter is None else emitter
-    if info is None or not isinstance(made, Emitter) or made.settings.store is None:
+    store = made.settings.store if isinstance(made, Emitter) else None
+    if info is None or not isinstance(store, Address):
         return False
     try:
         from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - it is there: ``raw`` is its
 
-        wanted = conninfo_to_dict(made.settings.store.conninfo())
+        wanted = conninfo_to_dict(store.conninfo())
         mine = info.dsn and conninfo_to_dict(info.dsn)
         parts = ("host", "port", "dbname")
         theirs = [str(wanted.get(part) or "") for part in parts]

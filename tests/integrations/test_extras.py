@@ -19,7 +19,13 @@ except ImportError as error:
 
 @pytest.mark.parametrize(
     ("module", "integration"),
-    [("flask", "flask"), ("fastapi", "fastapi"), ("starlette", "fastapi"), ("django", "django")],
+    [
+        ("flask", "flask"),
+        ("fastapi", "fastapi"),
+        ("starlette", "fastapi"),
+        ("django", "django"),
+        ("celery", "celery"),
+    ],
 )
 def test_the_extra_is_named(module: str, integration: str) -> None:
     done = subprocess.run(
