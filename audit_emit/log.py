@@ -20,6 +20,8 @@ from typing import Any
 
 import msgspec
 
+from audit_emit._checkpoints.beginning import Beginning, Removed, beginning_of
+from audit_emit._checkpoints.consistency import Consistency, prove_consistency
 from audit_emit._checkpoints.prove import newest_checkpoint, prove_record
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.proof_file import Evidence, Judgement
@@ -39,13 +41,16 @@ from audit_emit.errors import ConfigError
 
 __all__ = [
     "AuditLog",
+    "Beginning",
     "Checkpoint",
+    "Consistency",
     "Evidence",
     "Finding",
     "Head",
     "Judgement",
     "KeyRing",
     "Kind",
+    "Removed",
     "Report",
     "open_log",
 ]
@@ -286,6 +291,31 @@ class AuditLog:
         """
         with open_reader(self.path) as reader:
             return newest_checkpoint(reader, self._ring if trusted else None)
+
+    def prove_consistency(self, old: int, new: int) -> Consistency:
+        """The proof that the checkpoint of ``new`` records continues the one of ``old`` records.
+
+        Args:
+            old, new: their sizes (``head_seq``). The records before the older one may have been
+                removed, as long as their hashes (``tile/``) are there.
+
+        Raises:
+            ValueError: there is no checkpoint of that size.
+            LookupError: records were removed, and their hashes are not here.
+            CheckpointError: the one does not continue the other.
+            OSError: a file cannot be read, or there is no place for hash tiles.
+        """
+        with open_reader(self.path) as reader:
+            return prove_consistency(reader, old, new, self._ring)
+
+    def beginning(self) -> Beginning:
+        """Where the log begins, and why it is not with record 1; ``verify`` says if that holds.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        with open_reader(self.path) as reader:
+            return beginning_of(reader, self._ring)
 
     def head(self) -> Head | None:
         """The newest record's place in the chain; ``None`` in a log without records.

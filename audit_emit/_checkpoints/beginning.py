@@ -48,6 +48,56 @@ class Start(NamedTuple):
         return self.removal.check(keys.ring)
 
 
+class Removed(NamedTuple):
+    """Records that are not in a log any more, as it says itself.
+
+    Attributes:
+        last_seq: the last of them; all before it are gone, too.
+        at: when they were removed, as records have ``ts``.
+        reason: why, in words.
+        checkpoint: the size of the tree that was signed and covers them.
+        declared_by: the number of the record ``audit.pruned``.
+        trusted: a key that is trusted signed that. ``verify`` says whether it holds.
+    """
+
+    last_seq: int
+    at: str
+    reason: str
+    checkpoint: int
+    declared_by: int
+    trusted: bool
+
+
+class Beginning(NamedTuple):
+    """Where a log begins.
+
+    Attributes:
+        oldest_seq: the number of the first record that is there; 0 where there is none.
+        removed: why it is not 1; ``None`` where it is, and where nothing explains it.
+    """
+
+    oldest_seq: int
+    removed: Removed | None
+
+
+def beginning_of(reader: LogReader, ring: KeyRing) -> Beginning:
+    """Where a log begins, and why; without verifying it.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    first = first_link(reader)
+    start = start_of(reader, ring)
+    if start is None:
+        return Beginning(int(first[2]) if first is not None else 0, None)
+    removal, record = start.removal, start.record
+    trusted = start.verdict(ring) == "ok"
+    removed = Removed(
+        removal.last_seq, record.ts, removal.reason, removal.size, record.seq, trusted
+    )
+    return Beginning(int(first[2]) if first is not None else 0, removed)
+
+
 def start_of(reader: LogReader, ring: KeyRing) -> Start | None:
     """Why a log does not begin with record 1; ``None`` if it does, or nothing explains it.
 

@@ -68,7 +68,7 @@ def prove_record(reader: LogReader, seq: int, ring: KeyRing) -> Evidence:
     if last < seq:
         raise ValueError(f"no checkpoint covers record {seq}")
     small = 0 <= reader.size <= SMALL and start is None
-    for store in () if small else _tile_stores(reader):
+    for store in () if small else tile_stores(reader):
         with suppress(LookupError, CheckpointError):
             made = _proof_from(reader, seq, line, Tiles(store), ring)
             if made is not None:
@@ -79,7 +79,7 @@ def prove_record(reader: LogReader, seq: int, ring: KeyRing) -> Evidence:
             if made is not None:
                 return made
     try:
-        made = _proof_from(reader, seq, line, Tiles(_make_tiles(reader, last, start)), ring)
+        made = _proof_from(reader, seq, line, Tiles(make_tiles(reader, last, start)), ring)
     except LookupError:
         if start is None:
             raise
@@ -184,7 +184,7 @@ def find_record(reader: LogReader, seq: int) -> bytes:
     raise LookupError(f"there is no record {seq}")
 
 
-def _tile_stores(reader: LogReader) -> Iterator[Store]:
+def tile_stores(reader: LogReader) -> Iterator[Store]:
     """The places where tiles may exist."""
     if reader.directory:
         yield Store(reader.directory)
@@ -243,7 +243,7 @@ def newest_checkpoint(reader: LogReader, ring: KeyRing | None) -> Checkpoint | N
     return newest
 
 
-def _make_tiles(reader: LogReader, last: int, start: Start | None) -> Store:
+def make_tiles(reader: LogReader, last: int, start: Start | None) -> Store:
     """Make new tiles over the log up to record ``last``, or to the end of the log.
 
     Args:

@@ -82,11 +82,13 @@ def opened(
     stdout: bool,
     state: str = "",
     first: bool = False,
+    durability: str | None = None,
 ) -> Log:
     """The log with its signer.
 
     Args:
         state, first: see ``Checkpointer``.
+        durability: of what is told to the log; that of this environment by default.
 
     Raises:
         ConfigError: there is no key.
@@ -96,7 +98,7 @@ def opened(
     ring = KeyRing.from_sources(list(keys))
     if not ring.keys:
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
-    made = emitter_of(file, origin, stdout=stdout)
+    made = emitter_of(file, origin, stdout=stdout, durability=durability)
     layout = Layout.of(str(file))
     state = (
         settings({"checkpoint": False, "checkpoint_state": state or None}).checkpoint_state or ""
@@ -117,9 +119,13 @@ def _signer(
     )
 
 
-def emitter_of(file: Path, origin: str | None, *, stdout: bool) -> Beside:
+def emitter_of(
+    file: Path, origin: str | None, *, stdout: bool, durability: str | None = None
+) -> Beside:
     """An emitter whose records look like those of the service that writes the log."""
     given: dict[str, Any] = {"jsonl": str(file), "checkpoint": False, "origin": origin}
+    if durability is not None:
+        given["durability"] = durability
     if not stdout:
         given["stdout"] = False
     service = _service(file)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from audit_emit._facade.files import Layout
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.retention import Limits, Outcome, Pruner
 from audit_emit._facade.text import visible
@@ -21,10 +19,9 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._output import formats
-from audit_emit.cli._signer import Beside, active, emitter_of
+from audit_emit.cli._signer import Log, opened
 from audit_emit.cli._times import instant
-from audit_emit.errors import ConfigError, RetentionError, SinkError
-from audit_emit.log import KeyRing
+from audit_emit.errors import CheckpointError, RetentionError, SinkError
 
 EXITS = {
     "no-key": Exit.USAGE,
@@ -95,14 +92,10 @@ def command(
 
     Run it as the user of the service. It can be interrupted, and run again.
     """
-    before = cutoff(older_than)
-    ring = KeyRing.from_sources(list(keys))
-    if not ring.keys:
-        raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
-    limits = Limits(before, f"older than {older_than}")
+    limits = Limits(cutoff(older_than), f"older than {older_than}")
     statuses, told = [], []
     for log in of_files(named(logs)):
-        status, said = _pruned(log, ring, limits, jobs, dry_run=dry_run)
+        status, said = _pruned(log, keys, limits, jobs, dry_run=dry_run)
         statuses.append(status)
         told.append(said)
         if form == "text" and "error" not in said:
@@ -113,31 +106,39 @@ def command(
 
 
 def _pruned(
-    log: str, ring: KeyRing, limits: Limits, jobs: int, *, dry_run: bool
+    name: str, keys: tuple[str, ...], limits: Limits, jobs: int, *, dry_run: bool
 ) -> tuple[Exit, dict[str, Any]]:
-    file = active(log)
-    with on_terminal("reading", "") as bar:
-        emitter = _emitter(file)
-        try:
-            pruner = Pruner(Layout.of(str(file)), ring, emitter.record_own, jobs=jobs, progress=bar)
-            made = pruner.run(limits, rehearse=dry_run)
-        except RetentionError as error:
-            complain(f"{log}: nothing was removed: {error}")
-            said = {"log": log, "error": error.reason, "message": str(error)}
-            return EXITS.get(error.reason, Exit.FINDINGS), said
-        except SinkError as error:
-            complain(f"{log}: nothing was removed: the log cannot be written to ({error.reason})")
-            said = {"log": log, "error": "not-told", "message": error.reason}
-            return Exit.INCOMPLETE, said
-        finally:
-            emitter.close()
-    return Exit.OK, _said(log, made, dry_run=dry_run)
+    log = opened(name, keys, None, stdout=False, durability="always")
+    try:
+        with on_terminal("reading", "of this step") as bar:
+            record = log.emitter.record_own
+            made = Pruner(log.layout, log.ring, record, jobs=jobs, progress=bar).run(
+                limits, rehearse=dry_run
+            )
+        said = _said(name, made, dry_run=dry_run)
+        if made.record_seq:
+            said["signed"] = _signed(log)
+    except RetentionError as error:
+        complain(f"{name}: {error}; nothing was removed")
+        return EXITS.get(error.reason, Exit.FINDINGS), _failed(name, error.reason, str(error))
+    except SinkError as error:
+        complain(f"{name}: the log cannot be written to ({error.reason}); nothing was removed")
+        return Exit.INCOMPLETE, _failed(name, "not-told", error.reason)
+    finally:
+        log.emitter.close()
+    return Exit.OK, said
 
 
-def _emitter(file: Path) -> Beside:
-    """An emitter whose records are durable before it goes on."""
-    made = emitter_of(file, None, stdout=False)
-    return Beside(msgspec.structs.replace(made.settings, durability="always"))
+def _failed(name: str, reason: str, message: str) -> dict[str, Any]:
+    return {"log": name, "error": reason, "message": message}
+
+
+def _signed(log: Log) -> bool:
+    """Sign the record of the removal, unless the log's signer has its state somewhere else."""
+    with suppress(CheckpointError, SinkError, OSError):
+        log.signer.run("manual")
+        return True
+    return False
 
 
 def _said(log: str, made: Outcome, *, dry_run: bool) -> dict[str, Any]:
@@ -177,3 +178,5 @@ def _show(said: dict[str, Any]) -> None:
     else:
         click.echo(f"{log}: nothing to remove")
     click.echo(f"  begins with record {said['oldest_seq']}; no more, because {said['stopped']}")
+    if said.get("signed") is False:
+        click.echo("  the next checkpoint signs the record of it: audit-emit checkpoint")

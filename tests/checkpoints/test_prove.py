@@ -12,6 +12,7 @@ from support.chain_builder import MadeChain
 
 from audit_emit._checkpoints import checkpointer
 from audit_emit._checkpoints import prove as proving
+from audit_emit._checkpoints.beginning import Start
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.prove import find_record, prove_record
 from audit_emit._format.proof_file import Evidence
@@ -82,13 +83,13 @@ def long(monkeypatch: pytest.MonkeyPatch) -> None:
 def unread(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often the log is read from its beginning."""
     times: list[int] = []
-    made = proving._make_tiles
+    made = proving.make_tiles
 
-    def counting(reader: LogReader, last: int) -> object:
+    def counting(reader: LogReader, last: int, start: Start | None) -> object:
         times.append(last)
-        return made(reader, last)
+        return made(reader, last, start)
 
-    monkeypatch.setattr(proving, "_make_tiles", counting)
+    monkeypatch.setattr(proving, "make_tiles", counting)
     return times
 
 

@@ -50,6 +50,19 @@ class PrunableLog:
             self.active.write_bytes(b"".join(line + b"\n" for line in lines))
             self.sign()
 
+    @classmethod
+    def at(cls, directory: Path, *, records: int, ring: KeyRing = RING) -> PrunableLog:
+        """One that is there already."""
+        made = object.__new__(cls)
+        made.path, made.ring, made.now = directory, ring, time.time_ns()
+        made.layout = Layout.of(str(directory / "audit.jsonl"))
+        made.lines = [
+            line
+            for path in [*made.segments(), made.active]
+            for line in path.read_bytes().splitlines()
+        ][:records]
+        return made
+
     @property
     def active(self) -> Path:
         """The active segment."""
