@@ -19,6 +19,18 @@ def append(
     checked: int,
     /,
 ) -> tuple[Receipt, bytes, int, int, int, int, bool] | None: ...
+def copied(
+    block: bytes,
+    numbers: bytes,
+    ids: bytes,
+    hashes: bytes,
+    ts: bytes,
+    types: bytes,
+    workspaces: bytes,
+    users: bytes,
+    correlations: bytes,
+    /,
+) -> bool: ...
 def leaf_hash(body: bytes, /) -> str: ...
 def leaf_hash_anywhere(body: bytes, /) -> str: ...
 def linked(block: bytes, chain: str, seq: int, prev_hash: str, /) -> list[str] | None: ...

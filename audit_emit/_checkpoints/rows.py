@@ -17,7 +17,8 @@ from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.record import Head
 from audit_emit._readers.base import Flaw, LogReader
-from audit_emit._readers.postgres import Connection, PostgresReader
+from audit_emit._readers.postgres.connection import Connection
+from audit_emit._readers.postgres.reader import PostgresReader
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError

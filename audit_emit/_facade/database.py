@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audit_emit._checkpoints.rows import RowsCheckpointer, live_chains
-from audit_emit._readers.postgres import Connection
+from audit_emit._readers.postgres.connection import Connection
 from audit_emit._stores.postgres import driver, schema
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._stores.postgres.sealing import POLL_SECONDS, Sealer

@@ -26,6 +26,9 @@ static PyMethodDef methods[] = {
      "append(kept, place, part, closing, end, mirror, checked, /)\n--\n\n"
      "Write one record: its receipt, its line, the size of the file, its time, when the path and the "
      "mirror were looked at, and whether it is shown; the same in `kept`. Else None."},
+    {"copied", py_copied, METH_VARARGS,
+     "copied(block, numbers, ids, hashes, ts, types, workspaces, users, correlations, /)\n--\n\n"
+     "Whether each line of a block is as it usually is, and says what the columns beside it say."},
     {"leaf_hash", py_leaf_hash, METH_O,
      "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
     {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,

@@ -10,7 +10,7 @@ every implementation against this page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from audit_emit._format.block import Proof
@@ -253,4 +253,24 @@ class TypedReader(Protocol):
 
         The newest part comes first; within it the order is that of the log.
         """
+        ...
+
+
+@runtime_checkable
+class PagingReader(Protocol):
+    """A reader that finds a page of a chain without a look at what is before and after it."""
+
+    def newest(self, before: int = 0, having: Mapping[str, str] | None = None) -> Iterator[Block]:
+        """As ``search``; every block is a part of its own, so that all that follow are older.
+
+        Args:
+            before: only records with a smaller number; 0 for any.
+            having: only records whose ``event_type``, ``workspace_id``, ``user_id`` or
+                ``correlation_id`` is this: at most 200 printable characters of ASCII, no spaces.
+                Records that have something else may come, too.
+        """
+        ...
+
+    def count(self, having: Mapping[str, str]) -> int | None:
+        """How many records have this, and no others; ``None``: that takes a look at each."""
         ...

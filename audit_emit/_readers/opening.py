@@ -37,7 +37,8 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
     if paths or not (addresses or archives):
         readers += readers_of(paths)
     if addresses:
-        from audit_emit._readers import postgres  # noqa: PLC0415 - only for those who need it
+        # Only for those who need it.
+        from audit_emit._readers.postgres import reader as postgres  # noqa: PLC0415
 
         try:
             for address in addresses:

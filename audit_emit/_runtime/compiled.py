@@ -1,7 +1,7 @@
 """The compiled leaf, where it was built: without it, Python does the same, slower.
 
 It has functions that take values and return values (docs/compiled.md): ``encode_plain``, by way of
-a ``Table``; ``append``; and ``linked``, for those who verify.
+a ``Table``; ``append``; ``linked`` and ``copied``, for those who verify.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audit_emit._speedups import Table, linked
+    from audit_emit._speedups import Table, copied, linked
 else:
-    Table = linked = None
+    Table = copied = linked = None
 
-__all__ = ["SWITCH", "Table", "append", "linked", "state"]
+__all__ = ["SWITCH", "Table", "append", "copied", "linked", "state"]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
 """``0`` in the environment, when this is imported, keeps the compiled part out."""
@@ -29,7 +29,7 @@ if os.environ.get(SWITCH, "1").strip().lower() in {"0", "false", "no", "off"}:
     state = f"interpreted ({SWITCH} is off)"
 else:
     try:
-        from audit_emit._speedups import Table, append, linked
+        from audit_emit._speedups import Table, append, copied, linked
     except ModuleNotFoundError:
         state = "interpreted (the compiled part was not built)"
     except ImportError as error:

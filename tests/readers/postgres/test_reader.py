@@ -15,10 +15,10 @@ from support.postgres_records import draft, drafts, lines_of, only_chain
 from support.postgres_server import Database, wait_until
 
 from audit_emit import Emitter, open_log
-from audit_emit._readers import postgres
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._readers.opening import open_readers
-from audit_emit._readers.postgres import PostgresReader
+from audit_emit._readers.postgres import pages
+from audit_emit._readers.postgres.reader import PostgresReader
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._verify.findings import Report
@@ -47,9 +47,10 @@ def filled(audited: Database) -> Database:
     return audited
 
 
-@pytest.fixture(params=[7, 5000])
+@pytest.fixture(params=[7, 256])
 def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(postgres.PostgresReader._page, "__defaults__", (request.param,))
+    """Records of a group."""
+    monkeypatch.setattr(pages, "GROUP", request.param)
     return int(request.param)
 
 
@@ -92,9 +93,53 @@ def test_a_search_gives_the_newest_first(filled: Database) -> None:
     with reader_of(filled) as reader:
         assert reader.search(seq=17).__next__().data == f"{lines_of(filled)[16]}\n".encode()
         blocks = list(reader.search())
-        assert len(blocks) > 2
+        assert len(blocks) == 2
         assert blocks[0].data.count(b"\n") == 50
         assert b"".join(block.data for block in reversed(blocks)) == data_of(reader.blocks())
+
+
+def test_a_page_anywhere_is_found_by_its_key(filled: Database) -> None:
+    lines = [f"{line}\n".encode() for line in lines_of(filled)]
+    with reader_of(filled) as reader:
+        assert next(reader.newest()).data == b"".join(lines[-50:])
+        assert next(reader.newest(201)).data == b"".join(lines[150:200])
+        assert b"".join(block.data for block in reversed(list(reader.newest(201)))) == b"".join(
+            lines[:200]
+        )
+        assert list(reader.newest(1)) == []
+
+
+def test_a_page_of_records_that_have_something(filled: Database) -> None:
+    writer = chains(filled)
+    writer.append([draft("secret.get", user=f"u-{n % 2}", number=n) for n in range(400)])
+    writer.close()
+    having = {"event_type": "secret.get", "user_id": "u-1"}
+    with reader_of(filled) as reader:
+        assert reader.count(having) == 200
+        assert reader.count({}) == 700
+        assert reader.count({"user_id": "nobody"}) == 0
+        found = [json.loads(line)["seq"] for block in reader.newest(0, having)
+                 for line in reversed(block.data.splitlines())]  # fmt: skip
+        assert found == list(range(700, 300, -2))
+        assert list(reader.newest(0, {"user_id": "nobody"})) == []
+
+
+def test_a_record_whose_user_is_no_text_is_not_passed_over(filled: Database) -> None:
+    text = draft().replace('"user_id":"u-17"', '"user_id":17')
+    chains(filled).append([text])
+    with reader_of(filled) as reader:
+        assert reader.count({"user_id": "17"}) is None
+        assert b'"user_id":17' in next(reader.newest(0, {"user_id": "17"})).data
+
+
+def test_an_index_finds_the_records_of_a_type(filled: Database) -> None:
+    chains(filled).append([draft("secret.get")])
+    filled.run("ANALYZE audit_emit.records")
+    query = pages._HAVING.format(having=" AND r.event_type = $4", size=50)
+    for at, value in enumerate([only_chain(filled), "900", "-infinity", "secret.get"], 1):
+        query = query.replace(f"${at}", f"'{value}'")
+    plan = "\n".join(row for (row,) in filled.run(f"EXPLAIN {query}"))
+    assert "chain_event_type_seq_idx" in plan
 
 
 def test_it_ends_with_the_last_record_of_a_time(audited: Database) -> None:

@@ -1,18 +1,13 @@
 """The rows of one chain in PostgreSQL as a ``LogReader``: the very lines, in the order of ``seq``.
 
-Pages by key, each put together by the server: a row of its own for every record would cost four
-times as much. What the table keeps beside the line (its number, its hash, the copies that are
-searched by) is compared with the line here; where they differ, that is a flaw of the log.
+What the table keeps beside the line (its number, its hash, the copies that are searched by) is
+compared with the line; where they differ, that is a flaw of the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
-
-import msgspec
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of
@@ -25,40 +20,18 @@ from audit_emit._readers.base import (
     Flaw,
     Place,
 )
+from audit_emit._readers.postgres.connection import Connection
+from audit_emit._readers.postgres.pages import BLOCK, LAST, Rows
 from audit_emit._settings.address import CHOICES, Address
-from audit_emit._stores.postgres import driver
-from audit_emit._stores.postgres.rows import Copies, Head, project
+from audit_emit._stores.postgres.rows import Head
 
 RECORDS, CHECKPOINTS = "records", "checkpoints"
-PAGE = 5_000
-"""Records that are asked for at a time, and bytes, if that is less."""
+_CHECKPOINTS_AT_ONCE = 1000
+_COLUMNS = {name: name for name in ("event_type", "workspace_id", "user_id", "correlation_id")}
+"""Those that are searched by."""
 
-_PAGE_BYTES = 4 << 20
-_BLOCK = 1 << 20
-_APART, _NOTHING = "\x1f", "\x1e"
-_SHORT = 50
-"""Records of the first page of a search, which has the newest ones; each next one is larger."""
-
-_COPIED = f"""concat_ws(E'\\x1f', seq, encode(hash, 'hex'), coalesce(id::text, E'{_NOTHING}'), ts,
-  event_type, coalesce(workspace_id, E'{_NOTHING}'), coalesce(user_id, E'{_NOTHING}'),
-  coalesce(correlation_id, E'{_NOTHING}'))"""
-
-_PAGES = f"""\
-SELECT max(seq), string_agg(line, E'\\n' ORDER BY seq, sealed_on),
-  string_agg({_COPIED}, E'\\n' ORDER BY seq, sealed_on)
-FROM (
-  SELECT *, coalesce(sum(octet_length(line)) OVER
-    (ORDER BY seq RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-  FROM (
-    SELECT seq, sealed_on, hash, id, ts, event_type, workspace_id, user_id, correlation_id, line
-    FROM audit_emit.records WHERE chain = %s AND seq > %s AND seq <= %s
-    ORDER BY seq FETCH FIRST %s ROWS WITH TIES) AS found
-) AS page WHERE before < {_PAGE_BYTES}"""  # noqa: S608 - constants
-
-_ROWS = """\
-SELECT line, seq, encode(hash, 'hex'), id::text, ts, event_type, workspace_id, user_id,
-  correlation_id
-FROM audit_emit.records WHERE chain = %s AND seq > %s AND seq <= %s ORDER BY seq, sealed_on"""
+_NEWEST = 50
+"""Records of the first block of a search, which has the newest ones."""
 
 _ENDS = """\
 (SELECT line, seq FROM audit_emit.records WHERE chain = %s ORDER BY seq LIMIT 1)
@@ -71,63 +44,6 @@ ORDER BY seq DESC LIMIT 1"""
 
 _HEAD = """\
 SELECT chain, seq, hash, ts, kind FROM audit_emit.heads WHERE chain = %s"""
-
-_MOST = 2**63 - 1
-
-
-class _Members(msgspec.Struct, gc=False):
-    """What is copied, of a line as all writers of this library make it."""
-
-    id: str
-    ts: str
-    event_type: str
-    workspace_id: str
-    user_id: str
-    correlation_id: str
-    seq: int
-    hash: str
-
-
-_DECODER = msgspec.json.Decoder(_Members)
-
-
-class _Page(NamedTuple):
-    """Records that follow each other; ``last`` is the number of the last one."""
-
-    last: int
-    lines: str
-    copies: str
-
-
-class Connection:
-    """One connection for all chains of an address, closed by the last reader."""
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self._made: Any = driver.connect(address, name="audit_emit reader")
-        self._readers = 0
-
-    def begin(self) -> Self:
-        """One reader more uses it."""
-        self._readers += 1
-        return self
-
-    def end(self) -> None:
-        """One less."""
-        self._readers -= 1
-        if self._readers <= 0:
-            driver.close(self._made)
-
-    def one(self, query: str, *values: Any) -> Any:
-        """The first row of an answer; ``None`` without one."""
-        with _told(self.address):
-            return self._made.execute(query, values).fetchone()
-
-    def all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Every row of an answer."""
-        with _told(self.address):
-            found: list[tuple[Any, ...]] = self._made.execute(query, values).fetchall()
-        return found
 
 
 class PostgresReader:
@@ -147,13 +63,16 @@ class PostgresReader:
         self._connection: Connection | None = connection.begin()
         self._ask = connection.one
         self._all = connection.all
+        self._rows = Rows(connection, chain, compare=True)
+        self._lines = Rows(connection, chain)
+        self._part = 0
         self._head = self._ask_head()
         self.whole = self._head is None or self._head.kind != "shipped"
         """What a file's log has moved aside stays with the file."""
 
     def blocks(self, *, from_seq: int = 0, until: str = "") -> Iterator[Block | Flaw]:
         """See ``LogReader``."""
-        last = _MOST
+        last = LAST
         if until:
             found = self._ask(_UNTIL, self.chain, until)
             if found is None:
@@ -167,27 +86,47 @@ class PostgresReader:
     def search(self, *, seq: int = 0, since: str = "", until: str = "") -> Iterator[Block]:
         """See ``LogReader``."""
         if seq:
-            rows = self._all(_ROWS, self.chain, seq - 1, seq)
-            for line, *_ in rows:
-                yield Block(RECORDS, 0, f"{line}\n".encode())
+            yield from (Block(RECORDS, 0, page.lines) for page in self._lines.forward(seq - 1, seq))
             return
         del since, until  # ``ts`` is of the event, and says nothing of where a record is
-        first, last = self._numbers()
-        size = _SHORT
-        while last > first:
-            begin = max(first, last - size)
-            yield from self._found(begin, last)
-            last, size = begin, min(size * 4, PAGE)
+        yield from self.newest()
+
+    def newest(self, before: int = 0, having: Mapping[str, str] | None = None) -> Iterator[Block]:
+        """See ``PagingReader``."""
+        if having and not any(map(self._lacks, having)):
+            pages = self._lines.having(before or LAST, having, _NEWEST)
+        else:
+            first, last = self._numbers()
+            last = min(last, before - 1) if before else last
+            pages = self._lines.backward(first, last, _NEWEST)
+        for page in pages:
+            # The numbers of parts grow, as what comes later is older.
+            for data in reversed(list(_cut(page.lines))):
+                self._part += 1
+                yield Block(f"{RECORDS} {self._part}", 0, data)
+
+    def count(self, having: Mapping[str, str]) -> int | None:
+        """See ``PagingReader``."""
+        if any(map(self._lacks, having)):
+            return None
+        conditions = "".join(f" AND {_COLUMNS[name]} = %s" for name in having)
+        query = f"SELECT count(*) FROM audit_emit.records WHERE chain = %s{conditions}"  # noqa: S608 - names of columns
+        return int(self._ask(query, self.chain, *having.values())[0])
+
+    def _lacks(self, column: str) -> bool:
+        """Whether some record has no text there, so that what it has is not in the column."""
+        query = f"""SELECT EXISTS (SELECT FROM audit_emit.records
+            WHERE chain = %s AND {_COLUMNS[column]} IS NULL)"""  # noqa: S608 - the name of a column
+        return bool(self._ask(query, self.chain)[0])
 
     def since(self, head: ChainHead | None) -> Iterator[Block | Flaw]:
         """See ``LogReader``."""
         if head is None:
             yield from self.blocks()
             return
-        for line, *_ in self._all(_ROWS, self.chain, head.seq - 1, head.seq):
-            found = head_of(line.encode())
-            if found is not None and found.hash == head.hash:
-                yield from self._from(head.seq, _MOST)
+        for page in self._lines.forward(head.seq - 1, head.seq):
+            if any(found.hash == head.hash for found in _heads(page.lines)):
+                yield from self._from(head.seq, LAST)
                 return
         raise LookupError(f"record {head.seq} with this hash is not in {self.name}")
 
@@ -203,7 +142,7 @@ class PostgresReader:
             "ORDER BY number LIMIT %s"
         )
         offset = count = number = 0
-        while rows := self._all(query, self.chain, number, PAGE):
+        while rows := self._all(query, self.chain, number, _CHECKPOINTS_AT_ONCE):
             for number, line in rows:
                 text = line.encode()
                 count += 1
@@ -233,46 +172,14 @@ class PostgresReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Pages.
-
     def _from(self, after: int, last: int) -> Iterator[Block | Flaw]:
-        """Everything between two numbers; the next page is fetched while one is looked at."""
+        """Everything between two numbers, and what columns say otherwise than the lines."""
         offset = 0
-        with ThreadPoolExecutor(1, "audit_emit-pages") as pool:
-            page = self._page(after, last)
-            while page is not None:
-                following = pool.submit(self._page, page.last, last)
-                for data in _cut(page.lines):
-                    yield Block(RECORDS, offset, data, offset + len(data))
-                    offset += len(data)
-                if not _agree(page):
-                    # On this thread, when the connection is free again.
-                    following.result()
-                    yield from self._differences(after, page.last)
-                after = page.last
-                page = following.result()
-
-    def _page(self, after: int, last: int, size: int = PAGE) -> _Page | None:
-        found = self._ask(_PAGES, self.chain, after, last, size)
-        return _Page(*found) if found[0] is not None else None
-
-    def page(self, after: int, size: int) -> list[bytes]:
-        """The lines of the records that follow a number, at most so many."""
-        found = self._page(after, _MOST, size)
-        return [] if found is None else [line.encode() for line in found.lines.split("\n")]
-
-    def _found(self, after: int, last: int) -> Iterator[Block]:
-        pages = []
-        while (page := self._page(after, last)) is not None:
-            pages.append(page)
-            after = page.last
-        for page in reversed(pages):
+        for page in self._rows.forward(after, last):
             for data in _cut(page.lines):
-                yield Block(f"{RECORDS} up to {page.last}", 0, data)
-
-    def _differences(self, after: int, last: int) -> Iterator[Flaw]:
-        for line, *columns in self._all(_ROWS, self.chain, after, last):
-            yield from differences(line, columns)
+                yield Block(RECORDS, offset, data, offset + len(data))
+                offset += len(data)
+            yield from (Flaw(RECORDS, DAMAGED, note) for note in page.differences)
 
     def _compared_with_head(self) -> Iterator[Flaw]:
         """What ``heads`` says of the end must be what is there; it may have grown meanwhile."""
@@ -310,54 +217,18 @@ class PostgresReader:
         return Head.of(row) if row is not None else None
 
 
-@contextmanager
-def _told(address: Address) -> Iterator[None]:
-    """Errors of psycopg as ours, which are errors of reading, too."""
-    try:
-        yield
-    except driver.load().Error as error:
-        raise driver.failed(error, address) from None
-
-
-def _cut(lines: str) -> Iterator[bytes]:
+def _cut(lines: bytes) -> Iterator[bytes]:
     """The lines of a page in blocks of whole lines."""
-    data = lines.encode() + b"\n"
-    while len(data) > _BLOCK:
-        end = data.rfind(b"\n", 0, _BLOCK) + 1 or data.index(b"\n") + 1
-        yield data[:end]
-        data = data[end:]
-    if data:
-        yield data
+    while len(lines) > BLOCK:
+        end = lines.rfind(b"\n", 0, BLOCK) + 1 or lines.index(b"\n") + 1
+        yield lines[:end]
+        lines = lines[end:]
+    if lines:
+        yield lines
 
 
-def _agree(page: _Page) -> bool:
-    """Whether all copies of a page are what its lines say, as the usual line has them."""
-    made = []
-    if "\\u0000" in page.lines or "\\ud" in page.lines or "\\uD" in page.lines:
-        return False
-    try:
-        for line in page.lines.split("\n"):
-            one = _DECODER.decode(line)
-            made.append(
-                f"{one.seq}\x1f{one.hash}\x1f{one.id}\x1f{one.ts}\x1f{one.event_type}\x1f"
-                f"{one.workspace_id}\x1f{one.user_id}\x1f{one.correlation_id}"
-            )
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return "\n".join(made) == page.copies
-
-
-_COLUMNS = ("seq", "hash", *Copies._fields)
-
-
-def differences(line: str, columns: Sequence[Any]) -> Iterator[Flaw]:
-    """What the columns beside a line say otherwise than the line."""
-    head = head_of(line.encode())
-    expected = (head.seq if head else None, head.hash if head else None, *project(line))
-    for name, should_be, found in zip(_COLUMNS, expected, columns, strict=True):
-        if should_be != found:
-            note = f"column {name} of row {columns[0]} says {found!r}, its line says {should_be!r}"
-            yield Flaw(RECORDS, DAMAGED, note)
+def _heads(lines: bytes) -> Iterator[ChainHead]:
+    return filter(None, map(head_of, lines.split(b"\n")[:-1]))
 
 
 _CHAINS = """\

@@ -1,0 +1,1 @@
+"""Reading a chain in PostgreSQL."""
