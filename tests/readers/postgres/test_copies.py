@@ -13,7 +13,7 @@ from audit_emit._format.chain import ZERO
 from audit_emit._readers.postgres import copies
 from audit_emit._readers.postgres.copies import Columns, differences
 from audit_emit._runtime import compiled
-from audit_emit._stores.postgres.rows import Draft, Head, Row, link
+from audit_emit._stores.postgres.rows import Head, Row, UnlinkedRow, link
 
 Agree = Callable[[bytes, Columns], bool]
 CHAIN = "00ff00ff00ff00ff"
@@ -30,7 +30,7 @@ def agree(request: pytest.FixtureRequest) -> Agree:
 
 def rows(*texts: str, before: int = 0) -> list[Row]:
     """Records of a chain that begins after a number."""
-    return link(map(Draft.of, texts), Head(CHAIN, before, ZERO, ""))
+    return link(map(UnlinkedRow.of, texts), Head(CHAIN, before, ZERO, ""))
 
 
 def given(found: list[Row], **changed: Any) -> tuple[bytes, Columns]:
