@@ -32,6 +32,7 @@ from audit_emit._readers.files.growing import GrowingLog
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
 from audit_emit._settings.address import Address, is_address, scheme_of
+from audit_emit._settings.archive import check_address, is_archive
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Finding, Kind, Report
 from audit_emit._verify.remembered import remembered
@@ -58,37 +59,50 @@ __all__ = [
 _DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
-def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = ()) -> AuditLog:
+def open_log(
+    where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = (), archive: str = ""
+) -> AuditLog:
     """The log in a directory; see ``AuditLog``.
 
     Args:
         where: the directory of the log, or its active segment; or ``postgresql://…`` for the one
             chain there, with ``#service=``, ``#tenant=`` or ``#chain=`` where it holds several
-            (docs/postgresql.md). Without one, the log that this process writes, or would write by
-            its environment.
+            (docs/postgresql.md); or ``s3://…`` for the one chain that is archived there
+            (docs/archive.md), with ``#service=`` or ``#chain=``. Without one, the log that this
+            process writes, or would write by its environment.
         keys: the keys that are trusted: each one the path of a file, the name of an environment
             variable, or the key itself (hex, PEM, or a C2SP verifier key). Without any,
             ``AUDIT_EMIT_SIGNING_KEY_FILE`` and ``AUDIT_EMIT_SIGNING_KEY`` are looked at.
+        archive: ``s3://…`` where older segments of the log are; both are read as one log.
 
     Raises:
         ConfigError: a key cannot be used, or there is no log to look for.
         FileNotFoundError: there is nothing at ``where``.
         DatabaseError: of each call: the database gives no answer.
+        ObjectStoreError: of each call: the object store gives no answer.
     """
+    if archive:
+        check_address(archive)
     if where is None:
         where = _config.settings({}).jsonl
     if where is None:
         raise ConfigError("where", "is needed: this environment keeps no file (AUDIT_EMIT_JSONL)")
     path = os.fsdecode(where)
+    ring = KeyRing.from_sources(list(keys))
+    if is_archive(path):
+        check_address(path)
+        return AuditLog(path, ring)
     if is_address(path):
         Address.chosen(path)
-        return AuditLog(path, KeyRing.from_sources(list(keys)))
+        return AuditLog(path, ring)
     if scheme := scheme_of(path):
-        raise ConfigError("where", f"no log is read from {scheme}; name a path, or postgresql://…")
+        raise ConfigError(
+            "where", f"no log is read from {scheme}; name a path, postgresql://… or s3://…"
+        )
     path = os.path.abspath(path)
     if not os.path.lexists(path):
         raise FileNotFoundError(2, "there is no log", path)
-    return AuditLog(path, KeyRing.from_sources(list(keys)))
+    return AuditLog(path, ring, archive)
 
 
 class AuditLog:
@@ -100,10 +114,12 @@ class AuditLog:
     Args:
         path: absolute: the directory, or the active segment in it.
         ring: the keys that are trusted.
+        archive: where older segments of it are; empty for nowhere.
     """
 
-    def __init__(self, path: str, ring: KeyRing) -> None:
+    def __init__(self, path: str, ring: KeyRing, archive: str = "") -> None:
         self.path = path
+        self._where = (path, archive) if archive else (path,)
         self._ring = ring
 
     def records(self) -> Iterator[dict[str, Any]]:
@@ -115,7 +131,7 @@ class AuditLog:
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
-        return _parsed(lines_of(self.path))
+        return _parsed(lines_of(self._where))
 
     def query(
         self,
@@ -152,7 +168,7 @@ class AuditLog:
             since=_ns(since),
             until=_ns(until),
         )
-        return list(_parsed(ask_log(question, self.path, limit).lines))
+        return list(_parsed(ask_log(question, self._where, limit).lines))
 
     def newest(self, count: int = 1) -> list[dict[str, Any]]:
         """The last records, oldest first, whatever the lines after and between them are.
@@ -164,7 +180,7 @@ class AuditLog:
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
-        if is_address(self.path):
+        if is_address(self.path) or len(self._where) > 1 or is_archive(self.path):
             return list(deque(self.records(), count))
         with GrowingLog(self.path) as log:
             return list(islice(_parsed(log.newest_first()), count))[::-1]
@@ -261,7 +277,7 @@ class AuditLog:
             jobs=jobs,
             progress=progress,
         )
-        with open_reader(self.path) as reader:
+        with open_reader(*self._where) as reader:
             verified = verify_log(reader, options)
         return (verified if remember is None else remembered(verified, Path(remember))).report
 
@@ -277,7 +293,7 @@ class AuditLog:
             ValueError: no checkpoint covers the record and agrees with the log.
             OSError: a file cannot be read, or there is no place for hash tiles.
         """
-        with open_reader(self.path) as reader:
+        with open_reader(*self._where) as reader:
             return prove_record(reader, seq, self._ring)
 
     def checkpoint(self, *, trusted: bool = True) -> Checkpoint | None:
@@ -289,7 +305,7 @@ class AuditLog:
         Raises:
             OSError: the file cannot be read.
         """
-        with open_reader(self.path) as reader:
+        with open_reader(*self._where) as reader:
             return newest_checkpoint(reader, self._ring if trusted else None)
 
     def prove_consistency(self, old: int, new: int) -> Consistency:
@@ -325,7 +341,7 @@ class AuditLog:
         Raises:
             OSError: a file cannot be read.
         """
-        with open_reader(self.path) as reader:
+        with open_reader(*self._where) as reader:
             return reader.bounds().last
 
 

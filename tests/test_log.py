@@ -206,8 +206,8 @@ def test_how_old_a_signature_may_be_is_judged_as_of_a_time(
 
 
 def test_an_address_of_another_kind_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ConfigError, match="no log is read from s3://") as raised:
-        open_log("s3://key:hunter2secret@bucket/prefix")
+    with pytest.raises(ConfigError, match="no log is read from mysql://") as raised:
+        open_log("mysql://key:hunter2secret@bucket/prefix")
     assert "hunter2secret" not in str(raised.value)
 
 

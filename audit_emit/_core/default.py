@@ -171,11 +171,13 @@ def hash_value_prefix(value: Any, n: int = 8) -> str:
     return redact.hash_value_prefix(value, n, key=key)
 
 
-def open_log(where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = ()) -> AuditLog:
+def open_log(
+    where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = (), archive: str = ""
+) -> AuditLog:
     """A log that is there already, to be read, asked and verified; see ``audit_emit.log``."""
     from audit_emit import log  # noqa: PLC0415 - whoever only emits does not pay for it
 
-    return log.open_log(where, keys=keys)
+    return log.open_log(where, keys=keys, archive=archive)
 
 
 def _mistaken(mistake: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from audit_emit._readers.files.logfiles import is_segment_alone
+from audit_emit._readers.files.logfiles import LogFile, is_segment_alone
 from audit_emit._readers.files.opening import layout_of
 from audit_emit._stores.jsonl.directory import Layout
 
 __all__ = [
     "Layout",
+    "LogFile",
     "is_segment_alone",
     "layout_of",
 ]

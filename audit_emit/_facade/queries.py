@@ -8,7 +8,7 @@ from __future__ import annotations
 from audit_emit._query.question import Question, Term, checked
 from audit_emit._query.search import Answer, ask_log, ask_loki, lines_in, lines_of
 from audit_emit._readers.base import Flaw, LogReader
-from audit_emit._readers.opening import open_readers
+from audit_emit._readers.opening import away_files, away_reader, open_readers
 
 __all__ = [
     "Answer",
@@ -18,6 +18,8 @@ __all__ = [
     "Term",
     "ask_log",
     "ask_loki",
+    "away_files",
+    "away_reader",
     "checked",
     "lines_in",
     "lines_of",

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from audit_emit._loki.log_scan import BLOCK, Block, LogScan, Progress, Ranges, Row
 from audit_emit._loki.records import Extent, LoggedRecord
+from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._stores.jsonl.directory import Layout
 
 WINDOW = 8 * BLOCK
@@ -47,6 +48,7 @@ class LogIndex:
 
     Args:
         layouts: where the logs are.
+        away: segments of them that are in an archive.
         fresh: the first and the last time at which a record was written so recently that it may
             still be on its way to Loki.
         progress: see ``Progress``.
@@ -60,10 +62,11 @@ class LogIndex:
         self,
         layouts: Sequence[Layout],
         *,
+        away: Sequence[LogFile] = (),
         fresh: tuple[int, int] = (1 << 63, 1 << 63),
         progress: Progress | None = None,
     ) -> None:
-        self._scan = LogScan(layouts, fresh)
+        self._scan = LogScan(layouts, fresh, away)
         self._blocks: OrderedDict[tuple[int, int], Block] = OrderedDict()
         self._times: Ranges | None = None
         self._places: dict[str, Ranges] = {}

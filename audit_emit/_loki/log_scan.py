@@ -106,6 +106,7 @@ class LogScan:
 
     Args:
         layouts: where the logs are.
+        away: segments that are in an archive.
         fresh: the first and the last time at which a record was written so recently that it may
             still be on its way to Loki.
 
@@ -117,13 +118,16 @@ class LogScan:
         strange: the number of lines that are not records, which the pipeline sets aside.
     """
 
-    def __init__(self, layouts: Sequence[Layout], fresh: tuple[int, int]) -> None:
+    def __init__(
+        self, layouts: Sequence[Layout], fresh: tuple[int, int], away: Sequence[LogFile] = ()
+    ) -> None:
         self.files: list[LogFile] = []
         self.rows: list[Row] = []
         self.extents: dict[str, Extent] = {}
         self.services: set[str] = set()
         self.strange: int = 0
         self._layouts = layouts
+        self._away = away
         self._fresh = fresh
         self._foreign: Counter[int] = Counter()
         self._torn: dict[int, int] = {}
@@ -174,7 +178,7 @@ class LogScan:
         """
         self._seen = self._state()
         logs = [open_log(layout, layout.directory) for layout in self._layouts]
-        found = [file for log in logs for file in log.files]
+        found = [*self._away, *(file for log in logs for file in log.files)]
         total = sum(max(file.size, 0) for file in found)
         done = 0
         for file in found:

@@ -63,13 +63,17 @@ class Answer(NamedTuple):
 
 
 def ask_log(
-    question: Question, path: str, limit: int | None = None, progress: Progress | None = None
+    question: Question,
+    path: str | Sequence[str],
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Answer:
     """The newest records in a log that answer.
 
     Args:
         path: a directory or an active segment stands for its whole log; also a closed or packed
-            segment, or ``-`` for standard input.
+            segment, or ``-`` for standard input. Several, as of a log and of its archive: see
+            ``open_readers``.
         limit: how many; all of them by default.
 
     Raises:
@@ -77,7 +81,7 @@ def ask_log(
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
     newest = _Newest(question, limit)
-    for reader in open_readers([path]):
+    for reader in open_readers([path] if isinstance(path, str) else path):
         with reader:
             _look_through(question, reader, newest, progress)
     return newest.answer()
@@ -127,7 +131,7 @@ def _look_for_parts(reader: LogReader) -> None:
         raise FileNotFoundError(2, "there is no log", reader.name)
 
 
-def lines_of(path: str) -> Iterator[bytes]:
+def lines_of(path: str | Sequence[str]) -> Iterator[bytes]:
     """Every whole line of a log, oldest first, without its newline.
 
     Args:
@@ -137,7 +141,7 @@ def lines_of(path: str) -> Iterator[bytes]:
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
-    for reader in open_readers([path]):
+    for reader in open_readers([path] if isinstance(path, str) else path):
         with reader:
             yield from lines_in(reader)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit_emit._readers.base import LogReader
+from audit_emit._readers.files.logfiles import Log, LogFile
 from audit_emit._readers.files.opening import readers_of
+from audit_emit._readers.files.reader import FilesReader
 from audit_emit._settings.address import is_address
 from audit_emit._settings.archive import is_archive
 from audit_emit.errors import ConfigError
@@ -57,18 +59,32 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
     return readers
 
 
+def away_files(where: Sequence[str]) -> list[LogFile]:
+    """What of logs is only in an archive, oldest first; see ``open_readers``."""
+    files: list[LogFile] = []
+    for reader in open_readers(where):
+        files += getattr(reader, "away", [])
+        reader.close()
+    return files
+
+
+def away_reader(where: Sequence[str]) -> LogReader:
+    """The same as a log of its own."""
+    return FilesReader(Log(" ".join(where), away_files(where), ""))
+
+
 def _close(readers: Sequence[LogReader]) -> None:
     for reader in readers:
         reader.close()
 
 
-def open_reader(where: str) -> LogReader:
-    """The one log that is named, to be closed; see ``open_readers``.
+def open_reader(*where: str) -> LogReader:
+    """The one log that is named, with its archive if that is named, too; see ``open_readers``.
 
     Raises:
         ConfigError: there are several chains at an address.
     """
-    readers = open_readers([where])
+    readers = open_readers(where)
     if len(readers) == 1:
         return readers[0]
     names = ", ".join(reader.name.rpartition("#")[2] for reader in readers[:5])

@@ -95,6 +95,13 @@ def named(logs: Sequence[str]) -> list[str]:
     return found
 
 
+def together(logs: Sequence[str]) -> list[tuple[str, ...]]:
+    """The logs that were named, each with the archives that were named beside it."""
+    archives = [log for log in logs if is_archive(log)]
+    others = [log for log in logs if not is_archive(log)]
+    return [(log, *archives) for log in others] or [(log,) for log in archives]
+
+
 def of_files(logs: Sequence[str]) -> Sequence[str]:
     """The same logs, for what is about the files of a log.
 

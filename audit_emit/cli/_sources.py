@@ -5,15 +5,23 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
 import click
 
-from audit_emit._facade.queries import Flaw, LogReader, lines_in, lines_of, open_readers
+from audit_emit._facade.queries import (
+    Flaw,
+    LogReader,
+    away_reader,
+    lines_in,
+    lines_of,
+    open_readers,
+)
 from audit_emit._facade.records import head_of
-from audit_emit._facade.settings import is_address
+from audit_emit._facade.settings import is_address, is_archive
 from audit_emit._facade.text import visible
 from audit_emit.cli._logs import not_there
 from audit_emit.errors import NotRegularError
@@ -49,10 +57,13 @@ class Source(Protocol):
         """Let go of the files."""
 
 
-def source(log: str, cut: Callable[[Path | None], None], *, wait: bool) -> Source:
+def source(
+    log: str, cut: Callable[[Path | None], None], *, wait: bool, archives: Sequence[str] = ()
+) -> Source:
     """The source for a LOG of the command line.
 
     Args:
+        archives: where older parts of it may be.
         cut: see ``Follower``.
         wait: a log that is not there yet is waited for.
 
@@ -60,6 +71,10 @@ def source(log: str, cut: Callable[[Path | None], None], *, wait: bool) -> Sourc
         NoLog: it is not there.
         UsageError: it is no file of a log.
     """
+    if is_archive(log):
+        return Rows(log, grows=False)
+    if archives:
+        return Continued([log, *archives], source(log, cut, wait=wait))
     if is_address(log):
         return Rows(log)
     if log == "-" or log.endswith((".gz", ".zst")):
@@ -100,11 +115,56 @@ class Forward:
         """Nothing is held."""
 
 
-class Rows:
-    """The chains at an address of a database, also those that begin later."""
+class Continued:
+    """A log of which older parts are in an archive: those first, then the source of the rest."""
 
-    def __init__(self, log: str) -> None:
+    def __init__(self, where: Sequence[str], rest: Source) -> None:
+        self._rest = rest
+        self._away = away_reader(where)
+
+    def newest_first(self) -> Iterator[bytes] | None:
+        """See ``Source``."""
+        rest = self._rest.newest_first()
+        return None if rest is None else chain(rest, self._backward())
+
+    def _backward(self) -> Iterator[bytes]:
+        for block in self._away.search():
+            yield from reversed(block.data.split(b"\n")[:-1])
+
+    def since(self, since: str) -> Iterator[bytes]:
+        """See ``Source``."""
+        yield from lines_in(self._away)
+        yield from self._rest.since(since)
+
+    def poll(self) -> Iterator[bytes]:
+        """See ``Source``."""
+        return self._rest.poll()
+
+    def ended(self) -> bool:
+        """See ``Source``."""
+        return self._rest.ended()
+
+    def torn(self) -> bytes:
+        """See ``Source``."""
+        return self._rest.torn()
+
+    def close(self) -> None:
+        """See ``Source``."""
+        self._away.close()
+        self._rest.close()
+
+
+class Rows:
+    """The chains at an address of a database, also those that begin later; or in an archive.
+
+    Args:
+        log: the address.
+        grows: whether more may come.
+    """
+
+    def __init__(self, log: str, *, grows: bool = True) -> None:
         self._log = log
+        self._grows = grows
         self._readers: dict[str, LogReader] = {}
         self._ends: dict[str, Head | None] = {}
         self._looked = 0.0
@@ -154,6 +214,8 @@ class Rows:
 
     def poll(self) -> Iterator[bytes]:
         """The records that were appended since the last look."""
+        if not self._grows:
+            return
         if time.monotonic() - self._looked > LOOK_SECONDS:
             for name in self._look():
                 self._ends[name] = None  # all of it is new
@@ -166,8 +228,8 @@ class Rows:
                     yield line
 
     def ended(self) -> bool:
-        """Its writers may always go on."""
-        return False
+        """Its writers may always go on; what is archived is read to its end."""
+        return not self._grows
 
     def torn(self) -> bytes:
         """A row is whole."""

@@ -12,7 +12,7 @@ import click
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._logs import logs_argument, named, together
 from audit_emit.cli._output import kept
 from audit_emit.errors import CheckpointError, ConfigError
 from audit_emit.log import AuditLog, open_log
@@ -50,7 +50,7 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
     """
     if not (_is_seq(which) or _ID.fullmatch(which)):
         raise click.UsageError("name the record by its SEQ or its ID, before the LOG")
-    if _is_seq(which) and len(logs) > 1:
+    if _is_seq(which) and len(together(logs)) > 1:
         raise click.UsageError("every log has a record of that number; name one LOG, or the ID")
     try:
         log, seq = _found(which, named(logs))
@@ -77,7 +77,7 @@ def _found(which: str, logs: Sequence[str]) -> tuple[AuditLog, int]:
     Raises:
         LookupError: there is none.
     """
-    opened = [open_log(log) for log in logs]
+    opened = [open_log(log, archive=next(iter(archives), "")) for log, *archives in together(logs)]
     if _is_seq(which):
         return opened[0], int(which)
     for log in opened:

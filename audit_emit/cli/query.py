@@ -20,7 +20,7 @@ from audit_emit.cli._asked import asked, when
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import logs_argument, name_of, named, not_there
+from audit_emit.cli._logs import logs_argument, name_of, named, not_there, together
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._output import formats
 from audit_emit.cli._verified import judged, verified_option
@@ -134,7 +134,7 @@ def _asked(question: Question, source: Source, limit: int | None) -> Answer:
             return ask_loki(question, client, time.time_ns(), limit)
     try:
         with on_terminal("searching") as bar:
-            answers = [ask_log(question, log, limit, bar) for log in source.logs]
+            answers = [ask_log(question, log, limit, bar) for log in together(source.logs)]
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
     except FileNotFoundError as error:

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from audit_emit._facade.files import Layout
+from audit_emit._facade.files import Layout, LogFile
 from audit_emit._facade.loki import STREAMS, Journal, Kind, LogIndex, RecentlyPushed, site_labels
+from audit_emit._facade.queries import away_files
 from audit_emit._facade.records import time_of, ts_of
+from audit_emit._facade.settings import is_archive
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
@@ -34,6 +36,7 @@ class Wanted(NamedTuple):
     loki: str
     tenant: str | None
     layouts: list[Layout]
+    away: list[LogFile]
     since: int | None
     until: int | None
     grace: int
@@ -161,11 +164,15 @@ def command(
         raise click.UsageError("--plan and --flush belong to --backfill")
     if backfill and (head or len(logs) > 1):
         raise click.UsageError("--backfill is for one log, and not together with --head")
-    layouts = whole_logs(logs)
+    here = [log for log in logs if not is_archive(log)]
+    layouts = whole_logs(here) if here or not logs else []
+    if backfill and not layouts:
+        raise click.UsageError("--backfill needs the log beside its archive")
     wanted = Wanted(
         loki,
         tenant,
         layouts,
+        away_files(logs) if len(here) < len(logs) else [],
         time_of(since),
         time_of(until),
         grace,
@@ -175,7 +182,7 @@ def command(
         form == "json",
         backfill,
         plan,
-        journal or os.path.join(layouts[0].directory, JOURNAL),
+        journal or os.path.join(layouts[0].directory if layouts else "", JOURNAL),
         rate * 1e6,
         streams,
         flush,
@@ -207,7 +214,7 @@ def _reconcile(wanted: Wanted) -> Exit:
             journal = stack.enter_context(Journal(wanted.journal, wanted.target))
         sent = RecentlyPushed(wanted.journal, wanted.target, options.now)
         with on_terminal("reading") as bar:
-            log = LogIndex(wanted.layouts, fresh=options.fresh, progress=bar)
+            log = LogIndex(wanted.layouts, away=wanted.away, fresh=options.fresh, progress=bar)
             index = stack.enter_context(log)
         with on_terminal("comparing") as bar:
             options = options._replace(progress=bar, own=_own(wanted, index), site=wanted.site)
@@ -260,7 +267,7 @@ def _reconcile(wanted: Wanted) -> Exit:
 def _own(wanted: Wanted, index: LogIndex) -> tuple[str, ...]:
     """Whose log it is: by default that of its directory's name (docs/configuration.md)."""
     named = {os.path.basename(os.path.abspath(layout.directory)) for layout in wanted.layouts}
-    return wanted.services or tuple(sorted(named & index.services))
+    return wanted.services or tuple(sorted((named & index.services) if named else index.services))
 
 
 def _head(wanted: Wanted) -> Exit:
@@ -268,7 +275,10 @@ def _head(wanted: Wanted) -> Exit:
 
     now = time.time_ns()
     with connected(wanted.loki, wanted.tenant) as client:
-        with on_terminal("reading") as bar, LogIndex(wanted.layouts, progress=bar) as index:
+        with (
+            on_terminal("reading") as bar,
+            LogIndex(wanted.layouts, away=wanted.away, progress=bar) as index,
+        ):
             chains, times = list(index.extents), index.times
         start = wanted.since if wanted.since is not None else times[0] if times else now
         end = now + reconciling.AHEAD if wanted.until is None else wanted.until + 1

@@ -22,7 +22,7 @@ from audit_emit.cli._answers import columns_of, columns_option, for_programs
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import configured, logs_argument, name_of, named
+from audit_emit.cli._logs import configured, logs_argument, name_of, named, together
 from audit_emit.cli._output import formats, out_file
 from audit_emit.cli._records import SHOWN, Record, parse, shown, shown_malformed
 from audit_emit.cli._sources import Source, source
@@ -178,12 +178,14 @@ def command(
         count = DEFAULT_COUNT
     found = (list(logs) or [configured()]) if follow else named(logs)
     mark, tampered = judged(found, keys) if verified else (_marks.mark, False)
+    groups = together(found)
+    found = [log for log, *_ in groups]
     several, for_people = len(found) > 1, form == "text"
     views = [View(question, mark, with_service=several, for_people=for_people) for _ in found]
     with ExitStack() as stack:
         sources = []
-        for log, view in zip(found, views, strict=True):
-            one = source(log, view.cut, wait=follow)
+        for (log, *archives), view in zip(groups, views, strict=True):
+            one = source(log, view.cut, wait=follow, archives=archives)
             stack.callback(one.close)
             sources.append(one)
         shown_ones = _shown(list(zip(sources, views, strict=True)), question, count, follow=follow)

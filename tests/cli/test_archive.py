@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from support.archived_log import ORIGIN, SignedLog
+from support.fake_loki import LokiServer
 from support.object_store import Store
 
+from audit_emit import open_log
 from audit_emit._signing.trusted_keys import private_pem
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -105,3 +107,72 @@ def test_a_log_that_is_half_archived_is_verified_as_one_and_the_boundary_is_told
     assert report["archive"]["highest_archived_seq"] >= report["archive"]["oldest_hot_seq"]
     assert main(["verify", str(log.directory), f"s3://{store.name}/audit"]) == Exit.OK
     assert "archived" in capsys.readouterr().out
+
+
+@pytest.fixture
+def half(log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """A log of which the older half is only in the archive: what names it."""
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    log.sign()
+    for path in log.closed()[:2]:
+        path.unlink()
+    capsys.readouterr()
+    return [str(log.directory), f"s3://{store.name}/audit"]
+
+
+def lines(capsys: pytest.CaptureFixture[str], *args: str) -> list[dict[str, Any]]:
+    assert main([*args, "--format", "jsonl"]) == Exit.OK
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_query_finds_records_on_the_disk_and_in_the_archive(
+    half: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = lines(capsys, "query", "--type", "secret.set", half[0])
+    both = lines(capsys, "query", "--type", "secret.set", *half)
+    cold = lines(capsys, "query", "--type", "secret.set", half[1])
+    assert [one["fields"]["n"] for one in both] == list(range(150))
+    assert 0 < len(alone) < len(both)
+    assert 0 < len(cold) <= len(both)
+    assert lines(capsys, "query", "--where", "n=3", "--verified", *half)[0]["seq"] == both[3]["seq"]
+    assert lines(capsys, "query", "--where", "seq=2", *half)[0]["seq"] == 2
+    since = both[0]["ts"]
+    assert len(lines(capsys, "query", "--since", since, "--type", "secret.set", *half)) == 150
+
+
+def test_a_record_that_is_only_in_the_archive_is_proved(
+    half: list[str], tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where in (half, half[1:]):
+        assert main(["prove", "2", *where]) == Exit.OK
+        path = tmp_path / f"proof-{len(where)}"
+        path.write_text(capsys.readouterr().out)
+        assert main(["verify-proof", str(path), "--key", key]) == Exit.OK
+        capsys.readouterr()
+
+
+def test_tail_shows_what_is_archived_before_what_is_on_the_disk(
+    half: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["-n", "1000"], ["--since", "2020-01-01"]):
+        shown = lines(capsys, "tail", "--type", "secret.set", *arguments, *half)
+        assert [one["fields"]["n"] for one in shown] == list(range(150))
+    assert lines(capsys, "tail", "-n", "1", half[1])[0]["chain"] == shown[0]["chain"]
+
+
+def test_reconcile_reads_the_archive_too(
+    half: list[str], fake_loki: LokiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["reconcile", "--loki", fake_loki.url, "--service", "shop", "--grace", "0s", "--json"]
+    counts = []
+    for where in (half[:1], half, half[1:]):
+        main([*asked, *where])
+        counts.append(json.loads(capsys.readouterr().out)["counts"]["missing-in-loki"])
+    assert counts[0] < counts[1] >= counts[2] > 0
+
+
+def test_a_log_is_read_with_its_archive_from_python(half: list[str]) -> None:
+    with_archive = open_log(half[0], archive=half[1])
+    assert len(with_archive.query("secret.set")) == 150
+    assert with_archive.verify().exit_status == 0
+    assert open_log(half[1]).verify().exit_status == 0

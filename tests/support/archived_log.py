@@ -34,7 +34,11 @@ class SignedLog:
         self.directory = directory
         self.active = directory / "audit.jsonl"
         self.emitter = Emitter(
-            service="shop", jsonl=str(self.active), stdout=False, max_bytes=max_bytes
+            service="shop",
+            jsonl=str(self.active),
+            stdout=False,
+            max_bytes=max_bytes,
+            checkpoint=False,
         )
         self.ring = RING
 

@@ -34,7 +34,7 @@ def cold_file(settings: ArchiveSettings, of: Manifest) -> LogFile:
     part = of.records
     return LogFile(
         path=f"{settings.shown}/{of.key_of(part)}",
-        identity=(0, 0),
+        identity=(-1, int(part.packed_sha256[:15], 16)),  # no file of a disk has a device like that
         size=part.packed_size,
         packed="gzip" if of.pack == "gz" else "zstd",
         first_seq=of.first_seq,

@@ -56,6 +56,8 @@ class ArchivedReader(FilesReader):
             min((file.first_seq for file in here if file.first_seq > 0), default=0),
             max((one.last_seq for one in cold.manifests), default=0),
         )
+        self.away: list[LogFile] = away
+        """What is read from the archive."""
         self._cold = cold
 
     def _flaws(self) -> Iterator[Flaw]:
