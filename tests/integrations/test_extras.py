@@ -25,6 +25,7 @@ except ImportError as error:
         ("starlette", "fastapi"),
         ("django", "django"),
         ("celery", "celery"),
+        ("sqlalchemy", "sqlalchemy"),
     ],
 )
 def test_the_extra_is_named(module: str, integration: str) -> None:
