@@ -16,7 +16,15 @@ IsSecret = Callable[[str], bool]
 
 SAID = ("failing row contains", "[parameters:", "parameter $", "parameters: $")
 """What a text has in it, in lower case, that ``rows`` has to look at."""
-FUNCTIONS = ("crypt(", "encrypt(", "md5(", "sha1(", "sha2(", "digest(", "hmac(")
+FUNCTIONS = (
+    "crypt(",
+    "encrypt(",
+    "md5(",
+    "sha1(",
+    "sha2(",
+    "digest(",
+    "hmac(",
+)
 """Functions that are given a secret, as a text has them in lower case."""
 
 
@@ -54,7 +62,34 @@ _PLACEHOLDER = Pattern(
 
 
 _BARE = Pattern(
-    r"\bidentified\s{1,8}by\s{1,8}(?!password\b|values\b)([^\s'\";,()]{1,256})", re.IGNORECASE
+    r"\bidentified\s{1,8}by\s{1,8}(?:values\s{1,8})?(?!password\b|values\b)"
+    r"(?:\"([^\"\n]{1,256})|'([^'\n]{1,256})|([^\s'\";,()]{1,256}))"
+    r"|\b(?:replace\s{1,8}|pragma\s{1,8}(?:re)?key\s{0,8}=\s{0,8}"
+    r"|attach\s{1,4}database\s[^;\n]{0,128}?\bkey\s{1,8})'([^'\n]{1,256})",
+    re.IGNORECASE,
+)
+_NAMED_BEHIND = Pattern(
+    r"'((?:[^'\\]|''|\\.){1,256})'(?:::\w{1,32})?\s{1,8}as\s{1,8}[\"`\[]?(\w{1,64})", re.IGNORECASE
+)
+_SECOND = Pattern(
+    r"\b(?:pgp_sym_\w{1,16}|aes_\w{1,16}|\w{0,16}crypt\w{0,8}|hmac)\(\s{0,4}"
+    r"(?:'[^'\n]{0,1024}'|[^',()\n]{1,256}),\s{0,4}'([^'\n]{1,256})",
+    re.IGNORECASE,
+)
+_SELECTED = Pattern(
+    r"\(([^()]{1,2048})\)\s{0,8}select\s{1,8}((?:'[^'\n]{0,256}'|[^,'\n;]{1,128})"
+    r"(?:\s{0,4},\s{0,4}(?:'[^'\n]{0,256}'|[^,'\n;]{1,128})){0,64})",
+    re.IGNORECASE,
+)
+_HOLDER = Pattern(r"\?|%s|\$[0-9]{1,2}|[:@]\w{1,32}")
+_HOLDER_OF = Pattern(
+    r"([\w.]{1,128})[\"`\]]?\s{0,8}(?:=|!=|<>|\bi?like\b|\bin\b)\s{0,8}\(?\s{0,4}(?:\w{1,16}\(\s{0,4})?"
+    r"(?:\?|%s|\$[0-9]{1,2})",
+    re.IGNORECASE,
+)
+_LIST = Pattern(
+    r"[^\[('\"=\n]{0,64}(?:\b(?:param\w{0,8}|arg\w{0,8}|bind\w{0,8}|values|with)\b\s{0,4}[:=]?\s{0,4})?([\[(])",
+    re.IGNORECASE,
 )
 _FUNCTION = Pattern(
     r"(?:crypt|password|md5|sha1|sha2|digest|hmac)\(\s{0,4}[eEnN]?'((?:[^'\\]|''|\\.)*)",
@@ -62,7 +97,7 @@ _FUNCTION = Pattern(
 )
 _BOUND = Pattern(
     r"\(([^()]{1,2048})\)\s{0,8}values\s{0,8}\([^()]{0,2048}\)[\s;\]]{0,8}"
-    r"(?:\[?parameters:?\s{0,4})?([\[(])",
+    r"(?:\[?(?:param\w{0,8}|arg\w{0,8}|bind\w{0,8})[:=]?\s{0,4})?([\[(])",
     re.IGNORECASE,
 )
 _ITEM = Pattern(
@@ -86,23 +121,72 @@ def _bound(text: str, is_secret: IsSecret) -> Iterator[Span]:
             at = item.end()
 
 
+def _selected(text: str, match: re.Match[str], is_secret: IsSecret) -> Iterator[Span]:
+    """``(name, password) SELECT 'bob', 'x'``."""
+    at = match.start(2)
+    for name in match.group(1).split(","):
+        item = _ITEM.match(text, at)
+        if item is None:
+            return
+        if is_secret(name.strip(_QUOTING)) and item.group(1)[:1] == "'":
+            yield from _unless_held(text, item.start(1) + 1, item.end(1) - 1)
+        at = item.end() if item.group(2) else len(text)
+
+
+def _held_places(text: str, is_secret: IsSecret) -> Iterator[Span]:
+    """``SET password = ? WHERE id = ?  ['x', 1]``: what stands for each placeholder."""
+    columns = {match.end(): match.group(1) for match in _HOLDER_OF.finditer(text)}
+    if not any(map(is_secret, columns.values())):
+        return
+    holders = [match.end() for match in _HOLDER.finditer(text)]
+    last = max(columns)
+    holders = [end for end in holders if end <= last]
+    opening = _LIST.match(text, last)
+    if opening is None:
+        return
+    at = opening.end()
+    for holder in holders:
+        item = _ITEM.match(text, at)
+        if item is None or not item.group(2):
+            return
+        if is_secret(columns.get(holder, "")):
+            start, end = item.span(1)
+            quoted = item.group(1)[:1] in ("'", '"')
+            yield from _unless_held(text, start + quoted, end - quoted)
+        at = item.end()
+
+
 def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``IDENTIFIED BY 'x'``, ``token IN ('x')``, ``(name, password) VALUES ('bob', 'x')``."""
     lower = text.lower()
     if "'" in text:
-        if "password" in lower or "identified" in lower:
-            for match in _STATEMENT.finditer(text):
-                yield from _unless_held(text, *match.span(1))
-        if any(function in lower for function in (*FUNCTIONS, "password(")):
-            for match in _FUNCTION.finditer(text):
-                yield from _unless_held(text, *match.span(1))
-    if "identified" in lower:
+        yield from _quoted(text, lower, is_secret)
+    if "identified" in lower or "key" in lower:
         for match in _BARE.finditer(text):
-            yield from _unless_held(text, *match.span(1))
+            yield from _unless_held(text, *match.span(match.lastindex or 0))
+    yield from _held_places(text, is_secret)
     yield from _compared(text, is_secret)
     if "values" in lower:
         yield from _inserts(text, is_secret)
         yield from _bound(text, is_secret)
+
+
+def _quoted(text: str, lower: str, is_secret: IsSecret) -> Iterator[Span]:
+    """Texts in quotes that are given to a function, or have the name of a column."""
+    patterns = [_SECOND]
+    if "password" in lower or "identified" in lower:
+        patterns.append(_STATEMENT)
+    if any(function in lower for function in (*FUNCTIONS, "password(")):
+        patterns.append(_FUNCTION)
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            yield from _unless_held(text, *match.span(1))
+    if "select" in lower:
+        for match in _SELECTED.finditer(text):
+            yield from _selected(text, match, is_secret)
+        for match in _NAMED_BEHIND.finditer(text):
+            if is_secret(match.group(2)):
+                yield from _unless_held(text, *match.span(1))
 
 
 def _compared(text: str, is_secret: IsSecret) -> Iterator[Span]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from audit_emit._redaction.finders.assignments import LETTERS
 from audit_emit._redaction.finders.extent import HELD, Span
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["elements", "parts"]
 
-_ELEMENT = Pattern(r"<((?:\w{1,32}:)?([\w.\-]{1,128}))(\s[^<>]{0,256})?(?<!/)>")
-_ATTRIBUTE = Pattern(r"\s(?:name|key|id|field)\s?=\s?[\"']([\w.\-]{1,128})[\"']")
+_ELEMENT = Pattern(rf"<((?:\w{{1,32}}:)?([{LETTERS}.\-]{{1,128}}))(\s[^<>]{{0,256}})?(?<!/)>")
+_ATTRIBUTE = Pattern(
+    r"\s(?:\w{0,16}name|key|id|field|for|label|property|option)\s?=\s?\\?[\"']([\w.\-]{1,128})\\?[\"']",
+    re.IGNORECASE,
+)
 _TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
 _PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
 _MAX_INNER = 2048
 _NEXT = Pattern(
-    r">\s{0,8}([\w.\- ]{2,64}?):?\s{0,8}(?:</\w{1,16}>\s{0,16}){1,3}"
-    r"(?:<\w{1,16}(?:\s[^<>]{0,128})?>\s{0,8}){1,3}([^<>\s][^<>]{0,1024})"
+    r">\s{0,8}([\w.\- ]{2,64}?):?\s{0,8}(?:</[\w:.\-]{1,32}>\s{0,16}){1,3}"
+    r"(?:<[\w:.\-]{1,32}(?:\s[^<>]{0,128})?>\s{0,8}){1,3}([^<>\s][^<>]{0,1024})"
 )
 """What stands in the element after one with a name in it: cells of a table, terms of a list."""
 _VALUE_OF = Pattern(

@@ -10,7 +10,8 @@ from audit_emit._runtime.lazy import Pattern
 __all__ = ["PROGRAMS", "flags", "programs", "secret_words", "users"]
 
 _FLAG = Pattern(
-    r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63})(?:[ \t]{1,4}|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
+    r"-(?<![\w\-]-)-?([A-Za-z][\w\-]{1,63})"
+    r"(?:[ \t]{1,4}(?:\\\r?\n[ \t]{0,16})?|[\"'],[ \t]{0,4})(?!-)(?![\"']-)"
 )
 _USER = Pattern(r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{0,256}:([^\s\"']+)")
 
@@ -63,11 +64,21 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "isql": ("-P",),
     "mosquitto_pub": ("-P",),
     "mosquitto_sub": ("-P",),
-    "zip": ("-P",),
+    "zip": ("-P", "-eP"),
     "unzip": ("-P",),
     "ipmitool": ("-P",),
-    "snmpget": ("-A", "-X"),
-    "snmpwalk": ("-A", "-X"),
+    "snmpget": ("-A", "-X", "-c"),
+    "snmpwalk": ("-A", "-X", "-c"),
+    "useradd": ("-p",),
+    "usermod": ("-p",),
+    "ssh-keygen": ("-N", "-P"),
+    "veracrypt": ("-p",),
+    "steghide": ("-p",),
+    "snowsql": ("-p",),
+    "cqlsh": ("-p",),
+    "doctl": ("-t",),
+    "rdesktop": ("-p",),
+    "twine": ("-p",),
 }
 _LOGIN: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oras", "crane", "az", "oc", "cf"),

@@ -22,6 +22,66 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
         ("proxy-user", "-U "),
         Pattern(rf"(?:--proxy-user|-U)(?:[ \t=]{{1,4}})[\"']?[^\s:\"']{{1,128}}:{_WORD}"),
     ),
+    (
+        ("operator unseal", "cargo login", "bw unlock", "ngrok authtoken", "encrypt_string"),
+        Pattern(
+            r"\b(?:vault operator unseal|cargo login|bw unlock|ngrok authtoken"
+            rf"|ansible-vault encrypt_string){_ARGUMENTS}{_WORD}"
+        ),
+    ),
+    (
+        ("add_user", "change_password", "bw login", "wpa_passphrase", "net user", "http-basic"),
+        Pattern(
+            r"\b(?:rabbitmqctl (?:add_user|change_password)|bw login|wpa_passphrase|net user"
+            r"|(?:poetry|composer) config http-basic\.\S{1,64})"
+            rf"[ \t]{{1,4}}\S{{1,256}}[ \t]{{1,4}}(?![/\-]){_WORD}"
+        ),
+    ),
+    (("chamber write",), Pattern(rf"\bchamber write[ \t]\S{{1,128}}[ \t]\S{{1,128}}[ \t]{_WORD}")),
+    (
+        ("config set --secret", "secrets set", "env:set", "travis encrypt"),
+        Pattern(
+            r"\b(?:pulumi config set --secret|(?:fly|doppler|infisical|wrangler) secrets set"
+            rf"|travis encrypt)[ \t]{{1,4}}[\w.:\-]{{1,128}}[ \t=]{_WORD}"
+        ),
+    ),
+    (
+        ("gh secret", "secret put", "gem push"),
+        Pattern(
+            r"\b(?:gh secret set[ \t][^\n|;]{0,128}?(?:--body|-b)|gem push[^\n|;]{0,128}?--key)"
+            rf"[ \t=]{{0,3}}{_WORD}|\bwrangler secret put[ \t]\S{{1,128}}[ \t]{_WORD}"
+        ),
+    ),
+    (
+        ("SecureString",),
+        Pattern(
+            rf"--value[ \t=]{{1,3}}{_WORD}(?=[^\n]{{0,512}}SecureString)"
+            rf"|SecureString[^\n]{{0,512}}?--value[ \t=]{{1,3}}{_WORD}"
+        ),
+    ),
+    (
+        ("role_id",),
+        Pattern(rf"\brole_id[=:][ \t]?\S{{1,128}}[ \t,;&]{{1,3}}secret_id[=:][ \t]?{_WORD}"),
+    ),
+    (("AUTH ",), Pattern(rf"(?:\A|[\n>\"'])[ \t]{{0,4}}AUTH(?:[ \t]default)?[ \t]{_WORD}")),
+    (("smbclient", "rpcclient", "smbmap"), Pattern(rf"-U[ \t]{{0,2}}[^\s%]{{1,128}}%{_WORD}")),
+    (
+        ("lftp", "open -u "),
+        Pattern(rf"(?:lftp|\bopen)[ \t][^\n|;]{{0,128}}?-u[ \t]?[^\s,]{{1,128}},{_WORD}"),
+    ),
+    (
+        ("impdp", "expdp", "sqlldr", "rman"),
+        Pattern(rf"\b(?:impdp|expdp|sqlldr|rman target)[ \t]{{1,3}}[\w$#]{{1,64}}/{_WORD}"),
+    ),
+    (("iwconfig",), Pattern(rf"\biwconfig[ \t][^\n|;]{{0,128}}?key[ \t](?:s:)?{_WORD}")),
+    (
+        ("curl",),
+        Pattern(
+            r"\bcurl[ \t](?:[^\n|;]{0,256}?[ \t])?(?:-b|--cookie)[ \t=]{0,3}"
+            r"(?:\"([^\"\n]{1,512})|'([^'\n]{1,512})|([^\s\"'=]{1,64}=\S{1,512}))"
+        ),
+    ),
+    (("qpdf",), Pattern(rf"--encrypt[ \t]{{1,3}}{_WORD}")),
     (("-Dsonar.login",), Pattern(rf"-Dsonar\.login={_WORD}")),
     (("requirepass", "masterauth"), Pattern(rf"\b(?:requirepass|masterauth)[ \t]{{1,8}}{_WORD}")),
     (
@@ -45,25 +105,33 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
         ),
     ),
     (
-        ("sudo -S", "chpasswd", "--stdin", "password-stdin"),
-        Pattern(
-            r"\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,4}[ \t]{1,4})?[\"']?([^\n|\"']{1,256}?)[\"']?"
-            r"[ \t]{0,4}\|[^\n|]{0,128}?(?:sudo -S|chpasswd|--stdin|password-stdin)"
-        ),
-    ),
-    (
         ("net use",),
-        Pattern(rf"\bnet use[ \t]{{1,4}}\S{{1,256}}[ \t]{{1,4}}{_WORD}[ \t]{{1,4}}/user:"),
+        Pattern(
+            r"\bnet use[ \t]{1,4}(?:\S:[ \t]{1,4})?\S{1,256}[ \t]{1,4}"
+            rf"{_WORD}[ \t]{{1,4}}/user:"
+        ),
     ),
     (("gcloud secrets",), Pattern(rf"\bgcloud secrets[ \t][^\n]{{0,200}}?--data[ \t=]{_WORD}")),
 )
 _SET = Pattern(
     r"\b(?:aws configure set|setx|npm config set|yarn config set|git config(?:[ \t]--\w{1,16})?"
-    r"|gcloud config set|pulumi config set(?:[ \t]--\w{1,16})?)[ \t]{1,4}(?:\S{0,256}:)?"
-    rf"([\w.\-]{{1,128}})[ \t]{{1,4}}{_WORD}"
+    r"|gcloud config set|pulumi config set(?:[ \t]--\w{1,16})?|dotnet user-secrets set"
+    r"|setenv|set -g?x|export -n|reg add[ \t]{1,4}\S{1,256}[ \t]{1,4}/v)[ \t]{1,4}[\"']?"
+    r"(?:\S{0,256}:)?([\w.\-]{1,128})[\"']?[ \t]{1,4}"
+    rf"(?:/t[ \t]\w{{1,16}}[ \t]{{1,4}})?(?:/d[ \t]{{1,4}})?{_WORD}"
 )
-_SETTERS = ("configure set", "setx", "config set", "git config")
-_OF_LISTS = ("vault", "configure", "openssl")
+_SETTERS = (
+    "configure set",
+    "setx",
+    "config set",
+    "git config",
+    "user-secrets set",
+    "setenv",
+    "set -x",
+    "set -gx",
+    "reg add",
+)
+_OF_LISTS = ("vault", "configure", "openssl", "cargo", "rabbitmqctl")
 """What tells of these commands as a list of words, where ``vault login`` is no text."""
 KEYWORDS: tuple[str, ...] = (
     *(word for words, _ in _PATTERNS for word in words),
@@ -78,7 +146,7 @@ def commands(text: str, is_secret: IsSecret) -> Iterator[Span]:
     for words, pattern in _PATTERNS:
         if any(word in text for word in words):
             for match in pattern.finditer(text):
-                yield from _unless_held(text, *match.span(1))
+                yield from _unless_held(text, *match.span(match.lastindex or 0))
     if any(word in text for word in _SETTERS):
         for match in _SET.finditer(text):
             if is_secret(match.group(1).lstrip("_")):

@@ -1,0 +1,60 @@
+"""Command lines of any program: a user beside a password, and what is typed into a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from audit_emit._redaction.finders.extent import Span
+from audit_emit._redaction.finders.words_of_prose import unless_held
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["OPTIONS", "TYPED", "options", "typed"]
+
+_WORD = r"[\"']?([^\s\"'|;&]{1,512})"
+_USER = (
+    r"(?<![\w\-])(?:--?(?:u|U|l|au|xu|user|username)[ \t=]{1,3}|/u(?:ser)?:)[\"']?[^\s\"']{1,128}"
+)
+_OPTION = r"(?<![\w\-])(?:-(?:p|P|w|ap|xp)[ \t]{1,3}|/p(?:ass)?:)"
+_BESIDE = Pattern(rf"{_USER}[\"']?(?:[ \t][^\n|;]{{0,128}}?)?[ \t]{_OPTION}{_WORD}")
+_BEFORE = Pattern(rf"{_OPTION}{_WORD}[\"']?[ \t]{{1,3}}(?:[^\n|;]{{0,128}}?[ \t])?{_USER}")
+_PLACE = Pattern(r"[0-9][0-9.:,/\-]*(?:/(?:tcp|udp))?|[./~].*|-.*")
+"""What ``-p`` takes elsewhere: ports, paths."""
+OPTIONS = ("-u ", "-U ", "-l ", "-au ", "-xu ", "-user ", "-username ", "/u:", "/user:")
+"""What a text has in it that ``options`` has to look at."""
+
+
+def options(text: str) -> Iterator[Span]:
+    """``-u bob -p x``: of which program does not matter."""
+    for pattern in (_BESIDE, _BEFORE):
+        for match in pattern.finditer(text):
+            if not _PLACE.fullmatch(match.group(1)):
+                yield from unless_held(text, *match.span(1))
+
+
+_READERS = (
+    r"(?:chpasswd|passwd|kinit|vncpasswd|sudo|su|cryptsetup|zfs|op|pass|p4|gh|bw|docker|podman|helm"
+    r"|kubectl|ssh-add|gpg|openssl|smbpasswd|htpasswd|flyctl|wrangler|vault|az|npm)"
+)
+"""Programs that read a secret from standard input."""
+_HERE = Pattern(rf"(?<![\w\-./]){_READERS}(?![\w\-.])[^\n|;<]{{0,128}}<<<[ \t]{{0,4}}{_WORD}")
+_PIPED = Pattern(
+    r"\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,4}[ \t]{1,4})?[\"']?([^\n|\"']{1,256}?)[\"']?"
+    rf"[ \t]{{0,4}}\|[ \t]{{0,4}}(?:sudo[ \t](?:-S[ \t])?)?(?:/[\w/]{{1,64}}/)?"
+    rf"(?:{_READERS}(?![\w\-.])(?=[^\n|]{{0,128}}"
+    r"(?:-S\b|stdin|secret|login|password|passphrase|-pass|luks|encrypt|load-key|auth|with-token|kinit|insert"
+    r"|add|signin|[ \t]-\Z|[ \t]-[ \t]))|chpasswd|kinit)"
+)
+TYPED = ("<<<", "echo ", "printf ")
+"""What a text has in it that ``typed`` has to look at."""
+
+
+def typed(text: str) -> Iterator[Span]:
+    """``kinit bob <<< x``, ``echo x | docker secret create name -``."""
+    if "<<<" in text:
+        for match in _HERE.finditer(text):
+            yield from unless_held(text, *match.span(1))
+    if "|" in text:
+        for match in _PIPED.finditer(text):
+            yield from unless_held(
+                text, match.start(1), match.start(1) + len(match.group(1).rstrip())
+            )
