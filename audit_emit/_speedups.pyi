@@ -1,14 +1,11 @@
-from typing import Any, Literal, final
+from collections.abc import Callable
+from typing import Any, Literal
 
 from audit_emit._format.record import Receipt
 
-@final
-class Table:
-    def __init__(self, **tables: Any) -> None: ...
-    def encode_plain(
-        self, fields: object, names: dict[str, int], helper: object, /
-    ) -> str | Literal[False] | None: ...
-
+def encoder(
+    *tables: Any,
+) -> Callable[[object, dict[str, int], object], str | Literal[False] | None]: ...
 def append(
     kept: list[Any],
     place: tuple[Any, ...],

@@ -85,10 +85,10 @@ class RecordBuilder:
             report=settings.redaction_report,
         )
         self.normaliser: Normaliser = Normaliser(
-            self.redactor, observer, _compiled.Table, self._count_redacted
+            self.redactor, observer, _compiled.encoder, self._count_redacted
         )
         plain = self.normaliser.plain
-        self._encode_plain = None if plain.table is None else plain.table.encode_plain
+        self._encode_plain = plain.encode_plain
         self._names = plain.known.names
         self._processors = settings.processors
         self._counters = counters

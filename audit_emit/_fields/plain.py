@@ -7,7 +7,7 @@ has to be changed, other than by the name of a secret, the whole payload takes t
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from msgspec.json import Encoder
 
@@ -24,7 +24,10 @@ from audit_emit._fields.verdicts import Known, Look
 from audit_emit._redaction import table
 from audit_emit._redaction.redactor import Redactor
 
-__all__ = ["Plain"]
+__all__ = ["Encode", "Plain"]
+
+Encode = Callable[[object, dict[str, int], object], str | bool | None]
+"""The ``encode_plain`` of the compiled part."""
 
 _encode = Encoder().encode
 
@@ -34,25 +37,19 @@ class Plain:
 
     Args:
         redactor: the rules.
-        compiled: the compiled part's ``Table``; ``None`` without it.
+        compiled: the compiled part's ``encoder``; ``None`` without it.
     """
 
-    def __init__(self, redactor: Redactor, compiled: type[Any] | None = None) -> None:
+    def __init__(
+        self, redactor: Redactor, compiled: Callable[..., Encode] | None = None
+    ) -> None:
         self.known: Known = Known(redactor)
-        self.table: Any = None
+        self.encode_plain: Encode | None = None
+        """Of the compiled part."""
         if compiled is not None:
             tables, self.known.letters = table.made(redactor.engine)
-            self.table = compiled(
-                **tables,
-                max_bytes=MAX_BYTES,
-                max_text=MAX_TEXT,
-                max_items=MAX_ITEMS,
-                max_depth=MAX_DEPTH,
-                max_table=MAX_TABLE,
-                max_int=MAX_INT,
-                encode=_encode,
-                sizeof_dict=dict.__sizeof__,
-            )
+            limits = (MAX_BYTES, MAX_TEXT, MAX_ITEMS, MAX_DEPTH, MAX_TABLE, MAX_INT)
+            self.encode_plain = compiled(*tables.values(), *limits, _encode, dict.__sizeof__)
 
     def encode(self, fields: object, secret_event: bool) -> tuple[str, int] | None:
         """The JSON of a payload, and how many values its names hold back.
@@ -60,10 +57,10 @@ class Plain:
         ``None`` where the full way has to be taken.
         """
         names = self.known.names[secret_event]
-        if self.table is None:
+        if self.encode_plain is None:
             copied = Copy(Look(self.known, names, secret_event), names)
             return copied.json(fields)
-        made = self.table.encode_plain(fields, names, None)
+        made = self.encode_plain(fields, names, None)
         if made is None:
             return None
         if type(made) is str:
@@ -74,7 +71,8 @@ class Plain:
         """The same, where the compiled part has asked for somebody who judges."""
         names = self.known.names[secret_event]
         look = Look(self.known, names, secret_event)
-        made = self.table.encode_plain(fields, names, look)
+        assert self.encode_plain is not None  # noqa: S101 - for the type checker
+        made = self.encode_plain(fields, names, look)
         if type(made) is not str or not look.is_nowhere_else(made):
             return None
         return made, look.redacted

@@ -15,15 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What the function is given, in this order; what `place` holds (`compiled_append`), and `mirror`
- * (`nonblocking_fd.Direct`). */
+/* What the function is given, in this order, and what the tuples among it hold: see
+ * `compiled_append` and `nonblocking_fd.Direct`. */
 enum { KEPT, PLACE, PART, CLOSING, CHAIN_END, MIRROR, MIRROR_CHECKED, ARGUMENTS };
+enum { NUMBERS, RECEIPT, IDS, PROCESS, HEAD, PATH, LINK, CHAIN, PLACES };
 enum { ACTIVE_SIZE, SEQ, PREV, LAST, FRESH, ENDS };
-enum {
-    RECEIPT, IDS, PROCESS, SECOND, HEAD, LOCK, LOCK_FILE, LOCK_LINKS, LOCK_CHECK, ACTIVE, PATH, ACTIVE_FILE,
-    MAX_BYTES, FRESH_FOR, LINK, CHAIN, PLACES,
-};
-enum { NUMBER, DUPLICATE, IDENTITY, LINE_PREFIX, LONGEST, FLAGS, RECHECK, MIRRORS };
+enum { MIRROR_NUMBERS, LINE_PREFIX, OWNED, MIRRORS };
 #define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
 
 static const char PREV_HASH[] = ",\"prev_hash\":\"";
@@ -44,31 +41,38 @@ typedef struct {
 
 /* Device and inode: which file it is. */
 typedef struct {
-    long long device, inode;
+    unsigned long long device, inode;
 } Identity;
 
-/* Where a line is shown without ever blocking (`nonblocking_fd.Direct`). */
+/* `compiled_append.NUMBERS` */
 typedef struct {
-    int number, duplicate, flags;
+    long long lock, lock_links, lock_check, file, max_bytes, fresh_for, second;
+    Identity lock_file, active_file;
+} Place;
+
+/* `nonblocking_fd.NUMBERS`: where a line is shown without ever blocking */
+typedef struct {
+    long long number, duplicate, max_bytes, flags, recheck;
     Identity file;
-    Text prefix;
-    long long max_bytes;
-    long long looked; /* when a look at it is begun; 0 where the last is recent enough */
 } Mirror;
 
 typedef struct {
-    Text head, process, part, closing, link, before, path;
-    int lock, file;
-    Identity lock_file, active_file;
-    long long size, max_bytes, fresh_until, seq, lock_links, lock_check;
-    long long looked; /* when the look at the path began; 0 where it is recent enough */
-    long long now;    /* nanoseconds since 1970 */
-    bool mirrored;
+    Text process, head, part, closing, link, before, path, line_prefix;
+    Place place;
     Mirror mirror;
+    long long size, seq, fresh_until;
+    long long looked;        /* when the look at the path began; 0 where it is recent enough */
+    long long mirror_looked; /* the same of standard output */
+    long long now;           /* nanoseconds since 1970 */
+    bool mirrored;
 } Given;
 
 static bool text_of(PyObject *object, Text *text)
 {
+    if (PyBytes_CheckExact(object)) {
+        *text = (Text){PyBytes_AS_STRING(object), PyBytes_GET_SIZE(object)};
+        return true;
+    }
     if (!PyUnicode_CheckExact(object))
         return false;
     if (PyUnicode_IS_COMPACT_ASCII(object)) {
@@ -82,32 +86,17 @@ static bool text_of(PyObject *object, Text *text)
 static bool number_of(PyObject *object, long long *number)
 {
     int overflow = 1;
-    if (PyLong_Check(object))
+    if (PyLong_CheckExact(object))
         *number = PyLong_AsLongLongAndOverflow(object, &overflow);
     return !overflow;
 }
 
-static bool descriptor_of(PyObject *object, int *descriptor)
+static bool numbers_of(PyObject *object, void *numbers, Py_ssize_t size)
 {
-    long long number;
-    if (!number_of(object, &number) || number < 0 || number > INT32_MAX)
+    if (!PyBytes_CheckExact(object) || PyBytes_GET_SIZE(object) != size)
         return false;
-    *descriptor = (int)number;
+    memcpy(numbers, PyBytes_AS_STRING(object), (size_t)size);
     return true;
-}
-
-static bool identity_of(PyObject *object, Identity *identity)
-{
-    return PyTuple_CheckExact(object) && PyTuple_GET_SIZE(object) == 2
-        && number_of(PyTuple_GET_ITEM(object, 0), &identity->device)
-        && number_of(PyTuple_GET_ITEM(object, 1), &identity->inode);
-}
-
-static long long clock_of(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
 /* The items of a tuple of a size; NULL where it is none. */
@@ -117,54 +106,41 @@ static PyObject *const *items_of(PyObject *object, Py_ssize_t size)
                                                                      : NULL;
 }
 
-/* Read where the line is shown; false where Python has to do it, or there is no such place. */
-static bool take_mirror(PyObject *const *direct, PyObject *checked, long long now, Mirror *mirror)
+static long long clock_of(clockid_t clock)
 {
-    long long flags, last, recheck;
-    if (!direct || !descriptor_of(direct[NUMBER], &mirror->number)
-        || !descriptor_of(direct[DUPLICATE], &mirror->duplicate)
-        || !identity_of(direct[IDENTITY], &mirror->file) || !PyBytes_CheckExact(direct[LINE_PREFIX])
-        || !number_of(direct[LONGEST], &mirror->max_bytes) || !number_of(direct[FLAGS], &flags)
-        || !number_of(direct[RECHECK], &recheck) || !number_of(checked, &last))
-        return false;
-    mirror->prefix
-        = (Text){PyBytes_AS_STRING(direct[LINE_PREFIX]), PyBytes_GET_SIZE(direct[LINE_PREFIX])};
-    mirror->flags = (int)flags;
-    mirror->looked = last <= now && now - last <= recheck ? 0 : now;
-    return true;
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
 /* Read the arguments; false where one has not the form it usually has, or where it is time for the
  * looks that only Python takes. */
 static bool take(PyObject *const *args, PyObject *const *place, Given *given)
 {
-    PyObject *const *end = items_of(args[CHAIN_END], ENDS);
-    long long monotonic = clock_of(CLOCK_MONOTONIC), fresh_for = 0, last = 0, second = 0;
-    if (!PyList_CheckExact(args[KEPT]) || PyList_GET_SIZE(args[KEPT]) != 1 || !place || !end
+    PyObject *const *end = items_of(args[CHAIN_END], ENDS), *const *mirror = items_of(args[MIRROR], MIRRORS);
+    long long monotonic = clock_of(CLOCK_MONOTONIC), last = 0, checked = 0;
+    if (!place || !end || !PyList_CheckExact(args[KEPT]) || PyList_GET_SIZE(args[KEPT]) != 1
+        || !numbers_of(place[NUMBERS], &given->place, sizeof given->place)
+        || !text_of(place[PROCESS], &given->process) || !text_of(place[HEAD], &given->head)
+        || !text_of(place[PATH], &given->path) || !text_of(place[LINK], &given->link)
         || !text_of(args[PART], &given->part) || !text_of(args[CLOSING], &given->closing)
         || !number_of(end[ACTIVE_SIZE], &given->size) || !number_of(end[SEQ], &given->seq)
         || !text_of(end[PREV], &given->before) || !number_of(end[LAST], &last)
-        || !number_of(end[FRESH], &given->fresh_until) || !text_of(place[PROCESS], &given->process)
-        || !number_of(place[SECOND], &second) || !text_of(place[HEAD], &given->head)
-        || !descriptor_of(place[LOCK], &given->lock) || !identity_of(place[LOCK_FILE], &given->lock_file)
-        || !number_of(place[LOCK_LINKS], &given->lock_links)
-        || !number_of(place[LOCK_CHECK], &given->lock_check)
-        || !descriptor_of(place[ACTIVE], &given->file) || !text_of(place[PATH], &given->path)
-        || !identity_of(place[ACTIVE_FILE], &given->active_file)
-        || !number_of(place[MAX_BYTES], &given->max_bytes) || !number_of(place[FRESH_FOR], &fresh_for)
-        || !text_of(place[LINK], &given->link))
+        || !number_of(end[FRESH], &given->fresh_until) || !number_of(args[MIRROR_CHECKED], &checked))
         return false;
-    given->fresh_until += fresh_for;
+    given->fresh_until += given->place.fresh_for;
     given->looked = monotonic <= given->fresh_until ? 0 : monotonic;
     do /* no two records of a chain have the same time */
         given->now = clock_of(CLOCK_REALTIME);
     while (given->now == last);
-    given->mirrored = take_mirror(items_of(args[MIRROR], MIRRORS), args[MIRROR_CHECKED], given->now,
-                                  &given->mirror);
-    return monotonic < given->lock_check && given->size > 0 && given->link.size && given->seq >= 0
+    given->mirrored = mirror && numbers_of(mirror[MIRROR_NUMBERS], &given->mirror, sizeof given->mirror)
+                   && text_of(mirror[LINE_PREFIX], &given->line_prefix);
+    bool is_checked = checked <= given->now && given->now - checked <= given->mirror.recheck;
+    given->mirror_looked = given->mirrored && !is_checked ? given->now : 0;
+    return monotonic < given->place.lock_check && given->size > 0 && given->link.size && given->seq >= 0
         && given->seq < INT64_MAX && given->before.size == HASH_SIZE
         && given->process.size == PROCESS_SIZE && given->head.size == HEAD_SIZE
-        && given->now >= 0 && given->now / NS_PER_SECOND == second;
+        && given->now / NS_PER_SECOND == given->place.second;
 }
 
 static char *put(char *at, const char *text, Py_ssize_t size)
@@ -211,7 +187,7 @@ static PyObject *line_of(const Given *given, PyObject *id, char **hash)
     Py_ssize_t body = HEAD_SIZE + FRACTION_SIZE + given->part.size + ID_SIZE + given->closing.size + given->link.size
                     + count + SIZE(PREV_HASH) + HASH_SIZE + 1;
     Py_ssize_t length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
-    if (given->size + length > given->max_bytes)
+    if (given->size + length > given->place.max_bytes)
         return NULL;
     PyObject *line = PyBytes_FromStringAndSize(NULL, length);
     if (!line)
@@ -234,7 +210,7 @@ static PyObject *line_of(const Given *given, PyObject *id, char **hash)
 
 static bool is(const struct stat *found, const Identity *identity)
 {
-    return (long long)found->st_dev == identity->device && (long long)found->st_ino == identity->inode;
+    return found->st_dev == identity->device && found->st_ino == identity->inode;
 }
 
 /* Whether the lock file has its names, and the file at the path is the one that is open: what
@@ -242,9 +218,9 @@ static bool is(const struct stat *found, const Identity *identity)
 static bool in_place(const Given *given)
 {
     struct stat lock, active;
-    return fstat(given->lock, &lock) == 0 && is(&lock, &given->lock_file)
-        && (long long)lock.st_nlink >= given->lock_links && lstat(given->path.text, &active) == 0
-        && is(&active, &given->active_file) && (long long)active.st_size == given->size;
+    return fstat((int)given->place.lock, &lock) == 0 && is(&lock, &given->place.lock_file)
+        && (long long)lock.st_nlink >= given->place.lock_links && lstat(given->path.text, &active) == 0
+        && is(&active, &given->place.active_file) && (long long)active.st_size == given->size;
 }
 
 /* Another process holds the lock for a few microseconds; a frozen one is Python's to wait for. */
@@ -263,37 +239,39 @@ static bool locked(int descriptor)
 /* Whether the line is in the file. */
 static bool written(const Given *given, const char *line, Py_ssize_t length)
 {
-    if (!locked(given->lock))
+    int lock = (int)given->place.lock, file = (int)given->place.file;
+    if (!locked(lock))
         return false;
     bool done = false;
     bool fresh = !given->looked && clock_of(CLOCK_MONOTONIC) <= given->fresh_until;
-    if ((fresh || in_place(given)) && lseek(given->file, 0, SEEK_END) == given->size) {
-        ssize_t taken = write(given->file, line, (size_t)length);
+    if ((fresh || in_place(given)) && lseek(file, 0, SEEK_END) == given->size) {
+        ssize_t taken = write(file, line, (size_t)length);
         done = taken == length;
         /* Nobody else can have appended: the lock is ours. Should this fail, too, Python finds the
          * tear and declares it. */
-        int ignored = !done && taken > 0 ? ftruncate(given->file, given->size) : 0;
+        int ignored = !done && taken > 0 ? ftruncate(file, given->size) : 0;
         (void)ignored;
     }
-    flock(given->lock, LOCK_UN);
+    flock(lock, LOCK_UN);
     return done;
 }
 
 /* Whether the line is on standard output, too: the whole of it, as a write that never blocks takes
  * all or nothing of what is so short. */
-static bool shown(const Mirror *mirror, char *line, Py_ssize_t length)
+static bool shown(const Given *given, char *line, Py_ssize_t length)
 {
 #ifdef RWF_NOWAIT
+    const Mirror *mirror = &given->mirror;
     struct stat found, own;
-    struct iovec pieces[] = {{(char *)mirror->prefix.text, (size_t)mirror->prefix.size},
+    struct iovec pieces[] = {{(char *)given->line_prefix.text, (size_t)given->line_prefix.size},
                              {line, (size_t)length}};
-    length += mirror->prefix.size;
+    length += given->line_prefix.size;
     if (length > mirror->max_bytes
-        || (mirror->looked
-            && (fstat(mirror->number, &found) || !is(&found, &mirror->file)
-                || fstat(mirror->duplicate, &own) || !is(&own, &mirror->file))))
+        || (given->mirror_looked
+            && (fstat((int)mirror->number, &found) || !is(&found, &mirror->file)
+                || fstat((int)mirror->duplicate, &own) || !is(&own, &mirror->file))))
         return false;
-    return pwritev2(mirror->duplicate, pieces, 2, -1, mirror->flags) == length;
+    return pwritev2((int)mirror->duplicate, pieces, 2, -1, (int)mirror->flags) == length;
 #else
     return false;
 #endif
@@ -316,7 +294,7 @@ static PyObject *result_of(PyObject *const *place, const Given *given, PyObject 
     Py_XDECREF(seq);
     bool whole = receipt != NULL;
     long long numbers[] = {given->size + PyBytes_GET_SIZE(line), given->now, given->looked,
-                           given->mirrored ? given->mirror.looked : 0};
+                           given->mirror_looked};
     for (int i = 0; whole && i < 4; i++) {
         PyObject *number = PyLong_FromLongLong(numbers[i]);
         PyTuple_SET_ITEM(result, 2 + i, number);
@@ -349,7 +327,7 @@ PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize
         Py_ssize_t length = PyBytes_GET_SIZE(line);
         Py_BEGIN_ALLOW_THREADS
         done = written(&given, text, length);
-        seen = done && given.mirrored && shown(&given.mirror, text, length);
+        seen = done && given.mirrored && shown(&given, text, length);
         Py_END_ALLOW_THREADS
     }
     Py_XDECREF(line);

@@ -31,12 +31,10 @@ void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
 /* The same without the instructions that a processor may have for it. */
 void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
 
-/* append.c, copies.c, linked.c: functions of the module */
+/* append.c, copies.c, linked.c, plain.c: functions of the module */
 PyObject *py_append(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *py_copied(PyObject *module, PyObject *args);
 PyObject *py_linked(PyObject *module, PyObject *args);
-
-/* plain.c */
-extern PyType_Spec table_spec;
+PyObject *py_encoder(PyObject *module, PyObject *args);
 
 #endif

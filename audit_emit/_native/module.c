@@ -29,6 +29,8 @@ static PyMethodDef methods[] = {
     {"copied", py_copied, METH_VARARGS,
      "copied(block, numbers, ids, hashes, ts, types, workspaces, users, correlations, /)\n--\n\n"
      "Whether each line of a block is as it usually is, and says what the columns beside it say."},
+    {"encoder", py_encoder, METH_VARARGS,
+     "encoder(*tables, /)\n--\n\n`encode_plain` for the tables of some rules (`_redaction/table.py`)."},
     {"leaf_hash", py_leaf_hash, METH_O,
      "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
     {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,
@@ -39,13 +41,10 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int execute(PyObject *module)
+static int execute(PyObject *Py_UNUSED(module))
 {
     choose_hash();
-    PyTypeObject *table = (PyTypeObject *)PyType_FromModuleAndSpec(module, &table_spec, NULL);
-    int added = table ? PyModule_AddType(module, table) : -1;
-    Py_XDECREF(table);
-    return added;
+    return 0;
 }
 
 static PyModuleDef_Slot slots[] = {

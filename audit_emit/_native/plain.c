@@ -30,27 +30,22 @@ typedef struct {
 } Words;
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *held[11]; /* what the pointers point into */
+    PyObject *given; /* the tuple that the pointers point into */
     Words exact, folded;
     /* of ASCII characters: a bit for each two that a keyword begins with, for each two that are one
      * or begin with one, for the hash of each three that one begins with */
     const unsigned char *pairs, *shorts, *triples;
-    const uint32_t *marks;      /* of an ASCII character: the groups that it is a mark of */
+    const uint32_t *marks; /* of an ASCII character: the groups that it is a mark of */
     const unsigned char *kinds;
-    Py_buffer letters; /* a byte for each character below 0x20000 */
-    unsigned int always;  /* groups that ask for no mark */
-    unsigned int telling; /* groups whose keywords may say what stands beside a text */
-    unsigned int naming;  /* groups whose keywords are parts of names */
+    Py_buffer letters;     /* a byte for each character below 0x20000 */
+    unsigned int always;   /* groups that ask for no mark */
+    unsigned int telling;  /* groups whose keywords may say what stands beside a text */
+    unsigned int naming;   /* groups whose keywords are parts of names */
     int run, digit_run;
     Py_ssize_t max_bytes, max_text, max_items, max_depth, max_table;
     long long max_int;
     PyObject *encode, *sizeof_dict;
-    PyObject *names[6]; /* of the helper's methods */
 } Table;
-
-enum { CALL_NAME, CALL_LETTERS, CALL_TEXT, CALL_TELLS, CALL_OTHER, CALL_HOLD, COUNT };
-static const char *const CALLS[COUNT] = {"name", "letters", "text", "tells", "other", "hold"};
 
 typedef struct {
     const Table *table;
@@ -67,6 +62,8 @@ typedef struct {
 } Plain;
 
 #define START 2048
+
+static const char HEX[] = "0123456789abcdef";
 
 /* -- writing -------------------------------------------------------------------------------------- */
 
@@ -108,61 +105,39 @@ static inline bool put_char(Plain *plain, char c)
     return true;
 }
 
-static char *put_utf8(char *at, Py_UCS4 c)
+/* Write a text in quotes, in which nothing is known to need an escape. */
+static bool put_ascii(Plain *plain, PyObject *text)
 {
-    static const char HEX[] = "0123456789abcdef";
-    if (c < 0x20 || c == 0x7f) {
-        memcpy(at, "\\u00", 4);
-        at[4] = HEX[c >> 4];
-        at[5] = HEX[c & 15];
-        return at + 6;
+    return put_char(plain, '"') && put(plain, PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
+        && put_char(plain, '"');
+}
+
+/* Write any text. A lone surrogate is an error. */
+static bool put_text(Plain *plain, PyObject *text)
+{
+    PyObject *utf8 = PyUnicode_AsUTF8String(text);
+    if (!utf8 || !fits(plain, 6 * PyBytes_GET_SIZE(utf8) + 2)) {
+        Py_XDECREF(utf8);
+        return false;
     }
-    if (c < 0x80) {
+    char *at = plain->out + plain->size;
+    *at++ = '"';
+    for (Py_ssize_t i = 0; i < PyBytes_GET_SIZE(utf8); i++) {
+        unsigned char c = (unsigned char)PyBytes_AS_STRING(utf8)[i];
+        if (c < 0x20 || c == 0x7f) {
+            memcpy(at, "\\u00", 4);
+            at[4] = HEX[c >> 4];
+            at[5] = HEX[c & 15];
+            at += 6;
+            continue;
+        }
         if (c == '"' || c == '\\')
             *at++ = '\\';
         *at++ = (char)c;
-        return at;
     }
-    if (c < 0x800) {
-        *at++ = (char)(0xc0 | c >> 6);
-    }
-    else {
-        if (c < 0x10000) {
-            *at++ = (char)(0xe0 | c >> 12);
-        }
-        else {
-            *at++ = (char)(0xf0 | c >> 18);
-            *at++ = (char)(0x80 | (c >> 12 & 0x3f));
-        }
-        *at++ = (char)(0x80 | (c >> 6 & 0x3f));
-    }
-    *at++ = (char)(0x80 | (c & 0x3f));
-    return at;
-}
-
-static bool put_text(Plain *plain, PyObject *text, bool escaped)
-{
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    if (PyUnicode_IS_COMPACT_ASCII(text) && !escaped) {
-        if (!fits(plain, length + 2))
-            return false;
-        char *at = plain->out + plain->size;
-        *at++ = '"';
-        memcpy(at, PyUnicode_1BYTE_DATA(text), (size_t)length);
-        at[length] = '"';
-        plain->size += length + 2;
-        return true;
-    }
-    if (!fits(plain, 6 * length + 2))
-        return false;
-    char *at = plain->out + plain->size;
-    int kind = PyUnicode_KIND(text);
-    const void *data = PyUnicode_DATA(text);
-    *at++ = '"';
-    for (Py_ssize_t i = 0; i < length; i++)
-        at = put_utf8(at, PyUnicode_READ(kind, data, i));
     *at++ = '"';
     plain->size = at - plain->out;
+    Py_DECREF(utf8);
     return true;
 }
 
@@ -181,14 +156,13 @@ static bool put_int(Plain *plain, long long number)
 /* -- asking Python -------------------------------------------------------------------------------- */
 
 /* What a method of the helper says; NULL, without an exception, where there is none to ask. */
-static PyObject *ask(Plain *plain, int call, PyObject *argument)
+static PyObject *ask(Plain *plain, const char *method, PyObject *argument)
 {
-    if (!plain->helper) {
-        plain->asks = true;
-        return NULL;
-    }
-    PyObject *stack[] = {plain->helper, argument};
-    return PyObject_VectorcallMethod(plain->table->names[call], stack, 2, NULL);
+    plain->asks |= !plain->helper;
+    PyObject *name = plain->helper ? PyUnicode_InternFromString(method) : NULL;
+    PyObject *said = name ? PyObject_CallMethodOneArg(plain->helper, name, argument) : NULL;
+    Py_XDECREF(name);
+    return said;
 }
 
 /* -- looking at a text ---------------------------------------------------------------------------- */
@@ -293,7 +267,7 @@ static void scan_ascii(const Table *table, const unsigned char *text, Py_ssize_t
 static bool learns(Plain *plain, Py_UCS4 letter)
 {
     PyObject *code = PyLong_FromUnsignedLong(letter);
-    PyObject *said = code ? ask(plain, CALL_LETTERS, code) : NULL;
+    PyObject *said = code ? ask(plain, "letters", code) : NULL;
     bool learnt = said && ((const unsigned char *)plain->table->letters.buf)[letter] != UNKNOWN;
     Py_XDECREF(said);
     Py_XDECREF(code);
@@ -352,10 +326,10 @@ static bool wants_a_look(const Table *table, const Scan *scan, unsigned first, P
 /* Write a text that Python has looked at: as it is, or as Python has written it. */
 static bool add_looked_at(Plain *plain, PyObject *text)
 {
-    PyObject *said = ask(plain, CALL_TEXT, text);
+    PyObject *said = ask(plain, "text", text);
     bool done = false;
     if (said == Py_True)
-        done = put_text(plain, text, true);
+        done = put_text(plain, text);
     else if (said && PyBytes_CheckExact(said))
         done = put(plain, PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said));
     Py_XDECREF(said);
@@ -369,7 +343,7 @@ static bool tells(Plain *plain, PyObject *text)
         plain->may_tell = true;
         return true;
     }
-    PyObject *said = ask(plain, CALL_TELLS, text);
+    PyObject *said = ask(plain, "tells", text);
     plain->telling = said != Py_False;
     Py_XDECREF(said);
     return said != NULL;
@@ -396,7 +370,9 @@ static bool add_text(Plain *plain, PyObject *text)
         return false;
     if (wants_a_look(table, &scan, first, text))
         return add_looked_at(plain, text);
-    return put_text(plain, text, scan.kinds & ESCAPED);
+    if (scan.kinds & ESCAPED || !PyUnicode_IS_COMPACT_ASCII(text))
+        return put_text(plain, text);
+    return put_ascii(plain, text);
 }
 
 /* -- values --------------------------------------------------------------------------------------- */
@@ -404,7 +380,7 @@ static bool add_text(Plain *plain, PyObject *text)
 static bool add_value(Plain *plain, PyObject *value, int depth);
 
 /* Write what the helper makes of a value: JSON, or a text. */
-static bool add_said(Plain *plain, int call, PyObject *value)
+static bool add_said(Plain *plain, const char *call, PyObject *value)
 {
     PyObject *said = ask(plain, call, value);
     bool done = false;
@@ -420,7 +396,7 @@ static bool add_float(Plain *plain, PyObject *value)
 {
     double number = PyFloat_AS_DOUBLE(value), most = (double)plain->table->max_int;
     if (!(-most < number && number < most))
-        return add_said(plain, CALL_OTHER, value);
+        return add_said(plain, "other", value);
     PyObject *json = PyObject_CallOneArg(plain->table->encode, value);
     bool done = json && PyBytes_CheckExact(json)
         && put(plain, PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json));
@@ -456,7 +432,7 @@ static long known_name(Plain *plain, PyObject *name)
         return PyLong_AsLong(known);
     if (PyErr_Occurred())
         return 0;
-    known = ask(plain, CALL_NAME, name);
+    known = ask(plain, "name", name);
     long judged = known ? PyLong_AsLong(known) : 0;
     Py_XDECREF(known);
     return judged;
@@ -468,10 +444,11 @@ static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
     if (known < HARMLESS || known > SECRET)
         return false;
     /* A name that was judged has nothing that JSON escapes. */
-    if (!put_text(plain, name, false) || !put_char(plain, ':'))
+    bool ascii = PyUnicode_IS_COMPACT_ASCII(name);
+    if (!(ascii ? put_ascii(plain, name) : put_text(plain, name)) || !put_char(plain, ':'))
         return false;
     plain->beside |= known == BESIDE;
-    return known == SECRET ? add_said(plain, CALL_HOLD, value) : add_value(plain, value, depth);
+    return known == SECRET ? add_said(plain, "hold", value) : add_value(plain, value, depth);
 }
 
 /* Whether a dict is small, also in the places that it keeps of what was deleted: all of them are
@@ -515,24 +492,24 @@ static bool add_value(Plain *plain, PyObject *value, int depth)
         int overflow;
         long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
         if (overflow || number <= -table->max_int || number >= table->max_int)
-            return add_said(plain, CALL_OTHER, value);
+            return add_said(plain, "other", value);
         return put_int(plain, number);
     }
     if (PyFloat_CheckExact(value))
         return add_float(plain, value);
     bool is_dict = PyDict_CheckExact(value);
     if (!is_dict && !PyList_CheckExact(value) && !PyTuple_CheckExact(value))
-        return add_said(plain, CALL_OTHER, value);
+        return add_said(plain, "other", value);
     if (depth >= table->max_depth)
         return false;
     return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
 }
 
-static PyObject *encode_plain(PyObject *object, PyObject *fields, PyObject *names, PyObject *helper)
+static PyObject *encode_plain(const Table *table, PyObject *fields, PyObject *names, PyObject *helper)
 {
     char space[START];
     Plain plain = {
-        .table = (const Table *)object,
+        .table = table,
         .names = names,
         .helper = helper == Py_None ? NULL : helper,
         .out = space,
@@ -550,11 +527,11 @@ static PyObject *encode_plain(PyObject *object, PyObject *fields, PyObject *name
     return plain.asks && !plain.helper ? Py_NewRef(Py_False) : Py_NewRef(Py_None);
 }
 
-static PyObject *table_call(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *call(PyObject *capsule, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 3 || !PyDict_CheckExact(args[1]))
         return PyErr_Format(PyExc_TypeError, "encode_plain() takes fields, names and a helper");
-    return encode_plain(self, args[0], args[1], args[2]);
+    return encode_plain(PyCapsule_GetPointer(capsule, NULL), args[0], args[1], args[2]);
 }
 
 /* -- the tables ----------------------------------------------------------------------------------- */
@@ -585,111 +562,59 @@ static bool take_words(Words *words, PyObject *classes, PyObject *nodes, PyObjec
     return true;
 }
 
-static bool take_all(Table *self, PyObject *args, PyObject *named)
+static bool take_all(Table *self, PyObject *args)
 {
-    static char *keywords[] = {
-        "exact_classes", "exact_columns",  "exact_nodes",  "exact_ends", "folded_classes",
-        "folded_columns", "folded_nodes",  "folded_ends",  "pairs",      "marks",
-        "kinds",         "shorts",         "triples",      "letters",        "always",       "telling",    "naming",
-        "run",           "digit_run",     "max_bytes",      "max_text",     "max_items",  "max_depth",
-        "max_table",     "max_int",        "encode",       "sizeof_dict", NULL,
-    };
-    PyObject **held = self->held, *letters, *encode, *sizeof_dict;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, named, "$SnSSSnSSSSSSSOIIIiinnnnnLOO", keywords, &held[0], &self->exact.columns,
-            &held[1], &held[2], &held[3], &self->folded.columns, &held[4], &held[5], &held[6],
-            &held[7], &held[8], &held[9], &held[10], &letters, &self->always, &self->telling, &self->naming, &self->run,
-            &self->digit_run, &self->max_bytes, &self->max_text, &self->max_items,
-            &self->max_depth, &self->max_table, &self->max_int, &encode, &sizeof_dict)) {
-        memset(held, 0, sizeof self->held);
+    PyObject *bytes[11];
+    if (!PyArg_ParseTuple(args, "SnSSSnSSSSSSSy*IIIiinnnnnLOO", &bytes[0], &self->exact.columns, &bytes[1],
+                          &bytes[2], &bytes[3], &self->folded.columns, &bytes[4], &bytes[5], &bytes[6],
+                          &bytes[7], &bytes[8], &bytes[9], &bytes[10], &self->letters, &self->always,
+                          &self->telling, &self->naming, &self->run, &self->digit_run, &self->max_bytes,
+                          &self->max_text, &self->max_items, &self->max_depth, &self->max_table,
+                          &self->max_int, &self->encode, &self->sizeof_dict))
         return false;
-    }
-    for (int i = 0; i < 11; i++)
-        Py_INCREF(held[i]);
-    self->encode = Py_NewRef(encode);
-    self->sizeof_dict = Py_NewRef(sizeof_dict);
-    for (int i = 0; i < COUNT; i++)
-        if (!(self->names[i] = PyUnicode_InternFromString(CALLS[i])))
-            return false;
-    if (PyObject_GetBuffer(letters, &self->letters, PyBUF_SIMPLE) < 0)
-        return false;
-    self->pairs = bytes_of(held[6], 2048);
-    self->shorts = bytes_of(held[9], 2048);
-    self->triples = bytes_of(held[10], 4096);
-    self->marks = bytes_of(held[7], 128 * sizeof(uint32_t));
-    self->kinds = bytes_of(held[8], 128);
-    if (take_words(&self->exact, held[0], held[1], held[2])
-        && take_words(&self->folded, held[3], held[4], held[5]) && self->pairs && self->shorts
-        && self->triples && self->marks
-        && self->kinds && self->folded.columns < LOOK && self->max_depth < 64
-        && self->max_bytes > START && self->run > 0 && self->digit_run > 0)
+    self->given = Py_NewRef(args);
+    self->pairs = bytes_of(bytes[6], 2048);
+    self->shorts = bytes_of(bytes[7], 2048);
+    self->triples = bytes_of(bytes[8], 4096);
+    self->marks = bytes_of(bytes[9], 128 * sizeof(uint32_t));
+    self->kinds = bytes_of(bytes[10], 128);
+    if (take_words(&self->exact, bytes[0], bytes[1], bytes[2])
+        && take_words(&self->folded, bytes[3], bytes[4], bytes[5]) && self->pairs && self->shorts
+        && self->triples && self->marks && self->kinds && self->folded.columns < LOOK
+        && self->max_depth < 64 && self->max_bytes > START && self->run > 0 && self->digit_run > 0)
         return true;
     PyErr_SetString(PyExc_TypeError, "a table has not the form it must have");
     return false;
 }
 
-static PyObject *table_new(PyTypeObject *type, PyObject *args, PyObject *named)
+static void free_table(Table *self)
 {
-    Table *self = (Table *)type->tp_alloc(type, 0);
-    if (self && !take_all(self, args, named))
-        Py_CLEAR(self);
-    return (PyObject *)self;
+    PyBuffer_Release(&self->letters);
+    Py_XDECREF(self->given);
+    PyMem_Free(self);
 }
 
-static int table_traverse(PyObject *object, visitproc visit, void *arg)
+static void free_capsule(PyObject *capsule)
 {
-    Table *self = (Table *)object;
-    Py_VISIT(self->encode);
-    Py_VISIT(self->sizeof_dict);
-    Py_VISIT(Py_TYPE(object));
-    return 0;
+    free_table(PyCapsule_GetPointer(capsule, NULL));
 }
 
-static int table_clear(PyObject *object)
+static PyMethodDef encoder = {
+    "encode_plain", (PyCFunction)(void (*)(void))call, METH_FASTCALL,
+    "encode_plain(fields, names, helper, /)\n--\n\n"
+    "The JSON of a dict of plain values; False when a helper could tell, else None."};
+
+PyObject *py_encoder(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_CLEAR(((Table *)object)->encode);
-    Py_CLEAR(((Table *)object)->sizeof_dict);
-    return 0;
+    Table *table = PyMem_Calloc(1, sizeof *table);
+    PyObject *capsule = NULL;
+    if (!table)
+        return PyErr_NoMemory();
+    if (!take_all(table, args) || !(capsule = PyCapsule_New(table, NULL, free_capsule))) {
+        free_table(table);
+        return NULL;
+    }
+    PyObject *function = PyCFunction_New(&encoder, capsule);
+    Py_DECREF(capsule);
+    return function;
 }
-
-static void table_dealloc(PyObject *object)
-{
-    Table *self = (Table *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject_GC_UnTrack(object);
-    table_clear(object);
-    for (int i = 0; i < 11; i++)
-        Py_CLEAR(self->held[i]);
-    for (int i = 0; i < COUNT; i++)
-        Py_CLEAR(self->names[i]);
-    if (self->letters.obj)
-        PyBuffer_Release(&self->letters);
-    type->tp_free(object);
-    Py_DECREF(type);
-}
-
-PyDoc_STRVAR(encode_plain_doc,
-             "encode_plain(fields, names, helper, /)\n--\n\n"
-             "The JSON of a dict of plain values; False when a helper could tell, else None.");
-
-static PyMethodDef table_methods[] = {
-    {"encode_plain", (PyCFunction)(void (*)(void))table_call, METH_FASTCALL, encode_plain_doc},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot table_slots[] = {
-    {Py_tp_doc, "What a text must not hold, and which characters mean what."},
-    {Py_tp_new, table_new},
-    {Py_tp_methods, table_methods},
-    {Py_tp_traverse, table_traverse},
-    {Py_tp_clear, table_clear},
-    {Py_tp_dealloc, table_dealloc},
-    {0, NULL},
-};
-
-PyType_Spec table_spec = {
-    .name = "audit_emit._speedups.Table",
-    .basicsize = sizeof(Table),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .slots = table_slots,
-};

@@ -176,8 +176,9 @@ static void hash(Compress compress, const char *body, size_t length, char hex[64
     store(block + blocks * BLOCK - 8, (uint32_t)(bits >> 32));
     store(block + blocks * BLOCK - 4, (uint32_t)bits);
     compress(state, block, blocks);
-    for (int i = 0; i < 64; i++)
-        hex[i] = "0123456789abcdef"[state[i / 8] >> (28 - 4 * (i % 8)) & 15];
+    for (int word = 0; word < 8; word++)
+        for (int digit = 0; digit < 8; digit++, state[word] <<= 4)
+            *hex++ = "0123456789abcdef"[state[word] >> 28];
 }
 
 static Compress chosen = compress_anywhere;

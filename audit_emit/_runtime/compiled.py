@@ -1,7 +1,7 @@
 """The compiled leaf, where it was built: without it, Python does the same, slower.
 
-It has functions that take values and return values (docs/compiled.md): ``encode_plain``, by way of
-a ``Table``; ``append``; ``linked`` and ``copied``, for those who verify.
+It has functions that take values and return values (docs/compiled.md): ``encode_plain``, which
+``encoder`` makes from the rules; ``append``; ``linked`` and ``copied``, for those who verify.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audit_emit._speedups import Table, copied, linked
+    from audit_emit._speedups import copied, encoder, linked
 else:
-    Table = copied = linked = None
+    copied = encoder = linked = None
 
-__all__ = ["SWITCH", "Table", "append", "copied", "linked", "state"]
+__all__ = ["SWITCH", "append", "copied", "encoder", "linked", "state"]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
 """``0`` in the environment, when this is imported, keeps the compiled part out."""
@@ -29,7 +29,7 @@ if os.environ.get(SWITCH, "1").strip().lower() in {"0", "false", "no", "off"}:
     state = f"interpreted ({SWITCH} is off)"
 else:
     try:
-        from audit_emit._speedups import Table, append, copied, linked
+        from audit_emit._speedups import append, copied, encoder, linked
     except ModuleNotFoundError:
         state = "interpreted (the compiled part was not built)"
     except ImportError as error:

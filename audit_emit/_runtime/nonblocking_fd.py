@@ -12,6 +12,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from struct import Struct
 from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
@@ -44,24 +45,23 @@ def _cut(line: bytes, room: int) -> bytes:
     return line[: room - 1] + b"\n"
 
 
+NUMBERS = Struct("=5q2Q")
+"""The descriptor and its duplicate; the most bytes of a line; flags of ``pwritev``; how long it need
+not be looked at again; device and inode of the file that both refer to."""
+
+
 class Direct(NamedTuple):
     """What a line can be written to in one system call, which takes all of it or nothing at once.
 
     Attributes:
-        number, duplicate: the descriptor and its duplicate.
-        identity: the file that both refer to, as long as nothing has changed.
-        prefix, max_bytes: as of ``Descriptor``.
-        flags: of ``pwritev``.
-        recheck_ns: how long the identity need not be looked at again.
+        numbers: ``NUMBERS``.
+        prefix: the beginning of every line.
+        duplicate: stays open as long as this is there.
     """
 
-    number: int
-    duplicate: int
-    identity: Identity
+    numbers: bytes
     prefix: bytes
-    max_bytes: int
-    flags: int
-    recheck_ns: int
+    duplicate: int
 
 
 class Descriptor:
@@ -150,9 +150,9 @@ class Descriptor:
         whole = self._null or (self.kind == "pipe" and self._nowait and not self._asks)
         if whole and not self._unfinished:
             flags = NOWAIT if self._nowait else 0
-            self.direct = Direct(
-                self.number, owned, self._identity, self._prefix, self._max_bytes, flags, RECHECK_NS
-            )
+            longest = min(self._max_bytes, 1 << 62)
+            numbers = (self.number, owned, longest, flags, RECHECK_NS, *self._identity)
+            self.direct = Direct(NUMBERS.pack(*numbers), self._prefix, owned)
         return True
 
     def write(self, line: bytes) -> bool:

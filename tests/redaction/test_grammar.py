@@ -16,7 +16,7 @@ from audit_emit._runtime import compiled as _compiled
 NORMALISER = Normaliser(Redactor())
 WAYS = [NORMALISER]
 if _compiled.state == "compiled":
-    WAYS.append(Normaliser(Redactor(), compiled=_compiled.Table))
+    WAYS.append(Normaliser(Redactor(), compiled=_compiled.encoder))
 SECRET = "Hunter2"
 SECRETS = (f"{SECRET}-xyzzy", "w7Qn!zR4tyPb", "Tr0ub4dor-Kx9")
 """What stands for the § in a line of ``evasions.jsonl``."""

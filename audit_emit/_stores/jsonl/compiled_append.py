@@ -7,6 +7,7 @@ full) is found by the compiled part before it has done anything, and the store d
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import Struct
 from time import time_ns
 from typing import Any
 
@@ -23,6 +24,10 @@ __all__ = ["CompiledAppend"]
 
 _FEW = RECORDS - 1
 """While that many lines wait for a sync, one more is no news to the thread that makes it."""
+
+NUMBERS = Struct("=7q4Q")
+"""Lock, its names, when it is looked at next, file, its longest size, how long a look is fresh, the
+second of the time; device and inode of the lock and of the file."""
 
 Made = tuple[Receipt, bytes, int, int, int, int, bool]
 """What ``append`` gives: receipt, line, size of the file, time of the record, when the path and the
@@ -104,26 +109,20 @@ class CompiledAppend:
         The time is that of the last draft: the first event of each second takes the way of one.
         """
         section, clock = self._section, self._clock
-        segment, lock = section.segment, section.lock
-        stamp = clock.stamp
-        return (
-            Receipt,
-            clock.ids,
-            stamp.process,
-            int(stamp.second),
-            stamp.head,
+        segment, lock, stamp = section.segment, section.lock, clock.stamp
+        numbers = NUMBERS.pack(
             section.lock_fd,
-            lock.identity,
             lock.links,
             section.lock_check,
             segment.descriptor,
-            segment.path,
-            segment.identity,
             segment.max_bytes,
             FRESH_NS,
-            segment.link_part,
-            segment.chain,
+            int(stamp.second),
+            *(lock.identity or ()),
+            *(segment.identity or ()),
         )
+        link, chain = segment.link_part, segment.chain
+        return numbers, Receipt, clock.ids, stamp.process, stamp.head, segment.path, link, chain
 
     def _keep(self, lines: list[bytes], line: bytes) -> None:
         """See to the durability of a line; it is in the file, whatever fails here."""
