@@ -137,9 +137,8 @@ class RecordBuilder:
             if self._encode_plain is None:
                 body = self.normaliser.fast(fields, kind[1])
             else:
-                body = self._encode_plain(fields, self._names[kind[1]], None)
-                if body is False:
-                    body = self.normaliser.judged(fields, kind[1])
+                made = self._encode_plain(fields, self._names[kind[1]], None)
+                body = self.normaliser.judged(fields, kind[1]) if made is False else made
             if body is not None:
                 return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from audit_emit._fields.plain import Plain
+from audit_emit._fields.plain import Encode, Plain
 from audit_emit._fields.repeated import spread
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
@@ -79,7 +79,7 @@ class Normaliser:
         self,
         redactor: Redactor,
         observer: Observer = UNOBSERVED,
-        compiled: type[Any] | None = None,
+        compiled: Callable[..., Encode] | None = None,
         count: Callable[[int], None] | None = None,
     ) -> None:
         self._redactor = redactor

@@ -8,6 +8,7 @@ has to be changed, other than by the name of a secret, the whole payload takes t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec.json import Encoder
 
@@ -26,7 +27,7 @@ from audit_emit._redaction.redactor import Redactor
 
 __all__ = ["Encode", "Plain"]
 
-Encode = Callable[[object, dict[str, int], object], str | bool | None]
+Encode = Callable[[object, dict[str, int], object], str | Literal[False] | None]
 """The ``encode_plain`` of the compiled part."""
 
 _encode = Encoder().encode
@@ -40,9 +41,7 @@ class Plain:
         compiled: the compiled part's ``encoder``; ``None`` without it.
     """
 
-    def __init__(
-        self, redactor: Redactor, compiled: Callable[..., Encode] | None = None
-    ) -> None:
+    def __init__(self, redactor: Redactor, compiled: Callable[..., Encode] | None = None) -> None:
         self.known: Known = Known(redactor)
         self.encode_plain: Encode | None = None
         """Of the compiled part."""

@@ -116,11 +116,13 @@ class Look:
             redactor.harmless.add(name)
         return HARMLESS
 
-    def letters(self, code: int) -> bool:
-        """Make a character known to the tables."""
+    def letters(self, text: str) -> bool:
+        """Make the characters of a text known to the tables."""
         letters = self._known.letters
         if letters is not None:
-            letters.learn(code)
+            for code in map(ord, text):
+                if 128 <= code < len(letters.known) and not letters.known[code]:
+                    letters.learn(code)
         return True
 
     def text(self, text: str) -> bytes | bool:

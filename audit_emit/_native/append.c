@@ -21,9 +21,6 @@ enum { KEPT, PLACE, PART, CLOSING, CHAIN_END, MIRROR, MIRROR_CHECKED, ARGUMENTS 
 enum { NUMBERS, RECEIPT, IDS, PROCESS, HEAD, PATH, LINK, CHAIN, PLACES };
 enum { ACTIVE_SIZE, SEQ, PREV, LAST, FRESH, ENDS };
 enum { MIRROR_NUMBERS, LINE_PREFIX, OWNED, MIRRORS };
-#define ATTEMPTS 2 /* each further one takes the processor from a holder, and costs throughput */
-
-static const char PREV_HASH[] = ",\"prev_hash\":\"";
 static const char HASH[] = "\",\"hash\":\"";
 static const char END[] = "\"}\n";
 
@@ -137,16 +134,10 @@ static bool take(PyObject *const *args, PyObject *const *place, Given *given)
                    && text_of(mirror[LINE_PREFIX], &given->line_prefix);
     bool is_checked = checked <= given->now && given->now - checked <= given->mirror.recheck;
     given->mirror_looked = given->mirrored && !is_checked ? given->now : 0;
-    return monotonic < given->place.lock_check && given->size > 0 && given->link.size && given->seq >= 0
+    return monotonic < given->place.lock_check && given->size > 0 && given->link.size == LINK_START && given->seq >= 0
         && given->seq < INT64_MAX && given->before.size == HASH_SIZE
         && given->process.size == PROCESS_SIZE && given->head.size == HEAD_SIZE
         && given->now / NS_PER_SECOND == given->place.second;
-}
-
-static char *put(char *at, const char *text, Py_ssize_t size)
-{
-    memcpy(at, text, (size_t)size);
-    return at + size;
 }
 
 /* A number with so many digits, the leading ones 0. */
@@ -170,7 +161,7 @@ static PyObject *id_of(const Given *given, PyObject *ids)
     put_number(at, 8, 16, given->now / 1000000 >> 16);
     put_number(at + 9, 4, 16, given->now / 1000000 & 0xffff);
     at[8] = at[13] = at[23] = '-';
-    put(at + 14, given->process.text, PROCESS_SIZE);
+    put_text(at + 14, given->process.text, PROCESS_SIZE);
     put_number(at + 24, 12, 10, number);
     return id;
 }
@@ -178,33 +169,23 @@ static PyObject *id_of(const Given *given, PyObject *ids)
 /* The line, and where its hash stands in it; NULL, without an exception, when the segment is full. */
 static PyObject *line_of(const Given *given, PyObject *id, char **hash)
 {
-    char digits[20], *first = digits + sizeof digits;
-    long long seq = given->seq + 1;
-    do
-        *--first = (char)('0' + seq % 10);
-    while (seq /= 10);
-    Py_ssize_t count = digits + sizeof digits - first;
-    Py_ssize_t body = HEAD_SIZE + FRACTION_SIZE + given->part.size + ID_SIZE + given->closing.size + given->link.size
-                    + count + SIZE(PREV_HASH) + HASH_SIZE + 1;
-    Py_ssize_t length = body - 1 + SIZE(HASH) + HASH_SIZE + SIZE(END);
-    if (given->size + length > given->place.max_bytes)
-        return NULL;
-    PyObject *line = PyBytes_FromStringAndSize(NULL, length);
+    char link[LINK_SIZE];
+    Py_ssize_t linked = put_link(link, given->link.text, given->seq + 1, given->before.text) - 1;
+    Py_ssize_t body = HEAD_SIZE + FRACTION_SIZE + given->part.size + ID_SIZE + given->closing.size + linked;
+    Py_ssize_t length = body + SIZE(HASH) + HASH_SIZE + SIZE(END);
+    PyObject *line = given->size + length > given->place.max_bytes ? NULL
+                                                                   : PyBytes_FromStringAndSize(NULL, length);
     if (!line)
         return NULL;
-    char *begin = PyBytes_AS_STRING(line);
-    char *at = put(begin, given->head.text, HEAD_SIZE);
+    char *begin = PyBytes_AS_STRING(line), *at = put_text(begin, given->head.text, HEAD_SIZE);
     put_number(at, FRACTION_SIZE, 10, given->now % NS_PER_SECOND);
-    at = put(at + FRACTION_SIZE, given->part.text, given->part.size);
-    at = put(at, (const char *)PyUnicode_1BYTE_DATA(id), ID_SIZE);
-    at = put(at, given->closing.text, given->closing.size);
-    at = put(at, given->link.text, given->link.size);
-    at = put(at, first, count);
-    at = put(at, PREV_HASH, SIZE(PREV_HASH));
-    at = put(at, given->before.text, HASH_SIZE);
-    *hash = put(at, HASH, SIZE(HASH));
-    leaf_hash(begin, (size_t)body, *hash);
-    put(*hash + HASH_SIZE, END, SIZE(END));
+    at = put_text(at + FRACTION_SIZE, given->part.text, given->part.size);
+    at = put_text(at, (const char *)PyUnicode_1BYTE_DATA(id), ID_SIZE);
+    at = put_text(at, given->closing.text, given->closing.size);
+    at = put_text(at, link, linked);
+    *hash = put_text(at, HASH, SIZE(HASH));
+    leaf_hash(begin, (size_t)body + 1, *hash); /* with the quotation mark that ends `prev_hash` */
+    put_text(*hash + HASH_SIZE, END, SIZE(END));
     return line;
 }
 
@@ -223,17 +204,12 @@ static bool in_place(const Given *given)
         && is(&active, &given->place.active_file) && (long long)active.st_size == given->size;
 }
 
-/* Another process holds the lock for a few microseconds; a frozen one is Python's to wait for. */
-static bool locked(int descriptor)
+/* Another process holds the lock for a few microseconds; a frozen one is Python's to wait for. Each
+ * further attempt takes the processor from a holder, and costs throughput. */
+static bool locked(int lock)
 {
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0)
-            return true;
-        if (errno != EWOULDBLOCK)
-            return false;
-        sched_yield();
-    }
-    return false;
+    return flock(lock, LOCK_EX | LOCK_NB) == 0
+        || (errno == EWOULDBLOCK && sched_yield() == 0 && flock(lock, LOCK_EX | LOCK_NB) == 0);
 }
 
 /* Whether the line is in the file. */
@@ -249,8 +225,8 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
         done = taken == length;
         /* Nobody else can have appended: the lock is ours. Should this fail, too, Python finds the
          * tear and declares it. */
-        int ignored = !done && taken > 0 ? ftruncate(file, given->size) : 0;
-        (void)ignored;
+        if (!done && taken > 0 && ftruncate(file, given->size) != 0)
+            errno = 0;
     }
     flock(lock, LOCK_UN);
     return done;
@@ -283,32 +259,22 @@ static bool shown(const Given *given, char *line, Py_ssize_t length)
 static PyObject *result_of(PyObject *const *place, const Given *given, PyObject *line, PyObject *id,
                            const char *hash)
 {
-    PyObject *result = PyTuple_New(7), *receipt = NULL;
-    PyObject *digest = PyUnicode_New(HASH_SIZE, 127), *seq = PyLong_FromLongLong(given->seq + 1);
-    if (result && digest && seq) {
+    PyObject *digest = PyUnicode_New(HASH_SIZE, 127);
+    PyObject *receipt = NULL, *seq = PyLong_FromLongLong(given->seq + 1), *result = NULL;
+    PyObject *size = PyLong_FromLongLong(given->size + PyBytes_GET_SIZE(line));
+    PyObject *now = PyLong_FromLongLong(given->now), *looked = PyLong_FromLongLong(given->looked);
+    PyObject *checked = PyLong_FromLongLong(given->mirror_looked);
+    if (digest && seq) {
         memcpy(PyUnicode_1BYTE_DATA(digest), hash, HASH_SIZE);
         PyObject *members[] = {id, place[CHAIN], seq, digest};
         receipt = PyObject_Vectorcall(place[RECEIPT], members, 4, NULL);
     }
-    Py_XDECREF(digest);
-    Py_XDECREF(seq);
-    bool whole = receipt != NULL;
-    long long numbers[] = {given->size + PyBytes_GET_SIZE(line), given->now, given->looked,
-                           given->mirror_looked};
-    for (int i = 0; whole && i < 4; i++) {
-        PyObject *number = PyLong_FromLongLong(numbers[i]);
-        PyTuple_SET_ITEM(result, 2 + i, number);
-        whole = number != NULL;
-    }
-    if (whole) {
-        PyTuple_SET_ITEM(result, 0, receipt);
-        PyTuple_SET_ITEM(result, 1, Py_NewRef(line));
-        PyTuple_SET_ITEM(result, 6, Py_NewRef(Py_False));
-        return result;
-    }
-    Py_XDECREF(receipt);
-    Py_XDECREF(result);
-    return NULL;
+    if (receipt && size && now && looked && checked)
+        result = PyTuple_Pack(7, receipt, line, size, now, looked, checked, Py_False);
+    PyObject *made[] = {digest, seq, receipt, size, now, looked, checked};
+    for (int i = 0; i < 7; i++)
+        Py_XDECREF(made[i]);
+    return result;
 }
 
 PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)

@@ -10,7 +10,6 @@
 #include <Python.h>
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -19,6 +18,35 @@
 #endif
 
 #define HASH_SIZE 64
+
+static inline char *put_text(char *at, const char *text, Py_ssize_t size)
+{
+    memcpy(at, text, (size_t)size);
+    return at + size;
+}
+
+#define DIGITS 20 /* of the greatest number */
+static inline char *put_decimal(char *at, unsigned long long number)
+{
+    char digits[DIGITS], *first = digits + DIGITS;
+    do
+        *--first = (char)('0' + number % 10);
+    while (number /= 10);
+    return put_text(at, first, digits + DIGITS - first);
+}
+
+/* The end of a record before its hash: its chain (as `,"chain":"...","seq":`), its number, and the hash
+ * of the record before it; its length. */
+#define LINK_START ((Py_ssize_t)sizeof ",\"chain\":\"0123456789abcdef\",\"seq\":" - 1)
+#define LINK_SIZE (LINK_START + DIGITS + (Py_ssize_t)sizeof ",\"prev_hash\":\"\"" + HASH_SIZE)
+static inline Py_ssize_t put_link(char *begin, const char *chain, long long seq, const char *before)
+{
+    char *at = put_decimal(put_text(begin, chain, LINK_START), (unsigned long long)seq);
+    at = put_text(at, ",\"prev_hash\":\"", 14);
+    at = put_text(at, before, HASH_SIZE);
+    *at++ = '"';
+    return at - begin;
+}
 
 /* sha256.c */
 

@@ -2,45 +2,15 @@
  * verifier and the signer take almost all of a log for (`_format/block.py`). */
 #include "leaf.h"
 
-#include <string.h>
-
-#define CHAIN_SIZE 16
-#define SEQ_SIZE 19 /* digits at most: of 9999999999999999999 */
 #define HASH_MEMBER ((Py_ssize_t)(sizeof ",\"hash\":\"\"}" - 1 + HASH_SIZE))
-#define END_SIZE (sizeof ",\"chain\":\"\",\"seq\":,\"prev_hash\":\"\"" + CHAIN_SIZE + SEQ_SIZE + HASH_SIZE)
-
-static char *put(char *at, const char *text, size_t size)
-{
-    memcpy(at, text, size);
-    return at + size;
-}
-
-#define PUT(at, literal) put(at, literal, sizeof literal - 1)
-
-/* The end of a line before its hash, which it is compared with; its length. */
-static size_t expected_end(char *end, const char *chain, unsigned long long seq, const char *prev)
-{
-    char digits[SEQ_SIZE + 1], *first = digits + sizeof digits;
-    do
-        *--first = (char)('0' + seq % 10);
-    while (seq /= 10);
-    char *at = PUT(end, ",\"chain\":\"");
-    at = put(at, chain, CHAIN_SIZE);
-    at = PUT(at, "\",\"seq\":");
-    at = put(at, first, (size_t)(digits + sizeof digits - first));
-    at = PUT(at, ",\"prev_hash\":\"");
-    at = put(at, prev, HASH_SIZE);
-    return (size_t)(PUT(at, "\"") - end);
-}
 
 /* Whether a line without its newline is the record with this number; its hash becomes `prev`. */
-static bool follows(const char *line, Py_ssize_t size, const char *chain, unsigned long long seq,
+static bool follows(const char *line, Py_ssize_t size, const char *link, unsigned long long seq,
                     char prev[HASH_SIZE])
 {
-    char end[END_SIZE], hex[HASH_SIZE];
-    size_t length = expected_end(end, chain, seq, prev);
-    Py_ssize_t body = size - HASH_MEMBER;
-    if (body < (Py_ssize_t)length || memcmp(line + body - length, end, length) != 0)
+    char end[LINK_SIZE], hex[HASH_SIZE];
+    Py_ssize_t length = put_link(end, link, (long long)seq, prev), body = size - HASH_MEMBER;
+    if (body < length || memcmp(line + body - length, end, (size_t)length) != 0)
         return false;
     const char *member = line + body;
     if (memcmp(member, ",\"hash\":\"", 9) != 0 || memcmp(line + size - 2, "\"}", 2) != 0)
@@ -52,14 +22,14 @@ static bool follows(const char *line, Py_ssize_t size, const char *chain, unsign
     return true;
 }
 
-static PyObject *hashes_of(const char *at, const char *stop, const char *chain,
+static PyObject *hashes_of(const char *at, const char *stop, const char *link,
                            unsigned long long seq, char prev[HASH_SIZE])
 {
     PyObject *found = PyList_New(0);
     while (found && at < stop) {
         const char *newline = memchr(at, '\n', (size_t)(stop - at));
         if (!newline || seq == 0 || seq > 9999999999999999999ULL
-            || !follows(at, newline - at, chain, seq, prev)) {
+            || !follows(at, newline - at, link, seq, prev)) {
             Py_DECREF(found);
             Py_RETURN_NONE;
         }
@@ -78,12 +48,13 @@ PyObject *py_linked(PyObject *Py_UNUSED(module), PyObject *args)
     const char *block, *chain, *before;
     Py_ssize_t size, chain_size, before_size;
     unsigned long long seq;
-    char prev[HASH_SIZE];
+    char prev[HASH_SIZE], link[LINK_START];
     if (!PyArg_ParseTuple(args, "y#s#Ks#:linked", &block, &size, &chain, &chain_size, &seq, &before,
                           &before_size))
         return NULL;
-    if (chain_size != CHAIN_SIZE || before_size != HASH_SIZE)
+    if (chain_size != 16 || before_size != HASH_SIZE)
         return PyErr_Format(PyExc_ValueError, "a chain has 16 digits, and a hash has 64");
     memcpy(prev, before, HASH_SIZE);
-    return hashes_of(block, block + size, chain, seq, prev);
+    put_text(put_text(put_text(link, ",\"chain\":\"", 10), chain, chain_size), "\",\"seq\":", 8);
+    return hashes_of(block, block + size, link, seq, prev);
 }

@@ -1,24 +1,16 @@
 /* The module `audit_emit._speedups`. */
 #include "leaf.h"
 
-static PyObject *hash_of(PyObject *body, void (*function)(const char *, size_t, char *))
+static PyObject *py_leaf_hash(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    char *data, hex[HASH_SIZE];
+    const char *body;
+    char hex[HASH_SIZE];
     Py_ssize_t size;
-    if (PyBytes_AsStringAndSize(body, &data, &size) < 0)
+    int anywhere = 0;
+    if (!PyArg_ParseTuple(args, "y#|p:leaf_hash", &body, &size, &anywhere))
         return NULL;
-    function(data, (size_t)size, hex);
+    (anywhere ? leaf_hash_anywhere : leaf_hash)(body, (size_t)size, hex);
     return PyUnicode_FromStringAndSize(hex, HASH_SIZE);
-}
-
-static PyObject *py_leaf_hash(PyObject *Py_UNUSED(module), PyObject *body)
-{
-    return hash_of(body, leaf_hash);
-}
-
-static PyObject *py_leaf_hash_anywhere(PyObject *Py_UNUSED(module), PyObject *body)
-{
-    return hash_of(body, leaf_hash_anywhere);
 }
 
 static PyMethodDef methods[] = {
@@ -31,37 +23,24 @@ static PyMethodDef methods[] = {
      "Whether each line of a block is as it usually is, and says what the columns beside it say."},
     {"encoder", py_encoder, METH_VARARGS,
      "encoder(*tables, /)\n--\n\n`encode_plain` for the tables of some rules (`_redaction/table.py`)."},
-    {"leaf_hash", py_leaf_hash, METH_O,
-     "leaf_hash(body, /)\n--\n\nThe leaf hash of a body, without its closing brace, as hex."},
-    {"leaf_hash_anywhere", py_leaf_hash_anywhere, METH_O,
-     "leaf_hash_anywhere(body, /)\n--\n\nThe same without a processor's own instructions for it."},
+    {"leaf_hash", py_leaf_hash, METH_VARARGS,
+     "leaf_hash(body, anywhere=False, /)\n--\n\nThe leaf hash of a body, without its closing brace, as "
+     "hex; `anywhere`: without a processor's own instructions for it."},
     {"linked", py_linked, METH_VARARGS,
      "linked(block, chain, seq, prev_hash, /)\n--\n\nThe hashes of a block's lines if each is the "
      "record that follows the one before; else None."},
     {NULL, NULL, 0, NULL},
 };
 
-static int execute(PyObject *Py_UNUSED(module))
-{
-    choose_hash();
-    return 0;
-}
-
-static PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, execute},
-    {0, NULL},
-};
-
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "audit_emit._speedups",
     .m_doc = "The compiled leaf of emit; what it does, Python can do without it.",
-    .m_size = 0,
     .m_methods = methods,
-    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__speedups(void)
 {
+    choose_hash();
     return PyModuleDef_Init(&definition);
 }

@@ -6,8 +6,6 @@
  * is not known yet, every container is copied before it is read. */
 #include "leaf.h"
 
-#include <string.h>
-
 /* What a character may be (`table.Kind`). */
 enum { ESCAPED = 1, BEGINS = 2, OF_RUN = 4, WORD = 8, DIGIT = 16, BETWEEN = 32, OPTION = 64 };
 
@@ -65,8 +63,6 @@ typedef struct {
 
 static const char HEX[] = "0123456789abcdef";
 
-/* -- writing -------------------------------------------------------------------------------------- */
-
 static bool grow(Plain *plain, Py_ssize_t more)
 {
     Py_ssize_t needed = plain->size + more;
@@ -99,22 +95,16 @@ static bool put(Plain *plain, const char *text, Py_ssize_t size)
 
 static inline bool put_char(Plain *plain, char c)
 {
-    if (!fits(plain, 1))
-        return false;
-    plain->out[plain->size++] = c;
-    return true;
+    return put(plain, &c, 1);
 }
 
-/* Write a text in quotes, in which nothing is known to need an escape. */
-static bool put_ascii(Plain *plain, PyObject *text)
+/* Write a text in quotes, where it is known whether something in it may need an escape. A lone
+ * surrogate is an error. */
+static bool put_string(Plain *plain, PyObject *text, bool escaped)
 {
-    return put_char(plain, '"') && put(plain, PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
-        && put_char(plain, '"');
-}
-
-/* Write any text. A lone surrogate is an error. */
-static bool put_text(Plain *plain, PyObject *text)
-{
+    if (!escaped && PyUnicode_IS_COMPACT_ASCII(text))
+        return put_char(plain, '"') && put(plain, PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
+            && put_char(plain, '"');
     PyObject *utf8 = PyUnicode_AsUTF8String(text);
     if (!utf8 || !fits(plain, 6 * PyBytes_GET_SIZE(utf8) + 2)) {
         Py_XDECREF(utf8);
@@ -143,17 +133,10 @@ static bool put_text(Plain *plain, PyObject *text)
 
 static bool put_int(Plain *plain, long long number)
 {
-    char digits[24], *at = digits + sizeof digits;
-    unsigned long long left = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
-    do
-        *--at = (char)('0' + left % 10);
-    while (left /= 10);
-    if (number < 0)
-        *--at = '-';
-    return put(plain, at, digits + sizeof digits - at);
+    char digits[DIGITS + 1] = "-";
+    char *end = put_decimal(digits + 1, number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number);
+    return put(plain, digits + (number >= 0), end - digits - (number >= 0));
 }
-
-/* -- asking Python -------------------------------------------------------------------------------- */
 
 /* What a method of the helper says; NULL, without an exception, where there is none to ask. */
 static PyObject *ask(Plain *plain, const char *method, PyObject *argument)
@@ -164,8 +147,6 @@ static PyObject *ask(Plain *plain, const char *method, PyObject *argument)
     Py_XDECREF(name);
     return said;
 }
-
-/* -- looking at a text ---------------------------------------------------------------------------- */
 
 /* What is found in a text. */
 typedef struct {
@@ -189,13 +170,16 @@ static bool has_run(const Table *table, PyObject *text)
     return false;
 }
 
+static inline unsigned meaning_of(const Table *table, Py_UCS4 c)
+{
+    return c < (Py_UCS4)table->letters.len ? ((const unsigned char *)table->letters.buf)[c] : LOOK;
+}
+
 static inline unsigned column_of(const Table *table, const Words *words, Py_UCS4 c)
 {
     if (c < 128)
         return words->classes[c];
-    if (words == &table->exact || c >= (Py_UCS4)table->letters.len)
-        return 0;
-    unsigned column = ((const unsigned char *)table->letters.buf)[c];
+    unsigned column = words == &table->exact ? LOOK : meaning_of(table, c);
     return column > OTHER && column < LOOK ? column : 0;
 }
 
@@ -240,38 +224,35 @@ static inline bool begins_keyword(const Table *table, unsigned a, unsigned b, un
         && (has_bit(table->shorts, pair) || has_bit(table->triples, (pair << 1 ^ c * 259) & 0x7fff));
 }
 
-static void scan_ascii(const Table *table, const unsigned char *text, Py_ssize_t size, Scan *scan)
+/* Look at each character once. Every str ends with a zero, so that there is always a second one. */
+static inline void scan_text(const Table *table, int width, bool ascii, const void *data, Py_ssize_t size,
+                             Scan *scan)
 {
     int digits = 0, most = 0;
-    unsigned kinds = 0;
-    uint32_t seen = 0, found = 0;
+    Scan here = {0};
     for (Py_ssize_t i = 0; i < size; i++) {
-        /* Every str ends with a zero, so that there is a second one. */
-        unsigned a = text[i], b = text[i + 1], kind = table->kinds[a];
-        kinds |= kind;
-        seen |= table->marks[a];
-        if (kind & DIGIT)
-            most = ++digits > most ? digits : most;
-        else if (!(kind & BETWEEN))
-            digits = 0;
-        if (begins_keyword(table, a, b, b ? text[i + 2] : 0))
-            found |= keywords_at(table, PyUnicode_1BYTE_KIND, text, size, i);
+        Py_UCS4 a = PyUnicode_READ(width, data, i), b = PyUnicode_READ(width, data, i + 1);
+        Py_UCS4 c = b ? PyUnicode_READ(width, data, i + 2) : 0;
+        bool begins;
+        if (ascii || a < 128) {
+            unsigned kind = table->kinds[a];
+            here.kinds |= kind;
+            here.seen |= table->marks[a];
+            digits = kind & DIGIT ? digits + 1 : kind & BETWEEN ? digits : 0;
+            begins = (!ascii && (b | c) >= 128) || begins_keyword(table, a, b, c);
+        }
+        else {
+            unsigned meaning = meaning_of(table, a);
+            here.look |= meaning == LOOK || meaning == UNKNOWN;
+            digits = meaning == OTHER ? digits + 1 : 0;
+            begins = meaning > OTHER && meaning < LOOK;
+        }
+        most = digits > most ? digits : most;
+        if (begins)
+            here.found |= keywords_at(table, width, data, size, i);
     }
-    scan->found = found;
-    scan->kinds = kinds;
-    scan->seen = seen;
-    scan->digits = most >= table->digit_run;
-}
-
-/* Let Python say what a letter is; whether it did. */
-static bool learns(Plain *plain, Py_UCS4 letter)
-{
-    PyObject *code = PyLong_FromUnsignedLong(letter);
-    PyObject *said = code ? ask(plain, "letters", code) : NULL;
-    bool learnt = said && ((const unsigned char *)plain->table->letters.buf)[letter] != UNKNOWN;
-    Py_XDECREF(said);
-    Py_XDECREF(code);
-    return learnt;
+    here.digits = most >= table->digit_run;
+    *scan = here;
 }
 
 /* Whether every character is known: the words are looked for only then. */
@@ -279,41 +260,15 @@ static bool knows_letters(Plain *plain, PyObject *text)
 {
     int width = PyUnicode_KIND(text);
     const void *data = PyUnicode_DATA(text);
-    const unsigned char *letters = plain->table->letters.buf;
     for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {
         Py_UCS4 c = PyUnicode_READ(width, data, i);
-        if (c >= 128 && c < (Py_UCS4)plain->table->letters.len && letters[c] == UNKNOWN
-            && !learns(plain, c))
-            return false;
+        if (c >= 128 && meaning_of(plain->table, c) == UNKNOWN) {
+            PyObject *said = ask(plain, "letters", text); /* who learns all of them */
+            Py_XDECREF(said);
+            return said != NULL;
+        }
     }
     return true;
-}
-
-static void scan_wide(const Table *table, PyObject *text, Scan *scan)
-{
-    int width = PyUnicode_KIND(text), digits = 0;
-    const void *data = PyUnicode_DATA(text);
-    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
-    for (Py_ssize_t i = 0; i < size; i++) {
-        Py_UCS4 c = PyUnicode_READ(width, data, i);
-        if (c < 128) {
-            unsigned kind = table->kinds[c];
-            scan->kinds |= kind;
-            scan->seen |= table->marks[c];
-            digits = kind & DIGIT ? digits + 1 : kind & BETWEEN ? digits : 0;
-        }
-        else {
-            bool rare = c >= (Py_UCS4)table->letters.len;
-            unsigned meaning = rare ? LOOK : ((const unsigned char *)table->letters.buf)[c];
-            scan->look |= meaning == LOOK;
-            digits = meaning == OTHER ? digits + 1 : 0;
-        }
-        scan->digits |= digits >= table->digit_run;
-        Py_UCS4 second = i + 1 < size ? PyUnicode_READ(width, data, i + 1) : 0;
-        Py_UCS4 third = i + 2 < size ? PyUnicode_READ(width, data, i + 2) : 0;
-        if ((c | second | third) >= 128 || begins_keyword(table, c, second, third))
-            scan->found |= keywords_at(table, width, data, size, i);
-    }
 }
 
 static bool wants_a_look(const Table *table, const Scan *scan, unsigned first, PyObject *text)
@@ -321,19 +276,6 @@ static bool wants_a_look(const Table *table, const Scan *scan, unsigned first, P
     return scan->look || scan->digits || first & BEGINS || scan->found & (ALONE | ALONE_AT_START)
         || scan->found & table->always || scan->found & scan->seen
         || (scan->found & (WITH_RUN | WITH_RUN_AT_START) && has_run(table, text));
-}
-
-/* Write a text that Python has looked at: as it is, or as Python has written it. */
-static bool add_looked_at(Plain *plain, PyObject *text)
-{
-    PyObject *said = ask(plain, "text", text);
-    bool done = false;
-    if (said == Py_True)
-        done = put_text(plain, text);
-    else if (said && PyBytes_CheckExact(said))
-        done = put(plain, PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said));
-    Py_XDECREF(said);
-    return done;
 }
 
 /* Whether it is known if a text is the name of a secret: without a helper, it may be one. */
@@ -349,35 +291,7 @@ static bool tells(Plain *plain, PyObject *text)
     return said != NULL;
 }
 
-/* Write a text if it is harmless. */
-static bool add_text(Plain *plain, PyObject *text)
-{
-    const Table *table = plain->table;
-    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
-    if (size > table->max_text)
-        return false;
-    Scan scan = {0};
-    if (PyUnicode_IS_COMPACT_ASCII(text))
-        scan_ascii(table, PyUnicode_1BYTE_DATA(text), size, &scan);
-    else if (knows_letters(plain, text))
-        scan_wide(table, text, &scan);
-    else
-        return false;
-    Py_UCS4 start = size ? PyUnicode_READ_CHAR(text, 0) : 0;
-    unsigned first = start < 128 ? table->kinds[start] : 0;
-    plain->telling |= scan.look || first & OPTION || scan.found & table->telling;
-    if (scan.found & table->naming && !plain->telling && !tells(plain, text))
-        return false;
-    if (wants_a_look(table, &scan, first, text))
-        return add_looked_at(plain, text);
-    if (scan.kinds & ESCAPED || !PyUnicode_IS_COMPACT_ASCII(text))
-        return put_text(plain, text);
-    return put_ascii(plain, text);
-}
-
-/* -- values --------------------------------------------------------------------------------------- */
-
-static bool add_value(Plain *plain, PyObject *value, int depth);
+static bool add_text(Plain *plain, PyObject *text);
 
 /* Write what the helper makes of a value: JSON, or a text. */
 static bool add_said(Plain *plain, const char *call, PyObject *value)
@@ -391,6 +305,32 @@ static bool add_said(Plain *plain, const char *call, PyObject *value)
     Py_XDECREF(said);
     return done;
 }
+
+/* Write a text if it is harmless. */
+static bool add_text(Plain *plain, PyObject *text)
+{
+    const Table *table = plain->table;
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+    if (size > table->max_text)
+        return false;
+    Scan scan = {0};
+    if (PyUnicode_IS_COMPACT_ASCII(text))
+        scan_text(table, PyUnicode_1BYTE_KIND, true, PyUnicode_DATA(text), size, &scan);
+    else if (knows_letters(plain, text))
+        scan_text(table, PyUnicode_KIND(text), false, PyUnicode_DATA(text), size, &scan);
+    else
+        return false;
+    Py_UCS4 start = size ? PyUnicode_READ_CHAR(text, 0) : 0;
+    unsigned first = start < 128 ? table->kinds[start] : 0;
+    plain->telling |= scan.look || first & OPTION || scan.found & table->telling;
+    if (scan.found & table->naming && !plain->telling && !tells(plain, text))
+        return false;
+    if (wants_a_look(table, &scan, first, text))
+        return add_said(plain, "text", text);
+    return put_string(plain, text, scan.kinds & ESCAPED);
+}
+
+static bool add_value(Plain *plain, PyObject *value, int depth);
 
 static bool add_float(Plain *plain, PyObject *value)
 {
@@ -444,8 +384,7 @@ static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
     if (known < HARMLESS || known > SECRET)
         return false;
     /* A name that was judged has nothing that JSON escapes. */
-    bool ascii = PyUnicode_IS_COMPACT_ASCII(name);
-    if (!(ascii ? put_ascii(plain, name) : put_text(plain, name)) || !put_char(plain, ':'))
+    if (!put_string(plain, name, false) || !put_char(plain, ':'))
         return false;
     plain->beside |= known == BESIDE;
     return known == SECRET ? add_said(plain, "hold", value) : add_value(plain, value, depth);
@@ -505,18 +444,20 @@ static bool add_value(Plain *plain, PyObject *value, int depth)
     return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
 }
 
-static PyObject *encode_plain(const Table *table, PyObject *fields, PyObject *names, PyObject *helper)
+static PyObject *encode_plain(PyObject *capsule, PyObject *const *args, Py_ssize_t count)
 {
+    if (count != 3 || !PyDict_CheckExact(args[1]))
+        return PyErr_Format(PyExc_TypeError, "encode_plain() takes fields, names and a helper");
     char space[START];
     Plain plain = {
-        .table = table,
-        .names = names,
-        .helper = helper == Py_None ? NULL : helper,
+        .table = PyCapsule_GetPointer(capsule, NULL),
+        .names = args[1],
+        .helper = args[2] == Py_None ? NULL : args[2],
         .out = space,
         .room = START,
     };
     PyObject *made = NULL;
-    bool done = PyDict_CheckExact(fields) && add_dict(&plain, fields, 1)
+    bool done = PyDict_CheckExact(args[0]) && add_dict(&plain, args[0], 1)
         && !(plain.beside && (plain.telling || plain.may_tell));
     plain.asks |= plain.beside && plain.may_tell && !plain.telling;
     if (done)
@@ -526,15 +467,6 @@ static PyObject *encode_plain(const Table *table, PyObject *fields, PyObject *na
         return made;
     return plain.asks && !plain.helper ? Py_NewRef(Py_False) : Py_NewRef(Py_None);
 }
-
-static PyObject *call(PyObject *capsule, PyObject *const *args, Py_ssize_t count)
-{
-    if (count != 3 || !PyDict_CheckExact(args[1]))
-        return PyErr_Format(PyExc_TypeError, "encode_plain() takes fields, names and a helper");
-    return encode_plain(PyCapsule_GetPointer(capsule, NULL), args[0], args[1], args[2]);
-}
-
-/* -- the tables ----------------------------------------------------------------------------------- */
 
 static const void *bytes_of(PyObject *object, Py_ssize_t size)
 {
@@ -587,34 +519,27 @@ static bool take_all(Table *self, PyObject *args)
     return false;
 }
 
-static void free_table(Table *self)
+static void free_table(PyObject *capsule)
 {
-    PyBuffer_Release(&self->letters);
-    Py_XDECREF(self->given);
-    PyMem_Free(self);
-}
-
-static void free_capsule(PyObject *capsule)
-{
-    free_table(PyCapsule_GetPointer(capsule, NULL));
+    Table *table = PyCapsule_GetPointer(capsule, NULL);
+    PyBuffer_Release(&table->letters);
+    Py_XDECREF(table->given);
+    PyMem_Free(table);
 }
 
 static PyMethodDef encoder = {
-    "encode_plain", (PyCFunction)(void (*)(void))call, METH_FASTCALL,
+    "encode_plain", (PyCFunction)(void (*)(void))encode_plain, METH_FASTCALL,
     "encode_plain(fields, names, helper, /)\n--\n\n"
     "The JSON of a dict of plain values; False when a helper could tell, else None."};
 
 PyObject *py_encoder(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Table *table = PyMem_Calloc(1, sizeof *table);
-    PyObject *capsule = NULL;
-    if (!table)
-        return PyErr_NoMemory();
-    if (!take_all(table, args) || !(capsule = PyCapsule_New(table, NULL, free_capsule))) {
-        free_table(table);
-        return NULL;
-    }
-    PyObject *function = PyCFunction_New(&encoder, capsule);
-    Py_DECREF(capsule);
+    PyObject *function = NULL, *capsule = table ? PyCapsule_New(table, NULL, free_table) : PyErr_NoMemory();
+    if (!capsule)
+        PyMem_Free(table);
+    else if (take_all(table, args))
+        function = PyCFunction_New(&encoder, capsule);
+    Py_XDECREF(capsule);
     return function;
 }

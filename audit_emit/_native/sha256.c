@@ -2,8 +2,6 @@
  * hashlib cannot be called. The tests hold it against hashlib. */
 #include "leaf.h"
 
-#include <string.h>
-
 #define BLOCK 64
 
 static const uint32_t K[64] = {
@@ -33,14 +31,6 @@ static inline uint32_t load(const unsigned char *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static inline void store(unsigned char *at, uint32_t word)
-{
-    at[0] = (unsigned char)(word >> 24);
-    at[1] = (unsigned char)(word >> 16);
-    at[2] = (unsigned char)(word >> 8);
-    at[3] = (unsigned char)word;
-}
-
 /* One round; instead of moving eight words along, each call names them one place further on. */
 #define ROUND(a, b, c, d, e, f, g, h, t)                                                         \
     do {                                                                                         \
@@ -61,26 +51,20 @@ static void compress_anywhere(uint32_t state[8], const unsigned char *data, size
             w[t] = w[t - 16] + (turn(early, 7) ^ turn(early, 18) ^ early >> 3) + w[t - 7]
                  + (turn(late, 17) ^ turn(late, 19) ^ late >> 10);
         }
-        uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+        uint32_t v[8];
+        memcpy(v, state, sizeof v);
         for (int t = 0; t < 64; t += 8) {
-            ROUND(a, b, c, d, e, f, g, h, t);
-            ROUND(h, a, b, c, d, e, f, g, t + 1);
-            ROUND(g, h, a, b, c, d, e, f, t + 2);
-            ROUND(f, g, h, a, b, c, d, e, t + 3);
-            ROUND(e, f, g, h, a, b, c, d, t + 4);
-            ROUND(d, e, f, g, h, a, b, c, t + 5);
-            ROUND(c, d, e, f, g, h, a, b, t + 6);
-            ROUND(b, c, d, e, f, g, h, a, t + 7);
+            ROUND(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], t);
+            ROUND(v[7], v[0], v[1], v[2], v[3], v[4], v[5], v[6], t + 1);
+            ROUND(v[6], v[7], v[0], v[1], v[2], v[3], v[4], v[5], t + 2);
+            ROUND(v[5], v[6], v[7], v[0], v[1], v[2], v[3], v[4], t + 3);
+            ROUND(v[4], v[5], v[6], v[7], v[0], v[1], v[2], v[3], t + 4);
+            ROUND(v[3], v[4], v[5], v[6], v[7], v[0], v[1], v[2], t + 5);
+            ROUND(v[2], v[3], v[4], v[5], v[6], v[7], v[0], v[1], t + 6);
+            ROUND(v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[0], t + 7);
         }
-        state[0] += a;
-        state[1] += b;
-        state[2] += c;
-        state[3] += d;
-        state[4] += e;
-        state[5] += f;
-        state[6] += g;
-        state[7] += h;
+        for (int i = 0; i < 8; i++)
+            state[i] += v[i];
     }
 }
 
@@ -122,14 +106,9 @@ compress_x86(uint32_t state[8], const unsigned char *data, size_t blocks)
     uint32_t found[8];
     _mm_storeu_si128((__m128i *)found, abef);
     _mm_storeu_si128((__m128i *)(found + 4), cdgh);
-    state[0] = found[3];
-    state[1] = found[2];
-    state[4] = found[1];
-    state[5] = found[0];
-    state[2] = found[7];
-    state[3] = found[6];
-    state[6] = found[5];
-    state[7] = found[4];
+    static const int places[8] = {3, 2, 7, 6, 1, 0, 5, 4};
+    for (int i = 0; i < 8; i++)
+        state[i] = found[places[i]];
 }
 
 static bool has_sha_instructions(void)
@@ -140,15 +119,9 @@ static bool has_sha_instructions(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & (1u << 29));
 }
 
-static Compress best(void)
-{
-    return has_sha_instructions() ? compress_x86 : compress_anywhere;
-}
 #else
-static Compress best(void)
-{
-    return compress_anywhere;
-}
+#define has_sha_instructions() false
+#define compress_x86 compress_anywhere
 #endif
 
 static void hash(Compress compress, const char *body, size_t length, char hex[64])
@@ -173,8 +146,8 @@ static void hash(Compress compress, const char *body, size_t length, char hex[64
     block[filled++] = 0x80;
     size_t blocks = filled <= BLOCK - 8 ? 1 : 2;
     uint64_t bits = (uint64_t)(length + 2) * 8;
-    store(block + blocks * BLOCK - 8, (uint32_t)(bits >> 32));
-    store(block + blocks * BLOCK - 4, (uint32_t)bits);
+    for (int i = 1; i <= 8; i++, bits >>= 8)
+        block[blocks * BLOCK - (size_t)i] = (unsigned char)bits;
     compress(state, block, blocks);
     for (int word = 0; word < 8; word++)
         for (int digit = 0; digit < 8; digit++, state[word] <<= 4)
@@ -185,7 +158,7 @@ static Compress chosen = compress_anywhere;
 
 void choose_hash(void)
 {
-    chosen = best();
+    chosen = has_sha_instructions() ? compress_x86 : compress_anywhere;
 }
 
 void leaf_hash(const char *body, size_t length, char hex[64])

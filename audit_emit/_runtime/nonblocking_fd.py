@@ -46,8 +46,8 @@ def _cut(line: bytes, room: int) -> bytes:
 
 
 NUMBERS = Struct("=5q2Q")
-"""The descriptor and its duplicate; the most bytes of a line; flags of ``pwritev``; how long it need
-not be looked at again; device and inode of the file that both refer to."""
+"""The descriptor and its duplicate; the most bytes of a line; flags of ``pwritev``; how long it
+need not be looked at again; device and inode of the file that both refer to."""
 
 
 class Direct(NamedTuple):

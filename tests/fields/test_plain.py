@@ -301,5 +301,6 @@ def test_the_quick_way_says_what_the_full_way_says(
 @settings(deadline=None, max_examples=500)
 def test_the_tables_pass_over_no_text_that_the_rules_want_to_see(text: str) -> None:
     plain = PLAIN["compiled"]
+    assert plain.encode_plain is not None
     if type(plain.encode_plain({"action": text}, {"action": 1}, None)) is str:
         assert not plain.known.redactor.suspicious(text)

@@ -54,6 +54,7 @@ def sanitized(place: Path) -> int:
     environment = {
         **os.environ,
         "PYTHONPATH": str(place),
+        "PYTHONSAFEPATH": "1",  # the directory that this is run in has a copy, too
         "LD_PRELOAD": " ".join(libraries),
         # The interpreter leaves much of its memory to the end of the process.
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
