@@ -18,6 +18,7 @@ from support.postgres_server import wait_until
 
 from audit_emit import Emitter
 from audit_emit._core import appender
+from audit_emit._runtime.threads import Background
 from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked, Traits
 from audit_emit.errors import AuditError, SinkError
@@ -279,7 +280,7 @@ def test_a_flush_appends_by_itself_where_no_thread_can_be_started(
     def refuse(*_: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(appender.Background, "start", refuse)
+    monkeypatch.setattr(Background, "start", refuse)
     emitter.emit(None, "a.b", {"n": 1})
     assert numbers(store) == []
     assert emitter.flush(60)
@@ -301,13 +302,15 @@ def test_an_idle_thread_ends_and_another_one_follows(
 
 def test_a_callback_that_flushes_in_that_thread_waits_for_nothing(store: SlowStore) -> None:
     took: list[float] = []
+    made: list[Emitter] = []
 
     def flushes(*_: Any) -> None:
         began = time.monotonic()
-        emitter.flush(30)
+        made[0].flush(30)
         took.append(time.monotonic() - began)
 
     emitter = Emitter(service="shop", store=store, stdout=False, on_error=flushes)
+    made.append(emitter)
     store.refuses = "database-away"
     emitter.emit(None, "a.b", {"n": 1})
     wait_until(lambda: took)

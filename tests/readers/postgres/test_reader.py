@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from support.postgres_records import draft, drafts, lines_of, only_chain
 from support.postgres_server import Database, wait_until
@@ -239,6 +240,35 @@ def test_what_a_superuser_changes_is_found(filled: Database, what: str) -> None:
     report = verified(filled)
     assert report.exit_status == 1
     assert kind in report.counts
+
+
+@pytest.mark.parametrize("what", [
+    "a line is changed", "the column user_id is changed", "the head is set back",
+    "a record is deleted", "everything is deleted",
+])  # fmt: skip
+def test_what_the_owner_changes_is_found(filled: Database, what: str) -> None:
+    """Not a superuser: who owns the tables takes the triggers away, which nothing prevents."""
+    statements, kind = _TAMPERED[what]
+    for table in ("records", "heads"):
+        statements = re.sub(rf"\b(UPDATE|FROM) {table}\b", rf"\1 audit_emit.{table}", statements)
+    with psycopg.connect(filled.url) as connection:
+        connection.execute("SET ROLE audit_emit_owner")
+        connection.execute("ALTER TABLE audit_emit.heads DISABLE TRIGGER USER")
+        connection.execute("ALTER TABLE audit_emit.records DISABLE TRIGGER USER")
+        for (name,) in connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits "
+            "WHERE inhparent = 'audit_emit.records'::regclass"
+        ).fetchall():
+            connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER".encode())
+        connection.execute(statements.encode())
+    report = verified(filled)
+    assert report.exit_status == 1
+    assert kind in report.counts
+
+
+def test_a_truncation_is_found(filled: Database) -> None:
+    _as_somebody_who_may_do_everything(filled, "TRUNCATE audit_emit.records")
+    assert "missing-segment" in verified(filled).counts
 
 
 def _as_somebody_who_may_do_everything(database: Database, statements: str) -> None:

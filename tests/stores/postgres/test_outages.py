@@ -441,14 +441,15 @@ def test_a_standby_that_was_behind_ends_the_chain_and_begins_another(
     assert [one.chain for one in later] == [second, second]
 
 
+@pytest.mark.parametrize("durability", ["always", "group"])
 def test_a_wait_for_a_standby_that_is_cancelled_is_no_success(
-    pair: tuple[Server, Server],
+    pair: tuple[Server, Server], durability: str
 ) -> None:
     primary, standby = pair
     database = _own_database(primary, "shop")
     primary.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
     primary.run("SELECT pg_reload_conf()")
-    writer = chains(database.url, durability="always")
+    writer = chains(database.url, durability=durability)
     writer.append(drafts(1))
     standby.stop()
     outcome: list[Any] = []

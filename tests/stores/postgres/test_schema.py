@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from support.postgres_server import Database
+from support.postgres_records import assert_unforked, drafts, lines_of
+from support.postgres_server import Database, programs
 
+from audit_emit import open_log
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
+from audit_emit._stores.postgres.chains import Chains
+from audit_emit._stores.postgres.rows import APPEND, Head, UnlinkedRow, arguments, link
 from audit_emit.errors import DatabaseError
 
 
@@ -40,6 +45,47 @@ def test_each_migration_can_be_brought_up_to_date(database: Database, first: int
     schema.migrate(Address(database.url), until=first)
     schema.migrate(Address(database.url))
     assert _state(database).is_current
+
+
+@pytest.mark.parametrize("first", [m.number for m in schema.migrations() if m.number >= 3])
+def test_a_chain_of_an_older_schema_goes_on_in_the_newest(database: Database, first: int) -> None:
+    """What was appended through the function of that schema stays, and what follows links to it."""
+    schema.migrate(Address(database.url), until=first)
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        opened = connection.execute(
+            "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_chain('shop', '', %s)",
+            ["0123456789abcdef"],
+        ).fetchone()
+        assert opened is not None
+        head = Head.of(opened)
+        rows = link([UnlinkedRow.of(text) for text in drafts(3)], head)
+        connection.execute(APPEND, arguments(head, rows, is_async=False))
+    before = lines_of(database)
+    schema.migrate(Address(database.url))
+    writer = Chains(Address(database.url), service="shop")
+    assert [one.seq for one in writer.append(drafts(2))] == [4, 5]
+    writer.close()
+    assert lines_of(database)[:3] == before
+    assert_unforked(lines_of(database))
+    assert open_log(database.url).verify().exit_status == 0
+
+
+@pytest.mark.parametrize("first", [m.number for m in schema.migrations()][:-1])
+def test_a_schema_that_was_brought_up_to_date_is_that_of_a_new_database(
+    database: Database, audited: Database, first: int
+) -> None:
+    schema.migrate(Address(database.url), until=first)
+    schema.migrate(Address(database.url))
+    assert _dumped(database) == _dumped(audited)
+
+
+def _dumped(database: Database) -> list[str]:
+    done = subprocess.run(
+        [f"{programs()}/pg_dump", "-s", "-n", "audit_emit", database.url],
+        capture_output=True, check=True, text=True, timeout=60,
+    )  # fmt: skip
+    # pg_dump begins and ends with a word that is another one each time.
+    return [line for line in done.stdout.splitlines() if "restrict " not in line]
 
 
 def test_a_migration_that_somebody_changed_is_told_and_nothing_is_run(database: Database) -> None:
