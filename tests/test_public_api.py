@@ -134,7 +134,7 @@ FLOORS = (
     ("_archive",),
     ("log", "outbox", "_facade"),
     ("",),
-    ("testing", "integrations"),
+    ("testing", "integrations", "console"),
     ("__pyinstaller", "cli"),
     ("__main__",),
 )

@@ -8,6 +8,7 @@ from audit_emit._export.formats.csv import COLUMNS, Column, Mark, members
 from audit_emit._export.formats.csv import Format as Table
 from audit_emit._export.formats.ecs import INDEX_TEMPLATE
 from audit_emit._export.formats.ocsf import VERSIONS
+from audit_emit._export.record import Record
 from audit_emit._export.resumable import ResumableFile
 from audit_emit._export.state import StateError
 
@@ -20,6 +21,7 @@ __all__ = [
     "Format",
     "Mark",
     "Piece",
+    "Record",
     "ResumableFile",
     "StateError",
     "Table",

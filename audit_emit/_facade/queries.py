@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from audit_emit._query.question import Question, Term, checked
 from audit_emit._query.search import Answer, ask_log, ask_loki, lines_in, lines_of
+from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
+from audit_emit._query.times import instant, span
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.opening import away_files, away_reader, open_readers
 
 __all__ = [
+    "TIME_EXAMPLES",
     "Answer",
     "Flaw",
     "LogReader",
@@ -21,7 +24,9 @@ __all__ = [
     "away_files",
     "away_reader",
     "checked",
+    "instant",
     "lines_in",
     "lines_of",
     "open_readers",
+    "span",
 ]

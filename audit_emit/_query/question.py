@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple, Self
 
 from audit_emit._format.encode import text as quoted
-from audit_emit._format.record import SERVICE
+from audit_emit._format.record import SERVICE, parsed
 from audit_emit._loki.json_stage import Path, value_at
 from audit_emit._loki.labels import JOB, UNKNOWN, Placement, placement_of
 
@@ -141,6 +141,8 @@ class Question(NamedTuple):
         actor, workspace, correlation: ``user_id``, ``workspace_id``, ``correlation_id``.
         changed: the name of a secret (``fields.key``): only records of what changed it.
         since, until: nanoseconds since 1970; ``until`` itself is not in it.
+        workspaces: the record must be of one of these, whatever else is asked for: what somebody
+            may see, so no patterns. Loki is not told of it.
     """
 
     types: tuple[str, ...] = ()
@@ -151,6 +153,7 @@ class Question(NamedTuple):
     changed: str = ""
     since: int | None = None
     until: int | None = None
+    workspaces: tuple[str, ...] = ()
 
     def match(self, line: bytes) -> Placement | None:
         """The record on a line, if it is an answer."""
@@ -163,6 +166,7 @@ class Question(NamedTuple):
             (self.since is None or found.ts >= self.since)
             and (self.until is None or found.ts < self.until)
             and self._is_of_type(found.event_type)
+            and (not self.workspaces or _workspace(line) in self.workspaces)
             and all(term.holds(line) for term in self.every_term())
         )
 
@@ -236,6 +240,11 @@ class Question(NamedTuple):
                 yield f"event_type=~{quoted('|'.join(pattern(one) for one in types))}"
         if self.changed:
             yield f"event_type!~{quoted(_UNCHANGED)}"
+
+
+def _workspace(line: bytes) -> object:
+    """The very workspace of a record: not the text that Loki makes of it, which two may share."""
+    return (parsed(line) or {}).get("workspace_id")
 
 
 def _name(term: Term, taken: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError
 COMMANDS = {
     "archive": "Archive logs in an object store, prove and restore what is there.",
     "checkpoint": "Sign a log, once or as it grows.",
+    "console": "Look at a log in a browser, and see whether it holds.",
     "db": "Create, update and check the schema of a chain in PostgreSQL.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
@@ -54,6 +55,7 @@ def _frozen() -> None:
     from audit_emit.cli import (  # noqa: F401, PLC0415 - see above
         archive,
         checkpoint,
+        console,
         db,
         demo,
         doctor,

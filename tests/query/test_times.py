@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audit_emit.cli._times import instant, span
+from audit_emit._query.times import instant, span
 
 AT = datetime(2026, 5, 19, 2, 30, tzinfo=UTC)
 """A Tuesday."""

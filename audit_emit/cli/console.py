@@ -1,0 +1,176 @@
+"""``audit-emit console``: look at a log in a browser, and see whether it holds."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit_emit import Emitter
+from audit_emit._facade.text import visible
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import logs_argument, one_of
+from audit_emit.errors import AuditEmitError
+
+PORT = 8555
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@a_command(
+    "console",
+    {
+        Exit.OK: "ended by a signal",
+        Exit.USAGE: "",
+        Exit.NOTHING: "there is no log",
+    },
+    [
+        "audit-emit console /var/log/audit-emit/shop --key shop-verifier.txt",
+        "audit-emit console --users users.toml --bind 0.0.0.0 --certfile tls.pem --keyfile tls.key",
+        "audit-emit console --hash-password",
+    ],
+)
+@logs_argument
+@pinned_keys
+@click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS")
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--users",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file of users (TOML). Without it only this machine is answered.",
+)
+@click.option(
+    "--proxy-header",
+    metavar="NAME",
+    help="The header in which a trusted proxy names the user, instead of a password. The secret of "
+    "the proxy is AUDIT_EMIT_CONSOLE_PROXY_SECRET.",
+)
+@click.option(
+    "--signing-key",
+    "signing_keys",
+    multiple=True,
+    metavar="KEY",
+    help="Signs a forced checkpoint.  [default: the environment's]",
+)
+@click.option("--grafana", metavar="URL", default="", help="For links by trace id.")
+@click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="TLS: certificate.")
+@click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="TLS: its key.")
+@click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
+def command(
+    logs: tuple[str, ...],
+    keys: tuple[str, ...],
+    bind: str,
+    port: int,
+    users: Path | None,
+    proxy_header: str | None,
+    signing_keys: tuple[str, ...],
+    grafana: str,
+    certfile: str | None,
+    keyfile: str | None,
+    *,
+    hash_password: bool,
+) -> Exit:
+    """Serve the console of one LOG, and print its address.
+
+    LOG is a log's directory, or postgresql://… of one chain; without it, the log that this
+    environment configures. It binds to this machine only, unless there are --users.
+
+    What is looked at, exported and verified is recorded in a log of its own, which the environment
+    configures for the service audit-console.
+    """
+    import uvicorn  # noqa: PLC0415 - an extra
+
+    from audit_emit import console  # noqa: PLC0415
+
+    if hash_password:
+        click.echo(console.hash_password(_asked_password()))
+        return Exit.OK
+    if users is None and bind not in _LOOPBACK:
+        raise click.UsageError(f"--bind {bind} is not this machine only; that needs --users")
+    if proxy_header and users is None:
+        raise click.UsageError("--proxy-header names users of --users; give that file")
+    if bool(certfile) != bool(keyfile):
+        raise click.UsageError("--certfile and --keyfile belong together")
+    log = one_of(logs)
+    emitter = _own_emitter(log)
+    try:
+        access = (
+            None
+            if users is None
+            else console.Access.from_file(
+                users,
+                proxy_header=proxy_header or "",
+                proxy_secret=os.environ.get("AUDIT_EMIT_CONSOLE_PROXY_SECRET", ""),
+            )
+        )
+        application = console.app(
+            log, keys=keys, access=access, emitter=emitter, signing_keys=signing_keys,
+            grafana=grafana.rstrip("/"),
+        )  # fmt: skip
+        with _bound(bind, port) as listening:
+            scheme = "https" if certfile else "http"
+            host = "localhost" if bind in _LOOPBACK else bind
+            click.echo(f"{scheme}://{host}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
+            sys.stdout.flush()
+            config = uvicorn.Config(
+                application, access_log=False, log_level="warning", ssl_certfile=certfile,
+                ssl_keyfile=keyfile, server_header=False, timeout_graceful_shutdown=3,
+                proxy_headers=False,
+            )  # fmt: skip
+            uvicorn.Server(config).run(sockets=[listening])
+    except AuditEmitError as error:
+        raise click.UsageError(visible(str(error))) from None
+    finally:
+        emitter.close()
+    return Exit.OK
+
+
+def _asked_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass("Password: ")
+    if password != getpass.getpass("Again: "):
+        raise click.UsageError("the two differ")
+    return password
+
+
+def _bound(bind: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    found = socket.socket(family)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((bind, port))
+    except OSError as error:
+        found.close()
+        raise click.UsageError(f"--bind {bind} --port {port}: {error.strerror}") from None
+    found.listen(128)
+    return found
+
+
+def _own_emitter(shown: str) -> Emitter:
+    """The emitter of the console's own events.
+
+    Raises:
+        UsageError: its log would be the one that is shown.
+    """
+    given: dict[str, Any] = {"service": "audit-console"}
+    if "AUDIT_EMIT_STDOUT" not in os.environ:
+        given["stdout"] = False
+    emitter = Emitter(**given)
+    own = emitter.settings.jsonl
+    if own is not None and os.path.exists(own):
+        other = os.path.join(shown, "audit.jsonl") if os.path.isdir(shown) else shown
+        one = os.path.join(own, "audit.jsonl") if os.path.isdir(own) else own
+        if os.path.exists(other) and os.path.exists(one) and os.path.samefile(one, other):
+            emitter.close()
+            raise click.UsageError(
+                "the console's own events would go into the log that it shows: set "
+                "AUDIT_EMIT_JSONL to another file for it"
+            )
+    return emitter

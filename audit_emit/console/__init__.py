@@ -1,0 +1,16 @@
+"""The operator's console: who did what, and whether the log still is what was signed.
+
+    from audit_emit.console import app
+    access = Access.from_file("users.toml")
+    application.mount("/audit", app("/var/log/audit-emit/shop", access=access))
+
+``audit-emit console`` serves the same on loopback. Needs the extra ``console`` (Starlette, Jinja2,
+uvicorn). Pages are rendered by the server and work without JavaScript; no request leaves the host.
+"""
+
+from __future__ import annotations
+
+from audit_emit.console.access import Access, Identity, Role, hash_password
+from audit_emit.console.application import app
+
+__all__ = ["Access", "Identity", "Role", "app", "hash_password"]

@@ -1,0 +1,226 @@
+"""Who may see what: users from a file, by password or by what a trusted proxy says.
+
+A role holds everything that the one below it does. Workspaces narrow what a user sees of the
+records; what is about the whole log (integrity, checkpoints, proofs) is for those without such a
+limit only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import threading
+import tomllib
+from collections import OrderedDict
+from collections.abc import Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from audit_emit.errors import ConfigError
+
+_N, _R, _P = 2**14, 8, 5
+"""Cost of scrypt: 16 MiB, about 0.2 s (OWASP, Password Storage Cheat Sheet)."""
+
+_MEMORY = 64 * 1024 * 1024
+_MAX_N, _MAX_RP = 2**20, 16
+_REMEMBERED = 1000
+"""Passwords that were right a moment ago, by a keyed hash."""
+
+
+class Role(IntEnum):
+    """What somebody may do.
+
+    ``VIEWER`` sees records; ``AUDITOR`` exports, verifies and takes proofs besides; ``OPERATOR``
+    forces a checkpoint besides.
+    """
+
+    VIEWER = 1
+    AUDITOR = 2
+    OPERATOR = 3
+
+
+class Identity(NamedTuple):
+    """Somebody who was let in.
+
+    Attributes:
+        name: as it stands in the console's own events.
+        role: what he may do.
+        workspaces: of whose records he sees; empty for all.
+    """
+
+    name: str
+    role: Role
+    workspaces: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether he sees the whole log."""
+        return not self.workspaces
+
+    def may(self, role: Role, *, whole: bool = False) -> bool:
+        """Whether he may do what takes a role, and perhaps the whole log."""
+        return self.role >= role and (self.whole or not whole)
+
+
+LOCAL = Identity("local", Role.OPERATOR)
+"""Whoever reaches a console on loopback that asks for no password."""
+
+
+class Access:
+    """The users of a console, and how they are known.
+
+    Args:
+        users: by name: ``password`` (a hash by ``hash_password``), ``role`` (``viewer``,
+            ``auditor`` or ``operator``) and ``workspaces`` (a list; all if left out).
+        proxy_header: the header in which a trusted proxy names the user. Without it passwords are
+            asked for (HTTP basic authentication).
+        proxy_secret: what that proxy sends as ``X-Audit-Proxy-Secret``.
+
+    Raises:
+        ConfigError: a user cannot be understood, or a proxy has no secret.
+    """
+
+    def __init__(
+        self,
+        users: Mapping[str, Mapping[str, Any]],
+        *,
+        proxy_header: str = "",
+        proxy_secret: str = "",
+    ) -> None:
+        if proxy_header and len(proxy_secret) < 16:
+            raise ConfigError("proxy_secret", "needs at least 16 characters beside proxy_header")
+        self._users = {
+            name: _user(name, one, proxy=bool(proxy_header)) for name, one in users.items()
+        }
+        if not self._users:
+            raise ConfigError("users", "has nobody in it")
+        self.proxy_header = proxy_header.lower()
+        self._proxy_secret = proxy_secret
+        self._key = os.urandom(32)
+        self._nobody = hash_password(os.urandom(8).hex())
+        self._remembered: OrderedDict[bytes, Identity] = OrderedDict()
+        # One password at a time: each takes 16 MiB and 0.2 s, and anybody may send one.
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **more: str) -> Self:
+        """Users from a file in TOML, one table ``[users.NAME]`` each.
+
+        Args:
+            path: of the file.
+            more: ``proxy_header`` and ``proxy_secret``.
+
+        Raises:
+            ConfigError: it is no such file.
+            OSError: it cannot be read.
+        """
+        try:
+            found = tomllib.loads(Path(path).read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError("users", f"is no TOML: {type(error).__name__}") from None
+        users = found.get("users")
+        if not isinstance(users, dict) or set(found) != {"users"}:
+            raise ConfigError("users", "needs a table [users.NAME] for each user, and nothing else")
+        return cls(users, **more)
+
+    def identify(self, headers: Mapping[str, str]) -> Identity | None:
+        """Who sent a request, by its headers (names in lower case); ``None`` for nobody."""
+        if self.proxy_header:
+            sent = headers.get("x-audit-proxy-secret", "")
+            if not hmac.compare_digest(sent.encode(), self._proxy_secret.encode()):
+                return None
+            found = self._users.get(headers.get(self.proxy_header, ""))
+            return None if found is None else found[0]
+        name, password = _basic(headers.get("authorization", ""))
+        return self._by_password(name, password) if name else None
+
+    def _by_password(self, name: str, password: str) -> Identity | None:
+        token = hmac.digest(self._key, f"{name}\0{password}".encode(), "sha256")
+        known = self._remembered.get(token)
+        if known is not None:
+            return known
+        identity, hashed = self._users.get(name, (None, self._nobody))
+        with self._lock:
+            right = _matches(password, hashed)
+        if not right or identity is None:
+            return None
+        self._remembered[token] = identity
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return identity
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        text = base64.b64decode(rest.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return "", ""
+    name, colon, password = text.partition(":")
+    return (name, password) if colon else ("", "")
+
+
+def _user(name: str, given: Mapping[str, Any], *, proxy: bool) -> tuple[Identity, str]:
+    where = f"users.{name}"
+    if not isinstance(given, Mapping):
+        raise ConfigError(where, "is no table")
+    if unknown := set(given) - {"password", "role", "workspaces"}:
+        raise ConfigError(where, f"has {min(unknown)!r}; password, role and workspaces are known")
+    try:
+        role = Role[str(given.get("role", "viewer")).upper()]
+    except KeyError:
+        raise ConfigError(where, "has a role that is none of viewer, auditor, operator") from None
+    workspaces = given.get("workspaces", [])
+    if not isinstance(workspaces, list) or not all(
+        isinstance(one, str) and one for one in workspaces
+    ):
+        raise ConfigError(where, "has workspaces that are no list of names")
+    if "workspaces" in given and not workspaces:
+        raise ConfigError(where, "may see no workspace; leave workspaces out for all of them")
+    password = given.get("password", "")
+    if not proxy and not _is_hash(password):
+        raise ConfigError(where, "needs a password as audit-emit console --hash-password prints it")
+    return Identity(name, role, tuple(workspaces)), str(password)
+
+
+def hash_password(password: str) -> str:
+    """A password as the file of users has it: ``scrypt:n:r:p:salt:hash`` (RFC 7914)."""
+    salt = os.urandom(16)
+    found = hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, maxmem=_MEMORY, dklen=32)
+    return f"scrypt:{_N}:{_R}:{_P}:{salt.hex()}:{found.hex()}"
+
+
+def _parts(hashed: object) -> tuple[int, int, int, bytes, bytes] | None:
+    if not isinstance(hashed, str):
+        return None
+    try:
+        word, n, r, p, salt, digest = hashed.split(":")
+        found = int(n), int(r), int(p), bytes.fromhex(salt), bytes.fromhex(digest)
+    except ValueError:
+        return None
+    good = word == "scrypt" and 1 < found[0] <= _MAX_N and 0 < found[1] * found[2] <= _MAX_RP * 8
+    return found if good and len(found[4]) == 32 else None
+
+
+def _is_hash(hashed: object) -> bool:
+    return _parts(hashed) is not None
+
+
+def _matches(password: str, hashed: str) -> bool:
+    parts = _parts(hashed)
+    if parts is None:
+        return False
+    n, r, p, salt, digest = parts
+    try:
+        found = hashlib.scrypt(
+            password.encode(), salt=salt, n=n, r=r, p=p, maxmem=2 * _MEMORY, dklen=32
+        )
+    except (ValueError, MemoryError):
+        return False
+    return hmac.compare_digest(found, digest)

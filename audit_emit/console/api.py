@@ -1,0 +1,218 @@
+"""The same for programs: JSON, lines, server-sent events. ``openapi.json`` describes it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from audit_emit._facade.exports import MODULES, chosen, exported
+from audit_emit._facade.records import Head, head_of
+from audit_emit.console import own_events
+from audit_emit.console.access import Role
+from audit_emit.console.filters import Filters, next_before
+from audit_emit.console.histogram import picture
+from audit_emit.console.jobs import force_checkpoint
+from audit_emit.console.records import row_of
+from audit_emit.console.requests import checked_form, console_of, demand, json_of
+from audit_emit.console.source import PAGE
+
+_MOST = 1000
+"""Records that one page of events may have."""
+
+_IN_HISTOGRAM = 5000
+_POLL_SECONDS = 0.5
+_ALIVE_SECONDS = 15
+_TYPES = {"csv": "text/csv; charset=utf-8"}
+
+
+def routes() -> list[Route]:
+    """The routes of this module."""
+    return [
+        Route("/api/audit/events", events),
+        Route("/api/audit/verify", verify, methods=["GET", "POST"]),
+        Route("/api/audit/verify/cancel", cancel, methods=["POST"]),
+        Route("/api/audit/checkpoint", checkpoint, methods=["POST"]),
+        Route("/api/audit/checkpoint/latest", latest_checkpoint),
+        Route("/api/audit/status", status),
+        Route("/api/openapi.json", description),
+        Route("/export", export),
+        Route("/events/stream", stream),
+        Route("/events/histogram.svg", histogram),
+    ]
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    return Response(json_of(value), status, media_type="application/json")
+
+
+async def events(request: Request) -> Response:
+    """Records that answer, newest first, each with its own bytes; ``next`` is the next page."""
+    identity = demand(request, Role.VIEWER)
+    filters = Filters.of(request.query_params)
+    size = _number(request, "limit", PAGE)
+    console = console_of(request)
+    page = await run_in_threadpool(console.source.page, filters, identity, size)
+    console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
+    before = next_before(row_of(page.lines[-1]).ts) if page.lines and page.older else 0
+    follows = f"?{filters.query(before=before, limit=size)}" if before else None
+    body = b'{"records":[' + b",".join(page.lines) + b'],"next":' + json_of(follows)[:-1] + b"}\n"
+    return Response(body, media_type="application/json")
+
+
+def _number(request: Request, name: str, usual: int) -> int:
+    text = request.query_params.get(name, "")
+    if not text:
+        return usual
+    if not (text.isascii() and text.isdecimal() and len(text) < 8 and 0 < int(text) <= _MOST):
+        raise HTTPException(400, f"{name}: a number from 1 to {_MOST}")
+    return int(text)
+
+
+async def verify(request: Request) -> Response:
+    """GET: the last verdict, and how far the one is that goes on. POST: begin one."""
+    identity = demand(request, Role.AUDITOR, whole=True)
+    job = console_of(request).verification
+    if request.method == "POST":
+        await checked_form(request)
+        begun = await run_in_threadpool(job.start, identity.name)
+        return _answer({"started": begun}, 202 if begun else 409)
+    return _answer(job.progress()._asdict())
+
+
+async def cancel(request: Request) -> Response:
+    """End the verification that goes on."""
+    demand(request, Role.AUDITOR, whole=True)
+    await checked_form(request)
+    return _answer({"cancelled": console_of(request).verification.cancel()})
+
+
+async def checkpoint(request: Request) -> Response:
+    """Sign what the log gained."""
+    identity = demand(request, Role.OPERATOR, whole=True)
+    await checked_form(request)
+    console = console_of(request)
+    done, said = await run_in_threadpool(
+        force_checkpoint, console.source.where, console.signing_keys
+    )
+    console.events.tell(own_events.CHECKPOINTED, identity, outcome="success" if done else "failure")
+    return _answer({"signed": done, "said": said}, 200 if done else 409)
+
+
+async def latest_checkpoint(request: Request) -> Response:
+    """The newest checkpoint as its line says; ``trusted``: a pinned key signed it."""
+    demand(request, Role.AUDITOR, whole=True)
+    standing = await run_in_threadpool(console_of(request).source.standing)
+    if standing.signed is None:
+        raise HTTPException(404, "there is no checkpoint")
+    return _answer({**msgspec.to_builtins(standing.signed), "trusted": standing.trusted})
+
+
+async def status(request: Request) -> Response:
+    """How the log stands, as it says itself."""
+    demand(request, Role.VIEWER, whole=True)
+    standing = await run_in_threadpool(console_of(request).source.standing)
+    head = standing.head
+    return _answer(
+        {
+            "head": None if head is None else head._asdict(),
+            "signed_seq": standing.signed.head_seq if standing.signed else 0,
+            "trusted": standing.trusted,
+            "unsigned": standing.unsigned,
+            "looked_at": standing.looked_at,
+        }
+    )
+
+
+async def description(_: Request) -> Response:
+    """This interface, described (OpenAPI 3.1)."""
+    return FileResponse(Path(__file__).parent / "openapi.json", media_type="application/json")
+
+
+async def export(request: Request) -> Response:
+    """Everything that answers, in a format of ``audit-emit export``; nothing is cut off."""
+    identity = demand(request, Role.AUDITOR)
+    name = request.query_params.get("format", "jsonl")
+    if name not in MODULES:
+        raise HTTPException(400, f"format: one of {', '.join(MODULES)}")
+    question = Filters.of(request.query_params).question(identity.workspaces)
+    console = console_of(request)
+    console.events.tell(
+        own_events.EXPORTED,
+        identity,
+        format=name,
+        query=Filters.of(request.query_params).query(),
+    )
+
+    def pieces() -> Iterator[bytes]:
+        form = chosen(name)
+        yield form.head
+        with console.source.reader() as reader:
+            for piece in exported(reader, form, None, question):
+                yield piece.data
+
+    ending = "csv" if name == "csv" else "jsonl"
+    return StreamingResponse(
+        iterate_in_threadpool(pieces()),
+        media_type=_TYPES.get(name, "application/x-ndjson"),
+        headers={"content-disposition": f'attachment; filename="audit.{name}.{ending}"'},
+    )
+
+
+async def histogram(request: Request) -> Response:
+    """How many of the newest records that answer there were when."""
+    identity = demand(request, Role.VIEWER)
+    filters = Filters.of(request.query_params)
+    source = console_of(request).source
+    page = await run_in_threadpool(source.page, filters, identity, _IN_HISTOGRAM)
+    found = picture([row_of(line).ts for line in page.lines], cut=page.older)
+    return Response(found, media_type="image/svg+xml")
+
+
+async def stream(request: Request) -> Response:
+    """Records as they are written (server-sent events); ``Last-Event-ID`` says where to go on."""
+    identity = demand(request, Role.VIEWER)
+    question = Filters.of(request.query_params)._replace(before=0).question(identity.workspaces)
+    source = console_of(request).source
+    after = await run_in_threadpool(_place, source, request.headers.get("last-event-id", ""))
+
+    async def told() -> AsyncIterator[bytes]:
+        end = after
+        yield b"retry: 2000\n\n"
+        for turn in itertools.count():
+            if await request.is_disconnected():
+                return
+            try:
+                lines = await run_in_threadpool(source.lines_after, end)
+            except (LookupError, OSError):
+                yield b"event: lost\ndata: {}\n\n"
+                return
+            for line in lines:
+                end = head_of(line) or end
+                if question.match(line) is not None and end is not None:
+                    row = json_of(row_of(line)._asdict()).rstrip()
+                    yield f"id: {end.chain}:{end.seq}:{end.hash}:{end.ts}\n".encode()
+                    yield b"data: " + row + b"\n\n"
+            if not lines and turn % int(_ALIVE_SECONDS / _POLL_SECONDS) == 0:
+                yield b": alive\n\n"
+            await asyncio.sleep(_POLL_SECONDS)
+
+    return StreamingResponse(told(), media_type="text/event-stream")
+
+
+def _place(source: Any, last: str) -> Head | None:
+    """Where a stream goes on: behind the last record that was seen, or at the end of the log."""
+    parts = last.split(":", 3)
+    if len(parts) == 4 and parts[1].isdecimal():
+        return Head(parts[0], int(parts[1]), parts[2], parts[3])
+    found: Head | None = source.head()
+    return found

@@ -1,0 +1,112 @@
+"""The console as one ASGI application, below any prefix."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from audit_emit.console import own_events
+from audit_emit.console.access import Access
+from audit_emit.console.guard import Application, Guard
+from audit_emit.console.jobs import Verification
+from audit_emit.console.own_events import Emits, OwnEvents
+from audit_emit.console.source import Source
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Console:
+    """What all pages share.
+
+    Attributes:
+        source: the log.
+        verification: the one that goes on, or the last one.
+        events: the console's own.
+        signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
+        grafana: the address of a Grafana, for links by trace id; empty for none.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        events: OwnEvents,
+        *,
+        signing_keys: tuple[str, ...] = (),
+        grafana: str = "",
+    ) -> None:
+        self.source = source
+        self.events = events
+        self.signing_keys = signing_keys
+        self.grafana = grafana
+        self.verification = Verification(source.where, source.keys, self._verified)
+
+    def _verified(self, verdict: dict[str, Any], by: str) -> None:
+        self.events.tell(
+            own_events.VERIFIED,
+            by,
+            verdict=verdict.get("verdict", "error"),
+            last_seq=verdict.get("last_seq"),
+        )
+
+
+def app(
+    log: str,
+    *,
+    keys: Sequence[str] = (),
+    access: Access | None = None,
+    emitter: Emits | None = None,
+    signing_keys: Sequence[str] = (),
+    grafana: str = "",
+) -> Application:
+    """The console of one log.
+
+    Args:
+        log: its directory, or ``postgresql://…`` of one chain.
+        keys: the keys that are trusted, as for ``open_log``.
+        access: who is let in. Without it only requests from loopback under the name ``localhost``
+            are answered, and whoever sends them may do everything.
+        emitter: writes the console's own events. It must not be the one whose log is shown.
+        signing_keys: files or variables with the keys that a forced checkpoint is signed with; by
+            default those of the environment, as for ``audit-emit checkpoint``.
+        grafana: the address of a Grafana, for links by trace id.
+
+    Returns:
+        An ASGI application, to be mounted below any prefix or served alone.
+
+    Raises:
+        ConfigError: a key or the address cannot be used.
+        FileNotFoundError: there is no such log.
+    """
+    from starlette.applications import Starlette  # noqa: PLC0415 - an extra
+    from starlette.routing import Mount  # noqa: PLC0415
+    from starlette.staticfiles import StaticFiles  # noqa: PLC0415
+
+    from audit_emit.console import api, pages  # noqa: PLC0415
+
+    events = OwnEvents(emitter)
+    console = Console(
+        Source(log, tuple(keys)), events, signing_keys=tuple(signing_keys), grafana=grafana
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        console.verification.close()
+
+    inner = Starlette(
+        routes=[
+            *pages.routes(),
+            *api.routes(),
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ],
+        exception_handlers=pages.HANDLERS,
+        lifespan=lifespan,
+    )
+    inner.state.console = console
+
+    def refused(name: str, path: str) -> None:
+        events.tell(own_events.REFUSED, name, path=path)
+
+    return Guard(inner, access, refused)

@@ -1,0 +1,93 @@
+"""The address of a page as a question to the log, and back. Every state of a page is an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from audit_emit._facade.queries import Question, Term, checked, instant
+from audit_emit._facade.records import ns_of
+
+NAMES = ("type", "where", "actor", "workspace", "correlation", "changed", "since", "until")
+"""The filters, which are those of ``audit-emit query``."""
+
+_LONGEST = 500
+
+
+class FilterError(ValueError):
+    """A filter cannot be understood; the message says which and why."""
+
+
+class Filters(NamedTuple):
+    """What was asked for, as it was typed.
+
+    Attributes:
+        given: the filters that are not empty, by name.
+        before: nanoseconds since 1970: only older records, for the next page; 0 for none.
+    """
+
+    given: Mapping[str, str]
+    before: int = 0
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Filters:
+        """The filters of an address.
+
+        Raises:
+            FilterError: the place to go on from is none, or a filter is too long.
+        """
+        given = {name: query[name].strip() for name in NAMES if query.get(name, "").strip()}
+        for name, value in given.items():
+            if len(value) > _LONGEST:
+                raise FilterError(f"{name}: at most {_LONGEST} characters")
+        before = query.get("before", "")
+        if before and not (before.isascii() and before.isdecimal() and len(before) < 20):
+            raise FilterError("before: the number of a moment, as the console's own links have it")
+        return cls(given, int(before or 0))
+
+    def question(self, workspaces: tuple[str, ...] = ()) -> Question:
+        """The same as a question.
+
+        Args:
+            workspaces: only of these; empty for all.
+
+        Raises:
+            FilterError: a filter cannot be understood.
+        """
+        given = self.given
+        try:
+            until = _time(given.get("until", ""))
+            if self.before:
+                until = self.before if until is None else min(until, self.before)
+            return Question(
+                types=tuple(map(checked, given.get("type", "").replace(",", " ").split())),
+                terms=tuple(map(Term.parse, given.get("where", "").split())),
+                actor=checked(given.get("actor", "")),
+                workspace=checked(given.get("workspace", "")),
+                correlation=checked(given.get("correlation", "")),
+                changed=checked(given.get("changed", "")),
+                since=_time(given.get("since", "")),
+                until=until,
+                workspaces=workspaces,
+            )
+        except ValueError as error:
+            raise FilterError(str(error)) from None
+
+    def query(self, **more: str | int) -> str:
+        """The part of an address after ``?``, with what changes; an empty value takes one away."""
+        values: dict[str, str | int] = {**self.given, **more}
+        return urlencode({name: value for name, value in values.items() if value != ""})
+
+
+def _time(text: str) -> int | None:
+    return None if not text else max(0, ns_of(instant(text, datetime.now(UTC))))
+
+
+def next_before(oldest_ts: str) -> int:
+    """Where the page after one begins that ends with a record of this ``ts``."""
+    try:
+        return ns_of(oldest_ts)
+    except ValueError:
+        return 0

@@ -1,0 +1,167 @@
+"""What every request passes before a page sees it, and what every answer carries.
+
+Pure ASGI, so that it holds for streams, too. It decides who it is, refuses what another site or
+another name of this host sends, and sets the headers that keep a page from running anything but the
+console's own files (Content Security Policy Level 3, Fetch Metadata).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from audit_emit.console.access import LOCAL, Access, Identity
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+_NOT_STORED = (b"cache-control", b"no-store")
+
+COOKIE = "audit_console"
+
+
+class Guard:
+    """The door of a console.
+
+    Args:
+        inner: the pages.
+        access: who is let in; ``None``: whoever comes from loopback, under a name of loopback.
+        denied: told the name and the path when somebody is refused.
+    """
+
+    def __init__(
+        self,
+        inner: Application,
+        access: Access | None,
+        denied: Callable[[str, str], None] = lambda _name, _path: None,
+    ) -> None:
+        self._inner = inner
+        self._access = access
+        self._denied = denied
+        self._key = os.urandom(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await self._inner(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope.get("headers", ())
+        }
+        identity = await self._identity(scope, headers)
+        if identity is None:
+            await self._refuse(scope, send)
+            return
+        cookie = _cookie(headers.get("cookie", ""))
+        fresh = cookie or os.urandom(16).hex()
+        state = scope.setdefault("state", {})
+        state["identity"] = identity
+        state["token"] = self._token(fresh, identity)
+        if scope["method"] not in {"GET", "HEAD"} and not _is_own(headers):
+            self._denied(identity.name, scope["path"])
+            await _answer(send, 403, b"this was sent by another site\n")
+            return
+        await self._inner(scope, receive, _with_headers(send, "" if cookie else fresh, scope))
+
+    async def _identity(self, scope: Scope, headers: dict[str, str]) -> Identity | None:
+        if self._access is None:
+            # Under any other name it may be another site, whose name leads here for a moment.
+            client = scope.get("client")
+            host = _host_name(headers.get("host", ""))
+            from_here = client is None or client[0] in LOOPBACK or client[0].startswith("127.")
+            return LOCAL if from_here and host in LOOPBACK else None
+        from starlette.concurrency import run_in_threadpool  # noqa: PLC0415 - an extra
+
+        return await run_in_threadpool(self._access.identify, headers)
+
+    async def _refuse(self, scope: Scope, send: Send) -> None:
+        self._denied("", scope["path"])
+        if self._access is None:
+            await _answer(
+                send,
+                403,
+                b"this console answers on loopback only, under the name localhost; "
+                b"beyond that it needs users (docs/console.md)\n",
+            )
+        elif self._access.proxy_header:
+            await _answer(send, 403, b"the proxy names no user of this console\n")
+        else:
+            challenge = (b"www-authenticate", b'Basic realm="audit-emit", charset="UTF-8"')
+            await _answer(send, 401, b"who are you?\n", challenge)
+
+    def _token(self, cookie: str, identity: Identity) -> str:
+        return hmac.digest(self._key, f"{cookie}\0{identity.name}".encode(), "sha256").hex()
+
+
+def _host_name(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.rpartition(":")[0] if ":" in host else host
+
+
+def _is_own(headers: dict[str, str]) -> bool:
+    """Whether a request that changes something comes from a page of this very console."""
+    site = headers.get("sec-fetch-site")
+    if site is not None and site not in {"same-origin", "none"}:
+        return False
+    origin = headers.get("origin")
+    if origin is None or origin == "null":
+        # No browser leaves it out of a POST; a program has the token or has not.
+        return origin is None
+    host = headers.get("x-forwarded-host", headers.get("host", ""))
+    return origin.partition("://")[2] == host or origin.partition("://")[2] == headers.get("host")
+
+
+def _cookie(header: str) -> str:
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE and len(value) == 32 and value.isalnum():
+            return value
+    return ""
+
+
+def _with_headers(send: Send, fresh: str, scope: Scope) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            headers += HEADERS
+            if not any(name.lower() == b"cache-control" for name, _ in headers):
+                headers.append(_NOT_STORED)
+            if fresh:
+                path = scope.get("root_path", "") or "/"
+                secure = "; Secure" if scope.get("scheme") == "https" else ""
+                cookie = f"{COOKIE}={fresh}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+                headers.append((b"set-cookie", cookie.encode("latin-1", "replace")))
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sending
+
+
+async def _answer(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS, _NOT_STORED, *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,283 @@
+"""The pages. They work without JavaScript; what the scripts add is live tail and progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from audit_emit._facade.exports import MODULES
+from audit_emit._facade.records import head_of
+from audit_emit._facade.text import visible
+from audit_emit._version import __version__
+from audit_emit.console import own_events
+from audit_emit.console.access import Role
+from audit_emit.console.filters import FilterError, Filters, next_before
+from audit_emit.console.jobs import force_checkpoint
+from audit_emit.console.records import detail_of, plain, row_of
+from audit_emit.console.requests import checked_form, console_of, demand, identity_of
+from audit_emit.errors import AuditEmitError
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(default=True, default_for_string=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["visible"] = lambda value: visible(str(value))
+_TEMPLATES.filters["grouped"] = lambda number: f"{number:,}"
+
+
+def routes() -> list[Route]:
+    """The routes of this module."""
+    return [
+        Route("/", events, name="events"),
+        Route("/event/{name:str}", event, name="event"),
+        Route("/event/{chain:str}/{seq:int}/proof", proof, name="proof"),
+        Route("/actor/{name:path}", about, name="actor"),
+        Route("/target/{name:path}", about, name="target"),
+        Route("/integrity", integrity, name="integrity"),
+        Route("/integrity/verify", start, methods=["POST"], name="verify"),
+        Route("/integrity/cancel", stop, methods=["POST"], name="cancel"),
+        Route("/integrity/checkpoint", sign, methods=["POST"], name="sign"),
+        Route("/checkpoints", checkpoints, name="checkpoints"),
+        Route("/settings", settings, name="settings"),
+        Route("/help", help_page, name="help"),
+    ]
+
+
+def _page(request: Request, name: str, status: int = 200, **values: Any) -> Response:
+    identity = identity_of(request)
+    text = _TEMPLATES.get_template(name).render(
+        root=request.scope.get("root_path", "").rstrip("/"),
+        here=request.url.path,
+        identity=identity,
+        may_audit=identity.may(Role.AUDITOR, whole=True),
+        may_export=identity.may(Role.AUDITOR),
+        may_operate=identity.may(Role.OPERATOR, whole=True),
+        token=request.state.token,
+        log=_shown_log(request),
+        version=__version__,
+        **values,
+    )
+    return Response(text, status, media_type="text/html; charset=utf-8")
+
+
+def _shown_log(request: Request) -> str:
+    where = console_of(request).source.where
+    from audit_emit._facade.settings import Address, is_address  # noqa: PLC0415 - cheap
+
+    return visible(Address.chosen(where)[0].shown if is_address(where) else where)
+
+
+async def events(request: Request) -> Response:
+    """Records that answer the filters, newest first."""
+    identity = demand(request, Role.VIEWER)
+    console = console_of(request)
+    try:
+        filters = Filters.of(request.query_params)
+        page = await run_in_threadpool(console.source.page, filters, identity)
+    except FilterError as error:
+        given = dict(request.query_params)
+        return _page(
+            request, "events.html", 400, rows=[], given=given, query="", older="",
+            problem=visible(str(error)), formats=list(MODULES), first=True, title="Events",
+        )  # fmt: skip
+    rows = [row_of(line) for line in page.lines]
+    console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
+    before = next_before(rows[-1].ts) if rows and page.older else 0
+    return _page(
+        request,
+        "events.html",
+        rows=rows,
+        given=filters.given,
+        query=filters.query(),
+        older=filters.query(before=before) if before else "",
+        first=not filters.before,
+        problem="",
+        formats=list(MODULES),
+        title="Events",
+    )
+
+
+async def event(request: Request) -> Response:
+    """One record: its members, what changed, its exact bytes, its neighbours."""
+    identity = demand(request, Role.VIEWER)
+    console = console_of(request)
+    name = request.path_params["name"]
+    found = await run_in_threadpool(console.source.find, name, identity)
+    if found is None:
+        raise HTTPException(404, "there is no such record, or it is not yours to see")
+    console.events.tell(own_events.VIEWED, identity, page="event", record=name)
+    if request.query_params.get("raw"):
+        return Response(
+            found.line + b"\n",
+            media_type="application/x-ndjson",
+            headers={"content-disposition": 'attachment; filename="record.jsonl"'},
+        )
+    detail = detail_of(found.line)
+    head = head_of(found.line)
+    members = detail.raw_members
+    links = {
+        one: f"?{Filters({key: members[one]}).query()}"
+        for one, key in (
+            ("user_id", "actor"),
+            ("workspace_id", "workspace"),
+            ("correlation_id", "correlation"),
+            ("event_type", "type"),
+        )
+        if members.get(one) and plain(members[one])
+    }
+    return _page(
+        request,
+        "event.html",
+        detail=detail,
+        head=head,
+        previous=row_of(found.before) if found.before else None,
+        following=row_of(found.after) if found.after else None,
+        links=links,
+        grafana=console.grafana if members.get("trace_id", "").isalnum() else "",
+        title=detail.row.type,
+    )
+
+
+async def proof(request: Request) -> Response:
+    """The proof of a record, for ``audit-emit verify-proof``."""
+    identity = demand(request, Role.AUDITOR, whole=True)
+    console = console_of(request)
+    seq = request.path_params["seq"]
+    try:
+        found = await run_in_threadpool(console.source.proof, seq)
+    except (LookupError, ValueError, AuditEmitError) as error:
+        raise HTTPException(409, f"there is no proof: {error}") from None
+    console.events.tell(own_events.PROVED, identity, seq=seq)
+    return Response(
+        found,
+        media_type="application/json",
+        headers={"content-disposition": f'attachment; filename="record-{seq}.proof.json"'},
+    )
+
+
+async def about(request: Request) -> Response:
+    """Everything about one actor, or one thing that was acted on."""
+    demand(request, Role.VIEWER)
+    name = request.path_params["name"]
+    of_actor = "/actor/" in request.url.path
+    given = {"actor": name} if of_actor else {"where": f"key={name}"}
+    root = request.scope.get("root_path", "").rstrip("/")
+    return RedirectResponse(f"{root}/?{Filters(given).query()}", 303)
+
+
+async def integrity(request: Request) -> Response:
+    """How the log stands, the last verdict, and the buttons."""
+    identity = demand(request, Role.VIEWER, whole=True)
+    console = console_of(request)
+    standing = await run_in_threadpool(console.source.standing)
+    console.events.tell(own_events.VIEWED, identity, page="integrity")
+    return _page(
+        request,
+        "integrity.html",
+        standing=standing,
+        job=console.verification.progress(),
+        said=visible(request.query_params.get("said", ""))[:500],
+        title="Integrity",
+    )
+
+
+async def start(request: Request) -> Response:
+    """Begin a verification."""
+    identity = demand(request, Role.AUDITOR, whole=True)
+    await checked_form(request)
+    await run_in_threadpool(console_of(request).verification.start, identity.name)
+    return _back(request)
+
+
+async def stop(request: Request) -> Response:
+    """End the verification that goes on."""
+    demand(request, Role.AUDITOR, whole=True)
+    await checked_form(request)
+    console_of(request).verification.cancel()
+    return _back(request)
+
+
+async def sign(request: Request) -> Response:
+    """Sign what the log gained."""
+    identity = demand(request, Role.OPERATOR, whole=True)
+    await checked_form(request)
+    console = console_of(request)
+    done, said = await run_in_threadpool(
+        force_checkpoint, console.source.where, console.signing_keys
+    )
+    console.events.tell(own_events.CHECKPOINTED, identity, outcome="success" if done else "failure")
+    return _back(request, said)
+
+
+def _back(request: Request, said: str = "") -> Response:
+    from urllib.parse import urlencode  # noqa: PLC0415 - of three pages
+
+    root = request.scope.get("root_path", "").rstrip("/")
+    more = f"?{urlencode({'said': said})}" if said else ""
+    return RedirectResponse(f"{root}/integrity{more}", 303)
+
+
+async def checkpoints(request: Request) -> Response:
+    """The newest checkpoints, as their lines say."""
+    identity = demand(request, Role.VIEWER, whole=True)
+    console = console_of(request)
+    found = await run_in_threadpool(console.source.checkpoints)
+    console.events.tell(own_events.VIEWED, identity, page="checkpoints")
+    return _page(request, "checkpoints.html", checkpoints=found, title="Checkpoints")
+
+
+async def settings(request: Request) -> Response:
+    """What this console was given."""
+    identity = demand(request, Role.VIEWER, whole=True)
+    console = console_of(request)
+    console.events.tell(own_events.VIEWED, identity, page="settings")
+    keys = [visible(key) for key in console.source.keys]
+    rows = [
+        ("Log", _shown_log(request)),
+        ("Trusted keys", ", ".join(keys) if keys else "none given: signatures are not checked"),
+        ("You", f"{identity.name}, {identity.role.name.lower()}"),
+        ("Workspaces", ", ".join(identity.workspaces) or "all"),
+        ("Grafana", console.grafana or "not given"),
+        ("audit_emit", __version__),
+    ]
+    return _page(request, "settings.html", rows=rows, title="Settings")
+
+
+async def help_page(request: Request) -> Response:
+    """Filters, keys of the keyboard, and what the words mean."""
+    demand(request, Role.VIEWER)
+    return _page(request, "help.html", title="Help")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        status, said = error.status_code, str(error.detail)
+    elif isinstance(error, FilterError):
+        status, said = 400, str(error)
+    else:
+        status, said = 503, f"the log cannot be read: {error}"
+    if "/api/" in request.url.path:
+        from audit_emit.console.requests import json_of  # noqa: PLC0415 - of programs only
+
+        return Response(json_of({"error": said}), status, media_type="application/json")
+    return _page(request, "error.html", status, said=visible(said), title=f"{status}")
+
+
+HANDLERS: Mapping[Any, Any] = {
+    HTTPException: _failed,
+    FilterError: _failed,
+    OSError: _failed,
+    AuditEmitError: _failed,
+}
+"""What is shown when a page cannot be."""

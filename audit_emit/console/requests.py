@@ -1,0 +1,80 @@
+"""What a page needs of a request: who sent it, whether he may, and the form that he sent."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from audit_emit.console import own_events
+from audit_emit.console.access import Identity, Role
+
+if TYPE_CHECKING:
+    from audit_emit.console.application import Console
+
+_LARGEST_FORM = 10_000
+
+
+def console_of(request: Request) -> Console:
+    """What all pages share."""
+    found: Console = request.app.state.console
+    return found
+
+
+def identity_of(request: Request) -> Identity:
+    """Who sent it."""
+    found: Identity = request.state.identity
+    return found
+
+
+def demand(request: Request, role: Role, *, whole: bool = False) -> Identity:
+    """Who sent it, if he may.
+
+    Args:
+        role: that it takes.
+        whole: it is about the whole log.
+
+    Raises:
+        HTTPException: 403, he may not; it is one of the console's own events.
+    """
+    identity = identity_of(request)
+    if not identity.may(role, whole=whole):
+        console_of(request).events.tell(own_events.REFUSED, identity, path=request.url.path)
+        needed = f"the role {role.name.lower()}"
+        raise HTTPException(403, f"this takes {needed}{' for all workspaces' if whole else ''}")
+    return identity
+
+
+async def checked_form(request: Request) -> dict[str, str]:
+    """The form of a request that changes something.
+
+    A browser sends the token that the page had; a program, which no other site can make send
+    anything, sends no ``Origin`` and needs none.
+
+    Raises:
+        HTTPException: 403, the token is another one; 413, it is too long.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST_FORM:
+            raise HTTPException(413, "this form is too long")
+    values: dict[str, list[str]] = {}
+    if "application/x-www-form-urlencoded" in request.headers.get("content-type", ""):
+        values = parse_qs(body.decode("utf-8", "replace"))
+    form = {name: found[-1] for name, found in values.items()}
+    token = request.headers.get("x-csrf-token") or form.get("token", "")
+    from_browser = "origin" in request.headers or "sec-fetch-site" in request.headers
+    if from_browser and not hmac.compare_digest(token.encode(), request.state.token.encode()):
+        raise HTTPException(403, "the page is too old; load it again")
+    return form
+
+
+def json_of(value: Any) -> bytes:
+    """JSON for a program."""
+    import json  # noqa: PLC0415 - what answers programs only
+
+    return json.dumps(value).encode() + b"\n"

@@ -1,0 +1,198 @@
+"""What the pages read of the log: pages of records, one record with its neighbours, how it stands.
+
+Everything goes through the reading side of the library, so that files, a database and objects are
+alike here. Nothing is counted that was not read: a page knows whether there is an older one, and no
+total.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, NamedTuple
+
+import msgspec
+
+from audit_emit._facade.queries import Answer, LogReader, Question, Term, ask_log, open_readers
+from audit_emit._facade.records import Head, head_of, ts_of
+from audit_emit.console.access import Identity
+from audit_emit.console.filters import Filters
+from audit_emit.log import Checkpoint, open_log
+
+PAGE = 50
+_LATEST_CHECKPOINTS = 200
+_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+_PLACE = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18})")
+
+
+class Page(NamedTuple):
+    """One page of records.
+
+    Attributes:
+        lines: newest first.
+        older: whether there are more.
+    """
+
+    lines: list[bytes]
+    older: bool
+
+
+class Found(NamedTuple):
+    """One record, with the ones before and after it where they may be seen.
+
+    Attributes:
+        line: of the record.
+        before, after: the lines beside it in the chain; empty where there is none.
+    """
+
+    line: bytes
+    before: bytes
+    after: bytes
+
+
+class Standing(NamedTuple):
+    """How the log stands, as it says itself; nothing of it is proved.
+
+    Attributes:
+        head: the newest record.
+        last_ts: its time.
+        signed: the newest checkpoint; ``trusted`` says whether a pinned key signed it.
+        unsigned: records that came after it.
+        looked_at: when this was read.
+    """
+
+    head: Head | None
+    signed: Checkpoint | None
+    trusted: bool
+    unsigned: int
+    looked_at: str
+
+
+class Source:
+    """One log.
+
+    Args:
+        where: its directory, or the address of one.
+        keys: that are trusted.
+    """
+
+    def __init__(self, where: str, keys: tuple[str, ...] = ()) -> None:
+        self.where = where
+        self.keys = keys
+        self._log = open_log(where, keys=keys)
+
+    def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:
+        """The newest records that answer, and that somebody may see.
+
+        Raises:
+            FilterError: a filter cannot be understood.
+            OSError: the log cannot be read.
+        """
+        answer = self._ask(filters.question(identity.workspaces), size)
+        return Page(answer.lines[::-1], answer.cut)
+
+    def find(self, name: str, identity: Identity) -> Found | None:
+        """The record with an id, or at ``CHAIN:SEQ``; ``None`` where he sees none.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        place = _PLACE.fullmatch(name)
+        terms: tuple[Term, ...]
+        if place is not None:
+            terms = (Term(("seq",), place[2]), Term(("chain",), place[1]))
+        elif _ID.fullmatch(name):
+            terms = (Term(("id",), name),)
+        else:
+            return None
+        line = self._one(terms, identity)
+        if line is None:
+            return None
+        head = head_of(line)
+        if head is None:
+            return Found(line, b"", b"")
+        beside = [
+            self._one((Term(("seq",), str(seq)), Term(("chain",), head.chain)), identity) or b""
+            for seq in (head.seq - 1, head.seq + 1)
+        ]
+        return Found(line, *beside)
+
+    def proof(self, seq: int) -> bytes:
+        """The proof of a record, for ``audit-emit verify-proof``.
+
+        Raises:
+            LookupError: the record is not there.
+            ValueError: no checkpoint covers it.
+            CheckpointError: the log is not what was signed.
+            OSError: the log cannot be read.
+        """
+        return self._log.prove(seq).to_bytes()
+
+    def standing(self) -> Standing:
+        """How the log stands.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        head = self._log.head()
+        trusted = self._log.checkpoint()
+        newest = trusted or self._log.checkpoint(trusted=False)
+        unsigned = max((head.seq if head else 0) - (newest.head_seq if newest else 0), 0)
+        return Standing(head, newest, trusted is not None, unsigned, ts_of(time.time_ns()))
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """The newest checkpoints as their lines say, newest first; nothing of it is proved.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        found: list[dict[str, Any]] = []
+        with self.reader() as reader:
+            for one in reader.checkpoints() or ():
+                try:
+                    found.append(msgspec.json.decode(one.line, type=dict[str, Any]))
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    continue
+                del found[:-_LATEST_CHECKPOINTS]
+        return found[::-1]
+
+    def lines_after(self, after: Head | None) -> list[bytes]:
+        """The chained lines that came after a record; all of them where that is ``None``.
+
+        Raises:
+            LookupError: the log has no such record.
+            OSError: it cannot be read.
+        """
+        with self.reader() as reader:
+            return [
+                line
+                for item in reader.since(after)
+                for line in getattr(item, "data", b"").split(b"\n")[:-1]
+                if (found := head_of(line)) is not None and (after is None or found.seq > after.seq)
+            ]
+
+    def head(self) -> Head | None:
+        """The newest record's place.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        return self._log.head()
+
+    def reader(self) -> LogReader:
+        """A reader of the log, to be closed.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        readers = open_readers([self.where])
+        for other in readers[1:]:
+            other.close()
+        return readers[0]
+
+    def _ask(self, question: Question, limit: int) -> Answer:
+        return ask_log(question, self.where, limit)
+
+    def _one(self, terms: tuple[Term, ...], identity: Identity) -> bytes | None:
+        found = self._ask(Question(terms=terms, workspaces=identity.workspaces), 1).lines
+        return found[0] if found else None

@@ -1,0 +1,95 @@
+// Keyboard, live tail and progress. Every page works without this file. Values are set as text,
+// never as markup.
+const root = document.body.dataset.root;
+const MOST = 500;
+
+const typing = (target) => target.closest("input, textarea, select, [contenteditable]");
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const first = document.querySelector("[data-first]");
+  if (event.key === "/" && first) { event.preventDefault(); first.focus(); }
+  else if (event.key === "?") location.href = `${root}/help`;
+  else if (event.key === "j" || event.key === "k") {
+    const links = [...document.querySelectorAll("#events tbody a")];
+    const at = links.indexOf(document.activeElement);
+    const next = event.key === "j" ? at + 1 : Math.max(at - 1, 0);
+    links[Math.min(next, links.length - 1)]?.focus();
+  }
+});
+
+function row(record) {
+  const tr = document.createElement("tr");
+  tr.className = record.failed ? "new failed" : "new";
+  const time = document.createElement("td");
+  time.className = "time";
+  const link = document.createElement("a");
+  link.href = `${root}/event/${encodeURIComponent(record.link)}`;
+  link.textContent = record.ts.slice(0, 23).replace("T", " ");
+  time.append(link);
+  tr.append(time);
+  for (const text of [record.type, record.actor || "–", record.workspace || "–", record.correlation || "–", record.fields]) {
+    const cell = document.createElement("td");
+    cell.textContent = text;
+    tr.append(cell);
+  }
+  tr.lastChild.className = "fields";
+  return tr;
+}
+
+const button = document.getElementById("tail");
+const table = document.getElementById("events");
+if (button && table) {
+  const state = document.getElementById("tail-state");
+  let source = null;
+  let count = 0;
+  const stop = (text) => {
+    source?.close();
+    source = null;
+    button.setAttribute("aria-pressed", "false");
+    button.textContent = "Live tail";
+    state.textContent = text;
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    if (source) { stop(`Paused after ${count} records`); return; }
+    count = 0;
+    source = new EventSource(table.dataset.stream);
+    button.setAttribute("aria-pressed", "true");
+    button.textContent = "Pause";
+    state.textContent = "Waiting for records…";
+    source.addEventListener("message", (event) => {
+      const body = table.tBodies[0];
+      body.prepend(row(JSON.parse(event.data)));
+      while (body.rows.length > MOST) body.lastElementChild.remove();
+      count += 1;
+      state.textContent = `${count} new`;
+    });
+    source.addEventListener("lost", () => stop("The log was cut or cannot be read; load the page again"));
+    source.addEventListener("error", () => { if (source) state.textContent = "Connecting again…"; });
+  });
+}
+
+const job = document.getElementById("job");
+if (job) {
+  const bar = job.querySelector("progress");
+  const look = async () => {
+    const answer = await fetch(job.dataset.url);
+    const found = answer.ok ? await answer.json() : { running: true };
+    if (!found.running) { location.href = `${root}/integrity`; return; }
+    if (found.of) { bar.max = found.of; bar.value = found.read; }
+    setTimeout(look, 500);
+  };
+  setTimeout(look, 500);
+}
+
+const head = document.getElementById("head");
+if (head) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    const answer = await fetch(head.dataset.url);
+    if (!answer.ok) return;
+    const found = await answer.json();
+    if (found.head) head.textContent = found.head.seq.toLocaleString("en");
+  }, 2000);
+}
