@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from audit_emit._facade.exports import MODULES, chosen, exported
+from audit_emit._facade.queries import Question
 from audit_emit._facade.records import Head, head_of
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
@@ -145,6 +146,8 @@ async def export(request: Request) -> Response:
     if name not in MODULES:
         raise HTTPException(400, f"format: one of {', '.join(MODULES)}")
     question = Filters.of(request.query_params).question(identity.workspaces)
+    # Without a filter everything goes out, also what cannot be asked for.
+    wanted = None if question == Question() else question
     console = console_of(request)
     console.events.tell(
         own_events.EXPORTED,
@@ -157,7 +160,7 @@ async def export(request: Request) -> Response:
         form = chosen(name)
         yield form.head
         with console.source.reader() as reader:
-            for piece in exported(reader, form, None, question):
+            for piece in exported(reader, form, None, wanted):
                 yield piece.data
 
     ending = "csv" if name == "csv" else "jsonl"

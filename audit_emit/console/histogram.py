@@ -57,6 +57,6 @@ def _svg(inside: str, told: str) -> bytes:
         "@media(prefers-color-scheme:dark){rect{fill:#6ea8fe}text{fill:#9da7b3}}"
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'preserveAspectRatio="none"><title>{escape(told)}</title><style>{style}</style>{inside}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
+        f"<title>{escape(told)}</title><style>{style}</style>{inside}</svg>"
     ).encode()

@@ -25,6 +25,7 @@ _PAIRS = (
 
 _NAMES = ("field", "name", "key", "path", "attribute", "column")
 _CHANGES = ("changes", "diff", "changed")
+_FAILED = frozenset({"failure", "denied", "error"})
 _DEPTH = 8
 _ROWS = 500
 _SECRET_REFERENCE = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
@@ -104,7 +105,7 @@ def row_of(line: bytes) -> Row:
         visible(is_.workspace_id),
         visible(is_.correlation_id),
         _short(is_.fields),
-        outcome in {"failure", "denied", "error"} or is_.event_type == "audit.gap",
+        (isinstance(outcome, str) and outcome in _FAILED) or is_.event_type == "audit.gap",
         place,
     )
 

@@ -1,0 +1,106 @@
+"""``audit-emit console`` as a server of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.console_client import log_in
+
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+from audit_emit.console import Access
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return log_in(tmp_path / "log")
+
+
+@contextmanager
+def served(log: Path, own: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A running console, and its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audit_emit", "console", str(log), "--port", "0", *more],
+        env={**os.environ, "AUDIT_EMIT_JSONL": str(own)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[0], process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal_comes(log: Path, tmp_path: Path, number: int) -> None:
+    own = tmp_path / "own" / "audit.jsonl"
+    own.parent.mkdir()
+    with served(log, own) as (address, process):
+        assert address.startswith("http://localhost:")
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            assert b"secret.rotated" in answer.read()
+        process.send_signal(number)
+        process.wait(20)
+        assert process.returncode in {Exit.OK, 128 + number, -number}
+    records = [json.loads(line) for line in own.read_text().splitlines()]
+    viewed = [one for one in records if one["event_type"] == "console.viewed"]
+    assert [one["service"] for one in viewed] == ["audit-console"]
+
+
+def test_its_own_events_never_go_into_the_log_that_it_shows(
+    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(log / "audit.jsonl"))
+    before = (log / "audit.jsonl").read_bytes()
+    assert main(["console", str(log), "--port", "0"]) == Exit.USAGE
+    assert "into the log that it shows" in capsys.readouterr().err
+    assert (log / "audit.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--bind", "0.0.0.0"], "that needs --users"),
+        (["--bind", "192.0.2.1"], "that needs --users"),
+        (["--proxy-header", "X-User"], "give that file"),
+        (["--certfile", __file__], "belong together"),
+        (["--port", "99999"], "--port"),
+    ],
+)
+def test_what_would_be_open_or_makes_no_sense_is_refused(
+    log: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    assert main(["console", str(log), *options]) == Exit.USAGE
+    assert told in capsys.readouterr().err
+
+
+def test_a_password_is_hashed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a password\n"))
+    assert main(["console", "--hash-password"]) == Exit.OK
+    path = tmp_path / "users.toml"
+    path.write_text(f'[users.vera]\npassword = "{capsys.readouterr().out.strip()}"\n')
+    header = "Basic dmVyYTphIHBhc3N3b3Jk"  # vera:a password
+    assert Access.from_file(path).identify({"authorization": header}) is not None
+
+
+def test_a_log_that_is_not_there_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["console", str(tmp_path / "nope")]) == Exit.NOTHING
+    assert "there is no log" in capsys.readouterr().err

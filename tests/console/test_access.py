@@ -1,0 +1,132 @@
+"""Who may see what."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.console_client import HASHED, PASSWORD, users
+
+from audit_emit.console import Access, Identity, Role, hash_password
+from audit_emit.errors import ConfigError
+
+
+def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def test_the_right_password_is_its_user() -> None:
+    access = users(vera={"role": "viewer", "workspaces": ["acme"]})
+    assert access.identify(basic("vera")) == Identity("vera", Role.VIEWER, ("acme",))
+
+
+def test_a_password_that_was_right_before_is_still_right() -> None:
+    access = users(vera={})
+    assert access.identify(basic("vera")) == access.identify(basic("vera"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        basic("vera", "wrong"),
+        basic("nobody"),
+        basic(""),
+        {"authorization": "Bearer x"},
+        {"authorization": "Basic !!!"},
+        {"authorization": "Basic " + base64.b64encode(b"vera").decode()},
+        {"authorization": "Basic " + base64.b64encode(b"\xff:\xff").decode()},
+    ],
+)
+def test_anything_else_is_nobody(headers: dict[str, str]) -> None:
+    assert users(vera={}).identify(headers) is None
+
+
+def test_a_wrong_password_stays_wrong_after_the_right_one() -> None:
+    access = users(vera={})
+    access.identify(basic("vera"))
+    assert access.identify(basic("vera", PASSWORD + "x")) is None
+
+
+def test_a_proxy_names_the_user() -> None:
+    access = Access({"vera": {}}, proxy_header="X-User", proxy_secret="s" * 16)
+    headers = {"x-user": "vera", "x-audit-proxy-secret": "s" * 16}
+    assert access.identify(headers) == Identity("vera", Role.VIEWER)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-user": "vera"},
+        {"x-user": "vera", "x-audit-proxy-secret": "wrong"},
+        {"x-user": "vera", "x-audit-proxy-secret": ""},
+        {"x-user": "nobody", "x-audit-proxy-secret": "s" * 16},
+        {"x-audit-proxy-secret": "s" * 16},
+        basic("vera"),
+    ],
+)
+def test_without_its_secret_a_proxy_names_nobody(headers: dict[str, str]) -> None:
+    access = Access({"vera": {}}, proxy_header="X-User", proxy_secret="s" * 16)
+    assert access.identify(headers) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "has nobody in it"),
+        ({"vera": {}}, "needs a password"),
+        ({"vera": {"password": "plain"}}, "needs a password"),
+        ({"vera": {"password": "scrypt:2:1:1:zz:zz"}}, "needs a password"),
+        ({"vera": {"password": HASHED, "role": "root"}}, "none of viewer, auditor, operator"),
+        ({"vera": {"password": HASHED, "rule": "viewer"}}, "has 'rule'"),
+        ({"vera": {"password": HASHED, "workspaces": "acme"}}, "no list of names"),
+        ({"vera": {"password": HASHED, "workspaces": [""]}}, "no list of names"),
+        ({"vera": {"password": HASHED, "workspaces": []}}, "may see no workspace"),
+        ({"vera": "x"}, "is no table"),
+    ],
+)
+def test_users_that_cannot_be_understood_are_refused(given: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Access(given)
+
+
+def test_a_proxy_without_a_secret_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 16 characters"):
+        Access({"vera": {}}, proxy_header="X-User", proxy_secret="short")
+
+
+def test_users_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "users.toml"
+    path.write_text(f'[users.vera]\npassword = "{HASHED}"\nrole = "auditor"\n')
+    found = Access.from_file(path).identify(basic("vera"))
+    assert found == Identity("vera", Role.AUDITOR)
+
+
+@pytest.mark.parametrize("text", ["{", "[other]\n", "users = 1\n", "[users.a]\n[more]\n"])
+def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "users.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        Access.from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("identity", "role", "whole", "may"),
+    [
+        (Identity("a", Role.VIEWER), Role.VIEWER, True, True),
+        (Identity("a", Role.VIEWER), Role.AUDITOR, False, False),
+        (Identity("a", Role.OPERATOR), Role.AUDITOR, True, True),
+        (Identity("a", Role.OPERATOR, ("w",)), Role.AUDITOR, False, True),
+        (Identity("a", Role.OPERATOR, ("w",)), Role.VIEWER, True, False),
+    ],
+)
+def test_a_role_holds_those_below_it(
+    identity: Identity, role: Role, *, whole: bool, may: bool
+) -> None:
+    assert identity.may(role, whole=whole) is may
+
+
+def test_two_hashes_of_one_password_differ() -> None:
+    assert hash_password("x") != hash_password("x")

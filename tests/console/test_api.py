@@ -1,0 +1,137 @@
+"""The same for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from support.console_client import Recorder, client, console, hostile_log, log_in
+from support.export_records import HOSTILE, LINES
+
+from audit_emit.console import api
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return log_in(tmp_path / "log")
+
+
+def finished(asked: TestClient) -> dict[str, Any]:
+    end = time.monotonic() + 60
+    while True:
+        found: dict[str, Any] = asked.get("/api/audit/verify").json()
+        if not found["running"]:
+            return found
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+
+
+def test_events_come_with_their_own_bytes(log: Path) -> None:
+    answer = client(console(log)).get("/api/audit/events?limit=2")
+    assert LINES[-1] in answer.content
+    assert [one["seq"] for one in answer.json()["records"]] == [19, 18]
+
+
+def test_every_page_together_is_the_log(log: Path) -> None:
+    asked, query, seen = client(console(log)), "?limit=4", []
+    while query:
+        found = asked.get(f"/api/audit/events{query}").json()
+        seen += [one["seq"] for one in found["records"]]
+        query = found["next"]
+    assert seen == list(range(19, 0, -1))
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "since=x", "before=-1"])
+def test_what_cannot_be_understood_is_a_400_with_its_reason(log: Path, query: str) -> None:
+    answer = client(console(log)).get(f"/api/audit/events?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_a_verification_comes_to_its_verdict(log: Path) -> None:
+    recorder = Recorder()
+    asked = client(console(log, emitter=recorder))
+    assert asked.post("/api/audit/verify").status_code == 202
+    last = finished(asked)["last"]
+    # The log declares a checkpoint that is not beside it.
+    assert last["counts"] == {"missing-segment": 1}
+    assert last["verdict"] == "tampered"
+    assert last["records"] == 19
+    assert recorder.types() == ["console.verified"]
+
+
+def test_a_verification_names_the_record_that_was_changed(log: Path) -> None:
+    path = log / "audit.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"purpose":"deploy"', b'"purpose":"delete"'))
+    asked = client(console(log))
+    asked.post("/api/audit/verify")
+    found = finished(asked)["last"]["findings"][0]
+    assert (found["kind"], found["seq"]) == ("event-hash-mismatch", 7)
+    assert found["expected"] != found["actual"]
+
+
+def test_reading_begins_no_verification(log: Path) -> None:
+    asked = client(console(log))
+    asked.get("/api/audit/verify")
+    assert asked.get("/api/audit/verify").json() == {
+        "running": False, "read": 0, "of": 0, "last": {}, "by": "",
+    }  # fmt: skip
+
+
+def test_a_checkpoint_without_a_key_says_why_not(log: Path, monkeypatch: Any) -> None:
+    for name in ("AUDIT_EMIT_SIGNING_KEY", "AUDIT_EMIT_SIGNING_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    answer = client(console(log)).post("/api/audit/checkpoint")
+    assert answer.status_code == 409
+    assert "key" in answer.json()["said"]
+
+
+def test_an_export_is_everything_that_answers(log: Path) -> None:
+    recorder = Recorder()
+    answer = client(console(log, emitter=recorder)).get("/export?format=jsonl&type=secret.*")
+    assert answer.content == b"".join(
+        line + b"\n" for line in LINES if b'"event_type":"secret.' in line
+    )
+    assert recorder.events == [
+        ("local", "console.exported", {"format": "jsonl", "query": "type=secret.%2A"})
+    ]
+
+
+def test_an_export_of_hostile_records_is_whole(tmp_path: Path) -> None:
+    answer = client(console(hostile_log(tmp_path / "log"))).get("/export?format=jsonl")
+    assert answer.content.count(b"\n") == len(LINES) + len(HOSTILE) + 1
+
+
+def test_a_format_that_is_none_is_a_400(log: Path) -> None:
+    assert client(console(log)).get("/export?format=xml").status_code == 400
+
+
+def test_without_a_checkpoint_there_is_no_latest_one(log: Path) -> None:
+    assert client(console(log)).get("/api/audit/checkpoint/latest").status_code == 404
+
+
+def test_every_route_below_api_is_described(log: Path) -> None:
+    described = client(console(log)).get("/api/openapi.json").json()["paths"]
+    routes = {
+        route.path: sorted(set(route.methods or ()) - {"HEAD"})
+        for route in api.routes()
+        if route.path.startswith("/api/audit/")
+    }
+    assert {path: sorted(one.upper() for one in found) for path, found in described.items()} == (
+        routes
+    )
+
+
+def test_answers_of_events_are_as_described(log: Path) -> None:
+    import jsonschema_rs
+
+    asked = client(console(log))
+    paths = asked.get("/api/openapi.json").json()["paths"]
+    schema = paths["/api/audit/events"]["get"]["responses"]["200"]["content"]["application/json"]
+    answer = asked.get("/api/audit/events?limit=3").json()
+    jsonschema_rs.validator_for(schema["schema"]).validate(answer)
+    assert json.dumps(answer)

@@ -1,0 +1,118 @@
+"""The door: names of this host, other sites, headers of every answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from support.console_client import (
+    EVERYBODY,
+    PASSWORD,
+    Recorder,
+    client,
+    console,
+    log_in,
+    token_of,
+    users,
+)
+
+from audit_emit.console.guard import POLICY
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return log_in(tmp_path / "log")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8555", "127.0.0.1:1", "[::1]:8555"])
+def test_without_users_a_name_of_loopback_is_answered(log: Path, host: str) -> None:
+    assert client(console(log)).get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "", "10.0.0.1", "[::2]"]
+)
+def test_without_users_any_other_name_is_refused(log: Path, host: str) -> None:
+    answer = client(console(log)).get("/", headers={"host": host})
+    assert answer.status_code == 403
+    assert "loopback only" in answer.text
+
+
+def test_without_users_another_machine_is_refused(log: Path) -> None:
+    far = TestClient(console(log), base_url="http://localhost", client=("192.0.2.1", 1))
+    assert far.get("/").status_code == 403
+
+
+def test_with_users_nobody_gets_in_without_a_password(log: Path) -> None:
+    recorder = Recorder()
+    answer = client(console(log, access=users(**EVERYBODY), emitter=recorder)).get("/integrity")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic")
+    assert recorder.events == [("", "console.refused", {"path": "/integrity"})]
+
+
+def test_with_users_any_name_of_the_host_is_answered(log: Path) -> None:
+    asked = client(console(log, access=users(**EVERYBODY)))
+    answer = asked.get("/", headers={"host": "audit.example"}, auth=("vera", PASSWORD))
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/integrity", "/nope", "/static/console.js", "/export"])
+def test_every_answer_forbids_what_is_not_the_consoles_own(log: Path, path: str) -> None:
+    headers = client(console(log)).get(path).headers
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_pages_are_not_stored(log: Path) -> None:
+    assert client(console(log)).get("/").headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "http://localhost", "sec-fetch-site": "cross-site"},
+        {"origin": "http://localhost:1"},
+    ],
+)
+def test_what_another_site_sends_changes_nothing(log: Path, headers: dict[str, str]) -> None:
+    recorder = Recorder()
+    asked = client(console(log, emitter=recorder))
+    token = token_of(asked.get("/integrity").text)
+    answer = asked.post("/integrity/verify", data={"token": token}, headers=headers)
+    assert answer.status_code == 403
+    assert recorder.types()[-1] == "console.refused"
+
+
+def test_a_browser_without_the_token_changes_nothing(log: Path) -> None:
+    asked = client(console(log))
+    asked.get("/integrity")
+    answer = asked.post(
+        "/integrity/verify", data={"token": "0" * 64}, headers={"origin": "http://localhost"}
+    )
+    assert answer.status_code == 403
+
+
+def test_the_token_of_somebody_else_is_none(log: Path) -> None:
+    application = console(log, access=users(**EVERYBODY))
+    theirs = token_of(client(application).get("/integrity", auth=("olga", PASSWORD)).text)
+    mine = client(application)
+    mine.get("/integrity", auth=("arno", PASSWORD))
+    answer = mine.post(
+        "/integrity/verify",
+        data={"token": theirs},
+        headers={"origin": "http://localhost"},
+        auth=("arno", PASSWORD),
+    )
+    assert answer.status_code == 403
+
+
+def test_the_cookie_is_of_this_console_only(log: Path) -> None:
+    answer = client(console(log), root="/audit").get("/audit/")
+    assert "Path=/audit; HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]

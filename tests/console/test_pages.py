@@ -1,0 +1,303 @@
+"""The pages, without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from support.console_client import (
+    EVERYBODY,
+    PASSWORD,
+    Recorder,
+    client,
+    console,
+    hostile_log,
+    log_in,
+    token_of,
+    users,
+)
+from support.export_records import LINES, changed
+
+PAGES = ["/", "/integrity", "/checkpoints", "/settings", "/help", "/event/00d1c0ffee00beef:5"]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return log_in(tmp_path / "log")
+
+
+class Links(HTMLParser):
+    """Every address that a page names, and every script or style in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.inline: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.links += [str(given[one]) for one in ("href", "src", "action") if given.get(one)]
+        self.inline += [name for name, _ in attrs if name.startswith("on") or name == "style"]
+        if (tag == "script" and "src" not in given) or tag == "style":
+            self.inline.append(tag)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_there_and_is_recorded(log: Path, path: str) -> None:
+    recorder = Recorder()
+    answer = client(console(log, emitter=recorder)).get(path)
+    assert answer.status_code == 200
+    assert recorder.types() == ([] if path == "/help" else ["console.viewed"])
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_nothing_inline_and_names_no_other_host(log: Path, path: str) -> None:
+    found = Links(client(console(log)).get(path).text)
+    assert found.inline == []
+    assert [one for one in found.links if "//" in one] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_below_a_prefix_every_link_stays_below_it(log: Path, path: str) -> None:
+    whole = Starlette(routes=[Mount("/a/b", console(log))])
+    found = Links(client(whole).get(f"/a/b{path}").text)
+    outside = [one for one in found.links if not one.startswith(("/a/b/", "#", "?"))]
+    assert outside == []
+    assert len(found.links) > 5
+
+
+def test_below_a_prefix_its_links_lead_somewhere(log: Path) -> None:
+    asked = client(Starlette(routes=[Mount("/a/b", console(log))]))
+    for link in set(Links(asked.get("/a/b/").text).links):
+        if not link.startswith("#"):
+            assert asked.get(link).status_code == 200, link
+
+
+def test_records_are_shown_newest_first(log: Path) -> None:
+    text = client(console(log)).get("/").text
+    assert text.index("audit.erased") < text.index("secret.set") < text.index("auth.login")
+
+
+def test_a_filter_chooses(log: Path) -> None:
+    text = client(console(log)).get("/?type=secret.*&actor=u-17").text
+    assert "1 records shown" in text
+    assert 'value="u-17"' in text
+
+
+def test_a_filter_that_cannot_be_understood_is_said_and_stays_typed(log: Path) -> None:
+    answer = client(console(log)).get("/?since=nonsense")
+    assert answer.status_code == 400
+    assert "is no time" in answer.text
+    assert 'value="nonsense"' in answer.text
+
+
+def test_older_records_are_on_the_next_page(tmp_path: Path) -> None:
+    from support.chain_builder import MadeChain
+
+    log = tmp_path / "log"
+    log.mkdir()
+    made = MadeChain().add(120).lines
+    (log / "audit.jsonl").write_bytes(b"".join(one + b"\n" for one in made))
+    asked, link, seen = client(console(log)), "/", []
+    while link:
+        text = asked.get(link).text
+        seen += [one for one in Links(text).links if one.startswith("/event/")]
+        following = [one for one in Links(text).links if "before=" in one]
+        link = following[-1] if following else ""
+    places = [one.rpartition("%3A")[2] if "%3A" in one else one.rpartition(":")[2] for one in seen]
+    assert places == [str(seq) for seq in range(120, 0, -1)]
+
+
+def test_markup_in_a_record_is_text_on_every_page(tmp_path: Path) -> None:
+    log = hostile_log(tmp_path / "log")
+    asked = client(console(log))
+    text = asked.get("/").text
+    assert "<img src=x" not in text
+    assert "<script>alert" not in text
+    assert "49" not in text.partition("<tbody>")[2].partition("{{7*7}}")[0][-5:]
+    for link in {one for one in Links(text).links if one.startswith("/event/")}:
+        page = asked.get(link)
+        assert page.status_code in {200, 404}
+        assert "<img src=x" not in page.text
+        assert Links(page.text).inline == []
+
+
+def test_markup_in_a_filter_is_text(log: Path) -> None:
+    answer = client(console(log)).get("/", params={"actor": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in answer.text
+
+
+def test_the_exact_bytes_of_a_record_can_be_had(log: Path) -> None:
+    assert client(console(log)).get("/event/00d1c0ffee00beef:5?raw=1").content == LINES[4] + b"\n"
+
+
+def test_a_record_is_found_by_its_id(log: Path) -> None:
+    text = client(console(log)).get("/event/019e41d2-f603-7000-8000-000000000005").text
+    assert "Number 5 of chain" in text
+
+
+def test_a_record_that_was_changed_says_so(tmp_path: Path) -> None:
+    log = log_in(tmp_path / "log")
+    path = log / "audit.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"purpose":"deploy"', b'"purpose":"delete"'))
+    text = client(console(log)).get("/event/00d1c0ffee00beef:7").text
+    assert "it was changed" in text
+
+
+@pytest.mark.parametrize("name", ["nope", "00d1c0ffee00beef:999", "*", "..%2F..%2Fetc", "a" * 300])
+def test_a_record_that_is_not_there_is_not_found(log: Path, name: str) -> None:
+    assert client(console(log)).get(f"/event/{name}").status_code == 404
+
+
+def test_neighbours_are_linked(log: Path) -> None:
+    links = Links(client(console(log)).get("/event/00d1c0ffee00beef:5").text).links
+    assert "/event/00d1c0ffee00beef%3A4" in links
+    assert "/event/00d1c0ffee00beef%3A6" in links
+
+
+@pytest.mark.parametrize("path", ["/actor/u-17", "/target/STRIPE_LIVE_KEY"])
+def test_everything_about_one_is_a_filter(log: Path, path: str) -> None:
+    asked = client(console(log))
+    answer = asked.get(path)
+    assert answer.status_code == 303
+    assert "records shown" in asked.get(answer.headers["location"]).text
+
+
+class TestWorkspaces:
+    """Somebody who sees one workspace, trying the others."""
+
+    @pytest.fixture
+    def ask(self, tmp_path: Path) -> Callable[..., Any]:
+        mine = changed(
+            5,
+            workspace_id="other",
+            id="mine",
+            correlation_id="req-mine",
+            seq=None,
+            chain=None,
+            prev_hash=None,
+            hash=None,
+            fields={"key": "MINE"},
+        )
+        log = log_in(tmp_path / "log", mine)
+        asked = client(console(log, access=users(**EVERYBODY)))
+        return lambda path, name="eve": asked.get(path, auth=(name, PASSWORD))
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/",
+            "/?workspace=acme",
+            "/?where=workspace_id%3Dacme",
+            "/?correlation=req-0004",
+            "/?where=workspace_id!%3Dother",
+            "/?workspace=*",
+            "/?type=secret.*",
+            "/api/audit/events?workspace=acme",
+            "/export?format=jsonl&workspace=acme",
+            "/export?format=csv",
+            "/events/histogram.svg?workspace=acme",
+        ],
+    )
+    def test_no_page_shows_another(self, ask: Callable[..., Any], path: str) -> None:
+        answer = ask(path)
+        assert answer.status_code == 200
+        shown = answer.text
+        if "<html" in shown:
+            shown = shown.partition("<tbody>")[2].partition("</tbody>")[0]
+        assert not [text for text in ("acme", "req-0", "STRIPE", "019e41d2") if text in shown]
+
+    @pytest.mark.parametrize(
+        "path", ["/event/00d1c0ffee00beef:5", "/event/019e41d2-f603-7000-8000-000000000005"]
+    )
+    def test_no_record_of_another_is_found(self, ask: Callable[..., Any], path: str) -> None:
+        assert ask(path).status_code == 404
+        assert ask(path, "wim").status_code == 200
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *("/integrity", "/checkpoints", "/settings", "/api/audit/verify"),
+            *("/api/audit/status", "/api/audit/checkpoint/latest"),
+            "/event/00d1c0ffee00beef/5/proof",
+        ],
+    )
+    def test_what_is_about_the_whole_log_is_refused(
+        self, ask: Callable[..., Any], path: str
+    ) -> None:
+        assert ask(path).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "status"),
+    [
+        ("vera", "/export?format=jsonl", 403),
+        ("arno", "/export?format=jsonl", 200),
+        ("vera", "/event/00d1c0ffee00beef/5/proof", 403),
+        ("vera", "/api/audit/verify", 403),
+        ("arno", "/api/audit/verify", 200),
+        ("vera", "/integrity", 200),
+    ],
+)
+def test_a_role_is_needed(log: Path, name: str, path: str, status: int) -> None:
+    recorder = Recorder()
+    asked = client(console(log, access=users(**EVERYBODY), emitter=recorder))
+    assert asked.get(path, auth=(name, PASSWORD)).status_code == status
+    assert ("console.refused" in recorder.types()) is (status == 403)
+
+
+@pytest.mark.parametrize(("name", "status"), [("vera", 403), ("arno", 403), ("olga", 303)])
+def test_only_an_operator_forces_a_checkpoint(log: Path, name: str, status: int) -> None:
+    asked = client(console(log, access=users(**EVERYBODY)))
+    page = asked.get("/integrity", auth=(name, PASSWORD)).text
+    answer = asked.post(
+        "/integrity/checkpoint",
+        data={"token": token_of(page)},
+        headers={"origin": "http://localhost"},
+        auth=(name, PASSWORD),
+    )
+    assert answer.status_code == status
+
+
+def test_a_log_that_is_gone_is_said(log: Path) -> None:
+    asked = client(console(log))
+    (log / "audit.jsonl").unlink()
+    answer = asked.get("/")
+    assert answer.status_code == 503
+    assert "cannot be read" in answer.text
+
+
+def test_the_records_of_his_own_workspace_are_shown(tmp_path: Path) -> None:
+    log = log_in(tmp_path / "log")
+    answer = client(console(log, access=users(**EVERYBODY))).get("/", auth=("wim", PASSWORD))
+    assert "STRIPE_LIVE_KEY" in answer.text
+    assert "audit.started" not in answer.text
+
+
+def test_the_verdict_is_shown_with_its_findings(log: Path) -> None:
+    import time  # noqa: PLC0415 - of this test
+
+    path = log / "audit.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"purpose":"deploy"', b'"purpose":"delete"'))
+    asked = client(console(log))
+    token = token_of(asked.get("/integrity").text)
+    asked.post("/integrity/verify", data={"token": token}, headers={"origin": "http://localhost"})
+    end = time.monotonic() + 60
+    while "Verifying" in (text := asked.get("/integrity").text):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert "The log was tampered with." in text
+    assert "event-hash-mismatch" in text
+
+
+def test_checkpoints_are_shown_as_their_lines_say(log: Path) -> None:
+    (log / "checkpoints.jsonl").write_bytes(b'{"at":"<b>","head_seq":15}\nnonsense\n{"x":[]}\n')
+    text = client(console(log)).get("/checkpoints").text
+    assert "&lt;b&gt;" in text
+    assert text.count("<tr>") == 3
