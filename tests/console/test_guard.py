@@ -63,7 +63,7 @@ def test_every_answer_forbids_what_is_not_the_consoles_own(log: Path, path: str)
     headers = client(console(log)).get(path).headers
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_pages_are_not_stored(log: Path) -> None:

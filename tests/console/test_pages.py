@@ -281,7 +281,7 @@ def test_the_records_of_his_own_workspace_are_shown(tmp_path: Path) -> None:
 
 
 def test_the_verdict_is_shown_with_its_findings(log: Path) -> None:
-    import time  # noqa: PLC0415 - of this test
+    import time
 
     path = log / "audit.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"purpose":"deploy"', b'"purpose":"delete"'))

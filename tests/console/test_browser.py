@@ -1,0 +1,159 @@
+"""The console in a real browser: nothing violates its policy, axe finds nothing, the tail runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+from support.chain_builder import MadeChain
+from support.console_client import console, hostile_log, log_in
+from support.requirements import program
+from support.tiers import starts_a_server
+
+PATHS = ["/", "/event/00d1c0ffee00beef:5", "/integrity", "/checkpoints", "/settings", "/help"]
+
+
+class Served:
+    """A console on a free port of loopback."""
+
+    def __init__(self, log: Path) -> None:
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        self.address = f"http://localhost:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            console(log), log_level="warning", access_log=False, timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
+        )
+        self._thread.start()
+        end = time.monotonic() + 30
+        while not self._server.started:
+            assert time.monotonic() < end, "it does not begin"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.should_exit = True
+        self._thread.join(30)
+
+
+@pytest.fixture(scope="module")
+@starts_a_server
+def browser() -> Iterator[Any]:
+    path = program("chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        found = playwright.chromium.launch(executable_path=shutil.which(path), args=flags)
+        yield found
+        found.close()
+
+
+@pytest.fixture(params=[("light", 1280), ("dark", 390)], ids=["light-wide", "dark-narrow"])
+def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page that fails its test where its policy was violated or another host was asked."""
+    scheme, width = request.param
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    found = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    found.on("console", lambda message: said.append(message.text))
+    found.on("pageerror", lambda error: said.append(str(error)))
+    found.on("request", lambda one: asked.append(one.url))
+    yield found
+    context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("http://localhost:")] == []
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return log_in(tmp_path / "log")
+
+
+@pytest.fixture
+def served(log: Path) -> Iterator[Served]:
+    found = Served(log)
+    yield found
+    found.stop()
+
+
+def test_axe_finds_nothing_on_any_page(page: Page, served: Served) -> None:
+    for path in PATHS:
+        page.goto(served.address + path)
+        results = Axe().run(page)
+        assert results.violations_count == 0, f"{path}: {results.generate_report()}"
+
+
+def test_no_page_is_wider_than_its_window(page: Page, served: Served) -> None:
+    for path in PATHS:
+        page.goto(served.address + path)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= page.evaluate("window.innerWidth"), path
+
+
+def test_the_tail_shows_what_is_written(page: Page, served: Served, log: Path) -> None:
+    page.goto(served.address)
+    page.get_by_role("button", name="Live tail").click()
+    expect(page.get_by_text("Waiting for records…")).to_be_visible()
+    made = MadeChain().add(20, user_id="<b>tailed</b>").lines[-1]
+    begun = time.monotonic()
+    with open(log / "audit.jsonl", "ab") as file:
+        file.write(made + b"\n")
+    row = page.locator("#events tbody tr.new")
+    expect(row).to_contain_text("<b>tailed</b>")
+    assert time.monotonic() - begun < 10
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused after 1 records")).to_be_visible()
+
+
+def test_a_verification_ends_with_its_verdict_on_the_page(page: Page, served: Served) -> None:
+    page.goto(f"{served.address}/integrity")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_text("The log was tampered with.")).to_be_visible(timeout=60_000)
+
+
+def test_the_keyboard_leads_to_filters_and_records(page: Page, served: Served) -> None:
+    page.goto(served.address)
+    page.keyboard.press("/")
+    expect(page.get_by_label("Type")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("profile.updated")
+
+
+def test_hostile_records_run_nothing(page: Page, tmp_path: Path) -> None:
+    served = Served(hostile_log(tmp_path / "hostile"))
+    page.on("dialog", lambda _: pytest.fail("a script of a record ran"))
+    try:
+        page.goto(served.address)
+        expect(page.locator("#events tbody tr").first).to_be_visible()
+        assert page.locator("#events tbody img").count() == 0
+    finally:
+        served.stop()
+
+
+def test_without_javascript_it_works(browser: Any, served: Served) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(served.address)
+    page.get_by_label("Type").fill("secret.*")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("5 records shown")).to_be_visible()
+    page.locator("#events tbody a").first.click()
+    expect(page.get_by_role("heading", name="Evidence")).to_be_visible()
+    context.close()
