@@ -98,7 +98,7 @@ class Access:
         }
         if not self._users:
             raise ConfigError("users", "has nobody in it")
-        self.proxy_header = proxy_header.lower()
+        self.proxy_header: str = proxy_header.lower()
         self._proxy_secret = proxy_secret
         self._key = os.urandom(32)
         self._nobody = hash_password(os.urandom(8).hex())

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from audit_emit import __version__
 from audit_emit._facade.exports import MODULES
 from audit_emit._facade.records import head_of
 from audit_emit._facade.text import visible
-from audit_emit._version import __version__
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.filters import FilterError, Filters, next_before

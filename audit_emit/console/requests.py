@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
@@ -11,9 +11,7 @@ from starlette.requests import Request
 
 from audit_emit.console import own_events
 from audit_emit.console.access import Identity, Role
-
-if TYPE_CHECKING:
-    from audit_emit.console.application import Console
+from audit_emit.console.shared import Console
 
 _LARGEST_FORM = 10_000
 

@@ -77,8 +77,8 @@ class Source:
     """
 
     def __init__(self, where: str, keys: tuple[str, ...] = ()) -> None:
-        self.where = where
-        self.keys = keys
+        self.where: str = where
+        self.keys: tuple[str, ...] = keys
         self._log = open_log(where, keys=keys)
 
     def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:

@@ -35,7 +35,7 @@ def users(**given: dict[str, Any]) -> Access:
     return Access({name: {"password": HASHED, **one} for name, one in given.items()})
 
 
-EVERYBODY = {
+EVERYBODY: dict[str, dict[str, Any]] = {
     "vera": {"role": "viewer"},
     "arno": {"role": "auditor"},
     "olga": {"role": "operator"},

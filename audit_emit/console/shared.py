@@ -1,0 +1,44 @@
+"""What all pages of one console share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit_emit.console import own_events
+from audit_emit.console.jobs import Verification
+from audit_emit.console.own_events import OwnEvents
+from audit_emit.console.source import Source
+
+
+class Console:
+    """What all pages share.
+
+    Attributes:
+        source: the log.
+        verification: the one that goes on, or the last one.
+        events: the console's own.
+        signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
+        grafana: the address of a Grafana, for links by trace id; empty for none.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        events: OwnEvents,
+        *,
+        signing_keys: tuple[str, ...] = (),
+        grafana: str = "",
+    ) -> None:
+        self.source: Source = source
+        self.events: OwnEvents = events
+        self.signing_keys: tuple[str, ...] = signing_keys
+        self.grafana: str = grafana
+        self.verification: Verification = Verification(source.where, source.keys, self._verified)
+
+    def _verified(self, verdict: dict[str, Any], by: str) -> None:
+        self.events.tell(
+            own_events.VERIFIED,
+            by,
+            verdict=verdict.get("verdict", "error"),
+            last_seq=verdict.get("last_seq"),
+        )
