@@ -75,7 +75,8 @@ def markup() -> bytes:
 
     tag = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
     record = dict.fromkeys(json.loads(LINES[4]), tag)
-    record |= {"fields": {tag: tag, "before": {tag: tag}, "after": {tag: "x"}}, "v": 1, "seq": 99}
+    fields: dict[str, Any] = {tag: tag, "before": {tag: tag}, "after": {tag: "x"}}
+    record["fields"], record["v"], record["seq"] = fields, 1, 99
     return json.dumps(record).encode()
 
 
