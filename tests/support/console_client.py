@@ -74,7 +74,7 @@ def markup() -> bytes:
     import json
 
     tag = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
-    record = dict.fromkeys(json.loads(LINES[4]), tag)
+    record: dict[str, Any] = dict.fromkeys(json.loads(LINES[4]), tag)
     fields: dict[str, Any] = {tag: tag, "before": {tag: tag}, "after": {tag: "x"}}
     record["fields"], record["v"], record["seq"] = fields, 1, 99
     return json.dumps(record).encode()
