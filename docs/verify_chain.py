@@ -1,7 +1,7 @@
 """Verify an audit log with the standard library alone, as docs/wire-format.md, section 7, says.
 usage: verify_chain.py [--as-of TIME] DIRECTORY [FILE WITH A HEX KEY]...
 It needs every HMAC key, those that were retired too; it has no Ed25519: that is key-unavailable.
-Packed segments have to be unpacked first."""
+Packed segments have to be unpacked first. Of a log whose oldest records were removed it needs tile/, too."""
 import base64, hashlib, hmac, json, os, re, stat, sys, time
 from collections import Counter, deque; from datetime import datetime; from pathlib import Path
 LINK = re.compile(rb'.*,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18})'
@@ -12,6 +12,7 @@ POINT = re.compile(rb'{"v":[12],"at":"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d{9}Z","o
     rb'[a-z][a-z\d-]{0,31}","key_id":"[\da-f]{8}"(,"(co)?signature":"([A-Za-z\d+/]{4})*([A-Za-z\d+/]'
     rb'([AQgw]==|[A-Za-z\d+/][AEIMQUYcgkosw048]=))?"){1,2}}\n')
 NAME = re.compile(r"audit(-[0-9]{20}\.jsonl|\.jsonl([.-]([0-9][0-9T_:.-]*|old))?)")
+REMOVAL = "origin first_seq last_seq records last_hash frontier size root_hash head_hash reason".split()
 CHANGE = "origin old_alg old_key_id new_alg new_key_id new_key".split()
 NEAR, BURST, SECOND, LONGEST, ENDS, RUNS, OPEN = 16, 3 * 10**9, 10**9, 1 << 20, 64, 256, 128
 whole = lambda value, below: type(value) is int and 0 < value < below
@@ -82,6 +83,7 @@ class Verifier:
         self.chain, self.head, self.before, self.jump = None, (0, {"0" * 64}), None, None
         self.tree, self.roots, self.anchor, self.tail = [], {}, None, []
         self.policy, self.said, self.old, self.old_told, self.moved = None, None, [], [], None
+        self.start, self.vouched, self.gone = None, False, 0
         self.by_key, self.holds, self.same, self.later = {}, Counter(), {}, set()
     def report(self, *finding): self.found.append(finding)
     def read_checkpoints(self, path):  # {size: [(checkpoint, place)]}
@@ -157,6 +159,7 @@ class Verifier:
                 there = self.compared(size, ())
                 kind = "checkpoint-root-mismatch" if there else "sequence-gap"
                 if there or not self.since(size): self.report(kind, size, where)
+        elif kind == "audit.pruned": self.pruned(record, seq, where)
         elif kind == "audit.key_rotated" and not self.change_key(fields, seq):
             self.report("checkpoint-signature-mismatch", seq, where)
     def compared(self, size, members):  # these members of each checkpoint of this size
@@ -175,7 +178,8 @@ class Verifier:
             if self.ring: self.declared.append((at, seq, tear, run.bad))
             else: self.report(*(tear if seq - at < NEAR else run.bad))
             return
-        self.report("recovered-tear" if self.kept(size, digest) else "missing-segment", seq, where)
+        near = self.gone and seq < self.gone + NEAR  # it may have stood in a file that was removed
+        self.report("recovered-tear" if near or self.kept(size, digest) else "missing-segment", seq, where)
     def change_key(self, fields, seq):  # section 6: whether the old key, still in use, signed it
         lines, tree = [fields.get(m) for m in CHANGE], [fields.get(m) for m in ("size", "root_hash") if m in fields]
         made = fields.get("signature")
@@ -195,6 +199,67 @@ class Verifier:
                 self.holds[point["head_seq"], point["chain"], point["root_hash"]] -= 1
                 point["state"] = self.report("checkpoint-signature-mismatch", point["head_seq"], where)
         return True
+    def removal(self, record, seq):  # what is said of removed records, and whether that is signed (7.8)
+        said, chain = record.get("fields"), record.get("chain")
+        try:
+            lines, carried = [said[m] for m in REMOVAL], [*said["carried"]]
+            last, peaks, by = said["last_seq"], said["frontier"].split(" "), (said["sig_alg"], said["key_id"])
+            good = said["v"] == 1 and 0 < said["first_seq"] <= last <= said["size"] < seq and (
+                said["records"] == last - said["first_seq"] + 1 and said["origin"].endswith(f"/{chain}") and
+                peaks[0] == str(last) and len(peaks) == 1 + last.bit_count() and
+                all(re.fullmatch("[0-9a-f]{64}", h) for h in [*peaks[1:], *lines[4:9:4], lines[7]]))
+            lines += [*carried, *by]
+            if not good or any("\n" in str(line) for line in lines) or by[0] == "none": return None
+        except (AttributeError, KeyError, TypeError): return None
+        if by[0] != "hmac-sha256" or by[1] not in self.ring: return said, "no key"
+        return (said, "ok") if signs(self.ring[by[1]], said.get("signature"),
+            "audit_emit removal of records, version 1", *lines) else None
+    def pruned(self, record, seq, where):
+        found = self.removal(record, seq); said = found and found[0]
+        by = found and (said["sig_alg"], said["key_id"])
+        newest = max((n for n, made in self.points.items() if n < seq and any(p["state"] for p, _ in made)), default=0)
+        if not found or by in self.retired or (self.signed and not (
+                self.holds[said["size"], self.chain, said["root_hash"]] > 0 and (not newest or any(
+                p["state"] and (p["sig_alg"], p["key_id"]) == by for p, _ in self.points[newest])))):
+            return self.report("checkpoint-signature-mismatch", seq, where)
+        known = found[1] == "ok" or by[0] == "ed25519" or not self.ring
+        if seq == self.start and known:
+            self.vouched = True; self.report("pruned", said["last_seq"] + 1, where)
+            if found[1] != "ok": self.report("key-unavailable", seq, where)
+    def leaf(self, number):  # of the hash tiles (section 10), which stay when records go
+        tile, place = divmod(number - 1, 256); name = f"{tile % 1000:03}"
+        while tile := tile // 1000: name = f"x{tile % 1000:03}/{name}"
+        full = self.directory / "tile" / "0" / name
+        wide = sorted(Path(f"{full}.p").glob("*"), key=lambda part: int(part.name) if part.name.isdigit() else 0)
+        for path in [full, *wide[-1:]]:
+            with read(path) or open(os.devnull, "rb") as file:
+                file.seek(32 * place); data = file.read(32)
+                if len(data) == 32: return data
+    def begin_after(self, first, paths):  # 7.8: the newest record of a removal that may be believed
+        found = []
+        for path in paths:
+            with read(path) or open(os.devnull, "rb") as file:
+                for line in file:
+                    if not line[36:].startswith(b'Z","event_type":"audit.pruned",'): continue
+                    line = line.removesuffix(b"\n"); link = LINK.fullmatch(line)
+                    if not link or sha(b"\0" + line[:-75] + b"}").hex() != link[4].decode(): continue
+                    said = self.removal(parse(line), int(link[2]))
+                    if said: found.append((said[1], int(link[2]), said[0]))
+        if not found: return
+        _, self.start, said = max(found, key=lambda one: (one[0] == "ok", one[1]))
+        last = self.gone = said["last_seq"]; self.named = self.chain = said["origin"][-16:]
+        for number, line in enumerate(map(str.encode, said["carried"]), 1):
+            link = LINK.fullmatch(line)
+            if link: self.look_inside(parse(line), int(link[2]), f"audit.pruned:{number}")
+        leaf, peaks = said["last_hash"], said["frontier"].split(" ")[1:]
+        for number in range(1, min(first - 1, last) + 1):
+            data = self.leaf(number)
+            if not data: self.report("missing-segment", None, "tile"); break
+            leaf = data.hex(); self.reach(data, number, {leaf})
+        if first <= last: self.head = first - 1, {leaf}; return
+        if [node.hex() for _, node in self.tree] != peaks: self.report("checkpoint-root-mismatch", last, "tile")
+        sizes = [1 << bit for bit in range(last.bit_length() - 1, -1, -1) if last >> bit & 1]
+        self.head, self.tree = (last, {said["last_hash"]}), [*zip(sizes, map(bytes.fromhex, peaks), strict=True)]
     def kept(self, size, digest):  # the bytes that repair moved, all or but a newline at their end
         if self.moved is None:
             self.moved = set()
@@ -278,6 +343,7 @@ class Verifier:
             else: file.close()
         if files and active not in files and not Path(f"{active}.new").exists():
             self.report("missing-segment", None, active.name)
+        if order and 1 < min(order)[0] < 1 << 63: self.begin_after(min(order)[0], [one[-1] for one in order])
         for *_, name, inode, path in sorted(order):
             file = files[path] or read(path)
             if file is None or os.fstat(file.fileno()).st_ino != inode:
@@ -286,6 +352,7 @@ class Verifier:
                 with file: file.seek(0); self.read_segment(name, file)
     def finish(self):
         self.settle(); at = self.anchor[0] if self.anchor else 0
+        if self.start and not self.vouched: self.report("missing-segment", 1, "tile")
         for here, by, tear, bad in self.declared:
             self.report(*(tear if by - here < NEAR and here > at else bad))
         data = b"".join(raw for raw, _ in self.old)
@@ -324,7 +391,7 @@ class Verifier:
         self.read_checkpoints(self.directory / "checkpoints.jsonl"); self.segments()
         return self.finish()
 def status(found):
-    kinds = {kind for kind, *_ in found} - {"recovered-tear", "legacy-record", "unknown-version"}
+    kinds = {kind for kind, *_ in found} - {"recovered-tear", "legacy-record", "unknown-version", "pruned"}
     if kinds - {"torn-tail", "declared-gap", "key-unavailable", "nothing-found"}: return 1
     return 4 if kinds - {"nothing-found"} else 3 if kinds else 0
 def verify(directory, keys=(), as_of=None):  # (kind, seq, file:line) of all that is not as it should be

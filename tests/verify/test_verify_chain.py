@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.chain_builder import BEGIN, MadeChain
+from support.prunable_log import PrunableLog
 from support.verifier_comparison import ORIGIN, SCRIPT, SECRET, both, kinds, others
 
 from audit_emit._checkpoints.checkpointer import checkpoint_fields
@@ -146,3 +148,47 @@ def test_a_log_may_have_more_segments_than_a_process_may_have_files(tmp_path: Pa
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+def _nothing(_: PrunableLog) -> None:
+    """Leave it as it is."""
+
+
+def _one_more(log: PrunableLog) -> None:
+    log.segments()[0].unlink()
+
+
+def _no_tiles(log: PrunableLog) -> None:
+    shutil.rmtree(log.path / "tile")
+
+
+def _other_tiles(log: PrunableLog) -> None:
+    tile = log.path / "tile" / "0" / "000"
+    tile.write_bytes(tile.read_bytes()[::-1])
+
+
+def _without_the_record(log: PrunableLog) -> None:
+    lines = log.active.read_bytes().splitlines(keepends=True)
+    log.active.write_bytes(b"".join(line for line in lines if b'"audit.pruned"' not in line))
+
+
+def _another_signature(log: PrunableLog) -> None:
+    data = log.active.read_bytes()
+    log.active.write_bytes(data.replace(b"older than 30d", b"older than 31d"))
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [(_nothing, 0), *((each, 1) for each in (_one_more, _no_tiles, _other_tiles)),
+     *((each, 1) for each in (_without_the_record, _another_signature))],
+)  # fmt: skip
+def test_of_a_log_whose_oldest_records_are_gone_it_says_the_same(
+    tmp_path: Path, change: Callable[[PrunableLog], None], status: int
+) -> None:
+    log = PrunableLog(tmp_path / "log", records=1400)
+    log.prune(30)
+    change(log)
+    found = verify(log.path, [b"k" * 32], None)
+    assert log.verify().exit_status == status
+    assert bool({kind for kind, *_ in found} - {"pruned"}) is bool(status), found
+    assert status or found == [("pruned", 601, "audit.jsonl:201")]
