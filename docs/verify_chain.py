@@ -199,7 +199,7 @@ class Verifier:
                 self.holds[point["head_seq"], point["chain"], point["root_hash"]] -= 1
                 point["state"] = self.report("checkpoint-signature-mismatch", point["head_seq"], where)
         return True
-    def removal(self, record, seq):  # what is said of removed records, and whether that is signed (7.8)
+    def removal(self, record, seq):  # what is said of removed records, and whether that is signed (7.7)
         said, chain = record.get("fields"), record.get("chain")
         try:
             lines, carried = [said[m] for m in REMOVAL], [*said["carried"]]
@@ -235,7 +235,7 @@ class Verifier:
             with read(path) or open(os.devnull, "rb") as file:
                 file.seek(32 * place); data = file.read(32)
                 if len(data) == 32: return data
-    def begin_after(self, first, paths):  # 7.8: the newest record of a removal that may be believed
+    def begin_after(self, first, paths):  # 7.7: the newest record of a removal that may be believed
         found = []
         for path in paths:
             with read(path) or open(os.devnull, "rb") as file:

@@ -191,4 +191,4 @@ def test_of_a_log_whose_oldest_records_are_gone_it_says_the_same(
     found = verify(log.path, [b"k" * 32], None)
     assert log.verify().exit_status == status
     assert bool({kind for kind, *_ in found} - {"pruned"}) is bool(status), found
-    assert status or found == [("pruned", 601, "audit.jsonl:201")]
+    assert status or [one[:2] for one in found] == [("pruned", 601)]
