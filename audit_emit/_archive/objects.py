@@ -11,7 +11,8 @@ from typing import IO, Any
 from audit_emit._archive.packing import Sizes, copied
 from audit_emit._format.manifest import Manifest, Packed
 from audit_emit._objects.bucket import Bucket
-from audit_emit._readers.files.logfiles import LogFile, broken, refuse_wide, unpacked
+from audit_emit._readers.files.logfiles import LogFile
+from audit_emit._readers.files.packing import broken, refuse_wide, unpacked
 from audit_emit.errors import ArchiveError
 
 _BLOCK = 256 * 1024

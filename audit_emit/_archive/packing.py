@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import IO, Any, NamedTuple, Self
 
-from audit_emit._readers.files.logfiles import zstd_module
+from audit_emit._readers.files.packing import zstd_module
 from audit_emit.errors import ConfigError
 
 _ZSTD_LEVEL, _GZIP_LEVEL = 3, 6

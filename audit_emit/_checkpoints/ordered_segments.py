@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from audit_emit._format.line_splitter import MAX_LINE
-from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 

@@ -20,8 +20,8 @@ from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Name
-from audit_emit._readers.files.logfiles import open_regular
 from audit_emit._readers.files.plain_lines import backward
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._runtime.files import write_all
 from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
 from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory

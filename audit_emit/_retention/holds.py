@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from audit_emit._format.record import MAX_SEQ
-from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._runtime.files import write_all
 from audit_emit._stores.jsonl.directory import open_file, sync_directory
 from audit_emit.errors import RetentionError

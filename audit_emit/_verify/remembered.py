@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._verify.findings import Finding, Kind, Report
 from audit_emit._verify.verify import Verified
 from audit_emit.errors import MemoryFileError

@@ -10,7 +10,7 @@ import pytest
 
 from audit_emit._checkpoints.ordered_segments import blocks, open_segments
 from audit_emit._checkpoints.signer_state import SignerFiles
-from audit_emit._readers.files.logfiles import open_regular
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 

@@ -10,7 +10,8 @@ from audit_emit._format.manifest import Manifest
 from audit_emit._readers.archived.fetching import cold_file, fetched
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.base import MISSING, CheckpointLine, Flaw, Place
-from audit_emit._readers.files.logfiles import CHECKPOINTS, Log, LogFile, in_order, unpacked
+from audit_emit._readers.files.logfiles import CHECKPOINTS, Log, LogFile, in_order
+from audit_emit._readers.files.packing import unpacked
 from audit_emit._readers.files.reader import FilesReader
 
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, NamedTuple, cast
+from typing import NamedTuple
 
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._format.link import link_of
 from audit_emit._format.record import Head
+from audit_emit._readers.files.packing import broken, unpacked
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit.errors import NotRegularError, UnsupportedError
+from audit_emit.errors import NotRegularError
 
 BLOCK = 256 * 1024
 ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
-
-_WINDOW_LOG = 23
-"""A packed file may need 8 MiB to be unpacked, which is what ``zstd`` itself accepts unasked."""
 
 _PACKED = r"(\.gz|\.zst)?"
 _MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
@@ -122,31 +119,6 @@ class Log(NamedTuple):
     missing: str = ""
     whole: bool = False
     strange: tuple[tuple[str, str], ...] = ()
-
-
-def open_regular(path: str) -> int:
-    """A descriptor of a regular file, for reading. Nothing is waited for.
-
-    Raises:
-        NotRegularError: it is a symbolic link, or no file.
-        OSError: it cannot be read, or is a directory.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno == errno.ELOOP and os.path.islink(path):
-            why = "is a symbolic link, which is not followed; name the file that it points to"
-            raise NotRegularError(errno.ELOOP, why, path) from None
-        if error.errno in {errno.ENXIO, errno.EOPNOTSUPP}:
-            raise NotRegularError(errno.ENXIO, "is not a regular file", path) from None
-        raise
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
-    raise NotRegularError(errno.ENXIO, "is not a regular file; a pipe is read as -", path)
 
 
 def is_segment_alone(name: str) -> bool:
@@ -315,68 +287,3 @@ def beginning(file: LogFile, descriptor: int) -> bytes:
             return stream.read(BLOCK)
     except broken():
         return b""
-
-
-@contextmanager
-def unpacked(file: LogFile, descriptor: int) -> Iterator[IO[bytes]]:
-    """The plain bytes of a packed file, from its beginning.
-
-    Raises:
-        UnsupportedError: see there.
-    """
-    with open(os.dup(descriptor), "rb") as raw:
-        raw.seek(0)
-        if file.packed == "gzip":
-            import gzip  # noqa: PLC0415 - only for packed files
-
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield cast("IO[bytes]", stream)
-        else:
-            yield _zstd(raw, file.name)
-
-
-def _zstd(raw: IO[bytes], name: str) -> IO[bytes]:
-    module = zstd_module()
-    if module is None:
-        raise UnsupportedError(
-            f"{name} is packed with zstd; pip install 'audit-emit[zstd]', or unpack it first"
-        )
-    window = {module.DecompressionParameter.window_log_max: _WINDOW_LOG}
-    return cast("IO[bytes]", module.ZstdFile(raw, options=window))
-
-
-def refuse_wide(error: BaseException, name: str) -> None:
-    """Tell a file that takes much memory to unpack from a damaged one.
-
-    Raises:
-        UnsupportedError: it takes more than 8 MiB.
-    """
-    if "too much memory" in str(error):
-        raise UnsupportedError(
-            f"{name} is packed with a window of more than 8 MiB; unpack it first, or pack it "
-            "without --long and --ultra"
-        ) from None
-
-
-def zstd_module() -> Any:
-    """What packs and unpacks zstd, as ``compression.zstd`` does; ``None`` without it."""
-    # Not ``zstandard``: its streams end without a word where a file was cut off. Imports, and not
-    # names of modules: whatever packs a program looks for them.
-    try:
-        import compression.zstd as found  # type: ignore[import-not-found] # noqa: PLC0415 - 3.14
-    except ModuleNotFoundError:
-        try:
-            import backports.zstd as found  # noqa: PLC0415 - only for packed files
-        except ModuleNotFoundError:
-            return None
-    return found
-
-
-def broken() -> tuple[type[BaseException], ...]:
-    """What reading a damaged packed file raises."""
-    import gzip  # noqa: PLC0415 - only for packed files
-    import zlib  # noqa: PLC0415
-
-    module = zstd_module()
-    known: tuple[type[BaseException], ...] = (EOFError, zlib.error, gzip.BadGzipFile)
-    return known if module is None else (*known, module.ZstdError)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from audit_emit._format.block import Proof, prove, use
 from audit_emit._format.line_splitter import MAX_LINE
 from audit_emit._format.unanchored import Watch
-from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, unpacked
+from audit_emit._readers.files.logfiles import BLOCK, LogFile
+from audit_emit._readers.files.packing import broken, unpacked
 from audit_emit._runtime import compiled as _compiled
 from audit_emit.errors import ArchiveError
 

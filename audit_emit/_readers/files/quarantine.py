@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 
-from audit_emit._readers.files.logfiles import BLOCK, open_regular
+from audit_emit._readers.files.logfiles import BLOCK
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import NotRegularError
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._format.line_splitter import Lines
 from audit_emit._format.link import TS, link_of
-from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, unpacked
+from audit_emit._readers.files.logfiles import BLOCK, LogFile
+from audit_emit._readers.files.packing import broken, unpacked
 
 _LONGEST = 64 * 1024
 """Bytes of a record, about: where the last one of a file is looked for."""

@@ -28,18 +28,13 @@ from audit_emit._readers.base import (
     Prover,
 )
 from audit_emit._readers.files import parts
-from audit_emit._readers.files.logfiles import (
-    BLOCK,
-    Log,
-    LogFile,
-    broken,
-    open_regular,
-    refuse_wide,
-)
+from audit_emit._readers.files.logfiles import BLOCK, Log, LogFile
+from audit_emit._readers.files.packing import broken, refuse_wide
 from audit_emit._readers.files.parts import Pool, is_worth_it
 from audit_emit._readers.files.places import Found, find_seq, last_record
 from audit_emit._readers.files.quarantine import Quarantine
 from audit_emit._readers.files.ranges import leads_to, until
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._readers.files.stream import Stream, whole_lines
 from audit_emit._readers.files.times import Row, Times
 from audit_emit._readers.files.unpacked import damage_raises

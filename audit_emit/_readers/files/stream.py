@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from typing import IO, Self
 
 from audit_emit._format.line_splitter import MAX_LINE, Lines, TooLong
-from audit_emit._readers.files.logfiles import BLOCK, LogFile, unpacked
+from audit_emit._readers.files.logfiles import BLOCK, LogFile
+from audit_emit._readers.files.packing import unpacked
 
 
 class Stream:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
-from audit_emit._readers.files.logfiles import BLOCK, LogFile, broken, refuse_wide, unpacked
+from audit_emit._readers.files.logfiles import BLOCK, LogFile
+from audit_emit._readers.files.packing import broken, refuse_wide, unpacked
 from audit_emit.errors import ArchiveError
 
 
