@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -53,6 +53,7 @@ __all__ = [
     "Kind",
     "Removed",
     "Report",
+    "VerifyArguments",
     "open_log",
 ]
 
@@ -103,6 +104,47 @@ def open_log(
     if not os.path.lexists(path):
         raise FileNotFoundError(2, "there is no log", path)
     return AuditLog(path, ring, archive)
+
+
+class VerifyArguments(TypedDict, total=False):
+    """What ``AuditLog.verify`` takes by name.
+
+    Attributes:
+        expect_heads: hashes that somebody has seen, by the number of their record.
+        origin: the name that the log must have in its checkpoints.
+        chain: the chain that it must be.
+        anchor_required: with keys, the newest signature must be near the end of the log (the
+            default).
+        max_unanchored: how many records may come after it; by the log's own policy if not given.
+        max_age: how many seconds old it may be; by the log's own policy if not given.
+        as_of: the time by which its age is judged; now if not given.
+        from_seq: only from this record on.
+        since: only from this time on.
+        until: only to the last record that is not later.
+        legacy_before: records before this one (``"4711"``), or before this byte
+            (``"offset:1024"``), may be older than the chain.
+        remember: a file of the verifier's own that keeps what was verified, to be compared the
+            next time.
+        strict: parse the JSON of every record as well.
+        jobs: how many processes may share the work; one by default.
+        progress: called with the bytes that were read and the bytes that there are.
+    """
+
+    expect_heads: Mapping[int, str] | None
+    origin: str
+    chain: str
+    anchor_required: bool
+    max_unanchored: int | None
+    max_age: float | None
+    as_of: datetime | None
+    from_seq: int
+    since: datetime | None
+    until: datetime | None
+    legacy_before: str
+    remember: str | os.PathLike[str] | None
+    strict: bool
+    jobs: int
+    progress: Callable[[int, int], None] | None
 
 
 class AuditLog:
@@ -216,43 +258,11 @@ class AuditLog:
         """
         return GrowingLog(self.path, cut, wait=wait)
 
-    def verify(
-        self,
-        *,
-        expect_heads: Mapping[int, str] | None = None,
-        origin: str = "",
-        chain: str = "",
-        anchor_required: bool = True,
-        max_unanchored: int | None = None,
-        max_age: float | None = None,
-        as_of: datetime | None = None,
-        from_seq: int = 0,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        legacy_before: str = "",
-        remember: str | os.PathLike[str] | None = None,
-        strict: bool = False,
-        jobs: int = 1,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Report:
+    def verify(self, **how: Unpack[VerifyArguments]) -> Report:
         """The verdict on the whole log: chain, checkpoints, and what the log declares of itself.
 
         Args:
-            expect_heads: hashes that somebody has seen, by the number of their record.
-            origin: the name that the log must have in its checkpoints; ``chain`` its chain.
-            anchor_required: with keys, the newest signature must be near the end of the log.
-            max_unanchored: how many records may come after it; by the log's own policy if not
-                given. ``max_age`` is how many seconds old it may be.
-            as_of: the time by which its age is judged; now if not given.
-            from_seq, since, until: only a part of the log: from this record or this time on, to
-                the last record that is not later. Times with a zone.
-            legacy_before: records before this one (``"4711"``), or before this byte
-                (``"offset:1024"``), may be older than the chain.
-            remember: a file of the verifier's own that keeps what was verified, to be compared the
-                next time.
-            strict: parse the JSON of every record as well.
-            jobs: how many processes may share the work.
-            progress: called with the bytes that were read and the bytes that there are.
+            how: see ``VerifyArguments``.
 
         Raises:
             ValueError: a head is none, a time has no zone, or ``legacy_before`` is neither.
@@ -260,23 +270,8 @@ class AuditLog:
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
-        options = Options(
-            ring=self._ring,
-            heads=expect_heads or {},
-            origin=origin,
-            chain=chain,
-            anchor_required=anchor_required,
-            max_unanchored=max_unanchored,
-            max_age=max_age,
-            as_of=_ns(as_of),
-            from_seq=from_seq,
-            since=_ts(since),
-            until=_ts(until),
-            legacy=Boundary.parse(legacy_before) if legacy_before else Boundary(),
-            strict=strict,
-            jobs=jobs,
-            progress=progress,
-        )
+        remember = how.get("remember")
+        options = _options(how, self._ring)
         with open_reader(*self._where) as reader:
             verified = verify_log(reader, options)
         return (verified if remember is None else remembered(verified, Path(remember))).report
@@ -353,6 +348,27 @@ def _parsed(lines: Iterator[bytes] | Sequence[bytes]) -> Iterator[dict[str, Any]
             yield _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
+
+
+def _options(how: VerifyArguments, ring: KeyRing) -> Options:
+    legacy = how.get("legacy_before", "")
+    return Options(
+        ring=ring,
+        heads=how.get("expect_heads") or {},
+        origin=how.get("origin", ""),
+        chain=how.get("chain", ""),
+        anchor_required=how.get("anchor_required", True),
+        max_unanchored=how.get("max_unanchored"),
+        max_age=how.get("max_age"),
+        as_of=_ns(how.get("as_of")),
+        from_seq=how.get("from_seq", 0),
+        since=_ts(how.get("since")),
+        until=_ts(how.get("until")),
+        legacy=Boundary.parse(legacy) if legacy else Boundary(),
+        strict=how.get("strict", False),
+        jobs=how.get("jobs", 1),
+        progress=how.get("progress"),
+    )
 
 
 def _ts(time: datetime | None) -> str:

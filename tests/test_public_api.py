@@ -13,6 +13,7 @@ import sys
 import tomllib
 import typing
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -115,6 +116,13 @@ def modules() -> dict[str, Path]:
 
 MODULES = modules()
 
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file, which nobody changes."""
+    return ast.parse(path.read_text("utf-8"))
+
+
 FLOORS = (
     ("errors", "_version", "_speedups"),
     ("_runtime",),
@@ -143,9 +151,11 @@ FLOORS = (
 FLOOR = {name: number for number, row in enumerate(FLOORS) for name in row}
 
 
-def imported(path: Path, *, nested: bool = True) -> Iterator[str]:
+@cache
+def imported(path: Path, *, nested: bool = True) -> tuple[str, ...]:
     """Names of the modules that a file imports, but for those only the type checker sees."""
-    todo: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    found: list[str] = []
+    todo: list[ast.AST] = [parsed(path)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -153,14 +163,15 @@ def imported(path: Path, *, nested: bool = True) -> Iterator[str]:
         if not nested and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute here"
             assert node.module is not None
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                yield whole if whole in MODULES else node.module
+                found.append(whole if whole in MODULES else node.module)
         todo += ast.iter_child_nodes(node)
+    return tuple(found)
 
 
 GRAPH = {
@@ -169,6 +180,7 @@ GRAPH = {
 }
 
 
+@cache
 def reachable(name: str) -> set[str]:
     seen: set[str] = set()
     todo = [name]
@@ -272,7 +284,7 @@ def is_annotation(node: ast.AST) -> TypeGuard[ast.AnnAssign]:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_attributes_of_what_is_public_say_their_types(name: str) -> None:
     """What a type checker has to infer, others infer differently: ``pyright --verifytypes``."""
-    assert list(unannotated(ast.parse(MODULES[name].read_text("utf-8")))) == []
+    assert list(unannotated(parsed(MODULES[name]))) == []
 
 
 def test_help_is_shown() -> None:
@@ -433,7 +445,7 @@ OUTSIDE = [
 def private_parts(name: str) -> set[str]:
     """The folders of the package, and its private names, that a module imports past ``_facade``."""
     own, found = folder(name), set()
-    for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
+    for node in ast.walk(parsed(MODULES[name])):
         if isinstance(node, ast.Import):
             taken = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -455,14 +467,14 @@ def test_commands_and_adapters_import_nothing_private_but_the_facade(name: str) 
 
 @pytest.mark.parametrize("name", [one for one in MODULES if folder(one) == "_facade"])
 def test_a_facade_only_passes_names_on_which_somebody_uses(name: str) -> None:
-    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    tree = parsed(MODULES[name])
     made = [node for node in tree.body if not isinstance(node, ast.ImportFrom | ast.Expr)]
     assert [ast.unparse(node).partition(" = ")[0] for node in made] in ([], ["__all__"])
     given = set(getattr(importlib.import_module(name), "__all__", ()))
     used = {
         alias.name
         for one in OUTSIDE
-        for node in ast.walk(ast.parse(MODULES[one].read_text("utf-8")))
+        for node in ast.walk(parsed(MODULES[one]))
         if isinstance(node, ast.ImportFrom) and node.module == name
         for alias in node.names
     }
@@ -488,7 +500,7 @@ def test_an_adapter_does_not_know_the_command_line_nor_the_tests(name: str) -> N
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_says_what_it_is_for(name: str) -> None:
-    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    tree = parsed(MODULES[name])
     assert ast.get_docstring(tree) or not tree.body or name.endswith("._version")
 
 

@@ -169,28 +169,33 @@ class Checkpointer:
             last = self._last_signed(stops)
             if self._age(last) < not_within:
                 return None
-            keys = Succession(self._ring)
-            tiled = TiledFrontier.resume(self._tiles, last.position.frontier, most=_MOST)
-            tree = GrowingTree(
-                last.position, last.anchors, partial(_follow_key_change, keys), tiled
-            )
-            self._read(tree, stops)
-            old = self._previous_key(last, keys, tree.chain)
-            if last.lost == OTHER_KEY or (last.lost and tree.declares):
-                raise self._state_lost(last.lost)
-            if tree.frontier.size == 0:
-                return None
-            if old is not None:
-                # The first checkpoint of the new key covers the record that names it.
-                self._announce_key_change(old, last, tree.position, reason)
-                self._read(tree, stops)
-            elif tree.events < at_least and not last.line_missing:
-                return None
-            if tiled is not None:
-                tiled.flush()  # before the signature: a crash may leave too many tiles, not too few
-            made = self._sign(self._key, tree.position, reason)
-        self._record("audit.checkpoint", checkpoint_fields(made))
+            made = self._extend(last, reason, at_least, stops)
+        if made is not None:
+            self._record("audit.checkpoint", checkpoint_fields(made))
         return made
+
+    def _extend(
+        self, last: LastSigned, reason: str, at_least: int, stops: Callable[[], bool]
+    ) -> Checkpoint | None:
+        """Read on from what was signed last, and sign that; see ``run``."""
+        keys = Succession(self._ring)
+        tiled = TiledFrontier.resume(self._tiles, last.position.frontier, most=_MOST)
+        tree = GrowingTree(last.position, last.anchors, partial(_follow_key_change, keys), tiled)
+        self._read(tree, stops)
+        old = self._previous_key(last, keys, tree.chain)
+        if last.lost == OTHER_KEY or (last.lost and tree.declares):
+            raise self._state_lost(last.lost)
+        if tree.frontier.size == 0:
+            return None
+        if old is not None:
+            # The first checkpoint of the new key covers the record that names it.
+            self._announce_key_change(old, last, tree.position, reason)
+            self._read(tree, stops)
+        elif tree.events < at_least and not last.line_missing:
+            return None
+        if tiled is not None:
+            tiled.flush()  # before the signature: a crash may leave too many tiles, not too few
+        return self._sign(self._key, tree.position, reason)
 
     def newest(self) -> Checkpoint | None:
         """The last checkpoint that a key of the ring has signed."""

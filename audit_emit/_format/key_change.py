@@ -174,8 +174,33 @@ class Succession:
             ForgedChangeError: the old key did not sign this, or could not any more, or signed it
                 about another past.
         """
-        if not self.ring.keys:
+        names = self._checked(fields, seq, chain, holds) if self.ring.keys else None
+        if names is None:
             return None
+        origin, old, new = names
+        before = self._retired.get(old)
+        if before is not None:
+            if before.new == new:
+                return None  # said again: the signer died before it signed anything else
+            raise ForgedChangeError(f"record {before.seq} retired {describe_key(old)}")
+        if new in self._retired:
+            raise ForgedChangeError(f"record {self._retired[new].seq} retired {describe_key(new)}")
+        if new[0] == ED25519 and not any(self.ring.find(*new, origin)):
+            self._add(fields, new, origin)
+        change = Change(seq, origin, old, new)
+        for key in self.ring.find(*old, origin):
+            self._keys.setdefault(id(key), change)
+        self._retired[old] = self._named[new] = change
+        return change
+
+    def _checked(
+        self, fields: Mapping[str, Any], seq: int, chain: str, holds: Holds
+    ) -> tuple[str, Name, Name] | None:
+        """The origin, the old key and the new one, if the old one signed this here and now.
+
+        Raises:
+            ForgedChangeError: see ``follow``.
+        """
         try:
             verdict = check_rotation(fields, self.ring)
         except ValueError as error:
@@ -194,20 +219,7 @@ class Succession:
             raise ForgedChangeError(
                 f"it was signed over checkpoint {tree[0]} with root {tree[1]}, which is not there"
             )
-        before = self._retired.get(old)
-        if before is not None:
-            if before.new == new:
-                return None  # said again: the signer died before it signed anything else
-            raise ForgedChangeError(f"record {before.seq} retired {describe_key(old)}")
-        if new in self._retired:
-            raise ForgedChangeError(f"record {self._retired[new].seq} retired {describe_key(new)}")
-        if new[0] == ED25519 and not any(self.ring.find(*new, origin)):
-            self._add(fields, new, origin)
-        change = Change(seq, origin, old, new)
-        for key in self.ring.find(*old, origin):
-            self._keys.setdefault(id(key), change)
-        self._retired[old] = self._named[new] = change
-        return change
+        return origin, old, new
 
     def _add(self, fields: Mapping[str, Any], new: Name, origin: str) -> None:
         try:

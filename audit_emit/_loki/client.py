@@ -157,8 +157,7 @@ class LokiClient:
             logql: a log query (not a metric query).
             start_ns, end_ns: nanoseconds since 1970.
             direction: ``backward`` begins with the newest entry.
-            page: the number of entries to ask for at a time.
-            limit: the number of entries to return at most; default: all.
+            page, limit: entries to ask for at a time, and to return at most (default: all).
 
         Raises:
             LokiError: see its subclasses. Entries that were returned before are valid.

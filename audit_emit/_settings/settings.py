@@ -197,17 +197,9 @@ def settings(
     if unknown:
         raise ConfigError(unknown[0], f"is not a setting; there are: {', '.join(CHECKS)}")
     for name, (variable, check) in CHECKS.items():
-        given = arguments.get(name)
-        shown = name
-        source = "argument"
+        given, shown, source = arguments.get(name), name, "argument"
         if given is None and variable:
-            # An empty variable is what `${X:-}` leaves: not set.
-            given = environ.get(PREFIX + variable) or None
-            if given is not None and name == "jsonl":
-                given = (
-                    given.strip()
-                )  # files of variables leave blanks; no path is meant to have any
-            shown, source = PREFIX + variable, "environment"
+            given, shown, source = _of(environ, variable, name), PREFIX + variable, "environment"
         if given is None:
             continue
         try:
@@ -223,6 +215,13 @@ def settings(
     if without:
         values["processors"] = (*without[:1], *values.get("processors", ()))
     return _complete(values, sources, environ, on_error)
+
+
+def _of(environ: Mapping[str, str], variable: str, name: str) -> str | None:
+    """A variable of the environment; an empty one is what ``${X:-}`` leaves, and counts as none."""
+    given = environ.get(PREFIX + variable) or None
+    # Files of variables leave blanks, and no path is meant to have any.
+    return given.strip() if given is not None and name == "jsonl" else given
 
 
 _OF_REDACTION = ("redaction_file", "secret_keys", "redaction_rules", "hide_access_key_ids")

@@ -16,7 +16,7 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._streams import decided
-from audit_emit.cli.verify import describe
+from audit_emit.cli._verdict import describe
 from audit_emit.errors import RepairError, UnsupportedError
 from audit_emit.log import KeyRing, Kind, Report
 

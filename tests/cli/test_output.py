@@ -141,7 +141,7 @@ def test_an_interrupt_leaves_no_file(log: Path, out: Path, monkeypatch: pytest.M
         print("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verifying, "_show", interrupted)
+    monkeypatch.setattr(verifying, "show", interrupted)
     assert main(["verify", str(log), "--out", str(out)]) == 130
     assert not out.exists()
 

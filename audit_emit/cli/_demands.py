@@ -1,0 +1,152 @@
+"""What ``verify`` is asked to hold a log against, as options and as the one value they make."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from audit_emit._facade.records import ns_of
+from audit_emit._facade.text import visible
+from audit_emit._facade.verdicts import Boundary, Options, parse_heads
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._times import EXAMPLES, span, time_option
+from audit_emit.log import KeyRing
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _heads(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[int, str]:
+    heads = {}
+    for value in values:
+        seq, _colon, digest = value.partition(":")
+        if not (seq.isascii() and seq.isdecimal() and len(seq) < 20):
+            raise click.BadParameter("a head is SEQ:HASH")
+        heads[int(seq)] = digest.lower()
+    try:
+        parse_heads(heads)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return heads
+
+
+def _chain(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value and not re.fullmatch("[0-9a-f]{16}", value):
+        raise click.BadParameter("a chain is 16 hex digits")
+    return value
+
+
+def _boundary(_: click.Context, __: click.Parameter, value: str | None) -> Boundary:
+    try:
+        return Boundary.parse(value) if value else Boundary()
+    except ValueError as error:
+        raise click.BadParameter(visible(str(error))) from None
+
+
+def _span(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    try:
+        return span(value).total_seconds() if value else None
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{visible(value or '')} is not a span (90s, 10m, 2h)") from None
+
+
+_OPTIONS = (
+    pinned_keys,
+    click.option("--from-seq", type=click.IntRange(min=1), default=1, help="Begin at this record."),
+    click.option(
+        "--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC."
+    ),
+    click.option("--until", callback=time_option, metavar="TIME", help="End at this time."),
+    click.option(
+        "--expect-head",
+        "heads",
+        multiple=True,
+        callback=_heads,
+        metavar="SEQ:HASH",
+        help="A head that was noted down elsewhere; repeatable.",
+    ),
+    click.option(
+        "--max-unanchored",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Records that may come after the newest signature.  "
+        "[default: by the log's own policy]",
+    ),
+    click.option(
+        "--max-age",
+        callback=_span,
+        metavar="SPAN",
+        help="Age that it may have: 10m, 2h.  [default: by the log's own policy, if records wait]",
+    ),
+    click.option(
+        "--as-of",
+        callback=time_option,
+        metavar="TIME",
+        help="Judge the age as it was then, not now.",
+    ),
+    click.option(
+        "--no-anchor-required", is_flag=True, help="Demand no signature near the end of the log."
+    ),
+    click.option("--origin", default="", help="The log's name in checkpoints must be this one."),
+    click.option(
+        "--chain",
+        default="",
+        callback=_chain,
+        metavar="ID",
+        help="The log's chain must be this one.",
+    ),
+    click.option(
+        "--remember",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Keep what was verified here, and compare it the next time.",
+    ),
+    click.option(
+        "--legacy-before",
+        "legacy",
+        callback=_boundary,
+        metavar="SEQ|offset:N",
+        help="Records before this one, or this byte, may be older than the chain.",
+    ),
+    click.option("--strict", is_flag=True, help="Parse the JSON of every record, too."),
+    click.option(
+        "--jobs", type=click.IntRange(min=1), help="Processes to use.  [default: one per core]"
+    ),
+)
+
+
+def demands(function: _Function) -> _Function:
+    """Add the options; the command gets them as its parameter ``options``."""
+
+    @wraps(function)
+    def with_options(
+        *args: Any,
+        keys: tuple[str, ...],
+        no_anchor_required: bool,
+        as_of: str,
+        jobs: int | None,
+        **given: Any,
+    ) -> Any:
+        rest = {name: given.pop(name) for name in list(given) if name not in Options._fields}
+        options = Options(
+            ring=KeyRing.from_sources(list(keys), os.environ),
+            anchor_required=not no_anchor_required,
+            as_of=ns_of(as_of) if as_of else None,
+            jobs=jobs or _cores(),
+            **given,
+        )
+        return function(*args, options=options, **rest)
+
+    made: Any = with_options
+    for option in reversed(_OPTIONS):
+        made = option(made)
+    return made  # type: ignore[no-any-return] # click keeps the type of what it decorates
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,52 @@
+"""No module, class or function of the package is longer than what can be read at one sitting."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import audit_emit
+
+PACKAGE = Path(audit_emit.__file__).parent
+
+MODULE, CLASS, FUNCTION = 400, 250, 50
+"""Lines, with docstrings and comments, without decorators."""
+
+STILL_LONGER = set[str]()
+"""What is longer than that, to be shortened. Nothing may be added; what fits has to go."""
+
+
+def measured(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Each module, class and function of a file: its name, its lines, and how many it may have."""
+    text, name = path.read_text("utf-8"), str(path.relative_to(PACKAGE))
+    yield name, text.count("\n"), MODULE
+    todo: list[tuple[str, ast.AST]] = [(name, ast.parse(text))]
+    while todo:
+        where, node = todo.pop()
+        for child in ast.iter_child_nodes(node):
+            inside = where
+            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                inside = f"{where}:{child.name}" if ":" not in where else f"{where}.{child.name}"
+                most = CLASS if isinstance(child, ast.ClassDef) else FUNCTION
+                yield inside, (child.end_lineno or child.lineno) - child.lineno + 1, most
+            todo.append((inside, child))
+
+
+FOUND = [one for path in sorted(PACKAGE.rglob("*.py")) for one in measured(path)]
+
+
+def test_nothing_is_longer_than_it_may_be() -> None:
+    longer = {name: lines for name, lines, most in FOUND if lines > most}
+    assert {name: lines for name, lines in longer.items() if name not in STILL_LONGER} == {}
+
+
+@pytest.mark.parametrize("name", sorted(STILL_LONGER))
+def test_an_exception_is_still_needed(name: str) -> None:
+    assert [found for found, lines, most in FOUND if found == name and lines > most]
+
+
+def test_few_modules_are_at_the_top_of_the_package() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 8
