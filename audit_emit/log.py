@@ -35,8 +35,8 @@ from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._settings.archive import check_address, is_archive
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Finding, Kind, Report
+from audit_emit._verify.legacy import Boundary
 from audit_emit._verify.remembered import remembered
-from audit_emit._verify.verifier import Boundary
 from audit_emit._verify.verify import Options, verify_log
 from audit_emit.errors import ConfigError
 

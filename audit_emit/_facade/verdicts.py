@@ -9,8 +9,8 @@ from audit_emit._format.checkpoint import UNSIGNED_TIME, signed_time
 from audit_emit._format.proof_file import MAX_BYTES
 from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, SHOWN, TAMPERED
 from audit_emit._verify.known_heads import parse_heads
+from audit_emit._verify.legacy import Boundary
 from audit_emit._verify.remembered import read, remembered
-from audit_emit._verify.verifier import Boundary
 from audit_emit._verify.verify import Options, Verified, verify_paths
 
 __all__ = [

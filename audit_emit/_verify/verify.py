@@ -31,7 +31,7 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.anchors import CHECKPOINTS, Leaves
 from audit_emit._verify.archived import Archived, Edge, heads_of, judge
 from audit_emit._verify.findings import Report
-from audit_emit._verify.verifier import Boundary, Demand, Verifier
+from audit_emit._verify.verifier import Boundary, Demand, Expected, Verifier
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes that there are."""
@@ -104,31 +104,9 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
     """
     options = options or Options()
     checkpoints = reader.checkpoints()
-    demand = Demand(
-        _now() if options.as_of is None else options.as_of, options.max_unanchored, options.max_age
-    )
     manifests = reader.manifests if isinstance(reader, Archived) else ()
-    part = options.from_seq > 1 or bool(options.since)
-    start = None
-    with suppress(OSError):  # what cannot be read is told when it is read in its order
-        start = None if part else start_of(reader, options.ring)
-    demanded = options.anchor_required and (reader.whole or checkpoints is not None)
-    verifier = Verifier(
-        options.ring,
-        heads={**heads_of(manifests, options.ring), **options.heads},
-        chain=options.chain,
-        origin=options.origin,
-        legacy=options.legacy,
-        from_seq=options.from_seq,
-        since=options.since,
-        ends_early=bool(options.until),
-        strict=options.strict,
-        whole=reader.whole,
-        demand=demand if demanded else None,
-        kept=reader.kept if reader.whole else None,
-        start=start,
-        leaves=_leaves(reader) if start is not None else None,
-    )
+    heads = heads_of(manifests, options.ring)
+    verifier = Verifier(_expected(reader, options, heads, anchored=checkpoints is not None))
     if checkpoints is not None:
         verifier.checkpoints.file = CHECKPOINTS  # an empty one is not the same as none
     for line in checkpoints or ():
@@ -140,6 +118,39 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
     judge(manifests, verifier.checkpoints.keys, verifier.findings)
     edge = reader.edge if isinstance(reader, Archived) else None
     return Verified(reader.name, fed.parts, verifier.finish(), edge)
+
+
+def _expected(
+    reader: LogReader, options: Options, heads: Mapping[int, str], *, anchored: bool
+) -> Expected:
+    """What the log of a reader is held against.
+
+    Args:
+        heads: those that an archive vouches for.
+        anchored: there are checkpoints.
+    """
+    now = _now() if options.as_of is None else options.as_of
+    demand = Demand(now, options.max_unanchored, options.max_age)
+    part = options.from_seq > 1 or bool(options.since)
+    start = None
+    with suppress(OSError):  # what cannot be read is told when it is read in its order
+        start = None if part else start_of(reader, options.ring)
+    return Expected(
+        ring=options.ring,
+        heads={**heads, **options.heads},
+        chain=options.chain,
+        origin=options.origin,
+        legacy=options.legacy,
+        from_seq=options.from_seq,
+        since=options.since,
+        ends_early=bool(options.until),
+        strict=options.strict,
+        whole=reader.whole,
+        demand=demand if options.anchor_required and (reader.whole or anchored) else None,
+        kept=reader.kept if reader.whole else None,
+        start=start,
+        leaves=_leaves(reader) if start is not None else None,
+    )
 
 
 def _leaves(reader: LogReader) -> Leaves | None:
