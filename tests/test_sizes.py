@@ -24,7 +24,6 @@ STILL_LONGER = {
     "_core/outbox.py",
     "_core/outbox.py:Outbox",
     "_core/record_builder.py:RecordBuilder",
-    "_readers/postgres.py",
     "_runtime/nonblocking_fd.py:Descriptor",
     "_stores/jsonl/group_commit.py:GroupCommit",
     "_stores/jsonl/segment.py",
