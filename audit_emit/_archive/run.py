@@ -21,6 +21,7 @@ import msgspec
 
 from audit_emit._archive.covers import Covered, Covers, newest_signed
 from audit_emit._archive.journal import Journal
+from audit_emit._archive.keeping import hold_new
 from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
 from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
@@ -36,6 +37,7 @@ from audit_emit._format.record import Head, head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import links
 from audit_emit._readers.files.times import span_of
+from audit_emit._retention.holds import Holds
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, ForgedChangeError
 
@@ -78,6 +80,7 @@ class Archiver:
         ring: the newest key signs the manifests; all of them check.
         journal: of this log and this archive.
         record: appends a record about the log to its chain.
+        holds: reads the legal holds of the log.
         now_ns: the wall clock, in nanoseconds since 1970.
         stop: asked between two parts; true ends the run.
 
@@ -93,6 +96,7 @@ class Archiver:
         journal: Journal,
         record: Record,
         *,
+        holds: Callable[[], Holds] = Holds,
         now_ns: Callable[[], int] = time.time_ns,
         stop: Callable[[], bool] = bool,
     ) -> None:
@@ -107,6 +111,7 @@ class Archiver:
         self._record = record
         self._now_ns = now_ns
         self._stop = stop
+        self._holds = holds
         self._puts = Puts(bucket, ring, now_ns)
         self._reached = 0
 
@@ -188,6 +193,7 @@ class Archiver:
         made = self._with_checkpoints(made, covered)
         made, version = self._puts.manifest(made.signed(self._key), last)
         self._puts.confirm(made, version)
+        hold_new(self._bucket, made, self._holds())
         self._journal.add(self._now(), "confirmed", made, manifest=True, version=version)
         self._declare(made)
         return made

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from audit_emit._archive.daily import JITTER_SECONDS, due, hour_of, pause_after, seconds_until, utc
 from audit_emit._archive.inspection import WARNINGS, Inspection, Issue, Wanted
 from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
+from audit_emit._archive.keeping import RECORD as HOLD
+from audit_emit._archive.keeping import fields_of as hold_fields
+from audit_emit._archive.keeping import keep
+from audit_emit._archive.pruning import ArchivePruner
 from audit_emit._archive.restoring import restore
 from audit_emit._archive.run import RECORD, Archiver, Done
 from audit_emit._archive.sources import Rows, Segments, Source
@@ -16,9 +21,12 @@ from audit_emit._readers.files.opening import readers_of
 from audit_emit._settings.archive import ArchiveSettings, archive_settings
 
 __all__ = [
+    "HOLD",
+    "JITTER_SECONDS",
     "NAME",
     "RECORD",
     "WARNINGS",
+    "ArchivePruner",
     "ArchiveSettings",
     "Archiver",
     "Bucket",
@@ -35,9 +43,16 @@ __all__ = [
     "Wanted",
     "archive_settings",
     "cold_logs",
+    "due",
     "entries_of",
+    "hold_fields",
+    "hour_of",
+    "keep",
     "manifests_of",
     "parsed",
+    "pause_after",
     "readers_of",
     "restore",
+    "seconds_until",
+    "utc",
 ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from audit_emit._retention.files import Outcome, Pruner
+from audit_emit._retention.files import Outcome, Pruner, locked
+from audit_emit._retention.holds import Hold, Holds
 from audit_emit._retention.statement import Limits
 
 __all__ = [
+    "Hold",
+    "Holds",
     "Limits",
     "Outcome",
     "Pruner",
+    "locked",
 ]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, NamedTuple
 
 from audit_emit._checkpoints.beginning import Start, newest_start, start_of
@@ -319,6 +319,15 @@ def _is_before(ts: str, cutoff_ns: int) -> bool:
         return ns_of(ts) <= cutoff_ns
     except ValueError:
         return False
+
+
+def locked(directory: str) -> AbstractContextManager[None]:
+    """Keep everything that removes records of a log waiting, while its holds change.
+
+    Raises:
+        RetentionError: ``busy``: something is being removed.
+    """
+    return _locked(os.path.join(directory, LOCK))
 
 
 @contextmanager

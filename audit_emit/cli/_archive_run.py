@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from audit_emit._facade.archive import Done, entries_of, manifests_of
+from audit_emit._facade.archive import ArchiveSettings, Done, entries_of, hour_of, manifests_of
 from audit_emit._facade.queries import open_readers
+from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
+from audit_emit.cli._archive_retention import pruned, show_pruned
+from audit_emit.cli._archive_worker import GUARD
+from audit_emit.cli._archive_worker import daily as go_on_daily
 from audit_emit.cli._archiving import (
     FAILURES,
     Opened,
@@ -19,6 +24,7 @@ from audit_emit.cli._archiving import (
     journal_of,
     journal_option,
     opened,
+    ring_of,
     settings_of,
     to_option,
 )
@@ -31,6 +37,15 @@ from audit_emit.cli._output import formats
 
 SHOWN = 20
 """Issues or batches that are shown as text; all are in JSON."""
+
+
+def _hour(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            hour_of(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
 
 
 @click.command(
@@ -47,15 +62,28 @@ SHOWN = 20
     examples=[
         "audit-emit archive run /var/log/audit-emit/shop --key signing.pem",
         "audit-emit archive run --archive s3://trail/prod --format json",
+        "audit-emit archive run /var/log/audit-emit/shop --daily 03:00",
     ],
 )
 @logs_argument
 @to_option
 @signing_keys
 @journal_option
+@click.option(
+    "--daily",
+    metavar="HH:MM",
+    callback=_hour,
+    help="Go on: every day at this hour of UTC, once AUDIT_EMIT_ARCHIVE_ENABLED=1.",
+)
 @formats("text", "json")
 def run(
-    logs: tuple[str, ...], *, archive: str, keys: tuple[str, ...], journal: str, form: str
+    logs: tuple[str, ...],
+    *,
+    archive: str,
+    keys: tuple[str, ...],
+    journal: str,
+    daily: str | None,
+    form: str,
 ) -> Exit:
     """Archive what is closed and signed, and not in the archive yet.
 
@@ -65,12 +93,49 @@ def run(
     Each closed segment that a checkpoint covers is packed, put under a key of its own and never
     over another object. A signed manifest that names the one before commits it. Nothing is deleted.
     It can be interrupted, and run again.
+
+    With --daily it is a worker: it begins within a quarter of an hour after the hour, makes up for
+    a day that it missed, tries again what failed, and with AUDIT_EMIT_ARCHIVE_PRUNE=1 prunes, too.
     """
     settings = settings_of(archive)
+    found = named(logs)
+    if daily is None:
+        return _archived(found, keys, settings, journal, form)
+    if form == "json":
+        raise click.UsageError("--daily goes on; --json is for one run")
+    kept = os.path.abspath(journal) if journal else journal_of(found[0])
+    os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+
+    def work(stop: Callable[[], bool]) -> Exit:
+        status = _archived(found, keys, settings, journal, form, stop)
+        if status != Exit.OK or not settings.prune or stop():
+            return status
+        ring = ring_of(keys)
+        done = [
+            pruned(log, ring, settings, settings.hot_days, journal=journal)
+            for log in found
+            if not is_address(log)
+        ]
+        for _, said in done:
+            show_pruned(said)
+        return worst([status, *(one for one, _ in done)])
+
+    guard = os.path.join(os.path.dirname(kept), GUARD)
+    return go_on_daily(daily, guard, work, enabled=settings.enabled)
+
+
+def _archived(
+    logs: Sequence[str],
+    keys: Sequence[str],
+    settings: ArchiveSettings,
+    journal: str,
+    form: str,
+    stop: Callable[[], bool] = bool,
+) -> Exit:
     statuses, told = [], []
-    for log in named(logs):
+    for log in logs:
         try:
-            with opened(log, keys, settings, journal=journal) as found:
+            with opened(log, keys, settings, journal=journal, stop=stop) as found:
                 for one in found:
                     done = _run(one)
                     told.append(_ran(one.name, done))
@@ -81,9 +146,8 @@ def run(
             statuses.append(failed(error))
     status = worst(statuses)
     if form == "json":
-        click.echo(
-            json.dumps({"exit_status": int(status), "archive": settings.shown, "logs": told})
-        )
+        made = {"exit_status": int(status), "archive": settings.shown, "logs": told}
+        click.echo(json.dumps(made, indent=2))
     return status
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import msgspec
 
 from audit_emit import Emitter
 from audit_emit._facade.archive import (
@@ -25,11 +28,12 @@ from audit_emit._facade.archive import (
     readers_of,
 )
 from audit_emit._facade.queries import open_readers
+from audit_emit._facade.retention import Holds
 from audit_emit._facade.settings import Address, is_address
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
-from audit_emit.cli._signer import active, emitter_of
+from audit_emit.cli._signer import Beside, active, emitter_of
 from audit_emit.errors import (
     ArchiveError,
     AuditEmitError,
@@ -134,11 +138,19 @@ def opened(
         found = []
         for name, chain, source, record in sources:
             path = os.path.abspath(journal) if journal else journal_of(log, chain)
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            place = os.path.dirname(path)
+            os.makedirs(place, mode=0o700, exist_ok=True)
             kept = stack.enter_context(Journal(path, settings.shown))
-            archiver = Archiver(bucket, source, ring, kept, record, stop=stop)
+            holds = partial(Holds.of, str(active(log).parent) if not is_address(log) else place)
+            archiver = Archiver(bucket, source, ring, kept, record, holds=holds, stop=stop)
             found.append(Opened(name, archiver, kept))
         yield found
+
+
+def durable(file: Path) -> Beside:
+    """An emitter whose records are on the disk before it goes on: more is done because of them."""
+    made = emitter_of(file, None, stdout=False)
+    return Beside(msgspec.structs.replace(made.settings, durability="always"))
 
 
 def _segments(log: str, stack: ExitStack) -> tuple[str, str, Source, Record]:

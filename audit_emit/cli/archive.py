@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from audit_emit.cli._archive_restore import restore
+from audit_emit.cli._archive_retention import hold, prune, release
 from audit_emit.cli._archive_run import run, status
 from audit_emit.cli._archive_verify import verify
 
@@ -19,5 +20,5 @@ def command() -> None:
     """
 
 
-for each in (run, status, verify, restore):
+for each in (run, status, verify, restore, hold, release, prune):
     command.add_command(each)

@@ -1,0 +1,93 @@
+"""Legal holds on archived objects: what a hold covers must not be deleted there either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from audit_emit._format.manifest import Manifest
+from audit_emit._objects.bucket import Bucket
+from audit_emit._retention.holds import Hold, Holds
+from audit_emit.errors import ObjectStoreError
+
+RECORD = "audit.hold"
+
+Progress = Callable[[int, int], None]
+
+
+def keep(
+    bucket: Bucket, manifests: Iterable[Manifest], holds: Holds, progress: Progress | None = None
+) -> int:
+    """Give every object the legal hold that it should have, or take it away; how many changed.
+
+    It can be interrupted, and done again.
+
+    Args:
+        manifests: of the log that the holds are of.
+        progress: called with the batches that were looked at and those that there are.
+
+    Raises:
+        ObjectStoreError: the store does not do it; ``no-lock`` where the bucket cannot.
+    """
+    changed = 0
+    known = list(manifests)
+    for number, one in enumerate(known, 1):
+        wanted = holds.is_held(one.first_seq, one.last_seq) is not None
+        for key, version in objects_of(bucket, one):
+            stored = bucket.look_at(key, version)
+            if stored is not None and stored.hold != wanted:
+                bucket.hold(key, version, on=wanted)
+                changed += 1
+        if progress is not None:
+            progress(number, len(known))
+    return changed
+
+
+def hold_new(bucket: Bucket, one: Manifest, holds: Holds) -> None:
+    """Put a batch that has just been archived under the holds that are on its records.
+
+    A bucket that cannot hold objects is told when a hold is placed, not with every batch.
+
+    Raises:
+        ObjectStoreError: the store does not do it.
+    """
+    if holds.is_held(one.first_seq, one.last_seq) is None:
+        return
+    try:
+        for key, version in objects_of(bucket, one):
+            bucket.hold(key, version, on=True)
+    except ObjectStoreError as error:
+        if error.reason not in {"no-lock", "not-implemented"}:
+            raise
+
+
+def objects_of(bucket: Bucket, one: Manifest) -> Iterator[tuple[str, str]]:
+    """Keys and versions of a batch: its parts, then its manifest.
+
+    Raises:
+        ObjectStoreError: the store gives no answer.
+    """
+    for part in filter(None, (one.records, one.checkpoints)):
+        yield one.key_of(part), part.version
+    stored = bucket.look_at(one.key)
+    if stored is not None:
+        yield one.key, stored.version
+
+
+def fields_of(action: str, hold: Hold, where: str, objects: int) -> dict[str, Any]:
+    """The ``fields`` of ``audit.hold``.
+
+    Args:
+        action: ``placed`` or ``released``.
+        where: the address of the archive; empty for none.
+        objects: of the archive, whose hold changed.
+    """
+    return {
+        "action": action,
+        "hold": hold.name,
+        "first_seq": hold.first_seq,
+        "last_seq": hold.last_seq,
+        "reason": hold.reason,
+        "archive": where,
+        "objects": objects,
+    }

@@ -1,0 +1,292 @@
+"""``audit-emit archive hold``, ``release`` and ``prune``: what must stay, and what may go."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from audit_emit._facade.archive import (
+    HOLD,
+    ArchivePruner,
+    ArchiveSettings,
+    Bucket,
+    Journal,
+    hold_fields,
+    keep,
+)
+from audit_emit._facade.files import Layout
+from audit_emit._facade.records import ts_of
+from audit_emit._facade.retention import Hold, Holds, Pruner, locked
+from audit_emit._facade.text import visible
+from audit_emit.cli._archiving import (
+    FAILURES,
+    durable,
+    failed,
+    journal_of,
+    journal_option,
+    settings_of,
+    to_option,
+)
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import Command, complain
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import signing_keys
+from audit_emit.cli._logs import logs_argument, named, of_files
+from audit_emit.cli._output import formats
+from audit_emit.cli._signer import active
+from audit_emit.errors import ConfigError, RetentionError, SinkError
+from audit_emit.log import KeyRing
+
+_STATUSES = {
+    Exit.OK: "done",
+    Exit.USAGE: "usage, or there is no such hold",
+    Exit.NOTHING: "there is no log",
+    Exit.INCOMPLETE: "another process is at it, or the log could not be told",
+    Exit.NO_ANSWER: "the store gives no answer; the hold is on the log, run it again",
+}
+
+
+@click.command(
+    "hold",
+    cls=Command,
+    statuses=_STATUSES,
+    examples=[
+        "audit-emit archive hold case-2026-17 /var/log/audit-emit/shop --reason 'case 2026-17'",
+        "audit-emit archive hold case-2026-17 --first-seq 9000 --last-seq 12000",
+    ],
+)
+@click.argument("name", metavar="NAME")
+@logs_argument
+@click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
+@click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.  [default: all]")
+@click.option("--reason", default="", help="Why, for people; it stands in the log.")
+@to_option
+@journal_option
+def hold(
+    name: str,
+    logs: tuple[str, ...],
+    *,
+    first_seq: int,
+    last_seq: int | None,
+    reason: str,
+    archive: str,
+    journal: str,
+) -> Exit:
+    """Put a legal hold on records: nothing removes them, here or in the archive.
+
+    The hold is in holds.json beside the log, on every object of the archive that has such records
+    (where the bucket can do that), and in the chain (audit.hold). Objects that are archived later
+    get it, too. The same hold again sees to it that it is everywhere.
+    """
+    made = Hold(name, first_seq, last_seq, reason, ts_of(time.time_ns()))
+    return _changed(named(logs), "placed", made, archive, journal)
+
+
+@click.command(
+    "release",
+    cls=Command,
+    statuses=_STATUSES,
+    examples=["audit-emit archive release case-2026-17 /var/log/audit-emit/shop"],
+)
+@click.argument("name", metavar="NAME")
+@logs_argument
+@to_option
+@journal_option
+def release(name: str, logs: tuple[str, ...], *, archive: str, journal: str) -> Exit:
+    """Lift a legal hold, here and on the objects of the archive, unless another one is on them."""
+    return _changed(named(logs), "released", Hold(name), archive, journal)
+
+
+def _changed(logs: Sequence[str], action: str, hold: Hold, archive: str, journal: str) -> Exit:
+    settings = None
+    if archive or os.environ.get("AUDIT_EMIT_ARCHIVE_URL"):
+        settings = settings_of(archive)
+    statuses = []
+    for log in of_files(logs):
+        try:
+            statuses.append(_change(log, action, hold, settings, journal))
+        except FAILURES as error:
+            statuses.append(failed(error))
+        except RetentionError as error:
+            complain(str(error))
+            statuses.append(Exit.INCOMPLETE if error.reason == "busy" else Exit.USAGE)
+        except LookupError as error:
+            raise click.UsageError(str(error.args[0])) from None
+    return worst(statuses)
+
+
+def _change(
+    log: str, action: str, hold: Hold, settings: ArchiveSettings | None, journal: str
+) -> Exit:
+    file = active(log)
+    directory = str(file.parent)
+    with locked(directory):  # nothing is removed while the holds change
+        holds = Holds.of(directory)
+        known = next((one for one in holds.all if one.name == hold.name), None)
+        if action == "placed" and known is not None:
+            if _differs(known, hold):
+                raise click.UsageError(f"there is another hold {visible(hold.name)}; release it")
+            hold = known
+        elif action == "placed":
+            holds = holds.placed(hold)
+        else:
+            hold = known or hold
+            holds = holds.released(hold.name)
+        holds.save(directory)
+    objects = _on_objects(log, holds, settings, journal)
+    emitter = durable(file)
+    try:
+        emitter.record_own(HOLD, hold_fields(action, hold, _shown(settings), objects))
+    finally:
+        emitter.close()
+    last = hold.last_seq if hold.last_seq is not None else "the end"
+    click.echo(
+        visible(
+            f"{action}  {hold.name}: records {hold.first_seq} to {last} of {log}, "
+            f"{objects} objects of the archive changed"
+        )
+    )
+    return Exit.OK
+
+
+def _differs(known: Hold, wanted: Hold) -> bool:
+    return (known.first_seq, known.last_seq) != (wanted.first_seq, wanted.last_seq)
+
+
+def _shown(settings: ArchiveSettings | None) -> str:
+    return settings.shown if settings is not None else ""
+
+
+def _on_objects(log: str, holds: Holds, settings: ArchiveSettings | None, journal: str) -> int:
+    if settings is None:
+        return 0
+    path = os.path.abspath(journal) if journal else journal_of(log)
+    with Journal(path, settings.shown) as kept:
+        manifests = kept.manifests()
+        if not manifests:
+            return 0
+        with Bucket(settings) as bucket, on_terminal("holding", "batches") as bar:
+            return keep(bucket, manifests, holds, bar)
+
+
+@click.command(
+    "prune",
+    cls=Command,
+    statuses={
+        Exit.OK: "removed, or nothing may go",
+        Exit.FINDINGS: "the log does not verify, or the archive has something else: nothing of "
+        "that was removed",
+        Exit.USAGE: "usage, or not the key that signs the log",
+        Exit.NOTHING: "there is no log, or a file cannot be deleted",
+        Exit.INCOMPLETE: "another process is at it, nothing is signed, or no record can be written",
+        Exit.NO_ANSWER: "the store gives no answer: nothing was removed",
+    },
+    examples=[
+        "audit-emit archive prune /var/log/audit-emit/shop --dry-run",
+        "audit-emit archive prune /var/log/audit-emit/shop --hot-days 30",
+    ],
+)
+@logs_argument
+@to_option
+@click.option(
+    "--hot-days",
+    type=click.IntRange(min=0),
+    help="Younger records stay.  [default: AUDIT_EMIT_ARCHIVE_HOT_DAYS, else 90]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go; delete nothing.")
+@signing_keys
+@journal_option
+@formats("text", "json")
+def prune(
+    logs: tuple[str, ...],
+    *,
+    archive: str,
+    hot_days: int | None,
+    dry_run: bool,
+    keys: tuple[str, ...],
+    journal: str,
+    form: str,
+) -> Exit:
+    """Delete segments here that are archived, old, and not held.
+
+    Each batch that is to go is fetched first, unpacked and verified, record by record, against its
+    signed manifest. Only the oldest part of the log goes, never beyond a legal hold, and never the
+    newest segment. The chain says what went (audit.pruned), and the log verifies as before.
+    """
+    settings = settings_of(archive)
+    ring = KeyRing.from_sources(list(keys))
+    if not ring.keys:
+        raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
+    days = settings.hot_days if hot_days is None else hot_days
+    statuses, told = [], []
+    for log in of_files(named(logs)):
+        status, said = pruned(log, ring, settings, days, journal=journal, dry_run=dry_run)
+        statuses.append(status)
+        told.append(said)
+        if form == "text":
+            show_pruned(said)
+    if form == "json":
+        click.echo(json.dumps(told[0] if len(told) == 1 else told, indent=2))
+    return worst(statuses)
+
+
+def pruned(
+    log: str,
+    ring: KeyRing,
+    settings: ArchiveSettings,
+    days: int,
+    *,
+    journal: str = "",
+    dry_run: bool = False,
+) -> tuple[Exit, dict[str, Any]]:
+    """Prune one log; the exit status, and what there is to say of it."""
+    file = active(log)
+    cutoff = time.time_ns() - days * 86_400 * 10**9
+    emitter = durable(file)
+    try:
+        path = os.path.abspath(journal) if journal else journal_of(log)
+        with Bucket(settings) as bucket, Journal(path, settings.shown) as kept:
+            pruner = Pruner(Layout.of(str(file)), ring, emitter.record_own)
+            archived = ArchivePruner(bucket, pruner, kept, ring, lambda: ts_of(time.time_ns()))
+            with on_terminal("proving", "records") as bar:
+                made = archived.run(cutoff, rehearse=dry_run, progress=bar)
+    except RetentionError as error:
+        complain(f"{log}: nothing was removed: {error}")
+        status = Exit.FINDINGS if error.reason in {"tampered", "changed"} else Exit.INCOMPLETE
+        return status, {"log": log, "error": error.reason}
+    except SinkError as error:
+        complain(f"{log}: nothing was removed: the log cannot be written to ({error.reason})")
+        return Exit.INCOMPLETE, {"log": log, "error": "not-told"}
+    except FAILURES as error:
+        return failed(error), {"log": log, "error": getattr(error, "reason", "busy")}
+    finally:
+        emitter.close()
+    outcome = made.outcome
+    said = {
+        "log": log,
+        "dry_run": dry_run,
+        "files": list(outcome.files),
+        "bytes": outcome.bytes,
+        "oldest_hot_seq": outcome.oldest_seq,
+        "highest_proved_seq": made.proved,
+        "stopped": made.stopped or outcome.stopped,
+    }
+    if made.stopped:
+        complain(f"{log}: the archive does not have what it should: {made.stopped}")
+    return Exit.FINDINGS if made.stopped else Exit.OK, said
+
+
+def show_pruned(said: dict[str, Any]) -> None:
+    """Say it to people."""
+    if "error" in said:
+        return
+    verb = "would remove" if said["dry_run"] else "removed"
+    what = f"{len(said['files'])} files, {said['bytes']:,} bytes" if said["files"] else "nothing"
+    click.echo(visible(f"{verb} {what} of {said['log']}"))
+    why = f"; no more, because {said['stopped']}" if said["stopped"] else ""
+    click.echo(f"  on disk from record {said['oldest_hot_seq']} on{visible(why)}")

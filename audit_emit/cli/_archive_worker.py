@@ -1,0 +1,96 @@
+"""``audit-emit archive run --daily``: the worker, once a day until it is told to end.
+
+The day that was done is noted beside the journal, so that a worker that is started again does not
+do it twice, and one that was not running at the hour does it when it comes back.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+
+import click
+
+from audit_emit._facade.archive import (
+    JITTER_SECONDS,
+    due,
+    hour_of,
+    pause_after,
+    seconds_until,
+    utc,
+)
+from audit_emit._facade.text import visible
+from audit_emit.cli._daemon import pause, until_told
+from audit_emit.cli._exit import Exit
+
+GUARD = "archive.day"
+_LONGEST_SLEEP = 600.0
+
+
+def guarded(path: str) -> str:
+    """The last day whose work was done; empty where none is noted."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read(16).strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+
+
+def note(path: str, day: str) -> None:
+    """Note that a day is done.
+
+    Raises:
+        OSError: it is not noted.
+    """
+    fresh = f"{path}.new"
+    with open(fresh, "w", encoding="ascii") as file:
+        file.write(f"{day}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(fresh, path)
+
+
+def daily(
+    hour: str,
+    guard: str,
+    work: Callable[[Callable[[], bool]], Exit],
+    *,
+    enabled: bool,
+    jitter: float = JITTER_SECONDS,
+) -> Exit:
+    """Work every day at an hour, until SIGTERM or SIGINT.
+
+    Args:
+        hour: in UTC.
+        guard: the file that has the day that is done.
+        work: one day's work; given what says that it should end; its exit status.
+        enabled: without it nothing is done, and the process waits to be ended.
+        jitter: seconds after the hour within which it begins.
+    """
+    at = hour_of(hour)
+    with until_told() as told:
+        if not enabled:
+            click.echo("audit-emit: dormant: AUDIT_EMIT_ARCHIVE_ENABLED is not 1", err=True)
+        while not told and not enabled:
+            pause(told, _LONGEST_SLEEP)
+        failures = 0
+        while not told:
+            day = due(utc(time.time_ns()), at, guarded(guard))
+            if not day:
+                wait = seconds_until(utc(time.time_ns()), at) + random.uniform(0, jitter)  # noqa: S311
+                pause(told, min(wait, _LONGEST_SLEEP) if wait > _LONGEST_SLEEP else wait)
+                continue
+            status = work(lambda: bool(told))
+            if told:
+                break
+            if status in {Exit.OK, Exit.NOTHING}:
+                note(guard, day)
+                failures = 0
+                continue
+            failures += 1
+            wait = pause_after(failures) * random.uniform(0.5, 1)  # noqa: S311
+            click.echo(visible(f"audit-emit: {day} is not done; again in {wait:.0f} s"), err=True)
+            pause(told, wait)
+    return Exit.OK

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from audit_emit._archive.daily import due, hour_of, pause_after, seconds_until, utc
+from audit_emit.cli._archive_worker import daily, guarded, note
+from audit_emit.cli._exit import Exit
+
+THREE = (3, 0)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-05-{text}").replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "done", "day"),
+    [
+        ("19T02:59", "2026-05-18", ""),
+        ("19T03:00", "2026-05-18", "2026-05-19"),
+        ("19T23:59", "2026-05-19", ""),
+        ("19T01:00", "2026-05-17", "2026-05-18"),
+        ("19T01:00", "", "2026-05-18"),
+        ("19T04:00", "2026-05-21", ""),
+    ],
+)
+def test_a_day_is_due_from_its_hour_on_until_it_is_done(now: str, done: str, day: str) -> None:
+    assert due(at(now), THREE, done) == day
+
+
+def test_the_hour_comes_next_today_or_tomorrow() -> None:
+    assert seconds_until(at("19T02:00"), THREE) == 3600
+    assert seconds_until(at("19T03:00"), THREE) == 86_400
+
+
+def test_pauses_after_failures_grow_up_to_an_hour() -> None:
+    assert [pause_after(number) for number in (1, 2, 3, 50)] == [60, 120, 240, 3600]
+
+
+@pytest.mark.parametrize("text", ["3:00", "24:00", "03:60", "03", "0300", ""])
+def test_what_is_no_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="03:00"):
+        hour_of(text)
+
+
+def end_soon() -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+
+def test_a_day_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+    guard = str(tmp_path / "day")
+    note(guard, "9999-12-31")
+    end_soon()
+    assert daily("00:00", guard, lambda _: pytest.fail("it was done"), enabled=True) == Exit.OK
+
+
+def test_a_day_that_failed_is_not_noted_and_one_that_worked_is(tmp_path: Path) -> None:
+    guard = str(tmp_path / "day")
+    today = utc(time.time_ns()).strftime("%Y-%m-%d")
+    for status, noted in ((Exit.NO_ANSWER, ""), (Exit.OK, today)):
+        end_soon()
+        assert daily("00:00", guard, lambda _, status=status: status, enabled=True) == Exit.OK  # type: ignore[misc]
+        assert guarded(guard) >= noted
+        assert bool(guarded(guard)) is bool(noted)

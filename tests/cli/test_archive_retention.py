@@ -1,0 +1,200 @@
+"""``audit-emit archive hold``, ``release``, ``prune`` and the worker, on a real store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.archived_log import ORIGIN, SignedLog
+from support.object_store import Store
+
+from audit_emit._signing.trusted_keys import private_pem
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+
+PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "key.pem"
+    path.write_text(private_pem(b"\7" * 32))
+    path.chmod(0o600)
+    return str(path)
+
+
+@pytest.fixture
+def log(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignedLog]:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY_FILE", key)
+    monkeypatch.setenv("AUDIT_EMIT_ORIGIN", ORIGIN)
+    made = SignedLog(tmp_path / "log").add(150)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def archived(log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]) -> SignedLog:
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    log.sign()
+    capsys.readouterr()
+    return log
+
+
+def told(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, Any]:
+    capsys.readouterr()
+    status = main([*args, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def of_type(log: SignedLog, event_type: str) -> list[dict[str, Any]]:
+    mark = f'"event_type":"{event_type}"'.encode()
+    return [json.loads(line)["fields"] for line in log.read().splitlines() if mark in line]
+
+
+def test_what_is_archived_and_old_goes_and_the_log_verifies_alone_and_with_the_archive(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, before = str(archived.directory), archived.closed()
+    status, would = told(capsys, "archive", "prune", directory, "--hot-days", "0", "--dry-run")
+    assert status == Exit.OK
+    assert archived.closed() == before
+    status, did = told(capsys, "archive", "prune", directory, "--hot-days", "0")
+    assert status == Exit.OK
+    assert did["files"] == would["files"] == [path.name for path in before[: len(did["files"])]]
+    left = archived.closed()
+    assert 0 < len(did["files"]) <= len(before)
+    assert len(of_type(archived, "audit.pruned")) == 1
+    archived.sign()
+    assert told(capsys, "verify", directory)[0] == Exit.OK
+    status, report = told(capsys, "verify", directory, f"s3://{store.name}/audit")
+    assert status == Exit.OK
+    assert report["archive"]["oldest_hot_seq"] == did["oldest_hot_seq"] > 1
+    assert report["first_seq"] == 1
+    said = told(capsys, "archive", "status", directory)[1]
+    assert [one["pruned"] for one in said["batches"]].count(True) == len(before) - len(left)
+
+
+def test_young_records_stay_by_default(
+    archived: SignedLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = archived.closed()
+    assert told(capsys, "archive", "prune", str(archived.directory))[1]["files"] == []
+    assert archived.closed() == before
+
+
+def test_what_the_archive_cannot_give_back_is_not_removed(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches = told(capsys, "archive", "status", str(archived.directory))[1]["batches"]
+    one = batches[1]
+    store.delete(one["object"], VersionId=one["version"])
+    status, did = told(capsys, "archive", "prune", str(archived.directory), "--hot-days", "0")
+    assert status == Exit.FINDINGS
+    assert did["highest_proved_seq"] == batches[0]["last_seq"]
+    assert did["oldest_hot_seq"] == batches[0]["last_seq"] + 1
+
+
+def test_nothing_goes_beyond_a_hold_until_it_is_released(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = str(archived.directory)
+    batches = told(capsys, "archive", "status", directory)[1]["batches"]
+    middle = batches[1]["first_seq"]
+    held = [*("archive", "hold", "case-17", directory, "--reason", "case 17")]
+    held += ["--first-seq", str(middle), "--last-seq", str(middle)]
+    assert main(held) == Exit.OK
+    (said,) = of_type(archived, "audit.hold")
+    assert (said["action"], said["hold"], said["first_seq"]) == ("placed", "case-17", middle)
+    assert said["objects"] >= 2
+    with store.opened() as bucket:
+        states = [bucket.look_at(one["object"], one["version"]) for one in batches[:2]]
+    assert [one is not None and one.hold for one in states] == [False, True]
+    status, did = told(capsys, "archive", "prune", directory, "--hot-days", "0")
+    assert (status, did["oldest_hot_seq"]) == (Exit.OK, middle)
+    assert "case-17" in did["stopped"]
+    assert main(["archive", "release", "case-17", directory]) == Exit.OK
+    assert [one["action"] for one in of_type(archived, "audit.hold")] == ["placed", "released"]
+    with store.opened() as bucket:
+        lifted = bucket.look_at(batches[1]["object"], batches[1]["version"])
+    assert lifted is not None
+    assert not lifted.hold
+    archived.sign()
+    assert told(capsys, "archive", "prune", directory, "--hot-days", "0")[1]["files"]
+    archived.sign()
+    assert told(capsys, "verify", directory, f"s3://{store.name}/audit")[0] == Exit.OK
+
+
+def test_what_is_archived_after_a_hold_was_placed_is_held_as_well(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = str(log.directory)
+    assert main(["archive", "hold", "all", directory]) == Exit.OK
+    assert main(["archive", "run", directory]) == Exit.OK
+    batches = told(capsys, "archive", "status", directory)[1]["batches"]
+    with store.opened() as bucket:
+        for one in batches:
+            stored = bucket.look_at(one["object"], one["version"])
+            assert stored is not None
+            assert stored.hold
+
+
+def test_a_hold_that_is_not_there_is_not_released(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["archive", "release", "case-17", str(log.directory)]) == Exit.USAGE
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+def worker(log: SignedLog, store: Store, key: str, **more: str) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        **store.environment(**more),
+        "AUDIT_EMIT_SIGNING_KEY_FILE": key,
+        "AUDIT_EMIT_ORIGIN": ORIGIN,
+    }
+    command = [*PROGRAM, "archive", "run", str(log.directory), "--daily", "03:00"]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_the_worker_makes_up_for_the_day_prunes_and_ends_when_it_is_told(
+    log: SignedLog, store: Store, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guard = log.directory / "archive.day"
+    process = worker(log, store, key, enabled="1", prune="1", hot_days="0")
+    try:
+        until(guard.exists)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert "archived  records 1 to" in out
+    assert "removed" in out
+
+
+def test_the_worker_does_nothing_before_it_is_enabled(
+    log: SignedLog, store: Store, key: str
+) -> None:
+    process = worker(log, store, key)
+    assert process.stderr is not None
+    assert "dormant" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    process.communicate()
+    assert store.names() == []
