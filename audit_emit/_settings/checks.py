@@ -223,7 +223,9 @@ def _store(name: str, value: Any) -> Address | ChainStore:
 
 
 def _chain_store(name: str, value: Any) -> ChainStore:
-    missing = [one for one in STORE_MEMBERS if not hasattr(value, one)]
+    # Of its type first: a property may need what the store gets only when it is attached.
+    missing = [one for one in STORE_MEMBERS if not hasattr(type(value), one)]
+    missing = [one for one in missing if not hasattr(value, one)]
     if isinstance(value, type) or len(missing) == len(STORE_MEMBERS):
         raise ConfigError(
             name, f"must be an address or a ChainStore (an object), not {_described(value)}"

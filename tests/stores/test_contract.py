@@ -12,20 +12,21 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from support.cutting_proxy import CuttingProxy
 from support.plain_log_reader import chain_ok
-from support.postgres_records import assert_unforked, lines_of
+from support.postgres_records import assert_unforked
 from support.postgres_server import Database
 
 from audit_emit._runtime.failure import Counters
 from audit_emit._settings.address import Address
 from audit_emit._settings.checks import STORE_MEMBERS
+from audit_emit._settings.settings import settings
 from audit_emit._stores.base import ChainStore, Draft, Lent, Linked
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.jsonl.store import JsonlStore
@@ -70,36 +71,62 @@ class Host:
         return [self.draft(number) for number in numbers]
 
 
-Make = Callable[[str], ChainStore]
-"""Makes a store of what ``place_of`` says."""
+class Kind(NamedTuple):
+    """A store in one of its modes.
+
+    Attributes:
+        make: makes one that keeps its chain in a place: a directory, or the address of a database.
+        records: what is kept there, after a look whether it is one whole chain; ``None`` where that
+            cannot be seen from outside.
+        by_processes: whether several processes are tried; with ``shared`` stores only, and not
+            where another kind stands for it.
+    """
+
+    make: Callable[[str], ChainStore]
+    records: Callable[[str], list[dict[str, Any]]] | None = None
+    by_processes: bool = False
 
 
-def jsonl(durability: str, max_bytes: int = 1 << 30) -> Make:
+def jsonl(durability: str, max_bytes: int = 1 << 30, *, by_processes: bool = False) -> Kind:
     def make(place: str) -> ChainStore:
         return JsonlStore(f"{place}/audit.jsonl", max_bytes=max_bytes, durability=durability)
 
-    return make
+    return Kind(make, _of_files, by_processes)
 
 
-def postgresql(durability: str, chain_by: str = "") -> Make:
+def _of_files(place: str) -> list[dict[str, Any]]:
+    active = Path(place) / "audit.jsonl"
+    # The kernel may end a write of a killed process between two pages; that is declared.
+    torn = active.read_text(encoding="utf-8").count('"event_type":"audit.recovered"')
+    return chain_ok(*sorted(Path(place).glob("audit-*.jsonl")), active, foreign=torn)
+
+
+def postgresql(durability: str, chain_by: str = "", *, by_processes: bool = True) -> Kind:
     def make(place: str) -> ChainStore:
         return PostgresStore(
             Address(place), service="contract", durability=durability, chain_by=chain_by
         )
 
-    return make
+    return Kind(make, _of_rows, by_processes)
 
 
-STORES: dict[str, Make] = {
-    "jsonl os": jsonl("os"),
+def _of_rows(place: str) -> list[dict[str, Any]]:
+    with psycopg.connect(place) as connection:
+        rows = connection.execute("SELECT line FROM audit_emit.records ORDER BY seq").fetchall()
+    assert_unforked([line for (line,) in rows])
+    return [json.loads(line) for (line,) in rows]
+
+
+STORES: dict[str, Kind] = {
+    "jsonl os": jsonl("os", by_processes=True),
     "jsonl group": jsonl("group"),
     "jsonl always": jsonl("always"),
-    "jsonl rotating": jsonl("os", max_bytes=4096),
-    "memory": lambda _: MemoryStore(),
+    "jsonl rotating": jsonl("os", max_bytes=4096, by_processes=True),
+    "memory": Kind(lambda _: MemoryStore()),
     "postgresql os": postgresql("os"),
     "postgresql group": postgresql("group"),
     "postgresql always": postgresql("always"),
-    "postgresql by workspace": postgresql("group", "workspace_id"),
+    "postgresql by workspace": postgresql("group", "workspace_id", by_processes=False),
 }
 
 
@@ -118,25 +145,15 @@ class Place:
 
     def store(self, host: Host) -> ChainStore:
         """Another one of this chain."""
-        made = STORES[self.kind](str(self))
+        made = STORES[self.kind].make(str(self))
         made.attach(host.lent)
         return made
 
-    def records(self, *, torn: int = 0) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         """The chain as it is kept, whole and unforked."""
-        if self._database is None:
-            closed = sorted(self._directory.glob("audit-*.jsonl"))
-            return chain_ok(*closed, self._directory / "audit.jsonl", foreign=torn)
-        lines = lines_of(self._database)
-        assert_unforked(lines)
-        return [json.loads(line) for line in lines]
-
-    def recovered(self) -> int:
-        """The kernel may end a write of a killed process between two pages; that is declared."""
-        if self._database is not None:
-            return 0
-        content = (self._directory / "audit.jsonl").read_text(encoding="utf-8")
-        return content.count('"event_type":"audit.recovered"')
+        kept = STORES[self.kind].records
+        assert kept is not None
+        return kept(str(self))
 
     def block(self, store: ChainStore) -> None:
         """From here on nothing can be appended."""
@@ -162,12 +179,6 @@ class Place:
             self._directory.mkdir()
         else:
             self._database.run("DROP TRIGGER full_disk ON audit_emit.records")
-
-    def is_begun(self) -> bool:
-        """Whether there is anything."""
-        if self._database is None:
-            return (self._directory / "audit.jsonl").exists()
-        return self._database.run("SELECT count(*) FROM audit_emit.records") != [(0,)]
 
 
 def each(*kinds: str) -> list[Any]:
@@ -333,9 +344,17 @@ def test_a_child_begins_anew_and_forks_no_chain(made: Any, place: Place) -> None
             os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0
     after = store.append([host.draft(3)])
-    if store.traits.shared:
+    if STORES[place.kind].records is not None:
         assert [one["fields"]["n"] for one in place.records() if "n" in one["fields"]][-1] == 3
     assert after[-1].chain == before[-1].chain
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_it_can_be_given_to_an_emitter(kind: str, tmp_path: Path) -> None:
+    """As it is before it belongs to one."""
+    place = "postgresql://db.invalid/x" if kind.startswith("postgresql") else str(tmp_path)
+    store = STORES[kind].make(place)
+    assert settings({"store": store}, {}).store is store
 
 
 def test_a_store_serves_one_emitter() -> None:
@@ -429,16 +448,15 @@ def test_a_chain_that_refuses_holds_up_no_other_one(audited: Database) -> None:
 
 # Shared by processes, and killed
 
-SHARED = ["jsonl os", "jsonl rotating", "postgresql os", "postgresql group", "postgresql always"]
+SHARED = [name for name, kind in STORES.items() if kind.by_processes]
 WRITER = """
 import sys
 sys.path[:0] = sys.argv[3:]
 from stores.test_contract import STORES, Host
 from audit_emit.errors import SinkError
 host = Host()
-store = STORES[sys.argv[1]](sys.argv[2])
+store = STORES[sys.argv[1]].make(sys.argv[2])
 store.attach(host.lent)
-print("begun", flush=True)
 for number in range(400):
     drafts = [host.draft(number)]
     while drafts:
@@ -446,6 +464,8 @@ for number in range(400):
             store.append(drafts)
         except SinkError:
             pass
+    if not number:
+        print("begun", flush=True)
 store.close()
 """
 
@@ -471,13 +491,10 @@ def test_a_process_that_is_killed_leaves_a_chain_that_goes_on(place: Place) -> N
     (victim,) = writers(place, 1)
     assert victim.stdout is not None
     victim.stdout.readline()
-    deadline = time.monotonic() + 30
-    while not place.is_begun() and time.monotonic() < deadline:
-        time.sleep(0.002)
     victim.send_signal(signal.SIGKILL)
     victim.communicate(timeout=30)
     host = Host()
     store = place.store(host)
     assert store.append([host.draft(1000)])
     store.close()
-    place.records(torn=place.recovered())
+    assert place.records()[-1]["fields"] == {"n": 1000}
