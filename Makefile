@@ -4,10 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
+.PHONY: demo console test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
+
+# The demo, and then its log in a browser.
+console: $(STAMP)
+	$(BIN)/audit-emit demo --console
 
 # What starts no process and listens on no port.
 test-fast: $(STAMP)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -126,7 +128,8 @@ def script(values: list[str]) -> list[Step]:
 )
 @click.option("--flask", is_flag=True, help="On Flask instead of FastAPI.")
 @click.option("--serve", is_flag=True, help="Keep the service running, with curl commands to try.")
-def command(*, flask: bool, serve: bool) -> int:
+@click.option("--console", is_flag=True, help="Then show what was recorded in a browser.")
+def command(*, flask: bool, serve: bool, console: bool) -> int:
     """Start a real service, change its secrets over HTTP, and show what was recorded.
 
     Everything happens on a free loopback port and in a temporary directory, and is gone afterwards.
@@ -140,15 +143,38 @@ def command(*, flask: bool, serve: bool) -> int:
             with Service(framework, Path(name), apps) as service:
                 stage = Stage(service)
                 perform(stage, framework)
-                serving = serve
-                if serve:
+                serving = serve or console
+                if console:
+                    show_console(service.log.parent)
+                elif serve:
                     keep_serving(stage)
+                else:
+                    stage.say("  to look at such a log in a browser: audit-emit demo --console\n")
     except DemoFailed as error:
         print(f"audit-emit demo: {error}", file=sys.stderr)
         return Exit.NOTHING if isinstance(error, NoApps) else Exit.FINDINGS
     except KeyboardInterrupt:
         return Exit.OK if serving else INTERRUPTED
     return Exit.OK
+
+
+def show_console(log: Path) -> None:
+    """Serve the console over the log until Ctrl-C.
+
+    Raises:
+        DemoFailed: it ended by itself.
+    """
+    title("The console, over the log of this demo (Ctrl-C ends both):")
+    sys.stdout.flush()
+    directory = log / "console"
+    directory.mkdir()
+    own = {"AUDIT_EMIT_JSONL": str(directory / "audit.jsonl")}
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "audit_emit", "console", str(log)],
+        env={**os.environ, **own},
+        check=False,
+    )
+    raise DemoFailed(f"the console has gone (status {done.returncode})")
 
 
 def need(framework: str) -> None:
@@ -227,6 +253,7 @@ def keep_serving(stage: Stage) -> None:
         f"curl {root} {body} {base}/admin/secrets",
         f"curl {base}/health",
         f"audit-emit tail -f {service.log}",
+        f"audit-emit console {service.log.parent}",
     ):
         stage.say(f"  {text}")
     while service.running:

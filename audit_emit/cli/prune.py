@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from audit_emit._facade.queries import instant
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.retention import Limits, Outcome, Pruner
 from audit_emit._facade.text import visible
@@ -20,7 +21,6 @@ from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import Log, opened
-from audit_emit.cli._times import instant
 from audit_emit.errors import CheckpointError, RetentionError, SinkError
 
 EXITS = {

@@ -44,6 +44,7 @@ def routes() -> list[Route]:
         Route("/api/audit/verify/cancel", cancel, methods=["POST"]),
         Route("/api/audit/checkpoint", checkpoint, methods=["POST"]),
         Route("/api/audit/checkpoint/latest", latest_checkpoint),
+        Route("/api/audit/checkpoints", all_checkpoints),
         Route("/api/audit/status", status),
         Route("/api/openapi.json", description),
         Route("/export", export),
@@ -116,6 +117,13 @@ async def latest_checkpoint(request: Request) -> Response:
     if standing.signed is None:
         raise HTTPException(404, "there is no checkpoint")
     return _answer({**msgspec.to_builtins(standing.signed), "trusted": standing.trusted})
+
+
+async def all_checkpoints(request: Request) -> Response:
+    """The newest checkpoints as their lines say, oldest first."""
+    demand(request, Role.AUDITOR, whole=True)
+    found = await run_in_threadpool(console_of(request).source.checkpoints)
+    return _answer({"checkpoints": found[::-1]})
 
 
 async def status(request: Request) -> Response:

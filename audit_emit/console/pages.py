@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from audit_emit.console.records import detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
 from audit_emit.errors import AuditEmitError
 
+_STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=select_autoescape(default=True, default_for_string=True),
@@ -48,6 +50,8 @@ def routes() -> list[Route]:
         Route("/integrity/verify", start, methods=["POST"], name="verify"),
         Route("/integrity/cancel", stop, methods=["POST"], name="cancel"),
         Route("/integrity/checkpoint", sign, methods=["POST"], name="sign"),
+        Route("/verify", in_browser, name="in_browser"),
+        Route("/verifier.html", saved_verifier, name="verifier"),
         Route("/checkpoints", checkpoints, name="checkpoints"),
         Route("/settings", settings, name="settings"),
         Route("/help", help_page, name="help"),
@@ -226,6 +230,33 @@ def _back(request: Request, said: str = "") -> Response:
     root = request.scope.get("root_path", "").rstrip("/")
     more = f"?{urlencode({'said': said})}" if said else ""
     return RedirectResponse(f"{root}/integrity{more}", 303)
+
+
+async def in_browser(request: Request) -> Response:
+    """The page that verifies in the browser."""
+    identity = demand(request, Role.AUDITOR, whole=True)
+    console = console_of(request)
+    console.events.tell(own_events.VIEWED, identity, page="verify")
+    head = await run_in_threadpool(console.source.head)
+    chain = head.chain if head is not None else ""
+    return _page(request, "verify.html", chain=chain, title="Verify in your browser")
+
+
+async def saved_verifier(request: Request) -> Response:
+    """The verifier as one file that works offline."""
+    demand(request, Role.VIEWER)
+    script = (_STATIC / "verifier.js").read_text("utf-8").replace("\nexport ", "\n")
+    text = _TEMPLATES.get_template("verifier.html").render(
+        style=(_STATIC / "console.css").read_text("utf-8"),
+        script=script,
+        digest=sha256(script.encode()).hexdigest(),
+        version=__version__,
+    )
+    return Response(
+        text,
+        media_type="text/html; charset=utf-8",
+        headers={"content-disposition": 'attachment; filename="audit-emit-verifier.html"'},
+    )
 
 
 async def checkpoints(request: Request) -> Response:

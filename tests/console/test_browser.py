@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -15,12 +16,23 @@ import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect, sync_playwright
+from support.archived_log import KEY, ORIGIN, SignedLog
 from support.chain_builder import MadeChain
 from support.console_client import console, hostile_log, log_in
 from support.requirements import program
 from support.tiers import starts_a_server
 
-PATHS = ["/", "/event/00d1c0ffee00beef:5", "/integrity", "/checkpoints", "/settings", "/help"]
+from audit_emit._signing.trusted_keys import Ed25519Key
+
+PATHS = [
+    "/",
+    "/event/00d1c0ffee00beef:5",
+    "/integrity",
+    "/verify",
+    "/checkpoints",
+    "/settings",
+    "/help",
+]
 
 
 class Served:
@@ -157,3 +169,89 @@ def test_without_javascript_it_works(browser: Any, served: Served) -> None:
     page.locator("#events tbody a").first.click()
     expect(page.get_by_role("heading", name="Evidence")).to_be_visible()
     context.close()
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Iterator[SignedLog]:
+    log = SignedLog(tmp_path / "signed", max_bytes=10**9).add(2_500)
+    yield log
+    log.close()
+
+
+VKEY = KEY.to_vkey(ORIGIN)
+
+
+class TestInTheBrowser:
+    """Verifying where the server has no say."""
+
+    @pytest.fixture(autouse=True)
+    def served(self, signed: SignedLog) -> Iterator[Served]:
+        found = Served(signed.directory)
+        yield found
+        found.stop()
+
+    def verified(self, page: Page, served: Served, key: str) -> str:
+        page.goto(f"{served.address}/verify")
+        page.get_by_label("Verifier key").fill(key)
+        page.get_by_role("button", name="Verify in this browser").click()
+        result = page.locator("#result")
+        expect(result).to_contain_text(re.compile("holds|hold:|No verdict"), timeout=60_000)
+        return str(result.inner_text())
+
+    def test_a_log_that_holds_is_said_to(self, page: Page, served: Served) -> None:
+        text = self.verified(page, served, VKEY)
+        assert "The log holds. Signed by the pinned key up to record" in text
+
+    def test_the_next_time_it_says_that_the_log_goes_on(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        self.verified(page, served, VKEY)
+        signed.add(5)
+        assert "It extends what this browser saw before." in self.verified(page, served, VKEY)
+
+    def test_a_log_that_was_cut_is_found_by_what_was_seen(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        self.verified(page, served, "")
+        signed.close()
+        path = signed.directory / "audit.jsonl"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-3]))
+        assert "no longer extends what this browser saw" in self.verified(page, served, "")
+
+    def test_a_record_that_was_changed_is_named(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        path = signed.directory / "audit.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[99] = lines[99].replace(b'"user_id":"', b'"user_id":"x', 1)
+        path.write_bytes(b"".join(lines))
+        text = self.verified(page, served, VKEY)
+        assert "event-hash-mismatch; record 100" in text
+        assert "checkpoint-root-mismatch" in text
+
+    def test_a_key_that_did_not_sign_is_no_anchor(self, page: Page, served: Served) -> None:
+        other = Ed25519Key.from_seed(b"\x08" * 32).to_vkey(ORIGIN)
+        assert "not-anchored" in self.verified(page, served, other)
+
+    def test_a_key_that_is_none_is_said(self, page: Page, served: Served) -> None:
+        assert "this is no verifier key" in self.verified(page, served, "nonsense")
+
+    def test_the_saved_verifier_works_offline(
+        self, browser: Any, served: Served, signed: SignedLog, tmp_path: Path
+    ) -> None:
+        import urllib.request
+
+        saved = tmp_path / "verifier.html"
+        with urllib.request.urlopen(f"{served.address}/verifier.html", timeout=20) as answer:
+            saved.write_bytes(answer.read())
+        context = browser.new_context(offline=True)
+        page = context.new_page()
+        page.goto(saved.as_uri())
+        page.get_by_label("Segments of the log").set_input_files(signed.directory / "audit.jsonl")
+        page.get_by_label("checkpoints.jsonl").set_input_files(
+            signed.directory / "checkpoints.jsonl"
+        )
+        page.get_by_label("Verifier key").fill(VKEY)
+        page.get_by_role("button", name="Verify").click()
+        expect(page.locator("#result")).to_contain_text("Signed by this key", timeout=60_000)
+        context.close()

@@ -23,7 +23,10 @@ from support.console_client import (
 )
 from support.export_records import LINES, changed
 
-PAGES = ["/", "/integrity", "/checkpoints", "/settings", "/help", "/event/00d1c0ffee00beef:5"]
+PAGES = [
+    *("/", "/integrity", "/verify", "/checkpoints", "/settings", "/help"),
+    "/event/00d1c0ffee00beef:5",
+]
 
 
 @pytest.fixture

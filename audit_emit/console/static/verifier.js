@@ -1,0 +1,183 @@
+// Verifies a log from its exact bytes: every hash, every link, the Merkle root that a checkpoint
+// signs, the signature by a key that the user pins, and that the log extends what was seen before.
+// docs/wire-format.md, sections 2, 6 and 7. It trusts nothing that the server says of the log.
+const LINK = /,"chain":"([0-9a-f]{16})","seq":([1-9][0-9]{0,18}),"prev_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}$/;
+const LINK_MOST = 240;
+const HASH_MEMBER = 75;
+const ZERO = "0".repeat(64);
+const BATCH = 2048;
+const KEPT = 100;
+const latin = new TextDecoder("latin1");
+const utf8 = new TextEncoder();
+
+const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+export const hex = (bytes) => Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
+const unhex = (text) => Uint8Array.from(text.match(/../g) ?? [], (two) => parseInt(two, 16));
+const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
+const unbase64 = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+
+function prefixed(number, ...parts) {
+  const whole = new Uint8Array(1 + parts.reduce((sum, one) => sum + one.length, 0));
+  whole[0] = number;
+  let at = 1;
+  for (const part of parts) { whole.set(part, at); at += part.length; }
+  return whole;
+}
+
+// The complete subtrees of a growing Merkle tree (RFC 6962, section 2.1).
+class Tree {
+  constructor() { this.size = 0; this.levels = []; }
+  async add(leaves) {
+    this.size += leaves.length;
+    let row = leaves;
+    for (let level = 0; row.length; level += 1) {
+      if (this.levels[level]) row = [this.levels[level], ...row];
+      this.levels[level] = row.length % 2 ? row[row.length - 1] : null;
+      const pairs = [];
+      for (let at = 0; at + 1 < row.length; at += 2) pairs.push(sha256(prefixed(1, row[at], row[at + 1])));
+      row = await Promise.all(pairs);
+    }
+  }
+  async root() {
+    let root = null;
+    for (const one of this.levels) {
+      if (one) root = root ? await sha256(prefixed(1, one, root)) : one;
+    }
+    return root ?? sha256(new Uint8Array());
+  }
+}
+
+// Whole lines out of chunks that are cut anywhere.
+async function* linesOf(chunks) {
+  let rest = new Uint8Array();
+  for await (const chunk of chunks) {
+    let data = chunk;
+    if (rest.length) { data = new Uint8Array(rest.length + chunk.length); data.set(rest); data.set(chunk, rest.length); }
+    let from = 0;
+    for (let at = data.indexOf(10); at >= 0; at = data.indexOf(10, from)) {
+      yield data.subarray(from, at);
+      from = at + 1;
+    }
+    rest = data.slice(from);
+  }
+  if (rest.length) yield rest;
+}
+
+// The id of a key under a name (C2SP signed-note): SHA-256(name || 0x0A || 0x01 || key), 4 bytes.
+async function idOf(name, key) {
+  const whole = prefixed(0, utf8.encode(name), Uint8Array.of(10, 1), key).subarray(1);
+  return hex((await sha256(whole)).subarray(0, 4));
+}
+
+// A C2SP verifier key: name, id, public key.
+export async function parseKey(text) {
+  const found = /^([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text.trim());
+  if (!found) throw new Error("this is no verifier key (name+id+base64)");
+  const data = unbase64(found[3]);
+  if (data.length !== 33 || data[0] !== 1) throw new Error("this is no verifier key of Ed25519");
+  const id = await idOf(found[1], data.subarray(1));
+  if (id !== found[2]) throw new Error("the id of this verifier key is not its own");
+  return { name: found[1], id, public: data.subarray(1) };
+}
+
+async function signedBy(key, one) {
+  const named = one.origin === key.name || one.origin.startsWith(`${key.name}/`);
+  if (!named || one.sig_alg !== "ed25519") return false;
+  if (await idOf(one.origin, key.public) !== one.key_id) return false;
+  const text = utf8.encode(`${one.origin}\n${one.head_seq}\n${base64(unhex(one.root_hash))}\n`);
+  const imported = await crypto.subtle.importKey("raw", key.public, { name: "Ed25519" }, false, ["verify"]);
+  return crypto.subtle.verify({ name: "Ed25519" }, imported, unbase64(one.signature), text);
+}
+
+// The newest checkpoint of a chain that a key has signed.
+export async function newestSigned(key, checkpoints, chain, most) {
+  for (const one of [...checkpoints].reverse()) {
+    try {
+      if (one.chain === chain && Number.isSafeInteger(one.head_seq) && one.head_seq <= most && await signedBy(key, one)) return one;
+    } catch { /* a line that cannot be read is no signature */ }
+  }
+  return null;
+}
+
+/*
+ * Verify a log.
+ *   chunks       async iterable of Uint8Array: the log from its first record on
+ *   checkpoints  the lines of checkpoints.jsonl, parsed
+ *   key          from parseKey, or null: then nothing is signed
+ *   remembered   { chain, size, root } of an earlier time, or null
+ *   progress     called with the number of records so far
+ * Returns { records, chain, first, last, hash, root, findings, signed, extends }.
+ */
+export async function verify({ chunks, checkpoints = [], key = null, remembered = null, progress = () => {} }) {
+  const tree = new Tree();
+  const findings = [];
+  let count = 0;
+  const found = (kind, seq, expected, actual, note = "") => {
+    count += 1;
+    if (findings.length < KEPT) findings.push({ kind, seq, expected, actual, note });
+  };
+  const roots = new Map();
+  const sizes = new Set(checkpoints.map((one) => one?.head_seq).filter(Number.isSafeInteger));
+  if (remembered) sizes.add(remembered.size);
+  let chain = "", first = 0, last = 0, hash = "", batch = [], number = 0;
+
+  const flush = async () => {
+    const hashes = await Promise.all(batch.map((one) => sha256(one.body)));
+    let group = [];
+    for (let at = 0; at < batch.length; at += 1) {
+      const actual = hex(hashes[at]);
+      if (actual !== batch[at].hash) found("event-hash-mismatch", batch[at].seq, batch[at].hash, actual);
+      group.push(hashes[at]);
+      if (sizes.has(batch[at].seq)) {
+        await tree.add(group);
+        group = [];
+        if (first === 1) roots.set(batch[at].seq, hex(await tree.root()));
+      }
+    }
+    await tree.add(group);
+    batch = [];
+    progress(tree.size);
+  };
+
+  for await (const line of linesOf(chunks)) {
+    number += 1;
+    const end = latin.decode(line.subarray(Math.max(0, line.length - LINK_MOST)));
+    const link = LINK.exec(end);
+    if (!link) { found("malformed-line", last + 1, "", "", `line ${number} is in no chain`); continue; }
+    const seq = Number(link[2]);
+    if (!chain) {
+      chain = link[1];
+      first = seq;
+      if (seq === 1 && link[3] !== ZERO) found("event-prev-hash-mismatch", seq, ZERO, link[3]);
+    } else {
+      if (link[1] !== chain) found("chain-id-mismatch", seq, chain, link[1]);
+      if (seq !== last + 1) found(seq > last ? "sequence-gap" : "sequence-duplicate", last + 1, String(last + 1), link[2]);
+      if (link[3] !== hash) found("event-prev-hash-mismatch", seq, hash, link[3]);
+    }
+    last = seq;
+    hash = link[4];
+    const body = new Uint8Array(line.length - HASH_MEMBER + 2);
+    body.set(line.subarray(0, line.length - HASH_MEMBER), 1);
+    body[body.length - 1] = 125;
+    batch.push({ seq, hash, body });
+    if (batch.length === BATCH) await flush();
+  }
+  await flush();
+
+  const root = first === 1 ? hex(await tree.root()) : "";
+  let signed = null;
+  if (key) {
+    const newest = await newestSigned(key, checkpoints, chain, Number.MAX_SAFE_INTEGER);
+    if (!newest) found("not-anchored", last, "", "", "no checkpoint is signed by the pinned key");
+    else if (newest.head_seq > last) found("truncated", newest.head_seq, String(newest.head_seq), String(last), "more was signed than is there");
+    else if (first !== 1) found("not-anchored", first, "1", String(first), "the log begins later: its root cannot be computed");
+    else if (roots.get(newest.head_seq) !== newest.root_hash) found("checkpoint-root-mismatch", newest.head_seq, newest.root_hash, roots.get(newest.head_seq));
+    else signed = { seq: newest.head_seq, at: newest.at, origin: newest.origin, unsigned: last - newest.head_seq };
+  }
+  let extended = null;
+  if (remembered && remembered.chain === chain) {
+    extended = last >= remembered.size && roots.get(remembered.size) === remembered.root;
+    if (!extended) found("truncated", remembered.size, remembered.root, roots.get(remembered.size) ?? "", "the log no longer extends what this browser saw before");
+  }
+  return { records: tree.size, chain, first, last, hash, root, findings, count, signed, extends: extended };
+}
