@@ -14,6 +14,7 @@ from support.fake_loki import each_loki, fake_loki
 from support.loki_program import loki, loki_server
 from support.object_store import ministack, seaweed, small_store, store
 from support.postgres_server import _audited_template, audited, database, postgres_server
+from support.process_log import records
 from support.tiers import (
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -43,6 +44,7 @@ __all__ = [
     "pytest_configure",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",
+    "records",
     "seaweed",
     "small_store",
     "store",

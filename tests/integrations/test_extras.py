@@ -26,6 +26,7 @@ except ImportError as error:
         ("django", "django"),
         ("celery", "celery"),
         ("sqlalchemy", "sqlalchemy"),
+        ("grpc", "grpc"),
     ],
 )
 def test_the_extra_is_named(module: str, integration: str) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of adapters that use the process-wide emitter share."""
+"""The records of the process-wide emitter, for tests of adapters and examples."""
 
 from __future__ import annotations
 

@@ -1,0 +1,243 @@
+"""gRPC: each way in which a call can end is one record, on real servers of both sorts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from support.audit_log import AuditLog
+from support.host_server import until
+from support.requirements import package
+from support.tiers import starts_a_server
+
+package("grpcio", "grpc")
+
+import grpc  # noqa: E402
+
+from audit_emit.integrations.grpc import (  # noqa: E402
+    AsyncAuditInterceptor,
+    AuditInterceptor,
+    set_actor,
+)
+
+CODE = grpc.StatusCode.FAILED_PRECONDITION
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+
+
+class Servicer:
+    """Does what the request says."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self.log = log
+        self.left = threading.Event()
+
+    def act(self, request: bytes, context: Any) -> bytes:
+        set_actor("u-17")
+        self.log.emitter.emit(None, "work.done", {"request": request.decode()})
+        if request == b"raise":
+            raise ValueError("a secret")
+        if request == b"abort":
+            context.abort(DENIED, "no")
+        if request == b"code":
+            context.set_code(CODE)
+        if request == b"wait":
+            self.left.wait(30)
+        return b"done"
+
+    def unary(self, request: bytes, context: Any) -> bytes:
+        return self.act(request, context)
+
+    def stream(self, request: bytes, context: Any) -> Iterator[bytes]:
+        yield b"first"
+        yield self.act(request, context)
+
+    def collect(self, requests: Iterator[bytes], context: Any) -> bytes:
+        return self.act(list(requests)[-1], context)
+
+    def chat(self, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        yield b"first"
+        for request in requests:
+            yield self.act(request, context)
+
+    async def act_async(self, request: bytes, context: Any) -> bytes:
+        if request == b"abort":
+            await context.abort(DENIED, "no")
+        if request == b"wait":
+            self.log.emitter.emit(None, "work.done", {})
+            set_actor("u-17")
+            await asyncio.sleep(30)
+        return self.act(request, context)
+
+    async def aunary(self, request: bytes, context: Any) -> bytes:
+        return await self.act_async(request, context)
+
+    async def astream(self, request: bytes, context: Any) -> Any:
+        yield b"first"
+        yield await self.act_async(request, context)
+
+    async def acollect(self, requests: Any, context: Any) -> bytes:
+        return await self.act_async([one async for one in requests][-1], context)
+
+    async def achat(self, requests: Any, context: Any) -> Any:
+        yield b"first"
+        async for request in requests:
+            yield await self.act_async(request, context)
+
+
+def handlers(servicer: Servicer, prefix: str) -> Any:
+    found = {
+        "unary": grpc.unary_unary_rpc_method_handler(getattr(servicer, f"{prefix}unary")),
+        "stream": grpc.unary_stream_rpc_method_handler(getattr(servicer, f"{prefix}stream")),
+        "collect": grpc.stream_unary_rpc_method_handler(getattr(servicer, f"{prefix}collect")),
+        "chat": grpc.stream_stream_rpc_method_handler(getattr(servicer, f"{prefix}chat")),
+    }
+    return grpc.method_handlers_generic_handler("tests.Work", found)
+
+
+class Served:
+    """A server in its own thread, and a client of it."""
+
+    def __init__(self, kind: str, log: AuditLog) -> None:
+        self.log = log
+        self.kind = kind
+        self.servicer = Servicer(log)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._port = 0
+        if kind == "sync":
+            self._server = grpc.server(
+                ThreadPoolExecutor(8), interceptors=[AuditInterceptor(emitter=log.emitter)]
+            )
+            self._server.add_generic_rpc_handlers((handlers(self.servicer, ""),))
+            self._port = self._server.add_insecure_port("127.0.0.1:0")
+            self._server.start()
+        else:
+            self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+            self._thread.start()
+            until(lambda: self._port)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self._port}")
+
+    async def _serve(self) -> None:
+        self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        server = grpc.aio.server(
+            ThreadPoolExecutor(8), interceptors=[AsyncAuditInterceptor(emitter=self.log.emitter)]
+        )
+        prefix = "a" if self.kind == "aio" else ""
+        server.add_generic_rpc_handlers((handlers(self.servicer, prefix),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        self._port = port
+        await self._stop.wait()
+        await server.stop(0)
+
+    def close(self) -> None:
+        self.servicer.left.set()
+        self.channel.close()
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(30)
+        else:
+            self._server.stop(0).wait()
+
+    def call(self, method: str, request: bytes, **options: Any) -> str:
+        """The code with which a call ended, as the client sees it."""
+        path = f"/tests.Work/{method}"
+        try:
+            if method in ("unary", "nothing"):
+                self.channel.unary_unary(path)(request, **options)
+            elif method == "stream":
+                list(self.channel.unary_stream(path)(request, **options))
+            elif method == "collect":
+                self.channel.stream_unary(path)(iter([b"a", request]), **options)
+            else:
+                list(self.channel.stream_stream(path)(iter([request]), **options))
+        except grpc.RpcError as error:
+            return str(error.code().name)
+        return "OK"
+
+    def record(self) -> dict[str, Any]:
+        until(lambda: self.log.records("grpc.request"), "the record")
+        (record,) = self.log.records("grpc.request")
+        return record
+
+
+@pytest.fixture(params=["sync", "aio", "sync handlers on aio"])
+@starts_a_server
+def served(request: pytest.FixtureRequest, audit_log: AuditLog) -> Iterator[Served]:
+    made = Served(request.param, audit_log)
+    yield made
+    made.close()
+
+
+METHODS = {
+    "unary": "unary_unary",
+    "stream": "unary_stream",
+    "collect": "stream_unary",
+    "chat": "stream_stream",
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("request_", "code", "outcome", "error"),
+    [
+        (b"work", "OK", "success", None),
+        (b"raise", "UNKNOWN", "failure", "ValueError"),
+        (b"abort", "PERMISSION_DENIED", "denied", None),
+        (b"code", "FAILED_PRECONDITION", "failure", None),
+    ],
+)
+def test_each_ending_of_each_kind_is_one_record(
+    served: Served, method: str, request_: bytes, code: str, outcome: str, error: str | None
+) -> None:
+    assert served.call(method, request_) == code
+    record = served.record()
+    fields = record["fields"]
+    assert (fields["service"], fields["method"]) == ("tests.Work", method)
+    assert (fields["kind"], fields["code"]) == (METHODS[method], code)
+    assert (fields["outcome"], fields.get("error")) == (outcome, error)
+    if not (served.kind == "aio" and request_ == b"abort"):
+        assert record["user_id"] == "u-17"
+        work = served.log.records("work.done")
+        assert {one["correlation_id"] for one in work} == {record["correlation_id"]}
+    assert "a secret" not in str(served.log.records())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_deadline_is_recorded_while_the_handler_still_runs(served: Served, method: str) -> None:
+    assert served.call(method, b"wait", timeout=0.5) == "DEADLINE_EXCEEDED"
+    assert served.record()["fields"]["code"] == "DEADLINE_EXCEEDED"
+    served.servicer.left.set()
+    assert len(served.log.records("grpc.request")) == 1
+
+
+@pytest.mark.parametrize("method", ["unary", "stream"])
+def test_a_cancelled_call_is_recorded(served: Served, method: str) -> None:
+    path = f"/tests.Work/{method}"
+    if method == "unary":
+        call: Any = served.channel.unary_unary(path).future(b"wait")
+    else:
+        call = served.channel.unary_stream(path)(b"wait")
+    until(lambda: served.log.records("work.done"), "the call's start")
+    call.cancel()
+    fields = served.record()["fields"]
+    assert (fields["code"], fields["outcome"]) == ("CANCELLED", "cancelled")
+
+
+def test_an_unknown_method_is_recorded(served: Served) -> None:
+    assert served.call("nothing", b"x") == "UNIMPLEMENTED"
+    assert served.record()["fields"]["code"] == "UNIMPLEMENTED"
+
+
+def test_what_metadata_says_is_only_claimed(served: Served) -> None:
+    metadata = (("x-request-id", "mine"), ("x-user-id", "root"))
+    served.call("unary", b"work", metadata=metadata)
+    record = served.record()
+    assert record["user_id"] == "u-17"
+    assert record["correlation_id"] != "mine"
+    assert record["fields"]["client_request_id"] == "mine"
+    assert record["fields"]["client_ip"] == "127.0.0.0/24"
