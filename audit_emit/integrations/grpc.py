@@ -55,8 +55,8 @@ class _Settings:
     """What both interceptors are made with."""
 
     def __init__(self, emitter: Emits | None, given: RequestOptions) -> None:
-        self.emitter = emitter
-        self.options = Options.make(given)
+        self.emitter: Emits | None = emitter
+        self.options: Options = Options.make(given)
 
     def wrap(self, handler: Any, details: Any, task: asyncio.Task[Any] | None = None) -> Any:
         """A handler of the same kind that is recorded; and a record where there is none.
@@ -141,8 +141,8 @@ class _Call:
         self._lock = Lock()
         self._done = False
         self.noted: str | None = None
-        self.is_noted = context is not None and not hasattr(context, "code")
-        self.messages_out = 0
+        self.is_noted: bool = context is not None and not hasattr(context, "code")
+        self.messages_out: int = 0
         headers: dict[str, list[str]] = {}
         for key, value in details.invocation_metadata or ():
             if isinstance(value, str):
@@ -152,7 +152,7 @@ class _Call:
         self._inbound = identify(settings.options, self._exchange, new_id())
         trace = live_span() or parse_traceparent(headers.get("traceparent", ()))
         ids = (self._inbound.correlation_id, *(trace or ()))
-        self.live = VerifiedContext(EMPTY, self._verified, ids)
+        self.live: VerifiedContext = VerifiedContext(EMPTY, self._verified, ids)
         if context is not None:
             self._watch()
 
