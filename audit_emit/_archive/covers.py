@@ -29,13 +29,14 @@ class Covers:
         lines: all of them.
         keys: that are trusted.
         after: the line that covered the part before; empty for none. What is before it, and it
-            itself, is passed over.
+            itself, is passed over; but it may cover what follows as well.
     """
 
     def __init__(self, lines: Iterable[CheckpointLine], keys: Succession, after: str) -> None:
         self._keys = keys
         self._rest = _after(lines, after.encode())
-        self._last: Covered | None = None
+        before = _parsed(after.encode())
+        self._last: Covered | None = Covered([], before) if before is not None else None
 
     def up_to(self, last: int) -> Covered | None:
         """What covers a record that is later than those that were asked for before.
