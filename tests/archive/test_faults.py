@@ -84,7 +84,7 @@ def through(log: SignedLog, store: Store, proxy: FaultyStore) -> None:
         archiver.run()
 
 
-@pytest.mark.parametrize(("index", "fault"), enumerate([CUT, HALF, DONE_BUT_500, *ERRORS]))
+@pytest.mark.parametrize(("index", "fault"), list(enumerate([CUT, HALF, DONE_BUT_500, *ERRORS])))
 def test_every_request_may_fail_once_in_any_way(
     log: SignedLog, store: Store, proxy: FaultyStore, tmp_path: Path, index: int, fault: str
 ) -> None:
