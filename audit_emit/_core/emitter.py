@@ -8,7 +8,7 @@ from math import isnan
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
-from audit_emit._core import life
+from audit_emit._core import life, strict
 from audit_emit._core.appender import Appender
 from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
@@ -32,7 +32,7 @@ from audit_emit._stores.base import ChainStore, Draft, Lent, Mirror
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.factory import open_mirror, open_store
 from audit_emit.context import GivenContext
-from audit_emit.errors import AuditError, ConfigError, SinkError
+from audit_emit.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
     from audit_emit._checkpoints.schedule import Schedule
@@ -238,46 +238,7 @@ class Emitter:
             AuditError: the record is not in the store with the durability asked for; or the event
                 type or the context is none (``invalid-event-type``, ``invalid-context``).
         """
-        outbox, store = self.outbox, self.store
-        if self._disabled or store is None:
-            reason = "disabled" if self._disabled else "no-file"
-            raise AuditError(
-                reason, f"emit_strict needs a file or another store, and there is none ({reason})"
-            )
-        try:
-            renew()
-            context = self.misuse.checked(ctx, usable_type=self.builder.takes(event_type))
-            draft = self.clock.draft(*self.builder.compose(context, event_type, fields))
-            linked = outbox.link_or_raise(draft)
-            if self.settings.durability != "os" and not store.sync():
-                raise SinkError(store.health().unsynced or "fsync-failed")
-        except SinkError as error:
-            raise self._not_recorded(error) from error
-        except BaseException as error:
-            outbox.heal()
-            let_through(error)
-            if issubclass(type(error), AuditError):
-                raise  # a wrong call says so itself
-            reason = bare_name(type(error))
-            raise AuditError(reason, f"the audit record could not be made: {reason}") from error
-        if store.traits.immediate:  # otherwise the thread that has appended it shows it, too
-            try:
-                outbox.show(linked.line, monotonic() + LOCK_SECONDS)
-            except BaseException as error:  # noqa: BLE001 - it is in the store; the rest is late
-                outbox.heal()
-                let_through(error)
-                outbox.trouble("stdout", error)
-            outbox.fault = None
-        return Receipt(linked.id, linked.chain, linked.seq, linked.hash)
-
-    def _not_recorded(self, error: SinkError) -> AuditError:
-        outbox, reason = self.outbox, error.reason
-        if reason == "backlog":  # what it waits for is the reason
-            reason = outbox.fault or outbox.last_error or reason
-        elif reason not in {"re-entrant", "timeout"}:
-            outbox.fault = outbox.last_error = reason
-        said = f"the audit record could not be written to {outbox.place}: {reason}"
-        return AuditError(reason, f"{said} ({error.detail})" if error.detail else said)
+        return strict.emit(self, ctx, event_type, fields)
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Append what waits and sync the store.

@@ -5,24 +5,20 @@ Every secret is held back here, before a record exists; nothing after this sees 
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from audit_emit._core.misuse import Misuse
+from audit_emit._core.processors import Processing
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._runtime import compiled as _compiled
 from audit_emit._runtime.failure import Counters
-from audit_emit._runtime.foreign import bare_name
-from audit_emit._runtime.interrupts import door, let_through
 from audit_emit._runtime.observer import UNOBSERVED, Observer
-from audit_emit._settings.checks import Processor
-from audit_emit._settings.settings import Settings, title_of
+from audit_emit._settings.settings import Settings
 from audit_emit.context import EMPTY, FIELDS, VAR, AuditContext, GivenContext, LiveContext
 
 BEFORE_ID = f',"v":{record.VERSION},"id":"'
@@ -32,29 +28,11 @@ _KINDS_LIMIT = 4096
 _ID_SCAN = 8192
 _ID_BYTES = 1024
 _TYPE_LIMIT = 256
-_TITLE_LIMIT = 128
 
 WITHHELD = "_withheld"
 """The field that stands for all others, and names the processor that failed."""
 _TOLD = ("_cut", "_racy")
 """Members in which ``Normaliser.full`` tells of what it did."""
-
-
-class _Named:
-    """What processors get as their logger: it has a name, every level, and nothing to log to."""
-
-    name = "audit_emit"
-    disabled = False
-    level = 0
-
-    def getEffectiveLevel(self) -> int:  # noqa: N802 - the names are the logging module's
-        return self.level
-
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
-        return level >= self.level
-
-
-_LOGGER = _Named()
 
 
 class RecordBuilder:
@@ -96,7 +74,9 @@ class RecordBuilder:
         self._misuse = misuse or Misuse(counters)
         self._tell = tell
         self._closing = f'","service":"{settings.service}"'
-        self._in_processors = threading.local()
+        self._processing = Processing(
+            settings.processors, counters, tell, observer, self.normaliser.scrub
+        )
         self.kinds: dict[str, tuple[str, bool]] = {}
         """Of each well-formed type so far: how its records open, and ``is_secret_event``."""
 
@@ -242,9 +222,9 @@ class RecordBuilder:
             if type(fields) is Normalised
             else self.normaliser.full(rules or event_type, fields)
         )
-        if self._processors and not getattr(self._in_processors, "now", False):
+        if self._processors and not self._processing.is_under_way:
             plain = {name: each for name, each in normalised.value.items() if name not in _TOLD}
-            processed = self._process(event_type, plain)
+            processed = self._processing.run(event_type, plain)
             workspace_id = normalised.workspace_id
             if isinstance(processed, str):
                 normalised.value = {WITHHELD: processed}
@@ -278,69 +258,7 @@ class RecordBuilder:
             whole, done.workspace_id, before.cut + done.cut, before.redacted + done.redacted
         )
 
-    def _process(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
-        """Run the caller's processors. When one fails, nobody knows what it would have removed.
-
-        Returns:
-            The fields; or the name of the processor that failed, and no field.
-
-        A processor that emits gets its event recorded, but not processed: that would never end.
-        """
-        self._in_processors.now = True
-        try:
-            return self._processed(event_type, value)
-        finally:
-            self._in_processors.now = False
-
-    @door
-    def _processed(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
-        own = {"event": value.pop("event")} if "event" in value else {}
-        event = {"event": event_type, **value}
-        named = "event"  # where the event type is now
-        for processor in self._processors:
-            try:
-                result = dict(processor(_LOGGER, "info", dict(event)))
-                if result.get(named) is not event_type:
-                    named = _renamed(event, result, event_type, named)
-                event = result
-            except Exception as error:  # noqa: BLE001 - a processor is foreign code
-                let_through(error)
-                return self._withheld(processor, error)
-            except BaseException as error:
-                if not _is_drop(error):
-                    raise
-                return self._withheld(processor, error)
-        event.pop(named, None)
-        return {**own, **event}
-
-    def _withheld(self, processor: Processor, error: BaseException) -> str:
-        """The name of a processor that failed, which is told."""
-        self._counters.processor_errors += 1
-        name = self.normaliser.scrub(title_of(processor))[:_TITLE_LIMIT]
-        if self._tell is not None:
-            self._tell(
-                f"processor {name}",
-                f"the processor {name} failed ({bare_name(type(error))}): the fields of its "
-                "events are withheld, as nobody knows what it would have removed",
-            )
-        self._observer.tell(error, "processor")
-        return name
-
 
 def _as_text(event_type: str) -> str:
     """A string of any kind as a plain one: a StrEnum is its value, and its methods are foreign."""
     return str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))
-
-
-def _renamed(before: dict[str, Any], after: dict[str, Any], event_type: str, named: str) -> str:
-    """Where a processor has moved the event type to: it is in the record already."""
-    for name, value in after.items():
-        if value is event_type and before.get(name) is not event_type:
-            return name
-    return named
-
-
-def _is_drop(error: BaseException) -> bool:
-    """Whether it is structlog's ``DropEvent``, no ``Exception``: for an audit event, no exit."""
-    module = sys.modules.get("structlog.exceptions")
-    return module is not None and isinstance(error, module.DropEvent)

@@ -191,18 +191,6 @@ class Descriptor:
         self.fault = None
         return True
 
-    def was_shown(self, line: bytes, checked: int) -> None:
-        """Take note of a line that was written by way of ``direct``.
-
-        Args:
-            line: as for ``write``.
-            checked: when the descriptor was looked at; 0 when it was not.
-        """
-        self.last = line
-        self.fault = None
-        if checked:
-            self.checked = checked
-
     def look(self) -> bool:
         """Whether the descriptor can be written to now; clears ``fault`` if it has come back."""
         return self._is_ours(time_ns())
