@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from audit_emit._core import waiting
 from audit_emit._core.emitter import Emitter
 from audit_emit._runtime import observer as _observer
 from audit_emit.context import AuditContext
@@ -40,12 +41,12 @@ def emit_late(
         draft = emitter.clock.draft_at(_ns(seconds), *parts)
         outbox = emitter.outbox
         if outbox.store is None:
-            outbox.show_unchained(draft)
+            waiting.show_unchained(outbox, draft)
             return
-        outbox.keep(draft, _REASON)
+        waiting.keep(outbox, draft, _REASON)
         outbox.drain()
         if outbox.fault:
-            outbox.show_now(draft)  # at once, as when it happens now
+            waiting.show_now(outbox, draft)  # at once, as when it happens now
     except Exception as error:  # noqa: BLE001 - as the guard of emit
         emitter.outbox.lossy += ((event_type, type(error)),)
         emitter.outbox.pending = True

@@ -8,7 +8,7 @@ from math import isnan
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
-from audit_emit._core import life, strict
+from audit_emit._core import ending, life, strict
 from audit_emit._core.appender import Appender
 from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
@@ -116,7 +116,7 @@ class Emitter:
     def __del__(self) -> None:
         # An emitter that nobody closed: what waits is written now or never.
         try:
-            self.outbox.end()
+            ending.end(self.outbox)
             # A context that outlives it remembers what was composed from it, and so its builder.
             self._stderr_log.close()
             if self.shipping is not None:
@@ -283,7 +283,7 @@ class Emitter:
         timeout = _seconds(timeout)
         deadline = monotonic() + timeout
         done = self.flush(timeout)
-        if self.outbox.give_up_line():
+        if ending.give_up_line(self.outbox):
             done = self.flush(max(0.0, deadline - monotonic())) and done
         if self.checkpoints is None:
             return done

@@ -8,6 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
+from audit_emit._core import ending
 from audit_emit._core.beginning import TOLD
 from audit_emit._runtime.forks import on_fork
 
@@ -43,7 +44,7 @@ def _at_exit() -> None:
     deadline = time.monotonic() + EXIT_SECONDS
     for emitter in list(_emitters):
         emitter.finish(max(deadline - time.monotonic(), GRACE_SECONDS))
-        emitter.outbox.give_up()
+        ending.give_up(emitter.outbox)
 
 
 on_fork(_after_fork)

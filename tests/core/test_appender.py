@@ -292,7 +292,7 @@ def test_an_idle_thread_ends_and_another_one_follows(
     emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(appender, "IDLE_SECONDS", 0.0)
-    worker = emitter.outbox._worker
+    worker = emitter.outbox.worker
     for number in range(3):
         emitter.emit(None, "a.b", {"n": number})
         assert emitter.flush(60)

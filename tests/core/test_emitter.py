@@ -732,7 +732,7 @@ def test_strict_tells_why_events_wait_that_are_about_to_be_written(log: Path) ->
     emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit(None, "a.b")
     blocked.clear()
-    with emitter.outbox._lock:  # as a thread that is at it
+    with emitter.outbox.drain_lock:  # as a thread that is at it
         emitter.outbox.fault = None
         reasons: list[str] = []
 

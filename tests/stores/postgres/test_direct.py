@@ -219,7 +219,7 @@ def test_an_idle_thread_ends_and_begins_again(
 ) -> None:
     monkeypatch.setattr(appender, "IDLE_SECONDS", 0.0)
     emitter = emitter_of(audited.as_user("the_writer"))
-    worker = emitter.outbox._worker
+    worker = emitter.outbox.worker
     assert isinstance(worker, Appender)
     for number in range(3):
         emitter.emit(None, "order.placed", {"n": number})

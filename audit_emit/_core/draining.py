@@ -1,0 +1,133 @@
+"""Bringing to the store what waits for it, oldest first, and declaring what was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audit_emit._core import waiting
+from audit_emit._core.mirror_queue import in_time
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._stores.backlog import Gap
+from audit_emit._stores.base import ChainStore
+from audit_emit.errors import AuditError, SinkError
+
+if TYPE_CHECKING:
+    from audit_emit._core.outbox import Outbox
+
+__all__ = ["drain", "fails"]
+
+_BATCH = 500
+"""Records drained at a time; a store stops earlier when it takes long."""
+
+
+def drain(outbox: Outbox, *, at_end: bool, patience: float = 0.0, deadline: float = 0.0) -> bool:
+    """``Outbox.drain``, in this thread; whether the store took what it was given."""
+    lock = outbox.drain_lock
+    if not lock.acquire(timeout=patience):
+        return True
+    # A signal handler may have forked, here or below; what is the child's now is not held.
+    if outbox.is_draining or outbox.drain_lock is not lock:
+        lock.release()
+        return True
+    outbox.is_draining = True
+    try:
+        if in_time(deadline):
+            outbox.mirrored.finish()
+        _make_lossy(outbox)
+        outbox.mirrored.count_forgotten(outbox.clock.now_ns())
+        if outbox.store is not None:
+            _drain_store(outbox, outbox.store, deadline, at_end=at_end)
+        if not outbox.mirrored.show_waiting(deadline, patience=outbox.reader_seconds):
+            outbox.missed()
+        outbox.stderr_log.flush()
+        # In this order: another thread may keep an event meanwhile.
+        outbox.pending = False
+        outbox.pending = outbox.waits_for_event()
+        if not outbox.has_more():
+            outbox.worker.let_go()
+        outbox.drained()
+    except SinkError as error:
+        outbox.show_later(error.linked)
+        fails(outbox, error)
+        return False
+    finally:
+        if outbox.drain_lock is lock:
+            outbox.is_draining = False
+        lock.release()
+    return True
+
+
+def fails(outbox: Outbox, error: SinkError) -> None:
+    """Remember why the store takes nothing; who waits for an answer gets it."""
+    if error.reason == "re-entrant":
+        return
+    if outbox.is_slow:  # nobody else has told
+        if error.reason != outbox.fault:
+            said = f"nothing can be appended to {outbox.place}: {error.reason}"
+            outbox.observer.notify(AuditError(error.reason, said), "store")
+        outbox.last_error = error.reason
+        outbox.complain(error.reason, error.detail)
+    outbox.fault = error.reason
+    outbox.requests.appended(error.linked)
+    outbox.requests.refuse(error)
+
+
+def _make_lossy(outbox: Outbox) -> None:
+    """Make the records of events that could not be made when they happened."""
+    while outbox.lossy or outbox.unmade:
+        if not outbox.lossy:
+            outbox.unmade -= 1
+            outbox.lossy.append(("", MemoryError))
+        event_type, error = outbox.lossy[0]
+        # Its name is at hand where there may still be no memory to make it.
+        reason = "MemoryError" if error is MemoryError else bare_name(error)
+        parts = outbox.builder.lossy(event_type if type(event_type) is str else "", reason)
+        draft = outbox.clock.draft(*parts)
+        outbox.lossy.popleft()
+        if outbox.store is not None:
+            waiting.keep(outbox, draft, reason)
+        else:
+            waiting.show_unchained(outbox, draft)
+
+
+def _drain_store(outbox: Outbox, store: ChainStore, deadline: float, *, at_end: bool) -> None:
+    if outbox.backlog.waiting:
+        _append_waiting(outbox, store, deadline)
+    if outbox.requests:
+        _append_requested(outbox, store)
+    if outbox.gap.lost and not outbox.backlog.waiting and in_time(deadline):
+        _declare(outbox, outbox.gap, store.sink, deadline)
+    if in_time(deadline):
+        outbox.mirrored.declare(
+            lambda gap: _declare(outbox, gap, "stdout", deadline), at_end=at_end
+        )
+    if store.unreturned and in_time(deadline):
+        outbox.show_later(store.append([], deadline))
+
+
+def _append_waiting(outbox: Outbox, store: ChainStore, deadline: float) -> None:
+    """Append what waits; what is in the chain leaves the backlog, whatever happens."""
+    # First: should a signal handler fork below, the store knows that these are the parent's.
+    process = outbox.clock.process
+    backlog = outbox.backlog
+    backlog.settle(outbox.counters)  # what an interrupt has left
+    drafts = backlog.drafts(_BATCH, process)
+    try:
+        outbox.show_later(store.append(drafts, deadline))
+    finally:
+        backlog.settle(outbox.counters)
+    outbox.fault = None
+
+
+def _append_requested(outbox: Outbox, store: ChainStore) -> None:
+    """Append what callers wait for; nobody waits for more than one batch of others."""
+    records = store.append(outbox.requests.next(_BATCH))
+    outbox.requests.appended(records)
+    outbox.show_later(records)
+    outbox.fault = None
+
+
+def _declare(outbox: Outbox, gap: Gap, sink: str, deadline: float) -> None:
+    declared = gap.copy()
+    outbox.append_own("audit.gap", declared.fields(sink), deadline)
+    gap.forget(declared)

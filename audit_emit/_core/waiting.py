@@ -1,0 +1,94 @@
+"""Events that cannot be appended now: shown at once, and kept for later or counted as lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audit_emit._core import ending
+from audit_emit._stores.base import Draft
+from audit_emit.errors import AuditError, SinkError
+
+if TYPE_CHECKING:
+    from audit_emit._core.outbox import Outbox
+
+__all__ = ["PATIENCE_SECONDS", "UNCERTAIN", "keep", "put", "refused", "show_now", "show_unchained"]
+
+UNCERTAIN = "MemoryError"
+"""The reason when there was no memory to tell whether a record was written."""
+
+PATIENCE_SECONDS = 0.005
+"""What an event costs while others drain: without it, busy threads fill the backlog faster than
+it can be written, and a pause of the store once is a loss for ever."""
+
+
+def put(outbox: Outbox, draft: Draft) -> None:
+    """Leave an event to the thread that appends; without a store, it is only shown."""
+    if outbox.store is None:
+        show_unchained(outbox, draft)
+        return
+    if outbox.fault is not None:
+        show_now(outbox, draft)  # at once, as nobody knows how long it waits
+    keep(outbox, draft, outbox.fault or "backlog-full")
+
+
+def show_unchained(outbox: Outbox, draft: Draft) -> None:
+    """Show an event where nothing is kept (docs/wire-format.md, member 16)."""
+    if outbox.mirrored.mirror is None:
+        outbox.lose(draft.prefix[7:37])
+        return
+    number = next(outbox.numbers)
+    end = f',"process":"{outbox.process}","number":{number}}}\n'
+    if outbox.mirrored.show(f"{draft.prefix}{end}".encode()) or outbox.mirrored.is_begun():
+        outbox.counters.unchained += 1
+    else:
+        outbox.lose(draft.prefix[7:37])
+    if outbox.mirrored.is_begun() or outbox.mirrored.gap.lost:
+        outbox.missed()
+
+
+def refused(outbox: Outbox, draft: Draft, error: SinkError) -> None:
+    """The store takes nothing: show the event at once, and keep it for later."""
+    outbox.show_later(error.linked)
+    reason = error.reason
+    if draft.process is not outbox.clock.process or reason == UNCERTAIN:
+        # A signal handler has forked, and this id is the parent's; or there was no memory to
+        # tell whether the record was written, and it is written twice rather than not at all.
+        draft = outbox.clock.again(draft)
+    if reason not in {"re-entrant", "backlog"}:
+        outbox.fault = outbox.last_error = reason
+        outbox.complain(reason)
+    said = f"the audit record could not be written to {outbox.place}: {reason}"
+    outbox.observer.notify(AuditError(reason, said, event_id=draft.id), "file", draft.id)
+    if outbox.mirrored.mirror is not None and reason != "re-entrant":
+        show_now(outbox, draft)
+    keep(outbox, draft, reason)
+
+
+def show_now(outbox: Outbox, draft: Draft) -> None:
+    """Show an event that waits for the store, without a place in the chain."""
+    if outbox.mirrored.mirror is not None and not outbox.mirrored.show(
+        f"{draft.prefix}}}\n".encode()
+    ):
+        outbox.missed()
+
+
+def keep(outbox: Outbox, draft: Draft, reason: str) -> None:
+    """Have an event wait for the store, or count it as lost when too many wait."""
+    if draft.process is not outbox.clock.process:
+        # A signal handler has forked since it was refused: this id is the parent's.
+        draft = outbox.clock.again(draft)
+    if outbox.backlog.add(draft.prefix):
+        outbox.counters.backlogged += 1
+    else:
+        ts = draft.prefix[7:37]
+        outbox.lose(ts)
+        # Why it could not be kept is known to all; a reader wants to know why it had to be.
+        cause = outbox.fault if reason == "backlog" else None
+        outbox.gap.add(ts, cause or reason)
+        outbox.stderr_log.report("overflow", "the backlog is full; events are being lost")
+    outbox.pending = True
+    outbox.go_on()
+    if outbox.ends:
+        # Nobody comes after this to try again.
+        outbox.drain(at_end=True, patience=PATIENCE_SECONDS)
+        ending.give_up(outbox)
