@@ -14,7 +14,7 @@ from unittest.mock import patch
 from audit_emit._format import tail
 from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
-from audit_emit._stores.jsonl import critical, durability, lockfile, segment, store
+from audit_emit._stores.jsonl import critical, durability, lockfile, segment, store, takeover
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import group_commit as groupcommit
 
@@ -31,6 +31,7 @@ MODULES = (
     segment,
     segments,
     tail,
+    takeover,
 )
 
 ERRORS: dict[str, tuple[int, ...]] = {

@@ -15,8 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -29,16 +28,15 @@ from audit_emit._runtime.owned_fds import Owned
 from audit_emit._stores.base import Draft, Lent, Linked
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import self_records as notes
+from audit_emit._stores.jsonl import takeover
 from audit_emit._stores.jsonl import undeclared as debt
 from audit_emit._stores.jsonl.lockfile import LockFile
-from audit_emit._stores.jsonl.segment_index import Closed, Whereabouts, copied_to, furthest_end
+from audit_emit._stores.jsonl.segment_index import Closed, Whereabouts
 
 FRESH_NS = 50_000
 _RETRY_SECONDS = 1.0
 _ROTATION_SECONDS = 0.01
 """A rotation is not begun when less than that is left of a call's time: the file grows instead."""
-
-_KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class Segment:
@@ -72,14 +70,14 @@ class Segment:
         self.records: list[Linked] = []
         """What was written here and is not yet handed to whoever asked for it."""
         self.path: str = layout.active
-        self._layout = layout
-        self._closed = Closed(layout)
+        self.layout = layout
+        self.closed = Closed(layout)
         self.max_bytes = max_bytes
-        self._lent = lent
+        self.lent = lent
         self._retire = retire
         self._crowded = crowded
-        self._named = named
-        self._lock = lock
+        self.named = named
+        self.lock = lock
         self.last_ns: int = 0
         """The ``ts`` of the last record, in nanoseconds; 0 before there is one."""
         self.written: int = 0
@@ -97,14 +95,14 @@ class Segment:
         self.fresh_size = 0
         self.deadline: float = 0.0
         """Until when the call that is in here may take (``time.monotonic()``); 0 for no limit."""
-        self._opened = False
-        self._unsettled: tuple[str | None, str] | None = None
+        self.opened = False
+        self.unsettled: tuple[str | None, str] | None = None
         """A file that is not yet taken over in full: the arguments of ``_take_over``."""
-        self._tears: list[tail.Dirt] = []
+        self.tears: list[tail.Dirt] = []
         """Torn ends of this file that are not yet declared."""
-        self._begun_at = 0
+        self.begun_at = 0
         """The first ``seq`` in this file."""
-        self._rotate_from = 0
+        self.rotate_from = 0
         """The file is never closed before it holds a record beyond this ``seq``."""
         self._rotate_after = 0.0
 
@@ -122,20 +120,20 @@ class Segment:
         """
         size = self.length()
         try:
-            there = os.stat(self._layout.active, follow_symlinks=False)
+            there = os.stat(self.layout.active, follow_symlinks=False)
         except FileNotFoundError as error:
             let_through(error)
             there = None
         if there is None or size < 0 or (there.st_dev, there.st_ino) != self.identity:
-            self._reopen()
+            takeover.reopen(self)
         elif size != there.st_size:
             # Our number is somebody else's file by now: the application closed them all.
             self.descriptor = -1
-            self._reopen()
-        elif self._unsettled is not None:
-            self._take_over(*self._unsettled)
+            takeover.reopen(self)
+        elif self.unsettled is not None:
+            takeover.take_over(self, *self.unsettled)
         elif size != self.size:
-            self._resized(size)
+            takeover.resized(self, size)
         self.fresh = now
         self.fresh_size = self.size
 
@@ -188,15 +186,15 @@ class Segment:
         Returns:
             Whether it was done; if not, the old file goes on and it is tried again a second later.
         """
-        fresh = self._layout.active + ".new"
+        fresh = self.layout.active + ".new"
         begun = -1
         try:
-            target = self._layout.unused(self._begun_at)
+            target = self.layout.unused(self.begun_at)
             with quietly(FileNotFoundError):
                 os.unlink(fresh)  # left by a rotation that was killed
             begun = segments.open_file(fresh, append=True, exclusive=True)
-            os.rename(self._layout.active, target)
-            os.rename(fresh, self._layout.active)
+            os.rename(self.layout.active, target)
+            os.rename(fresh, self.layout.active)
         except BaseException as error:
             if begun >= 0:
                 os.close(begun)
@@ -207,19 +205,19 @@ class Segment:
             return False
         # Whoever looked at the path before this must look again when they get the lock.
         time.sleep(2 * FRESH_NS / 1e9)
-        self._replace(begun)
-        self._lent.counters.rotated += 1
-        self._named()
+        self.replace(begun)
+        self.lent.counters.rotated += 1
+        self.named()
         previous = os.path.basename(target)
-        with self._settling(previous, "size"):
-            self._remember()
-            self.declare("audit.rotated", notes.rotated(previous, self._last(), "size"))
-            self._rotate_from = self.seq
+        with takeover.settling(self, previous, "size"):
+            self.remember()
+            self.declare("audit.rotated", notes.rotated(previous, self.last(), "size"))
+            self.rotate_from = self.seq
         return True
 
     def declare(self, event_type: str, fields: dict[str, Any]) -> Linked:
         """Write a record of the log about itself."""
-        linked = self.link(self._lent.own(event_type, fields))
+        linked = self.link(self.lent.own(event_type, fields))
         self.own_written += 1
         return linked
 
@@ -235,7 +233,7 @@ class Segment:
         self.size = -1
 
     def _let_go(self) -> None:
-        if self.descriptor < 0 or self._still_ours() is None:
+        if self.descriptor < 0 or self.still_ours() is None:
             return
         if self._retire is close_quietly:
             # At once. An interrupt that comes in the finalizer of an object is heard by nobody.
@@ -246,7 +244,7 @@ class Segment:
 
     def __del__(self) -> None:
         try:
-            if self._still_ours() is not None:
+            if self.still_ours() is not None:
                 close_quietly(self.descriptor)
         except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass
@@ -258,10 +256,10 @@ class Segment:
         self.__class__ = _Abandoned
 
     def _may_rotate(self) -> bool:
-        settled = self._unsettled is None  # what is said about a file is said in it
+        settled = self.unsettled is None  # what is said about a file is said in it
         now = time.monotonic()
         in_time = not self.deadline or now + _ROTATION_SECONDS < self.deadline
-        due = self.seq > self._rotate_from and now >= self._rotate_after
+        due = self.seq > self.rotate_from and now >= self._rotate_after
         return settled and due and in_time and not self._crowded()
 
     def _finish(self, line: bytes, written: int) -> None:
@@ -279,7 +277,7 @@ class Segment:
             os.ftruncate(self.descriptor, self.size)
         raise error
 
-    def _still_ours(self) -> os.stat_result | None:
+    def still_ours(self) -> os.stat_result | None:
         try:
             found = os.fstat(self.descriptor)
         except (OSError, ValueError) as error:
@@ -287,52 +285,7 @@ class Segment:
             return None
         return found if (found.st_dev, found.st_ino) == self.identity else None
 
-    def _reopen(self) -> None:
-        """Open what is at the path now: at the start, and when the file was moved or deleted."""
-        old = self._still_ours()
-        rescued = self._rescue(old)
-        if old is not None:
-            self._catch_up(old)
-        try:
-            segments.make_directory(self._layout.directory)
-            opened = segments.open_file(self._layout.active, append=True)
-        except OSError as error:
-            let_through(error)
-            if old is not None and old.st_nlink and error.errno in _KEEP_OLD:
-                # The renamed file is a place to write to until the path can be had again.
-                return
-            raise
-        name = segments.name_of(self.descriptor) if old is not None else None
-        empty = self._replace(opened, close_old=old is not None)
-        why = "moved" if old is None or old.st_nlink else "deleted"
-        with self._settling(name, why):
-            if empty:
-                self._named()
-                if rescued:
-                    os.write(self.descriptor, rescued)
-            self._continue_at_end(name, why)
-
-    def _catch_up(self, old: os.stat_result) -> None:
-        """Learn what others wrote into a file before it was moved; the next one may be empty."""
-        with quietly(OSError):
-            if not old.st_nlink:
-                head = tail.read_end(self.descriptor, old.st_size).head
-                if head is not None and self._continues(head):
-                    self._adopt(head)
-            elif self._unsettled is not None:
-                self._take_over(*self._unsettled)
-            elif old.st_size != self.size:
-                self._resized(old.st_size)
-
-    def _rescue(self, old: os.stat_result | None) -> bytes:
-        """Our records in a deleted file, since the path was last known to be good."""
-        if old is None or old.st_nlink or not 0 <= self.fresh_size < self.size:
-            return b""
-        if old.st_ctime_ns > old.st_mtime_ns:
-            return b""  # deleted after the last write: whoever did that had them
-        return tail.pread(self.descriptor, self.size - self.fresh_size, self.fresh_size)
-
-    def _replace(self, opened: int, *, close_old: bool = True) -> bool:
+    def replace(self, opened: int, *, close_old: bool = True) -> bool:
         """Make a file the active one; whether it is empty."""
         try:
             found = os.fstat(opened)
@@ -344,114 +297,31 @@ class Segment:
         self.descriptor = opened
         self.identity = (found.st_dev, found.st_ino)
         self.size = 0
-        self._tears.clear()
-        self._begun_at = self.seq + 1
-        self._rotate_from = self.seq + 1
+        self.tears.clear()
+        self.begun_at = self.seq + 1
+        self.rotate_from = self.seq + 1
         return found.st_size == 0
 
-    def _resized(self, size: int) -> None:
-        """Pick up what other processes appended, or find out who changed the file."""
-        head = tail.read_growth(self.descriptor, self.size, size)
-        if head is not None and head.chain == self.chain and head.seq > self.seq:
-            self._adopt(head)
-            self.size = size
-            return
-        self._take_over(None, "truncated")
-
-    def _adopt(self, head: Head) -> None:
+    def adopt(self, head: Head) -> None:
         self.chain = head.chain
         self.seq = head.seq
         self.hash = head.hash
         self.last_ns = ns_of(head.ts) if head.ts else 0
         self.link_part = f',"chain":"{head.chain}","seq":'
 
-    def _take_over(self, previous: str | None, why: str) -> None:
-        """Continue the chain at the end of the file, whatever is there.
-
-        Args:
-            previous: the name that the file before this one has now, if known.
-            why: why this file is another one, or shorter, than it was.
-        """
-        with self._settling(previous, why):
-            self._continue_at_end(previous, why)
-
-    @contextmanager
-    def _settling(self, previous: str | None, why: str) -> Iterator[None]:
-        """What is interrupted here is done again before anything else is written."""
-        self._unsettled = (previous, why)
-        try:
-            yield
-        except BaseException:
-            self.size = -1
-            raise
-        self._unsettled = None
-
-    def _continue_at_end(self, previous: str | None, why: str) -> None:
-        size = os.fstat(self.descriptor).st_size
-        end = tail.read_end(self.descriptor, size, deadline=self.deadline)
-        self.size = size
-        known = self.seq
-        if end.head is not None and (not known or self._continues(end.head)):
-            self._adopt(end.head)
-        elif not known or end.head is None:
-            previous = self._continue_elsewhere() or previous
-            self._unsettled = (previous, why)
-        self._remember()
-        self._begun_at = tail.first_seq(self.descriptor) or self.seq + 1
-        self._rotate_from = self._begun_at
-        self._note_tear(end.dirt)
-        told: list[notes.Note] = []
-        if why == "deleted" or (end.head is None and self.seq):
-            # Which file this one follows is said first.
-            reason = why if known else "opened"
-            told.append(("audit.rotated", notes.rotated(previous, self._last(), reason)))
-            self._rotate_from = self.seq + 1
-            if known and why == "truncated":
-                told += self._not_copied()
-        elif known and self.hash != (end.head.hash if end.head else ""):
-            # The seq goes on, so that the hole shows.
-            told.append(self._missing(end.head, f"file-{why}"))
-        told += [("audit.recovered", notes.recovered(tear)) for tear in self._tears]
-        owed = self._owed()
-        told += owed
-        started = self._lent.started() if not self._opened else None
-        if started is not None:
-            told.append(("audit.started", started))
-        self._declare_together(told, b"" if end.closed else b"\n")
-        self._tears.clear()
-        self._opened = True
-        if started is not None:
-            self._lent.said()
-        if owed:
-            self._lock.forgive()
-
-    def _not_copied(self) -> list[notes.Note]:
-        """The gap that a file leaves that was emptied, where no copy holds what was in it."""
-        head, certain = copied_to(self._layout)
-        if not certain or (head is not None and head.chain == self.chain and head.seq >= self.seq):
-            return []
-        return [self._missing(head, "file-truncated")]
-
-    def _missing(self, head: Head | None, reason: str) -> notes.Note:
-        """The gap of records that were in a file and were taken away; health counts them."""
-        fields = notes.missing(head, self._last(), self.last_ns, reason)
-        self.taken_away += fields["lost"]
-        self.last_taken_away = fields["last_ts"]
-        return "audit.gap", fields
-
     def pay(self) -> None:
         """Declare what a process has lost that has ended, and could not say so."""
-        self._declare_together(self._owed(), b"")
-        self._lock.forgive()
+        self.declare_together(self.owed(), b"")
+        self.lock.forgive()
 
-    def _owed(self) -> list[notes.Note]:
-        owed = debt.gaps(self._lock.recall(debt.PLACE, debt.SIZE))
+    def owed(self) -> list[notes.Note]:
+        owed = debt.gaps(self.lock.recall(debt.PLACE, debt.SIZE))
         return [("audit.gap", fields) for fields in owed]
 
-    def _declare_together(self, told: list[notes.Note], before: bytes) -> None:
+    def declare_together(self, told: list[notes.Note], before: bytes) -> None:
         """Close what was left without an end, and say so, in one write: nothing comes between."""
-        own = [self._lent.own(event_type, fields) for event_type, fields in told]
-        records, head, ns = notes.chained(own, self._last(), self.last_ns)
+        own = [self.lent.own(event_type, fields) for event_type, fields in told]
+        records, head, ns = notes.chained(own, self.last(), self.last_ns)
         data = before + b"".join(record.line for record in records)
         if not data:
             return
@@ -464,47 +334,19 @@ class Segment:
         self.written += len(records)
         self.own_written += len(records)
 
-    def _note_tear(self, dirt: tail.Dirt | None) -> None:
-        """Remember a tear until it is declared; it may have grown when that failed before."""
-        if dirt is None:
-            return
-        others = [known for known in self._tears if known.offset != dirt.offset]
-        self._lent.counters.recovered += len(others) == len(self._tears)
-        self._tears = [*others, dirt]
-
-    def _continues(self, head: Head) -> bool:
+    def continues(self, head: Head) -> bool:
         """Whether a head is our own or further on; if not, ours goes on, so that it shows."""
         if head.chain != self.chain:
             return False
         return head.seq > self.seq or (head.seq == self.seq and head.hash == self.hash)
 
-    def _continue_elsewhere(self) -> str | None:
-        """Continue from the furthest end that this chain has in another file, or begin a chain.
-
-        Returns:
-            The name of the file with that end.
-        """
-        found = furthest_end(
-            self._layout,
-            self._closed,
-            self._lock.recall(),
-            (self.chain, self.seq),
-            deadline=self.deadline,
-        )
-        if found is not None:
-            self._adopt(found[0])
-            return found[1]
-        if not self.seq:
-            self._adopt(Head(os.urandom(8).hex(), 0, ZERO, ""))
-        return None
-
-    def _remember(self) -> None:
+    def remember(self) -> None:
         """Note in the lock file that this file goes on after the record that is the last now."""
         if self.identity is not None:
             head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
-            self._lock.remember(Whereabouts(head, *self.identity).to_bytes())
+            self.lock.remember(Whereabouts(head, *self.identity).to_bytes())
 
-    def _last(self) -> Head:
+    def last(self) -> Head:
         return Head(self.chain, self.seq, self.hash, "")
 
 
