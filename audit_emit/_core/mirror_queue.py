@@ -12,7 +12,7 @@ from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.interrupts import quietly
 from audit_emit._runtime.nonblocking_fd import BEGUN, CLOSED, REPLACED
 from audit_emit._stores.backlog import Gap
-from audit_emit._stores.base import DirectMirror, Mirror, Nowhere
+from audit_emit._stores.base import Mirror
 
 __all__ = ["MirrorQueue", "in_time"]
 
@@ -51,7 +51,6 @@ class MirrorQueue:
         chained: bool,
     ) -> None:
         self.mirror: Mirror | None = mirror
-        self.direct: DirectMirror = mirror or Nowhere()
         self._counters = counters
         self._tell = tell
         self._chained = chained

@@ -160,7 +160,10 @@ class Outbox:
         if self.pending or store is None or self.fault is not None:
             return None
         mirrored = self.mirrored
-        return store.record(part, closing, _NOWHERE if mirrored.waiting else mirrored.direct)
+        mirror = mirrored.mirror
+        if mirror is None or mirrored.waiting:
+            return store.record(part, closing, _NOWHERE)
+        return store.record(part, closing, mirror)
 
     def link_or_raise(self, draft: Draft) -> Linked:
         """Append one event now, or raise: it is not kept for later.

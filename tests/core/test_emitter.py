@@ -25,7 +25,7 @@ from support.piped_descriptor import Piped
 from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, bind
-from audit_emit._core import background, outbox
+from audit_emit._core import background
 from audit_emit._runtime.nonblocking_fd import NOWAIT
 from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked
@@ -261,7 +261,7 @@ def test_interrupts_pass_through_and_the_next_event_is_fine(
         raise error
 
     emitter.emit(None, "a.b")
-    emitter.builder._processors = (interrupt,)
+    emitter.builder._processors = emitter.builder._processing._processors = (interrupt,)
     with pytest.raises(error):
         emitter.emit(None, "c.d", {"a": 1})
     emitter.builder._processors = ()
@@ -915,7 +915,7 @@ def test_a_call_in_the_middle_of_a_drain_waits_for_nobody(
     emitter.outbox.backlog.add(emitter.clock.draft(*emitter.builder.own("a.b", {})).prefix)
     emitter.outbox.pending = True
     monkeypatch.setattr(emitter.store, "append", interrupted)
-    monkeypatch.setattr(outbox, "_PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 30.0)
     emitter.emit(None, "c.d")
     monkeypatch.undo()
     assert emitter.flush(20)

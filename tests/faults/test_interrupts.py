@@ -341,6 +341,9 @@ def emits(emitter: Emitter, event_type: str) -> bool:
     return True
 
 
+# Where an interrupt comes between the making of an iterator and its use, its finalizer closes it.
+@pytest.mark.filterwarnings("ignore:unclosed scandir iterator:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*ScandirIterator:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("interrupt", INTERRUPTS)
 def test_an_interrupt_at_every_place_of_stdout_leaves_whole_lines(
     interrupt: type[BaseException], tmp_path: Path
