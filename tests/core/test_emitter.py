@@ -26,6 +26,7 @@ from support.plain_log_reader import chain_ok, of_type, records
 
 from audit_emit import AuditContext, AuditError, ConfigError, Emitter, Receipt, bind
 from audit_emit._core import background
+from audit_emit._core import waiting as kept_events
 from audit_emit._runtime.nonblocking_fd import NOWAIT
 from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked
@@ -915,7 +916,7 @@ def test_a_call_in_the_middle_of_a_drain_waits_for_nobody(
     emitter.outbox.backlog.add(emitter.clock.draft(*emitter.builder.own("a.b", {})).prefix)
     emitter.outbox.pending = True
     monkeypatch.setattr(emitter.store, "append", interrupted)
-    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(kept_events, "PATIENCE_SECONDS", 30.0)
     emitter.emit(None, "c.d")
     monkeypatch.undo()
     assert emitter.flush(20)
