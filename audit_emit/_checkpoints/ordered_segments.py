@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._format.line_splitter import Lines, whole_lines
 from audit_emit._readers.files.regular import open_regular
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
@@ -119,21 +119,10 @@ def blocks(descriptor: int, offset: int, size: int = CHUNK) -> Iterator[tuple[by
         offset: where to begin.
         size: bytes read at a time.
     """
-    wanted, too_long = size, False
-    while data := os.pread(descriptor, wanted, offset):
-        cut = data.rfind(b"\n") + 1
-        if too_long:
-            end = data.find(b"\n") + 1
-            offset += end or len(data)
-            too_long = not end
-        elif cut:
-            offset += cut
-            yield data[:cut], offset
-            wanted = size
-        elif len(data) < wanted:
-            return
-        elif wanted < MAX_LINE:
-            wanted *= 2
-        else:
-            too_long = True  # longer than any record: skip it up to its newline
-            wanted = size
+
+    def read(at: int, length: int) -> bytes:
+        return os.pread(descriptor, length, at)
+
+    for part, end in whole_lines(Lines(), read, offset, size):
+        if isinstance(part, bytes):
+            yield part, end

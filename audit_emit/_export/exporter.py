@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audit_emit._export.formats import Format
 from audit_emit._export.record import Record
-from audit_emit._format.line_splitter import Lines
+from audit_emit._format.line_splitter import Lines, split_lines
 from audit_emit._format.record import Head, head_of
 from audit_emit._loki.labels import placement_of
 from audit_emit._query.question import Question
@@ -67,7 +67,7 @@ def exported(
             if not isinstance(block, bytes):
                 foreign += 1
                 continue
-            for line in block.split(b"\n")[:-1]:
+            for line in split_lines(block):
                 found = head_of(line)
                 if found is not None:
                     if after is not None and _is_before(found, after):

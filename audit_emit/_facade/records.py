@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audit_emit._format.chain import ZERO, body_of, leaf_hash
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import SERVICE, Head, head_of, ns_of, ts_of
 from audit_emit._loki.labels import placement_of, service_of, time_of, unwrapped
@@ -22,6 +23,7 @@ __all__ = [
     "ns_of",
     "placement_of",
     "service_of",
+    "split_lines",
     "time_of",
     "ts_of",
     "unwrapped",

@@ -12,6 +12,11 @@ MAX_LINE = 1024 * 1024
 """Bytes; a record has at most 64 KiB."""
 
 
+def split_lines(block: bytes) -> list[bytes]:
+    """The lines of a block of whole lines, without their newlines."""
+    return block.split(b"\n")[:-1]
+
+
 def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
     """The lines of a block that hold what every chained record ends in; without their newline.
 
@@ -97,3 +102,50 @@ class Lines:
             hashed.update(line)
         hashed.update(end[:-1])
         return TooLong(size + len(end) - 1, hashed)
+
+
+class CroppedLines:
+    """Cuts bytes into lines, one by one; of a longer line only its first bytes are kept.
+
+    Args:
+        longest: bytes of a line that are kept.
+    """
+
+    def __init__(self, longest: int = MAX_LINE) -> None:
+        self._longest = longest
+        self._kept = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that end in these bytes, without their newline."""
+        first, *rest = data.split(b"\n")
+        self._kept = (self._kept + first)[: self._longest]
+        for following in rest:
+            yield self.take()
+            self._kept = following
+
+    def take(self) -> bytes:
+        """What has no newline yet; the next bytes begin another line."""
+        line, self._kept = self._kept, b""
+        return line
+
+
+def whole_lines(
+    lines: Lines, read: Callable[[int, int], bytes], offset: int, size: int
+) -> Iterator[tuple[bytes | TooLong, int]]:
+    """Blocks of whole lines of something that can be read at any place, and where each one ends.
+
+    Args:
+        lines: cuts them; it holds what has no newline when everything was read.
+        read: reads at an offset so many bytes, or fewer at the end.
+        offset: where to begin.
+        size: bytes to read at a time.
+    """
+    end = offset
+    while data := read(offset, size):
+        if not lines.inside:
+            # The line that goes on is read again, so that blocks are whole where lines are short.
+            data = data[: data.rfind(b"\n") + 1] or data
+        offset += len(data)
+        for part in lines.feed(data):
+            end += part.size + 1 if isinstance(part, TooLong) else len(part)
+            yield part, end

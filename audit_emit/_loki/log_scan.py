@@ -12,9 +12,11 @@ import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
+from audit_emit._format.line_splitter import Lines, TooLong, split_lines, whole_lines
 from audit_emit._loki.labels import service_of
 from audit_emit._loki.records import Extent, LoggedRecord, parse_record
 from audit_emit._readers.files.logfiles import LogFile, open_log
@@ -79,7 +81,7 @@ class Block:
     """
 
     def __init__(self, data: bytes) -> None:
-        lines = data.split(b"\n")[:-1]
+        lines = split_lines(data)
         found = [parse_record(line) for line in lines]
         self.records = [one for one in found if one is not None]
         self.foreign = sum(
@@ -210,25 +212,15 @@ class LogScan:
 
     def _new_rows(self, number: int, position: int) -> Iterator[tuple[Row | None, int]]:
         """The rows from ``position`` on, each with the offset at which its block ends."""
-        skipping = False
-        self._torn[number] = 0
-        while data := self.read(number, position, BLOCK):
-            if skipping:
-                cut = data.find(b"\n") + 1
-                skipping = not cut
-                position += cut or len(data)
-                self.strange += bool(cut)
-                self._foreign[number] += cut or len(data)
-                continue
-            cut = data.rfind(b"\n") + 1
-            if cut:
-                yield self._row(number, position, data[:cut]), position + cut
-                position += cut
-            elif len(data) < BLOCK:
-                self._torn[number] = len(data)  # or a line that is still being written
-                return
+        lines = Lines(longest=BLOCK)
+        for part, end in whole_lines(lines, partial(self.read, number), position, BLOCK):
+            if isinstance(part, TooLong):
+                self.strange += 1
+                self._foreign[number] += part.size + 1
+                yield None, end
             else:
-                skipping = True
+                yield self._row(number, end - len(part), part), end
+        self._torn[number] = lines.rest()[1]  # or a line that is still being written
 
     def _row(self, number: int, offset: int, data: bytes) -> Row | None:
         block = Block(data)

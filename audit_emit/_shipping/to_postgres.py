@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from audit_emit._format.chain import body_of
-from audit_emit._format.line_splitter import Lines
+from audit_emit._format.line_splitter import Lines, split_lines
 from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of, parsed
 from audit_emit._readers.base import Flaw, LogReader
@@ -250,7 +250,7 @@ def _lines(reader: LogReader, blocks: Iterator[Any]) -> Iterator[tuple[bytes, in
             part = block.part
         for whole in lines.feed(block.data):
             if isinstance(whole, bytes):
-                for line in whole.split(b"\n")[:-1]:
+                for line in split_lines(whole):
                     yield line, block.read
 
 

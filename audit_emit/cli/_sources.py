@@ -20,7 +20,7 @@ from audit_emit._facade.queries import (
     lines_of,
     open_readers,
 )
-from audit_emit._facade.records import head_of
+from audit_emit._facade.records import head_of, split_lines
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit._facade.text import visible
 from audit_emit.cli._logs import not_there
@@ -129,7 +129,7 @@ class Continued:
 
     def _backward(self) -> Iterator[bytes]:
         for block in self._away.search():
-            yield from reversed(block.data.split(b"\n")[:-1])
+            yield from reversed(split_lines(block.data))
 
     def since(self, since: str) -> Iterator[bytes]:
         """See ``Source``."""
@@ -191,7 +191,7 @@ class Rows:
     def _backward(self, name: str) -> Iterator[bytes]:
         end = self._ends[name]
         for block in self._readers[name].search():
-            for line in reversed(block.data.split(b"\n")[:-1]):
+            for line in reversed(split_lines(block.data)):
                 found = head_of(line)
                 # What came since is for ``poll``.
                 if end is not None and (found is None or found.seq <= end.seq):
@@ -223,7 +223,7 @@ class Rows:
             for block in reader.since(self._ends[name]):
                 if isinstance(block, Flaw):
                     continue
-                for line in block.data.split(b"\n")[:-1]:
+                for line in split_lines(block.data):
                     self._ends[name] = head_of(line) or self._ends[name]
                     yield line
 

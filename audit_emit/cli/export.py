@@ -23,7 +23,7 @@ from audit_emit._facade.exports import (
     exported,
 )
 from audit_emit._facade.queries import LogReader, Question, open_readers
-from audit_emit._facade.records import Head
+from audit_emit._facade.records import Head, split_lines
 from audit_emit._facade.text import visible, visible_bytes
 from audit_emit.cli._answers import columns_of, columns_option
 from audit_emit.cli._asked import asked
@@ -306,6 +306,4 @@ def _reader(path: str) -> LogReader:
 
 def _shown(data: bytes) -> bytes:
     """Events on a terminal: without anything that it would obey."""
-    return b"".join(
-        visible_bytes(line, len(line)).encode() + b"\n" for line in data.split(b"\n")[:-1]
-    )
+    return b"".join(visible_bytes(line, len(line)).encode() + b"\n" for line in split_lines(data))

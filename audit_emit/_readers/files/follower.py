@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._format.line_splitter import CroppedLines
 from audit_emit._readers.files.plain_lines import BLOCK
 from audit_emit._stores.jsonl.directory import Layout
 
@@ -44,7 +44,7 @@ class Follower:
         self.path = path
         self._fd = fd
         self.position = position
-        self._partial = b""
+        self._lines = CroppedLines()
         self._cut = cut
         self._mark = b""
         if fd is not None and position:
@@ -58,8 +58,7 @@ class Follower:
             return
         # Whoever rotated may have appended between our last read and the rename.
         yield from self._drain()
-        if self._partial:
-            yield self._take_partial()
+        yield from filter(None, [self._lines.take()])
         skipped = self._skipped(successor)
         self._replace(successor)
         for path in skipped:
@@ -86,11 +85,7 @@ class Follower:
 
     def _split(self, chunk: bytes) -> Iterator[bytes]:
         self.position += len(chunk)
-        first, *rest = chunk.split(b"\n")
-        self._partial = (self._partial + first)[:MAX_LINE]
-        for following in rest:
-            yield self._take_partial()
-            self._partial = following
+        yield from self._lines.feed(chunk)
 
     def _cut_off(self) -> Iterator[bytes]:
         """What a copy holds beyond our place; then from the beginning."""
@@ -104,9 +99,8 @@ class Follower:
                         yield from self._split(chunk)
             except OSError:
                 self._cut(None)  # it is gone again
-            if self._partial:
-                yield self._take_partial()
-        self.position, self._partial, self._mark = 0, b"", b""
+            yield from filter(None, [self._lines.take()])
+        self.position, self._lines, self._mark = 0, CroppedLines(), b""
 
     def _copy(self) -> Path | None:
         """The newest file beside ours that has our last bytes where we have read them."""
@@ -122,10 +116,6 @@ class Follower:
             except OSError:
                 continue
         return max(found)[1] if found else None
-
-    def _take_partial(self) -> bytes:
-        line, self._partial = self._partial, b""
-        return line
 
     def _successor(self) -> int | None:
         """A descriptor of what is at the path now, if that is not the file that is open."""
@@ -156,7 +146,7 @@ class Follower:
 
     def _replace(self, fd: int) -> None:
         self.close()
-        self._fd, self.position, self._partial, self._mark = fd, 0, b"", b""
+        self._fd, self.position, self._lines, self._mark = fd, 0, CroppedLines(), b""
 
 
 def _before(fd: int, position: int) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._format.line_splitter import CroppedLines
 from audit_emit._readers.files.follower import Follower
 from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
 from audit_emit._readers.files.opening import layout_of
@@ -154,12 +154,10 @@ def _backward(file: LogFile) -> Iterator[bytes]:
 
 def _unpacked(file: LogFile) -> Iterator[bytes]:
     """The whole lines of a packed segment."""
-    stream, position, kept = Unpacked(), 0, b""
+    stream, position, lines = Unpacked(), 0, CroppedLines()
     try:
         while data := stream.read(file, position, _BLOCK):
             position += len(data)
-            *lines, rest = (kept + data).split(b"\n")
-            yield from lines
-            kept = rest[:MAX_LINE]
+            yield from lines.feed(data)
     finally:
         stream.close()

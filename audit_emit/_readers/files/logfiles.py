@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import Head
 from audit_emit._readers.files.packing import broken, unpacked
@@ -261,7 +262,7 @@ def _first(data: bytes) -> tuple[int, str, str]:
     One line that was put before the others must not decide where the file belongs: the first
     record is the one that the next one links to, if there are such.
     """
-    lines = data.split(b"\n")[:-1]
+    lines = split_lines(data)
     ts = next((line[7:37].decode("latin-1") for line in lines if line[:7] == b'{"ts":"'), "")
     first: re.Match[bytes] | None = None
     before: re.Match[bytes] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._format.line_splitter import MAX_LINE, CroppedLines
 
 BLOCK = 64 * 1024
 
@@ -17,14 +17,10 @@ def forward(descriptor: int, begin: int, end: int, longest: int = MAX_LINE) -> I
         descriptor: of a file; its position is neither used nor moved.
         longest: of a longer line only so many bytes are given, its first ones.
     """
-    kept = b""
+    lines = CroppedLines(longest)
     while begin < end and (data := os.pread(descriptor, min(BLOCK, end - begin), begin)):
         begin += len(data)
-        first, *rest = data.split(b"\n")
-        kept = (kept + first)[:longest]
-        for following in rest:
-            yield kept
-            kept = following
+        yield from lines.feed(data)
 
 
 def backward(descriptor: int, end: int, longest: int = MAX_LINE) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from audit_emit._format.chain import body_of, leaf_hash
-from audit_emit._format.line_splitter import Lines
+from audit_emit._format.line_splitter import Lines, split_lines
 from audit_emit._format.link import TS, link_of
 from audit_emit._readers.files.logfiles import BLOCK, LogFile
 from audit_emit._readers.files.packing import broken, unpacked
@@ -61,7 +61,7 @@ def _end_in(file: LogFile, last: bytes) -> int:
             if not isinstance(block, bytes):
                 position += block.size + 1
                 continue
-            for line in block.split(b"\n")[:-1]:
+            for line in split_lines(block):
                 position += len(line) + 1
                 if line[TS] <= last and link_of(line) is not None:
                     end = position
