@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo console test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
+.PHONY: demo console demo-replicas test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
 
 demo: $(STAMP)
 	$(BIN)/audit-emit demo
@@ -12,6 +12,10 @@ demo: $(STAMP)
 # The demo, and then its log in a browser.
 console: $(STAMP)
 	$(BIN)/audit-emit demo --console
+
+# Two replicas behind a proxy, one chain in PostgreSQL, and one of them killed (integrations/replicas/).
+demo-replicas: $(STAMP)
+	$(BIN)/python integrations/replicas/demo.py
 
 # What starts no process and listens on no port.
 test-fast: $(STAMP)

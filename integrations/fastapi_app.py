@@ -7,6 +7,9 @@ What auditing costs a service: the middleware, the verified actor, and one ``emi
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -26,7 +29,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from audit_emit import emit, hash_value_prefix, health
+from audit_emit import emit, flush, hash_value_prefix, health
 from audit_emit.integrations.asgi import AuditMiddleware
 from audit_emit.integrations.fastapi import set_actor
 
@@ -165,9 +168,16 @@ def allowed(request: Request) -> list[str]:
     return sorted(found)
 
 
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """At the end, wait for what is still to be written: uvicorn runs no exit handlers."""
+    yield
+    await asyncio.to_thread(flush)
+
+
 def create_app(store: Store | None = None) -> FastAPI:
     """The application, on a given store or the one that the environment names."""
-    app = FastAPI(title="Secrets", redirect_slashes=False)
+    app = FastAPI(title="Secrets", redirect_slashes=False, lifespan=lifespan)
     app.state.store = store or Store.from_env()
     app.include_router(router)
     app.add_exception_handler(HTTPException, plain_error)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from fastapi import FastAPI, HTTPException
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from audit_emit import configure, emit
+from audit_emit import configure, emit, flush
 from audit_emit.integrations.asgi import AuditMiddleware, health_app
 from audit_emit.outbox import emit_in, start_sealer
 
@@ -47,6 +47,7 @@ def made(url: str | None = None) -> FastAPI:
         sealer = start_sealer(url)
         yield
         sealer.stop()
+        flush()  # uvicorn runs no exit handlers
         engine.dispose()
 
     app = FastAPI(lifespan=lifespan)

@@ -31,7 +31,7 @@ def test_it_says_what_of_it_was_run() -> None:
 
 @each
 def test_the_version_of_an_image_is_pinned(name: str) -> None:
-    assert re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+(-\w+)?", SERVICES[name]["image"])
+    assert re.fullmatch(r"[\w./-]+:\d+\.\d+(\.\d+|)(-\w+)?", SERVICES[name]["image"])
 
 
 @each
@@ -51,6 +51,19 @@ def test_only_this_machine_reaches_a_port(name: str) -> None:
 @each
 def test_nothing_waits_for_what_is_not_there(name: str) -> None:
     assert set(SERVICES[name].get("depends_on", [])) <= set(SERVICES)
+
+
+def test_without_a_profile_nothing_of_the_replicas_is_started() -> None:
+    always = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert always == {"secrets-api", "vector", "loki", "grafana"}
+    for name in always:
+        assert set(SERVICES[name].get("depends_on", [])) <= always
+
+
+def test_the_proxy_of_the_replicas_has_every_address_that_its_configuration_names() -> None:
+    config = (VECTOR.parent / "integrations" / "replicas" / "haproxy.cfg").read_text()
+    wanted = set(re.findall(r"\$\{(\w+)\}", config))
+    assert wanted == set(SERVICES["proxy"]["environment"])
 
 
 def test_no_volume_is_left_over() -> None:
