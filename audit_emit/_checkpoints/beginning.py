@@ -192,7 +192,7 @@ def after(reader: LogReader, position: Position) -> Iterator[Block | Flaw]:
     try:
         yield from reader.since(Head(position.chain, size, position.head, ""))
     except LookupError:
-        why = f"record {size}, which was signed, is not in the log as it was"
+        why = f"record {size}, which was signed, is not there as it was"
         raise CheckpointError("not-extended", why) from None
 
 

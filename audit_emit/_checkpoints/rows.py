@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from audit_emit._checkpoints.beginning import after
 from audit_emit._checkpoints.checkpointer import Checkpointer, Record
 from audit_emit._checkpoints.new_leaves import GrowingTree
 from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
-from audit_emit._format.record import Head
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._readers.postgres.reader import PostgresReader
@@ -85,22 +85,15 @@ class RowsCheckpointer(Checkpointer):
     def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
         # What is signed must not be lost with the server: it is synced before it is read.
         self._connection.one(_FLUSH)
-        size = tree.frontier.size
-        known = Head(tree.chain, size, tree.head, "") if size else None
         end = 0
         with PostgresReader(self._connection, self._chain) as reader:
-            try:
-                for block in reader.since(known):
-                    if isinstance(block, Flaw):
-                        raise CheckpointError("changed", f"{block.part}: {block.note}")
-                    end += len(block.data)
-                    tree.feed(block.data, end)
-                    if give_up():
-                        raise CheckpointError("timeout", "the new records were not read in time")
-            except LookupError:
-                raise CheckpointError(
-                    "not-extended", f"record {size}, which was signed, is not there as it was"
-                ) from None
+            for block in after(reader, tree.position):
+                if isinstance(block, Flaw):
+                    raise CheckpointError("changed", f"{block.part}: {block.note}")
+                end += len(block.data)
+                tree.feed(block.data, end)
+                if give_up():
+                    raise CheckpointError("timeout", "the new records were not read in time")
         if not tree.reaches_anchors():
             raise CheckpointError("truncated", "the chain holds fewer records than were signed")
 

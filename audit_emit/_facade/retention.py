@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from audit_emit._retention.files import Outcome, Pruner, locked
 from audit_emit._retention.holds import Hold, Holds
+from audit_emit._retention.rows import RowsOutcome, RowsPruner
 from audit_emit._retention.statement import Limits
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "Limits",
     "Outcome",
     "Pruner",
+    "RowsOutcome",
+    "RowsPruner",
     "locked",
 ]

@@ -94,7 +94,7 @@ class RowsSigner:
                 self._ring,
                 origin=self._origin or f"audit_emit/{service}",
                 record=record,
-                state=self._state or _state_of(chain),
+                state=self._state or state_of(chain),
                 first=self._first,
             )
             try:
@@ -137,6 +137,7 @@ class RowsSigner:
         return Exit.OK
 
 
-def _state_of(chain: str) -> str:
+def state_of(chain: str) -> str:
+    """Where the state of a chain's signer is kept by default."""
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(os.path.abspath(home), "audit_emit", "signer", chain, "checkpoints.state")

@@ -12,6 +12,7 @@ import click
 
 from audit_emit._facade.queries import TIME_EXAMPLES as EXAMPLES
 from audit_emit._facade.queries import instant, span
+from audit_emit._facade.records import ns_of
 from audit_emit._facade.text import visible
 
 __all__ = ["EXAMPLES", "span", "time_option"]
@@ -46,3 +47,17 @@ def _is_span(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def cutoff(text: str) -> int:
+    """The time that ``--older-than`` means, in nanoseconds since 1970.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return ns_of(instant(text, datetime.now(UTC)))
+    except (ValueError, OverflowError):
+        raise click.UsageError(
+            f"--older-than {visible(text)} is no span (90d, 12w) and no date (2026-01-31)"
+        ) from None

@@ -9,11 +9,16 @@ from typing import Any
 import click
 
 from audit_emit._facade.database import schema
+from audit_emit._facade.retention import Limits
 from audit_emit._facade.settings import Address
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._output import formats, kept
-from audit_emit.errors import ConfigError, DatabaseError
+from audit_emit.cli._times import cutoff
+from audit_emit.cli.prune import EXITS
+from audit_emit.errors import ConfigError, DatabaseError, RetentionError
+from audit_emit.log import KeyRing
 
 VARIABLES = ("AUDIT_EMIT_STORE", "AUDIT_EMIT_STORE_FILE")
 
@@ -128,6 +133,74 @@ def _verdict(found: schema.State, expect: int | None) -> tuple[str, Exit]:
 def sql(after: int) -> Exit:
     """Print the migrations as a script for psql, in one transaction."""
     click.echo(schema.as_sql(after), nl=False)
+    return Exit.OK
+
+
+@command.command(
+    "prune",
+    cls=Command,
+    statuses={
+        Exit.OK: "removed, or no month is old enough",
+        Exit.FINDINGS: "a chain does not verify: nothing was removed",
+        Exit.USAGE: "usage, or not the key that signs the chains",
+        Exit.INCOMPLETE: "nothing is signed, or the table is in use all the time",
+        Exit.NO_ANSWER: "the database does not answer, or refuses",
+    },
+    examples=[
+        "audit-emit db prune postgresql://pruner@db/a --older-than 90d --key k.pem --dry-run",
+        "audit-emit db prune postgresql://pruner@db/a --older-than 90d --key k.pem --drop",
+    ],
+)
+@click.argument("address", required=False)
+@click.option(
+    "--older-than",
+    required=True,
+    metavar="TIME",
+    help="Only months that were over by then: 90d, 12w, or a date such as 2026-01-31.",
+)
+@click.option("--drop", is_flag=True, help="Delete the rows; without it they are only detached.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@signing_keys
+@formats("text", "json")
+def prune(
+    address: str | None,
+    *,
+    older_than: str,
+    drop: bool,
+    dry_run: bool,
+    keys: tuple[str, ...],
+    form: str,
+) -> Exit:
+    """Take whole months of rows out of the table that are old and covered by checkpoints.
+
+    A month goes when every chain that has rows in it is signed beyond them; of each, the record
+    audit.pruned says so, signed by the key of its checkpoints. Nothing goes of a chain that does
+    not verify, or that a legal hold is on. All of it is one transaction.
+
+    Without --drop the months stay as tables of their own (audit_emit.records_YYYYMM), to be dumped
+    and dropped. The role needs audit_emit_pruner, and nothing else.
+    """
+    ring = KeyRing.from_sources(list(keys))
+    if not ring.keys:
+        raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
+    limits = Limits(cutoff(older_than), f"older than {older_than}")
+    from audit_emit.cli._pruned_rows import pruned  # noqa: PLC0415 - an extra
+
+    try:
+        said = pruned(address_of(address), ring, limits, drop=drop, rehearse=dry_run)
+    except DatabaseError as error:
+        return failed(error)
+    except RetentionError as error:
+        complain(f"{error}; nothing was removed")
+        return EXITS.get(error.reason, Exit.FINDINGS)
+    if form == "json":
+        click.echo(json.dumps(said, indent=2))
+        return Exit.OK
+    verb = "would remove" if dry_run else "dropped" if drop else "detached"
+    click.echo(f"{verb} {', '.join(said['months'])}" if said["months"] else "nothing to remove")
+    for one in said["chains"]:
+        click.echo(f"  {one['service']} {one['chain']}: records up to {one['last_seq']}")
+    click.echo(f"  no more, because {said['stopped']}")
     return Exit.OK
 
 

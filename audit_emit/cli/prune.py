@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from audit_emit._facade.queries import instant
-from audit_emit._facade.records import ns_of
 from audit_emit._facade.retention import Limits, Outcome, Pruner
 from audit_emit._facade.text import visible
 from audit_emit.cli._bar import on_terminal
@@ -21,6 +18,7 @@ from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, named, of_files
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import Log, opened
+from audit_emit.cli._times import cutoff
 from audit_emit.errors import CheckpointError, RetentionError, SinkError
 
 EXITS = {
@@ -30,20 +28,6 @@ EXITS = {
     "not-told": Exit.INCOMPLETE,
     "holds": Exit.INCOMPLETE,
 }
-
-
-def cutoff(text: str) -> int:
-    """The time that ``--older-than`` means, in nanoseconds since 1970.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        return ns_of(instant(text, datetime.now(UTC)))
-    except (ValueError, OverflowError):
-        raise click.UsageError(
-            f"--older-than {visible(text)} is no span (90d, 12w) and no date (2026-01-31)"
-        ) from None
 
 
 @a_command(

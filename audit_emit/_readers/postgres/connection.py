@@ -47,6 +47,14 @@ class Connection:
             found: list[tuple[Any, ...]] = self._made.execute(query, values).fetchall()
         return found
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is asked in this block is done as a whole, or not at all."""
+        with _told(self.address):
+            self._interrupt()
+            with self._made.transaction():
+                yield
+
     def stream(self, query: str, *values: str) -> Iterator[Values]:
         """The rows of an answer as the server makes them, without waiting for the last one.
 

@@ -105,6 +105,12 @@ class PostgresReader:
                 self._part += 1
                 yield Block(f"{RECORDS} {self._part}", 0, data)
 
+    def of_type(self, event_type: str) -> Iterator[tuple[str, bytes]]:
+        """See ``TypedReader``."""
+        for block in self.newest(having={"event_type": event_type}):
+            for line in block.data.splitlines():
+                yield block.part, line
+
     def count(self, having: Mapping[str, str]) -> int | None:
         """See ``PagingReader``."""
         if any(map(self._lacks, having)):

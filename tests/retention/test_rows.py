@@ -1,0 +1,260 @@
+"""Removing months of a database: which leave, what is said of them, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.postgres_records import drafts
+from support.postgres_server import Database
+
+from audit_emit import open_log
+from audit_emit._checkpoints.consistency import prove_consistency
+from audit_emit._readers.opening import open_reader
+from audit_emit._retention.holds import Hold, Holds
+from audit_emit._settings.address import Address
+from audit_emit._signing.trusted_keys import HmacKey, KeyRing
+from audit_emit._stores.postgres.chains import Chains
+from audit_emit._verify.findings import Kind
+from audit_emit._verify.verify import Options, verify_paths
+from audit_emit.cli import main
+from audit_emit.cli._signed_rows import state_of
+
+KEY = "6b" * 32
+RING = KeyRing([HmacKey(b"k" * 32)])
+_ANY = "SET session_replication_role = replica; "
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY", KEY)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def append(database: Database, many: int, service: str = "shop") -> None:
+    writer = Chains(Address(database.as_user("the_writer")), service=service)
+    writer.append(drafts(many, service=service))
+    writer.close()
+
+
+def sign(database: Database) -> None:
+    assert main(["checkpoint", database.as_user("the_writer")]) == 0
+
+
+def make_older(database: Database) -> None:
+    """Let all that is there be of a month that is long over, in a partition of its own."""
+    database.run("CREATE TABLE audit_emit.records_202001 (LIKE audit_emit.records)")
+    database.run(
+        _ANY
+        + "WITH gone AS (DELETE FROM audit_emit.records RETURNING *) "
+        + "INSERT INTO audit_emit.records_202001 SELECT * FROM gone; "
+        + "UPDATE audit_emit.records_202001 SET sealed_on = '2020-01-31'; "
+        + "ALTER TABLE audit_emit.records_202001 OWNER TO audit_emit_owner; "
+        + "ALTER TABLE audit_emit.records ATTACH PARTITION audit_emit.records_202001 "
+        + "FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')"
+    )
+
+
+@pytest.fixture
+def old(audited: Database) -> Database:
+    """150 old records and 30 new ones, all signed."""
+    append(audited, 150)
+    sign(audited)
+    make_older(audited)
+    append(audited, 30)
+    sign(audited)
+    return audited
+
+
+def prune(database: Database, *options: str) -> int:
+    return main(["db", "prune", database.as_user("the_pruner"), "--older-than", "90d", *options])
+
+
+def only(database: Database) -> str:
+    (found,) = database.run("SELECT chain FROM audit_emit.heads")
+    return str(found[0])
+
+
+def tables(database: Database) -> set[str]:
+    found = database.run(
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = 'audit_emit' AND c.relname LIKE 'records\\_2020%' AND c.relkind = 'r'"
+    )
+    return {name for (name,) in found}
+
+
+def test_a_month_leaves_and_the_chain_says_so(
+    old: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert prune(old, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["months"] == ["records_202001"]
+    assert [(one["last_seq"], one["signed"]) for one in said["chains"]] == [(151, True)]
+    log = open_log(old.as_user("the_reader"), keys=[KEY])
+    report = log.verify()
+    assert (report.exit_status, report.counts) == (0, {Kind.PRUNED: 1})
+    assert report.first_seq == 152
+    assert report.unanchored == 0
+    begins = log.beginning()
+    assert (begins.oldest_seq, begins.removed and begins.removed.last_seq) == (152, 151)
+    assert tables(old) == {"records_202001"}
+
+
+def test_with_drop_the_rows_are_gone(old: Database) -> None:
+    assert prune(old, "--drop") == 0
+    assert tables(old) == set()
+    assert open_log(old.as_user("the_reader"), keys=[KEY]).verify().exit_status == 0
+
+
+def test_a_rehearsal_changes_nothing(old: Database) -> None:
+    before = old.run("SELECT count(*), max(seq) FROM audit_emit.records")
+    assert prune(old, "--dry-run") == 0
+    assert old.run("SELECT count(*), max(seq) FROM audit_emit.records") == before
+
+
+def test_the_chain_goes_on_is_signed_and_proved(old: Database) -> None:
+    assert prune(old) == 0
+    append(old, 5)
+    sign(old)
+    log = open_log(old.as_user("the_reader"), keys=[KEY])
+    assert log.verify().exit_status == 0
+    assert log.prove(160).judge(RING).verdict == "ok"
+    with pytest.raises(LookupError, match="was removed"):
+        log.prove(150)
+    with open_reader(old.as_user("the_reader")) as reader:
+        assert prove_consistency(reader, 181, log.verify().anchored_seq, RING).holds()
+
+
+def test_a_signer_that_lost_its_state_begins_behind_what_is_gone(old: Database) -> None:
+    assert prune(old) == 0
+    Path(state_of(only(old))).unlink()
+    append(old, 1)
+    assert main(["checkpoint", old.as_user("the_writer"), "--first"]) == 0
+    assert open_log(old.as_user("the_reader"), keys=[KEY]).verify().exit_status == 0
+
+
+def test_twice_is_once(old: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prune(old) == 0
+    capsys.readouterr()
+    assert prune(old) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_a_month_that_was_detached_by_hand_is_missing(old: Database) -> None:
+    old.run("ALTER TABLE audit_emit.records DETACH PARTITION audit_emit.records_202001")
+    report = open_log(old.as_user("the_reader"), keys=[KEY]).verify()
+    assert report.exit_status == 1
+    assert Kind.MISSING_SEGMENT in report.counts or Kind.SEQUENCE_GAP in report.counts
+
+
+def _unsigned(database: Database) -> None:
+    database.run(_ANY + "DELETE FROM audit_emit.checkpoints")
+
+
+def _held(database: Database) -> None:
+    directory = Path(state_of(only(database))).parent
+    directory.mkdir(parents=True, exist_ok=True)
+    Holds([Hold("case-7", 10, 20)]).save(str(directory))
+
+
+def _another_chain(database: Database) -> None:
+    database.run(
+        _ANY
+        + "INSERT INTO audit_emit.records SELECT 'ffffffffffffffff', seq, sealed_on, hash, id, ts, "
+        + "event_type, workspace_id, user_id, correlation_id, line FROM audit_emit.records "
+        + "WHERE seq = 1"
+    )
+
+
+def _mixed(database: Database) -> None:
+    database.run(
+        _ANY + "UPDATE audit_emit.records SET sealed_on = (now() AT TIME ZONE 'UTC')::date "
+        "WHERE seq = 100"
+    )
+
+
+@pytest.mark.parametrize("change", [_unsigned, _held, _another_chain, _mixed])
+def test_a_month_that_may_not_leave_stays(
+    old: Database, change: Callable[[Database], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(old)
+    assert prune(old) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+    assert old.run("SELECT count(*) FROM audit_emit.months() WHERE name = 'records_202001'") == [
+        (1,)
+    ]
+
+
+def test_of_a_chain_that_was_tampered_with_nothing_goes(old: Database) -> None:
+    old.run(
+        _ANY + "UPDATE audit_emit.records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 170"
+    )
+    assert prune(old) == 1
+    assert tables(old) == {"records_202001"}
+
+
+def test_another_key_removes_nothing(old: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY", f"{KEY} {'6f' * 32}")
+    assert prune(old) == 2
+
+
+@pytest.mark.parametrize("user", ["the_writer", "the_reader"])
+def test_only_the_pruner_may(old: Database, user: str) -> None:
+    assert main(["db", "prune", old.as_user(user), "--older-than", "90d"]) == 5
+
+
+def test_a_chain_that_has_ended_is_removed_and_signed_too(old: Database) -> None:
+    ended = only(old)
+    old.run(_ANY + "UPDATE audit_emit.heads SET kind = 'ended'")
+    append(old, 3)
+    assert prune(old) == 0
+    where = f"{old.as_user('the_reader')}#chain={ended}"
+    (found,) = verify_paths([where], Options(ring=RING))
+    assert (found.report.exit_status, found.report.unanchored) == (0, 0)
+    assert old.run("SELECT count(*) FROM audit_emit.records WHERE event_type = 'audit.pruned'") == [
+        (1,)
+    ]
+
+
+def test_writers_go_on_meanwhile(old: Database) -> None:
+    append(old, 50, "billing")
+    sign(old)
+    assert prune(old) == 0
+    append(old, 50, "billing")
+    append(old, 50)
+    found = verify_paths([old.as_user("the_reader")], Options(ring=RING))
+    assert [one.report.exit_status for one in found] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT audit_emit.remove_months(ARRAY['records_202001'], true)",
+        "SELECT audit_emit.remove_months(ARRAY['records_rest'], true)",
+        "SELECT audit_emit.remove_months(ARRAY['heads'], true)",
+        "SELECT audit_emit.append_removal(chain, 150, hash, '{}', hash, NULL, '') FROM h",
+        "SELECT audit_emit.append_removal(chain, 150, hash, NULL, hash, NULL, '') FROM h",
+        "SELECT audit_emit.append_removal(chain, 9999, hash, NULL, hash, NULL, '') FROM h",
+        "DROP TABLE audit_emit.records_202001",
+        "DELETE FROM audit_emit.records",
+    ],
+)
+def test_the_role_alone_removes_nothing(old: Database, statement: str) -> None:
+    import psycopg
+
+    query = statement.replace("FROM h", "FROM audit_emit.heads").encode()
+    with (
+        psycopg.connect(old.as_user("the_pruner"), autocommit=True) as connection,
+        pytest.raises(psycopg.Error),
+    ):
+        connection.execute(query)
+    assert old.run("SELECT count(*) FROM audit_emit.records WHERE seq = 1") == [(1,)]
+
+
+def test_a_database_that_is_away_is_status_5() -> None:
+    where = "postgresql://127.0.0.1:1/none"
+    assert main(["db", "prune", where, "--older-than", "90d"]) == 5
