@@ -9,7 +9,7 @@ from audit_emit._fields.frame import Frame
 from audit_emit._fields.outcome import Notes
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._redaction.finders.cards import is_card
-from audit_emit._redaction.names import is_vendor_key
+from audit_emit._redaction.names import is_secret_value
 from audit_emit._redaction.redactor import OVERLAP, Redactor, Secret
 
 __all__ = ["Pieces"]
@@ -100,7 +100,7 @@ class Pieces(Notes):
         """Whether a further name of a member is that of a secret, and which."""
         for alias in aliases:
             if self._redactor.is_secret_key(alias, self._secret_event) or (
-                type(value) is str and is_vendor_key(alias, value)
+                type(value) is str and is_secret_value(alias, value)
             ):
                 return True, alias
         return False, name

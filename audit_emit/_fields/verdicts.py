@@ -15,7 +15,7 @@ from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import may_be_plain
-from audit_emit._redaction.names import fold, is_some_key
+from audit_emit._redaction.names import depends_on_value, fold
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._redaction.siblings import SECRET_BY_OTHERS, SENSITIVE
 from audit_emit._redaction.words import TELLING_NAMES
@@ -104,7 +104,7 @@ class Look:
             return FULL
         if name.endswith(SENSITIVE):
             return FULL
-        if redactor.suspicious(name) or folded in TELLING_NAMES or is_some_key(name):
+        if redactor.suspicious(name) or folded in TELLING_NAMES or depends_on_value(name):
             return FULL
         if redactor.is_secret_key(name, self._secret_event):
             return SECRET

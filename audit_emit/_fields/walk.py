@@ -8,11 +8,19 @@ from msgspec.json import Decoder
 
 from audit_emit._fields.frame import Frame, made_frame
 from audit_emit._fields.pieces import Pieces
+from audit_emit._fields.text import MAX_KEY
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import is_plain_value
-from audit_emit._redaction.names import fold, has_descriptions, is_described, is_vendor_key, is_weak
+from audit_emit._redaction.names import (
+    depends_on_value,
+    fold,
+    has_descriptions,
+    is_described,
+    is_secret_value,
+    is_weak,
+)
 from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor, Secret
 from audit_emit._redaction.siblings import NO_NAMES
 from audit_emit._runtime.foreign import type_name
@@ -104,8 +112,8 @@ class Walk(Pieces):
             name, hold = self._name(name)
             hold = hold or (held is not NO_NAMES and fold(name) in held)
             hold = hold or (frame.strict and not is_described(name))
-            if not hold and type(value) is str and name[-3:].lower() == "key":
-                hold = is_vendor_key(name, value)
+            if not hold and (type(value) is str or type(value) is int) and depends_on_value(name):
+                hold = is_secret_value(name, str(value)[:MAX_KEY])
             frame.label = label = self._label(name, frame)
             if not hold and frame.aliases is not None:
                 hold, name = self._by_alias(frame.aliases.get(name, ()), name, value)

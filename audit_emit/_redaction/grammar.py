@@ -36,7 +36,9 @@ __all__ = ["GRAMMAR", "Grammar", "IsSecret"]
 IsSecret = Callable[[str], bool]
 _SPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _QUOTES = "'\"`"
-_NAMES = (*STEMS, "netloc", "sig", "input_value")
+_BY_VALUE = tuple(f"{word}{sign}" for word in ("sid", "pan", "tan", "2fa") for sign in ":='\"")
+"""Short names that are in other words, too, with what stands behind a name."""
+_NAMES = (*STEMS, "netloc", "sig", "input_value", *_BY_VALUE)
 
 
 class Grammar:

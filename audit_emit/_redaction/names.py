@@ -20,12 +20,12 @@ from audit_emit._runtime.lazy import Pattern
 __all__ = [
     "MAX_NAME",
     "STEMS",
+    "depends_on_value",
     "fold",
     "has_descriptions",
     "is_described",
     "is_secret_name",
-    "is_some_key",
-    "is_vendor_key",
+    "is_secret_value",
     "is_weak",
     "split_name",
 ]
@@ -106,6 +106,10 @@ def _harmless(tokens: list[str]) -> bool:
     last = tokens[-1]
     if last in ("id", "ids") and "session" in tokens:
         return False
+    if last in ("hash", "hashes") and not _OF_WINDOWS.isdisjoint(tokens):
+        return False  # it opens what the password opens
+    if "verification" in tokens and last == "token":
+        return False
     if len(tokens) > 1 and last in ("token", "tokens"):
         if not words.NOT_A_SECRET_TOKEN.isdisjoint(tokens):
             return True
@@ -114,8 +118,11 @@ def _harmless(tokens: list[str]) -> bool:
     return len(tokens) > 1 and (last in words.HARMLESS_LAST or tokens[0] in words.HARMLESS_FIRST)
 
 
+_OF_WINDOWS = frozenset(("nt", "lm", "ntlm"))
+
+
 def _has_secret_word(tokens: list[str], joined: str) -> bool:
-    if tokens[-1] in words.SECRET_LAST:
+    if tokens[-1] in words.SECRET_LAST or joined.endswith(_SECRET_WITH_DIGITS):
         return True
     if joined in words.SECRET or not words.SECRET.isdisjoint(tokens):
         return tokens[0] != "session" or _about_session(tokens)
@@ -126,6 +133,9 @@ def _has_secret_word(tokens: list[str], joined: str) -> bool:
     if any(a in tokens and b in tokens for a, b in words.PAIRS):
         return True
     return any(map(_is_secret_word, tokens)) or _is_secret_word(joined)
+
+
+_SECRET_WITH_DIGITS = tuple(word for word in words.SECRET_LAST if not word.isalpha())
 
 
 def _about_session(tokens: list[str]) -> bool:
@@ -163,12 +173,19 @@ _MIXED = Pattern(r"(?=.*[a-z])(?=.*[A-Z])(?=(?:[^0-9]*[0-9]){2})|[0-9a-f]{24}|(?
 _NOT_RANDOM = Pattern(r"[A-Za-z]{9}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[/_\-][a-z]{3,}[/_\-]|[0-9]+-")
 
 
-def is_some_key(name: str) -> bool:
-    """Whether ``is_vendor_key`` depends on the value."""
-    if not name.lower().rstrip("0123456789").endswith("key"):
+def depends_on_value(name: str) -> bool:
+    """Whether ``is_secret_value`` has to be asked: a value tells what the name alone does not."""
+    lower = name.lower().rstrip("0123456789")
+    if not lower.endswith(_VALUE_DECIDES):
         return False
-    tokens = set(split_name(name)) - {"primary"}
-    return len(name) > 3 and words.HARMLESS_KEYS.isdisjoint(tokens)
+    tokens = split_name(name)
+    if lower.endswith("key"):
+        return len(name) > 3 and words.HARMLESS_KEYS.isdisjoint(set(tokens) - {"primary"})
+    return "".join(tokens[-2:]) in _DECIDED or (tokens[-1] in _DECIDED if tokens else False)
+
+
+_DECIDED = words.OF_DIGITS | words.OF_NUMBER | words.BY_VALUE
+_VALUE_DECIDES = ("key", *sorted(_DECIDED))
 
 
 def is_described(name: str) -> bool:
@@ -189,13 +206,34 @@ def _last_token(name: str) -> str:
 _cached_last = lru_cache(maxsize=1024)(_last_token)
 
 
-def is_vendor_key(name: str, value: str) -> bool:
-    """Whether ``acme_key`` holds what looks drawn at random; a key of a cache or a row does not."""
-    if not is_some_key(name) or not 16 <= len(value) <= 256:
+def is_secret_value(name: str, value: str) -> bool:
+    """Whether a name that is not one of a secret has one: ``acme_key`` with what looks random.
+
+    A key of a cache or a row does not look so.
+    """
+    if not depends_on_value(name) or not 4 <= len(value) <= 256:
         return False
     tokens = split_name(name)
+    for token in (tokens[-1], "".join(tokens[-2:])):
+        if token in words.OF_DIGITS:
+            return value.isdigit() and len(value) <= 10
+        if token in words.OF_NUMBER:
+            digits = sum(map(str.isdigit, value))
+            return 10 <= len(value) <= 23 and digits >= 4 and value.replace(" ", "").isalnum()
+    if len(value) < 16:
+        return False
+    if tokens[-1] in words.BY_VALUE:
+        return _looks_random(value) and _ACCOUNT.fullmatch(value) is None
     if tokens[-1] != "key" or len(tokens) < 2 or not words.HARMLESS_KEYS.isdisjoint(tokens):
         return tokens in (["primary", "key"], ["secondary", "key"]) and _is_azure_key(value)
+    return _looks_random(value)
+
+
+_ACCOUNT = Pattern(r"[A-Z]{2}[0-9a-f]{32}")
+"""An id of Twilio, which they call ``sid``."""
+
+
+def _looks_random(value: str) -> bool:
     return (
         _RANDOM.fullmatch(value) is not None
         and _MIXED.match(value) is not None

@@ -11,6 +11,7 @@ __all__ = [
     "ANSWERS",
     "APPROLE",
     "ARGUMENTS",
+    "BY_VALUE",
     "CHANGES",
     "CODE_OF",
     "COLUMNS",
@@ -29,6 +30,8 @@ __all__ = [
     "NOT_A_SECRET_TOKEN",
     "NOT_PASS",
     "NOT_STEMS",
+    "OF_DIGITS",
+    "OF_NUMBER",
     "PAIRS",
     "PASS_ENDINGS",
     "PROMPTS",
@@ -69,7 +72,9 @@ SECRET = _words(
     mậtkhẩu पासवर्ड് пассворд гасло паролі geslo lozinka лозинка slaptažodis parool wachtwoorden
     كلمةالمرور كلمةالسر паролата парола паролу şifrə sifre құпиясөз lykilorð
     பாஸ்வேர்ட் ಪಾಸ್‌ವರ್ಡ್ ಪಾಸ್ವರ್ಡ್ પાસવર્ડ പാസ്‌വേഡ് പാസ്വേഡ് ਪਾਸਵਰਡ ପାସୱାର୍ଡ
-    seedphrase privkey pepper ccnum otpauth jws jwe
+    seedphrase seedwords privkey pepper ccnum otpauth jws jwe rememberme cardpan puk mtan phototan
+    nthash lmhash ntlmhash paßwort passwörter geheimnis zugangsdaten segreto secreto segredo sekret
+    tajemnica тайна pasword paswd passwor
     sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
     authentication
     """
@@ -102,6 +107,7 @@ KEY_OF = _words(
     signature auth account service db database client master ssh hash hmac session shared symmetric
     aes rsa dsa des ec ecdsa ed25519 pgp gpg tls ssl webhook subscription functions deploy app
     application server admin root jwt jws jwe jwk crypto cipher security developer recovery license
+    tacacs radius luks bitlocker escrow filevault
     wrapping kek dek live test prod production sandbox bot stripe openai anthropic aws azure gcp
     google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
     digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
@@ -113,11 +119,29 @@ CODE_OF = _words(
     """
     mfa otp totp 2fa fa verification verify security recovery backup auth access sms login one
     onetime twofactor reset activation pass pin device authorization confirmation unlock verifier
+    invitation invite enrollment enrolment registration pairing
     """
 )
 PAIRS = tuple(
     (plain_letters(first), plain_letters(second))
     for first, second in (
+        ("seed", "words"),
+        ("recovery", "words"),
+        ("mnemonic", "words"),
+        ("backup", "phrase"),
+        ("id", "rsa"),
+        ("id", "ed25519"),
+        ("id", "ecdsa"),
+        ("id", "ed"),
+        ("ssh", "private"),
+        ("rsa", "private"),
+        ("snmp", "community"),
+        ("community", "string"),
+        ("nt", "hash"),
+        ("lm", "hash"),
+        ("ntlm", "hash"),
+        ("captcha", "response"),
+        ("recaptcha", "response"),
         ("card", "number"),
         ("card", "no"),
         ("card", "num"),
@@ -209,6 +233,12 @@ FIELD_VALUES = VALUES | _words(
     "data content payload val raw body text old new before after from to"
 )
 """Names of the fields that hold the secret which an event is about; in a text, ``VALUES``."""
+OF_DIGITS = _words("tan tans 2fa tfa twofa mfa otc smstan")
+"""Names of a code where the value is one of digits: ``2fa: 839201``, and not ``2fa: enabled``."""
+OF_NUMBER = _words("pan")
+"""A card's number, where the value has as many digits or letters; a camera has one, too."""
+BY_VALUE = _words("sid sas seed refresh access private")
+"""Names of a secret where the value looks drawn at random: ``sid`` may be one of Windows."""
 HARMLESS_KEYS = _words(
     """
     public cache object primary partition sort foreign routing group idempotency dedup index lookup

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from audit_emit._redaction.finders.extent import HELD, QUOTED, Span, value, value_of
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.prose import annotation_end, is_plain
-from audit_emit._redaction.names import fold, is_vendor_key
+from audit_emit._redaction.names import depends_on_value, fold, is_secret_value
 from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
 from audit_emit._runtime.lazy import Pattern
 
@@ -76,11 +76,11 @@ _THEN = Pattern(
     rf"[\"'`]?[ \t]{{0,4}}(?:[\-=~]{{1,3}}>|[{ARROWS}\u2b62\u00bb]|\bto\b"
     r"|(?<=[ \t])[>/|](?=[ \t]))[ \t]{0,4}"
 )
-_KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{16,256}={0,2})(?![A-Za-z0-9+/_\-])")
+_KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}")
 
 
-_SECRET, _HOST, _BESIDE_ANOTHER, _SOME_KEY, _NOTHING = range(5)
+_SECRET, _HOST, _BESIDE_ANOTHER, _BY_VALUE, _NOTHING = range(5)
 """What a name before a sign may be: of a secret, the part of a URL with the host, that of a name or
 a value of a pair, a key of some vendor, none of these."""
 _MOST = 64
@@ -140,7 +140,7 @@ def _kind(name: str, is_secret: IsSecret) -> int:
         return _HOST
     if folded in _BESIDE:
         return _BESIDE_ANOTHER
-    return _SOME_KEY if lower.endswith("key") else _NOTHING
+    return _BY_VALUE if depends_on_value(name) else _NOTHING
 
 
 def _user_of(text: str, start: int, end: int) -> Iterator[Span]:
@@ -152,7 +152,7 @@ def _user_of(text: str, start: int, end: int) -> Iterator[Span]:
 
 def _vendor_key(text: str, match: re.Match[str]) -> Iterator[Span]:
     found = _KEY_VALUE.match(text, match.end())
-    if found is not None and is_vendor_key(match.group(1), found.group(1)):
+    if found is not None and is_secret_value(match.group(1), found.group(1)):
         yield found.span(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from audit_emit._redaction.names import is_weak
+from audit_emit._redaction.names import is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["annotation_end", "is_plain", "is_plain_value", "is_type", "may_be_plain"]
@@ -141,6 +141,9 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     if word is None or text[word.end() : word.end() + 1].strip():
         return _counted(text, start, name)
     first = word.group().lower().rstrip(".,;:!?)]")
+    ends = text[word.end() : word.end() + 1] in ("", "\n", "\r")
+    if ends and len(split_name(name)) > 1:
+        return first in _PROSE  # client_secret: all there is on its line
     if is_weak(name) and not name.endswith(_WHOLE) and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
     return first in _PROSE
