@@ -20,6 +20,16 @@ ROOM = 52 * 1024
 MAX_SCANNED = 72 * 1024
 """Characters looked at: a text that is held back whole leaves no trace in the room."""
 _SUSPICIOUS = 72
+_MAX_NAMED = 32
+
+
+def _parts(secret: str) -> list[str]:
+    """What of a secret is one by itself: behind a scheme (``Bearer x``), in a URL (``u:x@h``)."""
+    scheme, space, credential = secret.rpartition(" ")
+    if space and scheme.isalpha():
+        return [credential]
+    user, sign, _ = secret.rpartition("@")
+    return [user.rpartition(":")[2]] if sign else []
 
 
 class Pieces(Notes):
@@ -50,6 +60,26 @@ class Pieces(Notes):
             return value
         self._told("type" if type(value) is Secret else "name")
         return self._redactor.held_back(value)
+
+    def _name_secret(self, value: object) -> None:
+        """Note what must be nowhere else in the fields; of a container, the texts in it."""
+        queue = [value]
+        for at in range(_MAX_NAMED):
+            if at >= len(queue):
+                return
+            one = queue[at]
+            kind = type(one)
+            if kind is str:
+                self.named.append(one)  # type: ignore[arg-type]
+                self.named += _parts(one)  # type: ignore[arg-type]
+            elif kind is bytes:
+                self.named.append(one.decode("utf-8", "replace"))  # type: ignore[attr-defined]
+            elif kind is int:
+                self.named.append(str(one))
+            elif kind is dict:
+                queue += list(one.values())[:_MAX_NAMED]  # type: ignore[attr-defined]
+            elif kind is list or kind is tuple:
+                queue += one[:_MAX_NAMED]  # type: ignore[index]
 
     def _number(self, value: float) -> int | float | str:
         self._room -= 24
@@ -111,8 +141,8 @@ class Pieces(Notes):
         suspicious = self._charge(name)
         found = self._redactor.scrub_by(name, self._secret_event) if suspicious else None
         if found is not None:
-            name, rules = found
-            self._told(*rules)
+            name = found.text
+            self._told(*found.rules)
         label = name
         if len(label) > MAX_KEY:
             label = label[:MAX_KEY]

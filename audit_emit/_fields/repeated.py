@@ -32,6 +32,7 @@ def spread(
 def _in(plain: Any, known: list[tuple[str, str]]) -> int:
     count = 0
     stack = [plain]
+    numbers = {secret: held for secret, held in known if secret.isdigit()}
     while stack:
         container = stack.pop()
         if type(container) is dict:
@@ -42,6 +43,11 @@ def _in(plain: Any, known: list[tuple[str, str]]) -> int:
                 changed = _without(value, known)
                 if changed is not None:
                     container[at] = changed
+                    count += 1
+            elif type(value) is int:
+                held = numbers.get(str(value))
+                if held is not None:
+                    container[at] = held
                     count += 1
             elif type(value) is dict or type(value) is list:
                 stack.append(value)

@@ -211,5 +211,7 @@ class Look:
             self.redacted += 1
             if len(value) >= SHORTEST:
                 self.held.append(value)
+                if " " in value or "@" in value:
+                    return None  # a part of it may be elsewhere, too
             value = redactor.held_back(value)
         return f'"{value}"'.encode()

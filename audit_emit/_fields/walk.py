@@ -13,16 +13,16 @@ from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import is_plain_value
+from audit_emit._redaction.finders.words_of_prose import STRONG
 from audit_emit._redaction.names import (
     depends_on_value,
     fold,
-    has_descriptions,
     is_described,
     is_secret_value,
     is_weak,
 )
 from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor, Secret
-from audit_emit._redaction.siblings import NO_NAMES
+from audit_emit._redaction.siblings import NO_NAMES, is_looked_into
 from audit_emit._runtime.foreign import type_name
 from audit_emit._runtime.interrupts import let_through
 
@@ -138,16 +138,17 @@ class Walk(Pieces):
             kind is str and is_plain_value(name, value)  # type: ignore[arg-type]
         ):
             return self._plain(value, hold=False)
-        if kind is not str and kind is not int and (strict or has_descriptions(name)):
+        if kind is not str and kind is not int:
             opened = self._opened(value, kind)
-            if type(opened) is Members and (opened.kind == "dict" or strict):
+            if type(opened) is Members and (
+                strict or is_looked_into(name, opened.kind, opened.entries)
+            ):
                 return self._container(value, opened, strict=True)
-        if kind is int or (
-            type(value) is str
-            and not (len(value) <= 64 and value.isalpha() and is_weak(name))
-            and not self._redactor.is_held_back(value)
+        if kind is not str or not (
+            (len(value) <= 64 and value.isalpha() and is_weak(name))  # type: ignore[arg-type, attr-defined]
+            or self._redactor.is_held_back(value)  # type: ignore[arg-type]
         ):
-            self.named.append(str(value))
+            self._name_secret(value)
         return self._hold(value)
 
     def scalar(self, value: object) -> Any:
@@ -190,8 +191,7 @@ class Walk(Pieces):
         if kind is Long:
             return self._string(opened.head, opened.length)
         if kind is Secret:
-            if type(inner := opened.get_secret_value()) is str:
-                self.named.append(inner)
+            self._name_secret(opened.get_secret_value())
             return self._hold(opened)
         if kind is BytesText:
             return self._bytes(opened)
@@ -214,11 +214,14 @@ class Walk(Pieces):
             return self._fit(inner, len(inner))
         found = self._redactor.scrub_by(text, self._secret_event) if suspicious else None
         if found is not None:
-            scrubbed, rules = found
-            self._told(*rules)
+            self._told(*found.rules)
+            # What looks drawn at random is one elsewhere, too; a user's password is the last part.
+            self.named += [
+                secret.rpartition(":")[2] for secret in found.secrets if STRONG.match(secret)
+            ]
             if length <= SCAN:
-                length = len(scrubbed)
-            text = scrubbed
+                length = len(found.text)
+            text = found.text
         return self._fit(text, length)
 
     def _json_in(self, text: str) -> str | None:

@@ -15,12 +15,14 @@ from audit_emit._redaction.keywords import Folded, Prefilter
 from audit_emit._redaction.readings import Reading, quoted, readings
 from audit_emit._redaction.rule import Rule, Span
 from audit_emit._redaction.rules import RULES
+from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["Engine", "Found"]
 
 
 _MOST_OF_ONE_RULE = 512
 _MAX_OF_EACH_READING = 4096
+_ESCAPED_TAIL = Pattern(r"[%\\&][^\s\"'<>,;]{0,256}")
 _MAX_STRINGS = 64
 """Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
 _MAX_NESTED = 2
@@ -84,17 +86,42 @@ class Engine:
             is_secret: whether a name is that of a secret, for names with a value (``password=…``).
         """
         is_secret = SecretNames(is_secret)
-        found = list(self._find(text, is_secret))
         undone = list(readings(text))
-        found += self._in_structures(text, is_secret)
-        # Of a long text escaped again and again, what it says at last: two passes are the most.
-        for steps in undone if len(text) <= _MAX_OF_EACH_READING else undone[-1:]:
+        if undone and len(text) > _MAX_OF_EACH_READING:
+            return self._in_long(text, undone[-1], is_secret)
+        found = list(self._find(text, is_secret))
+        containers = structures.parse(text)
+        found += self._in_structures(text, containers, is_secret)
+        for steps in undone:
             for start, end, rule in self._find(steps[-1].text, is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
-        if undone and not structures.parse(text):
+        if undone and not containers:
             steps = undone[-1]
-            for start, end, rule in self._in_structures(steps[-1].text, is_secret):
+            said = steps[-1].text
+            for start, end, rule in self._in_structures(said, structures.parse(said), is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
+        return _merge(_beside_held(text, found)) if found else found
+
+    def _in_long(
+        self, text: str, steps: list[Reading], is_secret: Callable[[str], bool]
+    ) -> list[Found]:
+        """The same of a long text with escapes: only what it says at last is looked at.
+
+        A value in it may end at an escaped space or sign, so what follows there is held back, too.
+        """
+        found = [
+            one
+            for rule in self.prefilter.rules_for(text)
+            for one in _some(rule.id, rule.spans(text), len(text))
+        ]
+        said = steps[-1].text
+        for one in (
+            *self._find(said, is_secret),
+            *self._in_structures(said, structures.parse(said), is_secret),
+        ):
+            start, end = _placed(steps, one[:2])
+            further = _ESCAPED_TAIL.match(text, end)
+            found.append(Found(start, end if further is None else further.end(), one.rule))
         return _merge(_beside_held(text, found)) if found else found
 
     def _find(self, text: str, is_secret: Callable[[str], bool]) -> Iterator[Found]:
@@ -105,12 +132,13 @@ class Engine:
             yield from _some(grammar.id, grammar.spans(text, is_secret), len(text))
 
     def _in_structures(
-        self, text: str, is_secret: Callable[[str], bool], depth: int = 0
+        self,
+        text: str,
+        containers: list[structures.Container],
+        is_secret: Callable[[str], bool],
+        depth: int = 0,
     ) -> Iterator[Found]:
         """What is secret in the dicts and lists of a text, and in each of their strings."""
-        containers = structures.parse(text)
-        if not containers:
-            return
         for start, end in structures.in_structures(containers, text, is_secret):
             yield Found(start, end, "structure")
         count = 0
@@ -125,7 +153,7 @@ class Engine:
                 return
             inner = list(self._find(said, is_secret))
             if depth < _MAX_NESTED:
-                inner += self._in_structures(said, is_secret, depth + 1)
+                inner += self._in_structures(said, structures.parse(said), is_secret, depth + 1)
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)

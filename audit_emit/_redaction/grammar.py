@@ -159,9 +159,8 @@ GRAMMAR: tuple[Grammar, ...] = (
     ),
     Grammar(
         "callback-code",
-        ("code=", "ticket=", "token="),
+        ("code=", "ticket=", "token=", "?key=", "&key=", *said.LINKS),
         _without_names(said.callbacks),
-        marks="=",
         alone=True,
         examples=("https://a.example/callback?code=SplxlOBeZQQYbYS6WxSbIA&state=x",),
     ),

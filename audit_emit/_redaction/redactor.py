@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.names import MAX_NAME, fold, is_secret_name
@@ -125,6 +125,20 @@ def _bytes(value: object) -> bytes:
         return type_name(type(value)).encode("utf-8", "surrogatepass")
 
 
+class Scrubbed(NamedTuple):
+    """A text with each secret in it held back.
+
+    Attributes:
+        text: what is left of the first 8 KiB.
+        rules: the ids of the rules that found something.
+        secrets: what was held back.
+    """
+
+    text: str
+    rules: list[str]
+    secrets: list[str]
+
+
 class Redactor:
     """The rules with their settings. Safe to share between threads.
 
@@ -222,10 +236,10 @@ class Redactor:
         See ``scrub_by``.
         """
         found = self.scrub_by(text, secret_event)
-        return None if found is None else found[0]
+        return None if found is None else found.text
 
-    def scrub_by(self, text: str, secret_event: bool = False) -> tuple[str, list[str]] | None:
-        """The same, and the ids of the rules that found them.
+    def scrub_by(self, text: str, secret_event: bool = False) -> Scrubbed | None:
+        """The same, with the ids of the rules that found them, and what they found.
 
         Only the first 8 KiB are looked at, and only they are in the result: what is beyond is the
         caller's to cut, also when the result is ``None``.
@@ -247,7 +261,8 @@ class Redactor:
             parts += (text[at:start], self.held_back(text[start:end]))
             at = end
         parts.append(text[at:SCAN] if at < SCAN else "")
-        return "".join(parts), list(dict.fromkeys(one.rule for one in found))
+        rules = list(dict.fromkeys(one.rule for one in found))
+        return Scrubbed("".join(parts), rules, [text[start:end] for start, end in spans])
 
     def _is_secret_in_event(self, key: str) -> bool:
         return self.is_secret_key(key) or fold(key) in VALUES

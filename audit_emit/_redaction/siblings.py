@@ -8,7 +8,7 @@ from typing import Any
 from audit_emit._redaction.finders.programs import secret_words
 from audit_emit._redaction.finders.shell import commands_in
 from audit_emit._redaction.finders.words_of_prose import is_word
-from audit_emit._redaction.names import fold
+from audit_emit._redaction.names import fold, has_descriptions
 from audit_emit._redaction.words import (
     ANSWERS,
     APPROLE,
@@ -20,6 +20,7 @@ from audit_emit._redaction.words import (
     MANIFEST_NAMES,
     MARKED_SECRET,
     NAME_NAMES,
+    OF_CODE,
     PROMPTS,
     ROWS,
     STATEMENTS,
@@ -37,6 +38,8 @@ __all__ = [
     "Judge",
     "Siblings",
     "find_siblings",
+    "is_column",
+    "is_looked_into",
 ]
 
 NO_NAMES: frozenset[str] = frozenset()
@@ -172,7 +175,10 @@ def _names_held(entries: list[Any], names_secret: Judge) -> frozenset[str]:
             and _any_names_secret(value[:_MAX_STATEMENT].replace(";", ",").split(","), names_secret)
         ):
             held |= {other for other, beside in folded if other in ROWS and type(beside) is str}
-    if len(held) < 8 and APPROLE.issubset([name for name, _ in folded]):
+    names = {name for name, _ in folded}
+    if "code" in names and not OF_CODE.isdisjoint(names):
+        held |= {"code"}
+    if len(held) < 8 and names >= APPROLE:
         held |= APPROLE - {"roleid"}
     return held
 
@@ -246,7 +252,7 @@ def _places_held(
         pair: whether two of them are a name and a value: in a tuple, or in a list of such.
     """
     if len(entries) == 2 and pair and names_secret(entries[0]):
-        return frozenset((1,))
+        return _NO_PLACES if is_column(entries[1]) else frozenset((1,))
     if len(entries) == 3:
         if _is_change(entries, names_secret):
             return frozenset((2,))
@@ -319,6 +325,28 @@ def _columns_of_first_row(entries: list[Any], names_secret: Judge) -> frozenset[
     if not places or not others or not all(fold(name) in COMMON_COLUMNS for name in others):
         return _NO_PLACES
     return places
+
+
+def is_looked_into(name: str, kind: str, entries: list[Any]) -> bool:
+    """Whether a container with the name of a secret may describe it: ``{"id": …, "scope": …}``.
+
+    A member of a JSON Schema does, too: ``{"type": "string", "minLength": 8}``.
+    """
+    if kind == "dict":
+        return has_descriptions(name) or any(
+            member == "type" and type(value) is str and value in _SCHEMA_TYPES
+            for member, value in entries
+            if type(member) is str
+        )
+    return has_descriptions(name) and all(type(entry) is dict for entry in entries)
+
+
+_SCHEMA_TYPES = frozenset(("string", "integer", "number", "boolean", "object", "array", "null"))
+
+
+def is_column(value: object) -> bool:
+    """Whether a text is what columns and fields are called, so that a pair is one of names."""
+    return type(value) is str and len(value) <= _MAX_WORD and fold(value) in COMMON_COLUMNS
 
 
 def _is_change(entries: list[Any], names_secret: Judge) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "NOT_A_SECRET_TOKEN",
     "NOT_PASS",
     "NOT_STEMS",
+    "OF_CODE",
     "OF_DIGITS",
     "OF_NUMBER",
     "PAIRS",
@@ -205,7 +206,7 @@ HARMLESS_LAST = _words(
     prevention date reuse complexity requirement requirements
     username masked redacted config configuration settings setting identifier identifiers alias
     aliases description mask hint hints context time times details options parameters resource
-    requested page in
+    requested page in info information metadata meta stats statistics summary sock socket
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(
@@ -331,9 +332,11 @@ COMMON_COLUMNS = _words(
 )
 """What the other columns of a table are called whose first row has their names."""
 CHANGES = _words("changes changed change diff diffs updates updated modified modifications delta")
+OF_CODE = frozenset(("granttype", "redirecturi", "codeverifier"))
+"""Beside a ``code``, these say that it is the one of OAuth."""
 APPROLE = frozenset(("roleid", "secretid"))
 """The two halves of a login to Vault; the second alone is the name of a secret."""
 MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata"}
 """``{"kind": "Secret", "data": {…}}``, as Kubernetes has it, and its clients."""
-TELLING_NAMES = MARKED_SECRET | STATEMENTS | APPROLE | {"kty", "netloc"}
+TELLING_NAMES = MARKED_SECRET | STATEMENTS | APPROLE | OF_CODE | {"kty", "netloc"}
 """Names whose value, or that with it, says of others that they are secret."""

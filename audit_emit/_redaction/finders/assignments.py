@@ -169,6 +169,8 @@ def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     if not words:
         return ""
     name = match.group(1)
+    if name.isdigit() and sign not in (":", "="):
+        return ""  # session 17 -> closed
     if sign[-1:] == "=":
         if name.lower() in _TYPE_WORDS:
             return words[-1] if is_secret(words[-1]) else ""

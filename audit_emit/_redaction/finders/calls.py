@@ -130,7 +130,7 @@ _REVERSED = Pattern(
 
 def _compared_with(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``"x" == password``, ``"x".equals(password)``."""
-    if "=" in text or "." in text:
+    if "==" in text or "!=" in text or ".equals" in text or ".compareTo" in text:
         for match in _REVERSED.finditer(text):
             if is_secret(match.group(3).rpartition(".")[2]):
                 yield from unless_held(text, *match.span(2))

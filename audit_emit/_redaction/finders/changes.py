@@ -15,7 +15,7 @@ from audit_emit._redaction.finders.words_of_prose import (
     is_word,
     unless_held,
 )
-from audit_emit._redaction.names import is_weak, split_name
+from audit_emit._redaction.names import is_weak
 from audit_emit._redaction.words import SIDES
 from audit_emit._runtime.lazy import Pattern
 
@@ -115,7 +115,7 @@ def _after(text: str, place: Place) -> Iterator[Span]:
     at = lead.end() if lead is not None else place.end
     if at == place.end:
         return
-    weak = is_weak(place.name) and len(split_name(place.name)) == 1 and not place.of_two
+    weak = place.weak and not place.of_two
     first = _THEN_SIDED.match(text, at)
     if first is not None and _is_value(first, sign="", weak=weak):
         yield _span(first, 1, 2)
@@ -177,9 +177,12 @@ def _from_to(text: str, is_secret: IsSecret) -> Iterator[Span]:
     for match in _FROM_TO.finditer(text):
         before = _BEFORE.findall(text[max(0, match.start() - 64) : match.start()])[-4:]
         pairs = ["_".join(before[at : at + 2]) for at in range(len(before) - 1)]
-        if any(map(is_secret, (*before, *pairs))):
+        names = [name for name in (*before, *pairs) if is_secret(name)]
+        if names:
+            weak = all(is_weak(name) for name in names)
             for quoted, bare in ((1, 2), (3, 4)):
-                if match.group(quoted) or not is_word(match.group(bare)):
+                value = match.group(bare)
+                if match.group(quoted) or not (is_word(value) or (weak and is_fact(value))):
                     yield from unless_held(text, *_span(match, quoted, bare))
 
 

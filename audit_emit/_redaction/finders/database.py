@@ -76,6 +76,7 @@ _SECOND = Pattern(
     r"(?:'[^'\n]{0,1024}'|[^',()\n]{1,256}),\s{0,4}'([^'\n]{1,256})",
     re.IGNORECASE,
 )
+_OF_TWO = ("crypt", "aes_", "hmac", "pgp_sym")
 _SELECTED = Pattern(
     r"\(([^()]{1,2048})\)\s{0,8}select\s{1,8}((?:'[^'\n]{0,256}'|[^,'\n;]{1,128})"
     r"(?:\s{0,4},\s{0,4}(?:'[^'\n]{0,256}'|[^,'\n;]{1,128})){0,64})",
@@ -135,6 +136,8 @@ def _selected(text: str, match: re.Match[str], is_secret: IsSecret) -> Iterator[
 
 def _held_places(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``SET password = ? WHERE id = ?  ['x', 1]``: what stands for each placeholder."""
+    if "?" not in text and "%s" not in text and "$" not in text:
+        return
     columns = {match.end(): match.group(1) for match in _HOLDER_OF.finditer(text)}
     if not any(map(is_secret, columns.values())):
         return
@@ -173,7 +176,7 @@ def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 def _quoted(text: str, lower: str, is_secret: IsSecret) -> Iterator[Span]:
     """Texts in quotes that are given to a function, or have the name of a column."""
-    patterns = [_SECOND]
+    patterns = [_SECOND] if "(" in text and any(word in lower for word in _OF_TWO) else []
     if "password" in lower or "identified" in lower:
         patterns.append(_STATEMENT)
     if any(function in lower for function in (*FUNCTIONS, "password(")):

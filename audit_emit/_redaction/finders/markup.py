@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.assignments import LETTERS
 from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.names import fold
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["elements", "parts"]
@@ -53,7 +54,8 @@ def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             done = text.find(f"</{match.group(1)}", start, start + _MAX_INNER)
             if done < 0:
                 done = _TEXT.match(text, start).end()  # type: ignore[union-attr]
-            if done > start and not HELD.fullmatch(text, start, done):
+            label = of is not None and fold(text[start:done]) == fold(of.group(1))
+            if done > start and not label and not HELD.fullmatch(text, start, done):
                 yield start, done
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import BARE, QUOTED, Span, value, value_of
-from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, TYPED_NAMES
+from audit_emit._redaction.names import fold
+from audit_emit._redaction.words import COMMON_COLUMNS, NAME_NAMES, TYPE_NAMES, TYPED_NAMES
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["NameAndValue", "inputs", "pairs"]
@@ -98,10 +99,15 @@ def pairs(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
                     start, end = value(text, start, "", "")
                 else:
                     end = _ITEM.match(text, start).end()  # type: ignore[union-attr]
-                if end > start and _PAIR_END.match(text, end):
+                if end > start and _PAIR_END.match(text, end) and not _is_column(text[start:end]):
                     yield start, end
 
 
+def _is_column(value: str) -> bool:
+    return len(value) <= _MAX_COLUMN and fold(value) in COMMON_COLUMNS
+
+
+_MAX_COLUMN = 32
 _LOCATION = Pattern(r"[\"']loc\\{0,7}[\"']\s{0,4}:\s{0,4}(?=[\[(])")
 _INPUT = Pattern(r"[\"'](?:input|ctx)\\{0,7}[\"']\s{0,4}:\s{0,4}")
 

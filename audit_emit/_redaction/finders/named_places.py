@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from audit_emit._redaction.finders.assignments import LETTERS
+from audit_emit._redaction.names import is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["Place", "SecretNames", "places"]
@@ -23,12 +24,14 @@ class Place(NamedTuple):
         name: the name, one word.
         whole: whether it is that of a secret without the word before it.
         of_two: whether it is one together with the word before it.
+        weak: whether it is one word that has other meanings: ``token``, not ``client_secret``.
     """
 
     end: int
     name: str
     whole: bool
     of_two: bool
+    weak: bool
 
 
 class SecretNames:
@@ -66,6 +69,7 @@ def places(text: str, is_secret: Callable[[str], bool]) -> list[Place]:
 
 def _places(text: str, is_secret: Callable[[str], bool]) -> Iterator[Place]:
     before, before_end = "", -1
+    weak: dict[str, bool] = {}
     for match in _NAME.finditer(text):
         name = match.group()
         start, end = match.span()
@@ -80,5 +84,7 @@ def _places(text: str, is_secret: Callable[[str], bool]) -> Iterator[Place]:
             and is_secret(f"{before}_{name}")
         )
         if whole or of_two:
-            yield Place(end, name, whole, of_two)
+            if name not in weak:
+                weak[name] = is_weak(name) and len(split_name(name)) == 1
+            yield Place(end, name, whole, of_two, weak[name])
         before, before_end = name.rpartition(".")[2], end

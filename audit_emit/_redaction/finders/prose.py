@@ -16,7 +16,7 @@ _EMPTY = frozenset(("", "true", "false", "null", "none", "0", "1"))
 _LONGEST = 512
 _PERMISSIONS = frozenset(
     "read write none admin list readonly read-only read_only readwrite read-write full manage "
-    "* get delete create update all deny allow required optional enabled disabled".split()
+    "* get delete create update all deny allow required optional enabled disabled inherit".split()
 )
 _TYPES = frozenset(
     "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
@@ -32,6 +32,7 @@ _PROSE = frozenset(
     follow enter please too at from to for of in on by with and or if this that your their its
     weak strong unchanged empty set unset unknown unsupported verified valid enabled disabled
     created deleted removed started stopped ended closed active inactive pending login logout user
+    now still already currently never always only also being
     provided given generated issued requested granted used needs contains length rotation policy
     """.split()
 )
@@ -44,6 +45,26 @@ _NUMBERS = Pattern(
     r"(?:pin|otp|cvv|cvc|csc|code|codes|passcode|password|passwd|pwd|pw|ssn|pass)s?\Z"
 )
 _ACTION = Pattern(r"[A-Z][a-z]+(?:[A-Z][A-Za-z0-9]*)+\*?(?![\w+/=])|\*(?!\w)")
+_SCOPE = Pattern(
+    r"(?:refresh|log_?(?:in|out|on)|sign_?(?:in|out)|start|stop|end|create|read|write|delete|list|issue"
+    r"|revoke|rotate|validate|introspect|exchange|get|put|renew|verify|manage)(?![\w\-+/=.!@#$%^*~])",
+    re.IGNORECASE,
+)
+"""What ``service:action`` and scopes have behind the colon."""
+_TAG = Pattern(
+    r"(?:v?[0-9][\w.\-]{0,32}|latest|stable|edge|nightly|main|master|dev|prod|staging)(?![\w+/=@])"
+)
+"""The tag of an image: ``registry/auth:latest``."""
+_LOOKUP = Pattern(
+    r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
+    r"|env\.get|os\.LookupEnv)\b[.\[(]"
+)
+"""Where code takes a secret from, as against the secret."""
+_SCHEMA = Pattern(
+    r"\{\s{0,8}\\{0,7}[\"']?type\\{0,7}[\"']?\s{0,4}[:=]\s{0,4}\\{0,7}[\"']?"
+    r"(?:string|integer|number|boolean|object|array|null)\b"
+)
+"""A member of a JSON Schema: what a value is to be like."""
 _PATH = Pattern(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][A-Za-z_.][\w.\-]{0,40}){1,12}[/\\]?(?![\w+=])")
 _OF_PATH = Pattern(
     r"(?:pwd|oldpwd|credentials?|keytab|pem|netrc|kubeconfig|cookies?|secrets?|tokens?|key)\Z"
@@ -108,7 +129,9 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     start, end = span
     word = text[start:end]
     lower = word.lower().rstrip(".,;:!?)")
-    if lower in _NOTHING or lower in _TYPES:
+    if lower in _NOTHING or lower in _TYPES or lower == name:
+        return True
+    if _LOOKUP.match(word) or _SCHEMA.match(word):
         return True
     operator = sign.strip()
     if operator in ("==", "===", "!=", "!==", "=~", "~=") and _IDENTIFIER.fullmatch(word):
@@ -129,7 +152,9 @@ def _looks_like_path(name: str, word: str) -> bool:
 
 def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
     """``name:number`` is host and port, file and line, image and tag: in a path always."""
-    if _ACTION.match(text, start) and is_weak(name):
+    if is_weak(name) and (_ACTION.match(text, start) or _SCOPE.match(text, start)):
+        return True
+    if within and _TAG.match(text, start):
         return True
     if _NUMBER.match(text, start) is None:
         return False
@@ -144,7 +169,8 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     ends = text[word.end() : word.end() + 1] in ("", "\n", "\r")
     if ends and len(split_name(name)) > 1:
         return first in _PROSE  # client_secret: all there is on its line
-    if is_weak(name) and not name.endswith(_WHOLE) and len(first) < 15:
+    whole = name.endswith(_WHOLE) and "=" in text[start : (text.find("\n", start) + 1) or len(text)]
+    if is_weak(name) and not whole and not name.endswith("authorization") and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
     return first in _PROSE
 

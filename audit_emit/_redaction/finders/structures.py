@@ -12,8 +12,8 @@ from typing import Any
 
 from audit_emit._redaction.finders.extent import HELD, Span, closing_quote
 from audit_emit._redaction.finders.prose import is_plain_value
-from audit_emit._redaction.names import fold, has_descriptions
-from audit_emit._redaction.siblings import Siblings, find_siblings
+from audit_emit._redaction.names import fold
+from audit_emit._redaction.siblings import Siblings, find_siblings, is_looked_into
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["Container", "in_structures", "parse", "strings"]
@@ -226,7 +226,8 @@ def _is_held(container: Container, siblings: Siblings, at: int, is_secret: IsSec
         return True
     if not is_secret(name) or (type(value) is str and is_plain_value(name, value)):
         return False
-    return type(value) in (str, int) or not has_descriptions(name)
+    child = container.parts[at][1]
+    return child is None or not is_looked_into(name, child.kind, child.entries)
 
 
 def _is_option(words: list[Any], at: int) -> bool:

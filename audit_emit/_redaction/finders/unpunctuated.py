@@ -8,19 +8,14 @@ from collections.abc import Callable, Iterator
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.named_places import places
 from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, unless_held
-from audit_emit._redaction.names import is_weak, split_name
+from audit_emit._redaction.names import is_secret_value
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["callbacks", "sentences"]
+__all__ = ["LINKS", "callbacks", "sentences"]
 
 IsSecret = Callable[[str], bool]
 
 _VALUE = r"(?:\\{0,7}[\"'`]([^\"'`\\\r\n]{1,256})\\{0,7}[\"'`]|([^\s\"'`,;()]{1,256}))"
-
-
-def _may_be_prose(name: str) -> bool:
-    """Whether a secret's name is a word with other meanings: ``token``, not ``client_secret``."""
-    return is_weak(name) and len(split_name(name)) == 1
 
 
 _BESIDE = Pattern(
@@ -44,7 +39,7 @@ _SENTENCE = Pattern(
 def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose."""
     for place in places(text, is_secret):
-        weak = _may_be_prose(place.name)
+        weak = place.weak
         if place.whole and not weak:
             match = _BESIDE.match(text, place.end)
             if match is not None:
@@ -65,13 +60,24 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 _STOPS = ".,;:!?"
 _CODE = Pattern(
-    r"[?&](?:code|auth_code|authuser_code|ticket|state_token)=([A-Za-z0-9_\-.~%/+]{8,512})"
+    r"(?:[?&#]|(?<![^\s\"'(])(?=[^\s\"']{0,512}grant_type=)|(?<=grant_type=authorization_code&))"
+    r"(?:code|auth_code|authuser_code|ticket|state_token)=([A-Za-z0-9_\-.~%/+]{8,512})"
 )
+_KEY = Pattern(r"[?&](?:key|k|s|p)=([A-Za-z0-9_\-]{16,128})(?![^&#\s\"'])")
+_LINK = Pattern(
+    r"/(?:reset|reset[_\-]password|password[_\-]reset|verify|confirm|activate|invite|invitation|magic"
+    r"|magic[_\-]link)/([A-Za-z0-9_\-]{16,256})(?![^/?#&\s\"'])"
+)
+LINKS = ("/reset", "/password", "/verify", "/confirm", "/activate", "/invit", "/magic")
 _ALL_DIGITS = Pattern(r"[0-9]+\Z")
 
 
 def callbacks(text: str) -> Iterator[Span]:
-    """The code that OAuth puts into the URL of a callback (RFC 6749 section 4.1.2)."""
+    """What a URL is good for: the code of OAuth (RFC 6749 section 4.1.2), a key, a link by mail."""
     for match in _CODE.finditer(text):
         if not _ALL_DIGITS.match(match.group(1)):
             yield from unless_held(text, *match.span(1))
+    for pattern in (_KEY, _LINK):
+        for match in pattern.finditer(text):
+            if is_secret_value("url_key", match.group(1)):
+                yield from unless_held(text, *match.span(1))
