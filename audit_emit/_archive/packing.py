@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from typing import IO, Any, NamedTuple, Self
 
@@ -17,6 +19,9 @@ from audit_emit.errors import ConfigError
 
 _ZSTD_LEVEL, _GZIP_LEVEL = 3, 6
 _GZIP = 16 + zlib.MAX_WBITS
+_AHEAD = 8
+"""Blocks that wait to be packed."""
+
 _IN_MEMORY = 1 << 20
 """Bytes of a packed file that stay in memory; a larger one goes to the temporary directory."""
 
@@ -61,6 +66,28 @@ class Packer:
         self._plain.update(data)
         self._size += len(data)
         self._write(self._compressor.compress(data))
+
+    def passed(self, data: Iterable[bytes]) -> Iterator[bytes]:
+        """Blocks as they come, each packed by a thread while the caller looks at it.
+
+        Packing and hashing hold no lock of the interpreter. A few blocks wait at most.
+
+        Raises:
+            OSError: see ``add``.
+        """
+        with ThreadPoolExecutor(1, "audit_emit packer") as pool:
+            waiting: deque[Future[None]] = deque()
+            try:
+                for block in data:
+                    waiting.append(pool.submit(self.add, block))
+                    if len(waiting) > _AHEAD:
+                        waiting.popleft().result()
+                    yield block
+                while waiting:
+                    waiting.popleft().result()
+            finally:
+                for one in waiting:
+                    one.cancel()
 
     def end(self) -> Sizes:
         """Everything was taken; the file can be read."""

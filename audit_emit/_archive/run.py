@@ -11,6 +11,7 @@ The steps of one part; each can be done again, as a kill or a lost answer may en
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,11 +33,11 @@ from audit_emit._format.chain import ZERO
 from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.key_change import Succession
 from audit_emit._format.line_splitter import Lines
+from audit_emit._format.link import TS
 from audit_emit._format.manifest import Manifest, Packed, object_name
 from audit_emit._format.record import Head, head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import links
-from audit_emit._readers.files.times import span_of
 from audit_emit._retention.holds import Holds
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, ForgedChangeError
@@ -44,6 +45,10 @@ from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, Forged
 RECORD = "audit.archived"
 _UNTIMED = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z"
 """Times of a part that holds something whose time cannot be told."""
+
+_TS = re.compile(
+    rb'\{"ts":"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z"'
+)
 
 Progress = Callable[[int, int], None]
 
@@ -207,13 +212,12 @@ class Archiver:
         tree = GrowingTree(start, on_change=partial(_follow, self._keys))
         lines, low, high, service = Lines(), "", "", ""
         try:
-            for data in part.data():
-                packer.add(data)
+            for data in packer.passed(part.data()):
                 for block in lines.feed(data):
                     if not isinstance(block, bytes):
                         continue
                     tree.feed(block, 0)
-                    span = span_of(block) or _UNTIMED
+                    span = _span_of(block)
                     low, high = min(low or span[0], span[0]), max(high, span[1])
                     service = service or _service_in(block)
         except CheckpointError as error:
@@ -332,6 +336,20 @@ def _follow(keys: Succession, seq: int, line: bytes) -> None:
         return
     with suppress(ForgedChangeError):
         keys.follow(record["fields"], seq, head.chain)
+
+
+def _span_of(block: bytes) -> tuple[str, str]:
+    """The earliest and the latest ``ts`` in a block.
+
+    Where the first and the last line in the order of their bytes begin as records do, so does every
+    line between them.
+    """
+    lines = block.split(b"\n")
+    lines.pop()
+    low, high = min(lines), max(lines)
+    if not (_TS.match(low) and _TS.match(high)):
+        return _UNTIMED
+    return low[TS].decode(), high[TS].decode()
 
 
 def _service_in(block: bytes) -> str:

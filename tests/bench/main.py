@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from bench import (
+    bench_archive,
     bench_checkpoint,
     bench_import,
     bench_latency,
@@ -42,6 +43,7 @@ MEASURES = {
     "query": bench_query.measure,
     "prove": bench_prove.measure,
     "reconcile": bench_reconcile.measure,
+    "archive": bench_archive.measure,
     "vrl": bench_vrl.measure,
     "store": bench_store.measure,
     "redaction": bench_redaction.measure,

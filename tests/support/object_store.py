@@ -18,7 +18,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -219,6 +219,12 @@ def _ministack(directory: Path, ports: list[int]) -> list[str]:
         "asyncio.run(serve(app, config))\n"
     )
     return [sys.executable, "-c", serve, str(ports[0])]
+
+
+@contextmanager
+def running_store() -> Iterator[Server]:
+    """A SeaweedFS, outside of tests."""
+    yield from _run(_weed)
 
 
 @pytest.fixture(scope="session")

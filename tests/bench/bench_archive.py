@@ -1,0 +1,178 @@
+"""What archiving costs beyond packing, hashing and one upload; and verifying through a store.
+
+A million records go out and come back, and their bytes are compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+import time
+from hashlib import file_digest
+from pathlib import Path
+from statistics import median
+
+from bench.bench_checkpoint import KEY, RECORD_BYTES, signer
+from bench.bench_startup import grow
+from bench.bench_verify import CLI, Run, timed
+from bench.figure import Figure
+from support.object_store import Store, running_store
+
+from audit_emit._archive.journal import Journal
+from audit_emit._archive.packing import Packer
+from audit_emit._archive.run import Archiver
+from audit_emit._archive.sources import Segments, data_of
+from audit_emit._readers.files.opening import readers_of
+from audit_emit._signing.trusted_keys import HmacKey, KeyRing
+
+RATIO = 1.5
+MEMORY_MB = 128.0
+SEGMENT = 64 * 1024 * 1024
+PROGRAM = (sys.executable, "-c", CLI)
+_NUMBERS = itertools.count(1)
+
+
+def measure(directory: Path, *, quick: bool) -> list[Figure]:
+    """Archive, verify from the store and from the disk, restore."""
+    segments = 2 if quick else 10
+    log = directory / "log"
+    log.mkdir()
+    records = _log(log, segments)
+    signer(log / "audit.jsonl").run("manual")
+    with running_store() as server:
+        store = server.bucket()
+        given = {**store.environment(), "AUDIT_EMIT_SIGNING_KEY": KEY}
+        os.environ.update(given)
+        command = ["env", *(f"{name}={value}" for name, value in given.items()), *PROGRAM]
+        figures = [_cost(log, store, rounds=2 if quick else 3)]
+        ran = _timed(command, "archive", "run", str(log))
+        where = f"s3://{store.name}/audit"
+        disk = _packed(log, directory / "disk")
+        pairs = [
+            (_timed(command, "verify", where), _timed(command, "verify", str(disk)))
+            for _ in range(2 if quick else 3)
+        ]
+        restored = directory / "restored"
+        back = _timed(command, "archive", "restore", str(restored))
+        checked = _timed(command, "archive", "verify", status=4)
+        same = _digests(restored) == _digests(log)
+    ratio = median(far.wall / near.wall for far, near in pairs)
+    far, near = (median(run.wall for run in runs) for runs in zip(*pairs, strict=True))
+    most = max(run.memory for run in [ran, back, checked, *(far for far, _ in pairs)])
+    shutil.rmtree(directory / "restored")
+    shutil.rmtree(disk)
+    shutil.rmtree(log)
+    return [
+        *figures,
+        Figure(
+            "verify through S3 / of the same .zst on disk",
+            ratio,
+            RATIO,
+            note=f"{far:.2f} s and {near:.2f} s for {records:,} records",
+        ),
+        Figure("memory of run, verify, restore", most, MEMORY_MB, " MB"),
+        Figure(
+            f"{records:,} records out and back",
+            back.wall,
+            600.0,
+            " s",
+            sound=same,
+            note=f"restored, every byte compared; archived in {ran.wall:.1f} s",
+        ),
+    ]
+
+
+def _log(directory: Path, segments: int) -> int:
+    """Closed segments of 64 MiB, and an active one; the number of records."""
+    whole = directory / "whole"
+    count = grow(whole, segments * SEGMENT + SEGMENT // 8)
+    seq = 0
+    with whole.open("rb") as file:
+        for _ in range(segments):
+            lines = file.read(SEGMENT // RECORD_BYTES * RECORD_BYTES) + file.readline()
+            (directory / f"audit-{seq + 1:020d}.jsonl").write_bytes(lines)
+            seq += lines.count(b"\n")
+        (directory / "audit.jsonl").write_bytes(file.read())
+    whole.unlink()
+    return count
+
+
+def _cost(log: Path, store: Store, rounds: int) -> Figure:
+    """Seconds to archive one segment beside those for its packing, hashing and upload, in turns."""
+    one = log.parent / "one"
+    one.mkdir()
+    first, following, *_ = sorted(log.glob("audit-*.jsonl"))
+    os.link(first, one / first.name)
+    with following.open("rb") as file:
+        (one / "audit.jsonl").write_bytes(b"".join(itertools.islice(file, 100)))
+    signer(one / "audit.jsonl").run("manual")
+    ratios, took = [], (0.0, 0.0)
+    for _ in range(rounds):
+        least, whole = _bare(one / first.name, store), _archived(one, store)
+        ratios.append(whole / least)
+        took = least, whole
+    shutil.rmtree(one)
+    note = f"{took[1]:.2f} s and {took[0]:.2f} s for {SEGMENT >> 20} MiB"
+    return Figure("archive of a segment / zstd, SHA-256, one PUT", median(ratios), RATIO, note=note)
+
+
+def _bare(path: Path, store: Store) -> float:
+    (reader,) = readers_of([str(path), str(path.parent / "checkpoints.jsonl")])
+    with reader, store.opened(prefix=f"bare-{next(_NUMBERS)}") as bucket:
+        bucket.names()
+        begin = time.perf_counter()
+        with Packer("zst") as packer:
+            for data in data_of(reader.files[0]):
+                packer.add(data)
+            sizes = packer.end()
+            bucket.put("object", packer.file, sizes.packed_sha256)
+        return time.perf_counter() - begin
+
+
+def _archived(directory: Path, store: Store) -> float:
+    journal = directory / "archive.jsonl"
+    journal.unlink(missing_ok=True)
+    ring = KeyRing([HmacKey(bytes.fromhex(KEY))])
+    with (
+        store.opened(prefix=f"whole-{next(_NUMBERS)}") as bucket,
+        readers_of([str(directory)])[0] as reader,
+        Journal(str(journal), bucket.settings.shown) as kept,
+    ):
+        source = Segments(reader, str(directory / "audit.jsonl"))
+        archiver = Archiver(bucket, source, ring, kept, lambda *_: None)
+        begin = time.perf_counter()
+        done = archiver.run()
+        seconds = time.perf_counter() - begin
+    if len(done.made) != 1:
+        raise RuntimeError(f"{len(done.made)} segments were archived: {done.waiting}")
+    return seconds
+
+
+def _packed(log: Path, target: Path) -> Path:
+    """The same log with packed segments, as far as it is archived."""
+    target.mkdir()
+    for path in sorted(log.glob("audit-*.jsonl")):
+        (reader,) = readers_of([str(path), str(log / "checkpoints.jsonl")])
+        with reader, Packer("zst") as packer:
+            for data in data_of(reader.files[0]):
+                packer.add(data)
+            packer.end()
+            with (target / f"{path.name}.zst").open("wb") as file:
+                shutil.copyfileobj(packer.file, file)
+    for name in ("audit.jsonl", "checkpoints.jsonl"):
+        shutil.copy(log / name, target)
+    return target
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(directory.glob("audit-*.jsonl")):
+        with path.open("rb") as file:
+            found[path.name] = file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _timed(command: list[str], *words: str, status: int = 0) -> Run:
+    return timed([*command, *words], cores=2, status=status)
