@@ -185,10 +185,8 @@ def test_a_history_that_was_rewritten_on_the_disk_does_not_fit_the_archive(
 
 @pytest.mark.parametrize("lock", ["governance", "compliance"])
 def test_objects_are_locked_as_the_settings_say(log: SignedLog, store: Store, lock: str) -> None:
-    if lock == "compliance":
-        days = 1  # nobody can take it back; the server is thrown away with the tests
-    else:
-        days = 40
+    # What is locked so that nobody can take it back goes with the server of the tests.
+    days = 1 if lock == "compliance" else 40
     one = log.archive(store, lock=lock, lock_days=days).made[0]
     with store.opened() as opened:
         for key, version in ((one.key_of(one.records), one.records.version), (one.key, "")):
