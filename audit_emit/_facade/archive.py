@@ -8,6 +8,7 @@ from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
 from audit_emit._archive.keeping import RECORD as HOLD
 from audit_emit._archive.keeping import fields_of as hold_fields
 from audit_emit._archive.keeping import keep
+from audit_emit._archive.parquet import write_parquet
 from audit_emit._archive.pruning import ArchivePruner
 from audit_emit._archive.restoring import restore
 from audit_emit._archive.run import RECORD, Archiver, Done
@@ -55,4 +56,5 @@ __all__ = [
     "restore",
     "seconds_until",
     "utc",
+    "write_parquet",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from audit_emit.cli._archive_parquet import parquet
 from audit_emit.cli._archive_restore import restore
 from audit_emit.cli._archive_retention import hold, prune, release
 from audit_emit.cli._archive_run import run, status
@@ -20,5 +21,5 @@ def command() -> None:
     """
 
 
-for each in (run, status, verify, restore, hold, release, prune):
+for each in (run, status, verify, restore, hold, release, prune, parquet):
     command.add_command(each)

@@ -1,0 +1,105 @@
+"""A copy of archived records as Parquet, for searching with DuckDB. It is no evidence.
+
+What can be proved are the lines of the log; a table of their members is not those bytes. One file
+is written for each batch, from bytes that were compared with the signed manifest's digests.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+
+from audit_emit._archive.objects import checked_part
+from audit_emit._format.manifest import Manifest
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.manifests import Cold
+from audit_emit._stores.jsonl.directory import make_directory
+
+_MEMORY = "96MB"
+_LONGEST = 2 * 1024 * 1024
+"""Bytes of a line; a record has at most half of that."""
+
+_COLUMNS = {
+    "ts": "VARCHAR",
+    "event_type": "VARCHAR",
+    "workspace_id": "VARCHAR",
+    "user_id": "VARCHAR",
+    "actor_kind": "VARCHAR",
+    "correlation_id": "VARCHAR",
+    "fields": "JSON",
+    "v": "INTEGER",
+    "id": "VARCHAR",
+    "service": "VARCHAR",
+    "trace_id": "VARCHAR",
+    "span_id": "VARCHAR",
+    "chain": "VARCHAR",
+    "seq": "BIGINT",
+    "prev_hash": "VARCHAR",
+    "hash": "VARCHAR",
+}
+"""The members of a record (docs/wire-format.md, section 1)."""
+
+
+def write_parquet(
+    bucket: Bucket,
+    cold: Cold,
+    directory: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Write the batches that are not there yet; the paths of the new files.
+
+    Args:
+        cold: what is archived of a chain.
+        directory: the files go to ``<service>/<chain>/`` in it.
+        progress: called with the batches that were looked at and those that there are.
+
+    Raises:
+        ModuleNotFoundError: duckdb is not installed.
+        ArchiveError: an object is not what its manifest says.
+        ObjectStoreError: the store gives no answer.
+        OSError: a file cannot be written.
+    """
+    written = []
+    for number, one in enumerate(cold.manifests, 1):
+        path = os.path.join(directory, one.key_of(one.records)).removesuffix(f".jsonl.{one.pack}")
+        path += ".parquet"
+        if not os.path.exists(path):
+            make_directory(os.path.dirname(path))
+            _write(bucket, one, path)
+            written.append(path)
+        if progress is not None:
+            progress(number, len(cold.manifests))
+    return written
+
+
+def _write(bucket: Bucket, one: Manifest, path: str) -> None:
+    import duckdb  # noqa: PLC0415 - an extra
+
+    part = f"{path}.part"
+    names = ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items())
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as lines:
+        checked_part(bucket, one, one.records, lines.write)
+        lines.flush()
+        with duckdb.connect() as connection:
+            connection.execute("SET autoinstall_known_extensions = false")
+            connection.execute(f"SET memory_limit = '{_MEMORY}'")
+            connection.execute("SET threads = 1")
+            # What is no record is not in a table of records; the log itself has it.
+            connection.execute(
+                f"COPY (SELECT * FROM read_json({_quoted(lines.name)}, "  # noqa: S608 - quoted
+                f"columns = {{{names}}}, format = 'newline_delimited', ignore_errors = true, "
+                f"maximum_object_size = {_LONGEST}) WHERE hash IS NOT NULL ORDER BY seq) "
+                f"TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)"
+            )
+    try:
+        os.rename(part, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+
+
+def _quoted(text: str) -> str:
+    """A text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
