@@ -52,7 +52,7 @@ def give_up(outbox: Outbox) -> None:
                 "end", f"events lost by this process: {outbox.counters.lost}; {what}"
             )
         return
-    reason = outbox.fault or outbox.last_error or "unknown"
+    reason = outbox.fault or outbox.last_error or ("timeout" if outbox.is_slow else "unknown")
     while outbox.backlog.waiting:
         ts = outbox.backlog.pop()
         outbox.counters.backlogged -= 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from audit_emit._format.record import ts_of
+from audit_emit._format.record import ns_of, ts_of
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._stores.base import StoreHealth
 from audit_emit._stores.stdout.mirror import NUMBERS, StdoutMirror
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from audit_emit._shipping.thread import ShippingThread
 
 QUEUED = 1000
-"""Events that may be on their way to a store that takes its time: more are behind."""
+"""Events that may be on their way to a store that takes its time."""
+
+QUEUED_NS = 5 * 10**9
+"""Nanoseconds for which they may be."""
 
 
 def report(emitter: Emitter) -> dict[str, Any]:
@@ -139,7 +143,7 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
         state = "degraded"
         notes.append("no file locks here: only one process may write to this log")
     waiting = len(outbox.backlog)
-    if waiting > (0 if emitter.store.traits.immediate else QUEUED):
+    if waiting and (emitter.store.traits.immediate or _is_late(emitter)):
         state = "degraded"
         notes.append(f"{waiting} events wait for the {name}")
     # Where nothing was written yet, the store may know what would be in the way.
@@ -160,6 +164,14 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
         "chain": store.chain or None,
         "seq": store.seq,
     }
+
+
+def _is_late(emitter: Emitter) -> bool:
+    """Whether a store that takes its time takes longer than it should."""
+    backlog = emitter.outbox.backlog
+    oldest = backlog.oldest()
+    late = oldest is not None and time.time_ns() - ns_of(oldest) > QUEUED_NS
+    return late or len(backlog) > QUEUED
 
 
 def _shipped(shipping: ShippingThread, notes: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from audit_emit._format.record import ns_of
 from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.interrupts import quietly
 from audit_emit._runtime.observer import id_in
 from audit_emit._stores.base import Draft
 
@@ -105,6 +106,12 @@ class Backlog:
     def first(self) -> str:
         """The oldest event; there must be one."""
         return self.waiting[0].decode()
+
+    def oldest(self) -> str | None:
+        """The ``ts`` of the event that has waited for longest; other threads may call this."""
+        with quietly(IndexError):
+            return self.first()[7:37]
+        return None
 
     def drafts(self, limit: int, process: str) -> list[Draft]:
         """The oldest events, at most so many; they stay until ``pop``.

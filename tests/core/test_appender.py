@@ -17,7 +17,7 @@ import pytest
 from support.postgres_server import wait_until
 
 from audit_emit import Emitter
-from audit_emit._core import appender
+from audit_emit._core import appender, health
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked, Traits
@@ -156,15 +156,15 @@ def test_a_failure_is_told_once_and_ends_with_it(store: SlowStore) -> None:
     store.refuses = "database-away"
     emitter.emit(None, "a.b", {"n": 1})
     wait_until(lambda: store.attempts >= 3)
-    health = emitter.health()
-    assert health["status"] == "failing"
-    assert health["sinks"]["store"]["last_error"] == "database-away"
+    report = emitter.health()
+    assert report["status"] == "failing"
+    assert report["sinks"]["store"]["last_error"] == "database-away"
     assert told == [("database-away", "store")]
     store.refuses = ""
     assert emitter.flush(60)
-    health = emitter.health()
-    assert health["status"] == "ok"
-    assert health["counters"] | {"emitted": 1, "written": 2, "drained": 1} == health["counters"]
+    report = emitter.health()
+    assert report["status"] == "ok"
+    assert report["counters"] | {"emitted": 1, "written": 2, "drained": 1} == report["counters"]
     emitter.close()
 
 
@@ -339,3 +339,26 @@ for number in range(3):
     assert "3 events lost at the end of the process: memory cannot be written" in said
     assert "(database-away); nothing in the log will tell" in said
     assert "lock file" not in said
+
+
+def test_events_that_wait_for_long_are_late(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.open.clear()
+    emitter.emit(None, "a.b", {"n": 1})
+    assert emitter.health()["status"] == "ok"
+    monkeypatch.setattr(health, "QUEUED_NS", 0)
+    found = emitter.health()
+    assert found["status"] == "degraded"
+    assert found["notes"] == ["1 events wait for the store"]
+
+
+def test_many_events_that_wait_are_late(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "QUEUED", 2)
+    store.open.clear()
+    for number in range(3):
+        emitter.emit(None, "a.b", {"n": number})
+    assert emitter.health()["status"] == "degraded"
+    assert emitter.health()["sinks"]["store"]["backlog"] == 3

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._stores.postgres.driver import AWAY
-from audit_emit.errors import DatabaseError
+from audit_emit.errors import AuditError, DatabaseError
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -439,6 +440,99 @@ def test_a_standby_that_was_behind_ends_the_chain_and_begins_another(
     ]  # fmt: skip
     assert all('"reason":"lost-tail"' in gap and first in gap for gap in gaps)
     assert [one.chain for one in later] == [second, second]
+
+
+def test_an_emitter_declares_what_a_failover_lost(pair: tuple[Server, Server]) -> None:
+    primary, standby = pair
+    _own_database(primary, "shop")
+    proxy = CuttingProxy(primary.port)
+    try:
+        emitter = Emitter(service="shop", jsonl="off", stdout=False,
+                          store=primary.url("shop", port=proxy.port))  # fmt: skip
+        for number in range(20):
+            emitter.emit(None, "order.placed", {"n": number})
+        assert emitter.flush(60)
+        wait_until(_caught_up(primary))
+        _leave_behind(standby)
+        for number in range(20, 30):
+            emitter.emit(None, "order.placed", {"n": number})
+        assert emitter.flush(60)
+        primary.stop(signal.SIGQUIT)
+        standby.promote()
+        proxy.to(standby.port)
+        receipt = emitter.emit_strict(None, "order.placed", {"n": 30})
+        assert emitter.health()["status"] == "ok"
+        assert emitter.close(60)
+    finally:
+        proxy.close()
+    after = Database(standby, "shop")
+    (first, ended), (second, live) = chains_of(after)
+    assert (ended, live) == ("ended", "live")
+    assert receipt.chain == second
+    (gap,) = [line for line in lines_of(after, second) if "audit.gap" in line]
+    assert '"lost":10,' in gap
+    assert first in gap
+    assert len(lines_of(after, first)) == 21
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_an_emitter_loses_nothing_while_the_server_is_restarted(mortal: Server, how: str) -> None:
+    database = _own_database(mortal, "mortal")
+    emitter = Emitter(service="shop", jsonl="off", stdout=False, store=database.url)
+    receipts = [emitter.emit_strict(None, "order.placed", {"n": 0})]
+    stop = threading.Event()
+    slowest: list[float] = [0.0]
+    emitted = [0]
+
+    def emit() -> None:
+        while not stop.wait(0.002):
+            began = time.thread_time()
+            emitter.emit(None, "order.placed", {"n": emitted[0]})
+            slowest[0] = max(slowest[0], time.thread_time() - began)
+            emitted[0] += 1
+
+    emitting = threading.Thread(target=emit)
+    emitting.start()
+    wait_until(lambda: emitted[0] > 50)
+    if how == "killed":
+        mortal.kill()
+    else:
+        mortal.stop()
+    wait_until(lambda: emitter.health()["status"] == "failing")
+    with pytest.raises(AuditError):
+        emitter.emit_strict(None, "order.placed", {"n": -1})
+    mortal.start()
+    wait_until(lambda: emitter.health()["status"] == "ok")
+    receipts.append(emitter.emit_strict(None, "order.placed", {"n": 0}))
+    stop.set()
+    emitting.join()
+    assert emitter.close(60)
+    lines = lines_of(database)
+    assert_unforked(lines)
+    assert all(receipt.id in lines[receipt.seq - 1] for receipt in receipts)
+    assert len(lines) == 1 + len(receipts) + emitted[0]
+    assert slowest[0] < 0.05
+
+
+def test_a_server_that_hangs_holds_up_nobody_for_long(audited: Database) -> None:
+    emitter = Emitter(service="shop", jsonl="off", stdout=False, store=audited.url)
+    emitter.emit_strict(None, "order.placed", {"n": 0})
+    ((backend,),) = audited.run(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'audit_emit' "
+        "AND datname = current_database()"
+    )
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        for number in range(1, 50):
+            emitter.emit(None, "order.placed", {"n": number})
+        began = time.monotonic()
+        assert not emitter.flush(0.2)
+        assert not emitter.close(0.2)
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert emitter.close(60)
+    assert len(lines_of(audited)) == 51
 
 
 @pytest.mark.parametrize("durability", ["always", "group"])
