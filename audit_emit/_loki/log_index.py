@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from audit_emit._loki.log_scan import BLOCK, Block, LogScan, Progress, Ranges, Row
+from audit_emit._loki.reader_scan import ReaderScan
 from audit_emit._loki.records import Extent, LoggedRecord
+from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._stores.jsonl.directory import Layout
 
@@ -49,6 +51,7 @@ class LogIndex:
     Args:
         layouts: where the logs are.
         away: segments of them that are in an archive.
+        readers: logs that are no files, by their readers; then there are no others.
         fresh: the first and the last time at which a record was written so recently that it may
             still be on its way to Loki.
         progress: see ``Progress``.
@@ -63,10 +66,13 @@ class LogIndex:
         layouts: Sequence[Layout],
         *,
         away: Sequence[LogFile] = (),
+        readers: Sequence[LogReader] = (),
         fresh: tuple[int, int] = (1 << 63, 1 << 63),
         progress: Progress | None = None,
     ) -> None:
-        self._scan = LogScan(layouts, fresh, away)
+        self._scan: LogScan = (
+            ReaderScan(readers, fresh) if readers else LogScan(layouts, fresh, away)
+        )
         self._blocks: OrderedDict[tuple[int, int], Block] = OrderedDict()
         self._times: Ranges | None = None
         self._places: dict[str, Ranges] = {}
@@ -96,7 +102,7 @@ class LogIndex:
     @property
     def files(self) -> int:
         """The number of files."""
-        return len(self._scan.files)
+        return self._scan.count
 
     @property
     def times(self) -> tuple[int, int] | None:

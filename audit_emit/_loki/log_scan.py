@@ -137,6 +137,11 @@ class LogScan:
         self._seen: list[tuple[int, int, int]] = []
         self._stream = Unpacked()
 
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return len(self.files)
+
     def close(self) -> None:
         """Close all files."""
         self._stream.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -12,15 +13,15 @@ import click
 
 from audit_emit._facade.files import Layout, LogFile
 from audit_emit._facade.loki import STREAMS, Journal, Kind, LogIndex, RecentlyPushed, site_labels
-from audit_emit._facade.queries import away_files
+from audit_emit._facade.queries import away_files, open_readers
 from audit_emit._facade.records import time_of, ts_of
-from audit_emit._facade.settings import is_archive
+from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.cli import _reconciled as shown
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import logs_argument
+from audit_emit.cli._logs import configured, logs_argument, name_of
 from audit_emit.cli._loki import connected, label_option, loki_options, whole_logs
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
@@ -37,6 +38,7 @@ class Wanted(NamedTuple):
     tenant: str | None
     layouts: list[Layout]
     away: list[LogFile]
+    stored: list[str]
     since: int | None
     until: int | None
     grace: int
@@ -60,7 +62,14 @@ class Wanted(NamedTuple):
     @property
     def log(self) -> str:
         """The log's name."""
-        return ", ".join(layout.directory or "." for layout in self.layouts)
+        files = (layout.directory or "." for layout in self.layouts)
+        return ", ".join([*files, *map(name_of, self.stored)])
+
+    def open_index(self, bar: Callable[[int, int], None] | None, **options: Any) -> LogIndex:
+        """The index over it, to be closed."""
+        if self.stored:
+            return LogIndex([], readers=open_readers(self.stored), progress=bar, **options)
+        return LogIndex(self.layouts, away=self.away, progress=bar, **options)
 
 
 def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
@@ -151,7 +160,8 @@ def command(
     """Compare a log with Loki, record by record: what is missing, altered or only in Loki.
 
     LOG is a log's directory or its active file, with all segments beside it; several when several
-    logs have the same service. Without LOG, the log that this environment configures.
+    logs have the same service; or postgresql://… for chains in a database (docs/postgresql.md).
+    Without LOG, the log that this environment configures.
 
     --head prints what Loki vouches for, for audit-emit verify --expect-head. --backfill pushes
     missing records with the labels and bytes of the pipeline; it can be interrupted and run again.
@@ -164,15 +174,19 @@ def command(
         raise click.UsageError("--plan and --flush belong to --backfill")
     if backfill and (head or len(logs) > 1):
         raise click.UsageError("--backfill is for one log, and not together with --head")
+    stored = _stored(logs)
     here = [log for log in logs if not is_archive(log)]
-    layouts = whole_logs(here) if here or not logs else []
-    if backfill and not layouts:
+    layouts = whole_logs(here) if (here or not logs) and not stored else []
+    if backfill and not (layouts or stored):
         raise click.UsageError("--backfill needs the log beside its archive")
+    if backfill and stored and not journal:
+        raise click.UsageError("a database keeps no journal of what was pushed: --journal FILE")
     wanted = Wanted(
         loki,
         tenant,
         layouts,
         away_files(logs) if len(here) < len(logs) else [],
+        stored,
         time_of(since),
         time_of(until),
         grace,
@@ -196,6 +210,15 @@ def command(
         return Exit.INCOMPLETE
 
 
+def _stored(logs: tuple[str, ...]) -> list[str]:
+    """The addresses of logs in a database."""
+    named_logs = logs or (configured(),)
+    found = [log for log in named_logs if is_address(log)]
+    if found and len(found) < len(named_logs):
+        raise click.UsageError("logs of files and of a database are compared one after the other")
+    return found
+
+
 def _reconcile(wanted: Wanted) -> Exit:
     # httpx, which these need, is an extra.
     from audit_emit._facade.loki_client import BackfillSettings, plan  # noqa: PLC0415
@@ -214,8 +237,7 @@ def _reconcile(wanted: Wanted) -> Exit:
             journal = stack.enter_context(Journal(wanted.journal, wanted.target))
         sent = RecentlyPushed(wanted.journal, wanted.target, options.now)
         with on_terminal("reading") as bar:
-            log = LogIndex(wanted.layouts, away=wanted.away, fresh=options.fresh, progress=bar)
-            index = stack.enter_context(log)
+            index = stack.enter_context(wanted.open_index(bar, fresh=options.fresh))
         with on_terminal("comparing") as bar:
             options = options._replace(progress=bar, own=_own(wanted, index), site=wanted.site)
             report, missing = reconciling.reconcile(index, client, options, sent)
@@ -277,7 +299,7 @@ def _head(wanted: Wanted) -> Exit:
     with connected(wanted.loki, wanted.tenant) as client:
         with (
             on_terminal("reading") as bar,
-            LogIndex(wanted.layouts, away=wanted.away, progress=bar) as index,
+            wanted.open_index(bar) as index,
         ):
             chains, times = list(index.extents), index.times
         start = wanted.since if wanted.since is not None else times[0] if times else now

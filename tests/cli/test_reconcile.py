@@ -17,6 +17,7 @@ from support.fake_loki import Fault, LokiServer, status, truncated
 from support.fake_loki_store import CONFIGURED, HOUR
 from support.log_and_loki import LogAndLoki, OnPush
 from support.loki_program import RealLoki
+from support.postgres_server import Database
 
 from audit_emit._format.record import ns_of, ts_of
 from audit_emit._loki.client import Entry
@@ -587,3 +588,55 @@ def test_with_a_real_loki(tmp_path: Path, loki: RealLoki, capsys: Output) -> Non
     assert capsys.readouterr().out.startswith("300:")
     assert log.in_loki() == log.chain.lines
     log.client.close()
+
+
+# A chain in a database.
+
+
+def of_database(where: str, log: LogAndLoki, *more: str) -> int:
+    return main(["reconcile", where, "--loki", log.client.url, *more])
+
+
+@pytest.fixture
+def stored(log: LogAndLoki, audited: Database) -> str:
+    """The address of a database that has the same log."""
+    assert main(["ship", str(log.directory), "--to", audited.as_user("the_writer")]) == Exit.OK
+    return audited.as_user("the_reader")
+
+
+def test_a_chain_in_a_database_is_compared_as_a_file_is(
+    log: LogAndLoki, stored: str, fake_loki: LokiServer, capsys: Output
+) -> None:
+    assert of_database(stored, log) == Exit.OK
+    assert "they agree" in capsys.readouterr().out
+    lose(fake_loki, log, 5, *range(20, 31))
+    assert of_database(stored, log, "--json") == Exit.FINDINGS
+    found = json.loads(capsys.readouterr().out)
+    assert run(log, "--json") == Exit.FINDINGS
+    of_file = json.loads(capsys.readouterr().out)
+    assert found.pop("log") == stored
+    assert found.pop("until") <= of_file.pop("until")  # now, where nobody says otherwise
+    assert of_file.pop("log") == str(log.directory)
+    assert found == of_file
+
+
+def test_what_is_missing_is_pushed_from_the_database(
+    log: LogAndLoki, stored: str, fake_loki: LokiServer, capsys: Output, tmp_path: Path
+) -> None:
+    lose(fake_loki, log, 5, *range(20, 31))
+    assert of_database(stored, log, "--backfill") == Exit.USAGE
+    assert "--journal FILE" in capsys.readouterr().err
+    journal = str(tmp_path / "journal")
+    assert of_database(stored, log, "--backfill", "--journal", journal) == Exit.OK
+    assert fake_loki.lines() == [line.decode() for line in log.chain.lines]
+
+
+def test_the_head_of_a_chain_in_a_database(log: LogAndLoki, stored: str, capsys: Output) -> None:
+    capsys.readouterr()
+    assert of_database(stored, log, "--head") == Exit.OK
+    assert capsys.readouterr().out.startswith("60:")
+
+
+def test_files_and_a_database_are_not_one_log(log: LogAndLoki, stored: str, capsys: Output) -> None:
+    assert run(log, stored) == Exit.USAGE
+    assert "one after the other" in capsys.readouterr().err
