@@ -16,21 +16,18 @@ MODULE, CLASS, FUNCTION = 400, 250, 50
 """Lines, with docstrings and comments, without decorators."""
 
 STILL_LONGER = {
-    "_checkpoints/checkpointer.py:Checkpointer",
-    "_core/emitter.py",
     "_core/emitter.py:Emitter",
     "_core/emitter.py:Emitter.emit",
     "_core/health.py:report",
-    "_core/outbox.py",
     "_core/outbox.py:Outbox",
-    "_core/record_builder.py:RecordBuilder",
     "_runtime/nonblocking_fd.py:Descriptor",
     "_stores/jsonl/group_commit.py:GroupCommit",
-    "_stores/jsonl/segment.py",
     "_stores/jsonl/segment.py:Segment",
     "_stores/jsonl/segment.py:Segment.__init__",
+    "cli/console.py:command",
     "cli/reconcile.py:_reconcile",
     "cli/reconcile.py:command",
+    "console/application.py:app",
 }
 """What is longer than that and is to be shortened. What fits by now must be taken out."""
 

@@ -228,3 +228,16 @@ def start_in(line: bytes) -> Start | None:
         if removal.chain == head.chain and removal.size < head.seq:
             return Start(removal, head)
     return None
+
+
+def first_position(reader: LogReader, ring: KeyRing) -> Position:
+    """The position before the first record that is there.
+
+    Raises:
+        CheckpointError: records before it are not there, and no key of the ring removed them.
+    """
+    start = start_of(reader, ring)
+    if start is not None and start.verdict(ring) != "ok":
+        why = f"no key that is given signed the removal of records in record {start.record.seq}"
+        raise CheckpointError("not-extended", why)
+    return position_of(start)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit_emit._checkpoints.beginning import position_of, start_of
+from audit_emit._checkpoints.beginning import first_position
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
 from audit_emit._checkpoints.signer_state import (
     MISSING,
@@ -30,6 +30,7 @@ from audit_emit._checkpoints.signer_state import (
     SignerFiles,
     State,
     make_state,
+    state_lost,
 )
 from audit_emit._checkpoints.tiles import Store, TiledFrontier
 from audit_emit._format.checkpoint import Checkpoint, sign
@@ -86,6 +87,13 @@ class LastSigned(NamedTuple):
         """Whether a tree was signed that has no line in ``checkpoints.jsonl`` (after a crash)."""
         size = self.position.frontier.size
         return size > 0 and (self.line is None or self.line.head_seq < size)
+
+    def age(self, now_ns: int) -> float:
+        """Seconds since then; infinite when nothing was signed, or at no valid time."""
+        try:
+            return abs(now_ns - ns_of(self.at)) / 1e9
+        except ValueError:
+            return float("inf")
 
 
 class Checkpointer:
@@ -167,7 +175,7 @@ class Checkpointer:
             raise CheckpointError("key-retired", self._retired)  # the log need not be read again
         with self._locked(deadline):
             last = self._last_signed(stops)
-            if self._age(last) < not_within:
+            if last.age(self._now_ns()) < not_within:
                 return None
             made = self._extend(last, reason, at_least, stops)
         if made is not None:
@@ -184,7 +192,7 @@ class Checkpointer:
         self._read(tree, stops)
         old = self._previous_key(last, keys, tree.chain)
         if last.lost == OTHER_KEY or (last.lost and tree.declares):
-            raise self._state_lost(last.lost)
+            raise state_lost(self._files.state, last.lost)
         if tree.frontier.size == 0:
             return None
         if old is not None:
@@ -231,13 +239,12 @@ class Checkpointer:
         state, lost = self._load_state(give_up)
         if state is None:
             if lost == MISSING and self._files.any():
-                raise self._state_lost(lost)
+                raise state_lost(self._files.state, lost)
             position = self._beginning()
             if newest is None:
                 return LastSigned(position, "", ("", ""), (), None, lost)
             position = position._replace(chain=newest.chain)
-            key = (newest.sig_alg, newest.key_id)
-            return LastSigned(position, newest.at, key, anchors, newest, lost)
+            return LastSigned(position, newest.at, _key_of(newest), anchors, newest, lost)
         if newest is not None and newest.chain != state.chain:
             raise CheckpointError("another-chain", "checkpoints.jsonl is of another chain")
         position = state.position()
@@ -246,20 +253,9 @@ class Checkpointer:
         return LastSigned(position, state.at, (state.sig_alg, state.key_id), anchors, newest)
 
     def _beginning(self) -> Position:
-        """The position before the first record that is there.
-
-        Raises:
-            CheckpointError: records before it are not there, and no key of the ring removed them.
-        """
-        try:
-            with self._reader() as reader:
-                start = start_of(reader, self._ring)
-        except FileNotFoundError:
-            return Position.genesis()
-        if start is not None and start.verdict(self._ring) != "ok":
-            why = f"no key that is given signed the removal of records in record {start.record.seq}"
-            raise CheckpointError("not-extended", why)
-        return position_of(start)
+        with suppress(FileNotFoundError), self._reader() as reader:
+            return first_position(reader, self._ring)
+        return Position.genesis()
 
     def _reader(self) -> LogReader:
         """The log; another kind of log has another reader."""
@@ -278,7 +274,7 @@ class Checkpointer:
             if self._first:
                 return Loaded(None, "")
             if lost not in ("", MISSING, OTHER_KEY):
-                raise self._state_lost(lost)
+                raise state_lost(self._files.state, lost)
         elif state is None or state.tree[0] < mine.tree[0]:
             if lost != OTHER_KEY:
                 self._files.save(mine)  # it was changed, or replaced by an older one
@@ -289,20 +285,6 @@ class Checkpointer:
             self._read(tree, give_up)
         self._signed = state
         return Loaded(state, lost)
-
-    def _state_lost(self, lost: str) -> CheckpointError:
-        """The error for a log that was signed before, when the state of the signer is lost."""
-        return CheckpointError(
-            "state-missing" if lost == MISSING else "state",
-            f"the log was signed before, and {self._files.state} {lost}; restore it, or, if you "
-            "know why, let the signer begin again: audit-emit checkpoint --first",
-        )
-
-    def _age(self, last: LastSigned) -> float:
-        try:
-            return abs(self._now_ns() - ns_of(last.at)) / 1e9
-        except ValueError:
-            return float("inf")  # nothing was signed, or the line has no valid time
 
     def _previous_key(self, last: LastSigned, keys: Succession, chain: str) -> Key | None:
         """The key that ours replaces now; ``None`` if no other signed last, or it is not here.
@@ -364,6 +346,10 @@ class Checkpointer:
         self._signed = state
         self._files.append(made)
         return made
+
+
+def _key_of(signed: Checkpoint) -> tuple[str, str]:
+    return signed.sig_alg, signed.key_id
 
 
 def _follow_key_change(keys: Succession, seq: int, line: bytes) -> None:

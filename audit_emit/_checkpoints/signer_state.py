@@ -25,6 +25,7 @@ from audit_emit._readers.files.regular import open_regular
 from audit_emit._runtime.files import write_all
 from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
 from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory
+from audit_emit.errors import CheckpointError
 
 _PURPOSE = b"audit_emit state of a signer, version 1\n"
 _MAX_STATE = 64 * 1024
@@ -211,3 +212,12 @@ class SignerFiles:
                 yield found
         finally:
             os.close(descriptor)
+
+
+def state_lost(file: str, lost: str) -> CheckpointError:
+    """The error for a log that was signed before, when the state of the signer is lost."""
+    return CheckpointError(
+        "state-missing" if lost == MISSING else "state",
+        f"the log was signed before, and {file} {lost}; restore it, or, if you know why, let the "
+        "signer begin again: audit-emit checkpoint --first",
+    )

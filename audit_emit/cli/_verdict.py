@@ -7,6 +7,7 @@ from itertools import groupby
 
 import click
 
+from audit_emit._facade.keys import Ed25519Key
 from audit_emit._facade.text import shown_value, visible
 from audit_emit._facade.verdicts import INCOMPLETE, INFORMATIVE, TAMPERED, UNSIGNED_TIME, Verified
 from audit_emit._facade.verdicts import SHOWN as SHOWN_MEMBERS
@@ -103,10 +104,16 @@ def _anchored(report: Report, ring: KeyRing) -> str:
     if report.checkpoints == 0:
         return "no: there are no checkpoints, so a cut-off end or a rewritten chain does not show"
     if Kind.KEY_UNAVAILABLE in report.counts:
-        return "no: the key is missing (--key)"
+        return f"no: the key is missing (--key){_names_of(ring)}"
     if report.partial:
         return "no: only a part was asked for, and roots cover the log from its first record"
     return "no: no checkpoint holds"
+
+
+def _names_of(ring: KeyRing) -> str:
+    """Which logs the keys that are given are for: a name that is not the log's is a common slip."""
+    names = sorted({key.name for key in ring.keys if isinstance(key, Ed25519Key) and key.name})
+    return f"; what is given is for {', '.join(names)} (see --origin)" if names else ""
 
 
 def _when(report: Report) -> str:

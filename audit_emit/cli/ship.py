@@ -15,6 +15,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import configured, logs_argument, name_of, named
+from audit_emit.cli._output import formats, out_file
 from audit_emit.cli.db import address_of
 
 POLL_SECONDS = 1.0
@@ -42,15 +43,26 @@ POLL_SECONDS = 1.0
     "[default: AUDIT_EMIT_STORE, AUDIT_EMIT_STORE_FILE]",
 )
 @click.option("--follow", is_flag=True, help="Go on as the logs grow, until told to end.")
-@click.option("--json", "as_json", is_flag=True, help="What was done, as a line of JSON.")
-def command(logs: tuple[str, ...], address: str | None, *, follow: bool, as_json: bool) -> Exit:
+@formats("text", "json")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    logs: tuple[str, ...],
+    address: str | None,
+    follow: bool,
+    form: str,
+) -> Exit:
     """Ship logs into PostgreSQL: every record of each LOG that is not there yet, byte for byte.
 
     LOG is a log's directory or its active file; without it, the log that this environment
     configures. The file stays the record. Nothing is kept here: what is there already is known
     from the database, so a second run, or a second shipper, does nothing twice. Lines that are no
-    records stay in the file.
+    records stay in the file. As JSON it is one object a line for each log.
     """
+    if follow and out_file(context) is not None:
+        raise click.UsageError("--out is written at the end, and --follow has none; take > FILE")
+    as_json = form == "json"
     shipper = Shipper(address_of(address))
     paths = tuple(logs) or (configured(),) if follow else tuple(named(logs))
     status = [Exit.OK]

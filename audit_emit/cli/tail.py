@@ -198,9 +198,7 @@ def command(
     status = worst([_verdict(views, torn), Exit.FINDINGS if tampered else Exit.OK])
     if follow or count == 0 or any(view.found for view in views):
         return status
-    click.echo(
-        visible(f"nothing found in {', '.join(map(name_of, found))}{when(question)}"), err=True
-    )
+    _warn(f"nothing found in {', '.join(map(name_of, found))}{when(question)}")
     return worst([status, Exit.NOTHING])
 
 

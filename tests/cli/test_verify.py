@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.verifier_comparison import ORIGIN, SECRET, MadeLog
 
+from audit_emit._signing.trusted_keys import Ed25519Key
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
@@ -329,3 +330,12 @@ def test_a_record_that_is_not_in_the_chain_is_shown_and_obeyed_by_no_terminal(
     out = capsys.readouterr().out
     assert "it now says: 2026 x.y by \u241b]0;owned\u2407" in out
     assert "\x1b" not in out
+
+
+def test_a_key_for_another_log_is_named(
+    log: MadeLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(Ed25519Key.from_seed(bytes(32)).to_vkey("example.com/other"))
+    assert main(["verify", str(log.active), "--key", str(other)]) == Exit.FINDINGS
+    assert "what is given is for example.com/other (see --origin)" in capsys.readouterr().out
