@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,16 @@ from support.prunable_log import KEY, ORIGIN, OTHER, RING, PrunableLog
 
 from audit_emit._checkpoints.beginning import newest_start
 from audit_emit._checkpoints.checkpointer import Checkpointer
+from audit_emit._checkpoints.consistency import prove_consistency
+from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.removal import RECORD, Removal, fields_of, signed
 from audit_emit._readers.opening import open_reader
+from audit_emit._repair.apply import apply
+from audit_emit._repair.plan import plan_repair
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._verify.findings import Kind, Report
+from audit_emit._verify.remembered import remembered
+from audit_emit._verify.verify import Options, verify_paths
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +286,123 @@ class TestTiles:
         shutil.rmtree(pruned.path / "tile")
         shutil.copytree(other / "tile", pruned.path / "tile")
         assert_tampered(pruned.verify())
+
+
+class TestWhoKnowsMore:
+    """A verifier that was here before the removal."""
+
+    def test_what_was_remembered_of_the_log_still_holds(
+        self, whole: PrunableLog, tmp_path: Path
+    ) -> None:
+        memory = tmp_path / "seen.json"
+        before = verify_paths([str(whole.path)], Options(ring=RING))[0]
+        remembered(before, memory)
+        whole.prune()
+        whole.sign()
+        after = remembered(verify_paths([str(whole.path)], Options(ring=RING))[0], memory)
+        assert after.report.exit_status == 0
+
+    def test_an_older_checkpoint_is_consistent_with_what_is_signed_now(
+        self, whole: PrunableLog
+    ) -> None:
+        kept = whole.verify()
+        whole.prune()
+        whole.append("audit.started", {})
+        whole.sign()
+        with open_reader(str(whole.path)) as reader:
+            made = prove_consistency(reader, kept.anchored_seq, whole.verify().anchored_seq, RING)
+        assert made.old.root_hash == kept.anchored_root
+        assert made.holds()
+
+    def test_a_checkpoint_that_never_was_is_found_among_what_is_gone(
+        self, pruned: PrunableLog
+    ) -> None:
+        """Whoever had the key once, and signs another past, meets the hashes that were kept."""
+        path = pruned.path / "checkpoints.jsonl"
+        first, *rest = path.read_bytes().splitlines(keepends=True)
+        old = Checkpoint.from_line(first)
+        false = sign(
+            KEY,
+            at=old.at,
+            origin=old.origin,
+            chain=old.chain,
+            size=old.head_seq - 1,
+            head_hash=old.head_hash,
+            root=bytes(32),
+            reason="manual",
+        )
+        path.write_bytes(b"".join([false.to_line(), first, *rest]))
+        report = pruned.verify()
+        assert Kind.CHECKPOINT_ROOT_MISMATCH in report.counts
+        assert_tampered(report)
+
+
+class TestOtherCommands:
+    def test_repair_moves_a_torn_end_of_a_log_that_begins_later(self, pruned: PrunableLog) -> None:
+        with pruned.active.open("ab") as file:
+            file.write(b"torn\nin the middle\n")
+        pruned.append("audit.started", {})
+        plan = plan_repair(pruned.verify())
+        apply(pruned.layout, plan.actions)
+        pruned.sign()
+        report = pruned.verify()
+        assert report.exit_status == 0
+        assert Kind.PRUNED in report.counts
+
+    def test_bytes_that_were_declared_at_the_end_of_what_is_gone_are_no_finding(
+        self, tmp_path: Path
+    ) -> None:
+        log = PrunableLog(tmp_path / "log", records=60, part=60)
+        with log.active.open("ab") as file:
+            file.write(b"torn")
+        data = log.active.read_bytes()
+        log.rotate()
+        closed = log.segments()[-1]
+        closed.write_bytes(data + b"\n")
+        log.append(
+            "audit.recovered",
+            {"offset": len(data) - 4, "bytes": 4, "sha256": sha256(b"torn").hexdigest()},
+        )
+        log.sign()
+        log.rotate()
+        log.append("audit.started", {})
+        log.sign()
+        assert log.verify().exit_status == 0
+        log.prune(-1, allowed=60)
+        report = log.verify()
+        assert report.exit_status == 0, report.findings
+        assert report.first_seq == 61
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["among what is gone", "after it"])
+def test_who_pinned_the_old_key_alone_follows_a_change_of_key(
+    tmp_path: Path, *, gone: bool
+) -> None:
+    old, new = (Ed25519Key.from_seed(seed * 32) for seed in (b"a", b"b"))
+    both = KeyRing([old, new])
+    log = PrunableLog(tmp_path / "log", records=60, part=20, ring=KeyRing([old]))
+
+    def change() -> None:
+        log.append("audit.started", {})
+        Checkpointer(str(log.active), both, origin=ORIGIN, record=log.append).run("manual")
+
+    if gone:
+        change()
+        log.rotate()
+        log.append("audit.started", {})
+        log.sign(both)
+        log.prune(-1, ring=both)
+    else:
+        change()
+        log.prune(-1, ring=both, allowed=40)
+    report = log.verify(KeyRing([Ed25519Key(old.public)]))
+    assert report.exit_status == 0, report.findings
+    assert report.first_seq > 40 if gone else report.first_seq == 41
+    assert report.anchored_by.startswith("ed25519")
+    # The old key removes nothing any more, though the record that retired it is gone.
+    if gone:
+        with open_reader(str(log.path)) as reader:
+            start = newest_start(reader, both, MadeChain().chain)
+        assert start is not None
+        log.append(RECORD, fields_of(signed(start.removal, old)))
+        assert_tampered(log.verify(KeyRing([Ed25519Key(old.public)])))
