@@ -132,10 +132,15 @@ def _has_secret_word(tokens: list[str], joined: str) -> bool:
         return True
     if any(a in tokens and b in tokens for a, b in words.PAIRS):
         return True
+    if joined.endswith(_SPELLED):
+        return True
     return any(map(_is_secret_word, tokens)) or _is_secret_word(joined)
 
 
 _SECRET_WITH_DIGITS = tuple(word for word in words.SECRET_LAST if not word.isalpha())
+
+
+_SPELLED = tuple(word.replace("_", "") for word in words.SPELLED)
 
 
 def _about_session(tokens: list[str]) -> bool:
@@ -257,7 +262,16 @@ def _least(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 STEMS = _least(
-    {*words.SECRET, *words.SECRET_LAST, *words.STEMS, *words.ENDINGS, "key", "code", *words.VALUES}
+    {
+        *words.SECRET,
+        *words.SECRET_LAST,
+        *words.STEMS,
+        *words.ENDINGS,
+        "key",
+        "code",
+        *words.VALUES,
+        *words.SPELLED,
+    }
     | {*words.PASS_ENDINGS, *(first for first, _ in words.PAIRS)}
 )
 """Texts in lower case, one of which is in each name that ``is_secret_name`` finds secret."""

@@ -40,6 +40,7 @@ __all__ = [
     "SECRET",
     "SECRET_LAST",
     "SIDES",
+    "SPELLED",
     "STATEMENTS",
     "STEMS",
     "TELLING_NAMES",
@@ -129,18 +130,9 @@ PAIRS = tuple(
         ("seed", "words"),
         ("recovery", "words"),
         ("mnemonic", "words"),
-        ("backup", "phrase"),
-        ("id", "rsa"),
-        ("id", "ed25519"),
-        ("id", "ecdsa"),
-        ("id", "ed"),
-        ("ssh", "private"),
-        ("rsa", "private"),
-        ("snmp", "community"),
+        ("phrase", "backup"),
+        ("community", "snmp"),
         ("community", "string"),
-        ("nt", "hash"),
-        ("lm", "hash"),
-        ("ntlm", "hash"),
         ("captcha", "response"),
         ("recaptcha", "response"),
         ("card", "number"),
@@ -162,7 +154,7 @@ PAIRS = tuple(
         ("key", "pem"),
         ("account", "number"),
         ("pass", "phrase"),
-        ("mot", "passe"),
+        ("passe", "mot"),
         ("account", "no"),
         ("routing", "number"),
         ("security", "answer"),
@@ -177,7 +169,7 @@ PAIRS = tuple(
         ("kata", "sandi"),
         ("neno", "siri"),
         ("mật", "khẩu"),
-        ("mat", "khau"),
+        ("khau", "mat"),
         ("كلمة", "المرور"),
         ("كلمة", "السر"),
         ("رمز", "عبور"),
@@ -191,6 +183,9 @@ PAIRS = tuple(
         ("kenn", "wort"),
     )
 )
+
+SPELLED = tuple("id_rsa id_ed25519 id_ecdsa id_dsa nt_hash lm_hash ntlm_hash".split())
+"""Names of words that are common by themselves: in a text they are looked for as they are here."""
 
 HARMLESS_LAST = _words(
     """

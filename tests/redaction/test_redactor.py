@@ -810,3 +810,20 @@ def test_the_cost_of_the_worst_text_is_linear(unit: str) -> None:
     short, long = _finding("token=: " + text(8192)), _finding("token=: " + text(32768))
     assert takes_less(long, 0.005, times=9, than=short)
     assert takes_less(short, 0.15)
+
+
+USUAL = (
+    "https://shop.example/items?id=17&sort=asc&page=2",
+    "The user 17 changed the settings of the workspace and left",
+    "J\u00fcrgen M\u00fcller aus K\u00f6ln 17 \u2013 gr\u00f6\u00dfer als \u00fcblich",
+    "2026-11-30T12:00:01.000017Z",
+    "bob@example.com",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "/users/17/orders/2026",
+    "moved 3 items from web-1 to web-2",
+)
+
+
+@pytest.mark.parametrize("text", USUAL)
+def test_no_rule_has_to_look_at_a_usual_text(redactor: Redactor, text: str) -> None:
+    assert not redactor.engine.suspicious(text)
