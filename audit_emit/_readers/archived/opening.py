@@ -11,6 +11,7 @@ from audit_emit._readers.archived.reader import ArchivedReader
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.reader import FilesReader
 from audit_emit._settings.archive import archive_settings
+from audit_emit.errors import ConfigError
 
 
 def joined(readers: Sequence[LogReader], addresses: Sequence[str]) -> list[LogReader]:
@@ -42,7 +43,11 @@ def joined(readers: Sequence[LogReader], addresses: Sequence[str]) -> list[LogRe
 
 def _with(reader: LogReader, colds: dict[str, Cold]) -> LogReader:
     if not isinstance(reader, FilesReader):
-        return reader
+        raise ConfigError(
+            "archive",
+            "is read beside logs of files; of a chain in a database name s3://… alone, "
+            "or restore what is archived (audit-emit archive restore)",
+        )
     first = reader.bounds().first
     cold = colds.get(first.chain) if first is not None else None
     return reader if cold is None else ArchivedReader(cold, reader)
