@@ -22,7 +22,7 @@ from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.filters import Filters, next_before
 from audit_emit.console.histogram import picture
-from audit_emit.console.jobs import force_checkpoint
+from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
 from audit_emit.console.records import row_of
 from audit_emit.console.requests import checked_form, console_of, demand, json_of
 from audit_emit.console.source import PAGE
@@ -45,6 +45,8 @@ def routes() -> list[Route]:
         Route("/api/audit/checkpoint", checkpoint, methods=["POST"]),
         Route("/api/audit/checkpoint/latest", latest_checkpoint),
         Route("/api/audit/checkpoints", all_checkpoints),
+        Route("/api/audit/archives", archives),
+        Route("/api/audit/archive/run", archive, methods=["POST"]),
         Route("/api/audit/status", status),
         Route("/api/openapi.json", description),
         Route("/export", export),
@@ -124,6 +126,23 @@ async def all_checkpoints(request: Request) -> Response:
     demand(request, Role.AUDITOR, whole=True)
     found = await run_in_threadpool(console_of(request).source.checkpoints)
     return _answer({"checkpoints": found[::-1]})
+
+
+async def archives(request: Request) -> Response:
+    """What of the log is in the archive, batch by batch."""
+    demand(request, Role.AUDITOR, whole=True)
+    found = await run_in_threadpool(archive_status, console_of(request).source.where)
+    return _answer(found, 404 if "error" in found else 200)
+
+
+async def archive(request: Request) -> Response:
+    """Archive what is closed and signed."""
+    identity = demand(request, Role.OPERATOR, whole=True)
+    await checked_form(request)
+    console = console_of(request)
+    done, said = await run_in_threadpool(archive_now, console.source.where, console.signing_keys)
+    console.events.tell(own_events.ARCHIVED, identity, outcome="success" if done else "failure")
+    return _answer({"archived": done, "said": said}, 200 if done else 409)
 
 
 async def status(request: Request) -> Response:

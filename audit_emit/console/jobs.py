@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-_CHECKPOINT_SECONDS = 120
+COMMAND_SECONDS = 120.0
+ARCHIVE_SECONDS = 3600.0
 _COMMAND = "import json, sys; from audit_emit.cli import main; sys.exit(main(json.load(sys.stdin)))"
 
 
@@ -106,26 +107,76 @@ class Verification:
         self._ended(verdict, by)
 
 
+class Said(NamedTuple):
+    """What a command did.
+
+    Attributes:
+        status: its exit status; -1 where it gave no answer in time.
+        out: its standard output.
+        line: the last line that it said, wherever it said it.
+    """
+
+    status: int
+    out: str
+    line: str
+
+
+def run_command(words: Sequence[str], seconds: float = COMMAND_SECONDS) -> Said:
+    """Run a command of ``audit-emit`` in a process of its own.
+
+    Its words go through a pipe: others can see a command line, and an address holds a password.
+
+    Args:
+        words: of the command.
+        seconds: that it may take.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command
+            (sys.executable, "-c", _COMMAND),
+            input=json.dumps(list(words)),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return Said(-1, "", f"no answer within {seconds:.0f} s")
+    lines = (done.stdout + "\n" + done.stderr).strip().splitlines() or [""]
+    return Said(done.returncode, done.stdout, lines[-1])
+
+
 def force_checkpoint(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
     """Sign what the log gained, as ``audit-emit checkpoint`` does; whether, and what it said.
 
     Args:
+        where: the log.
         keys: that sign.
     """
-    words = ["checkpoint", where]
-    for key in keys:
-        words += ["--key", key]
+    said = run_command(["checkpoint", where, *_keys(keys)])
+    if said.status == 0:
+        return True, said.out.strip().splitlines()[0] if said.out.strip() else ""
+    return False, said.line
+
+
+def archive_status(where: str) -> dict[str, Any]:
+    """What of the log is archived, as ``audit-emit archive status`` says it.
+
+    Returns:
+        Its answer; or ``error``: why there is none.
+    """
+    said = run_command(["archive", "status", where, "--json"])
     try:
-        # Not as words of a command line: others can see those, and an address has a password.
-        done = subprocess.run(  # noqa: S603 - our own command
-            (sys.executable, "-c", _COMMAND),
-            input=json.dumps(words),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_CHECKPOINT_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return False, f"no answer within {_CHECKPOINT_SECONDS} s"
-    said = (done.stdout + done.stderr).strip()
-    return done.returncode == 0, said.splitlines()[-1] if said and done.returncode else said
+        found = json.loads(said.out)
+    except ValueError:
+        return {"error": said.line}
+    return found if isinstance(found, dict) else {"error": "there are several logs"}
+
+
+def archive_now(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
+    """Archive what is closed and signed, as ``audit-emit archive run`` does."""
+    said = run_command(["archive", "run", where, *_keys(keys)], ARCHIVE_SECONDS)
+    return said.status == 0, said.line
+
+
+def _keys(keys: tuple[str, ...]) -> list[str]:
+    return [word for key in keys for word in ("--key", key)]

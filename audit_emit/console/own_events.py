@@ -15,6 +15,7 @@ VIEWED = "console.viewed"
 EXPORTED = "console.exported"
 VERIFIED = "console.verified"
 CHECKPOINTED = "console.checkpointed"
+ARCHIVED = "console.archive_run"
 PROVED = "console.proof_downloaded"
 REFUSED = "console.refused"
 

@@ -21,7 +21,7 @@ from audit_emit._facade.text import visible
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.filters import FilterError, Filters, next_before
-from audit_emit.console.jobs import force_checkpoint
+from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
 from audit_emit.console.records import detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
 from audit_emit.errors import AuditEmitError
@@ -53,6 +53,8 @@ def routes() -> list[Route]:
         Route("/verify", in_browser, name="in_browser"),
         Route("/verifier.html", saved_verifier, name="verifier"),
         Route("/checkpoints", checkpoints, name="checkpoints"),
+        Route("/archive", archive, name="archive"),
+        Route("/archive/run", run_archive, methods=["POST"], name="run_archive"),
         Route("/settings", settings, name="settings"),
         Route("/help", help_page, name="help"),
     ]
@@ -224,12 +226,12 @@ async def sign(request: Request) -> Response:
     return _back(request, said)
 
 
-def _back(request: Request, said: str = "") -> Response:
+def _back(request: Request, said: str = "", page: str = "integrity") -> Response:
     from urllib.parse import urlencode  # noqa: PLC0415 - of three pages
 
     root = request.scope.get("root_path", "").rstrip("/")
     more = f"?{urlencode({'said': said})}" if said else ""
-    return RedirectResponse(f"{root}/integrity{more}", 303)
+    return RedirectResponse(f"{root}/{page}{more}", 303)
 
 
 async def in_browser(request: Request) -> Response:
@@ -266,6 +268,31 @@ async def checkpoints(request: Request) -> Response:
     found = await run_in_threadpool(console.source.checkpoints)
     console.events.tell(own_events.VIEWED, identity, page="checkpoints")
     return _page(request, "checkpoints.html", checkpoints=found, title="Checkpoints")
+
+
+async def archive(request: Request) -> Response:
+    """What of the log is in the archive, batch by batch."""
+    identity = demand(request, Role.VIEWER, whole=True)
+    console = console_of(request)
+    found = await run_in_threadpool(archive_status, console.source.where)
+    console.events.tell(own_events.VIEWED, identity, page="archive")
+    return _page(
+        request,
+        "archive.html",
+        archive=found,
+        said=visible(request.query_params.get("said", ""))[:500],
+        title="Archive",
+    )
+
+
+async def run_archive(request: Request) -> Response:
+    """Archive what is closed and signed."""
+    identity = demand(request, Role.OPERATOR, whole=True)
+    await checked_form(request)
+    console = console_of(request)
+    done, said = await run_in_threadpool(archive_now, console.source.where, console.signing_keys)
+    console.events.tell(own_events.ARCHIVED, identity, outcome="success" if done else "failure")
+    return _back(request, said, "archive")
 
 
 async def settings(request: Request) -> Response:

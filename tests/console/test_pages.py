@@ -24,7 +24,7 @@ from support.console_client import (
 from support.export_records import LINES, changed
 
 PAGES = [
-    *("/", "/integrity", "/verify", "/checkpoints", "/settings", "/help"),
+    *("/", "/integrity", "/verify", "/checkpoints", "/archive", "/settings", "/help"),
     "/event/00d1c0ffee00beef:5",
 ]
 
@@ -226,7 +226,8 @@ class TestWorkspaces:
     @pytest.mark.parametrize(
         "path",
         [
-            *("/integrity", "/checkpoints", "/settings", "/api/audit/verify"),
+            *("/integrity", "/verify", "/archive", "/checkpoints", "/settings"),
+            *("/api/audit/verify", "/api/audit/archives"),
             *("/api/audit/status", "/api/audit/checkpoint/latest"),
             "/event/00d1c0ffee00beef/5/proof",
         ],
@@ -304,3 +305,41 @@ def test_checkpoints_are_shown_as_their_lines_say(log: Path) -> None:
     text = client(console(log)).get("/checkpoints").text
     assert "&lt;b&gt;" in text
     assert text.count("<tr>") == 3
+
+
+def test_without_an_archive_the_page_says_why(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUDIT_EMIT_ARCHIVE_URL", raising=False)
+    answer = client(console(log)).get("/archive")
+    assert answer.status_code == 200
+    assert "AUDIT_EMIT_ARCHIVE_URL" in answer.text
+
+
+def test_what_is_archived_is_shown_batch_by_batch(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {
+        "archive": "s3://b/p", "highest_archived_seq": 12, "oldest_hot_seq": 5, "newest_seq": 19,
+        "batches": [{"first_seq": 1, "last_seq": 12, "at": "2026-05-19", "declared": True}],
+    }  # fmt: skip
+    monkeypatch.setattr("audit_emit.console.pages.archive_status", lambda _: found)
+    text = client(console(log)).get("/archive").text
+    assert "up to record 12" in text
+    assert "1 to 12" in text
+
+
+@pytest.mark.parametrize(("name", "status"), [("vera", 403), ("arno", 403), ("olga", 303)])
+def test_only_an_operator_runs_the_archive(
+    log: Path, monkeypatch: pytest.MonkeyPatch, name: str, status: int
+) -> None:
+    monkeypatch.setattr("audit_emit.console.pages.archive_now", lambda *_: (True, "done"))
+    recorder = Recorder()
+    asked = client(console(log, access=users(**EVERYBODY), emitter=recorder))
+    page = asked.get("/archive", auth=(name, PASSWORD)).text
+    answer = asked.post(
+        "/archive/run",
+        data={"token": token_of(page)},
+        headers={"origin": "http://localhost"},
+        auth=(name, PASSWORD),
+    )
+    assert answer.status_code == status
+    assert ("console.archive_run" in recorder.types()) is (status == 303)
