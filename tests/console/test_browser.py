@@ -29,6 +29,7 @@ PATHS = [
     "/event/00d1c0ffee00beef:5",
     "/integrity",
     "/verify",
+    "/archive",
     "/checkpoints",
     "/settings",
     "/help",
