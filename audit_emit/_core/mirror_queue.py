@@ -66,6 +66,12 @@ class MirrorQueue:
         """Lost lines that declared a loss: declared at once, they would be lost again."""
         self._pace = Pace()
 
+    def switch_off(self) -> None:
+        """Show nothing any more: standard output turned out to be somebody else's channel."""
+        self.mirror = None
+        self.direct = Nowhere()
+        self.waiting.clear()
+
     def show(self, line: bytes, until: float = 0.0) -> bool:
         """Show a line now; if not, it is counted, or begun (``is_begun``).
 

@@ -27,6 +27,8 @@ except ImportError as error:
         ("celery", "celery"),
         ("sqlalchemy", "sqlalchemy"),
         ("grpc", "grpc"),
+        ("mcp", "mcp"),
+        ("langchain_core", "langchain"),
     ],
 )
 def test_the_extra_is_named(module: str, integration: str) -> None:
