@@ -69,7 +69,6 @@ class MirrorQueue:
     def switch_off(self) -> None:
         """Show nothing any more: standard output turned out to be somebody else's channel."""
         self.mirror = None
-        self.direct = Nowhere()
         self.waiting.clear()
 
     def show(self, line: bytes, until: float = 0.0) -> bool:
