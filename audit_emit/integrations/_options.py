@@ -14,7 +14,7 @@ from audit_emit.errors import ConfigError
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 ClientIp = Literal["full", "truncated", "off"]
-SkipPaths = Sequence[str] | Callable[[str], bool]
+SkipPaths = Sequence[str | re.Pattern[str]] | Callable[[str], bool]
 
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
@@ -39,7 +39,8 @@ class Options:
     Attributes:
         requests: whether to write one record per request.
         skip_paths: paths for which no request record is written: an exact path, a prefix (an entry
-            that ends with ``*``), or a function of the path. Ids are bound there all the same.
+            that ends with ``*``), a compiled regular expression that matches the whole path, or,
+            instead of a list, a function of the path. Ids are bound there all the same.
         request_id_headers: the headers that may carry the client's request id; the first valid id
             is used.
         response_header: the response header that carries the request's id; ``None`` for none.
@@ -50,7 +51,7 @@ class Options:
     """
 
     requests: bool = True
-    skip_paths: tuple[str, ...] | Callable[[str], bool] = ()
+    skip_paths: tuple[str | re.Pattern[str], ...] | Callable[[str], bool] = ()
     request_id_headers: tuple[str, ...] = ("x-request-id",)
     response_header: str | None = "X-Request-ID"
     trust_request_id: bool = False
@@ -78,10 +79,7 @@ class Options:
             except Exception as error:  # noqa: BLE001 - the application's; rather a record too many
                 let_through(error)
                 return False
-        return any(
-            path.startswith(entry[:-1]) if entry.endswith("*") else path == entry
-            for entry in self.skip_paths
-        )
+        return any(_matches(entry, path) for entry in self.skip_paths)
 
     def trusts(self, peer: Address | None) -> bool:
         """Whether an address belongs to a trusted proxy."""
@@ -103,8 +101,23 @@ def _strings(name: str, value: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _paths(name: str, value: Any) -> tuple[str, ...] | Callable[[str], bool]:
-    return value if callable(value) else _strings(name, value)
+def _matches(entry: str | re.Pattern[str], path: str) -> bool:
+    if isinstance(entry, re.Pattern):
+        return entry.fullmatch(path) is not None
+    return path.startswith(entry[:-1]) if entry.endswith("*") else path == entry
+
+
+def _paths(name: str, value: Any) -> tuple[str | re.Pattern[str], ...] | Callable[[str], bool]:
+    if callable(value):
+        checked: Callable[[str], bool] = value
+        return checked
+    items = (value,) if isinstance(value, str | re.Pattern) else value
+    if not isinstance(items, list | tuple | set | frozenset):
+        return _strings(name, value)
+    patterns = [
+        one for one in items if isinstance(one, re.Pattern) and isinstance(one.pattern, str)
+    ]
+    return (*_strings(name, [one for one in items if one not in patterns]), *patterns)
 
 
 def _headers(name: str, value: Any) -> tuple[str, ...]:

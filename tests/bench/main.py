@@ -12,6 +12,7 @@ import msgspec
 from bench import (
     bench_archive,
     bench_checkpoint,
+    bench_hosts,
     bench_import,
     bench_latency,
     bench_memory,
@@ -47,6 +48,7 @@ MEASURES = {
     "vrl": bench_vrl.measure,
     "store": bench_store.measure,
     "redaction": bench_redaction.measure,
+    "hosts": bench_hosts.measure,
 }
 
 

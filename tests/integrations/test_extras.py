@@ -29,6 +29,8 @@ except ImportError as error:
         ("grpc", "grpc"),
         ("mcp", "mcp"),
         ("langchain_core", "langchain"),
+        ("dramatiq", "dramatiq"),
+        ("prometheus_client", "prometheus"),
     ],
 )
 def test_the_extra_is_named(module: str, integration: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -379,6 +380,7 @@ def test_long_path_without_segments_shows_nothing_of_it() -> None:
         ("response_header", "X-Request-ID\r\nSet-Cookie: a"),
         ("response_header", 1),
         ("skip_paths", [1]),
+        ("skip_paths", [re.compile(b"/x")]),
         ("requests", "no"),
         ("requests", difficult_values.Nameless()),
         ("trust_request_id", None),
@@ -405,11 +407,16 @@ def raising(path: str) -> bool:
         (["/static/*"], "/static", False),
         ("/health", "/health", True),
         ([], "/", False),
+        ([re.compile(r"/items/\d+/health")], "/items/7/health", True),
+        ([re.compile(r"/items/\d+"), "/x"], "/items/7/health", False),
+        ([re.compile(r"/items/\d+"), "/x"], "/x", True),
         (lambda path: path.endswith(".css"), "/a.css", True),
         (raising, "/a.css", False),
     ],
 )
-def test_skip_paths(skip: list[str] | Callable[[str], bool], path: str, skipped: bool) -> None:
+def test_skip_paths(
+    skip: list[str | re.Pattern[str]] | Callable[[str], bool], path: str, skipped: bool
+) -> None:
     assert Options.make({"skip_paths": skip}).skips(path) is skipped
 
 

@@ -1,0 +1,262 @@
+"""Prometheus: the counters of the emitter as metrics.
+
+    REGISTRY.register(AuditCollector())          # one process
+    start_multiprocess()                         # gunicorn with PROMETHEUS_MULTIPROC_DIR
+
+Nothing is added to ``emit``: the counters are there anyway, and are read when somebody asks. With
+several processes a thread of each one moves what has come since the last second into the files that
+``prometheus_client`` shares; it holds no lock that ``emit`` takes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal
+
+try:
+    import prometheus_client as client
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as _missing:
+    raise ModuleNotFoundError(
+        "audit_emit.integrations.prometheus needs prometheus-client: "
+        "pip install 'audit-emit[prometheus]'",
+        name=_missing.name,
+    ) from _missing
+
+from audit_emit import Emitter, __version__
+from audit_emit._facade.adapters import current_emitter, let_through
+from audit_emit.integrations._common import report_failure
+
+__all__ = ["AuditCollector", "MovingThread", "start_multiprocess"]
+
+COUNTERS = {
+    "emitted": ("events", "Events that the application has emitted."),
+    "written": ("records_written", "Records that this process has appended, its own included."),
+    "lost": ("events_lost", "Events that will never be in the log."),
+    "backlogged": ("events_backlogged", "Events that could not be written when they happened."),
+    "drained": ("events_drained", "Events that waited, and are in the log now."),
+    "truncated": ("records_truncated", "Records in which a limit cut something off."),
+    "redacted": ("values_redacted", "Values that were redacted."),
+    "recovered": ("log_ends_recovered", "Incomplete ends of a file that were declared."),
+    "rotated": ("segments_closed", "Segments of the log that were closed."),
+    "stdout_lost": ("stdout_lines_lost", "Lines that standard output did not accept."),
+    "processor_errors": ("processor_errors", "Events whose fields a failed processor withheld."),
+    "internal_errors": ("internal_errors", "Exceptions that the guard of emit has stopped."),
+    "invalid_event_types": ("invalid_event_types", "Calls with a malformed event type."),
+    "invalid_contexts": ("invalid_contexts", "Calls with a context that cannot be used."),
+}
+"""The counters of ``health()``: the metric's name after ``audit_emit_``, and what it counts."""
+
+_BACKLOG = ("backlog_events", "Events that wait in memory.")
+_SEQ = ("chain_sequence", "The sequence number at the end of the chain.")
+_SUCCESS = ("last_success_timestamp_seconds", "When a record last reached the sink.")
+_CHECKPOINT = ("last_checkpoint_timestamp_seconds", "When the log was last signed.")
+_SIGNED = ("last_checkpoint_sequence", "The sequence number that was last signed.")
+_FAILING = ("sink_failing", "1 while a sink cannot be written, by the reason.")
+_MOVE_SECONDS = 1.0
+
+_Mode = Literal["livesum", "max"]
+
+
+def _health(emitter: Emitter | None) -> dict[str, Any] | None:
+    """What the emitter says of itself; ``None`` while there is none: a scrape makes none."""
+    made = current_emitter() if emitter is None else emitter
+    return None if made is None else made.health()
+
+
+def _seconds(ts: str | None) -> float | None:
+    """Seconds since 1970 of the ``ts`` of a record."""
+    return None if not ts else datetime.fromisoformat(f"{ts[:26]}+00:00").timestamp()
+
+
+def _gauges(health: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, str], float]]:
+    """The metrics that are no counters: name and help, labels, value."""
+    for sink, state in health["sinks"].items():
+        if state["state"] == "off":
+            continue
+        labels = {"sink": sink}
+        yield _BACKLOG, labels, state.get("backlog", 0)
+        if state.get("seq") is not None:
+            yield _SEQ, labels, state["seq"]
+        success = _seconds(state.get("last_success"))
+        if success is not None:
+            yield _SUCCESS, labels, success
+        failing = state["state"] == "failing"
+        reason = str(state.get("last_error") or "unknown") if failing else ""
+        yield _FAILING, {**labels, "reason": reason}, int(failing)
+    checkpoint = health["checkpoint"]
+    signed = _seconds(checkpoint.get("last_success"))
+    if signed is not None:
+        yield _CHECKPOINT, {}, signed
+        yield _SIGNED, {}, checkpoint["last_seq"] or 0
+
+
+class AuditCollector(Collector):
+    """Reads the counters of this process when it is asked; to be registered once.
+
+    Args:
+        emitter: whose counters; the process-wide one when ``None``.
+    """
+
+    def __init__(self, emitter: Emitter | None = None) -> None:
+        self._emitter = emitter
+
+    def collect(self) -> Iterator[Any]:
+        """The metrics as they are now."""
+        build = GaugeMetricFamily("audit_emit_build_info", "The version.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        health = _health(self._emitter)
+        if health is None:
+            return
+        for name, (metric, text) in COUNTERS.items():
+            yield CounterMetricFamily(f"audit_emit_{metric}", text, value=health["counters"][name])
+        families: dict[str, Any] = {}
+        for (metric, text), labels, value in _gauges(health):
+            family = families.get(metric)
+            if family is None:
+                family = GaugeMetricFamily(f"audit_emit_{metric}", text, labels=list(labels))
+                families[metric] = family
+            family.add_metric(list(labels.values()), value)
+        yield from families.values()
+
+    def describe(self) -> Iterator[Any]:
+        """Nothing: to be registered, it need not be asked."""
+        return iter(())
+
+
+class MovingThread:
+    """Moves the counters of this process into metrics that processes share.
+
+    A child of a fork starts its own, and counts from what it has counted itself. No fork happens in
+    the middle of a move, whose locks nobody would release in the child. Sums over processes are
+    right after one was killed, but for what it counted in its last second; of the gauges,
+    ``backlog_events`` is the sum over the living, the others are the greatest.
+    """
+
+    def __init__(
+        self, emitter: Emitter | None = None, registry: Any = None, seconds: float = _MOVE_SECONDS
+    ) -> None:
+        made = client.REGISTRY if registry is None else registry
+        self._emitter = emitter
+        self._seconds = seconds
+        self._counters = {
+            name: client.Counter(f"audit_emit_{metric}", text, registry=made)
+            for name, (metric, text) in COUNTERS.items()
+        }
+        self._gauges: dict[str, Any] = {}
+        shared: tuple[tuple[tuple[str, str], list[str], _Mode], ...] = (
+            (_BACKLOG, ["sink"], "livesum"),
+            (_SEQ, ["sink"], "max"),
+            (_SUCCESS, ["sink"], "max"),
+            (_CHECKPOINT, [], "max"),
+            (_SIGNED, [], "max"),
+        )
+        for (metric, text), labels, mode in shared:
+            self._gauges[metric] = client.Gauge(
+                f"audit_emit_{metric}", text, labels, multiprocess_mode=mode, registry=made
+            )
+        failing, text = _FAILING
+        self._failing = client.Gauge(
+            f"audit_emit_{failing}", text, ["sink"], multiprocess_mode="livemax", registry=made
+        )
+        build = client.Gauge(
+            "audit_emit_build_info",
+            "The version.",
+            ["version"],
+            multiprocess_mode="max",
+            registry=made,
+        )
+        build.labels(__version__).set(1)
+        self._moved = dict.fromkeys(COUNTERS, 0)
+        self._moving = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, now and in each child."""
+        os.register_at_fork(
+            before=self._moving.acquire,
+            after_in_parent=self._moving.release,
+            after_in_child=self._begin_in_child,
+        )
+        self._begin()
+
+    def stop(self) -> None:
+        """Move a last time, and end the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.move()
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="audit-emit-metrics", daemon=True)
+        self._thread.start()
+
+    def _begin_in_child(self) -> None:
+        self._moving.release()
+        if self._stop.is_set():
+            return
+        # What the parent has counted is the parent's, and is in the parent's file.
+        health = _health(self._emitter)
+        if health is not None:
+            self._moved = {name: health["counters"][name] for name in COUNTERS}
+        self._stop = threading.Event()
+        self._begin()
+
+    def _run(self) -> None:
+        stop = self._stop
+        while not stop.wait(self._seconds):
+            self.move()
+
+    def move(self) -> None:
+        """Add what has come since the last time. Never raises."""
+        try:
+            health = _health(self._emitter)
+            if health is not None:
+                with self._moving:
+                    self._move(health)
+        except Exception as error:  # noqa: BLE001 - the shared directory may be gone; the next time
+            let_through(error)
+            report_failure("metrics", error)
+
+    def _move(self, health: dict[str, Any]) -> None:
+        for name, counter in self._counters.items():
+            now = health["counters"][name]
+            if now < self._moved[name]:  # another emitter was configured
+                self._moved[name] = 0
+            if now > self._moved[name]:
+                counter.inc(now - self._moved[name])
+                self._moved[name] = now
+        for (metric, _), labels, value in _gauges(health):
+            if metric == _FAILING[0]:
+                self._failing.labels(labels["sink"]).set(value)
+            else:
+                gauge = self._gauges[metric]
+                (gauge.labels(**labels) if labels else gauge).set(value)
+
+
+def start_multiprocess(
+    *, emitter: Emitter | None = None, seconds: float = _MOVE_SECONDS
+) -> MovingThread:
+    """Share the metrics between processes, with ``PROMETHEUS_MULTIPROC_DIR``.
+
+    Call it once, where the workers are started (gunicorn: in the module of the application, also
+    with ``--preload``), and let gunicorn's ``child_exit`` call ``mark_process_dead(worker.pid)``
+    of ``prometheus_client.multiprocess``.
+
+    Args:
+        emitter: whose counters; the process-wide one when ``None``.
+        seconds: between two moves; what a process counts in less than that before SIGKILL is
+            missing in the metrics, and never in the log.
+
+    Returns:
+        The thread; ``stop()`` ends it.
+    """
+    thread = MovingThread(emitter, seconds=seconds)
+    thread.start()
+    return thread

@@ -1,0 +1,121 @@
+"""Metrics: what they say, what they cost, and that several processes add up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.host_server import until
+from support.requirements import package, program
+
+package("prometheus-client")
+
+from prometheus_client import CollectorRegistry, generate_latest  # noqa: E402
+
+import audit_emit  # noqa: E402
+from audit_emit.integrations.prometheus import COUNTERS, AuditCollector  # noqa: E402
+
+RULES = Path(__file__).parents[2] / "integrations" / "prometheus" / "alerts.yaml"
+
+
+def shown(registry: Any) -> dict[str, float]:
+    lines = generate_latest(registry).decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
+
+
+def test_the_counters_are_shown_as_metrics(emitter: audit_emit.Emitter) -> None:
+    registry = CollectorRegistry()
+    registry.register(AuditCollector(emitter))
+    for number in range(5):
+        emitter.emit(None, "a.b", {"n": number, "password": "x"})
+    values = shown(registry)
+    assert values["audit_emit_events_total"] == 5
+    assert values["audit_emit_values_redacted_total"] == 5
+    assert values["audit_emit_events_lost_total"] == 0
+    assert values['audit_emit_chain_sequence{sink="jsonl"}'] == 6
+    assert values['audit_emit_backlog_events{sink="jsonl"}'] == 0
+    assert values['audit_emit_last_success_timestamp_seconds{sink="jsonl"}'] > 1_700_000_000
+    assert values['audit_emit_sink_failing{reason="",sink="jsonl"}'] == 0
+
+
+def test_every_counter_of_health_has_a_metric(emitter: audit_emit.Emitter) -> None:
+    assert set(emitter.health()["counters"]) - {"unchained"} == set(COUNTERS)
+
+
+def test_a_scrape_makes_no_emitter() -> None:
+    registry = CollectorRegistry()
+    registry.register(AuditCollector())
+    assert list(shown(registry)) == [f'audit_emit_build_info{{version="{audit_emit.__version__}"}}']
+
+
+WORKERS = """
+import os, sys, time
+import audit_emit
+from audit_emit.integrations.prometheus import start_multiprocess
+audit_emit.configure(service="t", jsonl=sys.argv[1], stdout=False)
+audit_emit.emit(None, "parent.started")
+start_multiprocess(seconds=0.05)
+for worker in range(3):
+    pid = os.fork()
+    if pid == 0:
+        for number in range(100):
+            audit_emit.emit(None, "a.b", {"n": number})
+        time.sleep(60)
+        os._exit(0)
+    print(pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_processes_add_up_and_still_do_after_one_was_killed(tmp_path: Path) -> None:
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    command = [sys.executable, "-c", WORKERS, str(tmp_path / "a.jsonl")]
+    env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(shared)}
+    parent = subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(shared))  # type: ignore[no-untyped-call]
+
+    def total() -> float:
+        try:
+            return shown(registry).get("audit_emit_events_total", 0)
+        except struct.error:  # the client reads a file that another process is just making
+            return 0
+
+    try:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(3)]
+        until(lambda: total() == 301, "the sum")
+        os.kill(workers[0], signal.SIGKILL)
+        assert total() == 301
+        assert shown(registry)['audit_emit_chain_sequence{sink="jsonl"}'] >= 301
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.communicate()
+
+
+def test_the_alert_rules_are_valid() -> None:
+    command = [program("promtool"), "check", "rules", str(RULES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alert_rules_ask_for_metrics_that_there_are() -> None:
+    import re
+
+    asked = set(re.findall(r"audit_emit_\w+", RULES.read_text()))
+    counters = {f"audit_emit_{metric}_total" for metric, _ in COUNTERS.values()}
+    gauges = {"sink_failing", "backlog_events", "last_checkpoint_timestamp_seconds"}
+    assert asked <= counters | {f"audit_emit_{name}" for name in gauges}
