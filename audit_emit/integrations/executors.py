@@ -17,8 +17,6 @@ R = TypeVar("R")
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
     """``ThreadPoolExecutor``, for ``submit``, ``map`` and ``loop.run_in_executor``."""
 
-    def submit(  # type: ignore[override] # the same, with names that cannot collide
-        self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Future[R]:
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Run a function in a thread, with the context that is bound now."""
         return super().submit(wrap_context(fn), *args, **kwargs)
