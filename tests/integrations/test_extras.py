@@ -31,6 +31,7 @@ except ImportError as error:
         ("langchain_core", "langchain"),
         ("dramatiq", "dramatiq"),
         ("prometheus_client", "prometheus"),
+        ("opentelemetry", "opentelemetry"),
     ],
 )
 def test_the_extra_is_named(module: str, integration: str) -> None:

@@ -1,0 +1,54 @@
+"""OpenTelemetry: records know their span, and spans know their records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support.requirements import package
+
+package("opentelemetry-sdk", "opentelemetry.sdk")
+
+from opentelemetry.sdk.trace import TracerProvider  # noqa: E402
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E402
+    InMemorySpanExporter,
+)
+
+from audit_emit import bind  # noqa: E402
+from audit_emit.integrations.opentelemetry import TracedEmitter  # noqa: E402
+
+
+def traced() -> tuple[Any, InMemorySpanExporter]:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider.get_tracer("tests"), exporter
+
+
+def test_a_record_has_the_ids_of_the_live_span_and_the_span_an_event_of_it(records: Any) -> None:
+    tracer, exporter = traced()
+    with tracer.start_as_current_span("work"), bind(user_id="u-17"):
+        TracedEmitter().emit(None, "secret.set", {"password": "open sesame"})
+    (record,), (span,) = records(), exporter.get_finished_spans()
+    assert record["trace_id"] == f"{span.context.trace_id:032x}"
+    assert record["span_id"] == f"{span.context.span_id:016x}"
+    assert record["user_id"] == "u-17"
+    (event,) = span.events
+    assert event.name == "secret.set"
+    assert dict(event.attributes or {}) == {
+        "audit.id": record["id"],
+        "audit.chain": record["chain"],
+        "audit.seq": record["seq"],
+        "audit.hash": record["hash"],
+    }
+
+
+def test_ids_of_the_context_are_kept(records: Any) -> None:
+    tracer, _ = traced()
+    with tracer.start_as_current_span("work"), bind(trace_id="a" * 32, span_id="b" * 16):
+        TracedEmitter(span_events=False).emit(None, "secret.set")
+    assert records()[0]["trace_id"] == "a" * 32
+
+
+def test_without_a_span_it_emits_as_ever(records: Any) -> None:
+    assert TracedEmitter().emit(None, "secret.set") is not None
+    assert "trace_id" not in records()[0]
