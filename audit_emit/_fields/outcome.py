@@ -38,7 +38,7 @@ class Notes:
             self._cut_room -= len(encode.text(entry).encode()) + 1
             self.cuts.append(entry)
 
-    def _told(self, *rules: str) -> None:
+    def _count_redacted(self, *rules: str) -> None:
         """One more value was held back; ``rules`` say why."""
         self.redacted += 1
         if self.report is not None and len(self.report) < MAX_REPORT:

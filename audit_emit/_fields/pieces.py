@@ -58,7 +58,7 @@ class Pieces(Notes):
         self._room -= 48
         if type(value) is str and self._redactor.is_held_back(value):
             return value
-        self._told("type" if type(value) is Secret else "name")
+        self._count_redacted("type" if type(value) is Secret else "name")
         return self._redactor.held_back(value)
 
     def _name_secret(self, value: object) -> None:
@@ -86,7 +86,7 @@ class Pieces(Notes):
         if -(10**19) < value < 10**19 and value == int(value):
             digits = str(abs(int(value)))
             if is_card(digits):
-                self._told("card-number")
+                self._count_redacted("card-number")
                 return self._redactor.held_back(digits)
         return value
 
@@ -142,7 +142,7 @@ class Pieces(Notes):
         found = self._redactor.scrub_by(name, self._secret_event) if suspicious else None
         if found is not None:
             name = found.text
-            self._told(*found.rules)
+            self._count_redacted(*found.rules)
         label = name
         if len(label) > MAX_KEY:
             label = label[:MAX_KEY]

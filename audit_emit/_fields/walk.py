@@ -214,7 +214,7 @@ class Walk(Pieces):
             return self._fit(inner, len(inner))
         found = self._redactor.scrub_by(text, self._secret_event) if suspicious else None
         if found is not None:
-            self._told(*found.rules)
+            self._count_redacted(*found.rules)
             # What looks drawn at random is one elsewhere, too; a user's password is the last part.
             self.named += [
                 secret.rpartition(":")[2] for secret in found.secrets if STRONG.match(secret)

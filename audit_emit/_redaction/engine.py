@@ -100,7 +100,7 @@ class Engine:
             said = steps[-1].text
             for start, end, rule in self._in_structures(said, structures.parse(said), is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
-        return _merge(_beside_held(text, found)) if found else found
+        return _merge(_not_yet_redacted(text, found)) if found else found
 
     def _in_long(
         self, text: str, steps: list[Reading], is_secret: Callable[[str], bool]
@@ -122,7 +122,7 @@ class Engine:
             start, end = _placed(steps, one[:2])
             further = _ESCAPED_TAIL.match(text, end)
             found.append(Found(start, end if further is None else further.end(), one.rule))
-        return _merge(_beside_held(text, found)) if found else found
+        return _merge(_not_yet_redacted(text, found)) if found else found
 
     def _find(self, text: str, is_secret: Callable[[str], bool]) -> Iterator[Found]:
         for rule in self.prefilter.rules_for(text):
@@ -180,7 +180,7 @@ def _placed(steps: list[Reading], span: Span) -> Span:
     return span
 
 
-def _beside_held(text: str, found: list[Found]) -> list[Found]:
+def _not_yet_redacted(text: str, found: list[Found]) -> list[Found]:
     """The parts that are not, or do not begin in, what stands for a value held back before."""
     held = [match.span() for match in HELD.finditer(text)]
     if not held:
