@@ -21,7 +21,7 @@ COMMANDS = {
     "archive": "Archive logs in an object store, prove and restore what is there.",
     "checkpoint": "Sign a log, once or as it grows.",
     "console": "Look at a log in a browser, and see whether it holds.",
-    "db": "Create, update and check the schema of a chain in PostgreSQL.",
+    "db": "Create and check the schema of a chain in PostgreSQL, and remove old months.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
     "export": "Write the records of a log in the format of another system.",

@@ -1,4 +1,4 @@
-"""``audit-emit db``: the schema of a chain in PostgreSQL."""
+"""``audit-emit db``: the schema of a chain in PostgreSQL, and old months of its rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def address_of(given: str | None) -> Address:
 
 @click.group("db")
 def command() -> None:
-    """The schema of an audit chain in PostgreSQL: create it, bring it up to date, check it.
+    """An audit chain in PostgreSQL: create, update and check its schema, remove old months.
 
     ADDRESS is postgresql://user@host/database, or postgresql+file:///path of a file that holds one;
     without it, AUDIT_EMIT_STORE counts, then AUDIT_EMIT_STORE_FILE. A password belongs in
