@@ -24,10 +24,8 @@ STILL_LONGER = {
     "_stores/jsonl/group_commit.py:GroupCommit",
     "_stores/jsonl/segment.py:Segment",
     "_stores/jsonl/segment.py:Segment.__init__",
-    "cli/console.py:command",
     "cli/reconcile.py:_reconcile",
     "cli/reconcile.py:command",
-    "console/application.py:app",
 }
 """What is longer than that and is to be shortened. What fits by now must be taken out."""
 

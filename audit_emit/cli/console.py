@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,11 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, one_of
 from audit_emit.errors import AuditEmitError
+
+if TYPE_CHECKING:
+    from audit_emit.console import Access
+else:
+    Access = Any
 
 PORT = 8555
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -84,9 +89,7 @@ def command(
     What is looked at, exported and verified is recorded in a log of its own, which the environment
     configures for the service audit-console.
     """
-    import uvicorn  # noqa: PLC0415 - an extra
-
-    from audit_emit import console  # noqa: PLC0415
+    from audit_emit import console  # noqa: PLC0415 - an extra
 
     if hash_password:
         click.echo(console.hash_password(_asked_password()))
@@ -100,35 +103,53 @@ def command(
     log = one_of(logs)
     emitter = _own_emitter(log)
     try:
-        access = (
-            None
-            if users is None
-            else console.Access.from_file(
-                users,
-                proxy_header=proxy_header or "",
-                proxy_secret=os.environ.get("AUDIT_EMIT_CONSOLE_PROXY_SECRET", ""),
-            )
-        )
         application = console.app(
-            log, keys=keys, access=access, emitter=emitter, signing_keys=signing_keys,
+            log,
+            keys=keys,
+            access=_access(users, proxy_header),
+            emitter=emitter,
+            signing_keys=signing_keys,
             grafana=grafana.rstrip("/"),
-        )  # fmt: skip
-        with _bound(bind, port) as listening:
-            scheme = "https" if certfile else "http"
-            host = "localhost" if bind in _LOOPBACK else bind
-            click.echo(f"{scheme}://{host}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
-            sys.stdout.flush()
-            config = uvicorn.Config(
-                application, access_log=False, log_level="warning", ssl_certfile=certfile,
-                ssl_keyfile=keyfile, server_header=False, timeout_graceful_shutdown=3,
-                proxy_headers=False,
-            )  # fmt: skip
-            uvicorn.Server(config).run(sockets=[listening])
+        )
+        _serve(application, bind, port, certfile, keyfile)
     except AuditEmitError as error:
         raise click.UsageError(visible(str(error))) from None
     finally:
         emitter.close()
     return Exit.OK
+
+
+def _access(users: Path | None, proxy_header: str | None) -> Access | None:
+    """Who is let in; ``None`` without users."""
+    if users is None:
+        return None
+    from audit_emit.console import Access  # noqa: PLC0415 - an extra
+
+    secret = os.environ.get("AUDIT_EMIT_CONSOLE_PROXY_SECRET", "")
+    return Access.from_file(users, proxy_header=proxy_header or "", proxy_secret=secret)
+
+
+def _serve(
+    application: Any, bind: str, port: int, certfile: str | None, keyfile: str | None
+) -> None:
+    import uvicorn  # noqa: PLC0415 - an extra
+
+    with _bound(bind, port) as listening:
+        scheme = "https" if certfile else "http"
+        host = "localhost" if bind in _LOOPBACK else bind
+        click.echo(f"{scheme}://{host}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
+        sys.stdout.flush()
+        config = uvicorn.Config(
+            application,
+            access_log=False,
+            log_level="warning",
+            ssl_certfile=certfile,
+            ssl_keyfile=keyfile,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+            proxy_headers=False,
+        )
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _asked_password() -> str:

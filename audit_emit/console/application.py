@@ -44,16 +44,24 @@ def app(
         ConfigError: a key or the address cannot be used.
         FileNotFoundError: there is no such log.
     """
+    events = OwnEvents(emitter)
+    console = Console(
+        Source(log, tuple(keys)), events, signing_keys=tuple(signing_keys), grafana=grafana
+    )
+
+    def refused(name: str, path: str) -> None:
+        events.tell(own_events.REFUSED, name, path=path)
+
+    return Guard(_pages_of(console), access, refused)
+
+
+def _pages_of(console: Console) -> Application:
+    """Every page and every answer to a program, behind no door."""
     from starlette.applications import Starlette  # noqa: PLC0415 - an extra
     from starlette.routing import Mount  # noqa: PLC0415
     from starlette.staticfiles import StaticFiles  # noqa: PLC0415
 
     from audit_emit.console import api, pages  # noqa: PLC0415
-
-    events = OwnEvents(emitter)
-    console = Console(
-        Source(log, tuple(keys)), events, signing_keys=tuple(signing_keys), grafana=grafana
-    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -70,8 +78,4 @@ def app(
         lifespan=lifespan,
     )
     inner.state.console = console
-
-    def refused(name: str, path: str) -> None:
-        events.tell(own_events.REFUSED, name, path=path)
-
-    return Guard(inner, access, refused)
+    return inner
