@@ -21,5 +21,11 @@ def command() -> None:
     """
 
 
-for each in (run, status, verify, restore, hold, release, prune, parquet):
-    command.add_command(each)
+command.add_command(run)
+command.add_command(status)
+command.add_command(verify)
+command.add_command(restore)
+command.add_command(hold)
+command.add_command(release)
+command.add_command(prune)
+command.add_command(parquet)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from audit_emit._facade.records import ts_of
@@ -51,7 +52,7 @@ def verdict_of(report: Report) -> dict[str, Any]:
     }
 
 
-def main(where: str, keys: tuple[str, ...]) -> None:
+def main(where: str, keys: Sequence[str]) -> None:
     """Verify, and print it."""
     told = 0.0
 
@@ -64,7 +65,9 @@ def main(where: str, keys: tuple[str, ...]) -> None:
 
     begun = time.time_ns()
     try:
-        report = open_log(where, keys=keys).verify(progress=progress, anchor_required=bool(keys))
+        report = open_log(where, keys=tuple(keys)).verify(
+            progress=progress, anchor_required=bool(keys)
+        )
     except Exception as error:  # noqa: BLE001 - the page says what it was
         _say({"error": f"{type(error).__name__}: {error}"})
         return
@@ -77,5 +80,4 @@ def _say(what: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    main(asked["where"], tuple(asked["keys"]))
+    main(**json.load(sys.stdin))
