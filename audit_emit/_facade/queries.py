@@ -9,7 +9,7 @@ from audit_emit._query.question import Question, Term, checked
 from audit_emit._query.search import Answer, ask_log, ask_loki, lines_in, lines_of
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
-from audit_emit._readers.base import Flaw, LogReader
+from audit_emit._readers.base import Flaw, LogReader, PagingReader
 from audit_emit._readers.opening import away_files, away_reader, open_readers
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Answer",
     "Flaw",
     "LogReader",
+    "PagingReader",
     "Question",
     "Term",
     "ask_log",

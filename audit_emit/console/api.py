@@ -20,7 +20,7 @@ from audit_emit._facade.queries import Question
 from audit_emit._facade.records import Head, head_of
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
-from audit_emit.console.filters import Filters, next_before
+from audit_emit.console.filters import Filters
 from audit_emit.console.histogram import picture
 from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
 from audit_emit.console.records import row_of
@@ -67,8 +67,7 @@ async def events(request: Request) -> Response:
     console = console_of(request)
     page = await run_in_threadpool(console.source.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
-    before = next_before(row_of(page.lines[-1]).ts) if page.lines and page.older else 0
-    follows = f"?{filters.query(before=before, limit=size)}" if before else None
+    follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
     body = b'{"records":[' + b",".join(page.lines) + b'],"next":' + json_of(follows)[:-1] + b"}\n"
     return Response(body, media_type="application/json")
 
@@ -204,14 +203,14 @@ async def histogram(request: Request) -> Response:
     filters = Filters.of(request.query_params)
     source = console_of(request).source
     page = await run_in_threadpool(source.page, filters, identity, _IN_HISTOGRAM)
-    found = picture([row_of(line).ts for line in page.lines], cut=page.older)
+    found = picture([row_of(line).ts for line in page.lines], cut=page.next is not None)
     return Response(found, media_type="image/svg+xml")
 
 
 async def stream(request: Request) -> Response:
     """Records as they are written (server-sent events); ``Last-Event-ID`` says where to go on."""
     identity = demand(request, Role.VIEWER)
-    question = Filters.of(request.query_params)._replace(before=0).question(identity.workspaces)
+    question = Filters.of(request.query_params)._replace(before=None).question(identity.workspaces)
     source = console_of(request).source
     after = await run_in_threadpool(_place, source, request.headers.get("last-event-id", ""))
 

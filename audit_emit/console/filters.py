@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from audit_emit._facade.queries import Question, Term, checked, instant
 from audit_emit._facade.records import ns_of
+from audit_emit.console.paging import Cursor
 
 NAMES = ("type", "where", "actor", "workspace", "correlation", "changed", "since", "until")
 """The filters, which are those of ``audit-emit query``."""
@@ -25,11 +26,11 @@ class Filters(NamedTuple):
 
     Attributes:
         given: the filters that are not empty, by name.
-        before: nanoseconds since 1970: only older records, for the next page; 0 for none.
+        before: where the page before this one ended; ``None`` for the first.
     """
 
     given: Mapping[str, str]
-    before: int = 0
+    before: Cursor | None = None
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filters:
@@ -43,9 +44,10 @@ class Filters(NamedTuple):
             if len(value) > _LONGEST:
                 raise FilterError(f"{name}: at most {_LONGEST} characters")
         before = query.get("before", "")
-        if before and not (before.isascii() and before.isdecimal() and len(before) < 20):
-            raise FilterError("before: the number of a moment, as the console's own links have it")
-        return cls(given, int(before or 0))
+        try:
+            return cls(given, Cursor.parse(before) if before else None)
+        except ValueError as error:
+            raise FilterError(f"before: {error}") from None
 
     def question(self, workspaces: tuple[str, ...] = ()) -> Question:
         """The same as a question.
@@ -58,9 +60,6 @@ class Filters(NamedTuple):
         """
         given = self.given
         try:
-            until = _time(given.get("until", ""))
-            if self.before:
-                until = self.before if until is None else min(until, self.before)
             return Question(
                 types=tuple(map(checked, given.get("type", "").replace(",", " ").split())),
                 terms=tuple(map(Term.parse, given.get("where", "").split())),
@@ -69,7 +68,7 @@ class Filters(NamedTuple):
                 correlation=checked(given.get("correlation", "")),
                 changed=checked(given.get("changed", "")),
                 since=_time(given.get("since", "")),
-                until=until,
+                until=_time(given.get("until", "")),
                 workspaces=workspaces,
             )
         except ValueError as error:
@@ -83,11 +82,3 @@ class Filters(NamedTuple):
 
 def _time(text: str) -> int | None:
     return None if not text else max(0, ns_of(instant(text, datetime.now(UTC))))
-
-
-def next_before(oldest_ts: str) -> int:
-    """Where the page after one begins that ends with a record of this ``ts``."""
-    try:
-        return ns_of(oldest_ts)
-    except ValueError:
-        return 0

@@ -20,7 +20,7 @@ from audit_emit._facade.records import head_of
 from audit_emit._facade.text import visible
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
-from audit_emit.console.filters import FilterError, Filters, next_before
+from audit_emit.console.filters import FilterError, Filters
 from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
 from audit_emit.console.records import detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
@@ -99,15 +99,14 @@ async def events(request: Request) -> Response:
         )  # fmt: skip
     rows = [row_of(line) for line in page.lines]
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
-    before = next_before(rows[-1].ts) if rows and page.older else 0
     return _page(
         request,
         "events.html",
         rows=rows,
         given=filters.given,
         query=filters.query(),
-        older=filters.query(before=before) if before else "",
-        first=not filters.before,
+        older=filters.query(before=str(page.next)) if page.next else "",
+        first=filters.before is None,
         problem="",
         formats=list(MODULES),
         title="Events",

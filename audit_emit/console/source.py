@@ -17,24 +17,13 @@ from audit_emit._facade.queries import Answer, LogReader, Question, Term, ask_lo
 from audit_emit._facade.records import Head, head_of, ts_of
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
+from audit_emit.console.paging import Page, page_of
 from audit_emit.log import Checkpoint, open_log
 
 PAGE = 50
 _LATEST_CHECKPOINTS = 200
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _PLACE = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18})")
-
-
-class Page(NamedTuple):
-    """One page of records.
-
-    Attributes:
-        lines: newest first.
-        older: whether there are more.
-    """
-
-    lines: list[bytes]
-    older: bool
 
 
 class Found(NamedTuple):
@@ -88,8 +77,7 @@ class Source:
             FilterError: a filter cannot be understood.
             OSError: the log cannot be read.
         """
-        answer = self._ask(filters.question(identity.workspaces), size)
-        return Page(answer.lines[::-1], answer.cut)
+        return page_of(self.where, filters.question(identity.workspaces), size, filters.before)
 
     def find(self, name: str, identity: Identity) -> Found | None:
         """The record with an id, or at ``CHAIN:SEQ``; ``None`` where he sees none.

@@ -23,11 +23,12 @@ def source(tmp_path: Path) -> Source:
 def test_a_page_is_the_newest_records(source: Source) -> None:
     page = source.page(Filters({}), LOCAL, 3)
     assert page.lines == [LINES[18], LINES[17], LINES[16]]
-    assert page.older
+    assert page.next is not None
+    assert page.next.seq == 17
 
 
 def test_the_last_page_has_none_after_it(source: Source) -> None:
-    assert not source.page(Filters({}), LOCAL, 19).older
+    assert source.page(Filters({}), LOCAL, 19).next is None
 
 
 def test_only_what_somebody_may_see_is_on_his_page(source: Source) -> None:

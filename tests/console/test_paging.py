@@ -1,0 +1,73 @@
+"""Pages of a log, walked back from its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.chain_builder import MadeChain
+
+from audit_emit._query.question import Question, Term
+from audit_emit.console.paging import Cursor, page_of
+
+LINES = MadeChain().add(12).lines
+FOREIGN = [b'{"event_type":"a.b","n":%d}' % number for number in range(3)]
+
+
+def written(directory: Path, *lines: bytes) -> str:
+    (directory / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    return str(directory)
+
+
+def all_pages(where: str, question: Question, size: int) -> list[bytes]:
+    seen: list[bytes] = []
+    after: Cursor | None = None
+    while True:
+        page = page_of(where, question, size, after)
+        seen += page.lines
+        assert len(page.lines) <= size
+        if page.next is None:
+            return seen
+        after = Cursor.parse(str(page.next))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 11, 12, 100])
+def test_all_pages_together_are_the_log(tmp_path: Path, size: int) -> None:
+    assert all_pages(written(tmp_path, *LINES), Question(), size) == LINES[::-1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("at", [0, 5, 12])
+def test_lines_in_no_chain_are_shown_once(tmp_path: Path, size: int, at: int) -> None:
+    lines = [*LINES[:at], *FOREIGN, *LINES[at:]]
+    found = all_pages(written(tmp_path, *lines), Question(), size)
+    assert found == lines[::-1]
+
+
+def test_a_filter_leaves_pages_full(tmp_path: Path) -> None:
+    question = Question(terms=(Term.parse("n=*1*"),))
+    found = all_pages(written(tmp_path, *LINES), question, 2)
+    assert found == [LINES[11], LINES[10], LINES[9], LINES[0]]
+
+
+def test_what_is_written_meanwhile_moves_no_page(tmp_path: Path) -> None:
+    first = page_of(written(tmp_path, *LINES[:8]), Question(), 3)
+    written(tmp_path, *LINES)
+    assert page_of(str(tmp_path), Question(), 3, first.next).lines == LINES[4:1:-1]
+
+
+def test_closed_segments_are_walked_too(tmp_path: Path) -> None:
+    closed = b"".join(line + b"\n" for line in LINES[:5])
+    (tmp_path / "audit-00000000000000000001.jsonl").write_bytes(closed)
+    assert all_pages(written(tmp_path, *LINES[5:]), Question(), 4) == LINES[::-1]
+
+
+def test_without_a_log_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        page_of(str(tmp_path / "nope"), Question(), 3)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.", "1.2.3", "9" * 20, "\u0661"])
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no place"):
+        Cursor.parse(text)
