@@ -87,6 +87,6 @@ def token_of(page: str) -> str:
     return found[1]
 
 
-def console(log: Path, **given: Any) -> Any:
+def console(log: Path | str, **given: Any) -> Any:
     """The application over a log."""
     return app(str(log), **given)
