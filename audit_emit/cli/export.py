@@ -195,7 +195,11 @@ class _Run:
                 with _reader(paths[0]) as reader:
                     return self._pass(reader, end, None)
 
-            self._follow(again)
+            try:
+                self._follow(again)
+            except LookupError:
+                self._say_lost(paths[0], "what was exported", end[0])
+                return Exit.FINDINGS
             return self._verdict(resumed=True)
         with on_terminal("exporting") as bar, ExitStack() as stack:
             for reader in [stack.enter_context(one) for one in open_readers(paths)]:
@@ -232,7 +236,7 @@ class _Run:
                     with on_terminal("exporting") as bar, _reader(path) as reader:
                         self._pass_to(file, reader, bar)
             except LookupError:
-                self._say_lost(path, output, file.after)
+                self._say_lost(path, output.name, file.after)
                 return Exit.FINDINGS
         click.echo(f"{self._events} events to {visible(str(output))}", err=True)
         return self._verdict(resumed=begun is not None)
@@ -249,11 +253,11 @@ class _Run:
             file.sync()
         return file.after != before
 
-    def _say_lost(self, path: str, output: Path, after: Head | None) -> None:
+    def _say_lost(self, path: str, output: str, after: Head | None) -> None:
         seq = after.seq if after is not None else 0
         click.echo(
             f"audit-emit: {visible(name_of(path))} no longer has record {seq}, with which "
-            f"{visible(output.name)} ends: the log was cut, or is another one",
+            f"{visible(output)} ends: the log was cut, or is another one",
             err=True,
         )
 

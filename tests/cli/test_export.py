@@ -147,3 +147,23 @@ def wait_for(output: Path, lines: int) -> None:
     while not output.exists() or output.read_bytes().count(b"\n") < lines:
         assert time.monotonic() < end, "nothing was exported"
         time.sleep(0.02)
+
+
+def test_following_a_log_that_is_cut_is_a_finding(log: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audit_emit", "export", str(log), "--follow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        for _ in LINES:
+            process.stdout.readline()
+        (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in LINES[:7]))
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == Exit.FINDINGS
+    assert b"no longer has record 19" in told
+    assert b"Traceback" not in told
