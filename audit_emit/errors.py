@@ -14,6 +14,8 @@
     │   ├── UnsupportedError      a file is packed in a way that cannot be read here
     │   ├── NotRegularError       a link, a pipe or a device where a file of a log should be
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
+    │   ├── ExportError           an export cannot go on where it ended
+    │   ├── FilterError           a filter of the console cannot be understood
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
     │   ├── ObjectStoreError      an object store did not do what it was asked; ``reason`` says why
@@ -142,6 +144,14 @@ class NotRegularError(AuditEmitError, OSError):
 
 class MemoryFileError(AuditEmitError, ValueError):
     """The file that was given to ``verify --remember`` holds something else."""
+
+
+class ExportError(AuditEmitError, ValueError):
+    """An export cannot go on where it ended; the message says why."""
+
+
+class FilterError(AuditEmitError, ValueError):
+    """A filter of the console cannot be understood; the message says which and why."""
 
 
 class BusyError(AuditEmitError):

@@ -54,7 +54,7 @@ COMPUTING = {
     "_query": {"times"},
     "_repair": {"apply"},
     "_loki": {
-        *("backfill", "client", "http", "journal", "log_index", "log_scan"),
+        *("backfill", "client", "http", "journal", "log_index", "log_scan", "reader_scan"),
         *("plan", "reconcile", "shipped"),
     },
 }

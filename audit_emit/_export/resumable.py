@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from audit_emit._export.exporter import Piece
-from audit_emit._export.state import State, StateError
+from audit_emit._export.state import State
 from audit_emit._format.record import Head
+from audit_emit.errors import ExportError
 
 SYNC_BYTES = 32 << 20
 SYNC_SECONDS = 1.0
@@ -30,7 +31,7 @@ class ResumableFile:
         after: the record behind which to go on.
 
     Raises:
-        StateError: what is there cannot be resumed with this format, these options and filters; is
+        ExportError: what is there cannot be resumed with this format, these options and filters; is
             shorter than its state says; or is written to by another process.
         OSError: it cannot be opened or written.
     """
@@ -50,19 +51,19 @@ class ResumableFile:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StateError(f"another process exports to {self._path.name}") from None
+            raise ExportError(f"another process exports to {self._path.name}") from None
         state = State.beside(self._path)
         self.after: Head | None = None
         self._length = 0
         if state is not None:
             if state.form != self._form:
-                raise StateError(
+                raise ExportError(
                     f"{self._path.name} was begun with other options ({state.form}); resume with "
                     "the same ones, or export to another file"
                 )
             size = os.fstat(self._file.fileno()).st_size
             if size < state.length:
-                raise StateError(
+                raise ExportError(
                     f"{self._path.name} has {size} bytes, and its state says {state.length}: it "
                     "was cut; move both away, and export anew"
                 )

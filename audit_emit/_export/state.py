@@ -16,12 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from audit_emit._format.record import Head
+from audit_emit.errors import ExportError
 
 _VERSION = 1
-
-
-class StateError(ValueError):
-    """The state cannot be used; the message says why."""
 
 
 class State(NamedTuple):
@@ -42,14 +39,14 @@ class State(NamedTuple):
         """The state of an output; ``None`` where nothing was exported yet.
 
         Raises:
-            StateError: there is an output without a state, or it says what cannot be.
+            ExportError: there is an output without a state, or it says what cannot be.
             OSError: it cannot be read.
         """
         try:
             text = path_of(output).read_text("utf-8")
         except FileNotFoundError:
             if os.path.lexists(output) and output.lstat().st_size:
-                raise StateError(
+                raise ExportError(
                     f"{output.name} is there without {path_of(output).name}; it is no export that "
                     "can be resumed: move it away, or export to another file"
                 ) from None
@@ -115,8 +112,8 @@ def _sound(state: State) -> bool:
     )
 
 
-def _unreadable(output: Path) -> StateError:
-    return StateError(
+def _unreadable(output: Path) -> ExportError:
+    return ExportError(
         f"{path_of(output).name} is no state of an export; move both away, and export anew"
     )
 

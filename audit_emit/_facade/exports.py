@@ -10,7 +10,6 @@ from audit_emit._export.formats.ecs import INDEX_TEMPLATE
 from audit_emit._export.formats.ocsf import VERSIONS
 from audit_emit._export.record import Record
 from audit_emit._export.resumable import ResumableFile
-from audit_emit._export.state import StateError
 
 __all__ = [
     "COLUMNS",
@@ -23,7 +22,6 @@ __all__ = [
     "Piece",
     "Record",
     "ResumableFile",
-    "StateError",
     "Table",
     "chosen",
     "exported",

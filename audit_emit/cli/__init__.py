@@ -16,7 +16,7 @@ EXTRA_OF = {
     "fastapi": "fastapi",
     "jinja2": "console",
     "starlette": "console",
-    "uvicorn": "console",
+    "uvicorn": "fastapi",
     "flask": "flask",
     "httpx": "loki",
     "psycopg": "postgres",

@@ -17,7 +17,8 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, one_of
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import ConfigError
+from audit_emit.log import open_log
 
 if TYPE_CHECKING:
     from audit_emit.console import Access
@@ -34,6 +35,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
         Exit.OK: "ended by a signal",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no log",
+        Exit.NO_ANSWER: "the database does not answer",
     },
     [
         "audit-emit console /var/log/audit-emit/shop --key shop-verifier.txt",
@@ -89,7 +91,10 @@ def command(
     What is looked at, exported and verified is recorded in a log of its own, which the environment
     configures for the service audit-console.
     """
-    from audit_emit import console  # noqa: PLC0415 - an extra
+    import jinja2  # noqa: F401, PLC0415 - an extra
+    import starlette  # noqa: F401, PLC0415 - of the same extra
+
+    from audit_emit import console  # noqa: PLC0415 - it needs them
 
     if hash_password:
         click.echo(console.hash_password(_asked_password()))
@@ -101,6 +106,7 @@ def command(
     if bool(certfile) != bool(keyfile):
         raise click.UsageError("--certfile and --keyfile belong together")
     log = one_of(logs)
+    open_log(log, keys=keys).head()  # what cannot be read is said now, and not on each page
     emitter = _own_emitter(log)
     try:
         application = console.app(
@@ -112,7 +118,7 @@ def command(
             grafana=grafana.rstrip("/"),
         )
         _serve(application, bind, port, certfile, keyfile)
-    except AuditEmitError as error:
+    except ConfigError as error:
         raise click.UsageError(visible(str(error))) from None
     finally:
         emitter.close()

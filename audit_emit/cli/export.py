@@ -18,7 +18,6 @@ from audit_emit._facade.exports import (
     Format,
     Piece,
     ResumableFile,
-    StateError,
     chosen,
     exported,
 )
@@ -33,7 +32,7 @@ from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import configured, logs_argument, name_of, named
 from audit_emit.cli._output import resumable, resumed_file
-from audit_emit.errors import UnsupportedError
+from audit_emit.errors import ExportError, UnsupportedError
 
 POLL_SECONDS = 0.5
 
@@ -131,7 +130,7 @@ def command(
         if output is not None:
             return run.to_file(paths[0], output, identity, follow=follow)
         return run.to_standard_output(paths, follow=follow)
-    except (StateError, UnsupportedError) as error:
+    except (ExportError, UnsupportedError) as error:
         raise click.UsageError(visible(str(error))) from None
 
 

@@ -10,15 +10,12 @@ from urllib.parse import urlencode
 from audit_emit._facade.queries import Question, Term, checked, instant
 from audit_emit._facade.records import ns_of
 from audit_emit.console.paging import Cursor
+from audit_emit.errors import FilterError
 
 NAMES = ("type", "where", "actor", "workspace", "correlation", "changed", "since", "until")
 """The filters, which are those of ``audit-emit query``."""
 
 _LONGEST = 500
-
-
-class FilterError(ValueError):
-    """A filter cannot be understood; the message says which and why."""
 
 
 class Filters(NamedTuple):

@@ -20,11 +20,11 @@ from audit_emit._facade.records import head_of
 from audit_emit._facade.text import visible
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
-from audit_emit.console.filters import FilterError, Filters
+from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
 from audit_emit.console.records import detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import AuditEmitError, FilterError
 
 _STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Environment(

@@ -152,7 +152,7 @@ def test_the_password_of_an_address_is_shown_by_no_command(
     assert "No such file" not in told.err
 
 
-@pytest.mark.parametrize("name", ["doctor", "reconcile", "repair", "shipped"])
+@pytest.mark.parametrize("name", ["doctor", "repair", "shipped"])
 def test_what_is_about_files_says_so_of_a_database(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from audit_emit._query.question import Term
-from audit_emit.console.filters import FilterError, Filters
+from audit_emit.console.filters import Filters
+from audit_emit.errors import FilterError
 
 
 def test_every_filter_is_part_of_the_question() -> None:

@@ -16,8 +16,9 @@ from support.sampling import sampled
 
 from audit_emit._export.exporter import Piece
 from audit_emit._export.resumable import ResumableFile
-from audit_emit._export.state import State, StateError, path_of
+from audit_emit._export.state import State, path_of
 from audit_emit._format.record import Head
+from audit_emit.errors import ExportError
 
 HEAD = Head("00d1c0ffee00beef", 7, "a" * 64, "2026-05-19T20:00:00.000000000Z")
 
@@ -58,21 +59,21 @@ def test_an_output_that_is_shorter_than_its_state_is_refused(output: Path) -> No
         file.add(piece(b"one\n"))
         file.sync()
     output.write_bytes(b"on")
-    with pytest.raises(StateError, match="it was cut"):
+    with pytest.raises(ExportError, match="it was cut"):
         ResumableFile(output, "f", b"")
     assert output.read_bytes() == b"on"
 
 
 def test_other_options_are_refused(output: Path) -> None:
     ResumableFile(output, "ocsf", b"").close()
-    with pytest.raises(StateError, match="begun with other options"):
+    with pytest.raises(ExportError, match="begun with other options"):
         ResumableFile(output, "ecs", b"")
 
 
 def test_a_second_export_at_the_same_time_is_refused(output: Path) -> None:
     with (
         ResumableFile(output, "f", b""),
-        pytest.raises(StateError, match="another process exports"),
+        pytest.raises(ExportError, match="another process exports"),
     ):
         ResumableFile(output, "f", b"")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from audit_emit._export.state import State, StateError, path_of
+from audit_emit._export.state import State, path_of
 from audit_emit._format.record import Head
+from audit_emit.errors import ExportError
 
 HEAD = Head("00d1c0ffee00beef", 7, "a" * 64, "2026-05-19T20:00:00.000000000Z")
 
@@ -43,7 +44,7 @@ def test_without_a_state_and_an_output_there_is_none(output: Path) -> None:
 
 def test_an_output_without_a_state_is_refused(output: Path) -> None:
     output.write_text("somebody's file\n")
-    with pytest.raises(StateError, match=r"without out\.jsonl\.state"):
+    with pytest.raises(ExportError, match=r"without out\.jsonl\.state"):
         State.beside(output)
 
 
@@ -65,12 +66,12 @@ WHOLE = {"v": 1, "form": "ocsf", "head": HEAD._asdict(), "length": 3}
 )
 def test_a_state_that_cannot_be_is_refused(output: Path, changed: dict[str, object]) -> None:
     path_of(output).write_text(json.dumps({**WHOLE, **changed}))
-    with pytest.raises(StateError, match="is no state of an export"):
+    with pytest.raises(ExportError, match="is no state of an export"):
         State.beside(output)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000])
 def test_what_is_no_state_is_refused(output: Path, text: bytes) -> None:
     path_of(output).write_bytes(text)
-    with pytest.raises(StateError, match="is no state of an export"):
+    with pytest.raises(ExportError, match="is no state of an export"):
         State.beside(output)

@@ -45,7 +45,7 @@ def ratio(text: str) -> float:
     """How many times as long as the harmless text; measured again before it is too much."""
     found = taken(text, 1) / taken(HARMLESS, 3)
     attempts = 0
-    while found > MOST and attempts < 5:
+    while found > MOST and attempts < 15:
         attempts += 1
         found = min(found, taken(text, 3) / taken(HARMLESS, 5))
     return found
