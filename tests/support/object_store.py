@@ -203,6 +203,8 @@ def _weed(directory: Path, ports: list[int]) -> list[str]:
         *(str(program), "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *numbers),
         *("-admin.ui=false", "-webdav=false", "-master.telemetry=false"),
         f"-filer.localSocket={data}/filer.sock",
+        # Each bucket takes volumes of its own, and by default the free disk bounds their number.
+        "-volume.max=20000",
     ]
 
 
