@@ -7,7 +7,8 @@ from typing import Any
 from audit_emit._fields.containers import of_tuple
 from audit_emit._fields.frame import Frame
 from audit_emit._fields.outcome import Notes
-from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
+from audit_emit._fields.repeated import parts_of
+from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
 from audit_emit._redaction.finders.cards import is_card
 from audit_emit._redaction.names import is_secret_value
 from audit_emit._redaction.redactor import OVERLAP, Redactor, Secret
@@ -21,15 +22,6 @@ MAX_SCANNED = 72 * 1024
 """Characters looked at: a text that is held back whole leaves no trace in the room."""
 _SUSPICIOUS = 72
 _MAX_NAMED = 32
-
-
-def _parts(secret: str) -> list[str]:
-    """What of a secret is one by itself: behind a scheme (``Bearer x``), in a URL (``u:x@h``)."""
-    scheme, space, credential = secret.rpartition(" ")
-    if space and scheme.isalpha():
-        return [credential]
-    user, sign, _ = secret.rpartition("@")
-    return [user.rpartition(":")[2]] if sign else []
 
 
 class Pieces(Notes):
@@ -71,7 +63,7 @@ class Pieces(Notes):
             kind = type(one)
             if kind is str:
                 self.named.append(one)  # type: ignore[arg-type]
-                self.named += _parts(one)  # type: ignore[arg-type]
+                self.named += parts_of(one)  # type: ignore[arg-type]
             elif kind is bytes:
                 self.named.append(one.decode("utf-8", "replace"))  # type: ignore[attr-defined]
             elif kind is int:

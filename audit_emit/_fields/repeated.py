@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["SHORTEST", "spread"]
+__all__ = ["SHORTEST", "parts_of", "spread"]
 
 SHORTEST = 6
 """Characters of a value that is looked for in others: a shorter one is in too many words."""
 _LONGEST = 4096
 _MOST = 64
+
+
+def parts_of(secret: str) -> list[str]:
+    """What of a secret is one by itself: behind a scheme (``Bearer x``), in a URL (``u:x@h``)."""
+    scheme, space, credential = secret.rpartition(" ")
+    if space and scheme.isalpha():
+        return [credential]
+    user, sign, _ = secret.rpartition("@")
+    return [user.rpartition(":")[2]] if sign else []
 
 
 def spread(

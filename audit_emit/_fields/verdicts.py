@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from audit_emit._fields.repeated import SHORTEST
+from audit_emit._fields.repeated import SHORTEST, parts_of
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
@@ -212,6 +212,6 @@ class Look:
             if len(value) >= SHORTEST:
                 self.held.append(value)
                 if " " in value or "@" in value:
-                    return None  # a part of it may be elsewhere, too
+                    self.held += [one for one in parts_of(value) if len(one) >= SHORTEST]
             value = redactor.held_back(value)
         return f'"{value}"'.encode()
