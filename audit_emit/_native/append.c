@@ -127,15 +127,15 @@ static bool take(PyObject *const *args, PyObject *const *place, Given *given)
         return false;
     given->fresh_until += given->place.fresh_for;
     given->looked = monotonic <= given->fresh_until ? 0 : monotonic;
-    do /* no two records of a chain have the same time */
-        given->now = clock_of(CLOCK_REALTIME);
-    while (given->now == last);
+    given->now = clock_of(CLOCK_REALTIME);
+    if (given->now == last) /* no two records of a chain have the same time, though a clock stand still */
+        given->now++;
     given->mirrored = mirror && numbers_of(mirror[MIRROR_NUMBERS], &given->mirror, sizeof given->mirror)
                    && text_of(mirror[LINE_PREFIX], &given->line_prefix);
-    bool is_checked = checked <= given->now && given->now - checked <= given->mirror.recheck;
+    bool is_checked = given->mirrored && checked <= given->now && given->now - checked <= given->mirror.recheck;
     given->mirror_looked = given->mirrored && !is_checked ? given->now : 0;
-    return monotonic < given->place.lock_check && given->size > 0 && given->link.size == LINK_START && given->seq >= 0
-        && given->seq < INT64_MAX && given->before.size == HASH_SIZE
+    return given->now >= 0 && monotonic < given->place.lock_check && given->size > 0
+        && given->link.size == LINK_START && given->seq >= 0 && given->seq < INT64_MAX && given->before.size == HASH_SIZE
         && given->process.size == PROCESS_SIZE && given->head.size == HEAD_SIZE
         && given->now / NS_PER_SECOND == given->place.second;
 }
@@ -271,6 +271,8 @@ static PyObject *result_of(PyObject *const *place, const Given *given, PyObject 
     }
     if (receipt && size && now && looked && checked)
         result = PyTuple_Pack(7, receipt, line, size, now, looked, checked, Py_False);
+    if (result) /* else another thread finds it (`gc.get_objects`) before its last item is set */
+        PyObject_GC_UnTrack(result);
     PyObject *made[] = {digest, seq, receipt, size, now, looked, checked};
     for (int i = 0; i < 7; i++)
         Py_XDECREF(made[i]);

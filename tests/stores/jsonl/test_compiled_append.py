@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -458,6 +460,59 @@ def test_a_record_whose_receipt_an_interrupt_takes_is_shown_and_counted_once(
     assert len(interrupted) == 1
     assert [r["seq"] for r in seen] == list(range(1, len(seen) + 1))
     assert len(records_of(tmp_path, "")) == len(seen) == written
+
+
+def test_nobody_finds_a_result_before_it_is_whole(tmp_path: Path) -> None:
+    """Another thread may look at all objects (`gc.get_objects`) while the system calls are made."""
+    with Piped():
+        emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl")
+        counted = Counted(emitter)
+        for number in range(5):
+            emitter.emit(None, "a.b", {"n": number})
+        emitter.close()
+    assert counted.done
+    assert not any(map(gc.is_tracked, counted.answers))
+
+
+STOPPED_CLOCK = """
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int failed = (int)syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME)
+        *now = (struct timespec){1750000000, 5};
+    return failed;
+}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a library in the place of the C library's")
+def test_a_clock_that_stands_still_stops_nobody(tmp_path: Path) -> None:
+    """As under libfaketime, and on machines whose clock is held while they are moved."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    source, library = tmp_path / "stopped.c", tmp_path / "stopped.so"
+    source.write_text(STOPPED_CLOCK)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    program = (
+        "import sys\n"
+        "from audit_emit import Emitter\n"
+        "emitter = Emitter(service='q', jsonl=sys.argv[1], stdout=False)\n"
+        "for number in range(5):\n"
+        "    assert emitter.emit(None, 'a.b', {'n': number}) is not None\n"
+        "emitter.close()\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "q" / "audit.jsonl")]
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    subprocess.run(command, check=True, timeout=60, env=environment)
+    times = [record["ts"] for record in records(tmp_path / "q")]
+    assert len(times) == 5
+    assert all(before != after for before, after in pairwise(times))
 
 
 def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
