@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from audit_emit._core import ending
@@ -65,10 +66,21 @@ def refused(outbox: Outbox, draft: Draft, error: SinkError) -> None:
 
 
 def show_now(outbox: Outbox, draft: Draft) -> None:
-    """Show an event that waits for the store, without a place in the chain."""
-    if outbox.mirrored.mirror is not None and not outbox.mirrored.show(
-        f"{draft.prefix}}}\n".encode()
-    ):
+    """Show an event that waits for the store, without a place in the chain.
+
+    It comes after the lines that are in the chain and not yet shown; but not where a thread shows
+    those, as that waits for their reader.
+    """
+    mirrored = outbox.mirrored
+    if mirrored.mirror is None:
+        return
+    line = f"{draft.prefix}}}\n".encode()
+    if mirrored.waiting and not outbox.is_slow:
+        mirrored.waiting.append(line)
+        shown = mirrored.show_waiting(monotonic() + PATIENCE_SECONDS)
+    else:
+        shown = mirrored.show(line)
+    if not shown:
         outbox.missed()
 
 

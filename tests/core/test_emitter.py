@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from support import difficult_values
@@ -314,6 +315,28 @@ def test_what_the_file_did_not_take_is_on_stdout_at_once_and_in_the_file_later(l
     assert (first["id"], first["ts"]) == (early["id"], early["ts"])
     assert [first["fields"]["n"], second["fields"]["n"]] == [1, 2]
     assert [one["seq"] for one in late] == [first["seq"], second["seq"]]
+
+
+def test_what_the_file_refuses_is_shown_after_what_is_not_yet_shown(log: Path) -> None:
+    """The first event took longer than it may wait (a slow disk), and left its line for later."""
+    with Piped() as stdout:
+        emitter = Emitter(service="order", jsonl=log)
+        store = store_of(emitter)
+        append = store.append
+
+        def slow(drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
+            records = append(drafts, deadline)
+            time.sleep(0.06)
+            return records
+
+        with patch.object(store, "append", slow):
+            assert emitter.emit(None, "a.b", {"n": 0}) is not None
+        with patch.object(store, "append", side_effect=SinkError("EFBIG")):
+            for number in range(1, 4):
+                assert emitter.emit(None, "a.b", {"n": number}) is None
+        shown = [one for one in stdout.records() if one["event_type"] == "a.b"]
+        emitter.close()
+    assert [one["fields"]["n"] for one in shown] == [0, 1, 2, 3]
 
 
 def test_events_that_waited_are_written_in_order_by_a_thread(log: Path) -> None:
