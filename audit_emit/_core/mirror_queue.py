@@ -9,7 +9,7 @@ from collections.abc import Callable
 from audit_emit._core.gap_pace import Pace
 from audit_emit._format.record import ts_of
 from audit_emit._runtime.failure import Counters
-from audit_emit._runtime.interrupts import quietly
+from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import BEGUN, CLOSED, REPLACED
 from audit_emit._stores.backlog import Gap
 from audit_emit._stores.base import Mirror
@@ -102,8 +102,17 @@ class MirrorQueue:
         shown = True
         until = time.monotonic() + patience if patience else 0.0
         while self.waiting and in_time(deadline):
-            with quietly(IndexError):  # another thread was faster
-                shown = self.show(self.waiting.popleft(), until) and shown
+            taken: list[bytes] = []
+            try:
+                # One call in C takes it and keeps it: an interrupt comes before that, or after it.
+                taken.extend(map(deque.popleft, (self.waiting,)))
+                shown = self.show(taken[0], until) and shown
+            except IndexError as error:  # another thread was faster
+                let_through(error)
+            except BaseException:
+                if taken and self.mirror is not None and self.mirror.last is not taken[0]:
+                    self.waiting.appendleft(taken[0])
+                raise
         return shown and not self.waiting
 
     def owe(self, line: bytes) -> None:

@@ -147,7 +147,13 @@ class Outbox:
                 if self.waits(deadline):
                     raise SinkError("backlog")
             records = store.append([draft], waited)
-            linked = records[0] if len(records) == 1 else self._sorted_out(records, draft)
+            try:
+                linked = records[0] if len(records) == 1 else self._sorted_out([*records], draft)
+            except SinkError:
+                raise
+            except BaseException:
+                self.owe_all(records)
+                raise
         except SinkError as error:
             waiting.refused(self, draft, error)
             return None
@@ -202,7 +208,11 @@ class Outbox:
     def show_later(self, records: list[Linked] | Any) -> None:
         """Remember records that the store has appended beside the event that was asked for."""
         if self.mirrored.mirror is not None:
-            self.mirrored.waiting.extend(record.line for record in records)
+            try:
+                self.mirrored.waiting.extend(record.line for record in records)
+            except BaseException:
+                self.owe_all(records)
+                raise
             self.pending |= bool(self.mirrored.waiting)
 
     def _sorted_out(self, records: list[Linked], draft: Draft) -> Linked:
@@ -282,6 +292,11 @@ class Outbox:
         if self.mirrored.mirror is not None:
             self.mirrored.owe(line)
             self.pending |= bool(self.mirrored.waiting)
+
+    def owe_all(self, records: list[Linked]) -> None:
+        """The same of records that an interrupt has kept from being shown."""
+        for record in records:
+            self.owe(record.line)
 
     def show_rest(self, deadline: float = 0.0) -> None:
         """Show what waits for that, and the rest of a line that was begun."""

@@ -61,6 +61,7 @@ class CompiledAppend:
         """See ``QuickStore``."""
         section, clock = self._section, self._clock
         kept: list[Any] = [None]
+        before = ""
         if clock.now_ns is not time_ns or not section.mutex.acquire(False):
             return None
         place, segment = section.place, section.segment
@@ -94,14 +95,18 @@ class CompiledAppend:
                 self._keep(self._lines, line)
             return receipt, line, shown
         except BaseException:
-            if kept[0] is not None and not section.gone:
-                self._settle(segment, kept[0], before)
+            if not section.gone:
+                self._settle(segment, kept, before)
             raise
         finally:
             # A signal handler may have forked here; what is the child's now is not held.
             if not section.gone:
                 section.busy = False
-                section.mutex.release()
+                try:
+                    section.mutex.release()
+                except BaseException:
+                    self._settle(segment, kept, before)
+                    raise
 
     def _place(self) -> tuple[Any, ...]:
         """What stays the same from one record to the next, until somebody else is inside.
@@ -136,12 +141,16 @@ class CompiledAppend:
         except Exception as error:  # noqa: BLE001 - anything may fail, and it is in the file
             let_through(error)
 
-    def _settle(self, segment: Segment, made: Made, before: str) -> None:
-        """Account for a record when a signal handler raised right after the write.
+    def _settle(self, segment: Segment, kept: list[Any], before: str) -> None:
+        """Account for a record when a signal handler raised after the write, or the release.
 
         Whoever comes next hands it back, and shows it. A segment that has not heard of it adopts it
         as it adopts those of other processes.
         """
+        made: Made | None = kept[0]
+        if made is None:
+            return
+        kept[0] = None
         receipt, line, *_, shown = made
         self._section.place = None
         if segment.seq < receipt.seq:

@@ -86,8 +86,9 @@ class Segment:
         self.taken_away: int = 0
         self.last_taken_away: str | None = None
         self.link_part: str = ""
-        self._begun: tuple[Draft | None, int] = (None, -1)
-        """The record that was written last, and the size of the file before it."""
+        self._begun: tuple[Draft | None, int, Linked | None] = (None, -1, None)
+        """The record that was written last, as draft and as line, and the size of the file before
+        it."""
         self.identity: tuple[int, int] | None = None
         self.size: int = -1
         self.fresh: int = -(1 << 62)
@@ -163,7 +164,7 @@ class Segment:
         if size > self.max_bytes and self._may_rotate() and self.rotate():
             return self.link(draft)
         linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
-        self._begun = (draft, self.size)
+        self._begun = (draft, self.size, linked)
         written = os.write(self.descriptor, line)
         if written != len(line):
             self._finish(line, written)
@@ -177,8 +178,15 @@ class Segment:
 
     def has_written(self, draft: Draft) -> bool:
         """Whether an interrupted ``link`` of a draft came so far."""
-        begun, size = self._begun
+        begun, size, _ = self._begun
         return begun is draft and self.length() != size
+
+    def unheard(self) -> Linked | None:
+        """The record that was written last, if it is whole and not yet accounted for."""
+        _, size, linked = self._begun
+        if linked is None or self.seq >= linked.seq or self.length() != size + len(linked.line):
+            return None
+        return linked
 
     def rotate(self) -> bool:
         """Close the file under its first ``seq`` and begin a new one.

@@ -120,10 +120,11 @@ class JsonlStore:
         # Before the file lock: should a signal handler fork from here on, this segment is abandoned
         # in the child, and refuses to write.
         segment = section.segment
+        records: list[Linked] = []
         try:
             # Kept here first: what follows a call must be in the reach of ``finally``.
             records = self._append_locked(section, segment, drafts, deadline)
-            return records  # noqa: RET504
+            return records
         except OSError as error:
             let_through(error)
             raise SinkError(word_of(error)) from error
@@ -131,7 +132,13 @@ class JsonlStore:
             # A signal handler may have forked here; what is the child's now is not held.
             if not section.gone:
                 section.busy = False
-                section.mutex.release()
+                try:
+                    section.mutex.release()
+                except BaseException:
+                    # Released, but a signal handler raised: whoever comes next returns them.
+                    section.place = None
+                    segment.records[:0] = records
+                    raise
 
     def _append_locked(
         self, section: CriticalSection, segment: Segment, drafts: list[Draft], deadline: float
@@ -194,9 +201,19 @@ class JsonlStore:
             failed = isinstance(error, OSError) and not is_interrupt(error)
             if not failed and draft in drafts[:1] and segment.has_written(draft):
                 del drafts[0]
+                self._settle(segment)
             raise
         segment.own_written += linked.own
         self.durability.keep(linked.line)
+
+    def _settle(self, segment: Segment) -> None:
+        """Account for a record when a signal handler raised right after the write."""
+        unheard = segment.unheard()
+        if unheard is not None:
+            segment.written += 1
+            segment.own_written += unheard.own
+            segment.records.append(unheard)
+            self.durability.keep(unheard.line)
 
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:
         """Make everything written so far durable; see ``ChainStore.sync``."""
