@@ -216,6 +216,10 @@ static bool locked(int lock)
 static bool written(const Given *given, const char *line, Py_ssize_t length)
 {
     int lock = (int)given->place.lock, file = (int)given->place.file;
+    struct stat found;
+    /* The number may be another file's by now: that is not ours to lock, and to unlock. */
+    if (given->looked && (fstat(lock, &found) || !is(&found, &given->place.lock_file)))
+        return false;
     if (!locked(lock))
         return false;
     bool done = false;

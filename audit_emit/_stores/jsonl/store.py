@@ -146,6 +146,9 @@ class JsonlStore:
         """Append with the lock between processes; the thread lock is held."""
         asked = len(drafts)
         section.place = None
+        if not 0 <= monotonic_ns() - segment.fresh < FRESH_NS and not section.lock.is_linked():
+            # The number may be a file of the application's by now, which is not ours to lock.
+            section.drop_lock()
         try:
             flock(section.lock_fd, LOCK)
         except (OSError, ValueError) as error:

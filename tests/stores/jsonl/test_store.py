@@ -599,3 +599,44 @@ def test_a_handler_in_the_middle_of_a_write_waits_for_no_sync(emitter: Emitter) 
     assert time.monotonic() - begun < 30
     assert emitter.counters.internal_errors == 0
     assert emitter.flush(20)
+
+
+TAKEN = """
+import fcntl, os, sys, time
+from audit_emit import Emitter
+
+emitter = Emitter(service="daemon", jsonl=sys.argv[1], stdout=False, durability="os")
+for number in range(4):
+    assert emitter.emit(None, "a.b", {"n": number}) is not None
+number = emitter.store.section.lock_fd
+os.closerange(3, 256)
+time.sleep(0.001)
+while os.open(sys.argv[2], os.O_RDWR | os.O_CREAT) < number:
+    pass
+if sys.argv[3] == "held":
+    fcntl.flock(number, fcntl.LOCK_SH)
+assert emitter.emit(None, "a.b", {"n": 4}) is not None
+other = os.open(sys.argv[2], os.O_RDWR)
+fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+if sys.argv[3] == "held":
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        raise AssertionError("its lock was given back")
+emitter.close()
+"""
+
+
+@pytest.mark.parametrize("compiled", ["0", "1"])
+@pytest.mark.parametrize("lock", ["held", "free"])
+def test_a_file_at_the_number_of_the_lock_is_neither_locked_nor_unlocked(
+    lock: str, compiled: str, tmp_path: Path
+) -> None:
+    """A daemon closes all descriptors, and opens its own file, which it may lock."""
+    path = tmp_path / "q" / "audit.jsonl"
+    command = [sys.executable, "-c", TAKEN, str(path), str(tmp_path / "daemon.pid"), lock]
+    environment = {**os.environ, "AUDIT_EMIT_SPEEDUPS": compiled}
+    subprocess.run(command, check=True, timeout=60, env=environment)
+    assert [one["fields"]["n"] for one in of_type(path, "a.b")] == [*range(5)]
