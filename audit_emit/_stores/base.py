@@ -108,12 +108,14 @@ class Traits(NamedTuple):
         shared: whether several processes may extend one chain at the same time.
         durable: whether what was appended is still there when the process is killed.
         leaves_word: whether losses that cannot be declared can be left for the next process.
+        quick: whether it is a ``QuickStore``; its ``record`` is not looked for otherwise.
     """
 
     immediate: bool = True
     shared: bool = True
     durable: bool = True
     leaves_word: bool = False
+    quick: bool = False
 
 
 class StoreHealth(msgspec.Struct, kw_only=True):
@@ -280,7 +282,7 @@ class QuickStore(Protocol):
 
 def quick_of(store: Any) -> QuickStore | None:
     """The store itself if it is a ``QuickStore``."""
-    return store if hasattr(store, "record") else None
+    return store if store is not None and store.traits.quick else None
 
 
 class DirectMirror(Protocol):

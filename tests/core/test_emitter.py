@@ -32,6 +32,7 @@ from audit_emit._runtime.nonblocking_fd import NOWAIT
 from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked
 from audit_emit._stores.jsonl.segment import Segment
+from audit_emit._stores.memory import MemoryStore
 from audit_emit.errors import SinkError
 
 CANARY = "CANARY-" + "e81d03a7c5f2"
@@ -296,6 +297,20 @@ def test_an_interrupt_in_the_middle_of_an_append_leaves_the_locks_free(
         thread.join(10)
         assert done[0] is not None
     chain_ok(log)
+
+
+def test_a_store_may_have_names_of_its_own() -> None:
+    """Only a store that says so has the quick way."""
+
+    class Store(MemoryStore):
+        def record(self, title: str) -> None:
+            raise AssertionError(title)
+
+    store = Store()
+    emitter = Emitter(store=store, stdout=False)
+    assert emitter.emit(None, "a.b", {"n": 1}) is not None
+    assert emitter.health()["counters"]["internal_errors"] == 0
+    emitter.close()
 
 
 # The file is not there

@@ -46,7 +46,7 @@ class JsonlStore:
         durability: ``os``, ``group`` or ``always``.
     """
 
-    traits: Traits = Traits(leaves_word=True)
+    traits: Traits = Traits(leaves_word=True, quick=True)
     sink: str = "jsonl"
 
     def __init__(self, path: str, *, max_bytes: int, durability: str) -> None:
