@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from audit_emit._format.encode import text as quoted
@@ -51,8 +51,11 @@ _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _WILD = re.compile(r"[*?\[]")
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 _STEP = re.compile(
-    r"""\.?([^.=!\[\]"][^.=!\[\]]*)|\[([0-9]{1,9})\]|\["((?:\\["\\]|"(?!\])|[^"])*?)"\]"""
+    r"""\.?([^.=!\[\]"][^.=!\[\]]*)|\[([0-9]{1,9})\]"""
+    r"""|\["((?:\\["\\]|"(?!\])|[^"\\]|\\(?!["\\])|\\(?="\]))*?)"\]"""
 )
+"""No two of its ways take the same character: a text cannot make it try all of them in turn."""
+
 _QUOTING = re.compile(r'\\(["\\])')
 """How a quoted name has a quote or a backslash; any other backslash is itself."""
 
@@ -285,27 +288,32 @@ def pattern(wanted: str) -> str:
     Raises:
         ValueError: a range in it ends before it begins.
     """
-    found = _from_glob(wanted)
-    if _WILD.search(wanted) and _regex(found).fullmatch(wanted) is None:
+    found = ".*".join(_between_stars(wanted))
+    if _WILD.search(wanted) and _glob(wanted).fullmatch(wanted) is None:
         return f"{_SPECIAL.sub(_literal, wanted)}|{found}"
     return found
 
 
-def _from_glob(wanted: str) -> str:
-    parts = []
+def _between_stars(wanted: str) -> list[str]:
+    """What stands before, between and after the stars of a shell pattern, as expressions."""
+    found = []
+    parts: list[str] = []
     at = 0
     while at < len(wanted):
         character = wanted[at]
         end = wanted.find("]", at + 2 + wanted.startswith("!", at + 1)) if character == "[" else -1
-        if character in "*?":
-            parts.append(".*" if character == "*" else ".")
+        if character == "*":
+            found.append("".join(parts))
+            parts = []
+        elif character == "?":
+            parts.append(".")
         elif end > 0:
             parts.append(_class(wanted[at + 1 : end]))
             at = end
         else:
             parts.append(_SPECIAL.sub(_literal, character))
         at += 1
-    return "".join(parts)
+    return [*found, "".join(parts)]
 
 
 def _class(inside: str) -> str:
@@ -332,14 +340,22 @@ def _literal(match: re.Match[str]) -> str:
     return f"\\{match[0]}"
 
 
-@cache
+@lru_cache(maxsize=256)
 def _regex(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.DOTALL)
 
 
 @lru_cache(maxsize=64)
 def _glob(wanted: str) -> re.Pattern[str]:
-    return _regex(_from_glob(wanted))
+    """A shell pattern, in time that grows with the text and not with what it may be split into.
+
+    The first place where a part fits is as good as any later one, so none is tried again.
+    """
+    first, *others = _between_stars(wanted)
+    if not others:
+        return _regex(first)
+    inner = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    return _regex(f"{first}{inner}.*{others[-1]}")
 
 
 def longest(wanted: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from support.logql_evaluator import parse
 
 from audit_emit._loki.json_stage import value_at
 from audit_emit._loki.labels import placement_of
-from audit_emit._query.question import ESCAPED, UNCHANGED, Question, Term, alike, pattern
+from audit_emit._query.question import ESCAPED, UNCHANGED, Question, Term, alike, checked, pattern
 
 NS = 1779220800123456789
 
@@ -321,3 +322,37 @@ def test_what_is_looked_for_before_anything_is_parsed(
     question: Question, needles: list[bytes]
 ) -> None:
     assert question.needles() == needles
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value"), [("*a" * 16, "a" * 30 + "b"), ("*?a" * 12 + "c", "a" * 40)]
+)
+def test_a_pattern_with_many_stars_is_decided_at_once(wanted: str, value: str) -> None:
+    begun = time.process_time()
+    assert not alike(value, wanted)
+    assert checked(wanted) == wanted
+    assert time.process_time() - begun < 0.5
+
+
+def test_a_quoted_name_without_an_end_is_refused_at_once() -> None:
+    begun = time.process_time()
+    with pytest.raises(ValueError, match="NAME=VALUE"):
+        Term.parse('fields["' + "\\" * 40)
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "answer"),
+    [
+        ("a*b*c", "axbxbxc", True),
+        ("*ab*", "aab", True),
+        ("a**b", "ab", True),
+        ("a*a", "a", False),
+        ("*[ab]?", "xxa", False),
+        ("*[ab]?", "xxab", True),
+        ("*", "", True),
+        ("*.set", "a.set.set", True),
+    ],
+)
+def test_stars_match_as_a_shell_has_it(wanted: str, value: str, answer: bool) -> None:
+    assert alike(value, wanted) is answer
