@@ -9,10 +9,12 @@ from audit_emit._query.question import Question, Term, checked
 from audit_emit._query.search import Answer, ask_log, ask_loki, lines_in, lines_of
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
-from audit_emit._readers.base import Flaw, LogReader, PagingReader
-from audit_emit._readers.opening import away_files, away_reader, open_readers
+from audit_emit._readers.base import MISSING, Flaw, LogReader, PagingReader
+from audit_emit._readers.opening import away_files, away_reader, open_reader, open_readers
+from audit_emit._readers.whole_lines import whole_lines_of
 
 __all__ = [
+    "MISSING",
     "TIME_EXAMPLES",
     "Answer",
     "Flaw",
@@ -28,6 +30,8 @@ __all__ = [
     "instant",
     "lines_in",
     "lines_of",
+    "open_reader",
     "open_readers",
     "span",
+    "whole_lines_of",
 ]

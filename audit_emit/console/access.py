@@ -138,8 +138,20 @@ class Access:
         name, password = _basic(headers.get("authorization", ""))
         return self._by_password(name, password) if name else None
 
+    def takes_long(self, headers: Mapping[str, str]) -> bool:
+        """Whether ``identify`` has a password to hash; else it answers at once."""
+        name, password = _basic(headers.get("authorization", ""))
+        return (
+            bool(name)
+            and not self.proxy_header
+            and self._token(name, password) not in (self._remembered)
+        )
+
+    def _token(self, name: str, password: str) -> bytes:
+        return hmac.digest(self._key, f"{name}\0{password}".encode(), "sha256")
+
     def _by_password(self, name: str, password: str) -> Identity | None:
-        token = hmac.digest(self._key, f"{name}\0{password}".encode(), "sha256")
+        token = self._token(name, password)
         known = self._remembered.get(token)
         if known is not None:
             return known
@@ -168,6 +180,8 @@ def _basic(header: str) -> tuple[str, str]:
 
 def _user(name: str, given: Mapping[str, Any], *, proxy: bool) -> tuple[Identity, str]:
     where = f"users.{name}"
+    if not name:
+        raise ConfigError(where, "has no name")
     if not isinstance(given, Mapping):
         raise ConfigError(where, "is no table")
     if unknown := set(given) - {"password", "role", "workspaces"}:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from audit_emit._facade.exports import MODULES, chosen, exported
-from audit_emit._facade.queries import Question
+from audit_emit._facade.queries import MISSING, Flaw, Question
 from audit_emit._facade.records import Head, head_of
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
@@ -26,12 +27,20 @@ from audit_emit.console.jobs import archive_now, archive_status, force_checkpoin
 from audit_emit.console.records import row_of
 from audit_emit.console.requests import checked_form, console_of, demand, json_of
 from audit_emit.console.source import PAGE
+from audit_emit.console.threads import each_in_thread, in_thread
+from audit_emit.errors import AuditEmitError
 
 _MOST = 1000
 """Records that one page of events may have."""
 
 _IN_HISTOGRAM = 5000
 _POLL_SECONDS = 0.5
+_STREAMS = 20
+"""Live tails of one user at a time; each looks at the log twice a second."""
+
+_PLACE = re.compile(
+    r"([0-9a-f]{16}):([1-9][0-9]{0,18}):([0-9a-f]{64}):([0-9TZ:.-]{1,40})", re.ASCII
+)
 _ALIVE_SECONDS = 15
 _TYPES = {"csv": "text/csv; charset=utf-8"}
 
@@ -50,6 +59,7 @@ def routes() -> list[Route]:
         Route("/api/audit/status", status),
         Route("/api/openapi.json", description),
         Route("/export", export),
+        Route("/log", exact),
         Route("/events/stream", stream),
         Route("/events/histogram.svg", histogram),
     ]
@@ -65,7 +75,7 @@ async def events(request: Request) -> Response:
     filters = Filters.of(request.query_params)
     size = _number(request, "limit", PAGE)
     console = console_of(request)
-    page = await run_in_threadpool(console.source.page, filters, identity, size)
+    page = await in_thread(console.source.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
     body = b'{"records":[' + b",".join(page.lines) + b'],"next":' + json_of(follows)[:-1] + b"}\n"
@@ -87,7 +97,7 @@ async def verify(request: Request) -> Response:
     job = console_of(request).verification
     if request.method == "POST":
         await checked_form(request)
-        begun = await run_in_threadpool(job.start, identity.name)
+        begun = await in_thread(job.start, identity.name)
         return _answer({"started": begun}, 202 if begun else 409)
     return _answer(job.progress()._asdict())
 
@@ -104,9 +114,7 @@ async def checkpoint(request: Request) -> Response:
     identity = demand(request, Role.OPERATOR, whole=True)
     await checked_form(request)
     console = console_of(request)
-    done, said = await run_in_threadpool(
-        force_checkpoint, console.source.where, console.signing_keys
-    )
+    done, said = await in_thread(force_checkpoint, console.source.where, console.signing_keys)
     console.events.tell(own_events.CHECKPOINTED, identity, outcome="success" if done else "failure")
     return _answer({"signed": done, "said": said}, 200 if done else 409)
 
@@ -114,7 +122,7 @@ async def checkpoint(request: Request) -> Response:
 async def latest_checkpoint(request: Request) -> Response:
     """The newest checkpoint as its line says; ``trusted``: a pinned key signed it."""
     demand(request, Role.AUDITOR, whole=True)
-    standing = await run_in_threadpool(console_of(request).source.standing)
+    standing = await in_thread(console_of(request).source.standing)
     if standing.signed is None:
         raise HTTPException(404, "there is no checkpoint")
     return _answer({**msgspec.to_builtins(standing.signed), "trusted": standing.trusted})
@@ -123,14 +131,14 @@ async def latest_checkpoint(request: Request) -> Response:
 async def all_checkpoints(request: Request) -> Response:
     """The newest checkpoints as their lines say, oldest first."""
     demand(request, Role.AUDITOR, whole=True)
-    found = await run_in_threadpool(console_of(request).source.checkpoints)
+    found = await in_thread(console_of(request).source.checkpoints)
     return _answer({"checkpoints": found[::-1]})
 
 
 async def archives(request: Request) -> Response:
     """What of the log is in the archive, batch by batch."""
     demand(request, Role.AUDITOR, whole=True)
-    found = await run_in_threadpool(archive_status, console_of(request).source.where)
+    found = await in_thread(archive_status, console_of(request).source.where)
     return _answer(found, 404 if "error" in found else 200)
 
 
@@ -139,7 +147,7 @@ async def archive(request: Request) -> Response:
     identity = demand(request, Role.OPERATOR, whole=True)
     await checked_form(request)
     console = console_of(request)
-    done, said = await run_in_threadpool(archive_now, console.source.where, console.signing_keys)
+    done, said = await in_thread(archive_now, console.source.where, console.signing_keys)
     console.events.tell(own_events.ARCHIVED, identity, outcome="success" if done else "failure")
     return _answer({"archived": done, "said": said}, 200 if done else 409)
 
@@ -147,7 +155,7 @@ async def archive(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """How the log stands, as it says itself."""
     demand(request, Role.VIEWER, whole=True)
-    standing = await run_in_threadpool(console_of(request).source.standing)
+    standing = await in_thread(console_of(request).source.standing)
     head = standing.head
     return _answer(
         {
@@ -191,10 +199,27 @@ async def export(request: Request) -> Response:
 
     ending = "csv" if name == "csv" else "jsonl"
     return StreamingResponse(
-        iterate_in_threadpool(pieces()),
+        each_in_thread(pieces()),
         media_type=_TYPES.get(name, "application/x-ndjson"),
         headers={"content-disposition": f'attachment; filename="audit.{name}.{ending}"'},
     )
+
+
+async def exact(request: Request) -> Response:
+    """The bytes of the log as they are, records or not, for who verifies them himself."""
+    identity = demand(request, Role.AUDITOR, whole=True)
+    console = console_of(request)
+    console.events.tell(own_events.EXPORTED, identity, format="exact")
+
+    def pieces() -> Iterator[bytes]:
+        with console.source.reader() as reader:
+            for item in reader.blocks():
+                if not isinstance(item, Flaw):
+                    yield item.data
+                elif item.kind != MISSING:
+                    raise OSError(errno.EIO, item.note, item.part)
+
+    return StreamingResponse(each_in_thread(pieces()), media_type="application/x-ndjson")
 
 
 async def histogram(request: Request) -> Response:
@@ -202,8 +227,8 @@ async def histogram(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     filters = Filters.of(request.query_params)
     source = console_of(request).source
-    page = await run_in_threadpool(source.page, filters, identity, _IN_HISTOGRAM)
-    found = picture([row_of(line).ts for line in page.lines], cut=page.next is not None)
+    times, cut = await in_thread(source.times, filters, identity, _IN_HISTOGRAM)
+    found = picture(times, cut=cut)
     return Response(found, media_type="image/svg+xml")
 
 
@@ -211,18 +236,29 @@ async def stream(request: Request) -> Response:
     """Records as they are written (server-sent events); ``Last-Event-ID`` says where to go on."""
     identity = demand(request, Role.VIEWER)
     question = Filters.of(request.query_params)._replace(before=None).question(identity.workspaces)
-    source = console_of(request).source
-    after = await run_in_threadpool(_place, source, request.headers.get("last-event-id", ""))
+    console = console_of(request)
+    source = console.source
+    if console.streams[identity.name] >= _STREAMS:
+        raise HTTPException(429, f"{_STREAMS} live tails of yours go on already")
+    after = await in_thread(_place, source, request.headers.get("last-event-id", ""))
 
     async def told() -> AsyncIterator[bytes]:
+        console.streams[identity.name] += 1
+        try:
+            async for piece in pieces():
+                yield piece
+        finally:
+            console.streams[identity.name] -= 1
+
+    async def pieces() -> AsyncIterator[bytes]:
         end = after
         yield b"retry: 2000\n\n"
         for turn in itertools.count():
             if await request.is_disconnected():
                 return
             try:
-                lines = await run_in_threadpool(source.lines_after, end)
-            except (LookupError, OSError):
+                lines = await in_thread(source.lines_after, end)
+            except (LookupError, OSError, AuditEmitError):
                 yield b"event: lost\ndata: {}\n\n"
                 return
             for line in lines:
@@ -231,7 +267,9 @@ async def stream(request: Request) -> Response:
                     row = json_of(row_of(line)._asdict()).rstrip()
                     yield f"id: {end.chain}:{end.seq}:{end.hash}:{end.ts}\n".encode()
                     yield b"data: " + row + b"\n\n"
-            if not lines and turn % int(_ALIVE_SECONDS / _POLL_SECONDS) == 0:
+            if lines:
+                continue
+            if turn % int(_ALIVE_SECONDS / _POLL_SECONDS) == 0:
                 yield b": alive\n\n"
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -240,8 +278,8 @@ async def stream(request: Request) -> Response:
 
 def _place(source: Any, last: str) -> Head | None:
     """Where a stream goes on: behind the last record that was seen, or at the end of the log."""
-    parts = last.split(":", 3)
-    if len(parts) == 4 and parts[1].isdecimal():
-        return Head(parts[0], int(parts[1]), parts[2], parts[3])
+    place = _PLACE.fullmatch(last)
+    if place is not None:
+        return Head(place[1], int(place[2]), place[3], place[4])
     found: Head | None = source.head()
     return found

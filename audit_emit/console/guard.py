@@ -22,6 +22,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
+FORWARDED = (
+    "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+)  # fmt: skip
+"""What a proxy adds. It is on this machine, and whoever it speaks for may be anywhere."""
+
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -76,6 +81,10 @@ class Guard:
         if identity is None:
             await self._refuse(scope, send)
             return
+        if _is_part_of_another_site(headers):
+            self._denied(identity.name, scope["path"])
+            await _answer(send, 403, b"another site asks for this\n")
+            return
         cookie = _cookie(headers.get("cookie", ""))
         fresh = cookie or os.urandom(16).hex()
         state = scope.setdefault("state", {})
@@ -93,10 +102,13 @@ class Guard:
             client = scope.get("client")
             host = _host_name(headers.get("host", ""))
             from_here = client is None or client[0] in LOOPBACK or client[0].startswith("127.")
-            return LOCAL if from_here and host in LOOPBACK else None
-        from starlette.concurrency import run_in_threadpool  # noqa: PLC0415 - an extra
+            straight = not any(name in headers for name in FORWARDED)
+            return LOCAL if from_here and straight and host in LOOPBACK else None
+        if not self._access.takes_long(headers):
+            return self._access.identify(headers)
+        from audit_emit.console.threads import hashing  # noqa: PLC0415 - an extra
 
-        return await run_in_threadpool(self._access.identify, headers)
+        return await hashing(self._access.identify, headers)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self._denied("", scope["path"])
@@ -104,8 +116,8 @@ class Guard:
             await _answer(
                 send,
                 403,
-                b"this console answers on loopback only, under the name localhost; "
-                b"beyond that it needs users (docs/console.md)\n",
+                b"this console answers on loopback only, under the name localhost and through no "
+                b"proxy; beyond that it needs users (docs/console.md)\n",
             )
         elif self._access.proxy_header:
             await _answer(send, 403, b"the proxy names no user of this console\n")
@@ -134,6 +146,13 @@ def _is_own(headers: dict[str, str]) -> bool:
         return origin is None
     host = headers.get("x-forwarded-host", headers.get("host", ""))
     return origin.partition("://")[2] == host or origin.partition("://")[2] == headers.get("host")
+
+
+def _is_part_of_another_site(headers: dict[str, str]) -> bool:
+    """Whether a page of another site loads this as a part of itself, and does not lead here."""
+    return headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not (
+        headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    )
 
 
 def _cookie(header: str) -> str:

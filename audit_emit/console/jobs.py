@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 COMMAND_SECONDS = 120.0
 ARCHIVE_SECONDS = 3600.0
+_VERIFICATION = ("-m", "audit_emit.console.verification")
+_ARCHIVING = threading.Lock()
 _COMMAND = "import json, sys; from audit_emit.cli import main; sys.exit(main(json.load(sys.stdin)))"
 
 
@@ -61,8 +63,8 @@ class Verification:
                 return False
             self._read = self._of = 0
             self._by = by
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", "audit_emit.console.verification"),
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                (sys.executable, *_VERIFICATION),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -89,22 +91,34 @@ class Verification:
 
     def _watch(self, process: subprocess.Popen[str], by: str) -> None:
         verdict: dict[str, Any] = {}
+        try:
+            verdict = self._heard(process)
+        except (OSError, ValueError, LookupError, TypeError):
+            verdict = {"error": "it said what cannot be understood"}
+        finally:
+            # Whatever came of it, the next one can begin.
+            process.kill()
+            process.wait()
+            verdict = verdict or {"error": "it was ended before it came to a verdict"}
+            with self._lock:
+                self._last, self._process = {**verdict, "by": by}, None
+        self._ended(verdict, by)
+
+    def _heard(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """What a process says, until it ends: its verdict, or nothing."""
+        verdict: dict[str, Any] = {}
         if process.stdin is None or process.stdout is None:
-            raise RuntimeError("the process was started without pipes")
+            raise ValueError("the process was started without pipes")
         with suppress(BrokenPipeError), process.stdin as asked:
             asked.write(self._asked)
         with process.stdout as lines:
             for line in lines:
                 said = json.loads(line)
                 if "read" in said:
-                    self._read, self._of = said["read"], said["of"]
-                else:
+                    self._read, self._of = int(said["read"]), int(said["of"])
+                elif "verdict" in said or "error" in said:
                     verdict = said
-        process.wait()
-        verdict = verdict or {"error": "it was ended before it came to a verdict"}
-        with self._lock:
-            self._last, self._process = {**verdict, "by": by}, None
-        self._ended(verdict, by)
+        return verdict
 
 
 class Said(NamedTuple):
@@ -173,8 +187,13 @@ def archive_status(where: str) -> dict[str, Any]:
 
 
 def archive_now(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
-    """Archive what is closed and signed, as ``audit-emit archive run`` does."""
-    said = run_command(["archive", "run", where, *_keys(keys)], ARCHIVE_SECONDS)
+    """Archive what is closed and signed, as ``audit-emit archive run`` does; one at a time."""
+    if not _ARCHIVING.acquire(blocking=False):
+        return False, "it is being archived already"
+    try:
+        said = run_command(["archive", "run", where, *_keys(keys)], ARCHIVE_SECONDS)
+    finally:
+        _ARCHIVING.release()
     return said.status == 0, said.line
 
 

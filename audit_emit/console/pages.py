@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -24,8 +24,10 @@ from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
 from audit_emit.console.records import detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
+from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -43,7 +45,7 @@ def routes() -> list[Route]:
     return [
         Route("/", events, name="events"),
         Route("/event/{name:str}", event, name="event"),
-        Route("/event/{chain:str}/{seq:int}/proof", proof, name="proof"),
+        Route("/event/{chain:str}/{seq:str}/proof", proof, name="proof"),
         Route("/actor/{name:path}", about, name="actor"),
         Route("/target/{name:path}", about, name="target"),
         Route("/integrity", integrity, name="integrity"),
@@ -84,13 +86,19 @@ def _shown_log(request: Request) -> str:
     return visible(Address.chosen(where)[0].shown if is_address(where) else where)
 
 
+def _path(request: Request) -> str:
+    """The path below the prefix of this console."""
+    path = request.url.path
+    return path.removeprefix(request.scope.get("root_path", "").rstrip("/"))
+
+
 async def events(request: Request) -> Response:
     """Records that answer the filters, newest first."""
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     try:
         filters = Filters.of(request.query_params)
-        page = await run_in_threadpool(console.source.page, filters, identity)
+        page = await in_thread(console.source.page, filters, identity)
     except FilterError as error:
         given = dict(request.query_params)
         return _page(
@@ -118,7 +126,7 @@ async def event(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     name = request.path_params["name"]
-    found = await run_in_threadpool(console.source.find, name, identity)
+    found = await in_thread(console.source.find, name, identity)
     if found is None:
         raise HTTPException(404, "there is no such record, or it is not yours to see")
     console.events.tell(own_events.VIEWED, identity, page="event", record=name)
@@ -158,9 +166,15 @@ async def proof(request: Request) -> Response:
     """The proof of a record, for ``audit-emit verify-proof``."""
     identity = demand(request, Role.AUDITOR, whole=True)
     console = console_of(request)
-    seq = request.path_params["seq"]
+    chain, number = request.path_params["chain"], request.path_params["seq"]
+    if not _NUMBER.fullmatch(number):
+        raise HTTPException(404, "there is no such record")
+    seq = int(number)
     try:
-        found = await run_in_threadpool(console.source.proof, seq)
+        head = await in_thread(console.source.head)
+        if head is None or head.chain != chain:
+            raise HTTPException(404, "this is not the chain of this log")
+        found = await in_thread(console.source.proof, seq)
     except (LookupError, ValueError, AuditEmitError) as error:
         raise HTTPException(409, f"there is no proof: {error}") from None
     console.events.tell(own_events.PROVED, identity, seq=seq)
@@ -175,8 +189,7 @@ async def about(request: Request) -> Response:
     """Everything about one actor, or one thing that was acted on."""
     demand(request, Role.VIEWER)
     name = request.path_params["name"]
-    of_actor = "/actor/" in request.url.path
-    given = {"actor": name} if of_actor else {"where": f"key={name}"}
+    given = {"actor": name} if _path(request).startswith("/actor/") else {"where": f"key={name}"}
     root = request.scope.get("root_path", "").rstrip("/")
     return RedirectResponse(f"{root}/?{Filters(given).query()}", 303)
 
@@ -185,7 +198,7 @@ async def integrity(request: Request) -> Response:
     """How the log stands, the last verdict, and the buttons."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
-    standing = await run_in_threadpool(console.source.standing)
+    standing = await in_thread(console.source.standing)
     console.events.tell(own_events.VIEWED, identity, page="integrity")
     return _page(
         request,
@@ -201,7 +214,7 @@ async def start(request: Request) -> Response:
     """Begin a verification."""
     identity = demand(request, Role.AUDITOR, whole=True)
     await checked_form(request)
-    await run_in_threadpool(console_of(request).verification.start, identity.name)
+    await in_thread(console_of(request).verification.start, identity.name)
     return _back(request)
 
 
@@ -218,9 +231,7 @@ async def sign(request: Request) -> Response:
     identity = demand(request, Role.OPERATOR, whole=True)
     await checked_form(request)
     console = console_of(request)
-    done, said = await run_in_threadpool(
-        force_checkpoint, console.source.where, console.signing_keys
-    )
+    done, said = await in_thread(force_checkpoint, console.source.where, console.signing_keys)
     console.events.tell(own_events.CHECKPOINTED, identity, outcome="success" if done else "failure")
     return _back(request, said)
 
@@ -238,9 +249,7 @@ async def in_browser(request: Request) -> Response:
     identity = demand(request, Role.AUDITOR, whole=True)
     console = console_of(request)
     console.events.tell(own_events.VIEWED, identity, page="verify")
-    head = await run_in_threadpool(console.source.head)
-    chain = head.chain if head is not None else ""
-    return _page(request, "verify.html", chain=chain, title="Verify in your browser")
+    return _page(request, "verify.html", title="Verify in your browser")
 
 
 async def saved_verifier(request: Request) -> Response:
@@ -264,7 +273,7 @@ async def checkpoints(request: Request) -> Response:
     """The newest checkpoints, as their lines say."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
-    found = await run_in_threadpool(console.source.checkpoints)
+    found = await in_thread(console.source.checkpoints)
     console.events.tell(own_events.VIEWED, identity, page="checkpoints")
     return _page(request, "checkpoints.html", checkpoints=found, title="Checkpoints")
 
@@ -273,7 +282,7 @@ async def archive(request: Request) -> Response:
     """What of the log is in the archive, batch by batch."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
-    found = await run_in_threadpool(archive_status, console.source.where)
+    found = await in_thread(archive_status, console.source.where)
     console.events.tell(own_events.VIEWED, identity, page="archive")
     return _page(
         request,
@@ -289,7 +298,7 @@ async def run_archive(request: Request) -> Response:
     identity = demand(request, Role.OPERATOR, whole=True)
     await checked_form(request)
     console = console_of(request)
-    done, said = await run_in_threadpool(archive_now, console.source.where, console.signing_keys)
+    done, said = await in_thread(archive_now, console.source.where, console.signing_keys)
     console.events.tell(own_events.ARCHIVED, identity, outcome="success" if done else "failure")
     return _back(request, said, "archive")
 
@@ -324,7 +333,7 @@ async def _failed(request: Request, error: Exception) -> Response:
         status, said = 400, str(error)
     else:
         status, said = 503, f"the log cannot be read: {error}"
-    if "/api/" in request.url.path:
+    if _path(request).startswith("/api/"):
         from audit_emit.console.requests import json_of  # noqa: PLC0415 - of programs only
 
         return Response(json_of({"error": said}), status, media_type="application/json")

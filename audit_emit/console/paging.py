@@ -88,6 +88,18 @@ def page_of(where: str, question: Question, size: int, after: Cursor | None = No
     return Page(lines, None)
 
 
+def times_of(where: str, question: Question, size: int) -> tuple[list[int], bool]:
+    """When the newest records were that answer, and whether there are more; no line is kept."""
+    times: list[int] = []
+    for line in _newest_first(where, question, None):
+        found = question.match(line) if line else None
+        if found is not None:
+            if len(times) == size:
+                return times, True
+            times.append(found.ts)
+    return times, False
+
+
 def _walked(lines: Iterable[bytes], after: Cursor | None) -> Iterator[tuple[bytes, Cursor]]:
     """The lines behind a place, each with its own place."""
     seq, beside = 0, 0

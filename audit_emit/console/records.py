@@ -26,6 +26,7 @@ _PAIRS = (
 _NAMES = ("field", "name", "key", "path", "attribute", "column")
 _CHANGES = ("changes", "diff", "changed")
 _FAILED = frozenset({"failure", "denied", "error"})
+_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _DEPTH = 8
 _ROWS = 500
 _SECRET_REFERENCE = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
@@ -97,7 +98,7 @@ def row_of(line: bytes) -> Row:
     place = f"{head.chain}:{head.seq}" if head is not None else ""
     outcome = is_.fields.get("outcome")
     return Row(
-        place or is_.id,
+        place or (is_.id if _ID.fullmatch(is_.id) else ""),
         visible(is_.ts),
         visible(is_.event_type),
         visible(is_.user_id),

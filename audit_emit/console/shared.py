@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from audit_emit.console import own_events
@@ -19,6 +20,7 @@ class Console:
         events: the console's own.
         signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
         grafana: the address of a Grafana, for links by trace id; empty for none.
+        streams: live tails that go on, by the name of who looks.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Console:
         self.events: OwnEvents = events
         self.signing_keys: tuple[str, ...] = signing_keys
         self.grafana: str = grafana
+        self.streams: Counter[str] = Counter()
         self.verification: Verification = Verification(source.where, source.keys, self._verified)
 
     def _verified(self, verdict: dict[str, Any], by: str) -> None:

@@ -13,15 +13,26 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from audit_emit._facade.queries import Answer, LogReader, Question, Term, ask_log, open_readers
+from audit_emit._facade.queries import (
+    Answer,
+    LogReader,
+    Question,
+    Term,
+    ask_log,
+    open_reader,
+    whole_lines_of,
+)
 from audit_emit._facade.records import Head, head_of, ts_of
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
-from audit_emit.console.paging import Page, page_of
+from audit_emit.console.paging import Page, page_of, times_of
 from audit_emit.log import Checkpoint, open_log
 
 PAGE = 50
 _LATEST_CHECKPOINTS = 200
+_AT_A_TIME = 1 << 20
+"""Bytes of lines that a look at what is new gives."""
+
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
 _PLACE = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18})")
 
@@ -78,6 +89,10 @@ class Source:
             OSError: the log cannot be read.
         """
         return page_of(self.where, filters.question(identity.workspaces), size, filters.before)
+
+    def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
+        """When the newest records were that answer, and whether there are more; see ``page``."""
+        return times_of(self.where, filters.question(identity.workspaces), size)
 
     def find(self, name: str, identity: Identity) -> Found | None:
         """The record with an id, or at ``CHAIN:SEQ``; ``None`` where he sees none.
@@ -145,19 +160,27 @@ class Source:
         return found[::-1]
 
     def lines_after(self, after: Head | None) -> list[bytes]:
-        """The chained lines that came after a record; all of them where that is ``None``.
+        """The next chained lines after a record, 1 MiB or a little more at a time.
+
+        Args:
+            after: the record; ``None``: from the first one on.
 
         Raises:
             LookupError: the log has no such record.
             OSError: it cannot be read.
         """
+        lines: list[bytes] = []
+        size = 0
         with self.reader() as reader:
-            return [
-                line
-                for item in reader.since(after)
-                for line in getattr(item, "data", b"").split(b"\n")[:-1]
-                if (found := head_of(line)) is not None and (after is None or found.seq > after.seq)
-            ]
+            for block in whole_lines_of(reader.since(after)):
+                for line in block.split(b"\n")[:-1]:
+                    found = head_of(line)
+                    if found is not None and (after is None or found.seq > after.seq):
+                        lines.append(line)
+                        size += len(line)
+                if size > _AT_A_TIME:
+                    break
+        return lines
 
     def head(self) -> Head | None:
         """The newest record's place.
@@ -171,12 +194,10 @@ class Source:
         """A reader of the log, to be closed.
 
         Raises:
+            ConfigError: there are several chains.
             OSError: it cannot be read.
         """
-        readers = open_readers([self.where])
-        for other in readers[1:]:
-            other.close()
-        return readers[0]
+        return open_reader(self.where)
 
     def _ask(self, question: Question, limit: int) -> Answer:
         return ask_log(question, self.where, limit)

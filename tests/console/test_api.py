@@ -9,10 +9,20 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from support.console_client import Recorder, client, console, hostile_log, log_in
+from support.console_client import (
+    EVERYBODY,
+    PASSWORD,
+    Recorder,
+    client,
+    console,
+    hostile_log,
+    log_in,
+    users,
+)
 from support.export_records import HOSTILE, LINES
 
-from audit_emit.console import api
+from audit_emit.console import api, app, jobs
+from audit_emit.console.source import Source
 
 
 @pytest.fixture
@@ -135,3 +145,63 @@ def test_answers_of_events_are_as_described(log: Path) -> None:
     answer = asked.get("/api/audit/events?limit=3").json()
     jsonschema_rs.validator_for(schema["schema"]).validate(answer)
     assert json.dumps(answer)
+
+
+def test_the_exact_log_has_what_is_no_record(tmp_path: Path) -> None:
+    log = log_in(tmp_path / "log", b"no record", b"\xff")
+    with open(log / "audit.jsonl", "ab") as file:
+        file.write(b"torn")
+    assert client(console(log)).get("/log").content == (log / "audit.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["vera", "wim", "eve"])
+def test_the_exact_log_is_for_auditors_of_all_of_it(log: Path, name: str) -> None:
+    asked = client(console(log, access=users(**EVERYBODY)))
+    assert asked.get("/log", auth=(name, PASSWORD)).status_code == 403
+
+
+@pytest.mark.parametrize("last", ["x:" + "9" * 5000 + ":a:b", "00d1c0ffee00beef:0:x:y", ":::"])
+def test_a_place_that_is_none_begins_at_the_end(log: Path, last: str) -> None:
+    assert api._place(Source(str(log)), last) == Source(str(log)).head()
+
+
+def test_a_user_has_so_many_live_tails(log: Path) -> None:
+    application = app(str(log), access=users(**EVERYBODY))
+    inner: Any = application
+    inner._inner.state.console.streams["vera"] = 20
+    asked = client(application)
+    assert asked.get("/events/stream", auth=("vera", PASSWORD)).status_code == 429
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["no JSON", "[]", "7", '{"read": []}', '{"read": 1}', '{"verdict": "ok"', '"read"', "null"],
+)
+def test_whatever_a_verification_says_the_next_one_can_begin(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_VERIFICATION", ("-c", f"print({said!r})"))
+    job = jobs.Verification("nowhere", ())
+    for _ in range(2):
+        assert job.start("vera")
+        end = time.monotonic() + 60
+        while job.progress().running:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert job.progress().last["error"]
+
+
+def test_an_archive_is_run_once_at_a_time() -> None:
+    with jobs._ARCHIVING:
+        assert jobs.archive_now("nowhere", ()) == (False, "it is being archived already")
+
+
+@pytest.mark.parametrize("seq", ["0", "x", "9" * 5000])
+def test_a_number_that_is_none_has_no_proof(log: Path, seq: str) -> None:
+    answer = client(console(log)).get(f"/event/00d1c0ffee00beef/{seq}/proof")
+    assert answer.status_code == 404
+
+
+def test_a_proof_is_of_the_chain_that_is_named(log: Path) -> None:
+    answer = client(console(log)).get("/event/0000000000000000/5/proof")
+    assert answer.status_code == 404

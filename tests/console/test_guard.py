@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -116,3 +121,79 @@ def test_the_token_of_somebody_else_is_none(log: Path) -> None:
 def test_the_cookie_is_of_this_console_only(log: Path) -> None:
     answer = client(console(log), root="/audit").get("/audit/")
     assert "Path=/audit; HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_without_users_nobody_comes_through_a_proxy(log: Path, name: str) -> None:
+    # A proxy on this machine connects from loopback and may name its upstream as the host.
+    headers = {"host": "127.0.0.1:8555", name: "192.0.2.7"}
+    assert client(console(log)).get("/", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/archive", "/events/histogram.svg?where=a=b"])
+@pytest.mark.parametrize("mode", ["no-cors", "cors", "navigate"])
+def test_another_site_cannot_have_a_page_as_a_part_of_its_own(
+    log: Path, path: str, mode: str
+) -> None:
+    headers = {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": mode,
+        "sec-fetch-dest": "iframe" if mode == "navigate" else "image",
+    }
+    assert client(console(log)).get(path, headers=headers).status_code == 403
+
+
+def test_another_site_may_lead_to_a_page(log: Path) -> None:
+    headers = {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+    }
+    assert client(console(log)).get("/", headers=headers).status_code == 200
+
+
+def test_who_tries_passwords_keeps_nobody_from_a_page(log: Path) -> None:
+    access = users(vera={})
+    application = console(log, access=access)
+    trying, go_on = threading.Event(), threading.Event()
+    identify = access.identify
+
+    def slow(headers: Mapping[str, str]) -> Any:
+        if access.takes_long(headers):
+            trying.set()
+            go_on.wait(20)
+        return identify(headers)
+
+    async def status(password: str) -> int:
+        said: list[Any] = []
+        name = "vera:" + password
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/help",
+            "query_string": b"",
+            "headers": [(b"authorization", b"Basic " + base64.b64encode(name.encode()))],
+        }
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await application(scope, receive, send)
+        return int(said[0]["status"])
+
+    async def both() -> int:
+        assert await status(PASSWORD) == 200
+        access.identify = slow  # type: ignore[method-assign]
+        guesses = [asyncio.create_task(status("x")) for _ in range(60)]
+        await asyncio.to_thread(trying.wait, 20)
+        try:
+            return await asyncio.wait_for(status(PASSWORD), 10)
+        finally:
+            for guess in guesses:
+                guess.cancel()
+            go_on.set()
+
+    assert asyncio.run(both()) == 200

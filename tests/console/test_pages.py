@@ -343,3 +343,20 @@ def test_only_an_operator_runs_the_archive(
     )
     assert answer.status_code == status
     assert ("console.archive_run" in recorder.types()) is (status == 303)
+
+
+@pytest.mark.parametrize("name", [b'"\\ud800"', b'["a"]', b'"../settings"', b'""'])
+def test_a_record_whose_id_is_none_is_on_the_page(tmp_path: Path, name: bytes) -> None:
+    line = (
+        b'{"ts":"2026-05-19T20:00:00.000000000Z","event_type":"odd.id","fields":{},"id":%s}' % name
+    )
+    answer = client(console(log_in(tmp_path / "log", line))).get("/")
+    assert answer.status_code == 200
+    assert "odd.id" in answer.text
+    assert "settings%22" not in answer.text
+
+
+def test_a_prefix_that_looks_like_a_page_is_none(tmp_path: Path) -> None:
+    asked = client(console(log_in(tmp_path / "log")), root="/api/actor")
+    assert asked.get("/api/actor/nope").headers["content-type"].startswith("text/html")
+    assert asked.get("/api/actor/target/K").headers["location"] == "/api/actor/?where=key%3DK"

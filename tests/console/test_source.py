@@ -9,6 +9,7 @@ from support.chain_builder import MadeChain
 from support.console_client import log_in
 from support.export_records import LINES
 
+from audit_emit._facade.records import head_of
 from audit_emit.console import Identity, Role
 from audit_emit.console.access import LOCAL
 from audit_emit.console.filters import Filters
@@ -72,3 +73,13 @@ def test_how_it_stands(source: Source) -> None:
     assert standing.head.seq == 19
     assert standing.signed is None
     assert standing.unsigned == 19
+
+
+def test_what_came_after_a_record_comes_in_parts(tmp_path: Path) -> None:
+    made = MadeChain().add(4000, fields={"text": "x" * 1500})
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in made.lines))
+    source, seen = Source(str(tmp_path)), made.lines[:1]
+    while lines := source.lines_after(head_of(seen[-1])):
+        assert sum(map(len, lines)) < 4 << 20
+        seen += lines
+    assert seen == made.lines

@@ -1,0 +1,50 @@
+"""Threads of the console's own: an application that it is mounted in keeps all of its own.
+
+A question may read the whole log, and a password takes 0.2 s. So there are few of the one kind, and
+one of the other: who sends many of them waits for his own, and uses up nobody's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READING = 8
+_reading: RunVar[CapacityLimiter] = RunVar("audit_emit.console.reading")
+_hashing: RunVar[CapacityLimiter] = RunVar("audit_emit.console.hashing")
+_END: Any = object()
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function returns that reads a log or runs a command."""
+    return await to_thread.run_sync(
+        partial(function, *args, **kwargs), limiter=_limiter(_reading, READING)
+    )
+
+
+async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function returns that hashes a password."""
+    return await to_thread.run_sync(
+        partial(function, *args, **kwargs), limiter=_limiter(_hashing, 1)
+    )
+
+
+async def each_in_thread(items: Iterator[T]) -> AsyncIterator[T]:
+    """What an iterator gives that reads a log."""
+    while (item := await in_thread(next, items, _END)) is not _END:
+        yield item
+
+
+def _limiter(kept: RunVar[CapacityLimiter], most: int) -> CapacityLimiter:
+    found = kept.get(None)
+    if found is None:
+        found = CapacityLimiter(most)
+        kept.set(found)
+    return found
