@@ -219,6 +219,42 @@ class TestInTheBrowser:
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-3]))
         assert "no longer extends what this browser saw" in self.verified(page, served, "")
 
+    def test_another_log_than_the_one_that_was_seen_is_found(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        self.verified(page, served, "")
+        signed.close()
+        other = MadeChain(chain="0" * 15 + "1").add(400)
+        (signed.directory / "audit.jsonl").write_bytes(
+            b"".join(line + b"\n" for line in other.lines)
+        )
+        assert "this browser saw another log" in self.verified(page, served, "")
+        page.get_by_role("button", name="Forget what was seen").click()
+        assert "The log holds" in self.verified(page, served, "")
+
+    @pytest.mark.parametrize(
+        ("cut", "more", "kind"),
+        [
+            (1, b"", "missing-segment"),
+            (10**6, b"", "nothing-found"),
+            (0, b"no record\n", "malformed-line"),
+            (0, b'{"torn":', "torn-tail"),
+        ],
+    )
+    def test_what_the_command_finds_without_a_key_is_found(
+        self,
+        page: Page,
+        served: Served,
+        signed: SignedLog,
+        cut: int,
+        more: bytes,
+        kind: str,
+    ) -> None:
+        signed.close()
+        path = signed.directory / "audit.jsonl"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[cut:]) + more)
+        assert kind in self.verified(page, served, "")
+
     def test_a_record_that_was_changed_is_named(
         self, page: Page, served: Served, signed: SignedLog
     ) -> None:

@@ -60,7 +60,7 @@ async function* linesOf(chunks) {
     }
     rest = data.slice(from);
   }
-  if (rest.length) yield rest;
+  if (rest.length) yield { torn: rest.length };
 }
 
 // The id of a key under a name (C2SP signed-note): SHA-256(name || 0x0A || 0x01 || key), 4 bytes.
@@ -91,9 +91,10 @@ async function signedBy(key, one) {
 
 // The newest checkpoint of a chain that a key has signed.
 export async function newestSigned(key, checkpoints, chain, most) {
-  for (const one of [...checkpoints].reverse()) {
+  const newest = checkpoints.filter((one) => Number.isSafeInteger(one?.head_seq)).sort((a, b) => b.head_seq - a.head_seq);
+  for (const one of newest) {
     try {
-      if (one.chain === chain && Number.isSafeInteger(one.head_seq) && one.head_seq <= most && await signedBy(key, one)) return one;
+      if (one.chain === chain && one.head_seq <= most && await signedBy(key, one)) return one;
     } catch { /* a line that cannot be read is no signature */ }
   }
   return null;
@@ -141,13 +142,16 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
 
   for await (const line of linesOf(chunks)) {
     number += 1;
+    if (line.torn) { found("torn-tail", last, "", "", `${line.torn} bytes at the end without a newline`); continue; }
     const end = latin.decode(line.subarray(Math.max(0, line.length - LINK_MOST)));
     const link = LINK.exec(end);
     if (!link) { found("malformed-line", last + 1, "", "", `line ${number} is in no chain`); continue; }
     const seq = Number(link[2]);
+    if (!Number.isSafeInteger(seq)) { found("malformed-line", last + 1, "", link[2], `line ${number} has a number that no log reaches`); continue; }
     if (!chain) {
       chain = link[1];
       first = seq;
+      if (seq !== 1) found("missing-segment", 1, "1", link[2], "the log does not begin with its first record");
       if (seq === 1 && link[3] !== ZERO) found("event-prev-hash-mismatch", seq, ZERO, link[3]);
     } else {
       if (link[1] !== chain) found("chain-id-mismatch", seq, chain, link[1]);
@@ -164,6 +168,7 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
   }
   await flush();
 
+  if (!chain) found("nothing-found", 0, "", "", "there is no record");
   const root = first === 1 ? hex(await tree.root()) : "";
   let signed = null;
   if (key) {
@@ -175,7 +180,10 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
     else signed = { seq: newest.head_seq, at: newest.at, origin: newest.origin, unsigned: last - newest.head_seq };
   }
   let extended = null;
-  if (remembered && remembered.chain === chain) {
+  if (remembered && remembered.chain !== chain) {
+    extended = false;
+    found("chain-id-mismatch", remembered.size, remembered.chain, chain, "this browser saw another log here before");
+  } else if (remembered) {
     extended = last >= remembered.size && roots.get(remembered.size) === remembered.root;
     if (!extended) found("truncated", remembered.size, remembered.root, roots.get(remembered.size) ?? "", "the log no longer extends what this browser saw before");
   }

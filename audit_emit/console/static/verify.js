@@ -3,7 +3,7 @@ const form = document.getElementById("verify");
 const out = document.getElementById("result");
 const root = document.body.dataset.root;
 const PINNED = "audit_emit.key";
-const seen = (chain) => `audit_emit.seen.${chain}`;
+const SEEN = `audit_emit.seen:${root}`;
 
 function said(text, kind = "") {
   const line = document.createElement("p");
@@ -35,11 +35,16 @@ function show(found, seconds) {
   const line = document.createElement("p");
   line.textContent = `${found.records} records of chain ${found.chain || "(none)"}, ${found.first} to ${found.last}, in ${seconds.toFixed(1)} s. Last hash ${found.hash}. Root ${found.root || "not computed"}.`;
   out.append(line);
-  if (!bad && found.root) localStorage.setItem(seen(found.chain), JSON.stringify({ chain: found.chain, size: found.last, root: found.root }));
+  if (!bad && found.root) localStorage.setItem(SEEN, JSON.stringify({ chain: found.chain, size: found.last, root: found.root }));
 }
 
 const field = form.elements.namedItem("key");
 field.value = localStorage.getItem(PINNED) ?? "";
+
+document.getElementById("forget").addEventListener("click", () => {
+  localStorage.removeItem(SEEN);
+  said("What this browser saw of the log is forgotten.");
+});
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -48,7 +53,7 @@ form.addEventListener("submit", (event) => {
   if (!globalThis.crypto?.subtle) { said("This browser computes hashes only on https and on localhost.", "bad"); return; }
   said("Fetching…");
   const worker = new Worker(new URL("verify_worker.js", import.meta.url), { type: "module" });
-  const remembered = JSON.parse(localStorage.getItem(seen(form.dataset.chain)) ?? "null");
+  const remembered = JSON.parse(localStorage.getItem(SEEN) ?? "null");
   worker.addEventListener("message", ({ data }) => {
     if (data.records) said(`${data.records} records…`);
     if (data.error) { said(`No verdict: ${data.error}`, "bad"); worker.terminate(); }
@@ -56,5 +61,5 @@ form.addEventListener("submit", (event) => {
   });
   worker.addEventListener("error", () => said("The verifier cannot be loaded.", "bad"));
   const at = (path) => new URL(`${root}${path}`, location.href).href;
-  worker.postMessage({ log: at("/export?format=jsonl"), checkpoints: at("/api/audit/checkpoints"), key, remembered });
+  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), key, remembered });
 });
