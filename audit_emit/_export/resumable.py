@@ -79,8 +79,10 @@ class ResumableFile:
         """Write a piece; from time to time it is made durable.
 
         Raises:
+            ExportError: somebody has replaced or cut the file.
             OSError: it cannot be written. What was kept before stays good.
         """
+        self._refuse_another()
         self._write(piece.data)
         self.after = piece.head
         if self._length - self._synced > SYNC_BYTES or time.monotonic() - self._at > SYNC_SECONDS:
@@ -90,6 +92,7 @@ class ResumableFile:
         """Make durable what was written, and say so in the state.
 
         Raises:
+            ExportError: somebody has replaced or cut the file.
             OSError: it cannot be.
         """
         self._keep(self.after)
@@ -115,7 +118,18 @@ class ResumableFile:
             rest = rest[self._file.write(rest) :]
         self._length += len(data)
 
+    def _refuse_another(self) -> None:
+        """A state must not speak of a file that somebody has put in place of this one, or cut."""
+        here = os.fstat(self._file.fileno())
+        try:
+            same = os.path.samestat(here, os.lstat(self._path))
+        except FileNotFoundError:
+            same = False
+        if not same or here.st_size != self._length:
+            raise ExportError(f"{self._path.name} was replaced or cut while it was written")
+
     def _keep(self, head: Head | None) -> None:
         os.fsync(self._file.fileno())
+        self._refuse_another()
         State(self._form, head, self._length).keep(self._path)
         self._synced, self._at = self._length, time.monotonic()

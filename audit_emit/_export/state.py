@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from audit_emit._format.record import Head
 from audit_emit.errors import ExportError
 
 _VERSION = 1
+_LONGEST = 1 << 20
 
 
 class State(NamedTuple):
@@ -43,7 +45,7 @@ class State(NamedTuple):
             OSError: it cannot be read.
         """
         try:
-            text = path_of(output).read_text("utf-8")
+            text = _read(path_of(output))
         except FileNotFoundError:
             if os.path.lexists(output) and output.lstat().st_size:
                 raise ExportError(
@@ -93,6 +95,13 @@ class State(NamedTuple):
 def path_of(output: Path) -> Path:
     """The file that holds the state of an output."""
     return output.with_name(f"{output.name}.state")
+
+
+def _read(path: Path) -> str:
+    """The text of a regular file; of anything else, which might never end, nothing."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return file.read(_LONGEST).decode() if regular else ""
 
 
 def _sound(state: State) -> bool:

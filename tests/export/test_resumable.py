@@ -148,3 +148,20 @@ def test_killed_at_any_moment_the_bytes_are_those_of_one_pass(tmp_path: Path, se
     assert kills
     assert output.read_bytes() == whole
     assert path_of(output).exists()
+
+
+@pytest.mark.parametrize("what", ["replaced", "cut", "removed"])
+def test_a_file_that_was_changed_meanwhile_gets_no_state(output: Path, what: str) -> None:
+    with ResumableFile(output, "f", b"") as file:
+        file.add(piece(b"one\n"))
+        file.sync()
+        before = path_of(output).read_bytes()
+        if what == "cut":
+            os.truncate(output, 0)
+        else:
+            os.rename(output, output.with_name("moved"))
+        if what == "replaced":
+            output.write_bytes(b"one\ntwo\n")
+        with pytest.raises(ExportError, match="replaced or cut"):
+            file.add(piece(b"two\n", 8))
+    assert path_of(output).read_bytes() == before

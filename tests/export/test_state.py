@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -74,4 +75,10 @@ def test_a_state_that_cannot_be_is_refused(output: Path, changed: dict[str, obje
 def test_what_is_no_state_is_refused(output: Path, text: bytes) -> None:
     path_of(output).write_bytes(text)
     with pytest.raises(ExportError, match="is no state of an export"):
+        State.beside(output)
+
+
+def test_a_pipe_in_the_place_of_the_state_is_none(output: Path) -> None:
+    os.mkfifo(path_of(output))
+    with pytest.raises(ExportError, match="no state"):
         State.beside(output)
