@@ -35,6 +35,9 @@ AHEAD = 3600 * 10**9
 """Nanoseconds by which the clock of a service may be ahead of ours."""
 
 _SPARE = 1000
+_SPARE_BYTES = 32 << 20
+"""So much more than it must, an answer with a limit may keep while it is looked for."""
+
 _SHORT = 64
 """Bytes of a line, newline included, below which it is hardly a record."""
 
@@ -195,6 +198,7 @@ class _Newest:
         self._kept: list[_Kept] = []
         self._strange = 0
         self._floor = -1
+        self._size = 0
 
     def add(self, text: bytes) -> None:
         """Look at a line, and keep it if it answers."""
@@ -206,8 +210,12 @@ class _Newest:
             link = link_of(line)
             chain, seq, rank = (link[1], int(link[2]), 2 - is_cut(line)) if link else (b"", 0, 0)
             self._kept.append(_Kept(found.ts, chain, seq, line, value_at(line, ("id",)), rank))
-            if self._limit is not None and len(self._kept) > 2 * self._limit + _SPARE:
+            self._size += len(line)
+            if self._limit is not None and (
+                len(self._kept) > 2 * self._limit + _SPARE or self._size > _SPARE_BYTES
+            ):
                 self._shorten()
+                self._size = 0
 
     def pass_over(self, strange: int) -> None:
         """So many lines are no records."""

@@ -19,11 +19,12 @@ from audit_emit._facade.exports import MODULES
 from audit_emit._facade.records import head_of
 from audit_emit._facade.text import visible
 from audit_emit.console import own_events
-from audit_emit.console.access import Role
+from audit_emit.console.access import Identity, Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
-from audit_emit.console.records import detail_of, plain, row_of
+from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
+from audit_emit.console.source import Page, Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
@@ -98,14 +99,13 @@ async def events(request: Request) -> Response:
     console = console_of(request)
     try:
         filters = Filters.of(request.query_params)
-        page = await in_thread(console.source.page, filters, identity)
+        page, rows = await in_thread(_rows, console.source, filters, identity)
     except FilterError as error:
         given = dict(request.query_params)
         return _page(
             request, "events.html", 400, rows=[], given=given, query="", older="",
             problem=visible(str(error)), formats=list(MODULES), first=True, title="Events",
         )  # fmt: skip
-    rows = [row_of(line) for line in page.lines]
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
     return _page(
         request,
@@ -119,6 +119,11 @@ async def events(request: Request) -> Response:
         formats=list(MODULES),
         title="Events",
     )
+
+
+def _rows(source: Source, filters: Filters, identity: Identity) -> tuple[Page, list[Row]]:
+    page = source.page(filters, identity)
+    return page, [row_of(line) for line in page.lines]
 
 
 async def event(request: Request) -> Response:

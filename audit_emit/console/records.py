@@ -27,6 +27,9 @@ _NAMES = ("field", "name", "key", "path", "attribute", "column")
 _CHANGES = ("changes", "diff", "changed")
 _FAILED = frozenset({"failure", "denied", "error"})
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
+_SHOWN = 300
+"""Characters of a record's fields in a table."""
+
 _DEPTH = 8
 _ROWS = 500
 _SECRET_REFERENCE = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
@@ -143,9 +146,17 @@ def plain(name: str) -> bool:
 
 
 def _short(fields: Mapping[str, Any]) -> str:
-    shown = (f"{visible(str(name))}={_text(value)}" for name, value in fields.items())
-    text = "  ".join(shown)
-    return text if len(text) <= 300 else text[:300] + "…"
+    text = ""
+    for name, value in fields.items():
+        text += f"{'  ' if text else ''}{_shown(str(name))}={_shown(value)}"
+        if len(text) > _SHOWN:
+            return text[:_SHOWN] + "…"
+    return text
+
+
+def _shown(value: Any) -> str:
+    """A value in a table: only as much of a long text is looked at as is shown."""
+    return _text(value[: _SHOWN + 1] if isinstance(value, str) else value)
 
 
 def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.chain_builder import MadeChain
 from support.console_client import log_in
 from support.export_records import LINES
 
-from audit_emit._facade.records import head_of
+from audit_emit._facade.records import head_of, ts_of
 from audit_emit.console import Identity, Role
 from audit_emit.console.access import LOCAL
 from audit_emit.console.filters import Filters
@@ -83,3 +84,32 @@ def test_what_came_after_a_record_comes_in_parts(tmp_path: Path) -> None:
         assert sum(map(len, lines)) < 4 << 20
         seen += lines
     assert seen == made.lines
+
+
+def test_times_are_those_of_the_newest_records(tmp_path: Path) -> None:
+    made = MadeChain().add(30)
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in made.lines))
+    source = Source(str(tmp_path))
+    times, cut = source.times(Filters({}), LOCAL, 7)
+    for one, line in zip(times, made.lines[-7:], strict=True):
+        assert ts_of(one).encode() in line
+    assert cut
+    assert source.times(Filters({"actor": "nobody"}), LOCAL, 7) == ([], False)
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_long_records_do_not_pile_up(tmp_path: Path, size: int) -> None:
+    made = MadeChain().add(120, fields={"text": "x" * 900_000})
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in made.lines))
+    expected = made.lines[-size:][::-1]
+    del made
+    source = Source(str(tmp_path))
+    tracemalloc.start()
+    try:
+        page = source.page(Filters({}), LOCAL, size)
+        source.times(Filters({}), LOCAL, 5000)
+        assert tracemalloc.get_traced_memory()[1] < 70 << 20
+    finally:
+        tracemalloc.stop()
+    assert page.lines == expected
+    assert page.next is not None
