@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from audit_emit._facade.exports import MODULES, chosen, exported
+from audit_emit._facade.exports import MODULES, Record, chosen, exported
 from audit_emit._facade.queries import MISSING, Flaw, Question
 from audit_emit._facade.records import Head, head_of
 from audit_emit.console import own_events
@@ -78,7 +78,13 @@ async def events(request: Request) -> Response:
     page = await in_thread(console.source.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
-    body = b'{"records":[' + b",".join(page.lines) + b'],"next":' + json_of(follows)[:-1] + b"}\n"
+    body = (
+        b'{"records":['
+        + b",".join(filter(Record.of, page.lines))
+        + b'],"next":'
+        + json_of(follows)[:-1]
+        + b"}\n"
+    )
     return Response(body, media_type="application/json")
 
 

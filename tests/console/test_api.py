@@ -205,3 +205,9 @@ def test_a_number_that_is_none_has_no_proof(log: Path, seq: str) -> None:
 def test_a_proof_is_of_the_chain_that_is_named(log: Path) -> None:
     answer = client(console(log)).get("/event/0000000000000000/5/proof")
     assert answer.status_code == 404
+
+
+def test_a_line_that_is_no_record_does_not_break_the_answer(tmp_path: Path) -> None:
+    log = log_in(tmp_path / "log", b"no record", b'{"n":NaN}', b'{"n":1', b"\xff", b"[]")
+    found = client(console(log)).get("/api/audit/events").json()
+    assert [one["seq"] for one in found["records"]] == list(range(19, 0, -1))

@@ -91,7 +91,7 @@ def test_times_are_those_of_the_newest_records(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in made.lines))
     source = Source(str(tmp_path))
     times, cut = source.times(Filters({}), LOCAL, 7)
-    for one, line in zip(times, made.lines[-7:], strict=True):
+    for one, line in zip(times[::-1], made.lines[-7:], strict=True):
         assert ts_of(one).encode() in line
     assert cut
     assert source.times(Filters({"actor": "nobody"}), LOCAL, 7) == ([], False)
