@@ -8,7 +8,7 @@ from audit_emit._fields.containers import of_tuple
 from audit_emit._fields.frame import Frame
 from audit_emit._fields.outcome import Notes
 from audit_emit._fields.repeated import parts_of
-from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_text, plain_size
+from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
 from audit_emit._redaction.finders.cards import is_card
 from audit_emit._redaction.names import is_secret_value
 from audit_emit._redaction.redactor import OVERLAP, Redactor, Secret
