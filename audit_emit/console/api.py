@@ -80,7 +80,7 @@ async def events(request: Request) -> Response:
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
     body = (
         b'{"records":['
-        + b",".join(filter(Record.of, page.lines))
+        + b",".join(line for line in page.lines if Record.of(line) is not None)
         + b'],"next":'
         + json_of(follows)[:-1]
         + b"}\n"

@@ -22,9 +22,10 @@ from audit_emit.console import own_events
 from audit_emit.console.access import Identity, Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
+from audit_emit.console.paging import Page
 from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.requests import checked_form, console_of, demand, identity_of
-from audit_emit.console.source import Page, Source
+from audit_emit.console.source import Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
