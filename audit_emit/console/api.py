@@ -78,14 +78,19 @@ async def events(request: Request) -> Response:
     page = await in_thread(console.source.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
-    body = (
-        b'{"records":['
-        + b",".join(line for line in page.lines if Record.of(line) is not None)
-        + b'],"next":'
-        + json_of(follows)[:-1]
-        + b"}\n"
-    )
+    # A line that is no record is on the page, and would not be JSON here.
+    records = b",".join(line for line in page.lines if _is_json(line))
+    body = b'{"records":[' + records + b'],"next":' + json_of(follows)[:-1] + b"}\n"
     return Response(body, media_type="application/json")
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether others take a line for an object, too: in UTF-8, and without a mark before it."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return line.lstrip().startswith(b"{") and Record.of(line) is not None
 
 
 def _number(request: Request, name: str, usual: int) -> int:

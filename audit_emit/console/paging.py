@@ -89,7 +89,7 @@ def page_of(where: str, question: Question, size: int, after: Cursor | None = No
 
 
 def times_of(where: str, question: Question, size: int) -> tuple[list[int], bool]:
-    """When the newest records were that answer, and whether there are more; no line is kept."""
+    """When the newest records were that answer, and whether there are more."""
     times: list[int] = []
     for line in _newest_first(where, question, None):
         found = question.match(line) if line else None
