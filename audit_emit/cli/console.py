@@ -99,12 +99,7 @@ def command(
     if hash_password:
         click.echo(console.hash_password(_asked_password()))
         return Exit.OK
-    if users is None and bind not in _LOOPBACK:
-        raise click.UsageError(f"--bind {bind} is not this machine only; that needs --users")
-    if proxy_header and users is None:
-        raise click.UsageError("--proxy-header names users of --users; give that file")
-    if bool(certfile) != bool(keyfile):
-        raise click.UsageError("--certfile and --keyfile belong together")
+    _check(bind, users, proxy_header, certfile, keyfile)
     log = one_of(logs)
     open_log(log, keys=keys).head()  # what cannot be read is said now, and not on each page
     emitter = _own_emitter(log)
@@ -123,6 +118,26 @@ def command(
     finally:
         emitter.close()
     return Exit.OK
+
+
+def _check(
+    bind: str,
+    users: Path | None,
+    proxy_header: str | None,
+    certfile: str | None,
+    keyfile: str | None,
+) -> None:
+    """Refuse what would be open, or makes no sense.
+
+    Raises:
+        UsageError: it would be.
+    """
+    if users is None and bind not in _LOOPBACK:
+        raise click.UsageError(f"--bind {bind} is not this machine only; that needs --users")
+    if proxy_header and users is None:
+        raise click.UsageError("--proxy-header names users of --users; give that file")
+    if bool(certfile) != bool(keyfile):
+        raise click.UsageError("--certfile and --keyfile belong together")
 
 
 def _access(users: Path | None, proxy_header: str | None) -> Access | None:
