@@ -349,12 +349,15 @@ def _regex(expression: str) -> re.Pattern[str]:
 def _glob(wanted: str) -> re.Pattern[str]:
     """A shell pattern, in time that grows with the text and not with what it may be split into.
 
-    The first place where a part fits is as good as any later one, so none is tried again.
+    The first place where a part fits is as good as any later one, so none is tried again: a
+    lookahead gives nothing back, and what it found is taken by reference. Python 3.11.2 has atomic
+    groups, which would say the same, but matches some of them wrongly.
     """
     first, *others = _between_stars(wanted)
     if not others:
         return _regex(first)
-    inner = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    between = filter(None, others[:-1])
+    inner = "".join(f"(?=(?P<p{at}>.*?{part}))(?P=p{at})" for at, part in enumerate(between))
     return _regex(f"{first}{inner}.*{others[-1]}")
 
 
