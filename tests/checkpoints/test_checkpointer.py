@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from support import merkle_rfc6962
 from support.plain_log_reader import chain_ok, of_type, records
 
-from audit_emit import Emitter
+from audit_emit import Emitter, open_log
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import check_rotation, rotation_fields
@@ -764,3 +765,18 @@ def test_it_can_be_told_to_give_up(log: Signed) -> None:
         log.signer().run("manual", give_up=lambda: True)
     assert caught.value.reason == "timeout"
     assert log.lines() == []
+
+
+@pytest.mark.parametrize("width", range(0, 40, 3))
+def test_whatever_its_size_the_record_of_the_last_checkpoint_leaves_nothing_unsigned(
+    tmp_path: Path, width: int
+) -> None:
+    key = "ab" * 32
+    emitter = Emitter(
+        jsonl=str(tmp_path / "audit.jsonl"), stdout=False, max_bytes=4096, signing_key=key
+    )
+    for number in range(20):
+        emitter.emit({"correlation_id": "r" * width}, "item.set", {"n": number})
+    assert emitter.close()
+    next_day = datetime.now(UTC) + timedelta(days=1)
+    assert open_log(tmp_path, keys=[key]).verify(as_of=next_day).exit_status == 0

@@ -161,7 +161,9 @@ class Segment:
         digest = sha256(f"\0{body}}}".encode()).hexdigest()
         line = f'{body},"hash":"{digest}"}}\n'.encode()
         size = self.size + len(line)
-        if size > self.max_bytes and self._may_rotate() and self.rotate():
+        # A record of the log about itself begins no file: the one of the last checkpoint of a
+        # service would leave an ``audit.rotated`` that nobody signs any more.
+        if size > self.max_bytes and not draft.own and self._may_rotate() and self.rotate():
             return self.link(draft)
         linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
         self._begun = (draft, self.size, linked)
