@@ -204,7 +204,7 @@ def test_every_segment_is_read_and_nothing_else(tmp_path: Path) -> None:
     emitter = Emitter(
         service="shop", jsonl=path, stdout=False, max_bytes=4096, signing_key="5e" * 32
     )
-    for n in range(40):
+    for n in range(60):
         assert type(emitter.emit(None, "item.set", {"n": n})) is Receipt
     emitter.close()
     with path.open("ab") as file:
