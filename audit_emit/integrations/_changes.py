@@ -6,8 +6,9 @@ here, so that all of them give the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import wraps
 from typing import Any, NamedTuple
 
 import audit_emit
@@ -15,6 +16,7 @@ from audit_emit import Emitter
 from audit_emit._facade.adapters import bare_name, get_emitter, let_through
 from audit_emit._facade.settings import Address
 from audit_emit.context import AuditContext, current_context
+from audit_emit.errors import AuditError
 from audit_emit.integrations._common import Emits, report_failure
 from audit_emit.outbox import emit_in
 
@@ -27,6 +29,7 @@ __all__ = [
     "differences",
     "keeps_outbox_in",
     "kept",
+    "listener_of",
     "same",
     "updated",
     "updated_many",
@@ -49,6 +52,25 @@ class Change(NamedTuple):
     context: AuditContext
     event_type: str
     fields: dict[str, Any]
+
+
+def listener_of(host: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate what a host calls about changes: it disturbs the host by a refused outbox only."""
+
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def listener(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except AuditError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a row holds any object; the change goes on
+                let_through(error)
+                report_failure(f"tracking of {host}", error)
+
+        return listener
+
+    return decorated
 
 
 def kept(value: Any) -> Any:

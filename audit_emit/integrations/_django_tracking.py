@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial, wraps
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ from django.db.models import signals
 from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.errors import AuditError, ConfigError
 from audit_emit.integrations import _changes
-from audit_emit.integrations._changes import Change, differences, kept
+from audit_emit.integrations._changes import Change, differences, kept, listener_of
 from audit_emit.integrations._common import Emits, report_failure
 from audit_emit.integrations._django_memory import KEY, Memory, known_before, pending_of
 
@@ -107,20 +107,7 @@ def tracked_of(model: Any) -> Tracked | None:
     return _TRACKED.get(model._meta.concrete_model)  # noqa: SLF001 - ``_meta`` is Django's public API
 
 
-def quietly(function: Callable[..., None]) -> Callable[..., None]:
-    """A receiver of a signal that does not disturb what sent it, but for a refused outbox."""
-
-    @wraps(function)
-    def receiver(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except AuditError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a row holds any object; the change goes on
-            let_through(error)
-            report_failure("tracking of Django", error)
-
-    return receiver
+quietly = listener_of("Django")
 
 
 def start(tracked: Tracked, m2m: Mapping[Any, str]) -> None:

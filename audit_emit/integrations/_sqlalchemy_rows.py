@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import inspect, select, tuple_
 from sqlalchemy.orm import Session, object_session
 from sqlalchemy.sql import ClauseElement
 
-from audit_emit._facade.adapters import let_through
-from audit_emit.errors import AuditError
 from audit_emit.integrations import _changes
-from audit_emit.integrations._changes import UNKNOWN, Change
-from audit_emit.integrations._common import Emits, report_failure
+from audit_emit.integrations._changes import UNKNOWN, Change, listener_of
+from audit_emit.integrations._common import Emits
 
 __all__ = [
     "FLUSHED",
@@ -73,20 +70,7 @@ def tracked_of(model: Any) -> Tracked | None:
     return None
 
 
-def quietly(function: Callable[..., None]) -> Callable[..., None]:
-    """A listener that does not disturb the session, but for a refused outbox."""
-
-    @wraps(function)
-    def listener(*args: Any, **kwargs: Any) -> None:
-        try:
-            function(*args, **kwargs)
-        except AuditError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a row holds any object; the change goes on
-            let_through(error)
-            report_failure("tracking of SQLAlchemy", error)
-
-    return listener
+quietly = listener_of("SQLAlchemy")
 
 
 def _shown(value: Any) -> Any:
