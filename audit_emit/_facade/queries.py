@@ -6,7 +6,7 @@ From Python: ``open_log(…).query(…)`` and ``.records()``.
 from __future__ import annotations
 
 from audit_emit._query.question import Question, Term, checked
-from audit_emit._query.search import Answer, ask_log, ask_loki, lines_in, lines_of
+from audit_emit._query.search import Answer, ask_log, ask_loki, count_log, lines_in, lines_of
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
 from audit_emit._readers.base import MISSING, Flaw, LogReader, PagingReader
@@ -27,6 +27,7 @@ __all__ = [
     "away_files",
     "away_reader",
     "checked",
+    "count_log",
     "instant",
     "lines_in",
     "lines_of",

@@ -20,9 +20,10 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 from audit_emit._format.encode import text as quoted
+from audit_emit._format.link import link_of
 from audit_emit._format.record import SERVICE, parsed
 from audit_emit._loki.json_stage import Path, value_at
-from audit_emit._loki.labels import JOB, UNKNOWN, Placement, placement_of
+from audit_emit._loki.labels import JOB, OTHER, UNKNOWN, Placement, placement_of
 
 MEMBERS = frozenset(
     """
@@ -48,6 +49,7 @@ _LEAST = 2
 """Bytes of a text that is worth looking for."""
 
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_COLUMN = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
 _WILD = re.compile(r"[*?\[]")
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 _STEP = re.compile(
@@ -146,6 +148,7 @@ class Question(NamedTuple):
         since, until: nanoseconds since 1970; ``until`` itself is not in it.
         workspaces: the record must be of one of these, whatever else is asked for: what somebody
             may see, so no patterns. Loki is not told of it.
+        before: only records of a chain with a smaller ``seq``; 0 for any. Loki is not told of it.
     """
 
     types: tuple[str, ...] = ()
@@ -157,6 +160,7 @@ class Question(NamedTuple):
     since: int | None = None
     until: int | None = None
     workspaces: tuple[str, ...] = ()
+    before: int = 0
 
     def match(self, line: bytes) -> Placement | None:
         """The record on a line, if it is an answer."""
@@ -170,6 +174,7 @@ class Question(NamedTuple):
             and (self.until is None or found.ts < self.until)
             and self._is_of_type(found.event_type)
             and (not self.workspaces or _workspace(line) in self.workspaces)
+            and (not self.before or _is_before(line, self.before))
             and all(term.holds(line) for term in self.every_term())
         )
 
@@ -190,11 +195,32 @@ class Question(NamedTuple):
                 return int(term.wanted)
         return None
 
+    def columns(self) -> dict[str, str]:
+        """The plain values that a store with columns can look for by itself; never a pattern."""
+        asked = {
+            "event_type": self.types[0] if len(self.types) == 1 and self.types[0] != OTHER else "",
+            "workspace_id": self.workspace,
+            "user_id": self.actor,
+            "correlation_id": self.correlation,
+        }
+        return {name: value for name, value in asked.items() if _COLUMN.fullmatch(value)}
+
+    def is_of_columns(self) -> bool:
+        """Whether ``columns`` says all that is asked for."""
+        ids = self.actor, self.workspace, self.correlation
+        asked = Question(
+            self.types,
+            actor=self.actor,
+            workspace=self.workspace,
+            correlation=self.correlation,
+        )
+        return self == asked and len(self.columns()) == len(self.types) + sum(map(bool, ids))
+
     def needles(self) -> list[bytes]:
         """Texts of which each is in the line of every answer, or ``ESCAPED`` is."""
         found = [longest(term.wanted) for term in self.every_term() if not term.differs]
         types = self.types or (CHANGES if self.changed else ())
-        if len(types) == 1 and not alike("other", types[0]):
+        if len(types) == 1 and not alike(OTHER, types[0]):
             found.append(longest(types[0]))
         return [text.encode() for text in dict.fromkeys(found) if len(text) >= _LEAST]
 
@@ -248,6 +274,11 @@ class Question(NamedTuple):
 def _workspace(line: bytes) -> object:
     """The very workspace of a record: not the text that Loki makes of it, which two may share."""
     return (parsed(line) or {}).get("workspace_id")
+
+
+def _is_before(line: bytes, seq: int) -> bool:
+    link = link_of(line)
+    return link is not None and int(link[2]) < seq
 
 
 def _name(term: Term, taken: Mapping[str, str]) -> str:

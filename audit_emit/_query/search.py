@@ -17,7 +17,7 @@ from audit_emit._loki.json_stage import value_at
 from audit_emit._loki.labels import placement_of, unwrapped
 from audit_emit._loki.records import is_cut
 from audit_emit._query.question import ESCAPED, Question
-from audit_emit._readers.base import LogReader
+from audit_emit._readers.base import Block, LogReader, PagingReader
 from audit_emit._readers.opening import open_readers
 from audit_emit._readers.whole_lines import whole_lines_of
 
@@ -106,11 +106,8 @@ def _look_through(
     question: Question, reader: LogReader, newest: _Newest, progress: Progress | None
 ) -> None:
     needles = question.needles()
-    blocks = reader.search(
-        seq=question.place() or 0,
-        since=ts_of(question.since) if question.since is not None else "",
-        until=ts_of(question.until) if question.until is not None else "",
-    )
+    pages = isinstance(reader, PagingReader)
+    blocks = _blocks(question, reader)
     _look_for_parts(reader)
     # Newest first: what is older than so many answers is passed over faster.
     for block in blocks:
@@ -122,6 +119,20 @@ def _look_through(
             newest.add(line)
         if progress is not None:
             progress(block.read, max(reader.size, block.read))
+        # Of a chain whose pages are found by number, the newest are those with the highest ones.
+        if pages and newest.is_full():
+            return
+
+
+def _blocks(question: Question, reader: LogReader) -> Iterator[Block]:
+    seq = question.place() or 0
+    if isinstance(reader, PagingReader) and not seq:
+        return reader.newest(question.before, question.columns())
+    return reader.search(
+        seq=seq,
+        since=ts_of(question.since) if question.since is not None else "",
+        until=ts_of(question.until) if question.until is not None else "",
+    )
 
 
 def _look_for_parts(reader: LogReader) -> None:
@@ -132,6 +143,56 @@ def _look_for_parts(reader: LogReader) -> None:
     """
     if reader.size == 0 and next(reader.blocks(), None) is None:
         raise FileNotFoundError(2, "there is no log", reader.name)
+
+
+def count_log(
+    question: Question, path: str | Sequence[str], progress: Progress | None = None
+) -> int:
+    """How many records in a log answer, each counted once whatever forms of it are there.
+
+    A chain in a database counts by itself what its columns say.
+
+    Args:
+        path, progress: as for ``ask_log``.
+
+    Raises:
+        OSError, UnsupportedError: as ``ask_log``.
+    """
+    total = 0
+    for reader in open_readers([path] if isinstance(path, str) else path):
+        with reader:
+            total += _counted(question, reader, progress)
+    return total
+
+
+def _counted(question: Question, reader: LogReader, progress: Progress | None) -> int:
+    if isinstance(reader, PagingReader) and question.is_of_columns():
+        found = reader.count(question.columns())
+        if found is not None:
+            return found
+    chained, loose = 0, set[str]()
+    for line in _answering(question, reader, progress):
+        if link_of(line) and not is_cut(line):
+            chained += 1
+        else:
+            loose.add(value_at(line, ("id",)))
+    if loose and chained:
+        # Some of what is in no chain may be another form of a record that is.
+        for line in _answering(question, reader, None):
+            if link_of(line) and not is_cut(line):
+                loose.discard(value_at(line, ("id",)))
+    return chained + len(loose)
+
+
+def _answering(question: Question, reader: LogReader, progress: Progress | None) -> Iterator[bytes]:
+    needles = question.needles()
+    for block in _blocks(question, reader):
+        for text in candidates(block.data, needles):
+            line = unwrapped(text)
+            if question.match(line) is not None:
+                yield line
+        if progress is not None:
+            progress(block.read, max(reader.size, block.read))
 
 
 def lines_of(path: str | Sequence[str]) -> Iterator[bytes]:
@@ -181,7 +242,7 @@ def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None
 class _Kept(NamedTuple):
     """A record: its place in the answer, its bytes, which one it is and how good a form of it."""
 
-    ts: int
+    at: int
     chain: bytes
     seq: int
     line: bytes
@@ -206,16 +267,20 @@ class _Newest:
         found = placement_of(line)
         if found is None:
             self._strange += 1
-        elif found.ts >= self._floor and self._question.holds(found, line):
+        elif self._is_new(found.ts) and self._question.holds(found, line):
             link = link_of(line)
             chain, seq, rank = (link[1], int(link[2]), 2 - is_cut(line)) if link else (b"", 0, 0)
-            self._kept.append(_Kept(found.ts, chain, seq, line, value_at(line, ("id",)), rank))
+            at = seq if self._question.before else found.ts
+            self._kept.append(_Kept(at, chain, seq, line, value_at(line, ("id",)), rank))
             self._size += len(line)
             if self._limit is not None and (
                 len(self._kept) > 2 * self._limit + _SPARE or self._size > _SPARE_BYTES
             ):
                 self._shorten()
                 self._size = 0
+
+    def _is_new(self, ts: int) -> bool:
+        return self._question.before > 0 or ts >= self._floor
 
     def pass_over(self, strange: int) -> None:
         """So many lines are no records."""
@@ -236,7 +301,7 @@ class _Newest:
     def _shorten(self) -> None:
         self._kept = _once(self._kept)
         if self._limit is not None and len(self._kept) > self._limit:
-            self._floor = self._kept[-self._limit - 1].ts
+            self._floor = self._kept[-self._limit - 1].at
             del self._kept[: -self._limit or None]
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
 
 from audit_emit._facade.exports import Column, Mark
-from audit_emit._facade.queries import Answer, Question, ask_log, ask_loki
+from audit_emit._facade.queries import Answer, Question, ask_log, ask_loki, count_log
 from audit_emit._facade.records import placement_of
 from audit_emit._facade.text import visible
 from audit_emit.cli import _answers, _marks
@@ -28,6 +29,10 @@ from audit_emit.errors import UnsupportedError
 
 LIMIT = 1000
 """Records that are shown when nobody says how many."""
+
+
+END = 2**63
+"""Above every ``seq``."""
 
 
 class Source(NamedTuple):
@@ -70,6 +75,14 @@ class Source(NamedTuple):
     type=click.IntRange(min=0),
     help=f"The newest N records; 0 for all.  [default: {LIMIT}]",
 )
+@click.option(
+    "--before",
+    type=click.IntRange(min=0),
+    metavar="SEQ",
+    help="Only records of a chain with a smaller seq, in the order of seq: the next page begins "
+    "before the first seq of this one; 0 begins at the end.",
+)
+@click.option("--total", is_flag=True, help="Only how many records there are.")
 @formats("text", "json", "jsonl", "csv")
 @columns_option
 @verified_option
@@ -82,6 +95,8 @@ def command(
     logs: tuple[str, ...],
     question: Question,
     limit: int | None,
+    before: int | None,
+    total: bool,
     form: str,
     columns: tuple[Column, ...],
     loki: str | None,
@@ -101,6 +116,7 @@ def command(
     that it states, is marked: nothing ties it to a log.
     """
     wanted = columns_of(form, columns)
+    question = question._replace(before=END if before == 0 else before or 0)
     if explain:
         return _explain(question)
     if logs and loki and context.get_parameter_source("loki") is ParameterSource.COMMANDLINE:
@@ -108,6 +124,10 @@ def command(
     source = Source(loki, tenant, ()) if loki and not logs else Source("", None, named(logs))
     if verified and source.loki:
         raise click.UsageError("--verified needs the log (see: audit-emit reconcile)")
+    if before is not None and (source.loki or len(together(source.logs)) > 1):
+        raise click.UsageError("--before is of one LOG: a seq is of one chain")
+    if total:
+        return _total(question, source, form)
     mark, tampered = judged(source.logs, keys) if verified else (_marks.mark, False)
     answer = _asked(question, source, LIMIT if limit is None else limit or None)
     if form == "text":
@@ -128,17 +148,33 @@ def _explain(question: Question) -> Exit:
     return Exit.OK
 
 
-def _asked(question: Question, source: Source, limit: int | None) -> Answer:
+def _total(question: Question, source: Source, form: str) -> Exit:
     if source.loki:
-        with connected(source.loki, source.tenant) as client:
-            return ask_loki(question, client, time.time_ns(), limit)
+        raise click.UsageError("--total is of a LOG; Loki counts with: count_over_time(…)")
+    with _searching() as bar:
+        found = sum(count_log(question, log, bar) for log in together(source.logs))
+    click.echo(f'{{"total":{found}}}' if form in ("json", "jsonl") else f"{found}")
+    return Exit.OK if found else Exit.NOTHING
+
+
+@contextmanager
+def _searching() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar while logs are read; what cannot be read is said as a mistake of the caller's."""
     try:
         with on_terminal("searching") as bar:
-            answers = [ask_log(question, log, limit, bar) for log in together(source.logs)]
+            yield bar
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
     except FileNotFoundError as error:
         raise not_there(str(error.filename)) from None
+
+
+def _asked(question: Question, source: Source, limit: int | None) -> Answer:
+    if source.loki:
+        with connected(source.loki, source.tenant) as client:
+            return ask_loki(question, client, time.time_ns(), limit)
+    with _searching() as bar:
+        answers = [ask_log(question, log, limit, bar) for log in together(source.logs)]
     return answers[0] if len(answers) == 1 else _together(answers, limit)
 
 

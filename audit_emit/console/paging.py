@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 from audit_emit._facade.queries import PagingReader, Question, open_readers
@@ -19,7 +19,6 @@ from audit_emit._facade.settings import is_address
 from audit_emit.log import open_log
 
 _TEXT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?", re.ASCII)
-_PLAIN = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
 
 
 class Cursor(NamedTuple):
@@ -132,20 +131,9 @@ def _rows(where: str, question: Question, after: Cursor | None) -> Iterator[byte
     for reader in open_readers([where]):
         with reader:
             blocks = (
-                reader.newest(before, _having(question))
+                reader.newest(before, question.columns())
                 if isinstance(reader, PagingReader)
                 else reader.search()
             )
             for block in blocks:
                 yield from reversed(block.data.split(b"\n")[:-1])
-
-
-def _having(question: Question) -> Mapping[str, str]:
-    """What the database can look for by itself: plain values, and no patterns."""
-    asked = {
-        "event_type": question.types[0] if len(question.types) == 1 else "",
-        "workspace_id": question.workspace,
-        "user_id": question.actor,
-        "correlation_id": question.correlation,
-    }
-    return {name: value for name, value in asked.items() if _PLAIN.fullmatch(value)}

@@ -180,6 +180,45 @@ def test_a_cut_is_said(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("--limit", "5")[2] == ""
 
 
+def test_pages_go_back_by_seq_where_a_clock_did_too(run: Run, tmp_path: Path) -> None:
+    chain = MadeChain(begin=NOW)
+    for step in (MINUTE, MINUTE, -5 * MINUTE, MINUTE, MINUTE):
+        chain.add(step=step)
+    log = str(chain.write(tmp_path / "audit.jsonl"))
+    pages = [
+        run(log, "--limit", "2", "--format", "jsonl", "--before", before)[:2]
+        for before in ("0", "4", "2")
+    ]
+    assert pages == [
+        (Exit.OK, lines(chain, 3, 4)),
+        (Exit.OK, lines(chain, 1, 2)),
+        (Exit.OK, lines(chain, 0)),
+    ]
+    assert run(log, "--before", "1")[0] == Exit.NOTHING
+
+
+def test_a_total_is_only_counted(run: Run, log: Path) -> None:
+    assert run("--type", "secret.*", "--total") == (Exit.OK, b"4\n", "")
+    assert run("--type", "secret.*", "--total", "--json") == (Exit.OK, b'{"total":4}\n', "")
+    assert run("--type", "none.such", "--total") == (Exit.NOTHING, b"0\n", "")
+
+
+def test_a_record_that_had_to_wait_counts_once(run: Run, tmp_path: Path) -> None:
+    chain = MadeChain(begin=NOW).add(3)
+    waited = rewritten(chain.lines[1], chain=None, seq=None, prev_hash=None, hash=None)
+    path = chain.write(tmp_path / "audit.jsonl")
+    with path.open("ab") as file:
+        file.write(waited + b"\n")
+    assert run(str(path), "--total")[1] == b"3\n"
+
+
+@pytest.mark.parametrize("option", ["--total", "--before=3"])
+def test_what_is_of_a_log_is_not_asked_of_loki(option: str, run: Run, server: LokiServer) -> None:
+    code, out, err = run("--loki", server.url, option)
+    assert (code, out) == (Exit.USAGE, b"")
+    assert "LOG" in err
+
+
 def test_lines_that_are_no_records_are_said(run: Run, log: Path, chain: MadeChain) -> None:
     with log.open("ab") as file:
         file.write(b"STRIPE_LIVE_KEY set\n")

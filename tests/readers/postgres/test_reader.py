@@ -16,6 +16,8 @@ from support.postgres_records import draft, drafts, lines_of, only_chain
 from support.postgres_server import Database, wait_until
 
 from audit_emit import Emitter, open_log
+from audit_emit._query.question import Question
+from audit_emit._query.search import ask_log, count_log
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._readers.opening import open_readers
 from audit_emit._readers.postgres import pages
@@ -131,6 +133,32 @@ def test_a_record_whose_user_is_no_text_is_not_passed_over(filled: Database) -> 
     with reader_of(filled) as reader:
         assert reader.count({"user_id": "17"}) is None
         assert b'"user_id":17' in next(reader.newest(0, {"user_id": "17"})).data
+
+
+@pytest.mark.parametrize("question", [Question(), Question(types=("secret.set",))])
+def test_the_newest_are_found_without_reading_the_chain(
+    filled: Database, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+    block = PostgresReader.newest
+
+    def counted(self: PostgresReader, *arguments: Any) -> Iterator[Block]:
+        for one in block(self, *arguments):
+            asked.append(one.data.count(b"\n"))
+            yield one
+
+    monkeypatch.setattr(PostgresReader, "newest", counted)
+    where = filled.as_user("the_reader")
+    expected = [line.encode() for line in lines_of(filled)[-5:]]
+    assert ask_log(question, where, 5).lines == expected
+    assert sum(asked) < 150
+
+
+def test_columns_are_counted_by_the_database(filled: Database) -> None:
+    where = filled.as_user("the_reader")
+    assert count_log(Question(types=("secret.set",)), where) == 300
+    assert count_log(Question(types=("secret.*",)), where) == 300
+    assert count_log(Question(types=("secret.get",)), where) == 0
 
 
 def test_an_index_finds_the_records_of_a_type(filled: Database) -> None:
