@@ -130,6 +130,8 @@ def connect(
         )
     except psycopg.Error as error:
         raise failed(error, address) from None
+    # Of the transactions that are begun here; nothing is sent now.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     if on_notice is not None:
         connection.add_notice_handler(on_notice)
     encoding = connection.info.parameter_status("server_encoding")

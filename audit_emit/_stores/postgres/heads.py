@@ -115,7 +115,7 @@ class Heads:
         if chain.head is not None and not anew:
             return chain.head
         try:
-            head = Head.of(self._session.ask(_OPEN, self._service, tenant, _new_id()))
+            head = Head.of(self._session.ask_committed(_OPEN, self._service, tenant, _new_id()))
             chain.head = self._compared(chain, head)
         except driver.load().Error as error:
             raise driver.failed(error, self._session.address) from None
@@ -164,7 +164,7 @@ class Heads:
             row = self._session.ask(_HEAD, known.chain)
             left = Head.of(row) if row is not None else Head(known.chain, 0, known.hash)
         else:
-            ended = self._session.ask(
+            ended = self._session.ask_committed(
                 _END, head.chain, head.seq, bytes.fromhex(head.hash), _new_id()
             )
             head = Head.of(ended)

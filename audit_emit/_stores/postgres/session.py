@@ -32,7 +32,7 @@ class Session:
         connection: the one there is; ``None`` before the first use.
         warned: whether the server has warned of something since this was set to false. The one
             warning that matters is that it does not wait for a synchronous standby any longer.
-        begins: whether appends need a transaction that names its isolation, as the default of this
+        begins: whether what writes needs a transaction that names its isolation, as the default of this
             database is another one.
     """
 
@@ -61,6 +61,17 @@ class Session:
     def ask(self, query: str, *values: Any) -> Any:
         """The first row of an answer; ``None`` when there is none."""
         return self.connection.execute(query, values).fetchone()
+
+    def ask_committed(self, query: str, *values: Any) -> Any:
+        """The same of a function that writes, in a transaction of its own that reads what others commit.
+
+        With another isolation (a default of the database) it would be refused whenever a second
+        process is as quick.
+        """
+        if not self.begins:
+            return self.ask(query, *values)
+        with self.connection.transaction():
+            return self.ask(query, *values)
 
     def flush(self) -> None:
         """Have the server sync all that was committed so far, and replicate it if it is to.
@@ -98,7 +109,6 @@ class Session:
         self.drop()
         connection = driver.connect(self.address, name=self._name, on_notice=self._noticed)
         self.connection = connection
-        connection.isolation_level = driver.load().IsolationLevel.READ_COMMITTED
         found = schema.state(connection)
         if not found.applied:
             # The first one ever here: what is missing is created, if this role may.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.postgres_records import assert_unforked, drafts, lines_of
-from support.postgres_server import Database
+from support.postgres_server import Database, wait_until
 
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
@@ -140,6 +141,29 @@ def test_ours_forks_in_no_isolation(audited: Database, level: str) -> None:
     audited.run(f"ALTER DATABASE {audited.name} SET default_transaction_isolation = '{level}'")
     _in_processes(_ours, audited.as_user("the_writer"), "group")
     _all_are_there_once(audited)
+
+
+@pytest.mark.parametrize("level", _LEVELS)
+def test_a_chain_that_another_process_opens_at_this_moment_is_waited_for(
+    audited: Database, level: str
+) -> None:
+    """The first query of two new processes: one inserts the chain, and the other one meets it."""
+    audited.run(f"ALTER DATABASE {audited.name} SET default_transaction_isolation = '{level}'")
+    writer = Chains(Address(audited.as_user("the_writer")), service="shop")
+    found: list[Any] = []
+    asking = threading.Thread(target=lambda: found.append(writer.head()))
+    waits = (
+        "SELECT 1 FROM pg_stat_activity "
+        "WHERE application_name = 'audit_emit' AND wait_event_type = 'Lock'"
+    )
+    with psycopg.connect(audited.as_user("the_writer")) as other:
+        other.execute("SELECT audit_emit.open_chain('shop', '', '0123456789abcdef')")
+        asking.start()
+        wait_until(lambda: audited.run(waits))
+        other.commit()
+        asking.join()
+    assert [head.chain for head in found] == ["0123456789abcdef"]
+    writer.close()
 
 
 def _by_hand(barrier: Any, url: str, level: str, number: int) -> None:
