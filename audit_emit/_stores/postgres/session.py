@@ -32,8 +32,8 @@ class Session:
         connection: the one there is; ``None`` before the first use.
         warned: whether the server has warned of something since this was set to false. The one
             warning that matters is that it does not wait for a synchronous standby any longer.
-        begins: whether what writes needs a transaction that names its isolation, as the default of this
-            database is another one.
+        begins: whether what writes needs a transaction that names its isolation, as the default of
+            this database is another one.
     """
 
     def __init__(self, address: Address, name: str, renewed: Callable[[], object]) -> None:
@@ -63,10 +63,10 @@ class Session:
         return self.connection.execute(query, values).fetchone()
 
     def ask_committed(self, query: str, *values: Any) -> Any:
-        """The same of a function that writes, in a transaction of its own that reads what others commit.
+        """The same of a function that writes, in a transaction of its own.
 
-        With another isolation (a default of the database) it would be refused whenever a second
-        process is as quick.
+        That reads what others commit. With another isolation (the default of this database) it
+        would be refused whenever a second process is as quick.
         """
         if not self.begins:
             return self.ask(query, *values)
