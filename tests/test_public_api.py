@@ -138,7 +138,7 @@ FLOORS = (
     ("_core", "_verify"),
     ("_loki",),
     ("_query",),
-    ("_repair", "_retention", "_shipping", "_export"),
+    ("_repair", "_retention", "_shipping", "_export", "_attestation"),
     ("_archive",),
     ("log", "outbox", "_facade"),
     ("",),

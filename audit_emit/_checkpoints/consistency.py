@@ -57,7 +57,7 @@ def prove_consistency(reader: LogReader, old: int, new: int, ring: KeyRing) -> C
     """
     if not 0 < old <= new:
         raise ValueError(f"no proof leads from {old} records to {new}")
-    first, second = (_checkpoint(reader, size, ring) for size in (old, new))
+    first, second = (checkpoint_of(reader, size, ring) for size in (old, new))
     for path in _paths(reader, old, new, ring):
         made = Consistency(first, second, tuple(node.hex() for node in path))
         if made.holds():
@@ -82,7 +82,13 @@ def _paths(reader: LogReader, old: int, new: int, ring: KeyRing) -> Iterator[lis
         yield roots_after(start.removal.tree, ranges, leaves_after(reader, start))
 
 
-def _checkpoint(reader: LogReader, size: int, ring: KeyRing) -> Checkpoint:
+def checkpoint_of(reader: LogReader, size: int, ring: KeyRing) -> Checkpoint:
+    """The checkpoint of so many records, unless a key of the ring says that it is forged.
+
+    Raises:
+        ValueError: there is none.
+        OSError: they cannot be read.
+    """
     wanted = b'","head_seq":%d,"' % size
     for one in reader.checkpoints() or ():
         if wanted in one.line:

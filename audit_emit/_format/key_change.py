@@ -127,6 +127,10 @@ class GrowingRing(KeyRing):
         """Trust a key for the one origin that is its name."""
         self._added.setdefault((key.algorithm, key.key_id(key.name) or "", key.name), key)
 
+    def every(self) -> KeyRing:
+        """All of them, where a key is not looked for by its id."""
+        return KeyRing([*self.keys, *self._added.values()])
+
     def find(self, algorithm: str, key_id: str, origin: str) -> Iterator[Key]:
         """See ``KeyRing``."""
         added = self._added.get((algorithm, key_id, origin))

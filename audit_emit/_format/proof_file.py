@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -63,7 +63,7 @@ class Evidence(msgspec.Struct, frozen=True):
             found = _DECODER.decode(data)
             found.checkpoint.validate()
             hashes = found.path()
-            json.loads(data, object_pairs_hook=_no_member_twice)
+            json.loads(data, object_pairs_hook=no_member_twice)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("not a proof file") from None
         if found.v != VERSION:
@@ -97,8 +97,12 @@ class Evidence(msgspec.Struct, frozen=True):
         return Judgement(verdict, _WHY[verdict])
 
 
-def _no_member_twice(members: list[tuple[str, object]]) -> dict[str, object]:
-    """What one reader takes from the first of two members, another takes from the second."""
+def no_member_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What one reader takes from the first of two members, another takes from the second.
+
+    Raises:
+        ValueError: there is one.
+    """
     found = dict(members)
     if len(found) != len(members):
         raise ValueError("a member twice")

@@ -162,6 +162,13 @@ class Ed25519Key:
         encoded = base64.b64encode(_ED25519_TYPE + self.public).decode()
         return f"{name}+{note_key_id(name, self.public)}+{encoded}"
 
+    @property
+    def fingerprint(self) -> str:
+        """As OpenSSH shows it: ``SHA256:`` and the base64, unpadded, of the hash of the key."""
+        parts = (b"ssh-ed25519", self.public)  # RFC 8709, section 4
+        blob = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
     def key_id(self, origin: str) -> str | None:
         """See ``Key``: the id of the C2SP signed note, with the origin as the name."""
         if self.name and origin != self.name and not origin.startswith(f"{self.name}/"):

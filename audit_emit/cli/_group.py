@@ -19,6 +19,7 @@ from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError
 
 COMMANDS = {
     "archive": "Archive logs in an object store, prove and restore what is there.",
+    "attest": "Sign a statement about some records of a log.",
     "checkpoint": "Sign a log, once or as it grows.",
     "console": "Look at a log in a browser, and see whether it holds.",
     "db": "Create and check the schema of a chain in PostgreSQL, and remove old months.",
@@ -40,6 +41,7 @@ COMMANDS = {
     "tail": "Show the records of a log readably.",
     "vector": "Write one of the files that ship the records and watch over them.",
     "verify": "Check that a log is whole and was not touched.",
+    "verify-attestation": "Check an attestation against a log.",
     "verify-proof": "Check a proof, without the log.",
     "vkey": "Print the verifier key of a log.",
 }
@@ -54,6 +56,7 @@ def _frozen() -> None:
     """Never called: whatever packs a program looks for imports, and cannot see ours by name."""
     from audit_emit.cli import (  # noqa: F401, PLC0415 - see above
         archive,
+        attest,
         checkpoint,
         console,
         db,
@@ -75,6 +78,7 @@ def _frozen() -> None:
         tail,
         vector,
         verify,
+        verify_attestation,
         verify_proof,
         vkey,
     )
