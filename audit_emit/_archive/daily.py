@@ -32,12 +32,13 @@ def due(now: datetime, hour: tuple[int, int], done: str) -> str:
     Args:
         now: in UTC.
         hour: see ``hour_of``.
-        done: the last day whose work was done.
+        done: the last day whose work was done. One that is still to come was not: a clock was
+            ahead, or somebody wrote it.
     """
     begun = now.replace(hour=hour[0], minute=hour[1], second=0, microsecond=0)
     day = now if now >= begun else now - timedelta(days=1)
     name = day.strftime("%Y-%m-%d")
-    return name if name > done else ""
+    return "" if name <= done <= now.strftime("%Y-%m-%d") else name
 
 
 def seconds_until(now: datetime, hour: tuple[int, int]) -> float:

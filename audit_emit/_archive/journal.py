@@ -1,9 +1,10 @@
 """What an archiver has done, step by step, in a file beside the log.
 
-Every step can be done again: an object or a manifest that is there already is compared, and taken
-for what it is. So the journal decides nothing that is about evidence. It says where to go on
-without asking the store for all manifests, which records in the chain were not written yet, and it
-keeps the manifests, with which the store can be compared. Its lock admits one archiver at a time.
+Nobody signs the journal, so it decides nothing that is about evidence: whoever can write it could
+have written anything. It says where to look first, without asking the store for all manifests, and
+keeps the manifests, whose signatures count as those of the store do. Every step can be done again:
+an object or a manifest that is there already is compared, and taken for what it is. Its lock admits
+one archiver at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from audit_emit._stores.jsonl.directory import open_file, sync_directory
 from audit_emit.errors import BusyError
 
 NAME = "archive.jsonl"
-Step = Literal["packed", "uploaded", "confirmed", "declared", "pruned"]
+Step = Literal["packed", "uploaded", "confirmed", "declared"]
 
 
 class Entry(msgspec.Struct, omit_defaults=True):
@@ -32,7 +33,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
         where: the address of the archive.
         chain: of the log.
         step: what was done: the range was packed; its object was put; the store confirmed object
-            and manifest; the chain says so (``audit.archived``); its segment was deleted here.
+            and manifest; the chain says so (``audit.archived``).
         first_seq, last_seq: the range.
         manifest: its text, once it is confirmed.
         version: of the object, or of the manifest once it is confirmed.
@@ -98,17 +99,18 @@ class Journal:
         os.fsync(self._descriptor)
         self.entries.append(entry)
 
-    def manifests(self) -> list[Manifest]:
-        """The manifests that were confirmed, in the order of their records."""
-        return manifests_of(self.entries)
+    def manifests(self, chain: str) -> list[Manifest]:
+        """The manifests of a chain that were confirmed, in their order; unchecked."""
+        return manifests_of(self.entries, chain)
 
-    def done(self, step: Step, last: int) -> bool:
-        """Whether a step was done for the range that ends with this record."""
-        return any(entry.step == step and entry.last_seq == last for entry in self.entries)
+    def done(self, step: Step, of: Manifest) -> bool:
+        """Whether a step was noted for a range."""
+        wanted = (step, of.chain, of.last_seq)
+        return any((one.step, one.chain, one.last_seq) == wanted for one in self.entries)
 
 
-def manifests_of(entries: list[Entry]) -> list[Manifest]:
-    """The manifests that were confirmed, in the order of their records, each once."""
+def manifests_of(entries: list[Entry], chain: str) -> list[Manifest]:
+    """The manifests of a chain that were confirmed, in the order of their records; unchecked."""
     found: dict[int, Manifest] = {}
     for entry in entries:
         if entry.step == "confirmed":
@@ -116,7 +118,8 @@ def manifests_of(entries: list[Entry]) -> list[Manifest]:
                 made = Manifest.from_bytes(entry.manifest.encode())
             except ValueError:
                 continue
-            found[made.first_seq] = made
+            if made.chain == chain:
+                found[made.first_seq] = made
     return [found[first] for first in sorted(found)]
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from audit_emit._format.manifest import Manifest
 from audit_emit._objects.bucket import Bucket
-from audit_emit._retention.holds import Hold, Holds
+from audit_emit._retention.holds import Holds
 from audit_emit.errors import ObjectStoreError
-
-RECORD = "audit.hold"
 
 Progress = Callable[[int, int], None]
 
@@ -72,22 +69,3 @@ def objects_of(bucket: Bucket, one: Manifest) -> Iterator[tuple[str, str]]:
     stored = bucket.look_at(one.key)
     if stored is not None:
         yield one.key, stored.version
-
-
-def fields_of(action: str, hold: Hold, where: str, objects: int) -> dict[str, Any]:
-    """The ``fields`` of ``audit.hold``.
-
-    Args:
-        action: ``placed`` or ``released``.
-        where: the address of the archive; empty for none.
-        objects: of the archive, whose hold changed.
-    """
-    return {
-        "action": action,
-        "hold": hold.name,
-        "first_seq": hold.first_seq,
-        "last_seq": hold.last_seq,
-        "reason": hold.reason,
-        "archive": where,
-        "objects": objects,
-    }

@@ -3,6 +3,9 @@
 What may be removed at all, and how it is said, is known in ``_retention``: a prefix of the log, old
 enough, under no hold, signed, never the newest segment. Here one more bound is found: the last
 record of those batches, from the first one on, that the store just now gave back as they were.
+
+What counts as proof is signed: the manifests, and the record ``audit.pruned`` of what went before.
+The journal only says which manifests to ask for.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import NamedTuple
 
 from audit_emit._archive.journal import Journal
 from audit_emit._archive.proving import prove_part
-from audit_emit._archive.state import parsed, trusted
+from audit_emit._archive.state import head_after, parsed, trusted
 from audit_emit._format.manifest import Manifest
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import links
@@ -46,7 +49,6 @@ class ArchivePruner:
         pruner: of the log.
         journal: of the archiver.
         ring: the trusted keys.
-        now: the time, as ``ts`` of a record.
     """
 
     def __init__(
@@ -55,13 +57,11 @@ class ArchivePruner:
         pruner: Pruner,
         journal: Journal,
         ring: KeyRing,
-        now: Callable[[], str],
     ) -> None:
         self._bucket = bucket
         self._pruner = pruner
         self._journal = journal
         self._ring = ring
-        self._now = now
 
     def run(
         self, cutoff_ns: int, *, rehearse: bool = False, progress: Progress | None = None
@@ -79,28 +79,25 @@ class ArchivePruner:
             OSError: a file cannot be read or written.
         """
         reason = f"archived in {self._bucket.settings.shown}"
-        manifests = self._journal.manifests()
-        last = manifests[-1].last_seq if manifests else 0
-        planned = self._pruner.run(Limits(cutoff_ns, reason, last), rehearse=True)
-        wanted = planned.removal.last_seq if planned.removal is not None else 0
-        pending = planned.oldest_seq - 1 if planned.files and not wanted else 0
-        if not wanted and not pending:
+        planned = self._pruner.run(Limits(cutoff_ns, reason), rehearse=True)
+        if not planned.files:
             return Pruned(planned, 0, "")
-        proved, stopped = self._proved(manifests, max(wanted, pending), progress)
-        outcome = self._pruner.run(Limits(cutoff_ns, reason, proved), rehearse=rehearse)
-        if not rehearse:
-            for one in manifests:
-                gone = one.last_seq < outcome.oldest_seq
-                if gone and not self._journal.done("pruned", one.last_seq):
-                    self._journal.add(self._now(), "pruned", one)
-        return Pruned(outcome, proved, stopped)
+        wanted = planned.removal.last_seq if planned.removal is not None else 0
+        manifests = self._journal.manifests(planned.chain)
+        last, stopped = self._proved(manifests, planned.before, wanted, progress)
+        proved = last.last_seq if last is not None else 0
+        limits = Limits(cutoff_ns, reason, proved, head_after(last))
+        return Pruned(self._pruner.run(limits, rehearse=rehearse), proved, stopped)
 
     def _proved(
-        self, manifests: Sequence[Manifest], wanted: int, progress: Progress | None
-    ) -> tuple[int, str]:
-        """The last record of the batches that are there as they were, and why no more are.
+        self, manifests: Sequence[Manifest], gone: int, wanted: int, progress: Progress | None
+    ) -> tuple[Manifest | None, str]:
+        """The last of the batches that are there as they were, and why no more are.
 
-        What was proved and removed before need not be fetched again.
+        Args:
+            gone: the last record that a signed record calls removed: batches up to it need not be
+                fetched again.
+            wanted: the last record that is to go.
 
         Raises:
             ObjectStoreError: the store gives no answer.
@@ -114,18 +111,18 @@ class ArchivePruner:
                 if one.key in broken:
                     raise ArchiveError("manifest", f"{one.key}: {broken[one.key]}")
                 self._same(one)
-                if not self._journal.done("pruned", one.last_seq):
+                if one.last_seq > gone:
                     prove_part(self._bucket, one, before)
             except ArchiveError as error:
-                return before.last_seq if before else 0, str(error)
+                return before, str(error)
             except ObjectStoreError as error:
                 if error.reason not in {"not-found", "too-long"}:
                     raise
-                return before.last_seq if before else 0, str(error)
+                return before, str(error)
             before = one
             if progress is not None:
                 progress(min(one.last_seq, wanted), wanted)
-        return before.last_seq if before else 0, ""
+        return before, ""
 
     def _same(self, one: Manifest) -> None:
         """Whether the store has the manifest that the journal has, and a trusted key signed it.

@@ -26,7 +26,13 @@ from audit_emit._archive.keeping import hold_new
 from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
 from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
-from audit_emit._archive.state import head_after, in_store, start_of, trusted
+from audit_emit._archive.state import (
+    DECLARED,
+    declares,
+    head_after,
+    known_manifests,
+    start_of,
+)
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position
 from audit_emit._format.chain import ZERO
@@ -37,12 +43,10 @@ from audit_emit._format.link import TS
 from audit_emit._format.manifest import Manifest, Packed, object_name
 from audit_emit._format.record import Head, head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
-from audit_emit._readers.archived.manifests import links
 from audit_emit._retention.holds import Holds
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, ForgedChangeError
 
-RECORD = "audit.archived"
 _UNTIMED = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z"
 """Times of a part that holds something whose time cannot be told."""
 
@@ -117,6 +121,7 @@ class Archiver:
         self._now_ns = now_ns
         self._stop = stop
         self._holds = holds
+        self._held = Holds()
         self._puts = Puts(bucket, ring, now_ns)
         self._reached = 0
 
@@ -132,8 +137,17 @@ class Archiver:
             SinkError: the chain could not be told; the next run tells it.
             OSError: a file cannot be read or written.
         """
-        last = self._last()
-        self._declare_rest()
+        reader = self._source.reader
+        known = known_manifests(self._bucket, self._journal, reader, self._ring, self._now)
+        self._declare_rest(known)
+        held = self._held = self._holds()
+        done = self._run(known[-1] if known else None, progress)
+        if done.made and (now := self._holds()).all != held.all:
+            for one in done.made:
+                hold_new(self._bucket, one, now)
+        return done
+
+    def _run(self, last: Manifest | None, progress: Progress | None) -> Done:
         signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)
         covers = Covers(
             checkpoint_lines(self._source.reader), self._keys, last.covering if last else ""
@@ -156,25 +170,14 @@ class Archiver:
                 progress(done, max(done, self._source.reader.size))
         return Done(made, last.last_seq if last else 0)
 
-    def _last(self) -> Manifest | None:
-        """The newest manifest: of the journal, or of the store where the journal knows none."""
-        known = self._journal.manifests()
-        if not known:
-            first = self._source.reader.bounds().first
-            known = in_store(self._bucket, first.chain) if first is not None else []
-            for key, why in links(known):
-                raise ArchiveError("manifest", f"{key}: {why}")
-            for one in known:
-                trusted(one, self._ring)
-                self._journal.add(self._now(), "confirmed", one, manifest=True)
-        if known:
-            trusted(known[-1], self._ring)
-        return known[-1] if known else None
+    def _declare_rest(self, known: list[Manifest]) -> None:
+        """Record what an earlier run put there and could not tell any more.
 
-    def _declare_rest(self) -> None:
-        """Record what an earlier run put there and could not tell any more."""
-        for one in self._journal.manifests():
-            if not self._journal.done("declared", one.last_seq):
+        Each manifest names the one before it. So whatever the journal says, the chain must name the
+        newest one: then none can be taken out of the store unseen.
+        """
+        for one in known:
+            if one is known[-1] or not self._journal.done("declared", one):
                 self._declare(one, again=True)
 
     # One part.
@@ -198,7 +201,7 @@ class Archiver:
         made = self._with_checkpoints(made, covered)
         made, version = self._puts.manifest(made.signed(self._key), last)
         self._puts.confirm(made, version)
-        hold_new(self._bucket, made, self._holds())
+        hold_new(self._bucket, made, self._held)
         self._journal.add(self._now(), "confirmed", made, manifest=True, version=version)
         self._declare(made)
         return made
@@ -301,14 +304,10 @@ class Archiver:
     def _declare(self, one: Manifest, *, again: bool = False) -> None:
         """Say in the chain that a part is archived; once, also after a kill in between."""
         fields = archived_fields(one, self._bucket.settings.shown)
-        if not (again and self._says(fields["manifest_sha256"])):
-            self._record(RECORD, fields)
-        self._journal.add(self._now(), "declared", one)
-
-    def _says(self, digest: str) -> bool:
-        """Whether the chain declares a manifest already."""
-        mark = f'"manifest_sha256":"{digest}"'.encode()
-        return any(mark in block.data for block in self._source.reader.search())
+        if not (again and declares(self._source.reader, one)):
+            self._record(DECLARED, fields)
+        if not self._journal.done("declared", one):
+            self._journal.add(self._now(), "declared", one)
 
     def _now(self) -> str:
         return ts_of(self._now_ns())

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from audit_emit._archive.journal import Journal
+from audit_emit._checkpoints.beginning import after
 from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.manifest import Manifest, is_manifest
 from audit_emit._format.record import Head
+from audit_emit._format.record import parsed as record_in
 from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.manifests import cold_logs, links
+from audit_emit._readers.base import LogReader
+from audit_emit._readers.typed import records_of
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit.errors import ArchiveError
+from audit_emit.errors import ArchiveError, CheckpointError
+
+DECLARED = "audit.archived"
+"""The type of the records that name a manifest."""
 
 
 def start_of(last: Manifest | None) -> Position:
@@ -55,3 +67,86 @@ def trusted(one: Manifest, ring: KeyRing) -> None:
     if verdict != "ok":
         why = "is forged" if verdict == "mismatch" else "is signed by a key that is not given"
         raise ArchiveError("manifest", f"the manifest of record {one.first_seq} {why}")
+
+
+def known_manifests(
+    bucket: Bucket, journal: Journal, reader: LogReader, ring: KeyRing, now: Callable[[], str]
+) -> list[Manifest]:
+    """The manifests of a log: of its journal, or of the store where the journal is of no use.
+
+    Args:
+        reader: of the log.
+        now: the time, as ``ts`` of a record.
+
+    Raises:
+        ArchiveError: those of the store are not what was put there, or not of this log.
+        ObjectStoreError: it gives no answer.
+    """
+    first = reader.bounds().first
+    if first is None:
+        return []
+    known = journal.manifests(first.chain)
+    if not known or not _are_sound(known, ring):
+        known = in_store(bucket, first.chain)
+        for key, why in links(known):
+            raise ArchiveError("manifest", f"{key}: {why}")
+        if known:
+            trusted(known[-1], ring)
+        for one in known:
+            journal.add(now(), "confirmed", one, manifest=True)
+    if known:
+        _refuse_another(reader, known[-1])
+    return known
+
+
+def _are_sound(known: list[Manifest], ring: KeyRing) -> bool:
+    """Whether they follow each other from the first one on, and a trusted key signed the last.
+
+    Each names the SHA-256 of the one before it, so the signature of the last is on all of them.
+    """
+    return not any(links(known)) and known[-1].check(ring) == "ok"
+
+
+def trusted_in_store(bucket: Bucket, chain: str, ring: KeyRing) -> tuple[list[Manifest], list[str]]:
+    """The manifests of a chain in the store that a trusted key vouches for; keys of the others.
+
+    Raises:
+        ObjectStoreError: the store gives no answer.
+    """
+    good: list[Manifest] = []
+    wrong: set[str] = set()
+    for cold in cold_logs(bucket, {"chain": chain}):
+        wrong.update(key for key, _ in cold.wrong)
+        named = ""
+        for one in reversed(cold.manifests):
+            if one.check(ring) == "ok" or one.digest() == named:
+                good.append(one)
+                named = one.previous
+            else:
+                wrong.add(one.key)
+                named = ""
+    return good[::-1], sorted(wrong - {one.key for one in good})
+
+
+def _refuse_another(reader: LogReader, last: Manifest) -> None:
+    """Refuse to go on where a log does not have what is archived, and does not follow it either.
+
+    Raises:
+        ArchiveError: it is so; the log was cut, or written anew.
+    """
+    try:
+        next(after(reader, start_of(last)), None)
+    except CheckpointError:
+        why = f"record {last.last_seq}, which is archived, is not in the log as it was"
+        raise ArchiveError("not-extended", why) from None
+
+
+def declares(reader: LogReader, one: Manifest) -> bool:
+    """Whether a record of the log names a manifest."""
+    digest = one.digest()
+    found = (record_in(line) for _, line in records_of(reader, DECLARED))
+    return any(record and _digest_in(record.get("fields")) == digest for record in found)
+
+
+def _digest_in(fields: Any) -> object:
+    return fields.get("manifest_sha256") if isinstance(fields, dict) else None

@@ -12,17 +12,14 @@ from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
 from audit_emit._format.key_change import Succession
-from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.link import link_of
 from audit_emit._format.record import Head, head_of, parsed
 from audit_emit._format.removal import RECORD, Removal
 from audit_emit._readers.base import Block, Flaw, LogReader, TypedReader
+from audit_emit._readers.typed import records_of
 from audit_emit._readers.whole_lines import whole_lines_of
 from audit_emit._signing.trusted_keys import KeyRing, Verdict
 from audit_emit.errors import CheckpointError, ForgedChangeError
-
-_TYPE = f'Z","event_type":"{RECORD}",'.encode()
-_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
 
 
 class Start(NamedTuple):
@@ -137,7 +134,7 @@ def first_link(reader: LogReader) -> re.Match[bytes] | None:
 def newest_start(reader: LogReader, ring: KeyRing, chain: str) -> Start | None:
     """The same for any log, also for one whose records are all there still."""
     unknown: Start | None = None
-    for _, lines in groupby(_declaring(reader), lambda found: found[0]):
+    for _, lines in groupby(records_of(reader, RECORD), lambda found: found[0]):
         trusted: Start | None = None
         last: Start | None = None
         for _, line in lines:
@@ -153,18 +150,6 @@ def newest_start(reader: LogReader, ring: KeyRing, chain: str) -> Start | None:
             return trusted
         unknown = unknown or last
     return unknown
-
-
-def _declaring(reader: LogReader) -> Iterator[tuple[str, bytes]]:
-    """The lines of this type, with the part that each is in: the newest part first."""
-    if isinstance(reader, TypedReader):
-        yield from reader.of_type(RECORD)
-        return
-    for block in reader.search():
-        if _TYPE in block.data:
-            for _, line in may_be_chained(block.data):
-                if line.startswith(_TYPE, _AT):
-                    yield block.part, line
 
 
 def position_of(start: Start | None) -> Position:

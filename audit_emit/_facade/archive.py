@@ -5,14 +5,13 @@ from __future__ import annotations
 from audit_emit._archive.daily import JITTER_SECONDS, due, hour_of, pause_after, seconds_until, utc
 from audit_emit._archive.inspection import WARNINGS, Inspection, Issue, Wanted
 from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
-from audit_emit._archive.keeping import RECORD as HOLD
-from audit_emit._archive.keeping import fields_of as hold_fields
 from audit_emit._archive.keeping import keep
 from audit_emit._archive.parquet import write_parquet
 from audit_emit._archive.pruning import ArchivePruner
 from audit_emit._archive.restoring import restore
-from audit_emit._archive.run import RECORD, Archiver, Done
+from audit_emit._archive.run import Archiver, Done
 from audit_emit._archive.sources import Rows, Segments, Source
+from audit_emit._archive.state import DECLARED, trusted_in_store
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._format.manifest import Manifest
 from audit_emit._format.record import parsed
@@ -22,10 +21,9 @@ from audit_emit._readers.files.opening import readers_of
 from audit_emit._settings.archive import ArchiveSettings, archive_settings
 
 __all__ = [
-    "HOLD",
+    "DECLARED",
     "JITTER_SECONDS",
     "NAME",
-    "RECORD",
     "WARNINGS",
     "ArchivePruner",
     "ArchiveSettings",
@@ -46,7 +44,6 @@ __all__ = [
     "cold_logs",
     "due",
     "entries_of",
-    "hold_fields",
     "hour_of",
     "keep",
     "manifests_of",
@@ -55,6 +52,7 @@ __all__ = [
     "readers_of",
     "restore",
     "seconds_until",
+    "trusted_in_store",
     "utc",
     "write_parquet",
 ]

@@ -11,6 +11,7 @@ from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
 from audit_emit._readers.base import MISSING, Flaw, LogReader, PagingReader
 from audit_emit._readers.opening import away_files, away_reader, open_reader, open_readers
+from audit_emit._readers.typed import records_of
 from audit_emit._readers.whole_lines import whole_lines_of
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "lines_of",
     "open_reader",
     "open_readers",
+    "records_of",
     "span",
     "whole_lines_of",
 ]

@@ -43,7 +43,8 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         frontier: the tree over the records up to it (``chain.Frontier.to_text``).
         size, root_hash, head_hash: the checkpoint that covers them.
         reason: why, for people.
-        carried: lines of removed records that still count: changes of key, and the newest policy.
+        carried: lines of removed records that still count: changes of key, the newest policy, and
+            legal holds that are in force.
         sig_alg, key_id: the key that signed this, that of the newest checkpoint by then.
         signature: base64.
     """

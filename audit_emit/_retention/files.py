@@ -22,8 +22,9 @@ from audit_emit._checkpoints.beginning import Start, newest_start, start_of
 from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._checkpoints.tiles import Store
 from audit_emit._format.chain import Frontier
-from audit_emit._format.record import ns_of
+from audit_emit._format.record import Head, ns_of
 from audit_emit._format.removal import RECORD, Removal, fields_of
+from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.logfiles import LogFile, segment_paths
 from audit_emit._readers.files.opening import readers_of
 from audit_emit._readers.files.reader import FilesReader
@@ -62,6 +63,8 @@ class Outcome(NamedTuple):
         bytes: that they took.
         oldest_seq: of the first record that is there afterwards.
         stopped: why no more went.
+        chain: of the log.
+        before: the last record that went earlier, as a signed record says; 0 for none.
     """
 
     removal: Removal | None
@@ -70,6 +73,8 @@ class Outcome(NamedTuple):
     bytes: int
     oldest_seq: int
     stopped: str
+    chain: str = ""
+    before: int = 0
 
 
 class Pruner:
@@ -120,18 +125,20 @@ class Pruner:
                 self._store.close()
 
     def _run(self, limits: Limits, *, rehearse: bool) -> Outcome:
-        holds = Holds.of(self._layout.directory)
         with self._opened() as reader:
             self._verify(reader)
+            holds = Holds.of(reader, self._ring)
             key, origin = signer_of(reader, self._ring)
-            start = self._start(reader, origin.rpartition("/")[2])
+            chain = origin.rpartition("/")[2]
+            start = self._start(reader, chain)
             known = start.removal.last_seq if start is not None else 0
             parts = list(_closed(reader.files, self._layout.active))
             first = max(reader.files[0].first_seq, 1)
             held = holds.is_held(first, known) if first <= known else None
             if held is not None:
                 why = f"hold {held.name} is on records that were being removed"
-                return Outcome(None, 0, (), 0, first, why)
+                return Outcome(None, 0, (), 0, first, why, chain, known)
+            _refuse_another(reader, limits.like, known)
             ends, stopped = self._wanted(reader, parts, known, holds, limits)
             passed, young = self._read(reader, start, ends, limits, rehearse=rehearse)
             removal = None
@@ -143,7 +150,7 @@ class Pruner:
         if not rehearse:
             self._delete(gone, last)
         names, size = tuple(file.name for file in gone), sum(file.size for file in gone)
-        return Outcome(removal, seq, names, size, last + 1, young or stopped)
+        return Outcome(removal, seq, names, size, last + 1, young or stopped, chain, known)
 
     def _opened(self) -> FilesReader:
         (reader,) = readers_of([self._layout.active])
@@ -280,6 +287,24 @@ def _closed(files: Sequence[LogFile], active: str) -> Iterator[Part]:
         if not following:
             return
         yield Part(file, following - 1)
+
+
+def _refuse_another(reader: LogReader, like: Head | None, known: int) -> None:
+    """Refuse a log that parts from what is kept elsewhere, whose copies it would stand for.
+
+    Args:
+        known: the last record that is removed already, on which nothing more depends.
+
+    Raises:
+        RetentionError: the record is not in the log as it is there.
+    """
+    if like is None or like.seq <= known:
+        return
+    try:
+        next(reader.since(like), None)
+    except LookupError:
+        why = f"record {like.seq} of chain {like.chain} is another one in the archive"
+        raise RetentionError("changed", why) from None
 
 
 def _names_of(layout: Layout, file: LogFile) -> list[str]:

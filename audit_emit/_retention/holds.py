@@ -1,35 +1,34 @@
 """Legal holds: which records must not be removed, however old they are.
 
-The holds of a log are in ``holds.json`` in its directory; those of a chain in a database are in
-such a file in the directory of its signer. Everything that removes records asks here first. A file
-that cannot be read or understood holds everything: it is an error, and never "no holds".
+The holds of a log are what its chain says: the records ``audit.hold``, in their order. There is no
+other place that has them, so nobody releases a hold without a record that stays. Where the record
+that placed one is removed itself, the signed statement of that removal carries it on.
+
+Everything that removes records asks here first.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeGuard
 
-import msgspec
+from audit_emit._checkpoints.beginning import first_link, newest_start, start_in
+from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.record import MAX_SEQ, Head, head_of, parsed
+from audit_emit._format.removal import RECORD as PRUNED
+from audit_emit._readers.base import LogReader
+from audit_emit._readers.typed import records_of
+from audit_emit._signing.trusted_keys import KeyRing
 
-from audit_emit._format.record import MAX_SEQ
-from audit_emit._readers.files.regular import open_regular
-from audit_emit._runtime.files import write_all
-from audit_emit._stores.jsonl.directory import open_file, sync_directory
-from audit_emit.errors import RetentionError
-
-FILE = "holds.json"
-VERSION = 1
-_LONGEST = 4 * 1024 * 1024
-"""Bytes of the file that are read."""
+RECORD = "audit.hold"
+PLACED, RELEASED = "placed", "released"
 
 
-class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Hold(NamedTuple):
     """Records that must stay.
 
     Attributes:
-        name: by which the hold is released again; unique among the holds of a log.
+        name: by which the hold is released again.
         first_seq: the first record that it holds.
         last_seq: the last one; ``None`` for all that are there and all that come.
         reason: why, for people.
@@ -42,6 +41,10 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
     at: str = ""
 
+    def differs(self, other: Hold) -> bool:
+        """Whether they are on other records."""
+        return (self.first_seq, self.last_seq) != (other.first_seq, other.last_seq)
+
     def holds(self, first: int, last: int) -> bool:
         """Whether a record from ``first`` to ``last`` is among those that it holds."""
         return first <= (MAX_SEQ if self.last_seq is None else self.last_seq) and (
@@ -49,104 +52,126 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """The content of the file."""
-
-    v: int
-    holds: list[Hold]
-
-
 class Holds:
-    """The holds of one log.
+    """The holds that are in force, after the records that were shown so far, in their order.
 
-    Args:
-        holds: in the order in which they were placed.
-
-    Raises:
-        RetentionError: two have the same name, or one holds no record that can be.
+    Attributes:
+        released: the names that were released, and are not in force.
     """
 
-    def __init__(self, holds: Iterable[Hold] = ()) -> None:
-        self.all: tuple[Hold, ...] = tuple(holds)
-        names = [one.name for one in self.all]
-        if len(set(names)) < len(names) or "" in names:
-            raise RetentionError("holds", "every hold needs a name of its own")
-        for one in self.all:
-            last = MAX_SEQ if one.last_seq is None else one.last_seq
-            if not 1 <= one.first_seq <= last <= MAX_SEQ:
-                raise RetentionError("holds", f"hold {one.name} holds no record")
+    def __init__(self) -> None:
+        self._lines: dict[Hold, bytes] = {}
+        self.released: set[str] = set()
+
+    @property
+    def all(self) -> tuple[Hold, ...]:
+        """Those in force, in the order in which they were placed."""
+        return tuple(self._lines)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines of the records that placed them, without newlines."""
+        return list(self._lines.values())
 
     @classmethod
-    def of(cls, directory: str) -> Holds:
-        """Read the holds of a log; none where there is no file.
+    def of(cls, reader: LogReader, ring: KeyRing) -> Holds:
+        """The holds of a log.
 
         Args:
-            directory: of the log.
+            reader: of the log.
+            ring: the trusted keys. Of what was removed, a removal that one of them signed says
+                which holds are still in force; where none did, every removal is believed in that.
 
         Raises:
-            RetentionError: the file is damaged, or of another version.
-            OSError: it cannot be read, or is no regular file.
+            OSError: the log cannot be read.
         """
-        path = os.path.join(directory, FILE)
-        try:
-            descriptor = open_regular(path)
-        except FileNotFoundError:
-            return cls()
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(_LONGEST + 1)
-        try:
-            found = msgspec.json.decode(data, type=_File)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise RetentionError(
-                "holds", f"{path} is damaged, so everything is held: restore it ({error})"
-            ) from None
-        if found.v != VERSION:
-            raise RetentionError(
-                "holds", f"{path} is of version {found.v}, which this program cannot read"
-            )
-        return cls(found.holds)
+        found = {*_carried(reader, ring)}
+        found |= {(_seq(line), line) for _, line in records_of(reader, RECORD)}
+        made = cls()
+        for _, line in sorted(found):
+            made.take(line)
+        return made
+
+    def take(self, line: bytes) -> None:
+        """A record ``audit.hold``, without its newline. Who cannot be understood holds everything.
+
+        A release counts only in a record that has the hash that it states.
+        """
+        head, record = head_of(line), parsed(line)
+        if head is None or record is None or record.get("event_type") != RECORD:
+            return
+        given = record.get("fields")
+        fields: dict[str, Any] = given if isinstance(given, dict) else {}
+        if fields.get("action") != RELEASED:
+            hold = _placed(fields, head)
+            self._lines.setdefault(hold, line)
+            self.released.discard(hold.name)
+        elif leaf_hash(body_of(line)) == head.hash:
+            name = fields.get("hold")
+            for hold in [one for one in self._lines if one.name == name]:
+                del self._lines[hold]
+            if isinstance(name, str):
+                self.released.add(name)
+
+    def named(self, name: str) -> list[Hold]:
+        """Those in force that have this name."""
+        return [one for one in self._lines if one.name == name]
 
     def is_held(self, first: int, last: int) -> Hold | None:
         """The first hold on any record from ``first`` to ``last``; ``None`` if all are free."""
-        return next((one for one in self.all if one.holds(first, last)), None)
+        return next((one for one in self._lines if one.holds(first, last)), None)
 
-    def placed(self, hold: Hold) -> Holds:
-        """These and one more.
 
-        Raises:
-            RetentionError: its name is taken, or it holds no record.
-        """
-        return Holds([*self.all, hold])
+def fields_of(action: str, hold: Hold, where: str) -> dict[str, Any]:
+    """The ``fields`` of ``audit.hold``.
 
-    def released(self, name: str) -> Holds:
-        """These without one.
+    Args:
+        action: ``placed`` or ``released``.
+        where: the address of the archive whose objects are held, too; empty for none.
+    """
+    return {
+        "action": action,
+        "hold": hold.name,
+        "first_seq": hold.first_seq,
+        "last_seq": hold.last_seq,
+        "reason": hold.reason,
+        "archive": where,
+    }
 
-        Raises:
-            LookupError: there is no hold of this name.
-        """
-        left = [one for one in self.all if one.name != name]
-        if len(left) == len(self.all):
-            raise LookupError(f"there is no hold {name}")
-        return Holds(left)
 
-    def save(self, directory: str) -> None:
-        """Write the file anew, atomically and durably.
+def _placed(fields: dict[str, Any], head: Head) -> Hold:
+    """What a record places: a hold on everything, where it does not say on what."""
+    name, first, last = fields.get("hold"), fields.get("first_seq"), fields.get("last_seq")
+    reason = fields.get("reason")
+    known = name if isinstance(name, str) and name else f"record {head.seq}"
+    why = reason if isinstance(reason, str) else ""
+    if _is_seq(first) and (last is None or (_is_seq(last) and first <= last)):
+        return Hold(known, first, last, why, head.ts)
+    return Hold(known, 1, None, why, head.ts)
 
-        Raises:
-            OSError: the file is still the previous one.
-        """
-        path = os.path.join(directory, FILE)
-        fresh = f"{path}.new"
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
-        descriptor = open_file(fresh, append=False, exclusive=True)
-        try:
-            data = msgspec.json.format(
-                msgspec.json.encode(_File(VERSION, list(self.all))), indent=2
-            )
-            write_all(descriptor, data + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(fresh, path)
-        sync_directory(directory)
+
+def _is_seq(value: object) -> TypeGuard[int]:
+    return type(value) is int and 1 <= value <= MAX_SEQ
+
+
+def _carried(reader: LogReader, ring: KeyRing) -> Iterator[tuple[int, bytes]]:
+    """The records that placed holds and are removed, as removals carry them on."""
+    first = first_link(reader)
+    if first is None or int(first[2]) == 1:
+        return
+    start = newest_start(reader, ring, first[1].decode())
+    if start is not None and start.verdict(ring) == "ok":
+        starts = [start]
+    else:
+        found = (start_in(line) for _, line in records_of(reader, PRUNED))
+        starts = [one for one in found if one is not None]
+    for one in starts:
+        for line in one.removal.lines():
+            fields = (parsed(line) or {}).get("fields")
+            if isinstance(fields, dict) and fields.get("action") != RELEASED:
+                yield _seq(line), line
+
+
+def _seq(line: bytes) -> int:
+    head = head_of(line)
+    return head.seq if head is not None else 0

@@ -90,7 +90,6 @@ class RowsPruner:
         connection: of a role that has ``audit_emit_pruner``.
         ring: the trusted keys; the newest one must be that of each chain, and able to sign.
         prefix: see there.
-        directory: where the signer of a chain keeps its files, by the id of the chain.
         progress: see there.
     """
 
@@ -99,14 +98,11 @@ class RowsPruner:
         connection: Connection,
         ring: KeyRing,
         prefix: Prefix,
-        *,
-        directory: Callable[[str], str],
         progress: Progress | None = None,
     ) -> None:
         self._connection = connection
         self._ring = ring
         self._prefix = prefix
-        self._directory = directory
         self._progress = progress
 
     def run(self, limits: Limits, *, drop: bool = False, rehearse: bool = False) -> RowsOutcome:
@@ -160,10 +156,10 @@ class RowsPruner:
         before = self._connection.one(_BEFORE, part.chain, part.last, tables)
         if before is not None:
             return f"record {before[0]}, which comes before record {part.last}, is in another month"
-        held = Holds.of(self._directory(part.chain)).is_held(1, part.last)
-        if held is not None:
-            return f"hold {held.name} is on records from {held.first_seq} on"
         with PostgresReader(self._connection, part.chain) as reader:
+            held = Holds.of(reader, self._ring).is_held(1, part.last)
+            if held is not None:
+                return f"hold {held.name} is on records from {held.first_seq} on"
             if part.kind == "shipped":
                 start = newest_start(reader, self._ring, part.chain)
                 if start is None or start.removal.last_seq < part.last:
@@ -212,6 +208,7 @@ class RowsPruner:
                 with self._connection.transaction():
                     self._connection.one(_LOCK_TIMEOUT)
                     self._say(parts)
+                    self._refuse_held(parts)
                     self._connection.one("SELECT audit_emit.remove_months(%s, %s)", [*names], drop)
             except DatabaseError as error:
                 if error.reason not in _IN_THE_WAY:
@@ -220,6 +217,19 @@ class RowsPruner:
             else:
                 return
         raise RetentionError("busy", "the table is in use all the time; try again later")
+
+    def _refuse_held(self, parts: Sequence[ChainPart]) -> None:
+        """Once more, as nobody appends to these chains any longer until this is done.
+
+        Raises:
+            RetentionError: a hold was placed meanwhile; nothing was removed.
+        """
+        for part in parts:
+            with PostgresReader(self._connection, part.chain) as reader:
+                held = Holds.of(reader, self._ring).is_held(1, part.last)
+            if held is not None:
+                why = f"hold {held.name} of chain {part.chain} came meanwhile"
+                raise RetentionError("holds", why)
 
     def _say(self, parts: Sequence[ChainPart]) -> None:
         rows = self._connection.all(

@@ -11,6 +11,7 @@ from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, hashes
 from audit_emit._format.chain import Frontier
 from audit_emit._format.key_change import describe_key
 from audit_emit._format.merkle_ranges import nodes_of
+from audit_emit._format.record import Head
 from audit_emit._format.removal import VERSION, Removal, signed
 from audit_emit._readers.base import LogReader
 from audit_emit._retention.walk import Passed
@@ -25,11 +26,13 @@ class Limits(NamedTuple):
         cutoff_ns: only what is older, in nanoseconds since 1970.
         reason: what the record says of it, one line.
         allowed: no record after this one; ``None``: any.
+        like: a record that the log must hold as it is here, if more is to go; ``None``: none.
     """
 
     cutoff_ns: int
     reason: str
     allowed: int | None = None
+    like: Head | None = None
 
 
 def signer_of(reader: LogReader, ring: KeyRing) -> tuple[Key, str]:

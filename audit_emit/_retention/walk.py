@@ -1,7 +1,8 @@
 """Reads the oldest records of a log once more before they go, and keeps what stays of them.
 
-Every record is checked against the tree that was signed. The hashes go to the tiles; changes of key
-and the newest policy are kept as they are. Where a part of the log ends, the tree is noted.
+Every record is checked against the tree that was signed. The hashes go to the tiles; changes of
+key, the newest policy and the holds that are in force are kept as they are. Where a part of the log
+ends, the tree is noted.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from audit_emit._format.removal import CARRIED
 from audit_emit._format.unanchored import Policy
 from audit_emit._readers.base import Block, Flaw, LogReader
 from audit_emit._readers.whole_lines import whole_lines_of
+from audit_emit._retention.holds import RECORD as HOLD
+from audit_emit._retention.holds import Holds
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import CheckpointError, RetentionError
 
 STARTED = "audit.started"
-_TYPES = tuple(f'Z","event_type":"{kind}",'.encode() for kind in (KEY_ROTATED, STARTED))
+_TYPES = tuple(f'Z","event_type":"{kind}",'.encode() for kind in (KEY_ROTATED, STARTED, HOLD))
 _AT = len('{"ts":"2026-05-19T20:00:00.123456789')
 _LONGEST = 4096
 """Bytes of a line that may be a checkpoint with a signature that can be checked."""
@@ -133,6 +136,7 @@ class Walk:
         self._latest = self._rest = b""
         self._changes: list[bytes] = []
         self._policy = b""
+        self._holds = Holds()
         for line in start.removal.lines() if start is not None else ():
             self._keep(line)
 
@@ -190,7 +194,9 @@ class Walk:
         record = parsed(line)
         if record is None or not isinstance(record.get("fields"), dict):
             return
-        if record["event_type"] == KEY_ROTATED:
+        if record["event_type"] == HOLD:
+            self._holds.take(line)
+        elif record["event_type"] == KEY_ROTATED:
             self._changes.append(line)
         elif Policy.of(record["fields"]) is not None:
             self._policy = line
@@ -201,9 +207,10 @@ class Walk:
         Raises:
             RetentionError: there are too many.
         """
-        lines = [*self._changes, *([self._policy] if self._policy else [])]
+        lines = [*self._changes, *([self._policy] if self._policy else []), *self._holds.lines]
         if len(lines) > CARRIED:
-            raise RetentionError("too-many", f"more than {CARRIED} changes of key would go")
+            why = f"more than {CARRIED} changes of key and holds that are in force would go"
+            raise RetentionError("too-many", why)
         return tuple(line.decode("utf-8", "surrogatepass") for line in sorted(lines, key=_seq))
 
 

@@ -11,9 +11,10 @@ import click
 
 from audit_emit._facade.archive import ArchiveSettings, Done, entries_of, hour_of, manifests_of
 from audit_emit._facade.queries import open_readers
+from audit_emit._facade.retention import Holds
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
-from audit_emit.cli._archive_retention import pruned, show_pruned
+from audit_emit.cli._archive_prune import pruned, show_pruned
 from audit_emit.cli._archive_worker import GUARD
 from audit_emit.cli._archive_worker import daily as go_on_daily
 from audit_emit.cli._archiving import (
@@ -34,6 +35,7 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, name_of, named
 from audit_emit.cli._output import formats
+from audit_emit.log import KeyRing
 
 SHOWN = 20
 """Issues or batches that are shown as text; all are in JSON."""
@@ -193,31 +195,38 @@ def _show_run(name: str, done: Done, where: str) -> None:
 @journal_option
 @formats("text", "json")
 def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> Exit:
-    """Say what of a log is archived, batch by batch: by its journal, without asking the store."""
+    """Say what of a log is archived, batch by batch: by its journal, without asking the store.
+
+    The journal is not signed: archive verify says whether all of it is true. Legal holds are those
+    of the chain.
+    """
     settings = settings_of(archive)
+    ring = KeyRing.from_sources([])
     statuses, told = [], []
     for log in named(logs):
         for reader in open_readers([log]):
             with reader:
-                bounds = reader.bounds()
+                bounds, holds = reader.bounds(), Holds.of(reader, ring)
             chain = bounds.first.chain if bounds.first is not None else ""
+            oldest = bounds.first.seq if bounds.first is not None else 0
             path = os.path.abspath(journal) if journal else journal_of(log, chain)
             entries = [one for one in entries_of(path, settings.shown) if one.chain == chain]
-            batches = manifests_of(entries)
+            batches = manifests_of(entries, chain)
             steps = {(one.step, one.last_seq) for one in entries}
             told.append(
                 {
                     "log": name_of(reader.name),
                     "archive": settings.shown,
                     "chain": chain,
-                    "oldest_hot_seq": bounds.first.seq if bounds.first is not None else 0,
+                    "oldest_hot_seq": oldest,
                     "newest_seq": bounds.last.seq if bounds.last is not None else 0,
                     "highest_archived_seq": batches[-1].last_seq if batches else 0,
+                    "holds": [one._asdict() for one in holds.all],
                     "batches": [
                         batch_of(one)
                         | {
                             "declared": ("declared", one.last_seq) in steps,
-                            "pruned": ("pruned", one.last_seq) in steps,
+                            "pruned": one.last_seq < oldest,
                         }
                         for one in batches
                     ],
@@ -240,6 +249,9 @@ def _show_status(one: dict[str, Any]) -> None:
     click.echo(f"  on disk    from record {one['oldest_hot_seq']} to {one['newest_seq']}")
     plain = sum(batch["bytes"] for batch in batches)
     packed = sum(batch["packed_bytes"] for batch in batches)
+    for hold in one["holds"]:
+        end = hold["last_seq"] if hold["last_seq"] is not None else "the end"
+        click.echo(visible(f"  hold       {hold['name']}: records {hold['first_seq']} to {end}"))
     click.echo(f"  batches    {len(batches)}, {plain:,} bytes in {packed:,}")
     for batch in batches[-SHOWN:]:
         word = "pruned here" if batch["pruned"] else "also here"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from audit_emit._facade.archive import (
-    RECORD,
+    DECLARED,
     WARNINGS,
     Bucket,
     Cold,
@@ -22,7 +22,7 @@ from audit_emit._facade.archive import (
     manifests_of,
     parsed,
 )
-from audit_emit._facade.queries import open_readers
+from audit_emit._facade.queries import LogReader, open_readers, records_of
 from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
@@ -88,7 +88,7 @@ def verify(
     """
     settings = settings_of(archive)
     ring = KeyRing.from_sources(list(keys), os.environ)
-    known, chains = _known_of(list(logs), settings.shown)
+    known, chains = _known_of(list(logs), settings.shown, ring)
     try:
         with Bucket(settings) as bucket:
             colds = [one for one in cold_logs(bucket, {}) if not chains or one.chain in chains]
@@ -117,7 +117,7 @@ def verify(
     return status
 
 
-def _known_of(logs: list[str], where: str) -> tuple[dict[str, str], set[str]]:
+def _known_of(logs: list[str], where: str, ring: KeyRing) -> tuple[dict[str, str], set[str]]:
     """What logs and their journals say of the archive, and the chains of the logs."""
     known: dict[str, str] = {}
     chains: set[str] = set()
@@ -127,24 +127,20 @@ def _known_of(logs: list[str], where: str) -> tuple[dict[str, str], set[str]]:
                 first = reader.bounds().first
                 chain = first.chain if first is not None else ""
                 chains.add(chain)
-                mark = f'"event_type":"{RECORD}"'.encode()
-                for block in reader.search():
-                    if mark in block.data:
-                        known |= _declared(block.data, where)
-            journal = journal_of(log, chain)
-            for one in manifests_of(list(entries_of(journal, where))):
-                known[one.key] = one.digest()
+                declared = _declared(reader, where)
+            # The chain is what was signed: what it says of a key stands, whatever the journal has.
+            entries = list(entries_of(journal_of(log, chain), where))
+            noted = manifests_of(entries, chain)
+            known |= {one.key: one.digest() for one in noted if one.check(ring) != "mismatch"}
+            known |= declared
     return known, chains
 
 
-def _declared(block: bytes, where: str) -> dict[str, str]:
+def _declared(reader: LogReader, where: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in block.split(b"\n"):
-        record = parsed(line) if RECORD.encode() in line else None
-        fields = record.get("fields") if record is not None else None
-        if record is None or record.get("event_type") != RECORD or not isinstance(fields, dict):
-            continue
-        if fields.get("archive") == where:
+    for _, line in records_of(reader, DECLARED):
+        fields = (parsed(line) or {}).get("fields")
+        if isinstance(fields, dict) and fields.get("archive") == where:
             found[str(fields.get("manifest"))] = str(fields.get("manifest_sha256"))
     return found
 

@@ -27,7 +27,7 @@ from audit_emit._facade.archive import (
     archive_settings,
     readers_of,
 )
-from audit_emit._facade.queries import open_readers
+from audit_emit._facade.queries import LogReader, open_readers
 from audit_emit._facade.retention import Holds
 from audit_emit._facade.settings import Address, is_address
 from audit_emit.cli._command import complain
@@ -130,7 +130,10 @@ def opened(
     with ExitStack() as stack:
         bucket = stack.enter_context(Bucket(settings))
         if is_address(log):
-            sources = list(_rows(log, settings, stack))
+            sources: list[tuple[str, str, Source, Record]] = [
+                (name, chain, Rows(reader, settings.batch_bytes), record)
+                for name, chain, reader, record in rows_of(log, stack)
+            ]
             if journal and len(sources) > 1:
                 raise click.UsageError("--journal is for one chain; add #service= or #chain=")
         else:
@@ -141,10 +144,22 @@ def opened(
             place = os.path.dirname(path)
             os.makedirs(place, mode=0o700, exist_ok=True)
             kept = stack.enter_context(Journal(path, settings.shown))
-            holds = partial(Holds.of, str(active(log).parent) if not is_address(log) else place)
+            holds = partial(holds_of, log, chain, ring)
             archiver = Archiver(bucket, source, ring, kept, record, holds=holds, stop=stop)
             found.append(Opened(name, archiver, kept))
         yield found
+
+
+def holds_of(log: str, chain: str, ring: KeyRing) -> Holds:
+    """The legal holds of a log, or of one chain in a database, as it is now.
+
+    Raises:
+        DatabaseError, OSError: it cannot be read.
+    """
+    place = f"{log.partition('#')[0]}#chain={chain}" if is_address(log) else str(active(log))
+    (reader,) = open_readers([place])
+    with reader:
+        return Holds.of(reader, ring)
 
 
 def durable(file: Path) -> Beside:
@@ -162,9 +177,12 @@ def _segments(log: str, stack: ExitStack) -> tuple[str, str, Source, Record]:
     return log, "", Segments(reader, str(file)), emitter.record_own
 
 
-def _rows(
-    log: str, settings: ArchiveSettings, stack: ExitStack
-) -> Iterator[tuple[str, str, Source, Record]]:
+def rows_of(log: str, stack: ExitStack) -> Iterator[tuple[str, str, LogReader, Record]]:
+    """The live chains at an address: name, id, reader, and a way to append to each.
+
+    Args:
+        stack: closes them.
+    """
     from audit_emit._facade.database import Connection, live_chains  # noqa: PLC0415 - an extra
 
     address, chosen = Address.chosen(log)
@@ -174,7 +192,7 @@ def _rows(
         (reader,) = open_readers([f"{log.partition('#')[0]}#chain={chain}"])
         stack.enter_context(reader)
         record = _recorder(address, service, tenant, stack)
-        yield name_of(reader.name), chain, Rows(reader, settings.batch_bytes), record
+        yield name_of(reader.name), chain, reader, record
 
 
 def _recorder(address: Address, service: str, tenant: str, stack: ExitStack) -> Record:

@@ -39,8 +39,7 @@ def pruned(
                 emitter.close()
 
         bar = stack.enter_context(on_terminal("reading", "of this step"))
-        directory = lambda chain: os.path.dirname(state_of(chain))  # noqa: E731
-        pruner = RowsPruner(connection, ring, prefix, directory=directory, progress=bar)
+        pruner = RowsPruner(connection, ring, prefix, progress=bar)
         made = pruner.run(limits, drop=drop, rehearse=rehearse)
         signed = {} if rehearse else _signed(connection, ring, made)
     return {

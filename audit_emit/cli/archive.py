@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from audit_emit.cli._archive_holds import hold, release
 from audit_emit.cli._archive_parquet import parquet
+from audit_emit.cli._archive_prune import prune
 from audit_emit.cli._archive_restore import restore
-from audit_emit.cli._archive_retention import hold, prune, release
 from audit_emit.cli._archive_run import run, status
 from audit_emit.cli._archive_verify import verify
 

@@ -28,7 +28,7 @@ def at(text: str) -> datetime:
         ("19T23:59", "2026-05-19", ""),
         ("19T01:00", "2026-05-17", "2026-05-18"),
         ("19T01:00", "", "2026-05-18"),
-        ("19T04:00", "2026-05-21", ""),
+        ("19T04:00", "2026-05-21", "2026-05-19"),  # a day that is to come was not done
     ],
 )
 def test_a_day_is_due_from_its_hour_on_until_it_is_done(now: str, done: str, day: str) -> None:
@@ -54,9 +54,12 @@ def end_soon() -> None:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
-def test_a_day_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_a_day_that_is_done_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit_emit.cli._archive_worker.utc", lambda _: at("19T12:00"))
     guard = str(tmp_path / "day")
-    note(guard, "9999-12-31")
+    note(guard, "2026-05-19")
     end_soon()
     assert daily("00:00", guard, lambda _: pytest.fail("it was done"), enabled=True) == Exit.OK
 

@@ -103,34 +103,97 @@ def test_what_the_archive_cannot_give_back_is_not_removed(
     assert did["oldest_hot_seq"] == batches[0]["last_seq"] + 1
 
 
+def hold(log: SignedLog, name: str, first: int, last: int | None = None) -> int:
+    ends = ["--last-seq", str(last)] if last is not None else []
+    directory = str(log.directory)
+    return main(["archive", "hold", name, directory, "--first-seq", str(first), *ends])
+
+
+def held(store: Store, batches: list[dict[str, Any]]) -> list[bool]:
+    """Which of the batches have a hold on their object."""
+    with store.opened() as bucket:
+        states = [bucket.look_at(one["object"], one["version"]) for one in batches]
+    return [one is not None and one.hold for one in states]
+
+
 def test_nothing_goes_beyond_a_hold_until_it_is_released(
     archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = str(archived.directory)
     batches = told(capsys, "archive", "status", directory)[1]["batches"]
     middle = batches[1]["first_seq"]
-    held = [*("archive", "hold", "case-17", directory, "--reason", "case 17")]
-    held += ["--first-seq", str(middle), "--last-seq", str(middle)]
-    assert main(held) == Exit.OK
+    assert hold(archived, "case-17", middle, middle) == Exit.OK
     (said,) = of_type(archived, "audit.hold")
     assert (said["action"], said["hold"], said["first_seq"]) == ("placed", "case-17", middle)
-    assert said["objects"] >= 2
-    with store.opened() as bucket:
-        states = [bucket.look_at(one["object"], one["version"]) for one in batches[:2]]
-    assert [one is not None and one.hold for one in states] == [False, True]
+    assert held(store, batches[:2]) == [False, True]
+    assert [one["name"] for one in told(capsys, "archive", "status", directory)[1]["holds"]] == [
+        "case-17"
+    ]
     status, did = told(capsys, "archive", "prune", directory, "--hot-days", "0")
     assert (status, did["oldest_hot_seq"]) == (Exit.OK, middle)
     assert "case-17" in did["stopped"]
     assert main(["archive", "release", "case-17", directory]) == Exit.OK
     assert [one["action"] for one in of_type(archived, "audit.hold")] == ["placed", "released"]
-    with store.opened() as bucket:
-        lifted = bucket.look_at(batches[1]["object"], batches[1]["version"])
-    assert lifted is not None
-    assert not lifted.hold
+    assert held(store, batches[1:2]) == [False]
     archived.sign()
     assert told(capsys, "archive", "prune", directory, "--hot-days", "0")[1]["files"]
     archived.sign()
     assert told(capsys, "verify", directory, f"s3://{store.name}/audit")[0] == Exit.OK
+
+
+def test_no_file_beside_the_log_releases_a_hold(
+    archived: SignedLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, before = str(archived.directory), archived.closed()
+    assert hold(archived, "case-17", 1) == Exit.OK
+    (archived.directory / "archive.jsonl").unlink()
+    for content in ('{"v":1,"holds":[]}', ""):
+        (archived.directory / "holds.json").write_text(content)
+        assert told(capsys, "prune", directory, "--older-than", "0d")[1]["files"] == []
+        told(capsys, "archive", "prune", directory, "--hot-days", "0")
+        assert archived.closed() == before
+
+
+def test_a_hold_that_is_placed_again_is_recorded_once_and_reaches_every_object(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches = told(capsys, "archive", "status", str(archived.directory))[1]["batches"]
+    assert hold(archived, "case-17", 1) == Exit.OK
+    with store.opened() as bucket:
+        bucket.hold(batches[1]["object"], batches[1]["version"], on=False)
+    assert hold(archived, "case-17", 1) == Exit.OK
+    assert held(store, batches) == [True] * len(batches)
+    assert len(of_type(archived, "audit.hold")) == 1
+    assert hold(archived, "case-17", 5) == Exit.USAGE
+
+
+def test_a_release_lifts_no_hold_from_objects_that_only_the_journal_names(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whoever writes the journal could else have the hold of another log lifted."""
+    other = SignedLog(tmp_path / "other").add(150)
+    try:
+        assert main(["archive", "run", str(other.directory)]) == Exit.OK
+        assert hold(other, "case-9", 1) == Exit.OK
+        batches = told(capsys, "archive", "status", str(other.directory))[1]["batches"]
+        with (archived.directory / "archive.jsonl").open("ab") as journal:
+            journal.write((other.directory / "archive.jsonl").read_bytes())
+        assert hold(archived, "case-17", 1) == Exit.OK
+        assert main(["archive", "release", "case-17", str(archived.directory)]) == Exit.OK
+        assert held(store, batches) == [True] * len(batches)
+    finally:
+        other.close()
+
+
+def test_objects_of_a_manifest_that_nobody_vouches_for_stay_held(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches = told(capsys, "archive", "status", str(archived.directory))[1]["batches"]
+    assert hold(archived, "case-17", 1) == Exit.OK
+    key = batches[-1]["manifest"]
+    store.replace(key, store.get(key).replace(b'"low_ts":"2', b'"low_ts":"1'))
+    assert main(["archive", "release", "case-17", str(archived.directory)]) == Exit.FINDINGS
+    assert held(store, batches) == [False] * (len(batches) - 1) + [True]
 
 
 def test_what_is_archived_after_a_hold_was_placed_is_held_as_well(
@@ -140,17 +203,21 @@ def test_what_is_archived_after_a_hold_was_placed_is_held_as_well(
     assert main(["archive", "hold", "all", directory]) == Exit.OK
     assert main(["archive", "run", directory]) == Exit.OK
     batches = told(capsys, "archive", "status", directory)[1]["batches"]
-    with store.opened() as bucket:
-        for one in batches:
-            stored = bucket.look_at(one["object"], one["version"])
-            assert stored is not None
-            assert stored.hold
+    assert held(store, batches) == [True] * len(batches)
 
 
 def test_a_hold_that_is_not_there_is_not_released(
     log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["archive", "release", "case-17", str(log.directory)]) == Exit.USAGE
+
+
+def test_holds_on_an_archive_need_a_key(
+    archived: SignedLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AUDIT_EMIT_SIGNING_KEY_FILE")
+    assert hold(archived, "case-17", 1) == Exit.USAGE
+    assert of_type(archived, "audit.hold") == []
 
 
 def until(condition: Any) -> None:

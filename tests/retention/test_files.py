@@ -8,6 +8,7 @@ import os
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from faults import child, scenes_prune
 from support.chain_builder import MadeChain
@@ -15,10 +16,12 @@ from support.prunable_log import DAY, KEY, OTHER, RING, PrunableLog
 from support.sampling import EVERY
 
 from audit_emit._checkpoints.prove import prove_record
-from audit_emit._format.removal import Removal
+from audit_emit._format.removal import Removal, fields_of, signed
 from audit_emit._readers.opening import open_reader
 from audit_emit._retention.files import LOCK, Pruner
-from audit_emit._retention.holds import Hold, Holds
+from audit_emit._retention.holds import PLACED, RELEASED, Hold, Holds
+from audit_emit._retention.holds import RECORD as HOLD
+from audit_emit._retention.holds import fields_of as hold_fields
 from audit_emit._retention.statement import Limits
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._stores.jsonl.lockfile import LockFile
@@ -138,24 +141,43 @@ class TestWhatStays:
 
 class TestHolds:
     def test_what_is_held_stays_with_all_that_comes_after_it(self, log: PrunableLog) -> None:
-        Holds([Hold("case-7", 400, 410)]).save(str(log.path))
+        log.append(HOLD, hold_fields(PLACED, Hold("case-7", 400, 410), ""))
         made = log.prune(-1)
         assert made.removal is not None
         assert made.removal.last_seq == 300
         assert "case-7" in made.stopped
 
-    def test_a_damaged_file_of_holds_holds_everything(self, log: PrunableLog) -> None:
-        (log.path / "holds.json").write_text("{")
-        with pytest.raises(RetentionError):
-            log.prune(-1)
-        assert len(log.segments()) == 4
+    def test_a_hold_outlives_the_record_that_placed_it(self, log: PrunableLog) -> None:
+        log.append(HOLD, hold_fields(PLACED, Hold("case-7", 5000, None), ""))
+        log.append(HOLD, hold_fields(PLACED, Hold("case-8", 5000, None), ""))
+        log.append(HOLD, hold_fields(RELEASED, Hold("case-8"), ""))
+        log.rotate()
+        log.append("audit.started", {})
+        log.sign()
+        assert removal_of(log, -1).last_seq > 1400
+        assert log.verify().exit_status == 0
+        with open_reader(str(log.path)) as reader:
+            assert [one.name for one in Holds.of(reader, RING).all] == ["case-7"]
+            assert [one.name for one in Holds.of(reader, KeyRing()).all] == ["case-7"]
+
+    def test_a_removal_that_nobody_signed_releases_nothing(self, log: PrunableLog) -> None:
+        log.append(HOLD, hold_fields(PLACED, Hold("case-7", 5000, None), ""))
+        log.rotate()
+        log.append("audit.started", {})
+        log.sign()
+        removal = removal_of(log, -1)
+        forged = signed(msgspec.structs.replace(removal, carried=()), OTHER)
+        log.append("audit.pruned", fields_of(forged))
+        with open_reader(str(log.path)) as reader:
+            assert Holds.of(reader, RING).is_held(5000, 5000) is not None
+            assert Holds.of(reader, KeyRing()).is_held(5000, 5000) is not None
 
     def test_what_was_declared_and_is_held_by_now_is_not_deleted(self, log: PrunableLog) -> None:
         second = log.segments()[1]
         data = second.read_bytes()
         removal_of(log)
         second.write_bytes(data)
-        Holds([Hold("case-7", 600, 600)]).save(str(log.path))
+        log.append(HOLD, hold_fields(PLACED, Hold("case-7", 600, 600), ""))
         made = log.prune(-1)
         assert (made.removal, made.files) == (None, ())
         assert second.exists()

@@ -13,7 +13,6 @@ from support.postgres_server import Database
 from audit_emit import open_log
 from audit_emit._checkpoints.consistency import prove_consistency
 from audit_emit._readers.opening import open_reader
-from audit_emit._retention.holds import Hold, Holds
 from audit_emit._settings.address import Address
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
 from audit_emit._stores.postgres.chains import Chains
@@ -156,9 +155,8 @@ def _unsigned(database: Database) -> None:
 
 
 def _held(database: Database) -> None:
-    directory = Path(state_of(only(database))).parent
-    directory.mkdir(parents=True, exist_ok=True)
-    Holds([Hold("case-7", 10, 20)]).save(str(directory))
+    held = ["archive", "hold", "case-7", database.as_user("the_writer")]
+    assert main([*held, "--first-seq", "10", "--last-seq", "20"]) == 0
 
 
 def _another_chain(database: Database) -> None:
@@ -187,6 +185,16 @@ def test_a_month_that_may_not_leave_stays(
     assert old.run("SELECT count(*) FROM audit_emit.months() WHERE name = 'records_202001'") == [
         (1,)
     ]
+
+
+def test_a_month_leaves_when_its_hold_was_released(
+    old: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _held(old)
+    assert main(["archive", "release", "case-7", old.as_user("the_writer")]) == 0
+    sign(old)
+    assert prune(old) == 0
+    assert "nothing to remove" not in capsys.readouterr().out
 
 
 def test_of_a_chain_that_was_tampered_with_nothing_goes(old: Database) -> None:

@@ -1,27 +1,22 @@
-"""``audit-emit archive hold``, ``release`` and ``prune``: what must stay, and what may go."""
+"""``audit-emit archive prune``: what is archived and old may go."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from audit_emit._facade.archive import (
-    HOLD,
     ArchivePruner,
     ArchiveSettings,
     Bucket,
     Journal,
-    hold_fields,
-    keep,
 )
 from audit_emit._facade.files import Layout
-from audit_emit._facade.records import ts_of
-from audit_emit._facade.retention import Hold, Holds, Pruner, locked
+from audit_emit._facade.retention import Pruner
 from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
@@ -41,137 +36,6 @@ from audit_emit.cli._output import formats
 from audit_emit.cli._signer import active
 from audit_emit.errors import ConfigError, RetentionError, SinkError
 from audit_emit.log import KeyRing
-
-_STATUSES = {
-    Exit.OK: "done",
-    Exit.USAGE: "usage, or there is no such hold",
-    Exit.NOTHING: "there is no log",
-    Exit.INCOMPLETE: "another process is at it, or the log could not be told",
-    Exit.NO_ANSWER: "the store gives no answer; the hold is on the log, run it again",
-}
-
-
-@click.command(
-    "hold",
-    cls=Command,
-    statuses=_STATUSES,
-    examples=[
-        "audit-emit archive hold case-2026-17 /var/log/audit-emit/shop --reason 'case 2026-17'",
-        "audit-emit archive hold case-2026-17 --first-seq 9000 --last-seq 12000",
-    ],
-)
-@click.argument("name", metavar="NAME")
-@logs_argument
-@click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
-@click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.  [default: all]")
-@click.option("--reason", default="", help="Why, for people; it stands in the log.")
-@to_option
-@journal_option
-def hold(
-    name: str,
-    logs: tuple[str, ...],
-    *,
-    first_seq: int,
-    last_seq: int | None,
-    reason: str,
-    archive: str,
-    journal: str,
-) -> Exit:
-    """Put a legal hold on records: nothing removes them, here or in the archive.
-
-    The hold is in holds.json beside the log, on every object of the archive that has such records
-    (where the bucket can do that), and in the chain (audit.hold). Objects that are archived later
-    get it, too. The same hold again sees to it that it is everywhere.
-    """
-    made = Hold(name, first_seq, last_seq, reason, ts_of(time.time_ns()))
-    return _changed(named(logs), "placed", made, archive, journal)
-
-
-@click.command(
-    "release",
-    cls=Command,
-    statuses=_STATUSES,
-    examples=["audit-emit archive release case-2026-17 /var/log/audit-emit/shop"],
-)
-@click.argument("name", metavar="NAME")
-@logs_argument
-@to_option
-@journal_option
-def release(name: str, logs: tuple[str, ...], *, archive: str, journal: str) -> Exit:
-    """Lift a legal hold, here and on the objects of the archive, unless another one is on them."""
-    return _changed(named(logs), "released", Hold(name), archive, journal)
-
-
-def _changed(logs: Sequence[str], action: str, hold: Hold, archive: str, journal: str) -> Exit:
-    settings = None
-    if archive or os.environ.get("AUDIT_EMIT_ARCHIVE_URL"):
-        settings = settings_of(archive)
-    statuses = []
-    for log in of_files(logs):
-        try:
-            statuses.append(_change(log, action, hold, settings, journal))
-        except FAILURES as error:
-            statuses.append(failed(error))
-        except RetentionError as error:
-            complain(str(error))
-            statuses.append(Exit.INCOMPLETE if error.reason == "busy" else Exit.USAGE)
-        except LookupError as error:
-            raise click.UsageError(str(error.args[0])) from None
-    return worst(statuses)
-
-
-def _change(
-    log: str, action: str, hold: Hold, settings: ArchiveSettings | None, journal: str
-) -> Exit:
-    file = active(log)
-    directory = str(file.parent)
-    with locked(directory):  # nothing is removed while the holds change
-        holds = Holds.of(directory)
-        known = next((one for one in holds.all if one.name == hold.name), None)
-        if action == "placed" and known is not None:
-            if _differs(known, hold):
-                raise click.UsageError(f"there is another hold {visible(hold.name)}; release it")
-            hold = known
-        elif action == "placed":
-            holds = holds.placed(hold)
-        else:
-            hold = known or hold
-            holds = holds.released(hold.name)
-        holds.save(directory)
-    objects = _on_objects(log, holds, settings, journal)
-    emitter = durable(file)
-    try:
-        emitter.record_own(HOLD, hold_fields(action, hold, _shown(settings), objects))
-    finally:
-        emitter.close()
-    last = hold.last_seq if hold.last_seq is not None else "the end"
-    click.echo(
-        visible(
-            f"{action}  {hold.name}: records {hold.first_seq} to {last} of {log}, "
-            f"{objects} objects of the archive changed"
-        )
-    )
-    return Exit.OK
-
-
-def _differs(known: Hold, wanted: Hold) -> bool:
-    return (known.first_seq, known.last_seq) != (wanted.first_seq, wanted.last_seq)
-
-
-def _shown(settings: ArchiveSettings | None) -> str:
-    return settings.shown if settings is not None else ""
-
-
-def _on_objects(log: str, holds: Holds, settings: ArchiveSettings | None, journal: str) -> int:
-    if settings is None:
-        return 0
-    path = os.path.abspath(journal) if journal else journal_of(log)
-    with Journal(path, settings.shown) as kept:
-        manifests = kept.manifests()
-        if not manifests:
-            return 0
-        with Bucket(settings) as bucket, on_terminal("holding", "batches") as bar:
-            return keep(bucket, manifests, holds, bar)
 
 
 @click.command(
@@ -252,7 +116,7 @@ def pruned(
         path = os.path.abspath(journal) if journal else journal_of(log)
         with Bucket(settings) as bucket, Journal(path, settings.shown) as kept:
             pruner = Pruner(Layout.of(str(file)), ring, emitter.record_own)
-            archived = ArchivePruner(bucket, pruner, kept, ring, lambda: ts_of(time.time_ns()))
+            archived = ArchivePruner(bucket, pruner, kept, ring)
             with on_terminal("proving", "records") as bar:
                 made = archived.run(cutoff, rehearse=dry_run, progress=bar)
     except RetentionError as error:

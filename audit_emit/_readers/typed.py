@@ -1,0 +1,30 @@
+"""The records of one type of any log: by the index of its store, or by a look at every block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._readers.base import LogReader, TypedReader
+
+_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
+
+
+def records_of(reader: LogReader, event_type: str) -> Iterator[tuple[str, bytes]]:
+    """The lines of these records, each with the name of its part.
+
+    The newest part comes first; within it the order is that of the log. They are not judged: a line
+    may be one that ``verify`` calls altered.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    if isinstance(reader, TypedReader):
+        yield from reader.of_type(event_type)
+        return
+    mark = f'Z","event_type":"{event_type}",'.encode()
+    for block in reader.search():
+        if mark in block.data:
+            for _, line in may_be_chained(block.data):
+                if line.startswith(mark, _AT):
+                    yield block.part, line

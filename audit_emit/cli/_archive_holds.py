@@ -1,0 +1,197 @@
+"""``audit-emit archive hold`` and ``release``: what nothing removes, here or in the archive."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+import click
+
+from audit_emit._facade.archive import ArchiveSettings, Bucket, Record, keep, trusted_in_store
+from audit_emit._facade.queries import LogReader, open_readers
+from audit_emit._facade.records import ts_of
+from audit_emit._facade.retention import (
+    HOLD,
+    PLACED,
+    RELEASED,
+    Hold,
+    Holds,
+    hold_fields,
+    locked,
+)
+from audit_emit._facade.settings import is_address
+from audit_emit._facade.text import visible
+from audit_emit.cli._archiving import FAILURES, durable, failed, rows_of, settings_of, to_option
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import Command, complain
+from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._signer import active
+from audit_emit.errors import ArchiveError, ConfigError, RetentionError
+from audit_emit.log import KeyRing
+
+_STATUSES = {
+    Exit.OK: "done",
+    Exit.FINDINGS: "done, but for objects of the archive that no trusted manifest names",
+    Exit.USAGE: "usage, there is no such hold, or no key for the archive",
+    Exit.NOTHING: "there is no log",
+    Exit.INCOMPLETE: "another process is at it, or the log could not be told",
+    Exit.NO_ANSWER: "the store gives no answer; the hold is on the log, run it again",
+}
+
+
+class _Held(NamedTuple):
+    """A chain that can be held, and what is needed for that."""
+
+    name: str
+    reader: Callable[[], LogReader]
+    record: Record
+
+
+@click.command(
+    "hold",
+    cls=Command,
+    statuses=_STATUSES,
+    examples=[
+        "audit-emit archive hold case-2026-17 /var/log/audit-emit/shop --reason 'case 2026-17'",
+        "audit-emit archive hold case-2026-17 --first-seq 9000 --last-seq 12000",
+    ],
+)
+@click.argument("name", metavar="NAME")
+@logs_argument
+@click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
+@click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.  [default: all]")
+@click.option("--reason", default="", help="Why, for people; it stands in the log.")
+@to_option
+@pinned_keys
+def hold(
+    name: str,
+    logs: tuple[str, ...],
+    *,
+    first_seq: int,
+    last_seq: int | None,
+    reason: str,
+    archive: str,
+    keys: tuple[str, ...],
+) -> Exit:
+    """Put a legal hold on records: nothing removes them, here or in the archive.
+
+    The hold is a record of the chain (audit.hold), and on every object of the archive that has such
+    records (where the bucket can do that). Objects that are archived later get it, too. The same
+    hold again sees to it that it is on every object. It is released by its name, and by a record.
+    """
+    if not name or (last_seq is not None and last_seq < first_seq):
+        raise click.UsageError("a hold needs a NAME, and a --last-seq that is not before the first")
+    made = Hold(name, first_seq, last_seq, reason, ts_of(time.time_ns()))
+    return _changed(named(logs), PLACED, made, archive, keys)
+
+
+@click.command(
+    "release",
+    cls=Command,
+    statuses=_STATUSES,
+    examples=["audit-emit archive release case-2026-17 /var/log/audit-emit/shop"],
+)
+@click.argument("name", metavar="NAME")
+@logs_argument
+@to_option
+@pinned_keys
+def release(name: str, logs: tuple[str, ...], *, archive: str, keys: tuple[str, ...]) -> Exit:
+    """Lift a legal hold, here and on the objects of the archive, unless another one is on them."""
+    return _changed(named(logs), RELEASED, Hold(name), archive, keys)
+
+
+def _changed(
+    logs: Sequence[str], action: str, hold: Hold, archive: str, keys: Sequence[str]
+) -> Exit:
+    settings = None
+    ring = KeyRing.from_sources(list(keys))
+    if archive or os.environ.get("AUDIT_EMIT_ARCHIVE_URL"):
+        settings = settings_of(archive)
+        if not ring.keys:
+            why = "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE; manifests of the"
+            raise ConfigError("key", f"{why} archive are not believed without")
+    statuses = []
+    for log in logs:
+        try:
+            with _opened(log) as found:
+                for one in found:
+                    _change(one, action, hold, settings, ring)
+            statuses.append(Exit.OK)
+        except FAILURES as error:
+            statuses.append(failed(error))
+        except RetentionError as error:
+            complain(str(error))
+            statuses.append(Exit.INCOMPLETE)
+    return worst(statuses)
+
+
+@contextmanager
+def _opened(log: str) -> Iterator[list[_Held]]:
+    """The chains of a log, while nothing is removed of it."""
+    with ExitStack() as stack:
+        if is_address(log):
+            yield [
+                _Held(name, lambda reader=reader: reader, record)  # type: ignore[misc]
+                for name, _, reader, record in rows_of(log, stack)
+            ]
+            return
+        file = active(log)
+        stack.enter_context(locked(str(file.parent)))
+        emitter = durable(file)
+        stack.callback(emitter.close)
+        yield [_Held(log, lambda: open_readers([str(file)])[0], emitter.record_own)]
+
+
+def _change(
+    one: _Held, action: str, hold: Hold, settings: ArchiveSettings | None, ring: KeyRing
+) -> None:
+    """Record it in the chain, if it is not so already, and let the objects follow.
+
+    Raises:
+        UsageError: there is no such hold, or another one of this name.
+        ArchiveError: see ``_on_objects``.
+    """
+    with one.reader() as reader:
+        holds, first = Holds.of(reader, ring), reader.bounds().first
+    there = holds.named(hold.name)
+    if action == PLACED and any(map(hold.differs, there)):
+        raise click.UsageError(f"there is another hold {visible(hold.name)}; release it")
+    if action == RELEASED and not there and hold.name not in holds.released:
+        raise click.UsageError(f"there is no hold {visible(hold.name)}")
+    wanted = [hold] if action == PLACED else there
+    if (action == PLACED) != bool(there):
+        where = settings.shown if settings is not None else ""
+        one.record(HOLD, hold_fields(action, wanted[0], where))
+    objects = 0
+    if settings is not None and first is not None:
+        with one.reader() as reader:
+            holds = Holds.of(reader, ring)
+        objects = _on_objects(first.chain, holds, settings, ring)
+    for each in wanted or [hold]:
+        last = each.last_seq if each.last_seq is not None else "the end"
+        click.echo(
+            visible(
+                f"{action}  {each.name}: records {each.first_seq} to {last} of {one.name}, "
+                f"{objects} objects of the archive changed"
+            )
+        )
+
+
+def _on_objects(chain: str, holds: Holds, settings: ArchiveSettings, ring: KeyRing) -> int:
+    """Let the objects of the archive be held as the chain says; how many changed.
+
+    Raises:
+        ArchiveError: no trusted key vouches for a manifest; its objects stayed as they were.
+    """
+    with Bucket(settings) as bucket, on_terminal("holding", "batches") as bar:
+        manifests, wrong = trusted_in_store(bucket, chain, ring)
+        changed = keep(bucket, manifests, holds, bar)
+    if wrong:
+        why = f"{wrong[0]}: no key that is given vouches for it; its objects stayed as they were"
+        raise ArchiveError("manifest", why)
+    return changed
