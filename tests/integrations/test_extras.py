@@ -30,6 +30,7 @@ except ImportError as error:
         ("mcp", "mcp"),
         ("langchain_core", "langchain"),
         ("dramatiq", "dramatiq"),
+        ("rq", "rq"),
         ("prometheus_client", "prometheus"),
         ("opentelemetry", "opentelemetry"),
     ],
