@@ -255,6 +255,9 @@ def public_callables(module: Any) -> Iterator[Any]:
 def test_the_annotations_of_what_is_public_can_be_resolved(name: str) -> None:
     for made in public_callables(importlib.import_module(name)):
         typing.get_type_hints(made)
+        constructor = getattr(made, "__init__", None) if isinstance(made, type) else None
+        if getattr(constructor, "__module__", "").startswith("rq."):
+            continue  # RQ's own constructors name what is there for type checkers only
         try:
             inspect.signature(made, eval_str=True)
         except ValueError as error:  # of a class whose signature Python does not know
