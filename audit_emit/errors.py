@@ -15,6 +15,8 @@
     │   ├── NotRegularError       a link, a pipe or a device where a file of a log should be
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
     │   ├── ExportError           an export cannot go on where it ended
+    │   ├── RuleError             a rule of anomalies cannot be understood; has file, line, reason
+    │   ├── DetectionError        the search for anomalies cannot go on where it ended
     │   ├── FilterError           a filter of the console cannot be understood
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
@@ -148,6 +150,26 @@ class MemoryFileError(AuditEmitError, ValueError):
 
 class ExportError(AuditEmitError, ValueError):
     """An export cannot go on where it ended; the message says why."""
+
+
+class RuleError(AuditEmitError, ValueError):
+    """A rule of ``audit-emit anomalies`` cannot be understood, so that nothing was looked for.
+
+    Attributes:
+        file: the name of its file.
+        line: where in it, from 1.
+        reason: why, and what to do.
+    """
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+class DetectionError(AuditEmitError, ValueError):
+    """The search for anomalies cannot go on where it ended; the message says why."""
 
 
 class FilterError(AuditEmitError, ValueError):

@@ -16,16 +16,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import msgspec
 
 from audit_emit._checkpoints.beginning import Beginning, Removed, beginning_of
 from audit_emit._checkpoints.consistency import Consistency, prove_consistency
 from audit_emit._checkpoints.prove import newest_checkpoint, prove_record
+from audit_emit._detection.alert import Alert
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.proof_file import Evidence, Judgement
-from audit_emit._format.record import Head, ts_of
+from audit_emit._format.record import Head
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.growing import GrowingLog
@@ -34,13 +35,14 @@ from audit_emit._settings import settings as _config
 from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._settings.archive import check_address, is_archive
 from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._verify.arguments import VerifyArguments, ns_of_time, options_of, ts_of_time
 from audit_emit._verify.findings import Finding, Kind, Report
-from audit_emit._verify.legacy import Boundary
 from audit_emit._verify.remembered import remembered
-from audit_emit._verify.verify import Options, verify_log
+from audit_emit._verify.verify import verify_log
 from audit_emit.errors import ConfigError
 
 __all__ = [
+    "Alert",
     "AuditLog",
     "Beginning",
     "Checkpoint",
@@ -106,47 +108,6 @@ def open_log(
     return AuditLog(path, ring, archive)
 
 
-class VerifyArguments(TypedDict, total=False):
-    """What ``AuditLog.verify`` takes by name.
-
-    Attributes:
-        expect_heads: hashes that somebody has seen, by the number of their record.
-        origin: the name that the log must have in its checkpoints.
-        chain: the chain that it must be.
-        anchor_required: with keys, the newest signature must be near the end of the log (the
-            default).
-        max_unanchored: how many records may come after it; by the log's own policy if not given.
-        max_age: how many seconds old it may be; by the log's own policy if not given.
-        as_of: the time by which its age is judged; now if not given.
-        from_seq: only from this record on.
-        since: only from this time on.
-        until: only to the last record that is not later.
-        legacy_before: records before this one (``"4711"``), or before this byte
-            (``"offset:1024"``), may be older than the chain.
-        remember: a file of the verifier's own that keeps what was verified, to be compared the
-            next time.
-        strict: parse the JSON of every record as well.
-        jobs: how many processes may share the work; one by default.
-        progress: called with the bytes that were read and the bytes that there are.
-    """
-
-    expect_heads: Mapping[int, str] | None
-    origin: str
-    chain: str
-    anchor_required: bool
-    max_unanchored: int | None
-    max_age: float | None
-    as_of: datetime | None
-    from_seq: int
-    since: datetime | None
-    until: datetime | None
-    legacy_before: str
-    remember: str | os.PathLike[str] | None
-    strict: bool
-    jobs: int
-    progress: Callable[[int, int], None] | None
-
-
 class AuditLog:
     """One log. Each call looks at it as it is by then.
 
@@ -207,8 +168,8 @@ class AuditLog:
             actor=user_id,
             workspace=workspace_id,
             correlation=correlation_id,
-            since=_ns(since),
-            until=_ns(until),
+            since=ns_of_time(since),
+            until=ns_of_time(until),
         )
         return list(_parsed(ask_log(question, self._where, limit).lines))
 
@@ -271,10 +232,41 @@ class AuditLog:
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
         remember = how.get("remember")
-        options = _options(how, self._ring)
+        options = options_of(how, self._ring)
         with open_reader(*self._where) as reader:
             verified = verify_log(reader, options)
         return (verified if remember is None else remembered(verified, Path(remember))).report
+
+    def anomalies(
+        self,
+        *,
+        rules: str | os.PathLike[str] | None = None,
+        since: datetime | None = None,
+        now: datetime | None = None,
+        verified: bool = True,
+    ) -> Iterator[Alert]:
+        """What is odd in the log, by rules (docs/anomalies.md), in the order in which it came up.
+
+        Args:
+            rules: a file or a directory of Sigma rules; without one, those of this package.
+            since: only alerts whose last record is not earlier; earlier records are looked at all
+                the same. What ``verify`` finds is told whenever it was.
+            now: the time by which silence is judged; without one, silence at the end of the log is
+                not told.
+            verified: begin with what ``verify`` finds, as alerts of the rule ``log_tampered``.
+
+        Raises:
+            RuleError: a rule is not understood.
+            ModuleNotFoundError: rules are in YAML, and PyYAML is missing.
+            ValueError: a time has no zone.
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        from audit_emit._detection.judged import judged  # noqa: PLC0415 - for those who ask
+
+        report = self.verify() if verified else None
+        with open_reader(*self._where) as reader:
+            yield from judged(reader, report, rules, since=ts_of_time(since), now=ns_of_time(now))
 
     def prove(self, seq: int) -> Evidence:
         """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.
@@ -348,38 +340,3 @@ def _parsed(lines: Iterator[bytes] | Sequence[bytes]) -> Iterator[dict[str, Any]
             yield _DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-
-
-def _options(how: VerifyArguments, ring: KeyRing) -> Options:
-    legacy = how.get("legacy_before", "")
-    return Options(
-        ring=ring,
-        heads=how.get("expect_heads") or {},
-        origin=how.get("origin", ""),
-        chain=how.get("chain", ""),
-        anchor_required=how.get("anchor_required", True),
-        max_unanchored=how.get("max_unanchored"),
-        max_age=how.get("max_age"),
-        as_of=_ns(how.get("as_of")),
-        from_seq=how.get("from_seq", 0),
-        since=_ts(how.get("since")),
-        until=_ts(how.get("until")),
-        legacy=Boundary.parse(legacy) if legacy else Boundary(),
-        strict=how.get("strict", False),
-        jobs=how.get("jobs", 1),
-        progress=how.get("progress"),
-    )
-
-
-def _ts(time: datetime | None) -> str:
-    ns = _ns(time)
-    return "" if ns is None else ts_of(ns)
-
-
-def _ns(time: datetime | None) -> int | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise ValueError("a time needs a zone, such as datetime.now(timezone.utc) has")
-    seconds = time.replace(microsecond=0).timestamp()
-    return int(seconds) * 10**9 + time.microsecond * 1000

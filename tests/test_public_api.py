@@ -138,7 +138,7 @@ FLOORS = (
     ("_core", "_verify"),
     ("_loki",),
     ("_query",),
-    ("_repair", "_retention", "_shipping", "_export", "_attestation"),
+    ("_repair", "_retention", "_shipping", "_export", "_attestation", "_detection"),
     ("_archive",),
     ("log", "outbox", "_facade"),
     ("",),

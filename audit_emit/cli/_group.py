@@ -18,6 +18,7 @@ from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
 from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError
 
 COMMANDS = {
+    "anomalies": "Look for what is odd in a log, by rules.",
     "archive": "Archive logs in an object store, prove and restore what is there.",
     "attest": "Sign a statement about some records of a log.",
     "checkpoint": "Sign a log, once or as it grows.",
@@ -55,6 +56,7 @@ COMPLETION = 'eval "$(_AUDIT_EMIT_COMPLETE=bash_source audit-emit)"'
 def _frozen() -> None:
     """Never called: whatever packs a program looks for imports, and cannot see ours by name."""
     from audit_emit.cli import (  # noqa: F401, PLC0415 - see above
+        anomalies,
         archive,
         attest,
         checkpoint,

@@ -1,0 +1,50 @@
+"""What a rule found: one alert, with every record that it is about. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+LEVELS = ("informational", "low", "medium", "high", "critical")
+"""Sigma's, the mildest first."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One crossing of one rule.
+
+    Attributes:
+        rule: the name of the rule; one that begins with ``log_`` is not written by anybody: the
+            log itself is not as it should be (a clock that stepped, a state that was full, a
+            finding of ``verify``).
+        title: what it is called.
+        level: one of ``LEVELS``.
+        chain: of the log.
+        seqs: the numbers of all records that made it cross, in their order.
+        unnamed: records that belong to it, too, and are not among ``seqs`` (a sum over more
+            records than are kept); 0 for nearly all.
+        group: for whom it crossed: the fields of ``group-by`` with their values; ``None`` where the
+            records lack one. Values of more than 64 characters are cut.
+        first_ts, last_ts: times of the first and of the last of these records, as in ``ts``.
+        reason: one sentence with the figures.
+        tags: of the rule.
+    """
+
+    rule: str
+    title: str
+    level: str
+    chain: str
+    seqs: tuple[int, ...]
+    group: Mapping[str, str | None]
+    first_ts: str
+    last_ts: str
+    reason: str
+    tags: tuple[str, ...] = ()
+    unnamed: int = 0
+
+    @property
+    def id(self) -> str:
+        """32 hex digits that are equal for equal alerts, by which receivers leave out repeats."""
+        key = (self.rule, self.chain, self.seqs, sorted(self.group.items()), self.first_ts)
+        return hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]

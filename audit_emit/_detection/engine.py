@@ -1,0 +1,280 @@
+"""The one pass: lines in, alerts out. Pure, and bounded in what it remembers.
+
+Most records are of a type that no rule is about. The type stands in the same place of every line,
+so these records are not decoded, let alone compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from audit_emit._detection.alert import Alert
+from audit_emit._detection.expressions import Holds, made, narrowed
+from audit_emit._detection.groups import TOTAL_BYTES
+from audit_emit._detection.rule import Rule
+from audit_emit._detection.ruleset import RuleSet
+from audit_emit._detection.values import Record
+from audit_emit._detection.watchers import ALWAYS, KINDS, Found, Silence, Watcher
+from audit_emit._detection.windows import Event, Hit
+from audit_emit._format.record import ns_of, parsed, ts_of
+from audit_emit._runtime.interrupts import let_through
+
+RECORD = "audit.anomaly"
+"""The type of the records that alerts become; no rule looks at them."""
+
+_TS, _MIDDLE, _TYPE = slice(7, 37), slice(37, 53), 53
+_BETWEEN = b'","event_type":"'
+_TYPES = 4096
+"""Types of events whose rules are remembered."""
+
+_STEP_NS = 2 * 10**9
+"""A time so much earlier than the record before is told as a step of the clock."""
+
+_HOUR_NS = 3600 * 10**9
+
+
+class _Use(NamedTuple):
+    """One rule, for records of one type."""
+
+    holds: Holds | None
+    rule: Rule
+    alerts: bool
+
+
+class Engine:
+    """Looks at every line of a log in its order.
+
+    Args:
+        rules: what to look for.
+        most: bytes that may be remembered, by the figures of ``groups``.
+
+    Attributes:
+        records: lines that were looked at.
+    """
+
+    def __init__(self, rules: RuleSet, most: int = TOTAL_BYTES) -> None:
+        self.rules = rules
+        self.records = 0
+        self.chain = ""
+        correlations = [rule for rule in rules.rules.values() if rule.correlation is not None]
+        share = most // max(1, len(correlations))
+        self.watchers: dict[str, Watcher] = {}
+        self._consumers: dict[str, list[tuple[int, Watcher]]] = {}
+        for rule in correlations:
+            assert rule.correlation is not None  # noqa: S101 - for the type checker
+            watcher = KINDS[rule.correlation.type](rule, share)
+            self.watchers[rule.name] = watcher
+            for place, part in enumerate(rules.parts(rule)):
+                self._consumers.setdefault(part.name, []).append((place, watcher))
+        self._silences = [one for one in self.watchers.values() if isinstance(one, Silence)]
+        self._uses: dict[bytes, tuple[_Use, ...]] = {}
+        self._forgotten: dict[str, int] = {}
+        self.due = ALWAYS
+        self._due_ts = b"~"
+        self.last_ts = b""
+        self.last_ns = 0
+        self._stepped = 0
+        self._alerts: list[Alert] = []
+
+    def feed(self, lines: list[bytes]) -> list[Alert]:
+        """The alerts that these lines lead to, in their order.
+
+        Args:
+            lines: of the log, without their newlines.
+        """
+        uses, missing = self._uses, self._first_use
+        for line in lines:
+            ts = line[_TS]
+            if ts < self.last_ts:
+                self._stepped_back(line)
+            elif ts > self._due_ts:
+                self._tick(line)
+            self.last_ts = ts
+            kind = line[_TYPE : line.find(b'"', _TYPE)]
+            found = uses.get(kind)
+            if found is None or line[_MIDDLE] != _BETWEEN:
+                found = missing(kind, line)
+            if found:
+                self._look(line, found)
+        self.records += len(lines)
+        alerts, self._alerts = self._alerts, []
+        return alerts
+
+    def _first_use(self, kind: bytes, line: bytes) -> tuple[_Use, ...]:
+        """The rules for a type that was not met yet, or for a line of another form."""
+        plain = line[_MIDDLE] == _BETWEEN and b"\\" not in kind
+        if not plain:
+            record = parsed(line)
+            name = record.get("event_type") if record is not None else None
+            if not isinstance(name, str):
+                return ()
+        else:
+            name = kind.decode("utf-8", "replace")
+        uses = self._uses_of(name)
+        if plain:
+            if len(self._uses) >= _TYPES:
+                self._uses.clear()
+            self._uses[kind] = uses
+        return uses
+
+    def _uses_of(self, event_type: str) -> tuple[_Use, ...]:
+        if event_type == RECORD:
+            return ()
+        found = []
+        for rule in self.rules.rules.values():
+            tree = rule.tree
+            if tree is None:
+                continue
+            left = narrowed(tree, event_type)
+            if left is not False:
+                holds = None if left is True else made(left)
+                found.append(_Use(holds, rule, rule.name not in self.rules.quiet))
+        return tuple(found)
+
+    def _look(self, line: bytes, uses: tuple[_Use, ...]) -> None:
+        record = parsed(line)
+        if record is None:
+            return
+        event: Event | None = None
+        for holds, rule, alerts in uses:
+            if holds is not None and not holds(record):
+                continue
+            if event is None:
+                event = self._event(record)
+            if alerts:
+                self._alert(rule, Hit(event, 1, fresh=True), {}, "")
+            for part, watcher in self._consumers.get(rule.name, ()):
+                self._take(watcher, part, record, event)
+
+    def _event(self, record: Record) -> Event:
+        """Place and time of a record; where they are none, those of the record before."""
+        seq, ts = record.get("seq"), record.get("ts")
+        try:
+            self.last_ns = ns_of(ts)  # type: ignore[arg-type] # what is no text is no time
+        except (ValueError, TypeError, OverflowError) as error:
+            let_through(error)
+        if isinstance(record.get("chain"), str):
+            self.chain = record["chain"]
+        number = seq if isinstance(seq, int) else 0
+        return Event(self.last_ns, (number,), self.last_ns)
+
+    def _take(self, watcher: Watcher, part: int, record: Record, event: Event) -> None:
+        found = watcher.take(part, record, event)
+        if isinstance(watcher, Silence):
+            self._wait()
+        if found is not None:
+            self._found(watcher, found, record)
+        if watcher.groups.forgotten and watcher.rule.name not in self._forgotten:
+            self._forgotten[watcher.rule.name] = 1
+            self._own(
+                "log_state_full",
+                "More groups than are remembered",
+                "medium",
+                event,
+                f"{watcher.rule.name} has more groups than fit into its memory; those that were "
+                "not seen for longest are forgotten",
+            )
+
+    def _found(self, watcher: Watcher, found: Found, record: Record | None) -> None:
+        rule, hit = watcher.rule, found.hit
+        if hit.fresh and rule.name not in self.rules.quiet:
+            group = dict(zip(watcher.fields, found.key, strict=True))
+            self._alert(rule, hit, group, watcher.said(hit))
+        if record is not None:
+            for part, above in self._consumers.get(rule.name, ()):
+                self._take(above, part, record, hit.event)
+
+    def _alert(self, rule: Rule, hit: Hit, group: Mapping[str, str | None], reason: str) -> None:
+        event = hit.event
+        self._alerts.append(
+            Alert(
+                rule=rule.name,
+                title=rule.title,
+                level=rule.level,
+                chain=self.chain,
+                seqs=event.seqs,
+                group=group,
+                first_ts=ts_of(event.first),
+                last_ts=ts_of(event.ns),
+                reason=reason or rule.reason or rule.description,
+                tags=rule.tags,
+                unnamed=hit.unnamed,
+            )
+        )
+
+    def _own(self, rule: str, title: str, level: str, event: Event, reason: str) -> None:
+        """An alert about the log, or about this search."""
+        times = ts_of(event.first), ts_of(event.ns)
+        self._alerts.append(
+            Alert(
+                rule=rule,
+                title=title,
+                level=level,
+                chain=self.chain,
+                seqs=event.seqs,
+                group={},
+                first_ts=times[0],
+                last_ts=times[1],
+                reason=reason,
+            )
+        )
+
+    def _stepped_back(self, line: bytes) -> None:
+        """A record that is earlier than the one before: it came late, or a clock was set.
+
+        Told once in an hour, or when the step is twice as large: two hosts whose clocks differ
+        would tell it with every record.
+        """
+        record = parsed(line)
+        before = self._ns(self.last_ts)
+        if record is None or before is None:
+            return
+        event = self._event(record)
+        step = before - event.ns
+        told, size = self._steps
+        if step < _STEP_NS or (abs(event.ns - told) < _HOUR_NS and step < 2 * size):
+            return
+        self._steps = event.ns, step
+        self._own(
+            "log_clock_step",
+            "Time went back",
+            "low",
+            event._replace(first=event.ns),
+            f"the record is {step / 1e9:.1f} s earlier than the one before it: it came late, or a "
+            "clock was set",
+        )
+
+    _steps = (-ALWAYS, 0)
+
+    @staticmethod
+    def _ns(ts: bytes) -> int | None:
+        try:
+            return ns_of(ts.decode())
+        except (ValueError, OverflowError) as error:
+            let_through(error)
+            return None
+
+    def _wait(self) -> None:
+        due = min(one.next_due for one in self._silences)
+        if due != self.due:
+            self.due = due
+            self._due_ts = ts_of(due).encode() if due < ALWAYS else b"~"
+
+    def _tick(self, line: bytes) -> None:
+        ns = self._ns(line[_TS])
+        if ns is not None:
+            self._pass_time(ns)
+
+    def _pass_time(self, ns: int) -> None:
+        for watcher in self._silences:
+            for found in watcher.tick(ns):
+                self._found(watcher, found, None)
+        self._wait()
+
+    def now(self, ns: int) -> list[Alert]:
+        """The alerts that follow from its being that late, with no further record."""
+        if self._silences:
+            self._pass_time(ns)
+        alerts, self._alerts = self._alerts, []
+        return alerts

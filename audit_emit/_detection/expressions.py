@@ -1,0 +1,159 @@
+"""A condition as a tree, narrowed to one type of event and made a function. Pure.
+
+What a condition says of ``event_type`` can be told before a record is decoded. So a tree is
+narrowed once for each type of event: most rules cannot hold then, and cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from audit_emit._detection.values import Record, getter, scalars, texts_in
+
+Tree = Any
+"""``True``, ``False``, ``Item``, ``Keywords``, ``And``, ``Or`` or ``Not``."""
+
+Holds = Callable[[Record], bool]
+
+TYPE = "event_type"
+
+
+class Item(NamedTuple):
+    """A field and what it must be.
+
+    Attributes:
+        field: its name.
+        tests: every one of them must hold for some value of the field.
+        missing: what is said of a record without it.
+        whole: the tests look at the record, not at the field.
+    """
+
+    field: str
+    tests: tuple[Callable[[Any], bool], ...]
+    missing: bool = False
+    whole: bool = False
+
+
+class Keywords(NamedTuple):
+    """Texts that must be anywhere in the record."""
+
+    tests: tuple[Callable[[str], bool], ...]
+    every: bool = False
+
+
+class And(NamedTuple):
+    """All of these."""
+
+    parts: tuple[Tree, ...]
+
+
+class Or(NamedTuple):
+    """One of these."""
+
+    parts: tuple[Tree, ...]
+
+
+class Not(NamedTuple):
+    """Not this."""
+
+    part: Tree
+
+
+def narrowed(tree: Tree, event_type: str) -> Tree:
+    """What is left to be found out of a record of this type."""
+    if isinstance(tree, Item) and tree.field == TYPE and not tree.whole:
+        return all(test(event_type) for test in tree.tests)
+    if isinstance(tree, Not):
+        part = narrowed(tree.part, event_type)
+        return not part if isinstance(part, bool) else Not(part)
+    if not isinstance(tree, And | Or):
+        return tree
+    decides = isinstance(tree, Or)
+    left = []
+    for part in tree.parts:
+        found = narrowed(part, event_type)
+        if found is decides:
+            return decides
+        if not isinstance(found, bool):
+            left.append(found)
+    if not left:
+        return not decides
+    return left[0] if len(left) == 1 else type(tree)(tuple(left))
+
+
+def made(tree: Tree) -> Holds:
+    """The function of a tree."""
+    if isinstance(tree, bool):
+        return lambda _: tree
+    if isinstance(tree, Item):
+        return _item(tree)
+    if isinstance(tree, Keywords):
+        return _keywords(tree)
+    if isinstance(tree, Not):
+        inner = made(tree.part)
+        return lambda record: not inner(record)
+    parts = tuple(map(made, tree.parts))
+    if isinstance(tree, And):
+        return _all(parts)
+    return _any(parts)
+
+
+def _all(parts: tuple[Holds, ...]) -> Holds:
+    if len(parts) == 2:
+        one, two = parts
+        return lambda record: one(record) and two(record)
+
+    def every(record: Record) -> bool:
+        for part in parts:  # noqa: SIM110 - all() takes twice the time
+            if not part(record):
+                return False
+        return True
+
+    return every
+
+
+def _any(parts: tuple[Holds, ...]) -> Holds:
+    def some(record: Record) -> bool:
+        for part in parts:  # noqa: SIM110 - as above
+            if part(record):
+                return True
+        return False
+
+    return some
+
+
+def _item(item: Item) -> Holds:
+    tests, missing = item.tests, item.missing
+    if item.whole:
+        return lambda record: all(test(record) for test in tests)
+    get = getter(item.field)
+    if len(tests) == 1:
+        test = tests[0]
+
+        def one(record: Record) -> bool:
+            value = get(record)
+            if value is None:
+                return missing
+            if isinstance(value, list):
+                return any(map(test, value))
+            return test(value)
+
+        return one
+
+    def several(record: Record) -> bool:
+        value = get(record)
+        if value is None:
+            return missing
+        return all(any(map(test, scalars(value))) for test in tests)
+
+    return several
+
+
+def _keywords(words: Keywords) -> Holds:
+    def found(record: Record) -> bool:
+        texts = [text.lower() for text in texts_in(record)]
+        hits = (any(map(test, texts)) for test in words.tests)
+        return all(hits) if words.every else any(hits)
+
+    return found

@@ -1,0 +1,96 @@
+"""What is remembered for each group, within bounds: who was not seen for longest is forgotten.
+
+Names of groups are chosen by whoever causes records, so there may be any number of them. What is
+forgotten is counted, and told by an alert: an attacker who floods the memory does not do it unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Any, Generic, Protocol, TypeVar
+
+from audit_emit._detection.values import text_of
+
+Key = tuple[str | None, ...]
+
+CUT = 64
+"""Characters of a value that are kept; what is longer is cut, with a part of its hash after it."""
+
+GROUP_BYTES = 700
+ENTRY_BYTES = 150
+"""About what a group takes, and what each entry in it does; measured with CPython 3.11."""
+
+TOTAL_BYTES = 48 << 20
+"""For the groups of all rules together, by these figures."""
+
+
+class Sized(Protocol):
+    """What is remembered for one group."""
+
+    @property
+    def size(self) -> int:
+        """Entries in it."""
+
+    @property
+    def latest(self) -> int:
+        """The time of what came last."""
+
+
+_State = TypeVar("_State", bound=Sized)
+
+
+def key_of(values: list[Any]) -> Key:
+    """The name of a group."""
+    return tuple(map(_short, values))
+
+
+def _short(value: Any) -> str | None:
+    text = value if isinstance(value, str) else text_of(value)
+    if text is None or len(text) <= CUT:
+        return text
+    return f"{text[:CUT]}~{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+class Groups(Generic[_State]):
+    """The groups of one rule.
+
+    Args:
+        most: bytes, by the figures above.
+        span: for so many nanoseconds what came last says something.
+
+    Attributes:
+        forgotten: groups that were dropped while they still said something.
+    """
+
+    def __init__(self, most: int, span: int) -> None:
+        self.forgotten = 0
+        self._span = span
+        self.table: OrderedDict[Key, _State] = OrderedDict()
+        self._most = most
+        self._entries = 0
+
+    def get(self, key: Key) -> _State | None:
+        """What is remembered for a group, which was seen now."""
+        found = self.table.get(key)
+        if found is not None:
+            self.table.move_to_end(key)
+        return found
+
+    def add(self, key: Key, state: _State) -> None:
+        """Begin to remember a group."""
+        self.table[key] = state
+        self._entries += state.size
+
+    def grown(self, entries: int, ns: int) -> None:
+        """So many entries came to the group that was seen last; forget others if it is too much."""
+        self._entries += entries
+        while self.bytes > self._most and len(self.table) > 1:
+            _, state = self.table.popitem(last=False)
+            self._entries -= state.size
+            self.forgotten += abs(ns - state.latest) <= self._span
+
+    @property
+    def bytes(self) -> int:
+        """About how much is taken."""
+        return len(self.table) * GROUP_BYTES + self._entries * ENTRY_BYTES

@@ -1,0 +1,42 @@
+"""What ``verify`` finds, as alerts: tampering and gaps are its to judge alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from audit_emit._detection.alert import Alert
+from audit_emit._verify.findings import TAMPERED, Finding, Report
+
+RULE = "log_tampered"
+_TAGS = ("attack.impact", "attack.t1565.001")
+
+
+def integrity_alerts(report: Report) -> Iterator[Alert]:
+    """One alert for each kind of finding that no writer leaves behind, with all its records.
+
+    Args:
+        report: the verdict on the log.
+    """
+    kinds: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        if finding.kind in TAMPERED:
+            kinds.setdefault(finding.kind, []).append(finding)
+    for kind, found in kinds.items():
+        seqs = tuple(sorted({one.seq for one in found if one.seq}))
+        times = sorted(one.record["ts"] for one in found if one.record and "ts" in one.record)
+        first = found[0]
+        note = f": {first.note}" if first.note else ""
+        count = report.counts.get(kind, len(found))
+        yield Alert(
+            rule=RULE,
+            title="Log Does Not Verify",
+            level="critical",
+            chain=report.chain,
+            seqs=seqs,
+            group={"kind": str(kind)},
+            first_ts=times[0] if times else "",
+            last_ts=times[-1] if times else "",
+            reason=f"{count} {kind}, the first in {first.file} line {first.line or 0}{note}",
+            tags=_TAGS,
+            unnamed=count - len(found),
+        )

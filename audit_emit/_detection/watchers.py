@@ -1,0 +1,358 @@
+"""One correlation at work: which group a record belongs to, what its rule remembers of it. Pure."""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from audit_emit._detection.detectors import Beat, Hours, Known, Usual, Value
+from audit_emit._detection.groups import Groups, Key, key_of
+from audit_emit._detection.rule import Correlation, Rule
+from audit_emit._detection.values import Get, Record, getter, number_of, scalars, text_of
+from audit_emit._detection.windows import Event, Hit, Parts, Sliding, Values
+from audit_emit._runtime.interrupts import let_through
+
+ALWAYS = 1 << 62
+KEPT = 1024
+"""Records that a sum names; more than these are one item together."""
+
+
+class Found(NamedTuple):
+    """What one correlation found."""
+
+    key: Key
+    hit: Hit
+
+
+class Watcher:
+    """One correlation; the kinds are below.
+
+    Args:
+        rule: a correlation.
+        most: bytes for its groups.
+
+    Attributes:
+        groups: what is remembered.
+    """
+
+    state: Any
+    span = ALWAYS
+
+    def __init__(self, rule: Rule, most: int) -> None:
+        assert rule.correlation is not None  # noqa: S101 - for the type checker
+        self.rule = rule
+        self.spec: Correlation = rule.correlation
+        self.groups: Groups[Any] = Groups(most, self.spec.timespan or self.span)
+        self.fields = (*self.spec.group_by, *self.own_fields())
+        self._getters = [
+            [getter(self.spec.aliases.get(name, {}).get(part, name)) for name in self.spec.group_by]
+            for part in self.spec.rules
+        ]
+        self._field: Get = getter(self.spec.field or "event_type")
+
+    def own_fields(self) -> tuple[str, ...]:
+        """What names a group besides ``group-by``."""
+        return ()
+
+    def take(self, part: int, record: Record, event: Event) -> Found | None:
+        """A record that fits one of the rules.
+
+        Args:
+            part: which one.
+        """
+        key = key_of([get(record) for get in self._getters[part]])
+        return self.count(key, part, record, event)
+
+    def count(self, key: Key, part: int, record: Record, event: Event) -> Found | None:
+        """Add it to its group."""
+        state = self.groups.get(key)
+        if state is None:
+            state = self.state()
+            self.groups.add(key, state)
+        before = state.size
+        hit = self.add(state, part, record, event)
+        self.groups.grown(state.size - before, event.ns)
+        return None if hit is None else Found(key, hit)
+
+    def add(self, state: Any, part: int, record: Record, event: Event) -> Hit | None:
+        """Add it to what is remembered of its group."""
+        raise NotImplementedError
+
+    def said(self, hit: Hit) -> str:
+        """What was found, in words."""
+        raise NotImplementedError
+
+
+class EventCount(Watcher):
+    """``event_count``."""
+
+    state = Sliding
+
+    def add(self, state: Sliding, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part, record
+        spec = self.spec
+        return state.take(event, 1, span=spec.timespan, least=spec.least, most=int(spec.least) + 1)
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        return f"{hit.figure:.0f} records within {lasting(self.spec.timespan)}"
+
+
+class ValueCount(Watcher):
+    """``value_count``."""
+
+    state = Values
+
+    def add(self, state: Values, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part
+        found = None
+        for one in list(scalars(self._field(record)))[:KEPT]:
+            text = key_of([one])[0]
+            if text is not None:
+                spec = self.spec
+                hit = state.take(event, text, span=spec.timespan, least=int(spec.least))
+                found = hit if hit is not None and (found is None or hit.fresh) else found
+        return found
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        spec = self.spec
+        return f"{hit.figure:.0f} different {spec.field} within {lasting(spec.timespan)}"
+
+
+class ValueSum(Watcher):
+    """``value_sum``; negative numbers would let somebody subtract what he took."""
+
+    state = Sliding
+
+    def take(self, part: int, record: Record, event: Event) -> Found | None:
+        """See ``Watcher``."""
+        value = number_of(self._field(record))
+        return super().take(part, record, event) if value is not None and value > 0 else None
+
+    def add(self, state: Sliding, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part
+        value, spec = number_of(self._field(record)) or 0.0, self.spec
+        return state.take(event, value, span=spec.timespan, least=spec.least, most=KEPT)
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        spec = self.spec
+        return f"{spec.field} adds up to {hit.figure:.15g} within {lasting(spec.timespan)}"
+
+
+class Temporal(Watcher):
+    """``temporal`` and ``temporal_ordered``."""
+
+    state = Parts
+
+    def add(self, state: Parts, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del record
+        spec = self.spec
+        return state.take(
+            event,
+            part,
+            span=spec.timespan,
+            parts=len(spec.rules),
+            ordered=spec.type == "temporal_ordered",
+        )
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        del hit
+        word = " then " if self.spec.type == "temporal_ordered" else " and "
+        return f"{word.join(self.spec.rules)} within {lasting(self.spec.timespan)}"
+
+
+class FirstSeen(Watcher):
+    """``first_seen``: nothing is new before the log is as old as ``learning``."""
+
+    state = Known
+    span = 0
+
+    def __init__(self, rule: Rule, most: int) -> None:
+        super().__init__(rule, most)
+        self.history = int(self.spec.options["history"])
+        self.groups = Groups(most, self.history)
+        self.begun = 0
+
+    def own_fields(self) -> tuple[str, ...]:
+        """See ``Watcher``."""
+        return (self.spec.field,)
+
+    def take(self, part: int, record: Record, event: Event) -> Found | None:
+        """See ``Watcher``."""
+        value = self._field(record)
+        if self.spec.options["network"]:
+            value = network_of(value)
+        key = key_of([*(get(record) for get in self._getters[part]), value])
+        self.begun = self.begun or event.ns
+        return self.count(key, part, record, event)
+
+    def add(self, state: Known, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part, record
+        before, state.latest = state.latest, event.ns
+        if before and event.ns - before <= self.history:
+            return None
+        if event.ns - self.begun < self.spec.options["learning"]:
+            return None
+        return Hit(event, 1, fresh=True)
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        del hit
+        return f"not seen within {lasting(self.history)} before"
+
+
+class RareHour(Watcher):
+    """``rare_hour``."""
+
+    state = Hours
+
+    def add(self, state: Hours, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part, record
+        options = self.spec.options
+        return state.take(event, least=options["least"], percent=options["percent"])
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        hour = hit.event.ns // (3600 * 10**9) % 24
+        return f"at {hour:02d} h UTC, where {hit.figure:.0f} records were before"
+
+
+class Changed(Watcher):
+    """``changed``."""
+
+    state = Value
+
+    def take(self, part: int, record: Record, event: Event) -> Found | None:
+        """See ``Watcher``."""
+        there = text_of(self._field(record)) is not None
+        return super().take(part, record, event) if there else None
+
+    def add(self, state: Value, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part
+        return state.take(event, str(key_of([self._field(record)])[0]))
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        return f"{self.spec.field} changed since record {hit.event.seqs[0]}"
+
+
+class Baseline(Watcher):
+    """``baseline``."""
+
+    state = Usual
+
+    def add(self, state: Usual, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part
+        value = number_of(self._field(record)) if self.spec.field else 1.0
+        if value is None or value <= 0:
+            return None
+        return state.take(event, value, **self.spec.options)
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        what = f"{self.spec.field} adds up to" if self.spec.field else "records:"
+        bucket = lasting(int(self.spec.options["bucket"]))
+        return f"{what} {hit.figure:.15g} in {bucket}, far more than usual"
+
+
+class Silence(Watcher):
+    """``silence``: found by the time of whatever comes next, not by a record of its own."""
+
+    state = Beat
+
+    def __init__(self, rule: Rule, most: int) -> None:
+        super().__init__(rule, most)
+        self.due: list[tuple[int, int, Key]] = []
+        self._pushed = 0
+
+    def add(self, state: Beat, part: int, record: Record, event: Event) -> Hit | None:
+        """See ``Watcher``."""
+        del part, record
+        if not state.latest or state.told:
+            self._wait(event.ns, key=next(reversed(self.groups.table)))
+        state.latest, state.seq, state.told = event.ns, event.seqs[-1], False
+        return None
+
+    def _wait(self, ns: int, key: Key) -> None:
+        """One entry for each group that may fall silent; names of groups are not compared."""
+        self._pushed += 1
+        if len(self.due) > 2 * len(self.groups.table) + KEPT:  # of groups that were forgotten
+            self.due = [one for one in self.due if one[2] in self.groups.table]
+            heapq.heapify(self.due)
+        heapq.heappush(self.due, (ns + self.spec.timespan, self._pushed, key))
+
+    @property
+    def next_due(self) -> int:
+        """When the next group may have been silent for too long."""
+        return self.due[0][0] if self.due else ALWAYS
+
+    def tick(self, ns: int) -> Iterator[Found]:
+        """It is that late: who has been silent?"""
+        while self.due and self.due[0][0] < ns:
+            _, _, key = heapq.heappop(self.due)
+            state = self.groups.table.get(key)
+            if state is None or state.told:
+                continue
+            if state.latest + self.spec.timespan >= ns:
+                self._wait(state.latest, key)
+                continue
+            state.told = True
+            event = Event(state.latest, (state.seq,), state.latest)
+            yield Found(key, Hit(event, float(ns - state.latest), fresh=True))
+
+    def said(self, hit: Hit) -> str:
+        """See ``Watcher``."""
+        return f"nothing came after record {hit.event.seqs[0]} for {lasting(int(hit.figure))}"
+
+
+KINDS: dict[str, type[Watcher]] = {
+    "event_count": EventCount,
+    "value_count": ValueCount,
+    "value_sum": ValueSum,
+    "temporal": Temporal,
+    "temporal_ordered": Temporal,
+    "first_seen": FirstSeen,
+    "rare_hour": RareHour,
+    "changed": Changed,
+    "baseline": Baseline,
+    "silence": Silence,
+}
+
+
+def network_of(value: Any) -> str | None:
+    """The network of an address, /24 or /48; what is no address as it is."""
+    text = text_of(value)
+    if text is None or len(text) > 50:
+        return text
+    bare = text.partition("/")[0]
+    if bare.count(".") == 3 and bare.replace(".", "").isdecimal():
+        return bare.rpartition(".")[0] + ".0/24"
+    try:
+        return str(ipaddress.ip_network((bare, 48), strict=False))
+    except ValueError as error:
+        let_through(error)
+        return text
+
+
+def lasting(ns: int) -> str:
+    """A span in words that a rule could have."""
+    seconds = ns // 10**9
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            rest = seconds % size * {"d": 24, "h": 60, "m": 60}[unit] // size
+            lower = {"d": "h", "h": "m", "m": "s"}[unit]
+            return f"{seconds // size}{unit}" + (f" {rest}{lower}" if rest else "")
+    return f"{seconds}s"
