@@ -924,6 +924,43 @@ def test_two_hundred_requests_do_not_mix(audit_log: AuditLog) -> None:
     assert {record["correlation_id"] for record in audit_log.records()} == set(told)
 
 
+def test_ten_thousand_requests_at_once_do_not_mix(audit_log: AuditLog) -> None:
+    many = 10_000
+    arrived = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal arrived
+        user = scope["path"][1:]
+        update_request(user_id=user)
+        arrived += 1
+        if arrived == many:
+            gate.set()
+        await gate.wait()
+        audit_log.emitter.emit(None, "secret.set", {"user": user})
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def nothing(message: Any = None) -> Any:
+        return {"type": "http.disconnect"}
+
+    async def main() -> None:
+        outer = audited(app, audit_log)
+        scope = {"type": "http", "method": "GET", "headers": [], "query_string": b""}
+        await asyncio.gather(
+            *(outer({**scope, "path": f"/u{n}"}, nothing, nothing) for n in range(many))
+        )
+
+    gate = asyncio.Event()
+    asyncio.run(main())
+
+    found = {one["correlation_id"]: one["user_id"] for one in audit_log.records("secret.set")}
+    assert len(found) == many
+    assert all(one["user_id"] == one["fields"]["user"] for one in audit_log.records("secret.set"))
+    requests = audit_log.records("http.request")
+    assert {one["correlation_id"]: one["user_id"] for one in requests} == found
+    assert all(one["fields"]["path"] == f"/{one['user_id']}" for one in requests)
+
+
 def test_route_template_of_starlette(audit_log: AuditLog) -> None:
     async def view(request: Request) -> Response:
         return Response()
