@@ -15,6 +15,7 @@ from audit_emit._core.beginning import Beginning
 from audit_emit._core.database import shipping_of
 from audit_emit._core.health import report
 from audit_emit._core.misuse import Misuse
+from audit_emit._core.noted import NOTED
 from audit_emit._core.outbox import LOCK_SECONDS, Outbox
 from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._format.record import Receipt
@@ -189,6 +190,8 @@ class Emitter:
             latest = 0.0
             if recorded is not None:
                 receipt, line, shown = recorded
+                if NOTED and self.settings.jsonl is not None:
+                    NOTED[0](receipt)
                 if shown:
                     return receipt
             else:
@@ -198,6 +201,8 @@ class Emitter:
                     return None
                 line = linked.line
                 receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
+                if NOTED and self.settings.jsonl is not None:
+                    NOTED[0](receipt)
             outbox.show(line, latest or monotonic() + LOCK_SECONDS)
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard; it lets interrupts through

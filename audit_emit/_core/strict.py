@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._core.noted import NOTED
 from audit_emit._core.outbox import LOCK_SECONDS
 from audit_emit._format.record import Receipt
 from audit_emit._runtime.foreign import bare_name
@@ -55,7 +56,10 @@ def emit(emitter: Emitter, ctx: GivenContext, event_type: str, fields: Any) -> R
             let_through(error)
             outbox.trouble("stdout", error)
         outbox.fault = None
-    return Receipt(linked.id, linked.chain, linked.seq, linked.hash)
+    receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
+    if NOTED and emitter.settings.jsonl is not None:
+        NOTED[0](receipt)
+    return receipt
 
 
 def _not_recorded(emitter: Emitter, error: SinkError) -> AuditError:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from audit_emit._core.default import current_emitter, get_emitter
 from audit_emit._core.deferred import emit_late
+from audit_emit._core.noted import NOTED
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
 from audit_emit._format.encode import to_json
-from audit_emit._format.record import valid_type
+from audit_emit._format.receipt_text import receipt_text
+from audit_emit._format.record import Receipt, valid_type
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
@@ -21,10 +23,12 @@ from audit_emit._settings.checks import SETTINGS
 
 __all__ = [
     "MISSING",
+    "NOTED",
     "SETTINGS",
     "UNOBSERVED",
     "Normalised",
     "Normaliser",
+    "Receipt",
     "Redactor",
     "StderrLog",
     "bare_name",
@@ -34,6 +38,7 @@ __all__ = [
     "is_mirrored",
     "let_through",
     "mirror",
+    "receipt_text",
     "to_json",
     "unmirror",
     "valid_type",

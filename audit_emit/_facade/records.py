@@ -5,6 +5,7 @@ from __future__ import annotations
 from audit_emit._format.chain import ZERO, body_of, leaf_hash
 from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
+from audit_emit._format.receipt_text import Claim, parse_receipt
 from audit_emit._format.record import SERVICE, Head, head_of, ns_of, ts_of
 from audit_emit._loki.labels import placement_of, service_of, time_of, unwrapped
 from audit_emit._loki.records import Extent, hash_holds, is_cut
@@ -12,6 +13,7 @@ from audit_emit._loki.records import Extent, hash_holds, is_cut
 __all__ = [
     "SERVICE",
     "ZERO",
+    "Claim",
     "Extent",
     "Head",
     "body_of",
@@ -21,6 +23,7 @@ __all__ = [
     "leaf_hash",
     "link_of",
     "ns_of",
+    "parse_receipt",
     "placement_of",
     "service_of",
     "split_lines",

@@ -9,6 +9,8 @@ from contextlib import suppress
 
 import click
 
+from audit_emit._facade.queries import find_record, open_reader
+from audit_emit._facade.records import Claim, body_of, leaf_hash, parse_receipt
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
@@ -24,36 +26,40 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     "prove",
     {
         Exit.OK: "proved",
-        Exit.FINDINGS: "the log was changed",
+        Exit.FINDINGS: "the log was changed, or is not what a receipt says",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no such record, or no log",
         Exit.INCOMPLETE: "no checkpoint covers it yet",
     },
     [
         "audit-emit prove 4711 --out record-4711.proof",
+        "audit-emit prove 9f2c…:4711:03ab… /var/log/audit-emit/shop --out receipt.proof",
         "audit-emit prove 019ed0b1-7c00-7000-8000-000000000003 /var/log/audit-emit/shop",
     ],
 )
-@click.argument("which", metavar="SEQ|ID")
+@click.argument("which", metavar="SEQ|ID|RECEIPT")
 @logs_argument
 @kept
 def command(which: str, logs: tuple[str, ...]) -> Exit:
     """Write a proof that a record is in a log.
 
-    SEQ is its number, ID its id. LOG is a log's directory or its active file; without it, the log
-    that this environment configures. An ID may be looked for in several logs. The proof holds the
-    record, its inclusion proof and the first checkpoint that covers it; audit-emit verify-proof
+    SEQ is its number, ID its id; RECEIPT is what a service has answered in Audit-Receipt
+    (CHAIN:SEQ:HASH), and the record must be the one that it names. LOG is a log's directory or its
+    active file; without it, the log that this environment configures. An ID or a RECEIPT may be
+    looked for in several logs. The proof holds the record, its inclusion proof and the first
+    checkpoint that covers it; audit-emit verify-proof
     checks it without the log.
 
     Proofs are made of hash tiles, which the signer keeps in tile/ beside the log. Where there are
     none, or wrong ones, the log is read and they are made: there, or in the temporary directory.
     """
-    if not (_is_seq(which) or _ID.fullmatch(which)):
-        raise click.UsageError("name the record by its SEQ or its ID, before the LOG")
+    claim = parse_receipt(which)
+    if not (claim or _is_seq(which) or _ID.fullmatch(which)):
+        raise click.UsageError("name the record by its SEQ, its ID or its RECEIPT, before the LOG")
     if _is_seq(which) and len(together(logs)) > 1:
         raise click.UsageError("every log has a record of that number; name one LOG, or the ID")
     try:
-        log, seq = _found(which, named(logs))
+        log, seq = _received(claim, logs) if claim else _found(which, named(logs))
         made = log.prove(seq)
     except CheckpointError as error:
         complain(str(error))
@@ -65,7 +71,8 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
     except ConfigError:
         raise
     except ValueError as error:
-        complain(str(error))
+        yet = "; the record is there as the receipt says: ask again once the log is signed"
+        complain(f"{error}{yet if claim else ''}")
         return Exit.INCOMPLETE
     sys.stdout.buffer.write(made.to_bytes())
     return Exit.OK
@@ -84,6 +91,32 @@ def _found(which: str, logs: Sequence[str]) -> tuple[AuditLog, int]:
         with suppress(LookupError):
             return log, log.find(which)
     raise LookupError(which)
+
+
+def _received(claim: Claim, logs: Sequence[str]) -> tuple[AuditLog, int]:
+    """The log that a receipt is of, and the number of the record; it is the one that it names.
+
+    Raises:
+        CheckpointError: the log has another record there, or none.
+        LookupError: no log has this chain, or the record was removed.
+    """
+    for where in together(named(logs)):
+        with open_reader(*where) as reader:
+            first, last = reader.bounds()
+            if last is None or last.chain != claim.chain:
+                continue
+            if first is not None and claim.seq < first.seq:
+                raise LookupError(f"record {claim.seq} was removed: the log begins at {first.seq}")
+            try:
+                line = find_record(reader, claim.seq)
+            except LookupError:
+                why = f"record {claim.seq} is not in the log, which ends at {last.seq}"
+                raise CheckpointError("receipt", why) from None
+        if leaf_hash(body_of(line)) != claim.hash:
+            why = f"record {claim.seq} is not the one that the receipt names"
+            raise CheckpointError("receipt", why)
+        return open_log(where[0], archive=next(iter(where[1:]), "")), claim.seq
+    raise LookupError(f"no record is there: none of these logs has the chain {claim.chain}")
 
 
 def _is_seq(which: str) -> bool:

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from audit_emit._facade.records import Claim, head_of, parse_receipt
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import MAX_BYTES, signed_time
 from audit_emit.cli._command import command as a_command
@@ -21,6 +22,18 @@ from audit_emit.log import Evidence, Judgement, KeyRing
 EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOMPLETE}
 
 
+def _receipt(_: click.Context, __: click.Parameter, value: str | None) -> Claim | None:
+    claim = parse_receipt(value) if value else None
+    if value and claim is None:
+        raise click.BadParameter("a receipt is CHAIN:SEQ:HASH, as in the header Audit-Receipt")
+    return claim
+
+
+def _is_of(evidence: Evidence, receipt: Claim) -> bool:
+    head = head_of(evidence.record.encode("utf-8", "surrogatepass"))
+    return head is not None and Claim(head.chain, head.seq, head.hash) == receipt
+
+
 @a_command(
     "verify-proof",
     {
@@ -33,9 +46,15 @@ EXITS = {"ok": Exit.OK, "mismatch": Exit.FINDINGS, "key-unavailable": Exit.INCOM
     ["audit-emit verify-proof record-4711.proof --key shop-verifier.txt"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(readable=False, allow_dash=True))
+@click.option(
+    "--receipt",
+    metavar="RECEIPT",
+    callback=_receipt,
+    help="It must be the record of this receipt (CHAIN:SEQ:HASH).",
+)
 @pinned_keys
 @formats("text", "json")
-def command(file: str, keys: tuple[str, ...], form: str) -> Exit:
+def command(file: str, keys: tuple[str, ...], receipt: Claim | None, form: str) -> Exit:
     """Check that the record in a proof FILE is in the log that a key signed.
 
     FILE is what audit-emit prove has written; - is standard input. The key is the one that you
@@ -53,6 +72,8 @@ def command(file: str, keys: tuple[str, ...], form: str) -> Exit:
         complain(f"{file}: {error}")
         return Exit.NOTHING
     judgement = evidence.judge(ring)
+    if receipt is not None and judgement.verdict != "mismatch" and not _is_of(evidence, receipt):
+        judgement = Judgement("mismatch", "the record is another one than that of the receipt")
     status = decided(EXITS[judgement.verdict])
     if form == "json":
         click.echo(json.dumps(_as_dict(evidence, judgement, ring)))

@@ -30,6 +30,7 @@ class RequestOptions(TypedDict, total=False):
     trusted_proxies: Sequence[str]
     client_ip: ClientIp
     user_agent: bool
+    receipts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Options:
         trusted_proxies: networks (CIDR) whose request ids and ``X-Forwarded-For`` are trusted.
         client_ip: ``full``, ``truncated`` (to /24 for IPv4, /48 for IPv6) or ``off``.
         user_agent: whether to record the user agent, up to 256 characters.
+        receipts: whether the answer carries ``Audit-Receipt``, the place of the newest record of
+            the request (``<chain>:<seq>:<hash>``), when one is in the chain of a file by then.
     """
 
     requests: bool = True
@@ -58,6 +61,7 @@ class Options:
     trusted_proxies: tuple[Network, ...] = ()
     client_ip: ClientIp = "truncated"
     user_agent: bool = False
+    receipts: bool = False
 
     @classmethod
     def make(cls, raw: Mapping[str, Any]) -> Options:
@@ -157,4 +161,5 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "trusted_proxies": _networks,
     "client_ip": _client_ip,
     "user_agent": _flag,
+    "receipts": _flag,
 }

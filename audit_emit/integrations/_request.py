@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import audit_emit
-from audit_emit._facade.adapters import bare_name, let_through
+from audit_emit._facade.adapters import NOTED, Receipt, bare_name, let_through, receipt_text
 from audit_emit.context import EMPTY, VAR, AuditContext, update_request
 from audit_emit.integrations._common import Emits, scrub
 from audit_emit.integrations._http import (
@@ -37,6 +37,9 @@ from audit_emit.integrations._request_context import (
 KEY = "audit_emit.request"
 """Where an ASGI scope or a WSGI environ keeps its ``RequestAudit``."""
 
+
+RECEIPT = "Audit-Receipt"
+"""The header of an answer that says where the newest record of the request is."""
 
 SERVED: ContextVar[RequestAudit | None] = ContextVar("audit_emit_request", default=None)
 """The request that is being served in this context."""
@@ -74,6 +77,7 @@ class RequestAudit:
         "_finders",
         "_inbound",
         "_options",
+        "_receipt",
         "declared",
         "exchange",
         "inner_origins",
@@ -97,6 +101,9 @@ class RequestAudit:
         self._emitter = emitter
         self._inbound = identify(options, exchange, new_id())
         self._done = False
+        self._receipt: Receipt | None = None
+        if options.receipts and not NOTED:
+            NOTED.append(_note)
         self._finders = [find_user]
         self.exchange: Exchange = exchange
         self.origin: Mapping[str, Any] = origin
@@ -118,6 +125,19 @@ class RequestAudit:
     def correlation_id(self) -> str:
         """The id of the request, which the response carries in a header."""
         return self._inbound.correlation_id
+
+    @property
+    def receipt(self) -> str | None:
+        """The newest record of the request so far; ``None`` where it is not to be told."""
+        if self._receipt is None or not self._options.receipts:
+            return None
+        return receipt_text(self._receipt)
+
+    def note(self, receipt: Receipt) -> None:
+        """Keep the receipt of a record, unless a newer one is kept: threads may be late."""
+        kept = self._receipt
+        if kept is None or kept.chain != receipt.chain or kept.seq < receipt.seq:
+            self._receipt = receipt
 
     @property
     def finished(self) -> bool:
@@ -205,6 +225,13 @@ class RequestAudit:
             emit(who, kind, fields)
         except Exception as error:  # noqa: BLE001 - another emitter than ours may raise; the request must not fail
             let_through(error)
+
+
+def _note(receipt: Receipt) -> None:
+    """Keep the receipt of a record for the request in which it was emitted."""
+    served = SERVED.get()
+    if served is not None:
+        served.note(receipt)
 
 
 def _event_fields(event: RouteEvent, exchange: Exchange) -> dict[str, Any]:

@@ -43,12 +43,14 @@ from audit_emit.integrations._http import below
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._receive import Message, PeekingReceive, Receive, is_worth_a_look
-from audit_emit.integrations._request import KEY, RequestAudit
+from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit
 
 __all__ = ["AuditMiddleware", "health_app"]
 
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_RECEIPT = RECEIPT.lower().encode("ascii")
 
 
 class AuditMiddleware:
@@ -246,14 +248,17 @@ class _AuditedConnection:
         return self._with_id(message)
 
     def _with_id(self, message: Message) -> Message:
-        """The message with the request id in a header, unless the application has set that one."""
+        """The message with request id and receipt, unless the application has set those itself."""
         headers = message.get("headers") or ()
         self._content_length_sent, is_set = look_at(headers, self._header)
-        if self._header is None or is_set:
-            return message
-        own = (self._header, self._audit.correlation_id.encode("ascii"))
+        own = []
+        if self._header is not None and not is_set:
+            own.append((self._header, self._audit.correlation_id.encode("ascii")))
+        receipt = self._audit.receipt
+        if receipt is not None and not look_at(headers, _RECEIPT)[1]:
+            own.append((_RECEIPT, receipt.encode("ascii")))
         # A copy: the application may send the same object for another request.
-        return {**message, "headers": [*headers, own]}
+        return {**message, "headers": [*headers, *own]} if own else message
 
     def _sent_http(self, kind: str, message: Message) -> None:
         exchange = self._exchange

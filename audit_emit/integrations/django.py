@@ -47,7 +47,7 @@ from audit_emit.integrations._django_tracking import Before, Tracked
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options
 from audit_emit.integrations._outer_request import outer_request
-from audit_emit.integrations._request import KEY, RequestAudit, set_actor
+from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit, set_actor
 
 __all__ = ["AuditMiddleware", "check_middleware", "connect", "set_actor", "track"]
 
@@ -126,6 +126,9 @@ class AuditMiddleware:
         header = self._options.response_header
         if header is not None and header not in response:
             response[header] = audit.correlation_id
+        receipt = audit.receipt
+        if receipt is not None and RECEIPT not in response:
+            response[RECEIPT] = receipt
         if exchange.status < 500:
             exchange.error = None
         if getattr(response, "streaming", False):

@@ -6,7 +6,8 @@
 The options are those of ``audit_emit.integrations._options.Options``. ``init_app`` reads those that
 are not given as arguments from ``app.config``: ``AUDIT_EMIT_REQUESTS``, ``AUDIT_EMIT_SKIP_PATHS``,
 ``AUDIT_EMIT_REQUEST_ID_HEADERS``, ``AUDIT_EMIT_RESPONSE_HEADER``, ``AUDIT_EMIT_TRUST_REQUEST_ID``,
-``AUDIT_EMIT_TRUSTED_PROXIES``, ``AUDIT_EMIT_CLIENT_IP``, ``AUDIT_EMIT_USER_AGENT``.
+``AUDIT_EMIT_TRUSTED_PROXIES``, ``AUDIT_EMIT_CLIENT_IP``, ``AUDIT_EMIT_USER_AGENT``,
+``AUDIT_EMIT_RECEIPTS``.
 
 ``audit_emit.integrations.wsgi`` documents when a record is written and where the context is bound.
 

@@ -28,7 +28,7 @@ from audit_emit.integrations._common import Emits
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
-from audit_emit.integrations._request import KEY, RequestAudit
+from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit
 from audit_emit.integrations._request_context import FindUser
 
 __all__ = ["AuditMiddleware"]
@@ -208,11 +208,14 @@ class _Answer:
         self.end(None)
 
     def _with_id(self, headers: Headers) -> Headers:
-        """The headers with the request id added, unless the application has set that header."""
-        name = self._header
-        if name is None or any(other.lower() == name.lower() for other, _ in headers):
-            return headers
-        return [*headers, (name, self.audit.correlation_id)]
+        """The headers with request id and receipt, unless the application has set them itself."""
+        own = ((self._header, self.audit.correlation_id), (RECEIPT, self.audit.receipt))
+        for name, value in own:
+            if name is None or value is None:
+                continue
+            if not any(other.lower() == name.lower() for other, _ in headers):
+                headers = [*headers, (name, value)]
+        return headers
 
 
 class _Body:

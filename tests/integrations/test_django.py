@@ -45,6 +45,14 @@ def test_a_request_is_recorded_once_with_its_route(records: Any) -> None:
     assert request["actor_kind"] == "anonymous"
 
 
+def test_the_answer_names_the_newest_record_of_the_request(records: Any) -> None:
+    with override_settings(AUDIT_EMIT={"receipts": True}):
+        response = Client().get("/invoices/7/")
+    seen, _ = records()
+    assert response["Audit-Receipt"] == f"{seen['chain']}:{seen['seq']}:{seen['hash']}"
+    assert "Audit-Receipt" not in Client().get("/invoices/7/")
+
+
 def test_a_user_that_the_view_has_loaded_is_the_actor(records: Any, user: User) -> None:
     client = Client()
     client.force_login(user)

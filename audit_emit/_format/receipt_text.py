@@ -1,0 +1,29 @@
+"""The receipt of a record as one word, as it stands in a header and on a command line. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from audit_emit._format.record import Receipt
+
+_TEXT = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18}):([0-9a-f]{64})")
+
+
+class Claim(NamedTuple):
+    """What a receipt claims: that this chain has this record at this place."""
+
+    chain: str
+    seq: int
+    hash: str
+
+
+def receipt_text(receipt: Receipt) -> str:
+    """``<chain>:<seq>:<hash>``."""
+    return f"{receipt.chain}:{receipt.seq}:{receipt.hash}"
+
+
+def parse_receipt(text: str) -> Claim | None:
+    """What ``receipt_text`` made; ``None`` when it is something else."""
+    found = _TEXT.fullmatch(text)
+    return None if found is None else Claim(found[1], int(found[2]), found[3])
