@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support import requirements
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -142,13 +138,3 @@ def test_what_cannot_be_written_is_told(words: list[str], why: str, capsys: Outp
     out, err = capsys.readouterr()
     assert why in err
     assert out == ""
-
-
-def test_a_wheel_carries_them(tmp_path: Path) -> None:
-    requirements.package("hatchling")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    environment = {"AUDIT_EMIT_SPEEDUPS": "0", "PATH": "/usr/bin:/bin"}
-    subprocess.run(command, cwd=ROOT, check=True, env=environment, capture_output=True, timeout=120)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"audit_emit/vector/{where}" for where, _ in FILES.values()} <= names
