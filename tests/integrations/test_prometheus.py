@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -21,7 +23,15 @@ from prometheus_client import CollectorRegistry, generate_latest  # noqa: E402
 import audit_emit  # noqa: E402
 from audit_emit.integrations.prometheus import COUNTERS, AuditCollector  # noqa: E402
 
-RULES = Path(__file__).parents[2] / "integrations" / "prometheus" / "alerts.yaml"
+INTEGRATIONS = Path(__file__).parents[2] / "integrations"
+RULES = INTEGRATIONS / "prometheus" / "alerts.yaml"
+DASHBOARD = INTEGRATIONS / "grafana" / "emitters.json"
+GAUGES = (
+    "backlog_events",
+    "last_checkpoint_timestamp_seconds",
+    "last_success_timestamp_seconds",
+    "sink_failing",
+)
 
 
 def shown(registry: Any) -> dict[str, float]:
@@ -112,10 +122,34 @@ def test_the_alert_rules_are_valid() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_alert_rules_ask_for_metrics_that_there_are() -> None:
-    import re
-
-    asked = set(re.findall(r"audit_emit_\w+", RULES.read_text()))
+@pytest.mark.parametrize("file", [RULES, DASHBOARD], ids=["alerts", "dashboard"])
+def test_only_metrics_that_there_are_are_asked_for(file: Path) -> None:
+    asked = set(re.findall(r"audit_emit_\w+", file.read_text()))
     counters = {f"audit_emit_{metric}_total" for metric, _ in COUNTERS.values()}
-    gauges = {"sink_failing", "backlog_events", "last_checkpoint_timestamp_seconds"}
-    assert asked <= counters | {f"audit_emit_{name}" for name in gauges}
+    assert asked <= counters | {f"audit_emit_{name}" for name in (*GAUGES, "build_info")}
+
+
+def test_the_queries_of_the_dashboard_are_valid(tmp_path: Path) -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(queries) > len(panels)
+    rules = [
+        {"record": f"query:{number}", "expr": re.sub(r"\$__\w+", "5m", query)}
+        for number, query in enumerate(queries)
+    ]
+    file = tmp_path / "queries.yaml"
+    file.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    command = [program("promtool"), "check", "rules", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_dashboard_can_be_imported_and_provisioned() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    (given,) = dashboard["__inputs"]
+    variables = {one["name"]: one for one in dashboard["templating"]["list"]}
+    assert variables[given["name"]]["type"] == given["type"] == "datasource"
+    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {"${DS_PROMETHEUS}"}
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(panel["description"] for panel in dashboard["panels"])
