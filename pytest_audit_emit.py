@@ -31,11 +31,15 @@ _made = pytest.StashKey[str]()
 
 @pytest.fixture
 def audit_events() -> Iterator[Any]:
-    """Events emitted during the test, in a private log; see ``audit_emit.testing.capture``."""
+    """Events emitted during the test, in a private log; see ``audit_emit.testing.capture``.
+
+    One that does not fit the schema of its type, where one is configured, fails the test.
+    """
     from audit_emit.testing import capture  # noqa: PLC0415 - only tests that ask for it pay
 
     with capture() as captured:
         yield captured
+    captured.assert_fits_schemas()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,9 +21,11 @@ from audit_emit._core.default import (
     open_log,
 )
 from audit_emit._core.emitter import Emitter
+from audit_emit._core.event import Event
 from audit_emit._format.record import Receipt
 from audit_emit._redaction.redactor import Secret
 from audit_emit._redaction.rule import Rule
+from audit_emit._schemas.event import Field
 from audit_emit._settings.settings import Settings
 from audit_emit._version import __version__ as __version__
 from audit_emit.context import (
@@ -42,6 +44,8 @@ __all__ = [
     "AuditError",
     "ConfigError",
     "Emitter",
+    "Event",
+    "Field",
     "Receipt",
     "Rule",
     "Secret",

@@ -4,6 +4,7 @@
     ├── AuditEmitError            everything this library raises on purpose
     │   ├── ConfigError           configure(), Settings: a bad value; ``setting`` names it
     │   ├── AuditError            emit_strict(): the record is not in the file; ``reason`` says why
+    │   ├── SchemaError           an event does not fit its schema: to on_error, and in strict tests
     │   ├── SinkError             a record could not be written to the file; has a ``reason``
     │   ├── CheckpointError       nothing was signed: the log is not what was signed before
     │   ├── UnknownVersionError   a checkpoint of a version that this build does not know
@@ -69,6 +70,20 @@ class AuditError(AuditEmitError):
         super().__init__(message)
         self.reason = reason
         self.event_id = event_id
+
+
+class SchemaError(AuditEmitError):
+    """An event was recorded whose fields do not fit the schema of its type.
+
+    Attributes:
+        event_type: the type.
+        reasons: what does not fit, as ``_schema`` in the record says it: without values.
+    """
+
+    def __init__(self, event_type: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"{event_type} does not fit its schema: {', '.join(reasons)}")
+        self.event_type = event_type
+        self.reasons: Sequence[str] = reasons
 
 
 class SinkError(AuditEmitError):

@@ -104,6 +104,22 @@ class Captured:
                     f"{_wanted(event_type, unwanted)} was emitted:\n  {_shown(record)}"
                 )
 
+    def assert_fits_schemas(self) -> None:
+        """Assert that every event fits the schema of its type, where one is configured.
+
+        The fixture ``audit_events`` does so at the end of the test.
+
+        Raises:
+            AssertionError: one does not; the message says which, and what of it.
+        """
+        __tracebackhide__ = True
+        unfit = [record for record in self.records if "_schema" in record["fields"]]
+        if unfit:
+            lines = "".join(
+                f"\n  {one['event_type']}: {', '.join(one['fields']['_schema'])}" for one in unfit
+            )
+            raise AssertionError(f"events do not fit their schemas (docs/schemas.md):{lines}")
+
     def _listed(self, event_type: str, expected: dict[str, Any]) -> str:
         lines = ""
         for record in self.records:

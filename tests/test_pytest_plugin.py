@@ -56,6 +56,24 @@ def test_the_fixture_captures_the_events_of_one_test(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_an_event_that_does_not_fit_its_schema_fails_the_test(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        "from audit_emit import Event, configure, emit\n"
+        "class SecretSet(Event, type='secret.set'):\n"
+        "    key: str\n"
+        "def test_right(audit_events):\n"
+        "    configure(schemas=[SecretSet])\n"
+        "    emit(None, 'secret.set', {'key': 'A'})\n"
+        "def test_wrong(audit_events):\n"
+        "    emit(None, 'secret.set', {'kye': 'A'})\n"
+        "    configure(schemas=[SecretSet])\n"
+        "    emit(None, 'secret.set', {'kye': 'A'})\n",
+    )
+    assert "2 passed, 1 error" in done.stdout
+    assert "secret.set: key: missing, kye: unknown" in done.stdout
+
+
 def test_what_was_emitted_is_in_the_report_of_a_failure(tmp_path: Path) -> None:
     done = run(
         tmp_path,

@@ -48,7 +48,7 @@ def block_with(part: str) -> str:
     return found
 
 
-def run(code: str, where: Path) -> str:
+def run(code: str, where: Path, said: str = "") -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=where,
@@ -58,7 +58,7 @@ def run(code: str, where: Path) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert done.stderr == said
     return done.stdout
 
 
@@ -115,6 +115,14 @@ def test_the_log_of_the_ten_lines_is_verified_in_three(tmp_path: Path) -> None:
 def test_the_blocks_of_the_quick_start_are_one_program(tmp_path: Path) -> None:
     printed = run("\n".join(blocks("python", page("quickstart.md"))), tmp_path)
     assert printed.endswith("\n4 records; good\n")
+
+
+def test_the_page_of_the_schemas_runs(tmp_path: Path) -> None:
+    said = "audit_emit: secret.set does not fit its schema: key: missing, kye: unknown\n"
+    run("\n".join(blocks("python", page("schemas.md"))), tmp_path, said)
+    lines = (tmp_path / "audit.jsonl").read_text().splitlines()
+    (marked,) = [line for line in lines if "_schema" in line]
+    assert json.loads(marked)["fields"] == json.loads(blocks("json", page("schemas.md"))[0])
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python", page("how-to.md")))))

@@ -17,9 +17,10 @@ from audit_emit.context import FIELDS, Ids
 RIGHT = """
 from contextvars import copy_context
 from pathlib import Path
+from typing import Annotated, Literal
 
 import audit_emit
-from audit_emit import AuditContext, Emitter, Rule, Settings
+from audit_emit import AuditContext, Emitter, Event, Field, Receipt, Rule, Settings
 
 audit_emit.configure(service="a", jsonl=Path("a.jsonl"), stdout="stderr", durability="os")
 audit_emit.configure(jsonl="off", max_bytes=1 << 20, secret_keys=["pin"], hash_key=b"k" * 16)
@@ -35,6 +36,18 @@ audit_emit.emit_strict(audit_emit.current_context(), "a.b", None)
 audit_emit.with_user_id(None, 7).replace(actor_kind="admin")
 with audit_emit.bind(user_id=7, workspace_id="w", trace_id="0" * 32) as bound:
     print(bound.user_id)
+
+
+class SecretSet(Event, type="secret.set"):
+    key: Annotated[str, Field(personal=True)]
+    scope: Literal["global", "workspace"] = "global"
+
+
+receipt: Receipt | None = SecretSet(key="A").emit()
+print(SecretSet(key="A", scope="workspace").emit({"user_id": "u"}), SecretSet.json_schema())
+audit_emit.configure(schemas=[SecretSet])
+audit_emit.configure(schemas="schemas")
+audit_emit.configure(schemas={"secret.set": SecretSet, "a.b": {"type": "object"}})
 """
 
 WRONG = """
@@ -70,6 +83,16 @@ AuditContext(user="u")
 AuditContext().replace(user="u")
 update_request(user="u")
 audit_emit.with_user_id("u", None)
+SecretSet(kye="A")
+SecretSet(key=7)
+SecretSet("A")
+SecretSet(scope="global")
+SecretSet(key="A", scope="gobal")
+SecretSet(key="A").emit("u-17")
+SecretSet(key="A").emmit()
+Field(personel=True)
+audit_emit.configure(schemas=7)
+audit_emit.configure(schemas=[int])
 """
 
 

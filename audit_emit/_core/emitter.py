@@ -14,6 +14,7 @@ from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
 from audit_emit._core.database import shipping_of
 from audit_emit._core.health import report
+from audit_emit._core.marking import builder_of
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.noted import NOTED
 from audit_emit._core.outbox import LOCK_SECONDS, Outbox
@@ -74,7 +75,7 @@ class Emitter:
         self._stderr_log = StderrLog()
         self.observer: Observer = Observer(self.settings.on_error)
         self.misuse: Misuse = Misuse(self.counters, self._stderr_log.report, self.observer)
-        self.builder: RecordBuilder = RecordBuilder(
+        self.builder: RecordBuilder = builder_of(self.settings)(
             self.settings, self.counters, self.misuse, self._stderr_log.report, self.observer
         )
         self.clock: Clock = Clock()

@@ -105,6 +105,8 @@ def _tell_misuse(emitter: Emitter, notes: list[str]) -> None:
         notes.append(f"{types} calls named no usable event type (audit.invalid_event_type)")
     if contexts:
         notes.append(f"{contexts} calls gave a context that cannot be used")
+    if unfit := emitter.counters.schema_violations:
+        notes.append(f"{unfit} events do not fit the schema of their type (_schema says how)")
 
 
 def _unsigned(emitter: Emitter) -> bool:

@@ -46,6 +46,7 @@ RESERVED = (
     "_spilled",
     "_event_type",
     "_withheld",
+    "_schema",
     "workspace_id",
 )
 """Names that the emitter gives a meaning: a caller's own get a suffix."""

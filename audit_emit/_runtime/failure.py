@@ -35,6 +35,7 @@ class Counters:
         internal_errors: exceptions that the guard of ``emit`` stopped.
         invalid_event_types: calls with a malformed event type.
         invalid_contexts: calls with a ``ctx`` that is not a context, or has an unknown member.
+        schema_violations: events whose fields do not fit the schema of their type.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Counters:
         "recovered",
         "redacted",
         "rotated",
+        "schema_violations",
         "stdout_lost",
         "truncated",
         "unchained",
@@ -71,6 +73,7 @@ class Counters:
     recovered: int
     redacted: int
     rotated: int
+    schema_violations: int
     stdout_lost: int
     truncated: int
     unchained: int

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.observer import OnError
+from audit_emit._schemas.given import Given
 from audit_emit._settings.checks import Durability, Processor
 from audit_emit._settings.signing import KeyRing
 
@@ -53,3 +54,4 @@ class Arguments(TypedDict, total=False):
     processors: Iterable[Processor] | None
     on_error: OnError | None
     redaction_rules: Iterable[Rule] | None
+    schemas: Given | None

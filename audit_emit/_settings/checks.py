@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
 from audit_emit._runtime.foreign import bare_name
+from audit_emit._schemas.given import schemas
 from audit_emit._settings.address import FILE_SCHEME, Address, scheme_of
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit.errors import ConfigError
@@ -275,6 +276,7 @@ SETTINGS: dict[str, Setting] = {
     "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
     "origin": Setting("ORIGIN", origin),
     "checkpoint_state": Setting("CHECKPOINT_STATE", checkpoint_state),
+    "schemas": Setting("SCHEMAS", schemas),
 }
 """What the environment may set; what is code (``processors``, ``on_error``, rules) it may not."""
 
@@ -284,4 +286,7 @@ CHECKS = {
     "on_error": Setting("", _on_error),
     "redaction_rules": Setting("", redaction_rules),
 }
-OPTIONAL = ("jsonl", "store", "on_error", "hash_key", "signing_key", "origin", "checkpoint_state")
+OPTIONAL = (
+    *("jsonl", "store", "on_error", "hash_key", "signing_key", "origin", "checkpoint_state"),
+    "schemas",
+)

@@ -17,6 +17,8 @@ from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import OnError
+from audit_emit._schemas.given import fingerprint
+from audit_emit._schemas.schema import Schemas
 from audit_emit._settings.address import Address
 from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._settings.signing import KeyRing, can_be_signed
@@ -66,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         signing_key: the keys of checkpoints, newest last; the newest one signs.
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
         checkpoint_state: where what was signed last is kept; beside the log by default.
+        schemas: what the fields of each declared event type must be; ``None`` for none.
         sources: where each value came from: ``argument``, ``environment`` or ``default``.
     """
 
@@ -90,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key: KeyRing | None = None
     origin: str | None = None
     checkpoint_state: str | None = None
+    schemas: Schemas | None = None
     sources: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -133,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "signing_key": "set" if self.signing_key else "not set",
             "origin": self.origin,
             "checkpoint_state": self.checkpoint_state,
+            "schemas": "not set" if self.schemas is None else fingerprint(self.schemas),
         }
 
     @property

@@ -62,6 +62,9 @@ GOOD: list[tuple[str, str, Any, Any]] = [
 ]
 
 BAD: list[tuple[str, Any]] = [
+    ("schemas", "/nowhere/at/all"),
+    ("schemas", 7),
+    ("schemas", {"a.b": {"type": "strang"}}),
     ("checkpoint_state", 5),
     ("checkpoint_state", "/no/such/place/state"),
     ("checkpoint_state", "/"),

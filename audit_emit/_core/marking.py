@@ -1,0 +1,84 @@
+"""Marks events whose fields do not fit the schema of their type. It neither drops nor delays one.
+
+A class of its own beside ``RecordBuilder``: where no schema is configured, nothing of this is on
+the way of an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from audit_emit._core.misuse import Misuse
+from audit_emit._core.record_builder import BEFORE_ID, RecordBuilder
+from audit_emit._format.encode import to_json
+from audit_emit._runtime.failure import Counters
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.observer import UNOBSERVED, Observer
+from audit_emit._schemas.schema import SCHEMA, Schema, Schemas, told, violations
+from audit_emit._settings.settings import Settings
+from audit_emit.context import GivenContext
+from audit_emit.errors import SchemaError
+
+__all__ = ["MarkingBuilder", "builder_of"]
+
+_BEFORE_TYPE = 'Z","event_type":"'
+_AFTER_TYPE = '","workspace_id":'
+_BEFORE_FIELDS = ',"fields":'
+_LENGTH = len(_BEFORE_FIELDS)
+_END = -len(BEFORE_ID)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class MarkingBuilder(RecordBuilder):
+    """As ``RecordBuilder``, for settings with schemas."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        counters: Counters,
+        misuse: Misuse | None = None,
+        tell: Callable[[str, str], None] | None = None,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
+        super().__init__(settings, counters, misuse, tell, observer)
+        self._schemas: Schemas = settings.schemas or Schemas()
+
+    def compose(self, ctx: GivenContext, event_type: Any, fields: Any) -> tuple[str, str]:
+        """See ``RecordBuilder.compose``; with ``_schema`` in fields that do not fit."""
+        part, closing = composed = RecordBuilder.compose(self, ctx, event_type, fields)
+        if type(event_type) is not str:  # the type as it is recorded: this may be anything
+            event_type = part[len(_BEFORE_TYPE) : part.index(_AFTER_TYPE)]
+        schema = self._schemas.get(event_type)
+        if schema is None:
+            return composed
+        # No text of the context can hold this: in JSON its quotation marks are escaped.
+        at = part.index(_BEFORE_FIELDS) + _LENGTH
+        body = part[at:_END]
+        if schema.fits(body):
+            return composed
+        return f"{part[:at]}{self._marked(schema, body)}{BEFORE_ID}", closing
+
+    def _marked(self, schema: Schema, body: str) -> str:
+        """The fields with what does not fit in them; as they are if all does at a second look."""
+        try:
+            reasons = told(violations(schema, _decode(body)))
+        except Exception as error:  # noqa: BLE001 - an event that cannot be judged is an event
+            let_through(error)
+            self._observer.tell(error, "schema")
+            reasons = ["fields: unchecked"]
+        if not reasons:
+            return body
+        self._counters.schema_violations += 1
+        unfit = SchemaError(schema.event_type, reasons)
+        if self._tell is not None:
+            self._tell(f"schema {schema.event_type}", str(unfit))
+        self._observer.tell(unfit, "schema")
+        return f'{body[:-1]}{"," if len(body) > 2 else ""}"{SCHEMA}":{to_json(reasons)}}}'
+
+
+def builder_of(settings: Settings) -> type[RecordBuilder]:
+    """The record builder that these settings need."""
+    return MarkingBuilder if settings.schemas else RecordBuilder

@@ -1,0 +1,140 @@
+"""JSON Schema, out of an event class and in from files; and what a schema says of each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from audit_emit._schemas.event import Declaration, Field
+
+__all__ = ["DRAFT", "MARKS", "Described", "described", "document_of"]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+MARKS = "x-audit-emit"
+"""The member of a property that holds what ``Field`` says."""
+
+
+def document_of(cls: type[Declaration]) -> dict[str, Any]:
+    """The JSON Schema of an event class; see ``Event.json_schema``."""
+    (made,), parts = msgspec.json.schema_components(
+        [cls], schema_hook=_anything, ref_template="#/$defs/{name}"
+    )
+    own = parts.pop(made["$ref"].rpartition("/")[2])
+    document: dict[str, Any] = {
+        "$schema": DRAFT,
+        "title": cls.__event_type__ or cls.__name__,
+    }
+    if cls.__dict__.get("__doc__"):
+        document["description"] = str(own.pop("description", "")) or str(cls.__doc__).strip()
+    own.pop("description", None)
+    own.pop("title", None)
+    document |= own
+    properties: dict[str, dict[str, Any]] = dict(own["properties"])
+    for name, field in marks_of(cls).items():
+        said = {
+            key: value
+            for key, value in msgspec.structs.asdict(field).items()
+            if value != getattr(Field(), key)
+        }
+        properties[name] = {**properties[name], MARKS: said}
+    document["properties"] = properties
+    if parts:
+        document["$defs"] = parts
+    recorded: dict[str, Any] = _as_recorded(document)
+    return recorded
+
+
+def _as_recorded(schema: Any) -> Any:
+    """The schema of what a record has: seconds where msgspec would write a duration of ISO 8601."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "duration":
+            return {**{k: v for k, v in schema.items() if k != "format"}, "type": "number"}
+        return {key: _as_recorded(value) for key, value in schema.items()}
+    return [_as_recorded(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    """The schema of a type that only the application knows: its value may be recorded as any."""
+    return {"title": kind.__name__}
+
+
+def marks_of(cls: type[Declaration]) -> dict[str, Field]:
+    """What ``Field`` says, by the name of the member in the record."""
+    return {
+        field.encode_name: one
+        for field in msgspec.structs.fields(cls)
+        for one in getattr(field.type, "__metadata__", ())
+        if isinstance(one, Field)
+    }
+
+
+class Described(NamedTuple):
+    """One field as a schema describes it.
+
+    Attributes:
+        name: of the member.
+        type: in words, such as ``string`` or ``"global" or "workspace"``.
+        required: whether every event has it.
+        description: as the schema gives it.
+        marks: what ``Field`` says.
+    """
+
+    name: str
+    type: str
+    required: bool
+    description: str
+    marks: Field
+
+
+def described(document: Mapping[str, Any]) -> list[Described]:
+    """The fields that a JSON Schema names, in its order."""
+    properties = document.get("properties")
+    required = document.get("required")
+    if not isinstance(properties, Mapping):
+        return []
+    found = []
+    for name, schema in properties.items():
+        inner = schema if isinstance(schema, Mapping) else {}
+        found.append(
+            Described(
+                str(name),
+                in_words(inner, document),
+                isinstance(required, list) and name in required,
+                str(inner.get("description", "")),
+                _marks(inner.get(MARKS)),
+            )
+        )
+    return found
+
+
+def _marks(given: object) -> Field:
+    try:
+        return msgspec.convert(given or {}, Field)
+    except msgspec.ValidationError:
+        return Field()
+
+
+def in_words(schema: Mapping[str, Any], document: Mapping[str, Any], depth: int = 0) -> str:
+    """What a value must be, in a few words; ``any`` where that takes more."""
+    if depth > 4:
+        return "any"
+    if isinstance(ref := schema.get("$ref"), str) and ref.startswith("#/$defs/"):
+        target = document.get("$defs", {}).get(ref.removeprefix("#/$defs/"), {})
+        return in_words(target, document, depth + 1) if isinstance(target, Mapping) else "any"
+    if isinstance(values := schema.get("enum"), list):
+        return " or ".join(msgspec.json.encode(value).decode() for value in values)
+    if "const" in schema:
+        return msgspec.json.encode(schema["const"]).decode()
+    for key in ("anyOf", "oneOf"):
+        if isinstance(ways := schema.get(key), list):
+            inside = [one for one in ways if isinstance(one, Mapping)]
+            return " or ".join(in_words(one, document, depth + 1) for one in inside)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return " or ".join(map(str, kind))
+    if kind == "array" and isinstance(items := schema.get("items"), Mapping):
+        return f"array of {in_words(items, document, depth + 1)}"
+    extra = f" ({schema['format']})" if isinstance(schema.get("format"), str) else ""
+    return f"{kind}{extra}" if isinstance(kind, str) else "any"

@@ -1,0 +1,150 @@
+"""An event class as a schema: msgspec reads the recorded fields as that class would have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from audit_emit._redaction import linear
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._schemas.event import Declaration
+from audit_emit._schemas.schema import Violation, of_msgspec
+
+__all__ = ["ClassSchema"]
+
+
+class ClassSchema:
+    """The schema of one class.
+
+    Fields are read into a struct of the same members, not into the class: what an application does
+    in ``__post_init__`` has no place in a call of ``emit``.
+
+    Args:
+        cls: the class, which has an event type.
+
+    Raises:
+        ValueError: a pattern could take long on a text that somebody chose.
+        TypeError: msgspec does not understand the type of a field.
+    """
+
+    def __init__(self, cls: type[Declaration]) -> None:
+        self.event_type: str = cls.__event_type__
+        self._cls = cls
+        for pattern in _patterns(self.document):
+            _check_pattern(pattern)
+        members, self._types, self._required = _members(cls)
+        self._decoder = msgspec.json.Decoder(
+            msgspec.defstruct(cls.__name__, members, forbid_unknown_fields=True, kw_only=True)
+        )
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """See ``Schema``."""
+        return self._cls.json_schema()
+
+    def fits(self, body: str) -> bool:
+        """See ``Schema``."""
+        try:
+            self._decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            let_through(error)
+            return False
+        return True
+
+    def found(self, fields: Mapping[str, Any]) -> Iterator[Violation]:
+        """See ``Schema``."""
+        for name in self._required:
+            if name not in fields:
+                yield Violation((name,), "missing")
+        for name, value in fields.items():
+            if name not in self._types:
+                yield Violation((name,), "unknown")
+                continue
+            try:
+                msgspec.convert(value, self._types[name])
+            except msgspec.ValidationError as error:
+                inner = of_msgspec(error)
+                yield Violation((name, *inner.path), inner.word)
+
+
+def _members(
+    cls: type[Declaration],
+) -> tuple[list[Any], dict[str, Any], tuple[str, ...]]:
+    """The members of a struct like the class, their types, and those that must be there."""
+    members: list[Any] = []
+    types: dict[str, Any] = {}
+    required = []
+    for field in msgspec.structs.fields(cls):
+        name, kind = field.encode_name, field.type if _is_judged(field.type) else Any
+        types[name] = kind
+        default = msgspec.UNSET if not field.required else msgspec.NODEFAULT
+        if field.required:
+            required.append(name)
+        members.append((field.name, kind, msgspec.field(default=default, name=name)))
+    return members, types, tuple(required)
+
+
+def _is_judged(kind: Any) -> bool:
+    """Whether msgspec reads a value of this type as a record has it.
+
+    It does not know an application's own types; of bytes a record may have a summary, and a span
+    of time is a number of seconds.
+    """
+    info = msgspec.inspect.type_info(kind)
+    todo: list[Any] = [info]
+    seen: set[int] = set()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(
+            one,
+            msgspec.inspect.CustomType
+            | msgspec.inspect.BytesType
+            | msgspec.inspect.ByteArrayType
+            | msgspec.inspect.MemoryViewType
+            | msgspec.inspect.TimeDeltaType,
+        ):
+            return False
+        if isinstance(one, msgspec.inspect.Type):
+            todo += [getattr(one, name) for name in one.__struct_fields__]
+        elif isinstance(one, msgspec.inspect.Field):
+            todo.append(one.type)
+        elif isinstance(one, tuple):
+            todo += one
+    return True
+
+
+def _check_pattern(pattern: str) -> None:
+    """Refuse a pattern that can take long on a text that somebody chose.
+
+    Raises:
+        ValueError: says what in it is to be changed.
+    """
+    # Where it matches from the beginning only, to demand the end costs no second try.
+    begun = pattern.removeprefix("^")
+    rest = begun.removesuffix("$") if begun != pattern and not begun.endswith("\\$") else pattern
+    try:
+        linear.check("", rest)
+    except ValueError as error:
+        message = str(error).removeprefix("rule : ")
+        raise ValueError(
+            f"{pattern!r}: {message}; write ^ before it, and {{1,64}} instead of + in it"
+        ) from None
+
+
+def _patterns(document: Any) -> Iterator[str]:
+    """Every ``pattern`` in a JSON Schema that msgspec has made."""
+    todo = [document]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            if isinstance(pattern := one.get("pattern"), str):
+                yield pattern
+            todo += one.values()
+        elif isinstance(one, list):
+            todo += one
