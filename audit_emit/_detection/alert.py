@@ -10,14 +10,16 @@ import msgspec
 LEVELS = ("informational", "low", "medium", "high", "critical")
 """Sigma's, the mildest first."""
 
+CLOCK_STEP, STATE_FULL, TAMPERED = "log_clock_step", "log_state_full", "log_tampered"
+OWN = frozenset({CLOCK_STEP, STATE_FULL, TAMPERED})
+"""Rules that nobody writes: the log itself, or this search, is not as it should be."""
+
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One crossing of one rule.
 
     Attributes:
-        rule: the name of the rule; one that begins with ``log_`` is not written by anybody: the
-            log itself is not as it should be (a clock that stepped, a state that was full, a
-            finding of ``verify``).
+        rule: the name of the rule, or one of ``OWN``.
         title: what it is called.
         level: one of ``LEVELS``.
         chain: of the log.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from audit_emit._detection.alert import Alert
+from audit_emit._detection.alert import CLOCK_STEP, STATE_FULL, Alert
 from audit_emit._detection.expressions import Holds, made, narrowed
 from audit_emit._detection.groups import TOTAL_BYTES
 from audit_emit._detection.rule import Rule
@@ -38,8 +38,8 @@ class _Use(NamedTuple):
     """One rule, for records of one type."""
 
     holds: Holds | None
-    rule: Rule
-    alerts: bool
+    rule: Rule | None
+    consumers: tuple[tuple[int, Watcher], ...]
 
 
 class Engine:
@@ -74,7 +74,7 @@ class Engine:
         self._due_ts = b"~"
         self.last_ts = b""
         self.last_ns = 0
-        self._stepped = 0
+        self._minute = ("", 0)
         self._alerts: list[Alert] = []
 
     def feed(self, lines: list[bytes]) -> list[Alert]:
@@ -83,40 +83,39 @@ class Engine:
         Args:
             lines: of the log, without their newlines.
         """
-        uses, missing = self._uses, self._first_use
+        uses = self._uses
         for line in lines:
-            ts = line[_TS]
-            if ts < self.last_ts:
-                self._stepped_back(line)
-            elif ts > self._due_ts:
-                self._tick(line)
-            self.last_ts = ts
-            kind = line[_TYPE : line.find(b'"', _TYPE)]
-            found = uses.get(kind)
-            if found is None or line[_MIDDLE] != _BETWEEN:
-                found = missing(kind, line)
+            if line[_MIDDLE] == _BETWEEN:
+                ts = line[_TS]
+                if ts < self.last_ts:
+                    self._stepped_back(line)
+                if ts > self._due_ts:
+                    self._tick(line)
+                self.last_ts = ts
+                kind = line[_TYPE : line.find(b'"', _TYPE)]
+                found = uses.get(kind)
+                if found is None:
+                    found = self._first_use(kind)
+            else:
+                found = self._uses_of_other(line)
             if found:
                 self._look(line, found)
         self.records += len(lines)
         alerts, self._alerts = self._alerts, []
         return alerts
 
-    def _first_use(self, kind: bytes, line: bytes) -> tuple[_Use, ...]:
-        """The rules for a type that was not met yet, or for a line of another form."""
-        plain = line[_MIDDLE] == _BETWEEN and b"\\" not in kind
-        if not plain:
-            record = parsed(line)
-            name = record.get("event_type") if record is not None else None
-            if not isinstance(name, str):
-                return ()
-        else:
-            name = kind.decode("utf-8", "replace")
-        uses = self._uses_of(name)
-        if plain:
-            if len(self._uses) >= _TYPES:
-                self._uses.clear()
-            self._uses[kind] = uses
-        return uses
+    def _first_use(self, kind: bytes) -> tuple[_Use, ...]:
+        """The rules for a type that was not met yet."""
+        if len(self._uses) >= _TYPES:
+            self._uses.clear()
+        found = self._uses[kind] = self._uses_of(kind.decode("utf-8", "replace"))
+        return found
+
+    def _uses_of_other(self, line: bytes) -> tuple[_Use, ...]:
+        """The rules for a line of another form, which no writer of ours leaves behind."""
+        record = parsed(line)
+        name = record.get("event_type") if record is not None else None
+        return self._uses_of(name) if isinstance(name, str) else ()
 
     def _uses_of(self, event_type: str) -> tuple[_Use, ...]:
         if event_type == RECORD:
@@ -129,7 +128,8 @@ class Engine:
             left = narrowed(tree, event_type)
             if left is not False:
                 holds = None if left is True else made(left)
-                found.append(_Use(holds, rule, rule.name not in self.rules.quiet))
+                alerting = None if rule.name in self.rules.quiet else rule
+                found.append(_Use(holds, alerting, tuple(self._consumers.get(rule.name, ()))))
         return tuple(found)
 
     def _look(self, line: bytes, uses: tuple[_Use, ...]) -> None:
@@ -137,21 +137,24 @@ class Engine:
         if record is None:
             return
         event: Event | None = None
-        for holds, rule, alerts in uses:
+        for holds, rule, consumers in uses:
             if holds is not None and not holds(record):
                 continue
             if event is None:
                 event = self._event(record)
-            if alerts:
+            if rule is not None:
                 self._alert(rule, Hit(event, 1, fresh=True), {}, "")
-            for part, watcher in self._consumers.get(rule.name, ()):
+            for part, watcher in consumers:
                 self._take(watcher, part, record, event)
 
     def _event(self, record: Record) -> Event:
         """Place and time of a record; where they are none, those of the record before."""
         seq, ts = record.get("seq"), record.get("ts")
+        minute = self._minute
         try:
-            self.last_ns = ns_of(ts)  # type: ignore[arg-type] # what is no text is no time
+            if ts[:17] != minute[0]:  # type: ignore[index] # what is no text is no time
+                minute = self._minute = ts[:17], ns_of(f"{ts[:17]}00.000000000Z")  # type: ignore[index]
+            self.last_ns = minute[1] + int(ts[17:19]) * 10**9 + int(ts[20:29])  # type: ignore[index]
         except (ValueError, TypeError, OverflowError) as error:
             let_through(error)
         if isinstance(record.get("chain"), str):
@@ -161,14 +164,14 @@ class Engine:
 
     def _take(self, watcher: Watcher, part: int, record: Record, event: Event) -> None:
         found = watcher.take(part, record, event)
-        if isinstance(watcher, Silence):
+        if watcher.next_due < self.due:
             self._wait()
         if found is not None:
             self._found(watcher, found, record)
         if watcher.groups.forgotten and watcher.rule.name not in self._forgotten:
             self._forgotten[watcher.rule.name] = 1
             self._own(
-                "log_state_full",
+                STATE_FULL,
                 "More groups than are remembered",
                 "medium",
                 event,
@@ -237,7 +240,7 @@ class Engine:
             return
         self._steps = event.ns, step
         self._own(
-            "log_clock_step",
+            CLOCK_STEP,
             "Time went back",
             "low",
             event._replace(first=event.ns),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from audit_emit._detection.values import Record, getter, scalars, texts_in
+from audit_emit._detection.values import Record, getter, scalars, text_of, texts_in
 
 Tree = Any
 """``True``, ``False``, ``Item``, ``Keywords``, ``And``, ``Or`` or ``Not``."""
@@ -33,6 +33,20 @@ class Item(NamedTuple):
     tests: tuple[Callable[[Any], bool], ...]
     missing: bool = False
     whole: bool = False
+
+
+class Equal:
+    """A value is one of these texts: one look-up for all of them."""
+
+    def __init__(self, texts: frozenset[str], *, cased: bool) -> None:
+        self.texts = texts
+        self.cased = cased
+
+    def __call__(self, value: Any) -> bool:
+        text = value if isinstance(value, str) else text_of(value)
+        if text is None:
+            return False
+        return (text if self.cased else text.lower()) in self.texts
 
 
 class Keywords(NamedTuple):
@@ -130,6 +144,8 @@ def _item(item: Item) -> Holds:
     get = getter(item.field)
     if len(tests) == 1:
         test = tests[0]
+        if isinstance(test, Equal) and "." not in item.field:
+            return _member(item.field, test, missing=missing)
 
         def one(record: Record) -> bool:
             value = get(record)
@@ -148,6 +164,21 @@ def _item(item: Item) -> Holds:
         return all(any(map(test, scalars(value))) for test in tests)
 
     return several
+
+
+def _member(name: str, test: Equal, *, missing: bool) -> Holds:
+    """The usual case at once: a member of the record that is one of some texts."""
+    texts, cased = test.texts, test.cased
+
+    def member(record: Record) -> bool:
+        value = record.get(name)
+        if type(value) is str:
+            return (value if cased else value.lower()) in texts
+        if value is None:
+            return missing
+        return any(map(test, value)) if isinstance(value, list) else test(value)
+
+    return member
 
 
 def _keywords(words: Keywords) -> Holds:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from audit_emit._detection.values import text_of
+from audit_emit._detection.values import Get, Record, text_of
 
 Key = tuple[str | None, ...]
 
@@ -40,12 +41,21 @@ class Sized(Protocol):
 _State = TypeVar("_State", bound=Sized)
 
 
-def key_of(values: list[Any]) -> Key:
-    """The name of a group."""
-    return tuple(map(_short, values))
+def keyed(getters: Sequence[Get]) -> Callable[[Record], Key]:
+    """What names the group of a record."""
+    if len(getters) == 1:  # nearly all
+        get = getters[0]
+
+        def one(record: Record) -> Key:
+            value = get(record)
+            return (value if type(value) is str and len(value) <= CUT else short(value),)
+
+        return one
+    return lambda record: tuple([short(get(record)) for get in getters])
 
 
-def _short(value: Any) -> str | None:
+def short(value: Any) -> str | None:
+    """A value as a part of a name."""
     text = value if isinstance(value, str) else text_of(value)
     if text is None or len(text) <= CUT:
         return text

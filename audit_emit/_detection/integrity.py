@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audit_emit._detection.alert import Alert
-from audit_emit._verify.findings import TAMPERED, Finding, Report
+from audit_emit._detection.alert import TAMPERED, Alert
+from audit_emit._verify.findings import TAMPERED as KINDS
+from audit_emit._verify.findings import Finding, Report
 
-RULE = "log_tampered"
 _TAGS = ("attack.impact", "attack.t1565.001")
 
 
@@ -19,7 +19,7 @@ def integrity_alerts(report: Report) -> Iterator[Alert]:
     """
     kinds: dict[str, list[Finding]] = {}
     for finding in report.findings:
-        if finding.kind in TAMPERED:
+        if finding.kind in KINDS:
             kinds.setdefault(finding.kind, []).append(finding)
     for kind, found in kinds.items():
         seqs = tuple(sorted({one.seq for one in found if one.seq}))
@@ -28,7 +28,7 @@ def integrity_alerts(report: Report) -> Iterator[Alert]:
         note = f": {first.note}" if first.note else ""
         count = report.counts.get(kind, len(found))
         yield Alert(
-            rule=RULE,
+            rule=TAMPERED,
             title="Log Does Not Verify",
             level="critical",
             chain=report.chain,

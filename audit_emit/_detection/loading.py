@@ -39,7 +39,7 @@ def rules_in(directory: str | os.PathLike[str]) -> RuleSet:
     rules: list[Rule] = []
     for path in _files(root):
         name = path.name if path == root else str(path.relative_to(root))
-        rules += rules_of(_text(path, name), name)
+        rules += rules_of(text_in(path, name), name)
     if not rules:
         raise RuleError(str(directory), 1, "there is no rule (.json, .yml, .yaml)")
     return RuleSet(rules)
@@ -83,7 +83,13 @@ def _files(root: Path) -> Iterator[Path]:
             yield Path(directory, name)
 
 
-def _text(path: Path, name: str) -> str:
+def text_in(path: Path, name: str) -> str:
+    """The text of a file.
+
+    Raises:
+        RuleError: it is too long, or not UTF-8.
+        OSError: it cannot be read.
+    """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # of a pipe nothing is waited for
     with open(os.open(path, flags), "rb") as file:
         data = file.read(LONGEST + 1)

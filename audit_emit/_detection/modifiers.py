@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from audit_emit._detection.expressions import Item, Not, Tree
+from audit_emit._detection.expressions import Equal, Item, Not, Tree
 from audit_emit._detection.members import is_number
 from audit_emit._detection.nodes import Node, Refuse
 from audit_emit._detection.texts import Pattern
@@ -167,24 +167,10 @@ def _test(asked: Asked, node: Node, refuse: Refuse) -> Test:
 def _any(tests: Sequence[Test]) -> Test:
     if len(tests) == 1:
         return tests[0]
-    equal = [test for test in tests if isinstance(test, _Equal)]
+    equal = [test for test in tests if isinstance(test, Equal)]
     if len(equal) == len(tests) and equal and len({test.cased for test in equal}) == 1:
-        return _Equal(frozenset().union(*(test.texts for test in equal)), cased=equal[0].cased)
+        return Equal(frozenset().union(*(test.texts for test in equal)), cased=equal[0].cased)
     return lambda value: any(test(value) for test in tests)
-
-
-class _Equal:
-    """A value is one of these texts: one look-up for all of them."""
-
-    def __init__(self, texts: frozenset[str], *, cased: bool) -> None:
-        self.texts = texts
-        self.cased = cased
-
-    def __call__(self, value: Any) -> bool:
-        text = value if isinstance(value, str) else text_of(value)
-        if text is None:
-            return False
-        return (text if self.cased else text.lower()) in self.texts
 
 
 def _value(asked: Asked, node: Node, refuse: Refuse) -> Test:
@@ -201,7 +187,7 @@ def _value(asked: Asked, node: Node, refuse: Refuse) -> Test:
         wanted = float(value)
         return lambda found: number_of(found) == wanted or found == plain
     if plain is not None:
-        return _Equal(frozenset([plain if asked.cased else plain.lower()]), cased=asked.cased)
+        return Equal(frozenset([plain if asked.cased else plain.lower()]), cased=asked.cased)
     test, cased = pattern.test(cased=asked.cased), asked.cased
 
     def matches(found: Any) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from audit_emit._detection.alert import LEVELS
+from audit_emit._detection.alert import LEVELS, OWN
 from audit_emit._detection.conditions import condition
 from audit_emit._detection.correlations import correlation
 from audit_emit._detection.expressions import And, Keywords, Or, Tree
@@ -50,8 +50,8 @@ def rule_of(node: Node, refuse: Refuse) -> Rule:
     name = found.text("name", "") or str(about["id"])
     if not _NAME.fullmatch(name):
         raise refuse(node.line, "a rule needs a 'name' of letters, digits, _, . and -, or an 'id'")
-    if name.startswith("log_"):
-        raise refuse(node.line, "names that begin with log_ are those of findings about the log")
+    if name in OWN:
+        raise refuse(node.line, f"{name!r} is the name of a finding about the log")
     for one in _PASSED_OVER:
         found.take(one)
     own = found.take(_PRODUCT)

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from audit_emit._detection.detectors import Beat, Hours, Known, Usual, Value
-from audit_emit._detection.groups import Groups, Key, key_of
+from audit_emit._detection.groups import Groups, Key, keyed, short
 from audit_emit._detection.rule import Correlation, Rule
 from audit_emit._detection.values import Get, Record, getter, number_of, scalars, text_of
 from audit_emit._detection.windows import Event, Hit, Parts, Sliding, Values
 from audit_emit._runtime.interrupts import let_through
 
 ALWAYS = 1 << 62
+_NETWORKS = 10_000
+_NAMED = 64
+"""Records that a count names at least, if there are so many."""
+
 KEPT = 1024
 """Records that a sum names; more than these are one item together."""
 
@@ -35,10 +39,12 @@ class Watcher:
 
     Attributes:
         groups: what is remembered.
+        next_due: when something may be found without a record, in nanoseconds since 1970.
     """
 
     state: Any
     span = ALWAYS
+    next_due = ALWAYS
 
     def __init__(self, rule: Rule, most: int) -> None:
         assert rule.correlation is not None  # noqa: S101 - for the type checker
@@ -46,14 +52,19 @@ class Watcher:
         self.spec: Correlation = rule.correlation
         self.groups: Groups[Any] = Groups(most, self.spec.timespan or self.span)
         self.fields = (*self.spec.group_by, *self.own_fields())
-        self._getters = [
+        getters = [
             [getter(self.spec.aliases.get(name, {}).get(part, name)) for name in self.spec.group_by]
             for part in self.spec.rules
         ]
+        self.keys = [keyed([*each, *self.own_getters()]) for each in getters]
         self._field: Get = getter(self.spec.field or "event_type")
 
     def own_fields(self) -> tuple[str, ...]:
         """What names a group besides ``group-by``."""
+        return ()
+
+    def own_getters(self) -> tuple[Get, ...]:
+        """What reads that."""
         return ()
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
@@ -62,18 +73,17 @@ class Watcher:
         Args:
             part: which one.
         """
-        key = key_of([get(record) for get in self._getters[part]])
-        return self.count(key, part, record, event)
-
-    def count(self, key: Key, part: int, record: Record, event: Event) -> Found | None:
-        """Add it to its group."""
+        key = self.keys[part](record)
         state = self.groups.get(key)
+        new = state is None
         if state is None:
             state = self.state()
             self.groups.add(key, state)
         before = state.size
         hit = self.add(state, part, record, event)
-        self.groups.grown(state.size - before, event.ns)
+        after = state.size
+        if new or after != before:
+            self.groups.grown(after - before, event.ns)
         return None if hit is None else Found(key, hit)
 
     def add(self, state: Any, part: int, record: Record, event: Event) -> Hit | None:
@@ -94,7 +104,8 @@ class EventCount(Watcher):
         """See ``Watcher``."""
         del part, record
         spec = self.spec
-        return state.take(event, 1, span=spec.timespan, least=spec.least, most=int(spec.least) + 1)
+        most = max(int(spec.least) + 1, _NAMED)
+        return state.take(event, 1, span=spec.timespan, least=spec.least, most=most)
 
     def said(self, hit: Hit) -> str:
         """See ``Watcher``."""
@@ -111,7 +122,7 @@ class ValueCount(Watcher):
         del part
         found = None
         for one in list(scalars(self._field(record)))[:KEPT]:
-            text = key_of([one])[0]
+            text = short(one)
             if text is not None:
                 spec = self.spec
                 hit = state.take(event, text, span=spec.timespan, least=int(spec.least))
@@ -173,9 +184,6 @@ class Temporal(Watcher):
 class FirstSeen(Watcher):
     """``first_seen``: nothing is new before the log is as old as ``learning``."""
 
-    state = Known
-    span = 0
-
     def __init__(self, rule: Rule, most: int) -> None:
         super().__init__(rule, most)
         self.history = int(self.spec.options["history"])
@@ -186,24 +194,26 @@ class FirstSeen(Watcher):
         """See ``Watcher``."""
         return (self.spec.field,)
 
-    def take(self, part: int, record: Record, event: Event) -> Found | None:
+    def own_getters(self) -> tuple[Get, ...]:
         """See ``Watcher``."""
-        value = self._field(record)
-        if self.spec.options["network"]:
-            value = network_of(value)
-        key = key_of([*(get(record) for get in self._getters[part]), value])
-        self.begun = self.begun or event.ns
-        return self.count(key, part, record, event)
+        get = getter(self.spec.field)
+        return (_networks(get),) if self.spec.options["network"] else (get,)
 
-    def add(self, state: Known, part: int, record: Record, event: Event) -> Hit | None:
-        """See ``Watcher``."""
-        del part, record
-        before, state.latest = state.latest, event.ns
-        if before and event.ns - before <= self.history:
+    def take(self, part: int, record: Record, event: Event) -> Found | None:
+        """See ``Watcher``: for most records of a log, so that it does no more than it must."""
+        key, ns, history = self.keys[part](record), event.ns, self.history
+        self.begun = self.begun or ns
+        state = self.groups.get(key)
+        if state is not None:
+            before, state.latest = state.latest, ns
+            if ns - before <= history:
+                return None
+        else:
+            self.groups.add(key, Known(ns))
+            self.groups.grown(0, ns)
+        if ns - self.begun < self.spec.options["learning"]:
             return None
-        if event.ns - self.begun < self.spec.options["learning"]:
-            return None
-        return Hit(event, 1, fresh=True)
+        return Found(key, Hit(event, 1, fresh=True))
 
     def said(self, hit: Hit) -> str:
         """See ``Watcher``."""
@@ -241,7 +251,7 @@ class Changed(Watcher):
     def add(self, state: Value, part: int, record: Record, event: Event) -> Hit | None:
         """See ``Watcher``."""
         del part
-        return state.take(event, str(key_of([self._field(record)])[0]))
+        return state.take(event, str(short(self._field(record))))
 
     def said(self, hit: Hit) -> str:
         """See ``Watcher``."""
@@ -271,19 +281,25 @@ class Baseline(Watcher):
 class Silence(Watcher):
     """``silence``: found by the time of whatever comes next, not by a record of its own."""
 
-    state = Beat
-
     def __init__(self, rule: Rule, most: int) -> None:
         super().__init__(rule, most)
         self.due: list[tuple[int, int, Key]] = []
+        self.next_due = ALWAYS
         self._pushed = 0
 
-    def add(self, state: Beat, part: int, record: Record, event: Event) -> Hit | None:
-        """See ``Watcher``."""
-        del part, record
-        if not state.latest or state.told:
-            self._wait(event.ns, key=next(reversed(self.groups.table)))
-        state.latest, state.seq, state.told = event.ns, event.seqs[-1], False
+    def take(self, part: int, record: Record, event: Event) -> Found | None:
+        """See ``Watcher``: for nearly every record, so that it does no more than it must."""
+        key, ns = self.keys[part](record), event.ns
+        state = self.groups.get(key)
+        if state is None:
+            self.groups.add(key, Beat(ns, event.seqs[-1]))
+            self.groups.grown(0, ns)
+            self._wait(ns, key)
+            return None
+        if state.told:
+            state.told = False
+            self._wait(ns, key)
+        state.latest, state.seq = ns, event.seqs[-1]
         return None
 
     def _wait(self, ns: int, key: Key) -> None:
@@ -293,16 +309,13 @@ class Silence(Watcher):
             self.due = [one for one in self.due if one[2] in self.groups.table]
             heapq.heapify(self.due)
         heapq.heappush(self.due, (ns + self.spec.timespan, self._pushed, key))
-
-    @property
-    def next_due(self) -> int:
-        """When the next group may have been silent for too long."""
-        return self.due[0][0] if self.due else ALWAYS
+        self.next_due = self.due[0][0]
 
     def tick(self, ns: int) -> Iterator[Found]:
         """It is that late: who has been silent?"""
         while self.due and self.due[0][0] < ns:
             _, _, key = heapq.heappop(self.due)
+            self.next_due = self.due[0][0] if self.due else ALWAYS
             state = self.groups.table.get(key)
             if state is None or state.told:
                 continue
@@ -330,6 +343,24 @@ KINDS: dict[str, type[Watcher]] = {
     "baseline": Baseline,
     "silence": Silence,
 }
+
+
+def _networks(get: Get) -> Get:
+    """What reads the network of an address; those that came last are at hand."""
+    known: dict[Any, str | None] = {}
+
+    def network(record: Record) -> str | None:
+        value = get(record)
+        if type(value) is not str:
+            return network_of(value)
+        found = known.get(value)
+        if found is None:
+            if len(known) >= _NETWORKS:
+                known.clear()
+            found = known[value] = network_of(value)
+        return found
+
+    return network
 
 
 def network_of(value: Any) -> str | None:

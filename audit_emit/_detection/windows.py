@@ -205,11 +205,14 @@ class Parts(msgspec.Struct, gc=False):
 
     Attributes:
         met: by the position of the rule, what met it last; in order, with all that led to it.
+        since: by the same position, when that began. What a correlation found counts from its end
+            on: whoever goes on for longer than a window would else never be found.
         told: the last alert, if there was one: its records, and its time, are not told again.
         latest: time of the record that came last.
     """
 
     met: dict[int, Event] = {}
+    since: dict[int, int] = {}
     told: tuple[int, int] | None = None
     latest: int = 0
 
@@ -220,19 +223,20 @@ class Parts(msgspec.Struct, gc=False):
 
     def take(self, event: Event, part: int, *, span: int, parts: int, ordered: bool) -> Hit | None:
         """Add what met a rule; what holds with it."""
-        met, self.latest = self.met, event.ns
+        met, self.latest, since = self.met, event.ns, event.ns
         if ordered and part:
             before = met.get(part - 1)
             if before is None or event.seqs[-1] <= before.seqs[-1]:
                 return None  # one record is not two steps
+            since = min(since, self.since[part - 1])
             event = _joined([before, event])
-            if event.ns - event.first > span:
+            if event.ns - since > span:
                 return None
-        met[part] = event
+        met[part], self.since[part] = event, since
         if len(met) < parts or (ordered and part != parts - 1):
             return None
         found = event if ordered else _joined(list(met.values()))
-        if found.ns - found.first > span:
+        if found.ns - min(self.since.values() if not ordered else [since]) > span:
             return None
         if self.told and (found.seqs[0] <= self.told[0] or abs(found.ns - self.told[1]) <= span):
             return None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from bench import (
+    bench_anomalies,
     bench_archive,
     bench_checkpoint,
     bench_hosts,
@@ -42,6 +43,7 @@ MEASURES = {
     "checkpoint": bench_checkpoint.measure,
     "verify": bench_verify.measure,
     "query": bench_query.measure,
+    "anomalies": bench_anomalies.measure,
     "prove": bench_prove.measure,
     "reconcile": bench_reconcile.measure,
     "archive": bench_archive.measure,
