@@ -23,6 +23,7 @@ import msgspec
 from audit_emit._checkpoints.beginning import Beginning, Removed, beginning_of
 from audit_emit._checkpoints.consistency import Consistency, prove_consistency
 from audit_emit._checkpoints.prove import newest_checkpoint, prove_record
+from audit_emit._checkpoints.standing import Standing, standing_of
 from audit_emit._detection.alert import Alert
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.proof_file import Evidence, Judgement
@@ -55,6 +56,7 @@ __all__ = [
     "Kind",
     "Removed",
     "Report",
+    "Standing",
     "VerifyArguments",
     "open_log",
 ]
@@ -294,6 +296,15 @@ class AuditLog:
         """
         with open_reader(*self._where) as reader:
             return newest_checkpoint(reader, self._ring if trusted else None)
+
+    def standing(self) -> Standing:
+        """Where the log ends, and how far it is signed, as it says itself.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        with open_reader(*self._where) as reader:
+            return standing_of(reader, self._ring)
 
     def prove_consistency(self, old: int, new: int) -> Consistency:
         """The proof that the checkpoint of ``new`` records continues the one of ``old`` records.

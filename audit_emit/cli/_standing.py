@@ -15,6 +15,7 @@ from audit_emit._facade.verdicts import read as read_memory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
 from audit_emit.log import AuditLog
+from audit_emit.log import Standing as Stands
 
 LITTLE_SPACE = 64 * 1024 * 1024
 """Bytes free on the disk below which a log may soon not be written to."""
@@ -94,14 +95,15 @@ def standing(log: AuditLog, memory: Path | None = None) -> Standing:
         MemoryFileError: ``memory`` is no such file.
     """
     found = Standing(name_of(log.path), ts_of(time.time_ns()))
-    head, newest = log.head(), log.newest(1)
+    stands, newest = log.standing(), log.newest(1)
+    head = stands.head
     if newest:
         found.last = newest[0]
         found.service = str(newest[0].get("service", ""))
     if head is not None:
         found.chain, found.head_seq, found.head_hash = head.chain, head.seq, head.hash
     found.files = None if is_address(log.path) else _files(log)
-    found.signed = _signed(log, found.head_seq)
+    found.signed = _signed(stands)
     if memory is not None:
         seen = read_memory(memory).logs.get(os.path.realpath(log.path))
         if seen is not None:
@@ -123,15 +125,11 @@ def _files(log: AuditLog) -> Files:
     return Files(active, len(paths), size, torn, disk.f_bavail * disk.f_frsize)
 
 
-def _signed(log: AuditLog, head: int) -> Signed | None:
-    newest = log.checkpoint(trusted=False)
-    if newest is None:
+def _signed(stands: Stands) -> Signed | None:
+    one = stands.signed
+    if one is None:
         return None
-    trusted = log.checkpoint()
-    one = trusted or newest
-    return Signed(
-        one.head_seq, one.at, one.key_id, trusted is not None, max(head - one.head_seq, 0)
-    )
+    return Signed(one.head_seq, one.at, one.key_id, stands.trusted, stands.unsigned)
 
 
 def _judge(found: Standing) -> None:

@@ -25,8 +25,10 @@ from audit_emit.errors import ConfigError
 _N, _R, _P = 2**14, 8, 5
 """Cost of scrypt: 16 MiB, about 0.2 s (OWASP, Password Storage Cheat Sheet)."""
 
-_MEMORY = 64 * 1024 * 1024
-_MAX_N, _MAX_RP = 2**20, 16
+_MEMORY = 128 * 1024 * 1024
+"""Bytes that hashing one password may take: what needs more would never match."""
+
+_MAX_N, _MAX_RP = 2**20, 128
 _REMEMBERED = 1000
 """Passwords that were right a moment ago, by a keyed hash."""
 
@@ -199,7 +201,11 @@ def _user(name: str, given: Mapping[str, Any], *, proxy: bool) -> tuple[Identity
         raise ConfigError(where, "may see no workspace; leave workspaces out for all of them")
     password = given.get("password", "")
     if not proxy and not _is_hash(password):
-        raise ConfigError(where, "needs a password as audit-emit console --hash-password prints it")
+        raise ConfigError(
+            where,
+            "needs a password as audit-emit console --hash-password prints it (scrypt, "
+            f"at most {_MEMORY >> 20} MiB)",
+        )
     return Identity(name, role, tuple(workspaces)), str(password)
 
 
@@ -218,8 +224,15 @@ def _parts(hashed: object) -> tuple[int, int, int, bytes, bytes] | None:
         found = int(n), int(r), int(p), bytes.fromhex(salt), bytes.fromhex(digest)
     except ValueError:
         return None
-    good = word == "scrypt" and 1 < found[0] <= _MAX_N and 0 < found[1] * found[2] <= _MAX_RP * 8
+    good = word == "scrypt" and _can_be_made(*found[:3])
     return found if good and len(found[4]) == 32 else None
+
+
+def _can_be_made(n: int, r: int, p: int) -> bool:
+    """Whether scrypt takes these costs within our memory (RFC 7914, section 2 and 5)."""
+    if not (1 < n <= _MAX_N and n & (n - 1) == 0 and r > 0 and p > 0 and r * p <= _MAX_RP):
+        return False
+    return 128 * r * (n + 2 + p) <= _MEMORY
 
 
 def _is_hash(hashed: object) -> bool:
@@ -233,7 +246,7 @@ def _matches(password: str, hashed: str) -> bool:
     n, r, p, salt, digest = parts
     try:
         found = hashlib.scrypt(
-            password.encode(), salt=salt, n=n, r=r, p=p, maxmem=2 * _MEMORY, dklen=32
+            password.encode(), salt=salt, n=n, r=r, p=p, maxmem=_MEMORY + 1024, dklen=32
         )
     except (ValueError, MemoryError):
         return False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import itertools
 import re
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from audit_emit._facade.exports import MODULES, Record, chosen, exported
-from audit_emit._facade.queries import MISSING, Flaw, Question
-from audit_emit._facade.records import Head, head_of
-from audit_emit.console import own_events
+from audit_emit._facade.exports import Record
+from audit_emit._facade.records import Head, head_of, ts_of
+from audit_emit.console import actions, own_events
 from audit_emit.console.access import Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.histogram import picture
-from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
+from audit_emit.console.jobs import archive_status
 from audit_emit.console.records import row_of
-from audit_emit.console.requests import checked_form, console_of, demand, json_of
+from audit_emit.console.requests import console_of, demand, json_of
 from audit_emit.console.source import PAGE
-from audit_emit.console.threads import each_in_thread, in_thread
+from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError
 
 _MOST = 1000
@@ -42,7 +41,6 @@ _PLACE = re.compile(
     r"([0-9a-f]{16}):([1-9][0-9]{0,18}):([0-9a-f]{64}):([0-9TZ:.-]{1,40})", re.ASCII
 )
 _ALIVE_SECONDS = 15
-_TYPES = {"csv": "text/csv; charset=utf-8"}
 
 
 def routes() -> list[Route]:
@@ -58,8 +56,6 @@ def routes() -> list[Route]:
         Route("/api/audit/archive/run", archive, methods=["POST"]),
         Route("/api/audit/status", status),
         Route("/api/openapi.json", description),
-        Route("/export", export),
-        Route("/log", exact),
         Route("/events/stream", stream),
         Route("/events/histogram.svg", histogram),
     ]
@@ -104,30 +100,22 @@ def _number(request: Request, name: str, usual: int) -> int:
 
 async def verify(request: Request) -> Response:
     """GET: the last verdict, and how far the one is that goes on. POST: begin one."""
-    identity = demand(request, Role.AUDITOR, whole=True)
-    job = console_of(request).verification
     if request.method == "POST":
-        await checked_form(request)
-        begun = await in_thread(job.start, identity.name)
-        return _answer({"started": begun}, 202 if begun else 409)
-    return _answer(job.progress()._asdict())
+        begun = await actions.start_verification(request)
+        return _answer({"started": begun.good}, 202 if begun.good else 409)
+    demand(request, Role.AUDITOR, whole=True)
+    return _answer(console_of(request).verification.progress()._asdict())
 
 
 async def cancel(request: Request) -> Response:
     """End the verification that goes on."""
-    demand(request, Role.AUDITOR, whole=True)
-    await checked_form(request)
-    return _answer({"cancelled": console_of(request).verification.cancel()})
+    return _answer({"cancelled": (await actions.cancel_verification(request)).good})
 
 
 async def checkpoint(request: Request) -> Response:
     """Sign what the log gained."""
-    identity = demand(request, Role.OPERATOR, whole=True)
-    await checked_form(request)
-    console = console_of(request)
-    done, said = await in_thread(force_checkpoint, console.source.where, console.signing_keys)
-    console.events.tell(own_events.CHECKPOINTED, identity, outcome="success" if done else "failure")
-    return _answer({"signed": done, "said": said}, 200 if done else 409)
+    done = await actions.sign(request)
+    return _answer({"signed": done.good, "said": done.said}, 200 if done.good else 409)
 
 
 async def latest_checkpoint(request: Request) -> Response:
@@ -155,12 +143,8 @@ async def archives(request: Request) -> Response:
 
 async def archive(request: Request) -> Response:
     """Archive what is closed and signed."""
-    identity = demand(request, Role.OPERATOR, whole=True)
-    await checked_form(request)
-    console = console_of(request)
-    done, said = await in_thread(archive_now, console.source.where, console.signing_keys)
-    console.events.tell(own_events.ARCHIVED, identity, outcome="success" if done else "failure")
-    return _answer({"archived": done, "said": said}, 200 if done else 409)
+    done = await actions.archive(request)
+    return _answer({"archived": done.good, "said": done.said}, 200 if done.good else 409)
 
 
 async def status(request: Request) -> Response:
@@ -174,7 +158,7 @@ async def status(request: Request) -> Response:
             "signed_seq": standing.signed.head_seq if standing.signed else 0,
             "trusted": standing.trusted,
             "unsigned": standing.unsigned,
-            "looked_at": standing.looked_at,
+            "looked_at": ts_of(time.time_ns()),
         }
     )
 
@@ -182,55 +166,6 @@ async def status(request: Request) -> Response:
 async def description(_: Request) -> Response:
     """This interface, described (OpenAPI 3.1)."""
     return FileResponse(Path(__file__).parent / "openapi.json", media_type="application/json")
-
-
-async def export(request: Request) -> Response:
-    """Everything that answers, in a format of ``audit-emit export``; nothing is cut off."""
-    identity = demand(request, Role.AUDITOR)
-    name = request.query_params.get("format", "jsonl")
-    if name not in MODULES:
-        raise HTTPException(400, f"format: one of {', '.join(MODULES)}")
-    question = Filters.of(request.query_params).question(identity.workspaces)
-    # Without a filter everything goes out, also what cannot be asked for.
-    wanted = None if question == Question() else question
-    console = console_of(request)
-    console.events.tell(
-        own_events.EXPORTED,
-        identity,
-        format=name,
-        query=Filters.of(request.query_params).query(),
-    )
-
-    def pieces() -> Iterator[bytes]:
-        form = chosen(name)
-        yield form.head
-        with console.source.reader() as reader:
-            for piece in exported(reader, form, None, wanted):
-                yield piece.data
-
-    ending = "csv" if name == "csv" else "jsonl"
-    return StreamingResponse(
-        each_in_thread(pieces()),
-        media_type=_TYPES.get(name, "application/x-ndjson"),
-        headers={"content-disposition": f'attachment; filename="audit.{name}.{ending}"'},
-    )
-
-
-async def exact(request: Request) -> Response:
-    """The bytes of the log as they are, records or not, for who verifies them himself."""
-    identity = demand(request, Role.AUDITOR, whole=True)
-    console = console_of(request)
-    console.events.tell(own_events.EXPORTED, identity, format="exact")
-
-    def pieces() -> Iterator[bytes]:
-        with console.source.reader() as reader:
-            for item in reader.blocks():
-                if not isinstance(item, Flaw):
-                    yield item.data
-                elif item.kind != MISSING:
-                    raise OSError(errno.EIO, item.note, item.part)
-
-    return StreamingResponse(each_in_thread(pieces()), media_type="application/x-ndjson")
 
 
 async def histogram(request: Request) -> Response:

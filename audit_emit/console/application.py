@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from audit_emit.console import own_events
 from audit_emit.console.access import Access
 from audit_emit.console.guard import Application, Guard
 from audit_emit.console.own_events import Emits, OwnEvents
@@ -49,10 +48,7 @@ def app(
         Source(log, tuple(keys)), events, signing_keys=tuple(signing_keys), grafana=grafana
     )
 
-    def refused(name: str, path: str) -> None:
-        events.tell(own_events.REFUSED, name, path=path)
-
-    return Guard(_pages_of(console), access, refused)
+    return Guard(_pages_of(console), access, events.refused)
 
 
 def _pages_of(console: Console) -> Application:
@@ -61,17 +57,19 @@ def _pages_of(console: Console) -> Application:
     from starlette.routing import Mount  # noqa: PLC0415
     from starlette.staticfiles import StaticFiles  # noqa: PLC0415
 
-    from audit_emit.console import api, pages  # noqa: PLC0415
+    from audit_emit.console import api, downloads, pages  # noqa: PLC0415
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         console.verification.close()
+        console.events.close()
 
     inner = Starlette(
         routes=[
             *pages.routes(),
             *api.routes(),
+            *downloads.routes(),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         exception_handlers=pages.HANDLERS,

@@ -6,13 +6,17 @@ log must not change it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from audit_emit import AuditContext
 from audit_emit.console.access import Identity
+from audit_emit.console.refusals import Refusals
 
 VIEWED = "console.viewed"
 EXPORTED = "console.exported"
+EXPORT_ENDED = "console.export_ended"
 VERIFIED = "console.verified"
 CHECKPOINTED = "console.checkpointed"
 ARCHIVED = "console.archive_run"
@@ -36,15 +40,36 @@ class OwnEvents:
 
     def __init__(self, emitter: Emits | None) -> None:
         self._emitter = emitter
+        self._refusals = Refusals(partial(_refused, emitter))
+
+    def refused(self, name: str, path: str) -> None:
+        """Record that somebody was refused; many refusals within a minute become one, counted.
+
+        Args:
+            name: of a user of this console; empty for anybody else.
+            path: that he asked for.
+        """
+        self._refusals.note(name, path)
+
+    def close(self) -> None:
+        """Record what is counted and not told yet."""
+        self._refusals.close()
 
     def tell(self, event_type: str, identity: Identity | str, **fields: Any) -> None:
         """Record one."""
-        if self._emitter is None:
-            return
         name = identity if isinstance(identity, str) else identity.name
-        kind = "user" if name else "anonymous"
-        self._emitter.emit(
-            AuditContext(user_id=name, actor_kind=kind),
-            event_type,
-            {key: value for key, value in fields.items() if value not in {None, ""}},
-        )
+        _emit(self._emitter, event_type, name, fields)
+
+
+def _refused(emitter: Emits | None, name: str, path: str, count: int) -> None:
+    _emit(emitter, REFUSED, name, {"path": path, "count": count if count > 1 else None})
+
+
+def _emit(emitter: Emits | None, event_type: str, name: str, fields: Mapping[str, Any]) -> None:
+    if emitter is None:
+        return
+    emitter.emit(
+        AuditContext(user_id=name, actor_kind="user" if name else "anonymous"),
+        event_type,
+        {key: value for key, value in fields.items() if value not in {None, ""}},
+    )

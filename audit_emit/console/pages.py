@@ -18,13 +18,13 @@ from audit_emit import __version__
 from audit_emit._facade.exports import MODULES
 from audit_emit._facade.records import head_of
 from audit_emit._facade.text import visible
-from audit_emit.console import own_events
+from audit_emit.console import actions, own_events
 from audit_emit.console.access import Identity, Role
 from audit_emit.console.filters import Filters
-from audit_emit.console.jobs import archive_now, archive_status, force_checkpoint
+from audit_emit.console.jobs import archive_status
 from audit_emit.console.paging import Page
 from audit_emit.console.records import Row, detail_of, plain, row_of
-from audit_emit.console.requests import checked_form, console_of, demand, identity_of
+from audit_emit.console.requests import console_of, demand, identity_of
 from audit_emit.console.source import Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
@@ -105,7 +105,8 @@ async def events(request: Request) -> Response:
         given = dict(request.query_params)
         return _page(
             request, "events.html", 400, rows=[], given=given, query="", older="",
-            problem=visible(str(error)), formats=list(MODULES), first=True, title="Events",
+            problem=visible(str(error)), formats=list(MODULES), exports=[], first=True,
+            title="Events",
         )  # fmt: skip
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
     return _page(
@@ -118,6 +119,7 @@ async def events(request: Request) -> Response:
         first=filters.before is None,
         problem="",
         formats=list(MODULES),
+        exports=console.exports.of(identity.name)[:3],
         title="Events",
     )
 
@@ -218,28 +220,19 @@ async def integrity(request: Request) -> Response:
 
 async def start(request: Request) -> Response:
     """Begin a verification."""
-    identity = demand(request, Role.AUDITOR, whole=True)
-    await checked_form(request)
-    await in_thread(console_of(request).verification.start, identity.name)
+    await actions.start_verification(request)
     return _back(request)
 
 
 async def stop(request: Request) -> Response:
     """End the verification that goes on."""
-    demand(request, Role.AUDITOR, whole=True)
-    await checked_form(request)
-    console_of(request).verification.cancel()
+    await actions.cancel_verification(request)
     return _back(request)
 
 
 async def sign(request: Request) -> Response:
     """Sign what the log gained."""
-    identity = demand(request, Role.OPERATOR, whole=True)
-    await checked_form(request)
-    console = console_of(request)
-    done, said = await in_thread(force_checkpoint, console.source.where, console.signing_keys)
-    console.events.tell(own_events.CHECKPOINTED, identity, outcome="success" if done else "failure")
-    return _back(request, said)
+    return _back(request, (await actions.sign(request)).said)
 
 
 def _back(request: Request, said: str = "", page: str = "integrity") -> Response:
@@ -301,12 +294,7 @@ async def archive(request: Request) -> Response:
 
 async def run_archive(request: Request) -> Response:
     """Archive what is closed and signed."""
-    identity = demand(request, Role.OPERATOR, whole=True)
-    await checked_form(request)
-    console = console_of(request)
-    done, said = await in_thread(archive_now, console.source.where, console.signing_keys)
-    console.events.tell(own_events.ARCHIVED, identity, outcome="success" if done else "failure")
-    return _back(request, said, "archive")
+    return _back(request, (await actions.archive(request)).said, "archive")
 
 
 async def settings(request: Request) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from audit_emit._facade.exports import Record
+from audit_emit._facade.queries import Question, Term
 from audit_emit._facade.records import hash_holds, head_of
 from audit_emit._facade.text import visible
 
@@ -39,7 +40,8 @@ class Row(NamedTuple):
     """One record in a table.
 
     Attributes:
-        link: the part of its address after ``event/``; empty for one that has neither id nor place.
+        link: the part of its address after ``event/``; empty for one that cannot be asked for: it
+            has neither id nor place, or no question matches it, as where a mark is before it.
         ts, type, actor, kind, workspace, correlation: as the record has them.
         fields: on one line.
         failed: what it tells of was refused or failed.
@@ -101,7 +103,7 @@ def row_of(line: bytes) -> Row:
     place = f"{head.chain}:{head.seq}" if head is not None else ""
     outcome = is_.fields.get("outcome")
     return Row(
-        place or (is_.id if _ID.fullmatch(is_.id) else ""),
+        place or (is_.id if _answers_to(is_.id, line) else ""),
         visible(is_.ts),
         visible(is_.event_type),
         visible(is_.user_id),
@@ -112,6 +114,13 @@ def row_of(line: bytes) -> Row:
         (isinstance(outcome, str) and outcome in _FAILED) or is_.event_type == "audit.gap",
         place,
     )
+
+
+def _answers_to(name: str, line: bytes) -> bool:
+    """Whether a record is found by its id, as its page looks for it."""
+    if not _ID.fullmatch(name):
+        return False
+    return Question(terms=(Term(("id",), name),)).match(line) is not None
 
 
 def detail_of(line: bytes) -> Detail:

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from audit_emit.console import own_events
 from audit_emit.console.access import Identity, Role
 from audit_emit.console.shared import Console
 
@@ -40,7 +39,7 @@ def demand(request: Request, role: Role, *, whole: bool = False) -> Identity:
     """
     identity = identity_of(request)
     if not identity.may(role, whole=whole):
-        console_of(request).events.tell(own_events.REFUSED, identity, path=request.url.path)
+        console_of(request).events.refused(identity.name, request.url.path)
         needed = f"the role {role.name.lower()}"
         raise HTTPException(403, f"this takes {needed}{' for all workspaces' if whole else ''}")
     return identity

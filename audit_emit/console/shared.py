@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from audit_emit.console import own_events
+from audit_emit.console.exporting import Exports
 from audit_emit.console.jobs import Verification
 from audit_emit.console.own_events import OwnEvents
 from audit_emit.console.source import Source
@@ -20,6 +21,7 @@ class Console:
         events: the console's own.
         signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
         grafana: the address of a Grafana, for links by trace id; empty for none.
+        exports: what came of the newest ones.
         streams: live tails that go on, by the name of who looks.
     """
 
@@ -35,6 +37,7 @@ class Console:
         self.events: OwnEvents = events
         self.signing_keys: tuple[str, ...] = signing_keys
         self.grafana: str = grafana
+        self.exports: Exports = Exports()
         self.streams: Counter[str] = Counter()
         self.verification: Verification = Verification(source.where, source.keys, self._verified)
 

@@ -8,7 +8,6 @@ total.
 from __future__ import annotations
 
 import re
-import time
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,11 +21,11 @@ from audit_emit._facade.queries import (
     open_reader,
     whole_lines_of,
 )
-from audit_emit._facade.records import Head, head_of, ts_of
+from audit_emit._facade.records import Head, head_of
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
 from audit_emit.console.paging import Page, page_of, times_of
-from audit_emit.log import Checkpoint, open_log
+from audit_emit.log import Standing, open_log
 
 PAGE = 50
 _LATEST_CHECKPOINTS = 200
@@ -48,24 +47,6 @@ class Found(NamedTuple):
     line: bytes
     before: bytes
     after: bytes
-
-
-class Standing(NamedTuple):
-    """How the log stands, as it says itself; nothing of it is proved.
-
-    Attributes:
-        head: the newest record.
-        last_ts: its time.
-        signed: the newest checkpoint; ``trusted`` says whether a pinned key signed it.
-        unsigned: records that came after it.
-        looked_at: when this was read.
-    """
-
-    head: Head | None
-    signed: Checkpoint | None
-    trusted: bool
-    unsigned: int
-    looked_at: str
 
 
 class Source:
@@ -137,11 +118,7 @@ class Source:
         Raises:
             OSError: it cannot be read.
         """
-        head = self._log.head()
-        trusted = self._log.checkpoint()
-        newest = trusted or self._log.checkpoint(trusted=False)
-        unsigned = max((head.seq if head else 0) - (newest.head_seq if newest else 0), 0)
-        return Standing(head, newest, trusted is not None, unsigned, ts_of(time.time_ns()))
+        return self._log.standing()
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """The newest checkpoints as their lines say, newest first; nothing of it is proved.

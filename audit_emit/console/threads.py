@@ -6,7 +6,7 @@ one of the other: who sends many of them waits for his own, and uses up nobody's
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -36,10 +36,13 @@ async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     )
 
 
-async def each_in_thread(items: Iterator[T]) -> AsyncIterator[T]:
-    """What an iterator gives that reads a log."""
-    while (item := await in_thread(next, items, _END)) is not _END:
-        yield item
+async def each_in_thread(items: Generator[T, None, None]) -> AsyncIterator[T]:
+    """What a generator gives that reads a log; it is closed when nobody wants more."""
+    try:
+        while (item := await in_thread(next, items, _END)) is not _END:
+            yield item
+    finally:
+        items.close()
 
 
 def _limiter(kept: RunVar[CapacityLimiter], most: int) -> CapacityLimiter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,18 @@ from audit_emit.errors import ConfigError
 
 def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
     return {"authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def costly(n: int, r: int) -> str:
+    """A hash with other costs, which nobody could make."""
+    return f"scrypt:{n}:{r}:1:{'00' * 16}:{'00' * 32}"
+
+
+def test_the_costliest_hash_that_is_taken_can_be_made() -> None:
+    salt = b"s" * 16
+    made = hashlib.scrypt(b"x", salt=salt, n=2**16, r=8, p=1, maxmem=2**28, dklen=32)
+    access = Access({"vera": {"password": f"scrypt:{2**16}:8:1:{salt.hex()}:{made.hex()}"}})
+    assert access.identify(basic("vera", "x")) is not None
 
 
 def test_the_right_password_is_its_user() -> None:
@@ -79,6 +92,8 @@ def test_without_its_secret_a_proxy_names_nobody(headers: dict[str, str]) -> Non
         ({"vera": {}}, "needs a password"),
         ({"vera": {"password": "plain"}}, "needs a password"),
         ({"vera": {"password": "scrypt:2:1:1:zz:zz"}}, "needs a password"),
+        ({"vera": {"password": costly(2**17, 8)}}, "at most 128 MiB"),
+        ({"vera": {"password": costly(2**15 - 1, 8)}}, "needs a password"),
         ({"vera": {"password": HASHED, "role": "root"}}, "none of viewer, auditor, operator"),
         ({"vera": {"password": HASHED, "rule": "viewer"}}, "has 'rule'"),
         ({"vera": {"password": HASHED, "workspaces": "acme"}}, "no list of names"),

@@ -21,7 +21,7 @@ from support.console_client import (
 )
 from support.export_records import HOSTILE, LINES
 
-from audit_emit.console import api, app, jobs
+from audit_emit.console import api, app, downloads, jobs
 from audit_emit.console.source import Source
 
 
@@ -107,7 +107,8 @@ def test_an_export_is_everything_that_answers(log: Path) -> None:
         line + b"\n" for line in LINES if b'"event_type":"secret.' in line
     )
     assert recorder.events == [
-        ("local", "console.exported", {"format": "jsonl", "query": "type=secret.%2A"})
+        ("local", "console.exported", {"format": "jsonl", "query": "type=secret.%2A", "export": 1}),
+        ("local", "console.export_ended", {"export": 1, "state": "complete", "records": 5}),
     ]
 
 
@@ -128,7 +129,7 @@ def test_every_route_below_api_is_described(log: Path) -> None:
     described = client(console(log)).get("/api/openapi.json").json()["paths"]
     routes = {
         route.path: sorted(set(route.methods or ()) - {"HEAD"})
-        for route in api.routes()
+        for route in [*api.routes(), *downloads.routes()]
         if route.path.startswith("/api/audit/")
     }
     assert {path: sorted(one.upper() for one in found) for path, found in described.items()} == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -331,7 +332,7 @@ def test_what_is_archived_is_shown_batch_by_batch(
 def test_only_an_operator_runs_the_archive(
     log: Path, monkeypatch: pytest.MonkeyPatch, name: str, status: int
 ) -> None:
-    monkeypatch.setattr("audit_emit.console.pages.archive_now", lambda *_: (True, "done"))
+    monkeypatch.setattr("audit_emit.console.actions.archive_now", lambda *_: (True, "done"))
     recorder = Recorder()
     asked = client(console(log, access=users(**EVERYBODY), emitter=recorder))
     page = asked.get("/archive", auth=(name, PASSWORD)).text
@@ -354,6 +355,21 @@ def test_a_record_whose_id_is_none_is_on_the_page(tmp_path: Path, name: bytes) -
     assert answer.status_code == 200
     assert "odd.id" in answer.text
     assert "settings%22" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xef\xbb\xbf" + LINES[4],
+        b'{"ts":"not a time","event_type":"odd.ts","fields":{},"id":"0190a"}',
+    ],
+    ids=["mark", "time"],
+)
+def test_every_link_to_a_record_leads_to_it(tmp_path: Path, line: bytes) -> None:
+    asked = client(console(log_in(tmp_path / "log", line)))
+    links = set(re.findall(r'href="(/event/[^"]+)"', asked.get("/").text))
+    assert len(links) >= len(LINES)
+    assert {asked.get(link).status_code for link in links} == {200}
 
 
 def test_a_prefix_that_looks_like_a_page_is_none(tmp_path: Path) -> None:

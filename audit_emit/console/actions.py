@@ -1,0 +1,65 @@
+"""What the buttons do, for pages and programs alike: who may, the form, the deed, its event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from audit_emit.console import own_events
+from audit_emit.console.access import Role
+from audit_emit.console.jobs import archive_now, force_checkpoint
+from audit_emit.console.requests import checked_form, console_of, demand
+from audit_emit.console.threads import in_thread
+
+
+class Done(NamedTuple):
+    """What a button did.
+
+    Attributes:
+        good: whether it was done.
+        said: by the command, for people.
+    """
+
+    good: bool
+    said: str = ""
+
+
+async def start_verification(request: Request) -> Done:
+    """Begin a verification, unless one goes on.
+
+    Raises:
+        HTTPException: who asks may not, or the form is not ours.
+    """
+    identity = demand(request, Role.AUDITOR, whole=True)
+    await checked_form(request)
+    return Done(await in_thread(console_of(request).verification.start, identity.name))
+
+
+async def cancel_verification(request: Request) -> Done:
+    """End the verification that goes on, if there is one; see ``start_verification``."""
+    demand(request, Role.AUDITOR, whole=True)
+    await checked_form(request)
+    return Done(console_of(request).verification.cancel())
+
+
+async def sign(request: Request) -> Done:
+    """Sign what the log gained; see ``start_verification``."""
+    return await _commanded(request, force_checkpoint, own_events.CHECKPOINTED)
+
+
+async def archive(request: Request) -> Done:
+    """Archive what is closed and signed; see ``start_verification``."""
+    return await _commanded(request, archive_now, own_events.ARCHIVED)
+
+
+async def _commanded(
+    request: Request, command: Callable[[str, tuple[str, ...]], tuple[bool, str]], event_type: str
+) -> Done:
+    identity = demand(request, Role.OPERATOR, whole=True)
+    await checked_form(request)
+    console = console_of(request)
+    done = Done(*await in_thread(command, console.source.where, console.signing_keys))
+    console.events.tell(event_type, identity, outcome="success" if done.good else "failure")
+    return done

@@ -1,0 +1,101 @@
+"""What goes out as a file: exports in a format, the exact bytes, and what came of the exports."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Generator
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from audit_emit._facade.exports import MODULES, chosen, exported
+from audit_emit._facade.queries import MISSING, Flaw, Question
+from audit_emit._facade.records import ts_of
+from audit_emit.console import own_events
+from audit_emit.console.access import Role
+from audit_emit.console.exporting import noted
+from audit_emit.console.filters import Filters
+from audit_emit.console.requests import console_of, demand, json_of
+from audit_emit.console.threads import each_in_thread
+
+_TYPES = {"csv": "text/csv; charset=utf-8"}
+
+
+def routes() -> list[Route]:
+    """The routes of this module."""
+    return [
+        Route("/export", export),
+        Route("/log", exact),
+        Route("/api/audit/exports", exports),
+    ]
+
+
+async def export(request: Request) -> Response:
+    """Everything that answers, in a format of ``audit-emit export``; nothing is cut off.
+
+    What the log does not have, and lines that are no records, cannot be said in it:
+    ``/api/audit/exports`` and the console's own trail do.
+    """
+    identity = demand(request, Role.AUDITOR)
+    name = request.query_params.get("format", "jsonl")
+    if name not in MODULES:
+        raise HTTPException(400, f"format: one of {', '.join(MODULES)}")
+    filters = Filters.of(request.query_params)
+    question = filters.question(identity.workspaces)
+    # Without a filter everything goes out, also what cannot be asked for.
+    wanted = None if question == Question() else question
+    console = console_of(request)
+    kept = console.exports.begin(identity.name, name, filters.query(), ts_of(time.time_ns()))
+    console.events.tell(
+        own_events.EXPORTED, identity, format=name, query=kept.query, export=kept.id
+    )
+
+    def pieces() -> Generator[bytes, None, None]:
+        form = chosen(name)
+        try:
+            with noted(kept), console.source.reader() as reader:
+                yield form.head
+                for piece in exported(reader, form, None, wanted):
+                    kept.add(piece.events, piece.foreign, piece.missing)
+                    yield piece.data
+        finally:
+            console.events.tell(own_events.EXPORT_ENDED, identity, **kept.outcome())
+
+    ending = "csv" if name == "csv" else "jsonl"
+    return StreamingResponse(
+        each_in_thread(pieces()),
+        media_type=_TYPES.get(name, "application/x-ndjson"),
+        headers={
+            "content-disposition": f'attachment; filename="audit.{name}.{ending}"',
+            "x-audit-export": str(kept.id),
+        },
+    )
+
+
+async def exports(request: Request) -> Response:
+    """What came of the newest exports of who asks, newest first."""
+    identity = demand(request, Role.AUDITOR)
+    found = console_of(request).exports.of(identity.name)
+    told = [{**msgspec.to_builtins(one), "whole": one.is_whole} for one in found]
+    return Response(json_of({"exports": told}), media_type="application/json")
+
+
+async def exact(request: Request) -> Response:
+    """The bytes of the log as they are, records or not, for who verifies them himself."""
+    identity = demand(request, Role.AUDITOR, whole=True)
+    console = console_of(request)
+    console.events.tell(own_events.EXPORTED, identity, format="exact")
+
+    def pieces() -> Generator[bytes, None, None]:
+        with console.source.reader() as reader:
+            for item in reader.blocks():
+                if not isinstance(item, Flaw):
+                    yield item.data
+                elif item.kind != MISSING:
+                    raise OSError(errno.EIO, item.note, item.part)
+
+    return StreamingResponse(each_in_thread(pieces()), media_type="application/x-ndjson")

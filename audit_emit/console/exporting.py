@@ -1,0 +1,108 @@
+"""What came of exports: how many records they had, and what of the log is not among them.
+
+The body of an export holds events and nothing else, so what is missing cannot be said in it. It is
+kept here, for who asked, and stands in the console's own trail.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import msgspec
+
+KEPT = 20
+"""Exports of one user that are remembered."""
+
+_SHOWN = 20
+"""Names of missing parts that are kept of one export."""
+
+
+class Export(msgspec.Struct):
+    """One export.
+
+    Attributes:
+        id: of it, in this console.
+        state: ``running``; ``complete``: everything that answers went out; ``ended``: whoever asked
+            went away before; ``failed``: the log could not be read to its end.
+        records: that went out.
+        foreign: lines of the log that are no records, and went out in no format.
+        missing: parts of the log that are not there; the first ones.
+    """
+
+    id: int
+    format: str
+    query: str
+    began: str
+    state: str = "running"
+    records: int = 0
+    foreign: int = 0
+    missing: list[str] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the log was left out."""
+        return self.state == "complete" and not self.foreign and not self.missing
+
+    def add(self, records: int, foreign: int, missing: str) -> None:
+        """Count what one piece had."""
+        self.records += records
+        self.foreign += foreign
+        if missing and missing not in self.missing and len(self.missing) < _SHOWN:
+            self.missing = [*self.missing, missing]
+
+    def outcome(self) -> dict[str, Any]:
+        """What came of it, as members of an event."""
+        return {
+            "export": self.id,
+            "state": self.state,
+            "records": self.records,
+            "foreign": self.foreign or None,
+            "missing": ", ".join(self.missing),
+        }
+
+
+class Exports:
+    """The newest exports of each user of one console."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids = count(1)
+        self._by_name: dict[str, deque[Export]] = {}
+
+    def begin(self, name: str, form: str, query: str, began: str) -> Export:
+        """A new one.
+
+        Args:
+            name: who asked.
+            form: the format.
+            query: what was asked for.
+            began: when.
+        """
+        with self._lock:
+            made = Export(next(self._ids), form, query, began)
+            self._by_name.setdefault(name, deque(maxlen=KEPT)).append(made)
+        return made
+
+    def of(self, name: str) -> list[Export]:
+        """Those of a user, newest first."""
+        with self._lock:
+            return list(self._by_name.get(name, ()))[::-1]
+
+
+@contextmanager
+def noted(export: Export) -> Iterator[None]:
+    """Note how it ended, whatever ends it."""
+    try:
+        yield
+    except GeneratorExit:
+        export.state = "ended"
+        raise
+    except BaseException:
+        export.state = "failed"
+        raise
+    export.state = "complete"
