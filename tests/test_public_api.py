@@ -140,7 +140,7 @@ FLOORS = (
     ("_loki",),
     ("_query",),
     ("_repair", "_retention", "_shipping", "_export", "_attestation", "_detection"),
-    ("_archive",),
+    ("_archive", "_report"),
     ("log", "outbox", "_facade"),
     ("",),
     ("testing", "integrations", "console"),

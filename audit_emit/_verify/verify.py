@@ -95,8 +95,17 @@ def verify_paths(where: Sequence[str], options: Options | None = None) -> list[V
             reader.close()
 
 
-def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
+def verify_log(
+    reader: LogReader,
+    options: Options | None = None,
+    beside: Callable[[Block | Flaw], None] = lambda _: None,
+) -> Verified:
     """Verify one log.
+
+    Args:
+        beside: shown each block before it is judged, and each flaw, so that whoever wants to know
+            more of a log need not read it again. Several processes (``options.jobs``) prove blocks
+            without it.
 
     Raises:
         OSError: it cannot be read.
@@ -113,6 +122,8 @@ def verify_log(reader: LogReader, options: Options | None = None) -> Verified:
         verifier.checkpoints.take(line)
     fed = _Fed(verifier, reader.size, options.progress)
     for item in _items(reader, verifier, options):
+        if not isinstance(item, ProvedBlock):
+            beside(item)
         fed.take(item)
     fed.end()
     judge(manifests, verifier.checkpoints.keys, verifier.findings)

@@ -1,23 +1,19 @@
 """Records as a table (RFC 4180): every cell quoted, CRLF, a header; ``record`` is the exact line.
 
-A spreadsheet runs what looks like a formula, also after the separators at which it cuts a cell in
-half of Europe, whatever is quoted (OWASP, CSV Injection); a ``'`` stands before it here. What a
-terminal would obey or not show is spelled out, as the end of a pipe may be one.
+What a spreadsheet would run, or a terminal obey, is neutralised (``cells.py``).
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
+from audit_emit._export.cells import row
 from audit_emit._export.record import Record
-from audit_emit._format.printable import visible
 from audit_emit._loki.json_stage import value_at
 from audit_emit._query.question import MEMBERS, Term
 from audit_emit._runtime.interrupts import let_through
@@ -33,13 +29,6 @@ COLUMNS = (
 
 _OWN = ("record", "mark")
 """Columns that are no member of a record: its bytes, and what is to be said of it."""
-
-_FORMULA = re.compile(
-    r"(^(?=[\t\r\n])|(?:^|[;|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠]))"  # noqa: RUF001
-)
-"""Where a spreadsheet would begin to read a formula."""
-
-_BREAKS = re.compile(r"([\t\r\n])")
 
 _NESTED = 500
 """Objects and arrays in a record that Python can show whatever is in what."""
@@ -105,7 +94,7 @@ class Format:
     ) -> None:
         self._columns = columns or tuple(map(Column.parse, COLUMNS))
         self._mark = mark
-        self._shown = visible if terminal else _but_breaks
+        self._terminal = terminal
         self.head = self._row(column.name for column in self._columns)
 
     def event(self, record: Record) -> bytes:
@@ -118,10 +107,7 @@ class Format:
         return self._row(column.value(line, record, self._mark) for column in self._columns)
 
     def _row(self, cells: Iterable[str]) -> bytes:
-        text = io.StringIO(newline="")
-        row = (_FORMULA.sub(r"\1'", self._shown(cell)) for cell in cells)
-        csv.writer(text, quoting=csv.QUOTE_ALL).writerow(row)
-        return text.getvalue().encode("utf-8", "backslashreplace")
+        return row(cells, terminal=self._terminal)
 
 
 def members(line: bytes) -> dict[str, Any]:
@@ -145,11 +131,6 @@ def _walked(record: Mapping[str, Any], path: Sequence[str | int]) -> Any:
         except (LookupError, TypeError):
             return ""
     return "" if value is None else value
-
-
-def _but_breaks(cell: str) -> str:
-    """``visible`` but for line breaks and tabs."""
-    return "".join(part if at % 2 else visible(part) for at, part in enumerate(_BREAKS.split(cell)))
 
 
 def _cell(value: Any) -> str:
