@@ -1,4 +1,4 @@
-"""What redaction finds, what it leaves as it is, and the slowest text."""
+"""What redaction finds, and what it leaves as it is."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from support.redaction_figures import (
     altered_values,
     evasions_held_back,
     formats_held_back,
-    slowest,
 )
 
 
 def measure(_directory: Path, *, quick: bool) -> list[Figure]:
-    """The six figures of redaction."""
+    """The five figures of redaction."""
     each = 3 if quick else 10
     times = 1 if quick else 10
     shares = {place: formats_held_back(place, each)[0] for place in PLACES}
     worst = min(shares, key=shares.__getitem__)
-    ratio, fragment = slowest(20 if quick else 400)
     return [
         Figure(
             "formats of tokens held back, in the worst of four places",
@@ -45,5 +43,4 @@ def measure(_directory: Path, *, quick: bool) -> list[Figure]:
         ),
         Figure("harmless values altered", 100 * altered_values(4000 * times)[0], 0.15, " %"),
         Figure("lines of ordinary logs altered", 100 * altered_logs(2000 * times)[0], 0.3, " %"),
-        Figure("slowest text of 8 KiB / a harmless one", ratio, 20, note=repr(fragment)[:60]),
     ]

@@ -28,6 +28,7 @@ from bench import (
     bench_store,
     bench_verify,
     bench_vrl,
+    bench_worst_texts,
 )
 from bench.figure import Figure, markdown, text
 from bench.machine import describe
@@ -50,6 +51,7 @@ MEASURES = {
     "vrl": bench_vrl.measure,
     "store": bench_store.measure,
     "redaction": bench_redaction.measure,
+    "worst-texts": bench_worst_texts.measure,
     "hosts": bench_hosts.measure,
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 import pytest
@@ -328,17 +327,15 @@ def test_what_is_looked_for_before_anything_is_parsed(
     ("wanted", "value"), [("*a" * 16, "a" * 30 + "b"), ("*?a" * 12 + "c", "a" * 40)]
 )
 def test_a_pattern_with_many_stars_is_decided_at_once(wanted: str, value: str) -> None:
-    begun = time.process_time()
+    # Going back at each star would take years.
     assert not alike(value, wanted)
     assert checked(wanted) == wanted
-    assert time.process_time() - begun < 0.5
 
 
 def test_a_quoted_name_without_an_end_is_refused_at_once() -> None:
-    begun = time.process_time()
+    # Trying both meanings of each backslash would take days.
     with pytest.raises(ValueError, match="NAME=VALUE"):
-        Term.parse('fields["' + "\\" * 40)
-    assert time.process_time() - begun < 0.5
+        Term.parse('fields["' + "\\" * 60)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,8 @@ def test_foreign_lines_cost_little_more_than_their_bytes(tmp_path: Path, line: b
     with path.open("ab") as file:
         file.write(line * count)
     assert ask_log(Question(), str(path)).strange == count
-    assert takes_less(lambda: ask_log(Question(), str(path)), 0.8), "seconds for four megabytes"
+    # Seconds, of a usual machine, for four megabytes.
+    assert takes_less(lambda: ask_log(Question(), str(path)), 2.0)
 
 
 def test_the_newest_of_very_many_are_kept(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 from support.harmless_texts import cloudtrail, harmless_value, log_line
-from support.slow_texts import BETWEEN, SLOW_ONCE, WORDS, ratio, repeated
 from support.token_generator import FORMATS, tokens
 
 from audit_emit._fields.normaliser import Normaliser
@@ -27,7 +26,6 @@ __all__ = [
     "altered_values",
     "evasions_held_back",
     "formats_held_back",
-    "slowest",
 ]
 
 REDACTOR = Redactor()
@@ -84,13 +82,3 @@ def altered_logs(number: int = 2000) -> tuple[float, list[Any]]:
     """The same of lines of ordinary logs."""
     random = Random(3)
     return _altered((log_line(random) for _ in range(number)), number)
-
-
-def slowest(number: int = 200) -> tuple[float, str]:
-    """The most that a text takes, as many times a harmless one of its length, and its fragment."""
-    random = Random(4)
-    fragments = [
-        "".join(random.choice(random.choice((WORDS, BETWEEN))) for _ in range(random.randint(1, 6)))
-        for _ in range(number)
-    ]
-    return max((ratio(repeated([fragment])), fragment) for fragment in (*SLOW_ONCE, *fragments))

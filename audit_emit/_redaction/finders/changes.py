@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from audit_emit._redaction.finders.assignments import ARROWS, LETTERS
 from audit_emit._redaction.finders.extent import Span
@@ -23,9 +24,57 @@ __all__ = ["changes"]
 
 IsSecret = Callable[[str], bool]
 
+
+class Value(NamedTuple):
+    """A value in a text.
+
+    Attributes:
+        start: where it begins, and ``end``: without its quotes.
+        after: where the text goes on.
+        quoted: whether it stands in quotes.
+        said: the value.
+    """
+
+    start: int
+    end: int
+    after: int
+    quoted: bool
+    said: str
+
+
+class Values:
+    """The values of a text, each found in time that does not depend on its length.
+
+    Names of secrets may follow each other in one long word (``key={key={key={``), of which each
+    has all of the rest for its value: where the word ends is looked for once.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._start = self._end = 0
+
+    def at(self, at: int) -> Value | None:
+        """The value that begins there."""
+        text = self._text
+        match = _IN_QUOTES.match(text, at)
+        if match is not None:
+            return Value(*match.span(1), match.end(), True, match.group(1))
+        if not self._start <= at < self._end:
+            match = _WORD.match(text, at)
+            if match is None:
+                return None
+            self._start, self._end = match.span()
+        end = min(self._end, at + _MAX_VALUE)
+        return Value(at, end, end, False, text[at:end])
+
+
 _QUOTED = r"\\{0,7}[\"'`]([^\"'`\\\r\n]{1,256})\\{0,7}[\"'`]"
 _ARROW = rf"(?:[\-=~]{{1,3}}>|[{ARROWS}\u2b62\u00bb])"
-_VALUE = rf"(?:{_QUOTED}|((?:(?!{_ARROW})[^\s\"'`,;()\[\]]){{1,256}}))"
+_MAX_VALUE = 256
+_BARE = rf"(?:(?!{_ARROW})[^\s\"'`,;()\[\]])"
+_VALUE = rf"(?:{_QUOTED}|({_BARE}{{1,{_MAX_VALUE}}}))"
+_IN_QUOTES = Pattern(_QUOTED)
+_WORD = Pattern(f"{_BARE}+")
 _FROM_TO = Pattern(
     rf"\bfrom[ \t:]{{1,4}}[\[(<]?{_VALUE}[\])>]?[ \t]{{1,3}}(?:in)?to[ \t:]{{1,4}}[\[(<]?{_VALUE}",
     re.IGNORECASE,
@@ -65,17 +114,17 @@ _SIDED = Pattern(
 )
 """A value with its side before it: ``was x``, ``old value = "x"``."""
 _THEN_SIDED = Pattern(
-    rf"{_VALUE}[\"'`]?(?:[ \t]{{0,3}}[,;(][ \t]{{0,3}}|[ \t]{{1,3}})(?={_SIDE}[ \t:=])",
-    re.IGNORECASE,
+    rf"[\"'`]?(?:[ \t]{{0,3}}[,;(][ \t]{{0,3}}|[ \t]{{1,3}})(?={_SIDE}[ \t:=])", re.IGNORECASE
 )
+"""Behind a value: the side of another one."""
 _LABELLED = Pattern(
-    rf"{_VALUE}[ \t]{{0,3}}\([ \t]{{0,2}}{_SIDE}[ \t]{{0,2}}\)[,;]?[ \t]{{0,3}}", re.IGNORECASE
+    rf"[ \t]{{0,3}}\([ \t]{{0,2}}{_SIDE}[ \t]{{0,2}}\)[,;]?[ \t]{{0,3}}", re.IGNORECASE
 )
-"""A value with its side behind it: ``x (old)``."""
+"""Behind a value: its side, ``x (old)``."""
 _BECOMES = Pattern(
-    rf"{_VALUE}[ \t]{{0,3}}(?:{_ARROW}|[ \t]to[ \t]|\b(?:with|by|for|becomes)\b)"
-    rf"[ \t]{{0,3}}{_VALUE}"
+    rf"[ \t]{{0,3}}(?:{_ARROW}|[ \t]to[ \t]|\b(?:with|by|for|becomes)\b)[ \t]{{0,3}}"
 )
+"""Between two values."""
 _SET_BEFORE = Pattern(
     r"\b(?:set|reset|chang\w{1,3}|updat\w{1,3}|rotat\w{1,3}|renew\w{0,3})[ \t]{1,2}"
     r"(?:(?:the|a|an|your|his|her|their|my|our|new|user|admin|root)[ \t]{1,2}){0,2}\Z",
@@ -90,7 +139,7 @@ def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``changed password from 'x' to 'y'``, ``password (old: x, new: y)``, ``password: was x``."""
     if "from" in text.lower():
         yield from _from_to(text, is_secret)
-    done = 0
+    done, values = 0, Values(text)
     for place in places(text, is_secret):
         if place.end < done:
             continue
@@ -104,34 +153,35 @@ def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
                 yield from unless_held(text, *found.span(found.lastindex or 0))
             done = end
             continue
-        for span in _after(text, place):
+        for span in _after(text, place, values):
             done = max(done, span[1])
             yield from unless_held(text, *span)
 
 
-def _after(text: str, place: Place) -> Iterator[Span]:
+def _after(text: str, place: Place, values: Values) -> Iterator[Span]:
     """The values behind the name of a secret."""
     lead = _LEAD.match(text, place.end)
     at = lead.end() if lead is not None else place.end
     if at == place.end:
         return
     weak = place.weak and not place.of_two
-    first = _THEN_SIDED.match(text, at)
-    if first is not None and _is_value(first, sign="", weak=weak):
-        yield _span(first, 1, 2)
-        at = first.end()
+    value = values.at(at)
+    then = _THEN_SIDED.match(text, value.after) if value is not None else None
+    if value is not None and then is not None and _is_value(value, sign="", weak=weak):
+        yield value[:2]
+        at = then.end()
     for _ in range(_MAX_SIDES):
-        found = _sided(text, at, weak=weak)
+        found = _sided(text, at, values, weak=weak)
         if found is None:
             break
         span, at = found
         if span is not None:
             yield span
-    match = _BECOMES.match(text, at)
-    if match is not None and not _is_prose(match, weak=weak):
-        for quoted, bare in ((1, 2), (3, 4)):
-            if match.group(quoted) or not is_word(match.group(bare)):
-                yield _span(match, quoted, bare)
+    old = values.at(at)
+    between = _BECOMES.match(text, old.after) if old is not None else None
+    new = values.at(between.end()) if between is not None else None
+    if old and between and new and not _is_prose(old, between.group(), new, weak=weak):
+        yield from (one[:2] for one in (old, new) if one.quoted or not is_word(one.said))
     match = _TO.match(text, place.end)
     if match is not None and MARKED.match(match.group(1) or match.group(2)):
         start = place.end - len(place.name)
@@ -139,35 +189,38 @@ def _after(text: str, place: Place) -> Iterator[Span]:
             yield _span(match, 1, 2)
 
 
-def _sided(text: str, at: int, *, weak: bool) -> tuple[Span | None, int] | None:
+def _sided(text: str, at: int, values: Values, *, weak: bool) -> tuple[Span | None, int] | None:
     """A value with its side before or behind it, as far as it is one, and where that ends."""
     match = _SIDED.match(text, at)
     if match is not None:
-        is_value = _is_value(match, sign=match.group("sign").strip(), weak=weak, group=3)
-        return _span(match, 3, 4) if is_value else None, match.end()
-    match = _LABELLED.match(text, at)
-    if match is None:
+        said = match.group(3) or match.group(4)
+        value = Value(*_span(match, 3, 4), match.end(), match.group(3) is not None, said)
+        is_value = _is_value(value, sign=match.group("sign").strip(), weak=weak)
+        return value[:2] if is_value else None, match.end()
+    found = values.at(at)
+    label = _LABELLED.match(text, found.after) if found is not None else None
+    if found is None or label is None:
         return None
-    return _span(match, 1, 2) if _is_value(match, sign="=", weak=weak) else None, match.end()
+    return found[:2] if _is_value(found, sign="=", weak=weak) else None, label.end()
 
 
-def _is_value(match: re.Match[str], *, sign: str, weak: bool, group: int = 1) -> bool:
+def _is_value(value: Value, *, sign: str, weak: bool) -> bool:
     """Whether what stands beside ``was``, ``old`` and their like is a value, and no prose."""
-    if match.group(group):
+    if value.quoted:
         return True
-    value = match.group(group + 1)
-    if is_word(value) or (is_fact(value) and not sign):
+    said = value.said
+    if is_word(said) or (is_fact(said) and not sign):
         return False
-    return (STRONG if weak and not sign else MARKED).match(value) is not None or sign != ""
+    return (STRONG if weak and not sign else MARKED).match(said) is not None or sign != ""
 
 
-def _is_prose(match: re.Match[str], *, weak: bool) -> bool:
+def _is_prose(old: Value, between: str, new: Value, *, weak: bool) -> bool:
     """Whether neither of two values is more than a word, a number, an id."""
-    values = [match.group(1) or match.group(2), match.group(3) or match.group(4)]
-    if match.group(1) or match.group(3):
+    values = [old.said, new.said]
+    if old.quoted or new.quoted:
         return False
     wanted = MARKED if weak else STRONG
-    arrow = match.group()[len(values[0]) :].lstrip(" \t")[:1] not in "twbf"
+    arrow = between.lstrip(" \t")[:1] not in "twbf"
     if arrow and not weak:
         return all(is_word(value) or is_fact(value) for value in values)
     return not any(wanted.match(value) and not is_fact(value) for value in values)

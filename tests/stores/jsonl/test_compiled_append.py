@@ -92,27 +92,14 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
 # The hash
 
 
-@pytest.mark.parametrize("size", [*range(200), 447, 448, 511, 512, 4096, 70_001])
-def test_the_leaf_hash_is_that_of_hashlib(size: int) -> None:
+def test_the_leaf_hash_is_that_of_hashlib() -> None:
     from audit_emit import _speedups
 
-    body = bytes(i * 7 % 251 for i in range(size))
-    expected = hashlib.sha256(b"\0" + body + b"}").hexdigest()
-    assert _speedups.leaf_hash(body) == expected
-    assert _speedups.leaf_hash(body, True) == expected
-
-
-# What is harmless
-
-
-def test_a_dict_that_was_large_is_not_walked_over(quick: Emitter) -> None:
-    fields: dict[Any, Any] = dict.fromkeys(range(3_000_000))
-    for number in range(3_000_000):
-        del fields[number]
-    fields["key"] = "k"
-    begun = time.perf_counter()
-    assert quick.emit(None, "a.b", fields) is not None
-    assert time.perf_counter() - begun < 0.5
+    for size in (*range(200), 447, 448, 511, 512, 4096, 70_001):
+        body = bytes(i * 7 % 251 for i in range(size))
+        expected = hashlib.sha256(b"\0" + body + b"}").hexdigest()
+        assert _speedups.leaf_hash(body) == expected
+        assert _speedups.leaf_hash(body, True) == expected
 
 
 # The record

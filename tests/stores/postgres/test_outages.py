@@ -481,14 +481,11 @@ def test_an_emitter_loses_nothing_while_the_server_is_restarted(mortal: Server, 
     emitter = Emitter(service="shop", jsonl="off", stdout=False, store=database.url)
     receipts = [emitter.emit_strict(None, "order.placed", {"n": 0})]
     stop = threading.Event()
-    slowest: list[float] = [0.0]
     emitted = [0]
 
     def emit() -> None:
         while not stop.wait(0.002):
-            began = time.thread_time()
             emitter.emit(None, "order.placed", {"n": emitted[0]})
-            slowest[0] = max(slowest[0], time.thread_time() - began)
             emitted[0] += 1
 
     emitting = threading.Thread(target=emit)
@@ -511,7 +508,6 @@ def test_an_emitter_loses_nothing_while_the_server_is_restarted(mortal: Server, 
     assert_unforked(lines)
     assert all(receipt.id in lines[receipt.seq - 1] for receipt in receipts)
     assert len(lines) == 1 + len(receipts) + emitted[0]
-    assert slowest[0] < 0.05
 
 
 def test_a_server_that_hangs_holds_up_nobody_for_long(audited: Database) -> None:
