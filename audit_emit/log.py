@@ -319,7 +319,7 @@ class AuditLog:
             CheckpointError: the one does not continue the other.
             OSError: a file cannot be read, or there is no place for hash tiles.
         """
-        with open_reader(self.path) as reader:
+        with open_reader(*self._where) as reader:
             return prove_consistency(reader, old, new, self._ring)
 
     def beginning(self) -> Beginning:

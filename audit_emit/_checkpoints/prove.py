@@ -6,17 +6,19 @@ are written to the log's directory, or, if that is not writable, to a cache dire
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from audit_emit._checkpoints.beginning import Start, after, leaves_after, position_of, start_of
 from audit_emit._checkpoints.kept_tiles import rebuilt
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position
+from audit_emit._checkpoints.signer_state import state_of
 from audit_emit._checkpoints.tiles import Store, TiledFrontier, Tiles
 from audit_emit._format.chain import Frontier
-from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.checkpoint import CHAIN, Checkpoint, check
 from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.merkle_proofs import inclusion_ranges, roots_after
 from audit_emit._format.proof_file import VERSION, Evidence
@@ -27,10 +29,6 @@ from audit_emit._readers.whole_lines import whole_lines_of
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import CheckpointError
 
-SMALL = 64 * 1024 * 1024
-"""A log of up to so many bytes is read as a whole for every proof. That is fast, and detects a
-change anywhere before the checkpoint. Of a longer log only the record is read."""
-
 _SMALLEST = 3
 """How many checkpoints are tried where every try reads the log."""
 
@@ -39,6 +37,8 @@ _TRIES = 1000
 
 _LONGEST = 4096
 """Bytes of a line that may be a checkpoint with a signature that can be checked."""
+
+Progress = Callable[[int, int], None]
 
 _SIZE = re.compile(rb'","head_seq":([1-9][0-9]{0,18}),"')
 
@@ -67,13 +67,12 @@ def prove_record(reader: LogReader, seq: int, ring: KeyRing) -> Evidence:
     last = max((size for size, _ in _checkpoint_lines(reader)), default=0)
     if last < seq:
         raise ValueError(f"no checkpoint covers record {seq}")
-    small = 0 <= reader.size <= SMALL and start is None
-    for store in () if small else tile_stores(reader):
+    for store in tile_stores(reader):
         with suppress(LookupError, CheckpointError):
             made = _proof_from(reader, seq, line, Tiles(store), ring)
             if made is not None:
                 return made
-        grown = _extend_tiles(reader, store, last)
+        grown = extend_tiles(reader, store, last)
         with suppress(LookupError, CheckpointError):
             made = _proof_from(reader, seq, line, Tiles(store), ring) if grown else None
             if made is not None:
@@ -184,15 +183,26 @@ def find_record(reader: LogReader, seq: int) -> bytes:
     raise LookupError(f"there is no record {seq}")
 
 
+def signer_directory(reader: LogReader) -> str:
+    """Where the signer of a log keeps what it makes, as far as that is known; empty if it is not.
+
+    That is the directory of the log; of a chain of a database, the default place of its state.
+    """
+    chain = reader.name.rpartition("#chain=")[2]
+    if reader.directory or not CHAIN.fullmatch(chain):
+        return reader.directory
+    return os.path.dirname(state_of(chain))
+
+
 def tile_stores(reader: LogReader) -> Iterator[Store]:
     """The places where tiles may exist."""
-    if reader.directory:
-        yield Store(reader.directory)
+    if directory := signer_directory(reader):
+        yield Store(directory)
     with suppress(OSError):
         yield Store(private_directory(reader.directory or reader.name))
 
 
-def _extend_tiles(reader: LogReader, store: Store, last: int) -> bool:
+def extend_tiles(reader: LogReader, store: Store, last: int) -> bool:
     """Extend tiles that end before record ``last`` up to it; whether that was possible.
 
     It is if they give the root of one of the last checkpoints. Records before that checkpoint need
@@ -243,11 +253,14 @@ def newest_checkpoint(reader: LogReader, ring: KeyRing | None) -> Checkpoint | N
     return newest
 
 
-def make_tiles(reader: LogReader, last: int, start: Start | None) -> Store:
+def make_tiles(
+    reader: LogReader, last: int, start: Start | None, progress: Progress = lambda *_: None
+) -> Store:
     """Make new tiles over the log up to record ``last``, or to the end of the log.
 
     Args:
         start: the records that were removed, whose tiles must be there.
+        progress: called with the records that were read, and with ``last``.
 
     Raises:
         LookupError: they are not.
@@ -256,16 +269,18 @@ def make_tiles(reader: LogReader, last: int, start: Start | None) -> Store:
     """
     if reader.directory:
         in_log_directory = Store(reader.directory)
-        if _write_tiles(reader, in_log_directory, last, start) is None:
+        if _write_tiles(reader, in_log_directory, last, start, progress) is None:
             return in_log_directory
     in_cache = Store(private_directory(reader.directory or reader.name))
-    error = _write_tiles(reader, in_cache, last, start)
+    error = _write_tiles(reader, in_cache, last, start, progress)
     if error is not None:
         raise error
     return in_cache
 
 
-def _write_tiles(reader: LogReader, store: Store, last: int, start: Start | None) -> OSError | None:
+def _write_tiles(
+    reader: LogReader, store: Store, last: int, start: Start | None, progress: Progress
+) -> OSError | None:
     """Write the tiles to a store; the error if that failed."""
     try:
         store.touch()  # find out that the directory is not writable before reading the log
@@ -281,17 +296,21 @@ def _write_tiles(reader: LogReader, store: Store, last: int, start: Start | None
             raise LookupError("the tiles of removed records")
         tree = found
     try:
-        _read(reader, GrowingTree(position._replace(frontier=tree), tiled=tree), last)
+        grown = GrowingTree(position._replace(frontier=tree), tiled=tree)
+        _read(reader, grown, last, progress)
         tree.flush()
     finally:
         store.close()
     return tree.error
 
 
-def _read(reader: LogReader, tree: GrowingTree, last: int) -> None:
+def _read(
+    reader: LogReader, tree: GrowingTree, last: int, progress: Progress = lambda *_: None
+) -> None:
     try:
         for block in whole_lines_of(after(reader, tree.position)):
             tree.feed(block, 0)
+            progress(min(tree.frontier.size, last), last)
             if tree.frontier.size >= last:
                 return
     except CheckpointError:

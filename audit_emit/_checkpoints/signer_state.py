@@ -221,3 +221,12 @@ def state_lost(file: str, lost: str) -> CheckpointError:
         f"the log was signed before, and {file} {lost}; restore it, or, if you know why, let the "
         "signer begin again: audit-emit checkpoint --first",
     )
+
+
+def state_of(chain: str) -> str:
+    """Where the state of the signer of a chain of a database is kept by default.
+
+    Its hash tiles are beside it.
+    """
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(os.path.abspath(home), "audit_emit", "signer", chain, "checkpoints.state")

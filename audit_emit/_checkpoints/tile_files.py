@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,7 +15,7 @@ HASH = 32
 _FULL = WIDTH * HASH
 
 _FILE_MODE, _DIRECTORY_MODE = 0o640, 0o750
-_AT = {os.open, os.mkdir, os.unlink, os.rmdir} <= os.supports_dir_fd
+_AT = {os.open, os.mkdir, os.unlink, os.rmdir, os.rename} <= os.supports_dir_fd
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
@@ -90,8 +92,9 @@ class Store:
     def write(self, level: int, number: int, data: bytes) -> None:
         """Write a tile.
 
-        It is neither written atomically nor synced: readers treat an incomplete tile as a missing
-        one, and a missing one is made again. One that is there already is left as it is.
+        Whoever reads the directory, as a web server may, sees the whole tile or none. It is not
+        synced: one that a crash took is made again. One that is there already with the same
+        hashes is left as it is.
 
         Args:
             level, number: see ``path_of``.
@@ -114,19 +117,30 @@ class Store:
         os.unlink("new", dir_fd=directory)
 
     def _put(self, directory: int, name: str, data: bytes) -> None:
+        """Give a new file its name when it has its content.
+
+        A file that is there is never changed, as it may be a hard link to another.
+        """
+        if _holds(name, directory, data):
+            return
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | _NOFOLLOW
+        made = f".{name}.{os.getpid()}.{threading.get_ident()}"
         try:
-            descriptor = os.open(name, flags, _FILE_MODE, dir_fd=directory)
-        except FileExistsError:
-            if _holds(name, directory, data):
-                return
-            # Make a new file instead of changing this one, which may be a hard link to another.
-            os.unlink(name, dir_fd=directory)
-            descriptor = os.open(name, flags, _FILE_MODE, dir_fd=directory)
+            descriptor = os.open(made, flags, _FILE_MODE, dir_fd=directory)
+        except FileExistsError:  # of a process that was killed and had the same numbers
+            os.unlink(made, dir_fd=directory)
+            descriptor = os.open(made, flags, _FILE_MODE, dir_fd=directory)
         try:
-            os.write(descriptor, data)
-        finally:
-            os.close(descriptor)
+            try:
+                if os.write(descriptor, data) != len(data):
+                    raise OSError(errno.ENOSPC, "a tile could not be written whole")
+            finally:
+                os.close(descriptor)
+            os.rename(made, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(made, dir_fd=directory)
+            raise
 
     def sync(self, level: int, number: int, width: int) -> None:
         """Make a tile durable, or a wider one that took its place, and its name.

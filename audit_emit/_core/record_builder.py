@@ -11,6 +11,7 @@ from typing import Any
 
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.processors import Processing
+from audit_emit._fields.fitting import LONGEST, fitted
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json
@@ -240,6 +241,10 @@ class RecordBuilder:
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
         body = to_json({**extra, **value} if extra else value)
+        if len(body) > LONGEST // 4 and len(body.encode()) > LONGEST:
+            shorter, count = fitted({**extra, **value})
+            self._counters.truncated += 0 if normalised.cut else min(count, 1)
+            body = to_json(shorter)
         return f"{record.event_part(event_type)}{wire[1]}{body}{BEFORE_ID}", wire[2]
 
     def _again(self, rules: str, before: Normalised, value: dict[str, Any]) -> Normalised:

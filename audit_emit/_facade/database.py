@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audit_emit._checkpoints.rows import RowsCheckpointer, live_chains
+from audit_emit._checkpoints.signer_state import state_of
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._stores.postgres import driver, schema
 from audit_emit._stores.postgres.chains import Chains
@@ -17,4 +18,5 @@ __all__ = [
     "driver",
     "live_chains",
     "schema",
+    "state_of",
 ]

@@ -29,7 +29,9 @@ UNSIGNED_TIME = "unsigned time"
 REASONS = ("startup", "interval", "threshold", "manual", "shutdown", "rotation")
 
 _ORIGIN = re.compile(r"[!-*,-~]{1,255}")
-_CHAIN = re.compile(r"[0-9a-f]{16}")
+CHAIN = re.compile(r"[0-9a-f]{16}")
+"""The id of a chain."""
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -160,7 +162,7 @@ _DECODER = msgspec.json.Decoder(Checkpoint)
 _PATTERNS = {
     "at": _AT,
     "origin": _ORIGIN,
-    "chain": _CHAIN,
+    "chain": CHAIN,
     "head_hash": _HASH,
     "root_hash": _HASH,
     "sig_alg": _WORD,
@@ -275,7 +277,7 @@ def check(cp: Checkpoint, ring: KeyRing, *, time: bool = True) -> Verdict:
         ``ok``, ``mismatch``, or ``key-unavailable`` when the ring has no such key.
     """
     last = cp.origin.rpartition("/")[2]
-    if last != cp.chain and _CHAIN.fullmatch(last):
+    if last != cp.chain and CHAIN.fullmatch(last):
         return "mismatch"
     signature = base64.b64decode(cp.signature)
     verdict = ring.check(cp.sig_alg, cp.key_id, cp.origin, cp.text(), signature)

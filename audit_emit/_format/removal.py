@@ -25,6 +25,9 @@ VERSION = 1
 CARRIED = 256
 """How many records a statement carries at most."""
 
+CARRIED_BYTES = 56 * 1024
+"""Bytes that they have at most as JSON: the body of the record has less than 65,535 then."""
+
 _PURPOSE = "audit_emit removal of records, version 1"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _ORIGIN = re.compile(r"[!-*,-~]{1,255}")

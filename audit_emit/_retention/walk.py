@@ -16,11 +16,12 @@ from audit_emit._checkpoints.new_leaves import GrowingTree
 from audit_emit._checkpoints.tiles import TiledFrontier
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.encode import to_json
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
 from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.link import TS, link_of
 from audit_emit._format.record import ns_of, parsed
-from audit_emit._format.removal import CARRIED
+from audit_emit._format.removal import CARRIED, CARRIED_BYTES
 from audit_emit._format.unanchored import Policy
 from audit_emit._readers.base import Block, Flaw, LogReader
 from audit_emit._readers.whole_lines import whole_lines_of
@@ -208,10 +209,11 @@ class Walk:
             RetentionError: there are too many.
         """
         lines = [*self._changes, *([self._policy] if self._policy else []), *self._holds.lines]
-        if len(lines) > CARRIED:
-            why = f"more than {CARRIED} changes of key and holds that are in force would go"
+        texts = tuple(line.decode("utf-8", "surrogatepass") for line in sorted(lines, key=_seq))
+        if len(texts) > CARRIED or len(to_json(list(texts)).encode()) > CARRIED_BYTES:
+            why = "more changes of key and holds in force would go than one record can carry"
             raise RetentionError("too-many", why)
-        return tuple(line.decode("utf-8", "surrogatepass") for line in sorted(lines, key=_seq))
+        return texts
 
 
 def _seq(line: bytes) -> int:

@@ -8,11 +8,10 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from audit_emit import Emitter
-from audit_emit._facade.database import Connection, RowsCheckpointer
+from audit_emit._facade.database import Connection, RowsCheckpointer, state_of
 from audit_emit._facade.retention import Limits, RowsOutcome, RowsPruner
 from audit_emit._facade.settings import Address
 from audit_emit.cli._bar import on_terminal
-from audit_emit.cli._signed_rows import state_of
 from audit_emit.errors import CheckpointError, DatabaseError
 from audit_emit.log import KeyRing
 from audit_emit.outbox import own_record

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from audit_emit import Emitter
-from audit_emit._facade.database import Chains, Connection, RowsCheckpointer, live_chains
+from audit_emit._facade.database import Chains, Connection, RowsCheckpointer, live_chains, state_of
 from audit_emit._facade.settings import Address
 from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD
 from audit_emit.cli._command import complain
@@ -135,9 +135,3 @@ class RowsSigner:
         except DatabaseError as error:
             complain(f"{error} ({error.reason})")
         return Exit.OK
-
-
-def state_of(chain: str) -> str:
-    """Where the state of a chain's signer is kept by default."""
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(os.path.abspath(home), "audit_emit", "signer", chain, "checkpoints.state")

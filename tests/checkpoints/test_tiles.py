@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import merkle_rfc6962
 
+from audit_emit._checkpoints.entries import bundle_of
+from audit_emit._checkpoints.prove import make_tiles
 from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, Tiles, hashes, path_of
 from audit_emit._format.chain import Frontier, merkle_root
 from audit_emit._format.merkle_proofs import inclusion_proof, inclusion_ranges
+from audit_emit._readers.opening import open_reader
 
+VECTORS = Path(__file__).parents[1] / "vectors"
 LEAVES = merkle_rfc6962.numbered(70_000)
 
 
@@ -182,3 +191,45 @@ def test_leaves_beyond_the_limit_are_not_taken(tmp_path: Path) -> None:
     assert tree.size == 300
     tree.flush()
     assert files(tmp_path).keys() == {"tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"}
+
+
+VECTOR: dict[str, Any] = json.loads((VECTORS / "tiles.json").read_bytes())
+
+
+def test_the_vectors_of_a_large_tree(tmp_path: Path) -> None:
+    tree = grown(tmp_path, VECTOR["size"])
+    assert tree.root().hex() == VECTOR["root"]
+    for path, digest in VECTOR["sha256"].items():
+        assert hashlib.sha256((tmp_path / path).read_bytes()).hexdigest() == digest
+
+
+def test_the_vectors_of_five_records(tmp_path: Path) -> None:
+    lines = (VECTORS / "five-records.jsonl").read_bytes()
+    (tmp_path / "audit.jsonl").write_bytes(lines)
+    expected = {name: base64.b64decode(text) for name, text in VECTOR["five_records"].items()}
+    row = expected["tile/0/000.p/5"]
+    with open_reader(str(tmp_path)) as reader:
+        make_tiles(reader, 5, None)
+        assert bundle_of(reader, 0, row) == expected["tile/entries/000.p/5"]
+    assert (tmp_path / "tile/0/000.p/5").read_bytes() == row
+
+
+def test_a_tile_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: len(data) - 1)
+    with pytest.raises(OSError, match="could not be written whole"):
+        store.write(0, 0, bytes(8192))
+    store.close()
+    assert files(tmp_path) == {}
+
+
+def test_a_file_that_another_process_left_half_written_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "tile/0").mkdir(parents=True)
+    left = tmp_path / f"tile/0/.000.{os.getpid()}.{threading.get_ident()}"
+    left.write_bytes(b"half")
+    store = Store(str(tmp_path))
+    store.write(0, 0, bytes(8192))
+    store.close()
+    assert files(tmp_path) == {"tile/0/000": 8192}

@@ -12,6 +12,7 @@ from support.postgres_server import Database
 
 from audit_emit import open_log
 from audit_emit._checkpoints.consistency import prove_consistency
+from audit_emit._facade.database import state_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings.address import Address
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
@@ -19,7 +20,6 @@ from audit_emit._stores.postgres.chains import Chains
 from audit_emit._verify.findings import Kind
 from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import main
-from audit_emit.cli._signed_rows import state_of
 
 KEY = "6b" * 32
 RING = KeyRing([HmacKey(b"k" * 32)])

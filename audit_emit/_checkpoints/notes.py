@@ -1,0 +1,47 @@
+"""The file ``checkpoint``: the newest signed note of a log, with the cosignatures of its witnesses.
+
+It is what C2SP tlog-tiles serves under that name, and what an auditor checks with a policy.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.signed_note import MAX_BYTES, Note
+from audit_emit._readers.files.regular import open_regular
+from audit_emit._signing.trusted_keys import KeyRing
+
+NAME = "checkpoint"
+
+
+def newest_note(directory: str, newest: Checkpoint, ring: KeyRing) -> bytes:
+    """The note of the file where it is one that a key of the ring signed, else one of the newest.
+
+    Args:
+        directory: of the log; empty where it has none.
+        newest: the newest checkpoint.
+        ring: the trusted keys.
+
+    Raises:
+        ValueError: there is no such file, and the checkpoint is signed with a shared key.
+    """
+    kept = kept_note(directory) if directory else b""
+    if kept:
+        with suppress(ValueError):
+            note = Note.from_bytes(kept)
+            if note.text.startswith(f"{newest.origin}\n") and note.check(ring) == "ok":
+                return kept
+    return newest.to_note(cosigned=True).to_bytes()
+
+
+def kept_note(directory: str) -> bytes:
+    """The bytes of the file; empty where there is none that can be read."""
+    try:
+        descriptor = open_regular(os.path.join(directory, NAME))
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    return data if len(data) <= MAX_BYTES else b""

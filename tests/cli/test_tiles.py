@@ -1,0 +1,108 @@
+"""``audit-emit tiles``: built, checked and served."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from support.prunable_log import PrunableLog
+
+from audit_emit._format.signed_note import Note
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+
+RING = KeyRing([Ed25519Key.from_seed(b"s" * 32)])
+PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "vkey"
+    path.write_text(Ed25519Key.from_seed(b"s" * 32).to_vkey("audit.example/shop"))
+    return str(path)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> PrunableLog:
+    return PrunableLog(tmp_path / "log", records=600, part=300, ring=RING)
+
+
+def test_what_the_signer_wrote_is_right(
+    log: PrunableLog, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tiles", "check", str(log.path), "--key", key]) == Exit.OK
+    assert "4 tiles of 600 records" in capsys.readouterr().out
+    assert main(["tiles", "check", str(log.path)]) == Exit.INCOMPLETE, "nobody is trusted"
+
+
+def test_without_tiles_there_is_nothing_until_they_are_built(
+    log: PrunableLog, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in log.path.rglob("tile/*/*") if path.is_file()}
+    shutil.rmtree(log.path / "tile")
+    assert main(["tiles", "check", str(log.path), "--key", key]) == Exit.NOTHING
+    assert main(["tiles", "serve", str(log.path), "--key", key]) == Exit.NOTHING
+    assert "tiles build makes them" in capsys.readouterr().err
+    assert main(["tiles", "build", str(log.path), "--key", key, "--json"]) == Exit.OK
+    told = json.loads(capsys.readouterr().out)
+    assert (told["records"], told["wrong"], told["directory"]) == (600, [], str(log.path))
+    after = {path.name: path.read_bytes() for path in log.path.rglob("tile/*/*") if path.is_file()}
+    assert after == before
+
+
+def test_a_wrong_one_is_named_and_made_again(
+    log: PrunableLog, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (log.path / "tile/0/001").write_bytes(bytes(8192))
+    assert main(["tiles", "check", str(log.path), "--key", key]) == Exit.FINDINGS
+    said = capsys.readouterr().out
+    assert "tile/0/001 is not as it was signed (records 257 to 512)" in said
+    assert main(["tiles", "build", str(log.path), "--key", key]) == Exit.OK
+    assert main(["tiles", "check", str(log.path), "--key", key]) == Exit.OK
+
+
+def test_a_log_that_is_not_what_was_signed_is_told(log: PrunableLog, key: str) -> None:
+    shutil.rmtree(log.path / "tile")
+    (path, *_) = log.segments()
+    path.write_bytes(path.read_bytes().replace(b'"n":3}', b'"n":4}'))
+    assert main(["tiles", "build", str(log.path), "--key", key]) == Exit.FINDINGS
+
+
+def test_a_log_without_a_checkpoint_has_none(
+    log: PrunableLog, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (log.path / "checkpoints.jsonl").unlink()
+    for word in ("build", "check", "serve"):
+        assert main(["tiles", word, str(log.path), "--key", key]) == Exit.NOTHING
+        assert "no checkpoint by a key that is given" in capsys.readouterr().err
+
+
+@contextmanager
+def served(*words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address that a command says, and the process."""
+    with subprocess.Popen([*PROGRAM, *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert "http://" in line, line
+            yield line[line.index("http://") :].strip().removesuffix("/checkpoint"), process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == Exit.OK
+
+
+def test_it_is_served_until_a_signal_comes(log: PrunableLog, key: str) -> None:
+    with served("tiles", "serve", str(log.path), "--key", key, "--port", "0") as (url, _):
+        with urlopen(f"{url}/checkpoint", timeout=60) as answer:
+            assert Note.from_bytes(answer.read()).check(RING) == "ok"
+        with urlopen(f"{url}/tile/0/000", timeout=60) as answer:
+            assert answer.read() == (log.path / "tile/0/000").read_bytes()

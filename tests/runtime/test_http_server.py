@@ -1,0 +1,119 @@
+"""The HTTP server for other programs: what it answers, and what no client can do to it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request as Asked
+from urllib.request import urlopen
+
+import pytest
+
+from audit_emit._runtime import http_server
+from audit_emit._runtime.http_server import Answer, Request, Server
+
+
+def respond(request: Request) -> Answer:
+    if request.path == "/fails":
+        raise ValueError("a secret of this machine")
+    return Answer(200, request.body or request.path.encode())
+
+
+@contextmanager
+def running(**given: Any) -> Iterator[Server]:
+    server = Server("127.0.0.1", 0, respond, **given)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def connected(server: Server) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(("127.0.0.1", int(server.server_address[1])), 30)) as made:
+        yield made
+
+
+def raw(server: Server, request: bytes) -> bytes:
+    """Everything that is answered until the connection is closed."""
+    with connected(server) as made:
+        made.sendall(request)
+        return b"".join(iter(lambda: made.recv(4096), b""))
+
+
+def test_it_answers_and_forgets_the_query() -> None:
+    with running() as server, urlopen(f"{server.url}/a?b=c", timeout=30) as answer:
+        assert answer.read() == b"/a"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_what_goes_wrong_is_told_to_who_runs_it_and_not_to_who_asks() -> None:
+    failures: list[Exception] = []
+    with running(failed=failures.append) as server, pytest.raises(HTTPError) as caught:
+        urlopen(f"{server.url}/fails", timeout=30)
+    with caught.value as answer:
+        assert answer.code == 500
+        assert b"secret" not in answer.read()
+    assert str(failures[0]) == "a secret of this machine"
+
+
+def test_a_body_is_taken_where_there_is_one_and_no_longer_than_that() -> None:
+    with running(most=5) as server:
+        with urlopen(Asked(f"{server.url}/", data=b"hello"), timeout=30) as answer:
+            assert answer.read() == b"hello"
+        for length in (b"6", b"9" * 4000, b"-1", b"x", b""):
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n"
+            assert raw(server, head)[9:12] in {b"413", b"411"}
+        chunked = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc"
+        assert raw(server, chunked)[9:12] == b"411"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", b"405"),
+        (b"DELETE / HTTP/1.1\r\n\r\n", b"501"),
+        (b"GET /" + b"a" * 2000 + b" HTTP/1.0\r\n\r\n", b"414"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.0\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", b"431"),
+    ],
+)
+def test_other_requests_are_refused(request_line: bytes, status: bytes) -> None:
+    with running() as server:
+        answer = raw(server, request_line)
+    assert answer[9:12] == status
+
+
+def test_a_client_that_sends_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "LIFETIME_SECONDS", 0.1)
+    with running() as server, connected(server) as made:
+        made.sendall(b"GET / HT")
+        assert made.recv(100) == b""
+
+
+def test_one_more_than_there_may_be_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "CONNECTIONS", 1)
+    with running() as server, connected(server) as first:
+        first.sendall(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert first.recv(100)
+        with connected(server) as second:
+            assert second.recv(100) == b"", "closed at once"
+
+
+def test_an_address_of_version_6_is_one() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("there is no IPv6 here")
+    try:
+        server = Server("::1", 0, respond)
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with server:
+        assert server.url.startswith("http://[::1]:")
