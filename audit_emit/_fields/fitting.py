@@ -12,7 +12,7 @@ from audit_emit._format.encode import to_json
 
 LONGEST = 58 * 1024
 """Bytes of the fields as JSON. With all other members at their longest, the body of a record has
-less than 65,535 then, also with what a schema says of them: so long may an entry of tlog-tiles be."""
+less than 65,535 then, with room for what a schema says: so long may an entry of tlog-tiles be."""
 
 _TOLD = ("_redacted", "_cut", "_racy")
 _MORE = "…"

@@ -38,7 +38,9 @@ def running(**given: Any) -> Iterator[Server]:
 
 @contextmanager
 def connected(server: Server) -> Iterator[socket.socket]:
-    with closing(socket.create_connection(("127.0.0.1", int(server.server_address[1])), 30)) as made:
+    with closing(
+        socket.create_connection(("127.0.0.1", int(server.server_address[1])), 30)
+    ) as made:
         yield made
 
 
