@@ -23,6 +23,7 @@ import msgspec
 
 from audit_emit._checkpoints.beginning import first_position
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
+from audit_emit._checkpoints.refusals import Refusals, newest_first
 from audit_emit._checkpoints.signer_state import (
     MISSING,
     OTHER_KEY,
@@ -130,6 +131,7 @@ class Checkpointer:
         self.origin = origin
         self._ring = ring
         self._record = record
+        self._refusals = Refusals(record, self._newest_first)
         self._pause = pause
         self._now_ns = now_ns
         self._files = SignerFiles(self.layout, state)
@@ -173,11 +175,16 @@ class Checkpointer:
 
         if self._retired:
             raise CheckpointError("key-retired", self._retired)  # the log need not be read again
-        with self._locked(deadline):
-            last = self._last_signed(stops)
-            if last.age(self._now_ns()) < not_within:
-                return None
-            made = self._extend(last, reason, at_least, stops)
+        try:
+            with self._locked(deadline):
+                last = self._last_signed(stops)
+                if last.age(self._now_ns()) < not_within:
+                    return None
+                made = self._extend(last, reason, at_least, stops)
+        except CheckpointError as error:
+            self._refusals.tell(error, self.origin)
+            raise
+        self._refusals.over()
         if made is not None:
             self._record("audit.checkpoint", checkpoint_fields(made))
         return made
@@ -260,6 +267,10 @@ class Checkpointer:
     def _reader(self) -> LogReader:
         """The log; another kind of log has another reader."""
         return readers_of([self.layout.active])[0]
+
+    def _newest_first(self) -> Iterator[bytes]:
+        """The lines of the log, the last one first; another kind of log has other lines."""
+        return newest_first(self.layout)
 
     def _load_state(self, give_up: Callable[[], bool]) -> Loaded:
         """Load the state file, which must not be behind what this process has signed itself.

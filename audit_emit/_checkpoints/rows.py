@@ -82,6 +82,11 @@ class RowsCheckpointer(Checkpointer):
     def _reader(self) -> LogReader:
         return PostgresReader(self._connection, self._chain)
 
+    def _newest_first(self) -> Iterator[bytes]:
+        with PostgresReader(self._connection, self._chain) as reader:
+            for block in reader.newest():
+                yield from reversed(block.data.splitlines())
+
     def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
         # What is signed must not be lost with the server: it is synced before it is read.
         self._connection.one(_FLUSH)

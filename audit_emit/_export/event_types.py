@@ -69,6 +69,10 @@ KINDS = {
         _OF_LOG, 99, "Gap", (), ("error",), failed=True, severe=True, kind="pipeline_error"
     ),
     "audit.checkpoint": Kind(_OF_LOG, 99, "Checkpoint"),
+    "audit.checkpoint_refused": Kind(
+        _OF_LOG, 99, "Checkpoint Refused", (), ("error",), failed=True, severe=True
+    ),
+    "audit.anomaly": Kind(_OF_LOG, 99, "Anomaly", kind="alert"),
     "audit.recovered": Kind(_OF_LOG, 99, "Recover"),
     "audit.key_rotated": Kind(_OF_LOG, 99, "Key Rotation"),
     "audit.erased": Kind(_OF_LOG, 99, "Erase"),

@@ -451,8 +451,8 @@ def test_a_log_shorter_than_its_checkpoints_is_not_signed(log: Signed) -> None:
     (log.directory / "checkpoints.state").unlink()
     log.emitter.close()
     edit(log.path, lambda lines: lines[:5])
-    refused(log.signer(), "state-missing")
     refused(log.signer(first=True), "truncated")
+    refused(log.signer(), "state-missing")
 
 
 def test_an_older_state_is_caught_up_with_the_checkpoints(log: Signed) -> None:

@@ -1,0 +1,104 @@
+"""A refusal to sign, told to the chain: ``audit.checkpoint_refused``, once for each refusal.
+
+A signer refuses when the log is not what was signed before. Whoever rewrote it would rather have
+nobody hear of that; so it is in the log, too, and not only in the health of one process. A signer
+tries again every half a minute, and one that ``cron`` starts knows nothing of the time before: so
+the end of the log is looked at, whether it says the same already.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from audit_emit._format.record import parsed
+from audit_emit._readers.files.plain_lines import backward
+from audit_emit._readers.files.regular import open_regular
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit.errors import CheckpointError, SinkError
+
+RECORD = "audit.checkpoint_refused"
+
+REASONS = frozenset(
+    {
+        "another-chain",
+        "changed",
+        "hash-mismatch",
+        "missing-segment",
+        "not-extended",
+        "sequence",
+        "state",
+        "state-missing",
+        "tampered",
+        "truncated",
+    }
+)
+"""Why a signer refuses. That another one is at work, or that time ran out, is none."""
+
+_MOST = 1 << 20
+"""Bytes of the end of a log that are looked at. So much of it may say one thing twice."""
+
+_OURS = b'"event_type":"audit.checkpoint'
+
+Lines = Callable[[], Iterator[bytes]]
+
+
+class Refusals:
+    """What one signer told of.
+
+    Args:
+        record: appends a record about the log to its chain.
+        newest_first: the lines of the log, the last one first.
+    """
+
+    def __init__(self, record: Callable[[str, dict[str, Any]], None], newest_first: Lines) -> None:
+        self._record = record
+        self._newest_first = newest_first
+        self._told = ""
+
+    def tell(self, error: CheckpointError, origin: str) -> None:
+        """Say in the chain why nothing was signed, if it does not say so already.
+
+        A log that cannot be written to cannot say so; the error itself is raised by the caller.
+        """
+        if error.reason not in REASONS or error.reason == self._told:
+            return
+        with suppress(SinkError, OSError):
+            if not self._is_said(error.reason, origin):
+                self._record(RECORD, {"reason": error.reason, "origin": origin})
+            self._told = error.reason
+
+    def over(self) -> None:
+        """The log could be signed, or there was nothing to sign: the next refusal is a new one."""
+        self._told = ""
+
+    def _is_said(self, reason: str, origin: str) -> bool:
+        """Whether the last of what the log says about signatures near its end is this refusal."""
+        left = _MOST
+        for line in self._newest_first():
+            left -= len(line) + 1
+            if _OURS in line:
+                found = parsed(line)
+                fields = found.get("fields") if found is not None else None
+                if found is not None and found.get("event_type") == RECORD:
+                    return fields == {"reason": reason, "origin": origin}
+                if found is not None and found.get("event_type") == "audit.checkpoint":
+                    return False
+            if left <= 0:
+                break
+        return False
+
+
+def newest_first(layout: Layout) -> Iterator[bytes]:
+    """The lines of the active segment, the last one first.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    descriptor = open_regular(layout.active)
+    try:
+        yield from backward(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
