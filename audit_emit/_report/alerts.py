@@ -56,13 +56,30 @@ def alerts_in(anomalies: Iterable[bytes], acknowledgements: Iterable[bytes]) -> 
         anomalies: lines of type ``audit.anomaly``.
         acknowledgements: lines of type ``anomaly.acknowledged``.
     """
+    seen = acknowledged_in(acknowledgements)
+    return [_recorded(line, seen) for line in anomalies]
+
+
+def acknowledged_in(lines: Iterable[bytes]) -> dict[str, Acknowledgement]:
+    """Who acknowledged what first, by the id that the event names.
+
+    Args:
+        lines: of type ``anomaly.acknowledged``.
+    """
     seen: dict[str, Acknowledgement] = {}
-    for line in acknowledgements:
+    for line in lines:
         record, fields = _of(line)
         name = _text(fields, "anomaly")
         if name:
             seen.setdefault(name, Acknowledgement(_text(record, "user_id"), _text(record, "ts")))
-    return [_recorded(line, seen) for line in anomalies]
+    return seen
+
+
+def state_of(seen: Acknowledgement | None) -> str:
+    """``open``, or who acknowledged it."""
+    if seen is None:
+        return "open"
+    return f"acknowledged by {seen.by or 'nobody named'}, {seen.ts[:19]}Z"
 
 
 def _recorded(line: bytes, seen: dict[str, Acknowledgement]) -> Recorded:

@@ -6,18 +6,23 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec import structs
+
 from audit_emit._checkpoints.beginning import Removed, beginning_of
+from audit_emit._detection.loading import built_in
+from audit_emit._detection.ruleset import RuleSet
 from audit_emit._format.record import ts_of
 from audit_emit._loki.labels import service_of
 from audit_emit._readers.base import LogReader
-from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, alerts_in
+from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, acknowledged_in, alerts_in
 from audit_emit._report.controls import USUAL, Entry, answered, read_map
+from audit_emit._report.detected import Detected
 from audit_emit._report.figures import Figures
 from audit_emit._report.integrity import History, alerts_of, findings_of, losses_of, verdict_of
 from audit_emit._report.method import method_of
 from audit_emit._report.model import Report, Row, Section
 from audit_emit._report.period import Period
-from audit_emit._report.queries import Queries
+from audit_emit._report.queries import Queries, command
 from audit_emit._report.tally import GAP, Tally
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.archived import Archived
@@ -27,9 +32,12 @@ from audit_emit._version import __version__
 
 SECTIONS = (
     "types", "actors", "kinds", "refusals", "keys", "origins", "workspaces", "quality", "log",
-    "alerts", "gaps", "findings", "history",
+    "anomalies", "detected", "alerts", "gaps", "findings", "history",
 )  # fmt: skip
 """The ids of the sections, in their order."""
+
+
+_NOT_LOOKED = "Anomalies were not looked for."
 
 
 class Asked(NamedTuple):
@@ -41,6 +49,7 @@ class Asked(NamedTuple):
         words: the period as it was asked for.
         ring: the keys that are trusted.
         controls: the map; the one that comes with this package if it is not given.
+        rules: of the anomalies to look for; ``None``: none.
     """
 
     log: tuple[str, ...]
@@ -48,6 +57,7 @@ class Asked(NamedTuple):
     words: str
     ring: KeyRing = KeyRing()
     controls: Sequence[Entry] | None = None
+    rules: RuleSet | None = None
 
 
 def report_on(reader: LogReader, asked: Asked, progress: Progress | None = None) -> Report:
@@ -57,10 +67,14 @@ def report_on(reader: LogReader, asked: Asked, progress: Progress | None = None)
         OSError: it cannot be read.
         UnsupportedError: it is packed in a way that cannot be read here.
     """
-    tally = Tally(asked.period)
+    detected = None if asked.rules is None else Detected(asked.rules, asked.period)
+    tally = Tally(asked.period, None if detected is None else detected.look)
     options = Options(ring=asked.ring, progress=progress)
     verified = verify_log(reader, options, tally.look).report
-    return _Writer(asked, tally, verified, _history(reader, asked, verified)).report()
+    if detected is not None:
+        detected.end()
+    history = _history(reader, asked, verified)
+    return _Writer(asked, tally, verified, history, detected).report()
 
 
 def _history(reader: LogReader, asked: Asked, verified: Verified) -> History:
@@ -89,11 +103,19 @@ def _removal(removed: Removed | None) -> str:
 class _Writer:
     """Puts a report together out of what was counted and verified."""
 
-    def __init__(self, asked: Asked, tally: Tally, verified: Verified, history: History) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        tally: Tally,
+        verified: Verified,
+        history: History,
+        detected: Detected | None,
+    ) -> None:
         self._asked = asked
         self._tally = tally
         self._verified = verified
         self._history = history
+        self._detected = detected
         self._since, self._until = asked.period.texts
         self._queries = Queries(asked.log, self._since, self._until)
         self._figures = Figures(tally, self._queries)
@@ -108,7 +130,7 @@ class _Writer:
             for one in (
                 figures.types(), figures.actors(), figures.kinds(), figures.refusals(),
                 *figures.values(), figures.quality(), figures.own(),
-                alerts_of(self._alerts, log),
+                *self._found(), alerts_of(self._alerts, log),
                 losses_of(self._tally, log), findings_of(self._verified),
                 self._history.section(log),
             )
@@ -140,27 +162,45 @@ class _Writer:
 
     def _summary(self, sections: dict[str, Section]) -> Section:
         refused, _, _ = self._figures.matching(lambda _: True, refused=True)
-        losses, _, _ = self._figures.matching(lambda who: who.event_type == GAP, refused=None)
         rows = (
             Row(("Records", self._tally.records), self._queries.count()),
             Row(("Refused or failed", refused)),
             Row(("Event types", _many(sections["types"]))),
             Row(("Actors", _many(sections["actors"]))),
-            Row(("Losses declared", losses), self._queries.count("--type", GAP)),
+            Row(
+                ("Losses declared", _count(self._figures, GAP)), self._queries.count("--type", GAP)
+            ),
+            Row(("Anomalies found", self._detected.count if self._detected else "not looked for")),
             Row(("Open alerts", sum(one.acknowledged is None for one in self._alerts))),
             Row(("Days of history", self._history.days)),
         )
         return Section("summary", "At a glance", ("Figure", "Value"), rows, 1)
 
+    def _found(self) -> tuple[Section, Section]:
+        log, detected = self._asked.log, self._detected or Detected(built_in(), self._asked.period)
+        seen = acknowledged_in(self._tally.own.get(ACKNOWLEDGED, ()))
+        found = detected.by_rule(log), detected.one_by_one(log, seen)
+        if self._detected is not None:
+            return found
+        by_rule, one_by_one = (structs.replace(one, rows=(), said=(_NOT_LOOKED,)) for one in found)
+        return by_rule, one_by_one
+
     def _anomalies(self) -> tuple[tuple[str, str], ...]:
-        found, _, _ = self._figures.matching(lambda who: who.event_type == ANOMALY, refused=None)
+        written = _count(self._figures, ANOMALY)
         still = sum(one.acknowledged is None for one in self._alerts)
-        said = f"{found:,} alerts were written to the log in this period; {still:,} are open."
-        return ((said, self._queries.count("--type", ANOMALY)),)
+        said = f"{written:,} alerts were written to the log in this period; {still:,} are open."
+        found = (_NOT_LOOKED, "")
+        if self._detected is not None:
+            rules = len(self._detected.by_rule(()).rows)
+            found = (
+                f"{rules} rules were looked for, and {self._detected.count:,} alerts came up.",
+                command("anomalies", *self._asked.log, "--no-verify"),
+            )
+        return (found, (said, self._queries.count("--type", ANOMALY)))
 
     def _gaps(self) -> tuple[tuple[str, str], ...]:
-        losses, _, _ = self._figures.matching(lambda who: who.event_type == GAP, refused=None)
-        said = f"{losses:,} losses are declared in this period, of {self._tally.lost:,} events."
+        losses, lost = _count(self._figures, GAP), self._tally.lost
+        said = f"{losses:,} losses are declared in this period, of {lost:,} events."
         return ((said, self._queries.count("--type", GAP)),)
 
     def _quality(self, section: Section) -> tuple[tuple[str, str], ...]:
@@ -169,6 +209,10 @@ class _Writer:
 
     def _service(self) -> str:
         return service_of(self._tally.newest) if self._tally.newest else ""
+
+
+def _count(figures: Figures, event_type: str) -> int:
+    return figures.matching(lambda who: who.event_type == event_type, refused=None)[0]
 
 
 def _many(section: Section) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from audit_emit._format.printable import visible
 from audit_emit._format.record import ns_of, parsed
-from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded
+from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded, state_of
 from audit_emit._report.model import Row, Section, Verdict
 from audit_emit._report.period import DAY
 from audit_emit._report.queries import command
@@ -99,13 +99,13 @@ def alerts_of(alerts: Sequence[Recorded], log: tuple[str, ...]) -> Section:
     """The alerts that are records, and who looked at them."""
     rows = []
     for one in alerts:
-        who = one.acknowledged
-        state = "open" if who is None else f"acknowledged by {who.by or 'nobody named'}, {who.ts}"
+        state = state_of(one.acknowledged)
         query = command("query", *log, "--where", f"seq={one.seq}") if one.seq else ""
         cells = (one.ts, one.level, one.title or one.rule, len(one.records), one.reason, state)
         rows.append(Row(cells, query))
     return Section(
-        "alerts", "Alerts", ("Written", "Level", "Rule", "Records", "Reason", "State"),
+        "alerts", "Alerts that are records",
+        ("Written", "Level", "Rule", "Records", "Reason", "State"),
         tuple(rows[::-1]),
         said=(f"Records {ANOMALY} of the period, the newest {KEPT}.",
               f"An alert is open until an event {ACKNOWLEDGED} names it."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,6 +64,7 @@ class Tally:
 
     Args:
         period: which ones.
+        beside: shown every line, whatever it is.
 
     Attributes:
         records: of the period.
@@ -80,8 +82,9 @@ class Tally:
         own: the newest records whose fields are looked at, by their type.
     """
 
-    def __init__(self, period: Period) -> None:
+    def __init__(self, period: Period, beside: Callable[[list[bytes]], None] | None = None) -> None:
         self.period = period
+        self._beside = beside
         self.records = self.outside = self.strange = 0
         self.missing: list[str] = []
         self.who: dict[Who, WhoRow] = {}
@@ -122,6 +125,8 @@ class Tally:
         usual = is_usual(block)
         lines = split_lines(block)
         self.newest = lines[-1]
+        if self._beside is not None:
+            self._beside(lines)
         for line in lines:
             seen = decoded(line) if usual or is_usual(line) else None
             moment = None if seen is None else self._moment(seen.ts)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from audit_emit._facade.anomalies import RuleSet, built_in, rules_in
 from audit_emit._facade.queries import open_reader
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.reports import (
@@ -30,7 +31,7 @@ from audit_emit.cli._logs import logs_argument, name_of, named, not_there, toget
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._times import EXAMPLES, time_option
-from audit_emit.errors import UnsupportedError
+from audit_emit.errors import RuleError, UnsupportedError
 from audit_emit.log import KeyRing
 
 DAYS = 30
@@ -70,6 +71,14 @@ DAYS = 30
     type=click.Path(path_type=Path, dir_okay=False),
     help="A map of your own from controls to questions (docs/report.md), instead of the usual one.",
 )
+@click.option(
+    "--rules",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Look for anomalies by rules of your own, as audit-emit anomalies does.",
+)
+@click.option("--no-anomalies", is_flag=True, help="Do not look for anomalies: it takes longer.")
 @formats(*FORMATS)
 def command(
     logs: tuple[str, ...],
@@ -79,6 +88,8 @@ def command(
     until: str,
     keys: tuple[str, ...],
     controls: Path | None,
+    directory: Path | None,
+    no_anomalies: bool,
     form: str,
 ) -> Exit:
     """Report on LOG for a period: who did what, how often, by whom and when, and what was refused.
@@ -95,11 +106,13 @@ def command(
         raise click.UsageError("--days and --since both say where to begin; take one")
     period, words = _period(days, since, until)
     names = tuple(map(name_of, log))
-    asked = Asked(names, period, words, KeyRing.from_sources(list(keys)), _map(controls))
+    ring, own_map = KeyRing.from_sources(list(keys)), _map(controls)
     try:
+        rules = _rules(directory, none=no_anomalies)
+        asked = Asked(names, period, words, ring, own_map, rules)
         with on_terminal("reading") as bar, open_reader(*log) as reader:
             report = report_on(reader, asked, bar)
-    except UnsupportedError as error:
+    except (RuleError, UnsupportedError) as error:
         raise click.UsageError(visible(str(error))) from None
     except FileNotFoundError as error:
         raise not_there(str(error.filename)) from None
@@ -145,6 +158,14 @@ def _period(days: int | None, since: str, until: str) -> tuple[Period, str]:
     if period.since >= period.until:
         raise click.UsageError("nothing is from that time on and before the other")
     return period, words
+
+
+def _rules(directory: Path | None, *, none: bool) -> RuleSet | None:
+    if not none:
+        return built_in() if directory is None else rules_in(directory)
+    if directory is not None:
+        raise click.UsageError("--rules are of the anomalies that --no-anomalies leaves out")
+    return None
 
 
 def _map(path: Path | None) -> Sequence[Entry] | None:

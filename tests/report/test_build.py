@@ -12,6 +12,7 @@ from support.chain_builder import BEGIN, SECOND, MadeChain, altered
 from support.hostile_log import hostile_log
 from support.requirements import program
 
+from audit_emit._detection.loading import built_in
 from audit_emit._readers.memory import MemoryReader
 from audit_emit._readers.opening import open_reader
 from audit_emit._report.build import SECTIONS, Asked, report_on
@@ -147,3 +148,19 @@ def test_any_store_is_read_alike(tmp_path: Path) -> None:
 def test_the_sections_are_those_that_a_map_may_name(tmp_path: Path) -> None:
     report = report_of(MadeChain().add().write(tmp_path / "audit.jsonl").parent)
     assert tuple(one.id for one in report.sections) == SECTIONS
+
+
+def test_anomalies_are_found_in_the_same_pass_and_only_those_of_the_period(tmp_path: Path) -> None:
+    chain = MadeChain()
+    chain.add(30, event_type="secret.deleted", fields={"key": "A"})
+    chain.add(1, ts=BEGIN + 2 * DAY)
+    log = chain.write(tmp_path / "audit.jsonl").parent
+    for period, found in ((PERIOD, True), (Period(BEGIN + DAY, BEGIN + 3 * DAY), False)):
+        with open_reader(str(log)) as reader:
+            asked = Asked((str(log),), period, "days", rules=built_in())
+            report = report_on(reader, asked)
+        rules = {row.cells[0]: row.cells[2] for row in report.section("anomalies").rows}
+        assert len(rules) >= 10
+        deleted = [one for one in report.section("detected").rows if "Delet" in str(one.cells[2])]
+        assert bool(deleted) is found
+        assert [one.cells[-1] for one in deleted] == ["open"] * len(deleted)
