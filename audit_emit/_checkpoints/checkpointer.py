@@ -175,16 +175,11 @@ class Checkpointer:
 
         if self._retired:
             raise CheckpointError("key-retired", self._retired)  # the log need not be read again
-        try:
-            with self._locked(deadline):
-                last = self._last_signed(stops)
-                if last.age(self._now_ns()) < not_within:
-                    return None
-                made = self._extend(last, reason, at_least, stops)
-        except CheckpointError as error:
-            self._refusals.tell(error, self.origin)
-            raise
-        self._refusals.over()
+        with self._refusals.told(self.origin), self._locked(deadline):
+            last = self._last_signed(stops)
+            if last.age(self._now_ns()) < not_within:
+                return None
+            made = self._extend(last, reason, at_least, stops)
         if made is not None:
             self._record("audit.checkpoint", checkpoint_fields(made))
         return made
@@ -222,17 +217,10 @@ class Checkpointer:
 
     @contextmanager
     def _locked(self, deadline: float | None) -> Iterator[None]:
-        lock = LockFile(self._files.lock)
-        lock.open()
         try:
-            if not lock.acquire(deadline or time.monotonic() + LOCK_SECONDS):
-                raise CheckpointError("busy", "another process is making a checkpoint")
-            yield
+            with _alone(self._files.lock, deadline):
+                yield
         finally:
-            # A forked child inherits the descriptor, so closing it here would not free the lock.
-            with suppress(OSError):
-                flock(lock.descriptor, UNLOCK)
-            lock.close()
             self._tiles.close()
 
     def _last_signed(self, give_up: Callable[[], bool]) -> LastSigned:
@@ -357,6 +345,21 @@ class Checkpointer:
         self._signed = state
         self._files.append(made)
         return made
+
+
+@contextmanager
+def _alone(path: str, deadline: float | None) -> Iterator[None]:
+    lock = LockFile(path)
+    lock.open()
+    try:
+        if not lock.acquire(deadline or time.monotonic() + LOCK_SECONDS):
+            raise CheckpointError("busy", "another process is making a checkpoint")
+        yield
+    finally:
+        # A forked child inherits the descriptor, so closing it here would not free the lock.
+        with suppress(OSError):
+            flock(lock.descriptor, UNLOCK)
+        lock.close()
 
 
 def _key_of(signed: Checkpoint) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from audit_emit._format.record import parsed
@@ -70,8 +70,14 @@ class Refusals:
                 self._record(RECORD, {"reason": error.reason, "origin": origin})
             self._told = error.reason
 
-    def over(self) -> None:
-        """The log could be signed, or there was nothing to sign: the next refusal is a new one."""
+    @contextmanager
+    def told(self, origin: str) -> Iterator[None]:
+        """Tell of the refusal that ends a block; after any other end the next one is a new one."""
+        try:
+            yield
+        except CheckpointError as error:
+            self.tell(error, origin)
+            raise
         self._told = ""
 
     def _is_said(self, reason: str, origin: str) -> bool:

@@ -89,11 +89,13 @@ def test_the_next_refusal_after_a_signature_is_a_new_one() -> None:
     refusals = Refusals(record, lambda: reversed(lines))
     error = CheckpointError("not-extended", "")
     refusals.tell(error, "o")
-    refusals.over()
+    with refusals.told("o"):
+        pass
     refusals.tell(error, "o")
     assert len(lines) == 1, "nothing was signed since"
     record("audit.checkpoint", {})
-    refusals.over()
+    with refusals.told("o"):
+        pass
     refusals.tell(error, "o")
     assert len(lines) == 3
 
