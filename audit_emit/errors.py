@@ -7,6 +7,7 @@
     │   ├── SchemaError           an event does not fit its schema: to on_error, and in strict tests
     │   ├── SinkError             a record could not be written to the file; has a ``reason``
     │   ├── CheckpointError       nothing was signed: the log is not what was signed before
+    │   ├── SignerError           a key that is elsewhere did not sign; ``reason`` says why
     │   ├── UnknownVersionError   a checkpoint of a version that this build does not know
     │   ├── ForgedChangeError     a change of key that the old key did not sign
     │   ├── VerificationError     a log did not verify; ``report`` has the findings
@@ -107,6 +108,18 @@ class CheckpointError(AuditEmitError):
 
     Attributes:
         reason: a short machine-readable word, such as ``not-extended`` or ``hash-mismatch``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SignerError(AuditEmitError):
+    """What holds a signing key (an agent, a token, a key service) did not sign; nothing is signed.
+
+    Attributes:
+        reason: one word, such as ``timeout``, ``refused``, ``bad-signature`` or ``backing-off``.
     """
 
     def __init__(self, reason: str, message: str) -> None:

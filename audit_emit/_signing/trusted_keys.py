@@ -23,6 +23,7 @@ from audit_emit._signing.signers import (
     needs_cryptography,
     note_key_id,
 )
+from audit_emit._signing.uris import FILE, is_uri, path_of, remote_key
 from audit_emit.errors import ConfigError
 
 __all__ = [
@@ -68,8 +69,9 @@ class KeyRing:
         """The keys of several sources, in their order.
 
         Args:
-            files_or_hex: each one the path of a file, the name of an environment variable, or the
-                key itself: hex (HMAC), PEM (Ed25519, private or public) or a C2SP verifier key.
+            files_or_hex: each one the path of a file, the name of an environment variable, the URI
+                of a key that is elsewhere (``ssh-agent:…``), or the key itself: hex (HMAC), PEM
+                (Ed25519, private or public) or a C2SP verifier key.
                 Without any, ``AUDIT_EMIT_SIGNING_KEY_FILE`` and ``AUDIT_EMIT_SIGNING_KEY`` are
                 looked at.
             environ: ``os.environ`` when not given.
@@ -135,17 +137,21 @@ class KeyRing:
         return f"KeyRing({list(self.keys)!r})"
 
 
-def parse_keys(name: str, text: str) -> list[Key]:
-    """Every key in a text, separated by white space: hex, PEM or verifier keys.
+def parse_keys(name: str, text: str, *, files: bool = True) -> list[Key]:
+    """Every key in a text, separated by white space: hex, PEM, verifier keys, or URIs of keys.
 
     Args:
         name: the name of the setting, for the error message.
         text: the keys.
+        files: whether ``file:`` may name another file; in a file that would have no end.
 
     Raises:
         ConfigError: there is no key in it, or something that is not a key.
     """
-    keys = [_parse_key(name, token[0]) for token in _TOKEN.finditer(text)]
+    keys: list[Key] = []
+    for token in _TOKEN.finditer(text):
+        is_named = is_uri(token[0]) and (files or not token[0].startswith(FILE))
+        keys += _from_uri(name, token[0]) if is_named else [_parse_key(name, token[0])]
     if not keys:
         raise ConfigError(name, "holds no key")
     return keys
@@ -197,7 +203,7 @@ def read_keys(name: str, path: str) -> list[Key]:
         ) from None
     finally:
         os.close(descriptor)
-    keys = parse_keys(name, content.decode("ascii", "replace"))
+    keys = parse_keys(name, content.decode("ascii", "replace"), files=False)
     if found.st_mode & _OTHERS and any(key.secret for key in keys):
         raise ConfigError(
             name,
@@ -208,11 +214,19 @@ def read_keys(name: str, path: str) -> list[Key]:
 
 
 def _from_source(source: str, environ: Mapping[str, str]) -> list[Key]:
+    if is_uri(source):
+        return _from_uri("key", source)
     if _is_key(source):
         return parse_keys("key", source)
     if _ENVIRONMENT.fullmatch(source) and source in environ:
         return parse_keys(source, environ[source])
     return read_keys("key", source)
+
+
+def _from_uri(name: str, uri: str) -> list[Key]:
+    if uri.startswith(FILE):
+        return read_keys(name, path_of(name, uri))
+    return [remote_key(name, uri)]
 
 
 def _is_key(text: str) -> bool:
@@ -237,8 +251,8 @@ def _parse_key(name: str, token: str) -> Key:
     except ValueError:
         raise ConfigError(
             name,
-            "is no key: at least 64 hex digits (HMAC), PEM (Ed25519) or a verifier key "
-            "(name+id+base64); make one with: audit-emit keygen",
+            "is no key: at least 64 hex digits (HMAC), PEM (Ed25519), a verifier key "
+            "(name+id+base64) or a URI (ssh-agent:…); make one with: audit-emit keygen",
         ) from None
 
 

@@ -15,7 +15,7 @@ from audit_emit import __version__
 from audit_emit._facade.text import visible
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
-from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError
+from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError, SignerError
 
 COMMANDS = {
     "anomalies": "Look for what is odd in a log, by rules.",
@@ -157,7 +157,7 @@ def run(args: Sequence[str] | None) -> int:
         result: Any = cli.main(args, prog_name="audit-emit", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (click.ClickException, ConfigError, OSError, ModuleNotFoundError) as error:
+    except (click.ClickException, ConfigError, SignerError, OSError, ModuleNotFoundError) as error:
         return _failed(error)
     finally:
         # Python ends with 120 when the rest of standard output cannot be written then.
@@ -175,6 +175,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, DatabaseError):
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, ObjectStoreError):
+        return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
+    if isinstance(error, SignerError):
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

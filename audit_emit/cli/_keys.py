@@ -23,7 +23,8 @@ def key_option(text: str) -> Callable[[_Function], _Function]:
         "keys",
         multiple=True,
         metavar="KEY",
-        help=f"{text}: a file, or the name of an environment variable; repeatable.  {_SOURCES}",
+        help=f"{text}: a file, the name of an environment variable, or a URI; repeatable.  "
+        f"{_SOURCES}",
     )
 
 

@@ -33,6 +33,7 @@ from audit_emit.log import KeyRing
         Exit.USAGE: "usage, or no key that can sign",
         Exit.NOTHING: "there are no such records, or no log",
         Exit.INCOMPLETE: "no checkpoint covers them yet",
+        Exit.NO_ANSWER: "what holds the key did not sign",
     },
     [
         "audit-emit attest --from 301 --to 1400 --key signing.pem --out run.att.json",

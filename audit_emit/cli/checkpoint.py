@@ -39,6 +39,7 @@ EXITS = {
         Exit.USAGE: "usage, or no key",
         Exit.NOTHING: "there is no log, or no record in it",
         Exit.INCOMPLETE: "another process is at it, or the log could not be told of it",
+        Exit.NO_ANSWER: "what holds the key did not sign",
     },
     [
         "audit-emit checkpoint /var/log/audit-emit/shop --key signing.pem",

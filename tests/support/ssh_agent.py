@@ -1,0 +1,66 @@
+"""A real SSH agent with one key, on a socket of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support import requirements
+from support.tiers import starts_a_server
+
+
+class Agent(NamedTuple):
+    """An agent that runs.
+
+    Attributes:
+        socket: its path.
+        public: of its key, 32 bytes.
+    """
+
+    socket: str
+    public: bytes
+
+
+@pytest.fixture(scope="session")
+@starts_a_server
+def ssh_agent() -> Iterator[Agent]:
+    """One for this process of the tests."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    program, adder = requirements.program("ssh-agent"), requirements.program("ssh-add")
+    # The path of a socket has at most 107 bytes, so not the directory that pytest makes.
+    directory = Path(tempfile.mkdtemp(prefix="audit-emit-agent-", dir="/tmp"))
+    socket, file = str(directory / "s"), directory / "key"
+    private = Ed25519PrivateKey.generate()
+    file.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+    )
+    file.chmod(0o600)
+    agent = subprocess.Popen([program, "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not Path(socket).exists():
+            assert time.monotonic() < deadline
+            assert agent.poll() is None
+            time.sleep(0.01)
+        environment = {"SSH_AUTH_SOCK": socket, "HOME": str(directory)}
+        added = subprocess.run(
+            [adder, "-q", str(file)], env=environment, capture_output=True, check=False
+        )
+        assert added.returncode == 0, added.stderr
+        yield Agent(socket, private.public_key().public_bytes_raw())
+    finally:
+        agent.kill()
+        agent.wait(60)
+        shutil.rmtree(directory, ignore_errors=True)
