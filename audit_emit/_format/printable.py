@@ -29,6 +29,7 @@ _NO_INK = re.compile(
 _PICTURES = 0x2400
 """Unicode's Control Pictures: the picture of control character n is at 0x2400 + n."""
 
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31}://)(\S*)")
 _PUNCTUATION = frozenset(' "=\\()@#')
 
 
@@ -55,6 +56,23 @@ def _shown(character: str) -> str:
     if code == 0x7F:
         return "␡"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def without_passwords(text: str) -> str:
+    """``text`` in which no address (RFC 3986) has a password, nor a query that may hold one.
+
+    Whoever mistypes a command may have written his address where nobody expects one.
+    """
+    if "://" not in text:
+        return text
+    return _ADDRESS.sub(_without_password, text)
+
+
+def _without_password(found: re.Match[str]) -> str:
+    scheme, rest = found.groups()
+    login, at, place = rest.rpartition("@")
+    address, asked, _ = place.partition("?")
+    return f"{scheme}{login.partition(':')[0]}{at}{address}{'?…' if asked else ''}"
 
 
 def visible_bytes(raw: bytes, limit: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from audit_emit import __version__
-from audit_emit._facade.text import visible
+from audit_emit._facade.text import visible, without_passwords
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
 from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError, SignerError
@@ -167,6 +167,7 @@ def run(args: Sequence[str] | None) -> int:
 
 def _failed(error: Exception) -> int:
     if isinstance(error, click.ClickException):
+        error.message = without_passwords(error.message)
         with suppress(OSError):
             error.show()
         return error.exit_code
@@ -186,5 +187,5 @@ def _failed(error: Exception) -> int:
 
 def _say(message: str, status: Exit) -> int:
     with suppress(OSError):
-        print(f"audit-emit: {visible(message)}", file=sys.stderr)
+        print(f"audit-emit: {visible(without_passwords(message))}", file=sys.stderr)
     return status
