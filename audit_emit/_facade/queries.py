@@ -11,6 +11,7 @@ from audit_emit._query.search import Answer, ask_log, ask_loki, count_log, lines
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
 from audit_emit._readers.base import MISSING, Flaw, LogReader, PagingReader
+from audit_emit._readers.files.growing import newest_first
 from audit_emit._readers.opening import away_files, away_reader, open_reader, open_readers
 from audit_emit._readers.typed import records_of
 from audit_emit._readers.whole_lines import whole_lines_of
@@ -34,6 +35,7 @@ __all__ = [
     "instant",
     "lines_in",
     "lines_of",
+    "newest_first",
     "open_reader",
     "open_readers",
     "records_of",

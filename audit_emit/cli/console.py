@@ -16,7 +16,7 @@ from audit_emit._facade.text import visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import logs_argument, one_of
+from audit_emit.cli._logs import logs_argument, named, one_of, together
 from audit_emit.errors import ConfigError
 from audit_emit.log import open_log
 
@@ -40,6 +40,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
     [
         "audit-emit console /var/log/audit-emit/shop --key shop-verifier.txt",
         "audit-emit console --users users.toml --bind 0.0.0.0 --certfile tls.pem --keyfile tls.key",
+        "audit-emit console /var/log/audit-emit/shop s3://acme-audit/prod",
         "audit-emit console --hash-password",
     ],
 )
@@ -85,8 +86,9 @@ def command(
 ) -> Exit:
     """Serve the console of one LOG, and print its address.
 
-    LOG is a log's directory, or postgresql://… of one chain; without it, the log that this
-    environment configures. It binds to this machine only, unless there are --users.
+    LOG is a log's directory, or postgresql://… of one chain, or s3://… of one that is archived;
+    without it, the log that this environment configures. With s3://… beside a directory both are
+    shown as one log. It binds to this machine only, unless there are --users.
 
     What is looked at, exported and verified is recorded in a log of its own, which the environment
     configures for the service audit-console.
@@ -100,13 +102,15 @@ def command(
         click.echo(console.hash_password(_asked_password()))
         return Exit.OK
     _check(bind, users, proxy_header, certfile, keyfile)
-    log = one_of(logs)
-    open_log(log, keys=keys).head()  # what cannot be read is said now, and not on each page
+    log, archive = _shown(logs)
+    # What cannot be read is said now, and not on each page.
+    open_log(log, keys=keys, archive=archive).head()
     emitter = _own_emitter(log)
     try:
         application = console.app(
             log,
             keys=keys,
+            archive=archive,
             access=_access(users, proxy_header),
             emitter=emitter,
             signing_keys=signing_keys,
@@ -118,6 +122,18 @@ def command(
     finally:
         emitter.close()
     return Exit.OK
+
+
+def _shown(logs: tuple[str, ...]) -> tuple[str, str]:
+    """The log, and where older segments of it are.
+
+    Raises:
+        UsageError: several were named.
+    """
+    ((log, *archives),) = together([one_of(logs)]) if len(logs) < 2 else together(logs)[:1]
+    if len(together(logs)) > 1 or len(archives) > 1:
+        raise click.UsageError("this is about one LOG, and one s3://… beside it")
+    return named([log])[0], archives[0] if archives else ""
 
 
 def _check(

@@ -19,6 +19,7 @@ def app(
     log: str,
     *,
     keys: Sequence[str] = (),
+    archive: str = "",
     access: Access | None = None,
     emitter: Emits | None = None,
     signing_keys: Sequence[str] = (),
@@ -27,8 +28,10 @@ def app(
     """The console of one log.
 
     Args:
-        log: its directory, or ``postgresql://…`` of one chain.
+        log: its directory, or ``postgresql://…`` of one chain, or ``s3://…`` of one that is
+            archived.
         keys: the keys that are trusted, as for ``open_log``.
+        archive: ``s3://…`` where older segments of the log are; both are shown as one log.
         access: who is let in. Without it only requests from loopback under the name ``localhost``
             are answered, and whoever sends them may do everything.
         emitter: writes the console's own events. It must not be the one whose log is shown.
@@ -45,7 +48,7 @@ def app(
     """
     events = OwnEvents(emitter)
     console = Console(
-        Source(log, tuple(keys)), events, signing_keys=tuple(signing_keys), grafana=grafana
+        Source(log, tuple(keys), archive), events, signing_keys=tuple(signing_keys), grafana=grafana
     )
 
     return Guard(_pages_of(console), access, events.refused)

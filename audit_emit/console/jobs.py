@@ -40,6 +40,7 @@ class Verification:
     Args:
         where: the log; ``keys``: that are trusted.
         ended: told the verdict and who had asked for it.
+        archive: where older segments of it are; empty for none.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Verification:
         where: str,
         keys: tuple[str, ...],
         ended: Callable[[dict[str, Any], str], None] = lambda _verdict, _by: None,
+        archive: str = "",
     ) -> None:
-        self._asked = json.dumps({"where": where, "keys": keys})
+        self._asked = json.dumps({"where": where, "keys": keys, "archive": archive})
         self._ended = ended
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None

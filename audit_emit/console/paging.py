@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
-from audit_emit._facade.queries import PagingReader, Question, open_readers
+from audit_emit._facade.queries import (
+    PagingReader,
+    Question,
+    away_files,
+    newest_first,
+    open_readers,
+)
 from audit_emit._facade.records import head_of
-from audit_emit._facade.settings import is_address
+from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.log import open_log
 
 _TEXT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?", re.ASCII)
@@ -60,11 +66,13 @@ class Page(NamedTuple):
     next: Cursor | None
 
 
-def page_of(where: str, question: Question, size: int, after: Cursor | None = None) -> Page:
+def page_of(
+    where: Sequence[str], question: Question, size: int, after: Cursor | None = None
+) -> Page:
     """The records that answer, from a place on.
 
     Args:
-        where: the log.
+        where: the log, and where older segments of it are archived, if they are.
         question: what is asked for; a line that cannot be placed answers only a question that asks
             for nothing.
         size: records of a page.
@@ -87,7 +95,7 @@ def page_of(where: str, question: Question, size: int, after: Cursor | None = No
     return Page(lines, None)
 
 
-def times_of(where: str, question: Question, size: int) -> tuple[list[int], bool]:
+def times_of(where: Sequence[str], question: Question, size: int) -> tuple[list[int], bool]:
     """When the newest records were that answer, and whether there are more."""
     times: list[int] = []
     for line in _newest_first(where, question, None):
@@ -118,17 +126,23 @@ def _order(place: Cursor) -> tuple[float, int]:
     return (-place.seq if place.seq else -math.inf), place.beside
 
 
-def _newest_first(where: str, question: Question, after: Cursor | None) -> Iterator[bytes]:
-    if is_address(where):
+def _newest_first(
+    where: Sequence[str], question: Question, after: Cursor | None
+) -> Iterator[bytes]:
+    if is_address(where[0]):
         yield from _rows(where, question, after)
         return
-    with open_log(where).follow() as log:
-        yield from log.newest_first()
+    last = after.seq if after is not None else 0
+    if not is_archive(where[0]):
+        with open_log(where[0]).follow() as log:
+            yield from log.newest_first(last)
+    if any(map(is_archive, where)):
+        yield from newest_first(away_files(where), last)
 
 
-def _rows(where: str, question: Question, after: Cursor | None) -> Iterator[bytes]:
+def _rows(where: Sequence[str], question: Question, after: Cursor | None) -> Iterator[bytes]:
     before = after.seq if after is not None else 0
-    for reader in open_readers([where]):
+    for reader in open_readers(where):
         with reader:
             blocks = (
                 reader.newest(before, question.columns())

@@ -39,7 +39,9 @@ class Console:
         self.grafana: str = grafana
         self.exports: Exports = Exports()
         self.streams: Counter[str] = Counter()
-        self.verification: Verification = Verification(source.where, source.keys, self._verified)
+        self.verification: Verification = Verification(
+            source.where, source.keys, self._verified, archive=source.archive
+        )
 
     def _verified(self, verdict: dict[str, Any], by: str) -> None:
         self.events.tell(

@@ -22,6 +22,7 @@ from audit_emit._facade.queries import (
     whole_lines_of,
 )
 from audit_emit._facade.records import Head, head_of
+from audit_emit._facade.settings import is_archive
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
 from audit_emit.console.paging import Page, page_of, times_of
@@ -55,12 +56,15 @@ class Source:
     Args:
         where: its directory, or the address of one.
         keys: that are trusted.
+        archive: ``s3://…`` where older segments of it are; empty for none.
     """
 
-    def __init__(self, where: str, keys: tuple[str, ...] = ()) -> None:
+    def __init__(self, where: str, keys: tuple[str, ...] = (), archive: str = "") -> None:
         self.where: str = where
         self.keys: tuple[str, ...] = keys
-        self._log = open_log(where, keys=keys)
+        self.archive: str = archive
+        self._log = open_log(where, keys=keys, archive=archive)
+        self._parts = (where, archive) if archive else (where,)
 
     def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:
         """The newest records that answer, and that somebody may see.
@@ -69,11 +73,11 @@ class Source:
             FilterError: a filter cannot be understood.
             OSError: the log cannot be read.
         """
-        return page_of(self.where, filters.question(identity.workspaces), size, filters.before)
+        return page_of(self._parts, filters.question(identity.workspaces), size, filters.before)
 
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
         """When the newest records were that answer, and whether there are more; see ``page``."""
-        return times_of(self.where, filters.question(identity.workspaces), size)
+        return times_of(self._parts, filters.question(identity.workspaces), size)
 
     def find(self, name: str, identity: Identity) -> Found | None:
         """The record with an id, or at ``CHAIN:SEQ``; ``None`` where he sees none.
@@ -148,7 +152,9 @@ class Source:
         """
         lines: list[bytes] = []
         size = 0
-        with self.reader() as reader:
+        if is_archive(self.where):
+            return lines  # it grows by whole batches; a look at it is many requests
+        with open_reader(self.where) as reader:
             for block in whole_lines_of(reader.since(after)):
                 for line in block.split(b"\n")[:-1]:
                     found = head_of(line)
@@ -174,10 +180,10 @@ class Source:
             ConfigError: there are several chains.
             OSError: it cannot be read.
         """
-        return open_reader(self.where)
+        return open_reader(*self._parts)
 
     def _ask(self, question: Question, limit: int) -> Answer:
-        return ask_log(question, self.where, limit)
+        return ask_log(question, self._parts, limit)
 
     def _one(self, terms: tuple[Term, ...], identity: Identity) -> bytes | None:
         found = self._ask(Question(terms=terms, workspaces=identity.workspaces), 1).lines

@@ -52,7 +52,7 @@ def verdict_of(report: Report) -> dict[str, Any]:
     }
 
 
-def main(where: str, keys: Sequence[str]) -> None:
+def main(where: str, keys: Sequence[str], archive: str = "") -> None:
     """Verify, and print it."""
     told = 0.0
 
@@ -65,7 +65,7 @@ def main(where: str, keys: Sequence[str]) -> None:
 
     begun = time.time_ns()
     try:
-        report = open_log(where, keys=tuple(keys)).verify(
+        report = open_log(where, keys=tuple(keys), archive=archive).verify(
             progress=progress, anchor_required=bool(keys)
         )
     except Exception as error:  # noqa: BLE001 - the page says what it was

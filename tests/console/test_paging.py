@@ -23,7 +23,7 @@ def all_pages(where: str, question: Question, size: int) -> list[bytes]:
     seen: list[bytes] = []
     after: Cursor | None = None
     while True:
-        page = page_of(where, question, size, after)
+        page = page_of([where], question, size, after)
         seen += page.lines
         assert len(page.lines) <= size
         if page.next is None:
@@ -51,9 +51,9 @@ def test_a_filter_leaves_pages_full(tmp_path: Path) -> None:
 
 
 def test_what_is_written_meanwhile_moves_no_page(tmp_path: Path) -> None:
-    first = page_of(written(tmp_path, *LINES[:8]), Question(), 3)
+    first = page_of([written(tmp_path, *LINES[:8])], Question(), 3)
     written(tmp_path, *LINES)
-    assert page_of(str(tmp_path), Question(), 3, first.next).lines == LINES[4:1:-1]
+    assert page_of([str(tmp_path)], Question(), 3, first.next).lines == LINES[4:1:-1]
 
 
 def test_closed_segments_are_walked_too(tmp_path: Path) -> None:
@@ -62,9 +62,32 @@ def test_closed_segments_are_walked_too(tmp_path: Path) -> None:
     assert all_pages(written(tmp_path, *LINES[5:]), Question(), 4) == LINES[::-1]
 
 
+def test_a_deep_page_reads_no_more_than_the_first_one(tmp_path: Path) -> None:
+    """What was shown before is not walked over again: counted in bytes that are read."""
+    lines, size = MadeChain().add(12_000, fields={"text": "x" * 300}).lines, 300
+    for first in range(0, 12_000, 3000):
+        part = b"".join(line + b"\n" for line in lines[first : first + 3000])
+        name = f"audit-{first + 1:020d}.jsonl" if first < 9000 else "audit.jsonl"
+        (tmp_path / name).write_bytes(part)
+    read = []
+    for seq in (0, 11_000, 6000, 2000):
+        before = bytes_read()
+        page = page_of([str(tmp_path)], Question(), size, Cursor(seq) if seq else None)
+        read.append(bytes_read() - before)
+        end = seq - 1 if seq else 12_000
+        assert page.lines == lines[end - size : end][::-1]
+    assert max(read) < 4 * 1024 * 1024, read
+
+
+def bytes_read() -> int:
+    """Bytes that this process has read so far, from files or their cache."""
+    text = Path("/proc/self/io").read_text("ascii")
+    return int(text.split("rchar: ")[1].split()[0])
+
+
 def test_without_a_log_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        page_of(str(tmp_path / "nope"), Question(), 3)
+        page_of([str(tmp_path / "nope")], Question(), 3)
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.", "1.2.3", "9" * 20, "\u0661"])

@@ -34,7 +34,7 @@ def test_all_pages_together_are_the_chain(address: str) -> None:
     seen: list[int] = []
     after: Cursor | None = Cursor(0)
     while after is not None:
-        page = page_of(address, Question(), 7, after if after.seq else None)
+        page = page_of([address], Question(), 7, after if after.seq else None)
         seen += seqs(page.lines)
         after = page.next
     assert seen == sorted(seen, reverse=True)
@@ -42,7 +42,7 @@ def test_all_pages_together_are_the_chain(address: str) -> None:
 
 
 def test_a_filter_is_asked_of_the_database(address: str) -> None:
-    found = page_of(address, Question(types=("audit.started",)), 7).lines
+    found = page_of([address], Question(types=("audit.started",)), 7).lines
     assert all(json.loads(line)["event_type"] == "audit.started" for line in found)
 
 

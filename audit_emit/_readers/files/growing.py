@@ -6,14 +6,16 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from audit_emit._format.line_splitter import CroppedLines
+from audit_emit._format.record import head_of
 from audit_emit._readers.files.follower import Follower
 from audit_emit._readers.files.logfiles import LogFile, in_order, look_at, segment_paths
 from audit_emit._readers.files.opening import layout_of
+from audit_emit._readers.files.places import find_seq
 from audit_emit._readers.files.plain_lines import backward, complete_end, forward
 from audit_emit._readers.files.times import Times
 from audit_emit._readers.files.unpacked import Unpacked
@@ -71,12 +73,21 @@ class GrowingLog:
         there = [self._layout.active] if self._fd is not None else []
         return [*segment_paths(self._layout), *there]
 
-    def newest_first(self) -> Iterator[bytes]:
-        """The lines of the active segment from its end on, then those of the closed ones."""
+    def newest_first(self, last: int = 0) -> Iterator[bytes]:
+        """The lines of the active segment from its end on, then those of the closed ones.
+
+        Args:
+            last: what comes after the record with this number may be left out; 0: nothing.
+        """
+        files = self._older()
         if self._fd is not None:
-            yield from backward(self._fd, self._follower.position)
-        for file in reversed(self._older()):
-            yield from _backward(file)
+            here, end = os.fstat(self._fd), self._follower.position
+            identity, first = (here.st_dev, here.st_ino), -1
+            if last and (head := head_of(next(forward(self._fd, 0, end), b""))) is not None:
+                first = head.seq
+            path, fd = self._layout.active, self._fd
+            files.append(LogFile(path, identity, end, first_seq=first, descriptor=fd))
+        return newest_first(files, last)
 
     def since(self, since: str) -> Iterator[bytes]:
         """The lines in their order, without parts that hold nothing but earlier records.
@@ -144,12 +155,26 @@ def _later(file: LogFile, times: Times, since: str, end: int | None = None) -> I
                 yield from forward(descriptor, row.begin, stop)
 
 
-def _backward(file: LogFile) -> Iterator[bytes]:
-    if file.packed:  # there is no other way than from its beginning
-        yield from reversed(list(_unpacked(file)))
-        return
-    with file.opened() as descriptor:
-        yield from backward(descriptor, complete_end(descriptor))
+def newest_first(files: Sequence[LogFile], last: int = 0) -> Iterator[bytes]:
+    """The lines of some segments, the last one first.
+
+    Args:
+        files: oldest first.
+        last: what comes after the record with this number may be left out, as far as the order of
+            the segments and of plain ones says that it does; 0: nothing.
+    """
+    for file in reversed(files):
+        if last and file.first_seq > last:
+            continue
+        if file.packed:  # there is no other way than from its beginning
+            yield from reversed(list(_unpacked(file)))
+            continue
+        with file.opened() as descriptor:
+            end = complete_end(descriptor) if file.descriptor < 0 else file.size
+            found = find_seq(descriptor, end, last) if last else None
+            if found is not None:
+                end, last = found.offset + len(found.line) + 1, 0
+            yield from backward(descriptor, end)
 
 
 def _unpacked(file: LogFile) -> Iterator[bytes]:
