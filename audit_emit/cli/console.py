@@ -29,6 +29,16 @@ PORT = 8555
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
+def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the hash of a password, and end."""
+    if not wanted or context.resilient_parsing:
+        return
+    from audit_emit.console import hash_password  # noqa: PLC0415 - an extra
+
+    click.echo(hash_password(_asked_password()))
+    context.exit()
+
+
 @a_command(
     "console",
     {
@@ -69,7 +79,14 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 @click.option("--grafana", metavar="URL", default="", help="For links by trace id.")
 @click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="TLS: certificate.")
 @click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="TLS: its key.")
-@click.option("--hash-password", is_flag=True, help="Ask for a password, print its hash, and end.")
+@click.option(
+    "--hash-password",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_hashed,
+    help="Ask for a password, print its hash, and end.",
+)
 def command(
     logs: tuple[str, ...],
     keys: tuple[str, ...],
@@ -81,8 +98,6 @@ def command(
     grafana: str,
     certfile: str | None,
     keyfile: str | None,
-    *,
-    hash_password: bool,
 ) -> Exit:
     """Serve the console of one LOG, and print its address.
 
@@ -98,9 +113,6 @@ def command(
 
     from audit_emit import console  # noqa: PLC0415 - it needs them
 
-    if hash_password:
-        click.echo(console.hash_password(_asked_password()))
-        return Exit.OK
     _check(bind, users, proxy_header, certfile, keyfile)
     log, archive = _shown(logs)
     # What cannot be read is said now, and not on each page.
