@@ -139,7 +139,7 @@ FLOORS = (
     ("_core", "_verify"),
     ("_loki",),
     ("_query",),
-    ("_repair", "_retention", "_shipping", "_export", "_attestation", "_detection"),
+    ("_repair", "_retention", "_shipping", "_export", "_attestation", "_detection", "_declared"),
     ("_archive", "_report"),
     ("log", "outbox", "_facade"),
     ("",),

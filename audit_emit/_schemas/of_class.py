@@ -45,7 +45,7 @@ class ClassSchema:
         """See ``Schema``."""
         return self._cls.json_schema()
 
-    def fits(self, body: str) -> bool:
+    def fits(self, body: str | bytes) -> bool:
         """See ``Schema``."""
         try:
             self._decoder.decode(body)

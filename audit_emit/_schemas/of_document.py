@@ -59,7 +59,7 @@ class DocumentSchema:
         except (jsonschema_rs.ReferencingError, TypeError) as error:
             raise ValueError(f"is no JSON Schema that can be used: {error}") from None
 
-    def fits(self, body: str) -> bool:
+    def fits(self, body: str | bytes) -> bool:
         """See ``Schema``."""
         try:
             return bool(self._validator.is_valid(_decode(body)))

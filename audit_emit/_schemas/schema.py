@@ -58,7 +58,7 @@ class Schema(Protocol):
         """It as a JSON Schema."""
         ...
 
-    def fits(self, body: str) -> bool:
+    def fits(self, body: str | bytes) -> bool:
         """Whether the JSON text of some fields fits at first sight; what does not may all the same.
 
         The quick way, for every event.

@@ -1,0 +1,189 @@
+"""``audit-emit schema``: a log and a program against declared events; pages and files of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from audit_emit._facade.queries import Question
+from audit_emit._facade.schemas import (
+    Schemas,
+    as_data,
+    check_source,
+    declared,
+    differing,
+    page,
+    write,
+)
+from audit_emit._facade.text import visible
+from audit_emit.cli._asked import asked
+from audit_emit.cli._command import Command, complain
+from audit_emit.cli._declared_log import check_logs
+from audit_emit.cli._declared_source import show_source
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._output import formats
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+VARIABLE = "AUDIT_EMIT_SCHEMAS"
+
+
+def _declarations(function: _Function) -> _Function:
+    """``--schemas`` and ``--module``, as the parameter ``schemas``."""
+
+    def found(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> Schemas:
+        return declared(ctx.params.get("directory") or "", value)
+
+    function = click.option(
+        "--module",
+        "schemas",
+        metavar="NAME",
+        multiple=True,
+        callback=found,
+        help="A Python module with event classes, such as shop.events. It is imported, and so "
+        "its code is run. Repeatable.",
+    )(function)
+    return click.option(
+        "--schemas",
+        "directory",
+        metavar="DIR",
+        is_eager=True,
+        envvar=VARIABLE,
+        show_envvar=True,
+        help="A directory of JSON Schemas, one for each event type: secret.set.json.",
+    )(function)
+
+
+def _need(schemas: Schemas) -> None:
+    if not schemas:
+        raise click.UsageError(f"no event is declared: name --schemas DIR ({VARIABLE}) or --module")
+
+
+@click.group("schema")
+def command() -> None:
+    """Declared events: event classes and JSON Schemas (docs/schemas.md)."""
+
+
+@command.command(
+    "check",
+    cls=Command,
+    statuses={
+        Exit.OK: "everything is declared, and fits",
+        Exit.FINDINGS: "a type or a field is not declared, or does not fit",
+        Exit.USAGE: "",
+        Exit.NOTHING: "nothing found, or there is no log or no such directory",
+        Exit.INCOMPLETE: "a file of --source cannot be read as Python; the others are right",
+        Exit.NO_ANSWER: "the database does not answer",
+    },
+    examples=[
+        "audit-emit schema check /var/log/audit-emit/shop --schemas schemas/ --since 24h",
+        "audit-emit schema check --source src/",
+        "audit-emit schema check --source src/ --module shop.events --json",
+    ],
+)
+@logs_argument
+@asked
+@click.option(
+    "--source",
+    "sources",
+    metavar="DIR",
+    multiple=True,
+    help="Look at the calls in these files of Python instead; repeatable. No code of them is run, "
+    "and their event classes count as declared.",
+)
+@_declarations
+@formats("text", "json")
+def check(
+    *,
+    logs: tuple[str, ...],
+    question: Question,
+    sources: tuple[str, ...],
+    directory: str | None,
+    schemas: Schemas,
+    form: str,
+) -> Exit:
+    """Find what is not declared: in the records of each LOG, or in the calls of a program.
+
+    Of a LOG: records of a type that nobody has declared, and fields that do not fit, as _schema
+    names them. Of --source: calls that name an undeclared type or an unknown field, or leave a
+    required field out.
+    """
+    del directory
+    if sources:
+        if logs or question != Question():
+            raise click.UsageError("--source is about files of Python, and not about a LOG")
+        return show_source(check_source(sources, schemas), form)
+    _need(schemas)
+    return check_logs(named(logs), question, schemas, form)
+
+
+@command.command(
+    "docs",
+    cls=Command,
+    statuses={Exit.OK: "written", Exit.USAGE: ""},
+    examples=["audit-emit schema docs --module shop.events --title 'Events of the shop'"],
+)
+@_declarations
+@click.option("--title", default="Audit events", show_default=True, help="Of the page.")
+@formats("markdown", "json")
+def docs(*, directory: str | None, schemas: Schemas, title: str, form: str) -> Exit:
+    """Write a page of a service's events, in Markdown."""
+    del directory
+    _need(schemas)
+    if form == "json":
+        click.echo(json.dumps(as_data(schemas), indent=2))
+    else:
+        click.echo(page(schemas, title), nl=False)
+    return Exit.OK
+
+
+@command.command(
+    "export",
+    cls=Command,
+    statuses={
+        Exit.OK: "written, or with --check nothing differs",
+        Exit.FINDINGS: "with --check: a file differs, or is not there",
+        Exit.USAGE: "",
+    },
+    examples=[
+        "audit-emit schema export --module shop.events --to schemas/",
+        "audit-emit schema export --module shop.events --to schemas/ --check",
+    ],
+)
+@_declarations
+@click.option("--to", metavar="DIR", help="Write a file for each event type: secret.set.json.")
+@click.option("--check", "only", is_flag=True, help="With --to: write nothing, and say what would.")
+@formats("json")
+def export(
+    *, directory: str | None, schemas: Schemas, to: str | None, only: bool, form: str
+) -> Exit:
+    """Write event classes as JSON Schemas: one object with all, or a file for each with --to.
+
+    configure(schemas=…) and --schemas take either. With --to, the names of the files that were
+    written are printed.
+    """
+    del directory, form
+    _need(schemas)
+    if only and to is None:
+        raise click.UsageError("--check compares the files of a directory; name it with --to")
+    if to is None:
+        documents = {name: schemas[name].document for name in sorted(schemas)}
+        click.echo(json.dumps(documents, indent=2))
+        return Exit.OK
+    names = differing(schemas, to) if only else write(schemas, to)
+    click.echo(json.dumps(names))
+    _tell(names, to, only=only)
+    return Exit.FINDINGS if only and names else Exit.OK
+
+
+def _tell(names: Sequence[str], to: str, *, only: bool) -> None:
+    if only and names:
+        complain(f"{len(names)} files differ; write them with: audit-emit schema export --to {to}")
+    elif not only:
+        where = visible(os.path.abspath(to))
+        click.echo(f"{len(names)} files written to {where}", err=True)
