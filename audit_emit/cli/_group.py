@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import Any
 
 import click
@@ -169,9 +169,10 @@ def run(args: Sequence[str] | None) -> int:
 
 def _failed(error: Exception) -> int:
     if isinstance(error, click.ClickException):
-        error.message = without_passwords(error.message)
+        told = StringIO()
+        error.show(told)
         with suppress(OSError):
-            error.show()
+            print(without_passwords(told.getvalue()), end="", file=sys.stderr)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):
         return missing(error)
