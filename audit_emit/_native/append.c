@@ -212,6 +212,22 @@ static bool locked(int lock)
         || (errno == EWOULDBLOCK && sched_yield() == 0 && flock(lock, LOCK_EX | LOCK_NB) == 0);
 }
 
+/* What is in the file of the line. Somebody who takes no lock may have appended since the look, and
+ * left a line without an end: then the record is written again, and begins a line. */
+static ssize_t write_line(const Given *given, const char *line, Py_ssize_t length)
+{
+    int file = (int)given->place.file, attempts = 0;
+    char before = '\n';
+    ssize_t taken;
+    off_t start;
+    do {
+        taken = write(file, line, (size_t)length);
+        start = lseek(file, 0, SEEK_CUR) - length;
+    } while (taken == length && start > given->size && pread(file, &before, 1, start - 1) == 1
+             && before != '\n' && ++attempts < 4);
+    return taken;
+}
+
 /* Whether the line is in the file. */
 static bool written(const Given *given, const char *line, Py_ssize_t length)
 {
@@ -225,7 +241,7 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
     bool done = false;
     bool fresh = !given->looked && clock_of(CLOCK_MONOTONIC) <= given->fresh_until;
     if ((fresh || in_place(given)) && lseek(file, 0, SEEK_END) == given->size) {
-        ssize_t taken = write(file, line, (size_t)length);
+        ssize_t taken = write_line(given, line, length);
         done = taken == length;
         /* Nobody else can have appended: the lock is ours. Should this fail, too, Python finds the
          * tear and declares it. */

@@ -172,22 +172,15 @@ class Descriptor:
         if not 0 <= now - self.checked <= RECHECK_NS and not self._is_ours(now):
             return False
         if self._unfinished or self._asks:
-            whole = self._write_slowly(data)
-            if whole or self.fault == BEGUN:
-                self.last = line
-            return whole
+            return self._write_slowly(data, line)
         dup = self._dup
         try:
-            written = os.pwritev(dup, (data,), -1, NOWAIT) if self._nowait else os.write(dup, data)
+            whole = self._send(dup, data, line)
         except OSError as error:
             let_through(error)
-            whole = self._refused(error, data, dup)
-            if whole or self.fault == BEGUN:
-                self.last = line
-            return whole
-        self.last = line
-        if written != len(data):
-            return self._begin(data[written:])
+            return self._refused(error, data, line, dup)
+        if not whole:
+            return self._begin()
         self.fault = None
         return True
 
@@ -205,7 +198,7 @@ class Descriptor:
         now = time_ns()
         if not 0 <= now - self.checked <= RECHECK_NS and not self._is_ours(now):
             return not self._unfinished
-        return self._write_slowly(b"")
+        return self._write_slowly(b"", b"")
 
     def give_up(self) -> bool:
         """Count a line that was written in part as lost; its rest still precedes the next line."""
@@ -218,15 +211,36 @@ class Descriptor:
         self._unfinished = b""
         self._slow = threading.Lock()
 
-    def _begin(self, rest: bytes) -> bool:
-        """Keep the rest of a line. It must be written before the next line can begin."""
+    def _send(self, dup: int, data: bytes, line: bytes, *, is_rest: bool = False) -> bool:
+        """One system call; whether the system accepted all of it.
+
+        What was accepted is known also when an interrupt comes right behind it: the call and its
+        result are one step (``list.extend``), and the one that notes it (``finally``) has no call,
+        before which an interrupt could come.
+        """
+        size, sent = len(data), list[int]()
+        try:
+            if self._nowait:
+                sent.extend(map(os.pwritev, (dup,), ((data,),), (-1,), (NOWAIT,)))
+            else:
+                sent.extend(map(os.write, (dup,), (data,)))
+        finally:
+            if sent:
+                self.last = line
+                if sent[0] != size:
+                    self._unfinished = data[sent[0] :]
+                elif is_rest:
+                    self._unfinished = b""
+        return sent[0] == size
+
+    def _begin(self) -> bool:
+        """Have the rest of a line written before the next line can begin."""
         self.direct = None
-        self._unfinished = rest
         self._given_up = False
         self.fault = BEGUN
         return False
 
-    def _write_slowly(self, data: bytes) -> bool:
+    def _write_slowly(self, data: bytes, line: bytes) -> bool:
         """Write with a lock: to descriptors that can block, and after a line written in part."""
         slow, acquisition = self._slow, Acquisition()
         try:
@@ -235,43 +249,41 @@ class Descriptor:
                 return False
             if self._unfinished:
                 given_up = self._given_up
-                if not self._attempt(self._unfinished):
+                if not self._attempt(self._unfinished, self.last, is_rest=True):
                     self._given_up = given_up
                     self.fault = "full" if self.fault == BEGUN else self.fault
                     return False
-                self._unfinished = b""
-            return not data or self._attempt(data)
+            return not data or self._attempt(data, line)
         finally:
             if True in acquisition:
                 slow.release()
 
-    def _attempt(self, data: bytes) -> bool:
+    def _attempt(self, data: bytes, line: bytes, *, is_rest: bool = False) -> bool:
         dup = self._dup
         try:
-            if self._nowait:
-                written = os.pwritev(dup, (data,), -1, NOWAIT)
-            elif self._asks and (fault := might_block(dup, data)):
+            if self._asks and not self._nowait and (fault := might_block(dup, data)):
                 self.fault = fault
                 return False
-            else:
-                written = os.write(dup, data)
+            whole = self._send(dup, data, line, is_rest=is_rest)
         except OSError as error:
             let_through(error)
-            return self._refused(error, data, dup)
-        if written != len(data):
-            return self._begin(data[written:])
+            return self._refused(error, data, line, dup, is_rest=is_rest)
+        if not whole:
+            return self._begin()
         self.fault = None
         return True
 
-    def _refused(self, error: OSError, data: bytes, dup: int) -> bool:
+    def _refused(
+        self, error: OSError, data: bytes, line: bytes, dup: int, *, is_rest: bool = False
+    ) -> bool:
         if error.errno == errno.EBADF and (dup is not self._dup or dup < 0):
             # Another thread has closed the duplicate since it was checked.
-            return self._is_ours(time_ns()) and self._attempt(data)
+            return self._is_ours(time_ns()) and self._attempt(data, line, is_rest=is_rest)
         if self._nowait and error.errno in _UNSUPPORTED:
             self.direct = None
             self._nowait = False
             self._asks = self.kind in _CAN_BLOCK
-            return self._attempt(data)
+            return self._attempt(data, line, is_rest=is_rest)
         self.fault = "full" if isinstance(error, BlockingIOError) else error_word(error)
         return False
 

@@ -5,12 +5,14 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -652,3 +654,54 @@ def test_threads_write_whole_lines(ends: tuple[int, int]) -> None:
 )
 def test_an_error_is_one_word(error: OSError, word: str) -> None:
     assert error_word(error) == word
+
+
+# Interrupts
+
+
+class _Interrupt(BaseException):
+    pass
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupt
+
+
+@pytest.fixture
+def interrupting() -> Iterator[tuple[int, int]]:
+    """A pipe of which the kernel says at once that there is something to read, by a signal."""
+    if not hasattr(fcntl, "F_SETOWN") or not hasattr(os, "O_ASYNC"):
+        pytest.skip("the system sends no such signal")
+    before = signal.signal(signal.SIGIO, _interrupt)
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(reader, fcntl.F_GETFL)
+    fcntl.fcntl(reader, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+    signal.signal(signal.SIGIO, before)
+
+
+@pytest.mark.parametrize(
+    ("way", "size"), [("poll", 100), *((way, 100 * 2000**n) for way in WAYS[1:] for n in (0, 1))]
+)
+def test_a_line_counts_as_written_when_an_interrupt_comes_right_behind_the_write(
+    way: str, size: int, interrupting: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shows what an interrupt has kept from being shown would show it twice."""
+    if way == "poll":
+        monkeypatch.setattr(descriptor, "NOWAIT", 0)
+    reader, writer = interrupting
+    line = b"x" * size + b"\n"
+    sink = Descriptor(writer, max_bytes=1 << 20)
+    with pytest.raises(_Interrupt):
+        sink.write(line)
+    assert sink.last == line
+    shown = os.read(reader, 1 << 20)
+    assert sink.is_unfinished is (size > 4096)
+    while sink.is_unfinished:
+        with suppress(_Interrupt):
+            sink.finish()
+        shown += os.read(reader, 1 << 20)
+    assert shown == line

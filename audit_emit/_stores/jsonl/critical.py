@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import error_word
+from audit_emit._runtime.owned_fds import identity_of
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import undeclared
 from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
@@ -191,7 +192,11 @@ class CriticalSection:
 
     def _unlock(self) -> None:
         try:
-            flock(self.lock_fd, UNLOCK)
+            if identity_of(self.lock_fd) == self.lock.identity:
+                flock(self.lock_fd, UNLOCK)
+            else:
+                # The number is another file's, whose lock is not ours to give back.
+                self.drop_lock()
         except (OSError, ValueError) as error:
             self.drop_lock()
             let_through(error)

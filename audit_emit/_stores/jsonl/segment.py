@@ -34,6 +34,7 @@ from audit_emit._stores.jsonl.lockfile import LockFile
 from audit_emit._stores.jsonl.segment_index import Closed, Whereabouts
 
 FRESH_NS = 50_000
+_ATTEMPTS = 4
 _RETRY_SECONDS = 1.0
 _ROTATION_SECONDS = 0.01
 """A rotation is not begun when less than that is left of a call's time: the file grows instead."""
@@ -167,9 +168,7 @@ class Segment:
             return self.link(draft)
         linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
         self._begun = (draft, self.size, linked)
-        written = os.write(self.descriptor, line)
-        if written != len(line):
-            self._finish(line, written)
+        self._write(line)
         self.size = size
         self.seq = seq
         self.hash = digest
@@ -272,6 +271,24 @@ class Segment:
         due = self.seq > self.rotate_from and now >= self._rotate_after
         return settled and due and in_time and not self._crowded()
 
+    def _write(self, data: bytes) -> None:
+        """Append to the file what begins a line.
+
+        Somebody who takes no lock may have appended since the look, and left a line without an end.
+        Then it is written again: the next look finds it there, behind what is no record.
+        """
+        for _ in range(_ATTEMPTS):
+            written = os.write(self.descriptor, data)
+            if written != len(data):
+                self._finish(data, written)
+            start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - len(data)
+            if (
+                start <= self.size
+                or data[:1] == b"\n"
+                or tail.pread(self.descriptor, 1, start - 1) in b"\n"
+            ):
+                return
+
     def _finish(self, line: bytes, written: int) -> None:
         """Write the rest of a short write, or take its beginning back."""
         error = OSError(errno.ENOSPC, "short write")
@@ -335,9 +352,7 @@ class Segment:
         data = before + b"".join(record.line for record in records)
         if not data:
             return
-        written = os.write(self.descriptor, data)
-        if written != len(data):
-            self._finish(data, written)
+        self._write(data)
         self.size += len(data)
         self.seq, self.hash, self.last_ns = head.seq, head.hash, ns
         self.records += records

@@ -3,7 +3,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -543,3 +546,57 @@ def test_no_further_file_is_begun_while_too_many_wait_for_a_sync(small: Emitter,
     target._crowded = lambda: False
     small.emit(None, "a.b")
     assert len(closed(log)) == 1
+
+
+# Somebody who takes no lock
+
+
+def test_a_line_that_somebody_began_without_the_lock_swallows_no_record(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the look at the end of the file and the write."""
+    emitter = interpreted(Emitter(jsonl=log, stdout=False, durability="os"))
+    emitter.emit(None, "a.b", {"n": 0})
+    write, foreign = os.write, [b"half a line", b"and more"]
+    active = store_of(emitter).segment.descriptor
+
+    def late(descriptor: int, data: bytes) -> int:
+        if descriptor == active and foreign:
+            with log.open("ab") as file:
+                file.write(foreign.pop())
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", late)
+    receipts = [emitter.emit_strict(None, "a.b", {"n": n}) for n in range(1, 4)]
+    emitter.close()
+    whole = [line for line in log.read_bytes().splitlines() if line.startswith(b'{"ts"')]
+    parsed = [json.loads(line) for line in whole]
+    assert [record["seq"] for record in parsed] == list(range(1, len(parsed) + 1))
+    assert {receipt.hash for receipt in receipts} < {record["hash"] for record in parsed}
+
+
+@pytest.mark.parametrize("way", ["compiled", "interpreted"])
+def test_one_who_never_stops_to_append_without_the_lock_costs_no_record(
+    log: Path, way: str
+) -> None:
+    code = (
+        "import os, sys, time\n"
+        "file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)\n"
+        "while os.write(file, b'x'): time.sleep(0.00005)\n"
+    )
+    emitter = Emitter(jsonl=log, stdout=False, durability="os")
+    emitter.emit(None, "a.b", {"n": 0})
+    with subprocess.Popen([sys.executable, "-ISc", code, str(log)]) as process:
+        while b"x" not in log.read_bytes():
+            assert process.poll() is None
+        if way == "interpreted":
+            interpreted(emitter)
+        for n in range(1, 1000):
+            emitter.emit(None, "a.b", {"n": n})
+        process.kill()
+    assert emitter.close()
+    lines = log.read_bytes().splitlines()
+    seen = [json.loads(line) for line in lines if line.startswith(b'{"ts"')]
+    assert [record["seq"] for record in seen] == list(range(1, len(seen) + 1))
+    numbers = [record["fields"]["n"] for record in seen if record["event_type"] == "a.b"]
+    assert numbers == list(range(1000))

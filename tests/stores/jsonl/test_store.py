@@ -640,3 +640,23 @@ def test_a_file_at_the_number_of_the_lock_is_neither_locked_nor_unlocked(
     environment = {**os.environ, "AUDIT_EMIT_SPEEDUPS": compiled}
     subprocess.run(command, check=True, timeout=60, env=environment)
     assert [one["fields"]["n"] for one in of_type(path, "a.b")] == [*range(5)]
+
+
+def test_a_file_at_the_number_that_the_lock_had_keeps_its_lock_when_an_interrupt_is_healed(
+    tmp_path: Path,
+) -> None:
+    emitter = Emitter(jsonl=tmp_path / "logs" / "audit.jsonl", stdout=False)
+    emitter.emit(None, "a.b")
+    section = sink_of(emitter).section
+    mine, other = (os.open(tmp_path / "mine", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    os.dup2(mine, section.lock_fd)
+    number = section.lock_fd
+    flock(mine, LOCK)
+    section.heal()
+    with pytest.raises(BlockingIOError):
+        flock(other, LOCK)
+    assert section.lock_fd == -1
+    assert emitter.emit(None, "a.b") is not None
+    emitter.close()
+    for descriptor in (mine, other, number):
+        os.close(descriptor)
