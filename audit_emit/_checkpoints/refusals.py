@@ -1,7 +1,8 @@
 """A refusal to sign, told to the chain: ``audit.checkpoint_refused``, once for each refusal.
 
-A signer refuses when the log is not what was signed before. Whoever rewrote it would rather have
-nobody hear of that; so it is in the log, too, and not only in the health of one process. A signer
+A signer refuses when the log is not what was signed before, or when what holds the key signs with
+another one. Whoever did that would rather have nobody hear of it; so it is in the log, too, and not
+only in the health of one process. A signer
 tries again every half a minute, and one that ``cron`` starts knows nothing of the time before: so
 the end of the log is looked at, whether it says the same already.
 """
@@ -17,13 +18,14 @@ from audit_emit._format.record import parsed
 from audit_emit._readers.files.plain_lines import backward
 from audit_emit._readers.files.regular import open_regular
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit.errors import CheckpointError, SinkError
+from audit_emit.errors import CheckpointError, SignerError, SinkError
 
 RECORD = "audit.checkpoint_refused"
 
 REASONS = frozenset(
     {
         "another-chain",
+        "bad-signature",
         "changed",
         "hash-mismatch",
         "missing-segment",
@@ -58,7 +60,7 @@ class Refusals:
         self._newest_first = newest_first
         self._told = ""
 
-    def tell(self, error: CheckpointError, origin: str) -> None:
+    def tell(self, error: CheckpointError | SignerError, origin: str) -> None:
         """Say in the chain why nothing was signed, if it does not say so already.
 
         A log that cannot be written to cannot say so; the error itself is raised by the caller.
@@ -75,7 +77,7 @@ class Refusals:
         """Tell of the refusal that ends a block; after any other end the next one is a new one."""
         try:
             yield
-        except CheckpointError as error:
+        except (CheckpointError, SignerError) as error:
             self.tell(error, origin)
             raise
         self._told = ""
