@@ -22,6 +22,7 @@ from audit_emit._core.default import (
 )
 from audit_emit._core.emitter import Emitter
 from audit_emit._core.event import Event
+from audit_emit._fields.subject import Subject
 from audit_emit._format.record import Receipt
 from audit_emit._redaction.redactor import Secret
 from audit_emit._redaction.rule import Rule
@@ -50,6 +51,7 @@ __all__ = [
     "Rule",
     "Secret",
     "Settings",
+    "Subject",
     "audited",
     "bind",
     "configure",

@@ -9,7 +9,7 @@ def encoder(
 def append(
     kept: list[Any],
     place: tuple[Any, ...],
-    part: str,
+    part: str | tuple[str, str],
     closing: str,
     end: tuple[int, int, str, int, int],
     mirror: tuple[Any, ...] | None,

@@ -20,6 +20,7 @@
     │   ├── RuleError             a rule of anomalies cannot be understood; has file, line, reason
     │   ├── DetectionError        the search for anomalies cannot go on where it ended
     │   ├── FilterError           a filter of the console cannot be understood
+    │   ├── KeyStoreError         the keys of persons: a store cannot be used; ``reason`` says why
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
     │   ├── ObjectStoreError      an object store did not do what it was asked; ``reason`` says why
@@ -202,6 +203,18 @@ class DetectionError(AuditEmitError, ValueError):
 
 class FilterError(AuditEmitError, ValueError):
     """A filter of the console cannot be understood; the message says which and why."""
+
+
+class KeyStoreError(AuditEmitError, OSError):
+    """A store of the keys of persons did not do what it was asked.
+
+    Attributes:
+        reason: one word, such as ``ENOSPC``, ``busy``, ``damaged`` or ``unreachable``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class BusyError(AuditEmitError):

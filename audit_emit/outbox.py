@@ -24,6 +24,7 @@ from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import renew
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._settings.address import Address
+from audit_emit._stores.base import Part
 from audit_emit._stores.postgres.driver import reason_of
 from audit_emit._stores.postgres.rows import project
 from audit_emit._stores.postgres.sealing import SealerThread
@@ -150,7 +151,7 @@ def own_record(emitter: Emitter) -> Callable[[str, dict[str, Any]], str]:
     return own
 
 
-def _prefix(emitter: Emitter, part: str, end: str) -> str:
+def _prefix(emitter: Emitter, part: Part, end: str) -> str:
     return emitter.clock.draft(part, end).prefix
 
 

@@ -47,8 +47,8 @@ def configure(**settings: Unpack[Arguments]) -> Emitter:
             ``processors``, ``on_error``, ``secret_keys``, ``safe_keys``, ``redaction_rules``,
             ``redaction_file``,
             ``hide_access_key_ids``, ``redaction_report``, ``checkpoint``, ``signing_key``,
-            ``signing_key_file``, ``origin``, ``checkpoint_state``, ``schemas``; see
-            ``docs/configuration.md``.
+            ``signing_key_file``, ``origin``, ``checkpoint_state``, ``schemas``,
+            ``subject_keys``, ``subject_actors``; see ``docs/configuration.md``.
 
     Returns:
         The new emitter. One that was there before is flushed and closed.

@@ -12,9 +12,9 @@ from audit_emit._core import ending, life, strict
 from audit_emit._core.appender import Appender
 from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
+from audit_emit._core.builders import builder_of
 from audit_emit._core.database import shipping_of
 from audit_emit._core.health import report
-from audit_emit._core.marking import builder_of
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.noted import NOTED
 from audit_emit._core.outbox import LOCK_SECONDS, Outbox
@@ -75,10 +75,12 @@ class Emitter:
         self._stderr_log = StderrLog()
         self.observer: Observer = Observer(self.settings.on_error)
         self.misuse: Misuse = Misuse(self.counters, self._stderr_log.report, self.observer)
-        self.builder: RecordBuilder = builder_of(self.settings)(
-            self.settings, self.counters, self.misuse, self._stderr_log.report, self.observer
-        )
         self.clock: Clock = Clock()
+        self.builder: RecordBuilder = builder_of(
+            self.settings,
+            *(self.counters, self.misuse, self._stderr_log.report, self.observer),
+            clock=self.clock,
+        )
         self._disabled = self.settings.disabled
         self._beginning = Beginning(self.settings, announces=self.announces)
         # Nothing of a store's holds the emitter: dropped without a close, both go at once.
@@ -152,6 +154,7 @@ class Emitter:
     def after_fork(self) -> None:
         """Begin a life of its own in a forked child: the backlog is the parent's to write."""
         self.clock.reseed()
+        self.builder.after_fork()
         self.counters.reset()
         self.outbox.reset()
         if self.checkpoints is not None:
@@ -296,18 +299,21 @@ class Emitter:
         self.checkpoints.finish(max(0.0, deadline - monotonic()))
         return self.flush(max(0.0, deadline - monotonic())) and done
 
-    def record_own(self, event_type: str, fields: dict[str, Any]) -> None:
+    def record_own(
+        self, event_type: str, fields: dict[str, Any], by: tuple[str, str] = ("", "service")
+    ) -> None:
         """Write a record about the log itself into its chain, for other parts of this library.
 
         Args:
             event_type: begins with ``audit.``.
             fields: recorded as they are: neither redacted nor limited.
+            by: who has it written: ``user_id`` and ``actor_kind``.
 
         Raises:
             SinkError: it is not in the store.
         """
         renew()
-        self.outbox.append_own(event_type, fields)
+        self.outbox.append_own(event_type, fields, by=by)
         self.outbox.show_rest()
 
     def tell(self, kind: str, message: str) -> None:
@@ -334,6 +340,7 @@ class Emitter:
                 done = self.shipping.stop(max(deadline - monotonic(), _GRACE_SECONDS)) and done
             if self.mirror is not None:
                 self.mirror.close()
+            self.builder.close()
             self._stderr_log.close()
         except BaseException as error:  # noqa: BLE001 - closing is the end of the road
             self.outbox.heal()

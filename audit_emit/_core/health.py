@@ -35,6 +35,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         file and was taken away, as a truncation does. ``sinks``: per sink ``state``,
         ``last_success`` (the ``ts`` of the last record), ``last_error`` (one word), ``backlog``
         (events), ``lost`` (not yet declared). ``checkpoint``: see ``Schedule.report``.
+        ``subjects``: ``state``, ``store`` and ``last_error`` of the keys of persons.
         ``counters``: see ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for
         people.
     """
@@ -50,6 +51,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         sinks["store"] = kept
     lost = emitter.counters.lost
     withheld = emitter.counters.processor_errors
+    unsealed = emitter.builder.report()["last_error"]
     states = {sink["state"] for sink in sinks.values()}
     if states == {"off"}:
         why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
@@ -57,7 +59,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         status = "off"
     elif _cannot_keep(sinks) or states == {"off", "failing"}:
         status = "failing"
-    elif "failing" in states or "degraded" in states or _unsigned(emitter) or withheld:
+    elif "failing" in states or "degraded" in states or _unsigned(emitter) or withheld or unsealed:
         status = "degraded"
     else:
         status = "ok"
@@ -78,6 +80,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "losses": _losses(emitter, store),
         "sinks": sinks,
         "checkpoint": _checkpoint(emitter, notes),
+        "subjects": _subjects(emitter, notes),
         "counters": _counters(emitter, store),
         "emit": emitter.way,
         "notes": notes,
@@ -119,6 +122,17 @@ def _checkpoint(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
     if _unsigned(emitter):
         notes.append(f"no checkpoint can be made ({emitter.checkpoints.error})")
     return emitter.checkpoints.report()
+
+
+def _subjects(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
+    """The keys under which values of persons are sealed."""
+    found, withheld = emitter.builder.report(), emitter.counters.withheld
+    if found["last_error"]:
+        notes.append(f"no key of a person can be had ({found['last_error']})")
+    if withheld:
+        why = "" if found["store"] else ": no store of keys is configured (subject_keys)"
+        notes.append(f"{withheld} values of persons are withheld{why}")
+    return found
 
 
 def _counters(emitter: Emitter, store: StoreHealth | None) -> dict[str, int]:

@@ -19,10 +19,11 @@ from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED, Observer
 from audit_emit._schemas.schema import SCHEMA, Schema, Schemas, told, violations
 from audit_emit._settings.settings import Settings
+from audit_emit._stores.base import Part
 from audit_emit.context import GivenContext
 from audit_emit.errors import SchemaError
 
-__all__ = ["MarkingBuilder", "builder_of"]
+__all__ = ["Marker", "MarkingBuilder"]
 
 _BEFORE_TYPE = 'Z","event_type":"'
 _AFTER_TYPE = '","workspace_id":'
@@ -32,34 +33,44 @@ _END = -len(BEFORE_ID)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class MarkingBuilder(RecordBuilder):
-    """As ``RecordBuilder``, for settings with schemas."""
+class Marker:
+    """Judges fields; see ``MarkingBuilder``.
+
+    Args:
+        schemas: what the fields of each type must be.
+        counters, tell, observer: who is told of what does not fit.
+    """
 
     def __init__(
         self,
-        settings: Settings,
+        schemas: Schemas,
         counters: Counters,
-        misuse: Misuse | None = None,
-        tell: Callable[[str, str], None] | None = None,
-        observer: Observer = UNOBSERVED,
+        tell: Callable[[str, str], None] | None,
+        observer: Observer,
     ) -> None:
-        super().__init__(settings, counters, misuse, tell, observer)
-        self._schemas: Schemas = settings.schemas or Schemas()
+        self._schemas = schemas
+        self._counters = counters
+        self._tell = tell
+        self._observer = observer
 
-    def compose(self, ctx: GivenContext, event_type: Any, fields: Any) -> tuple[str, str]:
-        """See ``RecordBuilder.compose``; with ``_schema`` in fields that do not fit."""
-        part, closing = composed = RecordBuilder.compose(self, ctx, event_type, fields)
+    def part(self, event_type: Any, part: str) -> str:
+        """The part of a record, with ``_schema`` in fields that do not fit."""
         if type(event_type) is not str:  # the type as it is recorded: this may be anything
             event_type = part[len(_BEFORE_TYPE) : part.index(_AFTER_TYPE)]
         schema = self._schemas.get(event_type)
         if schema is None:
-            return composed
+            return part
         # No text of the context can hold this: in JSON its quotation marks are escaped.
         at = part.index(_BEFORE_FIELDS) + _LENGTH
         body = part[at:_END]
         if schema.fits(body):
-            return composed
-        return f"{part[:at]}{self._marked(schema, body)}{BEFORE_ID}", closing
+            return part
+        return f"{part[:at]}{self._marked(schema, body)}{BEFORE_ID}"
+
+    def body(self, event_type: str, body: str) -> str:
+        """Fields as JSON, with ``_schema`` in them where they do not fit."""
+        schema = self._schemas.get(event_type)
+        return body if schema is None or schema.fits(body) else self._marked(schema, body)
 
     def _marked(self, schema: Schema, body: str) -> str:
         """The fields with what does not fit in them; as they are if all does at a second look."""
@@ -79,6 +90,21 @@ class MarkingBuilder(RecordBuilder):
         return f'{body[:-1]}{"," if len(body) > 2 else ""}"{SCHEMA}":{to_json(reasons)}}}'
 
 
-def builder_of(settings: Settings) -> type[RecordBuilder]:
-    """The record builder that these settings need."""
-    return MarkingBuilder if settings.schemas else RecordBuilder
+class MarkingBuilder(RecordBuilder):
+    """As ``RecordBuilder``, for settings with schemas."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        counters: Counters,
+        misuse: Misuse | None = None,
+        tell: Callable[[str, str], None] | None = None,
+        observer: Observer = UNOBSERVED,
+    ) -> None:
+        super().__init__(settings, counters, misuse, tell, observer)
+        self._marker = Marker(settings.schemas or Schemas(), counters, tell, observer)
+
+    def compose(self, ctx: GivenContext, event_type: Any, fields: Any) -> tuple[Part, str]:
+        """See ``RecordBuilder.compose``; with ``_schema`` in fields that do not fit."""
+        part, closing = RecordBuilder.compose(self, ctx, event_type, fields)
+        return self._marker.part(event_type, part) if type(part) is str else part, closing

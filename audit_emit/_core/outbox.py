@@ -31,6 +31,7 @@ from audit_emit._stores.base import (
     Linked,
     Mirror,
     Nowhere,
+    Part,
     QuickStore,
     Recorded,
     quick_of,
@@ -160,7 +161,7 @@ class Outbox:
         self.fault = None
         return linked
 
-    def record(self, part: str, closing: str) -> Recorded | None:
+    def record(self, part: Part, closing: str) -> Recorded | None:
         """Append and show one event in the usual case; ``None`` when nothing was done."""
         store = self._quick
         if self.pending or store is None or self.fault is not None:
@@ -363,15 +364,21 @@ class Outbox:
             return True
         return self.mirrored.gap.lost > 0 and not self.worker.is_alive()
 
-    def append_own(self, event_type: str, fields: dict[str, Any], deadline: float = 0.0) -> None:
-        """Append a record about the log itself.
+    def append_own(
+        self,
+        event_type: str,
+        fields: dict[str, Any],
+        deadline: float = 0.0,
+        by: tuple[str, str] = ("", "service"),
+    ) -> None:
+        """Append a record about the log itself; ``by``: see ``RecordBuilder.own``.
 
         Raises:
             SinkError: it is not in the store.
         """
         if self.store is None:
             raise SinkError("no-file")
-        draft = self.clock.draft(*self.builder.own(event_type, fields), own=True)
+        draft = self.clock.draft(*self.builder.own(event_type, fields, by), own=True)
         try:
             self.show_later(self.store.append([draft], deadline))
         except SinkError as error:

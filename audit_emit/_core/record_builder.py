@@ -20,6 +20,7 @@ from audit_emit._runtime import compiled as _compiled
 from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.observer import UNOBSERVED, Observer
 from audit_emit._settings.settings import Settings
+from audit_emit._stores.base import Part
 from audit_emit.context import EMPTY, FIELDS, VAR, AuditContext, GivenContext, LiveContext
 
 BEFORE_ID = f',"v":{record.VERSION},"id":"'
@@ -62,6 +63,7 @@ class RecordBuilder:
             settings.redaction_rules,
             hide_access_key_ids=settings.hide_access_key_ids,
             report=settings.redaction_report,
+            seals=settings.subject_keys is not None,
         )
         self.normaliser: Normaliser = Normaliser(
             self.redactor, observer, _compiled.encoder, self._count_redacted
@@ -81,6 +83,16 @@ class RecordBuilder:
         self.kinds: dict[str, tuple[str, bool]] = {}
         """Of each well-formed type so far: how its records open, and ``is_secret_event``."""
 
+    def after_fork(self) -> None:
+        """Begin a life of its own in a forked child."""
+
+    def close(self) -> None:
+        """Give every descriptor back; the next event opens them again."""
+
+    def report(self) -> dict[str, Any]:
+        """What ``health()`` says of values of persons."""
+        return {"state": "off", "store": None, "last_error": None}
+
     def prepare(self) -> None:
         """Compile the rules of redaction: 40 ms of the processor that no event waits for then."""
         self.redactor.scrub("password=x")
@@ -90,7 +102,7 @@ class RecordBuilder:
         """Whether the caller's code sees every event."""
         return bool(self._processors)
 
-    def compose(self, ctx: GivenContext, event_type: Any, fields: Any) -> tuple[str, str]:
+    def compose(self, ctx: GivenContext, event_type: Any, fields: Any) -> tuple[Part, str]:
         """The record around its time and its id (``Clock.prefix``).
 
         Args:
@@ -134,9 +146,15 @@ class RecordBuilder:
         given = _as_text(event_type)
         return record.valid_type(given) and self.redactor.scrub(given) is None
 
-    def own(self, event_type: str, fields: dict[str, Any]) -> tuple[str, str]:
-        """The pieces of a record that the emitter writes about itself."""
-        context = record.context_part("", "service", "")
+    def own(
+        self, event_type: str, fields: dict[str, Any], by: tuple[str, str] = ("", "service")
+    ) -> tuple[str, str]:
+        """The pieces of a record that the emitter writes about itself.
+
+        Args:
+            by: who has it written: ``user_id`` and ``actor_kind``.
+        """
+        context = record.context_part(*by, "")
         body = to_json(fields)
         return f'{record.event_part(event_type)}""{context}{body}{BEFORE_ID}', self._closing
 
@@ -163,7 +181,7 @@ class RecordBuilder:
 
     def _wire(self, ctx: AuditContext) -> tuple[RecordBuilder, str, str]:
         """The encoded context, kept on it: the same for a whole request."""
-        ids = {name: self._identity(getattr(ctx, name)) for name in FIELDS}
+        ids = self._ids(ctx)
         kind = record.actor_kind(ids["actor_kind"] or "user")
         before = text(ids["workspace_id"]) + record.context_part(
             ids["user_id"], kind, ids["correlation_id"]
@@ -172,6 +190,9 @@ class RecordBuilder:
         wire = (self, before, self._closing + trace)
         object.__setattr__(ctx, "wire", wire)
         return wire
+
+    def _ids(self, ctx: AuditContext) -> dict[str, str]:
+        return {name: self._identity(getattr(ctx, name)) for name in FIELDS}
 
     def _identity(self, given: Any) -> str:
         """Any value as a bounded identity that holds no secret."""
@@ -193,7 +214,7 @@ class RecordBuilder:
             value = value[: len(value) * _ID_BYTES // size]
         return value
 
-    def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[str, str]:
+    def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
         self._misuse.event_type()
         extra = {"_event_type": self._shown(event_type)}
         return self._full(ctx, record.INVALID_TYPE, fields, extra, rules="secret.unknown")
@@ -211,7 +232,7 @@ class RecordBuilder:
         fields: Any,
         extra: dict[str, Any],
         rules: str = "",
-    ) -> tuple[str, str]:
+    ) -> tuple[Part, str]:
         """The way of everything that is not a small flat dict of harmless strings.
 
         Args:
@@ -235,17 +256,27 @@ class RecordBuilder:
         value = normalised.value
         self._counters.truncated += 1 if normalised.cut else 0
         self._counters.redacted += normalised.redacted
+        self._counters.withheld += normalised.withheld
         if normalised.workspace_id is not MISSING:
             ctx = ctx.replace(workspace_id=normalised.workspace_id)
         wire = ctx.wire
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
-        body = to_json({**extra, **value} if extra else value)
+        before = f"{record.event_part(event_type)}{wire[1]}"
+        shown = {**extra, **value} if extra else value
+        return self._encoded(before, shown, was_cut=normalised.cut > 0), wire[2]
+
+    def _encoded(self, before: str, value: dict[str, Any], *, was_cut: bool) -> Part:
+        return f"{before}{self._fitted(value, was_cut=was_cut)}{BEFORE_ID}"
+
+    def _fitted(self, value: dict[str, Any], *, was_cut: bool) -> str:
+        """The JSON of plain fields, within the bounds of a record."""
+        body = to_json(value)
         if len(body) > LONGEST // 4 and len(body.encode()) > LONGEST:
-            shorter, count = fitted({**extra, **value})
-            self._counters.truncated += 0 if normalised.cut else min(count, 1)
+            shorter, count = fitted(value)
+            self._counters.truncated += 0 if was_cut else min(count, 1)
             body = to_json(shorter)
-        return f"{record.event_part(event_type)}{wire[1]}{body}{BEFORE_ID}", wire[2]
+        return body
 
     def _again(self, rules: str, before: Normalised, value: dict[str, Any]) -> Normalised:
         """``value``, made of what was plain ``before``, looked at again; what was told stays.
@@ -260,7 +291,11 @@ class RecordBuilder:
         if done.cut and "_cut" in told:
             whole["_cut"] = [*told["_cut"], *done.value["_cut"]]
         return Normalised(
-            whole, done.workspace_id, before.cut + done.cut, before.redacted + done.redacted
+            whole,
+            done.workspace_id,
+            before.cut + done.cut,
+            before.redacted + done.redacted,
+            before.withheld + done.withheld,
         )
 
 

@@ -11,10 +11,23 @@ from audit_emit._redaction.siblings import Judge, Siblings, find_siblings
 __all__ = ["Frame", "made_frame"]
 
 
+_NONE: dict[int, Any] = {}
+
+
 class Frame(Siblings):
     """Where the walk is in a container. It keeps its source alive, so that ids stay true."""
 
-    __slots__ = ("aliases", "entries", "index", "kind", "names", "out", "source", "strict")
+    __slots__ = (
+        "aliases",
+        "entries",
+        "index",
+        "kind",
+        "names",
+        "out",
+        "source",
+        "strict",
+        "subjects",
+    )
 
     def __init__(
         self, kind: str, entries: Iterator[Any], out: Any, source: object, *, strict: bool
@@ -27,6 +40,8 @@ class Frame(Siblings):
         self.index = -1
         self.names: dict[str, int] = {}
         self.aliases: Mapping[str, tuple[str, ...]] | None = None
+        self.subjects: dict[int, Any] = _NONE
+        """Of members that are values of a person: whose, by their place."""
         self.strict = strict  # what has the name of a secret: only descriptions are shown
 
 

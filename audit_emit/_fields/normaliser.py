@@ -44,17 +44,25 @@ class Normalised:
     """The fields of a record.
 
     Attributes:
-        value: plain JSON values only.
+        value: plain JSON values only; and, where values of persons are sealed, ``Subject`` with
+            such a value in it.
         workspace_id: the override that was among the fields, plain; ``MISSING`` without one.
         cut: how many values were cut or left out; ``value["_cut"]`` lists them.
         redacted: how many were held back, whole or in part.
+        withheld: how many values of persons stand nowhere, as they cannot be sealed.
     """
 
-    __slots__ = ("cut", "redacted", "value", "workspace_id")
+    __slots__ = ("cut", "redacted", "value", "withheld", "workspace_id")
 
     def __init__(
-        self, value: dict[str, Any], workspace_id: Any = MISSING, cut: int = 0, redacted: int = 0
+        self,
+        value: dict[str, Any],
+        workspace_id: Any = MISSING,
+        cut: int = 0,
+        redacted: int = 0,
+        withheld: int = 0,
     ) -> None:
+        self.withheld: int = withheld
         self.value: dict[str, Any] = value
         self.workspace_id: Any = workspace_id
         self.cut: int = cut
@@ -173,7 +181,7 @@ class Normaliser:
             value["_cut"] = walk.cuts
             if walk.cut > len(walk.cuts):
                 walk.cuts.append(f"+{walk.cut - len(walk.cuts)} more")
-        return Normalised(value, workspace_id, walk.cut, walk.redacted + more)
+        return Normalised(value, workspace_id, walk.cut, walk.redacted + more, walk.withheld)
 
 
 def _members(fields: object) -> Members | None:

@@ -7,11 +7,17 @@ from typing import Any
 from audit_emit._fields.containers import of_tuple
 from audit_emit._fields.frame import Frame
 from audit_emit._fields.outcome import Notes
+from audit_emit._fields.persons import room_of, unwrapped
 from audit_emit._fields.repeated import parts_of
+from audit_emit._fields.subject import WITHHELD
 from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
+from audit_emit._fields.types import open_value
+from audit_emit._fields.values import MAX_TABLE, Cut, Members
 from audit_emit._redaction.finders.cards import is_card
 from audit_emit._redaction.names import is_secret_value
 from audit_emit._redaction.redactor import OVERLAP, Redactor, Secret
+from audit_emit._runtime.foreign import type_name
+from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["Pieces"]
 
@@ -35,6 +41,7 @@ class Pieces(Notes):
         nodes: values looked at.
         to_scan: characters that may still be looked at.
         named: what was held back by its name or its type, so that it is nowhere else.
+        withheld: how many values of persons could not be sealed where they stand.
     """
 
     def __init__(self, redactor: Redactor, *, secret_event: bool) -> None:
@@ -45,6 +52,32 @@ class Pieces(Notes):
         self.nodes = 0
         self.to_scan = MAX_SCANNED
         self.named: list[str] = []
+        self.withheld = 0
+        self._seals = False
+        self._tables = 0
+
+    def _unwrapped(self, members: Members) -> dict[int, Any]:
+        """Take values of persons out of their wrapping, so that every rule looks at them."""
+        found = unwrapped(members, self._stack)
+        if found:
+            self._room -= room_of(found, self._room, first=not self._seals)
+            self._seals = True
+        return found
+
+    def _withhold(self) -> str:
+        """What stands for a value of a person that cannot be sealed where it is."""
+        self.withheld += 1
+        return self._fit(WITHHELD, len(WITHHELD))
+
+    def _opened(self, value: object, kind: type) -> Any:
+        """What ``open_value`` makes of a value, whatever it raises."""
+        if self._tables > MAX_TABLE and not (kind is int or kind is float or kind is bool):
+            return Cut(type_name(kind), "not looked at")
+        try:
+            return open_value(value)
+        except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+            let_through(error)
+            return "<unrepresentable " + type_name(kind)[1:]
 
     def _hold(self, value: object) -> str:
         self._room -= 48

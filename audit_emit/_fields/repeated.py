@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from audit_emit._fields.subject import Subject
+
 __all__ = ["SHORTEST", "parts_of", "spread"]
 
 SHORTEST = 6
@@ -47,19 +49,19 @@ def _in(plain: Any, known: list[tuple[str, str]]) -> int:
         if type(container) is dict:
             count += _keys(container, known)
         items = container.items() if type(container) is dict else enumerate(container)
-        for at, value in list(items):
+        for at, member in list(items):
+            sealed = member if type(member) is Subject else None
+            value = member if sealed is None else sealed.value
+            held: str | None = None
             if type(value) is str:
-                changed = _without(value, known)
-                if changed is not None:
-                    container[at] = changed
-                    count += 1
+                held = _without(value, known)
             elif type(value) is int:
                 held = numbers.get(str(value))
-                if held is not None:
-                    container[at] = held
-                    count += 1
             elif type(value) is dict or type(value) is list:
                 stack.append(value)
+            if held is not None:
+                container[at] = held if sealed is None else Subject(sealed.subject, held)
+                count += 1
     return count
 
 

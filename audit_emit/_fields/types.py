@@ -28,6 +28,7 @@ from audit_emit._fields.containers import (
     of_view,
 )
 from audit_emit._fields.records import record_reader
+from audit_emit._fields.subject import Subject
 from audit_emit._fields.tables import table_reader
 from audit_emit._fields.values import (
     HASHED,
@@ -140,6 +141,7 @@ _BUILTIN: dict[type, Handler] = {
     dt.time: of_time,
     dt.timedelta: of_seconds,
     Secret: of_same,
+    Subject: of_same,
     Long: of_same,
 }
 _handlers = dict(_BUILTIN)

@@ -7,10 +7,12 @@ from typing import Any
 from msgspec.json import Decoder
 
 from audit_emit._fields.frame import Frame, made_frame
+from audit_emit._fields.persons import wrap
 from audit_emit._fields.pieces import Pieces
+from audit_emit._fields.subject import Subject
 from audit_emit._fields.text import MAX_KEY
 from audit_emit._fields.types import open_value
-from audit_emit._fields.values import MAX_TABLE, UNKNOWN, BytesText, Cut, Long, Members
+from audit_emit._fields.values import UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import is_plain_value
 from audit_emit._redaction.finders.words_of_prose import STRONG
@@ -65,7 +67,6 @@ class Walk(Pieces):
         super().__init__(redactor, secret_event=secret_event)
         self._level = level
         self._open: set[int] = set()
-        self._tables = 0
         self.racy = False
 
     def run(self, members: Members, source: object, taken: tuple[str, ...] = ()) -> Any:
@@ -173,16 +174,6 @@ class Walk(Pieces):
             return self._string(value, len(value))
         return self._shown(value, self._opened(value, type(value)))
 
-    def _opened(self, value: object, kind: type) -> Any:
-        """What ``open_value`` makes of a value, whatever it raises."""
-        if self._tables > MAX_TABLE and not (kind is int or kind is float or kind is bool):
-            return Cut(type_name(kind), "not looked at")
-        try:
-            return open_value(value)
-        except Exception as error:  # noqa: BLE001 - foreign code may raise anything
-            let_through(error)
-            return "<unrepresentable " + type_name(kind)[1:]
-
     def _shown(self, value: object, opened: Any) -> Any:
         kind = type(opened)
         if kind is str:
@@ -196,6 +187,8 @@ class Walk(Pieces):
             return self._hold(opened)
         if kind is BytesText:
             return self._bytes(opened)
+        if kind is Subject:
+            return self._withhold()
         if kind is Cut:
             self._note(opened.note)
             return self._fit(opened.text, len(opened.text))
@@ -290,8 +283,11 @@ class Walk(Pieces):
             self._note(members.note)
         self._tables += members.table
         self.racy = self.racy or members.racy
+        subjects = self._unwrapped(members) if self._redactor.seals else None
         above = self._stack[-1] if self._stack else None
         frame = made_frame(members, source, out, above, self._is_name_of_secret, strict=strict)
+        if subjects:
+            frame.subjects = subjects
         self._room -= 3
         self._open.add(id(source))
         self._stack.append(frame)
@@ -302,3 +298,5 @@ class Walk(Pieces):
         self._open.discard(id(frame.source))
         if frame.kind == "set":
             frame.out.sort(key=encode.to_json)
+        if frame.subjects:
+            wrap(frame)

@@ -62,6 +62,7 @@ typedef struct {
     long long mirror_looked; /* the same of standard output */
     long long now;           /* nanoseconds since 1970 */
     bool mirrored;
+    PyObject *id; /* borrowed; NULL where one is to be made */
 } Given;
 
 static bool text_of(PyObject *object, Text *text)
@@ -110,6 +111,16 @@ static long long clock_of(clockid_t clock)
     return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
+/* The part of a record, with its id where what is sealed in it is bound to that. */
+static bool part_of(PyObject *object, Given *given)
+{
+    PyObject *const *items = items_of(object, 2);
+    given->id = items ? items[1] : NULL;
+    return text_of(items ? items[0] : object, &given->part)
+        && (!items || (PyUnicode_CheckExact(given->id) && PyUnicode_IS_COMPACT_ASCII(given->id)
+                       && PyUnicode_GET_LENGTH(given->id) == ID_SIZE));
+}
+
 /* Read the arguments; false where one has not the form it usually has, or where it is time for the
  * looks that only Python takes. */
 static bool take(PyObject *const *args, PyObject *const *place, Given *given)
@@ -120,7 +131,7 @@ static bool take(PyObject *const *args, PyObject *const *place, Given *given)
         || !numbers_of(place[NUMBERS], &given->place, sizeof given->place)
         || !text_of(place[PROCESS], &given->process) || !text_of(place[HEAD], &given->head)
         || !text_of(place[PATH], &given->path) || !text_of(place[LINK], &given->link)
-        || !text_of(args[PART], &given->part) || !text_of(args[CLOSING], &given->closing)
+        || !part_of(args[PART], given) || !text_of(args[CLOSING], &given->closing)
         || !number_of(end[ACTIVE_SIZE], &given->size) || !number_of(end[SEQ], &given->seq)
         || !text_of(end[PREV], &given->before) || !number_of(end[LAST], &last)
         || !number_of(end[FRESH], &given->fresh_until) || !number_of(args[MIRROR_CHECKED], &checked))
@@ -151,6 +162,8 @@ static void put_number(char *at, int digits, int base, long long number)
 static PyObject *id_of(const Given *given, PyObject *ids)
 {
     long long number;
+    if (given->id)
+        return Py_NewRef(given->id);
     PyObject *next = PyIter_Check(ids) ? PyIter_Next(ids) : NULL;
     bool taken = next && number_of(next, &number) && number >= 0;
     Py_XDECREF(next);

@@ -149,6 +149,7 @@ class Redactor:
         rules: what else is secret in a text, besides what the library knows.
         hide_access_key_ids: whether the ids of access keys are held back, too.
         report: whether records say which rules held back what.
+        seals: whether values of persons are sealed after this; else they are held back.
     """
 
     def __init__(
@@ -160,7 +161,9 @@ class Redactor:
         *,
         hide_access_key_ids: bool = False,
         report: bool = False,
+        seals: bool = False,
     ) -> None:
+        self.seals: bool = seals
         self._key = hash_key or None
         self.key_id: str | None = (
             hmac.digest(hash_key, _KEY_ID, "sha256").hex()[:8] if hash_key else None

@@ -36,6 +36,7 @@ class Counters:
         invalid_event_types: calls with a malformed event type.
         invalid_contexts: calls with a ``ctx`` that is not a context, or has an unknown member.
         schema_violations: events whose fields do not fit the schema of their type.
+        withheld: values of persons that are in no record, as there was no key to seal them under.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Counters:
         "stdout_lost",
         "truncated",
         "unchained",
+        "withheld",
     )
 
     def __init__(self) -> None:
@@ -77,6 +79,7 @@ class Counters:
     stdout_lost: int
     truncated: int
     unchained: int
+    withheld: int
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""

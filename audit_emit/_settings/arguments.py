@@ -51,6 +51,8 @@ class Arguments(TypedDict, total=False):
     signing_key_file: _Path | None
     origin: str | None
     checkpoint_state: _Path | None
+    subject_keys: _Path | None
+    subject_actors: bool | None
     processors: Iterable[Processor] | None
     on_error: OnError | None
     redaction_rules: Iterable[Rule] | None

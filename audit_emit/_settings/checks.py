@@ -13,6 +13,7 @@ from audit_emit._runtime.foreign import bare_name
 from audit_emit._schemas.given import schemas
 from audit_emit._settings.address import FILE_SCHEME, Address, scheme_of
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
+from audit_emit._subjects.address import checked_address
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -247,6 +248,18 @@ def _store_file(name: str, value: Any) -> Address:
     return Address(FILE_SCHEME + path, name)
 
 
+def _subject_keys(name: str, value: Any) -> str | None:
+    if value is None or value in ("", "off"):
+        return None
+    try:
+        text = os.fsdecode(value).strip()
+    except TypeError:
+        raise ConfigError(
+            name, f"must be a path or an address, not {bare_name(type(value))}"
+        ) from None
+    return checked_address(name, text)
+
+
 def _chain_by(name: str, value: Any) -> str:
     if value not in CHAIN_BY:
         raise ConfigError(name, f"must be one of {', '.join(CHAIN_BY[1:])}, or empty")
@@ -277,6 +290,8 @@ SETTINGS: dict[str, Setting] = {
     "origin": Setting("ORIGIN", origin),
     "checkpoint_state": Setting("CHECKPOINT_STATE", checkpoint_state),
     "schemas": Setting("SCHEMAS", schemas),
+    "subject_keys": Setting("SUBJECT_KEYS", _subject_keys),
+    "subject_actors": Setting("SUBJECT_ACTORS", _boolean),
 }
 """What the environment may set; what is code (``processors``, ``on_error``, rules) it may not."""
 
@@ -289,4 +304,5 @@ CHECKS = {
 OPTIONAL = (
     *("jsonl", "store", "on_error", "hash_key", "signing_key", "origin", "checkpoint_state"),
     "schemas",
+    "subject_keys",
 )

@@ -22,6 +22,7 @@ from audit_emit._schemas.schema import Schemas
 from audit_emit._settings.address import Address
 from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._settings.signing import KeyRing, can_be_signed
+from audit_emit._subjects.address import can_be_sealed
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
         checkpoint_state: where what was signed last is kept; beside the log by default.
         schemas: what the fields of each declared event type must be; ``None`` for none.
+        subject_keys: the store of the keys of persons (``Subject``), as an address such as
+            ``slots:/path``; ``None`` where nothing is sealed.
+        subject_actors: whether ``user_id`` is a pseudonym under the key of that person, too.
         sources: where each value came from: ``argument``, ``environment`` or ``default``.
     """
 
@@ -94,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None
     checkpoint_state: str | None = None
     schemas: Schemas | None = None
+    subject_keys: str | None = None
+    subject_actors: bool = True
     sources: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -108,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.jsonl is not None and self.store is not None and self.address is None:
             raise ConfigError("store", "is an object, and the only chain then: leave jsonl out")
         can_be_signed(checkpoint=self.checkpoint, key=self.signing_key)
+        can_be_sealed(self.subject_keys)
 
     def _is_default_path(self, name: str) -> bool:
         """What lies there is found out, and told, by the first event: nobody has named it."""
@@ -138,6 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "origin": self.origin,
             "checkpoint_state": self.checkpoint_state,
             "schemas": "not set" if self.schemas is None else fingerprint(self.schemas),
+            "subject_keys": self.subject_keys,
+            "subject_actors": self.subject_actors,
         }
 
     @property
@@ -279,6 +288,13 @@ def _complete(
             raise
         on_error(error)
         values["checkpoint"] = False
+    try:
+        can_be_sealed(values.get("subject_keys"))
+    except ConfigError as error:
+        if on_error is None:
+            raise
+        on_error(error)
+        del values["subject_keys"]
     shown = {name: sources.get(name, "default") for name in Settings.__struct_fields__}
     shown.pop("sources")
     return Settings(**values, sources=shown)

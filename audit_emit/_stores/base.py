@@ -77,15 +77,19 @@ class Linked(msgspec.Struct, frozen=True, gc=False):
     own: bool = False
 
 
+Part = str | tuple[str, str]
+"""A record from after the digits of ``ts`` up to the opening of ``id``; with the id, where what is
+sealed in it is bound to that."""
+
 Recorded = tuple[Receipt, bytes, bool]
 """A record that is in its chain: its receipt, its line, and whether it is on the mirror."""
 
 
-Record = Callable[[str, str, "DirectMirror"], Recorded | None]
+Record = Callable[[Part, str, "DirectMirror"], Recorded | None]
 """See ``QuickStore``."""
 
 
-def nothing_done(_part: str, _closing: str, _mirror: DirectMirror) -> None:
+def nothing_done(_part: Part, _closing: str, _mirror: DirectMirror) -> None:
     """The ``record`` of a store that has no quick way for the usual case."""
 
 

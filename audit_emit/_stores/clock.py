@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from audit_emit._format.record import Stamp, make_id_salt, make_stamp
-from audit_emit._stores.base import Draft
+from audit_emit._stores.base import Draft, Part
 
 
 class Clock:
@@ -24,6 +24,8 @@ class Clock:
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.now_ns = now_ns
+        self.bind_again: Callable[[str, str, str], str] = _as_it_is
+        """Makes of a text under an id the same under another one: what is sealed is bound to it."""
         self.reseed()
 
     def reseed(self) -> None:
@@ -33,11 +35,19 @@ class Clock:
         self.ids: count[int] = count(10**11 + int.from_bytes(random[4:], "big") % (8 * 10**11))
         self.stamp: Stamp = make_stamp("0" * 19, self.process)
 
-    def draft(self, part: str, end: str, *, own: bool = False) -> Draft:
+    def new_id(self) -> str:
+        """An id for a record that is sealed before it is drafted."""
+        digits = str(self.now_ns())
+        stamp = self.stamp
+        if digits[:13] != stamp.milli:
+            self.stamp = stamp = make_stamp(f"{digits:>019}", self.process, stamp)
+        return f"{stamp.id_head}{next(self.ids)}"
+
+    def draft(self, part: Part, end: str, *, own: bool = False) -> Draft:
         """A record up to member 11, with the time of now and a new id.
 
         Args:
-            part: from after the digits of ``ts`` up to the opening of ``id``.
+            part: see ``Part``.
             end: from the closing of ``id`` up to member 11, without the brace.
             own: see ``Draft``.
         """
@@ -48,7 +58,14 @@ class Clock:
             digits = f"{max(now, 0):019d}"
             # Swapped as one value: a signal handler that emits may come between any two lines.
             self.stamp = stamp = make_stamp(digits, self.process, stamp)
-        new_id = f"{stamp.id_head}{next(self.ids)}"
+        if type(part) is tuple:
+            part, new_id = part
+            if new_id[14:23] != self.process:  # a signal handler has forked: the id is the parent's
+                return Draft(
+                    f"{stamp.head}{digits[10:]}{part}{new_id}{end}", now, new_id, new_id[14:23], own
+                )
+        else:
+            new_id = f"{stamp.id_head}{next(self.ids)}"
         prefix = f"{stamp.head}{digits[10:]}{part}{new_id}{end}"
         return Draft(prefix, now, new_id, stamp.process, own)
 
@@ -56,11 +73,19 @@ class Clock:
         """A draft of a parent's as one of this process: with an id of its own."""
         before, _, after = draft.prefix.rpartition(draft.id)
         new_id = f"{draft.id[:14]}{self.process}-{next(self.ids)}"
+        before = self.bind_again(before, draft.id, new_id)
         return Draft(f"{before}{new_id}{after}", draft.ns, new_id, self.process, draft.own)
 
-    def draft_at(self, ns: int, part: str, end: str) -> Draft:
+    def draft_at(self, ns: int, part: Part, end: str) -> Draft:
         """``draft`` for an event of another time than now, which is in nanoseconds since 1970."""
         digits = f"{ns:019d}"
         stamp = make_stamp(digits, self.process)
-        new_id = f"{stamp.id_head}{next(self.ids)}"
+        if type(part) is tuple:
+            part, new_id = part
+        else:
+            new_id = f"{stamp.id_head}{next(self.ids)}"
         return Draft(f"{stamp.head}{digits[10:]}{part}{new_id}{end}", ns, new_id, stamp.process)
+
+
+def _as_it_is(text: str, _old: str, _new: str) -> str:
+    return text

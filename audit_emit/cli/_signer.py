@@ -24,9 +24,11 @@ class Beside(Emitter):
 
     announces = False
 
-    def record_own(self, event_type: str, fields: dict[str, Any]) -> None:
+    def record_own(
+        self, event_type: str, fields: dict[str, Any], by: tuple[str, str] = ("", "service")
+    ) -> None:
         """As ``Emitter.record_own``; a log that is busy is waited for."""
-        retry_write(partial(super().record_own, event_type, fields))
+        retry_write(partial(super().record_own, event_type, fields, by))
 
 
 class Log(NamedTuple):

@@ -14,7 +14,9 @@ from bench.peers import CONTENDERS
 from bench.process import Worker, busy, devnull, drained
 
 OURS = "audit_emit"
-PEERS = tuple(name for name in CONTENDERS if name != "structlog_redacting")
+PEERS = tuple(
+    name for name in CONTENDERS if name not in {"structlog_redacting", "audit_emit_sealed"}
+)
 STDOUTS = {"busy": busy, "devnull": devnull, "pipe": drained}
 """The one of the limits first, then those of ``figure.COLUMNS``.
 

@@ -22,6 +22,7 @@ from bench import (
     bench_query,
     bench_reconcile,
     bench_redaction,
+    bench_sealed,
     bench_shapes,
     bench_stalled,
     bench_startup,
@@ -38,6 +39,7 @@ from bench.machine import describe
 MEASURES = {
     "latency": bench_latency.measure,
     "shapes": bench_shapes.measure,
+    "sealed": bench_sealed.measure,
     "stalled": bench_stalled.measure,
     "processes": bench_processes.measure,
     "import": bench_import.measure,

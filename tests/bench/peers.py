@@ -41,14 +41,29 @@ Opener = Callable[[Path], Contender]
 
 def audit_emit() -> Opener:
     """Ours, as it comes: default durability, both sinks, a key for the held-back values."""
+    return _ours(variants())
+
+
+def audit_emit_sealed() -> Opener:
+    """Ours with one field of each event sealed under the key of one of a hundred persons."""
+    from audit_emit import Subject
+
+    events = []
+    for at, fields in enumerate(variants()):
+        texts = [name for name, value in fields.items() if isinstance(value, str)]
+        name = texts[0] if texts else next(iter(fields))
+        events.append({**fields, name: Subject(f"u-{at % 100}", fields[name])})
+    return _ours(events, "subject_keys")
+
+
+def _ours(events: list[dict[str, Any]], *beside: str) -> Opener:
     from audit_emit import Emitter
     from audit_emit.context import AuditContext
-
-    events = variants()
 
     def opened(directory: Path) -> Contender:
         size = os.environ.get("BENCH_MAX_BYTES")
         settings: dict[str, Any] = {"max_bytes": int(size)} if size else {}
+        settings |= {name: str(directory / name) for name in beside}
         settings["signing_key"] = os.environ.get("BENCH_SIGNING_KEY")
         emitter = Emitter(
             service=SERVICE,
@@ -235,6 +250,7 @@ def loguru() -> Opener:
 
 CONTENDERS: dict[str, Callable[[], Opener]] = {
     "audit_emit": audit_emit,
+    "audit_emit_sealed": audit_emit_sealed,
     "floor": floor,
     "structlog_orjson": structlog_orjson,
     "structlog_msgspec": structlog_msgspec,

@@ -14,6 +14,7 @@ from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._format.record import chain_line, make_stamp, ns_of
 from audit_emit._runtime.failure import Counters
 from audit_emit._settings.settings import settings
+from audit_emit._stores.base import Part
 
 CANARY = "CANARY-" + "9b2f6d1c44e0"
 ID = "019ed0b1-7c00-7000-8000-000000000001"
@@ -46,7 +47,8 @@ GIVEN: dict[int, tuple[str, Any]] = {
 }
 
 
-def whole(parts: dict[str, Any], part: str, end: str) -> bytes:
+def whole(parts: dict[str, Any], part: Part, end: str) -> bytes:
+    assert isinstance(part, str)
     digits = str(ns_of(parts["ts"]))
     head = make_stamp(digits, "7000-8000").head + digits[10:]
     prefix = f"{head}{part}{parts['id']}{end}"

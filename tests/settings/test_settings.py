@@ -59,6 +59,9 @@ GOOD: list[tuple[str, str, Any, Any]] = [
     ("checkpoint", "0", False, False),
     ("origin", "a.example/shop", "a.example/shop", "a.example/shop"),
     ("checkpoint_state", "/tmp/state", b"/tmp/state", "/tmp/state"),
+    ("subject_keys", "/tmp/keys", b"/tmp/keys", "slots:/tmp/keys"),
+    ("subject_keys", "slots:/tmp/keys", "slots:/tmp/keys", "slots:/tmp/keys"),
+    ("subject_actors", "0", False, False),
 ]
 
 BAD: list[tuple[str, Any]] = [
@@ -68,6 +71,11 @@ BAD: list[tuple[str, Any]] = [
     ("checkpoint_state", 5),
     ("checkpoint_state", "/no/such/place/state"),
     ("checkpoint_state", "/"),
+    ("subject_actors", "maybe"),
+    ("subject_keys", 5),
+    ("subject_keys", "/"),
+    ("subject_keys", "slots:"),
+    ("subject_keys", "https://host/keys"),
     ("service", ""),
     ("service", "Secrets"),
     ("service", "-api"),
@@ -175,6 +183,8 @@ OTHER = {
     "checkpoint": "0",
     "origin": "other.example",
     "checkpoint_state": "/other.state",
+    "subject_keys": "/other.keys",
+    "subject_actors": "1",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from audit_emit._format.record import Receipt
 from audit_emit._runtime.interrupts import let_through
-from audit_emit._stores.base import DirectMirror, Linked, Recorded
+from audit_emit._stores.base import DirectMirror, Linked, Part, Recorded
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.jsonl.critical import CriticalSection
 from audit_emit._stores.jsonl.durability import Durability
@@ -57,7 +57,7 @@ class CompiledAppend:
         self._lines = durability.lines
         self.append: Callable[..., Made | None] = append
 
-    def record(self, part: str, closing: str, mirror: DirectMirror) -> Recorded | None:
+    def record(self, part: Part, closing: str, mirror: DirectMirror) -> Recorded | None:
         """See ``QuickStore``."""
         section, clock = self._section, self._clock
         kept: list[Any] = [None]

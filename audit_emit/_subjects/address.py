@@ -1,0 +1,54 @@
+"""Where the keys of persons are: what is given to us as the setting ``subject_keys``."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.util import find_spec
+
+from audit_emit.errors import ConfigError
+
+__all__ = ["SLOTS", "can_be_sealed", "checked_address", "needs_cryptography"]
+
+SLOTS = "slots:"
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
+
+
+def checked_address(name: str, text: str) -> str:
+    """An address in its full form: a path is that of a file of slots.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    found = _SCHEME.match(text)
+    if found is not None and found[0] != SLOTS:
+        raise ConfigError(name, f"knows no store {found[0]} (slots:/path, or a path)")
+    path = text.removeprefix(SLOTS)
+    if not path or "\0" in path or path != path.strip():
+        raise ConfigError(name, "must be the path of a file of keys, such as slots:/path")
+    try:
+        path = os.path.abspath(os.path.expanduser(path))
+    except OSError:
+        raise ConfigError(name, "is relative to a directory that is gone") from None
+    if os.path.isdir(path):
+        raise ConfigError(
+            name, f"is a directory; name the file in it: {os.path.join(path, 'subjects.keys')}"
+        )
+    return f"{SLOTS}{path}"
+
+
+def can_be_sealed(address: str | None) -> None:
+    """Refuse a store of keys where nothing can be encrypted.
+
+    Raises:
+        ConfigError: ``cryptography`` is not installed.
+    """
+    if address is not None and find_spec("cryptography") is None:
+        raise needs_cryptography()
+
+
+def needs_cryptography() -> ConfigError:
+    """The error when ``cryptography`` is not installed."""
+    return ConfigError(
+        "subject_keys", "sealing needs cryptography; pip install 'audit-emit[erasure]'"
+    )

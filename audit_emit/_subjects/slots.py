@@ -1,0 +1,288 @@
+r"""The keys of persons in one file of slots of 64 bytes.
+
+A slot is synced before its key is used for the first time, and is overwritten in place and synced
+when the key is destroyed: unlike a database or a file of its own, no journal, no free page and no
+unlinked block keeps a copy in the file system. Several processes share the file under ``flock``.
+
+The first slot is the header: ``AESUBJ1\n``, the generation (8 bytes, little-endian, one more with
+every change that must empty caches), a secret of 32 bytes, CRC-32. Every other slot:
+
+    tag        12  of HMAC-SHA256(secret, the person's id)
+    key        32  or the SHA-256 of the key, once it was destroyed
+    pseudonym  12  what the key gave (see sealed.py), so that it can be recorded after the key
+    state       1  1 live, 2 marked, 3 destroyed, 4 recorded, 5 lifted; 0 is a slot that failed
+    zero        3
+    crc         4  CRC-32 of the 60 bytes before
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from struct import Struct
+
+from audit_emit._subjects.locked_file import LockedFile
+from audit_emit._subjects.sealed import KEY_BYTES, pseudonym_of
+from audit_emit._subjects.store import DESTROYED, ERASED, LIVE, MARKED, Tombstone
+from audit_emit.errors import KeyStoreError
+
+__all__ = ["SlotFile"]
+
+SLOT = 64
+_MAGIC = b"AESUBJ1\n"
+_HEADER = Struct("<8sQ32s12xI")
+_ENTRY = Struct("<12s32s12sB3xI")
+_GENERATION, _GENERATION_SIZE = 8, 8
+_TAG = 12
+_LIFTED = 5
+_NUMBERS = {LIVE: 1, MARKED: 2, DESTROYED: 3, ERASED: 4}
+_STATES = {number: state for state, number in _NUMBERS.items()}
+
+LOOK_SECONDS = 1.0
+"""How often it is asked whether the path is still the file that is open."""
+
+_BLOCK = 1 << 20
+
+
+def _summed(entry: bytes) -> bytes:
+    return entry[:60] + zlib.crc32(entry[:60]).to_bytes(4, "little")
+
+
+def _header(generation: int, secret: bytes) -> bytes:
+    # The generation changes by itself, so it is not in the sum.
+    total = zlib.crc32(_HEADER.pack(_MAGIC, 0, secret, 0)[:60])
+    return _HEADER.pack(_MAGIC, generation, secret, total)
+
+
+class SlotFile:
+    """See ``KeyStore``.
+
+    Args:
+        path: absolute; the file is made, with mode 0600, when the first key is.
+    """
+
+    kind: str = "slots"
+    method: str = "overwritten"
+
+    def __init__(self, path: str) -> None:
+        self.shown: str = f"slots:{path}"
+        self._file = LockedFile(path)
+        self._forget()
+        self._looked = 0.0
+
+    def _forget(self) -> None:
+        self._read_of = -1
+        self._secret = b""
+        self._seen = b""
+        self._tags = bytearray()
+
+    # -- what everybody asks -----------------------------------------------------------------
+
+    def has_changed(self) -> bool:
+        """See ``KeyStore``."""
+        descriptor = self._file.descriptor
+        if descriptor < 0:
+            return False
+        now = time.monotonic()
+        if now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            if not self._file.is_in_place():
+                return True
+        try:
+            generation = os.pread(descriptor, _GENERATION_SIZE, _GENERATION)
+        except OSError:
+            return True
+        if generation == self._seen:
+            return False
+        self._seen = generation
+        return True
+
+    def obtain(self, subject: str) -> bytes | None:
+        """See ``KeyStore``."""
+        with self._held(make=True):
+            found = self._of(subject)
+            if found is not None:
+                return found.key if found.state == LIVE else None
+            key = os.urandom(KEY_BYTES)
+            self._append(self._made(self._tag(subject), key, pseudonym_of(key), _NUMBERS[LIVE]))
+            return key
+
+    def find(self, subject: str) -> Tombstone | None:
+        """See ``KeyStore``."""
+        with self._held() as there:
+            return self._of(subject) if there else None
+
+    def all(self) -> list[Tombstone]:
+        """See ``KeyStore``."""
+        with self._held() as there:
+            return list(self._all()) if there else []
+
+    # -- an erasure ---------------------------------------------------------------------------
+
+    def mark(self, found: Tombstone) -> Tombstone:
+        """See ``KeyStore``."""
+        return self._changed(found, MARKED)
+
+    def destroy(self, found: Tombstone) -> Tombstone:
+        """See ``KeyStore``."""
+        gone = self._changed(found, DESTROYED)
+        if found.key is not None and self._still_has(found.key):
+            raise KeyStoreError("not-destroyed", f"{self.shown} still has a key that was erased")
+        return gone
+
+    def settle(self, found: Tombstone) -> Tombstone:
+        """See ``KeyStore``."""
+        return self._changed(found, ERASED)
+
+    def allow(self, subject: str) -> bool:
+        """See ``KeyStore``."""
+        with self._held() as there:
+            found = self._of(subject) if there else None
+            if found is None or found.state != ERASED:
+                return False
+            self._overwrite(found, _LIFTED)
+            return True
+
+    def _changed(self, found: Tombstone, state: str) -> Tombstone:
+        with self._held() as there:
+            now = self._entry(int(found.place)) if there else None
+            if now is None or now.sha256 != found.sha256:
+                raise KeyStoreError("changed", f"{self.shown} has changed meanwhile; run it again")
+            changed = now._replace(state=state, key=now.key if state == MARKED else None)
+            self._overwrite(changed, _NUMBERS[state])
+            return changed
+
+    def _still_has(self, key: bytes) -> bool:
+        """Whether the key is anywhere in the file, read anew through a descriptor of its own."""
+        with open(self._file.path, "rb", buffering=0) as file:
+            kept = b""
+            while block := file.read(_BLOCK):
+                if key in kept + block:
+                    return True
+                kept = block[-len(key) :]
+        return False
+
+    # -- the slots ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _held(self, *, make: bool = False) -> Iterator[bool]:
+        """The file, locked, and what others have added to it read; whether there is one."""
+        with self._file.held(make=make) as there:
+            yield there and self._learn(make=make)
+
+    def _learn(self, *, make: bool) -> bool:
+        file = self._file
+        if self._read_of != file.opened:
+            self._forget()
+        size = file.size
+        if size < SLOT:
+            if not make:
+                return False
+            file.cut(0)
+            file.put(0, _header(1, os.urandom(32)))
+            file.sync(name=True)
+            size = SLOT
+        if not self._secret:
+            head = file.read(0, SLOT)
+            magic, generation, secret, _ = _HEADER.unpack(head)
+            if magic != _MAGIC or head != _header(generation, secret):
+                raise KeyStoreError("damaged", f"{self.shown} is no file of keys, or is damaged")
+            self._secret = secret
+            self._seen = head[_GENERATION : _GENERATION + _GENERATION_SIZE]
+            self._read_of = file.opened
+        at, whole = len(self._tags) // _TAG, size // SLOT - 1
+        if at != whole:
+            while at < whole:
+                block = file.read((at + 1) * SLOT, min(_BLOCK, (whole - at) * SLOT))
+                slots = [block[begin : begin + _TAG] for begin in range(0, len(block), SLOT)]
+                self._tags += b"".join(slots)
+                at += len(slots)
+            file.sync()  # who has added them may not have come so far
+        return True
+
+    def _tag(self, subject: str) -> bytes:
+        text = subject.encode("utf-8", "surrogatepass")
+        return hmac.digest(self._secret, text, "sha256")[:_TAG]
+
+    def _of(self, subject: str) -> Tombstone | None:
+        """The slot that decides about a person."""
+        tag, at = self._tag(subject), -1
+        while (at := self._tags.find(tag, at + 1)) >= 0:
+            if at % _TAG == 0:
+                found = self._entry(at // _TAG)
+                if found is not None:
+                    return found
+        return None
+
+    def _all(self) -> Iterator[Tombstone]:
+        at, count = 0, len(self._tags) // _TAG
+        while at < count:
+            block = self._file.read((at + 1) * SLOT, min(_BLOCK, (count - at) * SLOT))
+            for begin in range(0, max(len(block), 1), SLOT):
+                found = self._entry(at, block[begin : begin + SLOT])
+                at += 1
+                if found is not None:
+                    yield found
+
+    def _entry(self, at: int, data: bytes | None = None) -> Tombstone | None:
+        """A slot that counts; ``None`` for one that failed, or whose person was let in again."""
+        if data is None:
+            data = self._file.read((at + 1) * SLOT, SLOT)
+        if len(data) < SLOT:
+            raise KeyStoreError("damaged", f"slot {at} of {self.shown} is not there any more")
+        if data == bytes(SLOT):
+            return None
+        if data != _summed(data):
+            raise KeyStoreError("damaged", f"slot {at} of {self.shown} is damaged")
+        _, key, pseudonym, number, _ = _ENTRY.unpack(data)
+        state = _STATES.get(number)
+        if state is None:
+            return None
+        has_key = state in {LIVE, MARKED}
+        digest = hashlib.sha256(key).hexdigest() if has_key else key.hex()
+        return Tombstone(state, key if has_key else None, digest, f"p-{pseudonym.hex()}", at)
+
+    def _made(self, tag: bytes, kept: bytes, pseudonym: str, number: int) -> bytes:
+        return _summed(_ENTRY.pack(tag, kept, bytes.fromhex(pseudonym[2:]), number, 0))
+
+    def _overwrite(self, found: Tombstone, number: int) -> None:
+        """Overwrite a slot in place, and sync it.
+
+        The generation comes first: killed in between, nobody goes on with what is in a cache.
+        """
+        generation = int.from_bytes(self._file.read(_GENERATION, _GENERATION_SIZE), "little") + 1
+        self._file.put(_GENERATION, generation.to_bytes(_GENERATION_SIZE, "little"))
+        at = int(found.place)
+        tag = bytes(self._tags[at * _TAG : (at + 1) * _TAG])
+        kept = found.key if found.key is not None else bytes.fromhex(found.sha256)
+        self._file.put((at + 1) * SLOT, self._made(tag, kept, found.pseudonym, number))
+        self._file.sync()
+
+    def _append(self, slot: bytes) -> None:
+        place = (len(self._tags) // _TAG + 1) * SLOT
+        try:
+            self._file.put(place, slot)
+            self._file.sync()
+        except OSError:
+            # Nobody has used this key, and nobody will.
+            try:
+                self._file.cut(place)
+            except OSError:
+                self._file.put(place, bytes(SLOT))
+            raise
+        self._tags += slot[:_TAG]
+
+    def after_fork(self) -> None:
+        """See ``KeyStore``."""
+        self._file.after_fork()
+        self._forget()
+
+    def close(self) -> None:
+        """See ``KeyStore``."""
+        self._file.close()
+        self._forget()

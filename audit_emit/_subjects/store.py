@@ -1,0 +1,103 @@
+"""What a store of the keys of persons is, and which there are.
+
+A store makes one random key for each person and can destroy it for good. A person whose key was
+destroyed is remembered, and gets no other key until somebody allows it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from audit_emit._subjects.address import SLOTS, checked_address
+
+__all__ = ["DESTROYED", "ERASED", "LIVE", "MARKED", "KeyStore", "Tombstone", "opened_store"]
+
+LIVE, MARKED, DESTROYED, ERASED = "live", "marked", "destroyed", "erased"
+"""How it stands with a key: in use; no longer given out; gone, and not yet recorded in a log; gone
+and recorded."""
+
+
+class Tombstone(NamedTuple):
+    """What is left of a key, or the key itself while it is there.
+
+    Attributes:
+        state: one of the four above.
+        key: 32 bytes; ``None`` once it was destroyed.
+        sha256: of the key, as hex.
+        pseudonym: of the person, which only the key could give.
+        place: where the store has it, for the store itself.
+    """
+
+    state: str
+    key: bytes | None
+    sha256: str
+    pseudonym: str
+    place: int | str = 0
+
+
+class KeyStore(Protocol):
+    """The keys of persons; ``_subjects/slots.py`` is the first one.
+
+    Every method may raise ``KeyStoreError``. Safe to share between threads.
+
+    Attributes:
+        kind: ``slots``, ``openbao``, ...: as ``audit.erased`` says it.
+        method: how a key is destroyed, as ``audit.erased`` says it.
+        shown: the address, which holds no secret.
+    """
+
+    kind: str
+    method: str
+    shown: str
+
+    def has_changed(self) -> bool:
+        """Whether a key was destroyed since this was last asked, by whatever process."""
+        ...
+
+    def obtain(self, subject: str) -> bytes | None:
+        """The key of a person, made and durable; ``None`` when the person was erased."""
+        ...
+
+    def find(self, subject: str) -> Tombstone | None:
+        """What there is of a person; ``None`` where there never was a key."""
+        ...
+
+    def all(self) -> list[Tombstone]:
+        """Every key, and what is left of each that was destroyed."""
+        ...
+
+    def mark(self, found: Tombstone) -> Tombstone:
+        """Give the key out no more, in any process."""
+        ...
+
+    def destroy(self, found: Tombstone) -> Tombstone:
+        """Destroy a marked key, and read back that it is gone."""
+        ...
+
+    def settle(self, found: Tombstone) -> Tombstone:
+        """Remember that a log has the record of the erasure."""
+        ...
+
+    def allow(self, subject: str) -> bool:
+        """Let an erased person have a new key; whether there was anything to allow."""
+        ...
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child."""
+        ...
+
+    def close(self) -> None:
+        """Give every descriptor back."""
+        ...
+
+
+def opened_store(address: str) -> KeyStore:
+    """The store at an address: ``slots:/path``, or the path itself.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from audit_emit._subjects.slots import SlotFile  # noqa: PLC0415 - for those who seal only
+
+    checked = checked_address("subject_keys", address)
+    return SlotFile(checked.removeprefix(SLOTS))
