@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from audit_emit._core.marking import MarkingBuilder
-from audit_emit._core.misuse import Misuse
 from audit_emit._core.record_builder import RecordBuilder
-from audit_emit._runtime.failure import Counters
-from audit_emit._runtime.observer import Observer
-from audit_emit._settings.settings import Settings
-from audit_emit._stores.clock import Clock
+
+if TYPE_CHECKING:
+    from audit_emit._core.emitter import Emitter
 
 __all__ = ["builder_of"]
 
 
-def builder_of(
-    settings: Settings,
-    counters: Counters,
-    misuse: Misuse,
-    tell: Callable[[str, str], None],
-    observer: Observer,
-    *,
-    clock: Clock,
-) -> RecordBuilder:
-    """The builder for some settings: who seals nothing pays nothing for it."""
+def builder_of(emitter: Emitter, tell: Callable[[str, str], None]) -> RecordBuilder:
+    """The builder for the settings of an emitter: who seals nothing pays nothing for it.
+
+    Args:
+        emitter: what it has made of itself so far.
+        tell: says a sentence, at most once a minute for each kind.
+    """
+    settings = emitter.settings
+    given = (settings, emitter.counters, emitter.misuse, tell, emitter.observer)
     if settings.subject_keys is None:
-        kind = MarkingBuilder if settings.schemas else RecordBuilder
-        return kind(settings, counters, misuse, tell, observer)
+        return MarkingBuilder(*given) if settings.schemas else RecordBuilder(*given)
     from audit_emit._core.sealing import SealingBuilder  # noqa: PLC0415 - for those who seal only
 
-    return SealingBuilder(settings, counters, misuse, tell, observer, clock=clock)
+    return SealingBuilder(*given, clock=emitter.clock)

@@ -76,11 +76,7 @@ class Emitter:
         self.observer: Observer = Observer(self.settings.on_error)
         self.misuse: Misuse = Misuse(self.counters, self._stderr_log.report, self.observer)
         self.clock: Clock = Clock()
-        self.builder: RecordBuilder = builder_of(
-            self.settings,
-            *(self.counters, self.misuse, self._stderr_log.report, self.observer),
-            clock=self.clock,
-        )
+        self.builder: RecordBuilder = builder_of(self, self._stderr_log.report)
         self._disabled = self.settings.disabled
         self._beginning = Beginning(self.settings, announces=self.announces)
         # Nothing of a store's holds the emitter: dropped without a close, both go at once.
@@ -306,8 +302,7 @@ class Emitter:
 
         Args:
             event_type: begins with ``audit.``.
-            fields: recorded as they are: neither redacted nor limited.
-            by: who has it written: ``user_id`` and ``actor_kind``.
+            fields: recorded as they are: neither redacted nor limited; ``by``: who has it done.
 
         Raises:
             SinkError: it is not in the store.

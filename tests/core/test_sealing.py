@@ -427,7 +427,7 @@ def test_a_schema_judges_what_is_sealed_not_the_ciphertext(
 ) -> None:
     class Aged(Event, type="person.aged"):
         age: int
-        more: list[int] = []
+        more: tuple[int, ...] = ()
 
     emitter = make(schemas=[Aged])
     more: dict[str, Any] = {"more": [Subject("u-17", 1)]} if deep else {}
