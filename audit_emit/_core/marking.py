@@ -72,8 +72,19 @@ class Marker:
         schema = self._schemas.get(event_type)
         return body if schema is None or schema.fits(body) else self._marked(schema, body)
 
+    def reasons(self, before: str, body: str) -> list[str]:
+        """What does not fit in fields, of the type that is named ``before`` them."""
+        schema = self._schemas.get(before[len(_BEFORE_TYPE) : before.index(_AFTER_TYPE)])
+        return [] if schema is None or schema.fits(body) else self._unfit(schema, body)
+
     def _marked(self, schema: Schema, body: str) -> str:
         """The fields with what does not fit in them; as they are if all does at a second look."""
+        reasons = self._unfit(schema, body)
+        if not reasons:
+            return body
+        return f'{body[:-1]}{"," if len(body) > 2 else ""}"{SCHEMA}":{to_json(reasons)}}}'
+
+    def _unfit(self, schema: Schema, body: str) -> list[str]:
         try:
             reasons = told(violations(schema, _decode(body)))
         except Exception as error:  # noqa: BLE001 - an event that cannot be judged is an event
@@ -81,13 +92,13 @@ class Marker:
             self._observer.tell(error, "schema")
             reasons = ["fields: unchecked"]
         if not reasons:
-            return body
+            return []
         self._counters.schema_violations += 1
         unfit = SchemaError(schema.event_type, reasons)
         if self._tell is not None:
             self._tell(f"schema {schema.event_type}", str(unfit))
         self._observer.tell(unfit, "schema")
-        return f'{body[:-1]}{"," if len(body) > 2 else ""}"{SCHEMA}":{to_json(reasons)}}}'
+        return reasons
 
 
 class MarkingBuilder(RecordBuilder):

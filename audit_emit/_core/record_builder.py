@@ -6,9 +6,9 @@ Every secret is held back here, before a record exists; nothing after this sees 
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
+from audit_emit._core.identity import identity
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.processors import Processing
 from audit_emit._fields.fitting import LONGEST, fitted
@@ -27,8 +27,6 @@ BEFORE_ID = f',"v":{record.VERSION},"id":"'
 """What comes between the fields and the id."""
 
 _KINDS_LIMIT = 4096
-_ID_SCAN = 8192
-_ID_BYTES = 1024
 _TYPE_LIMIT = 256
 
 WITHHELD = "_withheld"
@@ -192,27 +190,7 @@ class RecordBuilder:
         return wire
 
     def _ids(self, ctx: AuditContext) -> dict[str, str]:
-        return {name: self._identity(getattr(ctx, name)) for name in FIELDS}
-
-    def _identity(self, given: Any) -> str:
-        """Any value as a bounded identity that holds no secret."""
-        if given is None:
-            return ""
-        if type(given) is not str:
-            given = self.normaliser.identity(given)
-        # Looked at before it is cut: half a secret is not recognised. An all-digit id is an id,
-        # even where its digits would pass for a card number.
-        value: str = given[:_ID_SCAN]
-        if not value[: record.ID_LIMIT].isdigit():
-            value = self.redactor.scrub(value) or value
-        if len(given) > record.ID_LIMIT:
-            # Two long ids that begin alike stay two.
-            kept = value[: record.ID_LIMIT - 17]
-            value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
-        # Escapes take six bytes a character; a stub must have room for every identity whole.
-        while len(value) > _ID_BYTES // 6 and (size := len(text(value).encode())) > _ID_BYTES:
-            value = value[: len(value) * _ID_BYTES // size]
-        return value
+        return {name: identity(self.normaliser, getattr(ctx, name)) for name in FIELDS}
 
     def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
         self._misuse.event_type()

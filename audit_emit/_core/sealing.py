@@ -24,6 +24,7 @@ from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED, Observer
+from audit_emit._schemas.schema import SCHEMA
 from audit_emit._settings.settings import Settings
 from audit_emit._stores.base import Part
 from audit_emit._stores.clock import Clock
@@ -155,20 +156,29 @@ class SealingBuilder(RecordBuilder):
             members.append(f"{to_json(name)}:{text}")
         return f"{{{','.join(members)}}}"
 
-    def _encoded(self, before: str, value: dict[str, Any]) -> Part:
+    def _encoded(self, before: str, value: dict[str, Any], *, was_cut: bool) -> Part:
         """See ``RecordBuilder``: values of persons may be anywhere in the fields."""
-        found: list[tuple[Any, str, Any]] = []
-        pieces = to_json_around(value, found)
-        if not found:
-            return f"{before}{pieces[0]}{BEFORE_ID}"
+        if not _has_subject(value):
+            return super()._encoded(before, value, was_cut=was_cut)
         if self._marker is not None:
-            pieces[-1] = _marked_end(self._marker, before, value, pieces[-1])
+            reasons = self._marker.reasons(before, to_json(_opened(value)))
+            value = {**value, SCHEMA: reasons} if reasons else value
         new_id = self._clock.new_id()
-        parts = [pieces[0]]
-        for (subject, pointer, plain), piece in zip(found, pieces[1:], strict=True):
-            text = to_json(plain).encode()
-            parts += (self._sealed(subject, text, new_id, pointer), piece)
-        return f"{before}{''.join(parts)}{BEFORE_ID}", new_id
+        body = self._fitted(self._sealed_below(value, (), new_id), was_cut=was_cut)
+        return f"{before}{body}{BEFORE_ID}", new_id
+
+    def _sealed_below(self, value: Any, steps: tuple[str | int, ...], new_id: str) -> Any:
+        """The same value with ciphertexts in it; nested no deeper than a walk goes."""
+        if type(value) is Subject:
+            plain = to_json(_inside(value.value, value.subject)).encode()
+            return self._sealed(value.subject, plain, new_id, pointer_to(*steps))[1:-1]
+        if type(value) is dict:
+            return {
+                name: self._sealed_below(one, (*steps, name), new_id) for name, one in value.items()
+            }
+        if type(value) is list:
+            return [self._sealed_below(one, (*steps, at), new_id) for at, one in enumerate(value)]
+        return value
 
     def _sealed(self, subject: Any, plain: bytes, new_id: str, pointer: str) -> str:
         """The JSON of a sealed value; of what stands for it where there is no key."""
@@ -339,30 +349,10 @@ class _Asked:
             self.reason = bare_name(type(error))
 
 
-def to_json_around(value: Any, found: list[tuple[Any, str, Any]]) -> list[str]:
-    """The JSON of plain fields, cut where values of persons stand.
-
-    Args:
-        value: the fields.
-        found: gets whose each is, its pointer, and the plain value.
-    """
-    place = os.urandom(16).hex()  # nothing in the fields can be the same
-    whole = _marked(value, (), found, place)
-    return to_json(whole).split(f'"{place}"')
-
-
-def _marked(
-    value: Any, steps: tuple[str | int, ...], found: list[tuple[Any, str, Any]], place: str
-) -> Any:
-    """A copy with a place for each value of a person; nested no deeper than a walk goes."""
-    if type(value) is Subject:
-        found.append((value.subject, pointer_to(*steps), _inside(value.value, value.subject)))
-        return place
+def _has_subject(value: Any) -> bool:
     if type(value) is dict:
-        return {name: _marked(one, (*steps, name), found, place) for name, one in value.items()}
-    if type(value) is list:
-        return [_marked(one, (*steps, at), found, place) for at, one in enumerate(value)]
-    return value
+        return any(map(_has_subject, value.values()))
+    return any(map(_has_subject, value)) if type(value) is list else type(value) is Subject
 
 
 def _inside(value: Any, subject: Any) -> Any:
@@ -385,11 +375,3 @@ def _opened(value: Any) -> Any:
     if type(value) is list:
         return [_opened(one) for one in value]
     return value
-
-
-def _marked_end(marker: Marker, before: str, value: Any, end: str) -> str:
-    """The last piece of the fields, with what is to be said of them where they do not fit."""
-    plain = f"{before}{to_json(_opened(value))}{BEFORE_ID}"
-    marked = marker.part(None, plain)
-    brace = len(plain) - len(BEFORE_ID) - 1
-    return f"{end[:-1]}{marked[brace : -len(BEFORE_ID)]}"

@@ -1,0 +1,36 @@
+"""The identities of a context (``user_id`` and its like): bounded texts that hold no secret."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from audit_emit._fields.normaliser import Normaliser
+from audit_emit._format import record
+from audit_emit._format.encode import text
+
+__all__ = ["identity"]
+
+_ID_SCAN = 8192
+_ID_BYTES = 1024
+
+
+def identity(normaliser: Normaliser, given: Any) -> str:
+    """Any value as a bounded identity that holds no secret."""
+    if given is None:
+        return ""
+    if type(given) is not str:
+        given = normaliser.identity(given)
+    # Looked at before it is cut: half a secret is not recognised. An all-digit id is an id,
+    # even where its digits would pass for a card number.
+    value: str = given[:_ID_SCAN]
+    if not value[: record.ID_LIMIT].isdigit():
+        value = normaliser.scrub(value)
+    if len(given) > record.ID_LIMIT:
+        # Two long ids that begin alike stay two.
+        kept = value[: record.ID_LIMIT - 17]
+        value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    # Escapes take six bytes a character; a stub must have room for every identity whole.
+    while len(value) > _ID_BYTES // 6 and (size := len(text(value).encode())) > _ID_BYTES:
+        value = value[: len(value) * _ID_BYTES // size]
+    return value
