@@ -127,7 +127,9 @@ def test_the_page_of_the_schemas_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(len(blocks("python", page("how-to.md")))))
 def test_every_block_of_the_how_tos_runs(number: int, tmp_path: Path) -> None:
-    run(blocks("python", page("how-to.md"))[number], tmp_path)
+    code = blocks("python", page("how-to.md"))[number]
+    marked = "audit_emit: order.cancel does not fit its schema: order: type\n"
+    run(code, tmp_path, marked if "_schema" in code else "")
 
 
 def test_the_test_of_the_how_tos_passes(tmp_path: Path) -> None:

@@ -43,9 +43,15 @@ class SecretSet(Event, type="secret.set"):
     scope: Literal["global", "workspace"] = "global"
 
 
+class SecretGone(Event, type="secret.gone"):
+    key: str
+
+
 receipt: Receipt | None = SecretSet(key="A").emit()
 print(SecretSet(key="A", scope="workspace").emit({"user_id": "u"}), SecretSet.json_schema())
 audit_emit.configure(schemas=[SecretSet])
+both = [SecretSet, SecretGone]
+audit_emit.configure(schemas=both)
 audit_emit.configure(schemas="schemas")
 audit_emit.configure(schemas={"secret.set": SecretSet, "a.b": {"type": "object"}})
 """

@@ -12,7 +12,7 @@ import msgspec
 
 from audit_emit._format.record import TYPE_LIMIT, valid_type
 from audit_emit._runtime.foreign import bare_name
-from audit_emit._schemas.event import Declaration
+from audit_emit._schemas.event import Declaration, EventMeta
 from audit_emit._schemas.of_class import ClassSchema
 from audit_emit._schemas.of_document import DocumentSchema
 from audit_emit._schemas.schema import Schema, Schemas
@@ -20,7 +20,8 @@ from audit_emit.errors import ConfigError
 
 __all__ = ["EventClass", "Given", "fingerprint", "schemas"]
 
-EventClass = type[Declaration]
+EventClass = type[Declaration] | EventMeta
+"""The second is what type checkers take several classes in one list for."""
 
 Given = (
     str

@@ -14,9 +14,10 @@ from bench.peers import CONTENDERS
 from bench.process import Worker, busy, devnull, drained
 
 OURS = "audit_emit"
-PEERS = tuple(
-    name for name in CONTENDERS if name not in {"structlog_redacting", "audit_emit_sealed"}
-)
+OTHERS = ("structlog_redacting", "audit_emit_sealed", "plain_call", "declared_event")
+"""Contenders of other benchmarks."""
+
+PEERS = tuple(name for name in CONTENDERS if name not in OTHERS)
 STDOUTS = {"busy": busy, "devnull": devnull, "pipe": drained}
 """The one of the limits first, then those of ``figure.COLUMNS``.
 

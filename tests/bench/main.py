@@ -22,6 +22,7 @@ from bench import (
     bench_query,
     bench_reconcile,
     bench_redaction,
+    bench_schemas,
     bench_sealed,
     bench_shapes,
     bench_stalled,
@@ -57,6 +58,7 @@ MEASURES = {
     "vrl": bench_vrl.measure,
     "store": bench_store.measure,
     "redaction": bench_redaction.measure,
+    "schemas": bench_schemas.measure,
     "worst-texts": bench_worst_texts.measure,
     "hosts": bench_hosts.measure,
 }

@@ -12,31 +12,13 @@ import os
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from bench.contender import Contender, Opener
 from bench.event import EVENT_TYPE, IDS, SERVICE, full_record, variants
 
 LEVEL_INFO = 20
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Something that logs.
-
-    Attributes:
-        log: logs one of ``events``.
-        events: what is logged, in rotation.
-        settle: returns when nothing is under way in the background.
-    """
-
-    log: Callable[[Any], object]
-    events: list[Any]
-    settle: Callable[[], object] = bool
-
-
-Opener = Callable[[Path], Contender]
 
 
 def audit_emit() -> Opener:
@@ -248,6 +230,20 @@ def loguru() -> Opener:
     return opened
 
 
+def plain_call() -> Opener:
+    """See ``declared``."""
+    from bench import declared
+
+    return declared.plain_call()
+
+
+def declared_event() -> Opener:
+    """See ``declared``."""
+    from bench import declared
+
+    return declared.declared_event()
+
+
 CONTENDERS: dict[str, Callable[[], Opener]] = {
     "audit_emit": audit_emit,
     "audit_emit_sealed": audit_emit_sealed,
@@ -257,4 +253,6 @@ CONTENDERS: dict[str, Callable[[], Opener]] = {
     "structlog_redacting": structlog_redacting,
     "stdlib": stdlib,
     "loguru": loguru,
+    "plain_call": plain_call,
+    "declared_event": declared_event,
 }

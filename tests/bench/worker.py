@@ -22,7 +22,8 @@ from time import perf_counter_ns
 from typing import Any
 
 import msgspec
-from bench.peers import CONTENDERS, Contender
+from bench.contender import Contender
+from bench.peers import CONTENDERS
 
 
 def resident() -> int:
