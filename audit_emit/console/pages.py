@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.exceptions import HTTPException
@@ -50,6 +51,7 @@ def routes() -> list[Route]:
         Route("/event/{chain:str}/{seq:str}/proof", proof, name="proof"),
         Route("/actor/{name:path}", about, name="actor"),
         Route("/target/{name:path}", about, name="target"),
+        Route("/top", top, name="top"),
         Route("/integrity", integrity, name="integrity"),
         Route("/integrity/verify", start, methods=["POST"], name="verify"),
         Route("/integrity/cancel", stop, methods=["POST"], name="cancel"),
@@ -150,13 +152,14 @@ async def event(request: Request) -> Response:
     links = {
         one: f"?{Filters({key: members[one]}).query()}"
         for one, key in (
-            ("user_id", "actor"),
             ("workspace_id", "workspace"),
             ("correlation_id", "correlation"),
             ("event_type", "type"),
         )
         if members.get(one) and plain(members[one])
     }
+    if plain(members.get("user_id", "")):
+        links["user_id"] = f"actor/{quote(members['user_id'])}"
     return _page(
         request,
         "event.html",
@@ -165,6 +168,7 @@ async def event(request: Request) -> Response:
         previous=row_of(found.before) if found.before else None,
         following=row_of(found.after) if found.after else None,
         links=links,
+        target=quote(detail.target) if plain(detail.target) else "",
         grafana=console.grafana if members.get("trace_id", "").isalnum() else "",
         title=detail.row.type,
     )
@@ -195,11 +199,36 @@ async def proof(request: Request) -> Response:
 
 async def about(request: Request) -> Response:
     """Everything about one actor, or one thing that was acted on."""
-    demand(request, Role.VIEWER)
+    identity = demand(request, Role.VIEWER)
+    console = console_of(request)
     name = request.path_params["name"]
-    given = {"actor": name} if _path(request).startswith("/actor/") else {"where": f"key={name}"}
-    root = request.scope.get("root_path", "").rstrip("/")
-    return RedirectResponse(f"{root}/?{Filters(given).query()}", 303)
+    kind = "actor" if _path(request).startswith("/actor/") else "target"
+    if not plain(name):
+        raise HTTPException(404, f"no {kind} can be looked for by this name; take a filter")
+    filters = Filters({"actor": name} if kind == "actor" else {"where": f"key={name}"})
+    tops = await in_thread(console.source.tops, filters, identity)
+    page, rows = await in_thread(_rows, console.source, filters, identity)
+    console.events.tell(own_events.VIEWED, identity, page=kind, query=filters.query())
+    return _page(
+        request,
+        "about.html",
+        kind=kind,
+        rows=rows,
+        tops=tops,
+        query=filters.query(),
+        older=page.next is not None,
+        title=name,
+    )
+
+
+async def top(request: Request) -> Response:
+    """What occurs most among the records that answer."""
+    identity = demand(request, Role.VIEWER)
+    console = console_of(request)
+    filters = Filters.of(request.query_params)
+    tops = await in_thread(console.source.tops, filters, identity)
+    console.events.tell(own_events.VIEWED, identity, page="top", query=filters.query())
+    return _page(request, "top.html", tops=tops, query=filters.query(), title="Top lists")
 
 
 async def integrity(request: Request) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from audit_emit._facade.queries import (
@@ -93,6 +93,13 @@ def page_of(
         lines.append(line)
         at = here
     return Page(lines, None)
+
+
+def answers(where: Sequence[str], question: Question) -> Generator[bytes, None, None]:
+    """The records that answer, newest first, as far as they are asked for."""
+    for line in _newest_first(where, question, None):
+        if line and question.match(line) is not None:
+            yield line
 
 
 def times_of(where: Sequence[str], question: Question, size: int) -> tuple[list[int], bool]:

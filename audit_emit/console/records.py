@@ -80,6 +80,7 @@ class Detail(NamedTuple):
         size: bytes of the line.
         hashed: whether the hash that it states is right; ``None`` without one.
         raw_members: the members as they are, for links.
+        target: what it is about; empty for nothing.
     """
 
     row: Row
@@ -90,6 +91,7 @@ class Detail(NamedTuple):
     size: int
     hashed: bool | None
     raw_members: Mapping[str, str]
+    target: str
 
 
 def row_of(line: bytes) -> Row:
@@ -146,7 +148,14 @@ def detail_of(line: bytes) -> Detail:
         len(line),
         hash_holds(line) if head_of(line) is not None else None,
         raw_members,
+        target_of(fields),
     )
+
+
+def target_of(fields: Mapping[str, Any]) -> str:
+    """What a record is about: its field ``key``, as ``query --who-changed`` looks at it."""
+    value = fields.get("key")
+    return value if isinstance(value, str) else ""
 
 
 def plain(name: str) -> bool:

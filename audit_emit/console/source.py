@@ -8,6 +8,7 @@ total.
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,7 +26,8 @@ from audit_emit._facade.records import Head, head_of
 from audit_emit._facade.settings import is_archive
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
-from audit_emit.console.paging import Page, page_of, times_of
+from audit_emit.console.paging import Page, answers, page_of, times_of
+from audit_emit.console.tops import Tops, tops_of
 from audit_emit.log import Standing, open_log
 
 PAGE = 50
@@ -78,6 +80,12 @@ class Source:
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
         """When the newest records were that answer, and whether there are more; see ``page``."""
         return times_of(self._parts, filters.question(identity.workspaces), size)
+
+    def tops(self, filters: Filters, identity: Identity) -> Tops:
+        """What occurs most among the newest records that answer; see ``page``."""
+        lines = answers(self._parts, filters.question(identity.workspaces))
+        with closing(lines):
+            return tops_of(lines, filters)
 
     def find(self, name: str, identity: Identity) -> Found | None:
         """The record with an id, or at ``CHAIN:SEQ``; ``None`` where he sees none.

@@ -27,6 +27,8 @@ from audit_emit._signing.trusted_keys import Ed25519Key
 PATHS = [
     "/",
     "/event/00d1c0ffee00beef:5",
+    "/actor/u-17",
+    "/top",
     "/integrity",
     "/verify",
     "/archive",
@@ -76,6 +78,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(params=[("light", 1280), ("dark", 390)], ids=["light-wide", "dark-narrow"])
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page that fails its test where its policy was violated or another host was asked."""
+    if "served" in request.fixturenames:
+        request.getfixturevalue("served")  # so that it ends after the page, which may still load
     scheme, width = request.param
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     found = context.new_page()

@@ -26,7 +26,7 @@ from support.export_records import LINES, changed
 
 PAGES = [
     *("/", "/integrity", "/verify", "/checkpoints", "/archive", "/settings", "/help"),
-    "/event/00d1c0ffee00beef:5",
+    *("/event/00d1c0ffee00beef:5", "/actor/u-17", "/target/STRIPE_LIVE_KEY", "/top"),
 ]
 
 
@@ -165,12 +165,42 @@ def test_neighbours_are_linked(log: Path) -> None:
     assert "/event/00d1c0ffee00beef%3A6" in links
 
 
-@pytest.mark.parametrize("path", ["/actor/u-17", "/target/STRIPE_LIVE_KEY"])
-def test_everything_about_one_is_a_filter(log: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "filtered"),
+    [("/actor/u-17", "/?actor=u-17"), ("/target/STRIPE_LIVE_KEY", "/?where=key%3DSTRIPE_LIVE_KEY")],
+)
+def test_everything_about_one_is_on_a_page(log: Path, path: str, filtered: str) -> None:
     asked = client(console(log))
-    answer = asked.get(path)
-    assert answer.status_code == 303
-    assert "records shown" in asked.get(answer.headers["location"]).text
+    page = Links(asked.get(path).text)
+    assert filtered in page.links
+    records = [one for one in page.links if one.startswith("/event/")]
+    everything = Links(asked.get(filtered).text).links
+    assert records
+    assert records == [one for one in everything if one.startswith("/event/")]
+
+
+def test_the_page_of_a_record_leads_to_its_actor_and_its_target(log: Path) -> None:
+    asked = client(console(log))
+    links = Links(asked.get("/event/00d1c0ffee00beef:5").text).links
+    for kind in ("/actor/", "/target/"):
+        (link,) = [one for one in links if one.startswith(kind)]
+        assert asked.get(link).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/actor/u*", "/target/a%20b", "/actor/%3Cb%3E"])
+def test_no_pattern_has_a_page(log: Path, path: str) -> None:
+    assert client(console(log)).get(path).status_code == 404
+
+
+def test_of_what_is_not_there_the_page_says_so(log: Path) -> None:
+    assert "No record by this actor" in client(console(log)).get("/actor/nobody").text
+
+
+def test_top_lists_lead_to_their_records(log: Path) -> None:
+    asked = client(console(log))
+    links = [one for one in Links(asked.get("/top?type=secret.*").text).links if "?" in one]
+    assert len(links) > 3
+    assert {asked.get(link).status_code for link in links} == {200}
 
 
 class TestWorkspaces:
@@ -375,4 +405,4 @@ def test_every_link_to_a_record_leads_to_it(tmp_path: Path, line: bytes) -> None
 def test_a_prefix_that_looks_like_a_page_is_none(tmp_path: Path) -> None:
     asked = client(console(log_in(tmp_path / "log")), root="/api/actor")
     assert asked.get("/api/actor/nope").headers["content-type"].startswith("text/html")
-    assert asked.get("/api/actor/target/K").headers["location"] == "/api/actor/?where=key%3DK"
+    assert "/api/actor/?where=key%3DK" in asked.get("/api/actor/target/K").text
