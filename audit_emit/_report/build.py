@@ -15,7 +15,7 @@ from audit_emit._format.record import ts_of
 from audit_emit._loki.labels import service_of
 from audit_emit._readers.base import LogReader
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, acknowledged_in, alerts_in
-from audit_emit._report.controls import USUAL, Entry, answered, read_map
+from audit_emit._report.controls import USUAL, Entry, answered, many, read_map
 from audit_emit._report.detected import Detected
 from audit_emit._report.figures import Figures
 from audit_emit._report.integrity import History, alerts_of, findings_of, losses_of, verdict_of
@@ -188,19 +188,23 @@ class _Writer:
     def _anomalies(self) -> tuple[tuple[str, str], ...]:
         written = _count(self._figures, ANOMALY)
         still = sum(one.acknowledged is None for one in self._alerts)
-        said = f"{written:,} alerts were written to the log in this period; {still:,} are open."
+        said = (
+            f"Written to the log in this period: {many(written, 'alert')}, {still:,} of them open."
+        )
         found = (_NOT_LOOKED, "")
         if self._detected is not None:
-            rules = len(self._detected.by_rule(()).rows)
             found = (
-                f"{rules} rules were looked for, and {self._detected.count:,} alerts came up.",
+                (
+                    f"{many(self._detected.applied, 'rule')} applied: "
+                    f"{many(self._detected.count, 'alert')}."
+                ),
                 command("anomalies", *self._asked.log, "--no-verify"),
             )
         return (found, (said, self._queries.count("--type", ANOMALY)))
 
     def _gaps(self) -> tuple[tuple[str, str], ...]:
         losses, lost = _count(self._figures, GAP), self._tally.lost
-        said = f"{losses:,} losses are declared in this period, of {lost:,} events."
+        said = f"{many(losses, 'loss', 'losses')} of {many(lost, 'event')} declared in this period."
         return ((said, self._queries.count("--type", GAP)),)
 
     def _quality(self, section: Section) -> tuple[tuple[str, str], ...]:

@@ -109,8 +109,7 @@ def _counted(what: Evidence, figures: Figures, queries: Queries) -> tuple[str, s
     found = "No such record in this period"
     if records:
         found = (
-            f"{_many(records, 'record')} of {_many(kinds, 'event type')} by "
-            f"{_many(actors, 'actor')}"
+            f"{many(records, 'record')} of {many(kinds, 'event type')} by {many(actors, 'actor')}"
         )
     said = f" ({what.said})" if what.said else ""
     return f"{found}{said}.", _query(what, queries)
@@ -134,5 +133,6 @@ def _query(what: Evidence, queries: Queries) -> str:
     return queries.count(*words, *(["--where", f"actor_kind={kind}"] if kind else []))
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+def many(count: int, noun: str, nouns: str = "") -> str:
+    """A number of things: ``1 record``, ``2 records``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

@@ -5,8 +5,9 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -18,28 +19,43 @@ OTHERS = "\0others"
 character."""
 
 
-class Row:
-    """How often there was something, and when first and last (``ts``)."""
+class Group:
+    """How often a value was in some records, and the first and the last time (``ts``) of these."""
 
     __slots__ = ("count", "first", "last")
 
-    def __init__(self, ts: str) -> None:
-        self.count = 1
-        self.first = self.last = ts
+    def __init__(self, count: int, first: str, last: str) -> None:
+        self.count = count
+        self.first, self.last = first, last
 
-    def add(self, ts: str) -> None:
-        """Once more; records come in the order of the chain, which is not that of time."""
-        self.count += 1
-        if ts > self.last:
-            self.last = ts
-        elif ts < self.first:
-            self.first = ts
 
-    def join(self, other: Row) -> None:
-        """The same thing, counted elsewhere."""
-        self.count += other.count
-        self.first = min(self.first, other.first)
-        self.last = max(self.last, other.last)
+def grouped(values: Sequence[Key], times: Sequence[str]) -> Iterator[tuple[Key, Group]]:
+    """Each different value of some records.
+
+    Args:
+        values: one of each record.
+        times: ``ts`` of the same records, in order of time.
+    """
+    # No loop over the records: a million of them would take longer than reading them.
+    last = dict(zip(values, times, strict=True))
+    first = dict(zip(reversed(values), reversed(times), strict=True))
+    for value, count in Counter(values).items():
+        yield value, Group(count, first[value], last[value])
+
+
+class Row(Group):
+    """The same for all records so far."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(0, "~", "")
+
+    def add(self, group: Group) -> None:
+        """More of the same."""
+        self.count += group.count
+        self.first = min(self.first, group.first)
+        self.last = max(self.last, group.last)
 
 
 class WhoRow(Row):
@@ -47,41 +63,38 @@ class WhoRow(Row):
 
     __slots__ = ("refused",)
 
-    def __init__(self, ts: str) -> None:
-        super().__init__(ts)
-        self.refused = False
+    def __init__(self, *, refused: bool) -> None:
+        super().__init__()
+        self.refused = refused
 
 
-class Counts(Generic[Key]):
-    """How often there was which value.
+class Counts:
+    """How often there was which text.
 
     Args:
-        most: values that are told apart.
+        most: texts that are told apart.
 
     Attributes:
-        rows: by value.
-        untold: records whose value had no room here.
+        rows: by text.
+        untold: records whose text had no room here.
     """
 
     def __init__(self, most: int) -> None:
-        self.rows: dict[Key, Row] = {}
+        self.rows: dict[str, Row] = {}
         self.untold = 0
         self._most = most
 
-    @property
-    def full(self) -> bool:
-        """Whether a new value would not be told apart."""
-        return len(self.rows) >= self._most
-
-    def add(self, value: Key, ts: str) -> None:
-        """One more record with a value."""
-        row = self.rows.get(value)
-        if row is not None:
-            row.add(ts)
-        elif self.full or (isinstance(value, str) and len(value) > LONGEST):
-            self.untold += 1
-        else:
-            self.rows[value] = Row(ts)
+    def add(self, values: Sequence[str], times: Sequence[str]) -> None:
+        """Those of some records, in order of time; an empty text is none."""
+        for value, group in grouped(values, times):
+            row = self.rows.get(value)
+            if row is None and value:
+                if len(value) > LONGEST or len(self.rows) >= self._most:
+                    self.untold += group.count
+                else:
+                    row = self.rows[value] = Row()
+            if row is not None:
+                row.add(group)
 
 
 class Who(NamedTuple):

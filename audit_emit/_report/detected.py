@@ -9,6 +9,7 @@ from audit_emit._detection.alert import LEVELS, Alert
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._report.alerts import Acknowledgement, state_of
+from audit_emit._report.counts import Group
 from audit_emit._report.counts import Row as Counted
 from audit_emit._report.model import Row, Section
 from audit_emit._report.period import Period, padded
@@ -50,6 +51,11 @@ class Detected:
         self._take(self._engine.now(self._end))
 
     @property
+    def applied(self) -> int:
+        """How many rules make alerts."""
+        return len(self._rules.rules) - len(self._rules.quiet)
+
+    @property
     def count(self) -> int:
         """How many alerts there are."""
         return sum(row.count for _, row in self.rules.values())
@@ -60,9 +66,8 @@ class Detected:
                 self.alerts.append(alert)
                 found = self.rules.get(alert.rule)
                 if found is None:
-                    self.rules[alert.rule] = alert, Counted(alert.last_ts)
-                else:
-                    found[1].add(alert.last_ts)
+                    found = self.rules[alert.rule] = alert, Counted()
+                found[1].add(Group(1, alert.last_ts, alert.last_ts))
 
     def by_rule(self, log: Sequence[str]) -> Section:
         """What was looked for, and how often it was found."""

@@ -247,9 +247,8 @@ def _joined(
     """The group of a row, with the row in it."""
     found = groups.get(key)
     if found is None:
-        found = groups[key] = (Counted(row.first), set())
-        found[0].count = 0
-    found[0].join(row)
+        found = groups[key] = (Counted(), set())
+    found[0].add(row)
     return found
 
 
@@ -260,11 +259,11 @@ def _sorted(
     return sorted(groups, key=lambda one: (-one[1][0].count, one[0]))
 
 
-def _by_count(counts: Counts[str]) -> list[tuple[str, Counted]]:
+def _by_count(counts: Counts) -> list[tuple[str, Counted]]:
     return sorted(counts.rows.items(), key=lambda one: (-one[1].count, one[0]))
 
 
-def _untold(counts: Counts[str]) -> tuple[str, ...]:
+def _untold(counts: Counts) -> tuple[str, ...]:
     if not counts.untold:
         return ()
     return (f"{counts.untold:,} records have further values, which are not told apart.",)

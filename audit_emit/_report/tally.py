@@ -7,21 +7,22 @@ the report says so: a number is exact, or it says that it is not.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from audit_emit._format.line_splitter import Lines, split_lines
-from audit_emit._format.record import TYPE, TYPE_LIMIT, parsed
-from audit_emit._loki.labels import OTHER, time_of
+from audit_emit._format.record import TYPE, TYPE_LIMIT, ns_of, parsed
+from audit_emit._loki.labels import OTHER
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY
-from audit_emit._report.counts import LONGEST, OTHERS, Counts, Who, WhoRow
+from audit_emit._report.counts import LONGEST, OTHERS, Counts, Who, WhoRow, grouped
 from audit_emit._report.period import SECOND, Period, padded
 from audit_emit._report.refusals import is_refused
-from audit_emit._report.seen import Seen, decoded, is_usual, looked_at
+from audit_emit._report.seen import Seen, records_in
 
 TOLD_APART = 50_000
 """Combinations of type, actor, kind of actor and outcome; a row takes about 400 bytes."""
@@ -44,8 +45,15 @@ _LONGEST_KEPT = 16_384
 _MINUTES = 4_096
 """Minutes whose place in the plots is remembered."""
 
-_SECONDS = re.compile(r"[0-5][0-9]\.[0-9]{9}Z\Z").match
-_START = len("2026-05-19T20:00:")
+_TS = attrgetter("ts")
+_MINUTE = itemgetter(slice(0, len("2026-05-19T20:00:")))
+_WHO = attrgetter("event_type", "user_id", "actor_kind", "fields.outcome")
+_CORRELATION = attrgetter("correlation_id")
+_TABLES = (
+    ("workspaces", attrgetter("workspace_id")),
+    ("keys", attrgetter("fields.key")),
+    ("addresses", attrgetter("fields.client_ip")),
+)
 
 
 class Moment:
@@ -89,9 +97,9 @@ class Tally:
         self.missing: list[str] = []
         self.who: dict[Who, WhoRow] = {}
         self.untold = 0
-        self.workspaces: Counts[str] = Counts(VALUES)
-        self.keys: Counts[str] = Counts(VALUES)
-        self.addresses: Counts[str] = Counts(VALUES)
+        self.workspaces: Counts = Counts(VALUES)
+        self.keys: Counts = Counts(VALUES)
+        self.addresses: Counts = Counts(VALUES)
         self.bars: Counter[int] = Counter()
         self.refused: Counter[int] = Counter()
         self.hours: Counter[int] = Counter()
@@ -122,79 +130,72 @@ class Tally:
                 self.strange += 1
 
     def _block(self, block: bytes) -> None:
-        usual = is_usual(block)
         lines = split_lines(block)
         self.newest = lines[-1]
         if self._beside is not None:
             self._beside(lines)
-        for line in lines:
-            seen = decoded(line) if usual or is_usual(line) else None
-            moment = None if seen is None else self._moment(seen.ts)
-            if moment is None:  # no record, or one in another form than the emitter's
-                seen = looked_at(line)
-                moment = None if seen is None else self._moment(seen.ts)
-            if seen is None or moment is None:
-                self.strange += 1
-            elif self._since <= seen.ts < self._until:
-                self._record(seen, moment, line)
-            else:
-                self.outside += 1
+        seen, of_records = records_in(block)
+        self.strange += len(lines) - len(seen)
+        # They are in order of time, so those of the period follow each other.
+        begin = bisect_left(seen, self._since, key=_TS)
+        end = bisect_left(seen, self._until, key=_TS)
+        self.outside += len(seen) - max(end - begin, 0)
+        if begin < end:
+            self._count(seen[begin:end], of_records[begin:end])
 
-    def _moment(self, ts: str) -> Moment | None:
-        """The minute of a time in the form of the emitter; ``None`` for all else."""
-        if _SECONDS(ts, _START) is None:
-            return None
-        minute = ts[:_START]
+    def _count(self, seen: list[Seen], lines: list[bytes]) -> None:
+        times = list(map(_TS, seen))
+        who: list[Any] = list(map(_WHO, seen))
+        self.records += len(seen)
+        refused: set[Any] = set()
+        own = False
+        for key, group in grouped(who, times):
+            self.with_actor += group.count * bool(key[1])
+            self.with_kind += group.count * bool(key[2])
+            self.with_outcome += group.count * bool(key[3])
+            row = self.who.get(key) or self._row(Who(*key), group.count)
+            row.add(group)
+            if row.refused:
+                refused.add(key)
+            own = own or key[0] in OWN
+        if own:
+            self._keep(seen, lines)
+        minutes = list(map(_MINUTE, times))
+        for minute, count in Counter(minutes).items():
+            moment = self._moment(minute)
+            self.bars[moment.bar] += count
+            self.hours[moment.hour] += count
+        if refused:
+            for minute in (at for at, key in zip(minutes, who, strict=True) if key in refused):
+                self.refused[self._moment(minute).bar] += 1
+        self.with_correlation += sum(map(bool, map(_CORRELATION, seen)))
+        for table, member in _TABLES:
+            values = list(map(member, seen))
+            if any(values):
+                getattr(self, table).add(values, times)
+
+    def _moment(self, minute: str) -> Moment:
+        """A minute, by the beginning of ``ts``."""
         found = self._moments.get(minute)
         if found is None:
-            ns = time_of(f"{minute}00.000000000Z")
-            if ns is None:
-                return None
             if len(self._moments) >= _MINUTES:
                 self._moments.clear()
+            ns = ns_of(f"{minute}00.000000000Z")
             found = self._moments[minute] = Moment(ns, self._step)
         return found
 
-    def _record(self, seen: Seen, moment: Moment, line: bytes) -> None:
-        ts, fields = seen.ts, seen.fields
-        self.records += 1
-        key = Who(seen.event_type, seen.user_id, seen.actor_kind, fields.outcome)
-        row = self.who.get(key)
-        if row is None:
-            row = self._row(key, ts)
-        else:
-            row.add(ts)
-        if row.refused:
-            self.refused[moment.bar] += 1
-        self.bars[moment.bar] += 1
-        self.hours[moment.hour] += 1
-        if seen.user_id:
-            self.with_actor += 1
-        if seen.actor_kind:
-            self.with_kind += 1
-        if seen.correlation_id:
-            self.with_correlation += 1
-        if fields.outcome:
-            self.with_outcome += 1
-        if seen.workspace_id:
-            self.workspaces.add(seen.workspace_id, ts)
-        if fields.key:
-            self.keys.add(fields.key, ts)
-        if fields.client_ip:
-            self.addresses.add(fields.client_ip, ts)
-        if seen.event_type in OWN:
-            self._keep(seen.event_type, line)
+    def _keep(self, seen: list[Seen], lines: list[bytes]) -> None:
+        """Records whose fields are looked at later."""
+        for one, line in zip(seen, lines, strict=True):
+            if one.event_type in OWN:
+                if one.event_type == GAP:
+                    self.lost += lost_in(parsed(line) or {})
+                if len(line) <= _LONGEST_KEPT:
+                    self.own.setdefault(one.event_type, deque(maxlen=KEPT)).append(line)
 
-    def _keep(self, event_type: str, line: bytes) -> None:
-        """A record of the log about itself, whose fields are looked at later."""
-        if event_type == GAP:
-            self.lost += lost_in(parsed(line) or {})
-        if len(line) <= _LONGEST_KEPT:
-            self.own.setdefault(event_type, deque(maxlen=KEPT)).append(line)
-
-    def _row(self, key: Who, ts: str) -> WhoRow:
-        """Count a record whose combination is new, or has no row of its own."""
-        event_type, actor, kind, outcome = key
+    def _row(self, who: Who, count: int) -> WhoRow:
+        """The row of a combination that is new, or has none of its own."""
+        event_type, actor, kind, outcome = who
         if len(event_type) > TYPE_LIMIT or TYPE.fullmatch(event_type) is None:
             event_type = OTHER
         if event_type not in self._types:
@@ -211,13 +212,10 @@ class Tally:
         key = Who(event_type, actor, kind, outcome)
         if key not in self.who and len(self.who) >= TOLD_APART:
             key = Who(event_type, OTHERS, OTHERS, outcome)
-        self.untold += OTHERS in key
+        self.untold += count * (OTHERS in key)
         row = self.who.get(key)
         if row is None:
-            row = self.who[key] = WhoRow(ts)
-            row.refused = is_refused(event_type, outcome)
-        else:
-            row.add(ts)
+            row = self.who[key] = WhoRow(refused=is_refused(event_type, outcome))
         return row
 
 

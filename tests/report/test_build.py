@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,8 @@ def figures_of(report: Report) -> Iterator[tuple[int, str]]:
     for control in report.controls:
         for said, query in control.evidence:
             if query.endswith("--total"):
-                number = said.split()[0].replace(",", "")
-                yield int(number) if number.isdecimal() else 0, query
+                number = re.search("[0-9][0-9,]*", said)
+                yield int(number[0].replace(",", "")) if number else 0, query
 
 
 def arguments_of(queries: list[str]) -> list[list[str]]:
@@ -164,3 +165,13 @@ def test_anomalies_are_found_in_the_same_pass_and_only_those_of_the_period(tmp_p
         deleted = [one for one in report.section("detected").rows if "Delet" in str(one.cells[2])]
         assert bool(deleted) is found
         assert [one.cells[-1] for one in deleted] == ["open"] * len(deleted)
+
+
+def test_records_of_a_past_time_count_as_those_in_their_order(tmp_path: Path) -> None:
+    late = (
+        MadeChain().add(3).add(2, ts=BEGIN - 5 * SECOND, user_id="late").add(1, ts=BEGIN + SECOND)
+    )
+    report = report_of(late.write(tmp_path / "audit.jsonl").parent)
+    ends = {row.cells[0]: row.cells[-2:] for row in report.section("actors").rows}
+    assert ends["late"] == ("2026-05-19T19:59:55Z", "2026-05-19T19:59:56Z")
+    assert ends["u-17"] == ("2026-05-19T20:00:00Z", "2026-05-19T20:00:02Z")

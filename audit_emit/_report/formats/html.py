@@ -17,6 +17,9 @@ from audit_emit._report.formats.shown import SHOWN, Numbered, cell, hidden, step
 from audit_emit._report.model import Control, Report, Row, Section
 
 _STYLE = Path(__file__).parent / "report.css"
+_WORD = 24
+"""Characters of a word that a column is as wide as."""
+
 _WORDS = {"ok": "Holds", "tampered": "Tampered with", "incomplete": "Incomplete"}
 _TIMES = frozenset({"First", "Last", "Written", "Declared", "From", "To"})
 
@@ -140,7 +143,9 @@ class _Page:
             element("h2", "When", id="activity"),
             element("p", f"Records by {step_in_words(activity.step)}, in UTC."),
             element("figure", over_time(activity), legend),
-            element("p", "Records by the hour of the week, in UTC: the darker, the more."),
+            element(
+                "p", "Records by the hour of the week, in UTC: the stronger the colour, the more."
+            ),
             element("figure", by_hour(activity)),
         )
 
@@ -176,7 +181,7 @@ class _Page:
         for at, one in enumerate(row.cells):
             time = section.columns[at] in _TIMES
             text = _time(str(one)) if time else cell(one)
-            kind = "n" if isinstance(one, int) else "w" if time else "t"
+            kind = "n" if isinstance(one, int) else "w" if time else _width(text)
             name = "th" if at == 0 else "td"
             more = {"scope": "row"} if at == 0 else {}
             cells.append(element(name, text, class_=kind, **more))
@@ -192,7 +197,7 @@ class _Page:
         rows: list[Markup] = []
         for framework, controls in groupby(self._report.controls, key=lambda one: one.framework):
             rows.append(
-                element("tr", element("th", framework, colspan=4, scope="colgroup", class_="group"))
+                element("tr", element("th", framework, colspan=4, scope="colgroup"), class_="group")
             )
             rows += map(self._control, controls)
         return element(
@@ -205,6 +210,7 @@ class _Page:
                 class_="said",
             ),
             _table(heads, rows),
+            class_="appendix",
         )
 
     def _control(self, one: Control) -> Markup:
@@ -215,7 +221,7 @@ class _Page:
             "tr",
             element("th", one.control, scope="row", class_="t"),
             element("td", one.question),
-            element("td", evidence or "None was named."),
+            element("td", evidence or "None was named.", class_="long"),
             element("td", see),
         )
 
@@ -254,6 +260,11 @@ class _Page:
 def _table(heads: list[Markup], rows: list[Markup]) -> Markup:
     table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
     return element("div", table, class_="scroll")
+
+
+def _width(text: str) -> str:
+    """The class of a cell: a word that is longer than others may be broken anywhere."""
+    return "long" if max(map(len, text.split()), default=0) > _WORD else "t"
 
 
 def _pairs(facts: object) -> Markup:
