@@ -5,10 +5,9 @@ Whoever checks names the log: nothing in an attestation is a path, and nothing o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-
-import msgspec
 
 from audit_emit._attestation.segment import Segment, Wanted, read_segment
 from audit_emit._attestation.statement import Claims, make_statement, parse_statement
@@ -198,4 +197,4 @@ def _members(statement: dict[str, Any]) -> dict[str, str]:
 
 
 def _shown(value: Any) -> str:
-    return msgspec.json.encode(value, order="sorted").decode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

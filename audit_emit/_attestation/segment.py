@@ -147,10 +147,13 @@ class _Pass:
         if any(own in block for own in _OWN):
             return True
         if self._needle:
-            # An escape may stand for a character that is looked for.
-            return self._needle in block or b"\\u" in block
+            return self._may_be_of_run(block)
         size = self._tree.frontier.size
         return size + block.count(b"\n") >= self._wanted.first and size < self._wanted.last
+
+    def _may_be_of_run(self, text: bytes) -> bool:
+        """Whether a line may be of the run; an escape may stand for a character of its id."""
+        return self._needle in text or b"\\u" in text
 
     def _take(self, line: bytes) -> None:
         before = self._tree.frontier.copy() if self.tally.first is None else None
@@ -160,8 +163,13 @@ class _Pass:
         head = head_of(line)
         if head is None or self._tree.frontier.size == count:
             return
+        # Each line is judged by itself, and never by what happens to be in the same block.
+        is_own = any(own in line for own in _OWN)
+        if not (is_own or not self._needle or self._may_be_of_run(line)):
+            return
         record = parsed(line) or {}
-        self._look_at_own(record)
+        if is_own:
+            self._look_at_own(record)
         if not self._is_wanted(head.seq, record):
             return
         if before is not None:
@@ -194,8 +202,6 @@ class _Pass:
 
 def _declared(record: dict[str, Any]) -> Counter[str]:
     kind, fields = record.get("event_type"), record.get("fields")
-    if record.get("v") != 1:
-        return Counter({"unknown-version": 1})
     if kind == "audit.recovered":
         return Counter({"recovered-tear": 1})
     lost = fields.get("lost") if isinstance(fields, dict) and kind == "audit.gap" else 0

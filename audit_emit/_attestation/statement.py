@@ -67,14 +67,22 @@ def parse_statement(payload: bytes) -> dict[str, Any]:
         ValueError: it is another statement, or none.
     """
     try:
-        found = json.loads(payload, object_pairs_hook=no_member_twice)
+        found = json.loads(payload, object_pairs_hook=no_member_twice, parse_constant=_no_constant)
+        # What follows goes through it again, and shows it: neither may fail then.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise ValueError("the payload is no JSON object without a member twice") from None
+        raise ValueError(
+            "the payload is no JSON that can be shown, or has a member twice"
+        ) from None
     if not isinstance(found, dict) or found.get("_type") != STATEMENT_TYPE:
         raise ValueError("the payload is no in-toto statement of version 1")
     if found.get("predicateType") != PREDICATE_TYPE or not isinstance(found.get("predicate"), dict):
         raise ValueError(f"the statement is not about records of a log ({PREDICATE_TYPE})")
     return found
+
+
+def _no_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 class Claims(msgspec.Struct, frozen=True, rename="camel"):

@@ -73,12 +73,14 @@ class Tally:
         self.bytes += len(line) + 1
         self._digest.update(line)
         self._digest.update(b"\n")
-        kind = str(record.get("event_type"))
+        kind = record.get("event_type")
         _count(self.event_types, kind)
         found = record.get("fields")
         fields: dict[str, Any] = found if isinstance(found, dict) else {}
         if "outcome" in fields:
             _count(self.outcomes, fields["outcome"])
+        if not isinstance(kind, str):
+            kind = ""
         if kind in TOOL_CALLS:
             _count(self.tool_calls, fields.get("outcome", "unknown"))
         if kind.startswith(AGENT):
@@ -89,6 +91,6 @@ class Tally:
 
 
 def _count(into: Counter[str], name: object) -> None:
-    text = str(name)[:_LONGEST] if isinstance(name, str | int | float | bool) else "other"
+    text = name[:_LONGEST] if isinstance(name, str) else "other"
     if text in into or len(into) < _NAMES:
         into[text] += 1

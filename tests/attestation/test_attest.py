@@ -122,6 +122,48 @@ def test_a_lie_is_found_although_it_is_signed(run: AttestedLog, member: str, val
     assert checked(run, envelope).verdict == "mismatch"
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[]",
+        b"{}",
+        b'{"_type":"https://in-toto.io/Statement/v1","predicateType":"x","predicate":{}}',
+        b'{"a":NaN}',
+        b'{"a":"\\ud800"}',
+        b'{"a":1,"a":1}',
+        b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b'{"a":' + b"9" * 5000 + b"}",
+        b"\xff",
+    ],
+    ids=lambda payload: repr(payload[:20]),
+)
+def test_what_is_no_statement_of_this_kind_is_refused(run: AttestedLog, payload: bytes) -> None:
+    envelope = Envelope(payload, "application/vnd.in-toto+json", "", bytes(64))
+    with pytest.raises(ValueError, match=r"statement|payload"):
+        checked(run, envelope)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("firstSeq", 0),
+        ("lastSeq", 9),
+        ("firstSeq", 4.0),
+        ("firstSeq", True),
+        ("checkpoint", {"size": 2**63}),
+        ("correlationId", 3),
+        ("generatedAt", None),
+        ("policy", {"digest": "x"}),
+    ],
+)
+def test_a_predicate_that_is_malformed_is_refused(
+    run: AttestedLog, member: str, value: Any
+) -> None:
+    envelope = forged(run, lambda statement: statement["predicate"].update({member: value}))
+    with pytest.raises(ValueError, match="malformed"):
+        checked(run, envelope)
+
+
 def test_what_is_not_true_is_named(run: AttestedLog) -> None:
     def lie(statement: dict[str, Any]) -> None:
         statement["predicate"]["agent"]["toolCalls"] = {"success": 3}

@@ -10,11 +10,13 @@ const KEPT = 100;
 const latin = new TextDecoder("latin1");
 const utf8 = new TextEncoder();
 
-const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 export const hex = (bytes) => Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
 const unhex = (text) => Uint8Array.from(text.match(/../g) ?? [], (two) => parseInt(two, 16));
 const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
-const unbase64 = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+export const unbase64 = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+
+export const encoded = (text) => utf8.encode(text);
 
 function prefixed(number, ...parts) {
   const whole = new Uint8Array(1 + parts.reduce((sum, one) => sum + one.length, 0));
@@ -80,13 +82,25 @@ export async function parseKey(text) {
   return { name: found[1], id, public: data.subarray(1) };
 }
 
+// As OpenSSH shows the key: the hash of "ssh-ed25519" and the key, each after its length.
+export async function fingerprint(key) {
+  const type = utf8.encode("ssh-ed25519");
+  const length = (number) => Uint8Array.of(0, 0, 0, number);
+  const blob = prefixed(0, length(type.length), type, length(32), key.public).subarray(1);
+  return `SHA256:${base64(await sha256(blob)).replace(/=+$/, "")}`;
+}
+
+export async function verifiedBy(key, text, signature) {
+  const imported = await crypto.subtle.importKey("raw", key.public, { name: "Ed25519" }, false, ["verify"]);
+  return crypto.subtle.verify({ name: "Ed25519" }, imported, signature, text);
+}
+
 async function signedBy(key, one) {
   const named = one.origin === key.name || one.origin.startsWith(`${key.name}/`);
   if (!named || one.sig_alg !== "ed25519") return false;
   if (await idOf(one.origin, key.public) !== one.key_id) return false;
   const text = utf8.encode(`${one.origin}\n${one.head_seq}\n${base64(unhex(one.root_hash))}\n`);
-  const imported = await crypto.subtle.importKey("raw", key.public, { name: "Ed25519" }, false, ["verify"]);
-  return crypto.subtle.verify({ name: "Ed25519" }, imported, unbase64(one.signature), text);
+  return verifiedBy(key, text, unbase64(one.signature));
 }
 
 // The newest checkpoint of a chain that a key has signed.
@@ -107,9 +121,11 @@ export async function newestSigned(key, checkpoints, chain, most) {
  *   key          from parseKey, or null: then nothing is signed
  *   remembered   { chain, size, root } of an earlier time, or null
  *   progress     called with the number of records so far
- * Returns { records, chain, first, last, hash, root, findings, signed, extends }.
+ *   sizes        sizes whose roots are wanted as well
+ *   each         called with the bytes of each record and { seq, prev, hash }; the bytes are only lent
+ * Returns { records, chain, first, last, hash, root, roots, findings, count, signed, extends }.
  */
-export async function verify({ chunks, checkpoints = [], key = null, remembered = null, progress = () => {} }) {
+export async function verify({ chunks, checkpoints = [], key = null, remembered = null, progress = () => {}, sizes: more = [], each = () => {} }) {
   const tree = new Tree();
   const findings = [];
   let count = 0;
@@ -120,6 +136,8 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
   const roots = new Map();
   const sizes = new Set(checkpoints.map((one) => one?.head_seq).filter(Number.isSafeInteger));
   if (remembered) sizes.add(remembered.size);
+  for (const one of more) sizes.add(one);
+  if (sizes.has(0)) roots.set(0, hex(await tree.root()));
   let chain = "", first = 0, last = 0, hash = "", batch = [], number = 0;
 
   const flush = async () => {
@@ -160,6 +178,7 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
     }
     last = seq;
     hash = link[4];
+    each(line, { seq, prev: link[3], hash });
     const body = new Uint8Array(line.length - HASH_MEMBER + 2);
     body.set(line.subarray(0, line.length - HASH_MEMBER), 1);
     body[body.length - 1] = 125;
@@ -187,5 +206,5 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
     extended = last >= remembered.size && roots.get(remembered.size) === remembered.root;
     if (!extended) found("truncated", remembered.size, remembered.root, roots.get(remembered.size) ?? "", "the log no longer extends what this browser saw before");
   }
-  return { records: tree.size, chain, first, last, hash, root, findings, count, signed, extends: extended };
+  return { records: tree.size, chain, first, last, hash, root, roots, findings, count, signed, extends: extended };
 }

@@ -1,0 +1,51 @@
+// "Check an attestation", on the page that verifies in the browser, with the key that is pinned there.
+const form = document.getElementById("attestation");
+const out = document.getElementById("attested");
+const root = document.body.dataset.root;
+
+function said(text, kind = "") {
+  const line = document.createElement("p");
+  line.className = `verdict ${kind}`;
+  line.textContent = text;
+  out.append(line);
+}
+function only(text, kind) { out.replaceChildren(); said(text, kind); }
+
+function listed(rows) {
+  const list = document.createElement("dl");
+  for (const [term, value] of rows) {
+    const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+    dt.textContent = term;
+    dd.textContent = value;
+    list.append(dt, dd);
+  }
+  out.append(list);
+}
+
+function show(found) {
+  const { said: one } = found;
+  only(found.ok
+    ? `Signed by the pinned key, and the log says the same: ${one.records} records, ${one.firstSeq} to ${one.lastSeq}.`
+    : `Not verified: ${found.why}.`, found.ok ? "good" : "bad");
+  listed(found.differences.map((each) => [each.member, `attested ${each.attested}; the log: ${each.log}`]));
+  if (found.ok) listed(Object.entries(one).map(([term, value]) => [term, typeof value === "string" ? value : JSON.stringify(value)]));
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const key = document.getElementById("verify").elements.namedItem("key").value.trim();
+  const [file] = form.elements.namedItem("file").files;
+  if (!key) { only("Pin a verifier key above first.", "bad"); return; }
+  if (!globalThis.crypto?.subtle) { only("This browser computes hashes only on https and on localhost.", "bad"); return; }
+  if (!file || file.size > 65536) { only("Choose the file that audit-emit attest has written.", "bad"); return; }
+  only("Fetching…");
+  const worker = new Worker(new URL("attestation_worker.js", import.meta.url), { type: "module" });
+  worker.addEventListener("message", ({ data }) => {
+    if (data.records) only(`${data.records} records…`);
+    if (data.error) { only(`No verdict: ${data.error}`, "bad"); worker.terminate(); }
+    if (data.found) { show(data.found); worker.terminate(); }
+  });
+  worker.addEventListener("error", () => only("The verifier cannot be loaded.", "bad"));
+  const at = (path) => new URL(`${root}${path}`, location.href).href;
+  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), key, text: await file.text() });
+});

@@ -1,0 +1,17 @@
+// Fetches the exact bytes and checks an attestation against them, away from the page.
+import { check } from "./attested.js";
+import { parseKey } from "./verifier.js";
+import { chunksOf, linesOf } from "./fetched.js";
+
+addEventListener("message", async (event) => {
+  const { log, checkpoints, key, text } = event.data;
+  try {
+    const progress = (records) => postMessage({ records });
+    const found = await check({
+      text, progress, key: await parseKey(key), chunks: chunksOf(log), checkpoints: await linesOf(checkpoints),
+    });
+    postMessage({ found });
+  } catch (error) {
+    postMessage({ error: String(error.message ?? error) });
+  }
+});
