@@ -36,6 +36,7 @@ BETWEEN = [
 SLOW_ONCE = [
     "netloc='",
     "kek={",
+    "iban to ",
     "key=",
     "key=['",
     "key-> to ",

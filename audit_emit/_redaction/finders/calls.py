@@ -76,25 +76,34 @@ def _arguments(text: str, at: int) -> Iterator[Span]:
 
 _DECLARATION = Pattern(
     r"[ \t]{0,4}:?[ \t]{0,4}"
-    r"(\{[^{}\"'\n]{1,64}\}|(?:[^\"'\n=;()]|\([^()\n]{0,64}\)|[\"']\w{1,16}[\"']){0,100}?)"
+    r"(\{[^{}\"'\n]{1,64}\}|[^\"'\n=;()]{0,100}"
+    r"(?:(?:\([^()\n]{0,64}\)|[\"']\w{1,16}[\"'])[^\"'\n=;()]{0,32}){0,4})"
     r"[ \t]{0,4}:?=(?![=~])[ \t]{0,4}(?:<[\w.]{1,32}>[ \t]{0,4})?[bBrRuUfFL@N]{0,2}"
     r"(\\{0,7}[\"'`])([^\"'`\\\r\n]{1,256})(?=\2)"
 )
+
+_MAX_TYPE = 512
 
 
 def _declarations(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Dim password As String = "x"``: a name, its type, a quoted value."""
     if "=" not in text:
         return
-    done = 0
+    done = sign = 0
     for place in places(text, is_secret):
         if place.end < done or not place.whole:
+            continue
+        if sign < place.end:
+            sign = text.find("=", place.end)
+        if sign < 0:
+            return
+        if sign - place.end > _MAX_TYPE:
             continue
         match = _DECLARATION.match(text, place.end)
         if match is None:
             continue
-        said = match.group(1)
-        if not said.strip() or said[:1] == "{" or any(map(is_type, _WORD.findall(said))):
+        said = match.group(1).rstrip(" \t:")
+        if not said or said[:1] == "{" or any(map(is_type, _WORD.findall(said))):
             done = match.end()
             yield from unless_held(text, *match.span(3))
 

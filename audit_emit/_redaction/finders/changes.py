@@ -52,6 +52,8 @@ class Values:
     def __init__(self, text: str) -> None:
         self._text = text
         self._start = self._end = 0
+        self.sided: dict[tuple[int, bool], tuple[Span | None, int] | None] = {}
+        """What ``_sided`` found: several names may stand before one side."""
 
     def at(self, at: int) -> Value | None:
         """The value that begins there."""
@@ -171,7 +173,10 @@ def _after(text: str, place: Place, values: Values) -> Iterator[Span]:
         yield value[:2]
         at = then.end()
     for _ in range(_MAX_SIDES):
-        found = _sided(text, at, values, weak=weak)
+        key = at, weak
+        if key not in values.sided:
+            values.sided[key] = _sided(text, at, values, weak=weak)
+        found = values.sided[key]
         if found is None:
             break
         span, at = found
