@@ -44,6 +44,19 @@ _TEXTS: dict[str, Callable[[Any], str]] = {
     "uuid.UUID": str,
 }
 """Types of the standard library whose values are texts."""
+_as_text: dict[int, Callable[[Any], str]] = {}
+"""The same by the ``id`` of the type, of those that were met."""
+
+
+def _text_maker(kind: type) -> Callable[[Any], str] | None:
+    """What makes the text of a value of a type; by identity: a metaclass may define equality."""
+    known = _as_text.get(id(kind))
+    if known is None:
+        for place, as_text in _TEXTS.items():
+            module, _, name = place.partition(".")
+            if kind is getattr(sys.modules.get(module), name, None):
+                _as_text[id(kind)] = known = as_text
+    return known
 
 
 class Known:
@@ -192,12 +205,8 @@ class Look:
         """A text that a value is, or its JSON; ``None`` for the full way."""
         kind = type(value)
         if kind is not int and kind is not float:
-            for known, as_text in _TEXTS.items():
-                module, _, name = known.partition(".")
-                # By identity: a metaclass may define equality.
-                if kind is getattr(sys.modules.get(module), name, None):
-                    return as_text(value)
-            return None
+            as_text = _text_maker(kind)
+            return as_text(value) if as_text is not None else None
         walk = Walk(self._known.redactor, secret_event=self._secret_event)
         plain = walk.scalar(value)
         return None if walk.redacted or walk.cut else encode.to_json(plain).encode()

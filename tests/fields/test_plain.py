@@ -207,7 +207,7 @@ def test_a_container_that_is_changed_meanwhile_is_read_as_it_was(
         fields.update(dict.fromkeys(map(str, range(1000))))
         return f"00000000-0000-0000-0000-{value.int:012}"
 
-    monkeypatch.setitem(_verdicts._TEXTS, "uuid.UUID", change)
+    monkeypatch.setattr(_verdicts, "_text_maker", lambda _: change)
     inner = fields["list"]
     assert plain.encode(fields, False) == expected
     assert inner == [uuid.UUID(int=2), "b"]
@@ -219,7 +219,7 @@ def test_what_a_foreign_exception_says_passes_through(
     def interrupt(_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(_verdicts._TEXTS, "uuid.UUID", interrupt)
+    monkeypatch.setattr(_verdicts, "_text_maker", lambda _: interrupt)
     with pytest.raises(KeyboardInterrupt):
         plain.encode({"a": [uuid.UUID(int=1)]}, False)
 

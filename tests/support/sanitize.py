@@ -20,9 +20,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ["tests/fields/test_plain.py", "tests/stores/jsonl/test_compiled_append.py"]
-UNSUITED = "not memory and not greenlets and not takes_less"
-"""Tests that count memory, or load a library that needs another allocator, mean nothing here."""
+TESTS = [
+    "tests/fields/test_plain.py",
+    "tests/stores/jsonl/test_compiled_append.py",
+    "tests/readers/postgres/test_copies.py",
+]
+UNSUITED = "not memory and not greenlets and not clock_that_stands"
+"""Tests that count memory, or load a library of their own before all others, mean nothing here."""
 
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fno-omit-frame-pointer", "-fPIC", "-shared"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
