@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -74,19 +75,26 @@ async def events(request: Request) -> Response:
     page = await in_thread(console.source.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
-    # A line that is no record is on the page, and would not be JSON here.
-    records = b",".join(line for line in page.lines if _is_json(line))
-    body = b'{"records":[' + records + b'],"next":' + json_of(follows)[:-1] + b"}\n"
+    # What is no record is on the page of the events, and would break the JSON here.
+    sound = [line for line in page.lines if _is_json(line)]
+    more = json_of({"left_out": len(page.lines) - len(sound), "next": follows})
+    body = b'{"records":[' + b",".join(sound) + b"]," + more[1:]
     return Response(body, media_type="application/json")
 
 
 def _is_json(line: bytes) -> bool:
-    """Whether others take a line for an object, too: in UTF-8, and without a mark before it."""
-    try:
-        line.decode()
-    except UnicodeDecodeError:
+    """Whether others take a line for an object, too: one that they refuse spoils a whole page.
+
+    It must be UTF-8 without a mark before it, and have no number of more digits and no deeper nest
+    than Python's own reader takes.
+    """
+    if not line.lstrip().startswith(b"{") or Record.of(line) is None:
         return False
-    return line.lstrip().startswith(b"{") and Record.of(line) is not None
+    try:
+        json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _number(request: Request, name: str, usual: int) -> int:

@@ -211,5 +211,8 @@ def test_a_proof_is_of_the_chain_that_is_named(log: Path) -> None:
 def test_a_line_that_is_no_record_does_not_break_the_answer(tmp_path: Path) -> None:
     marked = (b"\xef\xbb\xbf{}", b'{"n":"\xed\xa0\x80"}', b"\xff\xfe{\x00}\x00")
     log = log_in(tmp_path / "log", b"no record", b'{"n":NaN}', b'{"n":1', b"\xff", b"[]", *marked)
+    with open(log / "audit.jsonl", "ab") as file:
+        file.write(b'{"n":%s}\n{"n":%s}\n' % (b"1" * 5000, b"[" * 100_000 + b"]" * 100_000))
     found = client(console(log)).get("/api/audit/events").json()
     assert [one["seq"] for one in found["records"]] == list(range(19, 0, -1))
+    assert found["left_out"] == 10

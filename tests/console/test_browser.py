@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect, sync_playwright
 from support.archived_log import KEY, ORIGIN, SignedLog
 from support.chain_builder import MadeChain
-from support.console_client import console, hostile_log, log_in
+from support.console_client import hostile_log, log_in
 from support.requirements import program
+from support.served_console import Served
 from support.tiers import starts_a_server
 
 from audit_emit._signing.trusted_keys import Ed25519Key
@@ -36,32 +34,6 @@ PATHS = [
     "/settings",
     "/help",
 ]
-
-
-class Served:
-    """A console on a free port of loopback."""
-
-    def __init__(self, log: Path) -> None:
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        self.address = f"http://localhost:{listening.getsockname()[1]}"
-        config = uvicorn.Config(
-            console(log), log_level="warning", access_log=False, timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
-        )
-        self._thread.start()
-        end = time.monotonic() + 30
-        while not self._server.started:
-            assert time.monotonic() < end, "it does not begin"
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """End it."""
-        self._server.should_exit = True
-        self._thread.join(30)
 
 
 @pytest.fixture(scope="module")

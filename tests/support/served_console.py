@@ -1,0 +1,41 @@
+"""A console on a free port of loopback, in a thread of this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from support.console_client import console
+
+
+class Served:
+    """One that answers; ``given`` as for the application."""
+
+    def __init__(self, log: Path | str, **given: Any) -> None:
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        self.address = f"http://localhost:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            console(log, **given),
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
+        )
+        self._thread.start()
+        end = time.monotonic() + 30
+        while not self._server.started:
+            assert time.monotonic() < end, "it does not begin"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.should_exit = True
+        self._thread.join(30)
