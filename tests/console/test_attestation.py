@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console.test_browser import VKEY, Served, browser, page, signed
+from console.test_browser import VKEY, browser, page, signed
 from playwright.sync_api import Page, expect
 from support.archived_log import KEY, ORIGIN, SignedLog
+from support.served_console import Served
 
 from audit_emit._format.dsse import Envelope, seal
 from audit_emit._signing.trusted_keys import Ed25519Key, private_pem
