@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from audit_emit._schemas.event import Declaration, Field
+from audit_emit._schemas.recorded import recorded
 
 __all__ = ["DRAFT", "MARKS", "Described", "described", "document_of"]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_UNMARKED = Field()
 MARKS = "x-audit-emit"
 """The member of a property that holds what ``Field`` says."""
 
 
 def document_of(cls: type[Declaration]) -> dict[str, Any]:
     """The JSON Schema of an event class; see ``Event.json_schema``."""
-    (made,), parts = msgspec.json.schema_components(
-        [cls], schema_hook=_anything, ref_template="#/$defs/{name}"
-    )
+    (made,), parts = msgspec.json.schema_components([recorded(cls)], ref_template="#/$defs/{name}")
     own = parts.pop(made["$ref"].rpartition("/")[2])
     document: dict[str, Any] = {
         "$schema": DRAFT,
         "title": cls.__event_type__ or cls.__name__,
     }
-    if cls.__dict__.get("__doc__"):
-        document["description"] = str(own.pop("description", "")) or str(cls.__doc__).strip()
-    own.pop("description", None)
+    if said := cls.__dict__.get("__doc__"):
+        document["description"] = inspect.cleandoc(said)
     own.pop("title", None)
     document |= own
-    properties: dict[str, dict[str, Any]] = dict(own["properties"])
     for name, field in marks_of(cls).items():
-        said = {
-            key: value
-            for key, value in msgspec.structs.asdict(field).items()
-            if value != getattr(Field(), key)
-        }
-        properties[name] = {**properties[name], MARKS: said}
-    document["properties"] = properties
+        marks = msgspec.structs.asdict(field).items()
+        said = {key: value for key, value in marks if value != getattr(_UNMARKED, key)}
+        document["properties"][name] = {**document["properties"][name], MARKS: said}
     if parts:
         document["$defs"] = parts
-    recorded: dict[str, Any] = _as_recorded(document)
-    return recorded
-
-
-def _as_recorded(schema: Any) -> Any:
-    """The schema of what a record has: seconds where msgspec would write a duration of ISO 8601."""
-    if isinstance(schema, dict):
-        if schema.get("format") == "duration":
-            return {**{k: v for k, v in schema.items() if k != "format"}, "type": "number"}
-        return {key: _as_recorded(value) for key, value in schema.items()}
-    return [_as_recorded(one) for one in schema] if isinstance(schema, list) else schema
-
-
-def _anything(kind: type) -> dict[str, Any]:
-    """The schema of a type that only the application knows: its value may be recorded as any."""
-    return {"title": kind.__name__}
+    return document
 
 
 def marks_of(cls: type[Declaration]) -> dict[str, Field]:

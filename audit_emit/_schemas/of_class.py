@@ -11,6 +11,7 @@ import msgspec
 from audit_emit._redaction import linear
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._schemas.event import Declaration
+from audit_emit._schemas.recorded import recorded
 from audit_emit._schemas.schema import Violation, of_msgspec
 
 __all__ = ["ClassSchema"]
@@ -35,10 +36,11 @@ class ClassSchema:
         self._cls = cls
         for pattern in _patterns(self.document):
             _check_pattern(pattern)
-        members, self._types, self._required = _members(cls)
-        self._decoder = msgspec.json.Decoder(
-            msgspec.defstruct(cls.__name__, members, forbid_unknown_fields=True, kw_only=True)
-        )
+        struct = recorded(cls)
+        fields = msgspec.structs.fields(struct)
+        self._types = {one.encode_name: one.type for one in fields}
+        self._required = tuple(one.encode_name for one in fields if one.required)
+        self._decoder = msgspec.json.Decoder(struct)
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -68,55 +70,6 @@ class ClassSchema:
             except msgspec.ValidationError as error:
                 inner = of_msgspec(error)
                 yield Violation((name, *inner.path), inner.word)
-
-
-def _members(
-    cls: type[Declaration],
-) -> tuple[list[Any], dict[str, Any], tuple[str, ...]]:
-    """The members of a struct like the class, their types, and those that must be there."""
-    members: list[Any] = []
-    types: dict[str, Any] = {}
-    required = []
-    for field in msgspec.structs.fields(cls):
-        name, kind = field.encode_name, field.type if _is_judged(field.type) else Any
-        types[name] = kind
-        default = msgspec.UNSET if not field.required else msgspec.NODEFAULT
-        if field.required:
-            required.append(name)
-        members.append((field.name, kind, msgspec.field(default=default, name=name)))
-    return members, types, tuple(required)
-
-
-def _is_judged(kind: Any) -> bool:
-    """Whether msgspec reads a value of this type as a record has it.
-
-    It does not know an application's own types; of bytes a record may have a summary, and a span
-    of time is a number of seconds.
-    """
-    info = msgspec.inspect.type_info(kind)
-    todo: list[Any] = [info]
-    seen: set[int] = set()
-    while todo:
-        one = todo.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(
-            one,
-            msgspec.inspect.CustomType
-            | msgspec.inspect.BytesType
-            | msgspec.inspect.ByteArrayType
-            | msgspec.inspect.MemoryViewType
-            | msgspec.inspect.TimeDeltaType,
-        ):
-            return False
-        if isinstance(one, msgspec.inspect.Type):
-            todo += [getattr(one, name) for name in one.__struct_fields__]
-        elif isinstance(one, msgspec.inspect.Field):
-            todo.append(one.type)
-        elif isinstance(one, tuple):
-            todo += one
-    return True
 
 
 def _check_pattern(pattern: str) -> None:

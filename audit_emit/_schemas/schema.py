@@ -28,7 +28,10 @@ _LOOKED_AT = 64
 _UNKNOWABLE = ("_lossy", "_withheld", "_spilled")
 """Members of fields that are not there, or not all of them: nothing can be said of those."""
 
-_HELD_BACK = re.compile(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}")
+_HELD_BACK = re.compile(
+    r"\[redacted\]|\[withheld\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}|aes256gcm:[0-9a-f]{16}:"
+)
+"""What stands for a secret, and for a value of a person (docs/wire-format.md, sections 1, 12)."""
 _NUMBER = re.compile(r"-?[0-9]{16,}|NaN|-?Infinity")
 """Numbers that JSON's readers have no room for, which are recorded as texts."""
 

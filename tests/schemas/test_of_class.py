@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from support.plain_log_reader import records
 
-from audit_emit import Emitter, Event, Secret
+from audit_emit import Emitter, Event, Secret, Subject
 from audit_emit._schemas.event import EventMeta
 from audit_emit._schemas.of_class import ClassSchema
 from audit_emit._schemas.schema import told, violations
@@ -58,6 +58,22 @@ def test_values_of_every_type_fit_as_they_are_recorded(emitter: Emitter, log: Pa
     del values["left_out"]
     emitter.emit(None, "any.thing", values)
     assert violations(ClassSchema(Everything), records(log)[-1]["fields"]) == []
+
+
+def test_a_value_of_a_person_is_no_mistake(log: Path) -> None:
+    class Seen(Event, type="user.seen"):
+        email: Subject
+        name: str | Subject
+        note: Annotated[Subject | None, msgspec.Meta(description="Why.")] = None
+
+    made = Emitter(jsonl=log, stdout=False, schemas=[Seen])
+    person = Subject("u-17", "kim@example.com")
+    made.emit(None, "user.seen", {"email": person, "name": "Kim", "note": person})
+    made.emit(None, "user.seen", {"email": person, "name": person})
+    made.close()
+    assert [one["fields"].get("_schema") for one in records(log)[-2:]] == [None, None]
+    assert Seen.json_schema()["required"] == ["email", "name"]
+    assert Seen.json_schema()["properties"]["note"]["description"] == "Why."
 
 
 def test_the_code_of_an_event_class_is_not_run_for_a_check() -> None:

@@ -86,6 +86,7 @@ def test_what_does_not_fit_is_named_without_its_value(
     [
         {"key": HELD, "n": "[redacted]"},
         {"key": "A", "scope": "of [redacted]"},
+        {"key": "[withheld]", "scope": f"aes256gcm:{'0a' * 8}:YWJj"},
         {"key": "A", "items": [{"sku": HELD}]},
         {"key": "A", "n": "12345678901234567890"},
         {"key": "A", "_redacted": ["key: token"], "_racy": True},
