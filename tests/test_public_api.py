@@ -140,6 +140,7 @@ FLOORS = (
     ("_loki",),
     ("_query",),
     ("_repair", "_retention", "_shipping", "_export", "_attestation", "_detection", "_declared"),
+    ("_erasure",),
     ("_archive", "_report"),
     ("log", "outbox", "_facade"),
     ("",),

@@ -124,6 +124,21 @@ class SlotFile:
 
     # -- an erasure ---------------------------------------------------------------------------
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """See ``KeyStore``."""
+        lock, failed = LockedFile(f"{self._file.path}.erasing"), None
+        try:
+            with lock.held(make=True):
+                try:
+                    yield
+                except BaseException as error:  # noqa: BLE001 - none of the lock's
+                    failed = error
+        finally:
+            lock.close()
+        if failed is not None:
+            raise failed
+
     def mark(self, found: Tombstone) -> Tombstone:
         """See ``KeyStore``."""
         return self._changed(found, MARKED)

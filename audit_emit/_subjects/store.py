@@ -6,6 +6,7 @@ destroyed is remembered, and gets no other key until somebody allows it.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from audit_emit._subjects.address import SLOTS, checked_address
@@ -64,6 +65,10 @@ class KeyStore(Protocol):
 
     def all(self) -> list[Tombstone]:
         """Every key, and what is left of each that was destroyed."""
+        ...
+
+    def apart(self) -> AbstractContextManager[object]:
+        """Keep two erasures apart, in whatever processes."""
         ...
 
     def mark(self, found: Tombstone) -> Tombstone:

@@ -26,6 +26,7 @@ COMMANDS = {
     "db": "Create and check the schema of a chain in PostgreSQL, and remove old months.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
+    "erase": "Destroy the key of a person, and record that.",
     "export": "Write the records of a log in the format of another system.",
     "hash": "Show how a value read from standard input looks in a record.",
     "keygen": "Make a key that signs checkpoints.",
@@ -67,6 +68,7 @@ def _frozen() -> None:
         db,
         demo,
         doctor,
+        erase,
         export,
         hash,  # noqa: A004
         keygen,

@@ -1,0 +1,319 @@
+"""``audit-emit erase``: destroy the key of a person, and have the log say so."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import click
+
+from audit_emit._facade.erasure import (
+    ALLOWED_TYPE,
+    ERASED,
+    LIVE,
+    Erasable,
+    Erased,
+    KeyStore,
+    Remains,
+    Request,
+    Tombstone,
+    erase,
+    find_remains,
+    revived,
+)
+from audit_emit._facade.queries import Question, open_reader
+from audit_emit._facade.records import ts_of
+from audit_emit._facade.text import visible
+from audit_emit.cli._archiving import durable
+from audit_emit.cli._bar import on_terminal
+from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
+from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import logs_argument, named, of_files
+from audit_emit.cli._output import formats
+from audit_emit.cli._signer import active
+from audit_emit.cli._subject_keys import needed_store, subject_keys_option
+from audit_emit.cli._times import time_option
+from audit_emit.errors import KeyStoreError, SinkError
+
+_DAY = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
+_LONGEST_REFERENCE = 256
+
+
+@a_command(
+    "erase",
+    {
+        Exit.OK: "the key is destroyed and every LOG says so; or shown (--dry-run), allowed, "
+        "nothing to replay",
+        Exit.FINDINGS: "with --replay: keys were back and are destroyed again",
+        Exit.USAGE: "",
+        Exit.NOTHING: "the store has no key of this person, or there is no log",
+        Exit.INCOMPLETE: "another erasure is under way, the store failed, or a log could not be "
+        "told: run it again",
+    },
+    [
+        "audit-emit erase u-17 /var/log/audit-emit/shop --dry-run --also someone@example.com",
+        "audit-emit erase u-17 --reference DSR-2026-0042 --backups-until 2026-06-18",
+        "audit-emit erase --replay /var/log/audit-emit/shop",
+    ],
+)
+@click.argument("subject", metavar="[SUBJECT]", default="")
+@logs_argument
+@subject_keys_option
+@click.option("--dry-run", is_flag=True, help="Say what is sealed and what stays; change nothing.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="TEXT",
+    help="With --dry-run: what else names the person, such as an address; repeatable.",
+)
+@click.option(
+    "--requested-at",
+    callback=time_option,
+    metavar="TIME",
+    help="When it was asked for; UTC.  [default: now]",
+)
+@click.option("--reference", default="", metavar="TEXT", help="Of your own files; never a name.")
+@click.option(
+    "--backups-until", default="", metavar="DAY", help="When backups of the keys are gone."
+)
+@click.option("--by", default="", metavar="USER", help="Who has it done.  [default: you]")
+@click.option("--allow", is_flag=True, help="Let an erased person be recorded again, anew.")
+@click.option(
+    "--replay",
+    is_flag=True,
+    help="After the keys were restored: destroy again what each LOG calls erased.",
+)
+@formats("text", "json")
+def command(
+    subject: str,
+    logs: tuple[str, ...],
+    *,
+    subject_keys: str,
+    dry_run: bool,
+    also: tuple[str, ...],
+    requested_at: str,
+    reference: str,
+    backups_until: str,
+    by: str,
+    allow: bool,
+    replay: bool,
+    form: str,
+) -> Exit:
+    """Destroy the key of a person, and record that in each LOG.
+
+    What was sealed under the key can be read by nobody after that, wherever it was copied to;
+    user_id leads nowhere. What the person does later is withheld until --allow. --dry-run lists
+    what stands in plain and stays. It can be interrupted anywhere, and run again.
+
+    SUBJECT is the id that the program gives to Subject(...), and as user_id. Without LOG, the log
+    that this environment configures. Run it as the user of the service.
+    """
+    if replay:
+        logs = (subject, *logs) if subject else logs
+        subject = ""
+    _check(subject, backups_until, reference, modes=[dry_run, allow, replay])
+    if also and not dry_run:
+        raise click.UsageError("--also belongs to --dry-run")
+    store = needed_store(subject_keys)
+    found = list(of_files(named(logs)))
+    request = Request(requested_at or ts_of(time.time_ns()), reference, backups_until)
+    actor = by or os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        if dry_run:
+            return _show_remains(store, subject, found, also, form)
+        with store.apart(), _recorders(found, actor) as erasables:
+            if replay:
+                return _replay(store, erasables, request, form)
+            if allow:
+                return _allow(store, subject, erasables, form)
+            return _erase(store, subject, erasables, request, form)
+    except KeyStoreError as error:
+        complain(f"{error} ({error.reason}); run it again")
+    except SinkError as error:
+        complain(f"a log could not be told ({error.reason}); the key is gone: run it again")
+    finally:
+        store.close()
+    return Exit.INCOMPLETE
+
+
+def _check(subject: str, day: str, reference: str, *, modes: Sequence[bool]) -> None:
+    if sum(modes) > 1:
+        raise click.UsageError("--dry-run, --allow and --replay exclude each other")
+    if not subject and not modes[-1]:
+        raise click.UsageError("name the SUBJECT: the id of the person")
+    if day and not _DAY.fullmatch(day):
+        raise click.UsageError("--backups-until is a day such as 2026-06-18")
+    if len(reference) > _LONGEST_REFERENCE:
+        raise click.UsageError(f"--reference has at most {_LONGEST_REFERENCE} characters")
+
+
+@contextmanager
+def _recorders(logs: Sequence[str], actor: str) -> Iterator[list[Erasable]]:
+    """A way into each log, as the one who has it done."""
+    with ExitStack() as stack:
+        made = []
+        for log in logs:
+            emitter = durable(active(log))
+            stack.callback(emitter.close)
+            record = partial(emitter.record_own, by=(actor, "admin"))
+            made.append(Erasable(log, partial(open_reader, log), record))
+        yield made
+
+
+def _erase(
+    store: KeyStore, subject: str, logs: Sequence[Erasable], request: Request, form: str
+) -> Exit:
+    found = store.find(subject)
+    if found is None:
+        complain(f"{store.shown} has no key of {subject}: nothing is sealed for it")
+        return Exit.NOTHING
+    with on_terminal("erasing") as bar:
+        done = erase(store, found, logs, request, bar)
+    _tell([done], store, form)
+    return Exit.OK
+
+
+def _replay(store: KeyStore, logs: Sequence[Erasable], request: Request, form: str) -> Exit:
+    found: dict[str, Tombstone] = {}
+    with on_terminal("looking for erased keys") as bar:
+        for log in logs:
+            with log.open() as reader:
+                found |= {one.sha256: one for one in revived(store, reader, bar)}
+    with on_terminal("erasing") as bar:
+        done = [erase(store, one, logs, request, bar) for one in found.values()]
+    _tell(done, store, form)
+    if form == "text" and not done:
+        click.echo(f"{visible(store.shown)} has no key that these logs call erased")
+    return Exit.FINDINGS if done else Exit.OK
+
+
+def _allow(store: KeyStore, subject: str, logs: Sequence[Erasable], form: str) -> Exit:
+    found = store.find(subject)
+    if found is None or found.state == LIVE:
+        complain(f"{subject} is not erased in {store.shown}")
+        return Exit.NOTHING
+    if found.state != ERASED:
+        complain("the erasure did not come to its end: run it again first")
+        return Exit.INCOMPLETE
+    # Recorded first: that it was allowed is never a secret of the store.
+    for log in logs:
+        log.record(ALLOWED_TYPE, {"subject": found.pseudonym, "key_sha256": found.sha256})
+    store.allow(subject)
+    if form == "json":
+        click.echo(json.dumps({"allowed": found.pseudonym}, indent=2))
+    else:
+        click.echo(f"{found.pseudonym} may be recorded again, under a new key")
+    return Exit.OK
+
+
+def _tell(done: Sequence[Erased], store: KeyStore, form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps([_as_json(one, store) for one in done], indent=2))
+        return
+    for one in done:
+        how = "destroyed" if one.destroyed else "was destroyed before"
+        click.echo(
+            f"key {one.found.sha256[:16]} ({one.found.pseudonym}) {how}: {visible(store.shown)}"
+        )
+        for name, seen, told in one.logs:
+            how = "recorded" if told else "says so already, or has nothing of it"
+            where = f", {seen.first} to {seen.last}" if seen.records else ""
+            click.echo(f"  {visible(name)}: {seen.records} records{where}; {how}")
+
+
+def _as_json(one: Erased, store: KeyStore) -> dict[str, Any]:
+    return {
+        "subject": one.found.pseudonym,
+        "key_id": one.found.sha256[:16],
+        "key_sha256": one.found.sha256,
+        "store": store.shown,
+        "destroyed_now": one.destroyed,
+        "logs": [
+            {
+                "log": name,
+                "sealed_records": seen.records,
+                "first_seq": seen.first,
+                "last_seq": seen.last,
+                "recorded_now": told,
+            }
+            for name, seen, told in one.logs
+        ],
+    }
+
+
+def _show_remains(
+    store: KeyStore, subject: str, logs: Sequence[str], also: Sequence[str], form: str
+) -> Exit:
+    found = store.find(subject)
+    said = []
+    for log in logs:
+        with on_terminal("looking for remains") as bar, open_reader(log) as reader:
+            said.append((log, find_remains(reader, subject, found, also, bar)))
+    loki = [Question(actor=name).logql() for name in _names(subject, found)]
+    if form == "json":
+        click.echo(json.dumps(_remains_as_json(store, found, said, loki), indent=2))
+    else:
+        _print_remains(store, found, said, loki)
+    return Exit.OK
+
+
+def _names(subject: str, found: Tombstone | None) -> list[str]:
+    return [subject, *([found.pseudonym] if found is not None else [])]
+
+
+def _remains_as_json(
+    store: KeyStore,
+    found: Tombstone | None,
+    said: Sequence[tuple[str, Remains]],
+    loki: Sequence[str],
+) -> dict[str, Any]:
+    key = None
+    if found is not None:
+        key = {"state": found.state, "key_id": found.sha256[:16], "subject": found.pseudonym}
+    logs = [
+        {"log": log, "records": one.records, "remains": [kind._asdict() for kind in one.found]}
+        for log, one in said
+    ]
+    return {"store": store.shown, "key": key, "logs": logs, "loki": list(loki)}
+
+
+_SAYS = {
+    "id": "the id itself",
+    "text": "what was asked for",
+    "correlation": "an id that joins records",
+    "path": "a path or an address of a page",
+    "address": "an address",
+}
+
+
+def _print_remains(
+    store: KeyStore,
+    found: Tombstone | None,
+    said: Sequence[tuple[str, Remains]],
+    loki: Sequence[str],
+) -> None:
+    def say(text: str) -> None:
+        click.echo(visible(text))
+
+    if found is None:
+        say(f"{store.shown} has no key of this person: nothing would be destroyed")
+    else:
+        say(f"key {found.sha256[:16]} ({found.pseudonym}) in {store.shown}: {found.state}")
+    for log, one in said:
+        say(f"{log}: {one.records} records are of this person; in plain, and staying:")
+        for kind in one.found:
+            where = f"{kind.records} records, {kind.first} to {kind.last}"
+            say(f"  {kind.place}: {_SAYS[kind.kind]} ({where})")
+        if not one.found:
+            say("  nothing that was recognised")
+    say("copies in Loki, an archive, exports and backups have the same; Loki is asked with:")
+    for question in loki:
+        say("  " + " ".join(question.split()))
