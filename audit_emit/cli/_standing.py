@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from audit_emit._facade.records import time_of, ts_of
+from audit_emit._facade.reports import recent_alerts
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.verdicts import read as read_memory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
+from audit_emit.errors import UnsupportedError
 from audit_emit.log import AuditLog
 from audit_emit.log import Standing as Stands
 
@@ -61,11 +63,26 @@ class Files(msgspec.Struct):
     free: int | None
 
 
+class Alerts(msgspec.Struct):
+    """Alerts of the last days that are records of the log (``audit.anomaly``).
+
+    Attributes:
+        open: how many nobody has acknowledged.
+        acknowledged: how many somebody has.
+        newest: the newest open one: ``ts``, ``level``, ``rule`` and ``title``.
+    """
+
+    open: int
+    acknowledged: int
+    newest: dict[str, str] | None = None
+
+
 class Standing(msgspec.Struct):
     """One log, at one moment.
 
     Attributes:
         last: its newest record.
+        alerts: ``None`` where they could not be looked for.
         problems: what should be looked at, in words.
         status: the exit status that this is.
     """
@@ -80,21 +97,36 @@ class Standing(msgspec.Struct):
     signed: Signed | None = None
     verified: Verified | None = None
     files: Files | None = None
+    alerts: Alerts | None = None
     problems: list[str] = []
     status: int = 0
 
 
-def standing(log: AuditLog, memory: Path | None = None) -> Standing:
+def alerts_of(log: AuditLog) -> Alerts | None:
+    """The alerts of a log; ``None`` where a part of it cannot be read."""
+    try:
+        found = recent_alerts(log.path, time.time_ns())
+    except (OSError, UnsupportedError):
+        return None
+    still = [one for one in found if one.acknowledged is None]
+    newest = None
+    if still:
+        newest = {name: str(getattr(still[-1], name)) for name in ("ts", "level", "rule", "title")}
+    return Alerts(len(still), len(found) - len(still), newest)
+
+
+def standing(log: AuditLog, memory: Path | None = None, alerts: Alerts | None = None) -> Standing:
     """Look at a log.
 
     Args:
+        alerts: that were looked for.
         memory: the file of ``verify --remember``.
 
     Raises:
         OSError: a file cannot be read.
         MemoryFileError: ``memory`` is no such file.
     """
-    found = Standing(name_of(log.path), ts_of(time.time_ns()))
+    found = Standing(name_of(log.path), ts_of(time.time_ns()), alerts=alerts)
     stands, newest = log.standing(), log.newest(1)
     head = stands.head
     if newest:

@@ -16,13 +16,16 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats, out_file
-from audit_emit.cli._standing import Standing, seconds_between, standing
+from audit_emit.cli._standing import Alerts, Standing, alerts_of, seconds_between, standing
 from audit_emit.cli._streams import decided
 from audit_emit.errors import MemoryFileError
 from audit_emit.log import open_log
 
 SECONDS = 2.0
 """Between two looks of ``--watch``."""
+
+_ALERTS_EVERY = 30
+"""Looks of ``--watch`` for one look for alerts, which takes longer in a large log."""
 
 
 @a_command(
@@ -64,23 +67,28 @@ def command(
     """Say how a log stands: its head, its last event, what is signed, and what room it has.
 
     LOG is a log's directory or its active file; without it, the log that this environment
-    configures. It reads a few lines, whatever the log's size, and proves nothing: audit-emit verify
-    does.
+    configures. It reads a few lines, and looks for alerts (audit.anomaly) in the last 30 days, with
+    --watch once a minute. It proves nothing: audit-emit verify does.
     """
     if watch and form == "json":
         raise click.UsageError("with --watch take --format jsonl: one line each time")
     if watch and out_file(context) is not None:
         raise click.UsageError("--out is written at the end, and --watch has none; take > FILE")
     opened = [open_log(log, keys=keys) for log in named(logs)]
+    looks, status = 0, Exit.OK
     try:
         while True:
-            found = [standing(log, memory) for log in opened]
+            if looks % _ALERTS_EVERY == 0:
+                alerts = [alerts_of(log) for log in opened]
+            pairs = zip(opened, alerts, strict=True)
+            found = [standing(log, memory, one) for log, one in pairs]
             status = decided(worst(one.status for one in found))
             if watch and form == "text":
                 click.clear()
             _print(found, form)
             if not watch:
                 return status
+            looks += 1
             time.sleep(SECONDS)
     except MemoryFileError as error:
         raise click.UsageError(str(error)) from None
@@ -118,12 +126,23 @@ def _show(one: Standing) -> None:
         free = "" if one.files.free is None else f"; {_size(one.files.free)} free"
         count = f"{one.files.segments} file" + ("s" if one.files.segments != 1 else "")
         _row("store", f"{_size(one.files.bytes)} in {count}{free}")
+    if one.alerts is not None:
+        _row("alerts", _alerts(one.alerts))
     for problem in one.problems:
         click.echo(click.style("  problem       ", fg="red", bold=True) + visible(problem))
 
 
 def _row(name: str, text: str) -> None:
     click.echo(f"  {name:<12}  {text}")
+
+
+def _alerts(alerts: Alerts) -> str:
+    if not alerts.open:
+        return "none is open" if alerts.acknowledged else "none"
+    text = f"{alerts.open:,} open, the newest "
+    newest = alerts.newest or {}
+    text += f"{newest.get('level', '')}: {newest.get('title') or newest.get('rule', '')}"
+    return click.style(visible(f"{text} (audit-emit query --type audit.anomaly)"), fg="yellow")
 
 
 def _event(one: Standing) -> str:

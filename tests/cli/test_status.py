@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.chain_builder import Trail
 
 from audit_emit import Emitter
 from audit_emit.cli import _standing, main
@@ -68,6 +69,24 @@ def test_json_has_the_same(signed: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert found["signed"]["trusted"] is False  # no key was given
     assert found["signed"]["unsigned"] == last["seq"] - found["signed"]["head_seq"] > 0
     assert found["files"]["segments"] == len(list(signed.glob("audit*.jsonl"))) > 1
+
+
+def test_open_alerts_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trail = Trail("shop")
+    for ago, name in ((40 * 86_400, "old"), (90, "a-1"), (60, "a-2"), (30, "a-3\x1b")):
+        trail.add("audit.anomaly", ago, id=name, level="high", title=f"Rule {name}")
+    trail.add("anomaly.acknowledged", 10, "eve", anomaly="a-1")
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in trail.lines))
+    code, out = looked(str(tmp_path), capsys=capsys)
+    assert code == Exit.OK
+    assert "  alerts        2 open, the newest high: Rule a-3␛ (audit-emit query" in out
+    _, out = looked(str(tmp_path), "--json", capsys=capsys)
+    alerts = json.loads(out)["alerts"]
+    assert (alerts["open"], alerts["acknowledged"], alerts["newest"]["level"]) == (2, 1, "high")
+
+
+def test_without_alerts_there_are_none(signed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "  alerts        none\n" in looked(str(signed), capsys=capsys)[1]
 
 
 def test_a_signature_that_no_key_checked_says_so(
