@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from audit_emit._report.alerts import Recorded, state_of
 from audit_emit._report.build import SECTIONS, Asked, report_on
 from audit_emit._report.controls import Entry, read_map
-from audit_emit._report.formats import FORMATS, written
+from audit_emit._report.formats import FORMATS, MEDIA, written
 from audit_emit._report.period import SECOND, Period
 from audit_emit._report.recent import DAYS, recent_alerts
 
 __all__ = [
     "DAYS",
     "FORMATS",
+    "MEDIA",
     "SECOND",
     "SECTIONS",
     "Asked",
     "Entry",
     "Period",
+    "Recorded",
     "read_map",
     "recent_alerts",
     "report_on",
+    "state_of",
     "written",
 ]

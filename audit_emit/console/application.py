@@ -60,7 +60,7 @@ def _pages_of(console: Console) -> Application:
     from starlette.routing import Mount  # noqa: PLC0415
     from starlette.staticfiles import StaticFiles  # noqa: PLC0415
 
-    from audit_emit.console import api, downloads, pages  # noqa: PLC0415
+    from audit_emit.console import api, downloads, pages, reporting  # noqa: PLC0415
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -73,6 +73,7 @@ def _pages_of(console: Console) -> Application:
             *pages.routes(),
             *api.routes(),
             *downloads.routes(),
+            *reporting.routes(),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         exception_handlers=pages.HANDLERS,

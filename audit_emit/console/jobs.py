@@ -8,12 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 COMMAND_SECONDS = 120.0
 ARCHIVE_SECONDS = 3600.0
+REPORT_SECONDS = 1800.0
 _VERIFICATION = ("-m", "audit_emit.console.verification")
 _ARCHIVING = threading.Lock()
+_REPORTING = threading.Lock()
 _COMMAND = "import json, sys; from audit_emit.cli import main; sys.exit(main(json.load(sys.stdin)))"
 
 
@@ -197,6 +201,33 @@ def archive_now(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
     finally:
         _ARCHIVING.release()
     return said.status == 0, said.line
+
+
+class Made(NamedTuple):
+    """A report, or why there is none (``body`` is ``None``)."""
+
+    body: bytes | None
+    said: str
+
+
+def run_report(where: Sequence[str], keys: tuple[str, ...], words: Sequence[str]) -> Made:
+    """What ``audit-emit report`` writes; one at a time, as it reads the whole log.
+
+    Args:
+        where: the log, with its archive.
+        keys: that are trusted.
+        words: options of the command.
+    """
+    if not _REPORTING.acquire(blocking=False):
+        return Made(None, "another one is being made; try again when it is done")
+    try:
+        with TemporaryDirectory(prefix="audit-report-") as place:
+            path = Path(place, "report")
+            more = [*_keys(keys), *words, "--out", str(path)]
+            said = run_command(["report", *where, *more], REPORT_SECONDS)
+            return Made(path.read_bytes() if path.exists() else None, said.line)
+    finally:
+        _REPORTING.release()
 
 
 def _keys(keys: tuple[str, ...]) -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -25,22 +24,14 @@ from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_status
 from audit_emit.console.paging import Page
 from audit_emit.console.records import Row, detail_of, plain, row_of
-from audit_emit.console.requests import console_of, demand, identity_of
+from audit_emit.console.rendering import TEMPLATES, path_of, rendered, shown_log
+from audit_emit.console.requests import console_of, demand
 from audit_emit.console.source import Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _STATIC = Path(__file__).parent / "static"
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(default=True, default_for_string=True),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["visible"] = lambda value: visible(str(value))
-_TEMPLATES.filters["grouped"] = lambda number: f"{number:,}"
 
 
 def routes() -> list[Route]:
@@ -66,36 +57,6 @@ def routes() -> list[Route]:
     ]
 
 
-def _page(request: Request, name: str, status: int = 200, **values: Any) -> Response:
-    identity = identity_of(request)
-    text = _TEMPLATES.get_template(name).render(
-        root=request.scope.get("root_path", "").rstrip("/"),
-        here=request.url.path,
-        identity=identity,
-        may_audit=identity.may(Role.AUDITOR, whole=True),
-        may_export=identity.may(Role.AUDITOR),
-        may_operate=identity.may(Role.OPERATOR, whole=True),
-        token=request.state.token,
-        log=_shown_log(request),
-        version=__version__,
-        **values,
-    )
-    return Response(text, status, media_type="text/html; charset=utf-8")
-
-
-def _shown_log(request: Request) -> str:
-    where = console_of(request).source.where
-    from audit_emit._facade.settings import Address, is_address  # noqa: PLC0415 - cheap
-
-    return visible(Address.chosen(where)[0].shown if is_address(where) else where)
-
-
-def _path(request: Request) -> str:
-    """The path below the prefix of this console."""
-    path = request.url.path
-    return path.removeprefix(request.scope.get("root_path", "").rstrip("/"))
-
-
 async def events(request: Request) -> Response:
     """Records that answer the filters, newest first."""
     identity = demand(request, Role.VIEWER)
@@ -105,13 +66,13 @@ async def events(request: Request) -> Response:
         page, rows = await in_thread(_rows, console.source, filters, identity)
     except FilterError as error:
         given = dict(request.query_params)
-        return _page(
+        return rendered(
             request, "events.html", 400, rows=[], given=given, query="", older="",
             problem=visible(str(error)), formats=list(MODULES), exports=[], first=True,
-            title="Events",
+            alerted={}, title="Events",
         )  # fmt: skip
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
-    return _page(
+    return rendered(
         request,
         "events.html",
         rows=rows,
@@ -122,6 +83,7 @@ async def events(request: Request) -> Response:
         problem="",
         formats=list(MODULES),
         exports=console.exports.of(identity.name)[:3],
+        alerted=console.alerts.named((row.place for row in rows), identity),
         title="Events",
     )
 
@@ -160,7 +122,7 @@ async def event(request: Request) -> Response:
     }
     if plain(members.get("user_id", "")):
         links["user_id"] = f"actor/{quote(members['user_id'])}"
-    return _page(
+    return rendered(
         request,
         "event.html",
         detail=detail,
@@ -202,14 +164,14 @@ async def about(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     name = request.path_params["name"]
-    kind = "actor" if _path(request).startswith("/actor/") else "target"
+    kind = "actor" if path_of(request).startswith("/actor/") else "target"
     if not plain(name):
         raise HTTPException(404, f"no {kind} can be looked for by this name; take a filter")
     filters = Filters({"actor": name} if kind == "actor" else {"where": f"key={name}"})
     tops = await in_thread(console.source.tops, filters, identity)
     page, rows = await in_thread(_rows, console.source, filters, identity)
     console.events.tell(own_events.VIEWED, identity, page=kind, query=filters.query())
-    return _page(
+    return rendered(
         request,
         "about.html",
         kind=kind,
@@ -228,7 +190,7 @@ async def top(request: Request) -> Response:
     filters = Filters.of(request.query_params)
     tops = await in_thread(console.source.tops, filters, identity)
     console.events.tell(own_events.VIEWED, identity, page="top", query=filters.query())
-    return _page(request, "top.html", tops=tops, query=filters.query(), title="Top lists")
+    return rendered(request, "top.html", tops=tops, query=filters.query(), title="Top lists")
 
 
 async def integrity(request: Request) -> Response:
@@ -237,7 +199,7 @@ async def integrity(request: Request) -> Response:
     console = console_of(request)
     standing = await in_thread(console.source.standing)
     console.events.tell(own_events.VIEWED, identity, page="integrity")
-    return _page(
+    return rendered(
         request,
         "integrity.html",
         standing=standing,
@@ -277,14 +239,14 @@ async def in_browser(request: Request) -> Response:
     identity = demand(request, Role.AUDITOR, whole=True)
     console = console_of(request)
     console.events.tell(own_events.VIEWED, identity, page="verify")
-    return _page(request, "verify.html", title="Verify in your browser")
+    return rendered(request, "verify.html", title="Verify in your browser")
 
 
 async def saved_verifier(request: Request) -> Response:
     """The verifier as one file that works offline."""
     demand(request, Role.VIEWER)
     script = (_STATIC / "verifier.js").read_text("utf-8").replace("\nexport ", "\n")
-    text = _TEMPLATES.get_template("verifier.html").render(
+    text = TEMPLATES.get_template("verifier.html").render(
         style=(_STATIC / "console.css").read_text("utf-8"),
         script=script,
         digest=sha256(script.encode()).hexdigest(),
@@ -303,7 +265,7 @@ async def checkpoints(request: Request) -> Response:
     console = console_of(request)
     found = await in_thread(console.source.checkpoints)
     console.events.tell(own_events.VIEWED, identity, page="checkpoints")
-    return _page(request, "checkpoints.html", checkpoints=found, title="Checkpoints")
+    return rendered(request, "checkpoints.html", checkpoints=found, title="Checkpoints")
 
 
 async def archive(request: Request) -> Response:
@@ -312,7 +274,7 @@ async def archive(request: Request) -> Response:
     console = console_of(request)
     found = await in_thread(archive_status, console.source.where)
     console.events.tell(own_events.VIEWED, identity, page="archive")
-    return _page(
+    return rendered(
         request,
         "archive.html",
         archive=found,
@@ -333,20 +295,20 @@ async def settings(request: Request) -> Response:
     console.events.tell(own_events.VIEWED, identity, page="settings")
     keys = [visible(key) for key in console.source.keys]
     rows = [
-        ("Log", _shown_log(request)),
+        ("Log", shown_log(request)),
         ("Trusted keys", ", ".join(keys) if keys else "none given: signatures are not checked"),
         ("You", f"{identity.name}, {identity.role.name.lower()}"),
         ("Workspaces", ", ".join(identity.workspaces) or "all"),
         ("Grafana", console.grafana or "not given"),
         ("audit_emit", __version__),
     ]
-    return _page(request, "settings.html", rows=rows, title="Settings")
+    return rendered(request, "settings.html", rows=rows, title="Settings")
 
 
 async def help_page(request: Request) -> Response:
     """Filters, keys of the keyboard, and what the words mean."""
     demand(request, Role.VIEWER)
-    return _page(request, "help.html", title="Help")
+    return rendered(request, "help.html", title="Help")
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -356,11 +318,11 @@ async def _failed(request: Request, error: Exception) -> Response:
         status, said = 400, str(error)
     else:
         status, said = 503, f"the log cannot be read: {error}"
-    if _path(request).startswith("/api/"):
+    if path_of(request).startswith("/api/"):
         from audit_emit.console.requests import json_of  # noqa: PLC0415 - of programs only
 
         return Response(json_of({"error": said}), status, media_type="application/json")
-    return _page(request, "error.html", status, said=visible(said), title=f"{status}")
+    return rendered(request, "error.html", status, said=visible(said), title=f"{status}")
 
 
 HANDLERS: Mapping[Any, Any] = {

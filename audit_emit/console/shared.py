@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from audit_emit.console import own_events
+from audit_emit.console.alerts import Alerts
 from audit_emit.console.exporting import Exports
 from audit_emit.console.jobs import Verification
 from audit_emit.console.own_events import OwnEvents
@@ -22,6 +23,7 @@ class Console:
         signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
         grafana: the address of a Grafana, for links by trace id; empty for none.
         exports: what came of the newest ones.
+        alerts: that are records of the log.
         streams: live tails that go on, by the name of who looks.
     """
 
@@ -38,6 +40,7 @@ class Console:
         self.signing_keys: tuple[str, ...] = signing_keys
         self.grafana: str = grafana
         self.exports: Exports = Exports()
+        self.alerts: Alerts = Alerts(source)
         self.streams: Counter[str] = Counter()
         self.verification: Verification = Verification(
             source.where, source.keys, self._verified, archive=source.archive

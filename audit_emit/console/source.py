@@ -66,7 +66,7 @@ class Source:
         self.keys: tuple[str, ...] = keys
         self.archive: str = archive
         self._log = open_log(where, keys=keys, archive=archive)
-        self._parts = (where, archive) if archive else (where,)
+        self.parts: tuple[str, ...] = (where, archive) if archive else (where,)
 
     def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:
         """The newest records that answer, and that somebody may see.
@@ -75,15 +75,15 @@ class Source:
             FilterError: a filter cannot be understood.
             OSError: the log cannot be read.
         """
-        return page_of(self._parts, filters.question(identity.workspaces), size, filters.before)
+        return page_of(self.parts, filters.question(identity.workspaces), size, filters.before)
 
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
         """When the newest records were that answer, and whether there are more; see ``page``."""
-        return times_of(self._parts, filters.question(identity.workspaces), size)
+        return times_of(self.parts, filters.question(identity.workspaces), size)
 
     def tops(self, filters: Filters, identity: Identity) -> Tops:
         """What occurs most among the newest records that answer; see ``page``."""
-        lines = answers(self._parts, filters.question(identity.workspaces))
+        lines = answers(self.parts, filters.question(identity.workspaces))
         with closing(lines):
             return tops_of(lines, filters)
 
@@ -188,10 +188,10 @@ class Source:
             ConfigError: there are several chains.
             OSError: it cannot be read.
         """
-        return open_reader(*self._parts)
+        return open_reader(*self.parts)
 
     def _ask(self, question: Question, limit: int) -> Answer:
-        return ask_log(question, self._parts, limit)
+        return ask_log(question, self.parts, limit)
 
     def _one(self, terms: tuple[Term, ...], identity: Identity) -> bytes | None:
         found = self._ask(Question(terms=terms, workspaces=identity.workspaces), 1).lines

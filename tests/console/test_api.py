@@ -21,7 +21,7 @@ from support.console_client import (
 )
 from support.export_records import HOSTILE, LINES
 
-from audit_emit.console import api, app, downloads, jobs
+from audit_emit.console import api, app, downloads, jobs, reporting
 from audit_emit.console.source import Source
 
 
@@ -129,7 +129,7 @@ def test_every_route_below_api_is_described(log: Path) -> None:
     described = client(console(log)).get("/api/openapi.json").json()["paths"]
     routes = {
         route.path: sorted(set(route.methods or ()) - {"HEAD"})
-        for route in [*api.routes(), *downloads.routes()]
+        for route in [*api.routes(), *downloads.routes(), *reporting.routes()]
         if route.path.startswith("/api/audit/")
     }
     assert {path: sorted(one.upper() for one in found) for path, found in described.items()} == (

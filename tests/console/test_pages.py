@@ -25,7 +25,17 @@ from support.console_client import (
 from support.export_records import LINES, changed
 
 PAGES = [
-    *("/", "/integrity", "/verify", "/checkpoints", "/archive", "/settings", "/help"),
+    *(
+        "/",
+        "/alerts",
+        "/report",
+        "/integrity",
+        "/verify",
+        "/checkpoints",
+        "/archive",
+        "/settings",
+        "/help",
+    ),
     *("/event/00d1c0ffee00beef:5", "/actor/u-17", "/target/STRIPE_LIVE_KEY", "/top"),
 ]
 

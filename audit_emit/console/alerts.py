@@ -1,0 +1,117 @@
+"""The alerts that are records of the log, as pages show them, beside the events that they name.
+
+Looking for them takes longer than a page may: it is done in a thread of its own, at most once in a
+while, and pages show what it found last. The page of the alerts waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from audit_emit._facade.reports import DAYS, Recorded, recent_alerts, state_of
+from audit_emit.console.access import Identity
+from audit_emit.console.source import Source
+from audit_emit.errors import AuditEmitError
+
+FRESH_SECONDS = 30.0
+"""For so long nobody looks again."""
+
+_LINKED = 20
+"""Records of an alert that are linked."""
+
+__all__ = ["DAYS", "Alert", "Alerts"]
+
+
+class Alert(NamedTuple):
+    """One alert in the table; texts are as the record has them.
+
+    Attributes:
+        place: ``CHAIN:SEQ`` of its record; empty where that is in no chain.
+        records: numbers and places of those that it is about, the first ones.
+        more: how many there are besides.
+        acknowledged: whether somebody looked at it; ``state`` says who.
+    """
+
+    ts: str
+    level: str
+    title: str
+    reason: str
+    place: str
+    records: tuple[tuple[int, str], ...]
+    more: int
+    acknowledged: bool
+    state: str
+
+
+class Alerts:
+    """The newest alerts of one log.
+
+    Args:
+        source: the log.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._found: list[Recorded] = []
+        self._chain = ""
+        self._next = 0.0
+
+    def look(self) -> list[Alert]:
+        """All of them as they are now, newest first.
+
+        Raises:
+            OSError, AuditEmitError: the log cannot be read.
+        """
+        head = self._source.head()
+        found = recent_alerts(self._source.where, time.time_ns())
+        with self._lock:
+            self._found, self._chain = found, head.chain if head is not None else ""
+            self._next = time.monotonic() + FRESH_SECONDS
+        return [self._shown(one) for one in reversed(found)]
+
+    def named(self, places: Iterable[str], identity: Identity) -> dict[str, str]:
+        """Which of some records are named by an alert that is open, by the title of its rule.
+
+        Args:
+            places: of the records, ``CHAIN:SEQ``.
+            identity: who asks; of a part of the log nothing is told.
+        """
+        if not identity.whole:
+            return {}
+        with self._lock:
+            stale, found, chain = time.monotonic() >= self._next, self._found, self._chain
+            if stale:
+                self._next = time.monotonic() + FRESH_SECONDS
+        if stale:
+            threading.Thread(target=self._refresh, daemon=True).start()
+        titles = {
+            f"{chain}:{seq}": one.title or one.rule
+            for one in found
+            if one.acknowledged is None
+            for seq in one.records
+        }
+        return {place: titles[place] for place in places if place in titles}
+
+    def _refresh(self) -> None:
+        try:
+            self.look()
+        except (OSError, AuditEmitError):
+            return  # the pages say themselves that the log cannot be read
+
+    def _shown(self, one: Recorded) -> Alert:
+        linked = [(seq, f"{self._chain}:{seq}") for seq in one.records[:_LINKED]]
+        return Alert(
+            one.ts,
+            one.level,
+            one.title or one.rule,
+            one.reason,
+            f"{self._chain}:{one.seq}" if one.seq else "",
+            tuple(linked),
+            len(one.records) - len(linked),
+            one.acknowledged is not None,
+            state_of(one.acknowledged),
+        )

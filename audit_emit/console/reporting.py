@@ -1,0 +1,107 @@
+"""The alerts of the log, and reports on it, for pages and programs."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from audit_emit._facade.reports import FORMATS, MEDIA
+from audit_emit._facade.text import visible
+from audit_emit.console import own_events
+from audit_emit.console.access import Role
+from audit_emit.console.alerts import DAYS
+from audit_emit.console.jobs import run_report
+from audit_emit.console.rendering import rendered
+from audit_emit.console.requests import checked_form, console_of, demand, json_of
+from audit_emit.console.threads import in_thread
+
+_WHAT = {
+    "html": "a page, to be printed, too",
+    "md": "Markdown",
+    "csv": "a table (CSV)",
+    "json": "JSON",
+}
+_DAYS = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
+
+
+def routes() -> list[Route]:
+    """The routes of this module."""
+    return [
+        Route("/alerts", alerts, name="alerts"),
+        Route("/report", ask, name="report"),
+        Route("/report", make, methods=["POST"], name="make_report"),
+        Route("/api/audit/alerts", all_alerts),
+    ]
+
+
+async def alerts(request: Request) -> Response:
+    """The newest alerts, and who looked at them."""
+    identity = demand(request, Role.VIEWER, whole=True)
+    console = console_of(request)
+    found = await in_thread(console.alerts.look)
+    console.events.tell(own_events.VIEWED, identity, page="alerts")
+    return rendered(
+        request,
+        "alerts.html",
+        rows=found,
+        still=sum(not one.acknowledged for one in found),
+        days=DAYS,
+        problem="",
+        title="Alerts",
+    )
+
+
+async def all_alerts(request: Request) -> Response:
+    """The same for programs."""
+    demand(request, Role.VIEWER, whole=True)
+    found = await in_thread(console_of(request).alerts.look)
+    body = json_of({"days": DAYS, "alerts": [one._asdict() for one in found]})
+    return Response(body, media_type="application/json")
+
+
+async def ask(request: Request) -> Response:
+    """The form that asks for a report."""
+    identity = demand(request, Role.VIEWER, whole=True)
+    console_of(request).events.tell(own_events.VIEWED, identity, page="report")
+    return _form(request)
+
+
+def _form(request: Request, said: str = "", status: int = 200) -> Response:
+    formats = [(name, _WHAT[name]) for name in sorted(FORMATS, key=list(_WHAT).index)]
+    return rendered(
+        request, "report.html", status, formats=formats, said=visible(said)[:500], title="Report"
+    )
+
+
+async def make(request: Request) -> Response:
+    """A report, as a file.
+
+    The form has ``days``, ``format`` (one of ``FORMATS``) and ``anomalies`` (``no`` leaves them
+    out).
+    """
+    identity = demand(request, Role.AUDITOR, whole=True)
+    form = await checked_form(request)
+    name, days = form.get("format", "html"), form.get("days", "30")
+    if name not in FORMATS:
+        raise HTTPException(400, f"format: one of {', '.join(FORMATS)}")
+    if not _DAYS.fullmatch(days):
+        raise HTTPException(400, "days: a number from 1 to 9999")
+    console = console_of(request)
+    words = ["--days", days, "--format", name]
+    if form.get("anomalies") == "no":
+        words.append("--no-anomalies")
+    console.events.tell(
+        own_events.EXPORTED, identity, format=f"report.{name}", query=f"days={days}"
+    )
+    done = await in_thread(run_report, console.source.parts, console.source.keys, words)
+    if done.body is None:
+        return _form(request, f"There is no report: {done.said}", 409)
+    return Response(
+        done.body,
+        media_type=f"{MEDIA[name]}; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="audit-report.{name}"'},
+    )
