@@ -19,6 +19,7 @@
     │   ├── ExportError           an export cannot go on where it ended
     │   ├── RuleError             a rule of anomalies cannot be understood; has file, line, reason
     │   ├── DetectionError        the search for anomalies cannot go on where it ended
+    │   ├── DeliveryError         an alert was not taken, and is given again
     │   ├── FilterError           a filter of the console cannot be understood
     │   ├── KeyStoreError         the keys of persons: a store cannot be used; ``reason`` says why
     │   ├── BusyError             another backfill of the same log is running
@@ -199,6 +200,10 @@ class RuleError(AuditEmitError, ValueError):
 
 class DetectionError(AuditEmitError, ValueError):
     """The search for anomalies cannot go on where it ended; the message says why."""
+
+
+class DeliveryError(AuditEmitError):
+    """An alert was not taken by whom it was given to; it is given again."""
 
 
 class FilterError(AuditEmitError, ValueError):

@@ -251,8 +251,8 @@ class AuditLog:
 
         Args:
             rules: a file or a directory of Sigma rules; without one, those of this package.
-            since: only alerts whose last record is not earlier; earlier records are looked at all
-                the same. What ``verify`` finds is told whenever it was.
+            since: only alerts that crossed from then on; earlier records are looked at all the
+                same. What ``verify`` finds is told whenever it was.
             now: the time by which silence is judged; without one, silence at the end of the log is
                 not told.
             verified: begin with what ``verify`` finds, as alerts of the rule ``log_tampered``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -30,6 +31,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
             records lack one. Values of more than 64 characters are cut.
         first_ts, last_ts: times of the first and of the last of these records, as in ``ts``.
         reason: one sentence with the figures.
+        at: when it crossed, as ``ts``: with the last record, or when silence had lasted too long;
+            empty for what ``verify`` found.
         tags: of the rule.
     """
 
@@ -42,8 +45,13 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     first_ts: str
     last_ts: str
     reason: str
+    at: str = ""
     tags: tuple[str, ...] = ()
     unnamed: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """The ``fields`` of ``audit.anomaly``, and what programs are given."""
+        return {"id": self.id, **msgspec.structs.asdict(self)}
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from audit_emit._detection.expressions import And, Not, Or, Tree
 from audit_emit._detection.nodes import Node, Refuse
 
-_TOKEN = re.compile(r"\s*(?:([()|])|([A-Za-z0-9_][A-Za-z0-9_*-]*))")
+_TOKEN = re.compile(r"\s*(?:([()])|([A-Za-z0-9_][A-Za-z0-9_*-]*))")
 _DEEPEST = 30
 _LONGEST = 4000
 
@@ -44,6 +44,10 @@ class _Condition:
     def _cut(self, text: str) -> list[str]:
         if len(text) > _LONGEST:
             raise self._refuse(self._line, f"a condition of more than {_LONGEST} characters")
+        if "|" in text:
+            raise self._refuse(
+                self._line, "aggregations in a condition are no longer Sigma; write a correlation"
+            )
         tokens, at = [], 0
         while text[at:].strip():
             found = _TOKEN.match(text, at)
@@ -51,10 +55,6 @@ class _Condition:
                 raise self._refuse(self._line, f"the condition has {text[at:].strip()[:20]!r}")
             tokens.append(found[1] or found[2])
             at = found.end()
-        if "|" in tokens:
-            raise self._refuse(
-                self._line, "aggregations in a condition are no longer Sigma; write a correlation"
-            )
         return tokens
 
     def _next(self) -> str:

@@ -27,8 +27,8 @@ def detect(
     Args:
         reader: of the log.
         rules: what to look for; the rules of this package by default.
-        since: only alerts whose last record is not earlier, as ``ts``; records before it are looked
-            at all the same, as an alert may be about what was before.
+        since: only alerts that crossed from then on (``Alert.at``), as ``ts``; records before it
+            are looked at all the same, as an alert may be about what was before.
         now: the time by which silence is judged, in nanoseconds since 1970; without one, silence
             at the end of the log is not told.
         progress: called with the bytes that were read and those that there are.
@@ -39,7 +39,7 @@ def detect(
     """
     engine = Engine(rules or built_in())
     for alert in _alerts(engine, reader, now, progress):
-        if alert.last_ts >= since:
+        if alert.at >= since:
             yield alert
 
 

@@ -17,7 +17,7 @@ from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.values import Record
 from audit_emit._detection.watchers import ALWAYS, KINDS, Found, Silence, Watcher
 from audit_emit._detection.windows import Event, Hit
-from audit_emit._format.record import ns_of, parsed, ts_of
+from audit_emit._format.record import MAX_SEQ, ns_of, parsed, ts_of
 from audit_emit._runtime.interrupts import let_through
 
 RECORD = "audit.anomaly"
@@ -32,6 +32,8 @@ _STEP_NS = 2 * 10**9
 """A time so much earlier than the record before is told as a step of the clock."""
 
 _HOUR_NS = 3600 * 10**9
+_LAST_NS = 9 * 10**18
+"""In 2255: a later time is taken for this one, so that times with their windows fit 64 bits."""
 
 
 class _Use(NamedTuple):
@@ -51,6 +53,9 @@ class Engine:
 
     Attributes:
         records: lines that were looked at.
+        last_ts, last_ns: time of the last record, and of the last one that a rule is about.
+        steps: when the clock was last said to have stepped back, and by how much.
+        forgotten: rules of which it was told that groups were forgotten.
     """
 
     def __init__(self, rules: RuleSet, most: int = TOTAL_BYTES) -> None:
@@ -69,12 +74,13 @@ class Engine:
                 self._consumers.setdefault(part.name, []).append((place, watcher))
         self._silences = [one for one in self.watchers.values() if isinstance(one, Silence)]
         self._uses: dict[bytes, tuple[_Use, ...]] = {}
-        self._forgotten: dict[str, int] = {}
+        self.forgotten: set[str] = set()
         self.due = ALWAYS
         self._due_ts = b"~"
         self.last_ts = b""
         self.last_ns = 0
         self._minute = ("", 0)
+        self.steps = (-ALWAYS, 0)
         self._alerts: list[Alert] = []
 
     def feed(self, lines: list[bytes]) -> list[Alert]:
@@ -154,22 +160,23 @@ class Engine:
         try:
             if ts[:17] != minute[0]:  # type: ignore[index] # what is no text is no time
                 minute = self._minute = ts[:17], ns_of(f"{ts[:17]}00.000000000Z")  # type: ignore[index]
-            self.last_ns = minute[1] + int(ts[17:19]) * 10**9 + int(ts[20:29])  # type: ignore[index]
+            ns = minute[1] + int(ts[17:19]) * 10**9 + int(ts[20:29])  # type: ignore[index]
+            self.last_ns = ns if 0 <= ns <= _LAST_NS else 0 if ns < 0 else _LAST_NS
         except (ValueError, TypeError, OverflowError) as error:
             let_through(error)
         if isinstance(record.get("chain"), str):
             self.chain = record["chain"]
-        number = seq if isinstance(seq, int) else 0
+        number = seq if isinstance(seq, int) and 0 <= seq <= MAX_SEQ else 0
         return Event(self.last_ns, (number,), self.last_ns)
 
     def _take(self, watcher: Watcher, part: int, record: Record, event: Event) -> None:
         found = watcher.take(part, record, event)
         if watcher.next_due < self.due:
-            self._wait()
+            self.wait()
         if found is not None:
             self._found(watcher, found, record)
-        if watcher.groups.forgotten and watcher.rule.name not in self._forgotten:
-            self._forgotten[watcher.rule.name] = 1
+        if watcher.groups.forgotten and watcher.rule.name not in self.forgotten:
+            self.forgotten.add(watcher.rule.name)
             self._own(
                 STATE_FULL,
                 "More groups than are remembered",
@@ -201,6 +208,7 @@ class Engine:
                 first_ts=ts_of(event.first),
                 last_ts=ts_of(event.ns),
                 reason=reason or rule.reason or rule.description,
+                at=ts_of(hit.at or event.ns),
                 tags=rule.tags,
                 unnamed=hit.unnamed,
             )
@@ -220,6 +228,7 @@ class Engine:
                 first_ts=times[0],
                 last_ts=times[1],
                 reason=reason,
+                at=times[1],
             )
         )
 
@@ -235,10 +244,10 @@ class Engine:
             return
         event = self._event(record)
         step = before - event.ns
-        told, size = self._steps
+        told, size = self.steps
         if step < _STEP_NS or (abs(event.ns - told) < _HOUR_NS and step < 2 * size):
             return
-        self._steps = event.ns, step
+        self.steps = event.ns, step
         self._own(
             CLOCK_STEP,
             "Time went back",
@@ -248,8 +257,6 @@ class Engine:
             "clock was set",
         )
 
-    _steps = (-ALWAYS, 0)
-
     @staticmethod
     def _ns(ts: bytes) -> int | None:
         try:
@@ -258,8 +265,9 @@ class Engine:
             let_through(error)
             return None
 
-    def _wait(self) -> None:
-        due = min(one.next_due for one in self._silences)
+    def wait(self) -> None:
+        """See when something is due next."""
+        due = min((one.next_due for one in self._silences), default=ALWAYS)
         if due != self.due:
             self.due = due
             self._due_ts = ts_of(due).encode() if due < ALWAYS else b"~"
@@ -273,7 +281,7 @@ class Engine:
         for watcher in self._silences:
             for found in watcher.tick(ns):
                 self._found(watcher, found, None)
-        self._wait()
+        self.wait()
 
     def now(self, ns: int) -> list[Alert]:
         """The alerts that follow from its being that late, with no further record."""

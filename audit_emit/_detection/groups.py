@@ -48,7 +48,8 @@ def keyed(getters: Sequence[Get]) -> Callable[[Record], Key]:
 
         def one(record: Record) -> Key:
             value = get(record)
-            return (value if type(value) is str and len(value) <= CUT else short(value),)
+            plain = type(value) is str and len(value) <= CUT and value.isascii()
+            return (value if plain else short(value),)
 
         return one
     return lambda record: tuple([short(get(record)) for get in getters])
@@ -57,9 +58,14 @@ def keyed(getters: Sequence[Get]) -> Callable[[Record], Key]:
 def short(value: Any) -> str | None:
     """A value as a part of a name."""
     text = value if isinstance(value, str) else text_of(value)
-    if text is None or len(text) <= CUT:
+    if text is None:
+        return None
+    if not text.isascii():
+        # A lone surrogate, which a record may hold as an escape, is in no file of ours.
+        text = text.encode("utf-8", "backslashreplace").decode()
+    if len(text) <= CUT:
         return text
-    return f"{text[:CUT]}~{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    return f"{text[:CUT]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 class Groups(Generic[_State]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from audit_emit._detection.parsing import rule_of
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import MOST, RuleSet
 from audit_emit._detection.yaml_nodes import yaml_nodes
+from audit_emit._version import __version__
 from audit_emit.errors import RuleError
 
 BUILT_IN = Path(__file__).with_name("rules")
@@ -37,12 +39,15 @@ def rules_in(directory: str | os.PathLike[str]) -> RuleSet:
     """
     root = Path(directory)
     rules: list[Rule] = []
+    digest = hashlib.sha256(__version__.encode())
     for path in _files(root):
         name = path.name if path == root else str(path.relative_to(root))
-        rules += rules_of(text_in(path, name), name)
+        text = text_in(path, name)
+        digest.update(hashlib.sha256(text.encode()).digest())
+        rules += rules_of(text, name)
     if not rules:
         raise RuleError(str(directory), 1, "there is no rule (.json, .yml, .yaml)")
-    return RuleSet(rules)
+    return RuleSet(rules, digest.hexdigest())
 
 
 def rules_of(text: str, name: str) -> list[Rule]:

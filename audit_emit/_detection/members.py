@@ -12,6 +12,8 @@ _SPAN = re.compile(r"([1-9][0-9]{0,6})([smhdwMy])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
 """Sigma's units; a month is taken as 30 days and a year as 365."""
 
+_LONGEST_SPAN = 10 * 31536000
+
 
 class Members:
     """See above.
@@ -106,9 +108,12 @@ class Members:
             return default
         node = self.need(name)
         found = _SPAN.fullmatch(node.value) if isinstance(node.value, str) else None
-        if found is None:
-            raise self._refuse(node.line, f"{name!r} must be a span, such as 30s, 5m, 1h or 7d")
-        return int(found[1]) * _SECONDS[found[2]] * 10**9
+        seconds = int(found[1]) * _SECONDS[found[2]] if found is not None else 0
+        if not 0 < seconds <= _LONGEST_SPAN:
+            raise self._refuse(
+                node.line, f"{name!r} must be a span of at most 10y, such as 30s, 5m, 1h or 7d"
+            )
+        return seconds * 10**9
 
     def number(
         self, name: str, default: float | None = None, *, least: float, most: float

@@ -19,9 +19,11 @@ class RuleSet:
 
     Args:
         rules: in any order.
+        digest: of what they were read from.
 
     Attributes:
         rules: by their names.
+        digest: equal for equal rules.
         quiet: names of those that make no alerts, as they are only parts of others.
 
     Raises:
@@ -29,7 +31,8 @@ class RuleSet:
             or there is no rule, or too many.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], digest: str = "") -> None:
+        self.digest = digest
         given = list(rules)
         if not given:
             raise RuleError("rules", 1, "there is no rule")

@@ -11,7 +11,7 @@ from audit_emit._detection.detectors import Beat, Hours, Known, Usual, Value
 from audit_emit._detection.groups import Groups, Key, keyed, short
 from audit_emit._detection.rule import Correlation, Rule
 from audit_emit._detection.values import Get, Record, getter, number_of, scalars, text_of
-from audit_emit._detection.windows import Event, Hit, Parts, Sliding, Values
+from audit_emit._detection.windows import MOST, Event, Hit, Parts, Sliding, Values
 from audit_emit._runtime.interrupts import let_through
 
 ALWAYS = 1 << 62
@@ -149,7 +149,7 @@ class ValueSum(Watcher):
         """See ``Watcher``."""
         del part
         value, spec = number_of(self._field(record)) or 0.0, self.spec
-        return state.take(event, value, span=spec.timespan, least=spec.least, most=KEPT)
+        return state.take(event, min(value, MOST), span=spec.timespan, least=spec.least, most=KEPT)
 
     def said(self, hit: Hit) -> str:
         """See ``Watcher``."""
@@ -183,6 +183,8 @@ class Temporal(Watcher):
 
 class FirstSeen(Watcher):
     """``first_seen``: nothing is new before the log is as old as ``learning``."""
+
+    state = Known
 
     def __init__(self, rule: Rule, most: int) -> None:
         super().__init__(rule, most)
@@ -269,7 +271,7 @@ class Baseline(Watcher):
         value = number_of(self._field(record)) if self.spec.field else 1.0
         if value is None or value <= 0:
             return None
-        return state.take(event, value, **self.spec.options)
+        return state.take(event, min(value, MOST), **self.spec.options)
 
     def said(self, hit: Hit) -> str:
         """See ``Watcher``."""
@@ -280,6 +282,8 @@ class Baseline(Watcher):
 
 class Silence(Watcher):
     """``silence``: found by the time of whatever comes next, not by a record of its own."""
+
+    state = Beat
 
     def __init__(self, rule: Rule, most: int) -> None:
         super().__init__(rule, most)
@@ -311,6 +315,12 @@ class Silence(Watcher):
         heapq.heappush(self.due, (ns + self.spec.timespan, self._pushed, key))
         self.next_due = self.due[0][0]
 
+    def wait_again(self) -> None:
+        """Wait for all groups that were remembered."""
+        for key, state in self.groups.table.items():
+            if not state.told:
+                self._wait(state.latest, key)
+
     def tick(self, ns: int) -> Iterator[Found]:
         """It is that late: who has been silent?"""
         while self.due and self.due[0][0] < ns:
@@ -324,7 +334,8 @@ class Silence(Watcher):
                 continue
             state.told = True
             event = Event(state.latest, (state.seq,), state.latest)
-            yield Found(key, Hit(event, float(ns - state.latest), fresh=True))
+            due = state.latest + self.spec.timespan
+            yield Found(key, Hit(event, float(ns - state.latest), fresh=True, at=due))
 
     def said(self, hit: Hit) -> str:
         """See ``Watcher``."""

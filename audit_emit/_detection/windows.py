@@ -12,6 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 
+_EXACT = 2.0**53
+"""Beyond it a sum of floating-point numbers does not go back to what it was."""
+
+MOST = 1e15
+"""What one record counts at most: more than any threshold that is worth a name."""
+
 
 class Event(NamedTuple):
     """One record, or what a correlation found that another one is about.
@@ -35,12 +41,14 @@ class Hit(NamedTuple):
         figure: what was reached.
         fresh: it did not hold before.
         unnamed: records that are not among the numbers.
+        at: when it began to hold; 0: with the last record.
     """
 
     event: Event
     figure: float
     fresh: bool
     unnamed: int = 0
+    at: int = 0
 
 
 class Sliding(msgspec.Struct, gc=False):
@@ -107,9 +115,12 @@ class Sliding(msgspec.Struct, gc=False):
             self.start, self.total = 0, sum(item[2] for item in items)
         else:
             self.total += value
+        before = self.start
         while items[self.start][0] < since:
             self.total -= items[self.start][2]
             self.start += 1
+        if before != self.start and self.total > _EXACT:
+            self.total = sum(item[2] for item in items[self.start :])
 
     def _search(self, ns: int, span: int) -> tuple[float, list[tuple[int, int, float]]]:
         """The best window that this record is in, among all that are kept."""

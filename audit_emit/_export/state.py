@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from audit_emit._format.record import Head
+from audit_emit._runtime.atomic import replace_file
 from audit_emit.errors import ExportError
 
 _VERSION = 1
@@ -77,19 +76,7 @@ class State(NamedTuple):
             "head": None if self.head is None else self.head._asdict(),
             "length": self.length,
         }
-        path = path_of(output)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            with open(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(json.dumps(values).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            with suppress(OSError):
-                os.unlink(temporary)
-        _sync_directory(path.parent)
+        replace_file(path_of(output), json.dumps(values).encode() + b"\n")
 
 
 def path_of(output: Path) -> Path:
@@ -125,11 +112,3 @@ def _unreadable(output: Path) -> ExportError:
     return ExportError(
         f"{path_of(output).name} is no state of an export; move both away, and export anew"
     )
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import click
 import msgspec
 
-from audit_emit import Emitter
 from audit_emit._facade.archive import (
     NAME,
     Archiver,
@@ -33,6 +32,7 @@ from audit_emit._facade.settings import Address, is_address
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
+from audit_emit.cli._recording import recorder_of_rows
 from audit_emit.cli._signer import Beside, active, emitter_of
 from audit_emit.errors import (
     ArchiveError,
@@ -191,25 +191,8 @@ def rows_of(log: str, stack: ExitStack) -> Iterator[tuple[str, str, LogReader, R
     for service, tenant, chain in live_chains(connection, chosen):
         (reader,) = open_readers([f"{log.partition('#')[0]}#chain={chain}"])
         stack.enter_context(reader)
-        record = _recorder(address, service, tenant, stack)
+        record = recorder_of_rows(address, service, tenant, stack)
         yield name_of(reader.name), chain, reader, record
-
-
-def _recorder(address: Address, service: str, tenant: str, stack: ExitStack) -> Record:
-    """A way to append records about the log to its chain in a database."""
-    from audit_emit._facade.database import Chains  # noqa: PLC0415 - an extra
-    from audit_emit.outbox import own_record  # noqa: PLC0415
-
-    emitter = Emitter(service=service, jsonl="off", stdout=False)
-    stack.callback(emitter.close)
-    chains = Chains(address, service=service)
-    stack.callback(chains.close)
-    own = own_record(emitter)
-
-    def record(event_type: str, fields: dict[str, Any]) -> None:
-        chains.append([own(event_type, fields)], tenant)
-
-    return record
 
 
 def failed(error: AuditEmitError) -> Exit:

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import click
 
 from audit_emit._facade.anomalies import (
+    LEVELS,
     Alert,
+    How,
     RuleSet,
     built_in,
+    cases_in,
     detect,
     integrity_alerts,
     rules_in,
+    run,
     verify_log,
 )
 from audit_emit._facade.queries import open_readers, span
 from audit_emit._facade.records import ts_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Options
+from audit_emit.cli._alerts import explained, listed, print_all, tested
+from audit_emit.cli._alerts_followed import Following, followed, following_options
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import key_option
-from audit_emit.cli._logs import logs_argument, name_of, named
+from audit_emit.cli._logs import logs_argument, name_of, named, one_of
 from audit_emit.cli._output import formats
-from audit_emit.errors import RuleError, UnsupportedError
+from audit_emit.errors import BusyError, DetectionError, RuleError, UnsupportedError
 from audit_emit.log import KeyRing
+
+
+class Search(NamedTuple):
+    """What to look for, and how to print it.
+
+    Attributes:
+        window: only alerts of so long ago; ``None`` for all.
+        verify: how to verify the log; ``None``: not.
+        level: the mildest alerts that are wanted.
+        form: of the output.
+    """
+
+    rules: RuleSet
+    window: timedelta | None
+    verify: Options | None
+    level: str
+    form: str
+
+    def wanted(self, alert: Alert) -> bool:
+        """Whether an alert is severe enough."""
+        return LEVELS.index(alert.level) >= LEVELS.index(self.level)
 
 
 def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
@@ -45,15 +72,18 @@ def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedel
 @a_command(
     "anomalies",
     {
-        Exit.OK: "nothing odd",
-        Exit.FINDINGS: "alerts",
+        Exit.OK: "nothing odd; with --follow, told to end",
+        Exit.FINDINGS: "alerts; a test that failed; or with --follow, the log was cut or replaced",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing there, or it cannot be read",
+        Exit.INCOMPLETE: "another process follows this log",
         Exit.NO_ANSWER: "the database does not answer",
     },
     [
         "audit-emit anomalies /var/log/audit-emit/shop --window 15m",
-        "audit-emit anomalies --rules /etc/audit-emit/rules --json",
+        "audit-emit anomalies --explain secret_mass_read",
+        "audit-emit anomalies --rules /etc/audit-emit/rules --test rules-test.yml",
+        "audit-emit anomalies --follow --webhook https://alerts.example.com/audit",
     ],
 )
 @logs_argument
@@ -61,7 +91,8 @@ def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedel
     "--window",
     callback=_window,
     metavar="SPAN",
-    help="Only alerts of the last 15m, 2h, 7d; all records are looked at. [default: all alerts]",
+    help="Only alerts of the last 15m, 2h, 7d; all records are looked at.  [default: all alerts; "
+    "with --follow those from now on]",
 )
 @click.option(
     "--rules",
@@ -70,86 +101,101 @@ def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedel
     metavar="DIR",
     help="Rules of one's own, instead of those of this package: .json, .yml.",
 )
+@click.option(
+    "--level", type=click.Choice(LEVELS), default=LEVELS[0], help="Only alerts of at least this."
+)
+@click.option("--follow", is_flag=True, help="Go on as the log grows, until told to end.")
+@click.option("--list", "listing", is_flag=True, help="List the rules, and end.")
+@click.option("--explain", metavar="RULE", help="Say all about a rule, and end.")
+@click.option(
+    "--test",
+    "tests",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Run the tests of rules in this file, and end.",
+)
 @click.option("--verify/--no-verify", default=True, help="Tell what verify finds, too.  [default]")
 @key_option("To verify: a pinned key")
+@following_options
 @formats("text", "json", "jsonl")
 def command(
     logs: tuple[str, ...],
     *,
     window: timedelta | None,
     directory: Path | None,
+    level: str,
+    follow: bool,
+    listing: bool,
+    explain: str | None,
+    tests: Path | None,
     verify: bool,
     keys: tuple[str, ...],
     form: str,
+    **following: object,
 ) -> Exit:
     """Look for what is odd in each LOG, by rules: who reads all secrets, who grants himself a role.
 
     LOG is a log's directory or its active file; a single segment, also packed; - for standard
-    input; or postgresql://…. Without LOG, the log that this environment configures.
+    input, which is not verified; postgresql://… or s3://…. Without LOG, the log that this
+    environment configures.
+
+    Rules are written in Sigma, of which a part is understood; what is not is refused with its line.
+    Every alert names all of its records, and each crossing is told once.
+
+    With --follow the search goes on where it ended, also after a restart, and each alert is kept
+    until everybody has it: the log, commands, webhooks. Receivers leave out repeats by the id.
     """
     try:
         rules = built_in() if directory is None else rules_in(directory)
+        if listing:
+            return listed(rules, form)
+        if explain is not None:
+            return explained(rules, explain, form)
+        if tests is not None:
+            return tested(run(cases_in(tests), rules), form)
         ring = KeyRing.from_sources(list(keys), os.environ) if verify else None
-        found = _detected(named(logs), rules, window, ring)
-    except (RuleError, UnsupportedError) as error:
+        search = Search(rules, window, None if ring is None else Options(ring=ring), level, form)
+        ways = Following(**following)  # type: ignore[arg-type] # click has looked at them
+        return _follow(logs, search, ways) if follow else _once(logs, search, ways)
+    except (RuleError, DetectionError, UnsupportedError) as error:
         raise click.UsageError(visible(str(error))) from None
-    _print(found, form)
+    except BusyError as error:
+        complain(str(error))
+        return Exit.INCOMPLETE
+
+
+def _once(logs: Sequence[str], search: Search, ways: Following) -> Exit:
+    if ways.commands or ways.webhooks or ways.state:
+        raise click.UsageError("--exec, --webhook and --state belong to --follow")
+    since = "" if search.window is None else ts_of(_back(search.window))
+    detected = _detected(named(logs), search.rules, since, search.verify)
+    found = [one for one in detected if search.wanted(one[1])]
+    print_all(found, search.form)
     return Exit.FINDINGS if found else Exit.OK
 
 
+def _follow(logs: Sequence[str], search: Search, ways: Following) -> Exit:
+    since = ts_of(_back(search.window or timedelta(0)))
+    how = How(since, search.verify, ways.verify_every.total_seconds(), complain, search.wanted)
+    return followed(one_of(logs), search.rules, ways, how, search.form)
+
+
+def _back(window: timedelta) -> int:
+    return max(0, time.time_ns() - int(window.total_seconds()) * 10**9)
+
+
 def _detected(
-    paths: Sequence[str], rules: RuleSet, window: timedelta | None, ring: KeyRing | None
+    paths: Sequence[str], rules: RuleSet, since: str, options: Options | None
 ) -> list[tuple[str, Alert]]:
-    now = time.time_ns()
-    since = "" if window is None else ts_of(now - int(window.total_seconds()) * 10**9)
     found: list[tuple[str, Alert]] = []
+    now = time.time_ns()
     with on_terminal("looking") as bar:
         for reader in open_readers(paths):
             with reader:
                 name = name_of(reader.name)
-                alerts: list[Alert] = []
-                if ring is not None:
-                    verdict = verify_log(reader, Options(ring=ring, progress=bar))
-                    alerts += integrity_alerts(verdict.report)
-                alerts += detect(reader, rules, since=since, now=now, progress=bar)
+                if options is not None and "-" not in paths:
+                    verdict = verify_log(reader, options._replace(progress=bar))
+                    found += ((name, alert) for alert in integrity_alerts(verdict.report))
+                alerts = detect(reader, rules, since=since, now=now, progress=bar)
                 found += ((name, alert) for alert in alerts)
     return found
-
-
-def _print(found: Sequence[tuple[str, Alert]], form: str) -> None:
-    if form == "json":
-        click.echo(json.dumps({"alerts": [as_json(*one) for one in found]}, indent=2))
-        return
-    for log, alert in found:
-        if form == "jsonl":
-            click.echo(json.dumps(as_json(log, alert)))
-        else:
-            click.echo(_text(alert))
-
-
-def as_json(log: str, alert: Alert) -> dict[str, Any]:
-    """An alert for programs."""
-    return {
-        "id": alert.id,
-        "log": os.fspath(log),
-        "rule": alert.rule,
-        "title": alert.title,
-        "level": alert.level,
-        "chain": alert.chain,
-        "seqs": alert.seqs,
-        "unnamed": alert.unnamed,
-        "group": dict(alert.group),
-        "first_ts": alert.first_ts,
-        "last_ts": alert.last_ts,
-        "reason": alert.reason,
-        "tags": alert.tags,
-    }
-
-
-def _text(alert: Alert) -> str:
-    group = ", ".join(f"{name}={visible(value or '')}" for name, value in alert.group.items())
-    seqs = ", ".join(map(str, alert.seqs[:20])) + (", …" if len(alert.seqs) > 20 else "")
-    return (
-        f"{alert.last_ts} {alert.level:<8} {alert.rule} {group}\n"
-        f"    {visible(alert.title)}: {visible(alert.reason)}; records {seqs}"
-    )
