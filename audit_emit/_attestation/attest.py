@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from audit_emit._attestation.segment import Segment, Wanted, read_segment
+from audit_emit._attestation.segment import Progress, Segment, Wanted, read_segment
 from audit_emit._attestation.statement import Claims, make_statement, parse_statement
 from audit_emit._checkpoints.consistency import checkpoint_of
 from audit_emit._checkpoints.prove import newest_checkpoint
@@ -63,6 +63,7 @@ def attest(
     at: str,
     policy: str = "",
     jobs: int = 1,
+    progress: Progress | None = None,
 ) -> Envelope:
     """Sign a statement about records, after having verified the log.
 
@@ -72,6 +73,8 @@ def attest(
         wanted: which records; a ``last`` of 0 means up to the newest checkpoint.
         at: the time, as ``ts``.
         policy: see ``make_statement``.
+        jobs: how many processes verify the log.
+        progress: called with the bytes done and the bytes that there are, for each pass.
 
     Raises:
         CheckpointError: the log does not verify, or the key was replaced.
@@ -89,10 +92,10 @@ def attest(
             raise ValueError("no checkpoint by a trusted key is there")
         if wanted.last > newest.head_seq:
             raise ValueError(f"no checkpoint covers record {wanted.last} yet")
-        _verified(reader, ring, jobs)
+        _verified(reader, ring, jobs, progress)
     wanted = wanted._replace(last=wanted.last or newest.head_seq)
     with open_log() as reader:
-        segment = read_segment(reader, wanted, newest, ring)
+        segment = read_segment(reader, wanted, newest, ring, progress)
     why = _why_not_by(key, segment, newest)
     if why:
         raise CheckpointError("key-retired", why)
@@ -100,7 +103,13 @@ def attest(
 
 
 def check_attestation(
-    data: bytes, open_log: Open, ring: KeyRing, *, policy: str = "", jobs: int = 1
+    data: bytes,
+    open_log: Open,
+    ring: KeyRing,
+    *,
+    policy: str = "",
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> Checked:
     """Check who signed an attestation, and compute all that it says again from a log.
 
@@ -109,6 +118,7 @@ def check_attestation(
         open_log: see ``Open``.
         ring: the trusted keys.
         policy: SHA-256 that the policy must have, 64 hex digits; empty for whatever it says.
+        jobs, progress: see ``attest``.
 
     Raises:
         ValueError: it is no attestation of this kind.
@@ -121,9 +131,9 @@ def check_attestation(
     try:
         with open_log() as reader:
             checkpoint = checkpoint_of(reader, claims.checkpoint.size, ring)
-            _verified(reader, ring, jobs)
+            _verified(reader, ring, jobs, progress)
         with open_log() as reader:
-            segment = read_segment(reader, claims.wanted, checkpoint, ring)
+            segment = read_segment(reader, claims.wanted, checkpoint, ring, progress)
     except (CheckpointError, LookupError, ValueError) as error:
         return result._replace(why=f"the log does not bear it out: {error.args[0]}")
     trusted = segment.keys.ring.every()
@@ -139,13 +149,14 @@ def check_attestation(
     return result._replace(verdict="mismatch" if why else "ok", why=why, differences=differences)
 
 
-def _verified(reader: LogReader, ring: KeyRing, jobs: int) -> None:
+def _verified(reader: LogReader, ring: KeyRing, jobs: int, progress: Progress | None) -> None:
     """Verify the log; that it ends without a signature is no matter here.
 
     Raises:
         CheckpointError: it was tampered with.
     """
-    report = verify_log(reader, Options(ring=ring, anchor_required=False, jobs=jobs)).report
+    options = Options(ring=ring, anchor_required=False, jobs=jobs, progress=progress)
+    report = verify_log(reader, options).report
     if report.tampered:
         found = ", ".join(f"{count} {kind}" for kind, count in sorted(report.counts.items()))
         raise CheckpointError("tampered", f"it does not verify ({found}); see: audit-emit verify")

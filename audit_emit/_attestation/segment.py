@@ -134,14 +134,47 @@ class _Pass:
         )
 
     def feed(self, block: bytes) -> None:
-        """Whole lines: as one where nothing in them is asked for, else one by one."""
+        """Whole lines. What is counted of them counts only if the tree takes them, too.
+
+        Raises:
+            CheckpointError: a record does not follow the one before it.
+        """
         if not self._is_of_interest(block):
             self._tree.feed(block, 0)
             return
-        for _, line in may_be_chained(block):
-            if self._tree.frontier.size >= self._size:
-                return
-            self._take(line)
+        grown = last = stop = 0
+        for end, line in may_be_chained(block):
+            head = head_of(line)
+            if head is None:
+                continue
+            if head.seq > self._size:
+                break
+            stop = end
+            record = self._wanted_of(line, head.seq)
+            if record is None:
+                continue
+            if self.tally.first is None:
+                grown = self._grow(block, grown, end - len(line) - 1)
+                self.tally.before, self.tally.prev_hash = (
+                    self._tree.frontier.copy(),
+                    self._tree.head,
+                )
+                self._maybe = _declared(record)
+            self.tally.add(head, record, line)
+            self._sure += self._maybe
+            self._maybe = Counter()
+            self._named = tuple(sorted(self._configurations))
+            last = end
+        if last:
+            grown = self._grow(block, grown, last)
+            self.tally.after = self._tree.frontier.copy()
+        self._grow(block, grown, stop)
+
+    def _grow(self, block: bytes, begin: int, end: int) -> int:
+        """Have the tree take a part of a block; where that ends."""
+        if end > begin:
+            self._tree.feed(block[begin:end], 0)
+        return max(begin, end)
 
     def _is_of_interest(self, block: bytes) -> bool:
         if any(own in block for own in _OWN):
@@ -155,31 +188,18 @@ class _Pass:
         """Whether a line may be of the run; an escape may stand for a character of its id."""
         return self._needle in text or b"\\u" in text
 
-    def _take(self, line: bytes) -> None:
-        before = self._tree.frontier.copy() if self.tally.first is None else None
-        prev = self._tree.head
-        count = self._tree.frontier.size
-        self._tree.feed(line + b"\n", 0)
-        head = head_of(line)
-        if head is None or self._tree.frontier.size == count:
-            return
-        # Each line is judged by itself, and never by what happens to be in the same block.
+    def _wanted_of(self, line: bytes, seq: int) -> dict[str, Any] | None:
+        """The members of a record that is asked for; what it says of others is noted.
+
+        Each line is judged by itself, and never by what happens to be in the same block.
+        """
         is_own = any(own in line for own in _OWN)
         if not (is_own or not self._needle or self._may_be_of_run(line)):
-            return
+            return None
         record = parsed(line) or {}
         if is_own:
             self._look_at_own(record)
-        if not self._is_wanted(head.seq, record):
-            return
-        if before is not None:
-            self.tally.before, self.tally.prev_hash = before, prev
-            self._maybe = _declared(record)
-        self.tally.add(head, record, line)
-        self.tally.after = self._tree.frontier.copy()
-        self._sure += self._maybe
-        self._maybe = Counter()
-        self._named = tuple(sorted(self._configurations))
+        return record if self._is_wanted(seq, record) else None
 
     def _is_wanted(self, seq: int, record: dict[str, Any]) -> bool:
         if not self._wanted.first <= seq <= self._wanted.last:

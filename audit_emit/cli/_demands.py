@@ -137,7 +137,7 @@ def demands(function: _Function) -> _Function:
             ring=KeyRing.from_sources(list(keys), os.environ),
             anchor_required=not no_anchor_required,
             as_of=ns_of(as_of) if as_of else None,
-            jobs=jobs or _cores(),
+            jobs=jobs or cores(),
             **given,
         )
         return function(*args, options=options, **rest)
@@ -148,5 +148,5 @@ def demands(function: _Function) -> _Function:
     return made  # type: ignore[no-any-return] # click keeps the type of what it decorates
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,8 +13,10 @@ import click
 from audit_emit._facade.attestations import Wanted, attest, range_of
 from audit_emit._facade.queries import open_reader
 from audit_emit._facade.records import ts_of
+from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
+from audit_emit.cli._demands import cores
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, one_of
@@ -86,7 +88,9 @@ def command(
         if since or until:
             with opened() as reader:
                 wanted = Wanted(*range_of(reader, since, until))
-        made = attest(opened, ring, wanted, at=ts_of(time.time_ns()), policy=policy)
+        at = ts_of(time.time_ns())
+        with on_terminal("reading") as bar:
+            made = attest(opened, ring, wanted, at=at, policy=policy, jobs=cores(), progress=bar)
         click.echo(json.dumps(made.to_bundle() if bundle else made.to_dict()))
     return status[0]
 

@@ -38,6 +38,7 @@ EXITS = {
         Exit.USAGE: "usage, or not the key that signs the log",
         Exit.NOTHING: "there is no log, or a file cannot be read or deleted",
         Exit.INCOMPLETE: "another process is at it, nothing is signed, or no record can be written",
+        Exit.NO_ANSWER: "what holds the key did not sign",
     },
     [
         "audit-emit prune /var/log/audit-emit/shop --older-than 90d --key signing.pem --dry-run",

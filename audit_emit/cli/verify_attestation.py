@@ -11,8 +11,10 @@ import click
 from audit_emit._facade.attestations import MAX_BYTES, Checked, check_attestation
 from audit_emit._facade.queries import open_reader
 from audit_emit._facade.text import visible
+from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
+from audit_emit.cli._demands import cores
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, one_of
@@ -57,8 +59,10 @@ def command(
     else:
         with open(file, "rb") as opened:
             data = opened.read(MAX_BYTES + 1)
+    log = partial(open_reader, one_of(logs))
     try:
-        checked = check_attestation(data, partial(open_reader, one_of(logs)), ring, policy=policy)
+        with on_terminal("reading") as bar:
+            checked = check_attestation(data, log, ring, policy=policy, jobs=cores(), progress=bar)
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
     except ValueError as error:

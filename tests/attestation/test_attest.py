@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from support import requirements
 from support.attested_log import SEED, AttestedLog
+from support.prunable_log import PrunableLog
 
 from audit_emit._attestation.attest import Checked, attest, check_attestation
-from audit_emit._attestation.segment import Wanted
+from audit_emit._attestation.segment import Wanted, _Pass
 from audit_emit._attestation.statement import PREDICATE_TYPE
+from audit_emit._checkpoints.new_leaves import GrowingTree, Position
 from audit_emit._format.chain import merkle_root
 from audit_emit._format.dsse import Envelope, seal
+from audit_emit._format.key_change import Succession
 from audit_emit._format.record import head_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, KeyRing
@@ -235,6 +238,39 @@ def test_a_statement_of_many_names_stays_within_what_is_signed(tmp_path: Path) -
     assert sum(types.values()) == len(run.lines)
     assert len(envelope.payload) <= 4096
     assert checked(run, envelope).verdict == "ok"
+
+
+@pytest.mark.parametrize("wanted", [Wanted(1, 8, "run-7"), Wanted(3, 6), Wanted(1, 8)])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_it_does_not_matter_how_a_log_is_cut_into_blocks(
+    run: AttestedLog, wanted: Wanted, size: int
+) -> None:
+    found = []
+    for step in (8, size):
+        reading = _Pass(GrowingTree(Position.genesis()), wanted, 8)
+        for at in range(0, 8, step):
+            reading.feed(b"".join(line + b"\n" for line in run.lines[at : at + step]))
+        segment = reading.result(Succession(run.ring))
+        tally = vars(segment.tally) | {"_digest": segment.tally.digest}
+        tally |= {name: tally[name].root() for name in ("before", "after")}
+        found.append((tally, segment.findings, segment.configurations))
+    assert found[0] == found[1]
+
+
+def test_a_log_whose_beginning_was_removed_is_attested_from_there_on(tmp_path: Path) -> None:
+    key = Ed25519Key.from_seed(SEED)
+    log = PrunableLog(tmp_path / "log", records=40, part=10, ring=KeyRing([key]))
+    opened = partial(open_reader, str(log.path))
+    before = attest(opened, log.ring, Wanted(1, 20), at=AT)
+    data = json.dumps(attest(opened, log.ring, Wanted(25, 35), at=AT).to_dict()).encode()
+    segments = len(log.segments())
+    log.prune(days=20 / 24)
+    assert len(log.segments()) < segments
+    assert check_attestation(data, opened, log.ring).verdict == "ok"
+    attest(opened, log.ring, Wanted(25, 35), at=AT)
+    gone = check_attestation(json.dumps(before.to_dict()).encode(), opened, log.ring)
+    assert gone.verdict == "mismatch"
+    assert "was removed" in gone.why
 
 
 # Others' implementations
