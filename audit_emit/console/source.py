@@ -36,7 +36,7 @@ _AT_A_TIME = 1 << 20
 """Bytes of lines that a look at what is new gives."""
 
 _ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
-_PLACE = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18})")
+_PLACE = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18})(?::([0-9a-f]{64}))?")
 
 
 class Found(NamedTuple):
@@ -88,7 +88,10 @@ class Source:
             return tops_of(lines, filters)
 
     def find(self, name: str, identity: Identity) -> Found | None:
-        """The record with an id, or at ``CHAIN:SEQ``; ``None`` where he sees none.
+        """The record with an id, at ``CHAIN:SEQ``, or of a receipt (``CHAIN:SEQ:HASH``).
+
+        Returns:
+            ``None`` where he sees none, and where it is another one than that of the receipt.
 
         Raises:
             OSError: the log cannot be read.
@@ -96,7 +99,8 @@ class Source:
         place = _PLACE.fullmatch(name)
         terms: tuple[Term, ...]
         if place is not None:
-            terms = (Term(("seq",), place[2]), Term(("chain",), place[1]))
+            named = {"seq": place[2], "chain": place[1], **({"hash": place[3]} if place[3] else {})}
+            terms = tuple(Term((name,), value) for name, value in named.items())
         elif _ID.fullmatch(name):
             terms = (Term(("id",), name),)
         else:

@@ -52,6 +52,15 @@ def test_the_first_and_the_last_record_have_one_neighbour(source: Source) -> Non
     assert last == (LINES[18], LINES[17], b"")
 
 
+def test_a_receipt_finds_the_record_that_it_names_and_no_other(source: Source) -> None:
+    head = head_of(LINES[4])
+    assert head is not None
+    found = source.find(f"{head.chain}:5:{head.hash}", LOCAL)
+    assert found is not None
+    assert found.line == LINES[4]
+    assert source.find(f"{head.chain}:6:{head.hash}", LOCAL) is None
+
+
 def test_a_name_is_never_a_pattern(source: Source) -> None:
     assert source.find("019e41d2-*", LOCAL) is None
     assert source.find("????????????????:5", LOCAL) is None
