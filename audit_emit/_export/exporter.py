@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from audit_emit._export.formats import Format
@@ -67,12 +67,11 @@ def exported(
             if not isinstance(block, bytes):
                 foreign += 1
                 continue
-            for line in split_lines(block):
-                found = head_of(line)
-                if found is not None:
-                    if after is not None and _is_before(found, after):
-                        continue
-                    head = found
+            found_lines = split_lines(block)
+            if after is not None:
+                found_lines = [line for line in found_lines if not _is_before(line, after)]
+            head = _last_head(found_lines) or head
+            for line in found_lines:
                 record = Record.of(line)
                 if record is None:
                     foreign += 1
@@ -81,8 +80,14 @@ def exported(
         yield Piece(b"".join(events), len(events), foreign, "", head, item.read)
 
 
-def _is_before(found: Head, after: Head) -> bool:
-    return found.chain == after.chain and found.seq <= after.seq
+def _is_before(line: bytes, after: Head) -> bool:
+    found = head_of(line)
+    return found is not None and found.chain == after.chain and found.seq <= after.seq
+
+
+def _last_head(lines: Sequence[bytes]) -> Head | None:
+    """The last chained record among some lines."""
+    return next((found for line in reversed(lines) if (found := head_of(line)) is not None), None)
 
 
 def _answers(wanted: Question, line: bytes) -> bool:

@@ -18,6 +18,10 @@ from audit_emit._format.record import ns_of
 from audit_emit._runtime.interrupts import let_through
 
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}")
+"""As ``ipaddress`` has it, which takes ten times as long."""
+
 _LONGEST_NUMBER = 40
 """Digits of an integer that stays one."""
 
@@ -161,7 +165,11 @@ def encode(event: Any) -> bytes:
 
 def address(value: Any) -> str:
     """``value`` where it is one IPv4 or IPv6 address; empty for all else, such as a network."""
-    if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
+    if not isinstance(value, str):
+        return ""
+    if _IPV4.fullmatch(value):
+        return value
+    if not _ADDRESS.fullmatch(value):
         return ""
     import ipaddress  # noqa: PLC0415 - an import of 3 ms, for events with an address only
 

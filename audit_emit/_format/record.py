@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import msgspec
@@ -243,7 +244,8 @@ def ts_of(ns: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
 
 
-_WHEN = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2}).([0-9]{2}):([0-9]{2}):([0-9]{2}).([0-9]{9})")
+_SECOND = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2}).([0-9]{2}):([0-9]{2}):([0-9]{2})")
+_FRACTION = re.compile(".([0-9]{9})")
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DAYS_TO_1970 = 719162
 
@@ -257,10 +259,23 @@ def ns_of(ts: str) -> int:
     Raises:
         ValueError: it is none.
     """
-    found = _WHEN.match(ts)
+    fraction = _FRACTION.match(ts, 19)
+    if fraction is None:
+        raise ValueError("not a time")
+    return _seconds_of(ts[:19]) * 10**9 + int(fraction[1])
+
+
+@lru_cache(maxsize=256)
+def _seconds_of(text: str) -> int:
+    """Seconds since 1970; records of one second follow each other, so it is computed once for them.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    found = _SECOND.fullmatch(text)
     if found is None:
         raise ValueError("not a time")
-    year, month, day, hour, minute, second, fraction = map(int, found.groups())
+    year, month, day, hour, minute, second = map(int, found.groups())
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not (
         year and 1 <= month <= 12 and hour < 24 and minute < 60 and second < 60
@@ -269,7 +284,7 @@ def ns_of(ts: str) -> int:
     before = year - 1
     days = before * 365 + before // 4 - before // 100 + before // 400 - _DAYS_TO_1970
     days += sum(_DAYS[: month - 1]) + (leap and month > 2) + day - 1
-    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 10**9 + fraction
+    return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
 def bump(prefix: str) -> str:

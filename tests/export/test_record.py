@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 
 import pytest
@@ -74,3 +75,18 @@ def test_the_outcome_of_the_fields_comes_first(
 
 def test_half_a_surrogate_pair_is_encoded_as_an_escape() -> None:
     assert encode({"a": "\ud800"}) == b'{"a":"\\ud800"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    "0.0.0.0 255.255.255.255 256.1.1.1 1.2.3 1.2.3.4.5 01.2.3.4 1.2.3.04 1..2.3 1.2.3.4. ::1 "
+    "fe80::1 1.2.3.999 10.20.30.249 10.20.30.250 10.20.30.260 ::ffff:1.2.3.4 "
+    "::ffff:1.2.3.256".split(),
+)
+def test_an_address_is_what_the_standard_library_takes_for_one(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        assert address(text) == ""
+    else:
+        assert address(text) == text
