@@ -273,6 +273,17 @@ def test_a_log_whose_beginning_was_removed_is_attested_from_there_on(tmp_path: P
     assert "was removed" in gone.why
 
 
+def test_what_was_attested_once_is_borne_out_for_good(run: AttestedLog) -> None:
+    """The vector was made by version 0.1.0; the predicate of a later one must be the same."""
+    kept = (Path(__file__).parent.parent / "vectors" / "attestation.json").read_bytes()
+    opened = partial(open_reader, str(run.directory))
+    assert check_attestation(kept, opened, run.ring).verdict == "ok"
+    made, frozen = predicate_of(attested(run)), predicate_of(Envelope.from_bytes(kept))
+    assert made.pop("generatedBy").startswith("audit_emit ")
+    assert frozen.pop("generatedBy") == "audit_emit 0.1.0"
+    assert list(made.items()) == list(frozen.items())
+
+
 # Others' implementations
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
 import struct
 import threading
@@ -15,12 +16,14 @@ import pytest
 from support.attested_log import SEED, AttestedLog
 from support.ssh_agent import Agent, ssh_agent
 
+from audit_emit import Emitter
 from audit_emit._signing.ssh_agent import SshAgent
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
 from audit_emit._signing.uris import remote_key
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import ConfigError, SignerError
+from audit_emit.log import open_log
 
 __all__ = ["ssh_agent"]
 
@@ -67,6 +70,25 @@ def test_a_log_is_signed_handed_over_and_verified(
     assert main(["verify", log, "--json", *verifier]) == Exit.INCOMPLETE
     assert json.loads(capsys.readouterr().out)["counts"] == {"declared-gap": 2}
     assert main(["verify-attestation", str(tmp_path / "a.json"), log, *verifier]) == Exit.OK
+
+
+def test_a_service_signs_with_it_and_so_does_what_it_forks(
+    ssh_agent: Agent, tmp_path: Path
+) -> None:
+    log = tmp_path / "log" / "audit.jsonl"
+    made = Emitter(service="tests", jsonl=log, stdout=False, signing_key=uri_of(ssh_agent))
+    made.emit(None, "a.b", {"n": 1})
+    child = os.fork()
+    if child == 0:
+        made.emit(None, "a.b", {"n": 2})
+        os._exit(0 if made.close(30.0) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    made.emit(None, "a.b", {"n": 3})
+    assert made.close(30.0)
+    vkey = Ed25519Key(ssh_agent.public).to_vkey("audit_emit/tests")
+    report = open_log(log.parent, keys=[vkey]).verify()
+    assert report.exit_status == 0
+    assert report.unanchored == 0
 
 
 @contextmanager
