@@ -129,7 +129,7 @@ class Checkpointer:
     ) -> None:
         self.layout: Layout = Layout.of(path)
         self.origin = origin
-        self._ring = ring
+        self.ring = ring
         self._record = record
         self._refusals = Refusals(record, self._newest_first)
         self._pause = pause
@@ -188,7 +188,7 @@ class Checkpointer:
         self, last: LastSigned, reason: str, at_least: int, stops: Callable[[], bool]
     ) -> Checkpoint | None:
         """Read on from what was signed last, and sign that; see ``run``."""
-        keys = Succession(self._ring)
+        keys = Succession(self.ring)
         tiled = TiledFrontier.resume(self._tiles, last.position.frontier, most=_MOST)
         tree = GrowingTree(last.position, last.anchors, partial(_follow_key_change, keys), tiled)
         self._read(tree, stops)
@@ -209,7 +209,7 @@ class Checkpointer:
 
     def newest(self) -> Checkpoint | None:
         """The last checkpoint that a key of the ring has signed."""
-        return self._files.newest(self._ring)
+        return self._files.newest(self.ring)
 
     def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
         """Feed the tree with what is new in the log; another kind of log is read in another way."""
@@ -229,7 +229,7 @@ class Checkpointer:
         Raises:
             CheckpointError: the sources contradict each other, or the state is lost.
         """
-        newest = self._files.newest(self._ring)
+        newest = self._files.newest(self.ring)
         anchors = ((newest.head_seq, bytes.fromhex(newest.root_hash)),) if newest else ()
         state, lost = self._load_state(give_up)
         if state is None:
@@ -248,11 +248,11 @@ class Checkpointer:
         return LastSigned(position, state.at, (state.sig_alg, state.key_id), anchors, newest)
 
     def _beginning(self) -> Position:
-        with suppress(FileNotFoundError), self._reader() as reader:
-            return first_position(reader, self._ring)
+        with suppress(FileNotFoundError), self.reader() as reader:
+            return first_position(reader, self.ring)
         return Position.genesis()
 
-    def _reader(self) -> LogReader:
+    def reader(self) -> LogReader:
         """The log; another kind of log has another reader."""
         return readers_of([self.layout.active])[0]
 
@@ -268,7 +268,7 @@ class Checkpointer:
                 process has signed.
         """
         mine = self._signed
-        state, lost = self._files.load(self._ring)
+        state, lost = self._files.load(self.ring)
         if mine is None:
             if self._first:
                 return Loaded(None, "")
@@ -308,7 +308,7 @@ class Checkpointer:
         if self._retired:
             self._retired += "; put the newest key last, and restart"
             raise CheckpointError("key-retired", self._retired)
-        return next((old for old in self._ring.find(*current, origin) if old.secret), None)
+        return next((old for old in self.ring.find(*current, origin) if old.secret), None)
 
     def _announce_key_change(
         self, old: Key, last: LastSigned, position: Position, reason: str

@@ -97,3 +97,30 @@ def checkpoint_of(reader: LogReader, size: int, ring: KeyRing) -> Checkpoint:
                 if found.head_seq == size and check(found, ring) != "mismatch":
                     return found
     raise ValueError(f"there is no checkpoint of {size} records")
+
+
+def proof_between(reader: LogReader, old: int, new: Checkpoint, ring: KeyRing) -> list[bytes]:
+    """The proof from any smaller size to a checkpoint: what a witness wants, whatever it knows.
+
+    Args:
+        reader: of the log.
+        old: from 1 to the size of the checkpoint.
+        new: the checkpoint.
+        ring: the trusted keys.
+
+    Raises:
+        LookupError: records were removed, and their tiles are not here.
+        CheckpointError: the log is not what was signed.
+        OSError: a file cannot be read, or tiles cannot be written anywhere.
+    """
+    size, root = new.head_seq, bytes.fromhex(new.root_hash)
+    ranges = consistency_ranges(old, size)
+    for store in (*tile_stores(reader), None):
+        tiles = Tiles(store or make_tiles(reader, size, start_of(reader, ring)))
+        with suppress(LookupError):
+            path = [tiles.root(*part) for part in ranges]
+            if verify_consistency(old, size, tiles.root(0, old), root, path):
+                return path
+    raise CheckpointError(
+        "not-extended", f"the first {size} records are not those that were signed"
+    )

@@ -79,7 +79,8 @@ class RowsCheckpointer(Checkpointer):
         self._chain = chain
         self._files = _Rows(self.layout, state, connection, chain)
 
-    def _reader(self) -> LogReader:
+    def reader(self) -> LogReader:
+        """See ``Checkpointer``."""
         return PostgresReader(self._connection, self._chain)
 
     def _newest_first(self) -> Iterator[bytes]:

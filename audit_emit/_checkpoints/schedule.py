@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
+from audit_emit._checkpoints.outside import Outside
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import error_word
@@ -81,6 +82,7 @@ class Schedule:
             state=settings.checkpoint_state or "",
             pause=_PAUSE,
         )
+        self._outside = Outside(self._signer)
         self.reset()
 
     def reset(self) -> None:
@@ -94,6 +96,7 @@ class Schedule:
         self._end = _StopRequest()
         self._thread: Background | None = None
         self._threadless = False
+        self._outside.reset()
 
     def __del__(self) -> None:
         try:
@@ -120,11 +123,12 @@ class Schedule:
         self._thread = thread
 
     def look(self) -> None:
-        """Make a checkpoint if one is due."""
+        """Make a checkpoint if one is due, and bring the newest one outside if that is due."""
         now = time.monotonic()
         reason = self._due(now)
         if reason is not None:
             self._run(reason, now)
+        self._outside.look()
 
     def finish(self, timeout: float) -> None:
         """Sign what is left and stop the thread, within ``timeout`` seconds.
@@ -149,12 +153,13 @@ class Schedule:
         self._run("shutdown", now, timeout=max(0.0, deadline - now))
 
     def report(self) -> dict[str, Any]:
-        """For ``health``: ``ok`` or ``failing``, and the last checkpoint of this process."""
+        """For ``health``: ``ok`` or ``failing``, the last checkpoint, and ``Outside.report``."""
         return {
             "state": "failing" if self.error else "ok",
             "last_seq": self.last.head_seq if self.last else None,
             "last_success": self.last.at if self.last else None,
             "last_error": self.error,
+            "outside": self._outside.report(),
         }
 
     def _due(self, now: float) -> str | None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from audit_emit._checkpoints.durable import replace
 from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
@@ -148,17 +149,7 @@ class SignerFiles:
         Raises:
             OSError: the file is still the previous one.
         """
-        fresh = self.state + ".new"
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
-        descriptor = open_file(fresh, append=False, exclusive=True)
-        try:
-            write_all(descriptor, msgspec.json.encode(state) + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(fresh, self.state)
-        sync_directory(os.path.dirname(self.state))
+        replace(self.state, msgspec.json.encode(state) + b"\n")
 
     def append(self, checkpoint: Checkpoint) -> None:
         """Add a line to ``checkpoints.jsonl``, durably.

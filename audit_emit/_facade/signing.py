@@ -6,11 +6,13 @@ From Python: ``configure(signing_key=…)``.
 from __future__ import annotations
 
 from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
+from audit_emit._checkpoints.outside import Outside
 from audit_emit._runtime.retry import retry_write
 
 __all__ = [
     "INTERVAL_SECONDS",
     "THRESHOLD",
     "Checkpointer",
+    "Outside",
     "retry_write",
 ]

@@ -58,7 +58,7 @@ class Note(NamedTuple):
         lines = under.split("\n")
         if not blank or lines.pop() or not 1 <= len(lines) <= MAX_SIGNATURES:
             raise ValueError("not a note: no signature lines after a blank line")
-        return cls(f"{text}\n", tuple(map(_parse_line, lines)))
+        return cls(f"{text}\n", tuple(map(parse_line, lines)))
 
     def check(self, ring: KeyRing) -> Verdict:
         """Whether keys of the ring signed this.
@@ -77,7 +77,12 @@ class Note(NamedTuple):
         return verdict
 
 
-def _parse_line(line: str) -> Signature:
+def parse_line(line: str) -> Signature:
+    """One signature line, without its newline.
+
+    Raises:
+        ValueError: it is none.
+    """
     dash, rest = line[:2], line[2:]
     name, space, encoded = rest.partition(" ")
     if dash != _DASH or not space or not valid_name(name):

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     CHECKPOINT_ROOT_MISMATCH = "checkpoint-root-mismatch"
     ORIGIN_MISMATCH = "origin-mismatch"
     NOT_ANCHORED = "not-anchored"
+    NOT_WITNESSED = "not-witnessed"
     TRUNCATED = "truncated"
     MISSING_SEGMENT = "missing-segment"
     NOTHING_FOUND = "nothing-found"
@@ -111,6 +112,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         unanchored: records after it that no signature covers, those about checkpoints aside.
         origin: of the log, as that checkpoint names it.
         anchored_root: its Merkle root.
+        witnessed_seq: records of the newest checkpoint that enough witnesses cosigned; 0 where
+            nobody was asked for, or not enough did.
+        witnessed_by: the names of their keys.
+        witnessed_time: when the first of them signed it, in seconds since 1970.
         demanded: what was demanded of the anchor, in words; empty where nothing was.
         partial: the verification began or ended inside the log, as asked for.
     """
@@ -134,6 +139,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     demanded: str = ""
     unclaimed: tuple[int, str] | None = None
     partial: bool = False
+    witnessed_seq: int = 0
+    witnessed_by: tuple[str, ...] = ()
+    witnessed_time: int = 0
 
     @property
     def tampered(self) -> bool:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from audit_emit._checkpoints.beginning import start_of
 from audit_emit._checkpoints.kept_tiles import leaves_of
 from audit_emit._checkpoints.tiles import Store
+from audit_emit._format.policy import Policy
 from audit_emit._readers.base import (
     CUT,
     MISSING,
@@ -32,6 +33,7 @@ from audit_emit._verify.anchors import CHECKPOINTS, Leaves
 from audit_emit._verify.archived import Archived, Edge, heads_of, judge
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verifier import Boundary, Demand, Expected, Verifier
+from audit_emit._verify.witnessed import witnessed
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes that there are."""
@@ -45,6 +47,7 @@ class Options(NamedTuple):
         anchor_required: with keys, the newest signature must be near enough to the end.
         max_unanchored, max_age: how near; see ``Demand``.
         as_of: the time for that, in nanoseconds since 1970; now when it is not given.
+        witnesses: who must have cosigned the log.
     """
 
     ring: KeyRing = KeyRing()
@@ -60,6 +63,7 @@ class Options(NamedTuple):
     max_unanchored: int | None = None
     max_age: float | None = None
     as_of: int | None = None
+    witnesses: Policy | None = None
     jobs: int = 1
     progress: Progress | None = None
 
@@ -128,7 +132,11 @@ def verify_log(
     fed.end()
     judge(manifests, verifier.checkpoints.keys, verifier.findings)
     edge = reader.edge if isinstance(reader, Archived) else None
-    return Verified(reader.name, fed.parts, verifier.finish(), edge)
+    report = verifier.finish()
+    if options.witnesses is not None:
+        ring = verifier.checkpoints.keys.ring
+        report = witnessed(reader, report, options.witnesses, ring)
+    return Verified(reader.name, fed.parts, report, edge)
 
 
 def _expected(

@@ -14,7 +14,9 @@ import click
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Boundary, Options, parse_heads
+from audit_emit._facade.witnesses import Policy
 from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._policies import policy_in, policy_of
 from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.log import KeyRing
 
@@ -101,6 +103,25 @@ _OPTIONS = (
         help="The log's chain must be this one.",
     ),
     click.option(
+        "--witness",
+        "witness_keys",
+        multiple=True,
+        metavar="VKEY",
+        help="A witness that must have cosigned the log: a verifier key, or a file of them.",
+    ),
+    click.option(
+        "--quorum",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="With --witness: so many of them are enough.  [default: all]",
+    ),
+    click.option(
+        "--policy",
+        "policy_file",
+        metavar="FILE",
+        help="Logs and witnesses as a C2SP tlog-policy, instead of --witness and --key.",
+    ),
+    click.option(
         "--remember",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
@@ -130,11 +151,16 @@ def demands(function: _Function) -> _Function:
         no_anchor_required: bool,
         as_of: str,
         jobs: int | None,
+        witness_keys: tuple[str, ...],
+        quorum: int | None,
+        policy_file: str | None,
         **given: Any,
     ) -> Any:
+        policy = _policy(witness_keys, quorum, policy_file)
         rest = {name: given.pop(name) for name in list(given) if name not in Options._fields}
         options = Options(
-            ring=KeyRing.from_sources(list(keys), os.environ),
+            ring=_ring(keys, policy),
+            witnesses=policy,
             anchor_required=not no_anchor_required,
             as_of=ns_of(as_of) if as_of else None,
             jobs=jobs or cores(),
@@ -146,6 +172,25 @@ def demands(function: _Function) -> _Function:
     for option in reversed(_OPTIONS):
         made = option(made)
     return made  # type: ignore[no-any-return] # click keeps the type of what it decorates
+
+
+def _policy(keys: tuple[str, ...], quorum: int | None, file: str | None) -> Policy | None:
+    """Who must have cosigned the log; ``None`` where nobody must."""
+    if file is not None and (keys or quorum):
+        raise click.UsageError("--policy says which witnesses are enough; leave out --witness")
+    if quorum and not keys:
+        raise click.UsageError("--quorum is about those of --witness; name them")
+    if file is not None:
+        return policy_in(file)
+    return policy_of(keys, quorum) if keys else None
+
+
+def _ring(keys: tuple[str, ...], policy: Policy | None) -> KeyRing:
+    """The keys that are given, and those of the logs in a policy."""
+    logs = policy.logs if policy is not None else ()
+    if logs and not keys:
+        return KeyRing(logs)
+    return KeyRing([*KeyRing.from_sources(list(keys), os.environ).keys, *logs])
 
 
 def cores() -> int:

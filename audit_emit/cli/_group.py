@@ -49,6 +49,7 @@ COMMANDS = {
     "verify-attestation": "Check an attestation against a log.",
     "verify-proof": "Check a proof, without the log.",
     "vkey": "Print the verifier key of a log.",
+    "witness": "Have others cosign a log, and cosign the logs of others.",
 }
 """Every command, with the module of its name beside this one."""
 
@@ -91,6 +92,7 @@ def _frozen() -> None:
         verify_attestation,
         verify_proof,
         vkey,
+        witness,
     )
 
 

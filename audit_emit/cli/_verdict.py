@@ -8,6 +8,7 @@ from itertools import groupby
 import click
 
 from audit_emit._facade.keys import Ed25519Key
+from audit_emit._facade.records import ts_of
 from audit_emit._facade.text import shown_value, visible
 from audit_emit._facade.verdicts import INCOMPLETE, INFORMATIVE, TAMPERED, UNSIGNED_TIME, Verified
 from audit_emit._facade.verdicts import SHOWN as SHOWN_MEMBERS
@@ -34,6 +35,8 @@ def show(verified: Verified, ring: KeyRing) -> None:
     click.echo(f"  integrity     {_integrity(report)}")
     click.echo(f"  completeness  {_completeness(report)}")
     click.echo(f"  anchored      {visible(_anchored(report, ring))}")
+    if report.witnessed_seq:
+        click.echo(f"  witnessed     {visible(_witnessed(report))}")
     if verified.edge is not None:
         hot = verified.edge.oldest_hot_seq
         here = f"on disk from record {hot} on" if hot else "nothing on disk"
@@ -43,6 +46,13 @@ def show(verified: Verified, ring: KeyRing) -> None:
         _show_kind(kind, list(findings), report.counts[kind])
     if report.tampered:
         click.echo(f"  what to do    {ADVICE}")
+
+
+def _witnessed(report: Report) -> str:
+    after = report.last_seq - report.witnessed_seq
+    rest = f"; nobody else saw the {after} after it" if after else ": the whole log"
+    at = ts_of(report.witnessed_time * 10**9)
+    return f"up to record {report.witnessed_seq} at {at}, by {', '.join(report.witnessed_by)}{rest}"
 
 
 _CHANGED = {

@@ -9,7 +9,7 @@ import time
 import click
 
 from audit_emit._facade.settings import is_address
-from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD
+from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Outside
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import pause, until_told
@@ -17,6 +17,7 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import origin_option, signing_keys
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import kept
+from audit_emit.cli._outside import brought
 from audit_emit.cli._signer import Log, opened
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError, SinkError
 from audit_emit.log import Checkpoint
@@ -157,11 +158,12 @@ def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Ex
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         return Exit.OK
+    outside = Exit.OK if quiet else brought(Outside(log.signer))
     if not quiet:
         click.echo(_shown(newest) if made else f"nothing new since {_shown(newest)}")
         if vkey and log.vkey:
             click.echo(f"verifier key {log.vkey}")
-    return Exit.OK
+    return outside
 
 
 def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
@@ -202,11 +204,17 @@ class Watcher:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._outside = Outside(log.signer)
         self._seen: tuple[int, int] | None = None
         self._next = 0.0
 
     def look(self) -> bool:
-        """Make a checkpoint if one is due; whether all is well."""
+        """Make a checkpoint if one is due, and bring it outside; whether all is well."""
+        well = self._signed()
+        self._outside.look()
+        return well
+
+    def _signed(self) -> bool:
         now = time.monotonic()
         try:
             found = os.stat(self._log.layout.active)

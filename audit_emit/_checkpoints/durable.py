@@ -1,0 +1,64 @@
+"""Files beside a log that are there whole, or as they were before, whatever happens."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from audit_emit._readers.files.regular import open_regular
+from audit_emit._runtime.files import write_all
+from audit_emit._stores.jsonl.directory import open_file, sync_directory
+
+
+def replace(path: str, data: bytes) -> None:
+    """Replace a file, atomically and durably.
+
+    Raises:
+        OSError: the file is still the previous one.
+    """
+    fresh = path + ".new"
+    with suppress(FileNotFoundError):
+        os.unlink(fresh)
+    descriptor = open_file(fresh, append=False, exclusive=True)
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(fresh, path)
+    sync_directory(os.path.dirname(path))
+
+
+def append(path: str, data: bytes) -> None:
+    """Add bytes to a file, durably; one that is not there is made.
+
+    Raises:
+        OSError: they were not added, or are perhaps not durable.
+    """
+    is_new = not os.path.lexists(path)
+    descriptor = open_file(path, append=True)
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        sync_directory(os.path.dirname(path))
+
+
+def content(path: str, most: int) -> bytes | None:
+    """The bytes of a regular file; ``None`` where there is none.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        ValueError: it has more bytes than ``most``.
+    """
+    try:
+        descriptor = open_regular(path)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{path} has more than {most} bytes")
+    return data

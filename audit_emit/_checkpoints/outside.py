@@ -1,0 +1,148 @@
+"""Brings the newest checkpoint of a log outside: to witnesses, and to the places that anchor it.
+
+That takes time, and others decide how much of it. So it has a thread of its own: neither the one
+that writes nor the one that signs waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, NamedTuple
+
+from audit_emit._checkpoints.checkpointer import Checkpointer
+from audit_emit._checkpoints.witnessing.kept import POLICY, Attempt, Kept
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.threads import Background, weak_callback
+from audit_emit.errors import AuditEmitError
+
+SECONDS = 60.0
+"""Between two rounds."""
+
+
+class Brought(NamedTuple):
+    """What one round did.
+
+    Attributes:
+        size: of the checkpoint; 0 where there is none.
+        witnesses: how it went with each that was asked, by key id.
+        error: why nothing could be done.
+    """
+
+    size: int
+    witnesses: dict[str, Attempt]
+    error: str = ""
+
+
+class Outside:
+    """The newest checkpoint of one signer, outside.
+
+    Args:
+        signer: of the log.
+    """
+
+    def __init__(self, signer: Checkpointer) -> None:
+        self._signer = signer
+        self._directory = signer.layout.directory
+        self._kept = Kept(self._directory)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again in a forked child, which has no thread."""
+        self._thread: Background | None = None
+        self._next = 0.0
+        self.error = ""
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is anybody to go to."""
+        return os.path.lexists(os.path.join(self._directory, POLICY))
+
+    def look(self) -> None:
+        """Start a round in the thread, if one is due; returns at once."""
+        now = time.monotonic()
+        if now < self._next or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._next = now + SECONDS
+        if not self.is_configured:
+            return
+        thread = Background()
+        try:
+            thread.start(weak_callback(self.bring))
+        except RuntimeError as error:
+            let_through(error)
+            return
+        self._thread = thread
+
+    def bring(self) -> Brought:
+        """One round, now. It never raises an ``Exception``: what goes wrong is in the answer."""
+        # HTTP is imported by those who have witnesses, in this thread.
+        from audit_emit._checkpoints.witnessing.collect import collect  # noqa: PLC0415
+
+        try:
+            newest = self._signer.newest()
+            if newest is None:
+                return self._done(Brought(0, {}))
+            with self._signer.reader() as reader:
+                asked = collect(self._kept, reader, newest, self._signer.ring)
+            return self._done(Brought(newest.head_seq, asked))
+        except (OSError, ValueError, LookupError, AuditEmitError) as error:
+            return self._done(Brought(0, {}, str(error)))
+        except Exception as error:  # noqa: BLE001 - never the application's trouble
+            let_through(error)
+            return self._done(Brought(0, {}, type(error).__name__))
+
+    def _done(self, brought: Brought) -> Brought:
+        self.error = brought.error
+        return brought
+
+    def report(self) -> dict[str, Any]:
+        """For ``health``; see ``standing_of``, and ``last_error`` of this process."""
+        return {**standing_of(self._directory), "last_error": self.error or None}
+
+
+def standing_of(directory: str) -> dict[str, Any]:
+    """Where the newest checkpoints of a log are outside, as the files beside it say.
+
+    Args:
+        directory: of the log, or of the state of its signer.
+
+    Returns:
+        ``witnesses``: how many are asked; ``cosigned_at`` and ``cosigned_seq`` of the last
+        cosignature (seconds since 1970; ``None`` without one); ``findings``: sentences about
+        witnesses that know another history.
+    """
+    kept = Kept(directory)
+    try:
+        policy = kept.policy()
+    except (OSError, ValueError) as error:
+        return {
+            "witnesses": 0, "cosigned_at": None, "cosigned_seq": None,
+            "findings": [f"witness.policy: {error}"],
+        }  # fmt: skip
+    if policy is None:
+        return {"witnesses": 0, "cosigned_at": None, "cosigned_seq": None, "findings": []}
+    attempts = kept.attempts()
+    asked = {one.key.key_id: one.key.name for one in policy.witnesses.values() if one.url}
+    last = max(
+        (attempts[each] for each in asked if each in attempts),
+        key=lambda one: (one.cosigned_size, one.cosigned_at),
+        default=None,
+    )
+    return {
+        "witnesses": len(asked),
+        "cosigned_at": last.cosigned_at or None if last else None,
+        "cosigned_seq": last.cosigned_size or None if last else None,
+        "findings": [
+            f"witness {name}: {finding_of(attempts[each])}"
+            for each, name in asked.items()
+            if each in attempts and attempts[each].is_finding
+        ],
+    }
+
+
+def finding_of(attempt: Attempt) -> str:
+    """What a witness that knows another history has seen, in words."""
+    if attempt.state == "ahead":
+        return f"it has cosigned more than is signed here: {attempt.note}"
+    return f"it has cosigned another history: {attempt.note}"

@@ -1,0 +1,1 @@
+"""Witnesses: others who sign that a checkpoint continues those that they saw before (C2SP)."""

@@ -1,0 +1,104 @@
+"""Asks witnesses to cosign the newest checkpoint (C2SP tlog-witness, ``add-checkpoint``).
+
+A witness is asked for its size, and gets the proof from there. No memory of ours is believed, and
+none is needed. One that knows more records than were signed here has seen another history of this
+log, or the log was set back: that is a finding, and asking again would not change it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from audit_emit._checkpoints.witnessing.kept import Attempt, Cosigned
+from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.cosignature import cosigned_at
+from audit_emit._format.policy import Witness
+from audit_emit._format.signed_note import parse_line
+from audit_emit._runtime import http_client
+from audit_emit._runtime.http_client import Answered
+
+Proof = Callable[[int], Sequence[bytes]]
+"""The consistency proof from a smaller size to that of the checkpoint; see ``proof_between``."""
+
+_SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n?")
+_MOST_LINES = 64
+
+
+class Outcome(NamedTuple):
+    """How it went with one witness."""
+
+    attempt: Attempt
+    cosigned: tuple[Cosigned, ...] = ()
+
+
+def submit(newest: Checkpoint, witness: Witness, proof: Proof) -> Outcome:
+    """Ask one witness.
+
+    Args:
+        newest: the newest checkpoint, signed with an Ed25519 key.
+        witness: it has an address.
+        proof: makes a consistency proof; see ``Proof``.
+    """
+    now = int(time.time())
+    size = newest.head_seq
+    try:
+        answer = _ask(newest, witness, 0, [])
+        if answer.status == 409:
+            known = _size_of(answer)
+            if known > size:
+                return Outcome(Attempt("ahead", now, known, f"{known} records, here {size}"))
+            answer = _ask(newest, witness, known, proof(known) if 0 < known < size else [])
+            if answer.status == 409 and known == size == _size_of(answer):
+                return Outcome(Attempt("disagrees", now, known, "another tree of the same size"))
+            if answer.status == 422:
+                why = f"its tree of {known} records is not the beginning of this one"
+                return Outcome(Attempt("disagrees", now, known, why))
+        if answer.status != 200:
+            return Outcome(Attempt("failed", now, note=f"it answered {answer.status}"))
+        return _taken(newest, witness, answer, now)
+    except (OSError, ValueError, LookupError) as error:
+        return Outcome(Attempt("failed", now, note=f"{type(error).__name__}: {error}"[:300]))
+
+
+def request_of(newest: Checkpoint, old: int, proof: Sequence[bytes]) -> bytes:
+    """The body of ``add-checkpoint``.
+
+    Raises:
+        ValueError: the checkpoint is signed with a shared key.
+    """
+    hashes = "".join(f"{base64.b64encode(node).decode()}\n" for node in proof)
+    return f"old {old}\n{hashes}\n".encode() + newest.to_note().to_bytes()
+
+
+def _ask(newest: Checkpoint, witness: Witness, old: int, proof: Sequence[bytes]) -> Answered:
+    body = request_of(newest, old, proof)
+    return http_client.ask("POST", f"{witness.url.rstrip('/')}/add-checkpoint", body)
+
+
+def _size_of(answer: Answered) -> int:
+    found = _SIZE.fullmatch(answer.body)
+    if found is None or answer.kind != "text/x.tlog.size":
+        raise ValueError("it answered 409 without the size that it knows")
+    return int(found[1])
+
+
+def _taken(newest: Checkpoint, witness: Witness, answer: Answered, now: int) -> Outcome:
+    """The cosignatures in an answer that are by the key that is pinned; others are passed over."""
+    text = newest.text()
+    found: list[Cosigned] = []
+    for line in answer.body.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
+        try:
+            at = cosigned_at(witness.key, text, parse_line(line))
+        except ValueError:
+            continue
+        if at is not None:
+            found.append(Cosigned(1, newest.origin, newest.head_seq, newest.root_hash, at, line))
+    if not found:
+        return Outcome(Attempt("failed", now, note="its answer has no signature by its key"))
+    size = newest.head_seq
+    made = Attempt("cosigned", now, size, cosigned_at=found[0].at, cosigned_size=size)
+    return Outcome(made, tuple(found))

@@ -1,0 +1,74 @@
+"""Cosignatures: what a witness signs, and when (C2SP tlog-cosignature). Pure.
+
+The signature in a line under a note is eight bytes of time, in seconds since 1970, and what the key
+of the witness made of the time and the checkpoint. An Ed25519 key signs the whole text; an
+ML-DSA-44 key its own name, origin, size and root.
+"""
+
+from __future__ import annotations
+
+from audit_emit._format.checkpoint import cosigned_text, parse_text
+from audit_emit._format.signed_note import Signature
+from audit_emit._signing.cosigners import Cosigner
+
+_TIME = 8
+_LABEL = b"subtree/v1\n\0"
+
+
+def message_of(key: Cosigner, seconds: int, text: bytes) -> bytes:
+    """What a witness signs.
+
+    Args:
+        seconds: since 1970.
+        text: of the checkpoint, to its last newline.
+
+    Raises:
+        ValueError: that is no checkpoint.
+    """
+    origin, size, root = parse_text(text)
+    if key.algorithm == "ed25519":
+        return cosigned_text(seconds, text)
+    name, log = key.name.encode(), origin.encode()
+    if len(log) > 255:
+        raise ValueError("an origin has at most 255 bytes")
+    return b"".join(
+        [
+            _LABEL,
+            bytes([len(name)]),
+            name,
+            seconds.to_bytes(_TIME, "big"),
+            bytes([len(log)]),
+            log,
+            (0).to_bytes(8, "big"),
+            size.to_bytes(8, "big"),
+            root,
+        ]
+    )
+
+
+def cosign(key: Cosigner, seconds: int, text: bytes) -> Signature:
+    """The signature line of a witness.
+
+    Raises:
+        ValueError: the secret half of the key is not here, or that is no checkpoint.
+    """
+    made = key.sign(message_of(key, seconds, text))
+    return Signature(key.name, key.key_id, seconds.to_bytes(_TIME, "big") + made)
+
+
+def cosigned_at(key: Cosigner, text: bytes, line: Signature) -> int | None:
+    """When a witness signed a checkpoint.
+
+    Returns:
+        Seconds since 1970; ``None`` where the line is not this key's signature over the text.
+    """
+    if (line.name, line.key_id) != (key.name, key.key_id):
+        return None
+    seconds = int.from_bytes(line.signature[:_TIME], "big")
+    if not 0 < seconds < 1 << 63:
+        return None
+    try:
+        message = message_of(key, seconds, text)
+    except ValueError:
+        return None
+    return seconds if key.verify(message, line.signature[_TIME:]) else None

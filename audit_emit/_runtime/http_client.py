@@ -1,0 +1,104 @@
+"""One request to an HTTP server that nobody trusts: bounded in time and in what it answers."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import threading
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+SECONDS = 10.0
+"""For a whole request."""
+
+LONGEST = 64 * 1024
+_SAFE = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
+
+
+class Answered(NamedTuple):
+    """What a server said: the status, the media type without parameters, and the bytes."""
+
+    status: int
+    kind: str
+    body: bytes
+
+
+def check_url(url: str) -> str:
+    """The same address, without slashes at its end.
+
+    Raises:
+        ValueError: it is none of HTTP, or has a login, a query or a fragment.
+    """
+    parts = urlsplit(url) if _SAFE.fullmatch(url) else None
+    if parts is None or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("an address is https://host/path, without login, query and fragment")
+    parts.port  # noqa: B018 - it raises ValueError where it is no number
+    return url.rstrip("/")
+
+
+def ask(
+    method: str,
+    url: str,
+    body: bytes = b"",
+    *,
+    kind: str = "text/plain; charset=utf-8",
+    seconds: float = SECONDS,
+    most: int = LONGEST,
+) -> Answered:
+    """Send one request. A redirect is an answer like any other, and is not followed.
+
+    Args:
+        method: of HTTP.
+        url: see ``check_url``.
+        body: may be empty.
+        kind: its media type.
+        seconds: after which it is given up, however slowly bytes come.
+        most: bytes of the answer; one that is longer is given up.
+
+    Raises:
+        OSError: there is no answer, or not in time.
+        ValueError: the address is none, or the answer is too long or no HTTP.
+    """
+    parts = urlsplit(check_url(url))
+    secure = parts.scheme == "https"
+    made = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = made(parts.hostname or "", parts.port, timeout=seconds)
+    opened: list[socket.socket] = []
+    given_up = threading.Event()
+
+    def give_up() -> None:
+        given_up.set()
+        for each in opened:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(seconds, give_up)
+    watch.daemon = True
+    watch.start()
+    try:
+        headers = {"Content-Type": kind, "User-Agent": "audit-emit", "Connection": "close"}
+        connection.connect()
+        if connection.sock is not None:
+            opened.append(connection.sock)  # the connection forgets it before the answer is read
+        connection.request(method, parts.path or "/", body or None, headers)
+        answer = connection.getresponse()
+        data = answer.read(most + 1)
+    except http.client.HTTPException as error:
+        if given_up.is_set():
+            raise TimeoutError(f"no answer within {seconds:g} s") from None
+        raise ValueError(f"what it answers is no HTTP: {type(error).__name__}") from None
+    except OSError:
+        if given_up.is_set():
+            raise TimeoutError(f"no answer within {seconds:g} s") from None
+        raise
+    finally:
+        watch.cancel()
+        connection.close()
+    if given_up.is_set():
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if len(data) > most:
+        raise ValueError(f"the answer has more than {most} bytes")
+    found = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return Answered(answer.status, found, data)

@@ -1,0 +1,123 @@
+"""Whether enough witnesses cosigned a log: with keys that whoever verifies has pinned.
+
+The cosignatures lie beside the log, where anybody may have put them or taken them away. Each is
+checked with its key; what it covers must be a checkpoint of the log that holds. So a witness keeps
+the log from being shown otherwise than it saw it, also by somebody who has the key of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from msgspec import structs
+
+from audit_emit._checkpoints.notes import NAME, kept_note
+from audit_emit._checkpoints.prove import signer_directory
+from audit_emit._checkpoints.witnessing.kept import COSIGNATURES, Kept
+from audit_emit._format.checkpoint import Checkpoint, check, parse_text
+from audit_emit._format.cosignature import cosigned_at
+from audit_emit._format.policy import NONE, Policy
+from audit_emit._format.signed_note import Note, Signature
+from audit_emit._readers.base import LogReader
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._verify.findings import Finding, Kind, Report
+
+_TREES = 64
+"""Trees, the largest first, that are compared with checkpoints of the log."""
+
+Tree = tuple[str, int, bytes]
+"""Origin, size and root."""
+
+
+def witnessed(reader: LogReader, report: Report, policy: Policy, ring: KeyRing) -> Report:
+    """A verdict, with what witnesses say of the log.
+
+    Args:
+        reader: of the log.
+        report: what was found without them.
+        policy: who must have cosigned it.
+        ring: the trusted keys of the log, with those that it was handed over to.
+    """
+    seen = _seen(reader, policy, report.origin)
+    for tree in sorted(seen, key=lambda each: each[1], reverse=True)[:_TREES]:
+        wrong = _differs(reader, report, ring, tree)
+        if wrong is not None:
+            return _with(report, wrong)
+        if policy.holds(seen[tree]):
+            names = tuple(sorted(policy.witnesses[name].key.name for name in seen[tree]))
+            return structs.replace(
+                report,
+                witnessed_seq=tree[1],
+                witnessed_by=names,
+                witnessed_time=min(seen[tree].values()),
+            )
+    if policy.quorum == NONE:
+        return report
+    most = max((len(names) for names in seen.values()), default=0)
+    note = f"{policy.demand} must have cosigned it; of no checkpoint more than {most} did"
+    return _with(report, Finding(Kind.NOT_WITNESSED, COSIGNATURES, note=note))
+
+
+def _seen(reader: LogReader, policy: Policy, origin: str) -> dict[Tree, dict[str, int]]:
+    """By tree, the witnesses that cosigned it, and when: by their names in the policy."""
+    seen: dict[Tree, dict[str, int]] = {}
+    by_id = {
+        (one.key.name, one.key.key_id): (name, one.key) for name, one in policy.witnesses.items()
+    }
+    for text, line in _lines(reader):
+        name, key = by_id.get((line.name, line.key_id), ("", None))
+        at = cosigned_at(key, text, line) if key is not None else None
+        if at is not None:
+            tree = parse_text(text)
+            if not origin or tree[0] == origin:
+                seen.setdefault(tree, {}).setdefault(name, at)
+    return seen
+
+
+def _lines(reader: LogReader) -> Iterator[tuple[bytes, Signature]]:
+    """The text and the signature line of what lies beside the log; nothing of it is checked."""
+    directory = signer_directory(reader)
+    if not directory:
+        return
+    with suppress(ValueError):
+        note = Note.from_bytes(kept_note(directory))
+        for line in note.signatures:
+            yield note.text.encode(), line
+    for one in Kept(directory).cosigned():
+        with suppress(ValueError):
+            yield one.text, one.signature
+
+
+def _differs(reader: LogReader, report: Report, ring: KeyRing, tree: Tree) -> Finding | None:
+    """What is wrong where witnesses have seen another tree than the log has."""
+    _, size, root = tree
+    if size > report.last_seq and not report.partial:
+        note = "witnesses have cosigned more records than are here"
+        return Finding(
+            Kind.TRUNCATED, NAME, seq=size, expected=size, actual=report.last_seq, note=note
+        )
+    wanted = b'","head_seq":%d,"' % size
+    for one in reader.checkpoints() or ():
+        if wanted in one.line:
+            with suppress(ValueError):
+                found = Checkpoint.from_line(one.line)
+                if found.head_seq == size and check(found, ring) != "mismatch":
+                    if found.root_hash == root.hex():
+                        return None
+                    note = "witnesses have cosigned another tree of this size"
+                    return Finding(
+                        Kind.CHECKPOINT_ROOT_MISMATCH,
+                        NAME,
+                        seq=size,
+                        expected=root.hex(),
+                        actual=found.root_hash,
+                        note=note,
+                    )
+    note = "witnesses have cosigned a checkpoint of this size, and the log has none"
+    return Finding(Kind.NOT_WITNESSED, NAME, seq=size, expected=root.hex(), note=note)
+
+
+def _with(report: Report, finding: Finding) -> Report:
+    counts = {**report.counts, finding.kind: report.counts.get(finding.kind, 0) + 1}
+    return structs.replace(report, findings=(*report.findings, finding), counts=counts)

@@ -1,0 +1,34 @@
+"""What a signer tells of the way of a checkpoint outside: to witnesses and to anchors."""
+
+from __future__ import annotations
+
+import click
+
+from audit_emit._facade.signing import Outside
+from audit_emit._facade.text import visible
+from audit_emit._facade.witnesses import finding_of
+from audit_emit.cli._command import complain
+from audit_emit.cli._exit import Exit
+
+
+def brought(outside: Outside) -> Exit:
+    """Bring the newest checkpoint outside now, if anybody is configured, and say how it went.
+
+    A witness that does not answer is told and no failure: the checkpoint is made. One that knows
+    another history is a finding.
+    """
+    if not outside.is_configured:
+        return Exit.OK
+    done = outside.bring()
+    if done.error:
+        complain(f"the checkpoint was brought nowhere: {done.error}")
+        return Exit.INCOMPLETE
+    for name, attempt in done.witnesses.items():
+        if attempt.state == "cosigned":
+            click.echo(f"cosigned by {visible(name)}: {attempt.cosigned_size} records")
+        elif attempt.is_finding:
+            complain(f"witness {name}: {finding_of(attempt)}")
+        else:
+            complain(f"witness {name} did not cosign: {attempt.note}")
+    found = any(attempt.is_finding for attempt in done.witnesses.values())
+    return Exit.FINDINGS if found else Exit.OK

@@ -1,0 +1,126 @@
+"""``audit-emit witness`` and ``verify --witness``, end to end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
+
+from audit_emit._signing.trusted_keys import private_pem
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
+
+PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> WitnessedLog:
+    return WitnessedLog(tmp_path / "log", 100)
+
+
+@pytest.fixture
+def url(log: WitnessedLog, tmp_path: Path) -> Iterator[str]:
+    with answering(witness_of(tmp_path / "w", log)) as where:
+        yield where
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "key.pem"
+    path.write_text(private_pem(b"l" * 32))
+    path.chmod(0o600)
+    return str(path)
+
+
+def sign(log: WitnessedLog, key: str) -> int:
+    log.append("audit.started", {"pid": 3})
+    return main(["checkpoint", str(log.path), "--key", key, "--origin", "audit.example/shop"])
+
+
+def test_who_signs_asks_the_witness_and_verify_wants_it(
+    log: WitnessedLog, url: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, vkey = str(log.path), KEYS[0].to_vkey()
+    assert main(["witness", "status", where]) == Exit.NOTHING
+    assert main(["witness", "add", url, where, "--key", vkey]) == Exit.OK
+    assert main(["witness", "status", where]) == Exit.INCOMPLETE
+    assert sign(log, key) == Exit.OK
+    assert f"cosigned by {KEYS[0].key_id}" in capsys.readouterr().out
+    assert main(["witness", "status", where, "--json"]) == Exit.OK
+    (row,) = json.loads(capsys.readouterr().out)["witnesses"]
+    assert (row["witness"], row["state"]) == ("w1.example.com", "cosigned")
+    verify = ["verify", where, "--key", key, "--no-anchor-required"]
+    assert main([*verify, "--witness", vkey]) == Exit.OK
+    assert "witnessed     up to record" in capsys.readouterr().out
+    assert main([*verify, "--witness", vkey, "--witness", KEYS[1].to_vkey()]) == Exit.FINDINGS
+    two = ["--witness", vkey, "--witness", KEYS[1].to_vkey(), "--quorum", "1"]
+    assert main([*verify, *two]) == Exit.OK
+    policy = tmp_path / "policy"
+    policy.write_text(
+        f"log {PAIR.to_vkey(log.newest.origin)}\n" + (log.path / "witness.policy").read_text()
+    )
+    assert main(["verify", where, "--policy", str(policy), "--no-anchor-required"]) == Exit.OK
+
+
+def test_a_witness_that_is_ahead_is_a_finding(
+    log: WitnessedLog, url: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    longer = log.copy(tmp_path / "longer")
+    main(["witness", "add", url, str(longer.path), "--key", KEYS[0].to_vkey()])
+    for _ in range(3):
+        longer.append("audit.started", {"pid": 4})
+    assert main(
+        ["checkpoint", str(longer.path), "--key", key, "--origin", "audit.example/shop"]
+    ) == Exit.OK  # fmt: skip
+    main(["witness", "add", url, str(log.path), "--key", KEYS[0].to_vkey()])
+    assert sign(log, key) == Exit.FINDINGS
+    assert "has cosigned more than is signed here" in capsys.readouterr().err
+    assert main(["witness", "status", str(log.path)]) == Exit.FINDINGS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--quorum", "1"],
+        ["--witness", KEYS[0].to_vkey(), "--quorum", "2"],
+        ["--witness", KEYS[0].to_vkey(), "--policy", "x"],
+        ["--witness", "a+b+c"],
+    ],
+)
+def test_demands_that_cannot_be_are_refused(log: WitnessedLog, words: list[str]) -> None:
+    assert main(["verify", str(log.path), *words]) == Exit.USAGE
+
+
+@pytest.mark.parametrize("what", ["a+b+c", "w.example+00000000+BA=="])
+def test_a_witness_that_is_none_is_refused(log: WitnessedLog, what: str) -> None:
+    words = ["witness", "add", "https://w.example", str(log.path), "--key", what]
+    assert main(words) == Exit.USAGE
+    words = ["witness", "add", "ftp://w.example", str(log.path), "--key", KEYS[0].to_vkey()]
+    assert main(words) == Exit.USAGE
+
+
+def test_our_own_is_served_until_a_signal_comes(
+    log: WitnessedLog, key: str, tmp_path: Path
+) -> None:
+    vkey = PAIR.to_vkey(log.newest.origin)
+    words = [
+        *("witness", "serve", "--name", "w.example", "--key", key, "--log", vkey),
+        *("--state", str(tmp_path / "state"), "--port", "0"),
+    ]
+    with subprocess.Popen([*PROGRAM, *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            own = process.stdout.readline().removeprefix("verifier key ").strip()
+            where = process.stdout.readline().split()[-1]
+            assert main(["witness", "add", where, str(log.path), "--key", own]) == Exit.OK
+            assert sign(log, key) == Exit.OK
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == Exit.OK
+    assert b"\xe2\x80\x94 w.example " in (log.path / "checkpoint").read_bytes()
