@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._checkpoints.outside import finding_of, standing_of
+from audit_emit._checkpoints.outside import finding_of
 from audit_emit._checkpoints.prove import newest_checkpoint, signer_directory
 from audit_emit._checkpoints.witnessing.kept import Attempt, Kept
 from audit_emit._checkpoints.witnessing.serve import LONGEST, Witness
@@ -28,5 +28,4 @@ __all__ = [
     "finding_of",
     "newest_checkpoint",
     "signer_directory",
-    "standing_of",
 ]

@@ -6,7 +6,8 @@ import http.client
 import re
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -65,40 +66,51 @@ def ask(
     secure = parts.scheme == "https"
     made = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = made(parts.hostname or "", parts.port, timeout=seconds)
-    opened: list[socket.socket] = []
-    given_up = threading.Event()
-
-    def give_up() -> None:
-        given_up.set()
-        for each in opened:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    watch = threading.Timer(seconds, give_up)
-    watch.daemon = True
-    watch.start()
+    headers = {"Content-Type": kind, "User-Agent": "audit-emit", "Connection": "close"}
     try:
-        headers = {"Content-Type": kind, "User-Agent": "audit-emit", "Connection": "close"}
-        connection.connect()
-        if connection.sock is not None:
-            opened.append(connection.sock)  # the connection forgets it before the answer is read
-        connection.request(method, parts.path or "/", body or None, headers)
-        answer = connection.getresponse()
-        data = answer.read(most + 1)
+        with _within(seconds) as watch:
+            connection.connect()
+            watch.socket = connection.sock  # the connection forgets it before the answer is read
+            connection.request(method, parts.path or "/", body or None, headers)
+            answer = connection.getresponse()
+            data = answer.read(most + 1)
     except http.client.HTTPException as error:
-        if given_up.is_set():
-            raise TimeoutError(f"no answer within {seconds:g} s") from None
         raise ValueError(f"what it answers is no HTTP: {type(error).__name__}") from None
-    except OSError:
-        if given_up.is_set():
-            raise TimeoutError(f"no answer within {seconds:g} s") from None
-        raise
     finally:
-        watch.cancel()
         connection.close()
-    if given_up.is_set():
-        raise TimeoutError(f"no answer within {seconds:g} s")
     if len(data) > most:
         raise ValueError(f"the answer has more than {most} bytes")
     found = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return Answered(answer.status, found, data)
+
+
+class _Watch:
+    """Cuts a connection off when its time is over: a server that drips bytes is always in time."""
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        self.over = False
+
+    def end(self) -> None:
+        self.over = True
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[_Watch]:
+    watch = _Watch()
+    timer = threading.Timer(seconds, watch.end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield watch
+    except (OSError, http.client.HTTPException):
+        if watch.over:
+            raise TimeoutError(f"no answer within {seconds:g} s") from None
+        raise
+    finally:
+        timer.cancel()
+    if watch.over:
+        raise TimeoutError(f"no answer within {seconds:g} s")

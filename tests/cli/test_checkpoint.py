@@ -273,7 +273,7 @@ def test_what_cannot_be_proved(place: Place, capsys: pytest.CaptureFixture[str])
     assert main(["prove", "12", str(place.log)]) == Exit.INCOMPLETE, "after the checkpoint"
     assert main(["prove", "five", str(place.log)]) == Exit.USAGE
     place.log.write_bytes(place.log.read_bytes().replace(b'"n":3', b'"n":4'))
-    assert main(["prove", "2", str(place.log)]) == Exit.FINDINGS
+    assert main(["prove", "5", str(place.log)]) == Exit.FINDINGS
     assert capsys.readouterr().out.count('"record"') == 0
 
 

@@ -38,12 +38,6 @@ _MONITOR = re.compile(r"/([0-9a-f]{64})/checkpoint", re.ASCII)
 _EMPTY = hashlib.sha256(b"").digest()
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not an error
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer)
-        self.answer = answer
-
-
 class Asked(NamedTuple):
     """A request that can be understood; nothing of it is checked."""
 
@@ -133,21 +127,15 @@ class Witness:
         signatures = self._signed_by_log(asked)
         if not signatures:
             return told(403, "no key of the log signed the checkpoint")
-        try:
-            with self._locked():
-                return self._cosign(asked, signatures)
-        except _Refused as refused:
-            return refused.answer
+        with self._locked():
+            return self._cosign(asked, signatures)
 
     def _cosign(self, asked: Asked, signatures: tuple[Signature, ...]) -> Answer:
         path = self._path(hashlib.sha256(asked.origin.encode()).hexdigest())
         known = self._known(path, asked.origin)
-        if known is not None:
-            _continue(asked, *known)
-        elif asked.old:
-            raise _Refused(_conflict(0))
-        elif asked.proof or (not asked.size and asked.root != _EMPTY):
-            raise _Refused(told(422, "from nothing there is no proof"))
+        refused = _refused(asked, *(known or (0, _EMPTY)))
+        if refused is not None:
+            return refused
         seconds = int(self._now())
         made = [cosign(key, seconds, asked.note.text.encode()) for key in self._keys]
         durable.replace(path, Note(asked.note.text, (*signatures, *made)).to_bytes())
@@ -201,22 +189,21 @@ class Witness:
                 lock.close()
 
 
-def _continue(asked: Asked, size: int, root: bytes) -> None:
-    """Whether a request continues what was cosigned last.
+def _refused(asked: Asked, size: int, root: bytes) -> Answer | None:
+    """Why a request does not continue what was cosigned last; ``None`` if it does.
 
-    Raises:
-        _Refused: it does not.
+    Args:
+        size, root: of the checkpoint that was cosigned last; of an empty tree where there is none.
     """
-    if asked.old != size:
-        raise _Refused(_conflict(size))
-    if asked.size == size and asked.root != root:
-        raise _Refused(_conflict(size))
+    if asked.old != size or (asked.size == size and asked.root != root and size):
+        return _conflict(size)
     if size:
         holds = verify_consistency(size, asked.size, root, asked.root, asked.proof)
     else:
         holds = not asked.proof and (asked.size > 0 or asked.root == root)
-    if not holds:
-        raise _Refused(told(422, "the proof does not lead from the old checkpoint to this one"))
+    if holds:
+        return None
+    return told(422, "the proof does not lead from the old checkpoint to this one")
 
 
 def _conflict(size: int) -> Answer:
