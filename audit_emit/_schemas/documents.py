@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
@@ -45,9 +46,17 @@ def marks_of(cls: type[Declaration]) -> dict[str, Field]:
     return {
         field.encode_name: one
         for field in msgspec.structs.fields(cls)
-        for one in getattr(field.type, "__metadata__", ())
+        for one in _notes(field.type)
         if isinstance(one, Field)
     }
+
+
+def _notes(kind: Any) -> Iterator[Any]:
+    """What stands beside a type, also within a union, such as of a field that may be unset."""
+    yield from getattr(kind, "__metadata__", ())
+    if get_origin(kind) in {Union, UnionType}:
+        for one in get_args(kind):
+            yield from _notes(one)
 
 
 class Described(NamedTuple):

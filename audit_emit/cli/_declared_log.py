@@ -12,11 +12,12 @@ from audit_emit._facade.schemas import LogCheck, Schemas
 from audit_emit._facade.text import visible
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
+from audit_emit.integrations.events import EVENTS
 
 
 def check_logs(logs: Sequence[str], question: Question, schemas: Schemas, form: str) -> Exit:
     """Look at the records of logs that answer a question, and print what was found."""
-    check = LogCheck(schemas)
+    check = LogCheck(schemas, {one.__event_type__ for one in EVENTS})
     everything = question == Question()
     for reader in open_readers(logs):
         with reader:

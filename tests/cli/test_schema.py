@@ -37,7 +37,7 @@ def written(emitter: Emitter, log: Path, *events: tuple[str, Any]) -> str:
 
 
 def test_a_log_that_fits_is_ok(emitter: Emitter, log: Path, directory: str) -> None:
-    where = written(emitter, log, ("secret.set", {"key": "A"}))
+    where = written(emitter, log, ("secret.set", {"key": "A"}), ("http.request", {"status": 200}))
     assert main(["schema", "check", where, "--schemas", directory]) == Exit.OK
 
 

@@ -52,6 +52,16 @@ def test_what_is_said_of_a_field_is_in_the_schema() -> None:
     assert "x-audit-emit" not in DOCUMENT["properties"]["how"]
 
 
+def test_a_field_that_may_be_unset_can_be_marked() -> None:
+    class Seen(Event, type="user.seen"):
+        address: Annotated[str, Field(personal=True)] | msgspec.UnsetType = msgspec.UNSET
+
+    assert document_of(Seen)["properties"]["address"] == {
+        "type": "string",
+        "x-audit-emit": {"personal": True},
+    }
+
+
 def test_a_span_of_time_is_seconds_as_in_the_record() -> None:
     assert DOCUMENT["properties"]["took"] == {"type": "number"}
 
