@@ -152,7 +152,7 @@ class Figures:
              "By workspace_id, the tenant."),
         ):  # fmt: skip
             rows = [
-                Row((one, many.count, *_ends(many)), self._query(where(member, one)))
+                Row((_shown(one), many.count, *_ends(many)), self._query(where(member, one)))
                 for one, many in _by_count(counts)
             ]
             yield self._section(
@@ -274,7 +274,10 @@ def _ends(row: Counted) -> tuple[Cell, Cell]:
 
 
 def _shown(text: str) -> str:
-    return NOT_TOLD if text == OTHERS else text
+    """A value of a record, so that none looks like what this page itself says in brackets."""
+    if text == OTHERS:
+        return NOT_TOLD
+    return f"“{text}”" if text and (text.isspace() or text.startswith("(")) else text
 
 
 def _named(actor: str) -> str:
