@@ -170,18 +170,20 @@ def _counted(question: Question, reader: LogReader, progress: Progress | None) -
         found = reader.count(question.columns())
         if found is not None:
             return found
-    chained, loose = 0, set[str]()
+    chained, nameless, loose = 0, 0, set[str]()
     for line in _answering(question, reader, progress):
         if link_of(line) and not is_cut(line):
             chained += 1
+        elif name := value_at(line, ("id",)):
+            loose.add(name)
         else:
-            loose.add(value_at(line, ("id",)))
+            nameless += 1  # records from before there were ids; each is its own
     if loose and chained:
         # Some of what is in no chain may be another form of a record that is.
         for line in _answering(question, reader, None):
             if link_of(line) and not is_cut(line):
                 loose.discard(value_at(line, ("id",)))
-    return chained + len(loose)
+    return chained + nameless + len(loose)
 
 
 def _answering(question: Question, reader: LogReader, progress: Progress | None) -> Iterator[bytes]:

@@ -212,6 +212,13 @@ def test_a_record_that_had_to_wait_counts_once(run: Run, tmp_path: Path) -> None
     assert run(str(path), "--total")[1] == b"3\n"
 
 
+def test_records_from_before_there_were_ids_are_counted_each(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "legacy.jsonl"
+    old = '{{"ts":"2026-05-19T20:00:0{}Z","event_type":"secret.set","fields":{{}}}}\n'
+    path.write_text("".join(map(old.format, range(3))))
+    assert run(str(path), "--total")[1] == b"3\n"
+
+
 @pytest.mark.parametrize("option", ["--total", "--before=3"])
 def test_what_is_of_a_log_is_not_asked_of_loki(option: str, run: Run, server: LokiServer) -> None:
     code, out, err = run("--loki", server.url, option)
