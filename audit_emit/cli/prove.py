@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import click
 
+from audit_emit._facade.proofs import CONSISTENCY_VERSION, ConsistencyFile
 from audit_emit._facade.queries import find_record, open_reader
 from audit_emit._facade.records import Claim, body_of, leaf_hash, parse_receipt
 from audit_emit.cli._command import command as a_command
@@ -29,19 +30,34 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
         Exit.FINDINGS: "the log was changed, or is not what a receipt says",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no such record, or no log",
-        Exit.INCOMPLETE: "no checkpoint covers it yet",
+        Exit.INCOMPLETE: "no checkpoint covers it yet, or there is none of that size",
     },
     [
         "audit-emit prove 4711 --out record-4711.proof",
         "audit-emit prove 9f2c…:4711:03ab… /var/log/audit-emit/shop --out receipt.proof",
         "audit-emit prove 019ed0b1-7c00-7000-8000-000000000003 /var/log/audit-emit/shop",
+        "audit-emit prove --from 4700 /var/log/audit-emit/shop --out continued.proof",
     ],
 )
-@click.argument("which", metavar="SEQ|ID|RECEIPT")
+@click.argument("which", metavar="[SEQ|ID|RECEIPT]", required=False)
 @logs_argument
+@click.option(
+    "--from",
+    "old",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Not of a record: that the newest checkpoint continues the one of N records.",
+)
+@click.option(
+    "--to",
+    "new",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --from: the checkpoint of N records instead of the newest.",
+)
 @kept
-def command(which: str, logs: tuple[str, ...]) -> Exit:
-    """Write a proof that a record is in a log.
+def command(which: str | None, logs: tuple[str, ...], old: int | None, new: int | None) -> Exit:
+    """Write a proof that a record is in a log, or that one checkpoint continues another.
 
     SEQ is its number, ID its id; RECEIPT is what a service has answered in Audit-Receipt
     (CHAIN:SEQ:HASH), and the record must be the one that it names. LOG is a log's directory or its
@@ -53,6 +69,12 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
     Proofs are made of hash tiles, which the signer keeps in tile/ beside the log. Where there are
     none, or wrong ones, the log is read and they are made: there, or in the temporary directory.
     """
+    if old is not None:
+        return _continued(((which,) if which else ()) + logs, old, new)
+    if which is None or new is not None:
+        raise click.UsageError(
+            "name the record by its SEQ, its ID or its RECEIPT; --to needs --from"
+        )
     claim = parse_receipt(which)
     if not (claim or _is_seq(which) or _ID.fullmatch(which)):
         raise click.UsageError("name the record by its SEQ, its ID or its RECEIPT, before the LOG")
@@ -75,6 +97,32 @@ def command(which: str, logs: tuple[str, ...]) -> Exit:
         complain(f"{error}{yet if claim else ''}")
         return Exit.INCOMPLETE
     sys.stdout.buffer.write(made.to_bytes())
+    return Exit.OK
+
+
+def _continued(logs: Sequence[str], old: int, new: int | None) -> Exit:
+    """Write the proof that a checkpoint continues an older one."""
+    (where, *archives), *others = together(named(logs))
+    if others:
+        raise click.UsageError("this is about one LOG at a time")
+    log = open_log(where, archive=next(iter(archives), ""))
+    try:
+        newest = log.checkpoint(trusted=False)
+        made = log.prove_consistency(old, new or (newest.head_seq if newest else 0))
+    except CheckpointError as error:
+        complain(str(error))
+        return Exit.FINDINGS
+    except LookupError as error:
+        complain(f"the records are not here, and neither are their tiles: {error.args[0]}")
+        return Exit.NOTHING
+    except ConfigError:
+        raise
+    except ValueError as error:
+        complain(str(error))
+        return Exit.INCOMPLETE
+    sys.stdout.buffer.write(
+        ConsistencyFile(CONSISTENCY_VERSION, made.old, made.new, list(made.proof)).to_bytes()
+    )
     return Exit.OK
 
 

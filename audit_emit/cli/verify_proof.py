@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from audit_emit._facade.proofs import ConsistencyFile
 from audit_emit._facade.records import Claim, head_of, parse_receipt
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import MAX_BYTES, signed_time
@@ -37,8 +38,8 @@ def _is_of(evidence: Evidence, receipt: Claim) -> bool:
 @a_command(
     "verify-proof",
     {
-        Exit.OK: "the record is in the log",
-        Exit.FINDINGS: "it is not",
+        Exit.OK: "the record is in the log, or the checkpoint continues the older one",
+        Exit.FINDINGS: "it is not, or does not",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no proof in the file",
         Exit.INCOMPLETE: "there is no key to check it with",
@@ -67,6 +68,8 @@ def command(file: str, keys: tuple[str, ...], receipt: Claim | None, form: str) 
         with open(file, "rb") as opened:
             data = opened.read(MAX_BYTES)
     try:
+        if b'"consistency_proof"' in data and receipt is None:
+            return _continued(ConsistencyFile.from_bytes(data), ring, form)
         evidence = Evidence.from_bytes(data)
     except ValueError as error:
         complain(f"{file}: {error}")
@@ -80,6 +83,21 @@ def command(file: str, keys: tuple[str, ...], receipt: Claim | None, form: str) 
     else:
         _show(evidence, judgement, ring)
     return status
+
+
+def _continued(proof: ConsistencyFile, ring: KeyRing, form: str) -> Exit:
+    """Tell whether one checkpoint continues another."""
+    judgement = proof.judge(ring)
+    old, new = proof.old.head_seq, proof.new.head_seq
+    told = {"verdict": judgement.verdict, "why": judgement.why, "old_size": old, "new_size": new}
+    if form == "json":
+        click.echo(json.dumps({**told, "origin": proof.new.origin}))
+    elif judgement.verdict == "ok":
+        click.echo(f"proved: the checkpoint of {new} records continues that of {old}")
+        click.echo(f"  of {visible(proof.new.origin)}, {proof.new.when}")
+    else:
+        click.echo(f"not proved: {judgement.why}")
+    return decided(EXITS[judgement.verdict])
 
 
 def _as_dict(evidence: Evidence, judgement: Judgement, ring: KeyRing) -> dict[str, object]:

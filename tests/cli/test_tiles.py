@@ -106,3 +106,22 @@ def test_it_is_served_until_a_signal_comes(log: PrunableLog, key: str) -> None:
             assert Note.from_bytes(answer.read()).check(RING) == "ok"
         with urlopen(f"{url}/tile/0/000", timeout=60) as answer:
             assert answer.read() == (log.path / "tile/0/000").read_bytes()
+
+
+def test_that_a_checkpoint_continues_another_is_proved_and_checked_without_the_log(
+    log: PrunableLog, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "continued.proof"
+    assert main(["prove", "--from", "300", str(log.path), "--out", str(out)]) == Exit.OK
+    assert main(["verify-proof", str(out), "--key", key]) == Exit.OK
+    assert "the checkpoint of 600 records continues that of 300" in capsys.readouterr().out
+    assert main(["verify-proof", str(out)]) == Exit.INCOMPLETE
+    changed = tmp_path / "changed"
+    proof = json.loads(out.read_bytes())
+    proof["consistency_proof"][0] = "00" * 32
+    changed.write_text(json.dumps(proof))
+    assert main(["verify-proof", str(changed), "--key", key]) == Exit.FINDINGS
+    changed.write_text(json.dumps({**proof, "v": 2}))
+    assert main(["verify-proof", str(changed), "--key", key]) == Exit.NOTHING
+    assert main(["prove", "--from", "299", str(log.path)]) == Exit.INCOMPLETE
+    assert main(["prove", "--to", "299", str(log.path)]) == Exit.USAGE

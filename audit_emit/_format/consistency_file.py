@@ -1,0 +1,74 @@
+"""The proof that one checkpoint continues another, as a file (docs/wire-format.md, section 8)."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.merkle_proofs import verify_consistency
+from audit_emit._format.proof_file import Judgement, no_member_twice
+from audit_emit._signing.trusted_keys import KeyRing
+
+VERSION = 1
+
+
+class ConsistencyFile(msgspec.Struct, frozen=True):
+    """The content of such a file.
+
+    Attributes:
+        v: version of the format.
+        old, new: the checkpoints.
+        consistency_proof: hashes as hex (RFC 9162, section 2.1.4).
+    """
+
+    v: int
+    old: Checkpoint
+    new: Checkpoint
+    consistency_proof: list[str]
+
+    def to_bytes(self) -> bytes:
+        """The file: one JSON object, for people too."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ConsistencyFile:
+        """What ``to_bytes`` wrote.
+
+        Raises:
+            ValueError: it is no such file, or of another version.
+        """
+        try:
+            found = msgspec.json.decode(data, type=cls)
+            found.old.validate()
+            found.new.validate()
+            short = any(len(bytes.fromhex(value)) != 32 for value in found.consistency_proof)
+            json.loads(data, object_pairs_hook=no_member_twice)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            raise ValueError("not a proof file") from None
+        if found.v != VERSION or short:
+            raise ValueError("not a proof file, or of another version")
+        return found
+
+    def judge(self, ring: KeyRing) -> Judgement:
+        """Whether the key of the log says that the newer checkpoint continues the older one."""
+        old, new = self.old, self.new
+        if (old.origin, old.chain) != (new.origin, new.chain):
+            return Judgement("mismatch", "the checkpoints are of two logs")
+        if not verify_consistency(
+            old.head_seq,
+            new.head_seq,
+            bytes.fromhex(old.root_hash),
+            bytes.fromhex(new.root_hash),
+            [bytes.fromhex(value) for value in self.consistency_proof],
+        ):
+            return Judgement("mismatch", "the proof does not lead from one root to the other")
+        for one in (old, new):
+            verdict = check(one, ring)
+            if verdict == "mismatch":
+                why = f"the checkpoint of {one.head_seq} records is not signed by the key it names"
+                return Judgement(verdict, why)
+            if verdict != "ok":
+                return Judgement(verdict, "the key of a checkpoint is not here")
+        return Judgement("ok")
