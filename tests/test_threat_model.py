@@ -16,10 +16,14 @@ from audit_emit._attestation.attest import attest
 from audit_emit._attestation.segment import Wanted
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position
+from audit_emit._checkpoints.witnessing.kept import Cosigned, Kept
 from audit_emit._format.checkpoint import sign
+from audit_emit._format.cosignature import cosign
 from audit_emit._format.proof_file import Evidence
 from audit_emit._format.record import head_of
+from audit_emit._format.signed_note import Note
 from audit_emit._readers.opening import open_reader
+from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
 from audit_emit.cli import main
 from audit_emit.log import open_log
@@ -28,6 +32,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "threat-model.md"
 ORIGIN = "audit.example.com/shop"
 SEED, NEW_SEED = bytes(range(32)), bytes(range(1, 33))
 KEY, NEW_KEY = Ed25519Key.from_seed(SEED), Ed25519Key.from_seed(NEW_SEED)
+WITNESSES = [
+    Cosigner.of_pair(f"w{n}.example.com", Ed25519Key.from_seed(bytes([n]) * 32)) for n in (1, 2)
+]
 AT = "2026-05-20T00:00:00.000000000Z"
 
 SHOWN = re.compile(r"^    (audit-emit .*?) +# ([0-9]): .*$", re.MULTILINE)
@@ -61,6 +68,9 @@ class Town:
         assert head is not None
         self.names = {"HASH": head.hash, "RECEIPT": f"{CHAIN}:12:{head.hash}"}
         Path("run.att.json").write_bytes(self.attested(self.log))
+        for number, key in enumerate(WITNESSES, 1):
+            Path(f"w{number}.vkey").write_text(key.to_vkey())
+            self.cosign(self.log, key)
 
     def sign(self, log: Path, chain: MadeChain, key: Ed25519Key, state: str = "") -> None:
         chain.write(log / "audit.jsonl")
@@ -77,9 +87,22 @@ class Town:
         made = attest(lambda: open_reader(str(log)), KeyRing([KEY]), Wanted(5, 15), at=AT)
         return msgspec.json.encode(made.to_dict())
 
+    def cosign(self, log: Path, key: Cosigner) -> None:
+        """As a witness does, if it was never asked before or is in league."""
+        newest = open_log(log, keys=["verifier.txt"]).checkpoint()
+        assert newest is not None
+        line = str(Note("x\n", (cosign(key, 1_800_000_000, newest.text()),)).to_bytes(), "utf-8")
+        made = Cosigned(
+            *(1, newest.origin, newest.head_seq, newest.root_hash, 1_800_000_000),
+            line.splitlines()[-1],
+        )
+        Kept(str(log.absolute())).take([made], newest)
+
     def forge(self, log: Path, key: Ed25519Key = KEY) -> None:
-        """Another history of the same chain, signed."""
-        shutil.rmtree(log, ignore_errors=True)
+        """Another history of the same chain, signed; what witnesses made of the true one stays."""
+        for file in (*log.glob("audit.jsonl"), *log.glob("checkpoints.*")):
+            file.unlink()
+        shutil.rmtree(log / "tile", ignore_errors=True)
         self.sign(log, MadeChain().add(20, event_type="secret.read"), key)
 
     def run(self, command: str) -> int:
@@ -136,6 +159,9 @@ def witness(town: Town) -> None:
     made: Evidence = msgspec.structs.replace(evidence, checkpoint=named)
     Path("witness.proof").write_bytes(made.to_bytes())
     town.forge(town.log)
+    for file in ("cosignatures.jsonl", "checkpoint"):
+        (town.log / file).unlink()
+    town.cosign(town.log, WITNESSES[0])
 
 
 @pytest.fixture
@@ -148,7 +174,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
 ATTACKS = [
     ("An operator who lies", slice(None), operator),
     ("A thief of the host", slice(None), thief_of_the_host),
-    ("A thief of the key", slice(0, 3), thief_of_the_key),
+    ("A thief of the key", slice(0, 4), thief_of_the_key),
     ("A witness in league", slice(None), witness),
 ]
 
@@ -166,6 +192,6 @@ def test_what_the_page_says_holds(
 def test_what_the_page_says_of_a_key_that_was_replaced_holds(town: Town) -> None:
     thief_of_the_key(town)
     after_the_key_was_replaced(town)
-    commands = shown("A thief of the key")[3:]
+    commands = shown("A thief of the key")[4:]
     assert len(commands) == 2
     assert [(command, town.run(command)) for command, _ in commands] == commands
