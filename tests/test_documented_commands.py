@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pytest
 from support import commands_page
+from support.for_each import for_each
 
 from audit_emit.cli._group import COMMANDS, Lazy
 
@@ -43,7 +43,7 @@ def test_the_page_of_the_commands_is_what_their_help_says() -> None:
     assert [row for row in commands_page.rows() if row not in text.splitlines()] == []
 
 
-@pytest.mark.parametrize(("name", "command"), list(commands_page.commands()), ids=str)
+@for_each("name, command", list(commands_page.commands()))
 def test_every_help_says_what_the_statuses_mean(name: str, command: click.Command) -> None:
     if isinstance(command, click.Group):
         return
@@ -57,12 +57,12 @@ def test_the_pages_show_commands() -> None:
     assert len(set(shown())) > 20
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@for_each("name", COMMANDS)
 def test_every_command_is_in_the_pages(name: str) -> None:
     assert name in {found for found, _ in SHOWN.findall(TEXT)}
 
 
-@pytest.mark.parametrize(("name", "option"), sorted(set(shown())))
+@for_each("name, option", sorted(set(shown())))
 def test_an_option_that_is_shown_is_there(name: str, option: str) -> None:
     assert name in COMMANDS
     assert option in options_of(name)

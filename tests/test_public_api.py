@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import pytest
+from support.for_each import for_each
 
 import audit_emit
 
@@ -214,7 +215,7 @@ def test_the_names_of_the_documentation_are_there() -> None:
     assert set(names.split()) == set(audit_emit.__all__)
 
 
-@pytest.mark.parametrize("name", audit_emit.__all__)
+@for_each("name", audit_emit.__all__)
 def test_every_public_name_has_a_docstring(name: str) -> None:
     assert inspect.getdoc(getattr(audit_emit, name))
 
@@ -253,7 +254,7 @@ def public_callables(module: Any) -> Iterator[Any]:
             yield made
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@for_each("name", PUBLIC)
 def test_the_annotations_of_what_is_public_can_be_resolved(name: str) -> None:
     for made in public_callables(importlib.import_module(name)):
         typing.get_type_hints(made)
@@ -287,7 +288,7 @@ def is_annotation(node: ast.AST) -> TypeGuard[ast.AnnAssign]:
     return isinstance(node, ast.AnnAssign)
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@for_each("name", PUBLIC)
 def test_the_attributes_of_what_is_public_say_their_types(name: str) -> None:
     """What a type checker has to infer, others infer differently: ``pyright --verifytypes``."""
     assert list(unannotated(parsed(MODULES[name]))) == []
@@ -388,7 +389,7 @@ ACTING = [name for name in MODULES if module(name) in COMPUTING.get(folder(name)
 PURE = [name for name in MODULES if folder(name) in COMPUTING and name not in ACTING]
 
 
-@pytest.mark.parametrize("name", PURE)
+@for_each("name", PURE)
 def test_a_module_of_a_folder_that_computes_imports_nothing_that_acts(name: str) -> None:
     foreign = {
         one.partition(".")[0] for one in imported(MODULES[name]) if not one.startswith("audit_emit")
@@ -397,14 +398,14 @@ def test_a_module_of_a_folder_that_computes_imports_nothing_that_acts(name: str)
     assert foreign - PURE_MAY_IMPORT <= time
 
 
-@pytest.mark.parametrize("name", ACTING)
+@for_each("name", ACTING)
 def test_a_module_that_acts_needs_what_the_others_may_not_import(name: str) -> None:
     """Else it is no exception any more."""
     foreign = {one.partition(".")[0] for one in imported(MODULES[name])}
     assert foreign - PURE_MAY_IMPORT - {"audit_emit"} or GRAPH[name] & set(ACTING)
 
 
-@pytest.mark.parametrize("name", PURE)
+@for_each("name", PURE)
 def test_a_module_that_computes_uses_none_of_its_folder_that_acts(name: str) -> None:
     assert not GRAPH[name] & set(ACTING)
 
@@ -421,14 +422,14 @@ def test_the_record_uses_time_to_format_only() -> None:
     assert used <= PURE_TIME
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_each("name", MODULES)
 def test_dependencies_point_downward(name: str) -> None:
     assert name not in reachable(name), "a cycle"
     if not name.startswith(OUTER):
         assert not {one for one in reachable(name) if one.startswith(OUTER)}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_each("name", MODULES)
 def test_a_folder_uses_only_folders_below_it(name: str) -> None:
     """``FLOORS`` is the order; what is in one row may not use each other."""
     mine = FLOOR[folder(name)]
@@ -465,13 +466,13 @@ def private_parts(name: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", OUTSIDE)
+@for_each("name", OUTSIDE)
 def test_commands_and_adapters_import_nothing_private_but_the_facade(name: str) -> None:
     """What they need besides is added to a module of ``_facade``, or made public."""
     assert private_parts(name) == set()
 
 
-@pytest.mark.parametrize("name", [one for one in MODULES if folder(one) == "_facade"])
+@for_each("name", [one for one in MODULES if folder(one) == "_facade"])
 def test_a_facade_only_passes_names_on_which_somebody_uses(name: str) -> None:
     tree = parsed(MODULES[name])
     made = [node for node in tree.body if not isinstance(node, ast.ImportFrom | ast.Expr)]
@@ -497,14 +498,12 @@ def test_examples_and_pages_use_public_names_only() -> None:
     assert [path for path in shown if private.search(path.read_text("utf-8"))] == []
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MODULES if name.startswith("audit_emit.integrations.")]
-)
+@for_each("name", [name for name in MODULES if name.startswith("audit_emit.integrations.")])
 def test_an_adapter_does_not_know_the_command_line_nor_the_tests(name: str) -> None:
     assert not {one for one in reachable(name) if one.startswith(OUTER[1:])}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_each("name", MODULES)
 def test_a_module_says_what_it_is_for(name: str) -> None:
     tree = parsed(MODULES[name])
     assert ast.get_docstring(tree) or not tree.body or name.endswith("._version")

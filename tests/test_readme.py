@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.for_each import for_each
 
 from audit_emit import Emitter
 from audit_emit._settings.checks import SETTINGS
@@ -79,7 +80,7 @@ def prose(text: str) -> list[str]:
     return [line for line in without_code.splitlines() if not re.match(r" *\||    ", line)]
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_no_line_of_prose_is_long(name: str) -> None:
     lines = prose((ROOT / name).read_text(encoding="utf-8"))
     assert [line for line in lines if len(line) > 120] == []
@@ -137,7 +138,7 @@ def test_the_test_of_the_how_tos_passes(tmp_path: Path) -> None:
     assert "1 passed" in said_by_pytest(code, tmp_path)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_every_link_leads_to_a_file(name: str) -> None:
     here = ROOT / name
     links = re.findall(r"\]\(([^)#:]+)\)", here.read_text(encoding="utf-8"))
@@ -152,7 +153,7 @@ def headings(target: Path) -> set[str]:
     return {word.strip().replace(" ", "-") for word in words}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@for_each("name", PAGES)
 def test_every_anchor_is_a_heading(name: str) -> None:
     here = ROOT / name
     text = here.read_text(encoding="utf-8")

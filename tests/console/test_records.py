@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from support.console_client import markup
 from support.export_records import HOSTILE, LINES, changed
+from support.for_each import for_each
 
 from audit_emit.console.records import Change, detail_of, row_of
 
 
-@pytest.mark.parametrize("line", [*LINES, *HOSTILE.values(), markup(), b"", b"no record", b"\xff"])
+@for_each("line", [*LINES, *HOSTILE.values(), markup(), b"", b"no record", b"\xff"])
 def test_any_line_is_a_row_and_a_detail(line: bytes) -> None:
     row = row_of(line)
     assert all(text.isprintable() for text in row if isinstance(text, str))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.for_each import for_each
 from support.plain_log_reader import chain_ok
 from support.subject_keys import last, opened
 
@@ -89,7 +90,7 @@ VALUES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@for_each("value", VALUES)
 def test_a_value_of_any_kind_is_sealed_as_it_would_stand_there(
     make: Make, log: Path, keys: Path, value: Any
 ) -> None:

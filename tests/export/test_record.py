@@ -7,6 +7,7 @@ import json
 
 import pytest
 from support.export_records import HOSTILE, LINES
+from support.for_each import for_each
 
 from audit_emit._export.record import Record, address, encode, outcome
 
@@ -19,7 +20,7 @@ def test_a_record_has_the_members_of_its_line(line: bytes) -> None:
     assert {name: getattr(record.is_, name) for name in whole} == whole
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@for_each("name", HOSTILE)
 def test_any_object_is_a_record_with_its_own_line(name: str) -> None:
     record = Record.of(HOSTILE[name])
     assert record is not None

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import difficult_values
+from support.for_each import for_each
 from support.processor_time import a_millisecond, takes_less
 
 from audit_emit._fields import normaliser as coerce
@@ -76,7 +77,7 @@ def test_no_canary_is_in_any_output(make: Callable[[], Any], key: bytes | None) 
         assert not [needle for needle in NEEDLES if needle in text]
 
 
-@pytest.mark.parametrize("make", CASES)
+@for_each("make", CASES)
 def test_nothing_lazy_is_evaluated(make: Callable[[], Any]) -> None:
     before = difficult_values.Query.evaluated
     with warnings.catch_warnings():
@@ -92,8 +93,8 @@ def test_a_generator_is_not_advanced() -> None:
     assert next(generator) == 1
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
+@for_each(
+    "value, expected",
     [
         (2**53 - 1, 2**53 - 1),
         (2**53, "9007199254740992"),
@@ -129,7 +130,6 @@ def test_a_generator_is_not_advanced() -> None:
         (int, "<int>"),
         (Secret("x"), HELD),
     ],
-    ids=lambda value: type(value).__name__,
 )
 def test_the_value_table(value: object, expected: object) -> None:
     assert one(value) == expected
@@ -711,7 +711,7 @@ class Sub(dict[str, Any]):
     pass
 
 
-@pytest.mark.parametrize(
+@for_each(
     "fields",
     [
         None,
@@ -741,7 +741,6 @@ class Sub(dict[str, Any]):
         {"é": 1},
         dict.fromkeys(map(str, range(257))),
     ],
-    ids=lambda fields: type(fields).__name__,
 )
 def test_whatever_is_out_of_the_ordinary_takes_the_full_way(
     normaliser: Normaliser, fields: Any

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import difficult_values
+from support.for_each import for_each
 
 from audit_emit._fields import verdicts as _verdicts
 from audit_emit._fields.normaliser import Normaliser
@@ -67,7 +68,7 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize("fields", SHOWN, ids=lambda fields: "-".join(fields) or "empty")
+@for_each("fields", SHOWN)
 def test_what_is_harmless_is_shown_as_on_the_full_way(fields: Any, plain: Plain) -> None:
     assert plain.encode(fields, False) == full(fields)
     assert plain.encode(fields, False) == full(fields)  # now that all is known
@@ -122,7 +123,7 @@ LEFT: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("fields", LEFT)
+@for_each("fields", LEFT)
 def test_what_wants_a_closer_look_takes_the_full_way(fields: Any, plain: Plain) -> None:
     assert plain.encode(fields, False) is None
 
@@ -230,7 +231,7 @@ ALL: tuple[Any, ...] = (*RULES, *GRAMMAR)
 EXAMPLES = [(rule.id, text) for rule in ALL for text in rule.examples]
 
 
-@pytest.mark.parametrize(("rule", "text"), EXAMPLES, ids=lambda value: value[:40])
+@for_each("rule, text", EXAMPLES)
 def test_no_example_of_a_rule_is_shown(rule: str, text: str, plain: Plain) -> None:
     for fields in ({"note": text}, {"a": {"b": [1, f"sent {text} today"]}}, {"ü": f"«{text}» ü"}):
         done = plain.encode(fields, False)

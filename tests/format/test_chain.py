@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import merkle_rfc6962
 from support.five_records import EXPECTED, LINES, PATH
+from support.for_each import for_each
 from support.plain_log_reader import chain_ok
 
 from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash, merkle_root, node_hash
@@ -49,7 +50,7 @@ def split_root(leaves: list[bytes]) -> bytes:
     return node_hash(split_root(leaves[:k]), split_root(leaves[k:]))
 
 
-@pytest.mark.parametrize("size", range(1, 70))
+@for_each("size", range(1, 70))
 def test_merkle_root_splits_as_the_rfc_says(size: int) -> None:
     leaves = [bytes.fromhex(leaf_hash(b"%d" % number)) for number in range(size)]
     assert merkle_root(leaves) == split_root(leaves)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.five_records import EXPECTED
+from support.for_each import for_each
 
 from audit_emit._format.checkpoint import (
     REASONS,
@@ -112,7 +113,7 @@ def line_with(**changed: Any) -> bytes:
     return json.dumps({**MEMBERS, **changed}, separators=(",", ":")).encode()
 
 
-@pytest.mark.parametrize(
+@for_each(
     "line",
     [
         b"",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.for_each import for_each
 
 from audit_emit._format import encode
 
@@ -44,7 +45,7 @@ def test_what_is_encoded_is_read_back(value: object) -> None:
     assert json.loads(encode.to_json(value)) == value
 
 
-@pytest.mark.parametrize("char", DANGEROUS, ids=lambda char: f"{ord(char):04x}")
+@for_each("char", DANGEROUS)
 def test_a_dangerous_character_is_always_an_escape_of_four_lower_case_digits(char: str) -> None:
     assert encode.text(f"a{char}b") == f'"a\\u{ord(char):04x}b"'
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import merkle_rfc6962
+from support.for_each import for_each
 from support.merkle_vectors import OURS, THEIRS, cases
 
 from audit_emit._format.merkle_proofs import (
@@ -27,7 +28,7 @@ def test_all_vectors_of_transparency_dev_are_there() -> None:
     assert len(cases(THEIRS, "inclusion")) + len(cases(THEIRS, "consistency")) == 196
 
 
-@pytest.mark.parametrize("case", INCLUSION, ids=[case["case"] for case in INCLUSION])
+@for_each("case", INCLUSION)
 def test_an_inclusion_vector(case: dict[str, Any]) -> None:
     good = verify_inclusion(
         case["leafIdx"], case["treeSize"], case["leafHash"], case["proof"], case["root"]
@@ -35,7 +36,7 @@ def test_an_inclusion_vector(case: dict[str, Any]) -> None:
     assert good is not case["wantErr"]
 
 
-@pytest.mark.parametrize("case", CONSISTENCY, ids=[case["case"] for case in CONSISTENCY])
+@for_each("case", CONSISTENCY)
 def test_a_consistency_vector(case: dict[str, Any]) -> None:
     good = verify_consistency(
         case["size1"], case["size2"], case["root1"], case["root2"], case["proof"]
@@ -43,7 +44,7 @@ def test_a_consistency_vector(case: dict[str, Any]) -> None:
     assert good is not case["wantErr"]
 
 
-@pytest.mark.parametrize("size", range(1, len(LEAVES) + 1))
+@for_each("size", range(1, len(LEAVES) + 1))
 def test_every_proof_is_that_of_the_rfc_and_is_accepted(size: int) -> None:
     leaves = LEAVES[:size]
     root = merkle_rfc6962.root(leaves)

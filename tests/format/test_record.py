@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.five_records import LINES, RECORDS
+from support.for_each import for_each
 
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json
@@ -332,7 +333,7 @@ def test_a_stub_stays_one_line_of_safe_characters() -> None:
     assert short.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("size", range(700, 760))
+@for_each("size", range(700, 760))
 def test_a_stub_fits_whatever_is_in_the_record(size: int) -> None:
     fields = {f"n{at}": 1e22 for at in range(40)} | {"s": "\ud800", "t": "x" * 3000}
     whole = RECORDS[1] | {"fields": fields}

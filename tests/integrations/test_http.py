@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support import difficult_values
+from support.for_each import for_each
 
 from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.redactor import Redactor
@@ -252,8 +253,8 @@ def http(**facts: Any) -> Exchange:
     return Exchange(**{"complete": True, "status": 200, **facts})
 
 
-@pytest.mark.parametrize(
-    ("exchange", "said"),
+@for_each(
+    "exchange, said",
     [
         (http(), "success"),
         (http(status=304), "success"),

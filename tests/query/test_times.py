@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from support.for_each import for_each
 
 from audit_emit._query.times import instant, span
 
@@ -12,8 +13,8 @@ AT = datetime(2026, 5, 19, 2, 30, tzinfo=UTC)
 """A Tuesday."""
 
 
-@pytest.mark.parametrize(
-    ("text", "moment"),
+@for_each(
+    "text, moment",
     [
         ("02:30Z", "2026-05-19T02:30:00"),
         ("02:31Z", "2026-05-18T02:31:00"),
@@ -53,7 +54,7 @@ def test_a_time_is_understood(text: str, moment: str) -> None:
     assert instant(text, AT) == f"{moment}.000000000Z"
 
 
-@pytest.mark.parametrize("day", range(1, 32))
+@for_each("day", range(1, 32))
 def test_a_weekday_is_never_to_come_and_never_a_week_old(day: int) -> None:
     now = datetime(2026, 5, day, 12, tzinfo=UTC)
     found = datetime.fromisoformat(instant("monday 13:00", now))

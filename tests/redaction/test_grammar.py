@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.for_each import for_each
 
 from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.grammar import GRAMMAR, Grammar
@@ -47,7 +48,7 @@ def _filled(value: Any, secret: str) -> Any:
     return value.replace("§", secret) if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("evasion", EVASIONS, ids=str)
+@for_each("evasion", EVASIONS)
 def test_a_secret_is_held_back_however_it_is_written_down(evasion: Any) -> None:
     for secret in SECRETS if "§" in json.dumps(evasion, ensure_ascii=False) else [SECRET]:
         filled = _filled(evasion, secret)
@@ -56,7 +57,7 @@ def test_a_secret_is_held_back_however_it_is_written_down(evasion: Any) -> None:
         assert [way for way in WAYS if secret in (way.fast(fields, False) or "")] == []
 
 
-@pytest.mark.parametrize("fields", HARMLESS, ids=str)
+@for_each("fields", HARMLESS)
 def test_what_is_harmless_stays_as_it_is(fields: dict[str, Any]) -> None:
     assert json.loads(shown(fields)) == fields
     quick = [way.fast(fields, False) for way in WAYS]
@@ -93,7 +94,7 @@ def test_a_thing_that_has_descriptions_is_shown_without_what_is_none() -> None:
     }
 
 
-@pytest.mark.parametrize("rule", GRAMMAR, ids=lambda rule: rule.id)
+@for_each("rule", GRAMMAR)
 def test_each_example_of_a_rule_is_held_back_by_it(rule: Grammar) -> None:
     redactor = Redactor()
     for example in rule.examples:

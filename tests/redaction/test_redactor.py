@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.difficult_values import CASES
+from support.for_each import for_each
 
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.redactor import Redactor, Secret, hash_value_prefix
@@ -467,7 +468,7 @@ def test_the_hash_of_a_secret_is_that_of_its_value(wrap: Callable[[str], Any]) -
     assert hash_value_prefix(wrap("abc")) == hash_value_prefix("abc")
 
 
-@pytest.mark.parametrize("make", [make for _, make in CASES], ids=[name for name, _ in CASES])
+@for_each("make", [make for _, make in CASES])
 def test_the_hash_of_anything_is_eight_digits(make: Callable[[], Any]) -> None:
     assert re.fullmatch("[0-9a-f]{8}", hash_value_prefix(make()))
 
@@ -475,12 +476,12 @@ def test_the_hash_of_anything_is_eight_digits(make: Callable[[], Any]) -> None:
 # Names
 
 
-@pytest.mark.parametrize("name", SECRET_NAMES)
+@for_each("name", SECRET_NAMES)
 def test_the_name_of_a_secret(redactor: Redactor, name: str) -> None:
     assert redactor.is_secret_key(name, False)
 
 
-@pytest.mark.parametrize("name", PLAIN_NAMES)
+@for_each("name", PLAIN_NAMES)
 def test_the_name_of_something_else(redactor: Redactor, name: str) -> None:
     assert not redactor.is_secret_key(name, False)
 
@@ -542,7 +543,7 @@ def test_a_container_is_held_back_whole(redactor: Redactor) -> None:
     assert redactor.held_back(["a", 1]) != redactor.held_back(["a", 2])
 
 
-@pytest.mark.parametrize("make", [make for _, make in CASES], ids=[name for name, _ in CASES])
+@for_each("make", [make for _, make in CASES])
 def test_anything_can_be_held_back(redactor: Redactor, make: Callable[[], Any]) -> None:
     assert redactor.is_held_back(redactor.held_back(make()))
 
@@ -554,7 +555,7 @@ def test_the_key_is_not_in_the_repr(redactor: Redactor) -> None:
 # Texts
 
 
-@pytest.mark.parametrize(("text", "left"), TEXTS)
+@for_each("text, left", TEXTS)
 def test_a_secret_in_a_text_is_held_back(text: str, left: str) -> None:
     redactor = Redactor()
     scrubbed = redactor.scrub(text)
@@ -564,14 +565,14 @@ def test_a_secret_in_a_text_is_held_back(text: str, left: str) -> None:
     assert redactor.scrub(scrubbed) is None
 
 
-@pytest.mark.parametrize("text", [text for text, _ in TEXTS])
+@for_each("text", [text for text, _ in TEXTS])
 def test_what_is_held_back_is_not_held_back_again(redactor: Redactor, text: str) -> None:
     scrubbed = redactor.scrub(text)
     assert scrubbed is not None
     assert redactor.scrub(scrubbed) is None
 
 
-@pytest.mark.parametrize("text", CLEAN)
+@for_each("text", CLEAN)
 def test_other_text_is_left_alone(redactor: Redactor, text: str) -> None:
     assert redactor.scrub(text) is None
 
@@ -581,7 +582,7 @@ def test_in_events_about_secrets_a_value_in_a_text_is_held_back() -> None:
     assert Redactor().scrub("set value=x", secret_event=True) == "set value=[redacted]"
 
 
-@pytest.mark.parametrize("at", range(8192 - 45, 8192 + 5))
+@for_each("at", range(8192 - 45, 8192 + 5))
 def test_a_secret_across_the_cut_leaves_no_usable_part(at: int) -> None:
     text = "x " * (at // 2) + "x" * (at % 2) + GITHUB + " tail" * 1000
     scrubbed = Redactor().scrub(text) or text[:8192]

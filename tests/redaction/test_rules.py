@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.for_each import for_each
 
 from audit_emit import Emitter
 from audit_emit._redaction.grammar import GRAMMAR
@@ -33,7 +34,7 @@ def redactor() -> Redactor:
     return Redactor()
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+@for_each("rule", RULES)
 def test_a_rule_holds_for_its_examples_and_takes_linear_time(rule: Rule) -> None:
     assert rule.examples
     rule.check()

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import slow_texts
+from support.for_each import for_each
 from support.slow_texts import BETWEEN, LENGTH, SHORTER, SLOW_ONCE, WORDS, calls, repeated
 
 FRAGMENTS = st.lists(st.sampled_from(WORDS) | st.sampled_from(BETWEEN), min_size=1, max_size=8)
@@ -49,7 +49,7 @@ def test_the_steps_that_a_text_takes_grow_no_faster_than_the_text(
     assert calls(long) <= 20 * calls(short) + 2000
 
 
-@pytest.mark.parametrize("fragment", SLOW_ONCE)
+@for_each("fragment", SLOW_ONCE)
 def test_the_steps_of_what_was_slow_once_grow_no_faster_either(fragment: str) -> None:
     short, long = (repeated([fragment], "", length) for length in (SHORTER, LENGTH))
     for text in (short, long):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-import pytest
+from support.for_each import for_each
 from support.hostile_log import TEXTS
 from support.requirements import program
 
@@ -23,7 +23,7 @@ def test_nothing_that_a_terminal_obeys_is_in_a_command_line() -> None:
     assert all(quoted(text).isprintable() for text in TEXTS)
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@for_each("text", TEXTS)
 def test_a_pattern_of_a_value_means_that_value_alone(text: str) -> None:
     found = value(text)
     assert found is not None

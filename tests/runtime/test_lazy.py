@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.for_each import for_each
 
 import audit_emit
 from audit_emit._runtime.lazy import Pattern, lazy_attribute
@@ -99,7 +100,7 @@ def test_no_pattern_that_is_compiled_relies_on_what_python_3_11_2_does_wrong() -
     assert [one for one in seen if gives_nothing_back(PARSER.parse(one[1], one[2]))] == []
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@for_each("name", BY_NAME)
 def test_no_part_of_a_pattern_does_that_is_put_together_later(name: str) -> None:
     assert [text for text in literals(BY_NAME[name]) if NEVER_GIVES_BACK.search(text)] == []
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support import difficult_values, requirements
+from support.for_each import for_each
 
 import audit_emit
 from audit_emit import ConfigError, Emitter, Settings
@@ -217,7 +218,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert set(made.sources.values()) == {"default"}
 
 
-@pytest.mark.parametrize(("name", "given"), BAD)
+@for_each("name, given", BAD)
 def test_a_bad_argument_is_named(name: str, given: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         settings({name: given}, {})
@@ -237,16 +238,14 @@ def test_a_bad_variable_is_named(name: str, given: str) -> None:
     assert caught.value.setting == variable
 
 
-@pytest.mark.parametrize(
-    ("name", "given"), [(n, given) for n, given in BAD if n in Settings.__struct_fields__]
-)
+@for_each("name, given", [(n, given) for n, given in BAD if n in Settings.__struct_fields__])
 def test_settings_made_by_hand_refuse_what_configure_refuses(name: str, given: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         Settings(**{name: given})
     assert caught.value.setting == name
 
 
-@pytest.mark.parametrize(("name", "given", "value"), [(n, a, v) for n, _, a, v in GOOD])
+@for_each("name, given, value", [(n, a, v) for n, _, a, v in GOOD])
 def test_settings_made_by_hand_take_what_configure_takes(name: str, given: Any, value: Any) -> None:
     made = Settings(**{name: given})
     assert getattr(made, name) == value

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.for_each import for_each
 from support.vector_lines import (
     DEAD,
     FAR_TIME,
@@ -56,11 +57,7 @@ def test_time_is_taken_from_ts_to_the_nanosecond(ts: str, expected: int) -> None
     assert shipped(line(ts=ts)).time == expected
 
 
-@pytest.mark.parametrize(
-    "ts",
-    NO_TIMES,
-    ids=repr,
-)
+@for_each("ts", NO_TIMES)
 def test_what_is_no_time_is_a_dead_letter_and_never_now(ts: object) -> None:
     assert ship(line(ts=ts)) == Dead(NO_TIME)
 
@@ -81,11 +78,7 @@ def test_a_well_formed_event_type_is_a_label(event_type: str) -> None:
     assert shipped(line(event_type=event_type)).labels["event_type"] == event_type
 
 
-@pytest.mark.parametrize(
-    "event_type",
-    OTHER_TYPES,
-    ids=lambda text: repr(text[:20]),
-)
+@for_each("event_type", OTHER_TYPES)
 def test_any_other_event_type_is_labelled_other(event_type: str) -> None:
     body = line(event_type=event_type)
     assert ship(body) == Shipped(body, NS, {**LABELS, "event_type": "other"})
@@ -109,7 +102,7 @@ def test_any_other_service_is_labelled_unknown(service: object) -> None:
 # Dead letters
 
 
-@pytest.mark.parametrize(("text", "reason"), DEAD.items(), ids=lambda text: repr(text[:60]))
+@for_each("text, reason", DEAD.items())
 def test_what_is_no_record_is_a_dead_letter_with_a_reason(text: bytes, reason: str) -> None:
     assert ship(text) == Dead(reason)
 

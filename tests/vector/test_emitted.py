@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import difficult_values
 from support.five_records import LINES
+from support.for_each import for_each
 from support.piped_descriptor import Piped
 from support.vrl_engine import shipped
 
@@ -68,9 +69,7 @@ def test_every_reserved_type_is_a_label_of_its_own() -> None:
         assert shipped(body).labels["event_type"] == event_type
 
 
-@pytest.mark.parametrize(
-    ("name", "make"), difficult_values.CASES, ids=[name for name, _ in difficult_values.CASES]
-)
+@for_each("name, make", difficult_values.CASES)
 def test_any_value_that_is_emitted_goes_out(
     name: str, make: Any, lasting: tuple[Emitter, Path]
 ) -> None:

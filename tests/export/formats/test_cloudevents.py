@@ -10,6 +10,7 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 from cloudevents.core.formats.json import JSONFormat
 from support.export_records import HOSTILE, LINES, examples
+from support.for_each import for_each
 
 from audit_emit._export.formats import chosen
 from audit_emit._export.record import Record
@@ -28,12 +29,12 @@ def test_a_record_becomes_the_published_event(line: bytes, expected: Any) -> Non
     assert json.loads(written(line, type_prefix="org.example")) == expected
 
 
-@pytest.mark.parametrize("line", [*LINES, *HOSTILE.values()])
+@for_each("line", [*LINES, *HOSTILE.values()])
 def test_the_event_ends_in_the_bytes_of_the_record(line: bytes) -> None:
     assert written(line).endswith(b',"data":' + line + b"}\n")
 
 
-@pytest.mark.parametrize("line", [*LINES, *HOSTILE.values()])
+@for_each("line", [*LINES, *HOSTILE.values()])
 def test_required_attributes_are_texts_with_something_in_them(line: bytes) -> None:
     head = json.loads(written(line).partition(b',"data":')[0] + b"}")
     for name, value in head.items():

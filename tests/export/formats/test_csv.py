@@ -6,8 +6,8 @@ import csv
 import io
 from base64 import b64decode
 
-import pytest
 from support.export_records import HOSTILE, LINES, VECTORS
+from support.for_each import for_each
 
 from audit_emit._export.formats import chosen
 from audit_emit._export.formats.csv import COLUMNS
@@ -24,7 +24,7 @@ def test_the_records_become_the_published_table() -> None:
     assert table(*LINES) == (VECTORS / "examples.csv").read_bytes()
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@for_each("name", HOSTILE)
 def test_a_hostile_record_is_one_row_with_its_line(name: str) -> None:
     rows = list(csv.reader(io.StringIO(table(HOSTILE[name]).decode(), newline="")))
     assert rows[0] == COLUMNS
@@ -32,7 +32,7 @@ def test_a_hostile_record_is_one_row_with_its_line(name: str) -> None:
     assert b64decode(rows[1][-1]) == HOSTILE[name]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@for_each("name", HOSTILE)
 def test_no_cell_of_a_hostile_record_is_a_formula(name: str) -> None:
     rows = list(csv.reader(io.StringIO(table(HOSTILE[name]).decode(), newline="")))
     assert not [cell for cell in rows[1] if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]

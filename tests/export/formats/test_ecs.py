@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.export_records import HOSTILE, LINES, VECTORS, examples
+from support.for_each import for_each
 
 from audit_emit._export.formats import chosen
 from audit_emit._export.formats.ecs import INDEX_TEMPLATE
@@ -71,7 +72,7 @@ def test_an_event_follows_the_list_of_fields(line: bytes) -> None:
     check(event_of(line))
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@for_each("name", HOSTILE)
 def test_a_hostile_record_follows_it_with_its_line(name: str) -> None:
     event = event_of(HOSTILE[name])
     check(event)

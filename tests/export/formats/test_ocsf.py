@@ -13,6 +13,7 @@ from ocsf_json_schema import (  # type: ignore[import-untyped]
     get_ocsf_schema,
 )
 from support.export_records import HOSTILE, LINES, changed, examples
+from support.for_each import for_each
 
 from audit_emit._export.formats import chosen
 from audit_emit._export.formats.ocsf import CLASSES, VERSIONS
@@ -68,7 +69,7 @@ def test_an_event_is_valid_in_each_version(line: bytes, version: str) -> None:
     check(event_of(line, version))
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@for_each("name", HOSTILE)
 def test_a_hostile_record_is_a_valid_event_with_its_line(name: str) -> None:
     event = event_of(HOSTILE[name])
     check(event)

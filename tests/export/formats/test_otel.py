@@ -10,6 +10,7 @@ import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from support.export_records import HOSTILE, LINES, changed, examples
+from support.for_each import for_each
 
 from audit_emit._export.formats import chosen
 from audit_emit._export.record import Record
@@ -56,7 +57,7 @@ def test_protobuf_reads_it(line: bytes) -> None:
     assert len(log.span_id) in {0, 8}
 
 
-@pytest.mark.parametrize("name", sorted(set(HOSTILE) - {"half a surrogate pair"}))
+@for_each("name", sorted(set(HOSTILE) - {"half a surrogate pair"}))
 def test_protobuf_reads_a_hostile_record_with_its_line(name: str) -> None:
     data = read(event_of(HOSTILE[name]))
     attributes = data.resource_logs[0].scope_logs[0].log_records[0].attributes
