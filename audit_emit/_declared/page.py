@@ -12,7 +12,7 @@ from audit_emit._format.printable import visible
 from audit_emit._schemas.documents import Described, described
 from audit_emit._schemas.schema import Schemas
 
-__all__ = ["as_data", "page"]
+__all__ = ["as_data", "ocsf_places", "page"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#])")
 
@@ -62,6 +62,17 @@ def _text(text: str) -> str:
 def _code(text: str) -> str:
     shown = visible(text).replace("`", "").replace("|", "\\|")
     return f"`{shown}`" if shown else ""
+
+
+def ocsf_places(schemas: Schemas) -> dict[str, dict[str, str]]:
+    """By event type, which attributes of OCSF its fields are said to be."""
+    found = {
+        event_type: {
+            field.name: field.marks.ocsf for field in described(schema.document) if field.marks.ocsf
+        }
+        for event_type, schema in schemas.items()
+    }
+    return {event_type: places for event_type, places in found.items() if places}
 
 
 def as_data(schemas: Schemas) -> list[dict[str, Any]]:

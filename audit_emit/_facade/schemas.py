@@ -6,7 +6,7 @@ from audit_emit._declared.files import differing, write
 from audit_emit._declared.found import declared
 from audit_emit._declared.in_log import LogCheck
 from audit_emit._declared.in_source import Mistake, SourceCheck, check_source
-from audit_emit._declared.page import as_data, page
+from audit_emit._declared.page import as_data, ocsf_places, page
 from audit_emit._schemas.schema import Schemas
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "check_source",
     "declared",
     "differing",
+    "ocsf_places",
     "page",
     "write",
 ]

@@ -23,12 +23,14 @@ from audit_emit._facade.exports import (
 )
 from audit_emit._facade.queries import LogReader, Question, open_readers
 from audit_emit._facade.records import Head, split_lines
+from audit_emit._facade.schemas import Schemas, ocsf_places
 from audit_emit._facade.text import visible, visible_bytes
 from audit_emit.cli._answers import columns_of, columns_option
 from audit_emit.cli._asked import asked
 from audit_emit.cli._bar import Bar, on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
+from audit_emit.cli._declarations import declarations
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import configured, logs_argument, name_of, named
 from audit_emit.cli._output import resumable, resumed_file
@@ -71,6 +73,7 @@ POLL_SECONDS = 0.5
     type=click.Choice(VERSIONS),
     help=f"With --format ocsf.  [default: {VERSIONS[0]}]",
 )
+@declarations
 @click.option(
     "--type-prefix",
     metavar="NAME",
@@ -93,6 +96,7 @@ def command(
     resume: bool,
     follow: bool,
     ocsf_version: str | None,
+    schemas: Schemas,
     type_prefix: str | None,
     columns: tuple[Column, ...],
     index_template: bool,
@@ -103,6 +107,8 @@ def command(
     input; or postgresql://…. Without LOG, the log that this environment configures. Every event
     holds the exact line of its record, so that it can still be verified.
 
+    With --format ocsf, fields of declared events go where --schemas and --module say.
+
     With --resume the file of --out is synced before the note of how far it came (FILE.state) is
     replaced: killed anywhere and run again it ends up with the bytes of an export that nobody
     interrupted. What goes to a pipe may be there twice after a restart; receivers remove
@@ -111,7 +117,7 @@ def command(
     if index_template:
         click.echo(_template(), nl=False)
         return Exit.OK
-    options = _options(form, ocsf_version=ocsf_version, type_prefix=type_prefix, columns=columns)
+    options = _options(form, ocsf_version, type_prefix, columns, schemas)
     output = resumed_file(context)
     if resume and output is None:
         raise click.UsageError("--resume goes on with the file of --out; name one")
@@ -136,10 +142,10 @@ def command(
 
 def _options(
     form: str,
-    *,
     ocsf_version: str | None,
     type_prefix: str | None,
     columns: Sequence[Column],
+    schemas: Schemas,
 ) -> dict[str, Any]:
     """The options of the format.
 
@@ -153,8 +159,9 @@ def _options(
     if form == "csv":
         return {"columns": columns_of("csv", columns)}
     columns_of(form, columns)
-    if ocsf_version:
-        return {"version": ocsf_version}
+    if form == "ocsf":
+        given = {"version": ocsf_version, "places": ocsf_places(schemas)}
+        return {name: value for name, value in given.items() if value}
     return {"type_prefix": type_prefix} if type_prefix else {}
 
 

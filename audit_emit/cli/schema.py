@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import click
 
@@ -14,7 +13,6 @@ from audit_emit._facade.schemas import (
     Schemas,
     as_data,
     check_source,
-    declared,
     differing,
     page,
     write,
@@ -22,46 +20,12 @@ from audit_emit._facade.schemas import (
 from audit_emit._facade.text import visible
 from audit_emit.cli._asked import asked
 from audit_emit.cli._command import Command, complain
+from audit_emit.cli._declarations import declarations, need
 from audit_emit.cli._declared_log import check_logs
 from audit_emit.cli._declared_source import show_source
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-VARIABLE = "AUDIT_EMIT_SCHEMAS"
-
-
-def _declarations(function: _Function) -> _Function:
-    """``--schemas`` and ``--module``, as the parameter ``schemas``."""
-
-    def found(ctx: click.Context, _: click.Parameter, value: tuple[str, ...]) -> Schemas:
-        return declared(ctx.params.get("directory") or "", value)
-
-    function = click.option(
-        "--module",
-        "schemas",
-        metavar="NAME",
-        multiple=True,
-        callback=found,
-        help="A Python module with event classes, such as shop.events. It is imported, and so "
-        "its code is run. Repeatable.",
-    )(function)
-    return click.option(
-        "--schemas",
-        "directory",
-        metavar="DIR",
-        is_eager=True,
-        envvar=VARIABLE,
-        show_envvar=True,
-        help="A directory of JSON Schemas, one for each event type: secret.set.json.",
-    )(function)
-
-
-def _need(schemas: Schemas) -> None:
-    if not schemas:
-        raise click.UsageError(f"no event is declared: name --schemas DIR ({VARIABLE}) or --module")
 
 
 @click.group("schema")
@@ -96,14 +60,13 @@ def command() -> None:
     help="Look at the calls in these files of Python instead; repeatable. No code of them is run, "
     "and their event classes count as declared.",
 )
-@_declarations
+@declarations
 @formats("text", "json")
 def check(
     *,
     logs: tuple[str, ...],
     question: Question,
     sources: tuple[str, ...],
-    directory: str | None,
     schemas: Schemas,
     form: str,
 ) -> Exit:
@@ -113,12 +76,11 @@ def check(
     names them. Of --source: calls that name an undeclared type or an unknown field, or leave a
     required field out.
     """
-    del directory
     if sources:
         if logs or question != Question():
             raise click.UsageError("--source is about files of Python, and not about a LOG")
         return show_source(check_source(sources, schemas), form)
-    _need(schemas)
+    need(schemas)
     return check_logs(named(logs), question, schemas, form)
 
 
@@ -128,13 +90,12 @@ def check(
     statuses={Exit.OK: "written", Exit.USAGE: ""},
     examples=["audit-emit schema docs --module shop.events --title 'Events of the shop'"],
 )
-@_declarations
+@declarations
 @click.option("--title", default="Audit events", show_default=True, help="Of the page.")
 @formats("markdown", "json")
-def docs(*, directory: str | None, schemas: Schemas, title: str, form: str) -> Exit:
+def docs(*, schemas: Schemas, title: str, form: str) -> Exit:
     """Write a page of a service's events, in Markdown."""
-    del directory
-    _need(schemas)
+    need(schemas)
     if form == "json":
         click.echo(json.dumps(as_data(schemas), indent=2))
     else:
@@ -155,20 +116,18 @@ def docs(*, directory: str | None, schemas: Schemas, title: str, form: str) -> E
         "audit-emit schema export --module shop.events --to schemas/ --check",
     ],
 )
-@_declarations
+@declarations
 @click.option("--to", metavar="DIR", help="Write a file for each event type: secret.set.json.")
 @click.option("--check", "only", is_flag=True, help="With --to: write nothing, and say what would.")
 @formats("json")
-def export(
-    *, directory: str | None, schemas: Schemas, to: str | None, only: bool, form: str
-) -> Exit:
+def export(*, schemas: Schemas, to: str | None, only: bool, form: str) -> Exit:
     """Write event classes as JSON Schemas: one object with all, or a file for each with --to.
 
     configure(schemas=…) and --schemas take either. With --to, the names of the files that were
     written are printed.
     """
-    del directory, form
-    _need(schemas)
+    del form
+    need(schemas)
     if only and to is None:
         raise click.UsageError("--check compares the files of a directory; name it with --to")
     if to is None:

@@ -48,6 +48,21 @@ def test_filters_choose_records(log: Path, capsysbinary: pytest.CaptureFixture[b
     assert types == ["secret.set"]
 
 
+def test_a_schema_says_where_a_field_goes(
+    log: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    (tmp_path / "schemas").mkdir()
+    scope = {"x-audit-emit": {"ocsf": "entity.data.scope"}}
+    document = json.dumps({"properties": {"scope": scope}})
+    (tmp_path / "schemas" / "secret.set.json").write_text(document)
+    export = ["export", str(log), "--format", "ocsf", "--type", "secret.set"]
+    assert main([*export, "--schemas", str(tmp_path / "schemas")]) == Exit.OK
+    event = json.loads(capsysbinary.readouterr().out.splitlines()[0])
+    given = json.loads(event["raw_data"])["fields"]["scope"]
+    assert event["entity"]["data"]["scope"] == given
+    assert "scope" not in event["unmapped"].get("fields", {})
+
+
 def test_nothing_found_is_said_by_the_status(log: Path) -> None:
     assert main(["export", str(log), "--type", "no.such"]) == Exit.NOTHING
 

@@ -7,7 +7,7 @@ anything. What a class has no place for stands in ``unmapped``. No attribute is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ _METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE
 """The activities 1 to 9 of HTTP Activity."""
 
 _OTHER_ACTIVITY = 99
+_LATER = ("raw_data", "raw_data_hash", "raw_data_size", "trace", "unmapped")
+"""Attributes that no field takes: they say where the event comes from."""
 _LONGEST_SEQUENCE = 2**31 - 1
 _INFORMATIONAL, _LOW, _HIGH = (1, "Informational"), (2, "Low"), (4, "High")
 
@@ -58,17 +60,22 @@ class Format:
 
     Args:
         version: of OCSF, one of ``VERSIONS``.
+        places: by event type, the attributes that fields are, as paths: what event classes and
+            schemas say of them (``Field.ocsf``). A place that is taken stays as it is.
 
     Raises:
-        ValueError: it is another one.
+        ValueError: it is another version.
     """
 
     head = b""
 
-    def __init__(self, version: str = VERSIONS[0]) -> None:
+    def __init__(
+        self, version: str = VERSIONS[0], places: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         if version not in VERSIONS:
             raise ValueError(f"OCSF {version} is not written; {', '.join(VERSIONS)} are")
         self.version = version
+        self._places = places or {}
 
     def event(self, record: Record) -> bytes:
         """One event."""
@@ -101,6 +108,8 @@ class Format:
         shown = "Other" if activity == _OTHER_ACTIVITY else event["activity_name"]
         event["type_name"] = f"{of.name}: {shown}"
         event["time"] = record.ns // 1_000_000
+        for name, path in self._places.get(is_.event_type, {}).items():
+            _put(event, path, fields, name)
         event["unmapped"] = _unmapped(is_, fields, traced=of.traced)
         if of.traced and is_.trace_id:
             event["trace"] = {"uid": is_.trace_id}
@@ -163,6 +172,23 @@ def _actor(is_: Members) -> dict[str, Any]:
 def _user(is_: Members) -> dict[str, Any]:
     number, name = _ACTORS.get(is_.actor_kind, (99, is_.actor_kind or "unknown"))
     return {"uid": is_.user_id, "type_id": number, "type": name}
+
+
+def _put(event: dict[str, Any], path: str, fields: dict[str, Any], name: str) -> None:
+    """Move a field to its place; a list, an object, and what finds it taken stay where they are."""
+    value = fields.get(name)
+    if not isinstance(value, str | int | float):
+        return
+    *steps, last = path.split(".")
+    if path.partition(".")[0] in _LATER or (last == "ip" and not address(value)):
+        return
+    inside = event
+    for step in steps:
+        inside = inside.setdefault(step, {})
+        if not isinstance(inside, dict):
+            return
+    if last not in inside:
+        inside[last] = fields.pop(name)
 
 
 def _unmapped(is_: Members, fields: dict[str, Any], *, traced: bool) -> dict[str, Any]:

@@ -111,3 +111,40 @@ def test_every_class_has_a_schema_here() -> None:
 def test_another_version_is_refused() -> None:
     with pytest.raises(ValueError, match=r"OCSF 1\.5\.0 is not written; 1\.8\.0"):
         chosen("ocsf", version="1.5.0")
+
+
+PLACES = {
+    "order.paid": {
+        "shop": "api.service.uid",
+        "from": "src_endpoint.ip",
+        "note": "api.operation",
+        "lines": "api.version",
+        "odd": "class_name.x",
+        "class": "class_uid",
+        "raw": "raw_data",
+    }
+}
+
+
+def placed(fields: dict[str, Any]) -> dict[str, Any]:
+    line = changed(1, event_type="order.paid", fields=fields)
+    record = Record.of(line)
+    assert record is not None
+    event: dict[str, Any] = json.loads(chosen("ocsf", places=PLACES).event(record))
+    return event
+
+
+def test_a_field_goes_where_its_schema_says() -> None:
+    event = placed({"shop": "berlin", "from": "203.0.113.9", "left": 1})
+    check(event)
+    assert event["api"]["service"]["uid"] == "berlin"
+    assert event["src_endpoint"]["ip"] == "203.0.113.9"
+    assert event["unmapped"]["fields"] == {"left": 1}
+
+
+def test_what_is_there_already_or_cannot_stand_there_stays_a_field() -> None:
+    fields = {"note": "x", "from": "203.0.113.0/24", "lines": ["1"], "class": 7, "raw": "x"}
+    event = placed(fields)
+    check(event)
+    assert event["unmapped"]["fields"] == fields
+    assert event["class_uid"] == 6003
