@@ -71,6 +71,8 @@ class Town:
         for number, key in enumerate(WITNESSES, 1):
             Path(f"w{number}.vkey").write_text(key.to_vkey())
             self.cosign(self.log, key)
+        both = [f"{key.to_vkey()}\n" for key in WITNESSES]
+        Path("both.vkey").write_text("".join(both))
 
     def sign(self, log: Path, chain: MadeChain, key: Ed25519Key, state: str = "") -> None:
         chain.write(log / "audit.jsonl")

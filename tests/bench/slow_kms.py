@@ -1,5 +1,7 @@
 """``python -m bench.slow_kms SECONDS``: a key service like OpenBao's transit engine, but slow.
 
+As a witness, which it also is, it is as slow and then has no answer.
+
 Prints the parameters of a URI and the address, and serves until standard input ends.
 """
 
@@ -23,8 +25,12 @@ def handler(seconds: float) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
             time.sleep(seconds)
+            if not self.path.startswith("/v1/transit/"):
+                self.send_error(503)
+                return
+            asked = json.loads(body)
             made = base64.b64encode(KEY.sign(base64.b64decode(asked["input"]))).decode()
             data = json.dumps({"data": {"signature": f"vault:v1:{made}"}}).encode()
             self.send_response(200)
