@@ -126,12 +126,8 @@ def command(
     paths = list(logs) or [configured()] if follow else named(logs)
     if (follow or resume) and (len(paths) > 1 or paths[0] == "-"):
         raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
-    try:
-        made = chosen(form, **options)
-    except ValueError as error:
-        raise click.UsageError(visible(str(error))) from None
     identity = f"{form} {options or ''} {_asked_for(question)}".replace("  ", " ").strip()
-    run = _Run(made, question if _asked_for(question) else None)
+    run = _Run(_made(form, options), question if _asked_for(question) else None)
     try:
         if output is not None:
             return run.to_file(paths[0], output, identity, follow=follow)
@@ -163,6 +159,13 @@ def _options(
         given = {"version": ocsf_version, "places": ocsf_places(schemas)}
         return {name: value for name, value in given.items() if value}
     return {"type_prefix": type_prefix} if type_prefix else {}
+
+
+def _made(form: str, options: dict[str, Any]) -> Format:
+    try:
+        return chosen(form, **options)
+    except ValueError as error:
+        raise click.UsageError(visible(str(error))) from None
 
 
 def _asked_for(question: Question) -> str:
