@@ -270,6 +270,26 @@ class AuditLog:
         with open_reader(*self._where) as reader:
             yield from judged(reader, report, rules, since=ts_of_time(since), now=ns_of_time(now))
 
+    def report(
+        self, since: datetime, until: datetime, form: str = "json", *, anomalies: bool = True
+    ) -> bytes:
+        """A report for a period, written down: who did what, and whether the log holds.
+
+        Args:
+            since: the earliest time; ``until`` is the first that is too late. Both with a zone.
+            form: ``json``, ``html``, ``md`` or ``csv`` (docs/report.md), in UTF-8.
+            anomalies: look for them in the same pass.
+
+        Raises:
+            ValueError: a time has no zone, or there is no such format.
+            OSError: a file cannot be read.
+            UnsupportedError: a file is packed in a way that cannot be read here.
+        """
+        from audit_emit._report.build import report_from  # noqa: PLC0415 - for those who ask
+
+        period = ns_of_time(since), ns_of_time(until)
+        return report_from(self._where, self._ring, period, form, anomalies=anomalies)
+
     def prove(self, seq: int) -> Evidence:
         """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.
 

@@ -254,3 +254,14 @@ def test_what_is_older_than_the_chain_can_be_said(tmp_path: Path) -> None:
     assert not open_log(path).verify(legacy_before=f"offset:{len(old)}").tampered
     with pytest.raises(ValueError, match="offset:N"):
         open_log(path).verify(legacy_before="yesterday")
+
+
+def test_a_report_is_written_down_in_a_format(made: tuple[AuditLog, list[Receipt]]) -> None:
+    now = datetime.now(UTC)
+    since, until = now - timedelta(hours=1), now + timedelta(hours=1)
+    page = made[0].report(since, until, "md", anomalies=False).decode()
+    assert "| Records | 4" in page
+    assert "**OK.**" in page
+    for arguments in ((since, until, "pdf"), (until, since)):
+        with pytest.raises(ValueError, match=r"no format|begins before"):
+            made[0].report(*arguments)

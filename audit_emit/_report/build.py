@@ -14,16 +14,19 @@ from audit_emit._detection.ruleset import RuleSet
 from audit_emit._format.record import ts_of
 from audit_emit._loki.labels import service_of
 from audit_emit._readers.base import LogReader
+from audit_emit._readers.opening import open_reader
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, acknowledged_in, alerts_in
 from audit_emit._report.controls import USUAL, Entry, answered, many, read_map
 from audit_emit._report.detected import Detected
 from audit_emit._report.figures import Figures
+from audit_emit._report.formats import FORMATS, written
 from audit_emit._report.integrity import History, alerts_of, findings_of, losses_of, verdict_of
 from audit_emit._report.method import method_of
 from audit_emit._report.model import Report, Row, Section
 from audit_emit._report.period import Period
 from audit_emit._report.queries import Queries, command
 from audit_emit._report.tally import GAP, Tally
+from audit_emit._settings.address import Address, is_address
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.archived import Archived
 from audit_emit._verify.findings import Report as Verified
@@ -75,6 +78,32 @@ def report_on(reader: LogReader, asked: Asked, progress: Progress | None = None)
         detected.end()
     history = _history(reader, asked, verified)
     return _Writer(asked, tally, verified, history, detected).report()
+
+
+def report_from(
+    where: Sequence[str],
+    ring: KeyRing,
+    period: tuple[int | None, int | None],
+    form: str,
+    *,
+    anomalies: bool,
+) -> bytes:
+    """What ``AuditLog.report`` gives.
+
+    Raises:
+        ValueError: there is no such format, or no such period.
+        OSError, UnsupportedError: as ``report_on``.
+    """
+    since, until = period
+    if since is None or until is None or since >= until:
+        raise ValueError("a period begins before it ends")
+    if form not in FORMATS:
+        raise ValueError(f"there is no format {form!r}, only {', '.join(FORMATS)}")
+    names = tuple(Address.chosen(one)[0].shown if is_address(one) else one for one in where)
+    rules = built_in() if anomalies else None
+    asked = Asked(names, Period(max(0, since), until), "as asked for", ring, rules=rules)
+    with open_reader(*where) as reader:
+        return written(report_on(reader, asked), form)
 
 
 def _history(reader: LogReader, asked: Asked, verified: Verified) -> History:

@@ -6,7 +6,7 @@ Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -19,43 +19,45 @@ OTHERS = "\0others"
 character."""
 
 
-class Group:
-    """How often a value was in some records, and the first and the last time (``ts``) of these."""
+class Row:
+    """How often there was something, and when first and last (``ts``)."""
 
     __slots__ = ("count", "first", "last")
 
-    def __init__(self, count: int, first: str, last: str) -> None:
-        self.count = count
-        self.first, self.last = first, last
+    def __init__(self) -> None:
+        self.count = 0
+        self.first, self.last = "~", ""
+
+    def add(self, count: int, first: str, last: str) -> None:
+        """So many more, the first and the last of them at these times."""
+        self.count += count
+        self.first = min(self.first, first)
+        self.last = max(self.last, last)
 
 
-def grouped(values: Sequence[Key], times: Sequence[str]) -> Iterator[tuple[Key, Group]]:
-    """Each different value of some records.
+def count_all(
+    values: Sequence[Key], times: Sequence[str], row_of: Callable[[Key, int], Row | None]
+) -> None:
+    """Count some records.
 
     Args:
         values: one of each record.
         times: ``ts`` of the same records, in order of time.
+        row_of: the row of a value, given how many there are; ``None`` where it is not told apart.
     """
-    # No loop over the records: a million of them would take longer than reading them.
+    # No loop over the records: a million of them would take longer than reading them. When a value
+    # came first is asked only where a row does not know it from an earlier time already.
     last = dict(zip(values, times, strict=True))
-    first = dict(zip(reversed(values), reversed(times), strict=True))
+    first: dict[Key, str] = {}
     for value, count in Counter(values).items():
-        yield value, Group(count, first[value], last[value])
-
-
-class Row(Group):
-    """The same for all records so far."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(0, "~", "")
-
-    def add(self, group: Group) -> None:
-        """More of the same."""
-        self.count += group.count
-        self.first = min(self.first, group.first)
-        self.last = max(self.last, group.last)
+        row = row_of(value, count)
+        if row is None:
+            continue
+        begin = times[0]
+        if row.first > begin:
+            first = first or dict(zip(reversed(values), reversed(times), strict=True))
+            begin = first[value]
+        row.add(count, begin, last[value])
 
 
 class WhoRow(Row):
@@ -86,15 +88,16 @@ class Counts:
 
     def add(self, values: Sequence[str], times: Sequence[str]) -> None:
         """Those of some records, in order of time; an empty text is none."""
-        for value, group in grouped(values, times):
-            row = self.rows.get(value)
-            if row is None and value:
-                if len(value) > LONGEST or len(self.rows) >= self._most:
-                    self.untold += group.count
-                else:
-                    row = self.rows[value] = Row()
-            if row is not None:
-                row.add(group)
+        count_all(values, times, self._row)
+
+    def _row(self, value: str, count: int) -> Row | None:
+        row = self.rows.get(value)
+        if row is None and value:
+            if len(value) <= LONGEST and len(self.rows) < self._most:
+                row = self.rows[value] = Row()
+            else:
+                self.untold += count
+        return row
 
 
 class Who(NamedTuple):

@@ -9,7 +9,6 @@ from audit_emit._detection.alert import LEVELS, Alert
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._report.alerts import Acknowledgement, state_of
-from audit_emit._report.counts import Group
 from audit_emit._report.counts import Row as Counted
 from audit_emit._report.model import Row, Section
 from audit_emit._report.period import Period, padded
@@ -67,7 +66,7 @@ class Detected:
                 found = self.rules.get(alert.rule)
                 if found is None:
                     found = self.rules[alert.rule] = alert, Counted()
-                found[1].add(Group(1, alert.last_ts, alert.last_ts))
+                found[1].add(1, alert.last_ts, alert.last_ts)
 
     def by_rule(self, log: Sequence[str]) -> Section:
         """What was looked for, and how often it was found."""

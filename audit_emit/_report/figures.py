@@ -248,7 +248,7 @@ def _joined(
     found = groups.get(key)
     if found is None:
         found = groups[key] = (Counted(), set())
-    found[0].add(row)
+    found[0].add(row.count, row.first, row.last)
     return found
 
 

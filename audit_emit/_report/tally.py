@@ -19,7 +19,7 @@ from audit_emit._format.record import TYPE, TYPE_LIMIT, ns_of, parsed
 from audit_emit._loki.labels import OTHER
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY
-from audit_emit._report.counts import LONGEST, OTHERS, Counts, Who, WhoRow, grouped
+from audit_emit._report.counts import LONGEST, OTHERS, Counts, Who, WhoRow, count_all
 from audit_emit._report.period import SECOND, Period, padded
 from audit_emit._report.refusals import is_refused
 from audit_emit._report.seen import Seen, records_in
@@ -149,15 +149,19 @@ class Tally:
         self.records += len(seen)
         refused: set[Any] = set()
         own = False
-        for key, group in grouped(who, times):
-            self.with_actor += group.count * bool(key[1])
-            self.with_kind += group.count * bool(key[2])
-            self.with_outcome += group.count * bool(key[3])
-            row = self.who.get(key) or self._row(Who(*key), group.count)
-            row.add(group)
+
+        def row_of(key: tuple[str, str, str, str], count: int) -> WhoRow:
+            nonlocal own
+            self.with_actor += count * bool(key[1])
+            self.with_kind += count * bool(key[2])
+            self.with_outcome += count * bool(key[3])
+            own = own or key[0] in OWN
+            row = self.who.get(Who(*key)) or self._row(Who(*key), count)
             if row.refused:
                 refused.add(key)
-            own = own or key[0] in OWN
+            return row
+
+        count_all(who, times, row_of)
         if own:
             self._keep(seen, lines)
         minutes = list(map(_MINUTE, times))
