@@ -281,14 +281,13 @@ class AuditLog:
             anomalies: look for them in the same pass.
 
         Raises:
-            ValueError: a time has no zone, or there is no such format.
-            OSError: a file cannot be read.
-            UnsupportedError: a file is packed in a way that cannot be read here.
+            ValueError: a time has no zone, or there is no such format or period.
+            OSError, UnsupportedError: as ``verify``.
         """
         from audit_emit._report.build import report_from  # noqa: PLC0415 - for those who ask
 
-        period = ns_of_time(since), ns_of_time(until)
-        return report_from(self._where, self._ring, period, form, anomalies=anomalies)
+        times = ns_of_time(since), ns_of_time(until)
+        return report_from(self._where, self._ring, times, form, anomalies=anomalies)
 
     def prove(self, seq: int) -> Evidence:
         """The proof that a record is in the log: ``to_bytes()`` is what ``verify-proof`` checks.
