@@ -74,7 +74,7 @@ class Erased(NamedTuple):
     """What was done.
 
     Attributes:
-        found: what is left of the key.
+        found: what is left of the key: nothing where the person was erased before.
         destroyed: whether it was there until now.
         logs: of each log its name, what it has of the key, and whether a record was appended.
     """
@@ -103,6 +103,8 @@ def erase(
         SinkError: a log could not be written to. The key is destroyed by then; run again.
         OSError: a log cannot be read; the same.
     """
+    if found.state == ERASED:
+        return Erased(found, False, [])
     was_there = found.state in {LIVE, MARKED}
     if found.state == LIVE:
         found = store.mark(found)
@@ -113,12 +115,11 @@ def erase(
         with log.open() as reader:
             seen = traces(reader, found, progress)
         # A key that was there although the log calls it erased came back with a restored store.
-        tells = was_there or (not seen.told and (found.state == DESTROYED or seen.records > 0))
+        tells = was_there or not seen.told
         if tells:
             log.record(ERASED_TYPE, _fields(store, found, seen, request))
         done.append((log.name, seen, tells))
-    if found.state == DESTROYED:
-        found = store.settle(found)
+    store.settle(found)
     return Erased(found, was_there, done)
 
 
@@ -164,7 +165,7 @@ def revived(
     Also those of erasures that did not come to their end. A key is known by its whole hash, which
     nobody can state who has not had the key.
     """
-    here = {one.sha256: one for one in store.all() if one.state != ERASED}
+    here = {one.sha256: one for one in store.all() if one.state in {LIVE, MARKED, DESTROYED}}
     found = {one.sha256: one for one in here.values() if one.state in {MARKED, DESTROYED}}
     for line in _lines_with(reader, (_TYPE,), progress):
         digest = _erased_hash(line)

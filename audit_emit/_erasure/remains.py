@@ -75,7 +75,7 @@ def find_remains(
         texts: what else names the person, such as an address of e-mail.
     """
     needles = [subject, *texts]
-    if found is not None:
+    if found is not None and found.sha256:
         needles += [f"{PREFIX}{found.sha256[:16]}:", found.pseudonym]
     sought = [needle.encode() for needle in needles if needle]
     count, done = 0, 0

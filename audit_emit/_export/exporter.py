@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from audit_emit._export.formats import Format
 from audit_emit._export.record import Record
+from audit_emit._export.sealed import Reading
 from audit_emit._format.line_splitter import Lines, split_lines
 from audit_emit._format.record import Head, head_of
 from audit_emit._loki.labels import placement_of
@@ -36,7 +37,11 @@ class Piece(NamedTuple):
 
 
 def exported(
-    reader: LogReader, form: Format, after: Head | None = None, wanted: Question | None = None
+    reader: LogReader,
+    form: Format,
+    after: Head | None = None,
+    wanted: Question | None = None,
+    reading: Reading | None = None,
 ) -> Iterator[Piece]:
     """The records of a log in a format, in their order; every one, or those that are wanted.
 
@@ -45,6 +50,7 @@ def exported(
     Args:
         after: begin behind this record, which an earlier pass ended with.
         wanted: only records that answer this question.
+        reading: what is made of sealed values.
 
     Raises:
         LookupError: the log has no such record as ``after``.
@@ -76,7 +82,7 @@ def exported(
                 if record is None:
                     foreign += 1
                 elif wanted is None or _answers(wanted, line):
-                    events.append(form.event(record))
+                    events.append(form.event(record if reading is None else reading(record)))
         yield Piece(b"".join(events), len(events), foreign, "", head, item.read)
 
 

@@ -10,6 +10,7 @@ from audit_emit._export.formats.ecs import INDEX_TEMPLATE
 from audit_emit._export.formats.ocsf import VERSIONS
 from audit_emit._export.record import Record
 from audit_emit._export.resumable import ResumableFile
+from audit_emit._export.sealed import Reading
 
 __all__ = [
     "COLUMNS",
@@ -20,6 +21,7 @@ __all__ = [
     "Format",
     "Mark",
     "Piece",
+    "Reading",
     "Record",
     "ResumableFile",
     "Table",

@@ -6,7 +6,8 @@ From Python: ``open_log(…).query(…)`` and ``.records()``.
 from __future__ import annotations
 
 from audit_emit._checkpoints.prove import find_record
-from audit_emit._query.question import Question, Term, checked
+from audit_emit._query.patterns import checked
+from audit_emit._query.question import Question, Term
 from audit_emit._query.search import Answer, ask_log, ask_loki, count_log, lines_in, lines_of
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple, Self
 
 from audit_emit._format.encode import text as quoted
@@ -24,6 +23,16 @@ from audit_emit._format.link import link_of
 from audit_emit._format.record import SERVICE, parsed
 from audit_emit._loki.json_stage import Path, value_at
 from audit_emit._loki.labels import JOB, OTHER, UNKNOWN, Placement, placement_of
+from audit_emit._query.patterns import (
+    SPECIAL,
+    WILD,
+    alike,
+    checked,
+    literal,
+    longest,
+    pattern,
+    regex,
+)
 
 MEMBERS = frozenset(
     """
@@ -48,10 +57,7 @@ _UNCHANGED = f".+[._](?:{'|'.join(UNCHANGED)})"
 _LEAST = 2
 """Bytes of a text that is worth looking for."""
 
-_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _COLUMN = re.compile(r"[A-Za-z0-9_.:/@-]{1,128}")
-_WILD = re.compile(r"[*?\[]")
-_PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 _STEP = re.compile(
     r"""\.?([^.=!\[\]"][^.=!\[\]]*)|\[([0-9]{1,9})\]"""
     r"""|\["((?:\\["\\]|"(?!\])|[^"\\]|\\(?!["\\])|\\(?="\]))*?)"\]"""
@@ -72,11 +78,13 @@ class Term(NamedTuple):
         path: from the record on: names, and numbers in arrays.
         wanted: a text or a shell pattern.
         differs: whether the value must be another one.
+        other: a text that is as good as the wanted one; empty for none.
     """
 
     path: Path
     wanted: str
     differs: bool = False
+    other: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -106,7 +114,9 @@ class Term(NamedTuple):
 
     def holds(self, line: bytes) -> bool:
         """Whether the record on a line is so."""
-        return alike(value_at(line, self.path), self.wanted) is not self.differs
+        value = value_at(line, self.path)
+        found = alike(value, self.wanted) or (bool(self.other) and value == self.other)
+        return found is not self.differs
 
     @property
     def expression(self) -> str | None:
@@ -126,9 +136,17 @@ class Term(NamedTuple):
     @property
     def comparison(self) -> str:
         """What follows the name of the label in LogQL."""
-        if not _WILD.search(self.wanted):
+        if self.other:
+            either = f"(?s)(?:{pattern(self.wanted)}|{SPECIAL.sub(literal, self.other)})"
+            return f"=~{quoted(either)}"
+        if not WILD.search(self.wanted):
             return f"{'!=' if self.differs else '='}{quoted(self.wanted)}"
         return f"{'!~' if self.differs else '=~'}{quoted('(?s)' + pattern(self.wanted))}"
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the wanted text is in the line of every answer."""
+        return not self.differs and not self.other
 
     @property
     def is_label(self) -> bool:
@@ -144,6 +162,7 @@ class Question(NamedTuple):
         types: event types or shell patterns; one of them must be the record's.
         terms: all of them must hold.
         actor, workspace, correlation: ``user_id``, ``workspace_id``, ``correlation_id``.
+        pseudonym: what else ``user_id`` may be where an actor is asked for.
         changed: the name of a secret (``fields.key``): only records of what changed it.
         since, until: nanoseconds since 1970; ``until`` itself is not in it.
         workspaces: the record must be of one of these, whatever else is asked for: what somebody
@@ -161,6 +180,7 @@ class Question(NamedTuple):
     until: int | None = None
     workspaces: tuple[str, ...] = ()
     before: int = 0
+    pseudonym: str = ""
 
     def match(self, line: bytes) -> Placement | None:
         """The record on a line, if it is an answer."""
@@ -183,6 +203,8 @@ class Question(NamedTuple):
         ids = {"user_id": self.actor, "workspace_id": self.workspace}
         ids["correlation_id"] = self.correlation
         terms = [Term((name,), wanted) for name, wanted in ids.items() if wanted]
+        if self.actor and self.pseudonym:
+            terms[0] = terms[0]._replace(other=self.pseudonym)
         if self.changed:
             terms.append(Term(("fields", "key"), self.changed))
             terms.append(Term(("fields", "outcome"), "denied", differs=True))
@@ -218,7 +240,7 @@ class Question(NamedTuple):
 
     def needles(self) -> list[bytes]:
         """Texts of which each is in the line of every answer, or ``ESCAPED`` is."""
-        found = [longest(term.wanted) for term in self.every_term() if not term.differs]
+        found = [longest(term.wanted) for term in self.every_term() if term.is_needed]
         types = self.types or (CHANGES if self.changed else ())
         if len(types) == 1 and not alike(OTHER, types[0]):
             found.append(longest(types[0]))
@@ -232,7 +254,7 @@ class Question(NamedTuple):
         """
         stages = ["{" + ", ".join(self._matchers()) + "}"]
         terms = [term for term in self.every_term() if not term.is_label]
-        parts = dict.fromkeys(longest(term.wanted) for term in terms if not term.differs)
+        parts = dict.fromkeys(longest(term.wanted) for term in terms if term.is_needed)
         stages += [f'|= {quoted(part)} or "\\\\u00"' for part in parts if len(part) >= _LEAST]
         names: dict[str, str] = {}
         tests = []
@@ -252,7 +274,7 @@ class Question(NamedTuple):
 
     def _is_of_type(self, event_type: str) -> bool:
         if self.changed and (
-            not alike(event_type, CHANGES[0]) or _regex(_UNCHANGED).fullmatch(event_type)
+            not alike(event_type, CHANGES[0]) or regex(_UNCHANGED).fullmatch(event_type)
         ):
             return False
         return not self.types or any(alike(event_type, wanted) for wanted in self.types)
@@ -263,7 +285,7 @@ class Question(NamedTuple):
             if term.is_label:
                 yield f"service={quoted(term.wanted)}"
         for types in (self.types, CHANGES if self.changed else ()):
-            if len(types) == 1 and not _WILD.search(types[0]):
+            if len(types) == 1 and not WILD.search(types[0]):
                 yield f"event_type={quoted(types[0])}"
             elif types:
                 yield f"event_type=~{quoted('|'.join(pattern(one) for one in types))}"
@@ -290,109 +312,3 @@ def _name(term: Term, taken: Mapping[str, str]) -> str:
         number += 1
         name = f"{first}_{number}"
     return name
-
-
-def checked(wanted: str) -> str:
-    """A wanted text as it is compared.
-
-    Raises:
-        ValueError: it is not Unicode, or is no pattern.
-    """
-    try:
-        wanted.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{wanted!r} is not Unicode text") from None
-    pattern(wanted)
-    return wanted.replace("\ufffd", " ")
-
-
-def alike(value: str, wanted: str) -> bool:
-    """Whether a value is a text, or matches it as a shell pattern."""
-    if value == wanted:
-        return True
-    return _WILD.search(wanted) is not None and _glob(wanted).fullmatch(value) is not None
-
-
-def pattern(wanted: str) -> str:
-    """A text or shell pattern as a regular expression of both RE2 and Python.
-
-    Raises:
-        ValueError: a range in it ends before it begins.
-    """
-    found = ".*".join(_between_stars(wanted))
-    if _WILD.search(wanted) and _glob(wanted).fullmatch(wanted) is None:
-        return f"{_SPECIAL.sub(_literal, wanted)}|{found}"
-    return found
-
-
-def _between_stars(wanted: str) -> list[str]:
-    """What stands before, between and after the stars of a shell pattern, as expressions."""
-    found = []
-    parts: list[str] = []
-    at = 0
-    while at < len(wanted):
-        character = wanted[at]
-        end = wanted.find("]", at + 2 + wanted.startswith("!", at + 1)) if character == "[" else -1
-        if character == "*":
-            found.append("".join(parts))
-            parts = []
-        elif character == "?":
-            parts.append(".")
-        elif end > 0:
-            parts.append(_class(wanted[at + 1 : end]))
-            at = end
-        else:
-            parts.append(_SPECIAL.sub(_literal, character))
-        at += 1
-    return [*found, "".join(parts)]
-
-
-def _class(inside: str) -> str:
-    negated = inside.startswith("!")
-    rest = inside[negated:]
-    parts = []
-    while rest:
-        if len(rest) > 2 and rest[1] == "-":
-            if rest[0] > rest[2]:
-                raise ValueError(f"{rest[:3]!r} in [{inside}] ends before it begins")
-            parts.append(f"{_in_class(rest[0])}-{_in_class(rest[2])}")
-            rest = rest[3:]
-        else:
-            parts.append(_in_class(rest[0]))
-            rest = rest[1:]
-    return f"[{'^' if negated else ''}{''.join(parts)}]"
-
-
-def _in_class(character: str) -> str:
-    return f"\\{character}" if character in r"\]^-[&~|" else character
-
-
-def _literal(match: re.Match[str]) -> str:
-    return f"\\{match[0]}"
-
-
-@lru_cache(maxsize=256)
-def _regex(expression: str) -> re.Pattern[str]:
-    return re.compile(expression, re.DOTALL)
-
-
-@lru_cache(maxsize=64)
-def _glob(wanted: str) -> re.Pattern[str]:
-    """A shell pattern, in time that grows with the text and not with what it may be split into.
-
-    The first place where a part fits is as good as any later one, so none is tried again: a
-    lookahead gives nothing back, and what it found is taken by reference. Python 3.11.2 has atomic
-    groups, which would say the same, but matches some of them wrongly.
-    """
-    first, *others = _between_stars(wanted)
-    if not others:
-        return _regex(first)
-    between = filter(None, others[:-1])
-    inner = "".join(f"(?=(?P<p{at}>.*?{part}))(?P=p{at})" for at, part in enumerate(between))
-    return _regex(f"{first}{inner}.*{others[-1]}")
-
-
-def longest(wanted: str) -> str:
-    """The longest part of a text or pattern that no encoder writes otherwise (rule 4)."""
-    literal = re.sub(r"\[.*\]|[*?\[]", "\n", wanted, flags=re.DOTALL)
-    return max(_PLAIN.findall(literal), key=len, default="")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from audit_emit._query.question import alike
+from audit_emit._query.patterns import alike
 from audit_emit._report.counts import Who
 from audit_emit._report.figures import Figures
 from audit_emit._report.model import Control

@@ -12,7 +12,7 @@ import os
 import re
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from audit_emit._subjects.address import needs_cryptography
@@ -138,16 +138,35 @@ def reopen(text: str, old: str, new: str, key_of: Callable[[str], SubjectKey | N
 def sealed_in(value: Any) -> list[tuple[tuple[str | int, ...], str]]:
     """The sealed values below a plain one, each with the steps that lead to it."""
     found: list[tuple[tuple[str | int, ...], str]] = []
-    todo: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    for way, one in _texts_below(value):
+        if one.startswith(PREFIX) and SEALED.fullmatch(one):
+            found.append((_steps(way), one))
+    return found
+
+
+def _steps(way: _Way) -> tuple[str | int, ...]:
+    steps: list[str | int] = []
+    while way is not None:
+        way, step = way
+        steps.append(step)
+    return tuple(reversed(steps))
+
+
+_Way = tuple[Any, str | int] | None
+"""The last step to a value, behind the way to where it begins: a line of many containers within
+each other has no long paths to be copied."""
+
+
+def _texts_below(value: Any) -> Iterator[tuple[_Way, str]]:
+    todo: list[tuple[_Way, Any]] = [(None, value)]
     while todo:
-        steps, one = todo.pop()
-        if isinstance(one, dict):
-            todo += [((*steps, name), member) for name, member in one.items()]
-        elif isinstance(one, list):
-            todo += [((*steps, at), member) for at, member in enumerate(one)]
-        elif isinstance(one, str) and one.startswith(PREFIX) and SEALED.fullmatch(one):
-            found.append((steps, one))
-    return found[::-1]
+        way, one = todo.pop()
+        if isinstance(one, str):
+            yield way, one
+            continue
+        items = one.items() if isinstance(one, dict) else enumerate(one)
+        below = [(step, member) for step, member in items if isinstance(member, dict | list | str)]
+        todo += [((way, step), member) for step, member in reversed(below)]
 
 
 def _aes(key: bytes) -> Any:

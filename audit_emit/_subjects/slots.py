@@ -8,11 +8,15 @@ The first slot is the header: ``AESUBJ1\n``, the generation (8 bytes, little-end
 every change that must empty caches), a secret of 32 bytes, CRC-32. Every other slot:
 
     tag        12  of HMAC-SHA256(secret, the person's id)
-    key        32  or the SHA-256 of the key, once it was destroyed
+    key        32  in states 3 and 6 the SHA-256 of the key, in states 4 and 5 zero
     pseudonym  12  what the key gave (see sealed.py), so that it can be recorded after the key
-    state       1  1 live, 2 marked, 3 destroyed, 4 recorded, 5 lifted; 0 is a slot that failed
+    state       1  1 live, 2 marked, 3 destroyed, 4 recorded, 5 lifted, 6 a key that is gone
     zero        3
     crc         4  CRC-32 of the 60 bytes before
+
+A slot of state 4 keeps the tag alone, so that the person gets no other key by chance. The hash of
+its key, which leads to the records, goes to a slot of state 6 with a random tag. A slot of 64 zero
+bytes is one that failed.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from struct import Struct
 
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.sealed import KEY_BYTES, pseudonym_of
-from audit_emit._subjects.store import DESTROYED, ERASED, LIVE, MARKED, Tombstone
+from audit_emit._subjects.store import DESTROYED, ERASED, GONE, LIVE, MARKED, Tombstone
 from audit_emit.errors import KeyStoreError
 
 __all__ = ["SlotFile"]
@@ -40,7 +44,8 @@ _ENTRY = Struct("<12s32s12sB3xI")
 _GENERATION, _GENERATION_SIZE = 8, 8
 _TAG = 12
 _LIFTED = 5
-_NUMBERS = {LIVE: 1, MARKED: 2, DESTROYED: 3, ERASED: 4}
+_NUMBERS = {LIVE: 1, MARKED: 2, DESTROYED: 3, ERASED: 4, GONE: 6}
+_NO_PSEUDONYM = f"p-{'0' * 24}"
 _STATES = {number: state for state, number in _NUMBERS.items()}
 
 LOOK_SECONDS = 1.0
@@ -57,6 +62,34 @@ def _header(generation: int, secret: bytes) -> bytes:
     # The generation changes by itself, so it is not in the sum.
     total = zlib.crc32(_HEADER.pack(_MAGIC, 0, secret, 0)[:60])
     return _HEADER.pack(_MAGIC, generation, secret, total)
+
+
+def _made(tag: bytes, kept: bytes, pseudonym: str, number: int) -> bytes:
+    return _summed(_ENTRY.pack(tag, kept, bytes.fromhex(pseudonym[2:]), number, 0))
+
+
+def _parsed(data: bytes, at: int) -> Tombstone | None:
+    """What a slot says; ``None`` for one that does not count.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if len(data) < SLOT:
+        raise ValueError("is not there any more")
+    if data == bytes(SLOT):
+        return None
+    if data != _summed(data):
+        raise ValueError("is damaged")
+    _, key, pseudonym, number, _ = _ENTRY.unpack(data)
+    state = _STATES.get(number)
+    if state is None:
+        return None
+    if state == ERASED:
+        return Tombstone(state, None, "", "", at)
+    if state in {LIVE, MARKED}:
+        digest = hashlib.sha256(key).hexdigest()
+        return Tombstone(state, key, digest, f"p-{pseudonym.hex()}", at)
+    return Tombstone(state, None, key.hex(), "" if state == GONE else f"p-{pseudonym.hex()}", at)
 
 
 class SlotFile:
@@ -109,7 +142,7 @@ class SlotFile:
             if found is not None:
                 return found.key if found.state == LIVE else None
             key = os.urandom(KEY_BYTES)
-            self._append(self._made(self._tag(subject), key, pseudonym_of(key), _NUMBERS[LIVE]))
+            self._append(_made(self._tag(subject), key, pseudonym_of(key), _NUMBERS[LIVE]))
             return key
 
     def find(self, subject: str) -> Tombstone | None:
@@ -152,7 +185,14 @@ class SlotFile:
 
     def settle(self, found: Tombstone) -> Tombstone:
         """See ``KeyStore``."""
-        return self._changed(found, ERASED)
+        with self._held() as there:
+            now = self._same(found, there=there)
+            if not any(one.sha256 == now.sha256 for one in self._all() if one.state == GONE):
+                tag, digest = os.urandom(_TAG), bytes.fromhex(now.sha256)
+                self._append(_made(tag, digest, _NO_PSEUDONYM, _NUMBERS[GONE]))
+            erased = Tombstone(ERASED, None, "", "", now.place)
+            self._overwrite(erased, _NUMBERS[ERASED])
+            return erased
 
     def allow(self, subject: str) -> bool:
         """See ``KeyStore``."""
@@ -165,12 +205,17 @@ class SlotFile:
 
     def _changed(self, found: Tombstone, state: str) -> Tombstone:
         with self._held() as there:
-            now = self._entry(int(found.place)) if there else None
-            if now is None or now.sha256 != found.sha256:
-                raise KeyStoreError("changed", f"{self.shown} has changed meanwhile; run it again")
+            now = self._same(found, there=there)
             changed = now._replace(state=state, key=now.key if state == MARKED else None)
             self._overwrite(changed, _NUMBERS[state])
             return changed
+
+    def _same(self, found: Tombstone, *, there: bool) -> Tombstone:
+        """What is there now of what was found before."""
+        now = self._entry(int(found.place)) if there else None
+        if now is None or now.sha256 != found.sha256:
+            raise KeyStoreError("changed", f"{self.shown} has changed meanwhile; run it again")
+        return now
 
     def _still_has(self, key: bytes) -> bool:
         """Whether the key is anywhere in the file, read anew through a descriptor of its own."""
@@ -246,24 +291,11 @@ class SlotFile:
 
     def _entry(self, at: int, data: bytes | None = None) -> Tombstone | None:
         """A slot that counts; ``None`` for one that failed, or whose person was let in again."""
-        if data is None:
-            data = self._file.read((at + 1) * SLOT, SLOT)
-        if len(data) < SLOT:
-            raise KeyStoreError("damaged", f"slot {at} of {self.shown} is not there any more")
-        if data == bytes(SLOT):
-            return None
-        if data != _summed(data):
-            raise KeyStoreError("damaged", f"slot {at} of {self.shown} is damaged")
-        _, key, pseudonym, number, _ = _ENTRY.unpack(data)
-        state = _STATES.get(number)
-        if state is None:
-            return None
-        has_key = state in {LIVE, MARKED}
-        digest = hashlib.sha256(key).hexdigest() if has_key else key.hex()
-        return Tombstone(state, key if has_key else None, digest, f"p-{pseudonym.hex()}", at)
-
-    def _made(self, tag: bytes, kept: bytes, pseudonym: str, number: int) -> bytes:
-        return _summed(_ENTRY.pack(tag, kept, bytes.fromhex(pseudonym[2:]), number, 0))
+        found = self._file.read((at + 1) * SLOT, SLOT) if data is None else data
+        try:
+            return _parsed(found, at)
+        except ValueError as error:
+            raise KeyStoreError("damaged", f"slot {at} of {self.shown} {error}") from None
 
     def _overwrite(self, found: Tombstone, number: int) -> None:
         """Overwrite a slot in place, and sync it.
@@ -275,7 +307,7 @@ class SlotFile:
         at = int(found.place)
         tag = bytes(self._tags[at * _TAG : (at + 1) * _TAG])
         kept = found.key if found.key is not None else bytes.fromhex(found.sha256)
-        self._file.put((at + 1) * SLOT, self._made(tag, kept, found.pseudonym, number))
+        self._file.put((at + 1) * SLOT, _made(tag, kept, found.pseudonym or _NO_PSEUDONYM, number))
         self._file.sync()
 
     def _append(self, slot: bytes) -> None:

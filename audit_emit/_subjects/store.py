@@ -11,21 +11,33 @@ from typing import NamedTuple, Protocol
 
 from audit_emit._subjects.address import SLOTS, checked_address
 
-__all__ = ["DESTROYED", "ERASED", "LIVE", "MARKED", "KeyStore", "Tombstone", "opened_store"]
+__all__ = [
+    "DESTROYED",
+    "ERASED",
+    "GONE",
+    "LIVE",
+    "MARKED",
+    "KeyStore",
+    "Tombstone",
+    "opened_store",
+]
 
 LIVE, MARKED, DESTROYED, ERASED = "live", "marked", "destroyed", "erased"
-"""How it stands with a key: in use; no longer given out; gone, and not yet recorded in a log; gone
-and recorded."""
+"""How it stands with a person: there is a key; it is no longer given out; it is destroyed, and that
+is not yet recorded in a log; it was recorded, and nothing but the mark is left."""
+
+GONE = "gone"
+"""A key that was destroyed, by its hash alone: whose it was, the store does not know any more."""
 
 
 class Tombstone(NamedTuple):
     """What is left of a key, or the key itself while it is there.
 
     Attributes:
-        state: one of the four above.
+        state: one of the five above.
         key: 32 bytes; ``None`` once it was destroyed.
-        sha256: of the key, as hex.
-        pseudonym: of the person, which only the key could give.
+        sha256: of the key, as hex; empty for ``ERASED``, as it leads to the records.
+        pseudonym: of the person, which only the key could give; empty for ``ERASED``, ``GONE``.
         place: where the store has it, for the store itself.
     """
 
@@ -80,7 +92,7 @@ class KeyStore(Protocol):
         ...
 
     def settle(self, found: Tombstone) -> Tombstone:
-        """Remember that a log has the record of the erasure."""
+        """Forget what leads from the person to the records, once a log has the record of it."""
         ...
 
     def allow(self, subject: str) -> bool:

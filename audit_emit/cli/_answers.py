@@ -14,6 +14,7 @@ import click
 from audit_emit._facade.exports import COLUMNS, Column, Mark, Table, members
 from audit_emit._facade.text import shown_value, visible, visible_bytes
 from audit_emit.cli._marks import mark
+from audit_emit.cli._subject_keys import told as told_fields
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -120,7 +121,7 @@ def print_table(lines: Sequence[bytes], mark: Mark = mark) -> None:
         mark: what stands there.
     """
     marks = [mark(line) for line in lines]
-    rows = [_cells(members(line)) for line in lines]
+    rows = [_cells(members(line), line) for line in lines]
     header = [name for name, _, _ in _HEADER]
     if any(marks):
         header.append("mark")
@@ -179,8 +180,8 @@ _HEADER = (
 _MILLISECONDS = re.compile(r"(.{19}\.\d{3})\d{6}Z")
 
 
-def _cells(record: dict[str, Any]) -> list[str]:
-    fields = record.get("fields")
+def _cells(record: dict[str, Any], line: bytes) -> list[str]:
+    fields = told_fields(record.get("fields"), line)
     if isinstance(fields, dict):
         text = " ".join(f"{shown_value(n)}={shown_value(v)}" for n, v in fields.items())
     else:

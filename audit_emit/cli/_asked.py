@@ -11,6 +11,7 @@ import click
 from audit_emit._facade.queries import Question, Term, checked
 from audit_emit._facade.records import ns_of, ts_of
 from audit_emit._facade.text import visible
+from audit_emit.cli._subject_keys import pseudonym_of, see_with, subject_keys_option
 from audit_emit.cli._times import EXAMPLES, time_option
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -60,8 +61,10 @@ def asked(function: _Function) -> _Function:
         changed: str,
         since: str,
         until: str,
+        subject_keys: str,
         **rest: Any,
     ) -> Any:
+        sight = see_with(subject_keys)
         try:
             question = Question(
                 types=tuple(map(checked, types)),
@@ -72,6 +75,7 @@ def asked(function: _Function) -> _Function:
                 changed=checked(changed),
                 since=max(0, ns_of(since)) if since else None,
                 until=ns_of(until) if until else None,
+                pseudonym=pseudonym_of(actor, sight),
             )
         except ValueError as error:
             raise click.UsageError(visible(str(error))) from None
@@ -79,7 +83,7 @@ def asked(function: _Function) -> _Function:
             raise click.UsageError(f"nothing is from {since} on and before {until}")
         return function(*args, question=question, **rest)
 
-    made: Any = with_question
+    made: Any = subject_keys_option(with_question)
     for option in reversed(_OPTIONS):
         made = option(made)
     return made  # type: ignore[no-any-return] # click keeps the type of what it decorates

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from audit_emit._facade.erasure import KeyStore, opened_store
+from audit_emit._facade.erasure import PREFIX, KeyStore, Sight, opened_store
 from audit_emit._facade.settings import settings
+from audit_emit.cli._command import complain
+from audit_emit.errors import KeyStoreError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -22,6 +24,53 @@ def subject_keys_option(function: _Function) -> _Function:
         help="The store of the keys of persons: slots:/path, or the path.  "
         "[default: AUDIT_EMIT_SUBJECT_KEYS]",
     )(function)
+
+
+_SIGHT = "audit_emit.sight"
+
+
+def see_with(address: str) -> Sight:
+    """Let the running command read with the store at an address, or that of this environment."""
+    found = Sight(named_store(address))
+    click.get_current_context().meta[_SIGHT] = found
+    return found
+
+
+def sight() -> Sight:
+    """What the running command reads with."""
+    found: Sight = click.get_current_context().meta[_SIGHT]
+    return found
+
+
+def told(fields: Any, line: bytes) -> Any:
+    """Fields as people see them: what is sealed in them is only said to be, or to be erased.
+
+    Args:
+        fields: are changed.
+        line: of the record, which says at once whether there is anything.
+    """
+    context = click.get_current_context(silent=True)
+    if PREFIX.encode() in line:
+        known = None if context is None else context.meta.get(_SIGHT)
+        try:
+            (known or Sight(None)).tell(fields)
+        except KeyStoreError as error:
+            complain(f"{error} ({error.reason}); whether values are erased is not known")
+            if context is not None:
+                context.meta[_SIGHT] = Sight(None)
+            Sight(None).tell(fields)
+    return fields
+
+
+def pseudonym_of(actor: str, known: Sight) -> str:
+    """What stands for an actor in ``user_id`` while the key lives; empty where there is no key."""
+    if not actor:
+        return ""
+    try:
+        return known.pseudonym(actor)
+    except KeyStoreError as error:
+        complain(f"the pseudonym of {actor} cannot be looked up: {error} ({error.reason})")
+        return ""
 
 
 def named_store(address: str) -> KeyStore | None:

@@ -133,7 +133,7 @@ def command(
             if replay:
                 return _replay(store, erasables, request, form)
             if allow:
-                return _allow(store, subject, erasables, form)
+                return _allow(store, subject, erasables, request, form)
             return _erase(store, subject, erasables, request, form)
     except KeyStoreError as error:
         complain(f"{error} ({error.reason}); run it again")
@@ -195,7 +195,9 @@ def _replay(store: KeyStore, logs: Sequence[Erasable], request: Request, form: s
     return Exit.FINDINGS if done else Exit.OK
 
 
-def _allow(store: KeyStore, subject: str, logs: Sequence[Erasable], form: str) -> Exit:
+def _allow(
+    store: KeyStore, subject: str, logs: Sequence[Erasable], request: Request, form: str
+) -> Exit:
     found = store.find(subject)
     if found is None or found.state == LIVE:
         complain(f"{subject} is not erased in {store.shown}")
@@ -205,12 +207,12 @@ def _allow(store: KeyStore, subject: str, logs: Sequence[Erasable], form: str) -
         return Exit.INCOMPLETE
     # Recorded first: that it was allowed is never a secret of the store.
     for log in logs:
-        log.record(ALLOWED_TYPE, {"subject": found.pseudonym, "key_sha256": found.sha256})
+        log.record(ALLOWED_TYPE, {"store": store.kind, "reference": request.reference})
     store.allow(subject)
     if form == "json":
-        click.echo(json.dumps({"allowed": found.pseudonym}, indent=2))
+        click.echo(json.dumps({"allowed": True, "store": store.shown}, indent=2))
     else:
-        click.echo(f"{found.pseudonym} may be recorded again, under a new key")
+        click.echo("what is personal may be recorded again, under a new key")
     return Exit.OK
 
 
@@ -219,6 +221,9 @@ def _tell(done: Sequence[Erased], store: KeyStore, form: str) -> None:
         click.echo(json.dumps([_as_json(one, store) for one in done], indent=2))
         return
     for one in done:
+        if not one.found.sha256:
+            click.echo(f"erased before; {visible(store.shown)} knows no more than that")
+            continue
         how = "destroyed" if one.destroyed else "was destroyed before"
         click.echo(
             f"key {one.found.sha256[:16]} ({one.found.pseudonym}) {how}: {visible(store.shown)}"
@@ -266,7 +271,7 @@ def _show_remains(
 
 
 def _names(subject: str, found: Tombstone | None) -> list[str]:
-    return [subject, *([found.pseudonym] if found is not None else [])]
+    return [subject, *([found.pseudonym] if found is not None and found.pseudonym else [])]
 
 
 def _remains_as_json(
@@ -303,7 +308,9 @@ def _print_remains(
     def say(text: str) -> None:
         click.echo(visible(text))
 
-    if found is None:
+    if found is not None and found.state == ERASED:
+        say(f"{store.shown}: this person was erased, and gets no key")
+    elif found is None:
         say(f"{store.shown} has no key of this person: nothing would be destroyed")
     else:
         say(f"key {found.sha256[:16]} ({found.pseudonym}) in {store.shown}: {found.state}")

@@ -17,6 +17,7 @@ from audit_emit._facade.exports import (
     Column,
     Format,
     Piece,
+    Reading,
     ResumableFile,
     chosen,
     exported,
@@ -34,6 +35,8 @@ from audit_emit.cli._declarations import declarations
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import configured, logs_argument, name_of, named
 from audit_emit.cli._output import resumable, resumed_file
+from audit_emit.cli._reveal import record_reveal, reveal_option
+from audit_emit.cli._subject_keys import sight
 from audit_emit.errors import ExportError, UnsupportedError
 
 POLL_SECONDS = 0.5
@@ -81,6 +84,7 @@ POLL_SECONDS = 0.5
     "[default: audit_emit]",
 )
 @columns_option
+@reveal_option
 @click.option(
     "--index-template",
     is_flag=True,
@@ -100,6 +104,7 @@ def command(
     type_prefix: str | None,
     columns: tuple[Column, ...],
     index_template: bool,
+    reveal: bool,
 ) -> Exit:
     """Write every record of each LOG in the format of another system, or those that are asked for.
 
@@ -121,19 +126,31 @@ def command(
     output = resumed_file(context)
     if resume and output is None:
         raise click.UsageError("--resume goes on with the file of --out; name one")
-    if follow and question.until is not None:
-        raise click.UsageError("--follow goes on until it is told to end; leave --until out")
+    _check_follow(question, follow=follow)
     paths = list(logs) or [configured()] if follow else named(logs)
-    if (follow or resume) and (len(paths) > 1 or paths[0] == "-"):
-        raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
+    _check_one(paths, only=follow or resume)
     identity = f"{form} {options or ''} {_asked_for(question)}".replace("  ", " ").strip()
-    run = _Run(_made(form, options), question if _asked_for(question) else None)
+    form_made = _made(form, options)
+    if reveal:
+        identity += " revealed"
+        record_reveal(paths, "export")
+    run = _Run(form_made, question if _asked_for(question) else None, reveal=reveal)
     try:
         if output is not None:
             return run.to_file(paths[0], output, identity, follow=follow)
         return run.to_standard_output(paths, follow=follow)
     except (ExportError, UnsupportedError) as error:
         raise click.UsageError(visible(str(error))) from None
+
+
+def _check_follow(question: Question, *, follow: bool) -> None:
+    if follow and question.until is not None:
+        raise click.UsageError("--follow goes on until it is told to end; leave --until out")
+
+
+def _check_one(paths: Sequence[str], *, only: bool) -> None:
+    if only and (len(paths) > 1 or paths[0] == "-"):
+        raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
 
 
 def _options(
@@ -186,9 +203,11 @@ class _Run:
     Args:
         form: of the events.
         wanted: which records; ``None`` for all.
+        reveal: whether sealed values are decrypted.
     """
 
-    def __init__(self, form: Format, wanted: Question | None) -> None:
+    def __init__(self, form: Format, wanted: Question | None, *, reveal: bool) -> None:
+        self._reading = Reading(sight(), reveal=reveal)
         self._form = form
         self._wanted = wanted
         self._events = 0
@@ -218,7 +237,7 @@ class _Run:
     def _pass(self, reader: LogReader, end: list[Head | None], bar: Bar | None) -> bool:
         """Print what follows the end; whether there was anything."""
         before = self._events
-        for piece in exported(reader, self._form, end[0], self._wanted):
+        for piece in exported(reader, self._form, end[0], self._wanted, self._reading):
             self._count(piece)
             self._write(piece.data)
             end[0] = piece.head
@@ -253,7 +272,7 @@ class _Run:
     def _pass_to(self, file: ResumableFile, reader: LogReader, bar: Bar | None) -> bool:
         """Write what follows the end of a file; whether there was anything."""
         before = file.after
-        for piece in exported(reader, self._form, file.after, self._wanted):
+        for piece in exported(reader, self._form, file.after, self._wanted, self._reading):
             self._count(piece)
             file.add(piece)
             if bar is not None:

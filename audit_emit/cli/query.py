@@ -20,10 +20,13 @@ from audit_emit.cli._answers import columns_of, columns_option
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._logs import logs_argument, name_of, named, not_there, together
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._output import formats
+from audit_emit.cli._reveal import record_reveal, reveal_option
+from audit_emit.cli._subject_keys import see_with
 from audit_emit.cli._verified import judged, verified_option
 from audit_emit.errors import UnsupportedError
 
@@ -86,6 +89,7 @@ class Source(NamedTuple):
 @formats("text", "json", "jsonl", "csv")
 @columns_option
 @verified_option
+@reveal_option
 @loki_options
 @click.option("--explain", is_flag=True, help="Print the question as LogQL; ask nobody.")
 @click.pass_context
@@ -104,6 +108,7 @@ def command(
     explain: bool,
     verified: bool,
     keys: tuple[str, ...],
+    reveal: bool,
 ) -> Exit:
     """Find records: in logs of this machine, or in Loki with --loki.
 
@@ -119,17 +124,13 @@ def command(
     question = question._replace(before=END if before == 0 else before or 0)
     if explain:
         return _explain(question)
-    if logs and loki and context.get_parameter_source("loki") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("ask a LOG or Loki (--loki), not both")
-    source = Source(loki, tenant, ()) if loki and not logs else Source("", None, named(logs))
-    if verified and source.loki:
-        raise click.UsageError("--verified needs the log (see: audit-emit reconcile)")
-    if before is not None and (source.loki or len(together(source.logs)) > 1):
-        raise click.UsageError("--before is of one LOG: a seq is of one chain")
+    source = _source(context, logs, loki, tenant, before, verified=verified)
     if total:
         return _total(question, source, form)
     mark, tampered = judged(source.logs, keys) if verified else (_marks.mark, False)
     answer = _asked(question, source, LIMIT if limit is None else limit or None)
+    if reveal:
+        answer, mark = _revealed(answer, source, mark)
     if form == "text":
         _print(answer, question, mark)
     else:
@@ -138,6 +139,41 @@ def command(
             click.echo(piece, nl=False)
     status = _verdict(answer, question, source, mark, default=limit is None)
     return worst([status, Exit.FINDINGS]) if tampered and answer.lines else status
+
+
+def _revealed(answer: Answer, source: Source, mark: Mark) -> tuple[Answer, Mark]:
+    """The answer with its sealed values in the clear, once each log says so; and its marks."""
+    if source.loki:
+        raise click.UsageError("--reveal is recorded in the LOG, so it needs one")
+    sight = see_with(click.get_current_context().params["subject_keys"])
+    opened = [sight.opened(line) for line in answer.lines]
+    keys = [key for _, used in opened for key in used]
+    if not keys:
+        complain("nothing could be opened: no key for it is there (see: --subject-keys)")
+        return answer, mark
+    records = sum(bool(used) for _, used in opened)
+    record_reveal(source.logs, "query", records=records, values=len(keys), keys=keys)
+    marks = {line: mark(old) for (line, _), old in zip(opened, answer.lines, strict=True)}
+    return answer._replace(lines=[line for line, _ in opened]), lambda line: marks[line]
+
+
+def _source(
+    context: click.Context,
+    logs: tuple[str, ...],
+    loki: str | None,
+    tenant: str | None,
+    before: int | None,
+    *,
+    verified: bool,
+) -> Source:
+    if logs and loki and context.get_parameter_source("loki") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("ask a LOG or Loki (--loki), not both")
+    source = Source(loki, tenant, ()) if loki and not logs else Source("", None, named(logs))
+    if verified and source.loki:
+        raise click.UsageError("--verified needs the log (see: audit-emit reconcile)")
+    if before is not None and (source.loki or len(together(source.logs)) > 1):
+        raise click.UsageError("--before is of one LOG: a seq is of one chain")
+    return source
 
 
 def _explain(question: Question) -> Exit:

@@ -27,6 +27,7 @@ from audit_emit.cli._output import formats, out_file
 from audit_emit.cli._records import SHOWN, Record, parse, shown, shown_malformed
 from audit_emit.cli._sources import Source, source
 from audit_emit.cli._streams import Closed
+from audit_emit.cli._subject_keys import told as told_fields
 from audit_emit.cli._verified import Mark, judged, verified_option
 
 DEFAULT_COUNT = 20
@@ -116,6 +117,7 @@ class View:
     def _told(self, record: Record, raw: bytes) -> str:
         marked = self._mark(raw)
         beside = click.style(f" [{marked}]", fg="red") if marked else ""
+        told_fields(record.fields, raw)
         return shown(record, with_service=self._with_service) + beside
 
 

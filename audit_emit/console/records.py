@@ -11,6 +11,7 @@ from audit_emit._facade.exports import Record
 from audit_emit._facade.queries import Question, Term
 from audit_emit._facade.records import hash_holds, head_of
 from audit_emit._facade.text import visible
+from audit_emit.console.sealed import told
 
 _PAIRS = (
     ("before", "after"),
@@ -101,6 +102,7 @@ def row_of(line: bytes) -> Row:
         text = visible(line.decode("utf-8", "backslashreplace"))
         return Row("", "", "(no record)", "", "", "", "", text[:500], True, "")
     is_ = record.is_
+    told(is_.fields, line)
     head = head_of(line)
     place = f"{head.chain}:{head.seq}" if head is not None else ""
     outcome = is_.fields.get("outcome")
@@ -128,7 +130,7 @@ def _answers_to(name: str, line: bytes) -> bool:
 def detail_of(line: bytes) -> Detail:
     """A record on a page of its own."""
     record = Record.of(line)
-    fields: dict[str, Any] = {} if record is None else record.is_.fields
+    fields: dict[str, Any] = {} if record is None else told(record.is_.fields, line)
     members: list[tuple[str, str]] = []
     raw_members: dict[str, str] = {}
     if record is not None:

@@ -313,4 +313,4 @@ def test_two_at_once_are_one_erasure(written: Path, keys: Path) -> None:
     said = sorted(one.communicate()[0].decode() for one in both)
     assert [one.returncode for one in both] == [0, 0]
     assert len(records_of(written, "audit.erased")) == 1
-    assert [("was destroyed before" in text) for text in said].count(True) == 1
+    assert [("erased before" in text) for text in said].count(True) == 1

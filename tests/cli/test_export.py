@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from support.export_records import LINES
+from support.sealed_log import Sealed, sealed_log
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
+
+__all__ = ["sealed_log"]
 
 WHOLE = b"".join(line + b"\n" for line in LINES)
 
@@ -182,3 +185,19 @@ def test_following_a_log_that_is_cut_is_a_finding(log: Path) -> None:
     assert process.returncode == Exit.FINDINGS
     assert b"no longer has record 19" in told
     assert b"Traceback" not in told
+
+
+def test_an_export_says_what_was_erased_and_reveals_only_on_the_record(
+    sealed_log: Sealed,
+) -> None:
+    lines = sealed_log.run("export", "--format", "ecs").splitlines()
+    fields = [json.loads(line)["audit_emit"]["fields"] for line in lines]
+    assert any(str(one.get("email")).startswith("aes256gcm:") for one in fields)
+    assert "someone@example.com" in sealed_log.run("export", "--reveal")
+    told = json.loads(sealed_log.path.read_bytes().splitlines()[-1])
+    assert (told["event_type"], told["fields"]["command"]) == ("audit.revealed", "export")
+    sealed_log.run("erase", "u-17")
+    lines = sealed_log.run("export", "--format", "ecs").splitlines()
+    fields = [json.loads(line)["audit_emit"]["fields"] for line in lines]
+    assert [one["email"] for one in fields if "email" in one] == ["[erased]"]
+    assert "aes256gcm:" in sealed_log.run("export")

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from support.chain_builder import MadeChain, rewritten
 from support.fake_loki import Asked, Fault, LokiServer, lost, status, truncated
+from support.sealed_log import Sealed, sealed_log
 
 from audit_emit import bind, configure, emit
 from audit_emit._core import default as _process
@@ -30,6 +31,10 @@ from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.labels import placement_of
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._signer import Beside
+from audit_emit.errors import SinkError
+
+__all__ = ["sealed_log"]
 
 ROOT = Path(__file__).parents[2]
 NOW = time.time_ns() // 10**9 * 10**9
@@ -679,3 +684,41 @@ def test_a_log_that_is_not_there_is_told_with_those_that_are(run: Run, log: Path
     code, _, err = run(str(log.parent.parent / "lgo"))
     assert code == Exit.NOTHING
     assert f"there is: {log.parent}" in err
+
+
+def test_an_actor_is_found_by_the_pseudonym_while_the_key_lives(sealed_log: Sealed) -> None:
+    assert sealed_log.run("query", "--actor", "u-17", "--json").count('"profile.updated"') == 1
+    sealed_log.run("erase", "u-17")
+    assert sealed_log.run("query", "--actor", "u-17") == ""
+
+
+def test_sealed_and_erased_values_are_told_as_such(sealed_log: Sealed) -> None:
+    for command in ("query", "tail"):
+        assert "email=[sealed]" in sealed_log.run(command)
+    sealed_log.run("erase", "u-17")
+    for command in ("query", "tail"):
+        assert "email=[erased]" in sealed_log.run(command)
+        assert "aes256gcm:" in sealed_log.run(command, "--format", "jsonl")
+
+
+def test_what_is_revealed_is_recorded_first_without_whom_it_was_about(sealed_log: Sealed) -> None:
+    said = sealed_log.run("query", "--actor", "u-17", "--reveal", "--json")
+    (record,) = json.loads(said)
+    assert record["fields"] == {"email": "someone@example.com"}
+    told = json.loads(sealed_log.path.read_bytes().splitlines()[-1])
+    assert told["event_type"] == "audit.revealed"
+    assert told["actor_kind"] == "admin"
+    assert told["user_id"]
+    assert (told["fields"]["records"], told["fields"]["values"]) == (1, 1)
+    assert "u-17" not in str(told)
+    assert record["user_id"] not in str(told)
+
+
+def test_where_no_record_can_be_written_nothing_is_revealed(
+    sealed_log: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise SinkError("ENOSPC")
+
+    monkeypatch.setattr(Beside, "record_own", full)
+    assert "someone" not in sealed_log.run("query", "--reveal", "--json")

@@ -13,7 +13,8 @@ from support.logql_evaluator import parse
 
 from audit_emit._loki.json_stage import value_at
 from audit_emit._loki.labels import placement_of
-from audit_emit._query.question import ESCAPED, UNCHANGED, Question, Term, alike, checked, pattern
+from audit_emit._query.patterns import alike, checked, pattern
+from audit_emit._query.question import ESCAPED, UNCHANGED, Question, Term
 
 NS = 1779220800123456789
 

@@ -8,7 +8,7 @@ from support.for_each import for_each
 from support.hostile_log import TEXTS
 from support.requirements import program
 
-from audit_emit._query.question import alike
+from audit_emit._query.patterns import alike
 from audit_emit._report.queries import quoted, value, where
 
 

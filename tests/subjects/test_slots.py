@@ -18,7 +18,7 @@ from audit_emit._subjects import locked_file
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.sealed import pseudonym_of
 from audit_emit._subjects.slots import SLOT, SlotFile
-from audit_emit._subjects.store import DESTROYED, ERASED, LIVE, MARKED, Tombstone
+from audit_emit._subjects.store import DESTROYED, ERASED, GONE, LIVE, MARKED, Tombstone
 from audit_emit.errors import KeyStoreError
 
 
@@ -121,9 +121,22 @@ def test_what_is_left_of_a_key_is_its_hash_and_its_pseudonym(store: SlotFile) ->
     key = store.obtain("u-17")
     assert key is not None
     before = found(store, "u-17")
-    done = erased(store, "u-17")
-    assert (done.sha256, done.pseudonym) == (before.sha256, pseudonym_of(key))
-    assert another(store).all() == [done]
+    gone = store.destroy(store.mark(before))
+    assert (gone.sha256, gone.pseudonym) == (before.sha256, pseudonym_of(key))
+    assert another(store).all() == [gone]
+
+
+def test_once_recorded_nothing_leads_from_the_person_to_the_records(store: SlotFile) -> None:
+    store.obtain("u-17")
+    before = found(store, "u-17")
+    store.settle(store.destroy(store.mark(before)))
+    data = path_of(store).read_bytes()
+    assert bytes.fromhex(before.sha256) not in data[SLOT : 2 * SLOT]
+    assert bytes.fromhex(before.pseudonym[2:]) not in data
+    assert [(one.state, one.sha256) for one in another(store).all()] == [
+        (ERASED, ""),
+        (GONE, before.sha256),
+    ]
 
 
 def test_an_erased_person_gets_no_key_until_that_is_allowed(store: SlotFile) -> None:

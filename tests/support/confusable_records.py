@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from audit_emit._format.encode import to_json
 from audit_emit._loki.json_stage import value_at
-from audit_emit._query.question import Question, Term, checked
+from audit_emit._query.patterns import checked
+from audit_emit._query.question import Question, Term
 
 TS = "2026-05-19T20:00:00.123456789Z"
 TEXTS = [

@@ -1,0 +1,67 @@
+"""``--reveal``: sealed values in the clear, and the record of who had that done."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from audit_emit.cli._logs import of_files
+from audit_emit.errors import SinkError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+REVEALED = "audit.revealed"
+_KEYS = 256
+"""Ids of keys that are recorded."""
+
+
+def reveal_option(function: _Function) -> _Function:
+    """``--reveal``, as the parameter ``reveal``."""
+    return click.option(
+        "--reveal",
+        is_flag=True,
+        help="Decrypt what is sealed; first, each LOG gets a record of it (audit.revealed).",
+    )(function)
+
+
+def record_reveal(
+    logs: Sequence[str],
+    command: str,
+    *,
+    records: int | None = None,
+    values: int | None = None,
+    keys: Collection[str] = (),
+) -> None:
+    """Have every log say that sealed values are decrypted, before anybody sees one.
+
+    Args:
+        command: that does it. What it was asked for is not recorded: that may name the person.
+        records, values: how many; ``None`` where that is not known beforehand.
+        keys: the ids of those that are used.
+
+    Raises:
+        UsageError: one is no log of files.
+        ClickException: one takes no record; nothing is shown then.
+    """
+    from audit_emit.cli._archiving import durable  # noqa: PLC0415 - only who reveals writes
+    from audit_emit.cli._signer import active  # noqa: PLC0415
+
+    who = os.environ.get("SUDO_USER") or getpass.getuser()
+    told = sorted(set(keys))[:_KEYS]
+    fields = {"command": command, "records": records, "values": values, "keys": told}
+    if "-" in logs:
+        raise click.UsageError("--reveal is recorded in the LOG: standard input is none")
+    for log in of_files(logs):
+        emitter = durable(active(log))
+        try:
+            emitter.record_own(REVEALED, fields, by=(who, "admin"))
+        except SinkError as error:
+            raise click.ClickException(
+                f"{log} takes no record of the reveal ({error.reason}); nothing is revealed"
+            ) from None
+        finally:
+            emitter.close()
