@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from audit_emit._redaction import linear
 from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.lazy import lazy_attribute
 from audit_emit._schemas.event import Declaration
 from audit_emit._schemas.recorded import recorded
 from audit_emit._schemas.schema import Violation, of_msgspec
@@ -42,7 +42,7 @@ class ClassSchema:
         self._required = tuple(one.encode_name for one in fields if one.required)
         self._decoder = msgspec.json.Decoder(struct)
 
-    @cached_property
+    @lazy_attribute
     def document(self) -> dict[str, Any]:
         """See ``Schema``."""
         return self._cls.json_schema()

@@ -19,7 +19,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._group import COMMANDS, Lazy
 
 COMMAND = [sys.executable, "-m", "audit_emit"]
-PRINTS_NOTHING_TO_KEEP = {"archive", "console", "db", "demo", "repair", "seal"}
+PRINTS_NOTHING_TO_KEEP = set("archive console db demo repair schema seal tiles witness".split())
 """Groups, a server, a performance, what changes a log, what goes on for others."""
 
 

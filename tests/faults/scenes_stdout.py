@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import resource
+import select
 import socket
 import sys
 import threading
@@ -167,7 +168,11 @@ def reopened(directory: Path, by: str) -> dict[str, Any]:
     if by == "file":
         got = mine.read_bytes()
     else:
-        got = os.read(read_end, 1 << 16) if read_end >= 0 else b""
+        got = b""
+        while read_end >= 0 and got.count(b"\n") < 4:
+            # A terminal hands on what it got in parts, and when it comes to it.
+            assert select.select([read_end], [], [], 60)[0], got
+            got += os.read(read_end, 1 << 16)
     os.dup2(back, 1)
     time.sleep(0.002)
     emit(emitter, 5)
