@@ -125,6 +125,7 @@ def test_a_pin_that_others_can_read_is_not_used(hsm: Hsm) -> None:
         hsm.pin.chmod(0o600)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork with threads
 def test_a_forked_child_signs_too(hsm: Hsm) -> None:
     key = remote_key("k", hsm.pinned())
     key.sign(b"text")

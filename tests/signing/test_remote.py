@@ -131,6 +131,7 @@ def test_a_service_that_hangs_is_given_up_and_not_asked_again_meanwhile() -> Non
     release.put(b"")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork with threads
 def test_a_forked_child_begins_anew() -> None:
     """Its parent may be waiting for a service, with the lock."""
     key = remote(Service(KEY.sign))

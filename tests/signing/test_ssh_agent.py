@@ -72,6 +72,7 @@ def test_a_log_is_signed_handed_over_and_verified(
     assert main(["verify-attestation", str(tmp_path / "a.json"), log, *verifier]) == Exit.OK
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork with threads
 def test_a_service_signs_with_it_and_so_does_what_it_forks(
     ssh_agent: Agent, tmp_path: Path
 ) -> None:
