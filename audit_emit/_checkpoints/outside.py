@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from audit_emit._checkpoints.anchoring import Anchors, places
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.witnessing.kept import POLICY, Attempt, Kept
 from audit_emit._runtime.interrupts import let_through
@@ -26,11 +29,13 @@ class Brought(NamedTuple):
     Attributes:
         size: of the checkpoint; 0 where there is none.
         witnesses: how it went with each that was asked, by key id.
+        anchors: by place, what went wrong there, or nothing; those that had it are left out.
         error: why nothing could be done.
     """
 
     size: int
     witnesses: dict[str, Attempt]
+    anchors: Mapping[str, str] = MappingProxyType({})
     error: str = ""
 
 
@@ -39,10 +44,15 @@ class Outside:
 
     Args:
         signer: of the log.
+        environ: names the places that anchor it (``AUDIT_EMIT_ANCHORS``).
+
+    Raises:
+        ConfigError: one of them is none.
     """
 
-    def __init__(self, signer: Checkpointer) -> None:
+    def __init__(self, signer: Checkpointer, environ: Mapping[str, str] = os.environ) -> None:
         self._signer = signer
+        self._anchors = Anchors(signer.layout.directory, places(environ))
         self._directory = signer.layout.directory
         self._kept = Kept(self._directory)
         self.reset()
@@ -56,7 +66,7 @@ class Outside:
     @property
     def is_configured(self) -> bool:
         """Whether there is anybody to go to."""
-        return os.path.lexists(os.path.join(self._directory, POLICY))
+        return bool(self._anchors.places) or os.path.lexists(os.path.join(self._directory, POLICY))
 
     def look(self) -> None:
         """Start a round in the thread, if one is due; returns at once."""
@@ -85,12 +95,15 @@ class Outside:
                 return self._done(Brought(0, {}))
             with self._signer.reader() as reader:
                 asked = collect(self._kept, reader, newest, self._signer.ring)
-            return self._done(Brought(newest.head_seq, asked))
+            anchored = self._anchors.bring(newest)
+            why = "; ".join(f"{place}: {what}" for place, what in anchored.items() if what)
+            self.error = why
+            return Brought(newest.head_seq, asked, anchored)
         except (OSError, ValueError, LookupError, AuditEmitError) as error:
-            return self._done(Brought(0, {}, str(error)))
+            return self._done(Brought(0, {}, error=str(error)))
         except Exception as error:  # noqa: BLE001 - never the application's trouble
             let_through(error)
-            return self._done(Brought(0, {}, type(error).__name__))
+            return self._done(Brought(0, {}, error=type(error).__name__))
 
     def _done(self, brought: Brought) -> Brought:
         self.error = brought.error
@@ -109,36 +122,49 @@ def standing_of(directory: str) -> dict[str, Any]:
 
     Returns:
         ``witnesses``: how many are asked; ``cosigned_at`` and ``cosigned_seq`` of the last
-        cosignature (seconds since 1970; ``None`` without one); ``findings``: sentences about
-        witnesses that know another history.
+        cosignature, ``anchored_at`` and ``anchored_seq`` of the last anchor (seconds since 1970;
+        ``None`` without one); ``findings``: sentences about witnesses that know another history;
+        ``unnoticed``: what ``verify`` would not notice, for people.
     """
     kept = Kept(directory)
+    findings: list[str] = []
+    asked: dict[str, str] = {}
     try:
         policy = kept.policy()
+        if policy is not None:
+            asked = {one.key.key_id: one.key.name for one in policy.witnesses.values() if one.url}
     except (OSError, ValueError) as error:
-        return {
-            "witnesses": 0, "cosigned_at": None, "cosigned_seq": None,
-            "findings": [f"witness.policy: {error}"],
-        }  # fmt: skip
-    if policy is None:
-        return {"witnesses": 0, "cosigned_at": None, "cosigned_seq": None, "findings": []}
-    attempts = kept.attempts()
-    asked = {one.key.key_id: one.key.name for one in policy.witnesses.values() if one.url}
-    last = max(
-        (attempts[each] for each in asked if each in attempts),
-        key=lambda one: (one.cosigned_size, one.cosigned_at),
-        default=None,
-    )
+        findings.append(f"{POLICY}: {error}")
+    known = kept.attempts() if asked else {}
+    attempts = {each: one for each, one in known.items() if each in asked}
+    cosigned = max(attempts.values(), key=lambda one: one.cosigned_size, default=None)
+    anchored = max(Anchors(directory, ()).done(), key=lambda one: one.size, default=None)
+    findings += [
+        f"witness {asked[each]}: {finding_of(one)}"
+        for each, one in attempts.items()
+        if one.is_finding
+    ]
+    seen = max(cosigned.cosigned_size if cosigned else 0, anchored.size if anchored else 0)
     return {
         "witnesses": len(asked),
-        "cosigned_at": last.cosigned_at or None if last else None,
-        "cosigned_seq": last.cosigned_size or None if last else None,
-        "findings": [
-            f"witness {name}: {finding_of(attempts[each])}"
-            for each, name in asked.items()
-            if each in attempts and attempts[each].is_finding
-        ],
+        "cosigned_at": cosigned.cosigned_at or None if cosigned else None,
+        "cosigned_seq": cosigned.cosigned_size or None if cosigned else None,
+        "anchored_at": anchored.at if anchored else None,
+        "anchored_seq": anchored.size if anchored else None,
+        "findings": findings,
+        "unnoticed": unnoticed(seen),
     }
+
+
+def unnoticed(seen: int) -> str:
+    """What whoever has the log and its key could do, and ``verify`` would not notice.
+
+    Args:
+        seen: records of the newest checkpoint that somebody else has; 0 for none.
+    """
+    if not seen:
+        return "nobody else has a checkpoint: who has the key can write another past, unnoticed"
+    return f"who has the key can write another past after record {seen}, unnoticed"
 
 
 def finding_of(attempt: Attempt) -> str:

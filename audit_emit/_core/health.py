@@ -121,7 +121,9 @@ def _checkpoint(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
         return {"state": "off"}
     if _unsigned(emitter):
         notes.append(f"no checkpoint can be made ({emitter.checkpoints.error})")
-    return emitter.checkpoints.report()
+    found = emitter.checkpoints.report()
+    notes += found["outside"]["findings"]
+    return found
 
 
 def _subjects(emitter: Emitter, notes: list[str]) -> dict[str, Any]:

@@ -116,6 +116,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
             nobody was asked for, or not enough did.
         witnessed_by: the names of their keys.
         witnessed_time: when the first of them signed it, in seconds since 1970.
+        outside_seq: records of the newest checkpoint that was kept elsewhere and holds; 0 where
+            nothing was named.
+        outside_time: when a timestamp authority saw it, in seconds since 1970; 0 without one.
         demanded: what was demanded of the anchor, in words; empty where nothing was.
         partial: the verification began or ended inside the log, as asked for.
     """
@@ -142,6 +145,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     witnessed_seq: int = 0
     witnessed_by: tuple[str, ...] = ()
     witnessed_time: int = 0
+    outside_seq: int = 0
+    outside_time: int = 0
 
     @property
     def tampered(self) -> bool:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
+from audit_emit._checkpoints.anchoring import Anchored, Stamped
 from audit_emit._checkpoints.beginning import start_of
 from audit_emit._checkpoints.kept_tiles import leaves_of
 from audit_emit._checkpoints.tiles import Store
@@ -29,6 +30,7 @@ from audit_emit._readers.base import (
 )
 from audit_emit._readers.opening import open_readers
 from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._verify.anchored_outside import held_outside
 from audit_emit._verify.anchors import CHECKPOINTS, Leaves
 from audit_emit._verify.archived import Archived, Edge, heads_of, judge
 from audit_emit._verify.findings import Report
@@ -48,6 +50,8 @@ class Options(NamedTuple):
         max_unanchored, max_age: how near; see ``Demand``.
         as_of: the time for that, in nanoseconds since 1970; now when it is not given.
         witnesses: who must have cosigned the log.
+        anchors: checkpoints that were kept elsewhere.
+        stamped: checks the tokens of a timestamp authority, which must be there then.
     """
 
     ring: KeyRing = KeyRing()
@@ -64,6 +68,8 @@ class Options(NamedTuple):
     max_age: float | None = None
     as_of: int | None = None
     witnesses: Policy | None = None
+    anchors: Sequence[Anchored] | None = None
+    stamped: Stamped | None = None
     jobs: int = 1
     progress: Progress | None = None
 
@@ -132,10 +138,11 @@ def verify_log(
     fed.end()
     judge(manifests, verifier.checkpoints.keys, verifier.findings)
     edge = reader.edge if isinstance(reader, Archived) else None
-    report = verifier.finish()
+    report, ring = verifier.finish(), verifier.checkpoints.keys.ring
     if options.witnesses is not None:
-        ring = verifier.checkpoints.keys.ring
         report = witnessed(reader, report, options.witnesses, ring)
+    if options.anchors is not None:
+        report = held_outside(reader, report, options.anchors, ring, options.stamped)
     return Verified(reader.name, fed.parts, report, edge)
 
 

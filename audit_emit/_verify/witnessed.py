@@ -41,9 +41,9 @@ def witnessed(reader: LogReader, report: Report, policy: Policy, ring: KeyRing) 
     """
     seen = _seen(reader, policy, report.origin)
     for tree in sorted(seen, key=lambda each: each[1], reverse=True)[:_TREES]:
-        wrong = _differs(reader, report, ring, tree)
+        wrong = differs(reader, report, ring, tree, NAME, Kind.NOT_WITNESSED)
         if wrong is not None:
-            return _with(report, wrong)
+            return with_finding(report, wrong)
         if policy.holds(seen[tree]):
             names = tuple(sorted(policy.witnesses[name].key.name for name in seen[tree]))
             return structs.replace(
@@ -56,7 +56,7 @@ def witnessed(reader: LogReader, report: Report, policy: Policy, ring: KeyRing) 
         return report
     most = max((len(names) for names in seen.values()), default=0)
     note = f"{policy.demand} must have cosigned it; of no checkpoint more than {most} did"
-    return _with(report, Finding(Kind.NOT_WITNESSED, COSIGNATURES, note=note))
+    return with_finding(report, Finding(Kind.NOT_WITNESSED, COSIGNATURES, note=note))
 
 
 def _seen(reader: LogReader, policy: Policy, origin: str) -> dict[Tree, dict[str, int]]:
@@ -89,13 +89,20 @@ def _lines(reader: LogReader) -> Iterator[tuple[bytes, Signature]]:
             yield one.text, one.signature
 
 
-def _differs(reader: LogReader, report: Report, ring: KeyRing, tree: Tree) -> Finding | None:
-    """What is wrong where witnesses have seen another tree than the log has."""
+def differs(
+    reader: LogReader, report: Report, ring: KeyRing, tree: Tree, where: str, without: Kind
+) -> Finding | None:
+    """What is wrong where somebody else has seen another tree than the log has.
+
+    Args:
+        where: what the finding is about.
+        without: what it is if the log has no checkpoint of that size.
+    """
     _, size, root = tree
     if size > report.last_seq and not report.partial:
-        note = "witnesses have cosigned more records than are here"
+        note = "more records than these were signed, as others have seen"
         return Finding(
-            Kind.TRUNCATED, NAME, seq=size, expected=size, actual=report.last_seq, note=note
+            Kind.TRUNCATED, where, seq=size, expected=size, actual=report.last_seq, note=note
         )
     wanted = b'","head_seq":%d,"' % size
     for one in reader.checkpoints() or ():
@@ -105,19 +112,20 @@ def _differs(reader: LogReader, report: Report, ring: KeyRing, tree: Tree) -> Fi
                 if found.head_seq == size and check(found, ring) != "mismatch":
                     if found.root_hash == root.hex():
                         return None
-                    note = "witnesses have cosigned another tree of this size"
+                    note = "another tree of this size was signed, as others have seen"
                     return Finding(
                         Kind.CHECKPOINT_ROOT_MISMATCH,
-                        NAME,
+                        where,
                         seq=size,
                         expected=root.hex(),
                         actual=found.root_hash,
                         note=note,
                     )
-    note = "witnesses have cosigned a checkpoint of this size, and the log has none"
-    return Finding(Kind.NOT_WITNESSED, NAME, seq=size, expected=root.hex(), note=note)
+    note = "others have seen a checkpoint of this size, and the log has none"
+    return Finding(without, where, seq=size, expected=root.hex(), note=note)
 
 
-def _with(report: Report, finding: Finding) -> Report:
+def with_finding(report: Report, finding: Finding) -> Report:
+    """The same report, with one finding more."""
     counts = {**report.counts, finding.kind: report.counts.get(finding.kind, 0) + 1}
     return structs.replace(report, findings=(*report.findings, finding), counts=counts)

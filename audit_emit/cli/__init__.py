@@ -21,6 +21,7 @@ EXTRA_OF = {
     "httpx": "loki",
     "psycopg": "postgres",
     "boto3": "s3",
+    "rfc3161_client": "tsa",
     "duckdb": "parquet",
 }
 """Which extra brings a module that a command imports."""

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from audit_emit import Settings, __version__
+from audit_emit._facade.anchors import VARIABLE as ANCHORS
+from audit_emit._facade.anchors import standing_of
 from audit_emit._facade.loki import PREFIX as LOKI_PREFIX
 from audit_emit._facade.loki import VARIABLES as LOKI_VARIABLES
 from audit_emit._facade.records import time_of
@@ -173,7 +175,7 @@ def _key_file(report: Report, path: str) -> None:
 
 def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:
     known = [PREFIX + setting.variable for setting in SETTINGS.values()]
-    known += [SWITCH, *(LOKI_PREFIX + variable for variable in LOKI_VARIABLES)]
+    known += [SWITCH, ANCHORS, *(LOKI_PREFIX + variable for variable in LOKI_VARIABLES)]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
@@ -262,6 +264,7 @@ def _end_of(report: Report, path: Path) -> None:
         return
     finally:
         log.close()
+    report.file["outside"] = standing_of(str(path.parent))["unnoticed"]
     if last is not None:
         report.file["last_record"] = {"seq": last.seq, "ts": last.ts, "event_type": last.event_type}
         ahead = (time_of(last.ts) or 0) - time.time_ns()

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 import click
 
+from audit_emit._facade.anchors import Stamped, stamped_by
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Boundary, Options, parse_heads
 from audit_emit._facade.witnesses import Policy
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._policies import policy_in, policy_of
+from audit_emit.cli._policies import anchors_in, policy_in, policy_of
 from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.log import KeyRing
 
@@ -122,6 +123,19 @@ _OPTIONS = (
         help="Logs and witnesses as a C2SP tlog-policy, instead of --witness and --key.",
     ),
     click.option(
+        "--anchor",
+        "anchor_files",
+        multiple=True,
+        metavar="FILE",
+        help="What a place outside has kept: anchors.jsonl, or a signed note; repeatable.",
+    ),
+    click.option(
+        "--tsa-cert",
+        "tsa_file",
+        metavar="FILE",
+        help="With --anchor: roots of a timestamp authority (PEM); only what it stamped counts.",
+    ),
+    click.option(
         "--remember",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
@@ -154,6 +168,8 @@ def demands(function: _Function) -> _Function:
         witness_keys: tuple[str, ...],
         quorum: int | None,
         policy_file: str | None,
+        anchor_files: tuple[str, ...],
+        tsa_file: str | None,
         **given: Any,
     ) -> Any:
         policy = _policy(witness_keys, quorum, policy_file)
@@ -161,6 +177,8 @@ def demands(function: _Function) -> _Function:
         options = Options(
             ring=_ring(keys, policy),
             witnesses=policy,
+            anchors=anchors_in(anchor_files) if anchor_files else None,
+            stamped=_stamped(anchor_files, tsa_file),
             anchor_required=not no_anchor_required,
             as_of=ns_of(as_of) if as_of else None,
             jobs=jobs or cores(),
@@ -191,6 +209,19 @@ def _ring(keys: tuple[str, ...], policy: Policy | None) -> KeyRing:
     if logs and not keys:
         return KeyRing(logs)
     return KeyRing([*KeyRing.from_sources(list(keys), os.environ).keys, *logs])
+
+
+def _stamped(anchors: tuple[str, ...], tsa_file: str | None) -> Stamped | None:
+    if tsa_file is None:
+        return None
+    if not anchors:
+        raise click.UsageError("--tsa-cert is about what was kept; name it with --anchor")
+    with open(tsa_file, "rb") as file:
+        data = file.read(1 << 20)
+    try:
+        return stamped_by(data)
+    except ValueError:
+        raise click.UsageError(f"{visible(tsa_file)} has no certificate (PEM)") from None
 
 
 def cores() -> int:

@@ -30,5 +30,10 @@ def brought(outside: Outside) -> Exit:
             complain(f"witness {name}: {finding_of(attempt)}")
         else:
             complain(f"witness {name} did not cosign: {attempt.note}")
+    for place, what in done.anchors.items():
+        if what:
+            complain(f"{place} has not got the checkpoint: {what}")
+        else:
+            click.echo(f"anchored at {visible(place)}: {done.size} records")
     found = any(attempt.is_finding for attempt in done.witnesses.values())
     return Exit.FINDINGS if found else Exit.OK

@@ -1,4 +1,4 @@
-"""``--witness``, ``--quorum`` and ``--policy``: who must have cosigned a log."""
+"""``--witness``, ``--quorum``, ``--policy`` and ``--anchor``: what others say of a log."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 import click
 
+from audit_emit._facade.anchors import Anchored, notes_in
 from audit_emit._facade.text import visible
 from audit_emit._facade.witnesses import LONGEST_POLICY, Cosigner, Policy, can_check
+
+MOST_KEPT = 64 * 1024 * 1024
+"""Bytes of a file of anchors that are read."""
 
 
 def policy_in(path: str) -> Policy:
@@ -48,6 +52,19 @@ def policy_of(keys: Sequence[str], quorum: int | None) -> Policy:
         return _usable(Policy.of_keys([Cosigner.from_vkey(text) for text in texts], quorum))
     except ValueError as error:
         raise click.UsageError(visible(str(error))) from None
+
+
+def anchors_in(paths: Sequence[str]) -> list[Anchored]:
+    """What places outside have kept, in files of theirs.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    found: list[Anchored] = []
+    for path in paths:
+        with open(path, "rb") as file:
+            found += notes_in(file.read(MOST_KEPT))
+    return found
 
 
 def _usable(policy: Policy) -> Policy:

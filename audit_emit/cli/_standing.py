@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from audit_emit._facade.anchors import standing_of
 from audit_emit._facade.records import time_of, ts_of
 from audit_emit._facade.reports import recent_alerts
 from audit_emit._facade.settings import is_address
@@ -83,6 +84,7 @@ class Standing(msgspec.Struct):
     Attributes:
         last: its newest record.
         alerts: ``None`` where they could not be looked for.
+        outside: where its checkpoints are elsewhere, as the files beside it say.
         problems: what should be looked at, in words.
         status: the exit status that this is.
     """
@@ -98,6 +100,7 @@ class Standing(msgspec.Struct):
     verified: Verified | None = None
     files: Files | None = None
     alerts: Alerts | None = None
+    outside: dict[str, Any] = {}
     problems: list[str] = []
     status: int = 0
 
@@ -136,6 +139,8 @@ def standing(log: AuditLog, memory: Path | None = None, alerts: Alerts | None = 
         found.chain, found.head_seq, found.head_hash = head.chain, head.seq, head.hash
     found.files = None if is_address(log.path) else _files(log)
     found.signed = _signed(stands)
+    if found.files is not None and found.signed is not None:
+        found.outside = standing_of(os.path.dirname(found.files.active))
     if memory is not None:
         seen = read_memory(memory).logs.get(os.path.realpath(log.path))
         if seen is not None:
@@ -173,6 +178,9 @@ def _judge(found: Standing) -> None:
         found.status = Exit.INCOMPLETE
     if found.files is not None and (found.files.free or LITTLE_SPACE) < LITTLE_SPACE:
         found.problems.append(f"only {found.files.free:,} bytes are free on its disk")
+        found.status = Exit.FINDINGS
+    if found.outside.get("findings"):
+        found.problems += found.outside["findings"]
         found.status = Exit.FINDINGS
     signed, verified = found.signed, found.verified
     if signed is not None and signed.head_seq > found.head_seq:

@@ -37,6 +37,9 @@ def show(verified: Verified, ring: KeyRing) -> None:
     click.echo(f"  anchored      {visible(_anchored(report, ring))}")
     if report.witnessed_seq:
         click.echo(f"  witnessed     {visible(_witnessed(report))}")
+    if report.outside_seq:
+        at = f", stamped at {ts_of(report.outside_time * 10**9)}" if report.outside_time else ""
+        click.echo(f"  outside       record {report.outside_seq} was anchored elsewhere{at}")
     if verified.edge is not None:
         hot = verified.edge.oldest_hot_seq
         here = f"on disk from record {hot} on" if hot else "nothing on disk"
