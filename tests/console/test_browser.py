@@ -27,6 +27,8 @@ PATHS = [
     "/event/00d1c0ffee00beef:5",
     "/actor/u-17",
     "/top",
+    "/alerts",
+    "/report",
     "/integrity",
     "/verify",
     "/archive",

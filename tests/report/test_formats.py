@@ -27,7 +27,7 @@ ELEMENTS = set(
     "dl dt dd div ul li table thead tbody tr th td figure svg g line rect text".split()
 )
 ATTRIBUTES = set(
-    "lang charset http-equiv content name class id href scope colspan role aria-label "
+    "lang charset http-equiv content name class id href scope colspan role aria-label tabindex "
     "aria-labelledby viewbox x x1 x2 y y1 y2 width height".split()
 )
 

@@ -174,7 +174,7 @@ class _Page:
         if asked:
             heads.append(element("th", "Query", scope="col", class_="t"))
         rows = [self._row(section, row, asked=asked) for row in section.rows[:SHOWN]]
-        return _table(heads, rows)
+        return _table(heads, rows, section.title)
 
     def _row(self, section: Section, row: Row, *, asked: bool) -> Markup:
         cells = []
@@ -209,7 +209,7 @@ class _Page:
                 "Whether a control is met is for a person to judge.",
                 class_="said",
             ),
-            _table(heads, rows),
+            _table(heads, rows, "Controls"),
             class_="appendix",
         )
 
@@ -257,9 +257,10 @@ class _Page:
         return element("a", name, href=f"#{name}", class_="q") if name else raw("")
 
 
-def _table(heads: list[Markup], rows: list[Markup]) -> Markup:
+def _table(heads: list[Markup], rows: list[Markup], name: str) -> Markup:
     table = element("table", element("thead", element("tr", heads)), element("tbody", rows))
-    return element("div", table, class_="scroll")
+    # In a narrow window it is scrolled sideways, with the keyboard, too.
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=name)
 
 
 def _width(text: str) -> str:
