@@ -197,7 +197,7 @@ HARMLESS_LAST = _words(
     providers algorithm alg format issuer audience age index timeout days hours minutes seconds
     ms min max strength score attempts retries failures rules field label arn ref store manager
     operation action event owner source reason last4 bits rotation
-    lifetime duration interval created_at domain samesite consent budget rate price cost user
+    lifetime duration interval created_at domain samesite consent budget bucket rate price cost user
     prevention date reuse complexity requirement requirements
     username masked redacted config configuration settings setting identifier identifiers alias
     aliases description mask hint hints context time times details options parameters resource

@@ -64,6 +64,25 @@ def test_what_is_harmless_stays_as_it_is(fields: dict[str, Any]) -> None:
     assert all(text is None or json.loads(text) == fields for text in quick)
 
 
+CODES = """
+Your verification code is §.
+your one-time code is §
+OTP is §
+the PIN was §
+Ihr Passwort lautet: §
+Use § as your one-time code
+G-§ is your Google verification code
+§ is your login code, valid for 10 minutes
+""".strip().splitlines()
+
+
+@for_each("text", CODES)
+def test_a_code_of_digits_is_held_back_where_it_is_said_to_be_one(text: str) -> None:
+    assert [
+        code for code in ("483920", "4711") if code in shown({"x": text.replace("§", code)})
+    ] == []
+
+
 @pytest.mark.parametrize("event", ABOUT_SECRETS)
 def test_in_an_event_about_a_secret_it_is_held_back_whatever_its_field_is_called(
     event: str,

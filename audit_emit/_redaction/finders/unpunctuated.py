@@ -35,11 +35,35 @@ _SENTENCE = Pattern(
     re.IGNORECASE,
 )
 
+_OF_DIGITS = Pattern(
+    r"\b(?:[\w\-]{0,32}code|otp|pin|tan|password|passwd|pwd)"
+    r"[ \t]{1,3}(?:is|was|now|ist|lautet|es|est|\u00e8|\u00e9)[ \t:]{1,4}"
+    r"([0-9]{4,8}|[0-9]{3}[ \-][0-9]{3})(?![\w.]*\w)"
+    r"(?![ \t]{1,3}(?:char|digit|letter|byte|bit|second|minute|hour|day|time|word))",
+    re.IGNORECASE,
+)
+"""A code to be typed in, which has digits only: ``Your verification code is 483920``."""
+_DIGITS_BEFORE = Pattern(
+    r"(?<![\w.\-])(?:[A-Z]-)?([0-9]{4,8}|[0-9]{3}[ \-][0-9]{3})[ \t]{1,2}(?:is|as)[ \t]{1,2}"
+    r"(?:your|the|an?|my|our)[ \t]{1,2}(?:[\w\-]{1,24}[ \t]{1,2}){0,3}"
+    r"(?:[\w\-]{0,32}code|otp|pin|tan|password)\Z",
+    re.IGNORECASE,
+)
+"""The same before its name: ``483920 is your verification code``."""
+_LOOK_BACK = 128
+
 
 def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose."""
     for place in places(text, is_secret):
         weak = place.weak
+        match = _OF_DIGITS.match(text, place.end - len(place.name))
+        if match is not None:
+            yield from unless_held(text, *match.span(1))
+        at = max(0, place.end - _LOOK_BACK)
+        match = _DIGITS_BEFORE.search(text[at : place.end])
+        if match is not None:
+            yield from unless_held(text, at + match.start(1), at + match.end(1))
         if place.whole and not weak:
             match = _BESIDE.match(text, place.end)
             if match is not None:
