@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -38,6 +39,10 @@ __all__ = ["SealingBuilder"]
 KEY_SECONDS = 0.04
 """How long an event waits for the key of a person who has none here yet."""
 
+FRESH_SECONDS = 0.01
+"""How long a look at the store counts: until then an event may be sealed under a key that is gone,
+and is read by nobody."""
+
 NOT_PERSONS = frozenset(("service", "cron"))
 """Kinds of actors whose ``user_id`` is written as it is."""
 
@@ -45,6 +50,7 @@ _MAX_KEYS = 4096
 _NONCES = 256
 _ERASED = "erased"
 _NO_VALUE = f'"{WITHHELD}"'
+_encode = msgspec.json.Encoder().encode
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -108,7 +114,11 @@ class SealingBuilder(RecordBuilder):
             return self._composed(ctx, event_type, fields)
         for name, one in found:
             plain[name] = one.value
-        body = self.normaliser.fast(plain, kind[1])
+        if self._encode_plain is None:
+            body = self.normaliser.fast(plain, kind[1])
+        else:
+            made = self._encode_plain(plain, self._names[kind[1]], None)
+            body = self.normaliser.judged(plain, kind[1]) if made is False else made
         if body is None:
             return self._full(ctx, event_type, fields, {})
         if self._marker is not None:
@@ -129,18 +139,18 @@ class SealingBuilder(RecordBuilder):
         return part, closing
 
     def _one_sealed(self, body: str, name: Any, one: Subject, new_id: str) -> str:
-        """The fields with one of them sealed, in the usual case: a short text in a flat payload."""
-        value = one.value
-        if type(value) is str:
-            text = f'"{value}"'
-            found = f'"{name}":{text}'
-            at = body.find(found)
-            # It is that very member: there is no other object, and no escape in its text.
-            if at > 0 and body.find("{", 1) < 0 and body.find(found, at + 1) < 0:
-                end = at + len(found)
-                pointer = pointer_to(name) if "/" in name or "~" in name else f"/{name}"
-                sealed = self._sealed(one.subject, text.encode(), new_id, pointer)
-                return f"{body[: end - len(text)]}{sealed}{body[end:]}"
+        """The fields with one of them sealed, in the usual case: nothing else has its name."""
+        member = f'"{name}":'
+        at = body.find(member)
+        value, begin = one.value, at + len(member)
+        text = f'"{value}"' if type(value) is str else _text_of(value)
+        end = begin + len(text)
+        # In a text its quotation marks would be escaped, so it is a member: the one that is meant.
+        found = at > 0 and body.startswith(text, begin) and body.find(member, end) < 0
+        if found and body[end] in ",}":
+            pointer = pointer_to(name) if "/" in name or "~" in name else f"/{name}"
+            sealed = self._sealed(one.subject, text.encode(), new_id, pointer)
+            return f"{body[:begin]}{sealed}{body[end:]}"
         return self._all_sealed(body, {name: one}, new_id)
 
     def _all_sealed(self, body: str, found: dict[Any, Subject], new_id: str) -> str:
@@ -182,16 +192,15 @@ class SealingBuilder(RecordBuilder):
 
     def _sealed(self, subject: Any, plain: bytes, new_id: str, pointer: str) -> str:
         """The JSON of a sealed value; of what stands for it where there is no key."""
-        key = self._key_of(subject)
+        key = self.keys.cached.get(subject) if type(subject) is str else None
+        if key is None:
+            key = self._key_of(subject)
         if key is None:
             self._counters.withheld += 1
             return _NO_VALUE
         return f'"{key.seal(plain, new_id, pointer, self.keys.nonce())}"'
 
     def _key_of(self, subject: Any) -> SubjectKey | None:
-        key = self.keys.cached.get(subject) if type(subject) is str else None
-        if key is not None:
-            return key
         if type(subject) is not str:
             if subject is None or subject is True or subject is False:
                 return None
@@ -246,6 +255,7 @@ class Keys:
         self.store: KeyStore = store
         self._tell = tell
         self.fault: str | None = None
+        self._fresh = 0.0
         self.forget()
 
     def forget(self) -> None:
@@ -258,9 +268,12 @@ class Keys:
         self._asking: threading.Thread | None = None
 
     def epoch(self) -> object:
-        """``current``, after a look at the store."""
-        if self.store.has_changed():
-            self.forget()
+        """``current``, after a look at the store where the last one is no longer fresh."""
+        now = monotonic()
+        if now >= self._fresh:
+            self._fresh = now + FRESH_SECONDS
+            if self.store.has_changed():
+                self.forget()
         return self.current
 
     def nonce(self) -> bytes:
@@ -347,6 +360,15 @@ class _Asked:
         except Exception as error:  # noqa: BLE001 - the event goes on without the value
             let_through(error)
             self.reason = bare_name(type(error))
+
+
+def _text_of(value: Any) -> str:
+    """The JSON of a plain value, if it is one; nothing that could be found for any other."""
+    try:
+        return _encode(value).decode()
+    except Exception as error:  # noqa: BLE001 - what it is, the fields say themselves
+        let_through(error)
+        return "\0"
 
 
 def _has_subject(value: Any) -> bool:

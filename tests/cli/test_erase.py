@@ -40,6 +40,7 @@ def written(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A log of two persons, and their keys in the environment."""
     log = tmp_path / "log" / "audit.jsonl"
     monkeypatch.setattr(sealing, "KEY_SECONDS", 60.0)
+    monkeypatch.setattr(sealing, "FRESH_SECONDS", 0.0)
     emitter = Emitter(jsonl=log, stdout=False, subject_keys=keys)
     for number in range(3):
         fields = {"email": Subject("u-17", MAIL), "client_ip": "192.0.2.1", "n": number}

@@ -35,6 +35,7 @@ ADDRESS = "someone@example.com"
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine is no finding here."""
     monkeypatch.setattr(sealing, "KEY_SECONDS", 60.0)
+    monkeypatch.setattr(sealing, "FRESH_SECONDS", 0.0)
 
 
 @pytest.fixture
