@@ -17,7 +17,7 @@ from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.witnessing.kept import POLICY, Attempt, Kept
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background, weak_callback
-from audit_emit.errors import AuditEmitError
+from audit_emit.errors import AuditEmitError, ConfigError
 
 SECONDS = 60.0
 """Between two rounds."""
@@ -44,15 +44,19 @@ class Outside:
 
     Args:
         signer: of the log.
-        environ: names the places that anchor it (``AUDIT_EMIT_ANCHORS``).
-
-    Raises:
-        ConfigError: one of them is none.
+        environ: names the places that anchor it (``AUDIT_EMIT_ANCHORS``). Where one of them is no
+            address, ``error`` says so, and no place is used: events are recorded all the same.
     """
 
     def __init__(self, signer: Checkpointer, environ: Mapping[str, str] = os.environ) -> None:
         self._signer = signer
-        self._anchors = Anchors(signer.layout.directory, places(environ))
+        self._misconfigured = ""
+        where: tuple[str, ...] = ()
+        try:
+            where = places(environ)
+        except ConfigError as error:
+            self._misconfigured = str(error)
+        self._anchors = Anchors(signer.layout.directory, where)
         self._directory = signer.layout.directory
         self._kept = Kept(self._directory)
         self.reset()
@@ -61,7 +65,7 @@ class Outside:
         """Start again in a forked child, which has no thread."""
         self._thread: Background | None = None
         self._next = 0.0
-        self.error = ""
+        self.error = self._misconfigured
 
     @property
     def is_configured(self) -> bool:
@@ -97,7 +101,7 @@ class Outside:
                 asked = collect(self._kept, reader, newest, self._signer.ring)
             anchored = self._anchors.bring(newest)
             why = "; ".join(f"{place}: {what}" for place, what in anchored.items() if what)
-            self.error = why
+            self.error = self._misconfigured or why
             return Brought(newest.head_seq, asked, anchored)
         except (OSError, ValueError, LookupError, AuditEmitError) as error:
             return self._done(Brought(0, {}, error=str(error)))
@@ -106,7 +110,7 @@ class Outside:
             return self._done(Brought(0, {}, error=type(error).__name__))
 
     def _done(self, brought: Brought) -> Brought:
-        self.error = brought.error
+        self.error = brought.error or self._misconfigured
         return brought
 
     def report(self) -> dict[str, Any]:

@@ -122,7 +122,10 @@ def _checkpoint(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
     if _unsigned(emitter):
         notes.append(f"no checkpoint can be made ({emitter.checkpoints.error})")
     found = emitter.checkpoints.report()
-    notes += found["outside"]["findings"]
+    outside = found["outside"]
+    notes += outside["findings"]
+    if outside["last_error"]:
+        notes.append(f"the newest checkpoint is not everywhere outside ({outside['last_error']})")
     return found
 
 

@@ -17,8 +17,10 @@ def brought(outside: Outside) -> Exit:
     A witness that does not answer is told and no failure: the checkpoint is made. One that knows
     another history is a finding.
     """
+    if outside.error:
+        complain(outside.error)
     if not outside.is_configured:
-        return Exit.OK
+        return Exit.INCOMPLETE if outside.error else Exit.OK
     done = outside.bring()
     if done.error:
         complain(f"the checkpoint was brought nowhere: {done.error}")

@@ -12,10 +12,11 @@ import click
 from audit_emit import Emitter
 from audit_emit._facade.database import Chains, Connection, RowsCheckpointer, live_chains, state_of
 from audit_emit._facade.settings import Address
-from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD
+from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Outside
 from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit, worst
+from audit_emit.cli._outside import brought
 from audit_emit.errors import CheckpointError, ConfigError, DatabaseError
 from audit_emit.log import Checkpoint, KeyRing
 from audit_emit.outbox import own_record
@@ -105,8 +106,9 @@ class RowsSigner:
                 self._told[chain] = str(error)
                 busy = error.reason in {"busy", "timeout"}
                 return name, None, Exit.INCOMPLETE if busy else Exit.FINDINGS
-        self._told.pop(chain, None)
-        return name, made, Exit.OK
+            self._told.pop(chain, None)
+            status = brought(Outside(signer)) if made is not None else Exit.OK
+        return name, made, status
 
     def once(self) -> Exit:
         """Sign now, and say what was signed."""
