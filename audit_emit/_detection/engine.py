@@ -7,22 +7,25 @@ so these records are not decoded, let alone compared.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from audit_emit._detection.alert import CLOCK_STEP, STATE_FULL, Alert
 from audit_emit._detection.expressions import Holds, made, narrowed
-from audit_emit._detection.groups import TOTAL_BYTES
+from audit_emit._detection.groups import TOTAL_BYTES, Pool
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.values import Record
-from audit_emit._detection.watchers import ALWAYS, KINDS, Found, Silence, Watcher
+from audit_emit._detection.watchers import ALWAYS, KINDS, WAITING, Found, Silence, Take, Watcher
 from audit_emit._detection.windows import Event, Hit
-from audit_emit._format.record import MAX_SEQ, ns_of, parsed, ts_of
+from audit_emit._format.record import MAX_SEQ, head_of, ns_of, parsed, ts_of
 from audit_emit._runtime.interrupts import let_through
 
 RECORD = "audit.anomaly"
 """The type of the records that alerts become; no rule looks at them."""
 
+_DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 _TS, _MIDDLE, _TYPE = slice(7, 37), slice(37, 53), 53
 _BETWEEN = b'","event_type":"'
 _TYPES = 4096
@@ -36,12 +39,17 @@ _LAST_NS = 9 * 10**18
 """In 2255: a later time is taken for this one, so that times with their windows fit 64 bits."""
 
 
+_EVENT = tuple.__new__
+
+_Consumer = tuple[int, Take, Watcher]
+
+
 class _Use(NamedTuple):
     """One rule, for records of one type."""
 
     holds: Holds | None
     rule: Rule | None
-    consumers: tuple[tuple[int, Watcher], ...]
+    consumers: tuple[_Consumer, ...]
 
 
 class Engine:
@@ -63,15 +71,15 @@ class Engine:
         self.records = 0
         self.chain = ""
         correlations = [rule for rule in rules.rules.values() if rule.correlation is not None]
-        share = most // max(1, len(correlations))
+        self.pool = Pool(most)
         self.watchers: dict[str, Watcher] = {}
-        self._consumers: dict[str, list[tuple[int, Watcher]]] = {}
+        self._consumers: dict[str, list[_Consumer]] = {}
         for rule in correlations:
             assert rule.correlation is not None  # noqa: S101 - for the type checker
-            watcher = KINDS[rule.correlation.type](rule, share)
+            watcher = KINDS[rule.correlation.type](rule, self.pool)
             self.watchers[rule.name] = watcher
             for place, part in enumerate(rules.parts(rule)):
-                self._consumers.setdefault(part.name, []).append((place, watcher))
+                self._consumers.setdefault(part.name, []).append((place, watcher.take, watcher))
         self._silences = [one for one in self.watchers.values() if isinstance(one, Silence)]
         self._uses: dict[bytes, tuple[_Use, ...]] = {}
         self.forgotten: set[str] = set()
@@ -90,6 +98,9 @@ class Engine:
             lines: of the log, without their newlines.
         """
         uses = self._uses
+        if not self.chain:
+            heads = filter(None, map(head_of, lines))
+            self.chain = next((head.chain for head in heads), "")
         for line in lines:
             if line[_MIDDLE] == _BETWEEN:
                 ts = line[_TS]
@@ -107,6 +118,8 @@ class Engine:
             if found:
                 self._look(line, found)
         self.records += len(lines)
+        if self.pool.forgot:
+            self._full()
         alerts, self._alerts = self._alerts, []
         return alerts
 
@@ -139,9 +152,14 @@ class Engine:
         return tuple(found)
 
     def _look(self, line: bytes, uses: tuple[_Use, ...]) -> None:
-        record = parsed(line)
-        if record is None:
-            return
+        try:
+            record = _DECODE(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            let_through(error)
+            found = parsed(line)
+            if found is None:
+                return
+            record = found
         event: Event | None = None
         for holds, rule, consumers in uses:
             if holds is not None and not holds(record):
@@ -150,50 +168,55 @@ class Engine:
                 event = self._event(record)
             if rule is not None:
                 self._alert(rule, Hit(event, 1, fresh=True), {}, "")
-            for part, watcher in consumers:
-                self._take(watcher, part, record, event)
+            for part, take, watcher in consumers:
+                found_by = take(part, record, event)
+                if found_by is not None:
+                    self._found(watcher, found_by, record)
 
     def _event(self, record: Record) -> Event:
         """Place and time of a record; where they are none, those of the record before."""
-        seq, ts = record.get("seq"), record.get("ts")
-        minute = self._minute
+        minute, seconds = self._minute
         try:
-            if ts[:17] != minute[0]:  # type: ignore[index] # what is no text is no time
-                minute = self._minute = ts[:17], ns_of(f"{ts[:17]}00.000000000Z")  # type: ignore[index]
-            ns = minute[1] + int(ts[17:19]) * 10**9 + int(ts[20:29])  # type: ignore[index]
+            seq, ts = record["seq"], record["ts"]
+            if ts[:17] != minute:
+                minute, seconds = self._minute = ts[:17], ns_of(f"{ts[:17]}00.000000000Z")
+            ns = seconds + int(ts[17:19]) * 10**9 + int(ts[20:29])
             self.last_ns = ns if 0 <= ns <= _LAST_NS else 0 if ns < 0 else _LAST_NS
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
             let_through(error)
-        if isinstance(record.get("chain"), str):
-            self.chain = record["chain"]
-        number = seq if isinstance(seq, int) and 0 <= seq <= MAX_SEQ else 0
-        return Event(self.last_ns, (number,), self.last_ns)
+            seq = record.get("seq")
+        if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
+            seq = 0
+        return _EVENT(Event, (self.last_ns, (seq,), self.last_ns))
 
-    def _take(self, watcher: Watcher, part: int, record: Record, event: Event) -> None:
-        found = watcher.take(part, record, event)
-        if watcher.next_due < self.due:
-            self.wait()
-        if found is not None:
-            self._found(watcher, found, record)
-        if watcher.groups.forgotten and watcher.rule.name not in self.forgotten:
-            self.forgotten.add(watcher.rule.name)
-            self._own(
-                STATE_FULL,
-                "More groups than are remembered",
-                "medium",
-                event,
-                f"{watcher.rule.name} has more groups than fit into its memory; those that were "
-                "not seen for longest are forgotten",
-            )
+    def _full(self) -> None:
+        """Rules have forgotten groups: each of them tells it once."""
+        self.pool.forgot = False
+        for name, watcher in self.watchers.items():
+            if watcher.groups.forgotten and name not in self.forgotten:
+                self.forgotten.add(name)
+                self._own(
+                    STATE_FULL,
+                    "More groups than are remembered",
+                    "medium",
+                    Event(self.last_ns, (), self.last_ns),
+                    f"{name} has more groups than fit into its memory; those that were not seen "
+                    "for longest are forgotten",
+                )
 
     def _found(self, watcher: Watcher, found: Found, record: Record | None) -> None:
         rule, hit = watcher.rule, found.hit
+        if found is WAITING:
+            self.wait()
+            return
         if hit.fresh and rule.name not in self.rules.quiet:
             group = dict(zip(watcher.fields, found.key, strict=True))
             self._alert(rule, hit, group, watcher.said(hit))
         if record is not None:
-            for part, above in self._consumers.get(rule.name, ()):
-                self._take(above, part, record, hit.event)
+            for part, take, above in self._consumers.get(rule.name, ()):
+                led = take(part, record, hit.event)
+                if led is not None:
+                    self._found(above, led, record)
 
     def _alert(self, rule: Rule, hit: Hit, group: Mapping[str, str | None], reason: str) -> None:
         event = hit.event

@@ -18,7 +18,7 @@ Key = tuple[str | None, ...]
 CUT = 64
 """Characters of a value that are kept; what is longer is cut, with a part of its hash after it."""
 
-GROUP_BYTES = 700
+GROUP_BYTES = 500
 ENTRY_BYTES = 150
 """About what a group takes, and what each entry in it does; measured with CPython 3.11."""
 
@@ -52,6 +52,16 @@ def keyed(getters: Sequence[Get]) -> Callable[[Record], Key]:
             return (value if plain else short(value),)
 
         return one
+    if len(getters) == 2:
+        first, second = getters
+
+        def two(record: Record) -> Key:
+            a, b = first(record), second(record)
+            if type(a) is type(b) is str and len(a) <= CUT >= len(b) and (a + b).isascii():
+                return a, b
+            return short(a), short(b)
+
+        return two
     return lambda record: tuple([short(get(record)) for get in getters])
 
 
@@ -68,23 +78,54 @@ def short(value: Any) -> str | None:
     return f"{text[:CUT]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+class Pool:
+    """What the groups of all rules take together.
+
+    Args:
+        most: bytes, by the figures above. Whoever takes most gives way, so that a flood of groups
+            for one rule makes that rule forget, and no other.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.used = 0
+        self.forgot = False
+        self._most = most
+        self._members: list[Groups[Any]] = []
+
+    def join(self, groups: Groups[Any]) -> None:
+        """Another rule takes part."""
+        self._members.append(groups)
+
+    def make_room(self, ns: int) -> None:
+        """Forget until it fits; it is that late."""
+        while self.used > self._most and max(map(len, self._members)) > 1:
+            most = max((one for one in self._members if len(one) > 1), key=lambda one: one.bytes)
+            most.forget(ns)
+
+
 class Groups(Generic[_State]):
     """The groups of one rule.
 
     Args:
-        most: bytes, by the figures above.
+        pool: what all rules take.
         span: for so many nanoseconds what came last says something.
 
     Attributes:
+        table: the state of each, those that were not seen for longest first.
+        bytes: about how much is taken.
         forgotten: groups that were dropped while they still said something.
     """
 
-    def __init__(self, most: int, span: int) -> None:
+    def __init__(self, pool: Pool, span: int) -> None:
         self.forgotten = 0
-        self._span = span
+        self.bytes = 0
         self.table: OrderedDict[Key, _State] = OrderedDict()
-        self._most = most
-        self._entries = 0
+        self._span = span
+        self._pool = pool
+        pool.join(self)
+
+    def __len__(self) -> int:
+        return len(self.table)
 
     def get(self, key: Key) -> _State | None:
         """What is remembered for a group, which was seen now."""
@@ -96,17 +137,21 @@ class Groups(Generic[_State]):
     def add(self, key: Key, state: _State) -> None:
         """Begin to remember a group."""
         self.table[key] = state
-        self._entries += state.size
+        self._grow(GROUP_BYTES + state.size * ENTRY_BYTES)
 
     def grown(self, entries: int, ns: int) -> None:
         """So many entries came to the group that was seen last; forget others if it is too much."""
-        self._entries += entries
-        while self.bytes > self._most and len(self.table) > 1:
-            _, state = self.table.popitem(last=False)
-            self._entries -= state.size
-            self.forgotten += abs(ns - state.latest) <= self._span
+        self._grow(entries * ENTRY_BYTES)
+        self._pool.make_room(ns)
 
-    @property
-    def bytes(self) -> int:
-        """About how much is taken."""
-        return len(self.table) * GROUP_BYTES + self._entries * ENTRY_BYTES
+    def _grow(self, size: int) -> None:
+        self.bytes += size
+        self._pool.used += size
+
+    def forget(self, ns: int) -> None:
+        """Drop the group that was not seen for longest."""
+        _, state = self.table.popitem(last=False)
+        self._grow(-GROUP_BYTES - state.size * ENTRY_BYTES)
+        if abs(ns - state.latest) <= self._span:
+            self.forgotten += 1
+            self._pool.forgot = True

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import heapq
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from audit_emit._detection.detectors import Beat, Hours, Known, Usual, Value
-from audit_emit._detection.groups import Groups, Key, keyed, short
+from audit_emit._detection.groups import Groups, Key, Pool, keyed, short
 from audit_emit._detection.rule import Correlation, Rule
 from audit_emit._detection.values import Get, Record, getter, number_of, scalars, text_of
 from audit_emit._detection.windows import MOST, Event, Hit, Parts, Sliding, Values
 from audit_emit._runtime.interrupts import let_through
 
 ALWAYS = 1 << 62
-_NETWORKS = 10_000
 _NAMED = 64
 """Records that a count names at least, if there are so many."""
 
@@ -30,12 +29,18 @@ class Found(NamedTuple):
     hit: Hit
 
 
+Take = Callable[[int, Record, Event], Found | None]
+
+WAITING = Found((), Hit(Event(0, (), 0), 0, fresh=False))
+"""What ``Silence`` gives when a group is to be waited for."""
+
+
 class Watcher:
     """One correlation; the kinds are below.
 
     Args:
         rule: a correlation.
-        most: bytes for its groups.
+        pool: what the groups of all rules take.
 
     Attributes:
         groups: what is remembered.
@@ -43,14 +48,15 @@ class Watcher:
     """
 
     state: Any
-    span = ALWAYS
     next_due = ALWAYS
 
-    def __init__(self, rule: Rule, most: int) -> None:
+    def __init__(self, rule: Rule, pool: Pool) -> None:
         assert rule.correlation is not None  # noqa: S101 - for the type checker
         self.rule = rule
         self.spec: Correlation = rule.correlation
-        self.groups: Groups[Any] = Groups(most, self.spec.timespan or self.span)
+        self.groups: Groups[Any] = Groups(
+            pool, self.spec.timespan or int(self.spec.options.get("history", ALWAYS))
+        )
         self.fields = (*self.spec.group_by, *self.own_fields())
         getters = [
             [getter(self.spec.aliases.get(name, {}).get(part, name)) for name in self.spec.group_by]
@@ -186,10 +192,9 @@ class FirstSeen(Watcher):
 
     state = Known
 
-    def __init__(self, rule: Rule, most: int) -> None:
-        super().__init__(rule, most)
+    def __init__(self, rule: Rule, pool: Pool) -> None:
+        super().__init__(rule, pool)
         self.history = int(self.spec.options["history"])
-        self.groups = Groups(most, self.history)
         self.begun = 0
 
     def own_fields(self) -> tuple[str, ...]:
@@ -285,8 +290,8 @@ class Silence(Watcher):
 
     state = Beat
 
-    def __init__(self, rule: Rule, most: int) -> None:
-        super().__init__(rule, most)
+    def __init__(self, rule: Rule, pool: Pool) -> None:
+        super().__init__(rule, pool)
         self.due: list[tuple[int, int, Key]] = []
         self.next_due = ALWAYS
         self._pushed = 0
@@ -299,12 +304,13 @@ class Silence(Watcher):
             self.groups.add(key, Beat(ns, event.seqs[-1]))
             self.groups.grown(0, ns)
             self._wait(ns, key)
+            return WAITING
+        told = state.told
+        state.latest, state.seq, state.told = ns, event.seqs[-1], False
+        if not told:
             return None
-        if state.told:
-            state.told = False
-            self._wait(ns, key)
-        state.latest, state.seq = ns, event.seqs[-1]
-        return None
+        self._wait(ns, key)
+        return WAITING
 
     def _wait(self, ns: int, key: Key) -> None:
         """One entry for each group that may fall silent; names of groups are not compared."""
@@ -357,33 +363,28 @@ KINDS: dict[str, type[Watcher]] = {
 
 
 def _networks(get: Get) -> Get:
-    """What reads the network of an address; those that came last are at hand."""
-    known: dict[Any, str | None] = {}
+    """What reads the network of an address."""
 
     def network(record: Record) -> str | None:
         value = get(record)
-        if type(value) is not str:
-            return network_of(value)
-        found = known.get(value)
-        if found is None:
-            if len(known) >= _NETWORKS:
-                known.clear()
-            found = known[value] = network_of(value)
-        return found
+        if type(value) is str:
+            head, _, last = value.rpartition(".")
+            if last.isdecimal() and head.count(".") == 2 and head.replace(".", "").isdecimal():
+                return head + ".0/24"  # nearly all
+        return network_of(value)
 
     return network
 
 
 def network_of(value: Any) -> str | None:
-    """The network of an address, /24 or /48; what is no address as it is."""
+    """The network of an address, /24 or /48, or of a network in it; else the value as it is."""
     text = text_of(value)
     if text is None or len(text) > 50:
         return text
     bare = text.partition("/")[0]
-    if bare.count(".") == 3 and bare.replace(".", "").isdecimal():
-        return bare.rpartition(".")[0] + ".0/24"
     try:
-        return str(ipaddress.ip_network((bare, 48), strict=False))
+        address = ipaddress.ip_address(bare)
+        return str(ipaddress.ip_network((bare, 24 if address.version == 4 else 48), strict=False))
     except ValueError as error:
         let_through(error)
         return text
