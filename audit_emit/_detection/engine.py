@@ -26,7 +26,7 @@ RECORD = "audit.anomaly"
 """The type of the records that alerts become; no rule looks at them."""
 
 _DECODE = msgspec.json.Decoder(dict[str, Any]).decode
-_TS, _MIDDLE, _TYPE = slice(7, 37), slice(37, 53), 53
+_TS, _END_OF_TS, _TYPE = slice(7, 37), 37, 53
 _BETWEEN = b'","event_type":"'
 _TYPES = 4096
 """Types of events whose rules are remembered."""
@@ -102,19 +102,19 @@ class Engine:
             heads = filter(None, map(head_of, lines))
             self.chain = next((head.chain for head in heads), "")
         for line in lines:
-            if line[_MIDDLE] == _BETWEEN:
-                ts = line[_TS]
-                if ts < self.last_ts:
-                    self._stepped_back(line)
-                if ts > self._due_ts:
-                    self._tick(line)
-                self.last_ts = ts
-                kind = line[_TYPE : line.find(b'"', _TYPE)]
-                found = uses.get(kind)
-                if found is None:
-                    found = self._first_use(kind)
-            else:
-                found = self._uses_of_other(line)
+            kind = line[_END_OF_TS : line.find(b'"', _TYPE)]
+            found = uses.get(kind)
+            if found is None:
+                found = self._first_use(kind, line)
+                if kind not in uses:  # a line of another form: its first bytes are no time
+                    self._look(line, found)
+                    continue
+            ts = line[_TS]
+            if ts < self.last_ts:
+                self._stepped_back(line)
+            if ts > self._due_ts and (ns := _ns(ts)) is not None:
+                self._pass_time(ns)
+            self.last_ts = ts
             if found:
                 self._look(line, found)
         self.records += len(lines)
@@ -123,18 +123,17 @@ class Engine:
         alerts, self._alerts = self._alerts, []
         return alerts
 
-    def _first_use(self, kind: bytes) -> tuple[_Use, ...]:
-        """The rules for a type that was not met yet."""
+    def _first_use(self, kind: bytes, line: bytes) -> tuple[_Use, ...]:
+        """The rules for a type that was not met yet, or for a line of another form."""
+        if not kind.startswith(_BETWEEN):
+            record = parsed(line)
+            name = record.get("event_type") if record is not None else None
+            return self._uses_of(name) if isinstance(name, str) else ()
         if len(self._uses) >= _TYPES:
             self._uses.clear()
-        found = self._uses[kind] = self._uses_of(kind.decode("utf-8", "replace"))
+        event_type = kind[len(_BETWEEN) :].decode("utf-8", "replace")
+        found = self._uses[kind] = self._uses_of(event_type)
         return found
-
-    def _uses_of_other(self, line: bytes) -> tuple[_Use, ...]:
-        """The rules for a line of another form, which no writer of ours leaves behind."""
-        record = parsed(line)
-        name = record.get("event_type") if record is not None else None
-        return self._uses_of(name) if isinstance(name, str) else ()
 
     def _uses_of(self, event_type: str) -> tuple[_Use, ...]:
         if event_type == RECORD:
@@ -180,7 +179,7 @@ class Engine:
             seq, ts = record["seq"], record["ts"]
             if ts[:17] != minute:
                 minute, seconds = self._minute = ts[:17], ns_of(f"{ts[:17]}00.000000000Z")
-            ns = seconds + int(ts[17:19]) * 10**9 + int(ts[20:29])
+            ns = seconds + int(ts[17:19] + ts[20:29])
             self.last_ns = ns if 0 <= ns <= _LAST_NS else 0 if ns < 0 else _LAST_NS
         except (ValueError, TypeError, LookupError, OverflowError) as error:
             let_through(error)
@@ -262,7 +261,7 @@ class Engine:
         would tell it with every record.
         """
         record = parsed(line)
-        before = self._ns(self.last_ts)
+        before = _ns(self.last_ts)
         if record is None or before is None:
             return
         event = self._event(record)
@@ -280,25 +279,12 @@ class Engine:
             "clock was set",
         )
 
-    @staticmethod
-    def _ns(ts: bytes) -> int | None:
-        try:
-            return ns_of(ts.decode())
-        except (ValueError, OverflowError) as error:
-            let_through(error)
-            return None
-
     def wait(self) -> None:
         """See when something is due next."""
         due = min((one.next_due for one in self._silences), default=ALWAYS)
         if due != self.due:
             self.due = due
             self._due_ts = ts_of(due).encode() if due < ALWAYS else b"~"
-
-    def _tick(self, line: bytes) -> None:
-        ns = self._ns(line[_TS])
-        if ns is not None:
-            self._pass_time(ns)
 
     def _pass_time(self, ns: int) -> None:
         for watcher in self._silences:
@@ -312,3 +298,11 @@ class Engine:
             self._pass_time(ns)
         alerts, self._alerts = self._alerts, []
         return alerts
+
+
+def _ns(ts: bytes) -> int | None:
+    try:
+        return ns_of(ts.decode())
+    except (ValueError, OverflowError) as error:
+        let_through(error)
+        return None

@@ -139,3 +139,14 @@ class Members:
 def is_number(value: Any) -> bool:
     """Whether it is a finite number, and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def lasting(ns: int) -> str:
+    """A span in words that a rule could have."""
+    seconds = ns // 10**9
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            rest = seconds % size * {"d": 24, "h": 60, "m": 60}[unit] // size
+            lower = {"d": "h", "h": "m", "m": "s"}[unit]
+            return f"{seconds // size}{unit}" + (f" {rest}{lower}" if rest else "")
+    return f"{seconds}s"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from audit_emit._detection.detectors import Beat, Hours, Known, Usual, Value
 from audit_emit._detection.groups import Groups, Key, Pool, keyed, short
+from audit_emit._detection.members import lasting
+from audit_emit._detection.networks import networks
 from audit_emit._detection.rule import Correlation, Rule
 from audit_emit._detection.values import Get, Record, getter, number_of, scalars, text_of
 from audit_emit._detection.windows import MOST, Event, Hit, Parts, Sliding, Values
-from audit_emit._runtime.interrupts import let_through
 
 ALWAYS = 1 << 62
 _NAMED = 64
@@ -204,7 +204,7 @@ class FirstSeen(Watcher):
     def own_getters(self) -> tuple[Get, ...]:
         """See ``Watcher``."""
         get = getter(self.spec.field)
-        return (_networks(get),) if self.spec.options["network"] else (get,)
+        return (networks(get),) if self.spec.options["network"] else (get,)
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """See ``Watcher``: for most records of a log, so that it does no more than it must."""
@@ -360,42 +360,3 @@ KINDS: dict[str, type[Watcher]] = {
     "baseline": Baseline,
     "silence": Silence,
 }
-
-
-def _networks(get: Get) -> Get:
-    """What reads the network of an address."""
-
-    def network(record: Record) -> str | None:
-        value = get(record)
-        if type(value) is str:
-            head, _, last = value.rpartition(".")
-            if last.isdecimal() and head.count(".") == 2 and head.replace(".", "").isdecimal():
-                return head + ".0/24"  # nearly all
-        return network_of(value)
-
-    return network
-
-
-def network_of(value: Any) -> str | None:
-    """The network of an address, /24 or /48, or of a network in it; else the value as it is."""
-    text = text_of(value)
-    if text is None or len(text) > 50:
-        return text
-    bare = text.partition("/")[0]
-    try:
-        address = ipaddress.ip_address(bare)
-        return str(ipaddress.ip_network((bare, 24 if address.version == 4 else 48), strict=False))
-    except ValueError as error:
-        let_through(error)
-        return text
-
-
-def lasting(ns: int) -> str:
-    """A span in words that a rule could have."""
-    seconds = ns // 10**9
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            rest = seconds % size * {"d": 24, "h": 60, "m": 60}[unit] // size
-            lower = {"d": "h", "h": "m", "m": "s"}[unit]
-            return f"{seconds // size}{unit}" + (f" {rest}{lower}" if rest else "")
-    return f"{seconds}s"

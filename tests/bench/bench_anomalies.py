@@ -34,13 +34,16 @@ EVENTS: tuple[tuple[str, int, dict[str, Any]], ...] = (
 
 
 def events(count: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Records of five thousand actors, some of whom do much more than others, one a second."""
+    """Records of five thousand actors, each at one of two addresses, one a second.
+
+    Some of them do much more than others.
+    """
     draw = random.Random(18)
     types = draw.choices(EVENTS, [share for _, share, _ in EVENTS], k=4096)
     for number in range(count):
         event_type, _, fields = types[draw.getrandbits(12)]
         user = int(5000 * draw.random() ** 3)
-        own: dict[str, Any] = {"client_ip": f"10.{user >> 8}.{user & 255}.{draw.getrandbits(6)}"}
+        own: dict[str, Any] = {"client_ip": f"10.{user >> 8}.{user & 255}.{draw.getrandbits(1)}"}
         if event_type.startswith("secret."):
             own["key"] = f"SERVICE_{draw.getrandbits(8)}_API_KEY"
         yield (
@@ -77,22 +80,24 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
     path = directory / "audit.jsonl"
     grow(path, count)
     command = [sys.executable, "-c", CLI, "anomalies", str(path), "--format", "jsonl"]
-    verified, looked = [], []
+    verified, alone, both = [], [], []
     for _ in range(runs):
         verified.append(timed(verify(path, 1), cores=1))
-        looked.append(timed(command, cores=1, status=1))
-    base, busy = min(run.busy for run in verified), min(run.busy for run in looked)
+        alone.append(timed([*command, "--no-verify"], cores=1, status=1))
+        both.append(timed(command, cores=1, status=1))
+    base, busy, all_of_it = (min(run.busy for run in each) for each in (verified, alone, both))
     size = path.stat().st_size / 1e6
     path.unlink()
+    note = f"{busy:.2f} / {base:.2f} s of the processor, {size:.0f} MB; "
     return [
         Figure(
-            f"anomalies of {count:,} records / verify --jobs 1",
+            f"the rules on {count:,} records / verify --jobs 1",
             busy / base,
             LIMIT,
             "x",
-            note=f"{busy:.2f} / {base:.2f} s of the processor, {size:.0f} MB; verify included",
-            detail={"verify": verified, "anomalies": looked},
+            note=f"{note}{all_of_it / base:.1f}x with what verify finds",
+            detail={"verify": verified, "rules": alone, "both": both},
         ),
         Figure("… records a second of the processor", count / busy, LEAST, at_least=True),
-        Figure("… peak memory", max(run.memory for run in looked), MEMORY, " MB"),
+        Figure("… peak memory of the process", max(run.memory for run in alone), MEMORY, " MB"),
     ]
