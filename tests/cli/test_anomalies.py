@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.anomalous_log import lines, record
+from support.plain_log_reader import of_type
 
 from audit_emit import configure, emit
 from audit_emit.cli import main
@@ -57,3 +63,92 @@ def test_a_rule_that_is_not_understood_is_named_with_its_line(
     log.touch()
     assert main(["anomalies", str(log), "--rules", str(rule)]) == 2
     assert "bad.json:4: 'detection' needs 'condition'" in capsys.readouterr().err
+
+
+def test_rules_are_listed_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["anomalies", "--list", "--json"]) == 0
+    names = [one["name"] for one in json.loads(capsys.readouterr().out)["rules"]]
+    assert "secret_mass_read" in names
+    assert "secret_read" not in names, "it is only a part"
+    assert main(["anomalies", "--explain", "secret_mass_read"]) == 0
+    out = capsys.readouterr().out
+    assert "evasion" in out
+    assert "value_count of fields.key by user_id at least 20 within 300 s" in out
+    assert main(["anomalies", "--explain", "nothing"]) == 2
+    assert "there is no rule nothing; there are: " in capsys.readouterr().err
+
+
+def test_tests_of_rules_are_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = {"rule": "audit_gap", "name": "n", "records": [{"event_type": "audit.gap"}]}
+    file = tmp_path / "tests.json"
+    file.write_text(json.dumps({"tests": [{**case, "expect": [[1]]}]}))
+    assert main(["anomalies", "--test", str(file)]) == 0
+    assert capsys.readouterr().out == "ok      audit_gap: n\n"
+    file.write_text(json.dumps({"tests": [{**case, "expect": []}]}))
+    assert main(["anomalies", "--test", str(file)]) == 1
+    assert "expected nothing" in capsys.readouterr().out
+    file.write_text(json.dumps({"tests": [{**case, "expect": [], "rule": "other"}]}))
+    assert main(["anomalies", "--test", str(file)]) == 2
+
+
+def test_only_alerts_of_a_level_are_told(log: Path) -> None:
+    mass_read(log)
+    assert main(["anomalies", str(log), "--level", "high"]) == 1
+    assert main(["anomalies", str(log), "--level", "critical"]) == 0
+
+
+def test_what_belongs_to_following_needs_it(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mass_read(log)
+    assert main(["anomalies", str(log), "--exec", "true"]) == 2
+    assert "belong to --follow" in capsys.readouterr().err
+    assert main(["anomalies", "-", "--follow"]) == 2
+    assert main(["anomalies", str(log), "--follow", "--webhook", "ftp://x"]) == 2
+
+
+def test_nothing_that_a_terminal_would_obey_is_printed(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(jsonl=log, stdout=False)
+    for number in range(20):
+        emit({"user_id": "\x1b[2J\u202e"}, "secret.read", {"key": f"K{number}"})
+    assert main(["anomalies", str(log)]) == 1
+    out = capsys.readouterr().out
+    assert "\x1b[2J" not in out
+    assert "\u202e" not in out
+
+
+def test_a_log_is_followed_until_told_to_end(log: Path, tmp_path: Path) -> None:
+    """As an operator does it: a process, a program for the alerts, SIGTERM, and again."""
+    configure(jsonl=log, stdout=False)
+    emit(None, "a.b")
+    out = tmp_path / "out.jsonl"
+    followed_while_reading(log, out, "u")
+    followed_while_reading(log, out, "v")
+    given = [json.loads(line)["id"] for line in out.read_text().splitlines()]
+    assert given == [one["fields"]["id"] for one in of_type(log, "audit.anomaly")]
+    assert len(set(given)) == 2
+
+
+def followed_while_reading(log: Path, out: Path, user: str) -> None:
+    write = f"import sys; open({str(out)!r}, 'a').write(sys.stdin.read())"
+    command = [sys.executable, "-m", "audit_emit", "anomalies", str(log), "--follow"]
+    command += ["--exec", shlex.join([sys.executable, "-c", write]), "--format", "jsonl"]
+    state = log.with_name("anomalies.state")
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: state.exists() and state.stat().st_mtime_ns > before)
+        for number in range(20):
+            emit({"user_id": user}, "secret.read", {"key": f"K{number}"})
+        assert process.stdout is not None
+        printed = json.loads(process.stdout.readline())
+        assert printed["group"] == {"user_id": user}
+        wait_for(lambda: out.exists() and printed["id"] in out.read_text())
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
