@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from audit_emit._checkpoints.prove import find_record
 from audit_emit._query.patterns import checked
-from audit_emit._query.question import Question, Term
+from audit_emit._query.question import ESCAPED, Question, Term
 from audit_emit._query.search import Answer, ask_log, ask_loki, count_log, lines_in, lines_of
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
@@ -18,6 +18,7 @@ from audit_emit._readers.typed import records_of
 from audit_emit._readers.whole_lines import whole_lines_of
 
 __all__ = [
+    "ESCAPED",
     "MISSING",
     "TIME_EXAMPLES",
     "Answer",

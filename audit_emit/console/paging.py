@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from audit_emit._facade.queries import (
+    ESCAPED,
     PagingReader,
     Question,
     away_files,
     newest_first,
     open_readers,
 )
-from audit_emit._facade.records import head_of
+from audit_emit._facade.records import link_of
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.log import open_log
 
@@ -83,30 +84,46 @@ def page_of(
         OSError: the log cannot be read.
     """
     everything = question == Question()
+    may_answer = _sieve(question)
     lines: list[bytes] = []
-    at = here = after or Cursor(0)
+    at = after or Cursor(0)
     for line, here in _walked(_newest_first(where, question, after), after):
-        if not line or not (everything or question.match(line) is not None):
+        if not line or not may_answer(line):
+            continue
+        if not everything and question.match(line) is None:
             continue
         if len(lines) == size:
             return Page(lines, at)
         lines.append(line)
-        at = here
+        at = Cursor(*here)
     return Page(lines, None)
+
+
+def _sieve(question: Question) -> Callable[[bytes], bool]:
+    """A look at bytes that lets every answer through, and few other lines."""
+    needles = question.needles()
+    if not needles:
+        return bool
+    if len(needles) == 1:
+        (only,) = needles
+        return lambda line: only in line or ESCAPED in line
+    return lambda line: all(one in line for one in needles) or ESCAPED in line
 
 
 def answers(where: Sequence[str], question: Question) -> Generator[bytes, None, None]:
     """The records that answer, newest first, as far as they are asked for."""
+    may_answer = _sieve(question)
     for line in _newest_first(where, question, None):
-        if line and question.match(line) is not None:
+        if line and may_answer(line) and question.match(line) is not None:
             yield line
 
 
 def times_of(where: Sequence[str], question: Question, size: int) -> tuple[list[int], bool]:
     """When the newest records were that answer, and whether there are more."""
     times: list[int] = []
+    may_answer = _sieve(question)
     for line in _newest_first(where, question, None):
-        found = question.match(line) if line else None
+        found = question.match(line) if line and may_answer(line) else None
         if found is not None:
             if len(times) == size:
                 return times, True
@@ -114,23 +131,26 @@ def times_of(where: Sequence[str], question: Question, size: int) -> tuple[list[
     return times, False
 
 
-def _walked(lines: Iterable[bytes], after: Cursor | None) -> Iterator[tuple[bytes, Cursor]]:
-    """The lines behind a place, each with its own place."""
+def _walked(
+    lines: Iterable[bytes], after: Cursor | None
+) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """The lines behind a place, each with its own place (the members of its ``Cursor``)."""
     seq, beside = 0, 0
+    behind = after is None
     for line in lines:
-        head = head_of(line)
-        if head is None:
+        link = link_of(line)
+        if link is None:
             beside += 1
         else:
-            seq, beside = head.seq, 0
-        here = Cursor(seq, beside)
-        if after is None or _order(here) > _order(after):
-            yield line, here
+            seq, beside = int(link[2]), 0
+        behind = behind or (after is not None and _order(seq, beside) > _order(*after))
+        if behind:
+            yield line, (seq, beside)
 
 
-def _order(place: Cursor) -> tuple[float, int]:
+def _order(seq: int, beside: int) -> tuple[float, int]:
     """Grows as one goes back in a log."""
-    return (-place.seq if place.seq else -math.inf), place.beside
+    return (-seq if seq else -math.inf), beside
 
 
 def _newest_first(
