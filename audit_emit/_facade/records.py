@@ -7,7 +7,7 @@ from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.receipt_text import Claim, parse_receipt
 from audit_emit._format.record import SERVICE, Head, head_of, ns_of, ts_of
-from audit_emit._loki.labels import placement_of, service_of, time_of, unwrapped
+from audit_emit._loki.labels import Placement, placement_of, service_of, time_of, unwrapped
 from audit_emit._loki.records import Extent, hash_holds, is_cut
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Claim",
     "Extent",
     "Head",
+    "Placement",
     "body_of",
     "hash_holds",
     "head_of",

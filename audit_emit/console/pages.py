@@ -26,7 +26,7 @@ from audit_emit.console.paging import Page
 from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.rendering import TEMPLATES, path_of, rendered, shown_log
 from audit_emit.console.requests import console_of, demand
-from audit_emit.console.source import Source
+from audit_emit.console.source import PAGE, Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
@@ -168,8 +168,8 @@ async def about(request: Request) -> Response:
     if not plain(name):
         raise HTTPException(404, f"no {kind} can be looked for by this name; take a filter")
     filters = Filters({"actor": name} if kind == "actor" else {"where": f"key={name}"})
-    tops = await in_thread(console.source.tops, filters, identity)
-    page, rows = await in_thread(_rows, console.source, filters, identity)
+    tops, lines = await in_thread(console.source.tops, filters, identity, PAGE)
+    rows = await in_thread(lambda: [row_of(line) for line in lines])
     console.events.tell(own_events.VIEWED, identity, page=kind, query=filters.query())
     return rendered(
         request,
@@ -178,7 +178,7 @@ async def about(request: Request) -> Response:
         rows=rows,
         tops=tops,
         query=filters.query(),
-        older=page.next is not None,
+        older=tops.cut or tops.records > len(rows),
         title=name,
     )
 
@@ -188,7 +188,7 @@ async def top(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     filters = Filters.of(request.query_params)
-    tops = await in_thread(console.source.tops, filters, identity)
+    tops, _ = await in_thread(console.source.tops, filters, identity)
     console.events.tell(own_events.VIEWED, identity, page="top", query=filters.query())
     return rendered(request, "top.html", tops=tops, query=filters.query(), title="Top lists")
 

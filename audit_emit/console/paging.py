@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from audit_emit._facade.queries import (
@@ -21,9 +21,12 @@ from audit_emit._facade.queries import (
     newest_first,
     open_readers,
 )
-from audit_emit._facade.records import link_of
+from audit_emit._facade.records import Placement, link_of
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.log import open_log
+
+WALKED = 300_000
+"""Lines that are looked at for a picture or a list; a page of records looks at all."""
 
 _TEXT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?", re.ASCII)
 
@@ -110,25 +113,46 @@ def _sieve(question: Question) -> Callable[[bytes], bool]:
     return lambda line: all(one in line for one in needles) or ESCAPED in line
 
 
-def answers(where: Sequence[str], question: Question) -> Generator[bytes, None, None]:
-    """The records that answer, newest first, as far as they are asked for."""
-    may_answer = _sieve(question)
-    for line in _newest_first(where, question, None):
-        if line and may_answer(line) and question.match(line) is not None:
-            yield line
+class Answers:
+    """The records that answer, newest first, as far as they are asked for.
+
+    Args:
+        where, question: as for ``page_of``.
+        walked: lines that are looked at.
+
+    Attributes:
+        cut: there were more lines than that.
+    """
+
+    def __init__(self, where: Sequence[str], question: Question, walked: int = WALKED) -> None:
+        self._where = where
+        self._question = question
+        self._walked = walked
+        self.cut = False
+
+    def __iter__(self) -> Iterator[tuple[bytes, Placement]]:
+        """The lines, each with what it is placed by."""
+        may_answer = _sieve(self._question)
+        lines = _newest_first(self._where, self._question, None)
+        for number, line in enumerate(lines):
+            if number == self._walked:
+                self.cut = True
+                return
+            if line and may_answer(line):
+                found = self._question.match(line)
+                if found is not None:
+                    yield line, found
 
 
 def times_of(where: Sequence[str], question: Question, size: int) -> tuple[list[int], bool]:
-    """When the newest records were that answer, and whether there are more."""
+    """When the newest records were that answer, and whether there may be more."""
     times: list[int] = []
-    may_answer = _sieve(question)
-    for line in _newest_first(where, question, None):
-        found = question.match(line) if line and may_answer(line) else None
-        if found is not None:
-            if len(times) == size:
-                return times, True
-            times.append(found.ts)
-    return times, False
+    answers = Answers(where, question)
+    for _, found in answers:
+        if len(times) == size:
+            return times, True
+        times.append(found.ts)
+    return times, answers.cut
 
 
 def _walked(

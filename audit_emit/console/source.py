@@ -8,7 +8,7 @@ total.
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,7 +26,7 @@ from audit_emit._facade.records import Head, head_of
 from audit_emit._facade.settings import is_archive
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
-from audit_emit.console.paging import Page, answers, page_of, times_of
+from audit_emit.console.paging import Answers, Page, page_of, times_of
 from audit_emit.console.tops import Tops, tops_of
 from audit_emit.log import Standing, open_log
 
@@ -81,11 +81,23 @@ class Source:
         """When the newest records were that answer, and whether there are more; see ``page``."""
         return times_of(self.parts, filters.question(identity.workspaces), size)
 
-    def tops(self, filters: Filters, identity: Identity) -> Tops:
-        """What occurs most among the newest records that answer; see ``page``."""
-        lines = answers(self.parts, filters.question(identity.workspaces))
-        with closing(lines):
-            return tops_of(lines, filters)
+    def tops(self, filters: Filters, identity: Identity, size: int = 0) -> tuple[Tops, list[bytes]]:
+        """What occurs most among the newest records that answer, and the first of their lines.
+
+        Args:
+            size: of these lines.
+        """
+        answers = Answers(self.parts, filters.question(identity.workspaces))
+        first: list[bytes] = []
+
+        def lines() -> Iterator[bytes]:
+            for line, _ in answers:
+                if len(first) < size:
+                    first.append(line)
+                yield line
+
+        tops = tops_of(lines(), filters)
+        return tops._replace(cut=tops.cut or answers.cut), first
 
     def find(self, name: str, identity: Identity) -> Found | None:
         """The record with an id, at ``CHAIN:SEQ``, or of a receipt (``CHAIN:SEQ:HASH``).

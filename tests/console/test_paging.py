@@ -8,7 +8,7 @@ import pytest
 from support.chain_builder import MadeChain
 
 from audit_emit._query.question import Question, Term
-from audit_emit.console.paging import Cursor, page_of
+from audit_emit.console.paging import Answers, Cursor, page_of
 
 LINES = MadeChain().add(12).lines
 FOREIGN = [b'{"event_type":"a.b","n":%d}' % number for number in range(3)]
@@ -77,6 +77,14 @@ def test_a_deep_page_reads_no_more_than_the_first_one(tmp_path: Path) -> None:
         end = seq - 1 if seq else 12_000
         assert page.lines == lines[end - size : end][::-1]
     assert max(read) < 4 * 1024 * 1024, read
+
+
+def test_a_list_looks_at_so_many_lines_and_says_that_there_are_more(tmp_path: Path) -> None:
+    where = [written(tmp_path, *LINES)]
+    for walked, cut in ((12, False), (5, True)):
+        answers = Answers(where, Question(), walked)
+        assert [line for line, _ in answers] == LINES[::-1][:walked]
+        assert answers.cut is cut
 
 
 def bytes_read() -> int:
