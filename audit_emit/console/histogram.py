@@ -47,6 +47,7 @@ def picture(times: Sequence[int], *, cut: bool) -> bytes:
 def _svg(inside: str, told: str) -> bytes:
     style = (
         "rect{fill:#2f6fde}text{font:11px system-ui,sans-serif;fill:#57606a}"
+        "@media(max-width:560px){text{display:none}}"
         "@media(prefers-color-scheme:dark){rect{fill:#6ea8fe}text{fill:#9da7b3}}"
     )
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,13 +14,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect, sync_playwright
 from support.archived_log import KEY, ORIGIN, SignedLog
-from support.chain_builder import MadeChain
+from support.chain_builder import MadeChain, rewritten
 from support.console_client import hostile_log, log_in
 from support.requirements import program
 from support.served_console import Served
 from support.tiers import starts_a_server
 
-from audit_emit._signing.trusted_keys import Ed25519Key
+from audit_emit._format.checkpoint import Checkpoint, sign
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 
 PATHS = [
     "/",
@@ -157,6 +159,17 @@ def signed(tmp_path: Path) -> Iterator[SignedLog]:
 VKEY = KEY.to_vkey(ORIGIN)
 
 
+def forged(head: bytes, checkpoints: Path) -> bytes:
+    """A checkpoint over any tree, by the first key, as whoever has stolen it makes one."""
+    newest = Checkpoint.from_line(checkpoints.read_bytes().splitlines()[-1])
+    seq = json.loads(head)["seq"]
+    made = sign(
+        KEY, at=newest.at, origin=newest.origin, chain=newest.chain, size=seq,
+        head_hash=newest.head_hash, root=b"r" * 32, reason="manual",
+    )  # fmt: skip
+    return made.to_line()
+
+
 class TestInTheBrowser:
     """Verifying where the server has no say."""
 
@@ -244,6 +257,44 @@ class TestInTheBrowser:
     def test_a_key_that_did_not_sign_is_no_anchor(self, page: Page, served: Served) -> None:
         other = Ed25519Key.from_seed(b"\x08" * 32).to_vkey(ORIGIN)
         assert "not-anchored" in self.verified(page, served, other)
+
+    def test_a_change_of_key_is_followed(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        signed.ring = KeyRing([KEY, Ed25519Key.from_seed(b"\x09" * 32)])
+        signed.add(5)
+        text = self.verified(page, served, VKEY)
+        assert "The log holds. Signed by the key that the pinned one was replaced by" in text
+
+    def test_a_change_of_key_that_the_old_key_did_not_sign_is_not_followed(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        signed.ring = KeyRing([KEY, Ed25519Key.from_seed(b"\x09" * 32)])
+        signed.add(5)
+        signed.close()
+        path = signed.directory / "audit.jsonl"
+        lines, before = [], ""
+        for line in path.read_bytes().splitlines():
+            record = json.loads(line)
+            if record["event_type"] == "audit.key_rotated":
+                record["fields"]["new_key"] = Ed25519Key.from_seed(b"\x0a" * 32).to_vkey(ORIGIN)
+            changes = {"fields": record["fields"], **({"prev_hash": before} if before else {})}
+            lines.append(rewritten(line, **changes))
+            before = json.loads(lines[-1])["hash"]
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        text = self.verified(page, served, VKEY)
+        assert "a change of key was not followed: the key that it replaces did not sign it" in text
+
+    def test_what_a_key_signs_after_it_was_replaced_is_forged(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        signed.ring = KeyRing([KEY, Ed25519Key.from_seed(b"\x09" * 32)])
+        signed.add(5)
+        head = signed.read().splitlines()[-1]
+        late = forged(head, signed.directory / "checkpoints.jsonl")
+        with open(signed.directory / "checkpoints.jsonl", "ab") as file:
+            file.write(late)
+        assert "signed it after it was replaced" in self.verified(page, served, VKEY)
 
     def test_a_key_that_is_none_is_said(self, page: Page, served: Served) -> None:
         assert "this is no verifier key" in self.verified(page, served, "nonsense")

@@ -7,6 +7,7 @@ const HASH_MEMBER = 75;
 const ZERO = "0".repeat(64);
 const BATCH = 2048;
 const KEPT = 100;
+const CHANGES = 1000;
 const latin = new TextDecoder("latin1");
 const utf8 = new TextEncoder();
 
@@ -114,6 +115,59 @@ export async function newestSigned(key, checkpoints, chain, most) {
   return null;
 }
 
+// A record audit.key_rotated, as its type stands behind the 53 bytes that every record begins with.
+const isChange = (line) => line.length > 80 && line[53] === 97 && line[59] === 107 &&
+  latin.decode(line.subarray(53, 72)) === 'audit.key_rotated",';
+
+const MEMBERS = ["origin", "old_alg", "old_key_id", "new_alg", "new_key_id", "new_key"];
+
+// The key that a change hands over to; null where another key than ours made it (section 6).
+async function handedOver(key, chain, fields, roots) {
+  const { origin } = fields;
+  const named = typeof origin === "string" && (origin === key.name || origin.startsWith(`${key.name}/`));
+  if (!named || !origin.endsWith(`/${chain}`) || fields.old_alg !== "ed25519") return null;
+  if (await idOf(origin, key.public) !== fields.old_key_id) return null;
+  const second = "size" in fields || "root_hash" in fields;
+  const values = [...MEMBERS.map((name) => fields[name]), ...(second ? [fields.size, fields.root_hash] : [])];
+  const text = [`audit_emit change of key, version ${second ? 2 : 1}`, ...values].map((one) => `${one}\n`).join("");
+  if (values.some((one) => String(one).includes("\n"))) throw new Error("it is malformed");
+  if (!await verifiedBy(key, utf8.encode(text), unbase64(fields.signature))) throw new Error("the key that it replaces did not sign it");
+  if (second && roots.get(fields.size) !== fields.root_hash) throw new Error("it was made for another tree");
+  if (fields.new_alg !== "ed25519") throw new Error("the new key is shared (HMAC): give that one to audit-emit verify");
+  const next = await parseKey(fields.new_key);
+  if (next.name !== origin || next.id !== fields.new_key_id) throw new Error("it names another key than it says");
+  return next;
+}
+
+// The pinned key and those that took its place, each with the sizes that it may sign.
+async function keysOf(key, chain, changes, roots, found) {
+  const known = [{ key, from: 0, until: Infinity }];
+  for (const { seq, fields } of changes) {
+    const newest = known[known.length - 1];
+    try {
+      const next = await handedOver(newest.key, chain, fields, roots);
+      if (!next) continue;
+      newest.until = seq;
+      known.push({ key: next, from: seq, until: Infinity });
+    } catch (error) {
+      found("checkpoint-signature-mismatch", seq, "", "", `a change of key was not followed: ${error.message}`);
+    }
+  }
+  return known;
+}
+
+// The newest checkpoint that one of these keys signed while it was the newest one.
+async function newestOf(known, checkpoints, chain, found) {
+  let newest = null;
+  for (const { key, from, until } of known) {
+    const late = until === Infinity ? null : await newestSigned(key, checkpoints.filter((one) => one?.head_seq >= until), chain, Number.MAX_SAFE_INTEGER);
+    if (late) found("checkpoint-signature-mismatch", late.head_seq, "", "", `key ${key.id} signed it after it was replaced`);
+    const own = await newestSigned(key, checkpoints.filter((one) => one?.head_seq >= from && one.head_seq < until), chain, Number.MAX_SAFE_INTEGER);
+    if (own && (!newest || own.head_seq > newest.head_seq)) newest = own;
+  }
+  return newest;
+}
+
 /*
  * Verify a log.
  *   chunks       async iterable of Uint8Array: the log from its first record on
@@ -138,6 +192,7 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
   if (remembered) sizes.add(remembered.size);
   for (const one of more) sizes.add(one);
   if (sizes.has(0)) roots.set(0, hex(await tree.root()));
+  const changes = [];
   let chain = "", first = 0, last = 0, hash = "", batch = [], number = 0;
 
   const flush = async () => {
@@ -179,6 +234,12 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
     last = seq;
     hash = link[4];
     each(line, { seq, prev: link[3], hash });
+    if (key && isChange(line) && changes.length < CHANGES) {
+      try {
+        const { fields } = JSON.parse(new TextDecoder().decode(line));
+        if (fields && typeof fields === "object") changes.push({ seq, fields });
+      } catch { /* what cannot be read changes no key */ }
+    }
     const body = new Uint8Array(line.length - HASH_MEMBER + 2);
     body.set(line.subarray(0, line.length - HASH_MEMBER), 1);
     body[body.length - 1] = 125;
@@ -191,12 +252,13 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
   const root = first === 1 ? hex(await tree.root()) : "";
   let signed = null;
   if (key) {
-    const newest = await newestSigned(key, checkpoints, chain, Number.MAX_SAFE_INTEGER);
+    const known = await keysOf(key, chain, changes, roots, found);
+    const newest = await newestOf(known, checkpoints, chain, found);
     if (!newest) found("not-anchored", last, "", "", "no checkpoint is signed by the pinned key");
     else if (newest.head_seq > last) found("truncated", newest.head_seq, String(newest.head_seq), String(last), "more was signed than is there");
     else if (first !== 1) found("not-anchored", first, "1", String(first), "the log begins later: its root cannot be computed");
     else if (roots.get(newest.head_seq) !== newest.root_hash) found("checkpoint-root-mismatch", newest.head_seq, newest.root_hash, roots.get(newest.head_seq));
-    else signed = { seq: newest.head_seq, at: newest.at, origin: newest.origin, unsigned: last - newest.head_seq };
+    else signed = { seq: newest.head_seq, at: newest.at, origin: newest.origin, unsigned: last - newest.head_seq, changes: known.length - 1 };
   }
   let extended = null;
   if (remembered && remembered.chain !== chain) {

@@ -27,7 +27,7 @@ function listed(findings) {
 function show(found, seconds) {
   const bad = found.count > 0;
   const signed = found.signed
-    ? `Signed by the pinned key up to record ${found.signed.seq}; ${found.signed.unsigned} after that.`
+    ? `Signed by ${found.signed.changes ? "the key that the pinned one was replaced by" : "the pinned key"} up to record ${found.signed.seq}; ${found.signed.unsigned} after that.`
     : "No signature was checked: pin a verifier key above.";
   const before = found.extends === null ? "" : found.extends ? " It extends what this browser saw before." : "";
   said(bad ? `The log does not hold: ${found.count} findings.` : `The log holds. ${signed}${before}`, bad ? "bad" : found.signed ? "good" : "unsure");
@@ -61,5 +61,5 @@ form.addEventListener("submit", (event) => {
   });
   worker.addEventListener("error", () => said("The verifier cannot be loaded.", "bad"));
   const at = (path) => new URL(`${root}${path}`, location.href).href;
-  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), key, remembered });
+  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), changes: at("/api/audit/events?type=audit.key_rotated&limit=1000"), key, remembered });
 });
