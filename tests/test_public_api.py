@@ -177,10 +177,10 @@ def imported(path: Path, *, nested: bool = True) -> tuple[str, ...]:
     return tuple(found)
 
 
-GRAPH = {
-    name: {one for one in imported(path, nested=False) if one in MODULES}
-    for name, path in MODULES.items()
-}
+@cache
+def used_by(name: str) -> set[str]:
+    """The modules that one imports when it is imported itself."""
+    return {one for one in imported(MODULES[name], nested=False) if one in MODULES}
 
 
 @cache
@@ -188,7 +188,7 @@ def reachable(name: str) -> set[str]:
     seen: set[str] = set()
     todo = [name]
     while todo:
-        for one in GRAPH[todo.pop()] - seen:
+        for one in used_by(todo.pop()) - seen:
             seen.add(one)
             todo.append(one)
     return seen
@@ -402,12 +402,12 @@ def test_a_module_of_a_folder_that_computes_imports_nothing_that_acts(name: str)
 def test_a_module_that_acts_needs_what_the_others_may_not_import(name: str) -> None:
     """Else it is no exception any more."""
     foreign = {one.partition(".")[0] for one in imported(MODULES[name])}
-    assert foreign - PURE_MAY_IMPORT - {"audit_emit"} or GRAPH[name] & set(ACTING)
+    assert foreign - PURE_MAY_IMPORT - {"audit_emit"} or used_by(name) & set(ACTING)
 
 
 @for_each("name", PURE)
 def test_a_module_that_computes_uses_none_of_its_folder_that_acts(name: str) -> None:
-    assert not GRAPH[name] & set(ACTING)
+    assert not used_by(name) & set(ACTING)
 
 
 def test_the_record_uses_time_to_format_only() -> None:
