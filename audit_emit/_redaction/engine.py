@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audit_emit._redaction import digits
 from audit_emit._redaction.finders import structures
-from audit_emit._redaction.finders.extent import HELD
+from audit_emit._redaction.finders.extent import PLACEHOLDER
 from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
@@ -182,7 +182,7 @@ def _placed(steps: list[Reading], span: Span) -> Span:
 
 def _not_yet_redacted(text: str, found: list[Found]) -> list[Found]:
     """The parts that are not, or do not begin in, what stands for a value held back before."""
-    held = [match.span() for match in HELD.finditer(text)]
+    held = [match.span() for match in PLACEHOLDER.finditer(text)]
     if not held:
         return found
     starts = [start for start, _ in held]

@@ -10,24 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from audit_emit._redaction.finders import assignments as named
-from audit_emit._redaction.finders import calls as code
 from audit_emit._redaction.finders import (
+    assignments,
+    calls,
     cards,
+    cells,
+    changes,
     database,
     infrastructure,
     logins,
     markup,
+    name_value,
+    private_keys,
     programs,
     schemes,
     shell,
+    unpunctuated,
     urls,
 )
-from audit_emit._redaction.finders import cells as tables
-from audit_emit._redaction.finders import changes as changed
-from audit_emit._redaction.finders import name_value as beside
-from audit_emit._redaction.finders import private_keys as private
-from audit_emit._redaction.finders import unpunctuated as said
 from audit_emit._redaction.names import STEMS
 from audit_emit._redaction.rule import Span
 
@@ -101,7 +101,7 @@ GRAMMAR: tuple[Grammar, ...] = (
     Grammar(
         "private-key",
         ("PRIVATE KEY", "Private-Lines:", "kty"),
-        _without_names(private.keys),
+        _without_names(private_keys.keys),
         marks=_SPACE + _QUOTES,
         examples=("-----BEGIN RSA PRIVATE KEY-----\nMIIE",),
     ),
@@ -131,41 +131,39 @@ GRAMMAR: tuple[Grammar, ...] = (
     ),
     _of_names(
         "assignment",
-        named.assignments,
-        named.SIGNS,
+        assignments.assignments,
+        assignments.SIGNS,
         ("password=hunter2", 'os.environ["DB_PASSWORD"] = "hunter2"', "API key: hunter2"),
     ),
     _of_names(
-        "call", code.calls, _QUOTES + "=", ('setPassword("hunter2")', '#define PASSWORD "hunter2"')
+        "call", calls.calls, _QUOTES + "=", ('setPassword("hunter2")', '#define PASSWORD "hunter2"')
     ),
     _of_names(
         "change",
-        changed.changes,
+        changes.changes,
         _SPACE + "(=>:\u2192\u21d2",
         ("changed password from 'hunter1' to 'hunter2'",),
     ),
-    _of_names("sentence", said.sentences, _SPACE + "\u662f", ("Your password is hunter2",)),
-    _of_names("line", tables.lines, "\n\t", ("Password\nhunter2",)),
-    _of_names(
-        "cell", tables.cells, tables.BARS + "&.;,\t\n" + _QUOTES, ("| password | hunter2 |",)
-    ),
+    _of_names("sentence", unpunctuated.sentences, _SPACE + "\u662f", ("Your password is hunter2",)),
+    _of_names("line", cells.lines, "\n\t", ("Password\nhunter2",)),
+    _of_names("cell", cells.cells, cells.BARS + "&.;,\t\n" + _QUOTES, ("| password | hunter2 |",)),
     Grammar(
         "login-call",
-        tuple(code.LOGINS),
-        _without_names(code.logins),
+        tuple(calls.LOGINS),
+        _without_names(calls.logins),
         marks=_QUOTES,
         ignore_case=True,
         examples=('login("bob", "hunter2")',),
     ),
     Grammar(
         "callback-code",
-        ("code=", "ticket=", "token=", "?key=", "&key=", *said.LINKS),
-        _without_names(said.callbacks),
+        ("code=", "ticket=", "token=", "?key=", "&key=", *unpunctuated.LINKS),
+        _without_names(unpunctuated.callbacks),
         alone=True,
         examples=("https://a.example/callback?code=SplxlOBeZQQYbYS6WxSbIA&state=x",),
     ),
-    _of_names("name-and-value", beside.pairs, _QUOTES, ("('password', 'hunter2')",)),
-    _of_names("refused-input", beside.inputs, _QUOTES, ()),
+    _of_names("name-and-value", name_value.pairs, _QUOTES, ("('password', 'hunter2')",)),
+    _of_names("refused-input", name_value.inputs, _QUOTES, ()),
     _of_names("option", programs.flags, _SPACE + _QUOTES, ("run --password hunter2",)),
     Grammar(
         "user-option",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import HELD, QUOTED, Span, value, value_of
+from audit_emit._redaction.finders.extent import PLACEHOLDER, QUOTED, Span, value, value_of
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.prose import annotation_end, is_plain
 from audit_emit._redaction.names import depends_on_value, fold, is_secret_value
@@ -146,7 +146,7 @@ def _kind(name: str, is_secret: IsSecret) -> int:
 def _user_of(text: str, start: int, end: int) -> Iterator[Span]:
     """The user and the password of a URL without its scheme."""
     sign = text.rfind("@", start, end)
-    if sign > start and not HELD.fullmatch(text, start, sign):
+    if sign > start and not PLACEHOLDER.fullmatch(text, start, sign):
         yield start, sign
 
 
@@ -244,7 +244,7 @@ def _block(text: str, match: re.Match[str]) -> Span | None:
     else:
         indents = (f"{outer}-", f"{outer} ") if indent is None else (indent, "\n")
         end = _indented_end(text, start, indents)
-    return (start, start) if HELD.fullmatch(text, start, end) else (start, end)
+    return (start, start) if PLACEHOLDER.fullmatch(text, start, end) else (start, end)
 
 
 def _indented_end(text: str, start: int, indents: tuple[str, str]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.named_places import places
 from audit_emit._redaction.finders.prose import is_type
-from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_word, unless_held
+from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_word, unless_redacted
 from audit_emit._redaction.names import is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -58,7 +58,7 @@ def calls(text: str, is_secret: IsSecret) -> Iterator[Span]:
             is_weak(name) and len(split_name(name)) == 1 and not MARKED.match(value)
         ):
             continue
-        yield from unless_held(text, *match.span(4))
+        yield from unless_redacted(text, *match.span(4))
     yield from _declarations(text, is_secret)
     yield from _compared_with(text, is_secret)
 
@@ -70,7 +70,7 @@ def _arguments(text: str, at: int) -> Iterator[Span]:
         if match is None:
             return
         if not is_word(match.group(1)):
-            yield from unless_held(text, *match.span(1))
+            yield from unless_redacted(text, *match.span(1))
         at = match.end()
 
 
@@ -105,7 +105,7 @@ def _declarations(text: str, is_secret: IsSecret) -> Iterator[Span]:
         said = match.group(1).rstrip(" \t:")
         if not said or said[:1] == "{" or any(map(is_type, _WORD.findall(said))):
             done = match.end()
-            yield from unless_held(text, *match.span(3))
+            yield from unless_redacted(text, *match.span(3))
 
 
 _LOGIN = Pattern(
@@ -142,4 +142,4 @@ def _compared_with(text: str, is_secret: IsSecret) -> Iterator[Span]:
     if "==" in text or "!=" in text or ".equals" in text or ".compareTo" in text:
         for match in _REVERSED.finditer(text):
             if is_secret(match.group(3).rpartition(".")[2]):
-                yield from unless_held(text, *match.span(2))
+                yield from unless_redacted(text, *match.span(2))

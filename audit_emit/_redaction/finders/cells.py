@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 
 from audit_emit._redaction.finders.assignments import LETTERS
 from audit_emit._redaction.finders.extent import Span
-from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_word, unless_held
+from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_word, unless_redacted
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["BARS", "cells", "lines"]
@@ -34,7 +34,7 @@ def lines(text: str, is_secret: IsSecret) -> Iterator[Span]:
             looks = STRONG if match.group("bullet") else MARKED
             if is_secret(name) and looks.match(match.group("value")):
                 start, end = match.span("value")
-                yield from unless_held(text, start, end - (text[end - 1] in "\"'`,;"))
+                yield from unless_redacted(text, start, end - (text[end - 1] in "\"'`,;"))
 
 
 BARS = "|\u2502\u2503\u2551"
@@ -83,7 +83,7 @@ def cells(text: str, is_secret: IsSecret) -> Iterator[Span]:
             if pattern in (_BARE_CELL, _LED) and not MARKED.match(match.group(value)):
                 continue
             if is_secret(match.group(name).strip()) and not is_word(match.group(value)):
-                yield from unless_held(text, *match.span(value))
+                yield from unless_redacted(text, *match.span(value))
 
 
 def _columns(text: str, is_secret: IsSecret) -> Iterator[Span]:
@@ -147,7 +147,7 @@ def _below_aligned(
             break
         for at, name in enumerate(names):
             if name in secret and MARKED.match(text[slice(*words[at])]):
-                yield from unless_held(text, *words[at])
+                yield from unless_redacted(text, *words[at])
     return end
 
 
@@ -172,7 +172,7 @@ def _below(text: str, end: int, sign: str, width: int, secret: list[int]) -> Ite
             shown = cell.strip(" \t\r\"'")
             first += len(cell) - len(cell.lstrip(" \t\r\"'"))
             if shown and not _is_empty(shown):
-                yield from unless_held(text, first, first + len(shown))
+                yield from unless_redacted(text, first, first + len(shown))
     if end < len(text):
         yield end, len(text)
 

@@ -14,7 +14,7 @@ from audit_emit._redaction.finders.words_of_prose import (
     STRONG,
     is_fact,
     is_word,
-    unless_held,
+    unless_redacted,
 )
 from audit_emit._redaction.names import is_weak
 from audit_emit._redaction.words import SIDES
@@ -152,12 +152,12 @@ def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
             end = text.find(closing, match.end(), most)
             end = end if end >= 0 else min(len(text), most)
             for found in _OLD.finditer(text, max(done, match.end()), end):
-                yield from unless_held(text, *found.span(found.lastindex or 0))
+                yield from unless_redacted(text, *found.span(found.lastindex or 0))
             done = end
             continue
         for span in _after(text, place, values):
             done = max(done, span[1])
-            yield from unless_held(text, *span)
+            yield from unless_redacted(text, *span)
 
 
 def _after(text: str, place: Place, values: Values) -> Iterator[Span]:
@@ -241,7 +241,7 @@ def _from_to(text: str, is_secret: IsSecret) -> Iterator[Span]:
             for quoted, bare in ((1, 2), (3, 4)):
                 value = match.group(bare)
                 if match.group(quoted) or not (is_word(value) or (weak and is_fact(value))):
-                    yield from unless_held(text, *_span(match, quoted, bare))
+                    yield from unless_redacted(text, *_span(match, quoted, bare))
 
 
 def _span(match: re.Match[str], quoted: int, bare: int) -> Span:

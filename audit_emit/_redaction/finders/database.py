@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.finders.named_places import places
 from audit_emit._runtime.lazy import Pattern
 
@@ -29,7 +29,7 @@ FUNCTIONS = (
 
 
 def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
-    if end > start and not HELD.fullmatch(text, start, end):
+    if end > start and not PLACEHOLDER.fullmatch(text, start, end):
         yield start, end
 
 

@@ -9,7 +9,17 @@ import re
 
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["BARE", "END", "HELD", "QUOTED", "TAG", "Span", "closing_quote", "value", "value_of"]
+__all__ = [
+    "BARE",
+    "END",
+    "PLACEHOLDER",
+    "QUOTED",
+    "TAG",
+    "Span",
+    "closing_quote",
+    "value",
+    "value_of",
+]
 
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
@@ -45,7 +55,8 @@ _SCHEME = Pattern(
     r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
 )
 _LINE = Pattern(r"[^\r\n]*")
-HELD = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
+PLACEHOLDER = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
+"""What stands where a value was held back before."""
 _WHOLE_LINE = ("cookie", "authorization")
 _PHRASE = Pattern(
     rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}[\"']?[=:]){_BARE_TEXT}){{0,32}}"
@@ -71,12 +82,12 @@ def value(text: str, start: int, name: str, before: str) -> Span:
             start, end = quote.start(), tail.end()
     else:
         end = _bare_end(text, start, name, before)
-    held = HELD.match(text, start)
+    held = PLACEHOLDER.match(text, start)
     return (start, start) if held is not None and held.end() >= end else (start, end)
 
 
 def _bare_end(text: str, start: int, name: str, before: str) -> int:
-    if held := HELD.match(text, start):
+    if held := PLACEHOLDER.match(text, start):
         return held.end()
     if name.endswith(_WHOLE_LINE):
         end = _LINE.match(text, start).end()  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["manifests", "variables"]
@@ -101,5 +101,5 @@ def _entries(text: str, at: int, end: int, indent: int) -> Iterator[Span]:
 
 
 def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
-    if end > start and not HELD.fullmatch(text[start:end].strip()):
+    if end > start and not PLACEHOLDER.fullmatch(text[start:end].strip()):
         yield start, end

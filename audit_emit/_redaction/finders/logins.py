@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audit_emit._redaction.finders.extent import Span
-from audit_emit._redaction.finders.words_of_prose import unless_held
+from audit_emit._redaction.finders.words_of_prose import unless_redacted
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["OPTIONS", "TYPED", "options", "typed"]
@@ -28,7 +28,7 @@ def options(text: str) -> Iterator[Span]:
     for pattern in (_BESIDE, _BEFORE):
         for match in pattern.finditer(text):
             if not _PLACE.fullmatch(match.group(1)):
-                yield from unless_held(text, *match.span(1))
+                yield from unless_redacted(text, *match.span(1))
 
 
 _READERS = (
@@ -52,9 +52,9 @@ def typed(text: str) -> Iterator[Span]:
     """``kinit bob <<< x``, ``echo x | docker secret create name -``."""
     if "<<<" in text:
         for match in _HERE.finditer(text):
-            yield from unless_held(text, *match.span(1))
+            yield from unless_redacted(text, *match.span(1))
     if "|" in text:
         for match in _PIPED.finditer(text):
-            yield from unless_held(
+            yield from unless_redacted(
                 text, match.start(1), match.start(1) + len(match.group(1).rstrip())
             )

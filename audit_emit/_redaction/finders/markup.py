@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.assignments import LETTERS
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.names import fold
 from audit_emit._runtime.lazy import Pattern
 
@@ -37,13 +37,13 @@ def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         if "</" in text:
             for pattern in (_NEXT, _PROPERTY):
                 for match in pattern.finditer(text):
-                    if is_secret(match.group(1)) and not HELD.match(match.group(2)):
+                    if is_secret(match.group(1)) and not PLACEHOLDER.match(match.group(2)):
                         yield match.span(2)
 
 
 def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     for match in _VALUE_OF.finditer(text):
-        if is_secret(match.group(1)) and not HELD.fullmatch(match.group(2)):
+        if is_secret(match.group(1)) and not PLACEHOLDER.fullmatch(match.group(2)):
             yield match.span(2)
     done = 0
     for match in _ELEMENT.finditer(text):
@@ -55,7 +55,7 @@ def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             if done < 0:
                 done = _TEXT.match(text, start).end()  # type: ignore[union-attr]
             label = of is not None and fold(text[start:done]) == fold(of.group(1))
-            if done > start and not label and not HELD.fullmatch(text, start, done):
+            if done > start and not label and not PLACEHOLDER.fullmatch(text, start, done):
                 yield start, done
 
 
@@ -72,6 +72,6 @@ def parts(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         for match in _PART.finditer(text):
             end = text.find("\n--", match.end())
             end = len(text) if end < 0 else end - (text[end - 1] == "\r")
-            held = end <= match.end() or HELD.fullmatch(text, match.end(), end)
+            held = end <= match.end() or PLACEHOLDER.fullmatch(text, match.end(), end)
             if not held and is_secret(match.group(1)):
                 yield match.end(), end

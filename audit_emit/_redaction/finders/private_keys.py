@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.words import JWK_NAMES
 from audit_emit._runtime.lazy import Pattern
 
@@ -19,11 +19,11 @@ def keys(text: str) -> Iterator[Span]:
         yield from _pem(text)
     if _PUTTY_MARK in text:
         for match in _PUTTY.finditer(text):
-            if not HELD.fullmatch(match.group(1)):
+            if not PLACEHOLDER.fullmatch(match.group(1)):
                 yield match.span(1)
     if "kty" in text and _KEY_TYPE.search(text):
         for match in _MEMBER.finditer(text):
-            if not HELD.fullmatch(match.group(1)):
+            if not PLACEHOLDER.fullmatch(match.group(1)):
                 yield match.span(1)
 
 

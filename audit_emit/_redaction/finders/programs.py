@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from audit_emit._redaction.finders.extent import HELD, QUOTED, Span, value
+from audit_emit._redaction.finders.extent import PLACEHOLDER, QUOTED, Span, value
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["PROGRAMS", "flags", "programs", "secret_words", "users"]
@@ -150,5 +150,5 @@ def secret_words(words: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
-    if end > start and not HELD.fullmatch(text, start, end):
+    if end > start and not PLACEHOLDER.fullmatch(text, start, end):
         yield start, end

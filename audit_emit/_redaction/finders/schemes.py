@@ -6,7 +6,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.lazy import Pattern
 
@@ -91,6 +91,6 @@ def complaints(text: str) -> Iterator[Span]:
             # A parser's complaint: ``invalid token 'WHERE'``.
             if "token" in match.group().lower() and word.isalpha() and len(word) < 12:
                 continue
-            if not HELD.match(word):
+            if not PLACEHOLDER.match(word):
                 start, end = match.span(group)
                 yield start, end - (group == 3 and text[end - 1] == ".")

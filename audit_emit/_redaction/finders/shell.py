@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["KEYWORDS", "commands", "commands_in"]
@@ -167,5 +167,5 @@ def commands_in(words: list[str], is_secret: IsSecret) -> Iterator[int]:
 
 
 def _unless_held(text: str, start: int, end: int) -> Iterator[Span]:
-    if end > start and not HELD.fullmatch(text, start, end):
+    if end > start and not PLACEHOLDER.fullmatch(text, start, end):
         yield start, end

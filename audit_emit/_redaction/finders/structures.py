@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from audit_emit._redaction.finders.extent import HELD, Span, closing_quote
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span, closing_quote
 from audit_emit._redaction.finders.prose import is_plain_value
 from audit_emit._redaction.names import fold
 from audit_emit._redaction.siblings import Siblings, find_siblings, is_looked_into
@@ -191,7 +191,7 @@ def in_structures(containers: list[Container], text: str, is_secret: IsSecret) -
             container, siblings = stack.pop()
             for at, (span, child) in enumerate(container.parts):
                 if _is_held(container, siblings, at, is_secret):
-                    if not HELD.fullmatch(text, *span):
+                    if not PLACEHOLDER.fullmatch(text, *span):
                         yield span
                 elif child is not None and len(stack) < _MAX_DEPTH:
                     if container.kind == "dict":

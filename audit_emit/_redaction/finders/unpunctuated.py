@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.named_places import places
-from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, unless_held
+from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, unless_redacted
 from audit_emit._redaction.names import is_secret_value
 from audit_emit._runtime.lazy import Pattern
 
@@ -59,18 +59,18 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
         weak = place.weak
         match = _OF_DIGITS.match(text, place.end - len(place.name))
         if match is not None:
-            yield from unless_held(text, *match.span(1))
+            yield from unless_redacted(text, *match.span(1))
         at = max(0, place.end - _LOOK_BACK)
         match = _DIGITS_BEFORE.search(text[at : place.end])
         if match is not None:
-            yield from unless_held(text, at + match.start(1), at + match.end(1))
+            yield from unless_redacted(text, at + match.start(1), at + match.end(1))
         if place.whole and not weak:
             match = _BESIDE.match(text, place.end)
             if match is not None:
-                yield from unless_held(text, *match.span(1))
+                yield from unless_redacted(text, *match.span(1))
         match = _BRACKETED.match(text, place.end)
         if match is not None and STRONG.match(match.group(1)):
-            yield from unless_held(text, *match.span(1))
+            yield from unless_redacted(text, *match.span(1))
         match = _SENTENCE.match(text, place.end)
         if match is None:
             continue
@@ -79,7 +79,7 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
             start, end = match.span(1 if quoted else 2)
             if not quoted:
                 end -= len(bare) - len(bare.rstrip(_STOPS))
-            yield from unless_held(text, start, end)
+            yield from unless_redacted(text, start, end)
 
 
 _STOPS = ".,;:!?"
@@ -100,8 +100,8 @@ def callbacks(text: str) -> Iterator[Span]:
     """What a URL is good for: the code of OAuth (RFC 6749 section 4.1.2), a key, a link by mail."""
     for match in _CODE.finditer(text):
         if not _ALL_DIGITS.match(match.group(1)):
-            yield from unless_held(text, *match.span(1))
+            yield from unless_redacted(text, *match.span(1))
     for pattern in (_KEY, _LINK):
         for match in pattern.finditer(text):
             if is_secret_value("url_key", match.group(1)):
-                yield from unless_held(text, *match.span(1))
+                yield from unless_redacted(text, *match.span(1))

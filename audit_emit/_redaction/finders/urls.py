@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audit_emit._redaction.finders.extent import END, HELD, TAG, Span
+from audit_emit._redaction.finders.extent import END, PLACEHOLDER, TAG, Span
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["suspicious", "users"]
@@ -51,7 +51,11 @@ def _oracle(text: str) -> Iterator[Span]:
         start = match.end()
         if end < start:
             end = _ORACLE_END.search(text, start).start()  # type: ignore[union-attr]
-        if start < end < len(text) and text[end] == "@" and not HELD.fullmatch(text, start, end):
+        if (
+            start < end < len(text)
+            and text[end] == "@"
+            and not PLACEHOLDER.fullmatch(text, start, end)
+        ):
             yield start, end
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from audit_emit._redaction.finders.extent import HELD, Span
+from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.names import fold
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["MARKED", "STRONG", "is_fact", "is_word", "unless_held"]
+__all__ = ["MARKED", "STRONG", "is_fact", "is_word", "unless_redacted"]
 
 MARKED = Pattern(r"(?=.*[0-9])(?=.*[^\W\d_]).{4,}|.*[!#$%^*+~@=].*")
 """Digits and letters, or a character that words and names do not have."""
@@ -35,6 +35,6 @@ def is_fact(value: str) -> bool:
     return _FACT.fullmatch(value.rstrip(".,;:!?")) is not None
 
 
-def unless_held(text: str, start: int, end: int) -> Iterator[Span]:
-    if end > start and not HELD.fullmatch(text, start, end):
+def unless_redacted(text: str, start: int, end: int) -> Iterator[Span]:
+    if end > start and not PLACEHOLDER.fullmatch(text, start, end):
         yield start, end
