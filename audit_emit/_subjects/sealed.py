@@ -75,7 +75,7 @@ class SubjectKey:
             nonce: 12 bytes that were used with this key never before.
         """
         made = nonce + self._encrypt(nonce, plain, f"{record_id}\n{pointer}".encode())
-        text = b2a_base64(made, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
+        text = b2a_base64(made, newline=False).translate(_URL_SAFE, b"=\n").decode()
         return f"{self._begin}{text}"
 
     def open(self, sealed: str, record_id: str, pointer: str) -> bytes | None:
