@@ -208,12 +208,13 @@ class FirstSeen(Watcher):
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """See ``Watcher``: for most records of a log, so that it does no more than it must."""
-        key, ns, history = self.keys[part](record), event.ns, self.history
+        key, ns, table = self.keys[part](record), event[0], self.groups.table
         self.begun = self.begun or ns
-        state = self.groups.get(key)
+        state = table.get(key)
         if state is not None:
+            table.move_to_end(key)
             before, state.latest = state.latest, ns
-            if ns - before <= history:
+            if ns - before <= self.history:
                 return None
         else:
             self.groups.add(key, Known(ns))
@@ -298,13 +299,14 @@ class Silence(Watcher):
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """See ``Watcher``: for nearly every record, so that it does no more than it must."""
-        key, ns = self.keys[part](record), event.ns
-        state = self.groups.get(key)
+        key, ns, table = self.keys[part](record), event[0], self.groups.table
+        state = table.get(key)
         if state is None:
             self.groups.add(key, Beat(ns, event.seqs[-1]))
             self.groups.grown(0, ns)
             self._wait(ns, key)
             return WAITING
+        table.move_to_end(key)
         told = state.told
         state.latest, state.seq, state.told = ns, event.seqs[-1], False
         if not told:
