@@ -128,7 +128,7 @@ class Answers:
         self._where = where
         self._question = question
         self._walked = walked
-        self.cut = False
+        self.cut: bool = False
 
     def __iter__(self) -> Iterator[tuple[bytes, Placement]]:
         """The lines, each with what it is placed by."""
