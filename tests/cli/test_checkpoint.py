@@ -78,7 +78,7 @@ def sign(place: Place, *options: str) -> int:
 def test_a_chain_that_cannot_be_written_is_told(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise SinkError("ENOSPC")
 
     monkeypatch.setattr(Outbox, "append_own", full)
@@ -478,7 +478,7 @@ def test_a_change_of_key_that_cannot_be_told_signs_nothing(
     new = tmp_path / "new.pem"
     assert main(["keygen", "--out", str(new)]) == Exit.OK
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise SinkError("ENOSPC")
 
     monkeypatch.setattr(Outbox, "append_own", full)
