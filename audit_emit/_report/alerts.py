@@ -9,6 +9,7 @@ id of its record. That is an event like any other, so the chain says who acknowl
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,12 @@ from audit_emit._format.record import parsed
 
 ANOMALY = "audit.anomaly"
 ACKNOWLEDGED = "anomaly.acknowledged"
+KEPT = 200
+"""Alerts that are told one by one, the newest; all are counted."""
+
 _LONGEST = 200
+_NAMES = 20_000
+"""Alerts and acknowledgements that are told apart; whoever writes records can choose both."""
 
 
 class Acknowledgement(NamedTuple):
@@ -57,7 +63,7 @@ def alerts_in(anomalies: Iterable[bytes], acknowledgements: Iterable[bytes]) -> 
         acknowledgements: lines of type ``anomaly.acknowledged``.
     """
     seen = acknowledged_in(acknowledgements)
-    return [_recorded(line, seen) for line in anomalies]
+    return [_with_state(*_recorded(line), seen) for line in anomalies]
 
 
 def acknowledged_in(lines: Iterable[bytes]) -> dict[str, Acknowledgement]:
@@ -75,6 +81,44 @@ def acknowledged_in(lines: Iterable[bytes]) -> dict[str, Acknowledgement]:
     return seen
 
 
+class AlertBook:
+    """The alerts that come by, counted though only the newest are kept.
+
+    Attributes:
+        acknowledged: who acknowledged what first, by the id that the event names.
+    """
+
+    def __init__(self) -> None:
+        self.acknowledged: dict[str, Acknowledgement] = {}
+        self._newest: deque[tuple[Recorded, tuple[str, ...]]] = deque(maxlen=KEPT)
+        self._names: list[tuple[str, ...]] = []
+        self._more = 0
+
+    def look(self, event_type: str, line: bytes) -> None:
+        """The next record of type ``audit.anomaly`` or ``anomaly.acknowledged``."""
+        if event_type == ACKNOWLEDGED:
+            for name, one in acknowledged_in([line]).items():
+                if len(self.acknowledged) < _NAMES:
+                    self.acknowledged.setdefault(name, one)
+            return
+        found, names = _recorded(line)
+        self._newest.append((found, names))
+        if len(self._names) < _NAMES:
+            self._names.append(names)
+        else:
+            self._more += 1
+
+    @property
+    def still(self) -> int:
+        """How many are open; what was not told apart is, too."""
+        seen = self.acknowledged
+        return self._more + sum(not any(name in seen for name in names) for names in self._names)
+
+    def newest(self) -> list[Recorded]:
+        """The newest, in their order, each with who acknowledged it."""
+        return [_with_state(*one, self.acknowledged) for one in self._newest]
+
+
 def state_of(seen: Acknowledgement | None) -> str:
     """``open``, or who acknowledged it."""
     if seen is None:
@@ -82,13 +126,20 @@ def state_of(seen: Acknowledgement | None) -> str:
     return f"acknowledged by {seen.by or 'nobody named'}, {seen.ts[:19]}Z"
 
 
-def _recorded(line: bytes, seen: dict[str, Acknowledgement]) -> Recorded:
+def _with_state(
+    found: Recorded, names: tuple[str, ...], seen: dict[str, Acknowledgement]
+) -> Recorded:
+    return found._replace(acknowledged=next((seen[name] for name in names if name in seen), None))
+
+
+def _recorded(line: bytes) -> tuple[Recorded, tuple[str, ...]]:
+    """An alert, and the ids by which it can be acknowledged."""
     record, fields = _of(line)
-    names = [name for name in (_text(fields, "id"), _text(record, "id")) if name]
+    names = tuple(name for name in (_text(fields, "id"), _text(record, "id")) if name)
     numbers = fields.get("seqs")
     seqs = tuple(one for one in numbers[:100] if _is_seq(one)) if type(numbers) is list else ()
     seq = record.get("seq")
-    return Recorded(
+    found = Recorded(
         int(seq or 0) if _is_seq(seq) else 0,
         _text(record, "ts"),
         names[0] if names else "",
@@ -97,8 +148,9 @@ def _recorded(line: bytes, seen: dict[str, Acknowledgement]) -> Recorded:
         _text(fields, "level"),
         _text(fields, "reason"),
         seqs,
-        next((seen[name] for name in names if name in seen), None),
+        None,
     )
+    return found, names
 
 
 def _of(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -15,7 +15,7 @@ from audit_emit._format.record import ts_of
 from audit_emit._loki.labels import service_of
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.opening import open_reader
-from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, acknowledged_in, alerts_in
+from audit_emit._report.alerts import ANOMALY
 from audit_emit._report.controls import USUAL, Entry, answered, many, read_map
 from audit_emit._report.detected import Detected
 from audit_emit._report.figures import Figures
@@ -148,8 +148,7 @@ class _Writer:
         self._since, self._until = asked.period.texts
         self._queries = Queries(asked.log, self._since, self._until)
         self._figures = Figures(tally, self._queries)
-        own = tally.own
-        self._alerts = alerts_in(own.get(ANOMALY, ()), own.get(ACKNOWLEDGED, ()))
+        self._alerts = tally.alerts
 
     def report(self) -> Report:
         """All of it."""
@@ -159,7 +158,8 @@ class _Writer:
             for one in (
                 figures.types(), figures.actors(), figures.kinds(), figures.refusals(),
                 *figures.values(), figures.quality(), figures.own(),
-                *self._found(), alerts_of(self._alerts, log),
+                *self._found(),
+                alerts_of(self._alerts.newest(), _count(figures, ANOMALY), log),
                 losses_of(self._tally, log), findings_of(self._verified),
                 self._history.section(log),
             )
@@ -200,14 +200,14 @@ class _Writer:
                 ("Losses declared", _count(self._figures, GAP)), self._queries.count("--type", GAP)
             ),
             Row(("Anomalies found", self._detected.count if self._detected else "not looked for")),
-            Row(("Open alerts", sum(one.acknowledged is None for one in self._alerts))),
+            Row(("Open alerts", self._alerts.still)),
             Row(("Days of history", self._history.days)),
         )
         return Section("summary", "At a glance", ("Figure", "Value"), rows, 1)
 
     def _found(self) -> tuple[Section, Section]:
         log, detected = self._asked.log, self._detected or Detected(built_in(), self._asked.period)
-        seen = acknowledged_in(self._tally.own.get(ACKNOWLEDGED, ()))
+        seen = self._alerts.acknowledged
         found = detected.by_rule(log), detected.one_by_one(log, seen)
         if self._detected is not None:
             return found
@@ -216,7 +216,7 @@ class _Writer:
 
     def _anomalies(self) -> tuple[tuple[str, str], ...]:
         written = _count(self._figures, ANOMALY)
-        still = sum(one.acknowledged is None for one in self._alerts)
+        still = self._alerts.still
         said = (
             f"Written to the log in this period: {many(written, 'alert')}, {still:,} of them open."
         )

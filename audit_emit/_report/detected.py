@@ -26,7 +26,7 @@ class Detected:
 
     Args:
         rules: what to look for.
-        period: alerts whose last record is in it.
+        period: alerts that came up in it (``Alert.at``).
 
     Attributes:
         alerts: the newest, in the order in which they came up.
@@ -61,12 +61,12 @@ class Detected:
 
     def _take(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:
-            if self._since <= alert.last_ts < self._until:
+            if self._since <= alert.at < self._until:
                 self.alerts.append(alert)
                 found = self.rules.get(alert.rule)
                 if found is None:
                     found = self.rules[alert.rule] = alert, Counted()
-                found[1].add(1, alert.last_ts, alert.last_ts)
+                found[1].add(1, alert.at, alert.at)
 
     def by_rule(self, log: Sequence[str]) -> Section:
         """What was looked for, and how often it was found."""
@@ -96,7 +96,7 @@ class Detected:
         """The newest alerts, with the records that each is about."""
         return Section(
             "detected", "Anomalies: what was found",
-            ("Last", "Level", "Rule", "For whom", "Records", "Reason", "State"),
+            ("Came up", "Level", "Rule", "For whom", "Records", "Reason", "State"),
             tuple(_row(alert, log, seen.get(alert.id)) for alert in reversed(self.alerts)),
             said=("The query shows the record with which an alert came up.",),
             more=self.count - len(self.alerts),
@@ -109,7 +109,7 @@ def _row(alert: Alert, log: Sequence[str], seen: Acknowledgement | None) -> Row:
     records = named if len(alert.seqs) <= _SHOWN else f"{len(alert.seqs):,}, the last are {named}"
     query = command("query", *log, "--where", f"seq={alert.seqs[-1]}") if alert.seqs else ""
     cells = (
-        alert.last_ts, alert.level, alert.title, whom, records, alert.reason, state_of(seen)
+        alert.at, alert.level, alert.title, whom, records, alert.reason, state_of(seen)
     )  # fmt: skip
     return Row(cells, query)
 

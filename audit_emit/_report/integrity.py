@@ -8,6 +8,7 @@ from typing import Any
 from audit_emit._format.printable import visible
 from audit_emit._format.record import ns_of, parsed
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded, state_of
+from audit_emit._report.alerts import KEPT as ALERTS
 from audit_emit._report.model import Row, Section, Verdict
 from audit_emit._report.period import DAY
 from audit_emit._report.queries import command
@@ -78,7 +79,7 @@ def _place(file: str, line: int | None, seq: int | None) -> str:
 def losses_of(tally: Tally, log: tuple[str, ...]) -> Section:
     """What the log says was lost."""
     rows = []
-    for line in tally.own.get(GAP, ()):
+    for line in tally.gaps:
         record = parsed(line) or {}
         fields = record.get("fields")
         fields = fields if isinstance(fields, dict) else {}
@@ -95,8 +96,12 @@ def losses_of(tally: Tally, log: tuple[str, ...]) -> Section:
     )  # fmt: skip
 
 
-def alerts_of(alerts: Sequence[Recorded], log: tuple[str, ...]) -> Section:
-    """The alerts that are records, and who looked at them."""
+def alerts_of(alerts: Sequence[Recorded], written: int, log: tuple[str, ...]) -> Section:
+    """The newest alerts that are records, and who looked at them.
+
+    Args:
+        written: how many there are in the period.
+    """
     rows = []
     for one in alerts:
         state = state_of(one.acknowledged)
@@ -107,8 +112,9 @@ def alerts_of(alerts: Sequence[Recorded], log: tuple[str, ...]) -> Section:
         "alerts", "Alerts that are records",
         ("Written", "Level", "Rule", "Records", "Reason", "State"),
         tuple(rows[::-1]),
-        said=(f"Records {ANOMALY} of the period, the newest {KEPT}.",
+        said=(f"Records {ANOMALY} of the period, the newest {ALERTS}.",
               f"An alert is open until an event {ACKNOWLEDGED} names it."),
+        more=max(written - len(alerts), 0),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from audit_emit._format.line_splitter import Lines, split_lines
 from audit_emit._format.record import TYPE, TYPE_LIMIT, ns_of, parsed
 from audit_emit._loki.labels import OTHER
 from audit_emit._readers.base import Block, Flaw
-from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY
+from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, AlertBook
 from audit_emit._report.counts import LONGEST, OTHERS, Counts, Who, WhoRow, count_all
 from audit_emit._report.period import SECOND, Period, padded
 from audit_emit._report.refusals import is_refused
@@ -37,7 +37,7 @@ OWN = frozenset({GAP, ANOMALY, ACKNOWLEDGED})
 """Types of records whose fields a report shows."""
 
 KEPT = 200
-"""Of these that are kept, of each type the newest."""
+"""Records of losses that are kept, the newest."""
 
 _LONGEST_KEPT = 16_384
 """Bytes of such a record."""
@@ -87,7 +87,8 @@ class Tally:
         with_actor, with_kind, with_correlation, with_outcome: records that have this member.
         untold: records of which some value is not told apart.
         newest: the last line.
-        own: the newest records whose fields are looked at, by their type.
+        gaps: the newest records of losses.
+        alerts: those that are records.
     """
 
     def __init__(self, period: Period, beside: Callable[[list[bytes]], None] | None = None) -> None:
@@ -106,7 +107,8 @@ class Tally:
         self.lost = 0
         self.with_actor = self.with_kind = self.with_correlation = self.with_outcome = 0
         self.newest = b""
-        self.own: dict[str, deque[bytes]] = {}
+        self.gaps: deque[bytes] = deque(maxlen=KEPT)
+        self.alerts = AlertBook()
         self._step = period.step
         self._since, self._until = padded(period.since), padded(period.until)
         self._moments: dict[str, Moment] = {}
@@ -191,11 +193,12 @@ class Tally:
     def _keep(self, seen: list[Seen], lines: list[bytes]) -> None:
         """Records whose fields are looked at later."""
         for one, line in zip(seen, lines, strict=True):
-            if one.event_type in OWN:
-                if one.event_type == GAP:
-                    self.lost += lost_in(parsed(line) or {})
+            if one.event_type == GAP:
+                self.lost += lost_in(parsed(line) or {})
                 if len(line) <= _LONGEST_KEPT:
-                    self.own.setdefault(one.event_type, deque(maxlen=KEPT)).append(line)
+                    self.gaps.append(line)
+            elif one.event_type in OWN:
+                self.alerts.look(one.event_type, line)
 
     def _row(self, who: Who, count: int) -> WhoRow:
         """The row of a combination that is new, or has none of its own."""

@@ -116,6 +116,35 @@ def test_an_alert_is_open_until_somebody_names_it(tmp_path: Path) -> None:
     assert states[1].startswith("acknowledged by eve, 2026-05-19T20:00:02")
 
 
+def test_a_flood_of_alerts_hides_none_from_the_figures(tmp_path: Path) -> None:
+    chain = MadeChain().add(
+        event_type="audit.anomaly", fields={"id": "first", "seqs": list(range(10**8, 10**8 + 2048))}
+    )
+    for number in range(250):
+        chain.add(event_type="audit.anomaly", fields={"id": f"a-{number}"})
+    chain.add(event_type="anomaly.acknowledged", fields={"anomaly": "a-0"})
+    report = report_of(chain.write(tmp_path / "audit.jsonl").parent)
+    assert ("Open alerts", 250) in [row.cells for row in report.summary.rows]
+    assert (len(report.section("alerts").rows), report.section("alerts").more) == (200, 51)
+
+
+def test_an_alert_with_many_records_is_shown(tmp_path: Path) -> None:
+    fields = {"id": "wide", "title": "Wide", "seqs": list(range(10**8, 10**8 + 2048))}
+    chain = MadeChain().add(event_type="audit.anomaly", fields=fields)
+    report = report_of(chain.write(tmp_path / "audit.jsonl").parent)
+    assert [row.cells[2] for row in report.section("alerts").rows] == ["Wide"]
+
+
+def test_a_silence_is_of_the_period_in_which_it_was_long_enough(tmp_path: Path) -> None:
+    log = MadeChain().add(3).write(tmp_path / "audit.jsonl").parent
+    days = [Period(BEGIN - DAY, BEGIN + 3600 * SECOND), Period(BEGIN + 3600 * SECOND, BEGIN + DAY)]
+    for period, expected in zip(days, ([], ["2026-05-20T02:00:02.000000000Z"]), strict=True):
+        with open_reader(str(log)) as reader:
+            report = report_on(reader, Asked((str(log),), period, "one", rules=built_in()))
+        rows = report.section("detected").rows
+        assert [row.cells[0] for row in rows if row.cells[2] == "Silent Service"] == expected
+
+
 def test_history_reaches_back_to_the_first_record(tmp_path: Path) -> None:
     log = MadeChain().add(2, step=100 * DAY).write(tmp_path / "audit.jsonl").parent
     report = report_of(log, Period(BEGIN, BEGIN + 200 * DAY))

@@ -21,7 +21,7 @@ _WORD = 24
 """Characters of a word that a column is as wide as."""
 
 _WORDS = {"ok": "Holds", "tampered": "Tampered with", "incomplete": "Incomplete"}
-_TIMES = frozenset({"First", "Last", "Written", "Declared", "From", "To"})
+_TIMES = frozenset({"Came up", "First", "Last", "Written", "Declared", "From", "To"})
 
 
 def written(report: Report) -> str:
