@@ -69,11 +69,16 @@ class Hours(msgspec.Struct, gc=False):
 
 
 class Beat(msgspec.Struct, gc=False):
-    """``silence``: the last sign of life, and whether its absence was told."""
+    """``silence``: the last sign of life, and whether its absence was told.
+
+    Attributes:
+        due: when it is looked at next.
+    """
 
     latest: int = 0
     seq: int = 0
     told: bool = False
+    due: int = 0
     size: ClassVar[int] = 1
 
 

@@ -125,7 +125,7 @@ class Engine:
 
     def _first_use(self, kind: bytes, line: bytes) -> tuple[_Use, ...]:
         """The rules for a type that was not met yet, or for a line of another form."""
-        if not kind.startswith(_BETWEEN):
+        if not kind.startswith(_BETWEEN) or b"\\" in kind:
             record = parsed(line)
             name = record.get("event_type") if record is not None else None
             return self._uses_of(name) if isinstance(name, str) else ()
@@ -294,6 +294,8 @@ class Engine:
 
     def now(self, ns: int) -> list[Alert]:
         """The alerts that follow from its being that late, with no further record."""
+        for watcher in self._silences:
+            watcher.nothing_after(ns)
         if self._silences:
             self._pass_time(ns)
         alerts, self._alerts = self._alerts, []

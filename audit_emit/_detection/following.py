@@ -80,7 +80,7 @@ class Follower:
         self._engine = Engine(rules)
         self._head: Head | None = None
         self._since = how.since
-        self._after = 0
+        self._after: Head | None = None
         self._told: dict[str, None] = {}
         self._kept = 0.0
         self._verified = -how.verify_seconds
@@ -115,7 +115,7 @@ class Follower:
             self._head = head
         else:
             self._how.complain("the rules have changed: the log is looked at from its beginning")
-            self._after = head.seq
+            self._after = head
 
     def _recorded(self) -> set[str]:
         """Alerts that are records already, though the state does not know it."""
@@ -127,6 +127,8 @@ class Follower:
                         if _ANOMALY in line:
                             record = parsed(line) or {}
                             fields = record.get("fields")
+                            if record.get("event_type") != RECORD:
+                                continue  # an event that only quotes it
                             if isinstance(fields, dict) and isinstance(fields.get("id"), str):
                                 found.add(fields["id"])
         except LookupError:
@@ -179,10 +181,15 @@ class Follower:
             for lines in self._chained(reader):
                 yield from filter(self._is_new, self._engine.feed(lines))
         yield from filter(self._is_new, self._engine.now(time.time_ns()))
-        self._since, self._after = "", 0
+        self._since, self._after = "", None
 
     def _is_new(self, alert: Alert) -> bool:
-        return alert.at >= self._since and (not self._after or alert.seqs[-1] > self._after)
+        """Whether an alert was not told before the rules changed, or is not too old."""
+        if self._after is None:
+            return alert.at >= self._since
+        if not alert.seqs or alert.seqs[-1] > self._after.seq:
+            return True  # what is about no record is about this search
+        return alert.at > self._after.ts  # a silence
 
     def _chained(self, reader: LogReader) -> Iterator[list[bytes]]:
         """Lines up to a record of the chain, behind which the next round can go on."""

@@ -93,16 +93,23 @@ class Webhook:
         seconds: the most that one answer may take.
 
     Raises:
-        ConfigError: it is no such address.
+        ConfigError: it is no such address, or no value of a header.
         ModuleNotFoundError: httpx is missing.
     """
 
     def __init__(self, url: str, authorization: str = "", seconds: float = WEBHOOK_SECONDS) -> None:
         import httpx  # noqa: PLC0415 - an extra
 
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            port, host = parts.port or "", (parts.hostname or "").encode("idna").decode()
+            httpx.URL(url)
+        except (ValueError, httpx.InvalidURL):
+            raise ConfigError("webhook", "is no address: its host or its port is none") from None
+        if parts.scheme not in {"http", "https"} or not host:
             raise ConfigError("webhook", "must be an address that begins with https:// or http://")
+        if not (authorization.isascii() and authorization.isprintable()):
+            raise ConfigError("webhook_authorization", "must be one line of ASCII characters")
         self._url = url
         self._seconds = seconds
         self._httpx = httpx
@@ -110,8 +117,8 @@ class Webhook:
         if authorization:
             headers["Authorization"] = authorization
         self._client = httpx.Client(timeout=seconds, headers=headers, follow_redirects=False)
-        self._shown = parts.hostname
-        self.name = f"webhook {parts.scheme}://{parts.hostname}:{parts.port or ''}{parts.path}"
+        self._shown = host
+        self.name = f"webhook {parts.scheme}://{host}:{port}{parts.path}"
 
     def send(self, alert: Alert) -> None:
         """See ``Sink``."""

@@ -209,7 +209,8 @@ class FirstSeen(Watcher):
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """See ``Watcher``: for most records of a log, so that it does no more than it must."""
         key, ns, table = self.keys[part](record), event[0], self.groups.table
-        self.begun = self.begun or ns
+        if ns < self.begun or not self.begun:  # the first one may be dated into the future
+            self.begun = ns
         state = table.get(key)
         if state is not None:
             table.move_to_end(key)
@@ -296,53 +297,72 @@ class Silence(Watcher):
         self.due: list[tuple[int, int, Key]] = []
         self.next_due = ALWAYS
         self._pushed = 0
+        self._span = self.spec.timespan
+        self._last_due = 0
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """See ``Watcher``: for nearly every record, so that it does no more than it must."""
         key, ns, table = self.keys[part](record), event[0], self.groups.table
         state = table.get(key)
         if state is None:
-            self.groups.add(key, Beat(ns, event.seqs[-1]))
+            state = Beat(ns, event.seqs[-1])
+            self.groups.add(key, state)
             self.groups.grown(0, ns)
-            self._wait(ns, key)
+            self._wait(state, key)
             return WAITING
         table.move_to_end(key)
         told = state.told
         state.latest, state.seq, state.told = ns, event.seqs[-1], False
-        if not told:
+        # A record that somebody dated into the future puts nothing off for longer than to the next.
+        if not told and ns + self._span >= state.due:
             return None
-        self._wait(ns, key)
+        self._wait(state, key)
         return WAITING
 
-    def _wait(self, ns: int, key: Key) -> None:
-        """One entry for each group that may fall silent; names of groups are not compared."""
+    def _wait(self, state: Beat, key: Key) -> None:
+        """Look at a group when it may have fallen silent; names of groups are not compared."""
         self._pushed += 1
         if len(self.due) > 2 * len(self.groups.table) + KEPT:  # of groups that were forgotten
-            self.due = [one for one in self.due if one[2] in self.groups.table]
+            self.due = [one for one in self.due if self._is_awaited(one)]
             heapq.heapify(self.due)
-        heapq.heappush(self.due, (ns + self.spec.timespan, self._pushed, key))
+        state.due = state.latest + self._span
+        heapq.heappush(self.due, (state.due, self._pushed, key))
         self.next_due = self.due[0][0]
+        self._last_due = max(self._last_due, state.due)
+
+    def _is_awaited(self, entry: tuple[int, int, Key]) -> bool:
+        """Whether an entry is the one of its group, and none that an earlier one replaced."""
+        state = self.groups.table.get(entry[2])
+        return state is not None and state.due == entry[0]
 
     def wait_again(self) -> None:
         """Wait for all groups that were remembered."""
+        self.due, self.next_due, self._last_due = [], ALWAYS, 0
         for key, state in self.groups.table.items():
             if not state.told:
-                self._wait(state.latest, key)
+                self._wait(state, key)
+
+    def nothing_after(self, ns: int) -> None:
+        """It is that late, so that no sign of life can be of later: its clock was wrong."""
+        if self._last_due > ns + self._span:
+            for state in self.groups.table.values():
+                state.latest = min(state.latest, ns)
+            self.wait_again()
 
     def tick(self, ns: int) -> Iterator[Found]:
         """It is that late: who has been silent?"""
         while self.due and self.due[0][0] < ns:
-            _, _, key = heapq.heappop(self.due)
+            due, _, key = heapq.heappop(self.due)
             self.next_due = self.due[0][0] if self.due else ALWAYS
             state = self.groups.table.get(key)
-            if state is None or state.told:
+            if state is None or state.told or state.due != due:
                 continue
-            if state.latest + self.spec.timespan >= ns:
-                self._wait(state.latest, key)
+            if state.latest + self._span >= ns:
+                self._wait(state, key)
                 continue
             state.told = True
             event = Event(state.latest, (state.seq,), state.latest)
-            due = state.latest + self.spec.timespan
+            due = state.latest + self._span
             yield Found(key, Hit(event, float(ns - state.latest), fresh=True, at=due))
 
     def said(self, hit: Hit) -> str:

@@ -42,14 +42,14 @@ def print_one(log: str, alert: Alert, form: str) -> None:
 
 
 def _text(alert: Alert) -> str:
-    group = " ".join(f"{name}={visible(value or '-')}" for name, value in alert.group.items())
+    group = " ".join(f"{name}={value or '-'}" for name, value in alert.group.items())
     seqs = ", ".join(map(str, alert.seqs[:SHOWN]))
     more = len(alert.seqs) - SHOWN + alert.unnamed if len(alert.seqs) > SHOWN else alert.unnamed
-    level = click.style(f"{alert.level:<8}", fg=_COLORS.get(alert.level))
+    level = click.style(f"{visible(alert.level):<8}", fg=_COLORS.get(alert.level))
     at = alert.last_ts[:19] + "Z" if alert.last_ts else f"{'':20}"
     records = f"records {seqs}" if len(alert.seqs) > 1 else f"record {seqs}" if seqs else ""
     return (
-        f"{at} {level} {alert.rule} {group}\n"
+        f"{visible(at)} {level} {visible(alert.rule)} {visible(group)}\n"
         f"    {visible(alert.title)}: {visible(alert.reason)}\n"
         f"    {records}{f' and {more} more' if more else ''}"
     ).rstrip()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.anomalous_log import found, record, rule_set
+import pytest
+from support.anomalous_log import BEGIN, SECOND, found, lines, record, rule_set
+
+from audit_emit._detection.engine import Engine
+from audit_emit._detection.watchers import KEPT, Silence
 
 ANY: dict[str, Any] = {
     "title": "A",
@@ -76,6 +80,34 @@ def test_a_group_that_falls_silent_again_is_told_again() -> None:
     rules = detector("silence", {}, timespan="1h")
     records = [record("a.b", at * HOUR) for at in (0, 2, 2.5, 5)]
     assert [one.seqs for one in found(records, rules)] == [(1,), (3,)]
+
+
+@pytest.mark.parametrize("year", ["2250", "9999"])
+def test_a_record_of_the_future_puts_no_silence_off(year: str) -> None:
+    future = record("a.b", ts=f"{year}-01-01T00:00:00.000000000Z")
+    before, after = [record("a.b", 0)], [record("a.b", 60), record("a.b", 120)]
+    rules = detector("silence", {}, timespan="1h")
+    alerts = found([*before, future, *after], rules, now=BEGIN + 10 * HOUR * SECOND)
+    assert [one.seqs for one in alerts if one.rule == "d"] == [(1,), (4,)]
+    engine = Engine(rules)
+    engine.feed(lines([*before, future]))
+    assert engine.now(BEGIN + 60 * SECOND) == []
+    assert [one.seqs for one in engine.now(BEGIN + 2 * HOUR * SECOND)] == [(2,)]
+
+
+def test_times_that_alternate_are_waited_for_in_bounded_memory() -> None:
+    engine = Engine(detector("silence", {}, timespan="1h"))
+    engine.feed(lines(record("a.b", 10**6 - at) for at in range(5000)))
+    (watcher,) = (one for one in engine.watchers.values() if isinstance(one, Silence))
+    assert len(watcher.due) <= KEPT + 3
+
+
+def test_a_first_record_of_the_future_does_not_make_learning_last_for_ever() -> None:
+    future = record("a.b", ts="2250-01-01T00:00:00.000000000Z", user="old")
+    rules = detector("first_seen", {"field": "user_id", "history": "1d"})
+    records = [future, *(record("a.b", day * 86400 / 2, user="old") for day in range(5))]
+    alerts = found([*records, record("a.b", 3 * 86400, user="new")], rules)
+    assert [one.seqs for one in alerts if one.rule == "d"] == [(7,)]
 
 
 def test_silence_is_of_the_time_at_which_it_had_lasted_too_long() -> None:

@@ -115,3 +115,9 @@ def test_a_search_that_goes_on_from_its_memory_finds_what_one_pass_finds() -> No
         restore(second, msgspec.json.decode(msgspec.json.encode(memory_of(first)), type=Memory))
         second.chain = first.chain
         assert [one.id for one in [*alerts, *second.feed(whole[cut:])]] == expected
+
+
+def test_a_type_that_is_spelled_with_escapes_is_the_same_type() -> None:
+    (line,) = lines([record("audit.gap")])
+    escaped = line.replace(b'"audit.gap"', b'"audit.g\\u0061p"')
+    assert [one.rule for one in Engine(built_in()).feed([escaped])] == ["audit_gap"]

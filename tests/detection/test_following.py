@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from support.plain_log_reader import of_type
 from audit_emit import Emitter
 from audit_emit._detection.alert import Alert
 from audit_emit._detection.delivery import Sink
+from audit_emit._detection.engine import Engine
 from audit_emit._detection.following import Follower, How
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.sinks import Records
 from audit_emit._detection.state import StateFile
-from audit_emit._format.record import ts_of
+from audit_emit._format.record import ns_of, ts_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._verify.verify import Options
 from audit_emit.errors import BusyError, DeliveryError, DetectionError
@@ -258,3 +260,72 @@ def test_a_log_that_cannot_be_read_for_a_while_loses_nothing(log: Watched) -> No
             follower.round()
         assert follower.round() == []
     assert len(log.told()) == 1
+
+
+def test_what_only_quotes_the_record_of_an_alert_does_not_stand_for_it(log: Watched) -> None:
+    log.read(2)
+    log.rounds()
+    before = log.state.read_bytes()
+    log.read(1)
+    (alert,) = log.rounds(sinks=lambda _: [])
+    quoted = {"event_type": "audit.anomaly", "id": alert.id}
+    log.emitter.emit({"user_id": "u"}, "shop.quoted", quoted)
+    log.state.write_bytes(before)
+    log.rounds()
+    assert [one["id"] for one in log.told()] == [alert.id]
+
+
+def test_after_a_change_of_rules_a_silence_that_came_later_is_told(log: Watched) -> None:
+    silent = rule_set(
+        {
+            "title": "Read",
+            "name": "read",
+            "detection": {"s": {"event_type": "secret.read"}, "condition": "s"},
+            "level": "informational",
+        },
+        {
+            "title": "Silent",
+            "name": "silent",
+            "status": "unsupported",
+            "correlation": {"type": "silence", "rules": ["read"], "timespan": "1s"},
+            "audit_emit": {"reason": "why"},
+        },
+    )
+    log.read(1)
+    log.rounds(sinks=lambda _: [])
+    with open_reader(str(log.path)) as reader:
+        bounds = reader.bounds()
+    assert bounds.last is not None
+    later = ns_of(bounds.last.ts) + 10**10
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit_emit._detection.following.time.time_ns", lambda: later)
+        other = RuleSet(silent.rules.values(), "another digest")
+        found = log.rounds(rules=other, sinks=lambda _: [])
+    assert [one.rule for one in found] == ["silent"]
+
+
+def test_after_a_change_of_rules_an_alert_about_no_record_is_told(
+    log: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.read(4)
+    log.rounds(sinks=lambda _: [])
+    by_id = {
+        "title": "By id",
+        "name": "by_id",
+        "correlation": {
+            "type": "event_count",
+            "rules": ["read"],
+            "group-by": ["id"],
+            "timespan": "1h",
+            "condition": {"gte": 3},
+        },
+    }
+    read = {
+        "title": "Read",
+        "name": "read",
+        "detection": {"s": {"event_type": "secret.read"}, "condition": "s"},
+    }
+    other = RuleSet(rule_set(read, by_id).rules.values(), "another digest")
+    monkeypatch.setattr("audit_emit._detection.following.Engine", partial(Engine, most=1000))
+    found = log.rounds(rules=other, sinks=lambda _: [])
+    assert [(one.rule, one.seqs) for one in found] == [("log_state_full", ())]

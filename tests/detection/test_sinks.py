@@ -116,6 +116,28 @@ def test_any_other_status_is_a_failure_and_no_redirect_is_followed(hook: str, st
     assert len(Hook.seen) == 1
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h:99999/",
+        "https://h:x/",
+        "http://[",
+        "https://h/\x01",
+        f"https://{'a' * 300}/",
+        "ftp://h/",
+    ],
+)
+def test_an_address_that_none_can_be_sent_to_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ConfigError, match="webhook"):
+        Webhook(url)
+
+
+@pytest.mark.parametrize("value", ["Bearer \xfc", "a\r\nX: b"])
+def test_what_is_no_value_of_a_header_is_refused_at_once(value: str) -> None:
+    with pytest.raises(ConfigError, match="webhook_authorization"):
+        Webhook("https://h.example/", value)
+
+
 def test_nobody_there_is_a_failure_that_tells_no_password(hook: str) -> None:
     webhook = Webhook("http://user:hunter2@127.0.0.1:1/x", seconds=5)
     assert "hunter2" not in webhook.name
@@ -172,3 +194,21 @@ def test_with_too_many_waiting_no_more_should_come() -> None:
     assert not deliveries.is_full
     deliveries.add([ALERT])
     assert deliveries.is_full
+
+
+def test_of_two_receivers_with_one_name_what_the_slower_one_waits_for_is_kept() -> None:
+    class Named:
+        name = "one address, two tokens"
+
+        def __init__(self, fails: bool) -> None:
+            self.fails = fails
+
+        def send(self, alert: Alert) -> None:
+            if self.fails:
+                raise DeliveryError("not now")
+
+    for sinks in ([Named(True), Named(False)], [Named(False), Named(True)]):
+        deliveries = Deliveries(sinks, {}, lambda _: None)
+        deliveries.add([ALERT])
+        deliveries.deliver(0)
+        assert deliveries.pending() == {Named.name: [ALERT]}
