@@ -163,14 +163,19 @@ class Witness:
         return size, root
 
     def _signed_by_log(self, asked: Asked) -> tuple[Signature, ...]:
-        """The signatures of the keys of this log; others are passed over."""
+        """The signatures of the keys of this log, one of each key; others are passed over.
+
+        They are kept with ours: a line that is sent a hundred times must not make the note that is
+        kept too long to be read again.
+        """
         text = asked.note.text.encode()
-        return tuple(
-            line
-            for line in asked.note.signatures
-            if line.name == asked.origin
-            and self._ring.check(ED25519, line.key_id, line.name, text, line.signature) == "ok"
-        )
+        found: dict[str, Signature] = {}
+        for line in asked.note.signatures:
+            if line.key_id in found or line.name != asked.origin:
+                continue
+            if self._ring.check(ED25519, line.key_id, line.name, text, line.signature) == "ok":
+                found[line.key_id] = line
+        return tuple(found.values())
 
     def _path(self, digest: str) -> str:
         return os.path.join(self._directory, f"{digest}.checkpoint")

@@ -193,3 +193,9 @@ def test_the_request_of_our_client_is_one(tmp_path: Path) -> None:
     log = WitnessedLog(tmp_path / "log", 120)
     witness = witness_of(tmp_path / "w", log)
     assert post(witness, request_of(log.newest, 0, [])).status == 200
+
+
+def test_a_signature_that_is_sent_many_times_is_kept_once(witness: Witness) -> None:
+    many = note(5)._replace(signatures=note(5).signatures * 100)
+    assert post(witness, body(0, 5, made=many)).status == 200
+    assert post(witness, body(5, 8)).status == 200, "what it kept can be read again"
