@@ -33,6 +33,7 @@ NAME = "anchors.jsonl"
 SECONDS = 30.0
 """For a command, and for a timestamp authority."""
 
+_NOWHERE = subprocess.DEVNULL
 _LONGEST_LINE = 64 * 1024
 _MOST = 1000
 """Lines of ``anchors.jsonl`` that are looked at, from its end."""
@@ -120,7 +121,7 @@ def _run(program: str, note: bytes) -> None:
     # No shell, no words: the note is on its standard input, and nothing of it is a name.
     try:
         done = subprocess.run(  # noqa: S603 - whoever sets our environment names the program
-            [program], input=note, capture_output=True, timeout=SECONDS, check=False
+            [program], input=note, timeout=SECONDS, check=False, stdout=_NOWHERE, stderr=_NOWHERE
         )
     except subprocess.TimeoutExpired:
         raise TimeoutError(f"it did not end within {SECONDS:g} s") from None

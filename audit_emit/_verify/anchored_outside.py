@@ -19,10 +19,7 @@ from audit_emit._format.signed_note import Note
 from audit_emit._readers.base import LogReader
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.findings import Finding, Kind, Report
-from audit_emit._verify.witnessed import Tree, differs, with_finding
-
-_MOST = 64
-"""Anchors, those of the most records first, that are compared."""
+from audit_emit._verify.witnessed import Tree, differs, signed_roots, with_finding
 
 FILE = "--anchor"
 
@@ -49,8 +46,10 @@ def held_outside(
         at = _time_of(one, stamped) if stamped is not None else 0
         if tree is not None and at is not None:
             found[tree] = min(at, found.get(tree, at))
-    for tree in sorted(found, key=lambda each: each[1], reverse=True)[:_MOST]:
-        wrong = differs(reader, report, ring, tree, FILE, Kind.CHECKPOINT_ROOT_MISMATCH)
+    # All of them: whoever has the key may bring any number of notes of a newer past there.
+    roots = signed_roots(reader, ring, found)
+    for tree in sorted(found, key=lambda each: each[1], reverse=True):
+        wrong = differs(roots, report, tree, FILE, Kind.CHECKPOINT_ROOT_MISMATCH)
         if wrong is not None:
             return with_finding(report, wrong)
     if not found:

@@ -7,7 +7,8 @@ the log from being shown otherwise than it saw it, also by somebody who has the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from msgspec import structs
@@ -20,11 +21,10 @@ from audit_emit._format.cosignature import cosigned_at
 from audit_emit._format.policy import NONE, Policy
 from audit_emit._format.signed_note import Note, Signature
 from audit_emit._readers.base import LogReader
-from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._verify.findings import Finding, Kind, Report
 
-_TREES = 64
-"""Trees, the largest first, that are compared with checkpoints of the log."""
+_SIZE = re.compile(rb'","head_seq":([0-9]{1,19}),"')
 
 Tree = tuple[str, int, bytes]
 """Origin, size and root."""
@@ -39,9 +39,11 @@ def witnessed(reader: LogReader, report: Report, policy: Policy, ring: KeyRing) 
         policy: who must have cosigned it.
         ring: the trusted keys of the log, with those that it was handed over to.
     """
-    seen = _seen(reader, policy, report.origin)
-    for tree in sorted(seen, key=lambda each: each[1], reverse=True)[:_TREES]:
-        wrong = differs(reader, report, ring, tree, NAME, Kind.NOT_WITNESSED)
+    own = {key.public for key in ring.keys if isinstance(key, Ed25519Key)}
+    seen = _seen(reader, policy, report.origin, own)
+    roots = signed_roots(reader, ring, seen)
+    for tree in sorted(seen, key=lambda each: each[1], reverse=True):
+        wrong = differs(roots, report, tree, NAME, Kind.NOT_WITNESSED)
         if wrong is not None:
             return with_finding(report, wrong)
         if policy.holds(seen[tree]):
@@ -59,11 +61,19 @@ def witnessed(reader: LogReader, report: Report, policy: Policy, ring: KeyRing) 
     return with_finding(report, Finding(Kind.NOT_WITNESSED, COSIGNATURES, note=note))
 
 
-def _seen(reader: LogReader, policy: Policy, origin: str) -> dict[Tree, dict[str, int]]:
-    """By tree, the witnesses that cosigned it, and when: by their names in the policy."""
+def _seen(
+    reader: LogReader, policy: Policy, origin: str, own: Collection[bytes]
+) -> dict[Tree, dict[str, int]]:
+    """By tree, the witnesses that cosigned it, and when: by their names in the policy.
+
+    A key of the log (``own``) is no witness of it: it signs the time under each checkpoint as a
+    witness does, so what it signed says nothing more than the checkpoint.
+    """
     seen: dict[Tree, dict[str, int]] = {}
     by_id = {
-        (one.key.name, one.key.key_id): (name, one.key) for name, one in policy.witnesses.items()
+        (one.key.name, one.key.key_id): (name, one.key)
+        for name, one in policy.witnesses.items()
+        if one.key.public not in own
     }
     for text, line in _lines(reader):
         name, key = by_id.get((line.name, line.key_id), ("", None))
@@ -89,12 +99,32 @@ def _lines(reader: LogReader) -> Iterator[tuple[bytes, Signature]]:
             yield one.text, one.signature
 
 
+def signed_roots(reader: LogReader, ring: KeyRing, trees: Iterable[Tree]) -> dict[int, str]:
+    """By size, the roots that the log's own checkpoints have; of the sizes of these trees.
+
+    One pass over the checkpoints, however many trees there are. A checkpoint with a wrong signature
+    of a key of the ring is none.
+    """
+    wanted = {size for _, size, _ in trees}
+    found: dict[int, str] = {}
+    for one in reader.checkpoints() or ():
+        named = _SIZE.search(one.line)
+        if named is None or int(named[1]) not in wanted or int(named[1]) in found:
+            continue
+        with suppress(ValueError):
+            checkpoint = Checkpoint.from_line(one.line)
+            if checkpoint.head_seq in wanted and check(checkpoint, ring) != "mismatch":
+                found.setdefault(checkpoint.head_seq, checkpoint.root_hash)
+    return found
+
+
 def differs(
-    reader: LogReader, report: Report, ring: KeyRing, tree: Tree, where: str, without: Kind
+    roots: Mapping[int, str], report: Report, tree: Tree, where: str, without: Kind
 ) -> Finding | None:
     """What is wrong where somebody else has seen another tree than the log has.
 
     Args:
+        roots: see ``signed_roots``.
         where: what the finding is about.
         without: what it is if the log has no checkpoint of that size.
     """
@@ -104,25 +134,21 @@ def differs(
         return Finding(
             Kind.TRUNCATED, where, seq=size, expected=size, actual=report.last_seq, note=note
         )
-    wanted = b'","head_seq":%d,"' % size
-    for one in reader.checkpoints() or ():
-        if wanted in one.line:
-            with suppress(ValueError):
-                found = Checkpoint.from_line(one.line)
-                if found.head_seq == size and check(found, ring) != "mismatch":
-                    if found.root_hash == root.hex():
-                        return None
-                    note = "another tree of this size was signed, as others have seen"
-                    return Finding(
-                        Kind.CHECKPOINT_ROOT_MISMATCH,
-                        where,
-                        seq=size,
-                        expected=root.hex(),
-                        actual=found.root_hash,
-                        note=note,
-                    )
-    note = "others have seen a checkpoint of this size, and the log has none"
-    return Finding(without, where, seq=size, expected=root.hex(), note=note)
+    signed = roots.get(size)
+    if signed == root.hex():
+        return None
+    if signed is None:
+        note = "others have seen a checkpoint of this size, and the log has none"
+        return Finding(without, where, seq=size, expected=root.hex(), note=note)
+    note = "another tree of this size was signed, as others have seen"
+    return Finding(
+        Kind.CHECKPOINT_ROOT_MISMATCH,
+        where,
+        seq=size,
+        expected=root.hex(),
+        actual=signed,
+        note=note,
+    )
 
 
 def with_finding(report: Report, finding: Finding) -> Report:

@@ -15,7 +15,7 @@ from audit_emit._facade.anchors import Stamped, stamped_by
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Boundary, Options, parse_heads
-from audit_emit._facade.witnesses import Policy
+from audit_emit._facade.witnesses import Ed25519Key, Policy
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._policies import anchors_in, policy_in, policy_of
 from audit_emit.cli._times import EXAMPLES, span, time_option
@@ -173,9 +173,12 @@ def demands(function: _Function) -> _Function:
         **given: Any,
     ) -> Any:
         policy = _policy(witness_keys, quorum, policy_file)
+        _refuse_part(given, policy is not None or bool(anchor_files))
         rest = {name: given.pop(name) for name in list(given) if name not in Options._fields}
+        ring = _ring(keys, policy)
+        _refuse_own(ring, policy)
         options = Options(
-            ring=_ring(keys, policy),
+            ring=ring,
             witnesses=policy,
             anchors=anchors_in(anchor_files) if anchor_files else None,
             stamped=_stamped(anchor_files, tsa_file),
@@ -201,6 +204,24 @@ def _policy(keys: tuple[str, ...], quorum: int | None, file: str | None) -> Poli
     if file is not None:
         return policy_in(file)
     return policy_of(keys, quorum) if keys else None
+
+
+def _refuse_part(given: dict[str, Any], outside: bool) -> None:
+    """Others have signed a tree over the whole log: of a part of it there is no root to compare."""
+    if outside and (given["from_seq"] > 1 or given["since"] or given["until"]):
+        raise click.UsageError(
+            "what others have seen is compared with the whole log; leave out --from-seq, --since "
+            "and --until"
+        )
+
+
+def _refuse_own(ring: KeyRing, policy: Policy | None) -> None:
+    own = {key.public for key in ring.keys if isinstance(key, Ed25519Key)}
+    for witness in policy.witnesses.values() if policy is not None else ():
+        if witness.key.public in own:
+            raise click.UsageError(
+                f"{visible(witness.key.name)} has the key of the log, which is no witness of itself"
+            )
 
 
 def _ring(keys: tuple[str, ...], policy: Policy | None) -> KeyRing:

@@ -58,12 +58,19 @@ def anchors_in(paths: Sequence[str]) -> list[Anchored]:
     """What places outside have kept, in files of theirs.
 
     Raises:
+        UsageError: a file is too long; what is after its beginning would not count unnoticed.
         OSError: a file cannot be read.
     """
     found: list[Anchored] = []
     for path in paths:
         with open(path, "rb") as file:
-            found += notes_in(file.read(MOST_KEPT))
+            data = file.read(MOST_KEPT + 1)
+        if len(data) > MOST_KEPT:
+            raise click.UsageError(
+                f"{visible(path)} has more than {MOST_KEPT} bytes: split it at the end of a line, "
+                "and name each part with --anchor"
+            )
+        found += notes_in(data)
     return found
 
 

@@ -51,13 +51,14 @@ def test_a_file_keeps_each_checkpoint_once(
 
 
 def test_a_program_gets_the_note_on_its_standard_input(
-    log: PrunableLog, made: WitnessedLog, tmp_path: Path
+    log: PrunableLog, made: WitnessedLog, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     program, out = tmp_path / "publish", tmp_path / "out"
-    program.write_text(f"#!/bin/sh\ncat > {out}\n")
+    program.write_text(f"#!/bin/sh\ncat > {out}\necho out; echo error >&2\n")
     program.chmod(0o700)
     assert brought(log, made, f"exec:{program}") == {f"exec:{program}": ""}
     assert out.read_bytes() == made.newest.to_note(cosigned=True).to_bytes()
+    assert capfd.readouterr() == ("", ""), "what it says goes nowhere"
     program.write_text("#!/bin/sh\nexit 3\n")
     (log.path / "anchors.jsonl").unlink()
     assert brought(log, made, f"exec:{program}") == {f"exec:{program}": "it ended with status 3"}

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
+from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import private_pem
-from audit_emit.cli import main
+from audit_emit.cli import _policies, main
 from audit_emit.cli._exit import Exit
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
@@ -91,10 +92,21 @@ def test_a_witness_that_is_ahead_is_a_finding(
         ["--witness", KEYS[0].to_vkey(), "--quorum", "2"],
         ["--witness", KEYS[0].to_vkey(), "--policy", "x"],
         ["--witness", "a+b+c"],
+        ["--witness", KEYS[0].to_vkey(), "--from-seq", "2"],
+        ["--witness", KEYS[0].to_vkey(), "--until", "2026-01-01"],
+        ["--anchor", __file__, "--since", "2026-01-01"],
+        ["--key", PAIR.to_vkey("x"), "--witness", Cosigner.of_pair("x", PAIR).to_vkey()],
     ],
 )
 def test_demands_that_cannot_be_are_refused(log: WitnessedLog, words: list[str]) -> None:
     assert main(["verify", str(log.path), *words]) == Exit.USAGE
+
+
+def test_a_file_of_anchors_of_which_a_part_would_not_count_is_refused(
+    log: WitnessedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_policies, "MOST_KEPT", 100)
+    assert main(["verify", str(log.path), "--anchor", __file__]) == Exit.USAGE
 
 
 @pytest.mark.parametrize("what", ["a+b+c", "w.example+00000000+BA=="])

@@ -6,10 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.chain_builder import CHAIN, MadeChain
 from support.prunable_log import PrunableLog
-from support.witnesses import KEYS, RING, WitnessedLog, answering, witness_of
+from support.witnesses import KEYS, ORIGIN, PAIR, RING, WitnessedLog, answering, witness_of
 
+from audit_emit._checkpoints.anchoring import Anchored
+from audit_emit._format.chain import Frontier
+from audit_emit._format.checkpoint import sign
 from audit_emit._format.policy import Policy
+from audit_emit._format.record import head_of
+from audit_emit._signing.cosigners import Cosigner
 from audit_emit._verify.findings import Kind, Report
 
 
@@ -102,3 +108,36 @@ def test_cosignatures_of_another_log_say_nothing(log: PrunableLog) -> None:
     path.write_bytes(path.read_bytes().replace(b"audit.example/shop/", b"audit.example/shoq/"))
     (log.path / "checkpoint").unlink()
     assert verify(log).counts == {Kind.NOT_WITNESSED: 1}
+
+
+def test_the_key_of_the_log_is_no_witness_of_it(log: PrunableLog, made: WitnessedLog) -> None:
+    (log.path / "checkpoint").write_bytes(made.newest.to_note(cosigned=True).to_bytes())
+    own = Policy.of_keys([Cosigner.of_pair(made.newest.origin, PAIR)])
+    report = log.verify(witnesses=own, anchor_required=False)
+    assert report.counts == {Kind.NOT_WITNESSED: 1}
+
+
+def test_notes_of_a_newer_past_do_not_hide_the_anchor_of_the_true_one(tmp_path: Path) -> None:
+    _, true = densely_signed(tmp_path / "true", 3)
+    other, newer = densely_signed(tmp_path / "other", 100)
+    assert other.verify(anchors=newer, anchor_required=False).outside_seq == 100
+    report = other.verify(anchors=[*true, *newer[3:]], anchor_required=False)
+    assert report.counts == {Kind.CHECKPOINT_ROOT_MISMATCH: 1}
+
+
+def densely_signed(directory: Path, records: int) -> tuple[PrunableLog, list[Anchored]]:
+    """A log with a checkpoint after each record, and what a place outside has kept of them."""
+    directory.mkdir()
+    made, tree, points = MadeChain(service=directory.name).add(records), Frontier(), []
+    for line in made.lines:
+        head = head_of(line)
+        assert head is not None
+        tree.append(bytes.fromhex(head.hash))
+        members = {"at": head.ts, "origin": f"{ORIGIN}/{CHAIN}", "chain": CHAIN, "size": head.seq}
+        points.append(
+            sign(PAIR, **members, head_hash=head.hash, root=tree.root(), reason="manual")  # type: ignore[arg-type]
+        )
+    (directory / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in made.lines))
+    (directory / "checkpoints.jsonl").write_bytes(b"".join(one.to_line() for one in points))
+    notes = [Anchored(1, 0, "", one.head_seq, one.to_note().to_bytes().decode()) for one in points]
+    return PrunableLog.at(directory, records=records, ring=RING), notes
