@@ -71,6 +71,8 @@ def ask(
         with _within(seconds) as watch:
             connection.connect()
             watch.socket = connection.sock  # the connection forgets it before the answer is read
+            if watch.over:  # it ended before there was anything to cut off
+                raise TimeoutError
             connection.request(method, parts.path or "/", body or None, headers)
             answer = connection.getresponse()
             data = answer.read(most + 1)

@@ -142,10 +142,13 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
+        # A body is not read: what is left of it must not be taken for the next request.
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True
         self._answer(self._asked("GET"))
 
     def do_HEAD(self) -> None:
-        self._answer(self._asked("GET"))
+        self.do_GET()
 
     def do_POST(self) -> None:
         if not self.server.most:

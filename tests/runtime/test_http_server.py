@@ -94,6 +94,15 @@ def test_other_requests_are_refused(request_line: bytes, status: bytes) -> None:
     assert answer[9:12] == status
 
 
+@pytest.mark.parametrize("head", [b"Content-Length: 40", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_a_body_that_is_not_read_is_no_second_request(method: bytes, head: bytes) -> None:
+    second = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+    with running() as server:
+        answer = raw(server, method + b" /a HTTP/1.1\r\n" + head + b"\r\n\r\n" + second)
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
 def test_a_client_that_sends_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "LIFETIME_SECONDS", 0.1)
     with running() as server, connected(server) as made:
