@@ -14,7 +14,7 @@ from audit_emit._attestation.statement import Claims, make_statement, parse_stat
 from audit_emit._checkpoints.consistency import checkpoint_of
 from audit_emit._checkpoints.prove import newest_checkpoint
 from audit_emit._format.checkpoint import Checkpoint, check
-from audit_emit._format.dsse import Envelope, seal
+from audit_emit._format.dsse import STATEMENT, Envelope, seal
 from audit_emit._format.key_change import describe_key
 from audit_emit._readers.base import LogReader
 from audit_emit._signing.trusted_keys import ED25519, Ed25519Key, KeyRing, Verdict
@@ -125,6 +125,8 @@ def check_attestation(
         OSError: the log cannot be read.
     """
     envelope = Envelope.from_bytes(data)
+    if envelope.payload_type != STATEMENT:
+        raise ValueError(f"the envelope holds no in-toto statement ({STATEMENT})")
     statement = parse_statement(envelope.payload)
     claims = Claims.of(statement["predicate"])
     result = Checked("mismatch", "", statement, envelope.key_id)

@@ -146,6 +146,11 @@ def test_what_is_no_statement_of_this_kind_is_refused(run: AttestedLog, payload:
         checked(run, envelope)
 
 
+def test_a_payload_of_another_type_is_refused_whoever_signed_it(run: AttestedLog) -> None:
+    with pytest.raises(ValueError, match="no in-toto statement"):
+        checked(run, seal(run.key, attested(run).payload, "text/plain"))
+
+
 @pytest.mark.parametrize(
     ("member", "value"),
     [
