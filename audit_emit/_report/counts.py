@@ -18,6 +18,11 @@ OTHERS = "\0others"
 """Stands for values that are not told apart. No argument of a command can hold its first
 character."""
 
+REFUSED_OTHERS = "\0others that were refused"
+"""The same, for what was refused or failed: that much is told apart always."""
+
+UNTOLD = frozenset({OTHERS, REFUSED_OTHERS})
+
 
 class Row:
     """How often there was something, and when first and last (``ts``)."""
@@ -101,7 +106,7 @@ class Counts:
 
 
 class Who(NamedTuple):
-    """Who did what with which outcome; a value that is not told apart is ``OTHERS``."""
+    """Who did what with which outcome; a value that is not told apart is one of ``UNTOLD``."""
 
     event_type: str
     actor: str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from audit_emit._format.record import RESERVED
-from audit_emit._report.counts import OTHERS, Counts, Who
+from audit_emit._report.counts import UNTOLD, Counts, Who
 from audit_emit._report.counts import Row as Counted
 from audit_emit._report.model import Activity, Bar, Cell, Row, Section
 from audit_emit._report.period import SECOND, short
@@ -229,13 +229,13 @@ class Figures:
         )
 
     def _of_type(self, name: str) -> str:
-        return "" if name == OTHERS else self._queries.count("--type", name)
+        return "" if name in UNTOLD else self._queries.count("--type", name)
 
     def _query(self, *conditions: tuple[str, ...] | None) -> str:
         """The query of all of these; empty where one of them cannot be asked for."""
         words: list[str] = []
         for one in conditions:
-            if one is None or OTHERS in one:
+            if one is None or not UNTOLD.isdisjoint(one):
                 return ""
             words += one
         return self._queries.count(*words)
@@ -275,7 +275,7 @@ def _ends(row: Counted) -> tuple[Cell, Cell]:
 
 def _shown(text: str) -> str:
     """A value of a record, so that none looks like what this page itself says in brackets."""
-    if text == OTHERS:
+    if text in UNTOLD:
         return NOT_TOLD
     return f"“{text}”" if text and (text.isspace() or text.startswith("(")) else text
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from audit_emit._format.printable import visible
-from audit_emit._report.counts import OTHERS
 
 _WILD = re.compile(r"[*?\[]")
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
@@ -51,7 +50,7 @@ def value(text: str) -> str | None:
 
     An argument of a program ends at a NUL, and is Unicode text.
     """
-    if "\0" in text or text == OTHERS:
+    if "\0" in text:
         return None
     return _WILD.sub(r"[\g<0>]", text)
 

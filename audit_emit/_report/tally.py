@@ -19,7 +19,16 @@ from audit_emit._format.record import TYPE, TYPE_LIMIT, ns_of, parsed
 from audit_emit._loki.labels import OTHER
 from audit_emit._readers.base import Block, Flaw
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, AlertBook
-from audit_emit._report.counts import LONGEST, OTHERS, Counts, Who, WhoRow, count_all
+from audit_emit._report.counts import (
+    LONGEST,
+    OTHERS,
+    REFUSED_OTHERS,
+    UNTOLD,
+    Counts,
+    Who,
+    WhoRow,
+    count_all,
+)
 from audit_emit._report.period import SECOND, Period, padded
 from audit_emit._report.refusals import is_refused
 from audit_emit._report.seen import Seen, records_in
@@ -205,24 +214,26 @@ class Tally:
         event_type, actor, kind, outcome = who
         if len(event_type) > TYPE_LIMIT or TYPE.fullmatch(event_type) is None:
             event_type = OTHER
+        refused = is_refused(event_type, outcome)
+        others = REFUSED_OTHERS if refused else OTHERS
         if event_type not in self._types:
             if len(self._types) < TYPES:
                 self._types.add(event_type)
             else:
-                event_type = OTHERS
+                event_type = others
         if outcome not in self._outcomes:
             if len(outcome) <= LONGEST and len(self._outcomes) < OUTCOMES:
                 self._outcomes.add(outcome)
             else:
-                outcome = OTHERS
+                outcome = others
         actor, kind = (OTHERS if len(one) > LONGEST else one for one in (actor, kind))
         key = Who(event_type, actor, kind, outcome)
         if key not in self.who and len(self.who) >= TOLD_APART:
             key = Who(event_type, OTHERS, OTHERS, outcome)
-        self.untold += count * (OTHERS in key)
+        self.untold += count * (not UNTOLD.isdisjoint(key))
         row = self.who.get(key)
         if row is None:
-            row = self.who[key] = WhoRow(refused=is_refused(event_type, outcome))
+            row = self.who[key] = WhoRow(refused=refused)
         return row
 
 

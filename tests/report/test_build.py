@@ -116,6 +116,22 @@ def test_an_alert_is_open_until_somebody_names_it(tmp_path: Path) -> None:
     assert states[1].startswith("acknowledged by eve, 2026-05-19T20:00:02")
 
 
+@pytest.mark.parametrize("bound", ["OUTCOMES", "TYPES"])
+def test_a_flood_of_values_hides_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(f"audit_emit._report.tally.{bound}", 3)
+    chain = MadeChain()
+    for number in range(5):
+        chain.add(event_type=f"a.t{number}", fields={"outcome": f"o-{number}"})
+    chain.add(2, event_type="b.read", fields={"outcome": "denied"})
+    chain.add(event_type="b.denied").add(event_type="b.read")
+    report = report_of(chain.write(tmp_path / "audit.jsonl").parent)
+    assert ("Refused or failed", 3) in [row.cells for row in report.summary.rows]
+    assert sum(int(row.cells[2]) for row in report.section("refusals").rows) == 3
+    assert sum(bar.refused for bar in report.activity.bars) == 3
+
+
 def test_a_flood_of_alerts_hides_none_from_the_figures(tmp_path: Path) -> None:
     chain = MadeChain().add(
         event_type="audit.anomaly", fields={"id": "first", "seqs": list(range(10**8, 10**8 + 2048))}
