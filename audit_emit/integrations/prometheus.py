@@ -48,6 +48,7 @@ COUNTERS = {
     "internal_errors": ("internal_errors", "Exceptions that the guard of emit has stopped."),
     "invalid_event_types": ("invalid_event_types", "Calls with a malformed event type."),
     "invalid_contexts": ("invalid_contexts", "Calls with a context that cannot be used."),
+    "withheld": ("values_withheld", "Values of persons for which there was no key."),
     "schema_violations": ("schema_violations", "Events that do not fit the schema of their type."),
 }
 """The counters of ``health()``: the metric's name after ``audit_emit_``, and what it counts."""

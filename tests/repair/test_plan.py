@@ -219,7 +219,7 @@ class TestCommand:
     def test_a_log_that_cannot_be_written_is_left_as_it_is(
         self, log: MadeLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(*_: object) -> None:
+        def full(*_: object, **__: object) -> None:
             raise SinkError("ENOSPC")
 
         spoil(log)

@@ -281,13 +281,20 @@ class Segment:
             written = os.write(self.descriptor, data)
             if written != len(data):
                 self._finish(data, written)
-            start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - len(data)
-            if (
-                start <= self.size
-                or data[:1] == b"\n"
-                or tail.pread(self.descriptor, 1, start - 1) in b"\n"
-            ):
+            if data[:1] == b"\n" or not self._is_glued(len(data)):
                 return
+
+    def _is_glued(self, length: int) -> bool:
+        """Whether what was just written continues a line of somebody else's.
+
+        It is in the file: where that cannot be found out, nothing is written a second time.
+        """
+        try:
+            start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - length
+            return start > self.size and tail.pread(self.descriptor, 1, start - 1) not in b"\n"
+        except OSError as error:
+            let_through(error)
+            return False
 
     def _finish(self, line: bytes, written: int) -> None:
         """Write the rest of a short write, or take its beginning back."""
