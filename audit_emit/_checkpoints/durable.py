@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 
 from audit_emit._readers.files.regular import open_regular
@@ -11,21 +12,24 @@ from audit_emit._stores.jsonl.directory import open_file, sync_directory
 
 
 def replace(path: str, data: bytes) -> None:
-    """Replace a file, atomically and durably.
+    """Replace a file, atomically and durably. Several processes may do so at the same time.
 
     Raises:
         OSError: the file is still the previous one.
     """
-    fresh = path + ".new"
-    with suppress(FileNotFoundError):
-        os.unlink(fresh)
+    fresh = f"{path}.{secrets.token_hex(4)}.new"  # of nobody else: another one may be writing, too
     descriptor = open_file(fresh, append=False, exclusive=True)
     try:
-        write_all(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(fresh, path)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(fresh, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(fresh)
+        raise
     sync_directory(os.path.dirname(path))
 
 
