@@ -116,6 +116,11 @@ class Usual(msgspec.Struct, gc=False):
         elif slot > self.slot:
             self._turn(slot, int(buckets))
             self.first = event.ns
+        elif max(slot, int(self.latest // bucket)) < self.slot - buckets:
+            # Two in a row are older than all that is remembered: the one before was of the future,
+            # and the bucket of now would else be that one until then.
+            self.slot, self.first = slot, event.ns
+            self.now, self.seqs, self.told, self.unnamed = 0.0, [], False, 0
         # What is late counts to the bucket of now: nothing is lost, and nothing is counted twice.
         self.latest = event.ns
         self.now += value

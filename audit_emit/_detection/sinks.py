@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,22 +117,36 @@ class Webhook:
         headers = {"Content-Type": "application/json", "User-Agent": "audit-emit"}
         if authorization:
             headers["Authorization"] = authorization
+        self._waiting: threading.Thread | None = None
         self._client = httpx.Client(timeout=seconds, headers=headers, follow_redirects=False)
         self._shown = host
         self.name = f"webhook {parts.scheme}://{host}:{port}{parts.path}"
 
     def send(self, alert: Alert) -> None:
-        """See ``Sink``."""
+        """See ``Sink``: in a thread, as a server can make each byte of its answer wait."""
+        if self._waiting is not None and self._waiting.is_alive():
+            raise DeliveryError(f"{self._shown} still has not answered")
+        said: list[str] = []
+        self._waiting = threading.Thread(target=self._post, args=(alert, said), daemon=True)
+        self._waiting.start()
+        self._waiting.join(self._seconds)
+        if not said:
+            raise DeliveryError(f"{self._shown} took more than {self._seconds:g} s")
+        if said[0]:
+            raise DeliveryError(f"{self._shown} {said[0]}")
+
+    def _post(self, alert: Alert, said: list[str]) -> None:
+        """Send it; what went wrong is said, and nothing (an empty text) where it was taken."""
         try:
             # Of the answer only the status is looked at; its body may be of any length.
             with self._client.stream(
                 "POST", self._url, content=payload(alert), headers={"Idempotency-Key": alert.id}
             ) as answer:
                 status = answer.status_code
-        except self._httpx.HTTPError as error:
-            raise DeliveryError(f"{self._shown} did not answer: {type(error).__name__}") from None
-        if not 200 <= status < 300:
-            raise DeliveryError(f"{self._shown} answered {status}")
+        except (self._httpx.HTTPError, ValueError) as error:
+            said.append(f"did not answer: {type(error).__name__}")
+            return
+        said.append("" if 200 <= status < 300 else f"answered {status}")
 
     def close(self) -> None:
         """Give back its connections."""

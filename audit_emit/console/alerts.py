@@ -59,6 +59,7 @@ class Alerts:
         self._found: list[Recorded] = []
         self._chain = ""
         self._next = 0.0
+        self._looking = False
 
     def look(self) -> list[Alert]:
         """All of them as they are now, newest first.
@@ -83,9 +84,10 @@ class Alerts:
         if not identity.whole:
             return {}
         with self._lock:
-            stale, found, chain = time.monotonic() >= self._next, self._found, self._chain
+            stale = not self._looking and time.monotonic() >= self._next
+            found, chain = self._found, self._chain
             if stale:
-                self._next = time.monotonic() + FRESH_SECONDS
+                self._looking = True
         if stale:
             threading.Thread(target=self._refresh, daemon=True).start()
         titles = {
@@ -100,7 +102,11 @@ class Alerts:
         try:
             self.look()
         except (OSError, AuditEmitError):
-            return  # the pages say themselves that the log cannot be read
+            pass  # the pages say themselves that the log cannot be read
+        finally:
+            with self._lock:
+                self._looking = False
+                self._next = time.monotonic() + FRESH_SECONDS
 
     def _shown(self, one: Recorded) -> Alert:
         linked = [(seq, f"{self._chain}:{seq}") for seq in one.records[:_LINKED]]

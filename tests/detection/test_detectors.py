@@ -69,6 +69,19 @@ def test_hours_without_records_count_as_nothing() -> None:
     assert [one.seqs for one in found(records, rules)] == [tuple(range(2, 12))]
 
 
+def test_a_record_of_the_future_does_not_end_a_baseline() -> None:
+    rules = detector("baseline", {"bucket": "1h", "buckets": 10, "deviations": 3, "least": 10})
+    quiet = [record("a.b", hour * HOUR) for hour in range(12)]
+    future = record("a.b", ts="2250-01-01T00:00:00.000000000Z")
+    busy = [record("a.b", 13 * HOUR + number) for number in range(30)]
+    alerts = found([*quiet, future, *busy], rules)
+    first = [one.seqs for one in alerts if one.rule == "d"]
+    again = [record("a.b", 15 * HOUR + number) for number in range(30)]
+    both = [one.seqs for one in found([*quiet, future, *busy, *again], rules) if one.rule == "d"]
+    assert len(first) == 1
+    assert len(both) == 2
+
+
 def test_a_change_names_both_records() -> None:
     rules = detector("changed", {"field": "fields.v"})
     values = ["1", "1", "2", "2", "1"]

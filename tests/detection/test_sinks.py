@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -136,6 +138,31 @@ def test_an_address_that_none_can_be_sent_to_is_refused_at_once(url: str) -> Non
 def test_what_is_no_value_of_a_header_is_refused_at_once(value: str) -> None:
     with pytest.raises(ConfigError, match="webhook_authorization"):
         Webhook("https://h.example/", value)
+
+
+@starts_a_server
+def test_an_answer_that_comes_byte_by_byte_does_not_hold_the_others_up() -> None:
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not over.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=drip, args=(listening,))
+        server.start()
+        webhook = Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/", seconds=0.5)
+        for said in ("took more than", "still has not answered"):
+            with pytest.raises(DeliveryError, match=said):
+                webhook.send(ALERT)
+        over.set()
+        server.join()
+    assert webhook._waiting is not None
+    webhook._waiting.join()
+    webhook.close()
 
 
 def test_nobody_there_is_a_failure_that_tells_no_password(hook: str) -> None:
