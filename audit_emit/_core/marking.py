@@ -6,7 +6,7 @@ the way of an event.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ _BEFORE_TYPE = 'Z","event_type":"'
 _AFTER_TYPE = '","workspace_id":'
 _BEFORE_FIELDS = ',"fields":'
 _LENGTH = len(_BEFORE_FIELDS)
+_NOBODY: Mapping[str, Any] = {}
 _END = -len(BEFORE_ID)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -67,26 +68,30 @@ class Marker:
             return part
         return f"{part[:at]}{self._marked(schema, body)}{BEFORE_ID}"
 
-    def body(self, event_type: str, body: str) -> str:
-        """Fields as JSON, with ``_schema`` in them where they do not fit."""
-        schema = self._schemas.get(event_type)
-        return body if schema is None or schema.fits(body) else self._marked(schema, body)
+    def body(self, event_type: str, body: str, persons: Mapping[str, Any]) -> str:
+        """Fields as JSON, with ``_schema`` in them where they do not fit.
 
-    def reasons(self, before: str, body: str) -> list[str]:
+        Args:
+            persons: see ``told``.
+        """
+        schema = self._schemas.get(event_type)
+        return body if schema is None or schema.fits(body) else self._marked(schema, body, persons)
+
+    def reasons(self, before: str, body: str, persons: Mapping[str, Any]) -> list[str]:
         """What does not fit in fields, of the type that is named ``before`` them."""
         schema = self._schemas.get(before[len(_BEFORE_TYPE) : before.index(_AFTER_TYPE)])
-        return [] if schema is None or schema.fits(body) else self._unfit(schema, body)
+        return [] if schema is None or schema.fits(body) else self._unfit(schema, body, persons)
 
-    def _marked(self, schema: Schema, body: str) -> str:
+    def _marked(self, schema: Schema, body: str, persons: Mapping[str, Any] = _NOBODY) -> str:
         """The fields with what does not fit in them; as they are if all does at a second look."""
-        reasons = self._unfit(schema, body)
+        reasons = self._unfit(schema, body, persons)
         if not reasons:
             return body
         return f'{body[:-1]}{"," if len(body) > 2 else ""}"{SCHEMA}":{to_json(reasons)}}}'
 
-    def _unfit(self, schema: Schema, body: str) -> list[str]:
+    def _unfit(self, schema: Schema, body: str, persons: Mapping[str, Any]) -> list[str]:
         try:
-            reasons = told(violations(schema, _decode(body)))
+            reasons = told(violations(schema, _decode(body)), persons)
         except Exception as error:  # noqa: BLE001 - an event that cannot be judged is an event
             let_through(error)
             self._observer.tell(error, "schema")

@@ -122,7 +122,7 @@ class SealingBuilder(RecordBuilder):
         if body is None:
             return self._full(ctx, event_type, fields, {})
         if self._marker is not None:
-            body = self._marker.body(event_type, body)
+            body = self._marker.body(event_type, body, dict(found))
         new_id = self._clock.new_id()
         if len(found) == 1:
             name, one = found[0]
@@ -171,7 +171,7 @@ class SealingBuilder(RecordBuilder):
         if not _has_subject(value):
             return super()._encoded(before, value, was_cut=was_cut)
         if self._marker is not None:
-            reasons = self._marker.reasons(before, to_json(_opened(value)))
+            reasons = self._marker.reasons(before, to_json(_opened(value)), value)
             value = {**value, SCHEMA: reasons} if reasons else value
         new_id = self._clock.new_id()
         body = self._fitted(self._sealed_below(value, (), new_id), was_cut=was_cut)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from audit_emit._fields.frame import Frame
 from audit_emit._format import encode
 
@@ -50,12 +52,21 @@ class Notes:
         self.redacted += inner.redacted
         if self.report is not None and inner.report and len(self.report) < MAX_REPORT:
             path = self._path()
-            self.report += [f"{path}.{entry}" for entry in inner.report]
+            if self._is_personal(self._stack):
+                rules = dict.fromkeys(entry.rpartition(": ")[2] for entry in inner.report)
+                self.report += [f"{path}: {rule}" for rule in rules]
+            else:
+                self.report += [f"{path}.{entry}" for entry in inner.report]
+
+    def _is_personal(self, stack: Sequence[Frame]) -> bool:
+        """Whether the walk is in a value of a person: what it has there, no note may tell."""
+        return any(frame.index in frame.subjects for frame in stack)
 
     def _path(self) -> str:
-        parts = [
-            f".{frame.label}" if frame.kind == "dict" else f"[{frame.index}]"
-            for frame in self._stack
-        ]
+        parts = []
+        for frame in self._stack:
+            parts.append(f".{frame.label}" if frame.kind == "dict" else f"[{frame.index}]")
+            if frame.index in frame.subjects:
+                break  # the names below are sealed with the value
         path = "".join(parts).lstrip(".")
         return path if len(path) <= MAX_PATH else path[: MAX_PATH - 1] + "\u2026"

@@ -171,7 +171,8 @@ class Pieces(Notes):
         label = name
         if len(label) > MAX_KEY:
             label = label[:MAX_KEY]
-            self._note(f"{label[:16]}: a name of {length} characters, {MAX_KEY} kept")
+            shown = "" if self._is_personal(self._stack[:-1]) else f"{label[:16]}: "
+            self._note(f"{shown}a name of {length} characters, {MAX_KEY} kept")
         names = frame.names
         while label in names:
             names[label] += 1

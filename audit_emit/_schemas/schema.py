@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from audit_emit._fields.subject import Subject
 from audit_emit._fields.walk import RESERVED
 
 __all__ = ["SCHEMA", "Schema", "Schemas", "Violation", "told", "violations"]
@@ -25,6 +26,7 @@ _MOST = 8
 _LONGEST = 80
 """Characters of the place in a reason."""
 _LOOKED_AT = 64
+_NOBODY: Mapping[str, Any] = {}
 _UNKNOWABLE = ("_lossy", "_withheld", "_spilled")
 """Members of fields that are not there, or not all of them: nothing can be said of those."""
 
@@ -133,10 +135,29 @@ def _holds_something_back(value: Any) -> bool:
     return False
 
 
-def told(found: Iterable[Violation]) -> list[str]:
-    """Violations as ``_schema`` has them: ``place: word``, a few of them, without a value."""
+def told(found: Iterable[Violation], persons: Mapping[str, Any] = _NOBODY) -> list[str]:
+    """Violations as ``_schema`` has them: ``place: word``, a few of them, without a value.
+
+    Args:
+        found: the violations.
+        persons: fields in which values of persons are ``Subject``: no name in one of them is told.
+    """
+    if persons:
+        found = [_without_names(one, persons) for one in found]
     said = list(dict.fromkeys(f"{_place(one.path)}: {one.word}" for one in found))
     return said if len(said) <= _MOST else [*said[:_MOST], f"+{len(said) - _MOST} more"]
+
+
+def _without_names(one: Violation, persons: Any) -> Violation:
+    for at, step in enumerate(one.path, 1):
+        try:
+            persons = persons[step]
+        except (KeyError, IndexError, TypeError):
+            return one
+        if type(persons) is Subject:
+            inside = at < len(one.path) and one.word in {"missing", "unknown"}
+            return Violation(one.path[:at], "value" if inside else one.word)
+    return one
 
 
 def _place(path: tuple[str | int, ...]) -> str:

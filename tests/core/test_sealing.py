@@ -449,3 +449,28 @@ def test_a_line_that_is_cut_for_stdout_still_opens(
     shown = capfd.readouterr().out.splitlines()[-1].removeprefix("audit: ")
     assert '"_spilled"' in shown
     assert opened(shown, keys) == {"/x": 1}
+
+
+NAME = "someone-by-name"
+HELD = {"password": "hunter2hunter2"}
+
+
+@for_each(
+    "value",
+    [
+        {NAME: "x" * 9000},
+        {NAME: list(range(5000))},
+        {NAME * 50: 1},
+        {NAME: HELD},
+        json.dumps({NAME: HELD}),
+        [{NAME: "x"}],
+    ],
+)
+def test_no_note_tells_a_name_that_is_sealed(make: Make, log: Path, keys: Path, value: Any) -> None:
+    """Where something was cut, held back or does not fit is told as far as the sealed value."""
+    document = {"additionalProperties": {"additionalProperties": {"type": "integer"}}}
+    emitter = make(redaction_report=True, schemas={"a.b": document})
+    for fields in ({"x": Subject("u-17", value)}, {"x": {"y": [Subject("u-17", value)]}}):
+        emitter.emit(None, "a.b", fields)
+        assert NAME[:16].encode() not in last(log)
+        assert NAME in json.dumps(opened(last(log), keys))
