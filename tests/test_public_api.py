@@ -127,8 +127,9 @@ def parsed(path: Path) -> ast.Module:
 FLOORS = (
     ("errors", "_version", "_speedups"),
     ("_runtime",),
-    ("context", "_signing", "_subjects"),
+    ("context", "_signing"),
     ("_format",),
+    ("_subjects",),
     ("_redaction",),
     ("_fields",),
     ("_schemas",),

@@ -195,7 +195,7 @@ class Emitter:
                 if shown:
                     return receipt
             else:
-                latest = monotonic() + LOCK_SECONDS
+                latest = monotonic() + LOCK_SECONDS - self.builder.waited()
                 linked = outbox.link(self.clock.draft(part, closing), latest)
                 if linked is None:
                     return None
@@ -203,7 +203,7 @@ class Emitter:
                 receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
                 if NOTED and self.settings.jsonl is not None:
                     NOTED[0](receipt)
-            outbox.show(line, latest or monotonic() + LOCK_SECONDS)
+            outbox.show(line, latest or monotonic() + LOCK_SECONDS - self.builder.waited())
             return receipt
         except Exception as error:  # noqa: BLE001 - the single guard; it lets interrupts through
             passes = False

@@ -13,6 +13,7 @@ from audit_emit._core.misuse import Misuse
 from audit_emit._core.processors import Processing
 from audit_emit._fields.fitting import LONGEST, fitted
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser, is_secret_event
+from audit_emit._fields.persons import withheld
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json
 from audit_emit._redaction.redactor import Redactor
@@ -86,6 +87,10 @@ class RecordBuilder:
 
     def close(self) -> None:
         """Give every descriptor back; the next event opens them again."""
+
+    def waited(self) -> float:
+        """Seconds that the event of this thread has waited already."""
+        return 0.0
 
     def report(self) -> dict[str, Any]:
         """What ``health()`` says of values of persons."""
@@ -200,7 +205,7 @@ class RecordBuilder:
     def _shown(self, event_type: Any) -> str:
         """What a caller gave as an event type, as bounded text without secrets."""
         plain = self.normaliser.full("secret.unknown", {"event_type": event_type}).value
-        original = plain.get("event_type", "")
+        original = withheld(plain.get("event_type", ""))
         return (original if isinstance(original, str) else to_json(original))[:_TYPE_LIMIT]
 
     def _full(

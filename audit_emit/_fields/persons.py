@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from audit_emit._fields.frame import Frame
-from audit_emit._fields.subject import Subject
+from audit_emit._fields.subject import WITHHELD, Subject
 from audit_emit._fields.values import Members
+from audit_emit._runtime.interrupts import let_through
 
-__all__ = ["room_of", "unwrapped", "wrap"]
+__all__ = ["has_subject", "only_of", "room_of", "unwrapped", "unwrapped_below", "withheld", "wrap"]
 
 _SHARE = 4
 """A sealed text is in Base64: it takes a third more than what it seals."""
 _ROOM = 96
 """Bytes of what stands around one."""
+_NOBODY = object()
 
 
 def unwrapped(members: Members, stack: Sequence[Frame]) -> dict[int, Any]:
@@ -49,3 +51,45 @@ def wrap(frame: Frame) -> None:
     for at, subject in frame.subjects.items():
         if at < len(places):  # what was cut is not there
             out[places[at]] = Subject(subject, out[places[at]])
+
+
+def has_subject(value: Any) -> bool:
+    """Whether a value of a person is anywhere in a plain value."""
+    if type(value) is dict:
+        return any(map(has_subject, value.values()))
+    return any(map(has_subject, value)) if type(value) is list else type(value) is Subject
+
+
+def only_of(subject: Any, value: Any) -> Any:
+    """What is sealed under one key: a value of another person in it has no place there."""
+    if type(value) is Subject:
+        return only_of(subject, value.value) if _is_same(value.subject, subject) else WITHHELD
+    if type(value) is dict:
+        return {name: only_of(subject, one) for name, one in value.items()}
+    if type(value) is list:
+        return [only_of(subject, one) for one in value]
+    return value
+
+
+def unwrapped_below(value: Any) -> Any:
+    """The fields as they would be without any wrapping."""
+    if type(value) is Subject:
+        return only_of(value.subject, value.value)
+    if type(value) is dict:
+        return {name: unwrapped_below(one) for name, one in value.items()}
+    if type(value) is list:
+        return [unwrapped_below(one) for one in value]
+    return value
+
+
+def withheld(value: Any) -> Any:
+    """A plain value without those of persons, for what is no field and is never sealed."""
+    return only_of(_NOBODY, value)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    try:
+        return one is other or bool(one == other)
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+        let_through(error)
+        return False

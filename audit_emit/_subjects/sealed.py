@@ -74,7 +74,7 @@ class SubjectKey:
             record_id, pointer: where it stands.
             nonce: 12 bytes that were used with this key never before.
         """
-        made = nonce + self._encrypt(nonce, plain, f"{record_id}\n{pointer}".encode())
+        made = nonce + self._encrypt(nonce, plain, _bound(record_id, pointer))
         text = b2a_base64(made, newline=False).translate(_URL_SAFE, b"=\n").decode()
         return f"{self._begin}{text}"
 
@@ -88,14 +88,17 @@ class SubjectKey:
         text = found[2]
         try:
             data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            return self._decrypt(
-                data[:NONCE_BYTES], data[NONCE_BYTES:], f"{record_id}\n{pointer}".encode()
-            )
+            return self._decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _bound(record_id, pointer))
         except (ValueError, InvalidTag):
             return None
 
     def __repr__(self) -> str:
         return f"SubjectKey({self.key_id})"
+
+
+def _bound(record_id: str, pointer: str) -> bytes:
+    # A name may have a lone surrogate: a record has it as an escape.
+    return f"{record_id}\n{pointer}".encode("utf-8", "surrogatepass")
 
 
 def pseudonym_of(key: bytes) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from audit_emit._format.encode import to_json
 from audit_emit._subjects.sealed import PREFIX, SubjectKey, pointer_to, sealed_in
 from audit_emit._subjects.store import DESTROYED, GONE, LIVE, KeyStore
 
@@ -13,8 +14,6 @@ __all__ = ["IS_ERASED", "IS_SEALED", "Sight"]
 
 IS_SEALED, IS_ERASED = "[sealed]", "[erased]"
 """What people are shown in the place of a ciphertext: it can be opened, or nobody can any more."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Sight:
@@ -93,7 +92,7 @@ class Sight:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return line, []
         keys = self.open(record)
-        return (_encode(record) if keys else line), keys
+        return (to_json(record).encode() if keys else line), keys
 
     def pseudonym(self, subject: str) -> str:
         """What stands for a person in ``user_id`` while the key lives; else empty.

@@ -47,6 +47,10 @@ class Tombstone(NamedTuple):
     pseudonym: str
     place: int | str = 0
 
+    def __repr__(self) -> str:
+        # Where a traceback shows the values of a frame, the key is none of them.
+        return f"Tombstone({self.state} {self.sha256[:16]})"
+
 
 class KeyStore(Protocol):
     """The keys of persons; ``_subjects/slots.py`` is the first one.

@@ -20,7 +20,7 @@ from support.plain_log_reader import chain_ok
 from support.subject_keys import last, opened
 
 from audit_emit import Emitter, Subject
-from audit_emit._core import sealing
+from audit_emit._core import keyring
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.slots import SlotFile
 from audit_emit.cli import main
@@ -39,8 +39,8 @@ def keys(tmp_path: Path) -> Path:
 def written(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A log of two persons, and their keys in the environment."""
     log = tmp_path / "log" / "audit.jsonl"
-    monkeypatch.setattr(sealing, "KEY_SECONDS", 60.0)
-    monkeypatch.setattr(sealing, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    monkeypatch.setattr(keyring, "FRESH_SECONDS", 0.0)
     emitter = Emitter(jsonl=log, stdout=False, subject_keys=keys)
     for number in range(3):
         fields = {"email": Subject("u-17", MAIL), "client_ip": "192.0.2.1", "n": number}

@@ -20,12 +20,14 @@ from support.plain_log_reader import chain_ok
 from support.subject_keys import last, opened
 
 from audit_emit import AuditContext, Emitter, Event, Subject
-from audit_emit._core import sealing
+from audit_emit._core import keyring
+from audit_emit._core.sealing import SealingBuilder
 from audit_emit._runtime import compiled
 from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.sealed import SubjectKey
 from audit_emit._subjects.slots import SlotFile
+from audit_emit._subjects.store import LIVE
 
 VERIFY = Path(__file__).parents[2] / "docs" / "verify_chain.py"
 ADDRESS = "someone@example.com"
@@ -34,8 +36,8 @@ ADDRESS = "someone@example.com"
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine is no finding here."""
-    monkeypatch.setattr(sealing, "KEY_SECONDS", 60.0)
-    monkeypatch.setattr(sealing, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    monkeypatch.setattr(keyring, "FRESH_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ def test_no_rule_sees_a_ciphertext(make: Make, log: Path, keys: Path) -> None:
     emitter = make()
     emitter.emit(None, "a.b", {"x": Subject("u-17", "makes the key")})
     builder = emitter.builder
-    assert isinstance(builder, sealing.SealingBuilder)
+    assert isinstance(builder, SealingBuilder)
     nonces = [
         base64.urlsafe_b64decode((begin + "a1B2c3D4e5F6g7H8")[:16])
         for begin in BEGINNINGS
@@ -332,7 +334,7 @@ def test_a_store_that_takes_its_time_does_not_hold_up_events(
     make: Make, log: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitter = make()
-    monkeypatch.setattr(sealing, "KEY_SECONDS", 0.0)
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 0.0)
     go_on, asked = threading.Event(), []
     obtain = SlotFile.obtain
 
@@ -349,10 +351,10 @@ def test_a_store_that_takes_its_time_does_not_hold_up_events(
     assert asked == ["u-17"], "one event asks, the others do not wait for it"
     go_on.set()
     builder = emitter.builder
-    assert isinstance(builder, sealing.SealingBuilder)
-    assert builder.keys._asking is not None
-    builder.keys._asking.join()
-    monkeypatch.setattr(sealing, "KEY_SECONDS", 60.0)
+    assert isinstance(builder, SealingBuilder)
+    assert builder.keys._late is not None
+    builder.keys._late.join()
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
     emitter.emit(None, "a.b", {"x": Subject("u-17", 3)})
     assert opened(last(log), keys) == {"/x": 3}
 
@@ -474,3 +476,128 @@ def test_no_note_tells_a_name_that_is_sealed(make: Make, log: Path, keys: Path, 
         emitter.emit(None, "a.b", fields)
         assert NAME[:16].encode() not in last(log)
         assert NAME in json.dumps(opened(last(log), keys))
+
+
+class Foreign:
+    """An id of a type whose equality is code of the application."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, _: object) -> bool:
+        raise RuntimeError("a defect")
+
+
+@for_each(
+    "event_type, fields",
+    [
+        ("a.b", {"half \ud83d": Subject("u-17", "x"), "n": 1}),
+        ("a.b", {"x": Subject(Foreign(), [Subject(Foreign(), "x")]), "n": 1}),
+        (Subject("u-17", "x"), {"n": 1}),
+        ([Subject("u-17", "x")], {"n": 1}),
+    ],
+)
+def test_no_place_of_a_value_of_a_person_costs_an_event_its_fields(
+    make: Make, log: Path, keys: Path, event_type: Any, fields: Any
+) -> None:
+    make().emit(None, event_type, fields)
+    record = json.loads(last(log))
+    assert record["fields"]["n"] == 1
+    assert None not in opened(last(log), keys).values()
+
+
+def test_all_keys_that_one_event_needs_are_waited_for_together(
+    make: Make, log: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, obtain = [0.0], SlotFile.obtain
+
+    def slow(store: SlotFile, subject: str) -> bytes | None:
+        now[0] += 25.0
+        return obtain(store, subject)
+
+    monkeypatch.setattr(SlotFile, "obtain", slow)
+    monkeypatch.setattr(keyring, "monotonic", lambda: now[0])
+    emitter = make()
+    people = [Subject(f"u-{at}", at) for at in range(5)]
+    for known in (3, 5):
+        emitter.emit(None, "a.b", {"x": people})
+        assert list(opened(last(log), keys).values()) == list(range(known))
+        assert emitter.builder.waited() == 25.0 * (3 if known == 3 else 2)
+
+
+def test_two_threads_wait_for_the_keys_of_two_persons_at_once(
+    make: Make, log: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on, obtain = threading.Event(), threading.Event(), SlotFile.obtain
+
+    def meets(store: SlotFile, subject: str) -> bytes | None:
+        asked.set()
+        assert subject == "u-1" or go_on.wait(60)
+        return obtain(store, subject)
+
+    monkeypatch.setattr(SlotFile, "obtain", meets)
+    emitter = make()
+    thread = threading.Thread(target=emitter.emit, args=(None, "a.b", {"x": Subject("u-0", 0)}))
+    thread.start()
+    assert asked.wait(60)
+    emitter.emit(None, "a.b", {"x": Subject("u-1", 1)})
+    go_on.set()
+    thread.join()
+    lines = [line for line in log.read_bytes().splitlines() if b'"x"' in line]
+    assert sorted(opened(line, keys).get("/x", -1) for line in lines) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("context", "fields"),
+    [(AuditContext(user_id="u-17"), {}), (None, {"x": Subject("u-17", 1)})],
+    ids=["actor", "field"],
+)
+def test_a_key_that_is_destroyed_while_it_is_asked_for_is_used_once_at_most(
+    make: Make, log: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, context: Any, fields: Any
+) -> None:
+    """Another thread hears of it first, and forgets all keys, before this one has its answer."""
+    emitter, obtain = make(), SlotFile.obtain
+
+    def late(store: SlotFile, subject: str) -> bytes | None:
+        key = obtain(store, subject)
+        other = SlotFile(str(keys))
+        found = other.find(subject)
+        if found is not None and found.state == LIVE:
+            other.settle(other.destroy(other.mark(found)))
+            emitter.emit(None, "a.b", {})
+        other.close()
+        return key
+
+    emitter.emit(None, "a.b", {"x": Subject("u-0", 0)})
+    monkeypatch.setattr(SlotFile, "obtain", late)
+    for _ in range(2):
+        emitter.emit(context, "a.b", fields)
+    record = json.loads(last(log))
+    assert "[withheld]" in (record["user_id"], record["fields"].get("x"))
+
+
+def test_nonces_that_were_drawn_before_a_fork_are_not_the_childs(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler may fork while they are drawn."""
+    builder = make().builder
+    drawn: list[bytes] = []
+    assert isinstance(builder, SealingBuilder)
+
+    def forks(size: int) -> bytes:
+        if not drawn:
+            builder.after_fork()
+        drawn.append(urandom(size))
+        return drawn[-1]
+
+    urandom = os.urandom
+    monkeypatch.setattr(os, "urandom", forks)
+    builder.keys.nonce()
+    assert builder.keys.nonce() not in drawn[0]
+
+
+def test_ids_of_any_length_take_no_memory(make: Make, log: Path, keys: Path) -> None:
+    emitter = make()
+    emitter.emit(None, "a.b", {"x": Subject("u" * 100_000, 1)})
+    assert opened(last(log), keys) == {"/x": 1}
+    assert isinstance(emitter.builder, SealingBuilder)
+    assert not emitter.builder.keys.cached

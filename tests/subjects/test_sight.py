@@ -83,3 +83,11 @@ def test_many_containers_in_each_other_are_walked_in_little_memory() -> None:
         deep = [deep]
     ((steps, _),) = sealed_in(deep)
     assert len(steps) == 20_001
+
+
+def test_what_is_opened_can_fool_no_terminal(store: SlotFile) -> None:
+    fields = {"a": sealed(store, "u-17", "\x9b2J \u202e", "a")}
+    line, keys = Sight(store).opened(json.dumps({"id": ID, "fields": fields}).encode())
+    assert keys
+    assert line.isascii()
+    assert json.loads(line)["fields"]["a"] == "\x9b2J \u202e"

@@ -296,3 +296,8 @@ def test_a_forked_child_has_a_lock_of_its_own(store: SlotFile) -> None:
 def test_a_live_key_is_told_as_such(store: SlotFile) -> None:
     key = store.obtain("u-17")
     assert [(one.state, one.key) for one in store.all()] == [(LIVE, key)]
+
+
+def test_what_is_found_of_a_person_does_not_show_the_key(store: SlotFile) -> None:
+    key = store.obtain("u-17")
+    assert repr(key) not in repr(found(store, "u-17"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audit_emit import Emitter, Subject
-from audit_emit._core import sealing
+from audit_emit._core import keyring
 from audit_emit.cli import main
 
 
@@ -35,7 +35,7 @@ class Sealed:
 @pytest.fixture
 def sealed_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sealed:
     """One record of u-17 with a sealed address."""
-    monkeypatch.setattr(sealing, "KEY_SECONDS", 60.0)
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
     keys, path = tmp_path / "keys" / "subjects.keys", tmp_path / "log" / "audit.jsonl"
     monkeypatch.setenv("AUDIT_EMIT_SUBJECT_KEYS", str(keys))
     emitter = Emitter(jsonl=path, stdout=False)

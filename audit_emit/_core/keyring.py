@@ -1,0 +1,182 @@
+"""The keys of persons that one emitter uses, had within the time that an event may take."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._subjects.sealed import NONCE_BYTES, SubjectKey
+from audit_emit._subjects.store import KeyStore
+from audit_emit.errors import KeyStoreError
+
+__all__ = ["FRESH_SECONDS", "KEY_SECONDS", "Keys"]
+
+KEY_SECONDS = 0.04
+"""How long an event waits for the keys of persons who have none here yet, all together."""
+
+FRESH_SECONDS = 0.01
+"""How long a look at the store counts: until then an event may be sealed under a key that is gone,
+and is read by nobody."""
+
+_MAX_KEYS = 4096
+_LONGEST = 1024
+"""Characters of an id that is remembered: somebody may choose his own."""
+_NONCES = 256
+_ERASED = "erased"
+
+
+class Keys:
+    """The keys that one emitter has used, until one is destroyed.
+
+    Args:
+        store: where they are.
+        tell: says a sentence, at most once a minute for each kind.
+
+    Attributes:
+        cached: by the id of the person.
+        parents: those that the parent of this process had, for an event that was under way.
+        current: another object after every change of the store.
+        fault: why there was no key last, as one word; ``None`` while there is one.
+    """
+
+    def __init__(self, store: KeyStore, tell: Callable[[str, str], None] | None) -> None:
+        SubjectKey(bytes(32))  # says at once that a package is missing
+        self.store: KeyStore = store
+        self._tell = tell
+        self.fault: str | None = None
+        self._fresh = 0.0
+        self._event = threading.local()
+        self.forget()
+
+    def forget(self) -> None:
+        """Hold no key: what is needed again is asked for again."""
+        self.cached: dict[str, SubjectKey] = {}
+        self.parents: dict[str, SubjectKey] = {}
+        self.current: object = object()
+        self._erased: set[str] = set()
+        self._nonces: list[bytes] = []
+        self._late: threading.Thread | None = None
+
+    def epoch(self) -> object:
+        """``current``, after a look at the store where the last one is no longer fresh.
+
+        With it an event begins: all keys that it needs are waited for no longer than one may be.
+        """
+        self._event.waited = 0.0
+        now = monotonic()
+        if now >= self._fresh:
+            self._fresh = now + FRESH_SECONDS
+            if self.store.has_changed():
+                self.forget()
+        return self.current
+
+    def nonce(self) -> bytes:
+        """One that nobody had before: of this process alone, and given once."""
+        # A signal handler may fork anywhere in here: what is drawn before belongs to this list, and
+        # the child has another one.
+        nonces = self._nonces
+        try:
+            return nonces.pop()
+        except IndexError:
+            drawn = os.urandom(NONCE_BYTES * _NONCES)
+            nonces += [
+                drawn[at : at + NONCE_BYTES] for at in range(NONCE_BYTES, len(drawn), NONCE_BYTES)
+            ]
+            return drawn[:NONCE_BYTES]
+
+    def waited(self) -> float:
+        """Seconds that the event of this thread has waited for keys."""
+        return getattr(self._event, "waited", 0.0)
+
+    def of(self, subject: str) -> SubjectKey | None:
+        """The key of a person, made if there is none; ``None`` where nobody gives one now."""
+        # What is found belongs to these: should a key be destroyed meanwhile, others are in use.
+        cached, erased = self.cached, self._erased
+        known = cached.get(subject)
+        if known is not None or subject in erased:
+            return known
+        asked = self._asked(subject)
+        if asked is None:
+            return None
+        is_kept = len(subject) <= _LONGEST
+        if asked.key is None:
+            self._missing(asked.reason)
+            if asked.reason == _ERASED and is_kept and len(erased) < _MAX_KEYS:
+                erased.add(subject)
+            return None
+        self.fault = None
+        made = SubjectKey(asked.key)
+        if is_kept:
+            if len(cached) >= _MAX_KEYS:
+                cached.clear()
+            cached[subject] = made
+        return made
+
+    def _asked(self, subject: str) -> _Asked | None:
+        """The answer of the store; ``None`` where there is no time for it."""
+        patience = KEY_SECONDS - self.waited()
+        if patience < 0 or (self._late is not None and self._late.is_alive()):
+            self._missing("slow")  # one event has waited for it; the others do not
+            return None
+        asked = _Asked(self.store, subject)
+        begun = monotonic()
+        try:
+            thread = threading.Thread(target=asked.run, name="audit-emit-key", daemon=True)
+            thread.start()
+        except RuntimeError as error:  # no thread begins while the interpreter shuts down
+            let_through(error)
+            asked.run()
+        else:
+            thread.join(patience)
+            if thread.is_alive():
+                self._late = thread
+        self._event.waited = self.waited() + monotonic() - begun
+        return asked
+
+    def _missing(self, reason: str) -> None:
+        if reason == _ERASED:
+            return  # as it was asked for
+        self.fault = reason
+        if self._tell is not None:
+            self._tell(
+                f"subject key {reason}",
+                f"no key of a person can be had from {self.store.shown} ({reason}); what would be "
+                "sealed under it is withheld",
+            )
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: the nonces are the parent's."""
+        parents = self.cached
+        self.forget()
+        self.parents = parents
+        self.store.after_fork()
+
+    def close(self) -> None:
+        """Give every descriptor back, and hold no key."""
+        self.forget()
+        self.store.close()
+
+
+class _Asked:
+    """One question to a store, answered in a thread: a disk may take longer than an event may."""
+
+    def __init__(self, store: KeyStore, subject: str) -> None:
+        self._store = store
+        self._subject = subject
+        self.key: bytes | None = None
+        self.reason: str = "slow"
+
+    def run(self) -> None:
+        try:
+            self.key = self._store.obtain(self._subject)
+            if self.key is None:
+                self.reason = _ERASED
+        except KeyStoreError as error:
+            self.reason = error.reason
+        except Exception as error:  # noqa: BLE001 - the event goes on without the value
+            let_through(error)
+            self.reason = bare_name(type(error))
