@@ -6,12 +6,32 @@ import json
 
 import msgspec
 
-from audit_emit._format.checkpoint import Checkpoint, check
+from audit_emit._format.checkpoint import Checkpoint, check, parse_text
 from audit_emit._format.merkle_proofs import verify_consistency
 from audit_emit._format.proof_file import Judgement, no_member_twice
+from audit_emit._format.signed_note import Note
 from audit_emit._signing.trusted_keys import KeyRing
 
 VERSION = 1
+
+
+Tree = tuple[str, int, bytes]
+"""Origin, size and root of a checkpoint."""
+
+
+def tree_in(data: bytes) -> Tree:
+    """What a checkpoint is of that somebody has kept; its signature is not looked at.
+
+    Args:
+        data: a signed note, or a line of ``checkpoints.jsonl``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if data.startswith(b"{"):
+        found = Checkpoint.from_line(data.rstrip(b"\n"))
+        return found.origin, found.head_seq, bytes.fromhex(found.root_hash)
+    return parse_text(Note.from_bytes(data).text.encode())
 
 
 class ConsistencyFile(msgspec.Struct, frozen=True):
@@ -51,9 +71,17 @@ class ConsistencyFile(msgspec.Struct, frozen=True):
             raise ValueError("not a proof file, or of another version")
         return found
 
-    def judge(self, ring: KeyRing) -> Judgement:
-        """Whether the key of the log says that the newer checkpoint continues the older one."""
+    def judge(self, ring: KeyRing, kept: Tree | None = None) -> Judgement:
+        """Whether the key of the log says that the newer checkpoint continues the older one.
+
+        Args:
+            ring: the trusted keys.
+            kept: what the older one must be. Without it the file says itself where it begins, and
+                whoever has the key can begin anywhere.
+        """
         old, new = self.old, self.new
+        if kept not in {None, (old.origin, old.head_seq, bytes.fromhex(old.root_hash))}:
+            return Judgement("mismatch", "the older checkpoint is another one than that you kept")
         if (old.origin, old.chain) != (new.origin, new.chain):
             return Judgement("mismatch", "the checkpoints are of two logs")
         if not verify_consistency(

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from audit_emit._facade.proofs import ConsistencyFile
+from audit_emit._facade.proofs import ConsistencyFile, Tree, tree_in
 from audit_emit._facade.records import Claim, head_of, parse_receipt
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import MAX_BYTES, signed_time
@@ -35,6 +35,17 @@ def _is_of(evidence: Evidence, receipt: Claim) -> bool:
     return head is not None and Claim(head.chain, head.seq, head.hash) == receipt
 
 
+def _kept(_: click.Context, __: click.Parameter, value: str | None) -> Tree | None:
+    if value is None:
+        return None
+    with open(value, "rb") as file:
+        data = file.read(MAX_BYTES)
+    try:
+        return tree_in(data)
+    except ValueError as error:
+        raise click.BadParameter(visible(str(error))) from None
+
+
 @a_command(
     "verify-proof",
     {
@@ -44,7 +55,10 @@ def _is_of(evidence: Evidence, receipt: Claim) -> bool:
         Exit.NOTHING: "there is no proof in the file",
         Exit.INCOMPLETE: "there is no key to check it with",
     },
-    ["audit-emit verify-proof record-4711.proof --key shop-verifier.txt"],
+    [
+        "audit-emit verify-proof record-4711.proof --key shop-verifier.txt",
+        "audit-emit verify-proof continued.proof --old kept.note --key shop-verifier.txt",
+    ],
 )
 @click.argument("file", metavar="FILE", type=click.Path(readable=False, allow_dash=True))
 @click.option(
@@ -53,9 +67,18 @@ def _is_of(evidence: Evidence, receipt: Claim) -> bool:
     callback=_receipt,
     help="It must be the record of this receipt (CHAIN:SEQ:HASH).",
 )
+@click.option(
+    "--old",
+    metavar="CHECKPOINT",
+    callback=_kept,
+    help="With a proof of prove --from: the file of the checkpoint that you kept, a signed note or "
+    "a line of checkpoints.jsonl. It must be that which is continued.",
+)
 @pinned_keys
 @formats("text", "json")
-def command(file: str, keys: tuple[str, ...], receipt: Claim | None, form: str) -> Exit:
+def command(
+    file: str, keys: tuple[str, ...], receipt: Claim | None, old: Tree | None, form: str
+) -> Exit:
     """Check that the record in a proof FILE is in the log that a key signed.
 
     FILE is what audit-emit prove has written; - is standard input. The key is the one that you
@@ -69,7 +92,9 @@ def command(file: str, keys: tuple[str, ...], receipt: Claim | None, form: str) 
             data = opened.read(MAX_BYTES)
     try:
         if b'"consistency_proof"' in data and receipt is None:
-            return _continued(ConsistencyFile.from_bytes(data), ring, form)
+            return _continued(ConsistencyFile.from_bytes(data), ring, old, form)
+        if old is not None:
+            raise click.UsageError("--old is about a proof that one checkpoint continues another")
         evidence = Evidence.from_bytes(data)
     except ValueError as error:
         complain(f"{file}: {error}")
@@ -85,16 +110,21 @@ def command(file: str, keys: tuple[str, ...], receipt: Claim | None, form: str) 
     return status
 
 
-def _continued(proof: ConsistencyFile, ring: KeyRing, form: str) -> Exit:
+def _continued(proof: ConsistencyFile, ring: KeyRing, kept: Tree | None, form: str) -> Exit:
     """Tell whether one checkpoint continues another."""
-    judgement = proof.judge(ring)
+    judgement = proof.judge(ring, kept)
     old, new = proof.old.head_seq, proof.new.head_seq
     told = {"verdict": judgement.verdict, "why": judgement.why, "old_size": old, "new_size": new}
+    told |= {"old_root": proof.old.root_hash, "new_root": proof.new.root_hash}
     if form == "json":
         click.echo(json.dumps({**told, "origin": proof.new.origin}))
     elif judgement.verdict == "ok":
         click.echo(f"proved: the checkpoint of {new} records continues that of {old}")
         click.echo(f"  of {visible(proof.new.origin)}, {proof.new.when}")
+        if kept is None:
+            click.echo(
+                f"  compare the older root with the one that you kept: {proof.old.root_hash}"
+            )
     else:
         click.echo(f"not proved: {judgement.why}")
     return decided(EXITS[judgement.verdict])

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 from support.prunable_log import PrunableLog
 
+from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.signed_note import Note
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit.cli import main
@@ -125,3 +126,25 @@ def test_that_a_checkpoint_continues_another_is_proved_and_checked_without_the_l
     assert main(["verify-proof", str(changed), "--key", key]) == Exit.NOTHING
     assert main(["prove", "--from", "299", str(log.path)]) == Exit.INCOMPLETE
     assert main(["prove", "--to", "299", str(log.path)]) == Exit.USAGE
+
+
+def test_the_checkpoint_that_is_continued_is_the_one_that_was_kept(
+    log: PrunableLog, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = PrunableLog(tmp_path / "other", records=600, part=300, ring=RING)
+    out, kept = tmp_path / "continued.proof", tmp_path / "kept"
+    check = ["verify-proof", str(out), "--key", key, "--old", str(kept)]
+    lines = (log.path / "checkpoints.jsonl").read_bytes().splitlines(keepends=True)
+    for data in (lines[0], Checkpoint.from_line(lines[0].rstrip()).to_note().to_bytes()):
+        kept.write_bytes(data)
+        assert main(["prove", "--from", "300", str(log.path), "--out", str(out), "--force"]) == 0
+        assert main(check) == Exit.OK
+        assert main(["prove", "--from", "300", str(other.path), "--out", str(out), "--force"]) == 0
+        assert main(check[:-2]) == Exit.OK, "the same key has signed another past"
+        assert main(check) == Exit.FINDINGS
+        assert "another one than that you kept" in capsys.readouterr().out
+    kept.write_bytes(b"{}")
+    assert main(check) == Exit.USAGE
+    assert main(["prove", "1", str(log.path), "--out", str(out), "--force"]) == Exit.OK
+    kept.write_bytes(lines[0])
+    assert main(check) == Exit.USAGE
