@@ -107,11 +107,12 @@ class SlotFile:
         self._file = LockedFile(path)
         self._forget()
         self._looked = 0.0
+        self._seen: tuple[int, bytes] | None = None
+        """Of the keys that were given out: which opening of the file, and its generation."""
 
     def _forget(self) -> None:
         self._read_of = -1
         self._secret = b""
-        self._seen = b""
         self._tags = bytearray()
 
     # -- what everybody asks -----------------------------------------------------------------
@@ -130,9 +131,10 @@ class SlotFile:
             generation = os.pread(descriptor, _GENERATION_SIZE, _GENERATION)
         except OSError:
             return True
-        if generation == self._seen:
+        now_there = (self._file.opened, generation)
+        if now_there == self._seen:
             return False
-        self._seen = generation
+        self._seen = now_there
         return True
 
     def obtain(self, subject: str) -> bytes | None:
@@ -253,8 +255,9 @@ class SlotFile:
             if magic != _MAGIC or head != _header(generation, secret):
                 raise KeyStoreError("damaged", f"{self.shown} is no file of keys, or is damaged")
             self._secret = secret
-            self._seen = head[_GENERATION : _GENERATION + _GENERATION_SIZE]
             self._read_of = file.opened
+            if self._seen is None:  # else keys of another file may be out, and that is to be told
+                self._seen = (file.opened, head[_GENERATION : _GENERATION + _GENERATION_SIZE])
         at, whole = len(self._tags) // _TAG, size // SLOT - 1
         if at != whole:
             while at < whole:
@@ -328,8 +331,10 @@ class SlotFile:
         """See ``KeyStore``."""
         self._file.after_fork()
         self._forget()
+        self._seen = None
 
     def close(self) -> None:
         """See ``KeyStore``."""
         self._file.close()
         self._forget()
+        self._seen = None

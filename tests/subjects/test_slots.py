@@ -189,6 +189,20 @@ def test_a_file_that_was_put_back_from_a_backup_is_noticed(
     assert store.obtain("u-17") == key
 
 
+def test_another_file_is_told_also_when_a_key_was_asked_of_it_first(store: SlotFile) -> None:
+    """Else what is sealed goes on under keys that are in no file any more."""
+    store.obtain("u-17")
+    store.has_changed()
+    path = path_of(store)
+    other = SlotFile(str(path.with_name("other")))
+    other.obtain("u-19")
+    other.close()
+    path.with_name("other").rename(path)
+    store.obtain("u-18")
+    assert store.has_changed()
+    assert not store.has_changed()
+
+
 def test_a_file_that_is_gone_is_not_made_anew(store: SlotFile) -> None:
     store.obtain("u-17")
     path_of(store).unlink()
