@@ -127,12 +127,12 @@ def status(logs: tuple[str, ...], keys: tuple[str, ...], form: str) -> Exit:
 def _row(kept: Kept, key: Cosigner, url: str, newest: Checkpoint | None) -> dict[str, Any]:
     """What is known of one witness."""
     attempt = kept.attempts().get(key.key_id, Attempt("not asked yet", 0))
-    size, at = 0, 0
+    size, at, root = 0, 0, ""
     for one in kept.cosigned():
         with suppress(ValueError):
             signed = cosigned_at(key, one.text, one.signature)
             if signed is not None and (newest is None or one.origin == newest.origin):
-                size, at = one.size, signed
+                size, at, root = one.size, signed, one.root
                 break
     signed_here = newest.head_seq if newest is not None else 0
     text = f"cosigned {size} of {signed_here} signed records"
@@ -141,9 +141,15 @@ def _row(kept: Kept, key: Cosigner, url: str, newest: Checkpoint | None) -> dict
         text += f"; {finding_of(attempt)}"
     elif attempt.note:
         text += f"; {attempt.note}"
-    state = Exit.FINDINGS if attempt.is_finding else Exit.OK
-    if state == Exit.OK and size < signed_here:
-        state = Exit.INCOMPLETE
+    # What was cosigned may lie here although the log was set back, or written anew, since.
+    other = newest is not None and size == signed_here and root != newest.root_hash
+    if other or (newest is not None and size > signed_here):
+        text += "; the log was set back or written anew"
+        state = Exit.FINDINGS
+    elif attempt.is_finding:
+        state = Exit.FINDINGS
+    else:
+        state = Exit.OK if newest is not None and size == signed_here else Exit.INCOMPLETE
     return {
         "witness": key.name,
         "key_id": key.key_id,

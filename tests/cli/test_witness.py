@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
 from audit_emit._signing.cosigners import Cosigner
-from audit_emit._signing.trusted_keys import private_pem
+from audit_emit._signing.trusted_keys import Ed25519Key, private_pem
 from audit_emit.cli import _policies, main
 from audit_emit.cli._exit import Exit
 
@@ -67,6 +68,29 @@ def test_who_signs_asks_the_witness_and_verify_wants_it(
         f"log {PAIR.to_vkey(log.newest.origin)}\n" + (log.path / "witness.policy").read_text()
     )
     assert main(["verify", where, "--policy", str(policy), "--no-anchor-required"]) == Exit.OK
+
+
+@pytest.mark.parametrize("records", [50, 101])
+def test_a_log_that_is_not_the_one_that_was_cosigned_is_a_finding_before_anybody_is_asked(
+    log: WitnessedLog, url: str, tmp_path: Path, records: int
+) -> None:
+    log.kept.add("w1", KEYS[0].to_vkey(), url)
+    log.grow()
+    log.collect()
+    assert main(["witness", "status", str(log.path)]) == Exit.OK
+    other = WitnessedLog(tmp_path / "other", records)
+    for name in ("witness.policy", "witness.json", "cosignatures.jsonl"):
+        shutil.copy(log.path / name, other.path / name)
+    assert main(["witness", "status", str(other.path)]) == Exit.FINDINGS
+
+
+def test_without_a_checkpoint_of_a_key_that_is_given_nothing_was_cosigned(
+    log: WitnessedLog, url: str
+) -> None:
+    log.kept.add("w1", KEYS[0].to_vkey(), url)
+    log.collect()
+    stranger = Ed25519Key.from_seed(b"x" * 32).to_vkey(log.newest.origin)
+    assert main(["witness", "status", str(log.path), "--key", stranger]) == Exit.INCOMPLETE
 
 
 def test_a_witness_that_is_ahead_is_a_finding(

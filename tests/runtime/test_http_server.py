@@ -74,6 +74,8 @@ def test_a_body_is_taken_where_there_is_one_and_no_longer_than_that() -> None:
         for length in (b"6", b"9" * 4000, b"-1", b"x", b""):
             head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n"
             assert raw(server, head)[9:12] in {b"413", b"411"}
+        twice = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabc"
+        assert raw(server, twice)[9:12] == b"411"
         chunked = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc"
         assert raw(server, chunked)[9:12] == b"411"
 
