@@ -33,7 +33,7 @@ def check_url(url: str) -> str:
         ValueError: it is none of HTTP, or has a login, a query or a fragment.
     """
     parts = urlsplit(url) if _SAFE.fullmatch(url) else None
-    if parts is None or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if parts is None or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("an address is https://host/path, without login, query and fragment")
     parts.port  # noqa: B018 - it raises ValueError where it is no number
     return url.rstrip("/")

@@ -11,6 +11,13 @@ import pytest
 from audit_emit._runtime import http_client
 
 
+@pytest.mark.parametrize("login", ["user@", "user:word@", ":word@", "@"])
+def test_an_address_with_a_login_is_refused(login: str) -> None:
+    assert http_client.check_url("https://host/path/") == "https://host/path"
+    with pytest.raises(ValueError, match="without login"):
+        http_client.check_url(f"https://{login}host/path")
+
+
 def test_a_connection_that_is_there_too_late_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
 
