@@ -13,7 +13,12 @@ Progress = Callable[[int, int], None]
 
 
 def keep(
-    bucket: Bucket, manifests: Iterable[Manifest], holds: Holds, progress: Progress | None = None
+    bucket: Bucket,
+    manifests: Iterable[Manifest],
+    holds: Holds,
+    progress: Progress | None = None,
+    *,
+    free: bool,
 ) -> int:
     """Give every object the legal hold that it should have, or take it away; how many changed.
 
@@ -21,6 +26,7 @@ def keep(
 
     Args:
         manifests: of the log that the holds are of.
+        free: whether a hold may be taken away; for that the log must have been verified.
         progress: called with the batches that were looked at and those that there are.
 
     Raises:
@@ -32,7 +38,7 @@ def keep(
         wanted = holds.is_held(one.first_seq, one.last_seq) is not None
         for key, version in objects_of(bucket, one):
             stored = bucket.look_at(key, version)
-            if stored is not None and stored.hold != wanted:
+            if stored is not None and stored.hold != wanted and (wanted or free):
                 bucket.hold(key, version, on=wanted)
                 changed += 1
         if progress is not None:

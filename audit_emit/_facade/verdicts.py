@@ -11,7 +11,7 @@ from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, SHOWN, TAMPERED
 from audit_emit._verify.known_heads import parse_heads
 from audit_emit._verify.legacy import Boundary
 from audit_emit._verify.remembered import read, remembered
-from audit_emit._verify.verify import Options, Verified, verify_paths
+from audit_emit._verify.verify import Options, Verified, verify_log, verify_paths
 
 __all__ = [
     "INCOMPLETE",
@@ -27,5 +27,6 @@ __all__ = [
     "read",
     "remembered",
     "signed_time",
+    "verify_log",
     "verify_paths",
 ]

@@ -24,6 +24,7 @@ from audit_emit._facade.retention import (
 )
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
+from audit_emit._facade.verdicts import Options, verify_log
 from audit_emit.cli._archiving import FAILURES, durable, failed, rows_of, settings_of, to_option
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
@@ -39,7 +40,7 @@ _STATUSES = {
     Exit.FINDINGS: "done, but for objects of the archive that no trusted manifest names",
     Exit.USAGE: "usage, there is no such hold, or no key for the archive",
     Exit.NOTHING: "there is no log",
-    Exit.INCOMPLETE: "another process is at it, or the log could not be told",
+    Exit.INCOMPLETE: "another process is at it, the log could not be told, or it does not verify",
     Exit.NO_ANSWER: "the store gives no answer; the hold is on the log, run it again",
 }
 
@@ -155,6 +156,7 @@ def _change(
     Raises:
         UsageError: there is no such hold, or another one of this name.
         ArchiveError: see ``_on_objects``.
+        RetentionError: it is to be released, and the log does not verify.
     """
     with one.reader() as reader:
         holds, first = Holds.of(reader, ring), reader.bounds().first
@@ -163,6 +165,8 @@ def _change(
         raise click.UsageError(f"there is another hold {visible(hold.name)}; release it")
     if action == RELEASED and not there and hold.name not in holds.released:
         raise click.UsageError(f"there is no hold {visible(hold.name)}")
+    if action == RELEASED and settings is not None:
+        _refuse_tampered(one, ring)
     wanted = [hold] if action == PLACED else there
     if (action == PLACED) != bool(there):
         where = settings.shown if settings is not None else ""
@@ -171,7 +175,7 @@ def _change(
     if settings is not None and first is not None:
         with one.reader() as reader:
             holds = Holds.of(reader, ring)
-        objects = _on_objects(first.chain, holds, settings, ring)
+        objects = _on_objects(first.chain, holds, settings, ring, free=action == RELEASED)
     for each in wanted or [hold]:
         last = each.last_seq if each.last_seq is not None else "the end"
         click.echo(
@@ -182,15 +186,33 @@ def _change(
         )
 
 
-def _on_objects(chain: str, holds: Holds, settings: ArchiveSettings, ring: KeyRing) -> int:
+def _refuse_tampered(one: _Held, ring: KeyRing) -> None:
+    """Refuse to free objects on the word of a log that does not verify.
+
+    Raises:
+        RetentionError: it does not.
+    """
+    with one.reader() as reader:
+        report = verify_log(reader, Options(ring=ring)).report
+    if report.tampered:
+        why = "the log does not verify, so nothing is freed on its word; see: audit-emit verify"
+        raise RetentionError("tampered", why)
+
+
+def _on_objects(
+    chain: str, holds: Holds, settings: ArchiveSettings, ring: KeyRing, *, free: bool
+) -> int:
     """Let the objects of the archive be held as the chain says; how many changed.
+
+    Args:
+        free: whether some may be freed.
 
     Raises:
         ArchiveError: no trusted key vouches for a manifest; its objects stayed as they were.
     """
     with Bucket(settings) as bucket, on_terminal("holding", "batches") as bar:
         manifests, wrong = trusted_in_store(bucket, chain, ring)
-        changed = keep(bucket, manifests, holds, bar)
+        changed = keep(bucket, manifests, holds, bar, free=free)
     if wrong:
         why = f"{wrong[0]}: no key that is given vouches for it; its objects stayed as they were"
         raise ArchiveError("manifest", why)

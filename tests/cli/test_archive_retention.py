@@ -16,6 +16,7 @@ import pytest
 from support.archived_log import ORIGIN, SignedLog
 from support.object_store import Store
 
+from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._signing.trusted_keys import private_pem
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -194,6 +195,28 @@ def test_objects_of_a_manifest_that_nobody_vouches_for_stay_held(
     store.replace(key, store.get(key).replace(b'"low_ts":"2', b'"low_ts":"1'))
     assert main(["archive", "release", "case-17", str(archived.directory)]) == Exit.FINDINGS
     assert held(store, batches) == [False] * (len(batches) - 1) + [True]
+
+
+def test_a_forged_release_frees_no_object(
+    archived: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = str(archived.directory)
+    batches = told(capsys, "archive", "status", directory)[1]["batches"]
+    assert hold(archived, "case-17", 1) == Exit.OK
+    (placed,) = (one for one in archived.read().splitlines() if b'"audit.hold"' in one)
+    seq = json.loads(placed)["seq"]
+    forged = placed.replace(b'"placed"', b'"released"').replace(
+        b'"seq":%d' % seq, b'"seq":%d' % (seq + 1)
+    )
+    digest = leaf_hash(body_of(forged))
+    forged = forged.replace(json.loads(placed)["hash"].encode(), digest.encode())
+    with (archived.directory / "audit.jsonl").open("ab") as file:
+        file.write(forged + b"\n")
+    assert hold(archived, "case-18", batches[0]["first_seq"], batches[0]["last_seq"]) == Exit.OK
+    assert held(store, batches) == [True] * len(batches)
+    assert main(["archive", "release", "case-18", directory]) == Exit.INCOMPLETE
+    assert "does not verify" in capsys.readouterr().err
+    assert held(store, batches) == [True] * len(batches)
 
 
 def test_what_is_archived_after_a_hold_was_placed_is_held_as_well(
