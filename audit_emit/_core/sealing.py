@@ -36,6 +36,8 @@ __all__ = ["SealingBuilder"]
 NOT_PERSONS = frozenset(("service", "cron"))
 """Kinds of actors whose ``user_id`` is written as it is."""
 
+_HALF = "\\ud"
+"""How a lone surrogate begins in the JSON of fields, which msgspec does not read again."""
 _NO_VALUE = f'"{WITHHELD}"'
 _encode = msgspec.json.Encoder().encode
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -110,7 +112,7 @@ class SealingBuilder(RecordBuilder):
         else:
             made = self._encode_plain(plain, self._names[kind[1]], None)
             body = self.normaliser.judged(plain, kind[1]) if made is False else made
-        if body is None:
+        if body is None or _HALF in body:
             return self._full(ctx, event_type, fields, {})
         if self._marker is not None:
             body = self._marker.body(event_type, body, dict(found))

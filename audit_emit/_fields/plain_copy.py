@@ -37,6 +37,10 @@ def _may_be_json(text: str) -> bool:
     return text.startswith(_JSON_BEGINS)
 
 
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _small(value: Any, kind: type) -> bool:
     return (kind is int or kind is float) and -MAX_INT < value < MAX_INT
 
@@ -84,7 +88,7 @@ class Copy:
             let_through(error)
             return None
         look = self._look
-        if len(out) > MAX_BYTES or (look.held and not look.is_nowhere_else(out)):
+        if _bytes_of(out) > MAX_BYTES or (look.held and not look.is_nowhere_else(out)):
             return None
         return out, look.redacted
 

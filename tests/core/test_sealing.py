@@ -601,3 +601,19 @@ def test_ids_of_any_length_take_no_memory(make: Make, log: Path, keys: Path) -> 
     assert opened(last(log), keys) == {"/x": 1}
     assert isinstance(emitter.builder, SealingBuilder)
     assert not emitter.builder.keys.cached
+
+
+@for_each("fields", [{"x": "half \ud83d"}, {"x": {"y": "\udc00"}, "z": "\ud83d"}])
+def test_half_a_character_costs_no_fields(make: Make, log: Path, keys: Path, fields: Any) -> None:
+    emitter = make()
+    sealed = {name: Subject("u-17", value) for name, value in fields.items()}
+    emitter.emit(None, "a.b", {**sealed, "n": "\ud83d"})
+    assert opened(last(log), keys) == {f"/{name}": value for name, value in fields.items()}
+    assert emitter.health()["counters"]["internal_errors"] == 0
+
+
+def test_sealed_values_of_wide_characters_are_within_the_bounds_of_a_line(
+    make: Make, log: Path
+) -> None:
+    make().emit(None, "a.b", {f"x{at}": Subject("u-17", "😀" * 4000) for at in range(4)})
+    assert len(last(log)) < 65_535

@@ -305,3 +305,8 @@ def test_the_tables_pass_over_no_text_that_the_rules_want_to_see(text: str) -> N
     assert plain.encode_plain is not None
     if type(plain.encode_plain({"action": text}, {"action": 1}, None)) is str:
         assert not plain.known.redactor.suspicious(text)
+
+
+def test_the_bound_of_the_quick_way_is_one_of_bytes(plain: Plain) -> None:
+    assert plain.encode({f"x{at}": "😀" * 1100 for at in range(3)}, False) is not None
+    assert plain.encode({f"x{at}": "😀" * 1100 for at in range(4)}, False) is None
