@@ -14,7 +14,7 @@ from audit_emit._erasure.erase import Progress
 from audit_emit._format.record import parsed
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.whole_lines import whole_lines_of
-from audit_emit._subjects.sealed import PREFIX, pointer_to
+from audit_emit._subjects.sealed import PREFIX, SEALED, pointer_to
 from audit_emit._subjects.store import Tombstone
 
 __all__ = ["Found", "Remains", "find_remains"]
@@ -120,7 +120,7 @@ def _note(
 def _plain(record: dict[str, Any], subject: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What of a person's record stands in plain: kinds and places."""
     for place, text in _texts(record):
-        if text.startswith(PREFIX):
+        if SEALED.fullmatch(text):
             continue
         if subject in text:
             yield ID, place
