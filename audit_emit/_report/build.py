@@ -75,7 +75,7 @@ def report_on(reader: LogReader, asked: Asked, progress: Progress | None = None)
     options = Options(ring=asked.ring, progress=progress)
     verified = verify_log(reader, options, tally.look).report
     if detected is not None:
-        detected.end()
+        detected.end(time.time_ns())
     history = _history(reader, asked, verified)
     return _Writer(asked, tally, verified, history, detected).report()
 

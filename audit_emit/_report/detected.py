@@ -45,9 +45,13 @@ class Detected:
         """The next lines of the log, without their newlines."""
         self._take(self._engine.feed(lines))
 
-    def end(self) -> None:
-        """The log is at its end; what did not come until the end of the period is silence."""
-        self._take(self._engine.now(self._end))
+    def end(self, now: int) -> None:
+        """The log is at its end; what did not come until the end of the period is silence.
+
+        Args:
+            now: of a period that has not ended, no more is known than what came until now.
+        """
+        self._take(self._engine.now(min(self._end, now)))
 
     @property
     def applied(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +160,15 @@ def test_a_silence_is_of_the_period_in_which_it_was_long_enough(tmp_path: Path) 
             report = report_on(reader, Asked((str(log),), period, "one", rules=built_in()))
         rows = report.section("detected").rows
         assert [row.cells[0] for row in rows if row.cells[2] == "Silent Service"] == expected
+
+
+def test_a_period_that_has_not_ended_is_not_silent_for_that(tmp_path: Path) -> None:
+    now = time.time_ns()
+    log = MadeChain().add(1, ts=now).write(tmp_path / "audit.jsonl").parent
+    with open_reader(str(log)) as reader:
+        period = Period(now - DAY, now + 30 * DAY)
+        report = report_on(reader, Asked((str(log),), period, "more", rules=built_in()))
+    assert report.section("detected").rows == ()
 
 
 def test_history_reaches_back_to_the_first_record(tmp_path: Path) -> None:
