@@ -44,7 +44,7 @@ class Checked(NamedTuple):
             envelope names.
         why: what is wrong, in words; empty where all is good.
         statement: what it says.
-        key_id: of the key that signed it, as the envelope claims.
+        key_id: of the key that signed it; as the envelope claims where that is not known.
         differences: between it and the log.
     """
 
@@ -148,6 +148,7 @@ def check_attestation(
     why = _why_not_by(key, segment, checkpoint)
     if differences:
         why = "the log says otherwise"
+    result = result._replace(key_id=key.fingerprint)  # an envelope need not name it
     return result._replace(verdict="mismatch" if why else "ok", why=why, differences=differences)
 
 

@@ -7,6 +7,7 @@ aside; so whoever has the log makes it again and compares.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -22,6 +23,8 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:audit-emit:attestation:log-segment:v1"
 """Names the predicate and its version. It is no address: nothing is fetched to understand it."""
 
+_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\.[0-9]{9}Z", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _FEW, _MANY = 4, 12
 """Names that are told of one kind; the others are counted together."""
 
@@ -109,6 +112,12 @@ class Claims(msgspec.Struct, frozen=True, rename="camel"):
             raise ValueError(f"the predicate is malformed: {error}") from None
         if not 1 <= found.first_seq <= found.last_seq <= found.checkpoint.size < 2**63:
             raise ValueError("the predicate is malformed: firstSeq, lastSeq and checkpoint.size")
+        # No log says what these are, so nothing of them is found by comparing.
+        digests = found.policy.digest if found.policy is not None else {}
+        if not _TIME.fullmatch(found.generated_at) or not all(
+            map(_DIGEST.fullmatch, digests.values())
+        ):
+            raise ValueError("the predicate is malformed: generatedAt and policy.digest")
         return found
 
     @property

@@ -161,6 +161,8 @@ def test_a_payload_of_another_type_is_refused_whoever_signed_it(run: AttestedLog
         ("checkpoint", {"size": 2**63}),
         ("correlationId", 3),
         ("generatedAt", None),
+        ("generatedAt", "yesterday"),
+        ("policy", {"digest": {"sha256": "x" * 64}}),
         ("policy", {"digest": "x"}),
     ],
 )
@@ -204,6 +206,8 @@ def test_a_stranger_s_signature_counts_for_nothing(run: AttestedLog) -> None:
     stranger = Ed25519Key.from_seed(bytes(32))
     envelope = attested(run)
     assert checked(run, seal(stranger, envelope.payload)).verdict == "key-unavailable"
+    unnamed = checked(run, envelope._replace(key_id=""))
+    assert (unnamed.verdict, unnamed.key_id) == ("ok", run.key.fingerprint)
     claimed = seal(stranger, envelope.payload)._replace(key_id=run.key.fingerprint)
     assert checked(run, claimed).verdict == "mismatch"
     assert checked(run, envelope, ring=KeyRing([stranger])).verdict != "ok"
