@@ -34,7 +34,9 @@ def replace(path: str, data: bytes) -> None:
 
 
 def append(path: str, data: bytes) -> None:
-    """Add bytes to a file, durably; one that is not there is made.
+    """Add whole lines to a file, durably; one that is not there is made.
+
+    A line that a crash tore stays by itself: what is added begins a line of its own.
 
     Raises:
         OSError: they were not added, or are perhaps not durable.
@@ -42,7 +44,9 @@ def append(path: str, data: bytes) -> None:
     is_new = not os.path.lexists(path)
     descriptor = open_file(path, append=True)
     try:
-        write_all(descriptor, data)
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        write_all(descriptor, (b"\n" if torn else b"") + data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -39,3 +39,12 @@ def test_what_could_not_be_written_leaves_the_file_as_it_was(
     with pytest.raises(OSError):
         durable.replace(str(path), b"after")
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_line_is_not_added_to_one_that_was_torn(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    for data in (b"first\n", b"second\n"):
+        durable.append(str(path), data)
+    path.write_bytes(path.read_bytes() + b"to")
+    durable.append(str(path), b"third\n")
+    assert path.read_bytes() == b"first\nsecond\nto\nthird\n"
