@@ -158,8 +158,8 @@ def test_a_dry_run_lists_what_stays_and_changes_nothing(written: Path, keys: Pat
     assert "/path: the id itself (1 records, 5 to 5)" in text
 
 
-def test_what_only_begins_like_a_sealed_value_is_listed(written: Path, log: Path) -> None:
-    emitter = Emitter(jsonl=log, stdout=False)
+def test_what_only_begins_like_a_sealed_value_is_listed(written: Path) -> None:
+    emitter = Emitter(jsonl=written, stdout=False)
     emitter.emit(None, "a.b", {"note": "aes256gcm: of u-17"})
     emitter.close()
     said = json.loads(run("u-17", written.parent, "--dry-run", "--json").output)
