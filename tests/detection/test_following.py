@@ -20,7 +20,7 @@ from audit_emit._detection.delivery import Sink
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.following import Follower, How
 from audit_emit._detection.ruleset import RuleSet
-from audit_emit._detection.sinks import Records
+from audit_emit._detection.sinks import Records, payload
 from audit_emit._detection.state import StateFile
 from audit_emit._format.record import ns_of, ts_of
 from audit_emit._readers.opening import open_reader
@@ -232,6 +232,18 @@ def test_what_verify_finds_is_told_once(log: Watched) -> None:
     found = log.rounds(3, verify=Options())
     assert [one.rule for one in found] == ["log_tampered", "three"]
     assert log.rounds(verify=Options()) == []
+
+
+def test_a_record_that_was_tampered_with_may_say_anything_and_is_told(log: Watched) -> None:
+    log.read(4)
+    log.emitter.close()
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(lines[2][7:37], b"\\ud800\\u001b[2J")
+    log.path.write_bytes(b"".join(lines))
+    found = log.rounds(verify=Options(), sinks=lambda _: [log.taken])
+    assert [one.rule for one in log.taken.alerts] == [one.rule for one in found]
+    assert "log_tampered" in [one.rule for one in found]
+    assert all(payload(one).decode() and one.first_ts.isprintable() for one in found)
 
 
 def test_lines_that_are_no_records_are_not_looked_at_again_and_again(log: Watched) -> None:
