@@ -8,7 +8,7 @@ from audit_emit._checkpoints.witnessing.kept import Attempt, Kept
 from audit_emit._checkpoints.witnessing.serve import LONGEST, Witness
 from audit_emit._format.cosignature import cosigned_at
 from audit_emit._format.policy import LONGEST as LONGEST_POLICY
-from audit_emit._format.policy import Policy
+from audit_emit._format.policy import NONE, Policy
 from audit_emit._runtime.http_client import check_url
 from audit_emit._signing.cosigners import Cosigner, can_check
 from audit_emit._signing.trusted_keys import Ed25519Key
@@ -16,6 +16,7 @@ from audit_emit._signing.trusted_keys import Ed25519Key
 __all__ = [
     "LONGEST",
     "LONGEST_POLICY",
+    "NONE",
     "Attempt",
     "Cosigner",
     "Ed25519Key",

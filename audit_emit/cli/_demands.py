@@ -15,7 +15,8 @@ from audit_emit._facade.anchors import Stamped, stamped_by
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Boundary, Options, parse_heads
-from audit_emit._facade.witnesses import Ed25519Key, Policy
+from audit_emit._facade.witnesses import NONE, Ed25519Key, Policy
+from audit_emit.cli._command import complain
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._policies import anchors_in, policy_in, policy_of
 from audit_emit.cli._times import EXAMPLES, span, time_option
@@ -202,7 +203,10 @@ def _policy(keys: tuple[str, ...], quorum: int | None, file: str | None) -> Poli
     if quorum and not keys:
         raise click.UsageError("--quorum is about those of --witness; name them")
     if file is not None:
-        return policy_in(file)
+        policy = policy_in(file)
+        if policy.quorum == NONE:
+            complain(f"{file} demands no witness: its quorum is none")
+        return policy
     return policy_of(keys, quorum) if keys else None
 
 

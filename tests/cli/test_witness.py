@@ -126,6 +126,16 @@ def test_demands_that_cannot_be_are_refused(log: WitnessedLog, words: list[str])
     assert main(["verify", str(log.path), *words]) == Exit.USAGE
 
 
+def test_a_policy_that_demands_no_witness_is_told(
+    log: WitnessedLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {PAIR.to_vkey(log.newest.origin)}\nquorum none\n")
+    words = ["verify", str(log.path), "--policy", str(policy), "--no-anchor-required"]
+    assert main(words) == Exit.OK
+    assert "demands no witness" in capsys.readouterr().err
+
+
 def test_a_file_of_anchors_of_which_a_part_would_not_count_is_refused(
     log: WitnessedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
