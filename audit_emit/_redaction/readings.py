@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from audit_emit._redaction.rule import Span
+from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["ESCAPES", "Reading", "escaped", "quoted", "readings"]
 
@@ -23,10 +24,10 @@ _WIDE = "\uff01-\uff5e"
 _INVISIBLE = "\u200b-\u200f\u2060-\u2064\ufeff\u00ad"
 _SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _LINE_ENDS = "\x85\u2028\u2029"
-_QUOTES = re.compile(r"\\(?P<itself>[\\\"'/`])")
+_QUOTES = Pattern(r"\\(?P<itself>[\\\"'/`])")
 """What is escaped in a quoted text because of the quotes around it."""
 _HEX = "[0-9A-Fa-f]"
-_ESCAPE = re.compile(
+_ESCAPE = Pattern(
     rf"%(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
     rf"|\\{{1,8}}u(?P<pair>[dD][89abAB]{_HEX}{{2}}\\{{1,8}}u[dD][c-fC-F]{_HEX}{{2}})"
     rf"|\\{{1,8}}u(?P<hex3>{_HEX}{{4}})|\\{{1,8}}u\{{(?P<hex4>{_HEX}{{1,6}})\}}"
@@ -51,8 +52,8 @@ _NAMED = {
     "NewLine": "\n",
 }
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
-_REFERENCE = re.compile(rf"&(?:#|{'|'.join(_NAMED)})")
-_MARKS = re.compile(rf"[%\\\x1b\x9b\u241b{_INVISIBLE}{_WIDE}{_SPACES}{_LINE_ENDS}]|\^\[\[")
+_REFERENCE = Pattern(rf"&(?:#|{'|'.join(_NAMED)})")
+_MARKS = Pattern(rf"[%\\\x1b\x9b\u241b{_INVISIBLE}{_WIDE}{_SPACES}{_LINE_ENDS}]|\^\[\[")
 _ROUNDS = 3
 ESCAPES: tuple[str, ...] = (
     *(f"%{digit}" for digit in "0123456789abcdefABCDEF"),
@@ -83,7 +84,7 @@ class Reading:
 
     __slots__ = ("_escaped", "_plain", "differs", "text")
 
-    def __init__(self, text: str, escape: re.Pattern[str] = _ESCAPE) -> None:
+    def __init__(self, text: str, escape: Pattern = _ESCAPE) -> None:
         self._plain = [0]
         self._escaped = [0]
         parts: list[str] = []
