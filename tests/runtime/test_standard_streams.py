@@ -181,19 +181,25 @@ def test_only_the_null_device_is_null(tmp_path: Path) -> None:
     assert not is_null(os.stat(tmp_path))
 
 
+# Descriptor 1 is looked at again after a millisecond (``nonblocking_fd.RECHECK_NS``), and a test
+# may be over in less.
 PYTEST = """
+import time
+
 from audit_emit import emit, health
 
 def test_one():
     emit(None, "first.event", {"n": 1})
 
 def test_two(capfd):
+    time.sleep(0.002)
     emit(None, "second.event", {"n": 2})
     assert '"second.event"' in capfd.readouterr().out
     assert health()["status"] == "ok"
 
 def test_three(capfd):
     assert capfd.readouterr().out == ""
+    time.sleep(0.002)
     emit(None, "third.event", {"n": 3})
     assert '"third.event"' in capfd.readouterr().out
 

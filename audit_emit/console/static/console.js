@@ -57,7 +57,11 @@ if (button && table) {
     source = new EventSource(table.dataset.stream);
     button.setAttribute("aria-pressed", "true");
     button.textContent = "Pause";
-    state.textContent = "Waiting for records…";
+    state.textContent = "Connecting…";
+    // Only now the server knows where to go on: what is written from here on is shown.
+    source.addEventListener("open", () => {
+      state.textContent = count ? `${count} new` : "Waiting for records…";
+    });
     source.addEventListener("message", (event) => {
       const body = table.tBodies[0];
       body.prepend(row(JSON.parse(event.data)));
