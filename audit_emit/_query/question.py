@@ -222,7 +222,7 @@ class Question(NamedTuple):
         asked = {
             "event_type": self.types[0] if len(self.types) == 1 and self.types[0] != OTHER else "",
             "workspace_id": self.workspace,
-            "user_id": self.actor,
+            "user_id": "" if self.pseudonym else self.actor,
             "correlation_id": self.correlation,
         }
         return {name: value for name, value in asked.items() if _COLUMN.fullmatch(value)}

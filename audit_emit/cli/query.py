@@ -122,6 +122,10 @@ def command(
     """
     wanted = columns_of(form, columns)
     question = question._replace(before=END if before == 0 else before or 0)
+    if total and (limit is not None or verified or columns or reveal):
+        raise click.UsageError(
+            "--total only counts: not with --limit, --columns, --verified or --reveal"
+        )
     if explain:
         return _explain(question)
     source = _source(context, logs, loki, tenant, before, verified=verified)
@@ -181,6 +185,8 @@ def _explain(question: Question) -> Exit:
     for term in question.unsaid():
         name = visible(".".join(map(str, term.path)))
         click.echo(f"LogQL has no way to name {name}: query looks at it itself", err=True)
+    if question.before:
+        click.echo("LogQL is not told of --before: a seq is of one chain", err=True)
     return Exit.OK
 
 

@@ -208,6 +208,21 @@ def test_a_total_is_only_counted(run: Run, log: Path) -> None:
     assert run("--type", "none.such", "--total") == (Exit.NOTHING, b"0\n", "")
 
 
+@pytest.mark.parametrize("option", ["--limit=5", "--columns=ts", "--verified", "--reveal"])
+def test_a_total_is_not_asked_for_with_what_it_would_not_do(
+    option: str, run: Run, log: Path
+) -> None:
+    code, out, err = run("--total", option)
+    assert (code, out) == (Exit.USAGE, b"")
+    assert "--total only counts" in err or "--columns" in err
+
+
+def test_explaining_says_what_logql_is_not_told(run: Run) -> None:
+    code, _, err = run("--before", "5", "--explain")
+    assert code == Exit.OK
+    assert "--before" in err
+
+
 def test_a_record_that_had_to_wait_counts_once(run: Run, tmp_path: Path) -> None:
     chain = MadeChain(begin=NOW).add(3)
     waited = rewritten(chain.lines[1], chain=None, seq=None, prev_hash=None, hash=None)

@@ -354,3 +354,13 @@ def test_a_quoted_name_without_an_end_is_refused_at_once() -> None:
 )
 def test_stars_match_as_a_shell_has_it(wanted: str, value: str, answer: bool) -> None:
     assert alike(value, wanted) is answer
+
+
+def test_columns_do_not_leave_out_what_an_actor_is_otherwise() -> None:
+    """The rows of a person have the pseudonym in the column."""
+    question = Question(types=("a.b",), actor="u-17")
+    assert question.columns() == {"event_type": "a.b", "user_id": "u-17"}
+    assert question.is_of_columns()
+    sealed = question._replace(pseudonym="p-0123456789abcdef01234567")
+    assert sealed.columns() == {"event_type": "a.b"}
+    assert not sealed.is_of_columns()
