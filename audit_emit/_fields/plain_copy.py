@@ -10,6 +10,8 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import Encoder
 
+from audit_emit._fields.pieces import MAX_STRING
+from audit_emit._fields.text import json_size, plain_size
 from audit_emit._fields.verdicts import BESIDE, HARMLESS, SECRET, Look, Shape
 from audit_emit._format import encode
 from audit_emit._runtime.interrupts import let_through
@@ -17,13 +19,16 @@ from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["Copy"]
 
-MAX_TEXT = 4096
+MAX_TEXT = MAX_STRING // 2
+"""Characters of a text. In JSON it may have twice as many bytes, as on the full way."""
 MAX_BYTES = 16384
 MAX_ITEMS = 256
 MAX_DEPTH = 12
 MAX_TABLE = 65536
 """Bytes of a dict that is copied: a table keeps the places of what was deleted."""
 MAX_INT = 10**12
+_SHORT = MAX_STRING // 6
+"""Characters of a text that is not too long, whatever is in it: an escape has six bytes."""
 _MAX_SHAPE = 64
 _MAX_SHAPE_LENGTH = 1024
 _MAX_SHAPES = 512
@@ -39,6 +44,13 @@ def _may_be_json(text: str) -> bool:
 
 def _bytes_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
+
+
+def _is_long(text: str) -> bool:
+    """Whether the full way cuts a text, or is the one to tell."""
+    if len(text) <= _SHORT:
+        return False
+    return len(text) > MAX_TEXT or (not plain_size(text) and json_size(text) > MAX_STRING)
 
 
 def _small(value: Any, kind: type) -> bool:
@@ -108,8 +120,8 @@ class Copy:
         beside, secret = known
         if beside:
             self._beside = True
-        for name in secret:
-            plain[name] = self._held(plain[name])
+        held = {name: self._held(plain[name]) for name in secret}
+        plain.update(dict.fromkeys(secret))  # nothing to look at
         texts = self._texts
         for name, value in plain.items():
             kind = type(value)
@@ -118,8 +130,10 @@ class Copy:
             elif kind is int or kind is float:
                 if not -MAX_INT < value < MAX_INT:
                     plain[name] = self._other(value, kind, depth)
-            elif kind is not bool and value is not None and kind is not Raw:
+            elif kind is not bool and value is not None:
                 plain[name] = self._other(value, kind, depth)
+        # Only now: msgspec writes a Raw as it is, so one that was given must not pass for ours.
+        plain.update(held)
         return plain
 
     def _learn(self, shape: tuple[str, ...]) -> Shape:
@@ -198,9 +212,7 @@ class Copy:
             if not texts:
                 return True
         together = "\0" + "\0".join(texts)
-        if len(together) > MAX_TEXT and (
-            len(together) > MAX_BYTES or any(len(text) > MAX_TEXT for text in texts)
-        ):
+        if len(together) > _SHORT and (len(together) > MAX_BYTES or any(map(_is_long, texts))):
             return False
         begins = _BEGINS.search(together) is not None
         may_tell = look.may_tell(together) or (begins and "\0-" in together)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._fields.pieces import MAX_STRING
 from audit_emit._fields.repeated import SHORTEST, parts_of
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.values import of_date, of_datetime
@@ -139,12 +140,13 @@ class Look:
         return True
 
     def text(self, text: str) -> bytes | bool:
-        """The JSON of a text in which nothing is secret, else False."""
+        """The JSON of a text in which nothing is secret, and that is not cut, else False."""
         if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
             return False
         if self._known.redactor.scrub(text, self._secret_event) is not None:
             return False
-        return encode.text(text).encode()
+        made = encode.text(text).encode()
+        return len(made) - 2 <= MAX_STRING and made
 
     def tells(self, text: str) -> bool:
         """Whether a text is the name of a secret, so that what stands beside it may be one."""

@@ -99,7 +99,7 @@ static inline bool put_char(Plain *plain, char c)
 }
 
 /* Write a text in quotes, where it is known whether something in it may need an escape. A lone
- * surrogate is an error. */
+ * surrogate is an error; what takes more bytes than a text may is for the full way. */
 static bool put_string(Plain *plain, PyObject *text, bool escaped)
 {
     if (!escaped && PyUnicode_IS_COMPACT_ASCII(text))
@@ -126,9 +126,10 @@ static bool put_string(Plain *plain, PyObject *text, bool escaped)
         *at++ = (char)c;
     }
     *at++ = '"';
+    Py_ssize_t written = at - plain->out - plain->size - 2;
     plain->size = at - plain->out;
     Py_DECREF(utf8);
-    return true;
+    return written <= 2 * plain->table->max_text;
 }
 
 static bool put_int(Plain *plain, long long number)

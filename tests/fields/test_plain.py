@@ -7,6 +7,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -287,6 +288,12 @@ VALUES = st.recursive(
 )
 
 
+def test_json_that_somebody_gives_is_not_written_as_it_is(plain: Plain) -> None:
+    given = msgspec.Raw(b'1},"seq":9,"x":{"password":"a"')
+    assert plain.encode({"x": given, "password": "y"}, False) is None
+    assert plain.encode({"x": [given]}, False) is None
+
+
 @pytest.mark.parametrize("way", WAYS)
 @given(fields=st.dictionaries(NAMES, VALUES, max_size=4), secret_event=st.booleans())
 @settings(deadline=None, max_examples=300)
@@ -305,6 +312,28 @@ def test_the_tables_pass_over_no_text_that_the_rules_want_to_see(text: str) -> N
     assert plain.encode_plain is not None
     if type(plain.encode_plain({"action": text}, {"action": 1}, None)) is str:
         assert not plain.known.redactor.suspicious(text)
+
+
+PARTS = ["a", '"', "\\", "\x01", "\x7f", "é", "漢", "🙂", "x\ny", " token of it "]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(
+    parts=st.lists(st.tuples(st.sampled_from(PARTS), st.integers(1, 4200)), min_size=1, max_size=3)
+)
+@settings(deadline=None, max_examples=60)
+def test_the_quick_way_keeps_as_much_of_a_text_as_the_full_way(
+    way: str, parts: list[tuple[str, int]]
+) -> None:
+    fields = {"note": "".join(part * times for part, times in parts)}
+    done = PLAIN[way].encode(fields, False)
+    assert done is None or done == full(fields)
+
+
+@for_each("part", ["漢", "\x01", "🙂", '"'])
+def test_the_quick_way_leaves_a_text_that_is_too_long_in_json(part: str, plain: Plain) -> None:
+    fits = 8192 // (len(encode.text(part).encode()) - 2)
+    assert plain.encode({"note": part * (fits + 1)}, False) is None
 
 
 def test_the_bound_of_the_quick_way_is_one_of_bytes(plain: Plain) -> None:
