@@ -30,6 +30,12 @@ _PATH = re.compile(
 _LOOK_SECONDS = 1.0
 """The log is looked at for a newer checkpoint at most so often."""
 
+BUNDLES = 8
+"""Of records that are made or sent at once; one may have 16 MiB, and a slow client keeps it."""
+
+BUNDLE_SECONDS = 5.0
+"""For which a request waits for one of them to be sent."""
+
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -49,6 +55,7 @@ class TileService:
         self._ring = ring
         self._entries = entries
         self._lock = threading.Lock()
+        self._bundles = threading.BoundedSemaphore(BUNDLES)
         self._tiles: SignedTiles | None = None
         self._note = b""
         self._looked = -_LOOK_SECONDS
@@ -72,11 +79,22 @@ class TileService:
                 return Answer(200, row, "application/octet-stream", _FOR_EVER)
             if not self._entries:
                 return told(404, "this server gives out hashes only")
-            with self._opened() as reader:
-                bundle = bundle_of(reader, number, row)
+            return self._bundle(number, row)
         except LookupError as error:
             return told(404, f"it is not here: {error.args[0]}")
-        return Answer(200, bundle, "application/octet-stream", _FOR_EVER)
+
+    def _bundle(self, number: int, row: bytes) -> Answer:
+        if not self._bundles.acquire(timeout=BUNDLE_SECONDS):
+            return told(503, f"{BUNDLES} others are getting records; ask again")
+        try:
+            with self._opened() as reader:
+                bundle = bundle_of(reader, number, row)
+        except BaseException:
+            self._bundles.release()
+            raise
+        return Answer(
+            200, bundle, "application/octet-stream", _FOR_EVER, over=self._bundles.release
+        )
 
     def look(self) -> int:
         """Find the newest checkpoint that has its tiles; its size.

@@ -43,12 +43,14 @@ class Answer(NamedTuple):
         body: its bytes.
         kind: its media type.
         cached: the value of ``Cache-Control``.
+        over: called once the bytes were sent, or could not be.
     """
 
     status: int
     body: bytes
     kind: str = "text/plain; charset=utf-8"
     cached: str = "no-store"
+    over: Callable[[], None] = lambda: None
 
 
 def told(status: int, sentence: str) -> Answer:
@@ -183,6 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(told(status, sentence))
 
     def _answer(self, made: Answer) -> None:
+        try:
+            self._send(made)
+        finally:
+            made.over()
+
+    def _send(self, made: Answer) -> None:
         self.send_response(made.status)
         self.send_header("Content-Type", made.kind)
         self.send_header("Content-Length", str(len(made.body)))

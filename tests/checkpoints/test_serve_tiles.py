@@ -6,10 +6,13 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.prunable_log import PrunableLog
 
+from audit_emit._checkpoints import serve_tiles
+from audit_emit._checkpoints.entries import bundle_of
 from audit_emit._checkpoints.serve_tiles import TileService
 from audit_emit._format.chain import body_of
 from audit_emit._format.signed_note import Note
@@ -133,6 +136,46 @@ def test_removed_records_are_not_there_but_their_hashes_are(tmp_path: Path) -> N
     assert get(log, "/tile/entries/000").status == 404
     assert get(log, "/tile/0/000").status == 200
     assert get(log, "/tile/entries/003").status == 200
+
+
+def test_for_a_removed_record_the_rest_of_the_log_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = PrunableLog(tmp_path / "log", records=800, part=50, ring=RING)
+    log.prune(30)
+    read = 0
+    with open_reader(str(log.path)) as reader:
+        blocks = reader.blocks
+
+        def counted(**how: Any) -> Iterator[Any]:
+            nonlocal read
+            for block in blocks(**how):
+                read += 1
+                yield block
+
+        monkeypatch.setattr(reader, "blocks", counted)
+        with pytest.raises(LookupError, match="record 1 is not in the log"):
+            bundle_of(reader, 0, bytes(8192))
+    assert read <= 2 < len(log.segments())
+
+
+def test_so_many_bundles_are_held_at_once_and_no_more(
+    log: PrunableLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve_tiles, "BUNDLES", 1)
+    monkeypatch.setattr(serve_tiles, "BUNDLE_SECONDS", 0.0)
+    served = service(log)
+    path = log.active
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"n":650}', b'"n":651}'))
+    with pytest.raises(CheckpointError):
+        served.answer(Request("GET", "/tile/entries/002.p/188"))
+    first = served.answer(Request("GET", "/tile/entries/000"))
+    assert first.status == 200
+    assert served.answer(Request("GET", "/tile/entries/001")).status == 503
+    assert served.answer(Request("GET", "/tile/0/001")).status == 200
+    first.over()
+    assert served.answer(Request("GET", "/tile/entries/001")).status == 200
 
 
 def test_without_tiles_nothing_is_served(log: PrunableLog) -> None:

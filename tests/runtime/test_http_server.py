@@ -25,7 +25,7 @@ def respond(request: Request) -> Answer:
 
 @contextmanager
 def running(**given: Any) -> Iterator[Server]:
-    server = Server("127.0.0.1", 0, respond, **given)
+    server = Server("127.0.0.1", 0, **{"respond": respond, **given})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -130,3 +130,17 @@ def test_an_address_of_version_6_is_one() -> None:
         pytest.skip("there is no IPv6 here")
     with server:
         assert server.url.startswith("http://[::1]:")
+
+
+def test_an_answer_is_over_once_it_was_sent_and_also_if_nobody_takes_it() -> None:
+    over = threading.Semaphore(0)
+    server_of_long = Answer(200, bytes(1 << 24), over=over.release)
+    with running(respond=lambda _: server_of_long) as server:
+        with urlopen(f"{server.url}/all") as answer:
+            assert len(answer.read()) == 1 << 24
+        assert over.acquire(timeout=60)
+        with connected(server) as client:
+            client.sendall(b"GET /all HTTP/1.1\r\n\r\n")
+            assert client.recv(1)
+            assert not over.acquire(blocking=False), "it is being sent"
+        assert over.acquire(timeout=60)
