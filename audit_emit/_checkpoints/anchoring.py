@@ -34,6 +34,7 @@ SECONDS = 30.0
 """For a command, and for a timestamp authority."""
 
 _NOWHERE = subprocess.DEVNULL
+_OURS = "AUDIT_EMIT_"
 _LONGEST_LINE = 64 * 1024
 _MOST = 1000
 """Lines of ``anchors.jsonl`` that are looked at, from its end."""
@@ -118,10 +119,18 @@ def bring(place: str, newest: Checkpoint) -> Anchored:
 
 
 def _run(program: str, note: bytes) -> None:
-    # No shell, no words: the note is on its standard input, and nothing of it is a name.
+    # No shell, no words: the note is on its standard input, and nothing of it is a name. Our own
+    # settings are not its business: the key that signs is among them, and passwords may be.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     try:
         done = subprocess.run(  # noqa: S603 - whoever sets our environment names the program
-            [program], input=note, timeout=SECONDS, check=False, stdout=_NOWHERE, stderr=_NOWHERE
+            [program],
+            input=note,
+            timeout=SECONDS,
+            check=False,
+            stdout=_NOWHERE,
+            stderr=_NOWHERE,
+            env=environ,
         )
     except subprocess.TimeoutExpired:
         raise TimeoutError(f"it did not end within {SECONDS:g} s") from None

@@ -65,6 +65,19 @@ def test_a_program_gets_the_note_on_its_standard_input(
     assert not (log.path / "anchors.jsonl").exists()
 
 
+def test_a_program_gets_none_of_our_settings(
+    log: PrunableLog, made: WitnessedLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY", "ab" * 32)
+    monkeypatch.setenv("PUBLISH_TO", "elsewhere")
+    program, out = tmp_path / "publish", tmp_path / "out"
+    program.write_text(f"#!/bin/sh\nenv > {out}\n")
+    program.chmod(0o700)
+    brought(log, made, f"exec:{program}")
+    assert "PUBLISH_TO=elsewhere" in out.read_text()
+    assert "AUDIT_EMIT_" not in out.read_text()
+
+
 def test_an_address_gets_it_and_a_refusal_is_told(log: PrunableLog, made: WitnessedLog) -> None:
     seen: list[Request] = []
 
