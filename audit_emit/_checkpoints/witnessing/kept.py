@@ -136,9 +136,10 @@ class Kept:
             len(kept),
         )
         kept.insert(first, f"witness {name} {vkey} {url}")
-        if kept[first + 1 :] == ["quorum none"]:
+        rest = kept[first + 1 :]
+        if rest == ["quorum none"]:
             kept[first + 1 :] = [f"group witnesses all {name}", "quorum witnesses"]
-        elif kept[first + 1].startswith("group witnesses all "):
+        elif rest and rest[0].startswith("group witnesses all "):
             kept[first + 1] += f" {name}"
         data = "\n".join([*kept, ""]).encode("latin-1")
         policy = Policy.parse(data)

@@ -204,3 +204,10 @@ def test_the_same_witness_is_not_added_twice(log: WitnessedLog) -> None:
     with pytest.raises(ValueError, match="named twice"):
         log.kept.add("w9", KEYS[0].to_vkey(), "http://w9")
     assert (log.path / "witness.policy").read_bytes() == before
+
+
+def test_a_policy_that_was_edited_and_has_no_quorum_is_told(log: WitnessedLog) -> None:
+    (log.path / "witness.policy").write_text("# of ours\n")
+    with pytest.raises(ValueError, match="has a line quorum"):
+        log.kept.add("w1", KEYS[0].to_vkey(), "http://w1")
+    assert (log.path / "witness.policy").read_text() == "# of ours\n"
