@@ -19,7 +19,7 @@ from audit_emit._runtime.threads import Background
 from audit_emit._signing.signers import Ed25519Key
 from audit_emit.errors import SignerError
 
-__all__ = ["Held", "RemoteKey", "Service"]
+__all__ = ["Held", "RemoteKey", "Service", "said"]
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
@@ -149,7 +149,7 @@ class RemoteKey(Ed25519Key):
         if isinstance(found, SignerError):
             raise found
         if isinstance(found, Exception):
-            raise SignerError("unreachable", f"{name}: {_said(found)}") from None
+            raise SignerError("unreachable", f"{name}: {said(found)}") from None
         if len(found) != 64 or not self.verify(text, found):
             raise SignerError("bad-signature", f"{name} did not sign with the pinned key")
         return found
@@ -158,7 +158,7 @@ class RemoteKey(Ed25519Key):
         return f"RemoteKey({self._service.name}, {self.fingerprint})"
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What a failure was, without what a library may quote of a request."""
     text = ""
     with suppress(Exception):

@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from audit_emit._signing.remote import Held, RemoteKey, Service
+from audit_emit._runtime.interrupts import let_through
+from audit_emit._signing.remote import Held, RemoteKey, Service, said
 from audit_emit.errors import ConfigError, SignerError
 
 __all__ = ["Parts", "is_uri", "path_of", "remote_key"]
@@ -154,9 +155,10 @@ def _offer(service: Service, timeout: float) -> str:
     """What may be pinned, for a person who compares it with what they know."""
     try:
         held = service.keys(timeout)
-    except (OSError, SignerError) as error:
-        said = str(error) if isinstance(error, SignerError) else (error.strerror or "unreachable")
-        return f"{service.name} cannot be asked which one it has: {said}"
+    except Exception as error:  # noqa: BLE001 - libraries of services raise what they like
+        let_through(error)
+        why = str(error) if isinstance(error, SignerError) else said(error)
+        return f"{service.name} cannot be asked which one it has: {why}"
     if not held:
         return f"{service.name} has no Ed25519 key to pin"
     found = "; ".join(map(_shown, held[:10]))

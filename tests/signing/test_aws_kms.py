@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+from support import requirements
 from support.object_store import ACCESS, SECRET, Server
 
 from audit_emit._signing.remote import RemoteKey
@@ -69,3 +70,9 @@ def test_another_key_than_the_pinned_one_signs_nothing(kms: Kms) -> None:
 def test_a_key_that_is_not_there_is_told(kms: Kms) -> None:
     with pytest.raises(SignerError, match="NotFoundException"):
         kms.key("00000000-0000-0000-0000-000000000000").sign(b"text")
+
+
+def test_what_the_library_cannot_use_is_said_and_nothing_else_is_raised() -> None:
+    requirements.package("boto3")
+    with pytest.raises(ConfigError, match="AWS KMS cannot be asked which one it has: ValueError"):
+        remote_key("k", "awskms:alias/audit?region=us-east-1&endpoint=http://")
