@@ -127,9 +127,10 @@ class Keys:
         try:
             thread = threading.Thread(target=asked.run, name="audit-emit-key", daemon=True)
             thread.start()
-        except RuntimeError as error:  # no thread begins while the interpreter shuts down
+        except RuntimeError as error:
+            # No thread begins at the limit of the process, or while the interpreter shuts down.
             let_through(error)
-            asked.run()
+            asked.run(patience)
         else:
             thread.join(patience)
             if thread.is_alive():
@@ -170,9 +171,9 @@ class _Asked:
         self.key: bytes | None = None
         self.reason: str = "slow"
 
-    def run(self) -> None:
+    def run(self, *patience: float) -> None:
         try:
-            self.key = self._store.obtain(self._subject)
+            self.key = self._store.obtain(self._subject, *patience)
             if self.key is None:
                 self.reason = _ERASED
         except KeyStoreError as error:

@@ -14,6 +14,7 @@ from audit_emit._core.processors import Processing
 from audit_emit._fields.fitting import LONGEST, fitted
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit._fields.persons import withheld
+from audit_emit._fields.subject import WITHHELD as NO_VALUE
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json
 from audit_emit._redaction.redactor import Redactor
@@ -185,6 +186,11 @@ class RecordBuilder:
     def _wire(self, ctx: AuditContext) -> tuple[RecordBuilder, str, str]:
         """The encoded context, kept on it: the same for a whole request."""
         ids = self._ids(ctx)
+        for name, shown in ids.items():
+            given = getattr(ctx, name)
+            # What the fields had withheld is text by now, and was counted there.
+            if shown == NO_VALUE and not (type(given) is str and given == shown):
+                self._counters.withheld += 1
         kind = record.actor_kind(ids["actor_kind"] or "user")
         before = text(ids["workspace_id"]) + record.context_part(
             ids["user_id"], kind, ids["correlation_id"]

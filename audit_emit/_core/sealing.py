@@ -203,13 +203,14 @@ class SealingBuilder(RecordBuilder):
     def _ids(self, ctx: AuditContext) -> dict[str, str]:
         """See ``RecordBuilder``: who acts is a person, too."""
         ids = super()._ids(ctx)
-        kind = record.actor_kind(ids["actor_kind"] or "user")
-        if self._actors and ids["user_id"] and kind not in NOT_PERSONS:
-            given = ctx.user_id
+        given = ctx.user_id
+        if type(given) is Subject:
+            key = self._key_of(given.subject)  # whoever says so is one, of whatever kind
+        elif self._actors and ids["user_id"] and not _is_no_person(ids["actor_kind"]):
             key = self._key_of(given if type(given) is str else ids["user_id"])
-            if key is None:
-                self._counters.withheld += 1
-            ids["user_id"] = WITHHELD if key is None else key.pseudonym
+        else:
+            return ids
+        ids["user_id"] = WITHHELD if key is None else key.pseudonym
         return ids
 
     def _wire(self, ctx: AuditContext) -> Any:
@@ -228,6 +229,11 @@ class SealingBuilder(RecordBuilder):
         except Exception as error:  # noqa: BLE001 - the record counts, and is whole but for this
             let_through(error)
             return text
+
+
+def _is_no_person(kind: str) -> bool:
+    """Whether an actor of this kind is no person."""
+    return record.actor_kind(kind or "user") in NOT_PERSONS
 
 
 def _text_of(value: Any) -> str:

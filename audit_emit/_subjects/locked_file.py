@@ -49,18 +49,19 @@ class LockedFile:
         self._identity: tuple[int, int] | None = None
 
     @contextmanager
-    def held(self, *, make: bool = False) -> Iterator[bool]:
+    def held(self, *, make: bool = False, patience: float = LOCK_SECONDS) -> Iterator[bool]:
         """Hold both locks; gives whether there is a file.
 
         Args:
             make: the file, with mode 0600, where it is missing.
+            patience: seconds to wait for both locks together.
 
         Raises:
             KeyStoreError: another one holds it for too long; or the file cannot be used.
         """
-        latest = time.monotonic() + LOCK_SECONDS
+        latest = time.monotonic() + patience
         mutex = self._mutex
-        if not mutex.acquire(timeout=LOCK_SECONDS):
+        if not mutex.acquire(timeout=patience):
             raise KeyStoreError("busy", f"another thread uses {self.path}")
         try:
             there = self._opened(make=make)

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from struct import Struct
 
-from audit_emit._subjects.locked_file import LockedFile
+from audit_emit._subjects.locked_file import LOCK_SECONDS, LockedFile
 from audit_emit._subjects.sealed import KEY_BYTES, pseudonym_of
 from audit_emit._subjects.store import DESTROYED, ERASED, GONE, LIVE, MARKED, Tombstone
 from audit_emit.errors import KeyStoreError
@@ -137,9 +137,9 @@ class SlotFile:
         self._seen = now_there
         return True
 
-    def obtain(self, subject: str) -> bytes | None:
+    def obtain(self, subject: str, patience: float = LOCK_SECONDS) -> bytes | None:
         """See ``KeyStore``."""
-        with self._held(make=True):
+        with self._held(make=True, patience=patience):
             found = self._of(subject)
             if found is not None:
                 return found.key if found.state == LIVE else None
@@ -232,9 +232,9 @@ class SlotFile:
     # -- the slots ----------------------------------------------------------------------------
 
     @contextmanager
-    def _held(self, *, make: bool = False) -> Iterator[bool]:
+    def _held(self, *, make: bool = False, patience: float = LOCK_SECONDS) -> Iterator[bool]:
         """The file, locked, and what others have added to it read; whether there is one."""
-        with self._file.held(make=make) as there:
+        with self._file.held(make=make, patience=patience) as there:
             yield there and self._learn(make=make)
 
     def _learn(self, *, make: bool) -> bool:

@@ -71,8 +71,13 @@ class KeyStore(Protocol):
         """Whether a key was destroyed since this was last asked, by whatever process."""
         ...
 
-    def obtain(self, subject: str) -> bytes | None:
-        """The key of a person, made and durable; ``None`` when the person was erased."""
+    def obtain(self, subject: str, patience: float = ...) -> bytes | None:
+        """The key of a person, made and durable; ``None`` when the person was erased.
+
+        Args:
+            subject: the id of the person.
+            patience: seconds to wait for others that use the store.
+        """
         ...
 
     def find(self, subject: str) -> Tombstone | None:

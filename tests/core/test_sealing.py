@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from audit_emit._core import keyring
 from audit_emit._core.sealing import SealingBuilder
 from audit_emit._runtime import compiled
 from audit_emit._stores.jsonl.store import JsonlStore
+from audit_emit._subjects import locked_file
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.sealed import SubjectKey
 from audit_emit._subjects.slots import SlotFile
@@ -242,6 +245,33 @@ def test_the_actor_is_a_pseudonym(make: Make, log: Path, keys: Path) -> None:
     assert json.loads(last(log))["user_id"] == found.pseudonym
 
 
+@for_each("actors", [True, False])
+def test_an_actor_that_is_given_as_a_value_of_a_person_is_that_persons_pseudonym(
+    actors: bool, make: Make, log: Path, keys: Path
+) -> None:
+    emitter = make(subject_actors=actors)
+    shown = set()
+    for subject in ("u-17", "u-18"):
+        emitter.emit({"user_id": Subject(subject, ADDRESS), "actor_kind": "service"}, "a.b")
+        shown.add(json.loads(last(log))["user_id"])
+    assert shown == {found.pseudonym for found in SlotFile(str(keys)).all()}
+    emitter.emit({"user_id": Subject(None, ADDRESS)}, "a.b")
+    assert json.loads(last(log))["user_id"] == "[withheld]"
+    assert emitter.counters.withheld == 1
+
+
+def test_a_value_of_a_person_in_another_id_is_withheld_and_counted_once(
+    make: Make, log: Path
+) -> None:
+    emitter = make()
+    emitter.emit({"correlation_id": Subject("u-17", ADDRESS)}, "a.b")
+    assert json.loads(last(log))["correlation_id"] == "[withheld]"
+    assert emitter.counters.withheld == 1
+    emitter.emit(None, "a.b", {"workspace_id": Subject("u-17", ADDRESS)})
+    assert json.loads(last(log))["workspace_id"] == "[withheld]"
+    assert emitter.counters.withheld == 2
+
+
 @pytest.mark.parametrize("kind", ["service", "cron"])
 def test_an_actor_that_is_no_person_keeps_its_name(make: Make, log: Path, kind: str) -> None:
     make().emit(AuditContext(user_id="backup", actor_kind=kind), "a.b")
@@ -359,6 +389,24 @@ def test_a_store_that_takes_its_time_does_not_hold_up_events(
     assert opened(last(log), keys) == {"/x": 3}
 
 
+def test_where_no_thread_begins_a_key_is_waited_for_no_longer_than_an_event_may(
+    make: Make, log: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    emitter = make()
+    monkeypatch.setattr(keyring, "threading", SimpleNamespace(Thread=fails))
+    monkeypatch.setattr(locked_file, "time", SimpleNamespace(monotonic=time.monotonic, sleep=fails))
+    emitter.emit(None, "a.b", {"x": Subject("u-17", 1)})
+    assert opened(last(log), keys) == {"/x": 1}
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 0.0)
+    with LockedFile(str(keys)).held():
+        emitter.emit(None, "a.b", {"x": Subject("u-18", 2)})
+    assert json.loads(last(log))["fields"]["x"] == "[withheld]"
+    assert emitter.health()["subjects"]["last_error"] == "busy"
+
+
 def test_a_store_that_raises_anything_loses_no_event(
     make: Make, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,6 +496,7 @@ def test_a_line_that_is_cut_for_stdout_still_opens(
 ) -> None:
     emitter = make(stdout=True)
     emitter.emit(None, "a.b", {"x": Subject("u-17", 1), "long": ["y" * 5000]})
+    emitter.flush()  # on a slow machine a thread shows what comes after the wait for a key
     shown = capfd.readouterr().out.splitlines()[-1].removeprefix("audit: ")
     assert '"_spilled"' in shown
     assert opened(shown, keys) == {"/x": 1}
