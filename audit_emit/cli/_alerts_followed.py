@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ from audit_emit._facade.anomalies import (
     StateFile,
     Webhook,
 )
-from audit_emit._facade.queries import LogReader, open_readers, span
+from audit_emit._facade.queries import open_reader, span
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit._facade.text import visible
 from audit_emit.cli._alerts import print_one
@@ -125,6 +126,7 @@ def followed(log: str, rules: RuleSet, following: Following, how: How, form: str
     """Follow a log until told to end.
 
     Raises:
+        ConfigError: there are several chains at an address.
         UsageError: the log cannot be followed.
         BusyError, DetectionError: the state cannot be used.
     """
@@ -146,7 +148,7 @@ def followed(log: str, rules: RuleSet, following: Following, how: How, form: str
                 found.append(webhook)
             return found
 
-        follower = Follower(lambda: _reader(log), rules, file, sinks, how)
+        follower = Follower(partial(open_reader, log), rules, file, sinks, how)
         try:
             go_on(lambda: bool(follower.round()), told, POLL_SECONDS)
         except LookupError as error:
@@ -173,24 +175,10 @@ def _state_of(log: str) -> Path:
     """Where the state is: beside the log; for rows in the user's state directory."""
     if not is_address(log):
         return active(log).with_name(NAME)
-    with _reader(log) as reader:
+    with open_reader(log) as reader:
         last = reader.bounds().last
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     chain = last.chain if last is not None else "none"
     place = Path(os.path.abspath(home), "audit_emit", "anomalies", chain)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place / NAME
-
-
-def _reader(log: str) -> LogReader:
-    """The one reader of a log.
-
-    Raises:
-        UsageError: there are several chains at an address.
-    """
-    readers = open_readers([log])
-    if len(readers) == 1:
-        return readers[0]
-    for reader in readers:
-        reader.close()
-    raise click.UsageError(f"{len(readers)} chains are there; choose one with #service= or #chain=")

@@ -22,7 +22,7 @@ from audit_emit._facade.exports import (
     chosen,
     exported,
 )
-from audit_emit._facade.queries import LogReader, Question, open_readers
+from audit_emit._facade.queries import LogReader, Question, open_reader, open_readers
 from audit_emit._facade.records import Head, split_lines
 from audit_emit._facade.schemas import Schemas, ocsf_places
 from audit_emit._facade.text import visible, visible_bytes
@@ -220,7 +220,7 @@ class _Run:
             end: list[Head | None] = [None]
 
             def again() -> bool:
-                with _reader(paths[0]) as reader:
+                with open_reader(paths[0]) as reader:
                     return self._pass(reader, end, None)
 
             try:
@@ -254,14 +254,14 @@ class _Run:
             begun = file.after
 
             def again() -> bool:
-                with _reader(path) as reader:
+                with open_reader(path) as reader:
                     return self._pass_to(file, reader, None)
 
             try:
                 if follow:
                     self._follow(again)
                 else:
-                    with on_terminal("exporting") as bar, _reader(path) as reader:
+                    with on_terminal("exporting") as bar, open_reader(path) as reader:
                         self._pass_to(file, reader, bar)
             except LookupError:
                 self._say_lost(path, output.name, file.after)
@@ -320,20 +320,6 @@ class _Run:
         if self._foreign or self._missing:
             return Exit.FINDINGS
         return Exit.OK if self._events or resumed else Exit.NOTHING
-
-
-def _reader(path: str) -> LogReader:
-    """The one reader of a log.
-
-    Raises:
-        UsageError: there are several chains at an address.
-    """
-    readers = open_readers([path])
-    if len(readers) == 1:
-        return readers[0]
-    for reader in readers:
-        reader.close()
-    raise click.UsageError(f"{len(readers)} chains are there; choose one with #service= or #chain=")
 
 
 def _shown(data: bytes) -> bytes:
