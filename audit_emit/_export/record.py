@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from audit_emit._format.encode import safe
 from audit_emit._format.record import ns_of
 from audit_emit._runtime.interrupts import let_through
 
@@ -151,16 +152,17 @@ def as_text(value: Any) -> str:
 
 
 def encode(event: Any) -> bytes:
-    """An event as one line of JSON without its newline.
+    """An event as one line of JSON without its newline; what a log spells out is spelled out here.
 
     Lone surrogates and integers beyond 64 bits, which a record may hold, are written as the JSON
     module of Python does.
     """
     try:
-        return _ENCODER.encode(event)
+        out = _ENCODER.encode(event)
     except (msgspec.MsgspecError, UnicodeEncodeError, OverflowError, RecursionError) as error:
         let_through(error)
-        return json.dumps(event, separators=(",", ":")).encode()
+        out = json.dumps(event, separators=(",", ":")).encode()
+    return out if out.isascii() and b"\x7f" not in out else safe(out.decode()).encode()
 
 
 def address(value: Any) -> str:
