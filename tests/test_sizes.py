@@ -25,8 +25,6 @@ STILL_LONGER = {
     "_stores/jsonl/group_commit.py:GroupCommit",
     "_stores/jsonl/segment.py:Segment",
     "_stores/jsonl/segment.py:Segment.__init__",
-    "cli/reconcile.py:_reconcile",
-    "cli/reconcile.py:command",
 }
 """What is longer than that and is to be shortened. What fits by now must be taken out."""
 

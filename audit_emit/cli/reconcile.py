@@ -7,12 +7,20 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from audit_emit._facade.files import Layout, LogFile
-from audit_emit._facade.loki import STREAMS, Journal, Kind, LogIndex, RecentlyPushed, site_labels
+from audit_emit._facade.loki import (
+    STREAMS,
+    Journal,
+    Kind,
+    LogIndex,
+    RecentlyPushed,
+    Report,
+    site_labels,
+)
 from audit_emit._facade.queries import away_files, open_readers
 from audit_emit._facade.records import time_of, ts_of
 from audit_emit._facade.settings import is_address, is_archive
@@ -26,7 +34,10 @@ from audit_emit.cli._loki import connected, label_option, loki_options, whole_lo
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._times import EXAMPLES, span, time_option
-from audit_emit.errors import BusyError, UnsupportedError
+from audit_emit.errors import BusyError, LokiError, UnsupportedError
+
+if TYPE_CHECKING:
+    from audit_emit._facade.loki_client import Plan, backfill
 
 JOURNAL = "backfill.jsonl"
 
@@ -141,21 +152,11 @@ def command(
     logs: tuple[str, ...],
     *,
     loki: str | None,
-    tenant: str | None,
-    since: str,
-    until: str,
-    grace: int,
-    services: tuple[str, ...],
-    labels: tuple[str, ...],
-    shared: bool,
     head: bool,
     backfill: bool,
     plan: bool,
-    journal: str | None,
-    rate: float,
-    streams: int,
     flush: bool,
-    form: str,
+    **given: Any,
 ) -> Exit:
     """Compare a log with Loki, record by record: what is missing, altered or only in Loki.
 
@@ -174,33 +175,7 @@ def command(
         raise click.UsageError("--plan and --flush belong to --backfill")
     if backfill and (head or len(logs) > 1):
         raise click.UsageError("--backfill is for one log, and not together with --head")
-    stored = _stored(logs)
-    here = [log for log in logs if not is_archive(log)]
-    layouts = whole_logs(here) if (here or not logs) and not stored else []
-    if backfill and not (layouts or stored):
-        raise click.UsageError("--backfill needs the log beside its archive")
-    if backfill and stored and not journal:
-        raise click.UsageError("a database keeps no journal of what was pushed: --journal FILE")
-    wanted = Wanted(
-        loki,
-        tenant,
-        layouts,
-        away_files(logs) if len(here) < len(logs) else [],
-        stored,
-        time_of(since),
-        time_of(until),
-        grace,
-        services,
-        site_labels(labels, os.environ),
-        shared,
-        form == "json",
-        backfill,
-        plan,
-        journal or os.path.join(layouts[0].directory if layouts else "", JOURNAL),
-        rate * 1e6,
-        streams,
-        flush,
-    )
+    wanted = _wanted(logs, loki=loki, backfill=backfill, plan=plan, flush=flush, **given)
     try:
         return _head(wanted) if head else _reconcile(wanted)
     except UnsupportedError as error:
@@ -208,6 +183,45 @@ def command(
     except BusyError as error:
         complain(str(error))
         return Exit.INCOMPLETE
+
+
+def _wanted(
+    logs: tuple[str, ...],
+    *,
+    since: str,
+    until: str,
+    labels: tuple[str, ...],
+    backfill: bool,
+    journal: str | None,
+    rate: float,
+    form: str,
+    **given: Any,
+) -> Wanted:
+    """What the options say; those in ``given`` are members of ``Wanted`` as they are.
+
+    Raises:
+        UsageError: they do not fit the logs.
+    """
+    stored = _stored(logs)
+    here = [log for log in logs if not is_archive(log)]
+    layouts = whole_logs(here) if (here or not logs) and not stored else []
+    if backfill and not (layouts or stored):
+        raise click.UsageError("--backfill needs the log beside its archive")
+    if backfill and stored and not journal:
+        raise click.UsageError("a database keeps no journal of what was pushed: --journal FILE")
+    return Wanted(
+        layouts=layouts,
+        away=away_files(logs) if len(here) < len(logs) else [],
+        stored=stored,
+        since=time_of(since),
+        until=time_of(until),
+        site=site_labels(labels, os.environ),
+        as_json=form == "json",
+        backfill=backfill,
+        journal=journal or os.path.join(layouts[0].directory if layouts else "", JOURNAL),
+        rate=rate * 1e6,
+        **given,
+    )
 
 
 def _stored(logs: tuple[str, ...]) -> list[str]:
@@ -229,7 +243,7 @@ def _reconcile(wanted: Wanted) -> Exit:
         time.time_ns(), wanted.grace, wanted.since, wanted.until, wanted.shared
     )
     more: dict[str, Any] = {}
-    error = None
+    error: LokiError | None = None
     with ExitStack() as stack:
         client = stack.enter_context(connected(wanted.loki, wanted.tenant))
         journal = None
@@ -250,39 +264,60 @@ def _reconcile(wanted: Wanted) -> Exit:
                 done = backfilling.Backfill(index, client, journal, pace, bar)
                 done.run(missing)
             report = backfilling.with_backfill(report, done)
-            error = done.error
-            more["backfill"] = {
-                "placed": done.placed,
-                "accepted": done.accepted,
-                "doubtful": done.doubtful,
-                "left": sum(done.left.counts.values()),
-                "later": done.later,
-            }
+            error, more = done.error, {"backfill": _about_backfill(done)}
         elif wanted.plan:
-            planned = plan(index, missing, pace)
-            more["plan"] = {
-                "records": planned.records,
-                "bytes": planned.size,
-                "batches": planned.batches,
-                "streams": planned.streams,
-                "steps": planned.steps,
-                "left": sum(planned.left.counts.values()),
-            }
-        # What Loki did not take is missing because of that; anything else is a finding by itself.
-        found = set(report.counts) - {Kind.MISSING.value}
-        failed = error is not None and not found
-        status = decided(Exit.NO_ANSWER if failed else Exit(report.exit_status))
-        if wanted.as_json:
-            where = {"log": wanted.log, "loki": wanted.target}
-            click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
-        else:
-            log_shown = shown.Log(wanted.log, index.extents, index.times, wanted.grace)
-            shown.show(report, log_shown, wanted.target)
-            shown.show_more(more)
-        if error is not None:
-            if failed:
-                raise error
-            complain(str(error))
+            more = {"plan": _about_plan(plan(index, missing, pace))}
+        return _told(wanted, index, report, more, error)
+
+
+def _about_backfill(done: backfill.Backfill) -> dict[str, Any]:
+    return {
+        "placed": done.placed,
+        "accepted": done.accepted,
+        "doubtful": done.doubtful,
+        "left": sum(done.left.counts.values()),
+        "later": done.later,
+    }
+
+
+def _about_plan(planned: Plan) -> dict[str, Any]:
+    return {
+        "records": planned.records,
+        "bytes": planned.size,
+        "batches": planned.batches,
+        "streams": planned.streams,
+        "steps": planned.steps,
+        "left": sum(planned.left.counts.values()),
+    }
+
+
+def _told(
+    wanted: Wanted,
+    index: LogIndex,
+    report: Report,
+    more: dict[str, Any],
+    error: LokiError | None,
+) -> Exit:
+    """Print what was found, and say how it ended.
+
+    Raises:
+        LokiError: that ended the backfill, and there is nothing else to tell.
+    """
+    # What Loki did not take is missing because of that; anything else is a finding by itself.
+    found = set(report.counts) - {Kind.MISSING.value}
+    failed = error is not None and not found
+    status = decided(Exit.NO_ANSWER if failed else Exit(report.exit_status))
+    if wanted.as_json:
+        where = {"log": wanted.log, "loki": wanted.target}
+        click.echo(json.dumps({**report.as_dict(), **where, **more}, indent=2))
+    else:
+        log_shown = shown.Log(wanted.log, index.extents, index.times, wanted.grace)
+        shown.show(report, log_shown, wanted.target)
+        shown.show_more(more)
+    if error is not None:
+        if failed:
+            raise error
+        complain(str(error))
     return status
 
 
