@@ -11,7 +11,7 @@ from bench.bench_latency import p50
 from bench.bench_startup import grow
 from bench.chain import check
 from bench.figure import Figure
-from bench.process import Worker, busy, drained
+from bench.process import Worker, busy, drained, in_turns
 
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
@@ -102,14 +102,8 @@ def measure_emit(directory: Path, *, quick: bool) -> list[Figure]:
         Worker("audit_emit", places["off"], out) as off,
         Worker("audit_emit", places["on"], other, BENCH_SIGNING_KEY=KEY) as on,
     ):
-        pairs = []
-        for number in range(rounds + 1):
-            pair = []
-            for worker in (off, on):
-                pair.append(worker.do(f"round {calls}"))
-                worker.do("settle")
-            if number:  # the first round warms up
-                pairs.append(pair)
+        taken = in_turns({"off": off, "on": on}, rounds, calls)
+    pairs = list(zip(taken["off"], taken["on"], strict=True))
     lines = (places["on"] / "checkpoints.jsonl").read_bytes().count(b"\n")
     found = [check(place) for place in places.values()]
     sound = not any(each.damage for each in found) and lines > 0

@@ -11,7 +11,7 @@ from typing import Any
 from bench.chain import check
 from bench.figure import Figure
 from bench.peers import CONTENDERS
-from bench.process import Worker, busy, devnull, drained
+from bench.process import Rounds, Worker, busy, devnull, drained, in_turns
 
 OURS = "audit_emit"
 OTHERS = ("structlog_redacting", "audit_emit_sealed", "plain_call", "declared_event")
@@ -32,8 +32,6 @@ LIMITS = (
     ("p50 of emit / loguru", ("loguru",), 0.16),
 )
 
-Rounds = dict[str, list[dict[str, float]]]
-
 
 def rounds_of(
     directory: Path, kind: Callable[[], Any], rounds: int, calls: int
@@ -51,13 +49,7 @@ def rounds_of(
             name: stack.enter_context(Worker(name, directory, stdout))
             for name, stdout in stdouts.items()
         }
-        taken: Rounds = {name: [] for name in workers}
-        for number in range(rounds + 1):
-            for name, worker in workers.items():
-                times = worker.do(f"round {calls}")
-                worker.do("settle")
-                if number:  # the first round warms up
-                    taken[name].append(times)
+        taken = in_turns(workers, rounds, calls)
     return taken, stdouts[OURS].lines
 
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench.bench_latency import Rounds, p50
+from bench.bench_latency import p50
 from bench.chain import check
 from bench.figure import Figure
-from bench.process import Worker, busy
+from bench.process import Rounds, Worker, busy, in_turns
 
 PLAIN = "the plain call"
 CONTENDERS = {
@@ -21,7 +21,7 @@ CONTENDERS = {
 }
 """How each process is started: what logs there, and which schemas it has."""
 
-LIMITS = dict.fromkeys(CONTENDERS, 1.2) | {"the plain call, a JSON Schema configured": 1.3}
+LIMIT = 1.2
 
 
 def rounds_of(directory: Path, rounds: int, calls: int) -> tuple[Rounds, bool]:
@@ -29,7 +29,6 @@ def rounds_of(directory: Path, rounds: int, calls: int) -> tuple[Rounds, bool]:
 
     In a round one follows the other, each in a process of its own.
     """
-    taken: Rounds = {name: [] for name in CONTENDERS}
     places = []
     with ExitStack() as stack:
         workers = {}
@@ -40,12 +39,7 @@ def rounds_of(directory: Path, rounds: int, calls: int) -> tuple[Rounds, bool]:
             stdout = stack.enter_context(busy())
             worker = Worker(contender, place, stdout, BENCH_SCHEMAS=schemas)
             workers[name] = stack.enter_context(worker)
-        for number in range(rounds + 1):
-            for name, worker in workers.items():
-                times = worker.do(f"round {calls}")
-                worker.do("settle")
-                if number:  # the first round warms up
-                    taken[name].append(times)
+        taken = in_turns(workers, rounds, calls)
     logs = [check(place) for place in places]
     whole = all(not log.damage and log.records == (rounds + 1) * calls for log in logs)
     marked = any(b'"_schema"' in (place / "audit.jsonl").read_bytes() for place in places)
@@ -65,7 +59,7 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
             Figure(
                 name=f"p50 of {name} / {PLAIN}",
                 value=median(ours["p50"] / plain["p50"] for ours, plain in pairs),
-                limit=LIMITS[name],
+                limit=LIMIT,
                 sound=sound,
                 note=f"{p50(taken[name]) / 1e3:.1f} / {p50(taken[PLAIN]) / 1e3:.1f} µs",
                 detail={"rounds": taken},

@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import geometric_mean, median
 
-from bench.bench_latency import Rounds, p50
+from bench.bench_latency import p50
 from bench.chain import check
 from bench.figure import Figure, shown
-from bench.process import Worker, busy
+from bench.process import Rounds, Worker, busy, in_turns
 from bench.shapes import SHAPES
 
 SEALED, PLAIN = "audit_emit_sealed", "audit_emit"
@@ -23,20 +23,14 @@ LIMIT = 1.5
 
 def rounds_of(directory: Path, shape: str, rounds: int, calls: int) -> tuple[Rounds, bool]:
     """The times of both in every round, one after the other, and whether the logs are whole."""
-    taken: Rounds = {SEALED: [], PLAIN: []}
     with ExitStack() as stack:
         workers = {}
-        for name in taken:
+        for name in (SEALED, PLAIN):
             place = directory / name
             place.mkdir()
             worker = Worker(name, place, stack.enter_context(busy()), BENCH_SHAPE=shape)
             workers[name] = stack.enter_context(worker)
-        for number in range(rounds + 1):
-            for name, worker in workers.items():
-                times = worker.do(f"round {calls}")
-                worker.do("settle")
-                if number:  # the first round warms up
-                    taken[name].append(times)
+        taken = in_turns(workers, rounds, calls)
     logs = [check(directory / name) for name in taken]
     return taken, all(not log.damage and log.records == (rounds + 1) * calls for log in logs)
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import geometric_mean, median
 
-from bench.bench_latency import Rounds, p50
+from bench.bench_latency import p50
 from bench.chain import check
 from bench.figure import Figure, shown
-from bench.process import Worker, busy
+from bench.process import Rounds, Worker, busy, in_turns
 from bench.shapes import SHAPES
 
 from audit_emit._runtime.compiled import SWITCH
@@ -41,7 +41,6 @@ def rounds_of(directory: Path, shape: str, rounds: int, calls: int) -> tuple[Rou
 
     In a round one follows the other, each in a process of its own.
     """
-    taken: Rounds = {name: [] for name in CONTENDERS}
     with ExitStack() as stack:
         workers = {}
         for at, (name, (peer, environment)) in enumerate(CONTENDERS.items()):
@@ -50,12 +49,7 @@ def rounds_of(directory: Path, shape: str, rounds: int, calls: int) -> tuple[Rou
             stdout = stack.enter_context(busy())
             worker = Worker(peer, place, stdout, BENCH_SHAPE=shape, **environment)
             workers[name] = stack.enter_context(worker)
-        for number in range(rounds + 1):
-            for name, worker in workers.items():
-                times = worker.do(f"round {calls}")
-                worker.do("settle")
-                if number:  # the first round warms up
-                    taken[name].append(times)
+        taken = in_turns(workers, rounds, calls)
     logs = [check(directory / str(at)) for at, (peer, _) in _numbered() if peer == OURS]
     return taken, all(not log.damage and log.records == (rounds + 1) * calls for log in logs)
 

@@ -11,7 +11,7 @@ from statistics import median
 
 from bench.chain import check
 from bench.figure import Figure
-from bench.process import Worker, busy, environment
+from bench.process import Worker, busy, environment, in_turns
 
 from audit_emit._checkpoints.witnessing.kept import Kept
 from audit_emit._signing.cosigners import Cosigner
@@ -52,7 +52,6 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
     """Rounds that alternate; each is compared with the one beside it, and so is one like that."""
     rounds, calls = (5, 5000) if quick else (21, 20_000)
     places = {name: directory / name for name in ("off", "control", "on")}
-    taken: dict[str, list[dict[str, float]]] = {name: [] for name in places}
     with ExitStack() as stack:
         trusted = stack.enter_context(slow_kms())
         workers = {}
@@ -62,12 +61,7 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
             out = stack.enter_context(busy())
             workers[name] = stack.enter_context(Worker("audit_emit", place, out, **options))
         stack.enter_context(witnessed(places["on"], trusted["VAULT_ADDR"]))
-        for number in range(rounds + 1):
-            for name, worker in workers.items():
-                times = worker.do(f"round {calls}")
-                worker.do("settle")
-                if number:  # the first round warms up
-                    taken[name].append(times)
+        taken = in_turns(workers, rounds, calls)
     lines = (places["on"] / "checkpoints.jsonl").read_bytes().count(b"\n")
     sound = lines > 0 and not any(check(place).damage for place in places.values())
     return [

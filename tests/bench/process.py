@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ print(lines)
 """
 BUSY_NS = 50_000
 END_SECONDS = 30.0
+
+Rounds = dict[str, list[dict[str, float]]]
+"""What the calls of each worker took, in every round."""
 
 
 def environment() -> dict[str, str]:
@@ -144,3 +147,19 @@ class Worker:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def in_turns(workers: Mapping[str, Worker], rounds: int, calls: int) -> Rounds:
+    """Let each worker make so many calls in every round, one worker after the other.
+
+    What one left to its background ends before the next one starts. The first round warms up, and
+    is not among them.
+    """
+    taken: Rounds = {name: [] for name in workers}
+    for number in range(rounds + 1):
+        for name, worker in workers.items():
+            times = worker.do(f"round {calls}")
+            worker.do("settle")
+            if number:
+                taken[name].append(times)
+    return taken
