@@ -105,7 +105,7 @@ def test_a_killed_process_is_recorded_by_the_worker(worker: Worker) -> None:
 def test_a_stopped_job_is_recorded_by_the_worker(worker: Worker) -> None:
     job_id = worker.send("slow_report", 60)
     until(
-        lambda: worker.records()[-1]["event_type"] == "report.begun",
+        lambda: [one["event_type"] for one in worker.records()][-1:] == ["report.begun"],
         "the start of the job",
     )
     send_stop_job_command(worker.queue.connection, job_id)
