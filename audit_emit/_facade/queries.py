@@ -8,7 +8,15 @@ from __future__ import annotations
 from audit_emit._checkpoints.prove import find_record
 from audit_emit._query.patterns import checked
 from audit_emit._query.question import ESCAPED, Question, Term
-from audit_emit._query.search import Answer, ask_log, ask_loki, count_log, lines_in, lines_of
+from audit_emit._query.search import (
+    Answer,
+    ask_log,
+    ask_loki,
+    count_log,
+    lines_in,
+    lines_of,
+    look_for_parts,
+)
 from audit_emit._query.times import EXAMPLES as TIME_EXAMPLES
 from audit_emit._query.times import instant, span
 from audit_emit._readers.base import MISSING, Flaw, LogReader, PagingReader
@@ -37,6 +45,7 @@ __all__ = [
     "instant",
     "lines_in",
     "lines_of",
+    "look_for_parts",
     "newest_first",
     "open_reader",
     "open_readers",

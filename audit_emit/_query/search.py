@@ -108,7 +108,7 @@ def _look_through(
     needles = question.needles()
     pages = isinstance(reader, PagingReader)
     blocks = _blocks(question, reader)
-    _look_for_parts(reader)
+    look_for_parts(reader)
     # Newest first: what is older than so many answers is passed over faster.
     for block in blocks:
         data = block.data
@@ -135,7 +135,7 @@ def _blocks(question: Question, reader: LogReader) -> Iterator[Block]:
     )
 
 
-def _look_for_parts(reader: LogReader) -> None:
+def look_for_parts(reader: LogReader) -> None:
     """An empty log is an answer, no log is none.
 
     Raises:
@@ -214,7 +214,7 @@ def lines_of(path: str | Sequence[str]) -> Iterator[bytes]:
 
 def lines_in(reader: LogReader) -> Iterator[bytes]:
     """Every whole line of a log, oldest first, without its newline; see ``lines_of``."""
-    _look_for_parts(reader)
+    look_for_parts(reader)
     for block in whole_lines_of(reader.blocks()):
         yield from (line[:-1] for line in BytesIO(block))
 

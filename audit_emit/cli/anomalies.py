@@ -24,7 +24,7 @@ from audit_emit._facade.anomalies import (
     run,
     verify_log,
 )
-from audit_emit._facade.queries import open_readers, span
+from audit_emit._facade.queries import look_for_parts, open_readers, span
 from audit_emit._facade.records import ts_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Options
@@ -35,7 +35,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import key_option
-from audit_emit.cli._logs import logs_argument, name_of, named, one_of
+from audit_emit.cli._logs import logs_argument, name_of, named, not_there, one_of
 from audit_emit.cli._output import formats
 from audit_emit.errors import BusyError, DetectionError, RuleError, UnsupportedError
 from audit_emit.log import KeyRing
@@ -168,7 +168,10 @@ def _once(logs: Sequence[str], search: Search, ways: Following) -> Exit:
     if ways.commands or ways.webhooks or ways.state:
         raise click.UsageError("--exec, --webhook and --state belong to --follow")
     since = "" if search.window is None else ts_of(_back(search.window))
-    detected = _detected(named(logs), search.rules, since, search.verify)
+    try:
+        detected = _detected(named(logs), search.rules, since, search.verify)
+    except FileNotFoundError as error:
+        raise not_there(str(error.filename)) from None
     found = [one for one in detected if search.wanted(one[1])]
     print_all(found, search.form)
     return Exit.FINDINGS if found else Exit.OK
@@ -192,6 +195,7 @@ def _detected(
     with on_terminal("looking") as bar:
         for reader in open_readers(paths):
             with reader:
+                look_for_parts(reader)
                 name = name_of(reader.name)
                 if options is not None and "-" not in paths:
                     verdict = verify_log(reader, options._replace(progress=bar))

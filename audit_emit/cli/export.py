@@ -22,7 +22,13 @@ from audit_emit._facade.exports import (
     chosen,
     exported,
 )
-from audit_emit._facade.queries import LogReader, Question, open_reader, open_readers
+from audit_emit._facade.queries import (
+    LogReader,
+    Question,
+    look_for_parts,
+    open_reader,
+    open_readers,
+)
 from audit_emit._facade.records import Head, split_lines
 from audit_emit._facade.schemas import Schemas, ocsf_places
 from audit_emit._facade.text import visible, visible_bytes
@@ -33,7 +39,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._declarations import declarations
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import configured, logs_argument, name_of, named
+from audit_emit.cli._logs import configured, logs_argument, name_of, named, not_there
 from audit_emit.cli._output import resumable, resumed_file
 from audit_emit.cli._reveal import record_reveal, reveal_option
 from audit_emit.cli._subject_keys import sight
@@ -231,6 +237,7 @@ class _Run:
             return self._verdict(resumed=True)
         with on_terminal("exporting") as bar, ExitStack() as stack:
             for reader in [stack.enter_context(one) for one in open_readers(paths)]:
+                _check_there(reader)
                 self._pass(reader, [None], bar)
         return self._verdict(resumed=False)
 
@@ -262,6 +269,7 @@ class _Run:
                     self._follow(again)
                 else:
                     with on_terminal("exporting") as bar, open_reader(path) as reader:
+                        _check_there(reader)
                         self._pass_to(file, reader, bar)
             except LookupError:
                 self._say_lost(path, output.name, file.after)
@@ -320,6 +328,18 @@ class _Run:
         if self._foreign or self._missing:
             return Exit.FINDINGS
         return Exit.OK if self._events or resumed else Exit.NOTHING
+
+
+def _check_there(reader: LogReader) -> None:
+    """An empty log is exported as nothing; no log is an error.
+
+    Raises:
+        NoLog: nothing is there.
+    """
+    try:
+        look_for_parts(reader)
+    except FileNotFoundError:
+        raise not_there(reader.name) from None
 
 
 def _shown(data: bytes) -> bytes:

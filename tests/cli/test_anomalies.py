@@ -29,6 +29,14 @@ def test_nothing_odd(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
+def test_a_directory_without_a_log_is_no_log_without_alerts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([], ["--no-verify"]):
+        assert main(["anomalies", str(tmp_path), *words]) == 3
+        assert "there is no log in" in capsys.readouterr().err
+
+
 def test_an_alert_names_rule_group_and_records(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,16 @@ def test_a_format_has_one_json_object_a_record(
     assert len([json.loads(line) for line in lines]) == len(LINES)
 
 
+@pytest.mark.parametrize("to_file", [False, True])
+def test_a_directory_without_a_log_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], to_file: bool
+) -> None:
+    (tmp_path / "none").mkdir()
+    words = ["--out", str(tmp_path / "out")] if to_file else []
+    assert main(["export", str(tmp_path / "none"), *words]) == Exit.NOTHING
+    assert "there is no log in" in capsys.readouterr().err
+
+
 def test_filters_choose_records(log: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["export", str(log), "--type", "secret.*", "--actor", "u-17"]) == Exit.OK
     types = [json.loads(line)["event_type"] for line in capsysbinary.readouterr().out.splitlines()]
