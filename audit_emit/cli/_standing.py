@@ -176,8 +176,9 @@ def _judge(found: Standing) -> None:
     if found.files is not None and found.files.torn:
         found.problems.append("the last line is torn, or still being written")
         found.status = Exit.INCOMPLETE
-    if found.files is not None and (found.files.free or LITTLE_SPACE) < LITTLE_SPACE:
-        found.problems.append(f"only {found.files.free:,} bytes are free on its disk")
+    free = None if found.files is None else found.files.free
+    if free is not None and free < LITTLE_SPACE:
+        found.problems.append(f"only {free:,} bytes are free on its disk")
         found.status = Exit.FINDINGS
     if found.outside.get("findings"):
         found.problems += found.outside["findings"]

@@ -136,7 +136,9 @@ def command(
                 return _allow(store, subject, erasables, request, form)
             return _erase(store, subject, erasables, request, form)
     except KeyStoreError as error:
-        complain(f"{error} ({error.reason}); run it again")
+        damaged = error.reason == "damaged"
+        what = "restore it from a backup, then run it again" if damaged else "run it again"
+        complain(f"{error} ({error.reason}); {what}")
     except SinkError as error:
         complain(f"a log could not be told ({error.reason}); the key is gone: run it again")
     finally:

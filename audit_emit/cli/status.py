@@ -151,10 +151,10 @@ def _alerts(alerts: Alerts) -> str:
 def _event(one: Standing) -> str:
     if one.last is None:
         return "none"
-    ts, kind, user, actor = (
-        shown_value(one.last.get(name, ""))
-        for name in ("ts", "event_type", "user_id", "actor_kind")
+    ts, kind, actor = (
+        shown_value(one.last.get(name, "")) for name in ("ts", "event_type", "actor_kind")
     )
+    user = shown_value(one.last["user_id"]) if one.last.get("user_id") else "-"
     return f"{kind} by {user} ({actor}) at {ts}{_ago(str(one.last.get('ts', '')), one)}"
 
 

@@ -223,7 +223,8 @@ def serve(
     )
     for key in own:
         click.echo(f"verifier key {key.to_vkey()}")
-    served(server, f"witness of {len(known)} logs at {server.url}")
+    logs = "1 log" if len(known) == 1 else f"{len(known)} logs"
+    served(server, f"witness of {logs} at {server.url}")
     return Exit.OK
 
 

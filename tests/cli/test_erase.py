@@ -250,6 +250,14 @@ def test_a_log_that_takes_no_record_is_told_later(
     assert len(records_of(written, "audit.erased")) == 1
 
 
+def test_a_damaged_store_is_to_be_restored_and_not_asked_again(written: Path, keys: Path) -> None:
+    keys.write_bytes(b"x" * keys.stat().st_size)
+    done = run("u-17", written.parent)
+    assert done.exit_code == 4
+    assert "(damaged); restore it from a backup" in done.output
+    assert records_of(written, "audit.erased") == []
+
+
 def test_a_store_that_keeps_the_key_is_found_out(
     written: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

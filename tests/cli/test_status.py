@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from support.chain_builder import Trail
 
 from audit_emit import Emitter
-from audit_emit.cli import _standing, main
+from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
 KEY = "5e" * 32
@@ -138,13 +139,36 @@ def test_a_torn_end_and_an_empty_log(
     assert (code, out.startswith("no record  ")) == (Exit.NOTHING, True)
 
 
-def test_a_full_disk_is_a_finding(
-    signed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("free", "code"), [(0, Exit.FINDINGS), (None, Exit.OK)])
+def test_a_full_disk_is_a_finding_and_one_that_does_not_say_is_none(
+    signed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    free: int | None,
+    code: Exit,
 ) -> None:
-    monkeypatch.setattr(_standing, "LITTLE_SPACE", 1 << 62)
-    code, out = looked(str(signed), capsys=capsys)
-    assert code == Exit.FINDINGS
-    assert "bytes are free on its disk" in out
+    class Disk(NamedTuple):
+        f_bavail: int
+        f_frsize: int = 4096
+
+    def statvfs(_: str) -> Disk:
+        if free is None:
+            raise OSError(38, "not implemented")
+        return Disk(free)
+
+    monkeypatch.setattr("os.statvfs", statvfs)
+    found, out = looked(str(signed), capsys=capsys)
+    assert found == code
+    assert ("only 0 bytes are free on its disk" in out) == (free == 0)
+
+
+def test_a_last_event_of_nobody_is_by_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False)
+    emitter.emit(None, "job.run")
+    emitter.close()
+    assert "job.run by - (" in looked(str(tmp_path), capsys=capsys)[1]
 
 
 def test_it_is_watched_until_ctrl_c(signed: Path) -> None:

@@ -163,7 +163,9 @@ def test_our_own_is_served_until_a_signal_comes(
         assert process.stdout is not None
         try:
             own = process.stdout.readline().removeprefix("verifier key ").strip()
-            where = process.stdout.readline().split()[-1]
+            said = process.stdout.readline()
+            assert said.startswith("witness of 1 log at http://127.0.0.1:")
+            where = said.split()[-1]
             assert main(["witness", "add", where, str(log.path), "--key", own]) == Exit.OK
             assert sign(log, key) == Exit.OK
         finally:
