@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from audit_emit._core.marking import MarkingBuilder
 from audit_emit._core.record_builder import RecordBuilder
 
 if TYPE_CHECKING:
@@ -24,7 +23,11 @@ def builder_of(emitter: Emitter, tell: Callable[[str, str], None]) -> RecordBuil
     settings = emitter.settings
     given = (settings, emitter.counters, emitter.misuse, tell, emitter.observer)
     if settings.subject_keys is None:
-        return MarkingBuilder(*given) if settings.schemas else RecordBuilder(*given)
+        if not settings.schemas:
+            return RecordBuilder(*given)
+        from audit_emit._core.marking import MarkingBuilder  # noqa: PLC0415 - for those with schemas
+
+        return MarkingBuilder(*given)
     from audit_emit._core.sealing import SealingBuilder  # noqa: PLC0415 - for those who seal only
 
     return SealingBuilder(*given, clock=emitter.clock)

@@ -31,7 +31,8 @@ def anchored(within: Iterable[str], at_start: Iterable[str], before: str) -> str
     by_letter: dict[str, list[tuple[str, str]]] = {}
     for word, start in words:
         at = _place(word, anchors)
-        behind = f"(?<={start}{re.escape(word)})"
+        # A word that begins with its anchor has been compared already.
+        behind = f"(?<={start}{re.escape(word)})" if at or start else ""
         by_letter.setdefault(word[at], []).append((word[at + 1 :], behind))
     parts = [re.escape(letter) + _then(followed) for letter, followed in sorted(by_letter.items())]
     return "|".join(parts)
@@ -46,20 +47,31 @@ def _weight(letter: str) -> int:
 
 def _anchors(words: list[str]) -> set[str]:
     """Characters, one of which is in each word, and few of which are in an ordinary text."""
-    left = {word: set(_usable(word)) for word in words}
-    chosen: set[str] = set()
+    having: dict[str, list[int]] = {}
+    for at, word in enumerate(words):
+        for letter in set(_usable(word)):
+            having.setdefault(letter, []).append(at)
+    weights = {letter: _weight(letter) for letter in sorted(having)}
+    counts = {letter: len(having[letter]) for letter in weights}
+    covers = [0] * len(words)
+    """How many of the chosen characters are in each word."""
+    chosen: list[str] = []
+    left = len(words)
     while left:
-        counts: dict[str, int] = {}
-        for letters in left.values():
-            for letter in letters:
-                counts[letter] = counts.get(letter, 0) + 1
-        best = max(sorted(counts), key=lambda letter: counts[letter] / _weight(letter))
-        chosen.add(best)
-        left = {word: letters for word, letters in left.items() if best not in letters}
+        best = max(weights, key=lambda letter: counts[letter] / weights[letter])
+        chosen.append(best)
+        for at in having[best]:
+            if not covers[at]:
+                left -= 1
+                for letter in set(_usable(words[at])):
+                    counts[letter] -= 1
+            covers[at] += 1
     for letter in sorted(chosen, key=_weight, reverse=True):
-        if all(not chosen.isdisjoint(_usable(word).replace(letter, "")) for word in words):
-            chosen.discard(letter)
-    return chosen
+        if all(covers[at] > 1 for at in having[letter]):
+            chosen.remove(letter)
+            for at in having[letter]:
+                covers[at] -= 1
+    return set(chosen)
 
 
 def _usable(word: str) -> str:
@@ -82,7 +94,12 @@ def _then(followed: list[tuple[str, str]]) -> str:
 
 
 def _alternatives_of(endings: dict[str, list[str]]) -> str:
+    if common := _common(min(endings), max(endings)):  # no call for each letter of a long name
+        below = {rest.removeprefix(common): behind for rest, behind in endings.items()}
+        return re.escape(common) + _alternatives_of(below)
     parts = list(endings.get("", ()))
+    if "" in parts:
+        return ""
     by_first: dict[str, dict[str, list[str]]] = {}
     for rest, behind in endings.items():
         if rest:
@@ -91,3 +108,11 @@ def _alternatives_of(endings: dict[str, list[str]]) -> str:
         re.escape(first) + _alternatives_of(below) for first, below in sorted(by_first.items())
     ]
     return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
+
+
+def _common(one: str, other: str) -> str:
+    """What two texts begin with."""
+    for at, (here, there) in enumerate(zip(one, other, strict=False)):
+        if here != there:
+            return one[:at]
+    return min(one, other, key=len)

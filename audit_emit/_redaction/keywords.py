@@ -168,10 +168,14 @@ def _trie(words: Iterable[str]) -> _Trie:
 
 
 def _alternatives(node: _Trie) -> str:
+    start = ""
+    while len(node) == 1 and "" not in node:  # no call for each letter of a long name
+        ((char, node),) = node.items()
+        start += re.escape(char)
     if "" in node:
-        return ""
+        return start
     parts = [re.escape(char) + _alternatives(below) for char, below in sorted(node.items())]
-    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
+    return f"{start}(?:{'|'.join(parts)})"
 
 
 class Folded:
@@ -194,7 +198,6 @@ class Folded:
         self._alone = [group for group in self.groups if group.alone]
         self._others = [group for group in self.groups if not group.alone]
         self._words = frozenset(folded_text(word) for group in self._others for word in group.words)
-        self._any = Pattern(_any_of(self._words))
 
     def suspicious(self, text: str) -> bool:
         """Whether some rule has to look at a text: False only when none would find anything."""
@@ -229,6 +232,10 @@ class Folded:
         return search(folded_text(text)) is not None
 
     @lazy_attribute
+    def _any(self) -> re.Pattern[str]:
+        return re.compile(_any_of(self._words))
+
+    @lazy_attribute
     def _any_in_short(self) -> Search:
         return re.compile(_anchored(self._words, frozenset())).search
 
@@ -260,12 +267,16 @@ class Group:
         self.ignore_case = ignore_case
         self.names = any(rule.named for rule in rules)
         self.tells = not ignore_case and not self.names and not alone
-        sought = map(folded_text, words) if ignore_case else words
-        self.known: Pattern = Pattern(_any_of(frozenset(sought)))
         marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
         self.marks = "".join(sorted(set(marks)))
         self.mark = marks if len(marks) == 1 else ""
         self._marks = Pattern(f"[{re.escape(self.marks)}]") if len(marks) > 1 else None
+
+    @lazy_attribute
+    def known(self) -> re.Pattern[str]:
+        """What finds one of the keywords in a text, which is folded where case does not count."""
+        sought = map(folded_text, self.words) if self.ignore_case else self.words
+        return re.compile(_any_of(frozenset(sought)))
 
     def suspicious(self, text: str, lower: str = "") -> bool:
         if self.mark not in text:

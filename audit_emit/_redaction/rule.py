@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from hashlib import sha256
 
 from audit_emit._redaction import linear
@@ -221,8 +222,13 @@ def _example(prefix: str, seed: str, alphabet: str, length: int, rest: str) -> E
 
 def sample(seed: str, alphabet: str, length: int) -> str:
     """Characters of an alphabet that look drawn at random, the same for a seed each time."""
-    allowed = re.compile(f"[{ALPHABETS[alphabet]}]")
-    characters = [char for char in map(chr, range(33, 127)) if allowed.match(char)]
-    characters = [char for char in characters if char not in "=%."]
+    characters = _drawn_from(alphabet)
     drawn = b"".join(sha256(f"{seed} {n}".encode()).digest() for n in range(length // 32 + 1))
     return "".join(characters[byte % len(characters)] for byte in drawn[:length])
+
+
+@cache
+def _drawn_from(alphabet: str) -> str:
+    allowed = re.compile(f"[{ALPHABETS[alphabet]}]")
+    characters = (char for char in map(chr, range(33, 127)) if allowed.match(char))
+    return "".join(char for char in characters if char not in "=%.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from typing import TypeGuard, final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from audit_emit.errors import ConfigError
 
@@ -59,6 +58,8 @@ class Address:
         self._file = ""
         self._name = name
         if text.startswith(FILE_SCHEME):
+            from urllib.parse import unquote  # noqa: PLC0415 - for those with a database only
+
             self._file = unquote(text.removeprefix(FILE_SCHEME))
             if not os.path.isabs(self._file):
                 raise ConfigError(name, f"{FILE_SCHEME} needs an absolute path")
@@ -88,6 +89,8 @@ class Address:
         Raises:
             ConfigError: it is none, or chooses by something else.
         """
+        from urllib.parse import parse_qsl  # noqa: PLC0415 - for those with a database only
+
         where, _, fragment = text.partition("#")
         address = cls(where)
         chosen: dict[str, str | None] = dict.fromkeys(CHOICES)
@@ -104,6 +107,8 @@ class Address:
         """The address without its password and without parameters that may hold secrets."""
         if self._file:
             return FILE_SCHEME + self._file
+        from urllib.parse import parse_qsl, quote, urlsplit  # noqa: PLC0415 - for those with a database only
+
         parts = urlsplit(self._text)
         place = parts.netloc
         if "@" in place:
@@ -140,6 +145,8 @@ def _checked(text: str, name: str) -> str:
         raise ConfigError(
             name, "must be an address such as postgresql://user@host/database, on one line"
         )
+    from urllib.parse import urlsplit  # noqa: PLC0415 - for those with a database only
+
     try:
         parts = urlsplit(text)
     except ValueError:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.observer import OnError
-from audit_emit._schemas.given import Given
 from audit_emit._settings.checks import Durability, Processor
 from audit_emit._settings.signing import KeyRing
 
 if TYPE_CHECKING:
+    from audit_emit._schemas.given import Given
     from audit_emit._stores.base import ChainStore
 else:
-    ChainStore = Any
-    """Below the stores; whoever resolves an annotation needs a name."""
+    ChainStore = Given = Any
+    """Below the stores, and of those with schemas; whoever resolves an annotation needs a name."""
 
 __all__ = ["Arguments"]
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
 from audit_emit._runtime.foreign import bare_name
-from audit_emit._schemas.given import schemas
 from audit_emit._settings.address import FILE_SCHEME, Address, scheme_of
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit._subjects.address import checked_address
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from audit_emit._schemas.schema import Schemas
     from audit_emit._stores.base import ChainStore
 
 Durability = Literal["os", "group", "always"]
@@ -248,6 +248,14 @@ def _store_file(name: str, value: Any) -> Address:
     return Address(FILE_SCHEME + path, name)
 
 
+def _schemas(name: str, value: Any) -> Schemas | None:
+    if value is None or value == "":
+        return None
+    from audit_emit._schemas.given import schemas  # noqa: PLC0415 - for those with schemas only
+
+    return schemas(name, value)
+
+
 def _subject_keys(name: str, value: Any) -> str | None:
     if value is None or value in ("", "off"):
         return None
@@ -289,7 +297,7 @@ SETTINGS: dict[str, Setting] = {
     "signing_key_file": Setting("SIGNING_KEY_FILE", signing_key_file),
     "origin": Setting("ORIGIN", origin),
     "checkpoint_state": Setting("CHECKPOINT_STATE", checkpoint_state),
-    "schemas": Setting("SCHEMAS", schemas),
+    "schemas": Setting("SCHEMAS", _schemas),
     "subject_keys": Setting("SUBJECT_KEYS", _subject_keys),
     "subject_actors": Setting("SUBJECT_ACTORS", _boolean),
 }

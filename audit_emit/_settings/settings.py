@@ -17,8 +17,6 @@ from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import OnError
-from audit_emit._schemas.given import fingerprint
-from audit_emit._schemas.schema import Schemas
 from audit_emit._settings.address import Address
 from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._settings.signing import KeyRing, can_be_signed
@@ -26,10 +24,11 @@ from audit_emit._subjects.address import can_be_sealed
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from audit_emit._schemas.schema import Schemas
     from audit_emit._stores.base import ChainStore
 else:
-    ChainStore = Any
-    """Below the stores; whoever resolves an annotation needs a name."""
+    ChainStore = Schemas = Any
+    """Below the stores, and of those with schemas; whoever resolves an annotation needs a name."""
 
 PREFIX = "AUDIT_EMIT_"
 
@@ -144,7 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "signing_key": "set" if self.signing_key else "not set",
             "origin": self.origin,
             "checkpoint_state": self.checkpoint_state,
-            "schemas": "not set" if self.schemas is None else fingerprint(self.schemas),
+            "schemas": "not set" if self.schemas is None else _fingerprint(self.schemas),
             "subject_keys": self.subject_keys,
             "subject_actors": self.subject_actors,
         }
@@ -169,6 +168,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.public().items())})"
+
+
+def _fingerprint(schemas: Schemas) -> str:
+    from audit_emit._schemas.given import fingerprint  # noqa: PLC0415 - for those with schemas only
+
+    return fingerprint(schemas)
 
 
 def _shown(store: Address | ChainStore) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from importlib.util import find_spec
 
 from audit_emit.errors import ConfigError
 
@@ -43,7 +42,11 @@ def can_be_sealed(address: str | None) -> None:
     Raises:
         ConfigError: ``cryptography`` is not installed.
     """
-    if address is not None and find_spec("cryptography") is None:
+    if address is None:
+        return
+    from importlib.util import find_spec  # noqa: PLC0415 - for those who seal only
+
+    if find_spec("cryptography") is None:
         raise needs_cryptography()
 
 

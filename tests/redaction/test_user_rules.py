@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,15 @@ def test_the_ids_of_the_context_are_scrubbed_by_the_same_rules(tmp_path: Path) -
     emitter.emit(context, "a.b", {})
     assert emitter.close()
     assert secret not in path.read_text()
+
+
+def test_a_secret_name_longer_than_the_stack_is_deep_counts_as_any_other(tmp_path: Path) -> None:
+    name = "acme" * sys.getrecursionlimit()
+    value = "w7" * 8
+    fields = emitted(
+        tmp_path,
+        {"note": f"{name}_one={value}", "token": "held back"},
+        secret_keys=[f"{name}_one", f"{name}_two"],
+    )
+    assert value not in json.dumps(fields)
+    assert fields["token"] == "[redacted]"
