@@ -17,8 +17,8 @@ from typing import Literal, Self
 import msgspec
 
 from audit_emit._format.manifest import Manifest
-from audit_emit._runtime.files import write_all
-from audit_emit._stores.jsonl.directory import open_file, sync_directory
+from audit_emit._runtime.files import sync_directory, write_all
+from audit_emit._stores.jsonl.directory import open_file
 from audit_emit.errors import BusyError
 
 NAME = "archive.jsonl"

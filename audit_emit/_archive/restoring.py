@@ -14,12 +14,8 @@ from audit_emit._format.manifest import Manifest, Packed
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.archived.reader import ArchivedReader
-from audit_emit._stores.jsonl.directory import (
-    FILE_MODE,
-    Layout,
-    make_directory,
-    sync_directory,
-)
+from audit_emit._runtime.files import sync_directory
+from audit_emit._stores.jsonl.directory import FILE_MODE, Layout, make_directory
 
 _BLOCK = 1 << 20
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 
 from audit_emit._readers.files.regular import open_regular
-from audit_emit._runtime.files import write_all
-from audit_emit._stores.jsonl.directory import open_file, sync_directory
+from audit_emit._runtime.atomic import replace_file
+from audit_emit._runtime.files import sync_directory, write_all
+from audit_emit._stores.jsonl.directory import FILE_MODE, open_file
 
 
 def replace(path: str, data: bytes) -> None:
@@ -17,26 +17,18 @@ def replace(path: str, data: bytes) -> None:
     Raises:
         OSError: the file is still the previous one.
     """
-    fresh = f"{path}.{secrets.token_hex(4)}.new"  # of nobody else: another one may be writing, too
-    descriptor = open_file(fresh, append=False, exclusive=True)
-    try:
-        try:
-            write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(fresh, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(fresh)
-        raise
-    sync_directory(os.path.dirname(path))
+    replace_file(path, data, mode=FILE_MODE)
 
 
-def append(path: str, data: bytes) -> None:
+def append(path: str, data: bytes, *, alone: bool = False) -> None:
     """Add whole lines to a file, durably; one that is not there is made.
 
     A line that a crash tore stays by itself: what is added begins a line of its own.
+
+    Args:
+        path: of the file.
+        data: the lines.
+        alone: nobody else adds to it now, so a part of them that was written is taken back.
 
     Raises:
         OSError: they were not added, or are perhaps not durable.
@@ -46,7 +38,13 @@ def append(path: str, data: bytes) -> None:
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        write_all(descriptor, (b"\n" if torn else b"") + data)
+        try:
+            write_all(descriptor, (b"\n" if torn else b"") + data)
+        except OSError:
+            if alone:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+            raise
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from audit_emit._checkpoints import durable
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.signed_note import MAX_BYTES, Note
-from audit_emit._readers.files.regular import open_regular
 from audit_emit._signing.trusted_keys import KeyRing
 
 NAME = "checkpoint"
@@ -38,10 +38,6 @@ def newest_note(directory: str, newest: Checkpoint, ring: KeyRing) -> bytes:
 
 def kept_note(directory: str) -> bytes:
     """The bytes of the file; empty where there is none that can be read."""
-    try:
-        descriptor = open_regular(os.path.join(directory, NAME))
-    except OSError:
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    return data if len(data) <= MAX_BYTES else b""
+    with suppress(OSError, ValueError):
+        return durable.content(os.path.join(directory, NAME), MAX_BYTES) or b""
+    return b""

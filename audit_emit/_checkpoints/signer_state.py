@@ -11,21 +11,19 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from audit_emit._checkpoints.durable import replace
+from audit_emit._checkpoints import durable
 from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Name
 from audit_emit._readers.files.plain_lines import backward
 from audit_emit._readers.files.regular import open_regular
-from audit_emit._runtime.files import write_all
 from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
-from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory
+from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
 _PURPOSE = b"audit_emit state of a signer, version 1\n"
@@ -128,17 +126,14 @@ class SignerFiles:
             OSError: it cannot be read.
         """
         try:
-            descriptor = open_regular(self.state)
-        except FileNotFoundError:
-            return Loaded(None, MISSING)
-        try:
-            found = _DECODER.decode(os.read(descriptor, _MAX_STATE))
+            data = durable.content(self.state, _MAX_STATE)
+            if data is None:
+                return Loaded(None, MISSING)
+            found = _DECODER.decode(data)
             found.position()
             verdict = found.check(ring)
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        except (msgspec.MsgspecError, ValueError):
             verdict = "mismatch"
-        finally:
-            os.close(descriptor)
         if verdict == "ok":
             return Loaded(found, "")
         return Loaded(None, OTHER_KEY if verdict == "key-unavailable" else "was changed")
@@ -149,7 +144,7 @@ class SignerFiles:
         Raises:
             OSError: the file is still the previous one.
         """
-        replace(self.state, msgspec.json.encode(state) + b"\n")
+        durable.replace(self.state, msgspec.json.encode(state) + b"\n")
 
     def append(self, checkpoint: Checkpoint) -> None:
         """Add a line to ``checkpoints.jsonl``, durably.
@@ -157,22 +152,7 @@ class SignerFiles:
         Raises:
             OSError: the line was not added, or is perhaps not durable.
         """
-        is_new = not os.path.lexists(self.checkpoints)
-        descriptor = open_file(self.checkpoints, append=True)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            try:
-                write_all(descriptor, (b"\n" if torn else b"") + checkpoint.to_line())
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if is_new:
-            sync_directory(self.directory)
+        durable.append(self.checkpoints, checkpoint.to_line(), alone=True)
 
     def newest(self, ring: KeyRing) -> Checkpoint | None:
         """The last checkpoint that a key of the ring has signed; other lines are skipped."""

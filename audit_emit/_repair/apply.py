@@ -26,9 +26,9 @@ from audit_emit._format.record import head_of
 from audit_emit._readers.files.logfiles import BLOCK
 from audit_emit._readers.files.quarantine import QUARANTINE
 from audit_emit._repair.plan import Quarantine
-from audit_emit._runtime.files import write_all
+from audit_emit._runtime.files import sync_directory, write_all
 from audit_emit._runtime.retry import retry_write
-from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file, sync_directory
+from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file
 from audit_emit._stores.jsonl.lockfile import LockFile
 from audit_emit._stores.jsonl.segment import FRESH_NS
 from audit_emit._verify.legacy import RECORD as LEGACY

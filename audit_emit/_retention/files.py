@@ -31,8 +31,9 @@ from audit_emit._readers.files.reader import FilesReader
 from audit_emit._retention.holds import Holds
 from audit_emit._retention.statement import Limits, keep_tiles, signer_of, statement, tree_of
 from audit_emit._retention.walk import Boundary, Passed, Progress, Walk, boundaries
+from audit_emit._runtime.files import sync_directory
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit._stores.jsonl.directory import Layout, open_file, sync_directory
+from audit_emit._stores.jsonl.directory import Layout, open_file
 from audit_emit._stores.jsonl.lockfile import LockFile
 from audit_emit._verify.verify import Options, verify_log
 from audit_emit.errors import RetentionError

@@ -5,33 +5,30 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
-from pathlib import Path
 
-from audit_emit._runtime.files import write_all
+from audit_emit._runtime.files import sync_directory, write_all
 
 __all__ = ["replace_file"]
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file, durably; mode 0600.
+def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600) -> None:
+    """Replace a file, durably. Several processes may do so at the same time.
 
     Raises:
         OSError: it cannot be written; the one before stays.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    path = os.fspath(path)
+    fresh = f"{path}.{secrets.token_hex(4)}.new"  # of nobody else: another one may be writing, too
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
             write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
-    finally:
+        os.rename(fresh, path)
+    except BaseException:
         with suppress(OSError):
-            os.unlink(temporary)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+            os.unlink(fresh)
+        raise
+    sync_directory(os.path.dirname(path) or ".")

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,8 @@ from audit_emit.errors import RetentionError
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SignedLog]:
-    made = SignedLog(tmp_path / "log").add(150)
-    yield made
-    made.close()
+    with closing(SignedLog(tmp_path / "log").add(150)) as made:
+        yield made
 
 
 def prune(log: SignedLog, store: Store) -> Pruned:
@@ -116,21 +116,17 @@ def test_the_archive_of_another_log_stands_for_nothing_of_this_one(
     log: SignedLog, store: Store, tmp_path: Path
 ) -> None:
     """It is signed by the same key, and what it has is all there."""
-    other = SignedLog(tmp_path / "other").add(150)
-    try:
+    with closing(SignedLog(tmp_path / "other").add(150)) as other:
         other.archive(store)
         shutil.copy(other.directory / "archive.jsonl", log.directory)
         assert prune(log, store).outcome.files == ()
-    finally:
-        other.close()
 
 
 def test_the_archive_of_a_log_that_parted_from_this_one_stands_for_nothing_of_it(
     log: SignedLog, store: Store, tmp_path: Path
 ) -> None:
     shutil.copytree(log.directory, tmp_path / "twin")
-    twin = SignedLog(tmp_path / "twin").add(150)
-    try:
+    with closing(SignedLog(tmp_path / "twin").add(150)) as twin:
         twin.archive(store)
         log.add(150)
         shutil.copy(twin.directory / "archive.jsonl", log.directory)
@@ -138,8 +134,6 @@ def test_the_archive_of_a_log_that_parted_from_this_one_stands_for_nothing_of_it
         with pytest.raises(RetentionError, match="another one in the archive"):
             prune(log, store)
         assert log.closed() == before
-    finally:
-        twin.close()
 
 
 @pytest.mark.parametrize("spoil", [shifted, without_the_lost_one], ids=lambda one: one.__name__)
@@ -156,13 +150,10 @@ def test_a_run_takes_the_manifests_of_the_store_where_those_of_the_journal_are_n
 def test_a_run_is_not_held_up_by_the_manifests_of_another_log(
     log: SignedLog, store: Store, tmp_path: Path
 ) -> None:
-    other = SignedLog(tmp_path / "other").add(400)
-    try:
+    with closing(SignedLog(tmp_path / "other").add(400)) as other:
         other.archive(store)
         shutil.copy(other.directory / "archive.jsonl", log.directory)
         assert log.archive(store).made
-    finally:
-        other.close()
 
 
 def test_the_chain_names_the_newest_manifest_although_the_journal_says_that_it_does(
@@ -171,9 +162,6 @@ def test_the_chain_names_the_newest_manifest_although_the_journal_says_that_it_d
     shutil.copytree(log.directory, tmp_path / "twin")
     made = log.archive(store).made
     shutil.copy(log.directory / "archive.jsonl", tmp_path / "twin")
-    twin = SignedLog(tmp_path / "twin")
-    try:
+    with closing(SignedLog(tmp_path / "twin")) as twin:
         assert twin.archive(store).made == []
         assert f'"manifest_sha256":"{made[-1].digest()}"'.encode() in twin.read()
-    finally:
-        twin.close()

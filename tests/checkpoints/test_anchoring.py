@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from pathlib import Path
 
 import pytest
 from support import requirements
+from support.http_served import serving
 from support.prunable_log import PrunableLog
 from support.timestamp_authority import Authority
 from support.timestamp_authority import answering as stamping
@@ -17,7 +17,7 @@ from support.witnesses import RING, WitnessedLog
 from audit_emit._checkpoints.anchoring import Anchors, notes_in, places, stamped_by
 from audit_emit._checkpoints.outside import standing_of
 from audit_emit._format.signed_note import Note
-from audit_emit._runtime.http_server import Answer, Request, Server
+from audit_emit._runtime.http_server import Answer, Request
 from audit_emit._verify.findings import Kind
 from audit_emit.errors import ConfigError
 
@@ -85,15 +85,9 @@ def test_an_address_gets_it_and_a_refusal_is_told(log: PrunableLog, made: Witnes
         seen.append(request)
         return Answer(201 if request.path == "/good" else 503, b"")
 
-    with Server("127.0.0.1", 0, respond, most=1 << 16) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(respond, most=1 << 16) as server:
         good, bad = f"{server.url}/good", f"{server.url}/bad"
-        try:
-            assert brought(log, made, good, bad) == {good: "", bad: "it answered 503"}
-        finally:
-            server.shutdown()
-            thread.join()
+        assert brought(log, made, good, bad) == {good: "", bad: "it answered 503"}
     assert seen[0].body == made.newest.to_note(cosigned=True).to_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,35 +11,13 @@ import pytest
 from audit_emit._checkpoints import durable
 
 
-def test_two_that_replace_a_file_at_once_do_not_take_each_other_s_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = str(tmp_path / "file")
-    synced = os.fsync
-
-    def meanwhile(descriptor: int) -> None:
-        synced(descriptor)
-        monkeypatch.setattr(os, "fsync", synced)
-        durable.replace(path, b"of the other")
-
-    monkeypatch.setattr(os, "fsync", meanwhile)
-    durable.replace(path, b"of the first")
-    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"of the first"]
-
-
-def test_what_could_not_be_written_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    durable.replace(str(path), b"before")
-
-    def full(_: int) -> None:
-        raise OSError
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError):
-        durable.replace(str(path), b"after")
-    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]
+def test_the_group_of_the_log_reads_what_is_replaced(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        durable.replace(str(tmp_path / "file"), b"of the signer")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_line_is_not_added_to_one_that_was_torn(tmp_path: Path) -> None:
@@ -48,3 +27,20 @@ def test_a_line_is_not_added_to_one_that_was_torn(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"to")
     durable.append(str(path), b"third\n")
     assert path.read_bytes() == b"first\nsecond\nto\nthird\n"
+
+
+@pytest.mark.parametrize(("alone", "left"), [(True, b"first\n"), (False, b"first\nse")])
+def test_a_part_of_a_line_is_taken_back_where_nobody_else_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: bytes, *, alone: bool
+) -> None:
+    path = tmp_path / "lines"
+    durable.append(str(path), b"first\n")
+
+    def full(descriptor: int, data: bytes) -> None:
+        os.write(descriptor, data[:2])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(durable, "write_all", full)
+    with pytest.raises(OSError, match="no space"):
+        durable.append(str(path), b"second\n", alone=alone)
+    assert path.read_bytes() == left

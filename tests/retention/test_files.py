@@ -160,6 +160,28 @@ class TestHolds:
             assert [one.name for one in Holds.of(reader, RING).all] == ["case-7"]
             assert [one.name for one in Holds.of(reader, KeyRing()).all] == ["case-7"]
 
+    @pytest.mark.parametrize(("holds", "fits"), [(24, True), (26, False)])
+    def test_what_one_record_has_no_room_to_carry_on_stays(
+        self, log: PrunableLog, holds: int, *, fits: bool
+    ) -> None:
+        lines = [
+            hold_fields(PLACED, Hold(f"case-{n}", 5000, None, "y " * 900), "") for n in range(holds)
+        ]
+        for fields in lines:
+            log.append(HOLD, fields)
+        log.rotate()
+        log.append("audit.started", {})
+        log.sign()
+        if fits:
+            assert len(removal_of(log, -1).carried) == holds
+            assert len(log.active.read_bytes().splitlines()[-1]) > 50_000
+            assert log.verify().exit_status == 0
+            return
+        with pytest.raises(RetentionError) as error:
+            log.prune(-1)
+        assert error.value.reason == "too-many"
+        assert len(log.segments()) == 5
+
     def test_a_removal_that_nobody_signed_releases_nothing(self, log: PrunableLog) -> None:
         log.append(HOLD, hold_fields(PLACED, Hold("case-7", 5000, None), ""))
         log.rotate()

@@ -6,12 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request as Asked
 from urllib.request import urlopen
 
 import pytest
+from support.http_served import serving
 
 from audit_emit._runtime import http_server
 from audit_emit._runtime.http_server import Answer, Request, Server
@@ -21,19 +21,6 @@ def respond(request: Request) -> Answer:
     if request.path == "/fails":
         raise ValueError("a secret of this machine")
     return Answer(200, request.body or request.path.encode())
-
-
-@contextmanager
-def running(**given: Any) -> Iterator[Server]:
-    server = Server("127.0.0.1", 0, **{"respond": respond, **given})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager
@@ -52,14 +39,14 @@ def raw(server: Server, request: bytes) -> bytes:
 
 
 def test_it_answers_and_forgets_the_query() -> None:
-    with running() as server, urlopen(f"{server.url}/a?b=c", timeout=30) as answer:
+    with serving(respond) as server, urlopen(f"{server.url}/a?b=c", timeout=30) as answer:
         assert answer.read() == b"/a"
         assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_what_goes_wrong_is_told_to_who_runs_it_and_not_to_who_asks() -> None:
     failures: list[Exception] = []
-    with running(failed=failures.append) as server, pytest.raises(HTTPError) as caught:
+    with serving(respond, failed=failures.append) as server, pytest.raises(HTTPError) as caught:
         urlopen(f"{server.url}/fails", timeout=30)
     with caught.value as answer:
         assert answer.code == 500
@@ -68,7 +55,7 @@ def test_what_goes_wrong_is_told_to_who_runs_it_and_not_to_who_asks() -> None:
 
 
 def test_a_body_is_taken_where_there_is_one_and_no_longer_than_that() -> None:
-    with running(most=5) as server:
+    with serving(respond, most=5) as server:
         with urlopen(Asked(f"{server.url}/", data=b"hello"), timeout=30) as answer:
             assert answer.read() == b"hello"
         for length in (b"6", b"9" * 4000, b"-1", b"x", b""):
@@ -91,7 +78,7 @@ def test_a_body_is_taken_where_there_is_one_and_no_longer_than_that() -> None:
     ],
 )
 def test_other_requests_are_refused(request_line: bytes, status: bytes) -> None:
-    with running() as server:
+    with serving(respond) as server:
         answer = raw(server, request_line)
     assert answer[9:12] == status
 
@@ -100,21 +87,21 @@ def test_other_requests_are_refused(request_line: bytes, status: bytes) -> None:
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
 def test_a_body_that_is_not_read_is_no_second_request(method: bytes, head: bytes) -> None:
     second = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
-    with running() as server:
+    with serving(respond) as server:
         answer = raw(server, method + b" /a HTTP/1.1\r\n" + head + b"\r\n\r\n" + second)
     assert answer.count(b"HTTP/1.1 200") == 1
 
 
 def test_a_client_that_sends_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "LIFETIME_SECONDS", 0.1)
-    with running() as server, connected(server) as made:
+    with serving(respond) as server, connected(server) as made:
         made.sendall(b"GET / HT")
         assert made.recv(100) == b""
 
 
 def test_one_more_than_there_may_be_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "CONNECTIONS", 1)
-    with running() as server, connected(server) as first:
+    with serving(respond) as server, connected(server) as first:
         first.sendall(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
         assert first.recv(100)
         with connected(server) as second:
@@ -134,8 +121,8 @@ def test_an_address_of_version_6_is_one() -> None:
 
 def test_an_answer_is_over_once_it_was_sent_and_also_if_nobody_takes_it() -> None:
     over = threading.Semaphore(0)
-    server_of_long = Answer(200, bytes(1 << 24), over=over.release)
-    with running(respond=lambda _: server_of_long) as server:
+    long = Answer(200, bytes(1 << 24), over=over.release)
+    with serving(lambda _: long) as server:
         with urlopen(f"{server.url}/all") as answer:
             assert len(answer.read()) == 1 << 24
         assert over.acquire(timeout=60)

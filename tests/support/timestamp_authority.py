@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support import requirements
+from support.http_served import serving
 
-from audit_emit._runtime.http_server import Answer, Request, Server
+from audit_emit._runtime.http_server import Answer, Request
 
 CONFIG = """\
 [req]
@@ -73,12 +74,5 @@ def answering(authority: Authority) -> Iterator[str]:
     def respond(request: Request) -> Answer:
         return Answer(200, authority.stamp(request.body), "application/timestamp-reply")
 
-    server = Server("127.0.0.1", 0, respond, most=1 << 16)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(respond, most=1 << 16) as server:
         yield server.url
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.http_served import serving
 from support.prunable_log import ORIGIN, PrunableLog
 
 from audit_emit._checkpoints.prove import newest_checkpoint
@@ -15,7 +15,6 @@ from audit_emit._checkpoints.witnessing.kept import Attempt, Kept
 from audit_emit._checkpoints.witnessing.serve import LONGEST, Witness
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._readers.opening import open_reader
-from audit_emit._runtime.http_server import Server
 from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 
@@ -61,15 +60,8 @@ class WitnessedLog(PrunableLog):
 @contextmanager
 def answering(witness: Witness) -> Iterator[str]:
     """The address of a witness."""
-    server = Server("127.0.0.1", 0, witness.answer, most=LONGEST)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(witness.answer, most=LONGEST) as server:
         yield server.url
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def witness_of(directory: Path, log: WitnessedLog, key: Cosigner = KEYS[0]) -> Witness:

@@ -17,7 +17,6 @@ DIRECTORY_MODE = 0o750
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
-_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOENT, errno.ENXIO})
 _FLAGS = os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW | _NONBLOCK
 
@@ -143,21 +142,6 @@ def make_directory(path: str) -> None:
         except FileExistsError as error:
             let_through(error)
             continue
-
-
-def sync_directory(path: str) -> None:
-    """Make the names in a directory durable; a file system that cannot is left alone."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _DIRECTORY | _NONBLOCK)
-    except OSError as error:
-        let_through(error)
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        let_through(error)
-    finally:
-        os.close(descriptor)
 
 
 def name_of(descriptor: int) -> str | None:

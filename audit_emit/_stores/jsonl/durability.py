@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 
 from audit_emit._format.record import ns_of, unchained_prefix
+from audit_emit._runtime.files import sync_directory
 from audit_emit._runtime.interrupts import let_through, quietly
 from audit_emit._runtime.nonblocking_fd import close_quietly, error_word
 from audit_emit._runtime.observer import id_in
 from audit_emit._runtime.threads import weak_callback
 from audit_emit._stores.base import Draft
-from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import self_records
 from audit_emit._stores.jsonl.critical import CriticalSection
 from audit_emit._stores.jsonl.group_commit import MOST, MOST_BYTES, WAKE, GroupCommit, fdatasync
@@ -74,7 +74,7 @@ class Durability:
         if self.group is not None:
             self.group.names_changed(self._directory)
         elif self._how == "always":
-            segments.sync_directory(self._directory)
+            sync_directory(self._directory)
 
     def keep(self, line: bytes) -> None:
         """See to a line just written. Called with the locks held."""

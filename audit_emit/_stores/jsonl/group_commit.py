@@ -19,10 +19,10 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
+from audit_emit._runtime.files import sync_directory
 from audit_emit._runtime.interrupts import Acquisition, let_through
 from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.threads import Background
-from audit_emit._stores.jsonl.directory import sync_directory
 
 RECORDS = 100
 FLOOD = 5000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from support.http_served import serving
 from support.witnesses import KEYS, RING, WitnessedLog, answering, witness_of
 
 from audit_emit._checkpoints.witnessing.collect import collect
@@ -18,7 +18,7 @@ from audit_emit._format.cosignature import cosigned_at
 from audit_emit._format.signed_note import Note
 from audit_emit._readers.opening import open_reader
 from audit_emit._runtime import http_client
-from audit_emit._runtime.http_server import Answer, Request, Server
+from audit_emit._runtime.http_server import Answer, Request
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
 
 ID = KEYS[0].key_id
@@ -38,15 +38,8 @@ def saying(answer: Answer, seen: list[Request] | None = None) -> Iterator[str]:
             seen.append(request)
         return answer
 
-    server = Server("127.0.0.1", 0, respond, most=1 << 20)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(respond, most=1 << 20) as server:
         yield server.url
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_witness_cosigns_and_the_note_has_it(log: WitnessedLog, tmp_path: Path) -> None:

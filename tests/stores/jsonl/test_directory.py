@@ -13,7 +13,6 @@ from audit_emit._stores.jsonl.directory import (
     make_directory,
     open_file,
     read_closed,
-    sync_directory,
 )
 
 
@@ -149,15 +148,3 @@ def test_a_directory_and_a_socket_in_the_place_of_a_closed_segment(tmp_path: Pat
         listening.bind(os.path.relpath(tmp_path / "socket"))
     assert read_closed(str(tmp_path / "socket")) is None
     assert read_closed(str(tmp_path)) is None
-
-
-def test_a_fifo_in_the_place_of_the_directory_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    sync_directory(str(tmp_path / "fifo"))
-    assert opened(tmp_path) == []
-
-
-def test_syncing_a_directory_never_fails(tmp_path: Path) -> None:
-    sync_directory(str(tmp_path))
-    sync_directory(str(tmp_path / "none"))
-    sync_directory("/proc/self")

@@ -1,0 +1,47 @@
+"""A file is replaced whole, or stays as it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from audit_emit._runtime.atomic import replace_file
+
+
+def test_two_that_replace_a_file_at_once_do_not_take_each_other_s_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    synced = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        synced(descriptor)
+        monkeypatch.setattr(os, "fsync", synced)
+        replace_file(path, b"of the other")
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    replace_file(path, b"of the first")
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"of the first"]
+
+
+def test_what_could_not_be_written_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    replace_file(path, b"before")
+
+    def full(_: int) -> None:
+        raise OSError
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError):
+        replace_file(path, b"after")
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]
+
+
+def test_nobody_else_reads_it_by_default(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    replace_file(path, b"ours")
+    assert path.stat().st_mode & 0o777 == 0o600
