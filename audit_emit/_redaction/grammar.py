@@ -195,6 +195,14 @@ GRAMMAR: tuple[Grammar, ...] = (
         examples=("rdesktop -u bob -p hunter2 host",),
     ),
     Grammar(
+        "signed-in",
+        logins.SIGNED_IN,
+        _without_names(logins.signed_in),
+        marks=_SPACE,
+        ignore_case=True,
+        examples=("login with bob / hunter2x", "AUTH PLAIN AGJvYgBodW50ZXIy"),
+    ),
+    Grammar(
         "typed-in",
         logins.TYPED,
         _without_names(logins.typed),

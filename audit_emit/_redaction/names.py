@@ -27,6 +27,7 @@ __all__ = [
     "is_secret_name",
     "is_secret_value",
     "is_weak",
+    "looks_random",
     "split_name",
 ]
 
@@ -228,17 +229,18 @@ def is_secret_value(name: str, value: str) -> bool:
     if len(value) < 16:
         return False
     if tokens[-1] in words.BY_VALUE:
-        return _looks_random(value) and _ACCOUNT.fullmatch(value) is None
+        return looks_random(value) and _ACCOUNT.fullmatch(value) is None
     if tokens[-1] != "key" or len(tokens) < 2 or not words.HARMLESS_KEYS.isdisjoint(tokens):
         return tokens in (["primary", "key"], ["secondary", "key"]) and _is_azure_key(value)
-    return _looks_random(value)
+    return looks_random(value)
 
 
 _ACCOUNT = Pattern(r"[A-Z]{2}[0-9a-f]{32}")
 """An id of Twilio, which they call ``sid``."""
 
 
-def _looks_random(value: str) -> bool:
+def looks_random(value: str) -> bool:
+    """Whether a text looks drawn at random: at least 16 letters and digits, and no words."""
     return (
         _RANDOM.fullmatch(value) is not None
         and _MIXED.match(value) is not None

@@ -16,6 +16,7 @@ __all__ = [
     "CODE_OF",
     "COLUMNS",
     "COMMON_COLUMNS",
+    "CONTAINERS",
     "DESCRIPTIONS",
     "ENDINGS",
     "FIELD_VALUES",
@@ -210,6 +211,8 @@ DESCRIPTIONS = HARMLESS_LAST | _words(
     "group groups tags tag note notes comment reference number public serial mfa level acr amr"
 )
 """Last in the names of what describes a token, a session, a credential."""
+CONTAINERS = _words("secrets credentials creds passwords apikeys accesskeys apitokens")
+"""What holds secrets under names of their own: ``credentials["stripe"] = "x"``."""
 HARMLESS_FIRST = _words("is has had needs need requires require uses use allow allows can should")
 TOKENS_OF = _words(
     """

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from audit_emit._redaction.finders.extent import PLACEHOLDER, QUOTED, Span, value, value_of
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.prose import annotation_end, is_plain
-from audit_emit._redaction.names import depends_on_value, fold, is_secret_value
-from audit_emit._redaction.words import NAME_NAMES, TYPE_NAMES, VALUE_NAMES
+from audit_emit._redaction.names import depends_on_value, fold, is_described, is_secret_value
+from audit_emit._redaction.words import CONTAINERS, NAME_NAMES, SECRET, TYPE_NAMES, VALUE_NAMES
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["ARROWS", "LETTERS", "SIGNS", "assignments"]
@@ -67,6 +67,8 @@ _MARKED_VALUE = Pattern(
     r"[\"'`](?![\"'`])|(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])\S{6}"
 )
 """A value in quotes, or with digits and letters."""
+_CONTAINER = Pattern(rf"[\"'][\[(]([{LETTERS}.\-]{{1,64}})")
+"""``credentials["``, read from its end."""
 _IS = Pattern(r"\A(?:is|was|lautet|ist|es|est)\Z")
 _TYPE_WORDS = frozenset(("string", "str", "text", "varchar", "bytes", "char"))
 _BEFORE = 96
@@ -113,7 +115,7 @@ def _assignments(text: str, is_secret: IsSecret, beside: NameAndValue) -> Iterat
         kind = kinds.get(name)
         if kind is None:
             kind = kinds[name] = _kind(name, is_secret)
-        if kind == _SECRET:
+        if kind == _SECRET or _in_container(text, match):
             spans = _values(text, match, name.lower(), of_words=False)
         elif of_words := _name_of_words(text, match, is_secret):
             spans = _values(text, match, of_words.lower(), of_words=True)
@@ -156,6 +158,20 @@ def _vendor_key(text: str, match: re.Match[str]) -> Iterator[Span]:
         yield found.span(1)
 
 
+def _in_container(text: str, match: re.Match[str]) -> bool:
+    """Whether a name is one of many secrets: ``credentials["stripe"] = "x"``."""
+    if text[match.start() - 2 : match.start() - 1] not in ("[", "("):
+        return False
+    before = text[max(0, match.start() - _BEFORE) : match.start()]
+    container = _CONTAINER.match(before[::-1])
+    return (
+        container is not None
+        and fold(container.group(1)[::-1]) in CONTAINERS
+        and not is_described(match.group(1))
+        and QUOTED.match(text, match.end()) is not None
+    )
+
+
 def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     """The name of several words that ends here: ``API key:``, ``Password for u-17:``; or none."""
     sign = match.group(2).strip()
@@ -174,6 +190,8 @@ def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     if sign[-1:] == "=":
         if name.lower() in _TYPE_WORDS:
             return words[-1] if is_secret(words[-1]) else ""
+        if fold(words[-1] + name) in SECRET:
+            return name  # pass phrase = x
         if is_secret(words[-1]) or (
             match.group(2) == sign and not _MARKED_VALUE.match(text, match.end())
         ):

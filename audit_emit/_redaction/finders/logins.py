@@ -1,14 +1,15 @@
-"""Command lines of any program: a user beside a password, and what is typed into a program."""
+"""A user beside a password: in command lines of any program, in prose, in protocols of mail."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from audit_emit._redaction.finders.extent import Span
-from audit_emit._redaction.finders.words_of_prose import unless_redacted
+from audit_emit._redaction.finders.words_of_prose import is_fact, unless_redacted
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["OPTIONS", "TYPED", "options", "typed"]
+__all__ = ["OPTIONS", "SIGNED_IN", "TYPED", "options", "signed_in", "typed"]
 
 _WORD = r"[\"']?([^\s\"'|;&]{1,512})"
 _USER = (
@@ -58,3 +59,46 @@ def typed(text: str) -> Iterator[Span]:
             yield from unless_redacted(
                 text, match.start(1), match.start(1) + len(match.group(1).rstrip())
             )
+
+
+_VALUE = (
+    r"(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])"
+    r"([^\s\"'`,;:()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)\"'])"
+)
+_PAIR = Pattern(
+    r"\b(?:log(?:ged|ging)?[ _\-]?(?:in|on)|sign(?:ed|ing)?[ _\-]?(?:in|on)|credentials?|creds?)\b"
+    r"(?:[ \t](?:with|as|using|for|to|of))?[ \t]?[: \t][ \t]?(?:the[ \t])?(?:user[ \t])?"
+    r"[\"']?(?!(?:user|role|service|account|tenant|group|uid|id|client|app|team|org|host|realm"
+    rf"|domain|arn|urn|https?|ldaps?):)[\w.@+\-]{{1,64}}(?::|[ \t]/[ \t]){_VALUE}",
+    re.IGNORECASE,
+)
+_JOINED = Pattern(
+    rf"\b(?:login:|(?:credentials?|creds?):?)[ \t]{{0,2}}[\w.@+\-]{{1,64}}/{_VALUE}", re.IGNORECASE
+)
+_PROTOCOL = Pattern(
+    r"\b(?:USER[ \t][^\s]{1,128}\s{1,4}(?:[^\n]{0,64}\n[^\n]{0,8}?)?PASS[ \t]"
+    r"|AUTH(?:ENTICATE)?[ \t](?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5)[ \t])([^\s\"']{4,1024})"
+)
+SIGNED_IN = (
+    *("login", "log in", "logon", "log on", "logged in", "logged on", "logging in", "sign in"),
+    *("signed in", "signing in", "credential", "creds", "auth plain", "auth login", "auth xoauth2"),
+    *(
+        "authenticate plain",
+        "authenticate login",
+        "authenticate xoauth2",
+        "auth cram",
+        "oauthbearer",
+    ),
+    "pass ",
+)
+"""What a text has in it that ``signed_in`` has to look at, in lower case."""
+
+
+def signed_in(text: str) -> Iterator[Span]:
+    """``login with bob / x``, ``PASS x`` of a user (RFC 959), ``AUTH PLAIN x`` (RFC 4954)."""
+    for pattern in (_PAIR, _JOINED):
+        for match in pattern.finditer(text):
+            if not is_fact(match.group(1)):
+                yield from unless_redacted(text, *match.span(1))
+    for match in _PROTOCOL.finditer(text):
+        yield from unless_redacted(text, *match.span(1))

@@ -18,6 +18,15 @@ _PERMISSIONS = frozenset(
     "read write none admin list readonly read-only read_only readwrite read-write full manage "
     "* get delete create update all deny allow required optional enabled disabled inherit".split()
 )
+_METHODS = frozenset(
+    "basic digest bearer oauth oauth1 oauth2 oidc openid saml saml2 ldap ldaps kerberos negotiate "
+    "ntlm spnego gssapi mtls tls certificate cert password passwordless mfa totp webauthn passkey "
+    "sso session cookie token api_key api-key apikey anonymous pam peer md5 scram-sha-256 radius "
+    "iam workload_identity hmac sigv4".split()
+)
+"""How somebody is known: what ``auth`` and ``authentication`` say besides."""
+_FACTORS = frozenset("otp totp hotp webauthn".split())
+_STATES = frozenset("enabled disabled required optional".split())
 _TYPES = frozenset(
     "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
     "secretstr secretbytes optional[str] str|none varchar(255) securestring &str &string *string "
@@ -55,6 +64,16 @@ _TAG = Pattern(
     r"(?:v?[0-9][\w.\-]{0,32}|latest|stable|edge|nightly|main|master|dev|prod|staging)(?![\w+/=@])"
 )
 """The tag of an image: ``registry/auth:latest``."""
+_NAMED_TAG = Pattern(r"(?:latest|stable|edge|nightly)(?![\w+/=@.\-])")
+"""Tags that no token, secret or session is called."""
+_RESOURCE = Pattern(
+    r"arn:aws[\w\-]{0,16}:(?:secretsmanager|ssm|kms|iam|sts|cognito-\w{1,16}):[\w\-]{0,32}:[0-9]{0,12}:"
+    r"[\w+=,.@:/\-]{1,256}"
+    r"|(?://secretmanager\.googleapis\.com/)?projects/[\w.:\-]{1,64}/(?:locations/[\w\-]{1,32}/)?secrets"
+    r"/[\w\-]{1,255}(?:/versions/[\w\-]{1,64})?"
+    r"|https://[a-z0-9\-]{1,64}\.vault\.azure\.net/secrets/[\w\-]{1,127}(?:/[0-9a-f]{32})?"
+)
+"""What the secret stores of AWS, Google and Azure call what they keep, as against its value."""
 _LOOKUP = Pattern(
     r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
     r"|env\.get|os\.LookupEnv)\b[.\[(]"
@@ -65,6 +84,7 @@ _SCHEMA = Pattern(
     r"(?:string|integer|number|boolean|object|array|null)\b"
 )
 """A member of a JSON Schema: what a value is to be like."""
+_OF_METHOD = Pattern(r"auth(?:entication|ori[sz]ation)?\Z", re.IGNORECASE)
 _PATH = Pattern(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][A-Za-z_.][\w.\-]{0,40}){1,12}[/\\]?(?![\w+=])")
 _OF_PATH = Pattern(
     r"(?:pwd|oldpwd|credentials?|keytab|pem|netrc|kubeconfig|cookies?|secrets?|tokens?|key)\Z"
@@ -82,9 +102,16 @@ def is_plain_value(name: str, value: str) -> bool:
     if len(value) > _LONGEST:
         return False
     lower = value.lower()
-    if lower in _EMPTY or (lower in _PERMISSIONS and is_weak(name)):
+    if lower in _EMPTY:
         return True
+    if is_weak(name):
+        if lower in _PERMISSIONS or _RESOURCE.fullmatch(value) is not None:
+            return True
+        if lower in _METHODS and _OF_METHOD.search(name) is not None:
+            return True
     name = name.lower()
+    if lower in _STATES and name in _FACTORS:
+        return True
     if name == "clienttoken":  # of AWS: which request this is
         return _UUID.fullmatch(value) is not None
     return (
@@ -99,9 +126,9 @@ def may_be_plain(value: str) -> bool:
     if len(value) > _LONGEST:
         return False
     lower = value.lower()
-    if lower in _EMPTY or lower in _PERMISSIONS:
+    if lower in _EMPTY or lower in _PERMISSIONS or lower in _METHODS or lower in _STATES:
         return True
-    return _UUID.fullmatch(value) is not None or _PATH.fullmatch(value) is not None
+    return any(one.fullmatch(value) is not None for one in (_UUID, _PATH, _RESOURCE))
 
 
 def annotation_end(text: str, start: int) -> int:
@@ -143,6 +170,8 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
         return True
     if lower in _PERMISSIONS and is_weak(name):
         return True
+    if lower in _METHODS and _OF_METHOD.search(name) is not None:
+        return True
     return operator in (":", "") and sign[-1:] in " \t" and _is_prose(text, start, name)
 
 
@@ -152,7 +181,7 @@ def _looks_like_path(name: str, word: str) -> bool:
 
 def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
     """``name:number`` is host and port, file and line, image and tag: in a path always."""
-    if is_weak(name) and (_ACTION.match(text, start) or _SCOPE.match(text, start)):
+    if is_weak(name) and any(one.match(text, start) for one in (_ACTION, _SCOPE, _NAMED_TAG)):
         return True
     if within and _TAG.match(text, start):
         return True

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.named_places import places
-from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, unless_redacted
-from audit_emit._redaction.names import is_secret_value
+from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_fact, unless_redacted
+from audit_emit._redaction.names import is_secret_value, looks_random
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["LINKS", "callbacks", "sentences"]
@@ -21,6 +21,20 @@ _VALUE = r"(?:\\{0,7}[\"'`]([^\"'`\\\r\n]{1,256})\\{0,7}[\"'`]|([^\s\"'`,;()]{1,
 _BESIDE = Pattern(
     r"[ \t]{1,3}(?=[^\s0-9]{0,64}[0-9])"
     r"(?=[^\sA-Z!#$%^*+~@]{0,64}[A-Z!#$%^*+~@])(?=[^\sa-z]{0,64}[a-z])"
+    r"([^\s\"'`,;:=()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)])"
+)
+_OPENING = frozenset(
+    ("token", "tokens", "secret", "secrets", "bearer", "credential", "credentials")
+)
+"""Names that are words of prose, too: after them a value counts that looks drawn at random."""
+_GIVEN = Pattern(
+    r"(?:\b(?:with|using|by|via)[ \t](?:(?:the|a|an|new|old|temporary|his|her|its|their)[ \t]){0,2}"
+    r"|\b(?:user|username|login|account)[ \t]{1,3}[^\s:=]{1,64}[ \t]{1,3}(?:and[ \t])?)\S{2,64}\Z",
+    re.IGNORECASE,
+)
+"""``with password``, ``user bob password``: what is given with it, or to whom it belongs."""
+_TYPED = Pattern(
+    r"[ \t]{1,3}(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])"
     r"([^\s\"'`,;:=()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)])"
 )
 _BRACKETED = Pattern(r"[ \t]{0,2}[<\[{(]([^\s<>\[\]{}()]{6,256})[>\]})]")
@@ -64,9 +78,14 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
         match = _DIGITS_BEFORE.search(text[at : place.end])
         if match is not None:
             yield from unless_redacted(text, at + match.start(1), at + match.end(1))
-        if place.whole and not weak:
-            match = _BESIDE.match(text, place.end)
-            if match is not None:
+        match = _BESIDE.match(text, place.end)
+        if match is not None:
+            strong = place.of_two or not weak
+            if strong or (place.name.lower() in _OPENING and looks_random(match.group(1))):
+                yield from unless_redacted(text, *match.span(1))
+        elif not weak and _GIVEN.search(text, max(0, place.end - _LOOK_BACK), place.end):
+            match = _TYPED.match(text, place.end)
+            if match is not None and not is_fact(match.group(1)):
                 yield from unless_redacted(text, *match.span(1))
         match = _BRACKETED.match(text, place.end)
         if match is not None and STRONG.match(match.group(1)):
