@@ -127,6 +127,11 @@ class RequestAudit:
         return self._inbound.correlation_id
 
     @property
+    def gives_receipts(self) -> bool:
+        """Whether ``Audit-Receipt`` of the response is ours to say."""
+        return self._options.receipts
+
+    @property
     def receipt(self) -> str | None:
         """The newest record of the request so far; ``None`` where it is not to be told."""
         if self._receipt is None or not self._options.receipts:

@@ -248,15 +248,19 @@ class _AuditedConnection:
         return self._with_id(message)
 
     def _with_id(self, message: Message) -> Message:
-        """The message with request id and receipt, unless the application has set those itself."""
+        """The message with the request id, unless the application has set one, and the receipt."""
         headers = message.get("headers") or ()
         self._content_length_sent, is_set = look_at(headers, self._header)
         own = []
         if self._header is not None and not is_set:
             own.append((self._header, self._audit.correlation_id.encode("ascii")))
-        receipt = self._audit.receipt
-        if receipt is not None and not look_at(headers, _RECEIPT)[1]:
-            own.append((_RECEIPT, receipt.encode("ascii")))
+        if self._audit.gives_receipts:
+            # What the application says under this name is not of this log.
+            headers = [pair for pair in headers if pair[0].lower() != _RECEIPT]
+            message = {**message, "headers": headers}
+            receipt = self._audit.receipt
+            if receipt is not None:
+                own.append((_RECEIPT, receipt.encode("ascii")))
         # A copy: the application may send the same object for another request.
         return {**message, "headers": [*headers, *own]} if own else message
 

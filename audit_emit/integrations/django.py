@@ -126,9 +126,12 @@ class AuditMiddleware:
         header = self._options.response_header
         if header is not None and header not in response:
             response[header] = audit.correlation_id
-        receipt = audit.receipt
-        if receipt is not None and RECEIPT not in response:
-            response[RECEIPT] = receipt
+        if audit.gives_receipts:
+            # What the application says under this name is not of this log.
+            response.headers.pop(RECEIPT, None)
+            receipt = audit.receipt
+            if receipt is not None:
+                response[RECEIPT] = receipt
         if exchange.status < 500:
             exchange.error = None
         if getattr(response, "streaming", False):

@@ -81,6 +81,10 @@ class GrpcRequest(Event, type="grpc.request"):
     code: Annotated[str, Meta(description="The status, such as OK or DEADLINE_EXCEEDED.")]
     outcome: Literal["success", "denied", "cancelled", "failure"]
     duration_ms: _Milliseconds
+    deadline_ms: (
+        Annotated[float, Meta(ge=0, description="What was left for the call when it began.")]
+        | UnsetType
+    ) = UNSET
     error: _Error | UnsetType = UNSET
     messages_out: int | UnsetType = UNSET
     client_ip: _Address | UnsetType = UNSET

@@ -29,6 +29,7 @@ import audit_emit
 from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.context import EMPTY
 from audit_emit.integrations._common import Emits, report_failure
+from audit_emit.integrations._grpc_deadline import is_late, seconds_left
 from audit_emit.integrations._http import (
     Exchange,
     client_address,
@@ -150,6 +151,7 @@ class _Call:
         peer = "" if context is None else _address_of(context)
         self._exchange = Exchange(headers=headers, peer=peer, client=peer)
         self._inbound = identify(settings.options, self._exchange, new_id())
+        self._allowed = self._remaining()
         trace = live_span() or parse_traceparent(headers.get("traceparent", ()))
         ids = (self._inbound.correlation_id, *(trace or ()))
         self.live: VerifiedContext = VerifiedContext(EMPTY, self._verified, ids)
@@ -171,15 +173,17 @@ class _Call:
             # runs in a thread, and callbacks are added in that of the loop.
             add = partial(self._task.add_done_callback, lambda _: self._terminated())
             self._task.get_loop().call_soon_threadsafe(add)
-        else:
-            self._context.add_callback(self._terminated)
+        elif not self._context.add_callback(self._terminated):
+            self._terminated()
 
     def _terminated(self) -> None:
         self.end("DEADLINE_EXCEEDED" if self._is_late() else "CANCELLED")
 
     def _is_late(self) -> bool:
-        remaining = self._context.time_remaining()
-        return remaining is not None and remaining <= 0
+        return is_late(self._allowed, self._remaining())
+
+    def _remaining(self) -> float | None:
+        return None if self._context is None else seconds_left(self._context)
 
     def ended(self, error: BaseException | None = None) -> None:
         """The handler has ended."""
@@ -216,6 +220,8 @@ class _Call:
         fields["code"] = code
         fields["outcome"] = _outcome(code)
         fields["duration_ms"] = round((perf_counter() - self._started) * 1000, 3)
+        if self._allowed is not None:
+            fields["deadline_ms"] = round(self._allowed * 1000, 3)
         if error is not None and not is_cancelled(type(error)):
             fields["error"] = bare_name(type(error))
         if self._kind.endswith("stream"):

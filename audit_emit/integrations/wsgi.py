@@ -208,13 +208,16 @@ class _Answer:
         self.end(None)
 
     def _with_id(self, headers: Headers) -> Headers:
-        """The headers with request id and receipt, unless the application has set them itself."""
-        own = ((self._header, self.audit.correlation_id), (RECEIPT, self.audit.receipt))
-        for name, value in own:
-            if name is None or value is None:
-                continue
-            if not any(other.lower() == name.lower() for other, _ in headers):
-                headers = [*headers, (name, value)]
+        """The headers with the request id, unless the application has set one, and the receipt."""
+        name = self._header
+        if name is not None and not any(other.lower() == name.lower() for other, _ in headers):
+            headers = [*headers, (name, self.audit.correlation_id)]
+        if self.audit.gives_receipts:
+            # What the application says under this name is not of this log.
+            headers = [pair for pair in headers if pair[0].lower() != RECEIPT.lower()]
+            receipt = self.audit.receipt
+            if receipt is not None:
+                headers.append((RECEIPT, receipt))
         return headers
 
 

@@ -53,6 +53,12 @@ def test_the_answer_names_the_newest_record_of_the_request(records: Any) -> None
     assert "Audit-Receipt" not in Client().get("/invoices/7/")
 
 
+def test_nothing_of_the_application_passes_for_a_receipt(records: Any) -> None:
+    with override_settings(AUDIT_EMIT={"receipts": True}):
+        assert "Audit-Receipt" not in Client().get("/claims/")
+    assert Client().get("/claims/")["Audit-Receipt"] == "forged"
+
+
 def test_a_user_that_the_view_has_loaded_is_the_actor(records: Any, user: User) -> None:
     client = Client()
     client.force_login(user)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ package("grpcio", "grpc")
 
 import grpc  # noqa: E402
 
+from audit_emit.integrations._grpc_deadline import is_late  # noqa: E402
 from audit_emit.integrations.grpc import (  # noqa: E402
     AsyncAuditInterceptor,
     AuditInterceptor,
@@ -107,19 +110,19 @@ class Served:
         self.servicer = Servicer(log)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._port = 0
+        self.port = 0
         if kind == "sync":
             self._server = grpc.server(
                 ThreadPoolExecutor(8), interceptors=[AuditInterceptor(emitter=log.emitter)]
             )
             self._server.add_generic_rpc_handlers((handlers(self.servicer, ""),))
-            self._port = self._server.add_insecure_port("127.0.0.1:0")
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
             self._server.start()
         else:
             self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
             self._thread.start()
-            until(lambda: self._port)
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self._port}")
+            until(lambda: self.port)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
 
     async def _serve(self) -> None:
         self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
@@ -130,7 +133,7 @@ class Served:
         server.add_generic_rpc_handlers((handlers(self.servicer, prefix),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        self._port = port
+        self.port = port
         await self._stop.wait()
         await server.stop(0)
 
@@ -173,6 +176,48 @@ def served(request: pytest.FixtureRequest, audit_log: AuditLog) -> Iterator[Serv
     made.close()
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2 (RFC 9113, 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def wait_for_deadline(port: int, method: str, milliseconds: int) -> None:
+    """A call whose client does nothing at its deadline, so that the server's ends the call.
+
+    grpcio's client cancels the call then, and which of the two is first is not known.
+    """
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": f"/tests.Work/{method}",
+        ":authority": "tests",
+        "te": "trailers",
+        "content-type": "application/grpc",
+        "grpc-timeout": f"{milliseconds}m",
+    }
+    # Literals without indexing and Huffman's code (RFC 7541, 6.2.2), each shorter than 127 bytes.
+    fields = b"".join(
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in headers.items()
+    )
+    message = b"\0" + struct.pack(">I", 4) + b"wait"
+    with socket.create_connection(("127.0.0.1", port), 60) as server:
+        server.sendall(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            + frame(4, 0, 0, b"")  # SETTINGS
+            + frame(1, 4, 1, fields)  # HEADERS, and no more of them
+            + frame(0, 1, 1, message)  # DATA, and the end of what the client says
+        )
+        answers = server.makefile("rb")
+        while True:
+            head = answers.read(9)
+            assert len(head) == 9, "the server has closed the connection"
+            answers.read(int.from_bytes(head[:3], "big"))
+            kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+            if stream == 1 and (kind == 3 or (kind == 1 and flags & 1)):
+                return  # reset, or the trailers
+
+
 METHODS = {
     "unary": "unary_unary",
     "stream": "unary_stream",
@@ -209,19 +254,45 @@ def test_each_ending_of_each_kind_is_one_record(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_deadline_is_recorded_while_the_handler_still_runs(served: Served, method: str) -> None:
-    assert served.call(method, b"wait", timeout=0.5) == "DEADLINE_EXCEEDED"
-    assert served.record()["fields"]["code"] == "DEADLINE_EXCEEDED"
+    log = served.log
+    for milliseconds in (500, 4_000, 16_000):
+        wait_for_deadline(served.port, method, milliseconds)
+        if log.records("work.done"):
+            break  # on a loaded machine the handler may not have come so far by its deadline
+    until(lambda: len(log.records("grpc.request")) >= len(log.records("work.done")), "the record")
     served.servicer.left.set()
-    assert len(served.log.records("grpc.request")) == 1
+    calls = log.records("grpc.request")
+    assert {one["fields"]["code"] for one in calls} == {"DEADLINE_EXCEEDED"}
+    assert {one["fields"]["outcome"] for one in calls} == {"failure"}
+    assert all(one["fields"]["deadline_ms"] <= 16_000 for one in calls)
+    assert len({one["correlation_id"] for one in calls}) == len(calls)
 
 
-@pytest.mark.parametrize("method", ["unary", "stream"])
-def test_a_cancelled_call_is_recorded(served: Served, method: str) -> None:
+@pytest.mark.parametrize(
+    ("allowed", "remaining", "late"),
+    [
+        (None, None, False),
+        (0.5, 0.0, True),
+        (0.5, 0.1, True),  # of a client whose clock began 100 ms before the server's
+        (0.5, 0.2, False),
+        (0.1, 0.06, False),  # the first half of a short deadline
+        (3600.0, 36.0, True),  # gRPC has rounded it up
+        (3600.0, 60.0, False),
+    ],
+)
+def test_a_cancellation_just_before_the_deadline_is_the_deadline(
+    allowed: float | None, remaining: float | None, late: bool
+) -> None:
+    assert is_late(allowed, remaining) is late
+
+
+@pytest.mark.parametrize(("method", "timeout"), [("unary", None), ("stream", 3600)])
+def test_a_cancelled_call_is_recorded(served: Served, method: str, timeout: int | None) -> None:
     path = f"/tests.Work/{method}"
     if method == "unary":
-        call: Any = served.channel.unary_unary(path).future(b"wait")
+        call: Any = served.channel.unary_unary(path).future(b"wait", timeout=timeout)
     else:
-        call = served.channel.unary_stream(path)(b"wait")
+        call = served.channel.unary_stream(path)(b"wait", timeout=timeout)
     until(lambda: served.log.records("work.done"), "the call's start")
     call.cancel()
     fields = served.record()["fields"]

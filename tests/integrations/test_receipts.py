@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -16,54 +17,60 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from support.audit_log import AuditLog
+from werkzeug.datastructures import Headers
 
 from audit_emit import Emitter, bind
 from audit_emit.integrations import asgi, wsgi
 from audit_emit.integrations.flask import AuditEmit
 from audit_emit.testing import MemoryStore
 
-Headers = dict[str, str]
 Work = Callable[[Emitter], None]
+Extra = Mapping[str, str]
 
 
-def of_wsgi(emitter: Emitter, work: Work, **options: Any) -> Headers:
+def of_wsgi(
+    emitter: Emitter, work: Work, *, extra: Extra = MappingProxyType({}), **options: Any
+) -> Headers:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         work(emitter)
-        start_response("200 OK", [("Content-Type", "text/plain")])
+        start_response("200 OK", [("Content-Type", "text/plain"), *extra.items()])
         return [b"x"]
 
-    seen: Headers = {}
+    seen: list[tuple[str, str]] = []
 
     def start(_status: str, headers: list[tuple[str, str]]) -> Any:
-        seen.update((name.lower(), value) for name, value in headers)
+        seen.extend(headers)
 
     served = wsgi.AuditMiddleware(app, emitter=emitter, **options)
     body = served({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start)
     assert b"".join(body) == b"x"
     body.close()  # type: ignore[attr-defined]
-    return seen
+    return Headers(seen)
 
 
-def of_flask(emitter: Emitter, work: Work, **options: Any) -> Headers:
+def of_flask(
+    emitter: Emitter, work: Work, *, extra: Extra = MappingProxyType({}), **options: Any
+) -> Headers:
     app = Flask(__name__)
     AuditEmit(app, emitter=emitter, **options)
 
     @app.get("/")
-    def view() -> str:
+    def view() -> tuple[str, Extra]:
         work(emitter)
-        return "x"
+        return "x", extra
 
-    found = app.test_client().get("/").headers
-    return {name.lower(): value for name, value in found.items()}
+    return Headers(list(app.test_client().get("/").headers.items()))
 
 
-def of_asgi(emitter: Emitter, work: Work, **options: Any) -> Headers:
+def of_asgi(
+    emitter: Emitter, work: Work, *, extra: Extra = MappingProxyType({}), **options: Any
+) -> Headers:
     async def view(_: Any) -> PlainTextResponse:
         await run_in_threadpool(work, emitter)
-        return PlainTextResponse("x")
+        return PlainTextResponse("x", headers=extra)
 
     app = asgi.AuditMiddleware(Starlette(routes=[Route("/", view)]), emitter=emitter, **options)
-    return dict(TestClient(app).get("/").headers)
+    return Headers(TestClient(app).get("/").headers.multi_items())
 
 
 SERVERS = [of_wsgi, of_flask, of_asgi]
@@ -141,8 +148,8 @@ def test_requests_at_the_same_time_get_their_own(audit_log: AuditLog) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async def ask(path: str) -> Headers:
-        seen: Headers = {}
+    async def ask(path: str) -> dict[str, str]:
+        seen: dict[str, str] = {}
 
         async def send(message: Any) -> None:
             for name, value in message.get("headers", ()):
@@ -155,7 +162,7 @@ def test_requests_at_the_same_time_get_their_own(audit_log: AuditLog) -> None:
         await asgi.AuditMiddleware(app, emitter=emitter, receipts=True)(scope, receive, send)
         return seen
 
-    async def all_of_it() -> list[Headers]:
+    async def all_of_it() -> list[dict[str, str]]:
         return list(await asyncio.gather(ask("/a"), ask("/b")))
 
     answers = asyncio.run(all_of_it())
@@ -177,12 +184,20 @@ def test_a_mounted_application_adds_none_of_its_own(audit_log: AuditLog) -> None
     assert found == [place(audit_log.records("shop.sold")[-1])]
 
 
-def test_what_the_application_says_itself_stays(audit_log: AuditLog) -> None:
-    async def view(_: Any) -> PlainTextResponse:
-        twice(audit_log.emitter)
-        return PlainTextResponse("x", headers={"Audit-Receipt": "of the service behind"})
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("work", [twice, lambda _: None])
+def test_nothing_of_the_application_passes_for_a_receipt(
+    server: Any, work: Work, audit_log: AuditLog
+) -> None:
+    """It may have copied the header from the answer of a service that an attacker has chosen."""
+    headers = server(audit_log.emitter, work, receipts=True, extra={"audit-RECEIPT": "forged"})
+    own = [place(record) for record in audit_log.records("shop.sold")[-1:]]
+    assert headers.getlist("audit-receipt") == own
 
-    inner = Starlette(routes=[Route("/", view)])
-    app = asgi.AuditMiddleware(inner, emitter=audit_log.emitter, receipts=True)
-    found = TestClient(app).get("/").headers.get_list("audit-receipt")
-    assert found == ["of the service behind"]
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_where_receipts_are_off_the_name_is_the_applications(
+    server: Any, audit_log: AuditLog
+) -> None:
+    headers = server(audit_log.emitter, twice, extra={"Audit-Receipt": "of the service behind"})
+    assert headers.getlist("audit-receipt") == ["of the service behind"]

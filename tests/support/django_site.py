@@ -110,6 +110,10 @@ def who(request: Any) -> HttpResponse:
     return HttpResponse(str(request.user.pk))
 
 
+def claims(_: Any) -> HttpResponse:
+    return HttpResponse(headers={"Audit-Receipt": "forged"})
+
+
 def fail(_: Any) -> HttpResponse:
     raise ValueError("a secret")
 
@@ -156,6 +160,7 @@ urlpatterns = [
     path("invoices/<int:number>/", hello),
     path("async/", hello_async),
     path("who/", who),
+    path("claims/", claims),
     path("fail/", fail),
     path("deny/", deny),
     path("stream/", stream),
