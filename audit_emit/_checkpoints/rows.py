@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from audit_emit._checkpoints.beginning import after
@@ -18,12 +19,17 @@ from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.postgres.connection import Connection
+from audit_emit._readers.postgres.pages import LAST
 from audit_emit._readers.postgres.reader import PostgresReader
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
-_BACKWARD = "SELECT line FROM audit_emit.checkpoints WHERE chain = %s ORDER BY number DESC"
+_BACKWARD = """\
+SELECT number, line FROM audit_emit.checkpoints WHERE chain = %s AND number < %s
+ORDER BY number DESC LIMIT %s"""
+_FEW, _MANY = 10, 1000
+"""Checkpoints that are asked for at once: the newest is nearly always the one that is wanted."""
 _ADD = "SELECT audit_emit.add_checkpoint(%s, %s, %s)"
 _FLUSH = "SELECT audit_emit.flush_appends()"
 
@@ -43,11 +49,12 @@ class _Rows(SignerFiles):
 
     def backward(self) -> Iterator[Checkpoint]:
         """The checkpoints of the chain, newest first, whoever signed them."""
-        for (line,) in self._connection.all(_BACKWARD, self._chain):
-            try:
-                yield Checkpoint.from_line(line.encode())
-            except ValueError:
-                continue
+        number, size = LAST, _FEW
+        while rows := self._connection.all(_BACKWARD, self._chain, number, size):
+            for number, line in rows:  # noqa: B007 - the last one is where the next ones begin
+                with suppress(ValueError):
+                    yield Checkpoint.from_line(line.encode())
+            size = _MANY
 
 
 class RowsCheckpointer(Checkpointer):

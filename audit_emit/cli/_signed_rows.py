@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import click
 
@@ -17,11 +17,30 @@ from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._outside import brought
+from audit_emit.cli._signer import EXITS, print_note, shown, succeeded, vkey_of
 from audit_emit.errors import CheckpointError, ConfigError, DatabaseError
 from audit_emit.log import Checkpoint, KeyRing
 from audit_emit.outbox import own_record
 
 POLL_SECONDS = 1.0
+
+
+class Signed(NamedTuple):
+    """What became of one chain.
+
+    Attributes:
+        name: its address.
+        made: the checkpoint; ``None`` when nothing is new, or none could be made.
+        newest: the last one that was signed, now or before.
+        vkey: see ``vkey_of``.
+        status: the exit status for this chain.
+    """
+
+    name: str
+    made: Checkpoint | None
+    newest: Checkpoint | None
+    vkey: str
+    status: Exit
 
 
 class RowsSigner:
@@ -34,13 +53,23 @@ class RowsSigner:
         state: the state file, for one chain; by default one for each chain below the state
             directory of the user (XDG).
         first: begin again where a state is lost.
+        successor: the key that takes the place of the newest one, if one is to.
+        note: print the newest checkpoint of each chain as a C2SP signed note, and nothing else.
 
     Raises:
         ConfigError: there is no key, or the address cannot be used.
     """
 
     def __init__(
-        self, where: str, keys: Sequence[str], origin: str | None, *, state: str, first: bool
+        self,
+        where: str,
+        keys: Sequence[str],
+        origin: str | None,
+        *,
+        state: str,
+        first: bool,
+        successor: str = "",
+        note: bool = False,
     ) -> None:
         self._address, self._chosen = Address.chosen(where)
         self._ring = KeyRing.from_sources(list(keys))
@@ -49,10 +78,12 @@ class RowsSigner:
         self._origin = origin or os.environ.get("AUDIT_EMIT_ORIGIN") or ""
         self._state = os.path.abspath(state) if state else ""
         self._first = first
+        self._successor = successor
+        self._note = note
         self._told: dict[str, str] = {}
 
-    def sign(self, reason: str, **due: Any) -> list[tuple[str, Checkpoint | None, Exit]]:
-        """Sign each chain; its name, the checkpoint if one was made, and the exit status.
+    def sign(self, reason: str, **due: Any) -> list[Signed]:
+        """Sign each chain.
 
         Raises:
             DatabaseError: the database gives no answer.
@@ -62,65 +93,93 @@ class RowsSigner:
             found = live_chains(connection, self._chosen)
             if self._state and len(found) > 1:
                 raise click.UsageError("--state is for one chain; add #service= or #chain=")
+            # Whether a key can follow is known of all chains before anything of one is signed.
+            rings = [self._rings(service) for service, _, _ in found]
             return [
-                self._one(connection, service, tenant, chain, reason, due)
-                for service, tenant, chain in found
+                self._one(connection, chain, each, reason, due)
+                for chain, each in zip(found, rings, strict=True)
             ]
         finally:
             connection.end()
 
+    def _rings(self, service: str) -> list[KeyRing]:
+        """The keys, and those with the new one, which then signs after them."""
+        if not self._successor:
+            return [self._ring]
+        return [self._ring, succeeded(self._ring, self._successor, self._origin_of(service))]
+
+    def _origin_of(self, service: str) -> str:
+        return self._origin or f"audit_emit/{service}"
+
     def _one(
         self,
         connection: Connection,
-        service: str,
-        tenant: str,
-        chain: str,
+        chain: Sequence[str],
+        rings: Sequence[KeyRing],
         reason: str,
         due: dict[str, Any],
-    ) -> tuple[str, Checkpoint | None, Exit]:
-        name = f"{self._address.shown}#chain={chain}"
-        with ExitStack() as stack:
-            emitter = Emitter(service=service, jsonl="off", stdout=False)
-            stack.callback(emitter.close)
-            chains = Chains(self._address, service=service)
-            stack.callback(chains.close)
-            own = own_record(emitter)
-
-            def record(event_type: str, fields: dict[str, Any]) -> None:
-                chains.append([own(event_type, fields)], tenant)
-
-            signer = RowsCheckpointer(
-                connection,
-                chain,
-                self._ring,
-                origin=self._origin or f"audit_emit/{service}",
-                record=record,
-                state=self._state or state_of(chain),
-                first=self._first,
-            )
+    ) -> Signed:
+        name = f"{self._address.shown}#chain={chain[-1]}"
+        with self._signers(connection, chain, rings) as signers:
             try:
-                made = signer.run(reason, **due)
+                made = _signed(signers, reason, due)
             except CheckpointError as error:
-                if self._told.get(chain) != str(error):
+                if self._told.get(chain[-1]) != str(error):
                     complain(f"no checkpoint of {name} was made: {error}")
-                self._told[chain] = str(error)
-                busy = error.reason in {"busy", "timeout"}
-                return name, None, Exit.INCOMPLETE if busy else Exit.FINDINGS
-            self._told.pop(chain, None)
-            status = brought(Outside(signer)) if made is not None else Exit.OK
-        return name, made, status
+                self._told[chain[-1]] = str(error)
+                return Signed(name, None, None, "", EXITS.get(error.reason, Exit.FINDINGS))
+            self._told.pop(chain[-1], None)
+            newest = made or signers[-1].newest()
+            told = made is not None and not self._note
+            status = brought(Outside(signers[-1])) if told else Exit.OK
+        return Signed(name, made, newest, vkey_of(rings[-1], newest), status)
+
+    @contextmanager
+    def _signers(
+        self, connection: Connection, chain: Sequence[str], rings: Sequence[KeyRing]
+    ) -> Iterator[list[RowsCheckpointer]]:
+        """A signer of one chain for each ring, and a way into that chain meanwhile."""
+        service, tenant, name = chain
+        emitter = Emitter(service=service, jsonl="off", stdout=False)
+        chains = Chains(self._address, service=service)
+        own = own_record(emitter)
+        try:
+            yield [
+                RowsCheckpointer(
+                    connection,
+                    name,
+                    ring,
+                    origin=self._origin_of(service),
+                    record=lambda kind, fields: _append(chains, own(kind, fields), tenant),
+                    state=self._state or state_of(name),
+                    first=self._first and ring is rings[0],
+                )
+                for ring in rings
+            ]
+        finally:
+            chains.close()
+            emitter.close()
 
     def once(self) -> Exit:
         """Sign now, and say what was signed."""
         done = self.sign("manual")
-        for name, made, status in done:
-            if made is not None:
-                click.echo(
-                    f"checkpoint {made.head_seq} of {made.origin}, root {made.root_hash[:16]}…"
-                )
-            elif status == Exit.OK:
-                click.echo(f"nothing new in {name}")
-        return worst(status for *_, status in done) if done else Exit.NOTHING
+        for one in done:
+            if one.newest is None:
+                if one.status == Exit.OK:
+                    click.echo(f"nothing new in {one.name}")
+            elif self._note:
+                print_note(one.newest)
+            else:
+                self._say(one, one.newest)
+        return worst(one.status for one in done) if done else Exit.NOTHING
+
+    def _say(self, one: Signed, newest: Checkpoint) -> None:
+        said = shown(newest) if one.made is not None else f"nothing new since {shown(newest)}"
+        click.echo(said)
+        if self._successor and one.made is not None:
+            click.echo("the chain names the new key, signed with the old one")
+        if one.vkey:
+            click.echo(f"verifier key {one.vkey}")
 
     def watch(self) -> Exit:
         """Sign as the chains grow, until told to end."""
@@ -137,3 +196,26 @@ class RowsSigner:
         except DatabaseError as error:
             complain(f"{error} ({error.reason})")
         return Exit.OK
+
+
+def _append(chains: Chains, record: str, tenant: str) -> None:
+    chains.append([record], tenant)
+
+
+def _signed(
+    signers: Sequence[RowsCheckpointer], reason: str, due: dict[str, Any]
+) -> Checkpoint | None:
+    """What the last signer has made, after those before it have signed once more.
+
+    Raises:
+        CheckpointError: the last one did not sign, or one before it for another reason than that
+            its key was replaced before: then the last one knows whether by its own.
+    """
+    *before, last = signers
+    for signer in before:
+        try:
+            signer.run(reason, **due)
+        except CheckpointError as error:
+            if error.reason != "key-retired":
+                raise
+    return last.run(reason, **due)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import msgspec
 
 from audit_emit import Emitter, Settings
@@ -15,8 +17,17 @@ from audit_emit._facade.files import Layout, layout_of
 from audit_emit._facade.keys import Ed25519Key
 from audit_emit._facade.settings import settings
 from audit_emit._facade.signing import Checkpointer, retry_write
+from audit_emit.cli._exit import Exit
 from audit_emit.errors import ConfigError
-from audit_emit.log import AuditLog, KeyRing
+from audit_emit.log import AuditLog, Checkpoint, KeyRing
+
+EXITS = {
+    "busy": Exit.INCOMPLETE,
+    "timeout": Exit.INCOMPLETE,
+    "key-retired": Exit.USAGE,
+    "not-told": Exit.INCOMPLETE,
+}
+"""What the reasons of a ``CheckpointError`` are to a command; any other one is a finding."""
 
 
 class Beside(Emitter):
@@ -42,15 +53,8 @@ class Log(NamedTuple):
 
     @property
     def vkey(self) -> str:
-        """The C2SP verifier key under the log's full name; empty for a shared key.
-
-        It is that name which the notes of the log are signed under, so this key verifies them with
-        every implementation. What keygen prints only this one can read: it knows no chain yet.
-        """
-        key, newest = self.ring.keys[-1], self.signer.newest()
-        if newest is None or not isinstance(key, Ed25519Key):
-            return ""
-        return key.to_vkey(newest.origin)
+        """See ``vkey_of``."""
+        return vkey_of(self.ring, self.signer.newest())
 
     def handed_over(self, key: str) -> Log:
         """The same log, signed by another key that takes the place of this one's.
@@ -61,14 +65,63 @@ class Log(NamedTuple):
         Raises:
             ConfigError: it holds no key that can sign here, or this one's.
         """
-        new = KeyRing.from_sources([key]).keys
-        ring = KeyRing([*self.ring.keys, *new])
-        origin = f"{self.signer.origin}/{'0' * 16}"
-        names = {(one.algorithm, one.key_id(origin)) for one in self.ring.keys}
-        if names & {(one.algorithm, one.key_id(origin)) for one in new}:
-            raise ConfigError("key", "is the same as the one that it is to replace")
+        ring = succeeded(self.ring, key, self.signer.origin)
         signer = _signer(self.layout, ring, self.emitter, self.state)
         return self._replace(ring=ring, signer=signer)
+
+
+def succeeded(ring: KeyRing, key: str, origin: str) -> KeyRing:
+    """The ring with one key more, which signs from there on.
+
+    Args:
+        key: a file, or the name of an environment variable.
+        origin: the name of a log without its chain.
+
+    Raises:
+        ConfigError: it holds no key, or one that is there already.
+    """
+    new = KeyRing.from_sources([key]).keys
+    full = f"{origin}/{'0' * 16}"
+    names = {(one.algorithm, one.key_id(full)) for one in ring.keys}
+    if names & {(one.algorithm, one.key_id(full)) for one in new}:
+        raise ConfigError("key", "is the same as the one that it is to replace")
+    return KeyRing([*ring.keys, *new])
+
+
+def vkey_of(ring: KeyRing, newest: Checkpoint | None) -> str:
+    """The C2SP verifier key under the full name of a log; empty for a shared key.
+
+    It is that name which the notes of the log are signed under, so this key verifies them with
+    every implementation. What keygen prints only this one can read: it knows no chain yet.
+
+    Args:
+        ring: its newest key is the one that signs.
+        newest: the newest checkpoint of the log.
+    """
+    key = ring.keys[-1]
+    if newest is None or not isinstance(key, Ed25519Key):
+        return ""
+    return key.to_vkey(newest.origin)
+
+
+def shown(one: Checkpoint) -> str:
+    """A checkpoint as people read it."""
+    return (
+        f"checkpoint {one.head_seq} of {one.origin}, "
+        f"{one.sig_alg} key {one.key_id}, root {one.root_hash[:16]}…, {one.when}"
+    )
+
+
+def print_note(one: Checkpoint) -> None:
+    """Write a checkpoint to standard output as a C2SP signed note.
+
+    Raises:
+        click.UsageError: it has no form as one.
+    """
+    try:
+        sys.stdout.buffer.write(one.to_note(cosigned=True).to_bytes())
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def active(log: str) -> Path:

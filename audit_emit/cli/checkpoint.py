@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,18 +18,15 @@ from audit_emit.cli._keys import origin_option, signing_keys
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import kept
 from audit_emit.cli._outside import brought
-from audit_emit.cli._signer import Log, opened
+from audit_emit.cli._signer import EXITS, Log, opened, print_note, shown
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError, SinkError
 from audit_emit.log import Checkpoint
 
+if TYPE_CHECKING:
+    from audit_emit.cli._signed_rows import RowsSigner
+
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 10.0
-EXITS = {
-    "busy": Exit.INCOMPLETE,
-    "timeout": Exit.INCOMPLETE,
-    "key-retired": Exit.USAGE,
-    "not-told": Exit.INCOMPLETE,
-}
 
 
 @a_command(
@@ -96,7 +93,8 @@ def command(
     that was signed before is not signed without that file, unless you say --first.
 
     With --rotate-to the old key signs once more, and then that the new one takes its place; from
-    there on only the new one can sign. Whoever has the old verifier key can follow.
+    there on only the new one can sign. Whoever has the old verifier key can follow. In a database
+    every chain of the address is handed over; what failed for one is done by the same command.
     """
     if watch and (note or successor):
         raise click.UsageError("--note and --rotate-to make one checkpoint; --watch goes on")
@@ -105,7 +103,8 @@ def command(
     found = []
     for one in named(logs):
         if is_address(one):
-            found.append(_rows(one, keys, origin, state, first=first, watch=watch, other=successor))
+            signer = _rows(one, keys, origin, state, first=first, note=note, successor=successor)
+            found.append(signer.watch() if watch else signer.once())
             continue
         log = opened(one, keys, origin, stdout=watch, state=state, first=first)
         try:
@@ -125,15 +124,14 @@ def _rows(
     state: str,
     *,
     first: bool,
-    watch: bool,
-    other: str | None,
-) -> Exit:
+    note: bool,
+    successor: str | None,
+) -> RowsSigner:
     from audit_emit.cli._signed_rows import RowsSigner  # noqa: PLC0415 - an extra
 
-    if other:
-        raise click.UsageError("--rotate-to is for logs of files")
-    signer = RowsSigner(where, keys, origin, state=state, first=first)
-    return signer.watch() if watch else signer.once()
+    return RowsSigner(
+        where, keys, origin, state=state, first=first, successor=successor or "", note=note
+    )
 
 
 def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Exit:
@@ -153,14 +151,11 @@ def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Ex
         complain("there is no record to sign")
         return Exit.NOTHING
     if note:
-        try:
-            sys.stdout.buffer.write(newest.to_note(cosigned=True).to_bytes())
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+        print_note(newest)
         return Exit.OK
     outside = Exit.OK if quiet else brought(Outside(log.signer))
     if not quiet:
-        click.echo(_shown(newest) if made else f"nothing new since {_shown(newest)}")
+        click.echo(shown(newest) if made else f"nothing new since {shown(newest)}")
         if vkey and log.vkey:
             click.echo(f"verifier key {log.vkey}")
     return outside
@@ -175,13 +170,6 @@ def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
         if new.vkey:
             click.echo(new.vkey)
     return status
-
-
-def _shown(one: Checkpoint) -> str:
-    return (
-        f"checkpoint {one.head_seq} of {one.origin}, "
-        f"{one.sig_alg} key {one.key_id}, root {one.root_hash[:16]}…, {one.when}"
-    )
 
 
 def _sign(log: Log, reason: str, *, at_least: int = 1, not_within: float = 0) -> Checkpoint | None:
@@ -242,7 +230,7 @@ class Watcher:
             return False
         if made is not None:
             self._next = time.monotonic() + INTERVAL_SECONDS
-            click.echo(_shown(made), err=True)
+            click.echo(shown(made), err=True)
             if reason == "startup" and self._log.vkey:
                 click.echo(f"verifier key {self._log.vkey}", err=True)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from support.postgres_server import Database, wait_until
 from audit_emit import open_log
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
-from audit_emit._verify.verify import verify_paths
+from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import main
+from audit_emit.log import KeyRing
 
 KEY = "00" * 32
 _ANY = "SET session_replication_role = replica; "
@@ -135,3 +137,53 @@ def test_watching_signs_as_the_chains_grow(filled: Database, tmp_path: Path) -> 
     report = open_log(filled.as_user("the_reader"), keys=[KEY]).verify()
     assert report.exit_status == 0
     assert report.unanchored == 0
+
+
+def _pem(path: Path) -> str:
+    assert main(["keygen", "--out", str(path)]) == 0
+    return str(path)
+
+
+def test_every_chain_is_handed_over_to_another_key(
+    filled: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who trusts the old key follows to the new one; what failed for a chain is done again."""
+    writer = Chains(Address(filled.as_user("the_writer")), service="shop")
+    writer.append(drafts(3), "acme")
+    old, new = _pem(tmp_path / "old.pem"), _pem(tmp_path / "new.pem")
+    assert sign(filled, "--key", old) == 0
+    vkeys = re.findall(r"verifier key (\S+)", capsys.readouterr().out)
+    assert len(vkeys) == 2
+    append(filled, 3)
+    tenant = filled.as_user("the_writer") + "#tenant=acme"
+    assert main(["checkpoint", tenant, "--key", old, "--rotate-to", new]) == 0
+    assert sign(filled, "--key", old, "--rotate-to", new) == 0, "one of them has it already"
+    assert sign(filled, "--key", old) == 2
+    assert capsys.readouterr().err.count("put the newest key last") == 2
+    append(filled, 3)
+    assert sign(filled, "--key", new) == 0
+    found = verify_paths([filled.as_user("the_reader")], Options(KeyRing.from_sources(vkeys)))
+    assert [one.report.exit_status for one in found] == [0, 0]
+    assert [one.report.unanchored for one in found] == [0, 0]
+
+
+def test_a_key_that_cannot_follow_is_told_before_anything_is_signed(
+    filled: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = _pem(tmp_path / "old.pem")
+    assert sign(filled, "--key", old, "--rotate-to", old) == 2
+    assert "the same" in capsys.readouterr().err
+    assert sign(filled, "--key", old, "--rotate-to", str(tmp_path / "none")) == 2
+    assert filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(0,)]
+
+
+def test_the_newest_checkpoint_is_printed_as_a_note(
+    filled: Database, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    key = _pem(tmp_path / "key.pem")
+    capsysbinary.readouterr()
+    assert sign(filled, "--key", key, "--note") == 0
+    made = capsysbinary.readouterr().out
+    assert made.split(b"\n")[1] == b"150"
+    assert sign(filled, "--key", key, "--note") == 0
+    assert capsysbinary.readouterr().out == made

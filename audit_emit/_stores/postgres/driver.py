@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._settings.address import Address
@@ -175,6 +175,30 @@ def _hidden(said: str, address: Address) -> str:
         if password:
             said = said.replace(str(password), "…")
     return said
+
+
+@contextlib.contextmanager
+def pipelined(connection: Any) -> Iterator[Any]:
+    """A pipeline of psycopg, whose first error is raised and is the only one.
+
+    psycopg logs the error of a pipeline that it leaves with an error already: one lost connection
+    would be a warning of psycopg on standard error beside what is told here.
+
+    Raises:
+        psycopg.Error: what went wrong first.
+    """
+    failure = load().Error
+    first: BaseException | None = None
+    try:
+        with connection.pipeline() as pipeline:
+            try:
+                yield pipeline
+            except failure as error:
+                first = error
+    except failure as error:
+        first = first or error
+    if first is not None:
+        raise first
 
 
 def leave(connection: Any) -> None:

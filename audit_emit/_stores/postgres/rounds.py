@@ -84,7 +84,7 @@ class Round:
         sent: dict[str, tuple[list[Row], Any]] = {}
         session.warned = False
         try:
-            with connection.pipeline() as pipeline:
+            with driver.pipelined(connection) as pipeline:
                 for tenant, drafts in groups.items():
                     head = self._heads.known(tenant)
                     rows = link(drafts, head)

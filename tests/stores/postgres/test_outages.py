@@ -55,9 +55,9 @@ def _ids_are_there_once(database: Database, ids: Sequence[str | None]) -> None:
 
 @pytest.mark.parametrize("durability", ["always", "group", "os"])
 def test_an_answer_that_is_lost_writes_nothing_twice(
-    audited: Database, proxy: CuttingProxy, durability: str
+    audited: Database, proxy: CuttingProxy, durability: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The connection is cut after the commit and before its answer."""
+    """The connection is cut after the commit and before its answer; psycopg logs nothing of it."""
     writer = chains(audited.as_user("the_writer", proxy.port), durability=durability)
     sent = [one.id for one in writer.append(drafts(2))]
     for _ in range(3):
@@ -68,6 +68,7 @@ def test_an_answer_that_is_lost_writes_nothing_twice(
         assert len(done) == 3
         sent += [one.id for one in done]
     _ids_are_there_once(audited, sent)
+    assert caplog.messages == []
 
 
 def test_what_was_sent_is_asked_for_when_the_caller_comes_back(
