@@ -8,8 +8,9 @@ from audit_emit._detection.alert import Alert
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.loading import built_in
 from audit_emit._detection.ruleset import RuleSet
-from audit_emit._format.line_splitter import Lines, split_lines
-from audit_emit._readers.base import MISSING, Block, Flaw, LogReader
+from audit_emit._format.line_splitter import split_lines
+from audit_emit._readers.base import Block, Flaw, LogReader
+from audit_emit._readers.whole_lines import whole_lines_of
 
 Progress = Callable[[int, int], None]
 
@@ -60,17 +61,14 @@ def lines_of(
     Raises:
         OSError: a part is damaged.
     """
-    lines, part = Lines(), ""
+    return map(split_lines, whole_lines_of(_told(items, reader, progress)))
+
+
+def _told(
+    items: Iterator[Block | Flaw], reader: LogReader, progress: Progress | None
+) -> Iterator[Block | Flaw]:
+    """The same; of each block it is told that it was read when the next one is asked for."""
     for item in items:
-        if isinstance(item, Flaw):
-            if item.kind != MISSING:
-                raise OSError(5, item.note, item.part)
-            continue
-        if item.part != part or not item.offset:
-            lines.rest()
-            part = item.part
-        for block in lines.feed(item.data):
-            if isinstance(block, bytes):
-                yield split_lines(block)
-        if progress is not None:
+        yield item
+        if progress is not None and isinstance(item, Block):
             progress(item.read, max(reader.size, item.read))
