@@ -7,12 +7,13 @@ from audit_emit._report.build import SECTIONS, Asked, report_on
 from audit_emit._report.controls import Entry, read_map
 from audit_emit._report.formats import FORMATS, MEDIA, written
 from audit_emit._report.period import SECOND, Period
-from audit_emit._report.recent import DAYS, recent_alerts
+from audit_emit._report.recent import DAYS, MOST, recent_alerts
 
 __all__ = [
     "DAYS",
     "FORMATS",
     "MEDIA",
+    "MOST",
     "SECOND",
     "SECTIONS",
     "Asked",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from audit_emit._query.question import Question
 from audit_emit._query.search import ask_log
@@ -16,8 +17,20 @@ MOST = 1_000
 """Alerts that are looked at, the newest, and as many acknowledgements."""
 
 
-def recent_alerts(log: str | Sequence[str], now: int) -> list[Recorded]:
-    """The alerts of the last ``DAYS`` days that are records of a log, oldest first.
+class Recent(NamedTuple):
+    """What was found.
+
+    Attributes:
+        alerts: oldest first.
+        cut: there are more, older ones, or older acknowledgements, than ``MOST``.
+    """
+
+    alerts: list[Recorded]
+    cut: bool
+
+
+def recent_alerts(log: str | Sequence[str], now: int) -> Recent:
+    """The alerts of the last ``DAYS`` days that are records of a log.
 
     Args:
         log: as for ``ask_log``.
@@ -29,7 +42,7 @@ def recent_alerts(log: str | Sequence[str], now: int) -> list[Recorded]:
     # Each type has a search of its own, so that no flood of another one pushes its records out.
     since = max(0, now - DAYS * DAY)
     alerts, acknowledgements = (
-        ask_log(Question(types=(kind,), since=since), log, MOST).lines
-        for kind in (ANOMALY, ACKNOWLEDGED)
+        ask_log(Question(types=(kind,), since=since), log, MOST) for kind in (ANOMALY, ACKNOWLEDGED)
     )
-    return alerts_in(alerts, acknowledgements)
+    found = alerts_in(alerts.lines, acknowledgements.lines)
+    return Recent(found, alerts.cut or acknowledgements.cut)

@@ -11,7 +11,7 @@ import msgspec
 
 from audit_emit._facade.anchors import standing_of
 from audit_emit._facade.records import time_of, ts_of
-from audit_emit._facade.reports import recent_alerts
+from audit_emit._facade.reports import MOST, recent_alerts
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.verdicts import read as read_memory
 from audit_emit.cli._exit import Exit
@@ -71,11 +71,13 @@ class Alerts(msgspec.Struct):
         open: how many nobody has acknowledged.
         acknowledged: how many somebody has.
         newest: the newest open one: ``ts``, ``level``, ``rule`` and ``title``.
+        of_newest: not 0 where there are more: so many were looked at, the newest.
     """
 
     open: int
     acknowledged: int
     newest: dict[str, str] | None = None
+    of_newest: int = 0
 
 
 class Standing(msgspec.Struct):
@@ -108,14 +110,14 @@ class Standing(msgspec.Struct):
 def alerts_of(log: AuditLog) -> Alerts | None:
     """The alerts of a log; ``None`` where a part of it cannot be read."""
     try:
-        found = recent_alerts(log.path, time.time_ns())
+        found, cut = recent_alerts(log.path, time.time_ns())
     except (OSError, UnsupportedError):
         return None
     still = [one for one in found if one.acknowledged is None]
     newest = None
     if still:
         newest = {name: str(getattr(still[-1], name)) for name in ("ts", "level", "rule", "title")}
-    return Alerts(len(still), len(found) - len(still), newest)
+    return Alerts(len(still), len(found) - len(still), newest, MOST if cut else 0)
 
 
 def standing(log: AuditLog, memory: Path | None = None, alerts: Alerts | None = None) -> Standing:

@@ -140,9 +140,10 @@ def _row(name: str, text: str) -> None:
 
 
 def _alerts(alerts: Alerts) -> str:
+    among = f" of the newest {alerts.of_newest:,}" if alerts.of_newest else ""
     if not alerts.open:
-        return "none is open" if alerts.acknowledged else "none"
-    text = f"{alerts.open:,} open, the newest "
+        return f"none{among} is open" if alerts.acknowledged else "none"
+    text = f"{alerts.open:,} open{among}, the newest "
     newest = alerts.newest or {}
     text += f"{newest.get('level', '')}: {newest.get('title') or newest.get('rule', '')}"
     return click.style(visible(f"{text} (audit-emit query --type audit.anomaly)"), fg="yellow")

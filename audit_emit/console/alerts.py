@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from audit_emit._facade.reports import DAYS, Recorded, recent_alerts, state_of
+from audit_emit._facade.reports import DAYS, MOST, Recorded, recent_alerts, state_of
 from audit_emit.console.access import Identity
 from audit_emit.console.source import Source
 from audit_emit.errors import AuditEmitError
@@ -22,7 +22,7 @@ FRESH_SECONDS = 30.0
 _LINKED = 20
 """Records of an alert that are linked."""
 
-__all__ = ["DAYS", "Alert", "Alerts"]
+__all__ = ["DAYS", "MOST", "Alert", "Alerts"]
 
 
 class Alert(NamedTuple):
@@ -61,18 +61,18 @@ class Alerts:
         self._next = 0.0
         self._looking = False
 
-    def look(self) -> list[Alert]:
-        """All of them as they are now, newest first.
+    def look(self) -> tuple[list[Alert], bool]:
+        """They as they are now, newest first, and whether there are more than ``MOST``.
 
         Raises:
             OSError, AuditEmitError: the log cannot be read.
         """
         head = self._source.head()
-        found = recent_alerts(self._source.where, time.time_ns())
+        found, cut = recent_alerts(self._source.where, time.time_ns())
         with self._lock:
             self._found, self._chain = found, head.chain if head is not None else ""
             self._next = time.monotonic() + FRESH_SECONDS
-        return [self._shown(one) for one in reversed(found)]
+        return [self._shown(one) for one in reversed(found)], cut
 
     def named(self, places: Iterable[str], identity: Identity) -> dict[str, str]:
         """Which of some records are named by an alert that is open, by the title of its rule.

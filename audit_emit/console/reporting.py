@@ -13,7 +13,7 @@ from audit_emit._facade.reports import FORMATS, MEDIA
 from audit_emit._facade.text import visible
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
-from audit_emit.console.alerts import DAYS
+from audit_emit.console.alerts import DAYS, MOST
 from audit_emit.console.jobs import run_report
 from audit_emit.console.rendering import rendered
 from audit_emit.console.requests import checked_form, console_of, demand, json_of
@@ -42,7 +42,7 @@ async def alerts(request: Request) -> Response:
     """The newest alerts, and who looked at them."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
-    found = await in_thread(console.alerts.look)
+    found, cut = await in_thread(console.alerts.look)
     console.events.tell(own_events.VIEWED, identity, page="alerts")
     return rendered(
         request,
@@ -50,7 +50,7 @@ async def alerts(request: Request) -> Response:
         rows=found,
         still=sum(not one.acknowledged for one in found),
         days=DAYS,
-        problem="",
+        most=MOST if cut else 0,
         title="Alerts",
     )
 
@@ -58,8 +58,8 @@ async def alerts(request: Request) -> Response:
 async def all_alerts(request: Request) -> Response:
     """The same for programs."""
     demand(request, Role.VIEWER, whole=True)
-    found = await in_thread(console_of(request).alerts.look)
-    body = json_of({"days": DAYS, "alerts": [one._asdict() for one in found]})
+    found, cut = await in_thread(console_of(request).alerts.look)
+    body = json_of({"days": DAYS, "cut": cut, "alerts": [one._asdict() for one in found]})
     return Response(body, media_type="application/json")
 
 

@@ -86,6 +86,19 @@ def test_open_alerts_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (alerts["open"], alerts["acknowledged"], alerts["newest"]["level"]) == (2, 1, "high")
 
 
+def test_that_there_are_more_alerts_than_are_looked_at_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trail = Trail("shop")
+    for ago in (90, 60):
+        trail.add("audit.anomaly", ago, level="high", title="Rule")
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in trail.lines))
+    monkeypatch.setattr("audit_emit._report.recent.MOST", 1)
+    assert "1 open of the newest 1,000, the newest" in looked(str(tmp_path), capsys=capsys)[1]
+    _, out = looked(str(tmp_path), "--json", capsys=capsys)
+    assert json.loads(out)["alerts"]["of_newest"] == 1000
+
+
 def test_without_alerts_there_are_none(signed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "  alerts        none\n" in looked(str(signed), capsys=capsys)[1]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.chain_builder import MadeChain
 
+from audit_emit._report.recent import Recent
 from audit_emit.console.access import LOCAL
 from audit_emit.console.alerts import Alerts
 from audit_emit.console.source import Source
@@ -19,10 +20,10 @@ def test_nobody_looks_while_another_one_does(
     log = MadeChain().add(1).write(tmp_path / "audit.jsonl").parent
     began, may_end = threading.Semaphore(0), threading.Event()
 
-    def slow(*_: object) -> list[object]:
+    def slow(*_: object) -> Recent:
         began.release()
         may_end.wait()
-        return []
+        return Recent([], cut=False)
 
     monkeypatch.setattr("audit_emit.console.alerts.recent_alerts", slow)
     monkeypatch.setattr("audit_emit.console.alerts.FRESH_SECONDS", 0.0)

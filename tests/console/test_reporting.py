@@ -37,7 +37,7 @@ def log(tmp_path: Path) -> Path:
 
 def test_alerts_are_shown_with_who_looked_at_them(log: Path) -> None:
     page = client(console(log)).get("/alerts").text
-    assert "1 open, 1 acknowledged" in page
+    assert "1 open, 1 acknowledged." in page
     assert "acknowledged by eve" in page
     assert "Mass &lt;b&gt;read&lt;/b&gt;" in page
     assert '<a href="/event/00d1c0ffee00beef%3A2">2</a>' in page
@@ -52,6 +52,16 @@ def test_an_open_alert_stands_beside_the_event_that_it_names(log: Path) -> None:
 def test_programs_get_the_alerts(log: Path) -> None:
     found = client(console(log)).get("/api/audit/alerts").json()
     assert [one["acknowledged"] for one in found["alerts"]] == [True, False]
+    assert found["cut"] is False
+
+
+def test_that_there_are_more_alerts_than_are_shown_is_said(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit_emit._report.recent.MOST", 1)
+    asked = client(console(log))
+    assert "1 acknowledged; there are more, and only the newest" in asked.get("/alerts").text
+    assert asked.get("/api/audit/alerts").json()["cut"] is True
 
 
 @pytest.mark.parametrize("form", ["html", "json"])
