@@ -6,7 +6,6 @@ import errno
 import time
 from collections.abc import Generator
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -80,7 +79,7 @@ async def exports(request: Request) -> Response:
     """What came of the newest exports of who asks, newest first."""
     identity = demand(request, Role.AUDITOR)
     found = console_of(request).exports.of(identity.name)
-    told = [{**msgspec.to_builtins(one), "whole": one.is_whole} for one in found]
+    told = [one.told(whole=identity.whole) for one in found]
     return Response(json_of({"exports": told}), media_type="application/json")
 
 

@@ -55,6 +55,16 @@ class Export(msgspec.Struct):
         if missing and missing not in self.missing and len(self.missing) < _SHOWN:
             self.missing = [*self.missing, missing]
 
+    def told(self, *, whole: bool) -> dict[str, Any]:
+        """The same for who asked, with ``whole``: whether nothing of the log was left out.
+
+        Args:
+            whole: he sees the whole log; else ``foreign`` and ``missing``, which are of all of it,
+                are ``None``.
+        """
+        hidden = {} if whole else {"foreign": None, "missing": None}
+        return {**msgspec.to_builtins(self), **hidden, "whole": self.is_whole}
+
     def outcome(self) -> dict[str, Any]:
         """What came of it, as members of an event."""
         return {

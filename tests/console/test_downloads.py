@@ -67,6 +67,21 @@ def test_a_log_that_cannot_be_read_to_its_end_is_a_failed_export(tmp_path: Path)
     assert exports(asked)[0]["state"] == "failed"
 
 
+def test_who_sees_a_part_of_the_log_is_told_that_but_not_how_much_of_it_is_no_record(
+    tmp_path: Path,
+) -> None:
+    recorder, access = Recorder(), users(**EVERYBODY)
+    log = log_in(tmp_path / "log", b"no record", b"[1]")
+    asked = client(console(log, access=access, emitter=recorder))
+    asked.get("/export", auth=("wim", PASSWORD))
+    (one,) = exports(asked, auth=("wim", PASSWORD))
+    assert (one["foreign"], one["missing"], one["whole"]) == (None, None, False)
+    page = asked.get("/", auth=("wim", PASSWORD)).text
+    assert "lines of the log that are no records, or parts that are not there" in page
+    ended = [fields for _, kind, fields in recorder.events if kind == "console.export_ended"]
+    assert ended[0]["foreign"] == 2, "the console's own trail has all of it"
+
+
 def test_everybody_sees_his_own_exports(tmp_path: Path) -> None:
     asked = client(console(log_in(tmp_path / "log"), access=users(**EVERYBODY)))
     asked.get("/export", auth=("arno", PASSWORD))
