@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,9 +23,10 @@ from audit_emit.console.access import Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.histogram import picture
 from audit_emit.console.jobs import archive_status
+from audit_emit.console.paging import place_of, place_text
 from audit_emit.console.records import row_of
 from audit_emit.console.requests import console_of, demand, json_of
-from audit_emit.console.source import PAGE
+from audit_emit.console.source import PAGE, Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError
 
@@ -38,9 +38,6 @@ _POLL_SECONDS = 0.5
 _STREAMS = 20
 """Live tails of one user at a time; each looks at the log twice a second."""
 
-_PLACE = re.compile(
-    r"([0-9a-f]{16}):([1-9][0-9]{0,18}):([0-9a-f]{64}):([0-9TZ:.-]{1,40})", re.ASCII
-)
 _ALIVE_SECONDS = 15
 
 
@@ -187,14 +184,18 @@ async def histogram(request: Request) -> Response:
 
 
 async def stream(request: Request) -> Response:
-    """Records as they are written (server-sent events); ``Last-Event-ID`` says where to go on."""
+    """Records as they are written (server-sent events).
+
+    ``Last-Event-ID``, else ``after`` in the address, says behind which record it goes on.
+    """
     identity = demand(request, Role.VIEWER)
     question = Filters.of(request.query_params)._replace(before=None).question(identity.workspaces)
     console = console_of(request)
     source = console.source
     if console.streams[identity.name] >= _STREAMS:
         raise HTTPException(429, f"{_STREAMS} live tails of yours go on already")
-    after = await in_thread(_place, source, request.headers.get("last-event-id", ""))
+    last = request.headers.get("last-event-id") or request.query_params.get("after", "")
+    after = await in_thread(_place, source, last)
 
     async def told() -> AsyncIterator[bytes]:
         console.streams[identity.name] += 1
@@ -219,7 +220,7 @@ async def stream(request: Request) -> Response:
                 end = head_of(line) or end
                 if question.match(line) is not None and end is not None:
                     row = json_of(row_of(line)._asdict()).rstrip()
-                    yield f"id: {end.chain}:{end.seq}:{end.hash}:{end.ts}\n".encode()
+                    yield f"id: {place_text(end)}\n".encode()
                     yield b"data: " + row + b"\n\n"
             if lines:
                 continue
@@ -230,10 +231,15 @@ async def stream(request: Request) -> Response:
     return StreamingResponse(told(), media_type="text/event-stream")
 
 
-def _place(source: Any, last: str) -> Head | None:
-    """Where a stream goes on: behind the last record that was seen, or at the end of the log."""
-    place = _PLACE.fullmatch(last)
-    if place is not None:
-        return Head(place[1], int(place[2]), place[3], place[4])
-    found: Head | None = source.head()
-    return found
+def _place(source: Source, last: str) -> Head | None:
+    """Where a stream goes on: behind the last record that was seen, or at the end of the log.
+
+    Raises:
+        HTTPException: 400, this names no record.
+    """
+    if not last:
+        return source.head()
+    try:
+        return place_of(last)
+    except ValueError as error:
+        raise HTTPException(400, f"after, Last-Event-ID: {error}") from None

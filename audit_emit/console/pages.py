@@ -22,7 +22,7 @@ from audit_emit.console import actions, own_events
 from audit_emit.console.access import Identity, Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_status
-from audit_emit.console.paging import Page
+from audit_emit.console.paging import Page, place_text
 from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.rendering import TEMPLATES, path_of, rendered, shown_log
 from audit_emit.console.requests import console_of, demand
@@ -69,7 +69,7 @@ async def events(request: Request) -> Response:
         return rendered(
             request, "events.html", 400, rows=[], given=given, query="", older="",
             problem=visible(str(error)), formats=list(MODULES), exports=[], first=True,
-            alerted={}, title="Events",
+            alerted={}, stream="", title="Events",
         )  # fmt: skip
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
     return rendered(
@@ -80,9 +80,10 @@ async def events(request: Request) -> Response:
         query=filters.query(),
         older=filters.query(before=str(page.next)) if page.next else "",
         first=filters.before is None,
+        stream=filters.query(after=place_text(page.newest) if page.newest else ""),
         problem="",
         formats=list(MODULES),
-        exports=console.exports.of(identity.name)[:3],
+        exports=[one.told(whole=identity.whole) for one in console.exports.of(identity.name)[:3]],
         alerted=console.alerts.named((row.place for row in rows), identity),
         title="Events",
     )

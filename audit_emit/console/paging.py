@@ -21,7 +21,7 @@ from audit_emit._facade.queries import (
     newest_first,
     open_readers,
 )
-from audit_emit._facade.records import Placement, link_of
+from audit_emit._facade.records import Head, Placement, head_of, link_of
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.log import open_log
 
@@ -29,6 +29,28 @@ WALKED = 300_000
 """Lines that are looked at for a picture or a list; a page of records looks at all."""
 
 _TEXT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?", re.ASCII)
+
+
+_PLACE = re.compile(
+    r"([0-9a-f]{16}):([1-9][0-9]{0,18}):([0-9a-f]{64}):([0-9TZ:.-]{1,40})", re.ASCII
+)
+
+
+def place_text(head: Head) -> str:
+    """A record as a live tail names the one that it goes on behind."""
+    return ":".join(map(str, head))
+
+
+def place_of(text: str) -> Head:
+    """The record that ``place_text`` names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ValueError("no record of a live tail; the console's own addresses have one")
+    return Head(found[1], int(found[2]), found[3], found[4])
 
 
 class Cursor(NamedTuple):
@@ -64,10 +86,14 @@ class Page(NamedTuple):
     Attributes:
         lines: newest first.
         next: where the next page begins; ``None`` where nothing older answers.
+        newest: the newest chained record that was looked at. All before it that answers is on this
+            page or an older one, so a live tail that goes on behind it misses and repeats nothing.
+            ``None`` where there is none.
     """
 
     lines: list[bytes]
     next: Cursor | None
+    newest: Head | None = None
 
 
 def page_of(
@@ -90,16 +116,21 @@ def page_of(
     may_answer = _sieve(question)
     lines: list[bytes] = []
     at = after or Cursor(0)
+    newest: Head | None = None
     for line, here in _walked(_newest_first(where, question, after), after):
+        if not question.workspaces:
+            newest = newest or head_of(line)
         if not line or not may_answer(line):
             continue
         if not everything and question.match(line) is None:
             continue
         if len(lines) == size:
-            return Page(lines, at)
+            return Page(lines, at, newest)
         lines.append(line)
+        # Who sees some workspaces only is told no place of a record of another one.
+        newest = newest or head_of(line)
         at = Cursor(*here)
-    return Page(lines, None)
+    return Page(lines, None, newest)
 
 
 def _sieve(question: Question) -> Callable[[bytes], bool]:

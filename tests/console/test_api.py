@@ -22,7 +22,6 @@ from support.console_client import (
 from support.export_records import HOSTILE, LINES
 
 from audit_emit.console import api, app, downloads, jobs, reporting
-from audit_emit.console.source import Source
 
 
 @pytest.fixture
@@ -159,11 +158,6 @@ def test_the_exact_log_has_what_is_no_record(tmp_path: Path) -> None:
 def test_the_exact_log_is_for_auditors_of_all_of_it(log: Path, name: str) -> None:
     asked = client(console(log, access=users(**EVERYBODY)))
     assert asked.get("/log", auth=(name, PASSWORD)).status_code == 403
-
-
-@pytest.mark.parametrize("last", ["x:" + "9" * 5000 + ":a:b", "00d1c0ffee00beef:0:x:y", ":::"])
-def test_a_place_that_is_none_begins_at_the_end(log: Path, last: str) -> None:
-    assert api._place(Source(str(log)), last) == Source(str(log)).head()
 
 
 def test_a_user_has_so_many_live_tails(log: Path) -> None:

@@ -41,6 +41,8 @@ const button = document.getElementById("tail");
 const table = document.getElementById("events");
 if (button && table) {
   const state = document.getElementById("tail-state");
+  // It begins where the page ends, and after a pause where it was paused: no record is between.
+  const stream = new URL(table.dataset.stream, location.href);
   let source = null;
   let count = 0;
   const stop = (text) => {
@@ -54,11 +56,10 @@ if (button && table) {
   button.addEventListener("click", () => {
     if (source) { stop(`Paused after ${count} records`); return; }
     count = 0;
-    source = new EventSource(table.dataset.stream);
+    source = new EventSource(stream);
     button.setAttribute("aria-pressed", "true");
     button.textContent = "Pause";
     state.textContent = "Connecting…";
-    // Only now the server knows where to go on: what is written from here on is shown.
     source.addEventListener("open", () => {
       state.textContent = count ? `${count} new` : "Waiting for records…";
     });
@@ -66,6 +67,7 @@ if (button && table) {
       const body = table.tBodies[0];
       body.prepend(row(JSON.parse(event.data)));
       while (body.rows.length > MOST) body.lastElementChild.remove();
+      stream.searchParams.set("after", event.lastEventId);
       count += 1;
       state.textContent = `${count} new`;
     });
