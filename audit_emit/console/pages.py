@@ -32,6 +32,7 @@ from audit_emit.errors import AuditEmitError, FilterError
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _STATIC = Path(__file__).parent / "static"
+_VERIFIER = ("sha256", "signatures", "removed", "verifier")
 
 
 def routes() -> list[Route]:
@@ -246,7 +247,7 @@ async def in_browser(request: Request) -> Response:
 async def saved_verifier(request: Request) -> Response:
     """The verifier as one file that works offline."""
     demand(request, Role.VIEWER)
-    script = (_STATIC / "verifier.js").read_text("utf-8").replace("\nexport ", "\n")
+    script = _verifier()
     text = TEMPLATES.get_template("verifier.html").render(
         style=(_STATIC / "console.css").read_text("utf-8"),
         script=script,
@@ -258,6 +259,13 @@ async def saved_verifier(request: Request) -> Response:
         media_type="text/html; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="audit-emit-verifier.html"'},
     )
+
+
+def _verifier() -> str:
+    """The modules of the verifier as one script."""
+    texts = [(_STATIC / f"{name}.js").read_text("utf-8") for name in _VERIFIER]
+    lines = [line for text in texts for line in text.splitlines() if not line.startswith("import ")]
+    return "\n".join(line.removeprefix("export ") for line in lines)
 
 
 async def checkpoints(request: Request) -> Response:

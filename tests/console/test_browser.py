@@ -175,6 +175,16 @@ def forged(head: bytes, checkpoints: Path) -> bytes:
     return made.to_line()
 
 
+def verified(page: Page, served: Served, key: str) -> str:
+    """What the page says that verifies in the browser."""
+    page.goto(f"{served.address}/verify")
+    page.get_by_label("Verifier key").fill(key)
+    page.get_by_role("button", name="Verify in this browser").click()
+    result = page.locator("#result")
+    expect(result).to_contain_text(re.compile("holds|hold:|No verdict"), timeout=60_000)
+    return str(result.inner_text())
+
+
 class TestInTheBrowser:
     """Verifying where the server has no say."""
 
@@ -184,46 +194,38 @@ class TestInTheBrowser:
         yield found
         found.stop()
 
-    def verified(self, page: Page, served: Served, key: str) -> str:
-        page.goto(f"{served.address}/verify")
-        page.get_by_label("Verifier key").fill(key)
-        page.get_by_role("button", name="Verify in this browser").click()
-        result = page.locator("#result")
-        expect(result).to_contain_text(re.compile("holds|hold:|No verdict"), timeout=60_000)
-        return str(result.inner_text())
-
     def test_a_log_that_holds_is_said_to(self, page: Page, served: Served) -> None:
-        text = self.verified(page, served, VKEY)
+        text = verified(page, served, VKEY)
         assert "The log holds. Signed by the pinned key up to record" in text
 
     def test_the_next_time_it_says_that_the_log_goes_on(
         self, page: Page, served: Served, signed: SignedLog
     ) -> None:
-        self.verified(page, served, VKEY)
+        verified(page, served, VKEY)
         signed.add(5)
-        assert "It extends what this browser saw before." in self.verified(page, served, VKEY)
+        assert "It extends what this browser saw before." in verified(page, served, VKEY)
 
     def test_a_log_that_was_cut_is_found_by_what_was_seen(
         self, page: Page, served: Served, signed: SignedLog
     ) -> None:
-        self.verified(page, served, "")
+        verified(page, served, "")
         signed.close()
         path = signed.directory / "audit.jsonl"
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-3]))
-        assert "no longer extends what this browser saw" in self.verified(page, served, "")
+        assert "no longer extends what this browser saw" in verified(page, served, "")
 
     def test_another_log_than_the_one_that_was_seen_is_found(
         self, page: Page, served: Served, signed: SignedLog
     ) -> None:
-        self.verified(page, served, "")
+        verified(page, served, "")
         signed.close()
         other = MadeChain(chain="0" * 15 + "1").add(400)
         (signed.directory / "audit.jsonl").write_bytes(
             b"".join(line + b"\n" for line in other.lines)
         )
-        assert "this browser saw another log" in self.verified(page, served, "")
+        assert "this browser saw another log" in verified(page, served, "")
         page.get_by_role("button", name="Forget what was seen").click()
-        assert "The log holds" in self.verified(page, served, "")
+        assert "The log holds" in verified(page, served, "")
 
     @pytest.mark.parametrize(
         ("cut", "more", "kind"),
@@ -246,7 +248,7 @@ class TestInTheBrowser:
         signed.close()
         path = signed.directory / "audit.jsonl"
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[cut:]) + more)
-        assert kind in self.verified(page, served, "")
+        assert kind in verified(page, served, "")
 
     def test_a_record_that_was_changed_is_named(
         self, page: Page, served: Served, signed: SignedLog
@@ -255,20 +257,20 @@ class TestInTheBrowser:
         lines = path.read_bytes().splitlines(keepends=True)
         lines[99] = lines[99].replace(b'"user_id":"', b'"user_id":"x', 1)
         path.write_bytes(b"".join(lines))
-        text = self.verified(page, served, VKEY)
+        text = verified(page, served, VKEY)
         assert "event-hash-mismatch; record 100" in text
         assert "checkpoint-root-mismatch" in text
 
     def test_a_key_that_did_not_sign_is_no_anchor(self, page: Page, served: Served) -> None:
         other = Ed25519Key.from_seed(b"\x08" * 32).to_vkey(ORIGIN)
-        assert "not-anchored" in self.verified(page, served, other)
+        assert "not-anchored" in verified(page, served, other)
 
     def test_a_change_of_key_is_followed(
         self, page: Page, served: Served, signed: SignedLog
     ) -> None:
         signed.ring = KeyRing([KEY, Ed25519Key.from_seed(b"\x09" * 32)])
         signed.add(5)
-        text = self.verified(page, served, VKEY)
+        text = verified(page, served, VKEY)
         assert "The log holds. Signed by the key that the pinned one was replaced by" in text
 
     def test_a_change_of_key_that_the_old_key_did_not_sign_is_not_followed(
@@ -287,7 +289,7 @@ class TestInTheBrowser:
             lines.append(rewritten(line, **changes))
             before = json.loads(lines[-1])["hash"]
         path.write_bytes(b"".join(line + b"\n" for line in lines))
-        text = self.verified(page, served, VKEY)
+        text = verified(page, served, VKEY)
         assert "a change of key was not followed: the key that it replaces did not sign it" in text
 
     def test_what_a_key_signs_after_it_was_replaced_is_forged(
@@ -299,10 +301,10 @@ class TestInTheBrowser:
         late = forged(head, signed.directory / "checkpoints.jsonl")
         with open(signed.directory / "checkpoints.jsonl", "ab") as file:
             file.write(late)
-        assert "signed it after it was replaced" in self.verified(page, served, VKEY)
+        assert "signed it after it was replaced" in verified(page, served, VKEY)
 
     def test_a_key_that_is_none_is_said(self, page: Page, served: Served) -> None:
-        assert "this is no verifier key" in self.verified(page, served, "nonsense")
+        assert "this is no verifier key" in verified(page, served, "nonsense")
 
     def test_the_saved_verifier_works_offline(
         self, browser: Any, served: Served, signed: SignedLog, tmp_path: Path

@@ -47,5 +47,5 @@ form.addEventListener("submit", async (event) => {
   });
   worker.addEventListener("error", () => only("The verifier cannot be loaded.", "bad"));
   const at = (path) => new URL(`${root}${path}`, location.href).href;
-  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), key, text: await file.text() });
+  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), declared: at("/api/audit/events?type=audit.pruned&limit=1000"), key, text: await file.text() });
 });

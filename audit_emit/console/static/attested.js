@@ -1,6 +1,8 @@
 // Checks an attestation about records of a log (docs/attestation.md): its signature by a key that the
 // user pins, and every member of its predicate, computed again from the exact bytes of the log.
-import { encoded, fingerprint, hex, newestSigned, sha256, unbase64, verify, verifiedBy } from "./verifier.js";
+import { encoded, hex, unbase64 } from "./sha256.js";
+import { fingerprint, joined, newestSigned, sha256, verifiedBy } from "./signatures.js";
+import { verify } from "./verifier.js";
 
 const STATEMENT = "https://in-toto.io/Statement/v1";
 const PREDICATE = "urn:audit-emit:attestation:log-segment:v1";
@@ -14,11 +16,7 @@ const latin = new TextDecoder("latin1");
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function pae(type, payload) {
-  const head = encoded(`DSSEv1 ${encoded(type).length} ${type} ${payload.length} `);
-  const whole = new Uint8Array(head.length + payload.length);
-  whole.set(head);
-  whole.set(payload, head.length);
-  return whole;
+  return joined(encoded(`DSSEv1 ${encoded(type).length} ${type} ${payload.length} `), payload);
 }
 
 // The envelope in a file, bare or in a Sigstore bundle, and the statement in it.
@@ -176,11 +174,11 @@ function* differences(said, found) {
 /*
  * Check an attestation.
  *   text         of its file
- *   chunks, checkpoints, progress   as of verify()
+ *   chunks, checkpoints, removals, progress   as of verify()
  *   key          from parseKey
  * Returns { ok, why, said, differences }.
  */
-export async function check({ text, key, chunks, checkpoints, progress }) {
+export async function check({ text, key, chunks, checkpoints, removals, progress }) {
   const found = parse(text);
   const answer = (why, more = []) => ({ ok: !why, why, said: found.said, differences: more });
   if (found.keyId && found.keyId !== await fingerprint(key)) return answer(`it is signed by another key, ${found.keyId}`);
@@ -189,7 +187,7 @@ export async function check({ text, key, chunks, checkpoints, progress }) {
   const sizes = checkpoints.filter((one) => one?.head_seq === size);
   const tally = new Tally(found.said);
   const log = await verify({
-    chunks, progress, checkpoints: sizes, key: null,
+    chunks, progress, removals, checkpoints: sizes, key: null,
     sizes: [found.said.firstSeq - 1, found.said.lastSeq],
     each: (bytes, link) => tally.line(bytes, link),
   });

@@ -33,6 +33,12 @@ function show(found, seconds) {
   said(bad ? `The log does not hold: ${found.count} findings.` : `The log holds. ${signed}${before}`, bad ? "bad" : found.signed ? "good" : "unsure");
   if (bad) out.append(listed(found.findings));
   const line = document.createElement("p");
+  if (found.pruned) {
+    const { last, seq, ts, reason, checked } = found.pruned;
+    const gone = document.createElement("p");
+    gone.textContent = `Records 1 to ${last} were removed, as record ${seq} of ${ts} says (${reason}); ${checked ? "a key that is trusted here signed that" : "its signature was not checked"}.`;
+    out.append(gone);
+  }
   line.textContent = `${found.records} records of chain ${found.chain || "(none)"}, ${found.first} to ${found.last}, in ${seconds.toFixed(1)} s. Last hash ${found.hash}. Root ${found.root || "not computed"}.`;
   out.append(line);
   if (!bad && found.root) localStorage.setItem(SEEN, JSON.stringify({ chain: found.chain, size: found.last, root: found.root }));
@@ -61,5 +67,5 @@ form.addEventListener("submit", (event) => {
   });
   worker.addEventListener("error", () => said("The verifier cannot be loaded.", "bad"));
   const at = (path) => new URL(`${root}${path}`, location.href).href;
-  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), changes: at("/api/audit/events?type=audit.key_rotated&limit=1000"), key, remembered });
+  worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), declared: at("/api/audit/events?type=audit.key_rotated+audit.pruned&limit=1000"), key, remembered });
 });
