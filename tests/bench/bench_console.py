@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -74,7 +75,7 @@ def _files(address: str, where: str, count: int) -> list[Figure]:
     source = Source(where)
     found = _best(lambda: source.page(Filters({}), LOCAL))
     asked = _best(lambda: ask_log(Question(), [where], PAGE), 2)
-    first, far, old = (_best(lambda at=at: _got(address + at)) for at in _depths(count))
+    first, far, old = (_best(partial(_got, address + at)) for at in _depths(count))
     return [
         Figure(f"first page of {count:,} records / query for the same {PAGE}", found / asked,
                QUERY_RATIO, note=f"found in {found * 1000:.1f} ms of the processor"),
@@ -100,8 +101,9 @@ def _rows(records: int) -> list[Figure]:
         served = Served(url)
         try:
             depths = _depths(records)
-            first, far, old = (_best(lambda at=at: _got(served.address + at), 11, time.perf_counter)
-                               for at in depths)  # fmt: skip
+            first, far, old = (
+                _best(partial(_got, served.address + at), 11, time.perf_counter) for at in depths
+            )
         finally:
             served.stop()
     return [
