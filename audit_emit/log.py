@@ -78,7 +78,7 @@ def open_log(
         keys: the keys that are trusted: each one the path of a file, the name of an environment
             variable, or the key itself (hex, PEM, or a C2SP verifier key). Without any,
             ``AUDIT_EMIT_SIGNING_KEY_FILE`` and ``AUDIT_EMIT_SIGNING_KEY`` are looked at.
-        archive: ``s3://…`` where older segments of the log are; both are read as one log.
+        archive: ``s3://…`` where older records of the log are; both are read as one log.
 
     Raises:
         ConfigError: a key cannot be used, or there is no log to look for.
@@ -99,7 +99,7 @@ def open_log(
         return AuditLog(path, ring)
     if is_address(path):
         Address.chosen(path)
-        return AuditLog(path, ring)
+        return AuditLog(path, ring, archive)
     if scheme := scheme_of(path):
         raise ConfigError(
             "where", f"no log is read from {scheme}; name a path, postgresql://… or s3://…"

@@ -10,21 +10,16 @@ The journal only says which manifests to ask for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from audit_emit._archive.journal import Journal
-from audit_emit._archive.proving import prove_part
-from audit_emit._archive.state import head_after, parsed, trusted
-from audit_emit._format.manifest import Manifest
+from audit_emit._archive.prefix import Prefix, Progress, proved_prefix
+from audit_emit._archive.state import head_after, trusted_in_store
 from audit_emit._objects.bucket import Bucket
-from audit_emit._readers.archived.manifests import links
 from audit_emit._retention.files import Outcome, Pruner
+from audit_emit._retention.rows import ChainPart, RowsOutcome, RowsPruner
 from audit_emit._retention.statement import Limits
 from audit_emit._signing.trusted_keys import KeyRing
-from audit_emit.errors import ArchiveError, ObjectStoreError
-
-Progress = Callable[[int, int], None]
 
 
 class Pruned(NamedTuple):
@@ -78,62 +73,75 @@ class ArchivePruner:
             ObjectStoreError: the store gives no answer; nothing was removed.
             OSError: a file cannot be read or written.
         """
-        reason = f"archived in {self._bucket.settings.shown}"
+        reason = reason_of(self._bucket)
         planned = self._pruner.run(Limits(cutoff_ns, reason), rehearse=True)
         if not planned.files:
             return Pruned(planned, 0, "")
         wanted = planned.removal.last_seq if planned.removal is not None else 0
         manifests = self._journal.manifests(planned.chain)
-        last, stopped = self._proved(manifests, planned.before, wanted, progress)
-        proved = last.last_seq if last is not None else 0
-        limits = Limits(cutoff_ns, reason, proved, head_after(last))
-        return Pruned(self._pruner.run(limits, rehearse=rehearse), proved, stopped)
+        found = proved_prefix(
+            self._bucket, self._ring, manifests, wanted, gone=planned.before, progress=progress
+        )
+        limits = Limits(cutoff_ns, reason, found.seq, head_after(found.last))
+        return Pruned(self._pruner.run(limits, rehearse=rehearse), found.seq, found.stopped)
 
-    def _proved(
-        self, manifests: Sequence[Manifest], gone: int, wanted: int, progress: Progress | None
-    ) -> tuple[Manifest | None, str]:
-        """The last of the batches that are there as they were, and why no more are.
 
-        Args:
-            gone: the last record that a signed record calls removed: batches up to it need not be
-                fetched again.
-            wanted: the last record that is to go.
+class PrunedRows(NamedTuple):
+    """What a run did.
 
-        Raises:
-            ObjectStoreError: the store gives no answer.
-        """
-        before: Manifest | None = None
-        broken = dict(links(manifests))
-        for one in manifests:
-            if one.first_seq > wanted:
-                break
-            try:
-                if one.key in broken:
-                    raise ArchiveError("manifest", f"{one.key}: {broken[one.key]}")
-                self._same(one)
-                if one.last_seq > gone:
-                    prove_part(self._bucket, one, before)
-            except ArchiveError as error:
-                return before, str(error)
-            except ObjectStoreError as error:
-                if error.reason not in {"not-found", "too-long"}:
-                    raise
-                return before, str(error)
-            before = one
-            if progress is not None:
-                progress(min(one.last_seq, wanted), wanted)
-        return before, ""
+    Attributes:
+        outcome: of the removal; see there.
+        proved: of each chain that had old rows, how much of it the archive gave back.
+    """
 
-    def _same(self, one: Manifest) -> None:
-        """Whether the store has the manifest that the journal has, and a trusted key signed it.
+    outcome: RowsOutcome
+    proved: dict[str, Prefix]
 
-        Raises:
-            ArchiveError: it has not.
-            ObjectStoreError: it gives no answer.
-        """
-        if parsed(one.key, self._bucket.small(one.key)) != one:
-            raise ArchiveError("altered", f"{one.key}: it is another one than was put there")
-        trusted(one, self._ring)
-        stored = self._bucket.look_at(one.key_of(one.records), one.records.version)
-        if stored is not None and self._bucket.settings.lock and not (stored.mode or stored.hold):
-            raise ArchiveError("unlocked", f"{one.key_of(one.records)}: nothing locks it")
+
+def prune_rows(
+    bucket: Bucket,
+    pruner: RowsPruner,
+    ring: KeyRing,
+    cutoff_ns: int,
+    *,
+    drop: bool,
+    rehearse: bool = False,
+    progress: Progress | None = None,
+) -> PrunedRows:
+    """Remove the months of a database that are old, and of whose chains the archive has every row.
+
+    Args:
+        bucket: the archive.
+        pruner: of the database.
+        ring: the trusted keys.
+        cutoff_ns, rehearse, progress: see ``ArchivePruner``.
+        drop: see ``RowsPruner``.
+
+    Raises:
+        RetentionError: see ``RowsPruner``.
+        ObjectStoreError: the store gives no answer; nothing was removed.
+        DatabaseError: the database does not do it; nothing was removed.
+    """
+    limits = Limits(cutoff_ns, reason_of(bucket))
+    planned = pruner.run(limits, rehearse=True)
+    proved: dict[str, Prefix] = {}
+    for part in planned.chains:
+        manifests, _ = trusted_in_store(bucket, part.chain, ring)
+        proved[part.chain] = proved_prefix(
+            bucket, ring, manifests, part.last, gone=_gone(part), progress=progress
+        )
+    if not proved:
+        return PrunedRows(planned, proved)
+    heads = {chain: head_after(found.last) for chain, found in proved.items()}
+    return PrunedRows(pruner.run(limits, drop=drop, rehearse=rehearse, copied=heads), proved)
+
+
+def reason_of(bucket: Bucket) -> str:
+    """What the record of a removal says of it."""
+    return f"archived in {bucket.settings.shown}"
+
+
+def _gone(part: ChainPart) -> int:
+    """The last record of a chain that went before, as the chain says; see ``proved_prefix``."""
+    own = part.removal is not None and part.kind != "shipped"
+    return part.removal.first_seq - 1 if own and part.removal is not None else 0

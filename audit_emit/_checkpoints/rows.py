@@ -113,9 +113,20 @@ class RowsCheckpointer(Checkpointer):
 
 def live_chains(connection: Connection, chosen: dict[str, str | None]) -> list[tuple[Any, ...]]:
     """Service, tenant and id of each chain that goes on, of those that are chosen."""
+    return _chains(connection, chosen, "live")
+
+
+def ended_chains(connection: Connection, chosen: dict[str, str | None]) -> list[tuple[Any, ...]]:
+    """The same of those that have ended, to which nothing but a removal is appended any more."""
+    return _chains(connection, chosen, "ended")
+
+
+def _chains(
+    connection: Connection, chosen: dict[str, str | None], kind: str
+) -> list[tuple[Any, ...]]:
     query = """\
-SELECT service, tenant, chain FROM audit_emit.heads WHERE kind = 'live'
+SELECT service, tenant, chain FROM audit_emit.heads WHERE kind = %s
   AND (%s::text IS NULL OR service = %s) AND (%s::text IS NULL OR tenant = %s)
-  AND (%s::text IS NULL OR chain = %s) ORDER BY service, tenant"""
+  AND (%s::text IS NULL OR chain = %s) ORDER BY service, tenant, opened_at, chain"""
     wanted = [value for name in ("service", "tenant", "chain") for value in [chosen[name]] * 2]
-    return connection.all(query, *wanted)
+    return connection.all(query, kind, *wanted)

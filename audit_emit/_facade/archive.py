@@ -7,7 +7,7 @@ from audit_emit._archive.inspection import WARNINGS, Inspection, Issue, Wanted
 from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
 from audit_emit._archive.keeping import keep
 from audit_emit._archive.parquet import write_parquet
-from audit_emit._archive.pruning import ArchivePruner
+from audit_emit._archive.pruning import ArchivePruner, prune_rows
 from audit_emit._archive.restoring import restore
 from audit_emit._archive.run import Archiver, Done
 from audit_emit._archive.sources import Rows, Segments, Source
@@ -49,6 +49,7 @@ __all__ = [
     "manifests_of",
     "parsed",
     "pause_after",
+    "prune_rows",
     "readers_of",
     "restore",
     "seconds_until",

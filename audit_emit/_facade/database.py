@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._checkpoints.rows import RowsCheckpointer, live_chains
+from audit_emit._checkpoints.rows import RowsCheckpointer, ended_chains, live_chains
 from audit_emit._checkpoints.signer_state import state_of
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._stores.postgres import driver, schema
@@ -16,6 +16,7 @@ __all__ = [
     "RowsCheckpointer",
     "Sealer",
     "driver",
+    "ended_chains",
     "live_chains",
     "schema",
     "state_of",

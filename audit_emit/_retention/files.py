@@ -22,14 +22,20 @@ from audit_emit._checkpoints.beginning import Start, newest_start, start_of
 from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._checkpoints.tiles import Store
 from audit_emit._format.chain import Frontier
-from audit_emit._format.record import Head, ns_of
+from audit_emit._format.record import ns_of
 from audit_emit._format.removal import RECORD, Removal, fields_of
-from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.logfiles import LogFile, segment_paths
 from audit_emit._readers.files.opening import readers_of
 from audit_emit._readers.files.reader import FilesReader
 from audit_emit._retention.holds import Holds
-from audit_emit._retention.statement import Limits, keep_tiles, signer_of, statement, tree_of
+from audit_emit._retention.statement import (
+    Limits,
+    keep_tiles,
+    refuse_another,
+    signer_of,
+    statement,
+    tree_of,
+)
 from audit_emit._retention.walk import Boundary, Passed, Progress, Walk, boundaries
 from audit_emit._runtime.files import sync_directory
 from audit_emit._signing.trusted_keys import KeyRing
@@ -139,7 +145,8 @@ class Pruner:
             if held is not None:
                 why = f"hold {held.name} is on records that were being removed"
                 return Outcome(None, 0, (), 0, first, why, chain, known)
-            _refuse_another(reader, limits.like, known)
+            if limits.like is not None and limits.like.seq > known:
+                refuse_another(reader, limits.like)
             ends, stopped = self._wanted(reader, parts, known, holds, limits)
             passed, young = self._read(reader, start, ends, limits, rehearse=rehearse)
             removal = None
@@ -288,24 +295,6 @@ def _closed(files: Sequence[LogFile], active: str) -> Iterator[Part]:
         if not following:
             return
         yield Part(file, following - 1)
-
-
-def _refuse_another(reader: LogReader, like: Head | None, known: int) -> None:
-    """Refuse a log that parts from what is kept elsewhere, whose copies it would stand for.
-
-    Args:
-        known: the last record that is removed already, on which nothing more depends.
-
-    Raises:
-        RetentionError: the record is not in the log as it is there.
-    """
-    if like is None or like.seq <= known:
-        return
-    try:
-        next(reader.since(like), None)
-    except LookupError:
-        why = f"record {like.seq} of chain {like.chain} is another one in the archive"
-        raise RetentionError("changed", why) from None
 
 
 def _names_of(layout: Layout, file: LogFile) -> list[str]:

@@ -12,12 +12,12 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from audit_emit._checkpoints.beginning import newest_start, start_of
-from audit_emit._format.record import chain_line
+from audit_emit._format.record import Head, chain_line
 from audit_emit._format.removal import RECORD, Removal, fields_of
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._readers.postgres.reader import PostgresReader
 from audit_emit._retention.holds import Holds
-from audit_emit._retention.statement import Limits, signer_of, statement
+from audit_emit._retention.statement import Limits, refuse_another, signer_of, statement
 from audit_emit._retention.walk import Boundary, Progress, Walk, boundaries
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.verify import Options, verify_log
@@ -105,13 +105,22 @@ class RowsPruner:
         self._prefix = prefix
         self._progress = progress
 
-    def run(self, limits: Limits, *, drop: bool = False, rehearse: bool = False) -> RowsOutcome:
+    def run(
+        self,
+        limits: Limits,
+        *,
+        drop: bool = False,
+        rehearse: bool = False,
+        copied: Mapping[str, Head | None] | None = None,
+    ) -> RowsOutcome:
         """Remove the partitions of months that were over by then.
 
         Args:
             limits: what may go.
             drop: delete them; without it they are detached, and stay as tables of their own.
             rehearse: change nothing.
+            copied: of each chain the last record up to which all are kept elsewhere; only rows up
+                to there go. ``None``: that is not asked for.
 
         Raises:
             RetentionError: nothing was removed; see ``reason``.
@@ -122,7 +131,7 @@ class RowsPruner:
         old = [month for month in found if month.ends <= day]
         stopped = "no older month is there" if old else "no month is old enough"
         while old:
-            parts, why = self._parts(old)
+            parts, why = self._parts(old, copied)
             if not why:
                 break
             stopped = why
@@ -135,7 +144,9 @@ class RowsPruner:
             self._remove(names, made, drop=drop)
         return RowsOutcome(names, made, stopped)
 
-    def _parts(self, months: Sequence[Month]) -> tuple[list[ChainPart], str]:
+    def _parts(
+        self, months: Sequence[Month], copied: Mapping[str, Head | None] | None
+    ) -> tuple[list[ChainPart], str]:
         """What of each chain would go with these months, and why it may not."""
         tables = [f"audit_emit.{month.name}" for month in months]
         last = dict(self._connection.all(_RANGES, tables))
@@ -147,6 +158,8 @@ class RowsPruner:
             _, service, kind = heads[chain]
             part = ChainPart(chain, service, kind, seq)
             why = self._obstacle(part, tables)
+            if not why and copied is not None:
+                why = self._not_copied(part, copied.get(chain))
             if why:
                 return [], f"{why} (chain {chain}, {months[-1].name})"
             parts.append(part)
@@ -166,6 +179,18 @@ class RowsPruner:
                     return "the log of files that was shipped here did not remove these records"
             elif not boundaries(reader, self._ring, [part.last]):
                 return f"no checkpoint covers record {part.last}"
+        return ""
+
+    def _not_copied(self, part: ChainPart, like: Head | None) -> str:
+        """Why the copies that are kept elsewhere do not suffice.
+
+        Raises:
+            RetentionError: they are those of another chain than the one that is here.
+        """
+        if like is None or like.seq < part.last:
+            return f"only records up to {like.seq if like is not None else 0} are in the archive"
+        with PostgresReader(self._connection, part.chain) as reader:
+            refuse_another(reader, like)
         return ""
 
     def _read(self, part: ChainPart, limits: Limits) -> ChainPart:

@@ -57,6 +57,22 @@ def signer_of(reader: LogReader, ring: KeyRing) -> tuple[Key, str]:
     return key, newest.origin
 
 
+def refuse_another(reader: LogReader, like: Head) -> None:
+    """Refuse a log that parts from what is kept elsewhere, whose copies it would stand for.
+
+    Args:
+        like: the last record that is kept there.
+
+    Raises:
+        RetentionError: the record is not in the log as it is there.
+    """
+    try:
+        next(reader.since(like), None)
+    except LookupError:
+        why = f"record {like.seq} of chain {like.chain} is another one in the archive"
+        raise RetentionError("changed", why) from None
+
+
 def tree_of(store: Store, start: Start | None) -> TiledFrontier:
     """The tree to go on with, whose tiles are there.
 

@@ -14,9 +14,11 @@ from audit_emit._facade.archive import (
     ArchiveSettings,
     Bucket,
     Journal,
+    prune_rows,
 )
 from audit_emit._facade.files import Layout
-from audit_emit._facade.retention import Pruner
+from audit_emit._facade.retention import Pruner, RowsOutcome, RowsPruner
+from audit_emit._facade.settings import Address, is_address
 from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
@@ -31,10 +33,10 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import signing_keys
-from audit_emit.cli._logs import logs_argument, named, of_files
+from audit_emit.cli._logs import logs_argument, name_of, named
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import active
-from audit_emit.errors import ConfigError, RetentionError, SinkError
+from audit_emit.errors import ConfigError, DatabaseError, RetentionError, SinkError
 from audit_emit.log import KeyRing
 
 
@@ -43,16 +45,17 @@ from audit_emit.log import KeyRing
     cls=Command,
     statuses={
         Exit.OK: "removed, or nothing may go",
-        Exit.FINDINGS: "the log does not verify, or the archive has something else: nothing of "
-        "that was removed",
+        Exit.FINDINGS: "the log does not verify, or the archive does not have what it should: "
+        "nothing of that was removed",
         Exit.USAGE: "usage, or not the key that signs the log",
         Exit.NOTHING: "there is no log, or a file cannot be deleted",
         Exit.INCOMPLETE: "another process is at it, nothing is signed, or no record can be written",
-        Exit.NO_ANSWER: "the store gives no answer: nothing was removed",
+        Exit.NO_ANSWER: "the store or the database gives no answer: nothing was removed",
     },
     examples=[
         "audit-emit archive prune /var/log/audit-emit/shop --dry-run",
         "audit-emit archive prune /var/log/audit-emit/shop --hot-days 30",
+        "audit-emit archive prune postgresql://pruner@db/audit --key signing.pem",
     ],
 )
 @logs_argument
@@ -63,6 +66,7 @@ from audit_emit.log import KeyRing
     help="Younger records stay.  [default: AUDIT_EMIT_ARCHIVE_HOT_DAYS, else 90]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; delete nothing.")
+@click.option("--detach", is_flag=True, help="Of a database: keep the rows as tables beside it.")
 @signing_keys
 @journal_option
 @formats("text", "json")
@@ -72,6 +76,7 @@ def prune(
     archive: str,
     hot_days: int | None,
     dry_run: bool,
+    detach: bool,
     keys: tuple[str, ...],
     journal: str,
     form: str,
@@ -81,6 +86,9 @@ def prune(
     Each batch that is to go is fetched first, unpacked and verified, record by record, against its
     signed manifest. Only the oldest part of the log goes, never beyond a legal hold, and never the
     newest segment. The chain says what went (audit.pruned), and the log verifies as before.
+
+    Rows of PostgreSQL leave by months, with the rows of all chains in them: all of these must be
+    archived. The role needs audit_emit_pruner. --detach keeps the months as tables of their own.
     """
     settings = settings_of(archive)
     ring = KeyRing.from_sources(list(keys))
@@ -88,8 +96,11 @@ def prune(
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
     days = settings.hot_days if hot_days is None else hot_days
     statuses, told = [], []
-    for log in of_files(named(logs)):
-        status, said = pruned(log, ring, settings, days, journal=journal, dry_run=dry_run)
+    for log in named(logs):
+        if is_address(log):
+            status, said = pruned_rows(log, ring, settings, days, drop=not detach, dry_run=dry_run)
+        else:
+            status, said = pruned(log, ring, settings, days, journal=journal, dry_run=dry_run)
         statuses.append(status)
         told.append(said)
         if form == "text":
@@ -120,9 +131,7 @@ def pruned(
             with on_terminal("proving", "records") as bar:
                 made = archived.run(cutoff, rehearse=dry_run, progress=bar)
     except RetentionError as error:
-        complain(f"{log}: nothing was removed: {error}")
-        status = Exit.FINDINGS if error.reason in {"tampered", "changed"} else Exit.INCOMPLETE
-        return status, {"log": log, "error": error.reason}
+        return _refused(log, error)
     except SinkError as error:
         complain(f"{log}: nothing was removed: the log cannot be written to ({error.reason})")
         return Exit.INCOMPLETE, {"log": log, "error": "not-told"}
@@ -145,12 +154,71 @@ def pruned(
     return Exit.FINDINGS if made.stopped else Exit.OK, said
 
 
+def pruned_rows(
+    log: str,
+    ring: KeyRing,
+    settings: ArchiveSettings,
+    days: int,
+    *,
+    drop: bool = True,
+    dry_run: bool = False,
+) -> tuple[Exit, dict[str, Any]]:
+    """Prune the months of a database, which hold all chains there; as ``pruned``."""
+    from audit_emit.cli import _pruned_rows as rows  # noqa: PLC0415 - an extra
+
+    address, name = Address.chosen(log)[0], name_of(log.partition("#")[0])
+    cutoff = time.time_ns() - days * 86_400 * 10**9
+    proved: dict[str, int] = {}
+    lacking: list[str] = []
+
+    def work(pruner: RowsPruner) -> RowsOutcome:
+        with Bucket(settings) as bucket, on_terminal("proving", "records") as bar:
+            made = prune_rows(
+                bucket, pruner, ring, cutoff, drop=drop, rehearse=dry_run, progress=bar
+            )
+        proved.update({chain: found.seq for chain, found in made.proved.items()})
+        lacking.extend(found.stopped for found in made.proved.values() if found.stopped)
+        return made.outcome
+
+    try:
+        said = rows.pruned(address, ring, work, drop=drop, rehearse=dry_run)
+    except RetentionError as error:
+        return _refused(name, error)
+    except DatabaseError as error:
+        complain(f"{name}: {error} ({error.reason}); nothing was removed")
+        return Exit.NO_ANSWER, {"log": name, "error": error.reason}
+    except FAILURES as error:
+        return failed(error), {"log": name, "error": getattr(error, "reason", "busy")}
+    for why in lacking:
+        complain(f"{name}: the archive does not have what it should: {why}")
+    said = {"log": name, **said, "highest_proved_seq": proved}
+    return Exit.FINDINGS if lacking else Exit.OK, said
+
+
+def _refused(log: str, error: RetentionError) -> tuple[Exit, dict[str, Any]]:
+    complain(f"{log}: nothing was removed: {error}")
+    status = Exit.FINDINGS if error.reason in {"tampered", "changed"} else Exit.INCOMPLETE
+    return status, {"log": log, "error": error.reason}
+
+
 def show_pruned(said: dict[str, Any]) -> None:
     """Say it to people."""
     if "error" in said:
+        return
+    if "months" in said:
+        _show_months(said)
         return
     verb = "would remove" if said["dry_run"] else "removed"
     what = f"{len(said['files'])} files, {said['bytes']:,} bytes" if said["files"] else "nothing"
     click.echo(visible(f"{verb} {what} of {said['log']}"))
     why = f"; no more, because {said['stopped']}" if said["stopped"] else ""
     click.echo(f"  on disk from record {said['oldest_hot_seq']} on{visible(why)}")
+
+
+def _show_months(said: dict[str, Any]) -> None:
+    verb = "would remove" if said["dry_run"] else "dropped" if said["dropped"] else "detached"
+    what = ", ".join(said["months"])
+    click.echo(visible(f"{verb} {what or 'nothing'} of {said['log']}"))
+    for one in said["chains"]:
+        click.echo(f"  {one['service']} {one['chain']}: records up to {one['last_seq']}")
+    click.echo(visible(f"  no more, because {said['stopped']}"))

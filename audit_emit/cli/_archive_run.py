@@ -14,7 +14,7 @@ from audit_emit._facade.queries import open_readers
 from audit_emit._facade.retention import Holds
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
-from audit_emit.cli._archive_prune import pruned, show_pruned
+from audit_emit.cli._archive_prune import pruned, pruned_rows, show_pruned
 from audit_emit.cli._archive_worker import GUARD
 from audit_emit.cli._archive_worker import daily as go_on_daily
 from audit_emit.cli._archiving import (
@@ -114,9 +114,10 @@ def run(
             return status
         ring = ring_of(keys)
         done = [
-            pruned(log, ring, settings, settings.hot_days, journal=journal)
+            pruned_rows(log, ring, settings, settings.hot_days)
+            if is_address(log)
+            else pruned(log, ring, settings, settings.hot_days, journal=journal)
             for log in found
-            if not is_address(log)
         ]
         for _, said in done:
             show_pruned(said)

@@ -132,7 +132,7 @@ def opened(
         if is_address(log):
             sources: list[tuple[str, str, Source, Record]] = [
                 (name, chain, Rows(reader, settings.batch_bytes), record)
-                for name, chain, reader, record in rows_of(log, stack)
+                for name, chain, reader, record in rows_of(log, stack, ended=True)
             ]
             if journal and len(sources) > 1:
                 raise click.UsageError("--journal is for one chain; add #service= or #chain=")
@@ -177,22 +177,35 @@ def _segments(log: str, stack: ExitStack) -> tuple[str, str, Source, Record]:
     return log, "", Segments(reader, str(file)), emitter.record_own
 
 
-def rows_of(log: str, stack: ExitStack) -> Iterator[tuple[str, str, LogReader, Record]]:
+def rows_of(
+    log: str, stack: ExitStack, *, ended: bool = False
+) -> Iterator[tuple[str, str, LogReader, Record]]:
     """The live chains at an address: name, id, reader, and a way to append to each.
 
     Args:
         stack: closes them.
+        ended: those that have ended, too; nothing is appended to them.
     """
-    from audit_emit._facade.database import Connection, live_chains  # noqa: PLC0415 - an extra
+    from audit_emit._facade.database import (  # noqa: PLC0415 - an extra
+        Connection,
+        ended_chains,
+        live_chains,
+    )
 
     address, chosen = Address.chosen(log)
     connection = Connection(address).begin()
     stack.callback(connection.end)
-    for service, tenant, chain in live_chains(connection, chosen):
+
+    def opened_reader(chain: str) -> LogReader:
         (reader,) = open_readers([f"{log.partition('#')[0]}#chain={chain}"])
-        stack.enter_context(reader)
-        record = recorder_of_rows(address, service, tenant, stack)
-        yield name_of(reader.name), chain, reader, record
+        return stack.enter_context(reader)
+
+    for service, tenant, chain in live_chains(connection, chosen):
+        reader = opened_reader(chain)
+        yield name_of(reader.name), chain, reader, recorder_of_rows(address, service, tenant, stack)
+    for *_, chain in ended_chains(connection, chosen) if ended else ():
+        reader = opened_reader(chain)
+        yield name_of(reader.name), chain, reader, lambda *_: None
 
 
 def failed(error: AuditEmitError) -> Exit:

@@ -1,15 +1,15 @@
-"""``audit-emit db prune``: the months of a database that are old and signed."""
+"""Removing the months of a database: ``audit-emit db prune`` and ``audit-emit archive prune``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from audit_emit import Emitter
 from audit_emit._facade.database import Connection, RowsCheckpointer, state_of
-from audit_emit._facade.retention import Limits, RowsOutcome, RowsPruner
+from audit_emit._facade.retention import RowsOutcome, RowsPruner
 from audit_emit._facade.settings import Address
 from audit_emit.cli._bar import on_terminal
 from audit_emit.errors import CheckpointError, DatabaseError
@@ -18,9 +18,18 @@ from audit_emit.outbox import own_record
 
 
 def pruned(
-    address: Address, ring: KeyRing, limits: Limits, *, drop: bool, rehearse: bool
+    address: Address,
+    ring: KeyRing,
+    work: Callable[[RowsPruner], RowsOutcome],
+    *,
+    drop: bool,
+    rehearse: bool,
 ) -> dict[str, Any]:
-    """Remove the months, sign the records that say so, and tell what was done.
+    """Remove months, sign the records that say so, and tell what was done.
+
+    Args:
+        work: what is done with the pruner of the database.
+        drop, rehearse: as ``work`` has it, to be told.
 
     Raises:
         RetentionError: nothing was removed.
@@ -39,7 +48,7 @@ def pruned(
 
         bar = stack.enter_context(on_terminal("reading", "of this step"))
         pruner = RowsPruner(connection, ring, prefix, progress=bar)
-        made = pruner.run(limits, drop=drop, rehearse=rehearse)
+        made = work(pruner)
         signed = {} if rehearse else _signed(connection, ring, made)
     return {
         "dry_run": rehearse,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from audit_emit._facade.database import schema
-from audit_emit._facade.retention import Limits
+from audit_emit._facade.retention import Limits, RowsOutcome, RowsPruner
 from audit_emit._facade.settings import Address
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit
@@ -186,8 +186,11 @@ def prune(
     limits = Limits(cutoff(older_than), f"older than {older_than}")
     from audit_emit.cli._pruned_rows import pruned  # noqa: PLC0415 - an extra
 
+    def work(pruner: RowsPruner) -> RowsOutcome:
+        return pruner.run(limits, drop=drop, rehearse=dry_run)
+
     try:
-        said = pruned(address_of(address), ring, limits, drop=drop, rehearse=dry_run)
+        said = pruned(address_of(address), ring, work, drop=drop, rehearse=dry_run)
     except DatabaseError as error:
         return failed(error)
     except RetentionError as error:

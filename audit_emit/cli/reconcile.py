@@ -225,12 +225,13 @@ def _wanted(
 
 
 def _stored(logs: tuple[str, ...]) -> list[str]:
-    """The addresses of logs in a database."""
+    """The addresses of logs in a database, and those of archives that are named beside them."""
     named_logs = logs or (configured(),)
     found = [log for log in named_logs if is_address(log)]
-    if found and len(found) < len(named_logs):
+    archives = [log for log in named_logs if is_archive(log)]
+    if found and len(found) + len(archives) < len(named_logs):
         raise click.UsageError("logs of files and of a database are compared one after the other")
-    return found
+    return [*found, *archives] if found else []
 
 
 def _reconcile(wanted: Wanted) -> Exit:

@@ -211,20 +211,19 @@ def _order(seq: int, beside: int) -> tuple[float, int]:
 def _newest_first(
     where: Sequence[str], question: Question, after: Cursor | None
 ) -> Iterator[bytes]:
-    if is_address(where[0]):
-        yield from _rows(where, question, after)
-        return
     last = after.seq if after is not None else 0
-    if not is_archive(where[0]):
+    if is_address(where[0]):
+        yield from _rows(where[0], question, after)
+    elif not is_archive(where[0]):
         with open_log(where[0]).follow() as log:
             yield from log.newest_first(last)
     if any(map(is_archive, where)):
         yield from newest_first(away_files(where), last)
 
 
-def _rows(where: Sequence[str], question: Question, after: Cursor | None) -> Iterator[bytes]:
+def _rows(where: str, question: Question, after: Cursor | None) -> Iterator[bytes]:
     before = after.seq if after is not None else 0
-    for reader in open_readers(where):
+    for reader in open_readers([where]):
         with reader:
             blocks = (
                 reader.newest(before, question.columns())

@@ -7,23 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.postgres_records import drafts
+from support.old_rows import FREELY, append, make_older
 from support.postgres_server import Database
 
 from audit_emit import open_log
 from audit_emit._checkpoints.consistency import prove_consistency
 from audit_emit._facade.database import state_of
 from audit_emit._readers.opening import open_reader
-from audit_emit._settings.address import Address
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
-from audit_emit._stores.postgres.chains import Chains
 from audit_emit._verify.findings import Kind
 from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import main
 
 KEY = "6b" * 32
 RING = KeyRing([HmacKey(b"k" * 32)])
-_ANY = "SET session_replication_role = replica; "
 
 
 @pytest.fixture(autouse=True)
@@ -33,28 +30,8 @@ def _key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def append(database: Database, many: int, service: str = "shop") -> None:
-    writer = Chains(Address(database.as_user("the_writer")), service=service)
-    writer.append(drafts(many, service=service))
-    writer.close()
-
-
 def sign(database: Database) -> None:
     assert main(["checkpoint", database.as_user("the_writer")]) == 0
-
-
-def make_older(database: Database) -> None:
-    """Let all that is there be of a month that is long over, in a partition of its own."""
-    database.run("CREATE TABLE audit_emit.records_202001 (LIKE audit_emit.records)")
-    database.run(
-        _ANY
-        + "WITH gone AS (DELETE FROM audit_emit.records RETURNING *) "
-        + "INSERT INTO audit_emit.records_202001 SELECT * FROM gone; "
-        + "UPDATE audit_emit.records_202001 SET sealed_on = '2020-01-31'; "
-        + "ALTER TABLE audit_emit.records_202001 OWNER TO audit_emit_owner; "
-        + "ALTER TABLE audit_emit.records ATTACH PARTITION audit_emit.records_202001 "
-        + "FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')"
-    )
 
 
 @pytest.fixture
@@ -151,7 +128,7 @@ def test_a_month_that_was_detached_by_hand_is_missing(old: Database) -> None:
 
 
 def _unsigned(database: Database) -> None:
-    database.run(_ANY + "DELETE FROM audit_emit.checkpoints")
+    database.run(FREELY + "DELETE FROM audit_emit.checkpoints")
 
 
 def _held(database: Database) -> None:
@@ -161,7 +138,7 @@ def _held(database: Database) -> None:
 
 def _another_chain(database: Database) -> None:
     database.run(
-        _ANY
+        FREELY
         + "INSERT INTO audit_emit.records SELECT 'ffffffffffffffff', seq, sealed_on, hash, id, ts, "
         + "event_type, workspace_id, user_id, correlation_id, line FROM audit_emit.records "
         + "WHERE seq = 1"
@@ -170,7 +147,7 @@ def _another_chain(database: Database) -> None:
 
 def _mixed(database: Database) -> None:
     database.run(
-        _ANY + "UPDATE audit_emit.records SET sealed_on = (now() AT TIME ZONE 'UTC')::date "
+        FREELY + "UPDATE audit_emit.records SET sealed_on = (now() AT TIME ZONE 'UTC')::date "
         "WHERE seq = 100"
     )
 
@@ -199,7 +176,8 @@ def test_a_month_leaves_when_its_hold_was_released(
 
 def test_of_a_chain_that_was_tampered_with_nothing_goes(old: Database) -> None:
     old.run(
-        _ANY + "UPDATE audit_emit.records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 170"
+        FREELY
+        + "UPDATE audit_emit.records SET line = replace(line, 'u-17', 'u-18') WHERE seq = 170"
     )
     assert prune(old) == 1
     assert tables(old) == {"records_202001"}
@@ -217,7 +195,7 @@ def test_only_the_pruner_may(old: Database, user: str) -> None:
 
 def test_a_chain_that_has_ended_is_removed_and_signed_too(old: Database) -> None:
     ended = only(old)
-    old.run(_ANY + "UPDATE audit_emit.heads SET kind = 'ended'")
+    old.run(FREELY + "UPDATE audit_emit.heads SET kind = 'ended'")
     append(old, 3)
     assert prune(old) == 0
     where = f"{old.as_user('the_reader')}#chain={ended}"

@@ -11,7 +11,6 @@ from audit_emit._readers.archived.reader import ArchivedReader
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.files.reader import FilesReader
 from audit_emit._settings.archive import archive_settings
-from audit_emit.errors import ConfigError
 
 
 def joined(readers: Sequence[LogReader], addresses: Sequence[str]) -> list[LogReader]:
@@ -42,12 +41,14 @@ def joined(readers: Sequence[LogReader], addresses: Sequence[str]) -> list[LogRe
 
 
 def _with(reader: LogReader, colds: dict[str, Cold]) -> LogReader:
-    if not isinstance(reader, FilesReader):
-        raise ConfigError(
-            "archive",
-            "is read beside logs of files; of a chain in a database name s3://… alone, "
-            "or restore what is archived (audit-emit archive restore)",
-        )
-    first = reader.bounds().first
-    cold = colds.get(first.chain) if first is not None else None
-    return reader if cold is None else ArchivedReader(cold, reader)
+    if isinstance(reader, FilesReader):
+        first = reader.bounds().first
+        cold = colds.get(first.chain) if first is not None else None
+        return reader if cold is None else ArchivedReader(cold, reader)
+    # psycopg is there, as a chain of a database is; for files it need not be.
+    from audit_emit._readers.archived.rows import ArchivedRows  # noqa: PLC0415
+    from audit_emit._readers.postgres.reader import PostgresReader  # noqa: PLC0415
+
+    if not isinstance(reader, PostgresReader) or reader.chain not in colds:
+        return reader
+    return ArchivedRows(colds[reader.chain], reader)

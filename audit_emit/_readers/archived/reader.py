@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.manifest import Manifest
+from audit_emit._readers.archived.cutting import before
 from audit_emit._readers.archived.fetching import cold_file, fetched
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.base import MISSING, CheckpointLine, Flaw, Place
@@ -33,18 +34,21 @@ class ArchivedReader(FilesReader):
     Args:
         cold: what the archive has of the log.
         hot: what is on the disk of the same log, if anything; this reader takes its place.
+        below: records from this number on are read elsewhere; 0: none is.
 
     Attributes:
         manifests: of the archive; whoever verifies judges them.
         edge: see ``Edge``.
     """
 
-    def __init__(self, cold: Cold, hot: FilesReader | None = None) -> None:
+    def __init__(self, cold: Cold, hot: FilesReader | None = None, *, below: int = 0) -> None:
         here = hot.log.files if hot is not None else []
         begun = {file.first_seq for file in here}
         away = [
             cold_file(cold.settings, one) for one in cold.manifests if one.first_seq not in begun
         ]
+        if below:
+            away = [before(file, below) for file in away if file.first_seq < below]
         name = f"{cold.settings.shown}#chain={cold.chain}"
         log = Log(name, in_order(away), "")
         if hot is not None:
@@ -55,7 +59,7 @@ class ArchivedReader(FilesReader):
         self.manifests: list[Manifest] = cold.manifests
         self.edge = Edge(
             min((file.first_seq for file in here if file.first_seq > 0), default=0),
-            max((one.last_seq for one in cold.manifests), default=0),
+            highest(cold.manifests),
         )
         self.away: list[LogFile] = away
         """What is read from the archive."""
@@ -100,6 +104,11 @@ class ArchivedReader(FilesReader):
             with file.opened() as descriptor, unpacked(file, descriptor) as stream:
                 for line in stream:
                     yield line.removesuffix(b"\n")
+
+
+def highest(manifests: Sequence[Manifest]) -> int:
+    """The last record of an archive; 0 for none."""
+    return max((one.last_seq for one in manifests), default=0)
 
 
 def _size_of(line: bytes) -> int:

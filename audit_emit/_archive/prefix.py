@@ -1,0 +1,96 @@
+"""How much of a log an archive has: the batches from the first one on that it gives back.
+
+Whoever removes records here on the strength of their copies there asks this first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from audit_emit._archive.proving import prove_part
+from audit_emit._archive.state import parsed, trusted
+from audit_emit._format.manifest import Manifest
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.manifests import links
+from audit_emit._signing.trusted_keys import KeyRing
+from audit_emit.errors import ArchiveError, ObjectStoreError
+
+Progress = Callable[[int, int], None]
+
+
+class Prefix(NamedTuple):
+    """What was proved.
+
+    Attributes:
+        last: the last of the batches that are there as they were; ``None`` for none.
+        stopped: why no more are; empty if all that were wanted are.
+    """
+
+    last: Manifest | None
+    stopped: str
+
+    @property
+    def seq(self) -> int:
+        """The last record that the archive gave back; 0 for none."""
+        return self.last.last_seq if self.last is not None else 0
+
+
+def proved_prefix(
+    bucket: Bucket,
+    ring: KeyRing,
+    manifests: Sequence[Manifest],
+    wanted: int,
+    *,
+    gone: int = 0,
+    progress: Progress | None = None,
+) -> Prefix:
+    """Fetch the batches one after the other, and verify each record by record.
+
+    Args:
+        ring: the trusted keys.
+        manifests: of the log, in the order of their records.
+        wanted: the last record that is to go.
+        gone: the last record that a signed record calls removed: batches up to it need not be
+            fetched again.
+        progress: called with the records that were proved and those that are to be.
+
+    Raises:
+        ObjectStoreError: the store gives no answer.
+    """
+    before: Manifest | None = None
+    broken = dict(links(manifests))
+    for one in manifests:
+        if one.first_seq > wanted:
+            break
+        try:
+            if one.key in broken:
+                raise ArchiveError("manifest", f"{one.key}: {broken[one.key]}")
+            _same(bucket, ring, one)
+            if one.last_seq > gone:
+                prove_part(bucket, one, before)
+        except ArchiveError as error:
+            return Prefix(before, str(error))
+        except ObjectStoreError as error:
+            if error.reason not in {"not-found", "too-long"}:
+                raise
+            return Prefix(before, str(error))
+        before = one
+        if progress is not None:
+            progress(min(one.last_seq, wanted), wanted)
+    return Prefix(before, "")
+
+
+def _same(bucket: Bucket, ring: KeyRing, one: Manifest) -> None:
+    """Whether the store has this manifest, and a trusted key signed it.
+
+    Raises:
+        ArchiveError: it has not.
+        ObjectStoreError: it gives no answer.
+    """
+    if parsed(one.key, bucket.small(one.key)) != one:
+        raise ArchiveError("altered", f"{one.key}: it is another one than was put there")
+    trusted(one, ring)
+    stored = bucket.look_at(one.key_of(one.records), one.records.version)
+    if stored is not None and bucket.settings.lock and not (stored.mode or stored.hold):
+        raise ArchiveError("unlocked", f"{one.key_of(one.records)}: nothing locks it")
