@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from audit_emit._core.default import current_emitter, get_emitter
 from audit_emit._core.deferred import emit_late
+from audit_emit._core.measured import Measured, measure
 from audit_emit._core.noted import NOTED
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
 from audit_emit._format.encode import to_json
@@ -16,6 +17,7 @@ from audit_emit._format.record import Receipt, valid_type
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.histogram import Histogram
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED
 from audit_emit._runtime.structlog_context import is_mirrored, mirror, unmirror
@@ -26,6 +28,8 @@ __all__ = [
     "NOTED",
     "SETTINGS",
     "UNOBSERVED",
+    "Histogram",
+    "Measured",
     "Normalised",
     "Normaliser",
     "Receipt",
@@ -37,6 +41,7 @@ __all__ = [
     "get_emitter",
     "is_mirrored",
     "let_through",
+    "measure",
     "mirror",
     "receipt_text",
     "to_json",

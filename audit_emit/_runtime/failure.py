@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from codecs import unicode_escape_encode
 from collections import deque
+from typing import Any
 
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import BEGUN, Descriptor
@@ -37,9 +38,10 @@ class Counters:
         invalid_contexts: calls with a ``ctx`` that is not a context, or has an unknown member.
         schema_violations: events whose fields do not fit the schema of their type.
         withheld: values of persons that are in no record, as there was no key to seal them under.
+        measured: no count: times and sizes, where somebody measures them (``_core/measured.py``).
     """
 
-    __slots__ = (
+    _NAMES = (
         "backlogged",
         "drained",
         "internal_errors",
@@ -56,14 +58,18 @@ class Counters:
         "unchained",
         "withheld",
     )
+    __slots__ = (*_NAMES, "measured")
 
     def __init__(self) -> None:
+        self.measured: Any = None
         self.reset()
 
     def reset(self) -> None:
-        """Set all counts to 0."""
-        for name in self.__slots__:
+        """Set all counts to 0, and begin to measure anew."""
+        for name in self._NAMES:
             setattr(self, name, 0)
+        if self.measured is not None:
+            self.measured.reset()
 
     backlogged: int
     drained: int
@@ -83,7 +89,7 @@ class Counters:
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self._NAMES}
 
 
 class StderrLog:

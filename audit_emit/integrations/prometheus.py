@@ -3,9 +3,10 @@
     REGISTRY.register(AuditCollector())          # one process
     start_multiprocess()                         # gunicorn with PROMETHEUS_MULTIPROC_DIR
 
-Nothing is added to ``emit``: the counters are there anyway, and are read when somebody asks. With
-several processes a thread of each one moves what has come since the last second into the files that
-``prometheus_client`` shares; it holds no lock that ``emit`` takes.
+No metric is touched in ``emit``: the counters are there anyway, and are read when somebody asks.
+With several processes a thread of each one moves what has come since the last second into the files
+that ``prometheus_client`` shares; it holds no lock that ``emit`` takes. For the histograms one call
+of sixteen is measured (``_core/measured.py``), from the time when one of the two is made.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ import os
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, Literal
 
 try:
     import prometheus_client as client
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
     from prometheus_client.registry import Collector
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
@@ -28,7 +34,13 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from audit_emit import Emitter, __version__
-from audit_emit._facade.adapters import current_emitter, let_through
+from audit_emit._facade.adapters import (
+    Histogram,
+    Measured,
+    current_emitter,
+    let_through,
+    measure,
+)
 from audit_emit.integrations._common import report_failure
 
 __all__ = ["AuditCollector", "MovingThread", "start_multiprocess"]
@@ -53,6 +65,12 @@ COUNTERS = {
 }
 """The counters of ``health()``: the metric's name after ``audit_emit_``, and what it counts."""
 
+HISTOGRAMS = {
+    "durations": ("emit_duration_seconds", "How long calls of emit took, one of sixteen."),
+    "sizes": ("line_size_bytes", "How long lines of the log are, one of sixteen."),
+}
+"""What is measured: the metric's name after ``audit_emit_``, and what it is."""
+
 _BACKLOG = ("backlog_events", "Events that wait in memory.")
 _SEQ = ("chain_sequence", "The sequence number at the end of the chain.")
 _SUCCESS = ("last_success_timestamp_seconds", "When a record last reached the sink.")
@@ -68,6 +86,21 @@ def _health(emitter: Emitter | None) -> dict[str, Any] | None:
     """What the emitter says of itself; ``None`` while there is none: a scrape makes none."""
     made = current_emitter() if emitter is None else emitter
     return None if made is None else made.health()
+
+
+def _measured(emitter: Emitter | None) -> Measured | None:
+    """What was measured of the emitter, which is measured from now on; see ``_health``."""
+    made = current_emitter() if emitter is None else emitter
+    return None if made is None else measure(made)
+
+
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """The counts up to each bound, as Prometheus has them."""
+    bounds = (
+        *(f"{bound:g}" if bound < 1 else f"{bound:.1f}" for bound in histogram.bounds),
+        "+Inf",
+    )
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))
 
 
 def _seconds(ts: str | None) -> float | None:
@@ -106,6 +139,7 @@ class AuditCollector(Collector):
 
     def __init__(self, emitter: Emitter | None = None) -> None:
         self._emitter = emitter
+        _measured(emitter)
 
     def collect(self) -> Iterator[Any]:
         """The metrics as they are now."""
@@ -125,10 +159,56 @@ class AuditCollector(Collector):
                 families[metric] = family
             family.add_metric(list(labels.values()), value)
         yield from families.values()
+        measured = _measured(self._emitter)
+        for name, (metric, text) in HISTOGRAMS.items():
+            found: Histogram = getattr(measured, name)
+            buckets = _cumulative(found)
+            yield HistogramMetricFamily(
+                f"audit_emit_{metric}", text, buckets=buckets, sum_value=found.total
+            )
 
     def describe(self) -> Iterator[Any]:
         """Nothing: to be registered, it need not be asked."""
         return iter(())
+
+
+class _MovingHistograms:
+    """The histograms that processes share, and what of this process's is in them already."""
+
+    def __init__(self, registry: Any) -> None:
+        self._metrics: dict[str, Any] = {}
+        self._moved: dict[str, tuple[list[int], float]] = {}
+        made = Measured()
+        for name, (metric, text) in HISTOGRAMS.items():
+            bounds = getattr(made, name).bounds
+            self._metrics[name] = client.Histogram(
+                f"audit_emit_{metric}", text, buckets=bounds, registry=registry
+            )
+        self.skip(made)
+
+    def skip(self, measured: Measured | None) -> None:
+        """Take what there is for moved."""
+        for name in HISTOGRAMS if measured is not None else ():
+            found: Histogram = getattr(measured, name)
+            self._moved[name] = [*found.counts], found.total
+
+    def move(self, measured: Measured | None) -> None:
+        """Add what has come since the last time."""
+        if measured is None:
+            return
+        for name, metric in self._metrics.items():
+            found: Histogram = getattr(measured, name)
+            counts, total = [*found.counts], found.total
+            before, sum_before = self._moved[name]
+            if any(now < then for now, then in zip(counts, before, strict=True)):
+                before, sum_before = [0] * len(counts), 0.0  # another emitter was configured
+            self._moved[name] = counts, total
+            # ``observe`` takes one value; these are the cells that it adds to.
+            for cell, now, then in zip(metric._buckets, counts, before, strict=True):  # noqa: SLF001
+                if now > then:
+                    cell.inc(now - then)
+            if total > sum_before:
+                metric._sum.inc(total - sum_before)  # noqa: SLF001 - the same
 
 
 class MovingThread:
@@ -175,6 +255,8 @@ class MovingThread:
         )
         build.labels(__version__).set(1)
         self._moved = dict.fromkeys(COUNTERS, 0)
+        self._histograms = _MovingHistograms(made)
+        _measured(emitter)
         self._moving = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -207,6 +289,7 @@ class MovingThread:
         health = _health(self._emitter)
         if health is not None:
             self._moved = {name: health["counters"][name] for name in COUNTERS}
+            self._histograms.skip(_measured(self._emitter))
         self._stop = threading.Event()
         self._begin()
 
@@ -222,6 +305,7 @@ class MovingThread:
             if health is not None:
                 with self._moving:
                     self._move(health)
+                    self._histograms.move(_measured(self._emitter))
         except Exception as error:  # noqa: BLE001 - the shared directory may be gone; the next time
             let_through(error)
             report_failure("metrics", error)

@@ -21,7 +21,12 @@ package("prometheus-client")
 from prometheus_client import CollectorRegistry, generate_latest  # noqa: E402
 
 import audit_emit  # noqa: E402
-from audit_emit.integrations.prometheus import COUNTERS, AuditCollector  # noqa: E402
+from audit_emit._core.measured import SAMPLE  # noqa: E402
+from audit_emit.integrations.prometheus import (  # noqa: E402
+    COUNTERS,
+    HISTOGRAMS,
+    AuditCollector,
+)
 
 INTEGRATIONS = Path(__file__).parents[2] / "integrations"
 RULES = INTEGRATIONS / "prometheus" / "alerts.yaml"
@@ -57,6 +62,22 @@ def test_the_counters_are_shown_as_metrics(emitter: audit_emit.Emitter) -> None:
 
 def test_every_counter_of_health_has_a_metric(emitter: audit_emit.Emitter) -> None:
     assert set(emitter.health()["counters"]) - {"unchained"} == set(COUNTERS)
+
+
+def test_one_call_of_sixteen_is_in_the_histograms(emitter: audit_emit.Emitter) -> None:
+    registry = CollectorRegistry()
+    registry.register(AuditCollector(emitter))
+    for number in range(2 * SAMPLE):
+        emitter.emit(None, "a.b", {"text": "x" * (2000 if number < SAMPLE else 5)})
+    values = shown(registry)
+    assert values["audit_emit_emit_duration_seconds_count"] == 2
+    assert values['audit_emit_emit_duration_seconds_bucket{le="+Inf"}'] == 2
+    assert values["audit_emit_emit_duration_seconds_sum"] > 0
+    sizes = [
+        values[f'audit_emit_line_size_bytes_bucket{{le="{le}.0"}}'] for le in (512, 2048, 4096)
+    ]
+    assert sizes == [1, 1, 2]
+    assert 2400 < values["audit_emit_line_size_bytes_sum"] < 4000
 
 
 def test_a_scrape_makes_no_emitter() -> None:
@@ -98,18 +119,21 @@ def test_processes_add_up_and_still_do_after_one_was_killed(tmp_path: Path) -> N
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(shared))  # type: ignore[no-untyped-call]
 
-    def total() -> float:
+    def counted() -> list[float]:
         try:
-            return shown(registry).get("audit_emit_events_total", 0)
+            values = shown(registry)
         except struct.error:  # the client reads a file that another process is just making
-            return 0
+            return []
+        names = ("audit_emit_events_total", "audit_emit_line_size_bytes_count")
+        return [values.get(name, 0) for name in names]
 
     try:
         assert parent.stdout is not None
         workers = [int(parent.stdout.readline()) for _ in range(3)]
-        until(lambda: total() == 301, "the sum")
+        expected = [301, 3 * (100 // SAMPLE + 1)]
+        until(lambda: counted() == expected, "the sums")
         os.kill(workers[0], signal.SIGKILL)
-        assert total() == 301
+        assert counted() == expected
         assert shown(registry)['audit_emit_chain_sequence{sink="jsonl"}'] >= 301
     finally:
         os.killpg(parent.pid, signal.SIGKILL)
@@ -126,6 +150,7 @@ def test_the_alert_rules_are_valid() -> None:
 def test_only_metrics_that_there_are_are_asked_for(file: Path) -> None:
     asked = set(re.findall(r"audit_emit_\w+", file.read_text()))
     counters = {f"audit_emit_{metric}_total" for metric, _ in COUNTERS.values()}
+    counters |= {f"audit_emit_{metric}_bucket" for metric, _ in HISTOGRAMS.values()}
     assert asked <= counters | {f"audit_emit_{name}" for name in (*GAUGES, "build_info")}
 
 

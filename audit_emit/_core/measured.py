@@ -1,0 +1,113 @@
+"""How long ``emit`` takes and how long lines are, for those who ask: nothing is in ``emit`` itself.
+
+Methods of one emitter, its outbox and its store are put behind functions that look at one call of
+sixteen. Nothing is measured, and nothing costs anything, before ``measure`` is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from audit_emit._runtime.histogram import Histogram
+from audit_emit._stores.base import Draft, Linked, Part, Recorded
+
+if TYPE_CHECKING:
+    from audit_emit._core.emitter import Emitter
+
+__all__ = ["SAMPLE", "Measured", "measure"]
+
+SAMPLE = 16
+"""One call of so many is measured, the first one included."""
+
+DURATIONS = (5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2)
+"""Seconds; no call waits longer than the last one."""
+
+SIZES = (256.0, 512.0, 1024.0, 2048.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0)
+"""Bytes; a line on standard output is at most 4096 of them, one for Loki 262144."""
+
+
+class Measured:
+    """What was measured of one emitter in this process.
+
+    Attributes:
+        durations: of calls of ``emit``, in seconds.
+        sizes: of lines with their newline, in bytes.
+        last: the line that was appended last, or its record; set where nothing may be called, as an
+            interrupt is heard then, and would cost the line on standard output.
+    """
+
+    __slots__ = ("durations", "last", "sizes")
+
+    def __init__(self) -> None:
+        self.durations: Histogram = Histogram(DURATIONS)
+        self.sizes: Histogram = Histogram(SIZES)
+        self.last: bytes | Sequence[Linked] = b""
+
+    def reset(self) -> None:
+        """Begin anew, in a forked child."""
+        self.durations.reset()
+        self.sizes.reset()
+        self.last = b""
+
+    def look(self) -> None:
+        """Count the size of what was appended last, once."""
+        last, self.last = self.last, b""
+        line = last if isinstance(last, bytes) else last[-1].line
+        if line:
+            self.sizes.add(len(line))
+
+
+def measure(emitter: Emitter) -> Measured:
+    """Measure an emitter from now on; the second time, only what was measured so far."""
+    found: Measured | None = emitter.counters.measured
+    if found is None:
+        found = Measured()
+        # Into the instances: what is there is found before the methods of the class.
+        # Set, not put into ``vars()``, which would make every other attribute slower to find.
+        parts: tuple[Any, Any, Any] = emitter, emitter.outbox, emitter.store
+        whole, outbox, store = parts
+        if store is not None:
+            store.append = _append(store.append, found)
+        outbox.record = _record(outbox.record, found)
+        whole.emit = _emit(whole.emit, found)
+        emitter.counters.measured = found
+    return found
+
+
+def _emit(emit: Callable[..., Any], measured: Measured) -> Callable[..., Any]:
+    took, look = measured.durations.add, measured.look
+    skips = cycle([False] + [True] * (SAMPLE - 1)).__next__
+
+    def emit_measured(ctx: Any, event_type: str, fields: Any = None) -> Any:
+        if skips():
+            return emit(ctx, event_type, fields)
+        began = perf_counter()
+        receipt = emit(ctx, event_type, fields)
+        took(perf_counter() - began)
+        look()
+        return receipt
+
+    return emit_measured
+
+
+def _record(record: Callable[..., Recorded | None], measured: Measured) -> Callable[..., Any]:
+    def record_measured(part: Part, closing: str) -> Recorded | None:
+        recorded = record(part, closing)
+        if recorded is not None:
+            measured.last = recorded[1]
+        return recorded
+
+    return record_measured
+
+
+def _append(append: Callable[..., list[Linked]], measured: Measured) -> Callable[..., Any]:
+    def append_measured(drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
+        records = append(drafts, deadline)
+        if records:
+            measured.last = records
+        return records
+
+    return append_measured

@@ -1,0 +1,43 @@
+"""What is measured of ``emit``: a sample, and nothing before somebody asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.audit_log import AuditLog
+
+from audit_emit._core.measured import SAMPLE, measure
+
+
+def test_nothing_is_put_before_emit_until_somebody_asks(audit_log: AuditLog) -> None:
+    assert "emit" not in vars(audit_log.emitter)
+    measure(audit_log.emitter)
+    assert "emit" in vars(audit_log.emitter)
+
+
+def test_every_event_is_recorded_and_one_of_sixteen_measured(audit_log: AuditLog) -> None:
+    measured = measure(audit_log.emitter)
+    receipts = [
+        audit_log.emitter.emit(None, event_type="shop.sold", fields={"n": number})
+        for number in range(SAMPLE + 1)
+    ]
+    assert measure(audit_log.emitter) is measured
+    records = audit_log.records("shop.sold")
+    assert [one.seq for one in receipts if one is not None] == [one["seq"] for one in records]
+    assert (sum(measured.durations.counts), sum(measured.sizes.counts)) == (2, 2)
+    log = Path(audit_log.emitter.settings.jsonl or "")
+    lines = log.read_bytes().splitlines(keepends=True)
+    sampled = [line for line in lines if b'"n":0,' in line or b'"n":0}' in line]
+    assert measured.sizes.total == len(sampled[0]) + len(lines[-1])
+
+
+def test_an_interrupt_passes(audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit_log.emitter.outbox, "record", interrupted)
+    measured = measure(audit_log.emitter)
+    with pytest.raises(KeyboardInterrupt):
+        audit_log.emitter.emit(None, "shop.sold")
+    assert sum(measured.durations.counts) == 0
