@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from audit_emit._archive.proving import prove_part
 from audit_emit._format.manifest import Manifest, Packed, folder_of
+from audit_emit._format.record import ns_of
 from audit_emit._objects.bucket import Bucket, Stored, Version
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._signing.trusted_keys import KeyRing
@@ -15,8 +16,8 @@ from audit_emit.errors import ArchiveError, ObjectStoreError
 
 MISSING, ALTERED, EXTRA = "missing", "altered", "extra"
 UNLOCKED, EXPIRING, REPLACED = "unlocked", "expiring", "replaced"
-UNSIGNED, UNCHECKED = "unsigned", "unchecked"
-WARNINGS = frozenset({EXTRA, UNLOCKED, EXPIRING, REPLACED, UNCHECKED})
+UNSIGNED, UNCHECKED, STALE = "unsigned", "unchecked", "stale"
+WARNINGS = frozenset({EXTRA, UNLOCKED, EXPIRING, REPLACED, UNCHECKED, STALE})
 """What is not as it should be, while every record is there as it was."""
 
 DAY = 86_400
@@ -29,7 +30,8 @@ class Issue(NamedTuple):
         kind: ``missing``, ``altered``, ``unsigned`` (a forged manifest), ``unchecked`` (its key is
             not given), ``replaced`` (a newer version, or a delete marker, lies over what was
             archived, which is there still), ``extra`` (no manifest names it), ``unlocked``,
-            ``expiring``.
+            ``expiring``, ``stale`` (nothing is newer: the newest manifests were taken away, or
+            nobody archives any more).
         key: of the object.
         note: for people.
     """
@@ -49,6 +51,7 @@ class Wanted(NamedTuple):
         days: a lock that ends within so many days is told.
         now: seconds since 1970.
         deep: whether every object is fetched and every record verified.
+        fresh: the newest manifest is at most so many days old; ``None``: however old it is.
     """
 
     ring: KeyRing
@@ -57,6 +60,7 @@ class Wanted(NamedTuple):
     days: int
     now: float
     deep: bool = True
+    fresh: int | None = None
 
 
 class Inspection:
@@ -98,6 +102,15 @@ class Inspection:
             if self._progress is not None:
                 self._progress(one.last_seq, manifests[-1].last_seq)
         yield from self._others(manifests)
+        yield from self._stale(manifests[-1:])
+
+    def _stale(self, newest: Iterable[Manifest]) -> Iterator[Issue]:
+        """A day without anything new has a manifest, too, so each day's must be there."""
+        fresh = self._wanted.fresh
+        for one in newest if fresh is not None else ():
+            days = (self._wanted.now - ns_of(one.at) / 1e9) / DAY
+            if fresh is not None and days > fresh:
+                yield Issue(STALE, one.key, f"the newest manifest is of {one.at}")
 
     def _unknown(self, manifests: Iterable[Manifest]) -> Iterator[Issue]:
         """Manifests that somebody knows of, and that are gone or other ones."""
@@ -119,7 +132,7 @@ class Inspection:
 
     def _part(self, one: Manifest, before: Manifest | None) -> Iterator[Issue]:
         sound = True
-        for part in filter(None, (one.records, one.checkpoints)):
+        for part in one.parts:
             for issue in self._object(one.key_of(part), part):
                 sound &= issue.kind not in {MISSING, ALTERED}
                 yield issue
@@ -129,11 +142,11 @@ class Inspection:
         try:
             prove_part(self._bucket, one, before)
         except ArchiveError as error:
-            yield Issue(ALTERED, one.key_of(one.records), str(error))
+            yield Issue(ALTERED, one.key_of(one.object), str(error))
         except ObjectStoreError as error:
             if error.reason not in {"not-found", "too-long"}:
                 raise
-            yield Issue(ALTERED, one.key_of(one.records), str(error))
+            yield Issue(ALTERED, one.key_of(one.object), str(error))
 
     def _object(self, key: str, part: Packed) -> Iterator[Issue]:
         stored = self._bucket.look_at(key, part.version)
@@ -158,7 +171,7 @@ class Inspection:
         named: dict[str, str] = {}
         for one in manifests:
             named[one.key] = ""
-            for part in filter(None, (one.records, one.checkpoints)):
+            for part in one.parts:
                 named[one.key_of(part)] = part.version
         for folder in sorted({folder_of(one.key) for one in manifests}):
             for key, versions in self._versions(f"{folder}/").items():

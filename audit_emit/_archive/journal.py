@@ -111,7 +111,7 @@ class Journal:
 
 def manifests_of(entries: list[Entry], chain: str) -> list[Manifest]:
     """The manifests of a chain that were confirmed, in the order of their records; unchecked."""
-    found: dict[int, Manifest] = {}
+    found: dict[tuple[int, int], Manifest] = {}
     for entry in entries:
         if entry.step == "confirmed":
             try:
@@ -119,8 +119,8 @@ def manifests_of(entries: list[Entry], chain: str) -> list[Manifest]:
             except ValueError:
                 continue
             if made.chain == chain:
-                found[made.first_seq] = made
-    return [found[first] for first in sorted(found)]
+                found[made.place] = made
+    return [found[place] for place in sorted(found)]
 
 
 def entries_of(path: str, where: str) -> Iterator[Entry]:

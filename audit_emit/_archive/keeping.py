@@ -70,7 +70,7 @@ def objects_of(bucket: Bucket, one: Manifest) -> Iterator[tuple[str, str]]:
     Raises:
         ObjectStoreError: the store gives no answer.
     """
-    for part in filter(None, (one.records, one.checkpoints)):
+    for part in one.parts:
         yield one.key_of(part), part.version
     stored = bucket.look_at(one.key)
     if stored is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from audit_emit._archive.objects import checked_part
-from audit_emit._format.manifest import Manifest
+from audit_emit._format.manifest import Manifest, with_records
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._stores.jsonl.directory import make_directory
@@ -62,15 +62,17 @@ def write_parquet(
         OSError: a file cannot be written.
     """
     written = []
-    for number, one in enumerate(cold.manifests, 1):
-        path = os.path.join(directory, one.key_of(one.records)).removesuffix(f".jsonl.{one.pack}")
+    manifests = with_records(cold.manifests)
+    for number, one in enumerate(manifests, 1):
+        part = one.object
+        path = os.path.join(directory, one.key_of(part)).removesuffix(f".jsonl.{part.pack}")
         path += ".parquet"
         if not os.path.exists(path):
             make_directory(os.path.dirname(path))
             _write(bucket, one, path)
             written.append(path)
         if progress is not None:
-            progress(number, len(cold.manifests))
+            progress(number, len(manifests))
     return written
 
 
@@ -80,7 +82,7 @@ def _write(bucket: Bucket, one: Manifest, path: str) -> None:
     part = f"{path}.part"
     names = ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items())
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as lines:
-        checked_part(bucket, one, one.records, lines.write)
+        checked_part(bucket, one, one.object, lines.write)
         lines.flush()
         with duckdb.connect() as connection:
             connection.execute("SET autoinstall_known_extensions = false")

@@ -91,6 +91,7 @@ def _same(bucket: Bucket, ring: KeyRing, one: Manifest) -> None:
     if parsed(one.key, bucket.small(one.key)) != one:
         raise ArchiveError("altered", f"{one.key}: it is another one than was put there")
     trusted(one, ring)
-    stored = bucket.look_at(one.key_of(one.records), one.records.version)
-    if stored is not None and bucket.settings.lock and not (stored.mode or stored.hold):
-        raise ArchiveError("unlocked", f"{one.key_of(one.records)}: nothing locks it")
+    for part in one.parts[:1]:
+        stored = bucket.look_at(one.key_of(part), part.version)
+        if stored is not None and bucket.settings.lock and not (stored.mode or stored.hold):
+            raise ArchiveError("unlocked", f"{one.key_of(part)}: nothing locks it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audit_emit._archive.objects import checked_part
-from audit_emit._archive.state import start_of
+from audit_emit._archive.state import based, start_of
 from audit_emit._checkpoints.new_leaves import GrowingTree
 from audit_emit._format.line_splitter import Lines
 from audit_emit._format.manifest import Manifest
@@ -21,7 +21,9 @@ def prove_part(bucket: Bucket, of: Manifest, before: Manifest | None) -> None:
         ArchiveError: ``altered`` or another reason: it is something else.
         ObjectStoreError: ``not-found``, or the store gives no answer.
     """
-    tree = GrowingTree(start_of(before))
+    if of.records is None:
+        return
+    tree = GrowingTree(start_of(before) if before is not None else based(of))
     lines = Lines()
 
     def take(data: bytes) -> None:
@@ -33,7 +35,8 @@ def prove_part(bucket: Bucket, of: Manifest, before: Manifest | None) -> None:
         checked_part(bucket, of, of.records, take)
     except CheckpointError as error:
         raise ArchiveError("altered", f"{of.key_of(of.records)}: {error}") from None
-    if of.checkpoints is not None:
-        checked_part(bucket, of, of.checkpoints)
+    for part in of.parts:
+        if part is not of.records:
+            checked_part(bucket, of, part)
     if (tree.frontier.to_text(), tree.head) != (of.frontier, of.last_hash):
         raise ArchiveError("altered", f"{of.key_of(of.records)}: its records are other ones")

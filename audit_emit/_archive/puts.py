@@ -109,7 +109,7 @@ class Puts:
             ArchiveError: ``unconfirmed``: it has not.
             ObjectStoreError: it gives no answer.
         """
-        for part in filter(None, (made.records, made.checkpoints)):
+        for part in made.parts:
             self._confirm(made.key_of(part), part.version, part.packed_size, part.packed_sha256)
         data = made.to_bytes()
         self._confirm(made.key, version, len(data), _sha256(data))

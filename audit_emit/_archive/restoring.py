@@ -6,14 +6,16 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import IO, NamedTuple
 
 from audit_emit._archive.objects import checked_part
-from audit_emit._format.manifest import Manifest, Packed
+from audit_emit._format.manifest import Manifest, Packed, with_records
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.archived.reader import ArchivedReader
+from audit_emit._readers.files.quarantine import ENDING, QUARANTINE
 from audit_emit._runtime.files import sync_directory
 from audit_emit._stores.jsonl.directory import FILE_MODE, Layout, make_directory
 
@@ -57,22 +59,24 @@ def restore(
         FileExistsError: there is something else in the directory.
         OSError: something cannot be written.
     """
-    manifests = cold.manifests
+    manifests = with_records(cold.manifests)
     make_directory(directory)
     layout = Layout.of(os.path.join(directory, "audit.jsonl"))
     _refuse_others(layout, manifests)
-    total = sum(one.records.size for one in manifests)
+    total = sum(one.object.size for one in manifests)
     done = written = kept = 0
     for one in manifests:
         path = layout.closed(one.first_seq)
-        if _is_there(path, one.records):
+        part = one.object
+        if _is_there(path, part):
             kept += 1
         else:
-            _write(path, lambda file, one=one: checked_part(bucket, one, one.records, file.write))  # type: ignore[misc]
+            _write(path, partial(_fetch, bucket, one, part))
             written += 1
-        done += one.records.size
+        done += part.size
         if progress is not None:
             progress(done, total)
+    _restore_moved(bucket, manifests, os.path.join(directory, QUARANTINE))
     _write(os.path.join(directory, "checkpoints.jsonl"), lambda file: _checkpoints(cold, file))
     if not os.path.lexists(layout.active):
         _write(layout.active, lambda _: None)
@@ -80,10 +84,26 @@ def restore(
     return Restored(written, kept, manifests[0].first_seq, manifests[-1].last_seq)
 
 
+def _fetch(bucket: Bucket, of: Manifest, part: Packed, file: IO[bytes]) -> None:
+    checked_part(bucket, of, part, file.write)
+
+
+def _restore_moved(bucket: Bucket, manifests: Sequence[Manifest], place: str) -> None:
+    """Bytes that were moved aside, by what they are and not by the names that they had."""
+    for one in manifests:
+        for part in one.moved:
+            make_directory(place)
+            path = os.path.join(place, f"{part.sha256}{ENDING}")
+            if not _is_there(path, part):
+                _write(path, partial(_fetch, bucket, one, part))
+
+
 def _refuse_others(layout: Layout, manifests: Sequence[Manifest]) -> None:
     """A restored log must not come among the files of another one, nor of the one that goes on."""
     own = {os.path.basename(layout.closed(one.first_seq)) for one in manifests}
     own |= {"checkpoints.jsonl", "audit.jsonl"}
+    if any(one.moved for one in manifests):
+        own.add(QUARANTINE)
     for name in os.listdir(layout.directory):
         path = os.path.join(layout.directory, name)
         busy = name == "audit.jsonl" and os.path.getsize(path)

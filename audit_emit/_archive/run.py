@@ -7,11 +7,13 @@ The steps of one part; each can be done again, as a kill or a lost answer may en
 3. Sign the manifest, which names the one before, and put it. It commits the part.
 4. Ask the store for both objects: size, checksum, lock, encryption.
 5. Record it in the chain (``audit.archived``).
+
+On a day that had nothing new a manifest without objects says so, once: where nothing newer is, the
+newest manifests were taken away, or nobody archives any more.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,13 +23,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audit_emit._archive.covers import Covered, Covers, newest_signed
+from audit_emit._archive.describing import Read, described, idle_after
 from audit_emit._archive.journal import Journal
 from audit_emit._archive.keeping import hold_new
+from audit_emit._archive.moved import Moved
 from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
+from audit_emit._archive.said import service_in, span_of
 from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
 from audit_emit._archive.state import (
     DECLARED,
+    Begun,
+    begun,
     declares,
     head_after,
     known_manifests,
@@ -36,25 +43,18 @@ from audit_emit._archive.state import (
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position
 from audit_emit._format.chain import ZERO
-from audit_emit._format.checkpoint import Checkpoint, sign
+from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.key_change import Succession
 from audit_emit._format.line_splitter import Lines
-from audit_emit._format.link import TS
-from audit_emit._format.manifest import Manifest, Packed, object_name
+from audit_emit._format.manifest import Manifest, object_name, with_records
 from audit_emit._format.record import Head, head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
 from audit_emit._retention.holds import Holds
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, ForgedChangeError
 
-_UNTIMED = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z"
-"""Times of a part that holds something whose time cannot be told."""
-
-_TS = re.compile(
-    rb'\{"ts":"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z"'
-)
-
 Progress = Callable[[int, int], None]
+_DAY = len("2026-05-19")
 
 
 class Done(NamedTuple):
@@ -69,15 +69,6 @@ class Done(NamedTuple):
     made: list[Manifest]
     last: int
     waiting: str = ""
-
-
-class _Read(NamedTuple):
-    """What one pass over a part found out."""
-
-    service: str
-    prev_hash: str
-    position: Position
-    span: tuple[str, str]
 
 
 class Archiver:
@@ -123,6 +114,7 @@ class Archiver:
         self._holds = holds
         self._held = Holds()
         self._puts = Puts(bucket, ring, now_ns)
+        self._moved = Moved(source.reader.directory, bucket.settings.pack)
         self._reached = 0
 
     def run(self, progress: Progress | None = None) -> Done:
@@ -139,9 +131,13 @@ class Archiver:
         """
         reader = self._source.reader
         known = known_manifests(self._bucket, self._journal, reader, self._ring, self._now)
+        for one in known:
+            self._moved.note(one)
         self._declare_rest(known)
         held = self._held = self._holds()
         done = self._run(known[-1] if known else None, progress)
+        if known and not done.made and not self._stop():
+            self._attest(known[-1])
         if done.made and (now := self._holds()).all != held.all:
             for one in done.made:
                 hold_new(self._bucket, one, now)
@@ -153,7 +149,7 @@ class Archiver:
             checkpoint_lines(self._source.reader), self._keys, last.covering if last else ""
         )
         made: list[Manifest] = []
-        parts = self._source.parts(head_after(last), signed)
+        parts = self._source.parts(self._start(last).record, signed)
         while (part := next(parts, None)) is not None:
             if self._stop():
                 return Done(made, last.last_seq if last else 0, "told to stop")
@@ -163,10 +159,12 @@ class Archiver:
             if one.last_seq != self._reached:
                 # Another archiver chose another end for it, and was first: go on from there.
                 parts = self._source.parts(head_after(one), signed)
-            made.append(one)
             last = one
+            if one.records is None:
+                continue
+            made.append(one)
             if progress is not None:
-                done = sum(each.records.size for each in made)
+                done = sum(each.object.size for each in made)
                 progress(done, max(done, self._source.reader.size))
         return Done(made, last.last_seq if last else 0)
 
@@ -176,8 +174,9 @@ class Archiver:
         Each manifest names the one before it. So whatever the journal says, the chain must name the
         newest one: then none can be taken out of the store unseen.
         """
-        for one in known:
-            if one is known[-1] or not self._journal.done("declared", one):
+        named = with_records(known)
+        for one in named:
+            if one is named[-1] or not self._journal.done("declared", one):
                 self._declare(one, again=True)
 
     # One part.
@@ -185,28 +184,55 @@ class Archiver:
     def _archive(self, part: Part, last: Manifest | None, covers: Covers) -> Manifest | None:
         """Put one part there; ``None`` if it is not covered yet."""
         with Packer(self._bucket.settings.pack) as packer:
-            read = self._read(part, start_of(last), packer)
+            start = self._start(last)
+            read = self._read(part, start.position, packer)
             size = self._reached = read.position.frontier.size
             covered = covers.up_to(size)
             if covered is None:
                 return None
             self._prove(read, covered.by)
-            first = (last.last_seq if last else 0) + 1
-            made = self._manifest(last, first, read, covered)
+            made = described(self._key, self._now(), last, start.position, read, covered)
             self._journal.add(self._now(), "packed", made)
-            name = object_name(first, size, "jsonl", self._bucket.settings.pack)
+            name = object_name(made.first_seq, size, "jsonl", self._bucket.settings.pack)
             records = self._puts.object(made, name, packer.file, packer.end())
             made = msgspec.structs.replace(made, records=records)
             self._journal.add(self._now(), "uploaded", made, version=records.version)
         made = self._with_checkpoints(made, covered)
+        made = msgspec.structs.replace(made, moved=self._moved.put(made, self._puts))
+        made = self._committed(made, last)
+        if made.records is not None:
+            self._declare(made)
+        return made
+
+    def _committed(self, made: Manifest, last: Manifest | None) -> Manifest:
+        """Sign a manifest and put it; the one that holds now."""
         made, version = self._puts.manifest(made.signed(self._key), last)
         self._puts.confirm(made, version)
         hold_new(self._bucket, made, self._held)
         self._journal.add(self._now(), "confirmed", made, manifest=True, version=version)
-        self._declare(made)
+        self._moved.note(made)
         return made
 
-    def _read(self, part: Part, start: Position, packer: Packer) -> _Read:
+    def _attest(self, last: Manifest) -> None:
+        """Say that nothing is new, if the newest manifest is of another day."""
+        now = self._now()
+        if now[:_DAY] > last.at[:_DAY]:
+            self._committed(idle_after(last, now), last)
+
+    def _start(self, last: Manifest | None) -> Begun:
+        """Where what is not archived yet begins.
+
+        Raises:
+            ArchiveError: the oldest records were removed, and no trusted key signed that.
+        """
+        if last is not None:
+            return Begun(start_of(last), head_after(last))
+        try:
+            return begun(self._source.reader, self._ring)
+        except CheckpointError as error:
+            raise ArchiveError(error.reason, str(error)) from None
+
+    def _read(self, part: Part, start: Position, packer: Packer) -> Read:
         """Pack a part, and check its records on the way.
 
         Raises:
@@ -220,16 +246,16 @@ class Archiver:
                     if not isinstance(block, bytes):
                         continue
                     tree.feed(block, 0)
-                    span = _span_of(block)
+                    span = span_of(block)
                     low, high = min(low or span[0], span[0]), max(high, span[1])
-                    service = service or _service_in(block)
+                    service = service or service_in(block)
         except CheckpointError as error:
             raise ArchiveError(error.reason, f"{part.name}: {error}") from None
         if tree.frontier.size == start.frontier.size:
             raise ArchiveError("sequence", f"{part.name} holds no record that can be archived")
-        return _Read(service, start.head or ZERO, tree.position, (low, high))
+        return Read(service, start.head or ZERO, tree.position, (low, high))
 
-    def _prove(self, read: _Read, by: Checkpoint) -> None:
+    def _prove(self, read: Read, by: Checkpoint) -> None:
         """Whether the part leads to the checkpoint that covers it.
 
         Raises:
@@ -251,44 +277,6 @@ class Archiver:
                 raise CheckpointError("truncated", "the log holds fewer records than were signed")
         except (CheckpointError, LookupError) as error:
             raise ArchiveError("not-extended", str(error)) from None
-
-    def _manifest(
-        self, last: Manifest | None, first: int, read: _Read, covered: Covered
-    ) -> Manifest:
-        """The manifest without what is only known when the objects are there."""
-        position, by = read.position, covered.by
-        size, root = position.frontier.size, position.frontier.root()
-        at = self._now()
-        seal = sign(
-            self._key,
-            at=at,
-            origin=by.origin,
-            chain=position.chain,
-            size=size,
-            head_hash=position.head,
-            root=root,
-            reason="rotation",
-        )
-        return Manifest(
-            1,
-            at,
-            by.origin,
-            last.service if last else read.service,
-            position.chain,
-            first,
-            size,
-            read.prev_hash,
-            position.head,
-            *read.span,
-            Packed("", "", 0, "", 0, ""),
-            None,
-            position.frontier.to_text(),
-            _text(by),
-            _text(seal),
-            last.digest() if last else "",
-            "",
-            "",
-        )
 
     def _with_checkpoints(self, made: Manifest, covered: Covered) -> Manifest:
         if not covered.lines:
@@ -321,10 +309,10 @@ def archived_fields(one: Manifest, where: str) -> dict[str, Any]:
         "manifest_sha256": one.digest(),
         "first_seq": one.first_seq,
         "last_seq": one.last_seq,
-        "object": one.key_of(one.records),
-        "version": one.records.version,
-        "bytes": one.records.size,
-        "sha256": one.records.sha256,
+        "object": one.key_of(one.object),
+        "version": one.object.version,
+        "bytes": one.object.size,
+        "sha256": one.object.sha256,
     }
 
 
@@ -335,30 +323,3 @@ def _follow(keys: Succession, seq: int, line: bytes) -> None:
         return
     with suppress(ForgedChangeError):
         keys.follow(record["fields"], seq, head.chain)
-
-
-def _span_of(block: bytes) -> tuple[str, str]:
-    """The earliest and the latest ``ts`` in a block.
-
-    Where the first and the last line in the order of their bytes begin as records do, so does every
-    line between them.
-    """
-    lines = block.split(b"\n")
-    lines.pop()
-    low, high = min(lines), max(lines)
-    if not (_TS.match(low) and _TS.match(high)):
-        return _UNTIMED
-    return low[TS].decode(), high[TS].decode()
-
-
-def _service_in(block: bytes) -> str:
-    """The service of the first record in a block."""
-    for line in block.split(b"\n"):
-        record = parsed(line) if head_of(line) is not None else None
-        if record is not None and isinstance(record.get("service"), str):
-            return str(record["service"])
-    return ""
-
-
-def _text(one: Checkpoint) -> str:
-    return one.to_line().decode().removesuffix("\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from audit_emit._checkpoints.beginning import following
 from audit_emit._format.line_splitter import Lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import Head
@@ -107,7 +108,7 @@ class Rows:
 
     def _data(self, after: Head | None, signed: int) -> Iterator[bytes]:
         size = 0
-        for data in whole_blocks(self.reader.since(after)):
+        for data in whole_blocks(following(self.reader, after)):
             kept, last = _up_to(data, signed)
             if kept:
                 yield kept

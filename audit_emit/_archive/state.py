@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from audit_emit._archive.journal import Journal
-from audit_emit._checkpoints.beginning import after
+from audit_emit._checkpoints.beginning import after, first_position
 from audit_emit._checkpoints.new_leaves import Position
+from audit_emit._format.chain import Frontier
 from audit_emit._format.manifest import Manifest, is_manifest
 from audit_emit._format.record import Head
 from audit_emit._format.record import parsed as record_in
@@ -29,6 +30,31 @@ def start_of(last: Manifest | None) -> Position:
     return Position(last.chain, last.tree(), last.last_hash, 0)
 
 
+def based(first: Manifest) -> Position:
+    """From where a log goes on with the first part of it that was archived."""
+    if not first.base:
+        return Position.genesis()
+    return Position(first.chain, Frontier.from_text(first.base), first.prev_hash, 0)
+
+
+class Begun(NamedTuple):
+    """Where the rest of a log begins: the tree so far, and the last record in it."""
+
+    position: Position
+    record: Head | None
+
+
+def begun(reader: LogReader, ring: KeyRing) -> Begun:
+    """Where a log begins of which nothing is archived: behind what was removed of it.
+
+    Raises:
+        CheckpointError: records are gone, and no key of the ring removed them.
+    """
+    start = first_position(reader, ring)
+    size = start.frontier.size
+    return Begun(start, Head(start.chain, size, start.head, "") if size else None)
+
+
 def head_after(last: Manifest | None) -> Head | None:
     """The last record that is in the archive."""
     return None if last is None else Head(last.chain, last.last_seq, last.last_hash, last.high_ts)
@@ -42,7 +68,7 @@ def in_store(bucket: Bucket, chain: str) -> list[Manifest]:
         ObjectStoreError: the store gives no answer.
     """
     keys = [key for key in bucket.names() if is_manifest(key) and f"/{chain}/" in f"/{key}"]
-    return [parsed(key, bucket.small(key)) for key in sorted(keys)]
+    return sorted((parsed(key, bucket.small(key)) for key in keys), key=lambda one: one.place)
 
 
 def parsed(key: str, data: bytes) -> Manifest:

@@ -167,17 +167,24 @@ def after(reader: LogReader, position: Position) -> Iterator[Block | Flaw]:
         CheckpointError: neither that record is there, nor does the log begin with the next one.
     """
     size = position.frontier.size
-    if not size:
-        yield from reader.blocks()
-        return
-    first = first_link(reader)
-    if first is not None and int(first[2]) == size + 1:
+    head = Head(position.chain, size, position.head, "") if size else None
+    yield from following(reader, head)
+
+
+def following(reader: LogReader, head: Head | None) -> Iterator[Block | Flaw]:
+    """What follows a record, which may be gone; the whole log for ``None``.
+
+    Raises:
+        CheckpointError: see ``after``.
+    """
+    first = first_link(reader) if head is not None else None
+    if head is None or (first is not None and int(first[2]) == head.seq + 1):
         yield from reader.blocks()
         return
     try:
-        yield from reader.since(Head(position.chain, size, position.head, ""))
+        yield from reader.since(head)
     except LookupError:
-        why = f"record {size}, which was signed, is not there as it was"
+        why = f"record {head.seq}, which was signed, is not there as it was"
         raise CheckpointError("not-extended", why) from None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 import msgspec
@@ -28,11 +29,15 @@ _CHAIN = re.compile(r"[0-9a-f]{16}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z")
-_NAME = re.compile(r"[0-9]{20}-[0-9]{20}\.(jsonl|checkpoints)\.(zst|gz)")
+_NAME = re.compile(r"([0-9]{20}-[0-9]{20}\.(jsonl|checkpoints)|[0-9a-f]{64}\.bytes)\.(zst|gz)")
 _MANIFEST = re.compile(
-    r"(?:.*/)?([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{16})/([0-9]{20})\.manifest\.json"
+    r"(?:.*/)?([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{16})/([0-9]{20})(?:\.([0-9]{6}))?\.manifest\.json"
 )
 ENDING = ".manifest.json"
+MOST_MOVED = 64
+"""How many objects with bytes that were moved aside a manifest names."""
+
+_MOST_IDLE = 999_999
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -52,9 +57,17 @@ class Packed(msgspec.Struct, frozen=True):
     packed_size: int
     packed_sha256: str
 
+    @property
+    def pack(self) -> str:
+        """``zst`` or ``gz``."""
+        return self.name.rpartition(".")[2]
+
 
 class Manifest(msgspec.Struct, frozen=True):
     """What is known of one range of a chain that was archived.
+
+    The manifest of a day that had nothing new has no object, and ends with the record before its
+    first: it says up to where the archive went by then.
 
     Attributes:
         v: version of this format.
@@ -64,15 +77,20 @@ class Manifest(msgspec.Struct, frozen=True):
         first_seq, last_seq: the range.
         prev_hash: of the first record.
         last_hash: of the last record.
-        low_ts, high_ts: the earliest and the latest ``ts``.
-        records: the object with their lines.
+        low_ts, high_ts: the earliest and the latest ``ts``; of a manifest without records when the
+            one before it was made, and when this one was.
+        records: the object with their lines; ``None``: there are none.
         checkpoints: the object with the lines of ``checkpoints.jsonl`` that came since the manifest
             before, up to ``covering``; ``None`` where that manifest has them all.
+        moved: objects with bytes that a repair moved aside, as the log declares them.
+        base: the tree before the first record, where that was removed before anything was
+            archived; else empty, as the manifest before has it.
         frontier: the tree over all records up to the last one (``Frontier.to_text``).
         covering: the line of the first signed checkpoint that covers the last record.
         seal: the line of a checkpoint that ends with the last record, by the key of the manifest:
             the anchor of an archive without the rest of the log.
         previous: SHA-256 of the manifest before this one; empty in the first.
+        idle: how many manifests without records stand between the last one with some and this one.
         sig_alg, key_id, signature: as in a checkpoint, over ``text()``.
     """
 
@@ -87,12 +105,15 @@ class Manifest(msgspec.Struct, frozen=True):
     last_hash: str
     low_ts: str
     high_ts: str
-    records: Packed
+    records: Packed | None
     checkpoints: Packed | None
+    moved: tuple[Packed, ...]
+    base: str
     frontier: str
     covering: str
     seal: str
     previous: str
+    idle: int
     sig_alg: str
     key_id: str
     signature: str = ""
@@ -112,11 +133,32 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """Where it is, below the prefix of the archive."""
-        return manifest_key(self.service, self.chain, self.first_seq)
+        return manifest_key(self.service, self.chain, self.first_seq, self.idle)
 
     def key_of(self, part: Packed) -> str:
         """Where one of its objects is, below the prefix of the archive."""
         return f"{self.service}/{self.chain}/{part.name}"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """By this manifests of a chain are in their order."""
+        return self.first_seq, self.idle
+
+    @property
+    def object(self) -> Packed:
+        """The object with its records, of a manifest that has some.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.records is None:
+            raise ValueError("the manifest of a day without records")
+        return self.records
+
+    @property
+    def parts(self) -> list[Packed]:
+        """All its objects."""
+        return [*filter(None, (self.records, self.checkpoints)), *self.moved]
 
     def tree(self) -> Frontier:
         """The tree up to its last record."""
@@ -162,7 +204,7 @@ class Manifest(msgspec.Struct, frozen=True):
         if made.to_bytes() != data:
             raise ValueError("not a manifest: its form is another one")
         made.validate()
-        if key and _place(key) != (made.service, made.chain, made.first_seq):
+        if key and _place(key) != (made.service, made.chain, *made.place):
             raise ValueError("the manifest of another place")
         return made
 
@@ -180,13 +222,17 @@ class Manifest(msgspec.Struct, frozen=True):
             _SERVICE.fullmatch(self.service)
             and _CHAIN.fullmatch(self.chain)
             and self.origin.endswith(f"/{self.chain}")
-            and 1 <= self.first_seq <= self.last_seq <= MAX_SEQ
+            and 1 <= self.first_seq <= MAX_SEQ
+            and self.last_seq <= MAX_SEQ
+            and 0 <= self.idle <= _MOST_IDLE
+            and self._holds_records()
             and (self.prev_hash == ZERO) == (self.first_seq == 1)
             and all(map(_HASH.fullmatch, (self.prev_hash, self.last_hash)))
             and (not self.previous or _HASH.fullmatch(self.previous))
             and all(map(_TS.fullmatch, (self.at, self.low_ts, self.high_ts)))
-            and all(map(_is_possible, filter(None, (self.records, self.checkpoints))))
-            and self.records.name == object_name(self.first_seq, self.last_seq, "jsonl", self.pack)
+            and all(map(_is_possible, self.parts))
+            and len(self.moved) <= MOST_MOVED
+            and all(_is_moved(part) for part in self.moved)
             and tree.size == self.last_seq == seal.head_seq
             and tree.root().hex() == seal.root_hash
             and seal.head_hash == self.last_hash
@@ -196,10 +242,21 @@ class Manifest(msgspec.Struct, frozen=True):
         if not held:
             raise ValueError("not a manifest: its members do not belong together")
 
-    @property
-    def pack(self) -> str:
-        """``zst`` or ``gz``."""
-        return self.records.name.rpartition(".")[2]
+    def _holds_records(self) -> bool:
+        """Whether the object of its records is that of its range, and its range that of an object.
+
+        Raises:
+            ValueError: ``base`` is no tree.
+        """
+        if self.records is None:
+            empty = self.first_seq == self.last_seq + 1 and self.prev_hash == self.last_hash
+            return empty and bool(self.previous) and not self.parts
+        if self.base and not self.previous:
+            based = Frontier.from_text(self.base).size == self.first_seq - 1
+        else:
+            based = not self.base and bool(self.previous) == (self.first_seq > 1)
+        name = object_name(self.first_seq, self.last_seq, "jsonl", self.records.pack)
+        return self.first_seq <= self.last_seq and based and self.records.name == name
 
 
 _DECODER = msgspec.json.Decoder(Manifest)
@@ -216,23 +273,38 @@ def _is_possible(part: Packed) -> bool:
     )
 
 
+def with_records(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Without those of days that had nothing new."""
+    return [one for one in manifests if one.records is not None]
+
+
+def _is_moved(part: Packed) -> bool:
+    return part.name.partition(".")[0] == part.sha256
+
+
+def moved_name(digest: str, pack: str) -> str:
+    """The name of an object with bytes that were moved aside, of which this is the SHA-256."""
+    return f"{digest}.bytes.{pack}"
+
+
 def object_name(first: int, last: int, kind: str, pack: str) -> str:
     """The name of an object in the folder of its chain, of ``jsonl`` or of ``checkpoints``."""
     return f"{first:020d}-{last:020d}.{kind}.{pack}"
 
 
-def manifest_key(service: str, chain: str, first: int) -> str:
+def manifest_key(service: str, chain: str, first: int, idle: int = 0) -> str:
     """Where a manifest is, below the prefix of the archive.
 
-    It has only the first number in its name: of two archivers that chose different ends for the
-    same beginning, a conditional put lets one have its way.
+    It has no other numbers in its name: of two archivers that chose different ends for the same
+    beginning, a conditional put lets one have its way.
     """
-    return f"{service}/{chain}/{first:020d}{ENDING}"
+    turn = f".{idle:06d}" if idle else ""
+    return f"{service}/{chain}/{first:020d}{turn}{ENDING}"
 
 
-def _place(key: str) -> tuple[str, str, int] | None:
+def _place(key: str) -> tuple[str, str, int, int] | None:
     found = _MANIFEST.fullmatch(key)
-    return (found[1], found[2], int(found[3])) if found is not None else None
+    return (found[1], found[2], int(found[3]), int(found[4] or 0)) if found is not None else None
 
 
 def is_manifest(key: str) -> bool:

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from audit_emit._facade.archive import ArchiveSettings, Done, entries_of, hour_of, manifests_of
+from audit_emit._facade.archive import (
+    ArchiveSettings,
+    Done,
+    entries_of,
+    hour_of,
+    manifests_of,
+    with_records,
+)
 from audit_emit._facade.queries import open_readers
 from audit_emit._facade.retention import Holds
 from audit_emit._facade.settings import is_address
@@ -171,8 +178,8 @@ def _ran(name: str, done: Done) -> dict[str, Any]:
 def _show_run(name: str, done: Done, where: str) -> None:
     for one in done.made:
         click.echo(
-            f"archived  records {one.first_seq} to {one.last_seq}: {one.records.size:,} bytes in "
-            f"{one.records.packed_size:,}"
+            f"archived  records {one.first_seq} to {one.last_seq}: {one.object.size:,} bytes in "
+            f"{one.object.packed_size:,}"
         )
     state = f"up to record {done.last}" if done.last else "nothing yet"
     click.echo(visible(f"ok  {name} is in {where} {state}"))
@@ -212,7 +219,8 @@ def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> E
             oldest = bounds.first.seq if bounds.first is not None else 0
             path = os.path.abspath(journal) if journal else journal_of(log, chain)
             entries = [one for one in entries_of(path, settings.shown) if one.chain == chain]
-            batches = manifests_of(entries, chain)
+            known = manifests_of(entries, chain)
+            batches = with_records(known)
             steps = {(one.step, one.last_seq) for one in entries}
             told.append(
                 {
@@ -222,6 +230,7 @@ def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> E
                     "oldest_hot_seq": oldest,
                     "newest_seq": bounds.last.seq if bounds.last is not None else 0,
                     "highest_archived_seq": batches[-1].last_seq if batches else 0,
+                    "newest_manifest_at": known[-1].at if known else None,
                     "holds": [one._asdict() for one in holds.all],
                     "batches": [
                         batch_of(one)
@@ -254,6 +263,8 @@ def _show_status(one: dict[str, Any]) -> None:
         end = hold["last_seq"] if hold["last_seq"] is not None else "the end"
         click.echo(visible(f"  hold       {hold['name']}: records {hold['first_seq']} to {end}"))
     click.echo(f"  batches    {len(batches)}, {plain:,} bytes in {packed:,}")
+    if one["newest_manifest_at"]:
+        click.echo(f"  as of      {one['newest_manifest_at']}")
     for batch in batches[-SHOWN:]:
         word = "pruned here" if batch["pruned"] else "also here"
         word = word if batch["declared"] else f"{word}, not in the chain yet"

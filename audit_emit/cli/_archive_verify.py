@@ -57,6 +57,7 @@ SHOWN = 20
     examples=[
         "audit-emit archive verify --key audit-verifier.txt",
         "audit-emit archive verify /var/log/audit-emit/shop --key audit-verifier.txt --json",
+        "audit-emit archive verify --key audit-verifier.txt --fresh 2",
     ],
 )
 @logs_argument
@@ -70,6 +71,12 @@ SHOWN = 20
     metavar="DAYS",
     help="Tell of locks that end within so many days.  [default: 30]",
 )
+@click.option(
+    "--fresh",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="Tell where the newest manifest is older than so many days.",
+)
 @formats("text", "json")
 def verify(
     logs: tuple[str, ...],
@@ -78,6 +85,7 @@ def verify(
     keys: tuple[str, ...],
     quick: bool,
     expiring: int,
+    fresh: int | None,
     form: str,
 ) -> Exit:
     """Check the archive: every manifest, every object, every record, every lock.
@@ -99,6 +107,7 @@ def verify(
                 days=expiring,
                 now=time.time(),
                 deep=not quick,
+                fresh=fresh,
             )
             told = [_inspected(bucket, cold, wanted) for cold in colds]
     except FAILURES as error:
@@ -165,6 +174,7 @@ def _as_json(cold: Cold, issues: list[Issue]) -> dict[str, Any]:
     return {
         "chain": cold.chain,
         "batches": len(cold.manifests),
+        "newest_manifest_at": cold.manifests[-1].at if cold.manifests else None,
         "highest_archived_seq": cold.manifests[-1].last_seq if cold.manifests else 0,
         "issues": [one._asdict() for one in issues],
     }

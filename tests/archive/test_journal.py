@@ -38,7 +38,7 @@ def prune(log: SignedLog, store: Store) -> Pruned:
 
 def lose(store: Store, one: Manifest) -> None:
     """Take the records of a batch out of the store."""
-    store.delete(one.key_of(one.records), VersionId=one.records.version)
+    store.delete(one.key_of(one.object), VersionId=one.object.version)
 
 
 def entries(log: SignedLog) -> list[dict[str, object]]:

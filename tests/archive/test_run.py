@@ -1,12 +1,45 @@
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 
-from support.archived_log import RING, SignedLog
+import pytest
+from support.archived_log import DAY, RING, SignedLog
 from support.object_store import Store
 
+from audit_emit._archive.inspection import Inspection, Issue, Wanted
+from audit_emit._archive.restoring import restore
 from audit_emit._format.manifest import Manifest
+from audit_emit._readers.archived.manifests import cold_logs
+from audit_emit._repair.apply import apply
+from audit_emit._repair.plan import plan_repair
+from audit_emit._retention.files import Pruner
+from audit_emit._retention.statement import Limits
+from audit_emit._stores.jsonl.directory import Layout
+from audit_emit._verify.findings import Kind
 from audit_emit._verify.verify import Options, verify_paths
+from audit_emit.errors import ArchiveError
+
+
+def issues(store: Store, *, days: float = 0, fresh: int | None = None) -> list[Issue]:
+    with store.opened() as bucket:
+        now = time.time() + days * DAY / 1e9
+        wanted = Wanted(RING, {}, locked=False, days=0, now=now, fresh=fresh)
+        (cold,) = cold_logs(bucket, {})
+        return list(Inspection(bucket, cold, wanted).issues())
+
+
+def restored(store: Store, target: Path) -> Path:
+    with store.opened() as bucket:
+        (cold,) = cold_logs(bucket, {})
+        restore(bucket, cold, str(target))
+    return target
+
+
+def status(*where: object) -> int:
+    (found,) = verify_paths([str(one) for one in where], Options(RING))
+    return found.report.exit_status
 
 
 def test_closed_segments_that_are_signed_go_up_with_manifests_that_follow_each_other(
@@ -23,7 +56,7 @@ def test_closed_segments_that_are_signed_go_up_with_manifests_that_follow_each_o
         assert one.check(RING) == "ok"
         assert one.previous == previous
         previous = one.digest()
-        assert one.key_of(one.records) in keys
+        assert one.key_of(one.object) in keys
     log.close()
 
 
@@ -44,3 +77,99 @@ def test_a_log_that_is_half_in_the_archive_verifies_as_one(tmp_path: Path, store
     (cold,) = verify_paths([where], Options(RING))
     assert cold.report.exit_status == 0, cold.report.findings
     log.close()
+
+
+def test_a_day_that_had_nothing_new_has_a_manifest_too(tmp_path: Path, store: Store) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        made = log.archive(store).made
+        names = store.names()
+        assert log.archive(store).made == []
+        assert store.names() == names, "it is the same day"
+        for days in (1, 2, 2):
+            assert log.archive(store, days=days).made == []
+        assert issues(store, days=4, fresh=3) == []
+        assert {one.kind for one in issues(store, days=7, fresh=3)} == {"stale"}
+        idle = sorted(set(store.names()) - set(names))
+        first = made[-1].last_seq + 1
+        assert [one.rpartition("/")[2] for one in idle] == [
+            f"{first:020d}.000001.manifest.json",
+            f"{first:020d}.manifest.json",
+        ]
+        log.add(200)
+        (log.directory / "archive.jsonl").unlink()
+        again = log.archive(store, days=3).made
+        assert (again[0].first_seq, again[0].idle) == (first, 2)
+        assert issues(store) == []
+        log.sign()
+        assert status(f"s3://{store.name}/audit") == 0
+        assert status(log.directory, f"s3://{store.name}/audit") == 0
+        assert status(restored(store, tmp_path / "restored")) == 0
+        store.delete(idle[0])
+        assert {one.kind for one in issues(store)} >= {"altered"}
+    finally:
+        log.close()
+
+
+def test_what_a_repair_moved_aside_is_archived_and_comes_back(tmp_path: Path, store: Store) -> None:
+    log = SignedLog(tmp_path / "log").add(100)
+    log.close()
+    with log.active.open("ab") as file:
+        file.write(b"not a record\n")
+    layout = Layout.of(str(log.active))
+    (found,) = verify_paths([str(log.directory)], Options(RING))
+    assert apply(layout, plan_repair(found.report).actions)
+    again = SignedLog(log.directory).add(100)
+    try:
+        assert sum(len(one.moved) for one in again.archive(store).made) == 1
+        again.sign()
+        where = f"s3://{store.name}/audit"
+        assert status(restored(store, tmp_path / "restored")) == 0
+        assert issues(store) == []
+        shutil.rmtree(log.directory / "quarantine")
+        assert status(log.directory) == 1
+        assert status(log.directory, where) == 0
+        shutil.rmtree(tmp_path / "restored" / "quarantine")
+        assert status(tmp_path / "restored") == 1
+    finally:
+        again.close()
+
+
+def test_a_log_whose_oldest_records_were_removed_before_is_archived_from_there_on(
+    tmp_path: Path, store: Store
+) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        allowed = int(log.closed()[2].name[6:26])
+        pruner = Pruner(Layout.of(str(log.active)), RING, log.emitter.record_own)
+        limits = Limits(time.time_ns() + DAY, "older", allowed)
+        removal = pruner.run(limits).removal
+        assert removal is not None
+        log.sign()
+        made = log.add(100).archive(store).made
+        assert made[0].first_seq == removal.last_seq + 1
+        assert made[1].base == ""
+        assert issues(store) == []
+        log.sign()
+        assert status(log.directory, f"s3://{store.name}/audit") == 0
+        assert status(log.directory) == 0
+        (cold,) = verify_paths([f"s3://{store.name}/audit"], Options(RING))
+        assert set(cold.report.counts) <= {Kind.PRUNED}
+        log.closed()[0].unlink()
+        assert status(log.directory, f"s3://{store.name}/audit") == 0
+        assert status(log.directory) == 1
+    finally:
+        log.close()
+
+
+def test_a_log_whose_oldest_records_are_just_gone_is_not_archived(
+    tmp_path: Path, store: Store
+) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        log.closed()[0].unlink()
+        with pytest.raises(ArchiveError):
+            log.archive(store)
+        assert store.names() == []
+    finally:
+        log.close()

@@ -134,9 +134,9 @@ def test_an_object_that_was_replaced_is_read_by_its_version_where_there_are_vers
     made = log.archive(bucket).made
     log.sign()
     one = made[1]
-    bucket.replace(one.key_of(one.records), b"something else")
+    bucket.replace(one.key_of(one.object), b"something else")
     status = verified(log, bucket).report.exit_status
-    if one.records.version:
+    if one.object.version:
         assert status == 0
         assert kinds(bucket) == {"replaced"}
     else:
@@ -148,8 +148,8 @@ def test_an_object_that_is_gone_is_missing(log: SignedLog, bucket: Store) -> Non
     made = log.archive(bucket).made
     log.sign()
     one = made[1]
-    pinned = {"VersionId": one.records.version} if one.records.version else {}
-    bucket.delete(one.key_of(one.records), **pinned)
+    pinned = {"VersionId": one.object.version} if one.object.version else {}
+    bucket.delete(one.key_of(one.object), **pinned)
     found = verified(log, bucket).report
     assert Kind.MISSING_SEGMENT in found.counts
     assert kinds(bucket) == {"missing"}
@@ -189,13 +189,13 @@ def test_objects_are_locked_as_the_settings_say(log: SignedLog, store: Store, lo
     days = 1 if lock == "compliance" else 40
     one = log.archive(store, lock=lock, lock_days=days).made[0]
     with store.opened() as opened:
-        for key, version in ((one.key_of(one.records), one.records.version), (one.key, "")):
+        for key, version in ((one.key_of(one.object), one.object.version), (one.key, "")):
             stored = opened.look_at(key, version)
             assert stored is not None
             assert stored.mode == lock
             assert stored.until > time.time() + (days - 1) * 86_400
     with pytest.raises(Exception, match="AccessDenied"):
-        store.delete(one.key_of(one.records), VersionId=one.records.version)
+        store.delete(one.key_of(one.object), VersionId=one.object.version)
     with store.opened(lock=lock, lock_days=days) as opened:
         wanted = Wanted(RING, {}, locked=True, days=365, now=time.time())
         (cold,) = cold_logs(opened, {})
@@ -218,7 +218,7 @@ def test_objects_are_encrypted_by_the_store_as_the_settings_say(
 ) -> None:
     one = log.archive(small_store, encryption="s3").made[0]
     with small_store.opened() as opened:
-        stored = opened.look_at(one.key_of(one.records), one.records.version)
+        stored = opened.look_at(one.key_of(one.object), one.object.version)
     assert stored is not None
     assert stored.encryption == "AES256"
 
@@ -229,6 +229,6 @@ def test_every_kind_of_checksum_is_taken(log: SignedLog, store: Store, checksum:
 
 
 def test_gz_is_packed_and_read_as_well(log: SignedLog, store: Store) -> None:
-    assert log.archive(store, pack="gz").made[0].records.name.endswith(".gz")
+    assert log.archive(store, pack="gz").made[0].object.name.endswith(".gz")
     log.sign()
     assert verified(log, store).report.exit_status == 0

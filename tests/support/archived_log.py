@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._readers.files.opening import readers_of
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 
+DAY = 86_400 * 10**9
 KEY = Ed25519Key.from_seed(b"\7" * 32)
 RING = KeyRing([KEY])
 ORIGIN = "audit.example.com/shop"
@@ -62,13 +64,25 @@ class SignedLog:
         return sorted(self.directory.glob("audit-*.jsonl"))
 
     @contextmanager
-    def archiver(self, store: Store, **given: Any) -> Iterator[Archiver]:
-        """See ``Archiver``; ``given`` are settings of the archive."""
+    def archiver(self, store: Store, *, days: int = 0, **given: Any) -> Iterator[Archiver]:
+        """See ``Archiver``; ``given`` are settings of the archive.
+
+        Args:
+            days: for the clock, which stands still at noon, so that no midnight comes between.
+        """
+        now = time.time_ns() // DAY * DAY + DAY // 2 + days * DAY
         with store.opened(**given) as bucket, readers_of([str(self.directory)])[0] as reader:
             path = str(self.directory / "archive.jsonl")
             with Journal(path, bucket.settings.shown) as journal:
                 source = Segments(reader, str(self.active))
-                yield Archiver(bucket, source, self.ring, journal, self.emitter.record_own)
+                yield Archiver(
+                    bucket,
+                    source,
+                    self.ring,
+                    journal,
+                    self.emitter.record_own,
+                    now_ns=lambda: now,
+                )
 
     def archive(self, store: Store, **given: Any) -> Done:
         """Everything that can be archived now."""

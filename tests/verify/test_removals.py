@@ -15,7 +15,7 @@ from audit_emit._checkpoints.beginning import newest_start
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.consistency import prove_consistency
 from audit_emit._format.checkpoint import Checkpoint, sign
-from audit_emit._format.removal import RECORD, Removal, fields_of, signed
+from audit_emit._format.removal import CARRIED, RECORD, Removal, fields_of, signed
 from audit_emit._readers.opening import open_reader
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import plan_repair
@@ -198,6 +198,16 @@ class TestWhatIsNot:
         forge(whole, removal, key, **changed)
         whole.sign()
         assert_tampered(whole.verify())
+
+    def test_more_lines_carried_on_than_a_statement_may_have(
+        self, whole: PrunableLog, removal: Removal
+    ) -> None:
+        """Whoever has the key cannot make a verifier hold half a log in its memory."""
+        lines = tuple(line.decode() for line in whole.lines[: CARRIED + 1])
+        at_most = structs.replace(removal, carried=lines[:-1])
+        assert Removal.of(fields_of(at_most)) == at_most
+        with pytest.raises(ValueError, match="contradict"):
+            Removal.of(fields_of(structs.replace(removal, carried=lines)))
 
     def test_a_range_beyond_the_checkpoint(self, whole: PrunableLog, removal: Removal) -> None:
         size = removal.size

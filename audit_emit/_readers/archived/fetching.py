@@ -31,18 +31,25 @@ def _bucket(settings: ArchiveSettings, process: int) -> Bucket:
 
 def cold_file(settings: ArchiveSettings, of: Manifest) -> LogFile:
     """The records of a manifest as a file of a log."""
-    part = of.records
+    part = of.object
+    return object_file(settings, of, part)._replace(
+        first_seq=of.first_seq,
+        first_ts=of.low_ts,
+        first_prev=of.prev_hash,
+        end=part.size,
+        last=Head(of.chain, of.last_seq, of.last_hash, of.high_ts),
+        span=(of.low_ts, of.high_ts),
+    )
+
+
+def object_file(settings: ArchiveSettings, of: Manifest, part: Packed) -> LogFile:
+    """An object of a manifest as a file that is kept elsewhere."""
     return LogFile(
         path=f"{settings.shown}/{of.key_of(part)}",
         identity=(-1, int(part.packed_sha256[:15], 16)),  # no file of a disk has a device like that
         size=part.packed_size,
-        packed="gzip" if of.pack == "gz" else "zstd",
-        first_seq=of.first_seq,
-        first_ts=of.low_ts,
-        first_prev=of.prev_hash,
+        packed="gzip" if part.pack == "gz" else "zstd",
         fetch=partial(fetched, settings, of.key_of(part), part),
-        last=Head(of.chain, of.last_seq, of.last_hash, of.high_ts),
-        span=(of.low_ts, of.high_ts),
     )
 
 

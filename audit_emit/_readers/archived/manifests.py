@@ -71,7 +71,7 @@ def cold_logs(bucket: Bucket, wanted: dict[str, str]) -> list[Cold]:
         else:
             cold.manifests.append(found)
     for cold in chains.values():
-        cold.manifests.sort(key=lambda one: one.first_seq)
+        cold.manifests.sort(key=lambda one: one.place)
         cold.wrong.extend(links(cold.manifests))
     return list(chains.values())
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from audit_emit._format.checkpoint import Checkpoint
-from audit_emit._format.manifest import Manifest
+from audit_emit._format.line_splitter import Lines, split_lines
+from audit_emit._format.manifest import Manifest, Packed, with_records
 from audit_emit._readers.archived.cutting import before
-from audit_emit._readers.archived.fetching import cold_file, fetched
+from audit_emit._readers.archived.fetching import cold_file, object_file
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.base import MISSING, CheckpointLine, Flaw, Place
-from audit_emit._readers.files.logfiles import CHECKPOINTS, Log, LogFile, in_order
+from audit_emit._readers.files.logfiles import BLOCK, CHECKPOINTS, Log, LogFile, in_order
 from audit_emit._readers.files.packing import unpacked
+from audit_emit._readers.files.quarantine import hashed
 from audit_emit._readers.files.reader import FilesReader
+from audit_emit.errors import ArchiveError
 
 
 class Edge(NamedTuple):
@@ -45,7 +49,9 @@ class ArchivedReader(FilesReader):
         here = hot.log.files if hot is not None else []
         begun = {file.first_seq for file in here}
         away = [
-            cold_file(cold.settings, one) for one in cold.manifests if one.first_seq not in begun
+            cold_file(cold.settings, one)
+            for one in with_records(cold.manifests)
+            if one.first_seq not in begun
         ]
         if below:
             away = [before(file, below) for file in away if file.first_seq < below]
@@ -64,6 +70,7 @@ class ArchivedReader(FilesReader):
         self.away: list[LogFile] = away
         """What is read from the archive."""
         self._cold = cold
+        self._moved: set[tuple[int, str]] | None = None
 
     def _flaws(self) -> Iterator[Flaw]:
         for key, why in self._cold.wrong:
@@ -75,6 +82,20 @@ class ArchivedReader(FilesReader):
         if self.log.checkpoints or self.layout is not None:
             return super().checkpoints()
         return self._archived() if self.manifests else None
+
+    def kept(self, size: int, digest: str) -> bool:
+        """See ``LogReader``: what the archive has of it is as good."""
+        if super().kept(size, digest):
+            return True
+        if self._moved is None:
+            self._moved = set(self._each_moved())
+        return (size, digest) in self._moved
+
+    def _each_moved(self) -> Iterator[tuple[int, str]]:
+        for one in self.manifests:
+            for part in one.moved:
+                with suppress(ArchiveError):  # what is gone there, too, is not kept
+                    yield from hashed(self._unpacked(one, part))
 
     def _archived(self) -> Iterator[CheckpointLine]:
         """The archived lines that are about archived records, and the seal at their end."""
@@ -92,18 +113,20 @@ class ArchivedReader(FilesReader):
 
     def _lines(self) -> Iterator[bytes]:
         for one in self.manifests:
-            if one.checkpoints is None:
-                continue
-            part = one.checkpoints
-            packed = "gzip" if part.name.endswith(".gz") else "zstd"
-            key = one.key_of(part)
-            file = LogFile(
-                key, (0, 0), part.packed_size, packed,
-                fetch=lambda key=key, part=part: fetched(self._cold.settings, key, part),  # type: ignore[misc]
-            )  # fmt: skip
-            with file.opened() as descriptor, unpacked(file, descriptor) as stream:
-                for line in stream:
-                    yield line.removesuffix(b"\n")
+            if one.checkpoints is not None:
+                lines = Lines()
+                for data in self._unpacked(one, one.checkpoints):
+                    for block in lines.feed(data):
+                        yield from split_lines(block) if isinstance(block, bytes) else ()
+
+    def _unpacked(self, of: Manifest, part: Packed) -> Iterator[bytes]:
+        """The bytes of an object, no more than its manifest says."""
+        file = object_file(self._cold.settings, of, part)
+        left = part.size
+        with file.opened() as descriptor, unpacked(file, descriptor) as stream:
+            while left > 0 and (data := stream.read(min(BLOCK, left))):
+                left -= len(data)
+                yield data
 
 
 def highest(manifests: Sequence[Manifest]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 
@@ -13,13 +13,14 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import NotRegularError
 
 QUARANTINE = "quarantine"
+ENDING = ".bytes"
 
 
 class Quarantine:
     """The bytes that were moved aside from a log; read when somebody asks for the first time."""
 
     def __init__(self, layout: Layout) -> None:
-        self._directory = os.path.join(layout.directory, QUARANTINE)
+        self._directory = layout.directory
         self._kept: set[tuple[int, str]] | None = None
 
     def has(self, size: int, digest: str) -> bool:
@@ -33,26 +34,42 @@ class Quarantine:
 
     def _read(self) -> Iterator[tuple[int, str]]:
         # What cannot be read is no evidence that bytes are gone: such an error goes to the caller.
-        try:
-            names = os.listdir(self._directory)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
-            if name.endswith(".bytes"):
-                with suppress(FileNotFoundError, IsADirectoryError, NotRegularError):
-                    yield from _hashed(os.path.join(self._directory, name))
+        for path in moved_files(self._directory):
+            with suppress(FileNotFoundError, IsADirectoryError, NotRegularError):
+                yield from _hashed(path)
+
+
+def moved_files(directory: str) -> list[str]:
+    """The files with bytes that were moved aside from a log, in the order of their names.
+
+    Args:
+        directory: of the log.
+
+    Raises:
+        OSError: it cannot be told which there are.
+    """
+    place = os.path.join(directory, QUARANTINE)
+    try:
+        names = os.listdir(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [os.path.join(place, name) for name in sorted(names) if name.endswith(ENDING)]
 
 
 def _hashed(path: str) -> Iterator[tuple[int, str]]:
-    """Size and SHA-256 of a file, without and with a newline after it."""
     descriptor = open_regular(path)
-    hashed, size = sha256(), 0
     try:
-        while data := os.read(descriptor, BLOCK):
-            hashed.update(data)
-            size += len(data)
+        yield from hashed(iter(lambda: os.read(descriptor, BLOCK), b""))
     finally:
         os.close(descriptor)
+
+
+def hashed(data: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Number and SHA-256 of bytes, without and with a newline after them."""
+    hashed, size = sha256(), 0
+    for block in data:
+        hashed.update(block)
+        size += len(block)
     yield size, hashed.hexdigest()
     hashed.update(b"\n")
     yield size + 1, hashed.hexdigest()
