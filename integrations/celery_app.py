@@ -48,9 +48,10 @@ def fail_report(name: str) -> None:
     raise ValueError(name)
 
 
-@app.task
-def slow_report(seconds: float) -> None:
+@app.task(bind=True)
+def slow_report(self: Any, seconds: float) -> None:
     """Takes its time."""
+    emit(None, "report.begun", {"task_id": self.request.id})
     time.sleep(seconds)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redaction.test_redactor import CLEAN, TEXTS
 from support import all_pythons
+from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit._redaction.redactor import Redactor
@@ -46,7 +47,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return done.returncode, [
             line for line in done.stdout.splitlines() if line.startswith("Python ")
@@ -145,7 +146,7 @@ def test_every_python_that_is_here_holds_the_same_secrets_back() -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, (version, done.stderr)
         assert json.loads(done.stdout) == expected, version

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.verifier_comparison import MadeLog
+from support.waiting import PATIENCE
 
 import audit_emit_command
 from audit_emit.cli._exit import Exit
@@ -51,7 +52,7 @@ def test_the_command_is_the_module_outside_of_the_package() -> None:
 
 def test_importing_it_loads_nothing_of_the_package() -> None:
     code = "import sys, audit_emit_command; assert 'audit_emit' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("module", ["msgspec", "click"])
@@ -68,7 +69,7 @@ def test_ctrl_c_while_it_loads_leaves_no_traceback(module: str, tmp_path: Path) 
         os.close(writer)
         assert os.read(reader, 7) == b"loading"
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=PATIENCE)
     os.close(reader)
     assert (process.returncode, stderr) == (-signal.SIGINT, "")
 
@@ -79,12 +80,12 @@ def test_who_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
     command = (
         f"import sys; sys.argv[1:] = ['--version']; {code}; audit_emit_command.main(); {after}"
     )
-    subprocess.run([sys.executable, "-c", command], check=True, timeout=60, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", command], check=True, timeout=PATIENCE, cwd=tmp_path)
 
 
 def test_the_package_is_a_program() -> None:
     command = [sys.executable, "-m", "audit_emit", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout.startswith("audit-emit, version ")
 
 
@@ -100,7 +101,7 @@ def test_a_log_is_looked_at_with_the_core_alone(arguments: list[str], tmp_path: 
     made.write(2, 40)
     program = ONLY_CORE.format(extras=EXTRAS, arguments=[*arguments, str(made.directory)])
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode in {Exit.OK, Exit.INCOMPLETE}, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from support.waiting import PATIENCE
 
 from audit_emit import (
     AuditContext,
@@ -38,7 +39,7 @@ def in_thread(work: Callable[[], Any]) -> Any:
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(work()))
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     return found[0]
 
 
@@ -289,15 +290,15 @@ def test_one_bind_entered_at_once_by_two_threads_gives_both_back() -> None:
     def work() -> None:
         with shared:
             entered.set()
-            assert leave.wait(10)
+            assert leave.wait(PATIENCE)
         after.append(current_context().actor_kind)
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE)
     with shared:
         leave.set()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert current_context().actor_kind == "admin"
     assert [*after, current_context().actor_kind] == ["user", "user"]
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from support.plain_log_reader import chain_ok, records
+from support.waiting import PATIENCE
 
 from audit_emit import Secret, configure, emit, hash_value_prefix, health
 from audit_emit._stores.stdout.mirror import PREFIX
@@ -48,7 +49,7 @@ def run(code: str, *arguments: Path | str, **environ: str) -> subprocess.Complet
         ],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, **environ},
     )
 
@@ -280,8 +281,8 @@ def test_7_fifty_concurrent_emitters_never_interleave(
     output: list[bytes] = []
     thread = threading.Thread(target=lambda: output.append(read_all(reader)))
     thread.start()
-    assert [one.wait(60) for one in running] == [0] * processes
-    thread.join(60)
+    assert [one.wait(PATIENCE) for one in running] == [0] * processes
+    thread.join(PATIENCE)
     os.close(reader)
 
     wanted = {

@@ -19,7 +19,8 @@ import sqlalchemy
 from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sa_asyncio
 from support.postgres_records import assert_unforked, draft, lines_of, own_record
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, bind
 from audit_emit._settings.address import Address
@@ -151,7 +152,7 @@ with transaction.atomic():
     subprocess.run(
         [sys.executable, "-c", code, str(database.server.port), database.name, str(commit)],
         check=True,
-        timeout=100,
+        timeout=PATIENCE,
     )
 
 
@@ -259,7 +260,7 @@ def test_any_number_of_sealers_seal_each_row_once(shop: Database, emitter: Emitt
             receipt = emit_in(connection, None, "order.placed", {"n": number}, emitter=emitter)
             ids.append(receipt.id)
     sealers = [start_sealer(shop.as_user("the_writer"), emitter=emitter) for _ in range(3)]
-    wait_until(lambda: shop.run("SELECT count(*) FROM audit_emit.records") == [(300,)])
+    until(lambda: shop.run("SELECT count(*) FROM audit_emit.records") == [(300,)])
     for sealer in sealers:
         assert sealer.stop()
         assert sealer.fault is None
@@ -337,11 +338,11 @@ def test_kill_9_of_a_sealer_loses_and_doubles_nothing(shop: Database, emitter: E
                 [sys.executable, "-c", _MAIN, "seal", "--follow", shop.as_user("the_writer")],
                 stderr=subprocess.DEVNULL,
             )
-            wait_until(
+            until(
                 lambda n=before: shop.run("SELECT count(*) FROM audit_emit.records")[0][0] > n  # type: ignore[misc]
             )
             process.send_signal(signal.SIGKILL)
-            process.wait(60)
+            process.wait(PATIENCE)
     finally:
         stop.set()
         filling.join()
@@ -363,10 +364,10 @@ def test_the_command_goes_on_until_it_is_told_to_end(
     try:
         with psycopg.connect(shop.as_user("the_writer")) as connection:
             emit_in(connection, None, "order.placed", {}, emitter=emitter)
-        wait_until(lambda: out.stat().st_size > 0)
+        until(lambda: out.stat().st_size > 0)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
     assert process.returncode == 0
     assert out.read_text() == f"audit: {lines_of(shop)[0]}\n"
 

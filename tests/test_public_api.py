@@ -19,6 +19,7 @@ from typing import Any, TypeGuard
 
 import pytest
 from support.for_each import for_each
+from support.waiting import PATIENCE
 
 import audit_emit
 
@@ -332,7 +333,7 @@ def loaded(code: str) -> set[str]:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         ).stdout.split()
     )
 
@@ -371,7 +372,7 @@ def test_importing_it_has_no_effect() -> None:
         "assert not logging.root.handlers and 'audit_emit' not in logging.root.manager.loggerDict\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert (done.stdout, done.stderr) == ("", "")
 

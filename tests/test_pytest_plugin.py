@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,7 +36,7 @@ def run(
         ],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
         cwd=tmp_path,
         env=environ,
@@ -147,7 +148,7 @@ def test_the_package_may_be_imported_before_pytest(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
         cwd=ROOT,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.for_each import for_each
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._settings.checks import SETTINGS
@@ -55,7 +56,7 @@ def run(code: str, where: Path, said: str = "") -> str:
         cwd=where,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -316,7 +317,7 @@ def said_by_pytest(code: str, tmp_path: Path) -> str:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import requirements
+from support.waiting import PATIENCE
 
 from audit_emit._settings.arguments import Arguments
 from audit_emit._settings.checks import CHECKS
@@ -116,7 +117,7 @@ def by_mypy(path: Path) -> set[int]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=PATIENCE,
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert {one["file"] for one in found} <= {str(path)}, done.stdout + done.stderr
@@ -133,7 +134,7 @@ def by_pyright(path: Path) -> set[int]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=PATIENCE,
     )
     found = json.loads(done.stdout)["generalDiagnostics"]
     return {one["range"]["start"]["line"] + 1 for one in found if one["severity"] == "error"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit._core import default as _process
@@ -201,7 +202,7 @@ def test_events_of_threads_are_captured() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
     assert sorted(record["fields"]["n"] for record in events.of("a.b")) == list(range(8))
 
 
@@ -366,7 +367,7 @@ def test_nothing_configured_is_captured_too(tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
         env={**os.environ, "XDG_STATE_HOME": str(state), "AUDIT_EMIT_SERVICE": "captured-service"},
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import tiers
+from support.waiting import PATIENCE
 
 CONFTEST = "from support.tiers import *"
 TESTS = """
@@ -82,7 +83,7 @@ def passed(project: Path, *options: str) -> set[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return set(re.findall(r"::test_(\w+) PASSED", done.stdout))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.host_server import children, running, until
+from support.host_server import children, running
+from support.plain_log_reader import records
 from support.redis_server import redis_url
 from support.requirements import package
+from support.waiting import PATIENCE, until
 
 import audit_emit
 from audit_emit import bind
@@ -43,16 +44,17 @@ class Worker:
         return sent
 
     def records(self) -> list[dict[str, Any]]:
-        lines = self.log.read_bytes().splitlines() if self.log.exists() else []
-        return [json.loads(line) for line in lines]
+        return records(self.log)
+
+    def of(self, event_type: str) -> list[dict[str, Any]]:
+        return [one for one in self.records() if one["event_type"] == event_type]
 
     def ends(self) -> dict[str, dict[str, Any]]:
         """The last end of each task, by its id."""
-        ends = [one for one in self.records() if one["event_type"] == "task.finished"]
-        return {one["fields"]["task_id"]: one for one in ends}
+        return {one["fields"]["task_id"]: one for one in self.of("task.finished")}
 
     def finished(self, task_id: str) -> list[dict[str, Any]]:
-        ends = [one for one in self.records() if one["event_type"] == "task.finished"]
+        ends = self.of("task.finished")
         return [one for one in ends if one["fields"]["task_id"] == task_id]
 
     def end_of(self, task_id: str, count: int = 1) -> dict[str, Any]:
@@ -61,6 +63,18 @@ class Worker:
         found = self.finished(task_id)
         assert len(found) == count
         return found[-1]
+
+    def process_of(self, task_id: str) -> int:
+        """The process that is in the middle of a slow task."""
+
+        def begun() -> bool:
+            return any(one["fields"].get("task_id") == task_id for one in self.of("report.begun"))
+
+        until(begun, "the task's start")
+        # The first answer is of the only worker there is.
+        active = celery_app.app.control.inspect(timeout=PATIENCE, limit=1).active()
+        tasks = [one for tasks in active.values() for one in tasks]
+        return next(int(one["worker_pid"]) for one in tasks if one["id"] == task_id)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +136,9 @@ def test_an_exception_is_named_and_its_message_is_not(worker: Worker) -> None:
 
 
 def test_a_soft_time_limit_passes_through(worker: Worker) -> None:
-    end = worker.end_of(worker.send(celery_app.slow_report, 60, soft_time_limit=1))
+    task_id = worker.send(celery_app.slow_report, 60, soft_time_limit=3600)
+    os.kill(worker.process_of(task_id), signal.SIGUSR1)  # as Celery does after that hour
+    end = worker.end_of(task_id)
     assert (end["fields"]["outcome"], end["fields"]["error"]) == (
         "failure",
         "SoftTimeLimitExceeded",
@@ -143,17 +159,12 @@ def test_a_lost_worker_is_recorded_once_from_the_parent(worker: Worker) -> None:
 
 def test_a_revoked_task_is_recorded_once(worker: Worker) -> None:
     running_id = worker.send(celery_app.slow_report, 60)
-    until(lambda: _is_active(running_id), "the task's start")
+    worker.process_of(running_id)
     celery_app.app.control.revoke(running_id, terminate=True)
     fields = worker.end_of(running_id)["fields"]
     assert (fields["outcome"], fields["reason"]) == ("cancelled", "terminated")
     expired = worker.end_of(worker.send(celery_app.slow_report, 60, expires=-1))
     assert expired["fields"]["reason"] == "expired"
-
-
-def _is_active(task_id: str) -> bool:
-    active = celery_app.app.control.inspect(timeout=1).active() or {}
-    return any(one["id"] == task_id for tasks in active.values() for one in tasks)
 
 
 def test_a_context_that_somebody_else_has_signed_is_refused(worker: Worker) -> None:

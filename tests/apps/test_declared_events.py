@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from declared_events import EVENTS, Invitations, Invited, main
+from support.waiting import PATIENCE
 
 from audit_emit import configure
 from audit_emit.cli import main as command
@@ -63,7 +64,7 @@ def test_a_page_is_made_of_it() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         cwd=HERE.parent,
     )
     assert "| `email` | `string` | required | Personal data." in done.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,8 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from support.host_server import children, free_port, running, until
+from support.host_server import children, running
+from support.plain_log_reader import records
+from support.ports import free_port
 from support.requirements import package
+from support.waiting import PATIENCE, until
 
 import audit_emit
 
@@ -36,14 +38,13 @@ class Site:
     def __init__(self, process: Any, port: int, log: Path) -> None:
         self.master = process.pid
         self.log = log
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE)
 
     def post(self, path: str, **body: Any) -> int:
         return self.client.post(path, json=body).status_code
 
     def records(self, event_type: str | None = None) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.read_bytes().splitlines()]
-        return [one for one in lines if event_type in (None, one["event_type"])]
+        return [one for one in records(self.log) if event_type in (None, one["event_type"])]
 
 
 @pytest.fixture(
@@ -59,7 +60,7 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     }
     output = tmp_path / "output.txt"
     with running("python", "-c", SET_UP, log=output, env=variables) as made:
-        assert made.wait(60) == 0, output.read_text()
+        assert made.wait(PATIENCE) == 0, output.read_text()
     gunicorn = ("python", "-m", "gunicorn", "django_app:application", f"--bind=127.0.0.1:{port}")
     with running(*gunicorn, *request.param, port=port, log=output, env=variables) as process:
         site = Site(process, port, log)

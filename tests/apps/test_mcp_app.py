@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.host_server import EXAMPLES, free_port, running, until
+from support.host_server import EXAMPLES, running
+from support.plain_log_reader import records as whole_records
+from support.ports import free_port
 from support.requirements import package
+from support.waiting import until
 
 package("mcp")
 
@@ -24,8 +26,7 @@ Drive = Callable[[Client], Awaitable[None]]
 
 
 def records(log: Path, event_type: str | None = None) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in log.read_bytes().splitlines()] if log.exists() else []
-    found = [one for one in lines if not one["event_type"].startswith("audit.")]
+    found = [one for one in whole_records(log) if not one["event_type"].startswith("audit.")]
     return [one for one in found if event_type in (None, one["event_type"])]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.host_server import running, until
+from support.host_server import children, running
+from support.plain_log_reader import records
 from support.redis_server import redis_url
 from support.requirements import package
+from support.waiting import until
 
 import audit_emit
 from audit_emit import bind
@@ -31,7 +34,8 @@ KEY = "a key of the tests, which is long"
 class Worker:
     """A worker on a queue of its own."""
 
-    def __init__(self, queue: Any, log: Path) -> None:
+    def __init__(self, pid: int, queue: Any, log: Path) -> None:
+        self.pid = pid
         self.queue = queue
         self.log = log
 
@@ -39,9 +43,17 @@ class Worker:
         with bind(user_id="u-17", correlation_id="req-1", workspace_id="acme"):
             return str(self.queue.enqueue(f"rq_app.{name}", *args, **options).id)
 
+    def begun(self, **options: Any) -> str:
+        """A slow job, in the middle of which its process is."""
+        job_id = self.send("slow_report", 60, **options)
+        until(
+            lambda: [one["event_type"] for one in self.records()][-1:] == ["report.begun"],
+            "the job's start",
+        )
+        return job_id
+
     def records(self) -> list[dict[str, Any]]:
-        lines = self.log.read_bytes().splitlines() if self.log.exists() else []
-        return [json.loads(line) for line in lines]
+        return records(self.log)
 
     def ends(self, job_id: str, count: int = 1) -> list[dict[str, Any]]:
         """The records of a job's ends, of which there are as many as said."""
@@ -70,8 +82,8 @@ def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     rq_app.QUEUE = place.name
     queue = rq_app.reports(env["BROKER"])
     command = ("python", "-W", "ignore", rq_app.__file__, "worker")
-    with running(*command, log=place / "output.txt", env=env):
-        yield Worker(queue, log)
+    with running(*command, log=place / "output.txt", env=env) as process:
+        yield Worker(process.pid, queue, log)
     queue.connection.close()
 
 
@@ -92,7 +104,10 @@ def test_each_try_is_recorded_and_no_message_of_an_exception(worker: Worker) -> 
 
 
 def test_a_time_limit_passes_through(worker: Worker) -> None:
-    (end,) = worker.ends(worker.send("slow_report", 60, job_timeout=1))
+    job_id = worker.begun(job_timeout=3600)
+    (job_process,) = children(worker.pid)
+    os.kill(job_process, signal.SIGALRM)  # as the system does after that hour
+    (end,) = worker.ends(job_id)
     assert (end["fields"]["outcome"], end["fields"]["error"]) == ("failure", "JobTimeoutException")
 
 
@@ -103,11 +118,7 @@ def test_a_killed_process_is_recorded_by_the_worker(worker: Worker) -> None:
 
 
 def test_a_stopped_job_is_recorded_by_the_worker(worker: Worker) -> None:
-    job_id = worker.send("slow_report", 60)
-    until(
-        lambda: [one["event_type"] for one in worker.records()][-1:] == ["report.begun"],
-        "the start of the job",
-    )
+    job_id = worker.begun()
     send_stop_job_command(worker.queue.connection, job_id)
     (end,) = worker.ends(job_id)
     assert (end["fields"]["outcome"], end["fields"]["reason"]) == ("cancelled", "terminated")

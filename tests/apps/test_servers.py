@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from secrets_store import MAX_BODY
+from support.waiting import PATIENCE
 
 from audit_emit.cli._service import Service, as_json, find_apps
 
@@ -28,7 +29,7 @@ def send_raw(service: Service, length: int, *parts: bytes, hang_up: bool = False
         f"POST {ACME} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
         f"Authorization: Bearer {service.tokens['dev']}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for part in (head.encode(), *parts):
             connection.sendall(part)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from support.host_server import EXAMPLES
+from support.waiting import PATIENCE
 
 
 def test_it_records_what_was_committed(tmp_path: Path) -> None:
@@ -16,7 +17,7 @@ def test_it_records_what_was_committed(tmp_path: Path) -> None:
         [sys.executable, program, f"sqlite:///{tmp_path}/a.db"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     lines = [line.removeprefix("audit: ") for line in done.stdout.splitlines()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections import Counter
@@ -11,8 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.host_server import children, free_port, running, until
+from support.host_server import children, running
+from support.plain_log_reader import of_type, records
+from support.ports import free_port
 from support.requirements import package
+from support.waiting import PATIENCE, until
 
 import audit_emit
 
@@ -51,7 +53,7 @@ def test_each_request_is_recorded_once_by_whoever_made_it(server: str, tmp_path:
         def ask(caller: int) -> list[str]:
             """The numbers of the requests that were answered."""
             answered = []
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
                 for number in range(caller, REQUESTS, CALLERS):
                     if number == REQUESTS // 2:
                         _kill_a_worker(main.pid, log)
@@ -66,15 +68,15 @@ def test_each_request_is_recorded_once_by_whoever_made_it(server: str, tmp_path:
         with ThreadPoolExecutor(CALLERS) as pool:
             answered = {one for found in pool.map(ask, range(CALLERS)) for one in found}
 
-    records = [json.loads(line) for line in log.read_bytes().splitlines()]
-    items = [one for one in records if one["event_type"] == "item.set"]
+    found = records(log)
+    items = [one for one in found if one["event_type"] == "item.set"]
     numbers = Counter(one["fields"]["number"] for one in items)
     assert answered <= set(numbers)
     assert set(numbers.values()) == {1}
     assert all(one["user_id"] == f"u-{int(one['fields']['number']) % CALLERS}" for one in items)
     requests = {
         one["correlation_id"]: one["user_id"]
-        for one in records
+        for one in found
         if one["event_type"] == "http.request"
     }
     # A worker may be killed after its answer and before the record of the request.
@@ -86,9 +88,5 @@ def test_each_request_is_recorded_once_by_whoever_made_it(server: str, tmp_path:
 
 def _kill_a_worker(main: int, log: Path) -> None:
     """Kill a process that has written a record; some servers have others beside the workers."""
-    writers = {
-        json.loads(line)["fields"].get("pid")
-        for line in log.read_bytes().splitlines()
-        if b'"audit.started"' in line
-    }
+    writers = {one["fields"].get("pid") for one in of_type(log, "audit.started")}
     os.kill(until(lambda: writers & {*children(main)}, "a worker").pop(), signal.SIGKILL)

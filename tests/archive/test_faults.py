@@ -17,6 +17,7 @@ from support.archived_log import RING, SignedLog
 from support.faulty_store import CUT, DONE_BUT_500, ERRORS, HALF, FaultyStore
 from support.object_store import Store
 from support.sampling import EXHAUSTIVE, sampled
+from support.waiting import PATIENCE
 
 from audit_emit._archive.inspection import Inspection, Issue, Wanted
 from audit_emit._readers.archived.manifests import cold_logs
@@ -80,7 +81,7 @@ def all_is_there(log: SignedLog, store: Store, prefix: str = "audit") -> None:
 
 def through(log: SignedLog, store: Store, proxy: FaultyStore) -> None:
     """One run of an archiver through the proxy."""
-    with log.archiver(store._replace(endpoint=proxy.endpoint), timeout=20.0) as archiver:
+    with log.archiver(store._replace(endpoint=proxy.endpoint), timeout=PATIENCE) as archiver:
         archiver.run()
 
 
@@ -221,7 +222,7 @@ def _killed(copy: Path, directory: Path, store: Store, number: int) -> int:
         env={**store.environment(), "PATH": "", "HOME": str(directory)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == (-signal.SIGKILL if number else 0), done.stderr

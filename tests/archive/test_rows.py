@@ -10,6 +10,7 @@ import pytest
 from support.archived_log import ORIGIN
 from support.object_store import Store
 from support.postgres_server import Database
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._signing.trusted_keys import private_pem
@@ -46,7 +47,7 @@ def test_signed_rows_go_up_in_ranges_and_come_back_as_a_log_that_verifies(
     emitter = Emitter(service="shop", store=where, jsonl="off", stdout=False)
     for number in range(300):
         emitter.emit({"user_id": "u-17"}, "secret.set", {"n": number})
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     assert main(["checkpoint", where]) == Exit.OK
     status, ran = told(capsys, "archive", "run", where)
     assert status == Exit.OK

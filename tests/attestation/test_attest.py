@@ -15,6 +15,7 @@ import pytest
 from support import requirements
 from support.attested_log import SEED, AttestedLog
 from support.prunable_log import PrunableLog
+from support.waiting import PATIENCE
 
 from audit_emit._attestation.attest import Checked, attest, check_attestation
 from audit_emit._attestation.segment import Wanted, _Pass
@@ -342,7 +343,7 @@ def test_cosign_verifies_the_bundle_and_nothing_else(run: AttestedLog, tmp_path:
             [named, "verify-blob-attestation", *arguments, "--insecure-ignore-tlog", str(blob)],
             env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         ).returncode
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support import merkle_rfc6962
 from support.plain_log_reader import chain_ok, of_type, records
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter, open_log
 from audit_emit._checkpoints.checkpointer import Checkpointer
@@ -652,7 +653,7 @@ def test_two_signers_exclude_each_other(log: Signed) -> None:
         assert caught.value.reason == "busy"
     finally:
         os.close(lock)
-    assert log.signer().run("manual", timeout=5.0) is not None
+    assert log.signer().run("manual", timeout=PATIENCE) is not None
 
 
 def test_time_is_bounded(log: Signed) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 from support.witnesses import KEYS, WitnessedLog, answering, witness_of
 
 from audit_emit import Emitter
@@ -23,14 +23,6 @@ def signer(log: WitnessedLog) -> Checkpointer:
 @pytest.fixture
 def log(tmp_path: Path) -> WitnessedLog:
     return WitnessedLog(tmp_path / "log", 100)
-
-
-def until(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
 
 
 def test_nobody_is_asked_where_nobody_is_configured(log: WitnessedLog) -> None:

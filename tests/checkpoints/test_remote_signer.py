@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.plain_log_reader import of_type
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
@@ -48,7 +49,9 @@ class Place:
         self.emitter.emit(None, "a.b")
         # What the clock says moves on by an hour with each look, so that nothing backs off.
         hours = iter(range(0, 3600 * 1000, 3600))
-        key = RemoteKey(self.service, KEY.public, timeout=60, clock=lambda: float(next(hours)))
+        key = RemoteKey(
+            self.service, KEY.public, timeout=PATIENCE, clock=lambda: float(next(hours))
+        )
         record = self.emitter.record_own
         self.signer = Checkpointer(
             str(self.path), KeyRing([key]), origin="a.example", record=record

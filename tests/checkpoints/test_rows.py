@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from support.postgres_records import assert_unforked, drafts, lines_of
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit import open_log
 from audit_emit._settings.address import Address
@@ -126,13 +127,13 @@ def test_watching_signs_as_the_chains_grow(filled: Database, tmp_path: Path) -> 
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")},
     )
     try:
-        wait_until(lambda: filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(1,)])
+        until(lambda: filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(1,)])
         append(filled, 6)
-        wait_until(lambda: filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(2,)])
+        until(lambda: filled.run("SELECT count(*) FROM audit_emit.checkpoints") == [(2,)])
         append(filled, 2)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
     assert process.returncode == 0
     report = open_log(filled.as_user("the_reader"), keys=[KEY]).verify()
     assert report.exit_status == 0

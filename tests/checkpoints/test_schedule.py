@@ -7,16 +7,18 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import merkle_rfc6962
-from support.plain_log_reader import chain_ok, of_type
+from support.plain_log_reader import chain_ok, of_type, whole_lines
+from support.waiting import PATIENCE, until
 
 from audit_emit import ConfigError, Emitter
+from audit_emit._checkpoints import new_leaves
 from audit_emit._checkpoints.schedule import Schedule
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._runtime.threads import Background
@@ -24,13 +26,6 @@ from audit_emit._signing.trusted_keys import HmacKey, KeyRing
 
 KEY = "5e" * 32
 RING = KeyRing([HmacKey(bytes.fromhex(KEY))])
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.005)
 
 
 def checkpoints(log: Path) -> list[Checkpoint]:
@@ -68,7 +63,9 @@ def made(log: Path) -> Iterator[Callable[..., Emitter]]:
 
 
 def reasons(log: Path) -> list[str]:
-    return [one.reason for one in checkpoints(log)]
+    """Also while something is being written."""
+    lines = whole_lines(log.parent / "checkpoints.jsonl")
+    return [Checkpoint.from_line(line).reason for line in lines]
 
 
 def test_no_thread_before_the_first_record(made: Callable[..., Emitter], log: Path) -> None:
@@ -99,6 +96,8 @@ def test_one_after_enough_records(made: Callable[..., Emitter], log: Path) -> No
     for _ in range(60):
         emitter.emit(None, "a.b")
     until(lambda: reasons(log) == ["startup", "threshold"])
+    emitter.close()
+    assert len(checkpoints(log)) >= 2
 
 
 def test_one_after_some_time_if_anything_is_new(made: Callable[..., Emitter], log: Path) -> None:
@@ -121,6 +120,8 @@ def test_one_after_a_rotation(made: Callable[..., Emitter], log: Path) -> None:
     while emitter.counters.rotated == 0:
         emitter.emit(None, "a.b", {"pad": "x" * 1000})
     until(lambda: "rotation" in reasons(log))
+    emitter.close()
+    assert len(checkpoints(log)) >= 2
 
 
 def test_stdout_has_it_too(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def run(tmp_path: Path, program: str, **environ: str) -> subprocess.CompletedPro
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
 
@@ -255,20 +256,21 @@ signing = {'audit_emit._signing.trusted_keys', 'audit_emit._format.checkpoint', 
 wrong = signing & set(sys.modules)
 assert not wrong, wrong
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
 
 
 def test_a_long_log_does_not_keep_the_process(
-    made: Callable[..., Emitter],
+    made: Callable[..., Emitter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitter = made()
-    assert emitter.checkpoints is not None
-    emitter.checkpoints._signer._pause = 0.2
-    for _ in range(3000):
+    may_go_on = threading.Event()
+    # The signer pauses after each part of the log, here until the end of the test.
+    paused = SimpleNamespace(sleep=lambda _: may_go_on.wait())
+    monkeypatch.setattr(new_leaves, "time", paused)
+    for _ in range(300):
         emitter.emit(None, "a.b", {"pad": "x" * 500})
-    began = time.monotonic()
-    emitter.close(1.0)
-    assert time.monotonic() - began < 5.0
+    emitter.close(0.2)  # which returns
+    may_go_on.set()
     assert emitter.health()["checkpoint"]["state"] in {"ok", "failing"}
 
 
@@ -280,12 +282,8 @@ def test_a_disk_that_does_not_answer_a_signer_holds_up_nobody(
     assert emitter.checkpoints is not None
     until(lambda: emitter.checkpoints and emitter.checkpoints.last)
     answer = threading.Event()
-    monkeypatch.setattr(
-        emitter.checkpoints._signer, "run", lambda *_, **__: answer.wait(60) and None
-    )
-    began = time.monotonic()
-    emitter.finish(0.2)
-    assert time.monotonic() - began < 20.0
+    monkeypatch.setattr(emitter.checkpoints._signer, "run", lambda *_, **__: answer.wait() and None)
+    emitter.finish(0.2)  # which returns
     answer.set()
 
 
@@ -298,6 +296,6 @@ def test_without_threads_the_last_checkpoint_is_still_made(
     monkeypatch.setattr(Background, "start", refuse)
     emitter = made()
     emitter.emit(None, "a.b")
-    assert emitter.finish(20.0)
+    assert emitter.finish(PATIENCE)
     (made_at_the_end,) = checkpoints(log)
     assert made_at_the_end.reason == "shutdown"

@@ -4,13 +4,12 @@ import json
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.anomalous_log import lines, record
 from support.plain_log_reader import of_type
+from support.waiting import PATIENCE, until
 
 from audit_emit import configure, emit
 from audit_emit.cli import main
@@ -144,19 +143,12 @@ def followed_while_reading(log: Path, out: Path, user: str) -> None:
     state = log.with_name("anomalies.state")
     before = state.stat().st_mtime_ns if state.exists() else 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        wait_for(lambda: state.exists() and state.stat().st_mtime_ns > before)
+        until(lambda: state.exists() and state.stat().st_mtime_ns > before)
         for number in range(20):
             emit({"user_id": user}, "secret.read", {"key": f"K{number}"})
         assert process.stdout is not None
         printed = json.loads(process.stdout.readline())
         assert printed["group"] == {"user_id": user}
-        wait_for(lambda: out.exists() and printed["id"] in out.read_text())
+        until(lambda: out.exists() and printed["id"] in out.read_text())
         process.terminate()
-        assert process.wait(60) == 0
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        assert process.wait(PATIENCE) == 0

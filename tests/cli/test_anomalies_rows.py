@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.postgres_server import Database
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter, open_log
 from audit_emit._detection.following import Follower, How
@@ -27,7 +28,7 @@ def test_a_chain_in_a_database_is_searched_and_gets_the_alerts(
     emitter = Emitter(service="shop", store=where, jsonl="off", stdout=False)
     for number in range(20):
         emitter.emit({"user_id": "u"}, "secret.read", {"key": f"K{number}"})
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     assert main(["anomalies", where, "--json"]) == Exit.FINDINGS
     (alert,) = json.loads(capsys.readouterr().out)["alerts"]

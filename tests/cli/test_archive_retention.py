@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from support.archived_log import ORIGIN, SignedLog
 from support.object_store import Store
+from support.waiting import PATIENCE, until
 
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._signing.trusted_keys import private_pem
@@ -22,7 +22,6 @@ from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -241,13 +240,6 @@ def test_holds_on_an_archive_need_a_key(
     monkeypatch.delenv("AUDIT_EMIT_SIGNING_KEY_FILE")
     assert hold(archived, "case-17", 1) == Exit.USAGE
     assert of_type(archived, "audit.hold") == []
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def worker(log: SignedLog, store: Store, key: str, **more: str) -> subprocess.Popen[str]:

@@ -11,13 +11,13 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.plain_log_reader import chain_ok, of_type
+from support.plain_log_reader import chain_ok, of_type, whole_lines
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
 from audit_emit._core.outbox import Outbox
@@ -29,13 +29,6 @@ from audit_emit.cli._exit import Exit
 from audit_emit.errors import SinkError
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
 
 
 class Place:
@@ -50,14 +43,12 @@ class Place:
 
     def emit(self, count: int) -> None:
         for number in range(count):
-            assert self.emitter.emit(None, "shop.sold", {"n": number})
-        assert self.emitter.flush()
+            self.emitter.emit(None, "shop.sold", {"n": number})
+        assert self.emitter.flush(PATIENCE)  # whoever else has the log now is waited for
 
     def checkpoints(self) -> list[Checkpoint]:
-        path = self.log.parent / "checkpoints.jsonl"
-        if not path.exists():
-            return []
-        return [Checkpoint.from_line(line) for line in path.read_bytes().splitlines()]
+        lines = whole_lines(self.log.parent / "checkpoints.jsonl")
+        return [Checkpoint.from_line(line) for line in lines]
 
 
 @pytest.fixture
@@ -180,7 +171,7 @@ def test_watch_signs_as_the_log_grows_and_at_its_end(place: Place) -> None:
             place.emit(3)
         finally:
             process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == Exit.OK
     assert [one.reason for one in place.checkpoints()] == ["startup", "threshold", "shutdown"]
     ring = KeyRing.from_sources([str(place.vkey)])
@@ -394,7 +385,9 @@ def test_the_second_verifier_reads_what_keygen_writes(
 
     def judged(key: Path) -> tuple[int, str]:
         command = [sys.executable, str(script), str(place.log.parent), str(key)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=PATIENCE
+        )
         return done.returncode, done.stdout + done.stderr
 
     assert judged(shared) == (0, "")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.console_client import log_in
+from support.waiting import PATIENCE
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -49,10 +50,10 @@ def test_it_serves_until_a_signal_comes(log: Path, tmp_path: Path, number: int) 
     own.parent.mkdir()
     with served(log, own) as (address, process):
         assert address.startswith("http://localhost:")
-        with urllib.request.urlopen(address, timeout=20) as answer:
+        with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
             assert b"secret.rotated" in answer.read()
         process.send_signal(number)
-        process.wait(20)
+        process.wait(PATIENCE)
         assert process.returncode in {Exit.OK, 128 + number, -number}
     records = [json.loads(line) for line in own.read_text().splitlines()]
     viewed = [one for one in records if one["event_type"] == "console.viewed"]

@@ -6,12 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.export_records import LINES
 from support.sealed_log import Sealed, sealed_log
+from support.waiting import PATIENCE, until
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -157,12 +157,12 @@ def test_following_ends_cleanly_when_told_to(log: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
     )
     try:
-        wait_for(output, 7)
+        until(lambda: has(output, 7))
         with open(log / "audit.jsonl", "ab") as file:
             file.write(b"".join(line + b"\n" for line in LINES[7:]))
-        wait_for(output, len(LINES))
+        until(lambda: has(output, len(LINES)))
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()
@@ -170,11 +170,8 @@ def test_following_ends_cleanly_when_told_to(log: Path, tmp_path: Path) -> None:
     assert output.read_bytes() == WHOLE
 
 
-def wait_for(output: Path, lines: int) -> None:
-    end = time.monotonic() + 30
-    while not output.exists() or output.read_bytes().count(b"\n") < lines:
-        assert time.monotonic() < end, "nothing was exported"
-        time.sleep(0.02)
+def has(output: Path, lines: int) -> bool:
+    return output.exists() and output.read_bytes().count(b"\n") >= lines
 
 
 def test_following_a_log_that_is_cut_is_a_finding(log: Path) -> None:
@@ -188,7 +185,7 @@ def test_following_a_log_that_is_cut_is_a_finding(log: Path) -> None:
         for _ in LINES:
             process.stdout.readline()
         (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in LINES[:7]))
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -61,7 +62,7 @@ def test_with_a_key_it_finds_both_forms_in_a_record(tmp_path: Path) -> None:
         "{'password': 'hunter2', 'value_hash': a.hash_value_prefix('hunter2')}); a.flush()"
     )
     command = [sys.executable, "-c", program]
-    subprocess.run(command, env={**os.environ, **environ}, check=True, timeout=60)
+    subprocess.run(command, env={**os.environ, **environ}, check=True, timeout=PATIENCE)
     fields = json.loads(log.read_bytes().splitlines()[-1])["fields"]
     assert fields == {"password": shown["held_back"], "value_hash": shown["value_hash"]}
 

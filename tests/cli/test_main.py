@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit._version import __version__
 from audit_emit.cli import main
@@ -118,7 +119,7 @@ def test_a_shell_completes_commands_options_and_files(words: str, wanted: str) -
     }
     command = [sys.executable, "-c", "import audit_emit_command as a; a.main()"]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert wanted in done.stdout.split()
 

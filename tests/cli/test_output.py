@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit.cli import main
@@ -152,7 +153,9 @@ def test_a_full_disk_is_said_to_be_that_of_the_file(log: Path, out: Path) -> Non
     command = ["sh", "-c", script, "sh", *COMMAND, "verify", str(log), "--out", str(out)]
     # A measurement of coverage would want to write, too.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert str(out) in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode != Exit.OK

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from support.chain_builder import Trail
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit.cli import main
@@ -199,7 +200,7 @@ def test_it_is_watched_until_ctrl_c(signed: Path) -> None:
         assert process.stdout is not None
         seen = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=PATIENCE)
     assert seen[0]["looked_at"] < seen[1]["looked_at"]
     assert (process.returncode, stderr) == (Exit.OK, b"")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from support.verifier_comparison import MadeLog
+from support.waiting import PATIENCE
 
 from audit_emit.cli._exit import Exit
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
-SECONDS = 60.0
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def closed(redirections: str, *arguments: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=PATIENCE,
     )
 
 
@@ -57,7 +57,7 @@ def unread(*arguments: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=SECONDS,
+            timeout=PATIENCE,
             env={**os.environ, "TMPDIR": str(tmp_path)},
         )
     finally:

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 from support.prunable_log import PrunableLog
+from support.waiting import PATIENCE
 
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.signed_note import Note
@@ -98,14 +99,14 @@ def served(*words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             yield line[line.index("http://") :].strip().removesuffix("/checkpoint"), process
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == Exit.OK
+            assert process.wait(PATIENCE) == Exit.OK
 
 
 def test_it_is_served_until_a_signal_comes(log: PrunableLog, key: str) -> None:
     with served("tiles", "serve", str(log.path), "--key", key, "--port", "0") as (url, _):
-        with urlopen(f"{url}/checkpoint", timeout=60) as answer:
+        with urlopen(f"{url}/checkpoint", timeout=PATIENCE) as answer:
             assert Note.from_bytes(answer.read()).check(RING) == "ok"
-        with urlopen(f"{url}/tile/0/000", timeout=60) as answer:
+        with urlopen(f"{url}/tile/0/000", timeout=PATIENCE) as answer:
             assert answer.read() == (log.path / "tile/0/000").read_bytes()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.postgres_server import Database
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._signing.trusted_keys import private_pem
@@ -26,7 +27,7 @@ def test_the_signer_keeps_them_and_everybody_else_finds_them(
     emitter = Emitter(service="shop", store=where, jsonl="off", stdout=False)
     for number in range(300):
         emitter.emit(None, "secret.set", {"n": number})
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     assert main(["checkpoint", where, "--key", str(key)]) == Exit.OK
     assert (tmp_path / "kept").exists()

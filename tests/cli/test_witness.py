@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
 from audit_emit._signing.cosigners import Cosigner
@@ -170,5 +171,5 @@ def test_our_own_is_served_until_a_signal_comes(
             assert sign(log, key) == Exit.OK
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == Exit.OK
+            assert process.wait(PATIENCE) == Exit.OK
     assert b"\xe2\x80\x94 w.example " in (log.path / "checkpoint").read_bytes()

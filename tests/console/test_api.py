@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from support.console_client import (
     users,
 )
 from support.export_records import HOSTILE, LINES
+from support.waiting import until
 
 from audit_emit.console import api, app, downloads, jobs, reporting
 
@@ -30,13 +30,11 @@ def log(tmp_path: Path) -> Path:
 
 
 def finished(asked: TestClient) -> dict[str, Any]:
-    end = time.monotonic() + 60
-    while True:
+    def ended() -> Any:
         found: dict[str, Any] = asked.get("/api/audit/verify").json()
-        if not found["running"]:
-            return found
-        assert time.monotonic() < end, found
-        time.sleep(0.05)
+        return None if found["running"] else found
+
+    return until(ended, "the end of the verification")  # type: ignore[no-any-return]
 
 
 def test_events_come_with_their_own_bytes(log: Path) -> None:
@@ -179,10 +177,7 @@ def test_whatever_a_verification_says_the_next_one_can_begin(
     job = jobs.Verification("nowhere", ())
     for _ in range(2):
         assert job.start("vera")
-        end = time.monotonic() + 60
-        while job.progress().running:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: not job.progress().running, "the end of the verification")
         assert job.progress().last["error"]
 
 

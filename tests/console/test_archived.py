@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from support.archived_log import KEY, ORIGIN, SignedLog
 from support.console_client import client, console
 from support.object_store import Store
+from support.waiting import until
 
 from audit_emit._signing.trusted_keys import Ed25519Key
 
@@ -41,12 +41,12 @@ def numbers(asked: Any, query: str = "") -> list[int]:
 
 def verdict(asked: Any) -> dict[str, Any]:
     asked.post("/api/audit/verify")
-    end = time.monotonic() + 60
-    while (found := asked.get("/api/audit/verify").json())["running"]:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    last: dict[str, Any] = found["last"]
-    return last
+
+    def ended() -> Any:
+        found = asked.get("/api/audit/verify").json()
+        return None if found["running"] else found["last"]
+
+    return until(ended, "the end of the verification")  # type: ignore[no-any-return]
 
 
 def key() -> str:

@@ -19,6 +19,7 @@ from support.console_client import hostile_log, log_in
 from support.requirements import program
 from support.served_console import Served
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE
 
 from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
@@ -312,7 +313,7 @@ class TestInTheBrowser:
         import urllib.request
 
         saved = tmp_path / "verifier.html"
-        with urllib.request.urlopen(f"{served.address}/verifier.html", timeout=20) as answer:
+        with urllib.request.urlopen(f"{served.address}/verifier.html", timeout=PATIENCE) as answer:
             saved.write_bytes(answer.read())
         context = browser.new_context(offline=True)
         page = context.new_page()

@@ -21,6 +21,7 @@ from support.console_client import (
     token_of,
     users,
 )
+from support.waiting import PATIENCE
 
 from audit_emit.console.guard import POLICY
 
@@ -161,7 +162,7 @@ def test_who_tries_passwords_keeps_nobody_from_a_page(log: Path) -> None:
     def slow(headers: Mapping[str, str]) -> Any:
         if access.takes_long(headers):
             trying.set()
-            go_on.wait(20)
+            go_on.wait(PATIENCE)
         return identify(headers)
 
     async def status(password: str) -> int:

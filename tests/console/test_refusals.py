@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from support.console_client import EVERYBODY, PASSWORD, Recorder, client, console, log_in, users
+from support.waiting import PATIENCE
 
 from audit_emit.console.refusals import AT_ONCE, SECONDS, Refusals
 
@@ -76,7 +77,7 @@ def test_what_is_counted_is_told_when_nobody_comes_any_more() -> None:
     refusals = Refusals(tell, seconds=0.05)
     for _ in range(AT_ONCE + 3):
         refusals.note("", "/")
-    assert done.wait(60)
+    assert done.wait(PATIENCE)
     assert sum(told) == AT_ONCE + 3
 
 

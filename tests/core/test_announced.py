@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.plain_log_reader import chain_ok
+from support.waiting import PATIENCE
 
 from audit_emit._core.announced import Told
 
@@ -36,7 +37,7 @@ def said(tmp_path: Path, code: str) -> int:
     """How many ``audit.started`` a program leaves."""
     log = tmp_path / "audit.jsonl"
     command = [sys.executable, "-c", PARENT + code, str(log)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=PATIENCE)
     return [one["event_type"] for one in chain_ok(log)].count("audit.started")
 
 

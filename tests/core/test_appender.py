@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.postgres_server import wait_until
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
 from audit_emit._core import appender, health
@@ -40,7 +40,7 @@ class SlowStore(MemoryStore):
 
     def append(self, drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
         self.threads.add(threading.get_ident())
-        assert self.open.wait(60)
+        assert self.open.wait(PATIENCE)
         self.attempts += 1
         if self.refuses and drafts:
             raise SinkError(self.refuses, detail="because it was told to")
@@ -80,7 +80,7 @@ def test_events_are_appended_in_their_order_by_one_other_thread(
 ) -> None:
     for number in range(1200):
         assert emitter.emit(None, "a.b", {"n": number}) is None
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == list(range(1200))
     assert len(store.threads) == 1
     assert threading.get_ident() not in store.threads
@@ -93,7 +93,7 @@ def test_emit_does_not_wait_for_a_store_that_hangs(emitter: Emitter, store: Slow
     assert numbers(store) == []
     assert not emitter.flush(0.05)
     store.open.set()
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == list(range(300))
 
 
@@ -114,7 +114,7 @@ def test_what_emit_strict_refuses_is_not_kept(emitter: Emitter, store: SlowStore
     assert caught.value.reason == "database-full"
     store.refuses = ""
     emitter.emit_strict(None, "a.b", {"n": 2})
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == [2]
 
 
@@ -139,10 +139,10 @@ def test_callers_who_wait_share_a_batch(emitter: Emitter, store: SlowStore) -> N
     for thread in threads:
         thread.start()
     requests = emitter.outbox.requests
-    wait_until(lambda: len(requests._asked) + len(requests._sent) == 16)
+    until(lambda: len(requests._asked) + len(requests._sent) == 16)
     store.open.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert sorted(numbers(store)) == [-1, *range(16)]
     assert store.attempts - before <= 2
 
@@ -155,13 +155,13 @@ def test_a_failure_is_told_once_and_ends_with_it(store: SlowStore) -> None:
     )  # fmt: skip
     store.refuses = "database-away"
     emitter.emit(None, "a.b", {"n": 1})
-    wait_until(lambda: store.attempts >= 3)
+    until(lambda: store.attempts >= 3)
     report = emitter.health()
     assert report["status"] == "failing"
     assert report["sinks"]["store"]["last_error"] == "database-away"
     assert told == [("database-away", "store")]
     store.refuses = ""
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     report = emitter.health()
     assert report["status"] == "ok"
     assert report["counters"] | {"emitted": 1, "written": 2, "drained": 1} == report["counters"]
@@ -175,10 +175,10 @@ def test_a_flush_does_not_wait_for_the_end_of_a_pause(
     monkeypatch.setattr(appender, "_SHORTEST_SECONDS", 3600.0)
     store.refuses = "database-away"
     emitter.emit(None, "a.b", {"n": 1})
-    wait_until(lambda: emitter.outbox.fault)
+    until(lambda: emitter.outbox.fault)
     store.refuses = ""
     assert numbers(store) == []
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == [1]
 
 
@@ -190,7 +190,7 @@ def test_events_that_do_not_fit_are_declared_as_lost_to_this_store(
     for number in range(25):
         emitter.emit(None, "a.b", {"n": number})
     store.open.set()
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == list(range(10))
     (gap,) = gaps(store)
     assert (gap["lost"], gap["sink"], gap["reason"]) == (15, "memory", "backlog-full")
@@ -220,7 +220,7 @@ assert emitter.health()["losses"]["lines"] >= 5
 """
     place = os.path.dirname(os.path.dirname(__file__))
     done = subprocess.run(
-        [sys.executable, "-c", code, place], capture_output=True, timeout=100, check=False
+        [sys.executable, "-c", code, place], capture_output=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
 
@@ -245,14 +245,14 @@ def test_a_child_process_appends_only_its_own(emitter: Emitter, store: SlowStore
     assert os.read(reader, 100) == b"2"
     os.close(reader)
     store.open.set()
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == [1]
 
 
 def test_nothing_keeps_an_emitter_alive_that_has_appended_everything(store: SlowStore) -> None:
     emitter = Emitter(service="shop", store=store, stdout=False)
     emitter.emit(None, "a.b", {"n": 1})
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     gone = weakref.ref(emitter)
     del emitter
 
@@ -260,7 +260,7 @@ def test_nothing_keeps_an_emitter_alive_that_has_appended_everything(store: Slow
         gc.collect()
         return gone() is None
 
-    wait_until(is_gone)
+    until(is_gone)
     assert numbers(store) == [1]
 
 
@@ -271,7 +271,7 @@ def test_events_outlive_an_emitter_that_nobody_holds(store: SlowStore) -> None:
     del emitter
     gc.collect()
     store.open.set()
-    wait_until(lambda: numbers(store) == [1])
+    until(lambda: numbers(store) == [1])
 
 
 def test_a_flush_appends_by_itself_where_no_thread_can_be_started(
@@ -283,7 +283,7 @@ def test_a_flush_appends_by_itself_where_no_thread_can_be_started(
     monkeypatch.setattr(Background, "start", refuse)
     emitter.emit(None, "a.b", {"n": 1})
     assert numbers(store) == []
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert numbers(store) == [1]
     assert store.threads == {threading.get_ident()}
 
@@ -295,8 +295,8 @@ def test_an_idle_thread_ends_and_another_one_follows(
     worker = emitter.outbox.worker
     for number in range(3):
         emitter.emit(None, "a.b", {"n": number})
-        assert emitter.flush(60)
-        wait_until(lambda: not worker.is_alive())
+        assert emitter.flush(PATIENCE)
+        until(lambda: not worker.is_alive())
     assert numbers(store) == [0, 1, 2]
 
 
@@ -313,10 +313,10 @@ def test_a_callback_that_flushes_in_that_thread_waits_for_nothing(store: SlowSto
     made.append(emitter)
     store.refuses = "database-away"
     emitter.emit(None, "a.b", {"n": 1})
-    wait_until(lambda: took)
+    until(lambda: took)
     assert took[0] < 20
     store.refuses = ""
-    assert emitter.close(60)
+    assert emitter.close(PATIENCE)
 
 
 def test_what_the_end_of_the_process_loses_is_said() -> None:
@@ -333,7 +333,7 @@ for number in range(3):
 """
     place = os.path.dirname(os.path.dirname(__file__))
     done = subprocess.run(
-        [sys.executable, "-c", code, place], capture_output=True, timeout=100, check=True
+        [sys.executable, "-c", code, place], capture_output=True, timeout=PATIENCE, check=True
     )
     said = done.stderr.decode()
     assert "3 events lost at the end of the process: memory cannot be written" in said

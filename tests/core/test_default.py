@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.jsonl_store import store_of
 from support.plain_log_reader import chain_ok, records
+from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit import Emitter, configure, emit, emit_strict, flush, health
@@ -63,7 +64,7 @@ def test_the_first_use_configures_once(monkeypatch: pytest.MonkeyPatch) -> None:
     start = threading.Barrier(8)
 
     def work() -> None:
-        start.wait(10)
+        start.wait(PATIENCE)
         emit(None, "a.b")
         made_by.append(_process.get_emitter())
 
@@ -71,7 +72,7 @@ def test_the_first_use_configures_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert len(made_by) == 8
     assert len(set(map(id, made_by))) == 1
     assert flush()
@@ -146,7 +147,7 @@ def test_workers_of_one_preloaded_application_share_its_log(log: Path) -> None:
         "    children.append(pid)\n"
         "sys.exit(any(os.waitpid(pid, 0)[1] for pid in children))\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(log)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(log)], check=True, timeout=PATIENCE)
     found = [one["event_type"] for one in chain_ok(log)]
     assert found.count("in.worker") == 100
     assert found.count("audit.started") == 1
@@ -174,7 +175,7 @@ def test_workers_of_multiprocessing_share_the_log(tmp_path: Path, log: Path, met
     subprocess.run(
         [sys.executable, script, log, method],
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, "PYTHONPATH": here},
     )
     assert [one["event_type"] for one in chain_ok(log)].count("in.worker") == 2
@@ -194,6 +195,6 @@ def test_the_rules_are_compiled_before_the_first_event(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert int(done.stdout) < 1000

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter
 from audit_emit._core.deferred import emit_late
@@ -59,7 +60,7 @@ def test_a_file_that_cannot_be_written_is_waited_for(tmp_path: Path) -> None:
         told = stdout.read().decode()
         assert emitter.health()["status"] == "failing"
         directory.unlink()
-        assert emitter.flush(10)
+        assert emitter.flush(PATIENCE)
         emitter.close()
     assert told.count('"event_type":"secret.set"') == 1
     assert records(directory / "audit.jsonl")[-1]["ts"].startswith("2023-11-14")

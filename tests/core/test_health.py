@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pytest
 from support.jsonl_store import store_of
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._runtime import compiled as _compiled
@@ -114,7 +115,7 @@ def test_a_file_that_cannot_be_written_is_failing_until_it_can(tmp_path: Path) -
     assert "1 events wait for the file" in found["notes"]
     assert "the file cannot be written (ENOTDIR)" in found["notes"]
     (tmp_path / "logs").unlink()
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     found = emitter.health()
     emitter.close()
     assert found["status"] == "ok"
@@ -131,7 +132,7 @@ def test_a_declared_loss_is_a_count_and_a_time_and_no_state_for_ever(tmp_path: P
     found = emitter.health()
     assert (found["status"], found["sinks"]["jsonl"]["lost"]) == ("failing", 2)
     (tmp_path / "logs").unlink()
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     found = emitter.health()
     emitter.close()
     assert (found["status"], found["sinks"]["jsonl"]["lost"]) == ("ok", 0)
@@ -158,7 +159,7 @@ def test_a_stopped_reader_of_stdout_is_degraded(log: Path) -> None:
         found = emitter.health()
         stdout.read()
         emitter.emit(None, "a.b")
-        assert emitter.flush(20)
+        assert emitter.flush(PATIENCE)
         after = emitter.health()
         emitter.close()
     assert found["status"] == "degraded"

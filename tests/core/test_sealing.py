@@ -20,6 +20,7 @@ import pytest
 from support.for_each import for_each
 from support.plain_log_reader import chain_ok
 from support.subject_keys import last, opened
+from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter, Event, Subject
 from audit_emit._core import keyring
@@ -370,7 +371,7 @@ def test_a_store_that_takes_its_time_does_not_hold_up_events(
 
     def slow(store: SlotFile, subject: str) -> bytes | None:
         asked.append(subject)
-        assert go_on.wait(60)
+        assert go_on.wait(PATIENCE)
         return obtain(store, subject)
 
     monkeypatch.setattr(SlotFile, "obtain", slow)
@@ -580,14 +581,14 @@ def test_two_threads_wait_for_the_keys_of_two_persons_at_once(
 
     def meets(store: SlotFile, subject: str) -> bytes | None:
         asked.set()
-        assert subject == "u-1" or go_on.wait(60)
+        assert subject == "u-1" or go_on.wait(PATIENCE)
         return obtain(store, subject)
 
     monkeypatch.setattr(SlotFile, "obtain", meets)
     emitter = make()
     thread = threading.Thread(target=emitter.emit, args=(None, "a.b", {"x": Subject("u-0", 0)}))
     thread.start()
-    assert asked.wait(60)
+    assert asked.wait(PATIENCE)
     emitter.emit(None, "a.b", {"x": Subject("u-1", 1)})
     go_on.set()
     thread.join()

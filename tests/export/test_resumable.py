@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.chain_builder import MadeChain
 from support.sampling import sampled
+from support.waiting import PATIENCE
 
 from audit_emit._export.exporter import Piece
 from audit_emit._export.resumable import ResumableFile
@@ -136,7 +137,7 @@ def test_killed_at_any_moment_the_bytes_are_those_of_one_pass(tmp_path: Path, se
         # It is killed once so much more was written, which differs from round to round.
         size = output.stat().st_size if output.exists() else 0
         goal = size + pace.randrange(1, len(whole) // 4)
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < end:
             if output.exists() and output.stat().st_size >= goal:
                 process.kill()

@@ -12,17 +12,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from support.sampling import EXHAUSTIVE, VARIABLE
+from support.waiting import PATIENCE
 
 from audit_emit._runtime.compiled import SWITCH
 
 TESTS = Path(__file__).resolve().parents[1]
-SECONDS = 30.0
 RESULT = "result.json"
 
 
@@ -44,7 +43,7 @@ def start(scene: Callable[..., Any], directory: Path, *arguments: str, **options
     return subprocess.Popen([*command, str(directory), *arguments], env=env, **options)
 
 
-def finish(process: subprocess.Popen[bytes], directory: Path, *, seconds: float = SECONDS) -> Any:
+def finish(process: subprocess.Popen[bytes], directory: Path, *, seconds: float = PATIENCE) -> Any:
     """What the scene returned, once it has ended; its traceback when it has failed."""
     try:
         _, told = process.communicate(timeout=seconds)
@@ -61,14 +60,6 @@ def finish(process: subprocess.Popen[bytes], directory: Path, *, seconds: float 
 def run(scene: Callable[..., Any], directory: Path, *arguments: str, **options: Any) -> Any:
     """Play a scene to its end and return what it returned."""
     return finish(start(scene, directory, *arguments, **options), directory)
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float = SECONDS) -> None:
-    """Ask again until it is so; a failure when it never is."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)
 
 
 def _text(told: bytes | None) -> str:

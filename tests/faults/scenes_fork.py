@@ -24,6 +24,7 @@ from faults.prepared import STATES
 from faults.prepared import make as make_prepared
 from support.interpreted_emitter import interpreted
 from support.sampling import places
+from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit import Emitter
@@ -59,7 +60,7 @@ def join(*pids: int) -> list[int]:
 def emit_some(emitter: Emitter, first: int, count: int = EVENTS) -> None:
     for number in range(first, first + count):
         emitter.emit(None, "fork.event", {"n": number, "pid": os.getpid()})
-    assert emitter.flush(10.0), emitter.health()
+    assert emitter.flush(PATIENCE), emitter.health()
 
 
 class HeldWrite:
@@ -75,7 +76,7 @@ class HeldWrite:
     def write(self, number: int, data: bytes) -> int:
         if not self.entered.is_set():
             self.entered.set()
-            self.release.wait(20.0)
+            self.release.wait(PATIENCE)
         return os.write(number, data)
 
 
@@ -87,7 +88,7 @@ def lock_held(directory: Path) -> dict[str, Any]:
     with patch.object(segment, "os", held):
         writer = threading.Thread(target=emitter.emit, args=(None, "fork.event", {"n": 1}))
         writer.start()
-        assert held.entered.wait(10.0)
+        assert held.entered.wait(PATIENCE)
         reply, told = os.pipe()
 
         def work() -> None:
@@ -115,7 +116,7 @@ def holder_dies(directory: Path) -> list[int]:
         with patch.object(segment, "os", held):
             writer = threading.Thread(target=emitter.emit, args=(None, "fork.event", {"n": 1}))
             writer.start()
-            assert held.entered.wait(10.0)
+            assert held.entered.wait(PATIENCE)
             survivor = fork(lambda: os.read(wait_here, 1))
             os.write(told, b"%d" % survivor)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from support.waiting import PATIENCE
+
 import audit_emit
 from audit_emit import Emitter
 
@@ -283,7 +285,7 @@ def thirty_two_threads(directory: Path) -> None:
     for thread in threads:
         thread.join()
     for emitter in emitters:
-        assert emitter.flush(10.0)
+        assert emitter.flush(PATIENCE)
         emitter.close()
 
 

@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faults.child import wait_until
+from support.waiting import until
 
 from audit_emit import Emitter
+from audit_emit._core import gap_pace
 from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
 
@@ -210,20 +211,20 @@ def _emit_all(emitter: Emitter, first: int) -> None:
 
 def outage(directory: Path) -> dict[str, Any]:
     """Descriptor 1 is a connection for longer than gaps are apart, and then put back."""
+    gap_pace._SECONDS = 0.02
     emitter = make(directory)
     emit(emitter, 0)
     back = os.dup(1)
     ours, _peer = socket.socketpair()
     os.dup2(ours.fileno(), 1)
     time.sleep(0.002)
-    until = time.monotonic() + 2.5
-    while time.monotonic() < until:
-        emit(emitter, 1)
-        time.sleep(0.1)
+    for number in range(1, 16):
+        emit(emitter, number)
+        time.sleep(0.01)
     lost = emitter.counters.stdout_lost
     during = (directory / "audit.jsonl").read_bytes().count(b'"audit.gap"')
     os.dup2(back, 1)
-    wait_until(lambda: emitter.health()["status"] == "ok")
+    until(lambda: emitter.health()["status"] == "ok")
     return {"lost": lost, "during": during}
 
 

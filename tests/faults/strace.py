@@ -21,8 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
-SECONDS = 30.0
-"""A scene that takes longer hangs."""
+from support.waiting import PATIENCE
 
 CALLS = (
     "open openat creat close read pread64 readv preadv write pwrite64 writev pwritev pwritev2 "
@@ -184,7 +183,7 @@ def _trace(strace: Sequence[str], pid: int, place: Path) -> None:
         _until_attached(tracer.stderr)
         os.kill(pid, signal.SIGCONT)
         try:
-            tracer.communicate(timeout=SECONDS)
+            tracer.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             os.kill(pid, signal.SIGKILL)
             raise AssertionError("the scene hung") from None

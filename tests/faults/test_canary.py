@@ -11,6 +11,7 @@ import pytest
 from faults import scenes_canary as scenes
 from faults.child import TESTS, environment, finish, start
 from faults.log import Log
+from support.waiting import PATIENCE
 
 MARK = scenes.CANARY.encode()
 
@@ -101,7 +102,7 @@ def test_no_command_shows_the_key(source: str, command: list[str], tmp_path: Pat
         input=scenes.canary(1).encode(),
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.stdout or done.stderr
     assert_no_canary([("stdout", done.stdout), ("stderr", done.stderr)])

@@ -20,6 +20,7 @@ from faults.child import environment, run, start
 from faults.log import Log, check_whole
 from support.interpreted_emitter import interpreted
 from support.jsonl_store import store_of
+from support.waiting import PATIENCE, until
 
 from audit_emit import AuditError, Emitter
 
@@ -59,7 +60,7 @@ def test_what_a_full_disk_costs_at_the_end_is_said_and_declared_by_the_next(tmp_
         other = make(disk)
         assert other.emit(None, "disk.event", {"n": -1}) is not None
         process = start(scenes.full_disk_at_the_end, tmp_path)
-        told = process.communicate(timeout=30)[1].decode()
+        told = process.communicate(timeout=PATIENCE)[1].decode()
         assert process.returncode == 0
         (disk / "ballast").unlink()
         lost = 500 - sum(number >= 0 for number in Log(disk).numbers)
@@ -87,10 +88,12 @@ def test_what_was_lost_is_declared_by_a_process_that_goes_on(tmp_path: Path, com
         assert other.emit(None, "disk.event", {"n": -1}) is not None
         run(scenes.full_disk_at_the_end, tmp_path)
         (disk / "ballast").unlink()
-        until = time.monotonic() + 20.0
-        while not Log(disk).of("audit.gap") and time.monotonic() < until:
+
+        def declared() -> bool:
             assert other.emit(None, "disk.event", {}) is not None
-            time.sleep(0.01)
+            return bool(Log(disk).of("audit.gap"))
+
+        until(declared, "the gap")
         log = Log(disk).check()
         (gap,) = log.of("audit.gap")
         assert gap["fields"]["lost"] == 500 - sum(number >= 0 for number in log.numbers)
@@ -112,7 +115,7 @@ def test_losses_of_several_processes_are_one_gap(tmp_path: Path) -> None:
 def test_what_cannot_even_be_noted_is_said(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl.lock").mkdir()
     process = start(scenes.blocked_at_the_end, tmp_path)
-    told = process.communicate(timeout=30)[1].decode()
+    told = process.communicate(timeout=PATIENCE)[1].decode()
     assert process.returncode == 0
     assert "3 events lost at the end" in told
     assert "nothing in the log will tell" in told
@@ -217,7 +220,7 @@ def test_a_frozen_holder_of_the_lock_stops_nobody_and_costs_nothing(
     with pytest.raises(AuditError):
         emitter.emit_strict(None, "disk.event", {"strict": True})
     frozen.send_signal(signal.SIGCONT)
-    assert emitter.flush(10.0)
+    assert emitter.flush(PATIENCE)
     assert emitter.emit(None, "disk.event", {"n": 200}) is not None
     emitter.close()
     assert Log(tmp_path).check().numbers == list(range(201))
@@ -240,7 +243,7 @@ def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
             thread.join()
     assert waits.count(True) == 1
     frozen.send_signal(signal.SIGCONT)
-    assert emitter.flush(10.0)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     assert sorted(Log(tmp_path).check().numbers) == list(range(160))
 
@@ -255,7 +258,7 @@ def test_what_the_backlog_cannot_hold_is_declared(
     assert emitter.health()["status"] == "failing"
     assert emitter.health()["counters"]["lost"] == 30
     frozen.send_signal(signal.SIGCONT)
-    assert emitter.flush(10.0)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     log = Log(tmp_path).check()
     assert log.numbers == list(range(50))
@@ -298,7 +301,7 @@ def test_a_read_only_file_system_is_waited_for(tmp_path: Path) -> None:
         assert emitter.emit(None, "disk.event", {"n": 0}) is None
         assert emitter.health()["sinks"]["jsonl"]["last_error"] == "EROFS"
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-        assert emitter.flush(5.0)
+        assert emitter.flush(PATIENCE)
         emitter.close()
         assert Log(disk / "logs").check().numbers == [0]
 

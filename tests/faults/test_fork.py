@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from faults import scenes_fork as scenes
-from faults.child import finish, run, start, wait_until
+from faults.child import finish, run, start
 from faults.log import Log
 from faults.prepared import STATES
 from support.sampling import EVERY
+from support.waiting import until
 
 from audit_emit import Emitter
 
@@ -116,7 +117,7 @@ def test_a_thread_may_fork(tmp_path: Path) -> None:
 
 def test_a_daemon_that_closed_every_descriptor_goes_on(tmp_path: Path) -> None:
     run(scenes.daemonized, tmp_path)
-    wait_until((tmp_path / "done").exists)
+    until((tmp_path / "done").exists)
     assert Log(tmp_path).check().numbers == [0, 1, 2, 3]
     assert (tmp_path / "application.txt").read_bytes() == b""
 

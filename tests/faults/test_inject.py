@@ -13,6 +13,7 @@ from faults.injection import Job
 from faults.scenes_strace import SCENES
 from faults.strace import Fault
 from support import requirements
+from support.waiting import PATIENCE
 
 INJECT = Path(__file__).with_name("inject.py")
 SAMPLES = {
@@ -30,7 +31,7 @@ def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from faults import scenes_interrupts as scenes
-from faults.child import SECONDS, environment, finish, run, start
+from faults.child import environment, finish, run, start
 from faults.injector import Injector
 from faults.log import Log
 from faults.prepared import STATES, Work, make
 from support import requirements
 from support.sampling import places
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._stores.stdout.mirror import PREFIX, StdoutMirror
@@ -109,7 +110,7 @@ def test_an_interrupt_anywhere_leaves_no_lock_behind(tmp_path: Path) -> None:
 
 def test_sigterm_after_a_receipt_loses_nothing(tmp_path: Path) -> None:
     process = start(scenes.terminated, tmp_path)
-    assert process.wait(20) == -signal.SIGTERM
+    assert process.wait(PATIENCE) == -signal.SIGTERM
     process.communicate()
     assert Log(tmp_path).check().numbers == [0]
 
@@ -117,7 +118,7 @@ def test_sigterm_after_a_receipt_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["_exit", "abort", "segfault", "kill"])
 def test_an_end_that_runs_nothing_loses_nothing_with_a_receipt(how: str, tmp_path: Path) -> None:
     process = start(scenes.crashed, tmp_path, how)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert Log(tmp_path).check().numbers == [0]
 
 
@@ -156,7 +157,12 @@ def test_greenlets_may_emit(patched: str, tmp_path: Path) -> None:
         arguments = ["-", scenes.__name__, "greenlets", str(tmp_path), patched]
         command = [sys.executable, "-c", code, *arguments]
         done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr
     else:
@@ -178,7 +184,7 @@ def test_a_subinterpreter_may_emit(tmp_path: Path) -> None:
         "e.emit(None, 'life.event', {'n': 1})\n"
     )
     process = start(scenes.subinterpreter, tmp_path, code)
-    _, told = process.communicate(timeout=SECONDS)
+    _, told = process.communicate(timeout=PATIENCE)
     if b"'NODEFAULT'" in told:
         pytest.skip(
             "msgspec cannot be imported by a second interpreter of this Python, or not always"
@@ -276,7 +282,7 @@ def test_an_interrupt_at_every_place_of_another_call_is_heard_and_leaves_no_lock
         assert free(other), f"{injector.where}: the lock of the file is held"
         assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
     assert at > 5
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     other.close()
     Log(tmp_path).check()
@@ -324,7 +330,7 @@ def in_thread(emitter: Emitter) -> bool:
     done: list[bool] = []
     thread = threading.Thread(target=lambda: done.append(emits(emitter, "life.thread")))
     thread.start()
-    thread.join(20)
+    thread.join(PATIENCE)
     return done == [True]
 
 

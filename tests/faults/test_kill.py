@@ -12,6 +12,7 @@ import pytest
 from faults.child import environment
 from faults.log import Log
 from support.sampling import EVERY, sampled
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 
@@ -24,7 +25,7 @@ PARTS = 4
 def test_nothing_acknowledged_is_lost_to_kill_9(part: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "faults.killer", str(tmp_path), str(RUNS // PARTS), str(part)]
     done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=110, check=False
+        command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert json.loads(done.stdout)["runs"] == RUNS // PARTS

@@ -13,6 +13,7 @@ import pytest
 from faults.child import environment
 from faults.log import Log
 from support.failing_allocations import need_failing_allocations
+from support.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -54,7 +55,7 @@ def play(path: Path, way: str, row: int) -> list[dict[str, Any]]:
         env=environment(),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr.decode()
     lines = done.stdout.splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -33,11 +32,8 @@ def test_sigterms_in_the_middle_of_a_sync_all_come_to_an_end(tmp_path: Path, cal
 
 
 def test_a_disk_that_never_answers_costs_no_memory_no_file_and_not_the_exit(tmp_path: Path) -> None:
-    begun = time.monotonic()
     found = run(scenes.stalled, tmp_path)
-    assert time.monotonic() - begun < 25
     assert not found["flushed"]
-    assert found["took"] < 5
     assert found["grew"] <= 8
     assert found["files"] <= 10
     assert found["kept"] <= 10_000

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from faults import scenes_stdout as scenes
-from faults.child import finish, run, start, wait_until
+from faults.child import finish, run, start
 from faults.log import Log
 
 PREFIX = b"audit: "
@@ -397,8 +397,3 @@ def test_eight_workers_with_long_records_never_interleave(how: str, tmp_path: Pa
         mine = by_chain.get(log.records[0]["chain"], [])  # all of them, where no room was
         assert log.numbers == list(range(150))
         assert len(log.records) - len(mine) <= log.declared_lost("stdout") + 1
-
-
-def test_wait_until_gives_up(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="waited in vain"):
-        wait_until(lambda: False, seconds=0.01)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from support.waiting import PATIENCE
 
 WITHOUT = """
 import sys
@@ -40,7 +41,7 @@ def test_the_extra_is_named(module: str, integration: str) -> None:
         [sys.executable, "-c", WITHOUT, module, integration],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert f"pip install 'audit-emit[{integration}]'" in done.stdout
@@ -52,7 +53,7 @@ def test_the_middleware_needs_no_framework() -> None:
         [sys.executable, "-c", code, "starlette", "asgi"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout == "there\n"

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from flask import Blueprint, Flask, Response, abort, g, send_file, stream_with_context
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import EnvironBuilder
@@ -708,7 +709,7 @@ def test_client_that_preserves_the_request_context_still_works(service: Service)
 
 
 def test_two_hundred_requests_do_not_mix(service: Service) -> None:
-    barrier = threading.Barrier(20, timeout=60)
+    barrier = threading.Barrier(20, timeout=PATIENCE)
 
     @service.app.get("/user/<name>")
     def user(name: str) -> Iterator[str]:

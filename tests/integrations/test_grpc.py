@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from support.audit_log import AuditLog
-from support.host_server import until
 from support.requirements import package
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
 package("grpcio", "grpc")
 
@@ -48,7 +48,7 @@ class Servicer:
         if request == b"code":
             context.set_code(CODE)
         if request == b"wait":
-            self.left.wait(30)
+            self.left.wait(PATIENCE)
         return b"done"
 
     def unary(self, request: bytes, context: Any) -> bytes:
@@ -142,7 +142,7 @@ class Served:
         self.channel.close()
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(30)
+            self._thread.join(PATIENCE)
         else:
             self._server.stop(0).wait()
 

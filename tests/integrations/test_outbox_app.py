@@ -10,7 +10,8 @@ import httpx
 import outbox_app
 import pytest
 from support.postgres_records import assert_unforked, lines_of
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit import flush
 
@@ -36,11 +37,11 @@ def ask(shop: Database, method: str, path: str, **params: Any) -> httpx.Response
             answer = await client.request(method, path, params=params)
             if answer.status_code == 201:
                 waits = "SELECT count(*) FROM audit_emit.outbox"
-                await asyncio.to_thread(wait_until, lambda: shop.run(waits) == [(0,)])
+                await asyncio.to_thread(until, lambda: shop.run(waits) == [(0,)])
             return answer
 
     answer = asyncio.run(run())
-    assert flush(30)
+    assert flush(PATIENCE)
     return answer
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.host_server import until
 from support.requirements import package, program
+from support.waiting import until
 
 package("prometheus-client")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, bind, current_context
 from audit_emit.context import EMPTY, LiveContext, resolve, update_request
@@ -22,7 +23,7 @@ WHOLE = AuditContext("w", "u", "admin", "c", "4bf92f3577b34da6a3ce929d0e0e4736",
 def in_thread(work: Callable[[], Any]) -> None:
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 from pythonjsonlogger.json import JsonFormatter
 from support.audit_log import AuditLog
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter, Secret, bind
 from audit_emit.integrations._snapshot import ATTRIBUTE, Snapshot
@@ -275,7 +276,7 @@ def test_any_value_crosses_to_another_process(
     queued(log, records)
     with bind(user_id="u-1"):
         log.info("secret.set", extra={"audit": {"key": "API", "value": 7, "other": value()}})
-    AuditHandler(audit_log.emitter).handle(records.get(timeout=30))
+    AuditHandler(audit_log.emitter).handle(records.get(timeout=PATIENCE))
     records.close()
     records.join_thread()
     (made,) = audit_log.records()

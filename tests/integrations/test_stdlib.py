@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE
 
 from audit_emit import bind
 from audit_emit.integrations.stdlib import AuditContextFilter, AuditHandler, AuditJsonFormatter
@@ -54,7 +55,7 @@ def log_bytes(audit_log: AuditLog, tmp_path: Path) -> Callable[[], bytes]:
     """All that the emitter has written."""
 
     def read() -> bytes:
-        assert audit_log.emitter.flush(10.0)
+        assert audit_log.emitter.flush(PATIENCE)
         return (tmp_path / "audit.jsonl").read_bytes()
 
     return read

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE
 
 from audit_emit import bind, current_context
 from audit_emit.context import (
@@ -428,7 +429,7 @@ def test_threads_see_their_own_context(audit_log: AuditLog) -> None:
 
     def work(name: str) -> None:
         with bind(user_id=name):
-            gate.wait(10)
+            gate.wait(PATIENCE)
             seen[name] = add_audit_context(None, "info", {})["user_id"]
 
     gate = threading.Barrier(8)
@@ -436,6 +437,6 @@ def test_threads_see_their_own_context(audit_log: AuditLog) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert seen == {f"u{n}": f"u{n}" for n in range(8)}
     assert current_context().user_id == ""

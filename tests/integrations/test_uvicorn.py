@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,18 +15,10 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE, until
 
 from audit_emit.integrations import _receive
 from audit_emit.integrations.asgi import AuditMiddleware
-
-SECONDS = 30.0
-
-
-def until(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not done():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.005)
 
 
 class Served:
@@ -44,7 +35,7 @@ class Served:
         self._address = self.server.servers[0].sockets[0].getsockname()
 
     def ask(self, method: str, path: str, body: bytes = b"") -> socket.socket:
-        connection = socket.create_connection(self._address, timeout=SECONDS)
+        connection = socket.create_connection(self._address, timeout=PATIENCE)
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         connection.sendall(f"{head}{length}\r\n".encode() + body)
@@ -59,7 +50,7 @@ class Served:
 
     def close(self) -> None:
         self.server.should_exit = True
-        self._thread.join(SECONDS)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
 
@@ -77,12 +68,12 @@ class Slow:
 
     async def in_a_task(self) -> str:
         self.entered.set()
-        assert await asyncio.to_thread(self.go_on.wait, SECONDS)
+        assert await asyncio.to_thread(self.go_on.wait, PATIENCE)
         return "late"
 
     def in_a_thread(self) -> str:
         self.entered.set()
-        assert self.go_on.wait(SECONDS)
+        assert self.go_on.wait(PATIENCE)
         return "late"
 
     async def with_a_body(self, request: Request) -> str:
@@ -118,7 +109,7 @@ def test_a_client_that_left_before_the_answer_is_recorded_as_gone(
     method: str, path: str, body: bytes, slow: Slow, served: Served, audit_log: AuditLog
 ) -> None:
     connection = served.ask(method, path, body)
-    assert slow.entered.wait(SECONDS)
+    assert slow.entered.wait(PATIENCE)
     connection.close()
     until(served.nobody_is_there)
     slow.go_on.set()

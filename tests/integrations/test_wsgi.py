@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -17,6 +16,7 @@ from wsgiref.validate import validator
 import pytest
 from support import requirements
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE, until
 
 from audit_emit.context import current_context, update_request
 from audit_emit.errors import ConfigError
@@ -201,11 +201,11 @@ def gunicorn(tmp_path: Path) -> Iterator[tuple[int, Path]]:
             yield listener.getsockname()[1], log
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE)
 
 
 def asked(port: int, method: str, path: str, body: str = "", token: str = "") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     connection.request(method, path, body, headers)
     response = connection.getresponse()
@@ -217,13 +217,8 @@ def asked(port: int, method: str, path: str, body: str = "", token: str = "") ->
 
 def lines_of(log: Path, wanted: int) -> list[str]:
     """The lines of the log once there are ``wanted``: a record follows the last byte it is of."""
-    latest = time.monotonic() + 30
-    while time.monotonic() < latest:
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        if len(lines) >= wanted:
-            return lines
-        time.sleep(0.02)
-    raise AssertionError(lines)
+    until(lambda: log.exists() and log.read_bytes().count(b"\n") >= wanted, f"{wanted} lines")
+    return log.read_text(encoding="utf-8").splitlines()
 
 
 def test_the_example_is_audited_under_gunicorn(gunicorn: tuple[int, Path]) -> None:

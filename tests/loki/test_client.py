@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from support.fake_loki import Asked, Fault, LokiServer, lost, status, truncated
 from support.fake_loki_store import DAY, HOUR
 from support.loki_program import RealLoki
+from support.waiting import PATIENCE
 
 from audit_emit import errors
 from audit_emit._loki import http as _loki_http
@@ -44,7 +45,7 @@ def slept() -> list[float]:
 
 @pytest.fixture
 def client(fake_loki: LokiServer, slept: list[float]) -> Iterator[LokiClient]:
-    with LokiClient(fake_loki.url, timeout=5.0, sleep=slept.append) as made:
+    with LokiClient(fake_loki.url, timeout=PATIENCE, sleep=slept.append) as made:
         yield made
 
 

@@ -11,6 +11,7 @@ from support import requirements
 from support.chain_builder import Trail
 from support.loki_program import CONFIG, RealLoki
 from support.loki_supervisor import arguments
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.loki
 def test_the_configuration_is_accepted(tmp_path: Path) -> None:
     program = requirements.program("loki")
     command = [program, *arguments(CONFIG, tmp_path, [1, 2]), "-verify-config"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

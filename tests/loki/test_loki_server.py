@@ -11,6 +11,7 @@ import pytest
 from support.fake_loki import Asked, LokiServer
 from support.fake_loki_store import DAY, HOUR, SECOND, Limits
 from support.logql_evaluator import LogQLError, parse
+from support.waiting import PATIENCE
 
 PUSH = "/loki/api/v1/push"
 RANGE = "/loki/api/v1/query_range"
@@ -42,7 +43,7 @@ class Talk:
         self._client = httpx.Client(
             base_url=asked.url,
             headers={"X-Scope-OrgID": asked.tenant},
-            timeout=30,
+            timeout=PATIENCE,
             verify=False,  # plain HTTP; reading the certificates of the machine takes its time
         )
 

@@ -14,6 +14,7 @@ from support.chain_builder import SECOND, MadeChain, altered, rewritten
 from support.fake_loki import Asked, LokiServer
 from support.log_and_loki import LogAndLoki, counts
 from support.loki_program import RealLoki
+from support.waiting import PATIENCE
 
 from audit_emit._format.record import ns_of
 from audit_emit._loki import log_index as _log_index
@@ -384,7 +385,7 @@ def test_what_the_emitter_writes_to_stdout_agrees_with_its_file(
 ) -> None:
     """Stubs, and early forms of records that had to wait for the file."""
     command = [sys.executable, "-c", EMITS, both.chain.service, both.layout.active]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
     shown = [unwrapped(line) for line in done.stdout.splitlines()]
     both.ship(shown)
     report = both.compare(grace=0).report

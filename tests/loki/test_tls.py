@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.waiting import PATIENCE
 
 from audit_emit._loki.client import LokiClient
 from audit_emit.errors import ConfigError, Unreachable
@@ -122,14 +123,14 @@ def server(request: pytest.FixtureRequest, files: Files) -> Iterator[tuple[str, 
 def test_an_authority_of_ones_own_and_a_certificate(server: tuple[str, bool], files: Files) -> None:
     url, _ = server
     with LokiClient(
-        url, ca_file=files.ca, cert_file=files.cert, key_file=files.key, timeout=10
+        url, ca_file=files.ca, cert_file=files.cert, key_file=files.key, timeout=PATIENCE
     ) as client:
         assert client.ready()
 
 
 def test_without_a_certificate_where_one_is_wanted(server: tuple[str, bool], files: Files) -> None:
     url, wanted = server
-    with LokiClient(url, ca_file=files.ca, timeout=10) as client:
+    with LokiClient(url, ca_file=files.ca, timeout=PATIENCE) as client:
         if not wanted:
             assert client.ready()
             return
@@ -138,7 +139,10 @@ def test_without_a_certificate_where_one_is_wanted(server: tuple[str, bool], fil
 
 
 def test_an_authority_that_the_machine_does_not_know(server: tuple[str, bool]) -> None:
-    with LokiClient(server[0], timeout=10) as client, pytest.raises(Unreachable, match="certif"):
+    with (
+        LokiClient(server[0], timeout=PATIENCE) as client,
+        pytest.raises(Unreachable, match="certif"),
+    ):
         client.ready()
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 from support.open_descriptors import same_file
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit._runtime import failure as _failure
 from audit_emit._runtime.failure import Counters, StderrLog
@@ -106,7 +107,9 @@ def test_a_complaint_opens_no_file() -> None:
         "sys.path[:] = sys.meta_path[:] = []\n"
         "log.report('kind', '/l\u00f6gs')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=PATIENCE, check=True
+    )
     assert done.stderr == b"audit_emit: /l\\xf6gs\n"
 
 

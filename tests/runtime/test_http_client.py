@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit._runtime import http_client
 
@@ -30,7 +31,7 @@ def test_a_connection_that_is_there_too_late_is_not_used(monkeypatch: pytest.Mon
         """As one to a name with several addresses, of which only the last one answers."""
 
         def connect(self) -> None:
-            assert over.wait(30)
+            assert over.wait(PATIENCE)
             super().connect()
 
     monkeypatch.setattr(http_client, "_Watch", Watch)

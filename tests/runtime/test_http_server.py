@@ -15,6 +15,7 @@ from support.http_served import serving
 
 from audit_emit._runtime import http_server
 from audit_emit._runtime.http_server import Answer, Request, Server
+from support.waiting import PATIENCE
 
 
 def respond(request: Request) -> Answer:
@@ -39,7 +40,7 @@ def raw(server: Server, request: bytes) -> bytes:
 
 
 def test_it_answers_and_forgets_the_query() -> None:
-    with serving(respond) as server, urlopen(f"{server.url}/a?b=c", timeout=30) as answer:
+    with serving(respond) as server, urlopen(f"{server.url}/a?b=c", timeout=PATIENCE) as answer:
         assert answer.read() == b"/a"
         assert answer.headers["Cache-Control"] == "no-store"
 
@@ -47,7 +48,7 @@ def test_it_answers_and_forgets_the_query() -> None:
 def test_what_goes_wrong_is_told_to_who_runs_it_and_not_to_who_asks() -> None:
     failures: list[Exception] = []
     with serving(respond, failed=failures.append) as server, pytest.raises(HTTPError) as caught:
-        urlopen(f"{server.url}/fails", timeout=30)
+        urlopen(f"{server.url}/fails", timeout=PATIENCE)
     with caught.value as answer:
         assert answer.code == 500
         assert b"secret" not in answer.read()
@@ -56,7 +57,7 @@ def test_what_goes_wrong_is_told_to_who_runs_it_and_not_to_who_asks() -> None:
 
 def test_a_body_is_taken_where_there_is_one_and_no_longer_than_that() -> None:
     with serving(respond, most=5) as server:
-        with urlopen(Asked(f"{server.url}/", data=b"hello"), timeout=30) as answer:
+        with urlopen(Asked(f"{server.url}/", data=b"hello"), timeout=PATIENCE) as answer:
             assert answer.read() == b"hello"
         for length in (b"6", b"9" * 4000, b"-1", b"x", b""):
             head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n\r\n"
@@ -125,9 +126,9 @@ def test_an_answer_is_over_once_it_was_sent_and_also_if_nobody_takes_it() -> Non
     with serving(lambda _: long) as server:
         with urlopen(f"{server.url}/all") as answer:
             assert len(answer.read()) == 1 << 24
-        assert over.acquire(timeout=60)
+        assert over.acquire(timeout=PATIENCE)
         with connected(server) as client:
             client.sendall(b"GET /all HTTP/1.1\r\n\r\n")
             assert client.recv(1)
             assert not over.acquire(blocking=False), "it is being sent"
-        assert over.acquire(timeout=60)
+        assert over.acquire(timeout=PATIENCE)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.for_each import for_each
+from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit._runtime.lazy import Pattern, lazy_attribute
@@ -88,7 +89,11 @@ def test_no_pattern_that_is_compiled_relies_on_what_python_3_11_2_does_wrong() -
     # Issues 100061, 106052 and 101955 of CPython: such a pattern may match less than it should,
     # or raise SystemError. A secret would then stand in clear.
     told = subprocess.run(
-        [sys.executable, "-c", COLLECT], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", COLLECT],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
     )
     seen = json.loads(told.stdout)
     assert len(seen) > 150
@@ -146,13 +151,13 @@ def test_a_child_that_is_forked_while_a_value_is_made_makes_its_own() -> None:
         def value(self) -> int:
             if threading.current_thread() is not threading.main_thread():
                 entered.set()
-                leave.wait(20)
+                leave.wait(PATIENCE)
             return 7
 
     slow = Slow()
     thread = threading.Thread(target=lambda: slow.value)
     thread.start()
-    assert entered.wait(20)
+    assert entered.wait(PATIENCE)
     child = os.fork()
     if not child:
         signal.alarm(10)  # ends a child that waits

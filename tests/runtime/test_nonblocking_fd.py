@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from support.open_descriptors import opened
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
@@ -109,9 +110,7 @@ def test_without_a_way_to_shorten_a_line_is_cut(ends: tuple[int, int]) -> None:
 def test_a_full_pipe_is_told_at_once_and_nothing_is_written(ends: tuple[int, int]) -> None:
     sink = Descriptor(ends[1])
     fill(ends[1])
-    begun = time.monotonic()
     assert not sink.write(b"line\n")
-    assert time.monotonic() - begun < 20
     assert sink.fault == "full"
     content = os.read(ends[0], 1 << 20)
     assert b"line" not in content
@@ -196,7 +195,7 @@ def test_lines_of_the_largest_size_never_interleave_on_one_pipe(ends: tuple[int,
     content = bytearray()
     while part := os.read(ends[0], 1 << 16):
         content += part
-    written = sum(int(writer.communicate(timeout=30)[1]) for writer in writers)
+    written = sum(int(writer.communicate(timeout=PATIENCE)[1]) for writer in writers)
     lines = bytes(content).split(b"\n")
     assert lines.pop() == b""
     whole = {b"audit: " + name * 4088 for name in (b"a", b"b", b"c", b"d")}
@@ -375,7 +374,9 @@ def test_a_limit_of_64_descriptors_is_enough() -> None:
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
         "Descriptor(1).write(b'line\\n')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=PATIENCE, check=True
+    )
     assert done.stdout == b"line\n"
 
 
@@ -581,7 +582,7 @@ def test_threads_lose_no_line_while_another_one_closes(ends: tuple[int, int]) ->
     closer.start()
     written = sum(sink.write(b"%d\n" % number) for number in range(2000))
     done.set()
-    closer.join(30)
+    closer.join(PATIENCE)
     assert written == 2000
     os.close(ends[1])
     sink.close()
@@ -635,10 +636,10 @@ def test_threads_write_whole_lines(ends: tuple[int, int]) -> None:
     for thread in (reader, *writers):
         thread.start()
     for thread in writers:
-        thread.join(30)
+        thread.join(PATIENCE)
     os.close(ends[1])
     sink.close()
-    reader.join(30)
+    reader.join(PATIENCE)
     lines = sorted(bytes(content).split(b"\n")[:-1])
     assert lines == sorted([name * 1000 for name in (b"a", b"b", b"c")] * 300)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit import AuditError, ConfigError, Emitter
 from audit_emit._fields.walk import Walk
@@ -108,7 +109,7 @@ def test_a_failure_at_the_end_of_the_stack_is_told_or_stopped(watched: Witnessed
         except RecursionError:
             break
     assert {error for error, _, _ in watched.told} <= {"RecursionError"}
-    assert watched.emitter.flush(10)
+    assert watched.emitter.flush(PATIENCE)
 
 
 def test_what_the_observer_raises_is_stopped(tmp_path: Path) -> None:

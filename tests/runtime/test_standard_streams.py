@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit._runtime import standard_streams as standard
 from audit_emit._runtime.standard_streams import belongs_to_application, is_null, is_replacement
@@ -216,7 +217,7 @@ def test_a_test_runner_that_captures_sees_every_line(tmp_path: Path) -> None:
         [*(sys.executable, "-m", "pytest", "-q"), *("-p", "no:cacheprovider", "test_it.py")],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
         cwd=tmp_path,
         env=environ
@@ -253,7 +254,7 @@ for number in range(3):
 def test_a_log_that_was_renamed_and_opened_anew_gets_the_lines_that_follow(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", GUNICORN, tmp_path / "out", tmp_path / "audit.jsonl"],
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert (tmp_path / "out.1").read_text().count("audit: {") == 2

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit._runtime.threads import Background
 
@@ -23,21 +24,21 @@ def test_it_works_beside_us_and_ends() -> None:
     thread = Background()
     assert not thread.is_alive()
     thread.start(work, 7)
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE)
     assert thread.is_alive()
     assert seen[0] == 7
     assert seen[1] != threading.get_ident()
     thread.join(0.001)
     assert thread.is_alive()
     end.set()
-    thread.join(20)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
 def test_it_has_ended_when_its_work_failed() -> None:
     thread = Background()
     thread.start(sys.exit)
-    thread.join(20)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -50,7 +51,7 @@ def test_one_that_could_not_be_started_is_not_alive(monkeypatch: pytest.MonkeyPa
     with pytest.raises(RuntimeError):
         thread.start(print)
     assert not thread.is_alive()
-    thread.join(20)
+    thread.join(PATIENCE)
 
 
 def test_it_keeps_no_process() -> None:
@@ -61,7 +62,7 @@ def test_it_keeps_no_process() -> None:
         "thread.start(time.sleep, 600)\n"
         "assert thread.is_alive()\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -78,7 +79,7 @@ def test_in_a_child_it_is_not_alive_and_not_waited_for() -> None:
         "assert os.waitpid(pid, 0)[1] == 0\n"
     )
     # 3.12 warns of every fork beside threads.
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_a_thread_that_had_not_the_memory_to_begin_is_no_thread(

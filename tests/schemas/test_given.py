@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit import ConfigError, Event
 from audit_emit._schemas.given import fingerprint, schemas
@@ -116,5 +117,5 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path) -> None:
         "except audit_emit.ConfigError as error: print(error)\n"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert "pip install 'audit-emit[schemas]'" in done.stdout

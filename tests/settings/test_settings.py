@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support import difficult_values, requirements
 from support.for_each import for_each
+from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit import ConfigError, Emitter, Settings
@@ -571,7 +572,7 @@ def run(code: str, tmp_path: Path, **environ: str) -> subprocess.CompletedProces
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
 

@@ -13,7 +13,8 @@ import pytest
 from support.chain_builder import CHAIN, MadeChain
 from support.cutting_proxy import CuttingProxy
 from support.postgres_records import assert_unforked, chains_of, drafts, lines_of
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, open_log
 from audit_emit._readers.opening import open_readers
@@ -227,16 +228,16 @@ def test_following_goes_on_until_it_is_told_to_end(audited: Database, tmp_path: 
     )  # fmt: skip
     try:
         write(tmp_path / "log", lines[:20])
-        wait_until(lambda: len(in_database(audited)) == 20)
+        until(lambda: len(in_database(audited)) == 20)
         write(tmp_path / "log", lines)
-        wait_until(lambda: len(in_database(audited)) == 60)
+        until(lambda: len(in_database(audited)) == 60)
         audited.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'the_writer'"
         )
         write(tmp_path / "log", MadeChain().add(70).lines)
-        wait_until(lambda: len(in_database(audited)) == 70)
+        until(lambda: len(in_database(audited)) == 70)
     finally:
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert b"records" in out

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.attested_log import SEED, AttestedLog
 from support.ssh_agent import Agent, ssh_agent
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._signing.ssh_agent import SshAgent
@@ -85,7 +86,7 @@ def test_a_service_signs_with_it_and_so_does_what_it_forks(
         os._exit(0 if made.close(30.0) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     made.emit(None, "a.b", {"n": 3})
-    assert made.close(30.0)
+    assert made.close(PATIENCE)
     vkey = Ed25519Key(ssh_agent.public).to_vkey("audit_emit/tests")
     report = open_log(log.parent, keys=[vkey]).verify()
     assert report.exit_status == 0

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +16,9 @@ from typing import Any
 
 import pytest
 from support import requirements
-from support.loki_supervisor import free_ports
+from support.ports import free_port
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
 from audit_emit._signing.trusted_keys import Ed25519Key
 from audit_emit._signing.uris import remote_key
@@ -163,7 +163,7 @@ def bao(directory: Path) -> Iterator[dict[str, str]]:
     program = os.environ.get("TEST_OPENBAO") or shutil.which("bao") or shutil.which("vault")
     if not program:
         requirements.missing("openbao", "no program bao or vault on the path, nor in TEST_OPENBAO")
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"127.0.0.1:{free_port()}"
     options = [f"-dev-root-token-id={TOKEN}", f"-dev-listen-address={address}"]
     environment = {"HOME": str(directory), "PATH": os.environ["PATH"]}
     with (directory / "log").open("wb") as log:
@@ -174,22 +174,20 @@ def bao(directory: Path) -> Iterator[dict[str, str]]:
             env=environment,
         )
     try:
-        deadline = time.monotonic() + 60
-        while b"Root Token" not in (directory / "log").read_bytes():
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        log_file = directory / "log"
+        until(lambda: b"Root Token" in log_file.read_bytes() or server.poll() is not None)
+        assert server.poll() is None
         yield {"BAO_ADDR": f"http://{address}", "BAO_TOKEN": TOKEN}
     finally:
         server.kill()
-        server.wait(60)  # its memory is all that it has
+        server.wait(PATIENCE)  # its memory is all that it has
 
 
 def told(address: str, path: str, body: dict[str, Any]) -> None:
     request = urllib.request.Request(
         f"{address}/v1/{path}", json.dumps(body).encode(), {"X-Vault-Token": TOKEN}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         assert answer.status in {200, 204}
 
 

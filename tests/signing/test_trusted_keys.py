@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.five_records import EXPECTED
+from support.waiting import PATIENCE
 
 from audit_emit._signing.trusted_keys import (
     Ed25519Key,
@@ -248,7 +249,7 @@ for call in (
     else:
         raise AssertionError
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
 
 
 def test_a_verifier_key_is_split_from_the_left() -> None:

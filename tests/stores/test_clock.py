@@ -7,6 +7,7 @@ import time
 import uuid
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit._format.record import ns_of
 from audit_emit._stores.clock import Clock
@@ -90,14 +91,14 @@ def test_ids_of_threads_are_unique() -> None:
     start = threading.Barrier(8)
 
     def fill(mine: list[str]) -> None:
-        start.wait(10)
+        start.wait(PATIENCE)
         mine.extend(draw_id(clock) for _ in range(2000))
 
     threads = [threading.Thread(target=fill, args=(mine,)) for mine in found]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert len({one for mine in found for one in mine}) == 8 * 2000
 
 

@@ -22,6 +22,7 @@ from support.cutting_proxy import CuttingProxy
 from support.plain_log_reader import chain_ok
 from support.postgres_records import assert_unforked
 from support.postgres_server import Database
+from support.waiting import PATIENCE
 
 from audit_emit._runtime.failure import Counters
 from audit_emit._settings.address import Address
@@ -309,7 +310,7 @@ def test_threads_share_the_chain(made: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     records = sorted((one for some in returned for one in some), key=lambda one: one.seq)
     links(records)
     assert len(set(numbers(records))) == 100
@@ -326,7 +327,7 @@ def test_after_close_it_goes_on_in_the_same_chain(made: Any) -> None:
 def test_a_sync_covers_what_was_appended(made: Any) -> None:
     host, store = made
     store.append(host.drafts(range(3)))
-    assert store.sync(20.0)
+    assert store.sync(PATIENCE)
     assert store.health().unsynced is None
 
 
@@ -480,7 +481,7 @@ def writers(place: Place, count: int) -> list[subprocess.Popen[bytes]]:
 def test_four_processes_extend_one_chain(place: Place) -> None:
     running = writers(place, 4)
     for one in running:
-        one.communicate(timeout=100)
+        one.communicate(timeout=PATIENCE)
     assert [one.returncode for one in running] == [0] * 4
     records = place.records()
     assert len([record for record in records if record["event_type"] == "a.b"]) == 1600
@@ -492,7 +493,7 @@ def test_a_process_that_is_killed_leaves_a_chain_that_goes_on(place: Place) -> N
     assert victim.stdout is not None
     victim.stdout.readline()
     victim.send_signal(signal.SIGKILL)
-    victim.communicate(timeout=30)
+    victim.communicate(timeout=PATIENCE)
     host = Host()
     store = place.store(host)
     assert store.append([host.draft(1000)])

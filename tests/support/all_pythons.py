@@ -53,7 +53,7 @@ def pythons() -> dict[str, Path]:
     for program in candidates():
         try:
             asked = subprocess.run(
-                [program, "-c", ASK], capture_output=True, text=True, timeout=30, check=True
+                [program, "-c", ASK], capture_output=True, text=True, timeout=120, check=True
             )
         except (OSError, subprocess.SubprocessError):
             continue  # a shim of a version that is not active, or no Python at all

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.object_store import Store
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._archive.journal import Journal
@@ -51,12 +52,12 @@ class SignedLog:
         return self.sign()
 
     def sign(self) -> SignedLog:
-        assert self.emitter.flush(10)
+        assert self.emitter.flush(PATIENCE)
         signer = Checkpointer(
             str(self.active), self.ring, origin=ORIGIN, record=self.emitter.record_own
         )
         assert signer.run("manual") is not None
-        assert self.emitter.flush(10)
+        assert self.emitter.flush(PATIENCE)
         return self
 
     def closed(self) -> list[Path]:
@@ -88,7 +89,7 @@ class SignedLog:
         """Everything that can be archived now."""
         with self.archiver(store, **given) as archiver:
             done = archiver.run()
-        assert self.emitter.flush(10)
+        assert self.emitter.flush(PATIENCE)
         return done
 
     def read(self) -> bytes:

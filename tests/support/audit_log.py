@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from support.plain_log_reader import records
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 
@@ -22,12 +24,10 @@ class AuditLog:
 
     def records(self, event_type: str | None = None) -> list[dict[str, Any]]:
         """The application's records, those of one type when it is given."""
-        assert self.emitter.flush(10.0)
-        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-        parsed = [json.loads(line) for line in lines]
+        assert self.emitter.flush(PATIENCE)
         return [
             record
-            for record in parsed
+            for record in records(self._path)
             if not record["event_type"].startswith("audit.")
             and event_type in (None, record["event_type"])
         ]

@@ -12,6 +12,7 @@ import sys
 from functools import cache
 
 import pytest
+from support.waiting import PATIENCE
 
 _GENERATORS = """
 import _testcapi
@@ -38,7 +39,9 @@ for place in range(1, 40):
 @cache
 def _crashes() -> bool:
     command = [sys.executable, "-c", _GENERATORS]
-    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode != 0
+    return (
+        subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE).returncode != 0
+    )
 
 
 def need_failing_allocations() -> None:

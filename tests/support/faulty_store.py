@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
+from support.waiting import PATIENCE
+
 CUT = "cut"
 """The request is carried out, and the connection closed without an answer."""
 
@@ -97,7 +99,7 @@ class FaultyStore:
         self, request: Request, headers: Any, body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         """What the store answers."""
-        connection = http.client.HTTPConnection(self._store, timeout=60)
+        connection = http.client.HTTPConnection(self._store, timeout=PATIENCE)
         try:
             connection.putrequest(
                 request.method, request.path, skip_host=True, skip_accept_encoding=True

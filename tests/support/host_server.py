@@ -7,39 +7,21 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
-SECONDS = 60.0
 EXAMPLES = str(Path(__file__).parents[2] / "integrations")
 SUPPORT = str(Path(__file__).parents[1])
-
-
-def until(done: Callable[[], Any], what: str = "it") -> Any:
-    """Wait for a condition; its first value that is true."""
-    deadline = time.monotonic() + SECONDS
-    while not (found := done()):
-        assert time.monotonic() < deadline, f"{what} has not happened in time"
-        time.sleep(0.02)
-    return found
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def answers(port: int) -> bool:
     """Whether somebody listens."""
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
     except OSError:
         return False
     return True
@@ -79,14 +61,14 @@ def running(
         if process.poll() is None:
             process.terminate()
         try:
-            process.wait(20)
+            process.wait(PATIENCE / 4)  # after which it is killed
         except subprocess.TimeoutExpired:
             pass
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def children(pid: int) -> list[int]:

@@ -13,7 +13,6 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,9 @@ from typing import NamedTuple
 
 import pytest
 from support import requirements
+from support.ports import free_port
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
 VERSION = "v0.9.0"
 MODULE = f"filippo.io/torchwood/cmd/litewitness@{VERSION}"
@@ -80,15 +81,14 @@ def running(place: Path) -> Iterator[Litewitness]:
     with tempfile.TemporaryDirectory(prefix="lw") as short:  # the path of a socket is short
         sock = f"{short}/agent"
         with _started([agent, "-D", "-a", sock], place / "agent.log"):
-            _until(lambda: os.path.exists(sock))
+            until(lambda: os.path.exists(sock))
             subprocess.run([add, "-q", str(key)], env={"SSH_AUTH_SOCK": sock}, check=True)
-            with closing(socket.create_server(("127.0.0.1", 0))) as free:
-                port = free.getsockname()[1]
+            port = free_port()
             words = ["-name", "w.example/lite", "-db", str(place / "db"), "-ssh-agent", sock]
             words += ["-key", listed.stdout.split()[1], "-listen", f"127.0.0.1:{port}"]
             log = place / "litewitness.log"
             with _started([binary, *words], log):
-                _until(lambda: "vkey=" in log.read_text() and _answers(port))
+                until(lambda: "vkey=" in log.read_text() and _answers(port))
                 found = re.search(r'vkey="?([^\s"]+)', log.read_text())
                 assert found is not None
                 yield Litewitness(f"http://127.0.0.1:{port}", found[1], place / "db")
@@ -101,18 +101,10 @@ def _started(command: list[str], log: Path) -> Iterator[None]:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(PATIENCE)
 
 
 def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE):
         return True
     return False
-
-
-def _until(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never came up"
-        time.sleep(0.05)

@@ -11,6 +11,7 @@ from typing import Any
 
 from support.chain_builder import SECOND, MadeChain
 from support.fake_loki import Fault, LokiServer
+from support.waiting import PATIENCE
 
 from audit_emit._loki.backfill import Backfill, with_backfill
 from audit_emit._loki.client import Entry, LokiClient
@@ -60,7 +61,7 @@ class LogAndLoki:
         self.layout = Layout.of(str(directory / "audit.jsonl"))
         self.waited: list[float] = []
         self.told: list[str] = []
-        self.client = LokiClient(url, tenant=tenant, timeout=20, sleep=self.waited.append)
+        self.client = LokiClient(url, tenant=tenant, timeout=PATIENCE, sleep=self.waited.append)
 
     def write(self, first: int = 1, last: int | None = None) -> None:
         """The log, or a part of it."""

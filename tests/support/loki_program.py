@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from support import loki_supervisor, requirements
+from support import requirements
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
 from audit_emit._format.record import ns_of
 
@@ -33,7 +33,6 @@ NONE_THERE = "no Loki: set AUDIT_EMIT_TEST_LOKI_URL, or put a program `loki` on 
 NO_TENANTS = (
     f"the Loki at {GIVEN} puts what tests push into one heap: start it with -auth.enabled=true"
 )
-PATIENCE = 60.0
 
 
 class RealLoki:
@@ -143,19 +142,18 @@ def start_once(program: str, directory: Path) -> str:
     url, complaints = directory / "url", directory / "guard.log"
     complaints.touch()
     if not url.exists():
-        guard = [sys.executable, loki_supervisor.__file__, program, str(CONFIG), str(directory)]
+        guard = [sys.executable, "-m", "support.loki_supervisor"]
+        guard += [program, str(CONFIG), str(directory)]
         # In the background of a shell that ends at once: a guard is nobody's child.
         command = [
             *("sh", "-c", '"$@" <&- >/dev/null 2>"$0" &', str(directory / "guard.log")),
             *guard,
         ]
-        subprocess.run(command, check=True, timeout=PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while not url.exists():
-        said = complaints.read_text(encoding="utf-8")
-        if said or time.monotonic() > deadline:
-            raise RuntimeError(said or "Loki was not ready in time")
-        time.sleep(0.05)
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        subprocess.run(command, check=True, timeout=PATIENCE, env=environment)
+    until(lambda: url.exists() or complaints.read_text(encoding="utf-8"), "the start of Loki")
+    if not url.exists():
+        raise RuntimeError(complaints.read_text(encoding="utf-8"))
     return url.read_text(encoding="ascii")
 
 

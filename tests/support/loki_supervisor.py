@@ -1,6 +1,6 @@
 """A process of its own that starts a Loki, and ends it when nobody holds the lock file any more.
 
-    python loki_supervisor.py PROGRAM CONFIG DIRECTORY
+    python -m support.loki_supervisor PROGRAM CONFIG DIRECTORY
 
 ``DIRECTORY/url`` says where Loki listens, as long as it is ready. Who uses it holds a shared
 ``flock`` on ``DIRECTORY/users``: the workers of a test run come and go, or are killed, and the
@@ -9,16 +9,16 @@ last one cannot know that it is. What went wrong is on stderr.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import http.client
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-PATIENCE = 60.0
+from support.ports import free_ports
+from support.waiting import PATIENCE
+
 TRIES = 5
 _BUSY_PORT = b"address already in use"
 _IMPATIENT = [
@@ -29,15 +29,6 @@ _IMPATIENT = [
     "-ruler.poll-interval=1s",
     "-ruler.evaluation-interval=1s",
 ]
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody uses at this moment."""
-    with contextlib.ExitStack() as stack:
-        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-        for server in servers:
-            stack.callback(server.close)
-        return [int(server.getsockname()[1]) for server in servers]
 
 
 def arguments(config: Path, directory: Path, ports: list[int]) -> list[str]:
@@ -56,7 +47,7 @@ def arguments(config: Path, directory: Path, ports: list[int]) -> list[str]:
 
 def is_ready(port: int) -> bool:
     """Whether Loki takes and answers everything."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE / 4)
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == 200

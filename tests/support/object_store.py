@@ -24,14 +24,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from support import requirements
-from support.loki_supervisor import free_ports
+from support.ports import free_ports
 from support.postgres_server import as_ordinary_user
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE
 
 from audit_emit._objects.bucket import Bucket
 from audit_emit._settings.archive import ArchiveSettings, archive_settings
 
-PATIENCE = 60.0
 TRIES = 3
 ACCESS, SECRET = "tests", "tests-only-secret"
 _NUMBERS = itertools.count(1)
@@ -124,7 +124,7 @@ class Store(NamedTuple):
 
 
 def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE / 4)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status in {200, 403}

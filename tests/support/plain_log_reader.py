@@ -11,11 +11,15 @@ HASH_MEMBER = len(',"hash":"') + 64 + len('"}')
 ZERO = "0" * 64
 
 
-def records(path: Path | str) -> list[dict[str, Any]]:
-    """Every line of a file, parsed; empty when there is no file."""
+def whole_lines(path: Path | str) -> list[bytes]:
+    """Every line of a file that may be written right now, of which a reader may see a part."""
     path = Path(path)
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
+def records(path: Path | str) -> list[dict[str, Any]]:
+    """Every whole line of a file, parsed; empty when there is no file."""
+    return [json.loads(line) for line in whole_lines(path)]
 
 
 def of_type(path: Path | str, event_type: str) -> list[dict[str, Any]]:

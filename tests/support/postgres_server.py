@@ -14,8 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from glob import glob
 from pathlib import Path
@@ -23,9 +22,10 @@ from typing import Any
 
 import pytest
 from support import requirements
+from support.ports import free_port
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
-DEADLINE = 60.0
 _PDEATHSIG = 1
 
 
@@ -36,13 +36,6 @@ def programs() -> str:
         return found[-1]
     there = shutil.which("initdb")
     return os.path.dirname(there) if there else ""
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def as_ordinary_user() -> dict[str, Any]:
@@ -120,17 +113,15 @@ class Server:
                 env=self._environment(),
                 **as_ordinary_user(),
             )  # fmt: skip
-        deadline = time.monotonic() + DEADLINE
-        while not self.answers():
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.02)
+        started = self.process
+        until(lambda: self.answers() or started.poll() is not None, "the start of PostgreSQL")
+        assert started.poll() is None, self.log()
 
     def answers(self) -> bool:
         import psycopg
 
         try:
-            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+            psycopg.connect(self.url("postgres"), connect_timeout=int(PATIENCE)).close()
         except psycopg.Error:
             return False
         return True
@@ -142,7 +133,7 @@ class Server:
         """``SIGINT`` ends it cleanly, ``SIGQUIT`` at once."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(DEADLINE)
+            self.process.wait(PATIENCE)
         self.process = None
 
     def kill(self) -> None:
@@ -154,11 +145,8 @@ class Server:
         for child in children:
             with suppress(ProcessLookupError):
                 os.kill(int(child), signal.SIGKILL)
-        process.wait(DEADLINE)
-        deadline = time.monotonic() + DEADLINE
-        while any(os.path.exists(f"/proc/{child}/exe") for child in children):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        process.wait(PATIENCE)
+        until(lambda: not any(os.path.exists(f"/proc/{child}/exe") for child in children))
         self.process = None
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -275,23 +263,15 @@ def pgbouncer(server: Server, *, mode: str = "transaction", size: int = 2) -> It
             [program, str(settings)], stdout=log, stderr=log, **as_ordinary_user()
         )
     try:
-        wait_until(lambda: _listens(port) or process.poll() is not None)
+        until(lambda: _listens(port) or process.poll() is not None)
         assert process.poll() is None, (directory / "log").read_text()
         yield port
     finally:
         process.terminate()
-        process.wait(DEADLINE)
+        process.wait(PATIENCE)
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _listens(port: int) -> bool:
     with closing(socket.socket()) as asked:
         return asked.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_until(holds: Callable[[], object], seconds: float = DEADLINE) -> None:
-    """Wait for a condition; fail when it does not come to hold."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.02)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.plain_log_reader import records as whole_records
+from support.waiting import PATIENCE
 
 import audit_emit
 
@@ -21,9 +22,8 @@ def records(tmp_path: Path) -> Iterator[Records]:
     audit_emit.configure(service="tests", jsonl=path, stdout=False)
 
     def read(event_type: str | None = None) -> list[dict[str, Any]]:
-        assert audit_emit.flush(10)
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        kinds = [one for one in map(json.loads, lines) if one["event_type"][:6] != "audit."]
+        assert audit_emit.flush(PATIENCE)
+        kinds = [one for one in whole_records(path) if one["event_type"][:6] != "audit."]
         return [one for one in kinds if event_type in (None, one["event_type"])]
 
     yield read

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.host_server import free_port, running
+from support.host_server import running
+from support.ports import free_port
 from support.requirements import program
 from support.tiers import starts_a_server
 

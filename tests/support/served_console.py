@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from support.console_client import console
+from support.waiting import PATIENCE, until
 
 
 class Served:
@@ -30,12 +30,9 @@ class Served:
             target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
         )
         self._thread.start()
-        end = time.monotonic() + 30
-        while not self._server.started:
-            assert time.monotonic() < end, "it does not begin"
-            time.sleep(0.02)
+        until(lambda: self._server.started, "the console's start")
 
     def stop(self) -> None:
         """End it."""
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(PATIENCE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from support import requirements
 from support.tiers import starts_a_server
+from support.waiting import PATIENCE, until
 
 
 class Agent(NamedTuple):
@@ -49,11 +49,8 @@ def ssh_agent() -> Iterator[Agent]:
     file.chmod(0o600)
     agent = subprocess.Popen([program, "-D", "-a", socket], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while not Path(socket).exists():
-            assert time.monotonic() < deadline
-            assert agent.poll() is None
-            time.sleep(0.01)
+        until(lambda: Path(socket).exists() or agent.poll() is not None, "the agent's start")
+        assert agent.poll() is None
         environment = {"SSH_AUTH_SOCK": socket, "HOME": str(directory)}
         added = subprocess.run(
             [adder, "-q", str(file)], env=environment, capture_output=True, check=False
@@ -62,5 +59,5 @@ def ssh_agent() -> Iterator[Agent]:
         yield Agent(socket, private.public_key().public_bytes_raw())
     finally:
         agent.kill()
-        agent.wait(60)
+        agent.wait(PATIENCE)
         shutil.rmtree(directory, ignore_errors=True)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import http.client
 import re
-import socket
 import socketserver
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from support import requirements
-from support.loki_supervisor import free_ports
+from support.host_server import answers
+from support.ports import free_port
 from support.vrl_engine import VECTOR
+from support.waiting import PATIENCE, until
 
 TEXT = (VECTOR / "docker-proxy.conf").read_text(encoding="utf-8")
 ID = "4f2a9c11d0"
@@ -82,7 +82,7 @@ class _Daemon(BaseHTTPRequestHandler):
 def proxy(tmp_path: Path) -> Iterator[int]:
     """The port of an nginx before a stand-in for the daemon; skips where there is no nginx."""
     program = requirements.program("nginx")
-    (port,) = free_ports(1)
+    port = free_port()
     with socketserver.ThreadingUnixStreamServer(str(tmp_path / "d"), _Daemon) as daemon:
         thread = threading.Thread(target=daemon.serve_forever, args=(0.01,))
         thread.start()
@@ -95,29 +95,17 @@ def proxy(tmp_path: Path) -> Iterator[int]:
         command = [program, "-c", str(config), "-e", str(tmp_path / "errors"), "-g", "daemon off;"]
         with subprocess.Popen(command) as process:
             try:
-                until_it_listens(port)
+                until(lambda: answers(port), "the start of nginx")
                 yield port
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(PATIENCE)
                 daemon.shutdown()
                 thread.join()
 
 
-def until_it_listens(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 5).close()
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        else:
-            return
-
-
 def answer(port: int, method: str, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path)
         return connection.getresponse().status

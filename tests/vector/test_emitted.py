@@ -17,6 +17,7 @@ from support.five_records import LINES
 from support.for_each import for_each
 from support.piped_descriptor import Piped
 from support.vrl_engine import shipped
+from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter
 from audit_emit._format.record import SERVICE, TYPE, TYPE_LIMIT
@@ -76,7 +77,7 @@ def test_any_value_that_is_emitted_goes_out(
     emitter, path = lasting
     before = path.stat().st_size if path.exists() else 0
     emitter.emit(AuditContext(user_id=name), "hostile.value", {"value": make(), "list": [make()]})
-    assert emitter.flush(10.0)
+    assert emitter.flush(PATIENCE)
     with path.open("rb") as file:
         file.seek(before)
         bodies = file.read().split(b"\n")[:-1]
@@ -116,7 +117,7 @@ def test_a_line_that_is_forged_in_a_value_stays_in_the_value(
     forged = f"x\naudit: {LINES[0].decode()}\r\n"
     receipt = emitter.emit(AuditContext(user_id=forged), "forged.line", {forged: forged})
     assert receipt is not None
-    assert emitter.flush(10.0)
+    assert emitter.flush(PATIENCE)
     body = path.read_bytes().split(b"\n")[-2]
     golden(body)
     assert json.loads(body)["seq"] == receipt.seq
@@ -146,7 +147,7 @@ def test_whatever_is_emitted_comes_out_byte_for_byte_under_few_labels(
     emitter, path = lasting
     before = path.stat().st_size if path.exists() else 0
     emitter.emit(AuditContext(*ids), event_type, fields)
-    assert emitter.flush(10.0)
+    assert emitter.flush(PATIENCE)
     with path.open("rb") as file:
         file.seek(before)
         bodies = file.read().split(b"\n")[:-1]

@@ -15,6 +15,7 @@ import yaml
 from support import requirements
 from support.chain_builder import Trail
 from support.loki_program import RealLoki
+from support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "vector" / "rules"
@@ -84,10 +85,10 @@ def test_the_runbook_has_no_part_for_what_is_no_alert() -> None:
 def test_promtool_accepts_the_rules_of_prometheus() -> None:
     program = requirements.program("promtool")
     command = [program, "check", "rules", *map(str, PROMETHEUS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     tests = [program, "test", "rules", str(Path(__file__).with_name("prometheus_rules.yaml"))]
-    done = subprocess.run(tests, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(tests, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
 
 
@@ -109,7 +110,7 @@ def test_the_page_explains_every_alert_and_no_other() -> None:
 def test_lokitool_accepts_the_rules() -> None:
     program = requirements.program("lokitool")
     command = [program, "rules", "lint", "--dry-run", *map(str, FILES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{len(rules('expr'))} rules found" in done.stderr
 
@@ -230,7 +231,7 @@ def hurried(text: str) -> str:
 
 def evaluated(loki: RealLoki) -> dict[str, dict[str, Any]]:
     """Every rule by name, once each of them has been evaluated after this call."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     begun = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     while time.monotonic() < deadline:
         found = {rule["name"]: rule for rule in loki.rules()}

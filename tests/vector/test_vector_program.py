@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +16,9 @@ from support import requirements
 from support.loki_program import RealLoki
 from support.vector_config import NAMES, load, text_of, with_everything_offered
 from support.vrl_engine import VECTOR
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
-
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +84,10 @@ def running(vector: str, path: Path) -> Iterator[None]:
             process.wait(PATIENCE)
 
 
-def until(loki: RealLoki, count: int) -> list[str]:
+def lines_of(loki: RealLoki, count: int) -> list[str]:
     """What Loki holds once it is so many lines."""
-    deadline = time.monotonic() + PATIENCE
-    while len(found := loki.lines('{job="audit"}')) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count}"
-        time.sleep(0.2)
-    return found
+    until(lambda: len(loki.lines('{job="audit"}')) >= count, f"{count} lines in Loki")
+    return loki.lines('{job="audit"}')
 
 
 @pytest.mark.loki
@@ -118,9 +113,9 @@ def test_a_log_goes_from_its_files_to_loki_whole_and_once(
     for start in (0, 1000):
         for n in range(start, start + 1000):
             emitter.emit(None, "item.set", {"n": n, "big": 2**70, "text": "Zoë \ud800 \u2028"})
-        assert emitter.flush(10.0)
+        assert emitter.flush(PATIENCE)
         with running(vector, path):
-            found = until(loki, len(bodies()))
+            found = lines_of(loki, len(bodies()))
         assert sorted(found) == sorted(bodies())
     emitter.close()
 
@@ -135,11 +130,8 @@ def test_a_torn_line_is_a_dead_letter_in_the_file_and_in_loki(
     config["sources"]["audit_files"]["include"] = [str(log)]
     for sink in ("loki", "dead_letters_loki"):
         config["sinks"][sink] |= {"endpoint": loki.url, "tenant_id": loki.tenant}
-    deadline = time.monotonic() + PATIENCE
     with running(vector, written(config, tmp_path)):
-        while not (found := loki.lines('{job="audit-dlq"}')):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        found = until(lambda: loki.lines('{job="audit-dlq"}'), "the dead letter")
     assert "audit: invalid JSON or UTF-8" in found[0]
     assert "audit: invalid JSON or UTF-8" in (tmp_path / "dead.jsonl").read_text(encoding="utf-8")
     assert loki.lines('{job="audit"}') == []

@@ -16,6 +16,7 @@ from support.chain_builder import BEGIN, MadeChain
 from support.processor_time import takes_less
 from support.prunable_log import PrunableLog
 from support.verifier_comparison import ORIGIN, SCRIPT, SECRET, both, kinds, others
+from support.waiting import PATIENCE
 
 from audit_emit._checkpoints.checkpointer import checkpoint_fields
 from audit_emit._format.chain import Frontier
@@ -146,7 +147,9 @@ def test_a_log_may_have_more_segments_than_a_process_may_have_files(tmp_path: Pa
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     try:
         command = [sys.executable, str(SCRIPT), str(tmp_path)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=PATIENCE
+        )
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)

@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 from support.postgres_records import draft, drafts, lines_of, only_chain
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, open_log
 from audit_emit._query.question import Question
@@ -394,13 +395,13 @@ def test_tail_goes_on_as_records_come_also_of_chains_that_begin(
              filled.as_user("the_reader")], stdout=file,
         )  # fmt: skip
     try:
-        wait_until(lambda: out.read_text().count("\n") == 1)
+        until(lambda: out.read_text().count("\n") == 1)
         chains(filled).append([draft(number=900_001)])
         chains(filled, "billing").append([draft("bill.sent", service="billing")])
-        wait_until(lambda: out.read_text().count("\n") == 3)
+        until(lambda: out.read_text().count("\n") == 3)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE)
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(one["service"], one["seq"]) for one in found[:2]] == [("shop", 300), ("shop", 301)]
     assert found[2]["service"] == "billing"

@@ -27,6 +27,7 @@ from support.failing_allocations import need_failing_allocations
 from support.interpreted_emitter import interpreted
 from support.jsonl_store import store_of
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter, bind
 from audit_emit._runtime import compiled as _compiled
@@ -283,7 +284,7 @@ def test_threads_share_one_chain(quick: Emitter, tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert quick.flush(20.0)
+    assert quick.flush(PATIENCE)
     numbers = [r["fields"]["n"] for r in records(tmp_path / "q") if r["fields"]["n"] >= 1000]
     assert sorted(numbers) == [i * 1000 + n for i in range(1, 5) for n in range(500)]
 
@@ -304,7 +305,7 @@ def test_signal_handlers_that_emit_are_recorded(quick: Emitter, tmp_path: Path) 
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert quick.flush(20.0)
+    assert quick.flush(PATIENCE)
     kinds = [r["event_type"] for r in records(tmp_path / "q")]
     assert (kinds.count("a.signal"), kinds.count("a.b")) == (handled, 20_002)
     assert handled > 10
@@ -316,7 +317,7 @@ def test_nothing_is_left_in_memory(quick: Emitter) -> None:
     def burst() -> None:
         for _ in range(3000):
             quick.emit(None, "a.b", fields)
-        assert quick.flush(20.0)
+        assert quick.flush(PATIENCE)
         gc.collect()
 
     burst()
@@ -358,7 +359,7 @@ def test_a_full_pipe_is_left_to_python(tmp_path: Path) -> None:
         assert lost
         stdout.read()
         assert emitter.emit(None, "a.b", {"n": 3}) is not None
-        assert emitter.flush(20.0)
+        assert emitter.flush(PATIENCE)
         shown = stdout.records()
         emitter.close()
     assert [r["fields"]["n"] for r in shown if r["event_type"] == "a.b"] == [3]
@@ -440,7 +441,7 @@ def test_a_record_whose_receipt_an_interrupt_takes_is_shown_and_counted_once(
         with pytest.raises(KeyboardInterrupt):
             burst()
         emitter.emit(None, "a.b", {"n": "last"})
-        assert emitter.flush(20.0)
+        assert emitter.flush(PATIENCE)
         written = store_of(emitter).health().written
         emitter.close()
         seen = stdout.records()
@@ -496,7 +497,7 @@ def test_a_clock_that_stands_still_stops_nobody(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(tmp_path / "q" / "audit.jsonl")]
     environment = {**os.environ, "LD_PRELOAD": str(library)}
-    subprocess.run(command, check=True, timeout=60, env=environment)
+    subprocess.run(command, check=True, timeout=PATIENCE, env=environment)
     times = [record["ts"] for record in records(tmp_path / "q")]
     assert len(times) == 5
     assert all(before != after for before, after in pairwise(times))
@@ -508,7 +509,7 @@ def test_an_interrupt_while_the_sync_is_asked_for_passes_through(
     emitter = Emitter(service="q", jsonl=tmp_path / "audit.jsonl", stdout=False)
     for number in range(3):
         emitter.emit(None, "a.b", {"n": number})
-    assert emitter.flush(20.0)
+    assert emitter.flush(PATIENCE)
     group = store_of(emitter).durability.group if emitter.store is not None else None
     assert group is not None
     interrupted = patch.object(group, "wake", side_effect=KeyboardInterrupt)
@@ -535,7 +536,7 @@ def test_memory_that_runs_out_once_anywhere_costs_no_event(tmp_path: Path) -> No
             raised.append(error)
         finally:
             testcapi.remove_mem_hooks()
-    assert emitter.flush(20.0)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     found = [r["fields"].get("n") for r in records(tmp_path)]
     assert raised == []

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 from support.open_descriptors import same_file
+from support.waiting import PATIENCE, until
 
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.jsonl import group_commit as groupcommit
@@ -66,7 +67,7 @@ class Log:
 
     def fdatasync(self, number: int) -> None:
         self.syncs.set()
-        assert self.gate.wait(30)
+        assert self.gate.wait(PATIENCE)
         if self.error is not None:
             raise self.error
         self.synced.append(os.fstat(number).st_ino)
@@ -81,7 +82,7 @@ class Log:
         self.gate.clear()
         self.syncs.clear()
         self.add(b"line\n")
-        assert self.syncs.wait(20)
+        assert self.syncs.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -94,13 +95,6 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     with made.lock:
         number, made.descriptor = made.descriptor, -1
     os.close(number)
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.002)
 
 
 def test_the_bounds_of_the_documentation() -> None:
@@ -221,9 +215,9 @@ def test_who_waits_for_a_sync_that_hangs_waits_as_long_as_they_want(log: Log) ->
     log.hang()
     begun = time.monotonic()
     assert not log.group.sync(0.2)
-    assert 0.2 <= time.monotonic() - begun < 10
+    assert time.monotonic() - begun >= 0.2
     log.gate.set()
-    assert log.group.sync(20)
+    assert log.group.sync(PATIENCE)
 
 
 def test_a_wake_waits_for_no_sync_and_takes_no_lock(log: Log) -> None:
@@ -300,7 +294,7 @@ def test_without_threads_a_wake_leaves_the_sync_to_who_flushes(log: Log) -> None
         log.add(b"%d\n" % number)
     assert log.synced == []
     assert log.group.trouble() == THREADLESS
-    assert log.group.sync(20)
+    assert log.group.sync(PATIENCE)
     assert log.taken == [2 * RECORDS]
 
 
@@ -314,7 +308,7 @@ def test_without_threads_a_signal_handler_in_a_sync_is_refused(log: Log) -> None
         fdatasync(number)
 
     with patch.object(groupcommit, "fdatasync", interrupted):
-        assert log.group.sync(20)
+        assert log.group.sync(PATIENCE)
     assert answers == [False]
 
 
@@ -323,11 +317,11 @@ def test_without_threads_the_sync_of_another_is_waited_for_within_the_time(log: 
     log.gate.clear()
     other = threading.Thread(target=log.group.sync, args=(20,))
     other.start()
-    assert log.syncs.wait(20)
+    assert log.syncs.wait(PATIENCE)
     assert not log.group.sync(0.05)
     log.gate.set()
-    other.join(20)
-    assert log.group.sync(20)
+    other.join(PATIENCE)
+    assert log.group.sync(PATIENCE)
 
 
 @pytest.mark.usefixtures("threadless")
@@ -339,7 +333,7 @@ def test_without_threads_a_sync_that_is_interrupted_is_made_again(log: Log, tmp_
     with interrupted, pytest.raises(KeyboardInterrupt):
         log.group.sync(20)
     assert log.group.lines == [b"1\n"]
-    assert log.group.sync(20)
+    assert log.group.sync(PATIENCE)
     assert (log.group.lines, log.doubtful) == ([], [])
     assert len(os.listdir("/proc/self/fd")) == before - 1
 

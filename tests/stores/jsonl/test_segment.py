@@ -16,6 +16,7 @@ import pytest
 from support.interpreted_emitter import interpreted
 from support.jsonl_store import store_of
 from support.plain_log_reader import ZERO, chain_ok, of_type, records
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._runtime.nonblocking_fd import close_quietly
@@ -422,7 +423,7 @@ def test_a_full_disk_leaves_whole_records_only(
     assert emitter.outbox.last_error == "ENOSPC"
     assert log.read_bytes() == before
     disk.room = None
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     assert [one["event_type"] for one in chain_ok(log)][-1] == "c.d"
     assert emitter.counters.recovered == 0
 
@@ -458,7 +459,7 @@ def test_a_tear_that_cannot_be_taken_back_is_declared_later(
     assert emitter.emit(None, "c.d") is None
     disk.room = None
     monkeypatch.setattr(os, "ftruncate", truncate)
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     kinds = [one["event_type"] for one in chain_ok(log, foreign=1)]
     assert kinds == ["audit.started", "a.b", "audit.recovered", "c.d"]
 
@@ -477,7 +478,7 @@ def test_a_symbolic_link_in_the_place_of_the_file_is_refused(
     assert emitter.outbox.last_error == "ELOOP"
     assert not (tmp_path / "elsewhere").exists()
     log.unlink()
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     chain_ok(tmp_path / "moved", log)
 
 
@@ -514,7 +515,7 @@ def test_an_application_that_closes_every_descriptor(
         os.dup2(other, number)
     settled()
     emitter.emit(None, "c.d")
-    assert emitter.flush(20)
+    assert emitter.flush(PATIENCE)
     assert [one["event_type"] for one in chain_ok(log)][-1] == "c.d"
     for number in (*numbers, *theirs):
         os.close(number)

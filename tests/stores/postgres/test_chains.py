@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.postgres_records import assert_unforked, chains_of, draft, drafts, lines_of, own_record
 from support.postgres_server import Database
+from support.waiting import PATIENCE
 
 from audit_emit._format.record import head_of
 from audit_emit._settings.address import Address
@@ -172,7 +173,7 @@ def test_a_database_that_syncs_nothing_by_default_syncs_what_is_promised(
         listener.execute("LISTEN x")
         chains(audited, durability="always").append(drafts(1))
         chains(audited, durability="group").append(drafts(1))
-        seen = [note.payload for note in listener.notifies(timeout=5, stop_after=2)]
+        seen = [note.payload for note in listener.notifies(timeout=PATIENCE, stop_after=2)]
     assert seen == ["on", "off"]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from support.cutting_proxy import CuttingProxy
 from support.postgres_records import assert_unforked, chains_of, lines_of
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, open_log
 from audit_emit._core import appender
@@ -60,7 +61,7 @@ def test_events_are_in_the_chain_after_a_flush_in_their_order(
 ) -> None:
     for number in range(1200):
         assert emitter.emit(None, "order.placed", {"n": number}) is None
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert types_of(audited)[0] == "audit.started"
     assert numbers_of(audited) == list(range(1200))
     assert_unforked(lines_of(audited))
@@ -88,7 +89,7 @@ def test_many_waiting_callers_share_batches(audited: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(100)
+        thread.join(PATIENCE)
     emitter.close()
     assert sorted(receipts) == list(range(3, 323))
     (transactions,) = audited.run("SELECT count(DISTINCT xmin::text) FROM audit_emit.records")
@@ -123,7 +124,7 @@ def test_emit_does_not_wait_for_a_database_that_is_away(
     proxy.cut()
     for number in range(1, 200):
         emitter.emit(None, "order.placed", {"n": number})
-    wait_until(lambda: emitter.health()["sinks"]["store"]["last_error"] == "database-away")
+    until(lambda: emitter.health()["sinks"]["store"]["last_error"] == "database-away")
     assert emitter.health()["status"] == "failing"
     assert appending
     assert threading.current_thread() not in appending
@@ -132,7 +133,7 @@ def test_emit_does_not_wait_for_a_database_that_is_away(
         emitter.emit_strict(None, "order.placed", {"n": -1})
     assert caught.value.reason == "database-away"
     proxy.refuse = False
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     assert emitter.health()["sinks"]["store"]["state"] == "ok"
     assert emitter.close()
     assert numbers_of(audited) == list(range(200))
@@ -159,7 +160,7 @@ def test_connections_that_are_cut_again_and_again_lose_and_double_nothing(
     stop.set()
     cutting.join()
     proxy.drop_answers = False
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     assert numbers_of(audited) == list(range(1500))
     assert_unforked(lines_of(audited))
@@ -172,13 +173,13 @@ def test_what_does_not_fit_is_declared(audited: Database, proxy: CuttingProxy) -
     proxy.refuse = True
     proxy.cut()
     emitter.emit(None, "order.placed", {"n": 1})
-    wait_until(lambda: emitter.health()["sinks"]["store"]["last_error"])
+    until(lambda: emitter.health()["sinks"]["store"]["last_error"])
     for number in range(2, 2000):
         emitter.emit(None, "order.placed", {"n": number})
     lost = emitter.health()["losses"]["events"]
     assert lost > 0
     proxy.refuse = False
-    assert emitter.flush(60)
+    assert emitter.flush(PATIENCE)
     emitter.close()
     gaps = [json.loads(line) for line in lines_of(audited) if '"audit.gap"' in line]
     assert sum(one["fields"]["lost"] for one in gaps) == lost
@@ -200,7 +201,7 @@ def test_a_child_process_goes_on_in_the_same_chain(audited: Database) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0
-    assert emitter.close(60)
+    assert emitter.close(PATIENCE)
     assert sorted(numbers_of(audited)) == [0, 1, 2]
     assert_unforked(lines_of(audited))
 
@@ -215,7 +216,11 @@ def test_a_process_that_ends_leaves_nothing_behind(audited: Database) -> None:
         "AUDIT_EMIT_STDOUT": "1",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        check=True,
+        timeout=PATIENCE,
     )
     assert numbers_of(audited) == list(range(300))
     shown = done.stdout.decode().splitlines()
@@ -231,10 +236,10 @@ def test_an_idle_thread_ends_and_begins_again(
     assert isinstance(worker, Appender)
     for number in range(3):
         emitter.emit(None, "order.placed", {"n": number})
-        assert emitter.flush(60)
-        wait_until(lambda: not worker.is_alive())
+        assert emitter.flush(PATIENCE)
+        until(lambda: not worker.is_alive())
     assert numbers_of(audited) == [0, 1, 2]
-    wait_until(
+    until(
         lambda: audited.run(
             "SELECT count(*) FROM pg_stat_activity WHERE usename = 'the_writer' "
             "AND datname = current_database()"
@@ -248,7 +253,7 @@ def test_the_password_is_shown_nowhere(
     address = audited.as_user("the_writer").replace("the_writer@", "the_writer:hunter2@")
     emitter = emitter_of(address.replace(f":{audited.server.port}/", ":1/"))
     emitter.emit(None, "order.placed", {})
-    wait_until(lambda: emitter.health()["sinks"]["store"]["last_error"])
+    until(lambda: emitter.health()["sinks"]["store"]["last_error"])
     with pytest.raises(AuditError) as caught:
         emitter.emit_strict(None, "order.placed", {})
     said = [str(caught.value), repr(emitter.settings), json.dumps(emitter.health())]
@@ -287,7 +292,7 @@ def test_with_a_file_too_the_file_is_the_record_and_is_shipped(
     for number in range(50):
         receipt = emitter.emit(None, "order.placed", {"n": number})
         assert receipt is not None
-    assert emitter.close(60)
+    assert emitter.close(PATIENCE)
     assert lines_of(audited) == log.read_text().splitlines()
     assert [kind for _, kind in chains_of(audited)] == ["shipped"]
 

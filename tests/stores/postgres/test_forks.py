@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 from support.postgres_records import assert_unforked, drafts, lines_of
-from support.postgres_server import Database, wait_until
+from support.postgres_server import Database
+from support.waiting import PATIENCE, until
 
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
@@ -31,14 +32,14 @@ def _in_processes(work: Callable[..., Any], *arguments: Any, many: int = PROCESS
     for process in started:
         process.start()
     for process in started:
-        process.join(100)
+        process.join(PATIENCE)
         assert process.exitcode == 0
 
 
 def _naive(barrier: Any, url: str, way: str, level: str, number: int) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT 1")
-        barrier.wait(60)
+        barrier.wait(PATIENCE)
         for at in range(APPENDS):
             _append_naively(connection, way, level, f"{number}-{at}")
 
@@ -116,7 +117,7 @@ def _forks(database: Database, way: str, level: str) -> list[tuple[Any, ...]]:
 def _ours(barrier: Any, url: str, durability: str, number: int) -> None:
     writer = Chains(Address(url), service="shop", durability=durability)
     writer.head()
-    barrier.wait(60)
+    barrier.wait(PATIENCE)
     seen = Counter[str | None]()
     for at in range(APPENDS):
         batch = drafts(1 + at % 3, number=None, user=f"{number}-{at}")
@@ -159,7 +160,7 @@ def test_a_chain_that_another_process_opens_at_this_moment_is_waited_for(
     with psycopg.connect(audited.as_user("the_writer")) as other:
         other.execute("SELECT audit_emit.open_chain('shop', '', '0123456789abcdef')")
         asking.start()
-        wait_until(lambda: audited.run(waits))
+        until(lambda: audited.run(waits))
         other.commit()
         asking.join()
     assert [head.chain for head in found] == ["0123456789abcdef"]
@@ -172,7 +173,7 @@ def _by_hand(barrier: Any, url: str, level: str, number: int) -> None:
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT audit_emit.open_chain('shop', '', '0123456789abcdef')")
-        barrier.wait(60)
+        barrier.wait(PATIENCE)
         for at in range(APPENDS):
             text = drafts(1, user=f"{number}-{at}")[0].replace("-8000-", f"-80{number}0-")
             appended = False

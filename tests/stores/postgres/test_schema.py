@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from support.postgres_records import assert_unforked, drafts, lines_of
 from support.postgres_server import Database, programs
+from support.waiting import PATIENCE
 
 from audit_emit import open_log
 from audit_emit._settings.address import Address
@@ -82,7 +83,7 @@ def test_a_schema_that_was_brought_up_to_date_is_that_of_a_new_database(
 def _dumped(database: Database) -> list[str]:
     done = subprocess.run(
         [f"{programs()}/pg_dump", "-s", "-n", "audit_emit", database.url],
-        capture_output=True, check=True, text=True, timeout=60,
+        capture_output=True, check=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     # pg_dump begins and ends with a word that is another one each time.
     return [line for line in done.stdout.splitlines() if "restrict " not in line]

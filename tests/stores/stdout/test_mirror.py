@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.five_records import LINES
 from support.piped_descriptor import Piped
+from support.waiting import PATIENCE
 
 from audit_emit._stores.stdout.mirror import StdoutMirror
 
@@ -64,7 +65,7 @@ def run(code: str, stdout: int | None = None) -> subprocess.CompletedProcess[str
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
 
