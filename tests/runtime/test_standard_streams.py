@@ -243,6 +243,7 @@ def log():  # as gunicorn opens the log of --capture-output, at the start and at
 log()
 audit_emit.configure(jsonl=sys.argv[2], durability="os")
 audit_emit.emit(None, "before.event", {})
+assert audit_emit.flush(100)  # the first one makes the files, for which it may not wait itself
 os.rename(sys.argv[1], sys.argv[1] + ".1")
 log()
 time.sleep(0.002)
