@@ -12,10 +12,10 @@ from urllib.request import urlopen
 
 import pytest
 from support.http_served import serving
+from support.waiting import PATIENCE
 
 from audit_emit._runtime import http_server
 from audit_emit._runtime.http_server import Answer, Request, Server
-from support.waiting import PATIENCE
 
 
 def respond(request: Request) -> Answer:
