@@ -9,10 +9,13 @@ from audit_emit._fields.normaliser import Normaliser
 from audit_emit._format import record
 from audit_emit._format.encode import text
 
-__all__ = ["identity"]
+__all__ = ["SHORT", "identity"]
 
 _ID_SCAN = 8192
 _ID_BYTES = 1024
+
+SHORT = _ID_BYTES // 6
+"""Characters of an identity that is within its bounds however many of them are escaped."""
 
 
 def identity(normaliser: Normaliser, given: Any) -> str:
@@ -31,6 +34,6 @@ def identity(normaliser: Normaliser, given: Any) -> str:
         kept = value[: record.ID_LIMIT - 17]
         value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     # Escapes take six bytes a character; a stub must have room for every identity whole.
-    while len(value) > _ID_BYTES // 6 and (size := len(text(value).encode())) > _ID_BYTES:
+    while len(value) > SHORT and (size := len(text(value).encode())) > _ID_BYTES:
         value = value[: len(value) * _ID_BYTES // size]
     return value

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import throughput
 from bench.figure import Figure
 
 PROGRAM = Path(__file__).with_name("hosts.py")
@@ -30,14 +31,14 @@ def taken(directory: Path, what: str, *variants: str, rounds: int) -> dict[str, 
 
 
 def measure(directory: Path, *, quick: bool) -> list[Figure]:
-    """Figures of the hosts that need no server."""
+    """Figures of the hosts."""
     rounds = 1 if quick else 5
     asgi = taken(directory, "asgi", "all", rounds=rounds)["all"]
     own = (asgi["ours"] - asgi["none"]) / (asgi["theirs"] - asgi["none"])
     django = taken(directory, "django", "none", "ours", "auditlog", rounds=rounds)
     rows = taken(directory, "sqlalchemy", "none", "ours", rounds=rounds)
     per_row = max(rows["ours"][name] - rows["none"][name] for name in rows["none"])
-    metrics = taken(directory, "metrics", "off", "on", rounds=rounds)
+    metrics = taken(directory, "metrics", "off", "a collector", "several processes", rounds=rounds)
     return [
         Figure("ASGI middleware's own time / asgi-correlation-id's", own, 1.5, detail=asgi),
         Figure(
@@ -50,7 +51,14 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
         Figure(
             "SQLAlchemy, for each of 10,000 changed rows", per_row, 60, " µs", detail=_flat(rows)
         ),
-        Figure("p50 of emit, metrics on / off", metrics["on"]["us"] / metrics["off"]["us"], 1.1),
+        *(
+            Figure(
+                f"p50 of emit, {name} / without metrics", spent["us"] / metrics["off"]["us"], 1.1
+            )
+            for name, spent in metrics.items()
+            if name != "off"
+        ),
+        *throughput.measure(directory, quick=quick),
     ]
 
 

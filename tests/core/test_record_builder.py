@@ -430,3 +430,16 @@ def test_long_identities_that_begin_alike_stay_two() -> None:
 def test_a_secret_across_the_end_of_an_identity_is_held_back() -> None:
     url = "postgres://bob:" + CANARY + "x" * 300 + "@db/app"
     assert CANARY not in str(record(composer(), AuditContext(correlation_id=url), "a.b"))
+
+
+def test_identities_that_are_looked_at_in_one_call_are_those_of_a_look_at_each() -> None:
+    at_once, each = composer(), composer()
+    each._encode_plain = None
+    parts = "eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "c2lnbmF0dXJlLW9mLXRoZS10ZXN0cw"
+    jwt = ".".join(parts)
+    given = ["", "u-17", "a" * 32, "4111111111111111", "of 4111 1111 1111 1111", jwt, "x" * 300]
+    given += ["ann@example.com", "password=" + CANARY, "Zürich \u202e", "\x1b[31m", "\ud800"]
+    for one in given:
+        ctx = AuditContext(user_id=one, correlation_id="019ed0b1-7c00-7000-8000-000000000001")
+        assert at_once._ids(ctx) == each._ids(ctx)
+        assert CANARY not in at_once._ids(ctx)["user_id"]
