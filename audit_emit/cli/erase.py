@@ -119,9 +119,7 @@ def command(
     if replay:
         logs = (subject, *logs) if subject else logs
         subject = ""
-    _check(subject, backups_until, reference, modes=[dry_run, allow, replay])
-    if also and not dry_run:
-        raise click.UsageError("--also belongs to --dry-run")
+    _check(subject, backups_until, reference, also, modes=[dry_run, allow, replay])
     store = needed_store(subject_keys)
     found = list(of_files(named(logs)))
     request = Request(requested_at or ts_of(time.time_ns()), reference, backups_until)
@@ -146,9 +144,13 @@ def command(
     return Exit.INCOMPLETE
 
 
-def _check(subject: str, day: str, reference: str, *, modes: Sequence[bool]) -> None:
+def _check(
+    subject: str, day: str, reference: str, also: Sequence[str], *, modes: Sequence[bool]
+) -> None:
     if sum(modes) > 1:
         raise click.UsageError("--dry-run, --allow and --replay exclude each other")
+    if also and not modes[0]:
+        raise click.UsageError("--also belongs to --dry-run")
     if not subject and not modes[-1]:
         raise click.UsageError("name the SUBJECT: the id of the person")
     if day and not _DAY.fullmatch(day):
