@@ -68,7 +68,7 @@ class RecordBuilder:
             seals=settings.subject_keys is not None,
         )
         self.normaliser: Normaliser = Normaliser(
-            self.redactor, observer, _compiled.encoder, self._count_redacted
+            self.redactor, observer, _compiled.encoder, counters
         )
         plain = self.normaliser.plain
         self._encode_plain = plain.encode_plain
@@ -137,13 +137,10 @@ class RecordBuilder:
                 body = self.normaliser.fast(fields, kind[1])
             else:
                 made = self._encode_plain(fields, self._names[kind[1]], None)
-                body = self.normaliser.judged(fields, kind[1]) if made is False else made
+                body = self.normaliser.fast(fields, kind[1], judged=True) if made is False else made
             if body is not None:
                 return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})
-
-    def _count_redacted(self, values: int) -> None:
-        self._counters.redacted += values
 
     def takes(self, event_type: Any) -> bool:
         """Whether a record can be of this type."""

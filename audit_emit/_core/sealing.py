@@ -111,7 +111,7 @@ class SealingBuilder(RecordBuilder):
             body = self.normaliser.fast(plain, kind[1])
         else:
             made = self._encode_plain(plain, self._names[kind[1]], None)
-            body = self.normaliser.judged(plain, kind[1]) if made is False else made
+            body = self.normaliser.fast(plain, kind[1], judged=True) if made is False else made
         if body is None or _HALF in body:
             return self._full(ctx, event_type, fields, {})
         if self._marker is not None:

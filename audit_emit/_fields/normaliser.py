@@ -17,6 +17,7 @@ from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._format import encode
 from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor
 from audit_emit._runtime import observer as _observer
+from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.lazy import Pattern
 from audit_emit._runtime.observer import UNOBSERVED, Observer
@@ -80,7 +81,7 @@ class Normaliser:
         redactor: the rules.
         observer: told of a failure of ``full``.
         compiled: as of ``Plain``.
-        count: called with the number of values that names hold back on the quick way.
+        counters: count what names hold back on the quick way.
     """
 
     def __init__(
@@ -88,29 +89,30 @@ class Normaliser:
         redactor: Redactor,
         observer: Observer = UNOBSERVED,
         compiled: Callable[..., Encode] | None = None,
-        count: Callable[[int], None] | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self._redactor = redactor
         self._observer = observer
-        self._count = count
+        self._counters = counters or Counters()
         self.plain: Plain = Plain(redactor, compiled)
 
-    def fast(self, fields: object, secret_event: bool) -> str | None:
-        """The JSON text of plain fields; ``None`` when ``full`` has to look."""
-        return self._counted(self.plain.encode(fields, secret_event))
+    def fast(self, fields: object, secret_event: bool, *, judged: bool = False) -> str | None:
+        """The JSON text of plain fields; ``None`` when ``full`` has to look.
 
-    def judged(self, fields: object, secret_event: bool) -> str | None:
-        """The same, once ``encode_plain`` has said that it needs somebody who judges."""
-        return self._counted(self.plain.judged(fields, secret_event))
-
-    def _counted(self, made: tuple[str, int] | None) -> str | None:
+        Args:
+            fields: what the caller gave.
+            secret_event: whether the event is about a secret.
+            judged: whether ``encode_plain`` has said that it needs somebody who judges.
+        """
+        encode_plain = self.plain.judged if judged else self.plain.encode
+        made = encode_plain(fields, secret_event)
         if made is None:
             return None
         text, redacted = made
-        if redacted and self._redactor.report:
-            return None
-        if redacted and self._count is not None:
-            self._count(redacted)
+        if redacted:
+            if self._redactor.report:
+                return None
+            self._counters.redacted += redacted
         return text
 
     def identity(self, value: object) -> str:

@@ -31,6 +31,8 @@ Encode = Callable[[object, dict[str, int], object], str | Literal[False] | None]
 """The ``encode_plain`` of the compiled part."""
 
 _encode = Encoder().encode
+ASKED = ("name", "letters", "text", "tells", "other", "hold")
+"""The methods of ``Look``, in the order in which the compiled part knows them."""
 
 
 class Plain:
@@ -48,7 +50,7 @@ class Plain:
         if compiled is not None:
             tables, self.known.letters = table.made(redactor.engine)
             limits = (MAX_BYTES, MAX_TEXT, MAX_ITEMS, MAX_DEPTH, MAX_TABLE, MAX_INT)
-            self.encode_plain = compiled(*tables.values(), *limits, _encode, dict.__sizeof__)
+            self.encode_plain = compiled(*tables.values(), *limits, _encode, dict.__sizeof__, ASKED)
 
     def encode(self, fields: object, secret_event: bool) -> tuple[str, int] | None:
         """The JSON of a payload, and how many values its names hold back.

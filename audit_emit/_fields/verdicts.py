@@ -100,7 +100,10 @@ class Look:
 
     def is_nowhere_else(self, made: str) -> bool:
         """Whether nothing that was held back by its name is in the JSON of the payload."""
-        return not any(held in made or encode.text(held)[1:-1] in made for held in self.held)
+        for held in self.held:
+            if held in made or (not plain_size(held) and encode.text(held)[1:-1] in made):
+                return False
+        return True
 
     def name(self, name: str) -> int:
         """What is known of a name from now on."""

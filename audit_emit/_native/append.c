@@ -8,6 +8,7 @@
 #include "leaf.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -267,20 +268,20 @@ static bool written(const Given *given, const char *line, Py_ssize_t length)
 
 /* Whether the line is on standard output, too: the whole of it, as a write that never blocks takes
  * all or nothing of what is so short. */
-static bool shown(const Given *given, char *line, Py_ssize_t length)
+static bool shown(const Given *given, const char *line, Py_ssize_t length)
 {
 #ifdef RWF_NOWAIT
     const Mirror *mirror = &given->mirror;
     struct stat found, own;
-    struct iovec pieces[] = {{(char *)given->line_prefix.text, (size_t)given->line_prefix.size},
-                             {line, (size_t)length}};
-    length += given->line_prefix.size;
-    if (length > mirror->max_bytes
+    char whole[PIPE_BUF]; /* one piece: for two, the kernel takes a quarter longer */
+    struct iovec piece = {whole, (size_t)(given->line_prefix.size + length)};
+    if (piece.iov_len > sizeof whole || (long long)piece.iov_len > mirror->max_bytes
         || (given->mirror_looked
             && (fstat((int)mirror->number, &found) || !is(&found, &mirror->file)
                 || fstat((int)mirror->duplicate, &own) || !is(&own, &mirror->file))))
         return false;
-    return pwritev2((int)mirror->duplicate, pieces, 2, -1, (int)mirror->flags) == length;
+    put_text(put_text(whole, given->line_prefix.text, given->line_prefix.size), line, length);
+    return pwritev2((int)mirror->duplicate, &piece, 1, -1, (int)mirror->flags) == (ssize_t)piece.iov_len;
 #else
     return false;
 #endif
@@ -324,7 +325,7 @@ PyObject *py_append(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize
     PyObject *result = line ? result_of(place, &given, line, id, hash) : NULL;
     bool done = false, seen = false;
     if (result) {
-        char *text = PyBytes_AS_STRING(line);
+        const char *text = PyBytes_AS_STRING(line);
         Py_ssize_t length = PyBytes_GET_SIZE(line);
         Py_BEGIN_ALLOW_THREADS
         done = written(&given, text, length);

@@ -16,6 +16,9 @@ enum { ALONE = 1, ALONE_AT_START = 2, WITH_RUN = 4, WITH_RUN_AT_START = 8 };
 /* What is known of a letter beyond ASCII (`letters.py`); all others are columns of the folded words. */
 enum { UNKNOWN = 0, LETTER = 1, OTHER = 2, LOOK = 255 };
 
+/* The methods of a helper (`plain.ASKED`). */
+enum { NAME, LETTERS, TEXT, TELLS, OTHER_VALUE, HOLD, METHODS };
+
 /* What is known of a name (`plain.Name`). */
 enum { HARMLESS = 1, BESIDE = 2, SECRET = 3 };
 
@@ -42,7 +45,7 @@ typedef struct {
     int run, digit_run;
     Py_ssize_t max_bytes, max_text, max_items, max_depth, max_table;
     long long max_int;
-    PyObject *encode, *sizeof_dict;
+    PyObject *encode, *sizeof_dict, *methods;
 } Table;
 
 typedef struct {
@@ -140,13 +143,12 @@ static bool put_int(Plain *plain, long long number)
 }
 
 /* What a method of the helper says; NULL, without an exception, where there is none to ask. */
-static PyObject *ask(Plain *plain, const char *method, PyObject *argument)
+static PyObject *ask(Plain *plain, int method, PyObject *argument)
 {
     plain->asks |= !plain->helper;
-    PyObject *name = plain->helper ? PyUnicode_InternFromString(method) : NULL;
-    PyObject *said = name ? PyObject_CallMethodOneArg(plain->helper, name, argument) : NULL;
-    Py_XDECREF(name);
-    return said;
+    return plain->helper ? PyObject_CallMethodOneArg(plain->helper, PyTuple_GET_ITEM(plain->table->methods, method),
+                                                     argument)
+                         : NULL;
 }
 
 /* What is found in a text. */
@@ -264,7 +266,7 @@ static bool knows_letters(Plain *plain, PyObject *text)
     for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++) {
         Py_UCS4 c = PyUnicode_READ(width, data, i);
         if (c >= 128 && meaning_of(plain->table, c) == UNKNOWN) {
-            PyObject *said = ask(plain, "letters", text); /* who learns all of them */
+            PyObject *said = ask(plain, LETTERS, text); /* who learns all of them */
             Py_XDECREF(said);
             return said != NULL;
         }
@@ -286,7 +288,7 @@ static bool tells(Plain *plain, PyObject *text)
         plain->may_tell = true;
         return true;
     }
-    PyObject *said = ask(plain, "tells", text);
+    PyObject *said = ask(plain, TELLS, text);
     plain->telling = said != Py_False;
     Py_XDECREF(said);
     return said != NULL;
@@ -295,9 +297,9 @@ static bool tells(Plain *plain, PyObject *text)
 static bool add_text(Plain *plain, PyObject *text);
 
 /* Write what the helper makes of a value: JSON, or a text. */
-static bool add_said(Plain *plain, const char *call, PyObject *value)
+static bool add_said(Plain *plain, int method, PyObject *value)
 {
-    PyObject *said = ask(plain, call, value);
+    PyObject *said = ask(plain, method, value);
     bool done = false;
     if (said && PyBytes_CheckExact(said))
         done = put(plain, PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said));
@@ -327,7 +329,7 @@ static bool add_text(Plain *plain, PyObject *text)
     if (scan.found & table->naming && !plain->telling && !tells(plain, text))
         return false;
     if (wants_a_look(table, &scan, first, text))
-        return add_said(plain, "text", text);
+        return add_said(plain, TEXT, text);
     return put_string(plain, text, scan.kinds & ESCAPED);
 }
 
@@ -337,7 +339,7 @@ static bool add_float(Plain *plain, PyObject *value)
 {
     double number = PyFloat_AS_DOUBLE(value), most = (double)plain->table->max_int;
     if (!(-most < number && number < most))
-        return add_said(plain, "other", value);
+        return add_said(plain, OTHER_VALUE, value);
     PyObject *json = PyObject_CallOneArg(plain->table->encode, value);
     bool done = json && PyBytes_CheckExact(json)
         && put(plain, PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json));
@@ -373,7 +375,7 @@ static long known_name(Plain *plain, PyObject *name)
         return PyLong_AsLong(known);
     if (PyErr_Occurred())
         return 0;
-    known = ask(plain, "name", name);
+    known = ask(plain, NAME, name);
     long judged = known ? PyLong_AsLong(known) : 0;
     Py_XDECREF(known);
     return judged;
@@ -388,7 +390,7 @@ static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
     if (!put_string(plain, name, false) || !put_char(plain, ':'))
         return false;
     plain->beside |= known == BESIDE;
-    return known == SECRET ? add_said(plain, "hold", value) : add_value(plain, value, depth);
+    return known == SECRET ? add_said(plain, HOLD, value) : add_value(plain, value, depth);
 }
 
 /* Whether a dict is small, also in the places that it keeps of what was deleted: all of them are
@@ -432,14 +434,14 @@ static bool add_value(Plain *plain, PyObject *value, int depth)
         int overflow;
         long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
         if (overflow || number <= -table->max_int || number >= table->max_int)
-            return add_said(plain, "other", value);
+            return add_said(plain, OTHER_VALUE, value);
         return put_int(plain, number);
     }
     if (PyFloat_CheckExact(value))
         return add_float(plain, value);
     bool is_dict = PyDict_CheckExact(value);
     if (!is_dict && !PyList_CheckExact(value) && !PyTuple_CheckExact(value))
-        return add_said(plain, "other", value);
+        return add_said(plain, OTHER_VALUE, value);
     if (depth >= table->max_depth)
         return false;
     return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
@@ -498,12 +500,12 @@ static bool take_words(Words *words, PyObject *classes, PyObject *nodes, PyObjec
 static bool take_all(Table *self, PyObject *args)
 {
     PyObject *bytes[11];
-    if (!PyArg_ParseTuple(args, "SnSSSnSSSSSSSy*IIIiinnnnnLOO", &bytes[0], &self->exact.columns, &bytes[1],
+    if (!PyArg_ParseTuple(args, "SnSSSnSSSSSSSy*IIIiinnnnnLOOO!", &bytes[0], &self->exact.columns, &bytes[1],
                           &bytes[2], &bytes[3], &self->folded.columns, &bytes[4], &bytes[5], &bytes[6],
                           &bytes[7], &bytes[8], &bytes[9], &bytes[10], &self->letters, &self->always,
                           &self->telling, &self->naming, &self->run, &self->digit_run, &self->max_bytes,
                           &self->max_text, &self->max_items, &self->max_depth, &self->max_table,
-                          &self->max_int, &self->encode, &self->sizeof_dict))
+                          &self->max_int, &self->encode, &self->sizeof_dict, &PyTuple_Type, &self->methods))
         return false;
     self->given = Py_NewRef(args);
     self->pairs = bytes_of(bytes[6], 2048);
@@ -514,7 +516,7 @@ static bool take_all(Table *self, PyObject *args)
     if (take_words(&self->exact, bytes[0], bytes[1], bytes[2])
         && take_words(&self->folded, bytes[3], bytes[4], bytes[5]) && self->pairs && self->shorts
         && self->triples && self->marks && self->kinds && self->folded.columns < LOOK
-        && self->max_depth < 64 && self->max_bytes > START && self->run > 0 && self->digit_run > 0)
+        && PyTuple_GET_SIZE(self->methods) == METHODS && self->max_depth < 64 && self->max_bytes > START && self->run > 0 && self->digit_run > 0)
         return true;
     PyErr_SetString(PyExc_TypeError, "a table has not the form it must have");
     return false;

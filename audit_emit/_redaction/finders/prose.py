@@ -27,6 +27,8 @@ _METHODS = frozenset(
 """How somebody is known: what ``auth`` and ``authentication`` say besides."""
 _FACTORS = frozenset("otp totp hotp webauthn".split())
 _STATES = frozenset("enabled disabled required optional".split())
+_WORDS = _EMPTY | _PERMISSIONS | _METHODS | _STATES
+_LONGEST_WORD = max(map(len, _WORDS))
 _TYPES = frozenset(
     "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
     "secretstr secretbytes optional[str] str|none varchar(255) securestring &str &string *string "
@@ -90,6 +92,7 @@ _OF_PATH = Pattern(
     r"(?:pwd|oldpwd|credentials?|keytab|pem|netrc|kubeconfig|cookies?|secrets?|tokens?|key)\Z"
 )
 _UUID = Pattern(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_UUID_SIZE = 36
 _IDENTIFIER = Pattern(r"[A-Za-z_][A-Za-z_.]*(?:\(\))?[:;,)]?(?![\w\-!$@#%^*+=~])")
 _TYPE = Pattern(
     r"(?:[&*]|\[\]){0,2}(?:'\w{1,16}[ \t])?(?:mut[ \t])?([A-Za-z_][\w.:]{0,40})"
@@ -123,12 +126,17 @@ def is_plain_value(name: str, value: str) -> bool:
 
 def may_be_plain(value: str) -> bool:
     """Whether ``is_plain_value`` holds for the value under some name."""
-    if len(value) > _LONGEST:
+    size = len(value)
+    if size > _LONGEST:
         return False
-    lower = value.lower()
-    if lower in _EMPTY or lower in _PERMISSIONS or lower in _METHODS or lower in _STATES:
+    if size <= _LONGEST_WORD and value.lower() in _WORDS:
         return True
-    return any(one.fullmatch(value) is not None for one in (_UUID, _PATH, _RESOURCE))
+    if size == _UUID_SIZE and _UUID.fullmatch(value) is not None:
+        return True
+    # Paths and what secret stores call something: most values need no look at the patterns.
+    if not ("/" in value or ":" in value or "\\" in value):
+        return False
+    return _PATH.fullmatch(value) is not None or _RESOURCE.fullmatch(value) is not None
 
 
 def annotation_end(text: str, start: int) -> int:

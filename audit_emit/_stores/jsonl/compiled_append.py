@@ -12,18 +12,13 @@ from time import time_ns
 from typing import Any
 
 from audit_emit._format.record import Receipt
-from audit_emit._runtime.interrupts import let_through
 from audit_emit._stores.base import DirectMirror, Linked, Part, Recorded
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.jsonl.critical import CriticalSection
 from audit_emit._stores.jsonl.durability import Durability
-from audit_emit._stores.jsonl.group_commit import RECORDS
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 
 __all__ = ["CompiledAppend"]
-
-_FEW = RECORDS - 1
-"""While that many lines wait for a sync, one more is no news to the thread that makes it."""
 
 NUMBERS = Struct("=7q4Q")
 """Lock, its names, when it is looked at next, file, its longest size, how long a look is fresh, the
@@ -53,8 +48,7 @@ class CompiledAppend:
     ) -> None:
         self._section = section
         self._clock = clock
-        self._durability = durability
-        self._lines = durability.lines
+        self._note = durability.note
         self.append: Callable[..., Made | None] = append
 
     def record(self, part: Part, closing: str, mirror: DirectMirror) -> Recorded | None:
@@ -91,8 +85,7 @@ class CompiledAppend:
                 mirror.last = line
                 mirror.fault = None
                 mirror.checked = checked or mirror.checked
-            if self._lines is not None:
-                self._keep(self._lines, line)
+            self._note(line)
             return receipt, line, shown
         except BaseException:
             if not section.gone:
@@ -129,18 +122,6 @@ class CompiledAppend:
         link, chain = segment.link_part, segment.chain
         return numbers, Receipt, clock.ids, stamp.process, stamp.head, segment.path, link, chain
 
-    def _keep(self, lines: list[bytes], line: bytes) -> None:
-        """See to the durability of a line; it is in the file, whatever fails here."""
-        durability = self._durability
-        try:
-            if 0 < len(lines) < _FEW and not durability.calls_again:
-                lines.append(line)
-                durability.size += len(line)
-            else:
-                durability.keep(line)
-        except Exception as error:  # noqa: BLE001 - anything may fail, and it is in the file
-            let_through(error)
-
     def _settle(self, segment: Segment, kept: list[Any], before: str) -> None:
         """Account for a record when a signal handler raised after the write, or the release.
 
@@ -155,8 +136,7 @@ class CompiledAppend:
         self._section.place = None
         if segment.seq < receipt.seq:
             segment.written += 1
-            if self._lines is not None:
-                self._keep(self._lines, line)
+            self._note(line)
         if not shown:
             linked = Linked(line, receipt.chain, receipt.seq, receipt.hash, before, receipt.id)
             segment.records.append(linked)

@@ -78,14 +78,22 @@ class Durability:
 
     def keep(self, line: bytes) -> None:
         """See to a line just written. Called with the locks held."""
+        self.note(line)
+        if self._how == "always":
+            self._sync_now([line])
+
+    def note(self, line: bytes) -> None:
+        """The same where the group syncs. It is in the file, whatever fails here."""
         lines = self.lines
-        if lines is not None:
+        if lines is None:
+            return
+        try:
             lines.append(line)
             self.size += len(line)
             if len(lines) in WAKE or self.calls_again or self.size > MOST_BYTES:
                 self._wake()
-        elif self._how == "always":
-            self._sync_now([line])
+        except Exception as error:  # noqa: BLE001 - anything may fail
+            let_through(error)
 
     def sync(self, section: CriticalSection, seconds: float) -> bool:
         """Make everything written so far durable; whether it is. See ``ChainStore.sync``."""
