@@ -6,6 +6,7 @@ import errno
 import gzip
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -271,21 +272,21 @@ class TestInterruptions:
 
         def write() -> None:
             while not done.is_set():
-                log.append("audit.started", {})
-                log.rotate()
+                if waited_enough(lambda: log.append("audit.started", {})):
+                    log.rotate()
 
         def prune() -> None:
             try:
-                while not pruned():
+                while not waited_enough(lambda: removal_of(log)):
                     pass
             finally:
                 done.set()
 
-        def pruned() -> bool:
+        def waited_enough(write: Callable[[], object]) -> bool:
             try:
-                removal_of(log)
+                write()
             except SinkError as error:
-                # Who writes all the time may keep the lock longer than a record waits for it.
+                # The other one may keep the lock longer than a record waits for it.
                 if error.reason != "lock-timeout":
                     raise
                 return False

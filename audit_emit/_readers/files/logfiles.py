@@ -22,6 +22,7 @@ ACTIVE = "audit.jsonl"
 CHECKPOINTS = "checkpoints.jsonl"
 
 _PACKED = r"(\.gz|\.zst)?"
+_NUMBERED = re.compile(r"-([0-9]{20})\.[A-Za-z]+" + _PACKED + r"$")
 _MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
 """RFC 1952; RFC 8878, whose frames may begin with one that is skipped."""
 
@@ -125,7 +126,7 @@ class Log(NamedTuple):
 def is_segment_alone(name: str) -> bool:
     """Whether a file name says: one segment of a log, not the active one."""
     return bool(
-        re.search(r"-[0-9]{20}\.[A-Za-z]+" + _PACKED + r"$", name)
+        _NUMBERED.search(name)
         or re.search(r"\.[A-Za-z]+[.-][0-9][0-9T_:.-]*" + _PACKED + r"$", name)
         or name.endswith((".gz", ".zst"))
     )
@@ -150,6 +151,23 @@ def segment_paths(layout: Layout) -> list[str]:
     ]
 
 
+def _listed(layout: Layout) -> list[str]:
+    """The closed segments, and no later one without those before it.
+
+    A directory is not listed at one moment: of two files that are closed meanwhile the listing may
+    have the later one alone, and a log that is whole would seem to have a hole. A second listing
+    has all that was there before it began; what is newer than the first one is for the next look.
+    """
+    newest = max(map(_number, segment_paths(layout)), default="")
+    return [path for path in segment_paths(layout) if _number(path) <= newest]
+
+
+def _number(path: str) -> str:
+    """The digits that this library names a closed segment by; of another name none."""
+    found = _NUMBERED.search(path)
+    return found[1] if found else ""
+
+
 def open_log(layout: Layout, name: str) -> Log:
     """Open a whole log.
 
@@ -169,7 +187,7 @@ def open_log(layout: Layout, name: str) -> Log:
     except FileNotFoundError:
         missing = os.path.basename(layout.active)
     seen = {file.identity for file in files}
-    for path in segment_paths(layout):
+    for path in _listed(layout):
         try:
             file = look_at(path)
         except FileNotFoundError:
@@ -191,11 +209,12 @@ def open_log(layout: Layout, name: str) -> Log:
 def _grown(file: LogFile, files: Sequence[LogFile]) -> LogFile:
     """The file that was the active one, to its end, if it was closed while the others were found.
 
-    The ones after it may begin with what came later than its size was taken.
+    The ones after it may begin with what came later than its size was taken; and it may have been
+    empty then, so that nothing said where it belongs.
     """
     if file.descriptor < 0 or all(other.first_seq <= file.first_seq for other in files):
         return file
-    return file._replace(size=os.fstat(file.descriptor).st_size)
+    return _seen(file.path, file.descriptor)._replace(descriptor=file.descriptor)
 
 
 def _is_there(path: str) -> bool:
@@ -226,17 +245,19 @@ def look_at(path: str, *, keep: bool = False) -> LogFile:
         return LogFile(path, (0, 0), -1)
     descriptor = open_regular(path)
     try:
-        found = os.fstat(descriptor)
-        magic = _MAGIC.match(os.pread(descriptor, 4, 0))
-        packed = (magic.lastgroup or "") if magic else ""
-        file = LogFile(path, _identity(found), found.st_size, packed)
-        first_seq, first_ts, prev = _first(beginning(file, descriptor))
-        kept = os.dup(descriptor) if keep else -1
-        return file._replace(
-            first_seq=first_seq, first_ts=first_ts, first_prev=prev, descriptor=kept
-        )
+        file = _seen(path, descriptor)
+        return file._replace(descriptor=os.dup(descriptor)) if keep else file
     finally:
         os.close(descriptor)
+
+
+def _seen(path: str, descriptor: int) -> LogFile:
+    found = os.fstat(descriptor)
+    magic = _MAGIC.match(os.pread(descriptor, 4, 0))
+    packed = (magic.lastgroup or "") if magic else ""
+    file = LogFile(path, _identity(found), found.st_size, packed)
+    first_seq, first_ts, prev = _first(beginning(file, descriptor))
+    return file._replace(first_seq=first_seq, first_ts=first_ts, first_prev=prev)
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
@@ -251,8 +272,7 @@ def in_order(files: Sequence[LogFile]) -> list[LogFile]:
 def _rank(file: LogFile) -> tuple[int, str, str]:
     first = file.first_seq
     if first < 0:
-        number = re.search(r"-([0-9]{20})\.", file.name)
-        first = int(number[1]) if number else 1 << 63
+        first = int(_number(file.name) or 1 << 63)
     return first, file.first_ts, file.name
 
 
