@@ -142,11 +142,17 @@ def start_sealer(
     return thread
 
 
-def own_record(emitter: Emitter) -> Callable[[str, dict[str, Any]], str]:
-    """What makes the records that a chain has about itself, up to their link."""
+def own_record(
+    emitter: Emitter, by: tuple[str, str] = ("", "service")
+) -> Callable[[str, dict[str, Any]], str]:
+    """What makes the records that a chain has about itself, up to their link.
+
+    Args:
+        by: who has them written: ``user_id`` and ``actor_kind``.
+    """
 
     def own(event_type: str, fields: dict[str, Any]) -> str:
-        return _prefix(emitter, *emitter.builder.own(event_type, fields))
+        return _prefix(emitter, *emitter.builder.own(event_type, fields, by))
 
     return own
 

@@ -25,13 +25,13 @@ from audit_emit._facade.retention import (
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Options, verify_log
-from audit_emit.cli._archiving import FAILURES, durable, failed, rows_of, settings_of, to_option
+from audit_emit.cli._archiving import FAILURES, failed, rows_of, settings_of, to_option
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named
-from audit_emit.cli._signer import active
+from audit_emit.cli._signer import active, durable
 from audit_emit.errors import ArchiveError, ConfigError, RetentionError
 from audit_emit.log import KeyRing
 

@@ -22,7 +22,6 @@ from audit_emit._facade.settings import Address, is_address
 from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
-    durable,
     failed,
     journal_of,
     journal_option,
@@ -35,7 +34,7 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, name_of, named
 from audit_emit.cli._output import formats
-from audit_emit.cli._signer import active
+from audit_emit.cli._signer import active, durable
 from audit_emit.errors import ConfigError, DatabaseError, RetentionError, SinkError
 from audit_emit.log import KeyRing
 

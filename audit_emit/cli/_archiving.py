@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import msgspec
 
 from audit_emit._facade.archive import (
     NAME,
@@ -33,7 +31,7 @@ from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
 from audit_emit.cli._recording import recorder_of_rows
-from audit_emit.cli._signer import Beside, active, emitter_of
+from audit_emit.cli._signer import active, emitter_of
 from audit_emit.errors import (
     ArchiveError,
     AuditEmitError,
@@ -160,12 +158,6 @@ def holds_of(log: str, chain: str, ring: KeyRing) -> Holds:
     (reader,) = open_readers([place])
     with reader:
         return Holds.of(reader, ring)
-
-
-def durable(file: Path) -> Beside:
-    """An emitter whose records are on the disk before it goes on: more is done because of them."""
-    made = emitter_of(file, None, stdout=False)
-    return Beside(msgspec.structs.replace(made.settings, durability="always"))
 
 
 def _segments(log: str, stack: ExitStack) -> tuple[str, str, Source, Record]:

@@ -30,7 +30,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9_*?]*([.][a-z0-9*?][a-z0-9_*?]*)+")
 _ENDINGS = (".jsonl", ".gz", ".zst", ".json", ".log")
 _OF_ARCHIVES = {
     "anomalies",
-    *("verify", "query", "console", "prove", "reconcile", "report", "tail"),
+    *("verify", "query", "console", "erase", "prove", "reconcile", "report", "tail"),
     *("build", "check", "serve"),  # of tiles
 }
 """Commands that read what is archived, too."""

@@ -2,15 +2,83 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 import click
 
 from audit_emit import Emitter
 from audit_emit._facade.archive import Record
-from audit_emit._facade.settings import Address, is_address
-from audit_emit.cli._signer import active, emitter_of
+from audit_emit._facade.settings import Address, is_address, is_archive
+from audit_emit.cli._logs import NoLog, name_of, together
+from audit_emit.cli._signer import active, durable, emitter_of
+from audit_emit.errors import DatabaseError, SinkError
+
+
+class Recording(NamedTuple):
+    """One chain that takes records about itself.
+
+    Attributes:
+        name: for people.
+        where: what a reader of it is opened with.
+        record: appends a record, durably; raises ``SinkError``.
+    """
+
+    name: str
+    where: tuple[str, ...]
+    record: Callable[[str, dict[str, Any]], None]
+
+
+@contextmanager
+def recordings(logs: Sequence[str], actor: str) -> Iterator[list[Recording]]:
+    """A way into each log, and into each chain that goes on at an address.
+
+    Args:
+        logs: with the archives that are to be read with them.
+        actor: who has the records written.
+
+    Raises:
+        UsageError: an archive was named alone.
+        NoLog: no chain goes on at an address.
+        DatabaseError: a database gives no answer.
+    """
+    by = (actor, "admin")
+    with ExitStack() as stack:
+        found = []
+        for log, *archives in together(logs):
+            if is_archive(log):
+                raise click.UsageError("an archive takes no record; name the LOG that it is of")
+            if is_address(log):
+                for name, where, record in _rows(log, by, stack):
+                    found.append(Recording(name, (where, *archives), record))
+                continue
+            emitter = durable(active(log))
+            stack.callback(emitter.close)
+            found.append(Recording(log, (log, *archives), partial(emitter.record_own, by=by)))
+        yield found
+
+
+def _rows(log: str, by: tuple[str, str], stack: ExitStack) -> Iterator[tuple[str, str, Record]]:
+    """Name, address and way in of each chain that goes on; one that was shipped does elsewhere."""
+    address, chains = _going_on(log)
+    if not chains:
+        raise NoLog(f"no chain goes on in {name_of(log)}, so none takes a record of it")
+    for service, tenant, chain in chains:
+        where = f"{log.partition('#')[0]}#chain={chain}"
+        yield name_of(where), where, recorder_of_rows(address, service, tenant, stack, by)
+
+
+def _going_on(log: str) -> tuple[Address, list[tuple[Any, ...]]]:
+    from audit_emit._facade.database import Connection, live_chains  # noqa: PLC0415 - an extra
+
+    address, chosen = Address.chosen(log)
+    connection = Connection(address).begin()
+    try:
+        return address, live_chains(connection, chosen)
+    finally:
+        connection.end()
 
 
 def recorder(log: str, stack: ExitStack) -> Record:
@@ -24,22 +92,25 @@ def recorder(log: str, stack: ExitStack) -> Record:
         emitter = emitter_of(active(log), None, stdout=False)
         stack.callback(emitter.close)
         return emitter.record_own
-    from audit_emit._facade.database import Connection, live_chains  # noqa: PLC0415 - an extra
-
-    address, chosen = Address.chosen(log)
-    connection = Connection(address).begin()
-    try:
-        found = live_chains(connection, chosen)
-    finally:
-        connection.end()
+    address, found = _going_on(log)
     if len(found) != 1:
         raise click.UsageError(f"{len(found)} chains go on there; add #service= or #chain=")
     service, tenant, _ = found[0]
     return recorder_of_rows(address, service, tenant, stack)
 
 
-def recorder_of_rows(address: Address, service: str, tenant: str, stack: ExitStack) -> Record:
-    """Appends records about the log to its chain in a database."""
+def recorder_of_rows(
+    address: Address,
+    service: str,
+    tenant: str,
+    stack: ExitStack,
+    by: tuple[str, str] = ("", "service"),
+) -> Record:
+    """Appends records about the log to its chain in a database.
+
+    Args:
+        by: who has them written.
+    """
     from audit_emit._facade.database import Chains  # noqa: PLC0415 - an extra
     from audit_emit.outbox import own_record  # noqa: PLC0415
 
@@ -47,9 +118,12 @@ def recorder_of_rows(address: Address, service: str, tenant: str, stack: ExitSta
     stack.callback(emitter.close)
     chains = Chains(address, service=service)
     stack.callback(chains.close)
-    own = own_record(emitter)
+    own = own_record(emitter, by)
 
     def record(event_type: str, fields: dict[str, Any]) -> None:
-        chains.append([own(event_type, fields)], tenant)
+        try:
+            chains.append([own(event_type, fields)], tenant)
+        except DatabaseError as error:
+            raise SinkError(error.reason) from error
 
     return record

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from audit_emit.cli._logs import of_files
 from audit_emit.errors import SinkError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -44,24 +43,22 @@ def record_reveal(
         keys: the ids of those that are used.
 
     Raises:
-        UsageError: one is no log of files.
+        UsageError, NoLog, DatabaseError: see ``recordings``.
         ClickException: one takes no record; nothing is shown then.
     """
-    from audit_emit.cli._archiving import durable  # noqa: PLC0415 - only who reveals writes
-    from audit_emit.cli._signer import active  # noqa: PLC0415
+    from audit_emit.cli._recording import recordings  # noqa: PLC0415 - only who reveals writes
 
     who = os.environ.get("SUDO_USER") or getpass.getuser()
     told = sorted(set(keys))[:_KEYS]
     fields = {"command": command, "records": records, "values": values, "keys": told}
     if "-" in logs:
         raise click.UsageError("--reveal is recorded in the LOG: standard input is none")
-    for log in of_files(logs):
-        emitter = durable(active(log))
-        try:
-            emitter.record_own(REVEALED, fields, by=(who, "admin"))
-        except SinkError as error:
-            raise click.ClickException(
-                f"{log} takes no record of the reveal ({error.reason}); nothing is revealed"
-            ) from None
-        finally:
-            emitter.close()
+    with recordings(logs, who) as found:
+        for one in found:
+            try:
+                one.record(REVEALED, fields)
+            except SinkError as error:
+                raise click.ClickException(
+                    f"{one.name} takes no record of the reveal ({error.reason}); nothing is "
+                    "revealed"
+                ) from None

@@ -7,8 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -28,20 +27,20 @@ from audit_emit._facade.erasure import (
     find_remains,
     revived,
 )
-from audit_emit._facade.queries import Question, open_reader
+from audit_emit._facade.queries import Question, open_reader, open_readers
 from audit_emit._facade.records import ts_of
+from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
-from audit_emit.cli._archiving import durable
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import logs_argument, named, of_files
+from audit_emit.cli._logs import logs_argument, name_of, named, together
 from audit_emit.cli._output import formats
-from audit_emit.cli._signer import active
+from audit_emit.cli._recording import recordings
 from audit_emit.cli._subject_keys import needed_store, subject_keys_option
 from audit_emit.cli._times import time_option
-from audit_emit.errors import KeyStoreError, SinkError
+from audit_emit.errors import DatabaseError, KeyStoreError, SinkError
 
 _DAY = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 _LONGEST_REFERENCE = 256
@@ -61,6 +60,7 @@ _LONGEST_REFERENCE = 256
     [
         "audit-emit erase u-17 /var/log/audit-emit/shop --dry-run --also someone@example.com",
         "audit-emit erase u-17 --reference DSR-2026-0042 --backups-until 2026-06-18",
+        "audit-emit erase u-17 postgresql://db/audit s3://audit/shop",
         "audit-emit erase --replay /var/log/audit-emit/shop",
     ],
 )
@@ -114,34 +114,42 @@ def command(
     what stands in plain and stays. It can be interrupted anywhere, and run again.
 
     SUBJECT is the id that the program gives to Subject(...), and as user_id. Without LOG, the log
-    that this environment configures. Run it as the user of the service.
+    that this environment configures. An address of a database stands for every chain that goes on
+    there; an archive is named beside the LOG that it is of. Run it as the user of the service.
     """
     if replay:
         logs = (subject, *logs) if subject else logs
         subject = ""
     _check(subject, backups_until, reference, also, modes=[dry_run, allow, replay])
     store = needed_store(subject_keys)
-    found = list(of_files(named(logs)))
+    found = named(logs)
     request = Request(requested_at or ts_of(time.time_ns()), reference, backups_until)
     actor = by or os.environ.get("SUDO_USER") or getpass.getuser()
     try:
         if dry_run:
             return _show_remains(store, subject, found, also, form)
-        with store.apart(), _recorders(found, actor) as erasables:
+        with store.apart(), recordings(found, actor) as taking:
+            erasables = [
+                Erasable(one.name, partial(open_reader, *one.where), one.record) for one in taking
+            ]
             if replay:
                 return _replay(store, erasables, request, form)
             if allow:
                 return _allow(store, subject, erasables, request, form)
             return _erase(store, subject, erasables, request, form)
-    except KeyStoreError as error:
-        damaged = error.reason == "damaged"
-        what = "restore it from a backup, then run it again" if damaged else "run it again"
-        complain(f"{error} ({error.reason}); {what}")
-    except SinkError as error:
-        complain(f"a log could not be told ({error.reason}); the key is gone: run it again")
+    except (KeyStoreError, DatabaseError, SinkError) as error:
+        complain(_why(error))
+        return Exit.INCOMPLETE
     finally:
         store.close()
-    return Exit.INCOMPLETE
+
+
+def _why(error: KeyStoreError | DatabaseError | SinkError) -> str:
+    if isinstance(error, SinkError):
+        return f"a log could not be told ({error.reason}); the key is gone: run it again"
+    damaged = isinstance(error, KeyStoreError) and error.reason == "damaged"
+    what = "restore it from a backup, then run it again" if damaged else "run it again"
+    return f"{error} ({error.reason}); {what}"
 
 
 def _check(
@@ -157,19 +165,6 @@ def _check(
         raise click.UsageError("--backups-until is a day such as 2026-06-18")
     if len(reference) > _LONGEST_REFERENCE:
         raise click.UsageError(f"--reference has at most {_LONGEST_REFERENCE} characters")
-
-
-@contextmanager
-def _recorders(logs: Sequence[str], actor: str) -> Iterator[list[Erasable]]:
-    """A way into each log, as the one who has it done."""
-    with ExitStack() as stack:
-        made = []
-        for log in logs:
-            emitter = durable(active(log))
-            stack.callback(emitter.close)
-            record = partial(emitter.record_own, by=(actor, "admin"))
-            made.append(Erasable(log, partial(open_reader, log), record))
-        yield made
 
 
 def _erase(
@@ -263,9 +258,11 @@ def _show_remains(
 ) -> Exit:
     found = store.find(subject)
     said = []
-    for log in logs:
-        with on_terminal("looking for remains") as bar, open_reader(log) as reader:
-            said.append((log, find_remains(reader, subject, found, also, bar)))
+    for where in together(logs):
+        for reader in open_readers(where):
+            with on_terminal("looking for remains") as bar, reader:
+                name = name_of(reader.name) if is_address(where[0]) else where[0]
+                said.append((name, find_remains(reader, subject, found, also, bar)))
     loki = [Question(actor=name).logql() for name in _names(subject, found)]
     if form == "json":
         click.echo(json.dumps(_remains_as_json(store, found, said, loki), indent=2))

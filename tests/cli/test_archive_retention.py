@@ -83,6 +83,20 @@ def test_what_is_archived_and_old_goes_and_the_log_verifies_alone_and_with_the_a
     assert [one["pruned"] for one in said["batches"]].count(True) == len(before) - len(left)
 
 
+def test_an_erasure_finds_what_is_in_the_archive_alone(
+    archived: SignedLog, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, keys = str(archived.directory), str(tmp_path / "subjects.keys")
+    assert main(["archive", "prune", directory, "--hot-days", "0"]) == Exit.OK
+    words = ["--subject-keys", keys, "--dry-run"]
+    (here,) = told(capsys, "erase", "u-17", directory, *words)[1]["logs"]
+    both = [directory, f"s3://{store.name}/audit"]
+    (found,) = told(capsys, "erase", "u-17", *both, *words)[1]["logs"]
+    assert here["records"] < found["records"] == 150
+    assert main(["erase", "u-17", both[1], "--subject-keys", keys]) == Exit.USAGE
+    assert "an archive takes no record" in capsys.readouterr().err
+
+
 def test_young_records_stay_by_default(
     archived: SignedLog, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -273,7 +273,13 @@ class TestInterruptions:
         def write() -> None:
             while not done.is_set():
                 if waited_enough(lambda: log.append("audit.started", {})):
-                    log.rotate()
+                    rotate()
+
+        def rotate() -> None:
+            fresh = Path(f"{log.active}.new")
+            fresh.touch()
+            log.rotate()
+            fresh.rename(log.active)
 
         def prune() -> None:
             try:

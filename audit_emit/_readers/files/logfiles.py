@@ -198,8 +198,8 @@ def open_log(layout: Layout, name: str) -> Log:
         if file.identity not in seen:
             seen.add(file.identity)
             files.append(file)
-    if missing and _is_there(layout.active + ".new"):
-        missing = ""  # a rotation ended between its two renames
+    if missing and (_is_there(layout.active + ".new") or _is_there(layout.active)):
+        missing = ""  # a rotation was, or ended, between its two renames
     there = checkpoints if _is_there(checkpoints) else ""
     missing = missing if files else ""
     files = [_grown(file, files) for file in files]

@@ -51,3 +51,22 @@ def test_a_segment_that_was_empty_when_it_was_opened_and_closed_then_is_in_its_p
 
     monkeypatch.setattr(os, "listdir", meanwhile)
     assert [file.first_seq for file in open_log(layout, "").files] == [1, 2, 3]
+
+
+def test_an_active_segment_that_comes_back_while_the_log_is_opened_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames of a rotation there is none."""
+    layout = Layout.of(str(tmp_path / "audit.jsonl"))
+    Path(layout.closed(1)).write_bytes(MadeChain().add(1).lines[0] + b"\n")
+    Path(f"{layout.active}.new").touch()
+    listed = os.listdir
+
+    def meanwhile(directory: str) -> list[str]:
+        monkeypatch.setattr(os, "listdir", listed)
+        Path(f"{layout.active}.new").rename(layout.active)
+        return listed(directory)
+
+    monkeypatch.setattr(os, "listdir", meanwhile)
+    found = open_log(layout, "")
+    assert ([file.first_seq for file in found.files], found.missing) == ([1], "")
