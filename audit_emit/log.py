@@ -228,7 +228,7 @@ class AuditLog:
             how: see ``VerifyArguments``.
 
         Raises:
-            ValueError: a head is none, a time has no zone, or ``legacy_before`` is neither.
+            ValueError: what is given cannot be used: a head is none, a time has no zone, …
             MemoryFileError: ``remember`` is another file.
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.

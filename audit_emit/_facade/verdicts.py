@@ -10,6 +10,7 @@ from audit_emit._format.proof_file import MAX_BYTES
 from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, SHOWN, TAMPERED
 from audit_emit._verify.known_heads import parse_heads
 from audit_emit._verify.legacy import Boundary
+from audit_emit._verify.others import Others, Sources, others_of, policy_in
 from audit_emit._verify.remembered import read, remembered
 from audit_emit._verify.verify import Options, Verified, verify_log, verify_paths
 
@@ -22,8 +23,12 @@ __all__ = [
     "UNSIGNED_TIME",
     "Boundary",
     "Options",
+    "Others",
+    "Sources",
     "Verified",
+    "others_of",
     "parse_heads",
+    "policy_in",
     "read",
     "remembered",
     "signed_time",

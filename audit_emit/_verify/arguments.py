@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypedDict
 
 from audit_emit._format.record import ts_of
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._verify.legacy import Boundary
+from audit_emit._verify.others import Sources, others_of
 from audit_emit._verify.verify import Options
 
 
@@ -30,6 +31,13 @@ class VerifyArguments(TypedDict, total=False):
         until: only to the last record that is not later.
         legacy_before: records before this one (``"4711"``), or before this byte
             (``"offset:1024"``), may be older than the chain.
+        witnesses: who must have cosigned the log: verifier keys, or files of them.
+        quorum: so many of ``witnesses`` are enough; all of them if not given.
+        policy: the file of a C2SP tlog-policy, instead of ``witnesses``; the keys of logs in it
+            are trusted, too.
+        anchors: files that a place outside has kept: ``anchors.jsonl``, or a signed note.
+        tsa_certificates: a file of roots of a timestamp authority (PEM): only what it stamped
+            counts as an anchor.
         remember: a file of the verifier's own that keeps what was verified, to be compared the
             next time.
         strict: parse the JSON of every record as well.
@@ -48,6 +56,11 @@ class VerifyArguments(TypedDict, total=False):
     since: datetime | None
     until: datetime | None
     legacy_before: str
+    witnesses: Sequence[str]
+    quorum: int | None
+    policy: str | os.PathLike[str] | None
+    anchors: Sequence[str | os.PathLike[str]]
+    tsa_certificates: str | os.PathLike[str] | None
     remember: str | os.PathLike[str] | None
     strict: bool
     jobs: int
@@ -58,11 +71,19 @@ def options_of(how: VerifyArguments, ring: KeyRing) -> Options:
     """What to verify with, and how.
 
     Raises:
-        ValueError: a time has no zone, or ``legacy_before`` says no place.
+        ValueError: a time has no zone, ``legacy_before`` says no place, or what others say cannot
+            be used.
+        ModuleNotFoundError: a timestamp cannot be checked without an extra.
+        OSError: a file of others cannot be read.
     """
     legacy = how.get("legacy_before", "")
+    whole = how.get("from_seq", 0) <= 1 and not how.get("since") and not how.get("until")
+    others = others_of(_sources(how), ring, whole=whole)
     return Options(
-        ring=ring,
+        ring=others.ring,
+        witnesses=others.policy,
+        anchors=others.anchors,
+        stamped=others.stamped,
         heads=how.get("expect_heads") or {},
         origin=how.get("origin", ""),
         chain=how.get("chain", ""),
@@ -77,6 +98,16 @@ def options_of(how: VerifyArguments, ring: KeyRing) -> Options:
         strict=how.get("strict", False),
         jobs=how.get("jobs", 1),
         progress=how.get("progress"),
+    )
+
+
+def _sources(how: VerifyArguments) -> Sources:
+    return Sources(
+        how.get("witnesses", ()),
+        how.get("quorum"),
+        how.get("policy"),
+        how.get("anchors", ()),
+        how.get("tsa_certificates"),
     )
 
 

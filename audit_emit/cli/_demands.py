@@ -11,14 +11,20 @@ from typing import Any, TypeVar
 
 import click
 
-from audit_emit._facade.anchors import Stamped, stamped_by
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.text import visible
-from audit_emit._facade.verdicts import Boundary, Options, parse_heads
-from audit_emit._facade.witnesses import NONE, Ed25519Key, Policy
+from audit_emit._facade.verdicts import (
+    Boundary,
+    Options,
+    Others,
+    Sources,
+    others_of,
+    parse_heads,
+    policy_in,
+)
+from audit_emit._facade.witnesses import NONE
 from audit_emit.cli._command import complain
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._policies import anchors_in, policy_in, policy_of
 from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.log import KeyRing
 
@@ -173,16 +179,15 @@ def demands(function: _Function) -> _Function:
         tsa_file: str | None,
         **given: Any,
     ) -> Any:
-        policy = _policy(witness_keys, quorum, policy_file)
-        _refuse_part(given, policy is not None or bool(anchor_files))
         rest = {name: given.pop(name) for name in list(given) if name not in Options._fields}
-        ring = _ring(keys, policy)
-        _refuse_own(ring, policy)
+        whole = given["from_seq"] == 1 and not given["since"] and not given["until"]
+        sources = Sources(witness_keys, quorum, policy_file, anchor_files, tsa_file)
+        others = _others(sources, keys, whole=whole)
         options = Options(
-            ring=ring,
-            witnesses=policy,
-            anchors=anchors_in(anchor_files) if anchor_files else None,
-            stamped=_stamped(anchor_files, tsa_file),
+            ring=others.ring,
+            witnesses=others.policy,
+            anchors=others.anchors,
+            stamped=others.stamped,
             anchor_required=not no_anchor_required,
             as_of=ns_of(as_of) if as_of else None,
             jobs=jobs or cores(),
@@ -196,57 +201,21 @@ def demands(function: _Function) -> _Function:
     return made  # type: ignore[no-any-return] # click keeps the type of what it decorates
 
 
-def _policy(keys: tuple[str, ...], quorum: int | None, file: str | None) -> Policy | None:
-    """Who must have cosigned the log; ``None`` where nobody must."""
-    if file is not None and (keys or quorum):
-        raise click.UsageError("--policy says which witnesses are enough; leave out --witness")
-    if quorum and not keys:
-        raise click.UsageError("--quorum is about those of --witness; name them")
-    if file is not None:
-        policy = policy_in(file)
-        if policy.quorum == NONE:
-            complain(f"{file} demands no witness: its quorum is none")
-        return policy
-    return policy_of(keys, quorum) if keys else None
-
-
-def _refuse_part(given: dict[str, Any], outside: bool) -> None:
-    """Others have signed a tree over the whole log: of a part of it there is no root to compare."""
-    if outside and (given["from_seq"] > 1 or given["since"] or given["until"]):
-        raise click.UsageError(
-            "what others have seen is compared with the whole log; leave out --from-seq, --since "
-            "and --until"
-        )
-
-
-def _refuse_own(ring: KeyRing, policy: Policy | None) -> None:
-    own = {key.public for key in ring.keys if isinstance(key, Ed25519Key)}
-    for witness in policy.witnesses.values() if policy is not None else ():
-        if witness.key.public in own:
-            raise click.UsageError(
-                f"{visible(witness.key.name)} has the key of the log, which is no witness of itself"
-            )
-
-
-def _ring(keys: tuple[str, ...], policy: Policy | None) -> KeyRing:
-    """The keys that are given, and those of the logs in a policy."""
-    logs = policy.logs if policy is not None else ()
-    if logs and not keys:
-        return KeyRing(logs)
-    return KeyRing([*KeyRing.from_sources(list(keys), os.environ).keys, *logs])
-
-
-def _stamped(anchors: tuple[str, ...], tsa_file: str | None) -> Stamped | None:
-    if tsa_file is None:
-        return None
-    if not anchors:
-        raise click.UsageError("--tsa-cert is about what was kept; name it with --anchor")
-    with open(tsa_file, "rb") as file:
-        data = file.read(1 << 20)
+def _others(sources: Sources, keys: tuple[str, ...], *, whole: bool) -> Others:
+    """What others say of the log, with the keys that are given, or those of a policy's logs."""
+    alone = sources.policy and not (keys or sources.witnesses or sources.quorum)
     try:
-        return stamped_by(data)
-    except ValueError:
-        raise click.UsageError(f"{visible(tsa_file)} has no certificate (PEM)") from None
+        named = policy_in(sources.policy).logs if sources.policy and alone else ()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    ring = KeyRing() if named else KeyRing.from_sources(list(keys), os.environ)
+    try:
+        found = others_of(sources, ring, whole=whole)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if found.policy is not None and found.policy.quorum == NONE:
+        complain(f"{sources.policy} demands no witness: its quorum is none")
+    return found
 
 
 def cores() -> int:

@@ -37,7 +37,7 @@ from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import logs_argument, name_of, named, together
 from audit_emit.cli._output import formats
-from audit_emit.cli._recording import recordings
+from audit_emit.cli._recording import Recording, recordings
 from audit_emit.cli._subject_keys import needed_store, subject_keys_option
 from audit_emit.cli._times import time_option
 from audit_emit.errors import DatabaseError, KeyStoreError, SinkError
@@ -129,27 +129,30 @@ def command(
         if dry_run:
             return _show_remains(store, subject, found, also, form)
         with store.apart(), recordings(found, actor) as taking:
-            erasables = [
-                Erasable(one.name, partial(open_reader, *one.where), one.record) for one in taking
-            ]
+            erasables = list(map(_erasable, taking))
             if replay:
                 return _replay(store, erasables, request, form)
             if allow:
                 return _allow(store, subject, erasables, request, form)
             return _erase(store, subject, erasables, request, form)
     except (KeyStoreError, DatabaseError, SinkError) as error:
-        complain(_why(error))
-        return Exit.INCOMPLETE
+        return _failed(error)
     finally:
         store.close()
 
 
-def _why(error: KeyStoreError | DatabaseError | SinkError) -> str:
+def _erasable(one: Recording) -> Erasable:
+    return Erasable(one.name, partial(open_reader, *one.where), one.record)
+
+
+def _failed(error: KeyStoreError | DatabaseError | SinkError) -> Exit:
     if isinstance(error, SinkError):
-        return f"a log could not be told ({error.reason}); the key is gone: run it again"
-    damaged = isinstance(error, KeyStoreError) and error.reason == "damaged"
-    what = "restore it from a backup, then run it again" if damaged else "run it again"
-    return f"{error} ({error.reason}); {what}"
+        complain(f"a log could not be told ({error.reason}); the key is gone: run it again")
+    else:
+        damaged = isinstance(error, KeyStoreError) and error.reason == "damaged"
+        what = "restore it from a backup, then run it again" if damaged else "run it again"
+        complain(f"{error} ({error.reason}); {what}")
+    return Exit.INCOMPLETE
 
 
 def _check(

@@ -15,6 +15,7 @@ from audit_emit._facade.http import Server
 from audit_emit._facade.queries import open_reader
 from audit_emit._facade.records import ts_of
 from audit_emit._facade.text import visible
+from audit_emit._facade.verdicts import policy_in
 from audit_emit._facade.witnesses import (
     LONGEST,
     Attempt,
@@ -36,7 +37,6 @@ from audit_emit.cli._http import address_options, served
 from audit_emit.cli._keys import key_option, pinned_keys
 from audit_emit.cli._logs import logs_argument, one_of
 from audit_emit.cli._output import formats
-from audit_emit.cli._policies import policy_in
 from audit_emit.errors import ConfigError
 from audit_emit.log import Checkpoint, KeyRing
 
@@ -211,9 +211,9 @@ def serve(
     try:
         own = [Cosigner.of_pair(name, pair) for pair in pairs]
         known = [Ed25519Key.from_vkey(_text(one)) for one in log_keys]
+        known += policy_in(policy).logs if policy else ()
     except ValueError as error:
         raise click.UsageError(visible(str(error))) from None
-    known += policy_in(policy).logs if policy else ()
     if not known:
         raise click.UsageError("name the logs that it may cosign: --log, or --policy")
     os.makedirs(state, mode=0o700, exist_ok=True)

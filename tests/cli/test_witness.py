@@ -16,7 +16,8 @@ from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
 from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import Ed25519Key, private_pem
-from audit_emit.cli import _policies, main
+from audit_emit._verify import others
+from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
 PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
@@ -140,7 +141,7 @@ def test_a_policy_that_demands_no_witness_is_told(
 def test_a_file_of_anchors_of_which_a_part_would_not_count_is_refused(
     log: WitnessedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_policies, "MOST_KEPT", 100)
+    monkeypatch.setattr(others, "MOST_KEPT", 100)
     assert main(["verify", str(log.path), "--anchor", __file__]) == Exit.USAGE
 
 

@@ -17,6 +17,7 @@ from audit_emit._format.policy import Policy
 from audit_emit._format.record import head_of
 from audit_emit._signing.cosigners import Cosigner
 from audit_emit._verify.findings import Kind, Report
+from audit_emit.log import VerifyArguments, open_log
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,55 @@ def densely_signed(directory: Path, records: int) -> tuple[PrunableLog, list[Anc
     (directory / "checkpoints.jsonl").write_bytes(b"".join(one.to_line() for one in points))
     notes = [Anchored(1, 0, "", one.head_seq, one.to_note().to_bytes().decode()) for one in points]
     return PrunableLog.at(directory, records=records, ring=RING), notes
+
+
+class TestFromPython:
+    """What the command takes as options, ``AuditLog.verify`` takes by name."""
+
+    def test_witnesses_and_a_quorum(self, log: PrunableLog, tmp_path: Path) -> None:
+        found = open_log(log.path, keys=[PAIR.to_vkey(ORIGIN)])
+        file = tmp_path / "witnesses"
+        file.write_text("".join(f"{key.to_vkey()}\n" for key in KEYS[1:3]))
+        names = [KEYS[0].to_vkey(), str(file)]
+        report = found.verify(witnesses=names, quorum=2, anchor_required=False)
+        assert (report.exit_status, report.witnessed_seq) == (0, 300)
+        report = found.verify(witnesses=names, anchor_required=False)
+        assert report.counts == {Kind.NOT_WITNESSED: 1}
+
+    def test_a_policy_brings_the_key_of_the_log(self, log: PrunableLog, tmp_path: Path) -> None:
+        policy = tmp_path / "policy"
+        name = log.path.name
+        policy.write_text(
+            f"log {PAIR.to_vkey(f'{ORIGIN}/{CHAIN}')}\n"
+            f"witness {name} {KEYS[0].to_vkey()}\nquorum {name}\n"
+        )
+        report = open_log(log.path).verify(policy=policy, anchor_required=False)
+        assert (report.exit_status, report.witnessed_by) == (0, ("w1.example.com",))
+        assert report.unclaimed is None
+
+    def test_what_was_kept_outside(self, log: PrunableLog, tmp_path: Path) -> None:
+        found = open_log(log.path, keys=[PAIR.to_vkey(ORIGIN)])
+        (tmp_path / "kept.note").write_bytes((log.path / "checkpoint").read_bytes())
+        report = found.verify(anchors=[tmp_path / "kept.note"], anchor_required=False)
+        assert (report.exit_status, report.outside_seq) == (0, 300)
+        (tmp_path / "empty").touch()
+        report = found.verify(anchors=[tmp_path / "empty"], anchor_required=False)
+        assert report.counts == {Kind.NOT_ANCHORED: 1}
+
+    @pytest.mark.parametrize(
+        ("how", "why"),
+        [
+            ({"quorum": 1}, "name them"),
+            ({"policy": "p", "quorum": 1}, "no others beside it"),
+            ({"witnesses": [KEYS[0].to_vkey()], "quorum": 2}, "a quorum of 2"),
+            ({"witnesses": [KEYS[0].to_vkey()], "from_seq": 2}, "a part of it"),
+            ({"witnesses": [Cosigner.of_pair("log", PAIR).to_vkey()]}, "no witness of itself"),
+            ({"tsa_certificates": __file__}, "as an anchor"),
+            ({"tsa_certificates": __file__, "anchors": [__file__]}, "no certificate"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused(
+        self, made: WitnessedLog, how: VerifyArguments, why: str
+    ) -> None:
+        with pytest.raises(ValueError, match=why):
+            open_log(made.path, keys=[PAIR.to_vkey(ORIGIN)]).verify(**how)
