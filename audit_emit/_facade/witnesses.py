@@ -7,15 +7,13 @@ from audit_emit._checkpoints.prove import newest_checkpoint, signer_directory
 from audit_emit._checkpoints.witnessing.kept import Attempt, Kept
 from audit_emit._checkpoints.witnessing.serve import LONGEST, Witness
 from audit_emit._format.cosignature import cosigned_at
-from audit_emit._format.policy import LONGEST as LONGEST_POLICY
 from audit_emit._format.policy import NONE, Policy
 from audit_emit._runtime.http_client import check_url
-from audit_emit._signing.cosigners import Cosigner, can_check
+from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import Ed25519Key
 
 __all__ = [
     "LONGEST",
-    "LONGEST_POLICY",
     "NONE",
     "Attempt",
     "Cosigner",
@@ -23,7 +21,6 @@ __all__ = [
     "Kept",
     "Policy",
     "Witness",
-    "can_check",
     "check_url",
     "cosigned_at",
     "finding_of",
