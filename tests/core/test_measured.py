@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.audit_log import AuditLog
 
+from audit_emit import Emitter
 from audit_emit._core.measured import SAMPLE, measure
+from audit_emit._stores.base import Draft, Linked
+from audit_emit.testing import MemoryStore
 
 
 def test_nothing_is_put_before_emit_until_somebody_asks(audit_log: AuditLog) -> None:
@@ -41,3 +47,16 @@ def test_an_interrupt_passes(audit_log: AuditLog, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         audit_log.emitter.emit(None, "shop.sold")
     assert sum(measured.durations.counts) == 0
+
+
+def test_a_store_with_odd_answers_is_no_error_of_emit() -> None:
+    class Odd(MemoryStore):
+        def append(self, drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
+            odd: Any = 7
+            return [replace(one, line=odd) for one in super().append(drafts, deadline)]
+
+    with closing(Emitter(service="shop", store=Odd(), stdout=False)) as emitter:
+        measured = measure(emitter)
+        for _ in range(SAMPLE + 1):
+            emitter.emit(None, "shop.sold")
+        assert (sum(measured.durations.counts), sum(measured.sizes.counts)) == (2, 0)
