@@ -30,6 +30,7 @@ def write_note(title: str, text: str, password: str = "") -> str:
 @server.tool()
 async def wait(seconds: float) -> str:
     """Take some time."""
+    emit(None, "wait.begun", {"seconds": seconds})
     await asyncio.sleep(seconds)
     return "done"
 

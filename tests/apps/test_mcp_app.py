@@ -104,15 +104,16 @@ def test_each_call_is_one_record(tmp_path: Path, transport: Any) -> None:
     assert first["fields"]["duration_ms"] >= 0
 
 
-def test_a_call_that_times_out_is_recorded_once(tmp_path: Path) -> None:
+def test_a_call_that_the_client_gives_up_is_recorded_once(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
 
     async def drive(client: Client) -> None:
-        try:
-            await client.call_tool("wait", {"seconds": 30}, read_timeout_seconds=0.5)
-        except Exception:
-            pass
-        await asyncio.to_thread(until, lambda: records(log, "mcp.tool_called"))
+        call = asyncio.create_task(client.call_tool("wait", {"seconds": 3600}))
+        await asyncio.to_thread(until, lambda: records(log, "wait.begun"), "the call's start")
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.to_thread(until, lambda: records(log, "mcp.tool_called"), "its record")
 
     over_stdio(log, drive)
     (record,) = records(log, "mcp.tool_called")

@@ -531,13 +531,19 @@ def test_cancellation_is_recorded_and_goes_on(audit_log: AuditLog, before: Any) 
 
 
 def test_cancellation_inside_send_is_recorded(audit_log: AuditLog) -> None:
-    async def stuck(message: Message) -> None:
-        await asyncio.Event().wait()
-
     async def cancel() -> None:
+        sends = asyncio.Event()
+
+        async def stuck(message: Message) -> None:
+            sends.set()
+            await asyncio.Event().wait()
+
         app = audited(answer(start(), body()), audit_log)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(app(http(), Server().receive, stuck), 0.01)
+        task = asyncio.create_task(app(http(), Server().receive, stuck))
+        await sends.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(cancel())
 
@@ -1135,13 +1141,18 @@ def test_websocket_handler_raises(audit_log: AuditLog) -> None:
 
 def test_websocket_cancelled(audit_log: AuditLog) -> None:
     async def main() -> None:
+        accepted = asyncio.Event()
+
         async def wait(socket: WebSocket) -> None:
             await socket.accept()
+            accepted.set()
             await socket.receive_text()
 
-        app = audited(app_of(wait), audit_log)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(talk().call(app, websocket()), 0.05)
+        task = asyncio.create_task(talk().call(audited(app_of(wait), audit_log), websocket()))
+        await accepted.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(main())
 

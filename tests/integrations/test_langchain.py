@@ -28,13 +28,6 @@ def fail(password: str) -> str:
     raise KeyError("the message")
 
 
-@tool
-async def wait(seconds: float) -> str:
-    """Wait."""
-    await asyncio.sleep(seconds)
-    return "done"
-
-
 def test_a_call_is_recorded_with_its_arguments_and_its_actor(records: Any) -> None:
     with bind(user_id="u-17"):
         assert add.invoke({"a": 1, "b": 2}, config={"callbacks": [LangChainAudit()]}) == 3
@@ -56,9 +49,19 @@ def test_an_exception_is_named_and_nothing_secret_is_recorded(records: Any) -> N
 
 def test_a_call_that_is_awaited_is_recorded_when_it_is_cancelled(records: Any) -> None:
     async def run() -> None:
-        call = wait.ainvoke({"seconds": 60}, config={"callbacks": [LangChainAudit()]})
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(call, 0.1)
+        begun = asyncio.Event()
+
+        @tool
+        async def wait() -> None:
+            """Wait."""
+            begun.set()
+            await asyncio.Event().wait()
+
+        call = asyncio.create_task(wait.ainvoke({}, config={"callbacks": [LangChainAudit()]}))
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
     with bind(user_id="u-17"):
         asyncio.run(run())

@@ -24,6 +24,7 @@ KILLED = '''
 import os, signal, sys
 from audit_emit._repair import apply as repairing
 from audit_emit._repair.plan import plan_repair
+from audit_emit._runtime import files
 from audit_emit._stores.jsonl import segment
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import lockfile
@@ -52,7 +53,7 @@ class Killing:
 
 (verified,) = verify_paths([sys.argv[1]])
 plan = plan_repair(verified.report)
-for module in (repairing, segment, segments, lockfile):
+for module in (repairing, files, segment, segments, lockfile):
     module.os = Killing()
 repairing.apply(Layout.of(sys.argv[1] + "/audit.jsonl"), plan.actions)
 '''
