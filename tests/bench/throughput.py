@@ -16,8 +16,11 @@ from statistics import median
 from bench.figure import Figure
 from bench.process import environment
 
-_UVICORN = ("uvicorn", "--factory", "--no-access-log", "--log-level", "error", "--port", "{port}")
-_GUNICORN = ("gunicorn", "--threads", "8", "--keep-alive", "60", "--bind", "127.0.0.1:{port}")
+_UVICORN = (
+    *("uvicorn", "--factory", "--no-access-log", "--log-level", "error"),
+    *("--timeout-keep-alive", "600", "--port", "{port}"),
+)
+_GUNICORN = ("gunicorn", "--threads", "8", "--keep-alive", "600", "--bind", "127.0.0.1:{port}")
 SERVERS = {
     "FastAPI on uvicorn": (*_UVICORN, "bench.served_apps:fastapi_app"),
     "Flask on gunicorn": (*_GUNICORN, "bench.served_apps:flask_app()"),

@@ -307,22 +307,23 @@ def subinterpreter(directory: Path, code: str) -> None:
     emit(emitter, 2)
 
 
-def greenlets(directory: Path, patched: str) -> dict[str, Any]:
-    """gevent, patched before or after the library was imported."""
-    from gevent import monkey, spawn  # type: ignore[import-untyped, unused-ignore]
-
-    if patched == "after":
-        monkey.patch_all()
+def greenlets(directory: Path, library: str, patched: str) -> dict[str, Any]:
+    """With gevent or eventlet, patched before or after ours was imported."""
+    host: Any = importlib.import_module(library)
+    if patched == "after" and library == "gevent":
+        importlib.import_module("gevent.monkey").patch_all()
+    elif patched == "after":
+        host.monkey_patch()
     emitter = make(directory, durability="group")
-    import gevent
 
     def work(index: int) -> None:
         for number in range(index * 50, index * 50 + 50):
             emit(emitter, number)
-            gevent.sleep(0)
+            host.sleep(0)
 
-    jobs = [spawn(work, index) for index in range(20)]
-    gevent.joinall(jobs, raise_error=True)
+    jobs = [host.spawn(work, index) for index in range(20)]
+    for job in jobs:
+        job.get() if library == "gevent" else job.wait()
     flushed = emitter.flush(5.0)
     emitter.close()
     return {"flushed": flushed, "lost": emitter.health()["counters"]["lost"]}

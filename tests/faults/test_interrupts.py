@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from faults import scenes_interrupts as scenes
-from faults.child import environment, finish, run, start
+from faults.child import RESULT, environment, finish, run, start
 from faults.injector import Injector
 from faults.log import Log
 from faults.prepared import STATES, Work, make
@@ -147,26 +149,28 @@ def test_thirty_two_threads_and_two_emitters_share_a_chain(tmp_path: Path) -> No
     assert [r["seq"] for r in log.records] == list(range(1, len(log.records) + 1))
 
 
+PATCHES = {
+    "gevent": "from gevent import monkey; monkey.patch_all()",
+    "eventlet": "import eventlet; eventlet.monkey_patch()",
+}
+
+
 @pytest.mark.parametrize("patched", ["before", "after"])
-def test_greenlets_may_emit(patched: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", PATCHES)
+def test_greenlets_may_emit(library: str, patched: str, tmp_path: Path) -> None:
     """Patched before the import means before everything, as ``gevent.monkey`` runs a program."""
-    requirements.package("gevent")
-    if patched == "before":
-        code = "from gevent import monkey; monkey.patch_all(); import runpy, sys; del sys.argv[0]; "
-        code += "runpy.run_module('faults.child', run_name='__main__', alter_sys=True)"
-        arguments = ["-", scenes.__name__, "greenlets", str(tmp_path), patched]
-        command = [sys.executable, "-c", code, *arguments]
-        done = subprocess.run(
-            command,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == 0, done.stderr
-    else:
-        assert run(scenes.greenlets, tmp_path, patched) == {"flushed": True, "lost": 0}
+    if importlib.util.find_spec(library) is None:  # eventlet warns when it is imported
+        requirements.missing(library, f"{library} is not installed")
+    code = f"{PATCHES[library]}; " if patched == "before" else ""
+    code += "import runpy, sys; del sys.argv[0]; "
+    code += "runpy.run_module('faults.child', run_name='__main__', alter_sys=True)"
+    arguments = ["-", scenes.__name__, "greenlets", str(tmp_path), library, patched]
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / RESULT).read_text()) == {"flushed": True, "lost": 0}
     assert sorted(Log(tmp_path).check().numbers) == list(range(1000))
 
 
