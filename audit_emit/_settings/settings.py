@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         checkpoint_state: where what was signed last is kept; beside the log by default.
         schemas: what the fields of each declared event type must be; ``None`` for none.
         subject_keys: the store of the keys of persons (``Subject``), as an address such as
-            ``slots:/path``; ``None`` where nothing is sealed.
+            ``slots:/path`` or ``openbao:KEY?slots=/path``; ``None`` where nothing is sealed.
         subject_actors: whether ``user_id`` is a pseudonym under the key of that person, too.
         sources: where each value came from: ``argument``, ``environment`` or ``default``.
     """

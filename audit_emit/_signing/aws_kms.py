@@ -35,7 +35,7 @@ class AwsKms(NamedTuple):
 
     def sign(self, public: bytes, text: bytes, timeout: float) -> bytes:  # noqa: ARG002 - the key is named
         """See ``Service``."""
-        found = self._asked(
+        found = self.asked(
             "sign",
             timeout,
             Message=text,
@@ -47,12 +47,12 @@ class AwsKms(NamedTuple):
 
     def keys(self, timeout: float) -> list[Held]:
         """See ``Service``."""
-        encoded: bytes = self._asked("get_public_key", timeout)["PublicKey"]
+        encoded: bytes = self.asked("get_public_key", timeout)["PublicKey"]
         if not encoded.startswith(_SPKI) or len(encoded) != len(_SPKI) + 32:
             return []
         return [Held(encoded[-32:], self.key)]
 
-    def _asked(self, method: str, timeout: float, **what: Any) -> dict[str, Any]:
+    def asked(self, method: str, timeout: float, **what: Any) -> dict[str, Any]:
         """One answer.
 
         Raises:

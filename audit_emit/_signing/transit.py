@@ -33,12 +33,16 @@ _MOUNT = re.compile(rf"{_NAME.pattern}(/{_NAME.pattern}){{0,7}}")
 _TOKEN = re.compile(r"[!-~]{1,4096}")
 
 
-class Transit(NamedTuple):
-    """One key of a transit engine; see ``Service``."""
+class TransitClient(NamedTuple):
+    """What asks one transit engine.
+
+    Attributes:
+        name: of the product, for people.
+        token: is sent with each request; with ``token_file``, what is in that file by then.
+        authority: a file of certificates; empty for those of the system.
+    """
 
     name: str
-    key: str
-    version: int
     mount: str
     address: str
     token: str
@@ -47,33 +51,9 @@ class Transit(NamedTuple):
     namespace: str
 
     def __repr__(self) -> str:
-        return f"Transit({self.name}, {self.key})"
+        return f"TransitClient({self.name}, {self.mount})"
 
-    def sign(self, public: bytes, text: bytes, timeout: float) -> bytes:  # noqa: ARG002 - the key is named
-        """See ``Service``."""
-        body = {"input": base64.b64encode(text).decode(), "key_version": self.version}
-        found = self._asked("POST", f"sign/{self.key}", body, timeout)
-        signed = found.get("signature")
-        before, _, encoded = (signed if isinstance(signed, str) else "").rpartition(":")
-        if before.partition(":")[2] != f"v{self.version}":
-            raise SignerError("refused", f"{self.name} signed with another version of the key")
-        with suppress(binascii.Error):
-            return base64.b64decode(encoded, validate=True)
-        raise SignerError("refused", f"{self.name} gave a signature that is none")
-
-    def keys(self, timeout: float) -> list[Held]:
-        """See ``Service``."""
-        found = self._asked("GET", f"keys/{self.key}", None, timeout)
-        versions = found.get("keys")
-        one = versions.get(str(self.version)) if isinstance(versions, dict) else None
-        encoded = one.get("public_key") if isinstance(one, dict) else None
-        if found.get("type") != "ed25519" or not isinstance(encoded, str):
-            return []
-        with suppress(binascii.Error):
-            return [Held(base64.b64decode(encoded), f"{self.key}, version {self.version}")]
-        return []
-
-    def _asked(
+    def asked(
         self, method: str, path: str, body: dict[str, Any] | None, timeout: float
     ) -> dict[str, Any]:
         """The member ``data`` of an answer. Redirects are not followed: the token is not theirs.
@@ -119,17 +99,65 @@ class Transit(NamedTuple):
         return http.client.HTTPSConnection(host, port or 8200, timeout=timeout, context=context)
 
 
+class Transit(NamedTuple):
+    """One version of one key that signs; see ``Service``."""
+
+    client: TransitClient
+    key: str
+    version: int
+
+    @property
+    def name(self) -> str:
+        """See ``Service``."""
+        return self.client.name
+
+    def sign(self, public: bytes, text: bytes, timeout: float) -> bytes:  # noqa: ARG002 - the key is named
+        """See ``Service``."""
+        body = {"input": base64.b64encode(text).decode(), "key_version": self.version}
+        found = self.client.asked("POST", f"sign/{self.key}", body, timeout)
+        signed = found.get("signature")
+        before, _, encoded = (signed if isinstance(signed, str) else "").rpartition(":")
+        if before.partition(":")[2] != f"v{self.version}":
+            raise SignerError("refused", f"{self.name} signed with another version of the key")
+        with suppress(binascii.Error):
+            return base64.b64decode(encoded, validate=True)
+        raise SignerError("refused", f"{self.name} gave a signature that is none")
+
+    def keys(self, timeout: float) -> list[Held]:
+        """See ``Service``."""
+        found = self.client.asked("GET", f"keys/{self.key}", None, timeout)
+        versions = found.get("keys")
+        one = versions.get(str(self.version)) if isinstance(versions, dict) else None
+        encoded = one.get("public_key") if isinstance(one, dict) else None
+        if found.get("type") != "ed25519" or not isinstance(encoded, str):
+            return []
+        with suppress(binascii.Error):
+            return [Held(base64.b64decode(encoded), f"{self.key}, version {self.version}")]
+        return []
+
+
 def service(name: str, parts: Parts) -> Transit:
     """See ``uris``."""
-    product = {"openbao": "OpenBao", "vault": "Vault"}[parts.scheme]
-    key, given = unquote(parts.where), parts.parameters
-    version, mount = given.get("version", ""), given.get("mount", "transit")
-    if not _NAME.fullmatch(key) or not _MOUNT.fullmatch(mount):
-        raise ConfigError(name, f"names no key of {product}: {parts.scheme}:NAME?version=1")
+    version = parts.parameters.get("version", "")
     if not re.fullmatch("[1-9][0-9]{0,8}", version):
         raise ConfigError(
             name, "needs version=…: a rotated key would sign with another one unasked"
         )
+    client, key = client_of(name, parts)
+    return Transit(client, key, int(version))
+
+
+def client_of(name: str, parts: Parts) -> tuple[TransitClient, str]:
+    """What asks the engine that a URI names, and the name of the key.
+
+    Raises:
+        ConfigError: it names none, or the environment has no address or token.
+    """
+    product = {"openbao": "OpenBao", "vault": "Vault"}[parts.scheme]
+    key, given = unquote(parts.where), parts.parameters
+    mount = given.get("mount", "transit")
+    if not _NAME.fullmatch(key) or not _MOUNT.fullmatch(mount):
+        raise ConfigError(name, f"names no key of {product}: {parts.scheme}:NAME?…")
     address = _variable("ADDR")
     try:
         split = urlsplit(address)
@@ -146,7 +174,8 @@ def service(name: str, parts: Parts) -> Transit:
     if not source and not _TOKEN.fullmatch(token):
         raise ConfigError(name, "needs a token: BAO_TOKEN or VAULT_TOKEN, or token-source=file:/…")
     authority, namespace = _variable("CACERT"), _variable("NAMESPACE")
-    return Transit(product, key, int(version), mount, address, token, source, authority, namespace)
+    client = TransitClient(product, mount, address, token, source, authority, namespace)
+    return client, key
 
 
 def _variable(name: str) -> str:

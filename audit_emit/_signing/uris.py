@@ -19,7 +19,7 @@ from audit_emit._runtime.interrupts import let_through
 from audit_emit._signing.remote import Held, RemoteKey, Service, said
 from audit_emit.errors import ConfigError, SignerError
 
-__all__ = ["Parts", "is_uri", "path_of", "remote_key"]
+__all__ = ["Parts", "is_uri", "parts_of", "path_of", "remote_key"]
 
 _MODULES = {
     "ssh-agent": "ssh_agent",
@@ -84,7 +84,7 @@ def remote_key(name: str, uri: str) -> RemoteKey:
         ConfigError: it cannot be used, or does not pin the public key; the message then has what
             the service says.
     """
-    parts = _parsed(name, uri)
+    parts = parts_of(name, uri)
     module = import_module(f"audit_emit._signing.{_MODULES[parts.scheme]}")
     unknown = sorted(parts.parameters.keys() - {*_OURS, *module.PARAMETERS})
     if unknown:
@@ -92,7 +92,7 @@ def remote_key(name: str, uri: str) -> RemoteKey:
         raise ConfigError(
             name, f"has a parameter that {parts.scheme}: has not; there are: {allowed}"
         )
-    timeout = _timeout(name, parts.parameters.get("timeout"))
+    timeout = timeout_of(name, parts.parameters.get("timeout"))
     service: Service = module.service(name, parts)
     given = parts.parameters.get("public", "")
     if not given:
@@ -105,7 +105,12 @@ def remote_key(name: str, uri: str) -> RemoteKey:
         ) from None
 
 
-def _parsed(name: str, uri: str) -> Parts:
+def parts_of(name: str, uri: str) -> Parts:
+    """A URI taken apart.
+
+    Raises:
+        ConfigError: it is none, or holds a secret.
+    """
     found = _URI.fullmatch(uri)
     if found is None:
         raise ConfigError(name, "is no URI of a key")
@@ -130,7 +135,12 @@ _NO_SECRETS = (
 )
 
 
-def _timeout(name: str, text: str | None) -> float:
+def timeout_of(name: str, text: str | None) -> float:
+    """The seconds that a URI gives its service for everything together.
+
+    Raises:
+        ConfigError: they are none.
+    """
     if text is None:
         return TIMEOUT
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 0 < float(text) <= _LONGEST:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import quote
 
 from audit_emit.errors import ConfigError
 
 __all__ = ["SLOTS", "can_be_sealed", "checked_address", "needs_cryptography"]
 
 SLOTS = "slots:"
+_SERVICES = frozenset({"openbao", "vault", "awskms"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
 
@@ -20,9 +22,30 @@ def checked_address(name: str, text: str) -> str:
         ConfigError: it is none.
     """
     found = _SCHEME.match(text)
+    if found is not None and found[1] in _SERVICES:
+        return _of_service(name, text)
     if found is not None and found[0] != SLOTS:
-        raise ConfigError(name, f"knows no store {found[0]} (slots:/path, or a path)")
-    path = text.removeprefix(SLOTS)
+        raise ConfigError(
+            name,
+            f"knows no store {found[0]} (slots:/path, a path, or openbao:, vault:, awskms: with "
+            "slots=/path)",
+        )
+    return f"{SLOTS}{_path(name, text.removeprefix(SLOTS))}"
+
+
+def _of_service(name: str, text: str) -> str:
+    """A file of slots whose master key a service keeps: ``openbao:KEY?slots=/path``."""
+    from audit_emit._signing.uris import parts_of  # noqa: PLC0415 - for those who have one
+    from audit_emit._subjects.master import keeper_of  # noqa: PLC0415
+
+    parts = parts_of(name, text)
+    given = {**parts.parameters, "slots": _path(name, parts.parameters.get("slots", ""))}
+    keeper_of(name, parts)
+    query = "&".join(f"{one}={quote(value, safe=':/')}" for one, value in given.items())
+    return f"{parts.scheme}:{parts.where}?{query}"
+
+
+def _path(name: str, path: str) -> str:
     if not path or "\0" in path or path != path.strip():
         raise ConfigError(name, "must be the path of a file of keys, such as slots:/path")
     try:
@@ -33,7 +56,7 @@ def checked_address(name: str, text: str) -> str:
         raise ConfigError(
             name, f"is a directory; name the file in it: {os.path.join(path, 'subjects.keys')}"
         )
-    return f"{SLOTS}{path}"
+    return path
 
 
 def can_be_sealed(address: str | None) -> None:

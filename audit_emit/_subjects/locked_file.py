@@ -17,12 +17,13 @@ try:
 except ImportError:  # not a POSIX platform: one process per file
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LockedFile"]
+__all__ = ["LockedFile", "apart"]
 
 LOCK_SECONDS = 10.0
 """How long one call waits for the lock; ``emit`` waits for the whole call no longer than it may."""
 
 _MODE = 0o600
+_BLOCK = 1 << 20
 _FLAGS = (
     os.O_RDWR
     | getattr(os, "O_CLOEXEC", 0)
@@ -160,6 +161,16 @@ class LockedFile:
             finally:
                 os.close(directory)
 
+    def has(self, data: bytes) -> bool:
+        """Whether this is anywhere in the file, read anew through a descriptor of its own."""
+        with open(self.path, "rb", buffering=0) as file:
+            kept = b""
+            while block := file.read(_BLOCK):
+                if data in kept + block:
+                    return True
+                kept = block[-len(data) :]
+        return False
+
     def forget(self) -> None:
         """Close the descriptor."""
         descriptor, self.descriptor, self._identity = self.descriptor, -1, None
@@ -176,3 +187,23 @@ class LockedFile:
         """Give the descriptor back."""
         with self._mutex:
             self.forget()
+
+
+@contextmanager
+def apart(path: str) -> Iterator[None]:
+    """Keep two apart that hold the lock of a file which has nothing in it.
+
+    Raises:
+        KeyStoreError: another one holds it for too long.
+    """
+    lock, failed = LockedFile(path), None
+    try:
+        with lock.held(make=True):
+            try:
+                yield
+            except BaseException as error:  # noqa: BLE001 - none of the lock's
+                failed = error
+    finally:
+        lock.close()
+    if failed is not None:
+        raise failed

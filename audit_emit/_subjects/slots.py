@@ -8,7 +8,8 @@ The first slot is the header: ``AESUBJ1\n``, the generation (8 bytes, little-end
 every change that must empty caches), a secret of 32 bytes, CRC-32. Every other slot:
 
     tag        12  of HMAC-SHA256(secret, the person's id)
-    key        32  in states 3 and 6 the SHA-256 of the key, in states 4 and 5 zero
+    key        32  in states 3 and 6 the SHA-256 of the key, in states 4 and 5 zero; with a master
+                   key in states 1 and 2 a seed of the key (see master.py)
     pseudonym  12  what the key gave (see sealed.py), so that it can be recorded after the key
     state       1  1 live, 2 marked, 3 destroyed, 4 recorded, 5 lifted, 6 a key that is gone
     zero        3
@@ -30,7 +31,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from struct import Struct
 
-from audit_emit._subjects.locked_file import LOCK_SECONDS, LockedFile
+from audit_emit._subjects.locked_file import LOCK_SECONDS, LockedFile, apart
+from audit_emit._subjects.master import Master
 from audit_emit._subjects.sealed import KEY_BYTES, pseudonym_of
 from audit_emit._subjects.store import DESTROYED, ERASED, GONE, LIVE, MARKED, Tombstone
 from audit_emit.errors import KeyStoreError
@@ -68,8 +70,11 @@ def _made(tag: bytes, kept: bytes, pseudonym: str, number: int) -> bytes:
     return _summed(_ENTRY.pack(tag, kept, bytes.fromhex(pseudonym[2:]), number, 0))
 
 
-def _parsed(data: bytes, at: int) -> Tombstone | None:
+def _parsed(data: bytes, at: int, master: Master | None) -> Tombstone | None:
     """What a slot says; ``None`` for one that does not count.
+
+    Args:
+        master: makes a key of what is in the slot; ``None`` where that is the key.
 
     Raises:
         ValueError: it is damaged.
@@ -87,9 +92,20 @@ def _parsed(data: bytes, at: int) -> Tombstone | None:
     if state == ERASED:
         return Tombstone(state, None, "", "", at)
     if state in {LIVE, MARKED}:
+        key = key if master is None else master.key_of(key)
+        if master is not None and pseudonym_of(key) != f"p-{pseudonym.hex()}":
+            raise ValueError("is of another master key than the one beside the file")
         digest = hashlib.sha256(key).hexdigest()
         return Tombstone(state, key, digest, f"p-{pseudonym.hex()}", at)
     return Tombstone(state, None, key.hex(), "" if state == GONE else f"p-{pseudonym.hex()}", at)
+
+
+def _is_new(path: str) -> bool:
+    """Whether no slot was ever made: with another master key those that are there were gone."""
+    try:
+        return os.stat(path).st_size <= SLOT
+    except FileNotFoundError:
+        return True
 
 
 class SlotFile:
@@ -97,13 +113,18 @@ class SlotFile:
 
     Args:
         path: absolute; the file is made, with mode 0600, when the first key is.
+        master: with it, what is in a slot is a seed (see ``master.py``).
+        kind, shown: see ``KeyStore``.
     """
 
-    kind: str = "slots"
     method: str = "overwritten"
 
-    def __init__(self, path: str) -> None:
-        self.shown: str = f"slots:{path}"
+    def __init__(
+        self, path: str, master: Master | None = None, *, kind: str = "slots", shown: str = ""
+    ) -> None:
+        self.kind: str = kind
+        self.shown: str = shown or f"slots:{path}"
+        self._master = master
         self._file = LockedFile(path)
         self._forget()
         self._looked = 0.0
@@ -143,8 +164,9 @@ class SlotFile:
             found = self._of(subject)
             if found is not None:
                 return found.key if found.state == LIVE else None
-            key = os.urandom(KEY_BYTES)
-            self._append(_made(self._tag(subject), key, pseudonym_of(key), _NUMBERS[LIVE]))
+            kept = os.urandom(KEY_BYTES)
+            key = kept if self._master is None else self._master.key_of(kept)
+            self._append(_made(self._tag(subject), kept, pseudonym_of(key), _NUMBERS[LIVE]))
             return key
 
     def find(self, subject: str) -> Tombstone | None:
@@ -162,17 +184,8 @@ class SlotFile:
     @contextmanager
     def apart(self) -> Iterator[None]:
         """See ``KeyStore``."""
-        lock, failed = LockedFile(f"{self._file.path}.erasing"), None
-        try:
-            with lock.held(make=True):
-                try:
-                    yield
-                except BaseException as error:  # noqa: BLE001 - none of the lock's
-                    failed = error
-        finally:
-            lock.close()
-        if failed is not None:
-            raise failed
+        with apart(f"{self._file.path}.erasing"):
+            yield
 
     def mark(self, found: Tombstone) -> Tombstone:
         """See ``KeyStore``."""
@@ -180,8 +193,11 @@ class SlotFile:
 
     def destroy(self, found: Tombstone) -> Tombstone:
         """See ``KeyStore``."""
+        with self._held() as there:
+            self._same(found, there=there)
+            kept = self._kept(int(found.place))
         gone = self._changed(found, DESTROYED)
-        if found.key is not None and self._still_has(found.key):
+        if found.key is not None and self._file.has(kept):
             raise KeyStoreError("not-destroyed", f"{self.shown} still has a key that was erased")
         return gone
 
@@ -219,21 +235,14 @@ class SlotFile:
             raise KeyStoreError("changed", f"{self.shown} has changed meanwhile; run it again")
         return now
 
-    def _still_has(self, key: bytes) -> bool:
-        """Whether the key is anywhere in the file, read anew through a descriptor of its own."""
-        with open(self._file.path, "rb", buffering=0) as file:
-            kept = b""
-            while block := file.read(_BLOCK):
-                if key in kept + block:
-                    return True
-                kept = block[-len(key) :]
-        return False
-
     # -- the slots ----------------------------------------------------------------------------
 
     @contextmanager
     def _held(self, *, make: bool = False, patience: float = LOCK_SECONDS) -> Iterator[bool]:
         """The file, locked, and what others have added to it read; whether there is one."""
+        if self._master is not None and (make or os.path.lexists(self._file.path)):
+            # Before the lock: a service may take longer than others would wait for that.
+            self._master.load(make=_is_new(self._file.path))
         with self._file.held(make=make, patience=patience) as there:
             yield there and self._learn(make=make)
 
@@ -296,7 +305,7 @@ class SlotFile:
         """A slot that counts; ``None`` for one that failed, or whose person was let in again."""
         found = self._file.read((at + 1) * SLOT, SLOT) if data is None else data
         try:
-            return _parsed(found, at)
+            return _parsed(found, at, self._master)
         except ValueError as error:
             raise KeyStoreError("damaged", f"slot {at} of {self.shown} {error}") from None
 
@@ -309,9 +318,13 @@ class SlotFile:
         self._file.put(_GENERATION, generation.to_bytes(_GENERATION_SIZE, "little"))
         at = int(found.place)
         tag = bytes(self._tags[at * _TAG : (at + 1) * _TAG])
-        kept = found.key if found.key is not None else bytes.fromhex(found.sha256)
+        kept = self._kept(at) if found.key is not None else bytes.fromhex(found.sha256)
         self._file.put((at + 1) * SLOT, _made(tag, kept, found.pseudonym or _NO_PSEUDONYM, number))
         self._file.sync()
+
+    def _kept(self, at: int) -> bytes:
+        """What is in a slot in the place of a key."""
+        return self._file.read((at + 1) * SLOT + _TAG, KEY_BYTES)
 
     def _append(self, slot: bytes) -> None:
         place = (len(self._tags) // _TAG + 1) * SLOT
@@ -335,6 +348,8 @@ class SlotFile:
 
     def close(self) -> None:
         """See ``KeyStore``."""
+        if self._master is not None:
+            self._master.forget()
         self._file.close()
         self._forget()
         self._seen = None

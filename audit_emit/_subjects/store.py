@@ -58,7 +58,7 @@ class KeyStore(Protocol):
     Every method may raise ``KeyStoreError``. Safe to share between threads.
 
     Attributes:
-        kind: ``slots``, ``openbao``, ...: as ``audit.erased`` says it.
+        kind: ``slots``, ``openbao``, ``vault`` or ``awskms``: as ``audit.erased`` says it.
         method: how a key is destroyed, as ``audit.erased`` says it.
         shown: the address, which holds no secret.
     """
@@ -118,7 +118,7 @@ class KeyStore(Protocol):
 
 
 def opened_store(address: str) -> KeyStore:
-    """The store at an address: ``slots:/path``, or the path itself.
+    """The store at an address: ``slots:/path``, the path itself, or a file and its key service.
 
     Raises:
         ConfigError: it is none.
@@ -126,4 +126,12 @@ def opened_store(address: str) -> KeyStore:
     from audit_emit._subjects.slots import SlotFile  # noqa: PLC0415 - for those who seal only
 
     checked = checked_address("subject_keys", address)
-    return SlotFile(checked.removeprefix(SLOTS))
+    if checked.startswith(SLOTS):
+        return SlotFile(checked.removeprefix(SLOTS))
+    from audit_emit._signing.uris import parts_of  # noqa: PLC0415 - as above
+    from audit_emit._subjects.master import Master, keeper_of  # noqa: PLC0415
+
+    parts = parts_of("subject_keys", checked)
+    path = parts.parameters["slots"]
+    master = Master(path, keeper_of("subject_keys", parts))
+    return SlotFile(path, master, kind=parts.scheme, shown=checked)

@@ -21,7 +21,8 @@ def subject_keys_option(function: _Function) -> _Function:
         "--subject-keys",
         metavar="STORE",
         default="",
-        help="The store of the keys of persons: slots:/path, or the path.  "
+        help="The store of the keys of persons: slots:/path, the path, or openbao:, vault: or "
+        "awskms: with slots=/path.  "
         "[default: AUDIT_EMIT_SUBJECT_KEYS]",
     )(function)
 

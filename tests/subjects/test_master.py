@@ -1,0 +1,240 @@
+"""A file of slots whose master key a service keeps: the file alone opens nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.http_served import serving
+from support.object_store import ACCESS, SECRET, Server
+from support.transit_engine import TransitEngine
+
+from audit_emit import Emitter, Subject
+from audit_emit._core import keyring
+from audit_emit._subjects import master
+from audit_emit._subjects.master import Master
+from audit_emit._subjects.slots import SlotFile
+from audit_emit._subjects.store import DESTROYED, KeyStore, opened_store
+from audit_emit.cli import main
+from audit_emit.errors import ConfigError, KeyStoreError
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[TransitEngine]:
+    made = TransitEngine()
+    with serving(made.answer, most=1 << 16) as server:
+        monkeypatch.setenv("BAO_ADDR", server.url)
+        monkeypatch.setenv("BAO_TOKEN", "of-the-tests")
+        yield made
+
+
+@pytest.fixture
+def address(engine: TransitEngine, tmp_path: Path) -> str:
+    return f"openbao:audit?slots={tmp_path / 'keys'}&timeout=60"
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[KeyStore]:
+    made = opened_store(address)
+    yield made
+    made.close()
+
+
+def obtained(store: KeyStore, subject: str = "u-17") -> bytes:
+    key = store.obtain(subject)
+    assert key is not None
+    return key
+
+
+def test_the_key_is_the_same_for_everybody_and_in_no_file(
+    engine: TransitEngine, address: str, store: KeyStore, tmp_path: Path
+) -> None:
+    key = obtained(store)
+    again = opened_store(address)
+    assert obtained(again) == obtained(again) == key
+    assert obtained(again, "u-18") != key
+    again.close()
+    kept = (tmp_path / "keys").read_bytes() + (tmp_path / "keys.master").read_bytes()
+    assert key not in kept
+    assert (tmp_path / "keys.master").stat().st_mode & 0o777 == 0o600
+    # Drawn and read back by the first one, opened once by the second one.
+    asked = [path.split("/")[3] for path in engine.seen]
+    assert asked == ["datakey", "decrypt", "decrypt"]
+
+
+def test_the_seed_of_a_destroyed_key_is_nowhere_in_the_file(
+    store: KeyStore, tmp_path: Path
+) -> None:
+    obtained(store)
+    seed = (tmp_path / "keys").read_bytes()[64 + 12 : 64 + 44]
+    found = store.find("u-17")
+    assert found is not None
+    gone = store.destroy(store.mark(found))
+    assert (gone.state, gone.sha256, gone.pseudonym) == (DESTROYED, found.sha256, found.pseudonym)
+    assert seed not in (tmp_path / "keys").read_bytes()
+    store.settle(gone)
+    assert store.obtain("u-17") is None
+
+
+def test_without_the_service_nothing_is_given_out_and_it_is_left_alone_for_a_while(
+    engine: TransitEngine, address: str, store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = obtained(store)
+    later = opened_store(address)
+    engine.refuses = True
+    monkeypatch.setattr(master, "PAUSE_SECONDS", 1e9)
+    for reason in ("refused", "backing-off"):
+        with pytest.raises(KeyStoreError) as caught:
+            later.obtain("u-17")
+        assert caught.value.reason == reason
+    later.close()
+    assert obtained(store) == key  # who has it in memory goes on
+    monkeypatch.setattr(master, "PAUSE_SECONDS", 0.0)
+    later = opened_store(address)
+    with pytest.raises(KeyStoreError):
+        later.find("u-17")
+    engine.refuses = False
+    assert obtained(later) == key
+    later.close()
+
+
+def test_an_event_goes_on_without_the_value_and_says_why(
+    engine: TransitEngine, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    engine.refuses = True
+    log = tmp_path / "log" / "audit.jsonl"
+    emitter = Emitter(jsonl=log, stdout=False, subject_keys=address)
+    assert emitter.emit(None, "a.b", {"x": Subject("u-17", 1)})
+    assert emitter.health()["subjects"]["last_error"] == "refused"
+    emitter.close()
+    assert json.loads(log.read_bytes().splitlines()[-1])["fields"] == {"x": "[withheld]"}
+
+
+def test_a_file_of_the_master_key_that_is_gone_or_another_is_an_error(
+    address: str, store: KeyStore, tmp_path: Path
+) -> None:
+    obtained(store)
+    kept = tmp_path / "keys.master"
+    kept.rename(tmp_path / "away")
+    with pytest.raises(KeyStoreError, match="put it back") as caught:
+        opened_store(address).obtain("u-18")
+    assert caught.value.reason == "missing"
+    assert not kept.exists()
+    other = opened_store(address.replace("/keys", "/others"))
+    obtained(other)
+    other.close()
+    (tmp_path / "others.master").rename(kept)
+    with pytest.raises(KeyStoreError, match="of another master key") as caught:
+        opened_store(address).obtain("u-17")
+    assert caught.value.reason == "damaged"
+
+
+def test_of_two_that_begin_at_once_one_master_key_is_kept(tmp_path: Path) -> None:
+    class Slow:
+        """Another process is first, while this one waits for the service."""
+
+        name = "a service"
+
+        def draw(self) -> tuple[bytes, str]:
+            (tmp_path / "keys.master").write_text(b"f".hex() * 32)
+            return b"s" * 32, b"s".hex() * 32
+
+        def opened(self, encrypted: str) -> bytes:
+            return bytes.fromhex(encrypted)
+
+    made = Master(str(tmp_path / "keys"), Slow())
+    made.load(make=True)
+    assert made.key_of(bytes(32)) == _key_under(b"f" * 32, tmp_path / "x")
+    assert [one.name for one in tmp_path.iterdir() if ".new" in one.name] == []
+
+
+def _key_under(plain: bytes, path: Path) -> bytes:
+    class Known:
+        name = "a service"
+
+        def draw(self) -> tuple[bytes, str]:
+            return plain, "x"
+
+        def opened(self, _: str) -> bytes:
+            return plain
+
+    made = Master(str(path), Known())
+    made.load(make=True)
+    return made.key_of(bytes(32))
+
+
+def test_an_erasure_is_recorded_with_the_kind_of_the_store(
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    monkeypatch.setenv("AUDIT_EMIT_SUBJECT_KEYS", address)
+    log = tmp_path / "log" / "audit.jsonl"
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit({"user_id": "u-17"}, "a.b", {"x": Subject("u-17", "someone@example.com")})
+    emitter.close()
+    assert main(["query", str(log.parent), "--actor", "u-17", "--reveal"]) == 0
+    assert "someone@example.com" in capsys.readouterr().out
+    assert main(["erase", "u-17", str(log.parent)]) == 0
+    record = json.loads(log.read_bytes().splitlines()[-1])
+    assert (record["event_type"], record["fields"]["store"]) == ("audit.erased", "openbao")
+    assert record["fields"]["sealed_records"] == 1
+
+
+def test_aws_kms_keeps_one(
+    ministack: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    client = boto3.client("kms", endpoint_url=ministack.endpoint, region_name="us-east-1")
+    key_id = client.create_key(KeySpec="SYMMETRIC_DEFAULT")["KeyMetadata"]["KeyId"]
+    where = f"slots={tmp_path / 'keys'}&region=us-east-1&endpoint={ministack.endpoint}&timeout=60"
+    first = opened_store(f"awskms:{key_id}?{where}")
+    second = opened_store(f"awskms:{key_id}?{where}")
+    assert obtained(first) == obtained(second)
+    assert first.kind == "awskms"
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("openbao:audit", "path of a file of keys"),
+        ("openbao:audit?slots=", "path of a file of keys"),
+        ("openbao:a/../b?slots=/k", "names no key"),
+        ("openbao:audit?slots=/k&version=1", "there are: slots"),
+        ("openbao:audit?slots=/k&token=x", "a password or a token"),
+        ("vault:audit?slots=/k&timeout=0", "timeout"),
+        ("awskms:?slots=/k", "names no key"),
+        ("kms:audit?slots=/k", "knows no store"),
+    ],
+)
+def test_what_is_no_address_of_a_store_is_refused(
+    monkeypatch: pytest.MonkeyPatch, address: str, why: str
+) -> None:
+    monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:1")
+    monkeypatch.setenv("VAULT_TOKEN", "of-the-tests")
+    with pytest.raises(ConfigError, match=why):
+        opened_store(address)
+
+
+def test_a_relative_path_is_of_the_directory_of_now(
+    engine: TransitEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = opened_store("openbao:audit?slots=of us&mount=transit")
+    monkeypatch.chdir(os.sep)
+    assert isinstance(store, SlotFile)
+    obtained(store)
+    store.close()
+    assert (tmp_path / "of us").exists()
