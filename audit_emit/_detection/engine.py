@@ -7,17 +7,15 @@ so these records are not decoded, let alone compared.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-import msgspec
 
 from audit_emit._detection.alert import CLOCK_STEP, STATE_FULL, Alert
-from audit_emit._detection.expressions import Holds, made, narrowed
+from audit_emit._detection.decoding import UNDECODED, whole
 from audit_emit._detection.groups import TOTAL_BYTES, Pool
+from audit_emit._detection.plans import NOTHING, Plan, Plans
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.values import Record
-from audit_emit._detection.watchers import ALWAYS, KINDS, WAITING, Found, Silence, Take, Watcher
+from audit_emit._detection.watchers import ALWAYS, KINDS, WAITING, Found, Silence, Watcher
 from audit_emit._detection.windows import Event, Hit
 from audit_emit._format.record import MAX_SEQ, head_of, ns_of, parsed, ts_of
 from audit_emit._runtime.interrupts import let_through
@@ -25,7 +23,6 @@ from audit_emit._runtime.interrupts import let_through
 RECORD = "audit.anomaly"
 """The type of the records that alerts become; no rule looks at them."""
 
-_DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 _TS, _END_OF_TS, _TYPE = slice(7, 37), 37, 53
 _BETWEEN = b'","event_type":"'
 _TYPES = 4096
@@ -40,16 +37,6 @@ _LAST_NS = 9 * 10**18
 
 
 _EVENT = tuple.__new__
-
-_Consumer = tuple[int, Take, Watcher]
-
-
-class _Use(NamedTuple):
-    """One rule, for records of one type."""
-
-    holds: Holds | None
-    rule: Rule | None
-    consumers: tuple[_Consumer, ...]
 
 
 class Engine:
@@ -73,15 +60,12 @@ class Engine:
         correlations = [rule for rule in rules.rules.values() if rule.correlation is not None]
         self.pool = Pool(most)
         self.watchers: dict[str, Watcher] = {}
-        self._consumers: dict[str, list[_Consumer]] = {}
         for rule in correlations:
             assert rule.correlation is not None  # noqa: S101 - for the type checker
-            watcher = KINDS[rule.correlation.type](rule, self.pool)
-            self.watchers[rule.name] = watcher
-            for place, part in enumerate(rules.parts(rule)):
-                self._consumers.setdefault(part.name, []).append((place, watcher.take, watcher))
+            self.watchers[rule.name] = KINDS[rule.correlation.type](rule, self.pool)
+        self._plans = Plans(rules, self.watchers)
         self._silences = [one for one in self.watchers.values() if isinstance(one, Silence)]
-        self._uses: dict[bytes, tuple[_Use, ...]] = {}
+        self._known: dict[bytes, Plan] = {}
         self.forgotten: set[str] = set()
         self.due = ALWAYS
         self._due_ts = b"~"
@@ -97,17 +81,17 @@ class Engine:
         Args:
             lines: of the log, without their newlines.
         """
-        uses = self._uses
+        known = self._known
         if not self.chain:
             heads = filter(None, map(head_of, lines))
             self.chain = next((head.chain for head in heads), "")
         for line in lines:
             kind = line[_END_OF_TS : line.find(b'"', _TYPE)]
-            found = uses.get(kind)
-            if found is None:
-                found = self._first_use(kind, line)
-                if kind not in uses:  # a line of another form: its first bytes are no time
-                    self._look(line, found)
+            plan = known.get(kind)
+            if plan is None:
+                plan = self._first_plan(kind, line)
+                if kind not in known:  # a line of another form: its first bytes are no time
+                    self._look(line, plan)
                     continue
             ts = line[_TS]
             if ts < self.last_ts:
@@ -115,52 +99,40 @@ class Engine:
             if ts > self._due_ts and (ns := _ns(ts)) is not None:
                 self._pass_time(ns)
             self.last_ts = ts
-            if found:
-                self._look(line, found)
+            if plan is not NOTHING:
+                self._look(line, plan)
         self.records += len(lines)
         if self.pool.forgot:
             self._full()
         alerts, self._alerts = self._alerts, []
         return alerts
 
-    def _first_use(self, kind: bytes, line: bytes) -> tuple[_Use, ...]:
-        """The rules for a type that was not met yet, or for a line of another form."""
+    def _first_plan(self, kind: bytes, line: bytes) -> Plan:
+        """What to do with a type that was not met yet, or with a line of another form."""
         if not kind.startswith(_BETWEEN) or b"\\" in kind:
             record = parsed(line)
             name = record.get("event_type") if record is not None else None
-            return self._uses_of(name) if isinstance(name, str) else ()
-        if len(self._uses) >= _TYPES:
-            self._uses.clear()
-        event_type = kind[len(_BETWEEN) :].decode("utf-8", "replace")
-        found = self._uses[kind] = self._uses_of(event_type)
-        return found
+            return self._plan(name) if isinstance(name, str) else NOTHING
+        if len(self._known) >= _TYPES:
+            self._known.clear()
+        plan = self._known[kind] = self._plan(kind[len(_BETWEEN) :].decode("utf-8", "replace"))
+        return plan
 
-    def _uses_of(self, event_type: str) -> tuple[_Use, ...]:
-        if event_type == RECORD:
-            return ()
-        found = []
-        for rule in self.rules.rules.values():
-            tree = rule.tree
-            if tree is None:
-                continue
-            left = narrowed(tree, event_type)
-            if left is not False:
-                holds = None if left is True else made(left)
-                alerting = None if rule.name in self.rules.quiet else rule
-                found.append(_Use(holds, alerting, tuple(self._consumers.get(rule.name, ()))))
-        return tuple(found)
+    def _plan(self, event_type: str) -> Plan:
+        plan = NOTHING if event_type == RECORD else self._plans.of(event_type)
+        return plan if plan.uses else NOTHING
 
-    def _look(self, line: bytes, uses: tuple[_Use, ...]) -> None:
+    def _look(self, line: bytes, plan: Plan) -> None:
         try:
-            record = _DECODE(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            record = plan.decode(line)
+        except UNDECODED as error:
             let_through(error)
-            found = parsed(line)
+            found = whole(line)
             if found is None:
                 return
             record = found
         event: Event | None = None
-        for holds, rule, consumers in uses:
+        for holds, rule, consumers in plan.uses:
             if holds is not None and not holds(record):
                 continue
             if event is None:
@@ -212,7 +184,7 @@ class Engine:
             group = dict(zip(watcher.fields, found.key, strict=True))
             self._alert(rule, hit, group, watcher.said(hit))
         if record is not None:
-            for part, take, above in self._consumers.get(rule.name, ()):
+            for part, take, above in self._plans.above(rule):
                 led = take(part, record, hit.event)
                 if led is not None:
                     self._found(above, led, record)

@@ -27,12 +27,14 @@ class Item(NamedTuple):
         tests: every one of them must hold for some value of the field.
         missing: what is said of a record without it.
         whole: the tests look at the record, not at the field.
+        others: fields that they look at besides.
     """
 
     field: str
     tests: tuple[Callable[[Any], bool], ...]
     missing: bool = False
     whole: bool = False
+    others: tuple[str, ...] = ()
 
 
 class Equal:
@@ -96,10 +98,31 @@ def narrowed(tree: Tree, event_type: str) -> Tree:
     return left[0] if len(left) == 1 else type(tree)(tuple(left))
 
 
+def fields_in(tree: Tree) -> set[str] | None:
+    """The fields that a tree looks at; ``None``: it may look at any."""
+    if isinstance(tree, bool):
+        return set()
+    if isinstance(tree, Item):
+        return {tree.field, *tree.others}
+    if isinstance(tree, Not):
+        return fields_in(tree.part)
+    if isinstance(tree, Keywords):
+        return None
+    names: set[str] = set()
+    for part in tree.parts:
+        found = fields_in(part)
+        if found is None:
+            return None
+        names |= found
+    return names
+
+
 def made(tree: Tree) -> Holds:
     """The function of a tree."""
     if isinstance(tree, bool):
         return lambda _: tree
+    if _is_simple(tree):
+        return _members((tree,))
     if isinstance(tree, Item):
         return _item(tree)
     if isinstance(tree, Keywords):
@@ -107,17 +130,14 @@ def made(tree: Tree) -> Holds:
     if isinstance(tree, Not):
         inner = made(tree.part)
         return lambda record: not inner(record)
-    parts = tuple(map(made, tree.parts))
     if isinstance(tree, And):
-        return _all(parts)
-    return _any(parts)
+        if all(map(_is_simple, tree.parts)):
+            return _members(tree.parts)
+        return _all(tuple(map(made, tree.parts)))
+    return _any(tuple(map(made, tree.parts)))
 
 
 def _all(parts: tuple[Holds, ...]) -> Holds:
-    if len(parts) == 2:
-        one, two = parts
-        return lambda record: one(record) and two(record)
-
     def every(record: Record) -> bool:
         for part in parts:  # noqa: SIM110 - all() takes twice the time
             if not part(record):
@@ -144,8 +164,6 @@ def _item(item: Item) -> Holds:
     get = getter(item.field)
     if len(tests) == 1:
         test = tests[0]
-        if isinstance(test, Equal) and "." not in item.field:
-            return _member(item.field, test, missing=missing)
 
         def one(record: Record) -> bool:
             value = get(record)
@@ -166,19 +184,40 @@ def _item(item: Item) -> Holds:
     return several
 
 
-def _member(name: str, test: Equal, *, missing: bool) -> Holds:
-    """The usual case at once: a member of the record that is one of some texts."""
-    texts, cased = test.texts, test.cased
+def _is_simple(tree: Tree) -> bool:
+    """Whether it says of a member of the record that it is one of some texts, or that it is not."""
+    one = tree.part if isinstance(tree, Not) else tree
+    return (
+        isinstance(one, Item)
+        and not one.whole
+        and "." not in one.field
+        and len(one.tests) == 1
+        and isinstance(one.tests[0], Equal)
+    )
 
-    def member(record: Record) -> bool:
-        value = record.get(name)
-        if type(value) is str:
-            return (value if cased else value.lower()) in texts
-        if value is None:
-            return missing
-        return any(map(test, value)) if isinstance(value, list) else test(value)
 
-    return member
+def _members(parts: tuple[Tree, ...]) -> Holds:
+    """The usual case at once: each of these simple parts holds."""
+    checks = []
+    for part in parts:
+        one = part.part if isinstance(part, Not) else part
+        (test,) = one.tests
+        checks.append((one.field, test, test.texts, test.cased, one.missing, one is part))
+
+    def members(record: Record) -> bool:
+        for name, test, texts, cased, missing, wanted in checks:
+            value = record.get(name)
+            if type(value) is str:
+                found = (value if cased else value.lower()) in texts
+            elif value is None:
+                found = missing
+            else:
+                found = any(map(test, value)) if isinstance(value, list) else test(value)
+            if found is not wanted:
+                return False
+        return True
+
+    return members
 
 
 def _keywords(words: Keywords) -> Holds:

@@ -139,7 +139,8 @@ def _tree(asked: Asked, values: Sequence[Node], refuse: Refuse) -> Tree:
         return _exists(asked, values, refuse)
     if asked.kind == "fieldref":
         tests = [_reference(asked, one, refuse) for one in values]
-        return Item(asked.field, (_any(tests),), whole=True)
+        others = tuple(str(one.value) for one in values)
+        return Item(asked.field, (_any(tests),), whole=True, others=others)
     missing = False
     if not (asked.kind or asked.place or asked.time or asked.cased):
         missing = any(one.value is None for one in values)

@@ -1,0 +1,47 @@
+"""What rules do not ask for is not made of a line, and nothing is lost by that."""
+
+from __future__ import annotations
+
+import pytest
+from support.anomalous_log import found, lines, record, rule_set
+
+from audit_emit._detection.decoding import UNDECODED, decoding, whole
+
+NAMES = frozenset({"user_id", "fields.a.b", "service.x"})
+
+
+def test_only_what_is_named_and_the_place_are_made() -> None:
+    (line,) = lines([record("x.y", a={"b": 1, "c": [2]}, other="z")])
+    decoded = decoding(NAMES)(line)
+    assert set(decoded) == {"user_id", "fields", "service", "ts", "seq"}
+    assert decoded["fields"] == {"a": {"b": 1, "c": [2]}}
+
+
+def test_a_rule_about_the_fields_as_such_has_all_of_them() -> None:
+    (line,) = lines([record("x.y", a=1, b=2)])
+    assert decoding(frozenset({"fields", "fields.a"}))(line)["fields"] == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("fields", [None, 7, ["a"], "a"])
+def test_a_record_whose_fields_are_no_object_is_read_whole(fields: object) -> None:
+    (line,) = lines([record("x.y", fields=fields)])
+    with pytest.raises(UNDECODED):
+        decoding(NAMES)(line)
+    assert (whole(line) or {})["fields"] == fields
+
+
+def test_a_rule_finds_such_a_record_by_its_other_members() -> None:
+    rules = rule_set(
+        {
+            "title": "A",
+            "name": "a",
+            "detection": {"s": {"user_id": "u", "fields.key": None}, "condition": "s"},
+        }
+    )
+    odd = [record("x.y", fields=one) for one in ({}, [], "key", {"key": 1})]
+    assert [one.seqs for one in found(odd, rules)] == [(1,), (2,), (3,)]
+
+
+def test_a_keyword_is_looked_for_in_every_member() -> None:
+    words = {"title": "A", "name": "a", "detection": {"w": ["needle"], "condition": "w"}}
+    assert len(found([record("x.y", workspace_id="a needle"), record("x.y")], rule_set(words))) == 1
