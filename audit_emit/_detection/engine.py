@@ -81,7 +81,7 @@ class Engine:
         Args:
             lines: of the log, without their newlines.
         """
-        known = self._known
+        known, last = self._known, self.last_ts
         if not self.chain:
             heads = filter(None, map(head_of, lines))
             self.chain = next((head.chain for head in heads), "")
@@ -94,13 +94,14 @@ class Engine:
                     self._look(line, plan)
                     continue
             ts = line[_TS]
-            if ts < self.last_ts:
-                self._stepped_back(line)
+            if ts < last:
+                self._stepped_back(line, last)
             if ts > self._due_ts and (ns := _ns(ts)) is not None:
                 self._pass_time(ns)
-            self.last_ts = ts
+            last = ts
             if plan is not NOTHING:
                 self._look(line, plan)
+        self.last_ts = last
         self.records += len(lines)
         if self.pool.forgot:
             self._full()
@@ -226,14 +227,14 @@ class Engine:
             )
         )
 
-    def _stepped_back(self, line: bytes) -> None:
+    def _stepped_back(self, line: bytes, last: bytes) -> None:
         """A record that is earlier than the one before: it came late, or a clock was set.
 
         Told once in an hour, or when the step is twice as large: two hosts whose clocks differ
         would tell it with every record.
         """
         record = parsed(line)
-        before = _ns(self.last_ts)
+        before = _ns(last)
         if record is None or before is None:
             return
         event = self._event(record)

@@ -58,20 +58,21 @@ class Watcher:
             pool, self.spec.timespan or int(self.spec.options.get("history", ALWAYS))
         )
         self.fields = (*self.spec.group_by, *self.own_fields())
-        getters = [
-            [getter(self.spec.aliases.get(name, {}).get(part, name)) for name in self.spec.group_by]
+        aliases = self.spec.aliases
+        names = [
+            [aliases.get(name, {}).get(part, name) for name in self.spec.group_by]
             for part in self.spec.rules
         ]
-        self.keys = [keyed([*each, *self.own_getters()]) for each in getters]
+        self.keys = [keyed(each, self.own_getter()) for each in names]
         self._field: Get = getter(self.spec.field or "event_type")
 
     def own_fields(self) -> tuple[str, ...]:
-        """What names a group besides ``group-by``."""
+        """What names a group besides ``group-by``: one field at most."""
         return ()
 
-    def own_getters(self) -> tuple[Get, ...]:
-        """What reads that."""
-        return ()
+    def own_getter(self) -> Get | None:
+        """What reads that; ``None`` for none."""
+        return None
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """A record that fits one of the rules.
@@ -201,10 +202,10 @@ class FirstSeen(Watcher):
         """See ``Watcher``."""
         return (self.spec.field,)
 
-    def own_getters(self) -> tuple[Get, ...]:
+    def own_getter(self) -> Get:
         """See ``Watcher``."""
         get = getter(self.spec.field)
-        return (networks(get),) if self.spec.options["network"] else (get,)
+        return networks(get) if self.spec.options["network"] else get
 
     def take(self, part: int, record: Record, event: Event) -> Found | None:
         """See ``Watcher``: for most records of a log, so that it does no more than it must."""
