@@ -29,8 +29,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _TYPE = re.compile(r"[a-z][a-z0-9_*?]*([.][a-z0-9*?][a-z0-9_*?]*)+")
 _ENDINGS = (".jsonl", ".gz", ".zst", ".json", ".log")
 _OF_ARCHIVES = {
-    "anomalies",
-    *("verify", "query", "console", "erase", "prove", "reconcile", "report", "tail"),
+    *("anomalies", "erase", "export"),
+    *("verify", "query", "console", "prove", "reconcile", "report", "tail"),
     *("build", "check", "serve"),  # of tiles
 }
 """Commands that read what is archived, too."""

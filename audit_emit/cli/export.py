@@ -31,6 +31,7 @@ from audit_emit._facade.queries import (
 )
 from audit_emit._facade.records import Head, split_lines
 from audit_emit._facade.schemas import Schemas, ocsf_places
+from audit_emit._facade.settings import is_archive
 from audit_emit._facade.text import visible, visible_bytes
 from audit_emit.cli._answers import columns_of, columns_option
 from audit_emit.cli._asked import asked
@@ -39,7 +40,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._declarations import declarations
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import configured, logs_argument, name_of, named, not_there
+from audit_emit.cli._logs import configured, logs_argument, name_of, named, not_there, together
 from audit_emit.cli._output import resumable, resumed_file
 from audit_emit.cli._reveal import record_reveal, reveal_option
 from audit_emit.cli._subject_keys import sight
@@ -115,8 +116,9 @@ def command(
     """Write every record of each LOG in the format of another system, or those that are asked for.
 
     LOG is a log's directory or its active file; a single segment, also packed; - for standard
-    input; or postgresql://…. Without LOG, the log that this environment configures. Every event
-    holds the exact line of its record, so that it can still be verified.
+    input; postgresql://…; or s3://…, beside a log what is only archived of it. Without LOG, the log
+    that this environment configures. Every event holds the exact line of its record, so that it can
+    still be verified.
 
     With --format ocsf, fields of declared events go where --schemas and --module say.
 
@@ -134,7 +136,7 @@ def command(
         raise click.UsageError("--resume goes on with the file of --out; name one")
     _check_follow(question, follow=follow)
     paths = list(logs) or [configured()] if follow else named(logs)
-    _check_one(paths, only=follow or resume)
+    one = _one_of(paths, follow=follow) if follow or resume else ()
     identity = f"{form} {options or ''} {_asked_for(question)}".replace("  ", " ").strip()
     form_made = _made(form, options)
     if reveal:
@@ -143,8 +145,8 @@ def command(
     run = _Run(form_made, question if _asked_for(question) else None, reveal=reveal)
     try:
         if output is not None:
-            return run.to_file(paths[0], output, identity, follow=follow)
-        return run.to_standard_output(paths, follow=follow)
+            return run.to_file(one, output, identity, follow=follow)
+        return run.to_standard_output(one or paths, follow=follow)
     except (ExportError, UnsupportedError) as error:
         raise click.UsageError(visible(str(error))) from None
 
@@ -154,9 +156,18 @@ def _check_follow(question: Question, *, follow: bool) -> None:
         raise click.UsageError("--follow goes on until it is told to end; leave --until out")
 
 
-def _check_one(paths: Sequence[str], *, only: bool) -> None:
-    if only and (len(paths) > 1 or paths[0] == "-"):
+def _one_of(paths: Sequence[str], *, follow: bool) -> tuple[str, ...]:
+    """The one log that was named, with its archive.
+
+    Raises:
+        UsageError: several were; or it is read once; or it does not grow.
+    """
+    found = together(paths)
+    if len(found) > 1 or "-" in paths:
         raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
+    if follow and any(map(is_archive, paths)):
+        raise click.UsageError("--follow is about a log that grows: files, or postgresql://…")
+    return found[0]
 
 
 def _options(
@@ -226,7 +237,7 @@ class _Run:
             end: list[Head | None] = [None]
 
             def again() -> bool:
-                with open_reader(paths[0]) as reader:
+                with open_reader(*paths) as reader:
                     return self._pass(reader, end, None)
 
             try:
@@ -256,23 +267,23 @@ class _Run:
     def _write(self, data: bytes) -> None:
         sys.stdout.buffer.write(_shown(data) if sys.stdout.isatty() else data)
 
-    def to_file(self, path: str, output: Path, identity: str, *, follow: bool) -> Exit:
+    def to_file(self, log: Sequence[str], output: Path, identity: str, *, follow: bool) -> Exit:
         with ResumableFile(output, identity, self._form.head) as file:
             begun = file.after
 
             def again() -> bool:
-                with open_reader(path) as reader:
+                with open_reader(*log) as reader:
                     return self._pass_to(file, reader, None)
 
             try:
                 if follow:
                     self._follow(again)
                 else:
-                    with on_terminal("exporting") as bar, open_reader(path) as reader:
+                    with on_terminal("exporting") as bar, open_reader(*log) as reader:
                         _check_there(reader)
                         self._pass_to(file, reader, bar)
             except LookupError:
-                self._say_lost(path, output.name, file.after)
+                self._say_lost(log[0], output.name, file.after)
                 return Exit.FINDINGS
         click.echo(f"{self._events} events to {visible(str(output))}", err=True)
         return self._verdict(resumed=begun is not None)

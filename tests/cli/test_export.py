@@ -13,6 +13,7 @@ from support.export_records import LINES
 from support.sealed_log import Sealed, sealed_log
 from support.waiting import PATIENCE, until
 
+from audit_emit import Emitter, Subject
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
@@ -208,3 +209,15 @@ def test_an_export_says_what_was_erased_and_reveals_only_on_the_record(
     fields = [json.loads(line)["audit_emit"]["fields"] for line in lines]
     assert [one["email"] for one in fields if "email" in one] == ["[erased]"]
     assert "aes256gcm:" in sealed_log.run("export")
+
+
+def test_what_is_revealed_is_spelled_out_in_every_format(sealed_log: Sealed) -> None:
+    said = "\x9b1m\u202e\u2066\u0085\u2028\x7f"
+    emitter = Emitter(jsonl=sealed_log.path, stdout=False)
+    for event_type, name in (("secret.set", "key"), ("http.request", "path"), ("a.b", "note")):
+        emitter.emit({"user_id": "u-17"}, event_type, {name: Subject("u-17", f"to be seen {said}")})
+    emitter.close()
+    for form in ("jsonl", "ocsf", "ecs", "cloudevents", "otel", "csv"):
+        events = sealed_log.run("export", "--reveal", "--format", form)
+        assert events.count("to be seen") >= 3
+        assert not set(said[0] + said[3:]) & set(events)
