@@ -134,9 +134,8 @@ def command(
     output = resumed_file(context)
     if resume and output is None:
         raise click.UsageError("--resume goes on with the file of --out; name one")
-    _check_follow(question, follow=follow)
     paths = list(logs) or [configured()] if follow else named(logs)
-    one = _one_of(paths, follow=follow) if follow or resume else ()
+    one = _one_of(paths, question, follow=follow) if follow or resume else ()
     identity = f"{form} {options or ''} {_asked_for(question)}".replace("  ", " ").strip()
     form_made = _made(form, options)
     if reveal:
@@ -151,17 +150,14 @@ def command(
         raise click.UsageError(visible(str(error))) from None
 
 
-def _check_follow(question: Question, *, follow: bool) -> None:
-    if follow and question.until is not None:
-        raise click.UsageError("--follow goes on until it is told to end; leave --until out")
-
-
-def _one_of(paths: Sequence[str], *, follow: bool) -> tuple[str, ...]:
+def _one_of(paths: Sequence[str], question: Question, *, follow: bool) -> tuple[str, ...]:
     """The one log that was named, with its archive.
 
     Raises:
-        UsageError: several were; or it is read once; or it does not grow.
+        UsageError: several were; or it is read once; or it does not grow, or not until then.
     """
+    if follow and question.until is not None:
+        raise click.UsageError("--follow goes on until it is told to end; leave --until out")
     found = together(paths)
     if len(found) > 1 or "-" in paths:
         raise click.UsageError("--follow and --resume are about one LOG, and not standard input")

@@ -38,7 +38,8 @@ def test_a_rule_finds_such_a_record_by_its_other_members() -> None:
             "detection": {"s": {"user_id": "u", "fields.key": None}, "condition": "s"},
         }
     )
-    odd = [record("x.y", fields=one) for one in ({}, [], "key", {"key": 1})]
+    own: tuple[object, ...] = ({}, [], "key", {"key": 1})
+    odd = [record("x.y", fields=one) for one in own]
     assert [one.seqs for one in found(odd, rules)] == [(1,), (2,), (3,)]
 
 
