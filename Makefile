@@ -1,4 +1,5 @@
-# Every target does its own set-up: Python 3.11 or later and make are all that is needed.
+# Every target does its own set-up: Python 3.11 or later and make are all that is needed. Beside the
+# environment's own mcp 2.x there is a 1.x in mcp1, for one test.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -75,5 +76,7 @@ $(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/mcp1 \
+	  'mcp<2' httpx-sse pydantic-settings
 	$(BIN)/python tests/support/logql_grammar.py
 	@touch $@
