@@ -7,6 +7,7 @@ does no harm, and a file that says something else is told, never merged.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -26,6 +27,10 @@ _OPEN = "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_shipped(%s, %s, 
 _FLUSH = "SELECT audit_emit.flush_appends()"
 _HASH = "SELECT encode(hash, 'hex') FROM audit_emit.records WHERE chain = %s AND seq = %s"
 _CHECKPOINTS = "SELECT line FROM audit_emit.checkpoints WHERE chain = %s"
+
+_SIGNED = "audit.checkpoint"
+_LOOK_SECONDS = 600.0
+"""How long checkpoints are not looked at that no record tells of."""
 
 Progress = Callable[[int, int], None]
 
@@ -62,13 +67,20 @@ class Shipper:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._connection: Any = None
+        self._looked: dict[str, float] = {}
 
-    def ship(self, reader: LogReader, progress: Progress | None = None) -> Shipped:
+    def ship(
+        self,
+        reader: LogReader,
+        progress: Progress | None = None,
+        give_up: Callable[[], bool] = bool,
+    ) -> Shipped:
         """Bring over what the database does not have of one log.
 
         Args:
             reader: of the log.
             progress: told the bytes read, and how many there are.
+            give_up: called after each batch; true ends it there, and the next round goes on.
 
         Raises:
             Difference: the database has something else, or the log has a hole.
@@ -80,7 +92,7 @@ class Shipper:
         if first is None:
             return Shipped("")
         try:
-            return self._ship(reader, first, progress)
+            return self._ship(reader, first, progress, give_up)
         except driver.load().Error as error:
             self.close()
             raise driver.failed(error, self._address, unknown=True) from None
@@ -89,21 +101,45 @@ class Shipper:
         """Give the connection back."""
         driver.close(self._connection)
         self._connection = None
+        self._looked.clear()
 
-    def _ship(self, reader: LogReader, first: ChainHead, progress: Progress | None) -> Shipped:
+    def _ship(
+        self,
+        reader: LogReader,
+        first: ChainHead,
+        progress: Progress | None,
+        give_up: Callable[[], bool],
+    ) -> Shipped:
         if self._connection is None or self._connection.closed:
             self._connection = driver.connect(self._address, name="audit_emit ship")
         head = self._head(reader, first)
-        done, passed = 0, 0
+        done, passed, signed = 0, 0, False
         for rows, others, read in _batches(reader, self._blocks(reader, head), head):
             passed += others
             if rows:
                 head, sent = self._append(head, rows)
                 done += sent
+                signed = signed or any(row.copies.event_type == _SIGNED for row in rows)
             if progress is not None:
                 progress(read, max(reader.size, read))
-        checkpoints = self._checkpoints(reader, head.chain)
+            if give_up():
+                return Shipped(head.chain, done, 0, passed, head.seq)
+        checkpoints = (
+            self._checkpoints(reader, head.chain) if self._is_due(head, signed=signed) else 0
+        )
         return Shipped(head.chain, done, checkpoints, passed, head.seq)
+
+    def _is_due(self, head: Head, *, signed: bool) -> bool:
+        """Whether to look at the checkpoints, which are all read then.
+
+        Args:
+            signed: a record that came over tells of one, which was kept before it was told.
+        """
+        now = time.monotonic()
+        if not signed and now < self._looked.get(head.chain, 0.0) + _LOOK_SECONDS:
+            return False
+        self._looked[head.chain] = now
+        return True
 
     def _head(self, reader: LogReader, first: ChainHead) -> Head:
         """The chain's head in the database, where it is begun if it is not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -72,16 +73,22 @@ def command(
                 _round(shipper, paths, status, bar, as_json=as_json)
             return status[0]
         with until_told() as told:
-            go_on(lambda: _again(shipper, paths, status, as_json=as_json), told, POLL_SECONDS)
+
+            def again() -> bool:
+                return _again(shipper, paths, status, told, as_json=as_json)
+
+            go_on(again, told, POLL_SECONDS)
         return status[0]
     finally:
         shipper.close()
 
 
-def _again(shipper: Shipper, paths: tuple[str, ...], status: list[Exit], *, as_json: bool) -> bool:
+def _again(
+    shipper: Shipper, paths: tuple[str, ...], status: list[Exit], told: list[int], *, as_json: bool
+) -> bool:
     """One round of ``--follow``; a log that is not there yet is waited for."""
     try:
-        return _round(shipper, paths, status, None, as_json=as_json, quiet=True)
+        return _round(shipper, paths, status, None, told, as_json=as_json, quiet=True)
     except FileNotFoundError:
         return False
 
@@ -91,18 +98,19 @@ def _round(
     paths: tuple[str, ...],
     status: list[Exit],
     bar: Any,
+    told: Sequence[int] = (),
     *,
     as_json: bool,
     quiet: bool = False,
 ) -> bool:
-    """Ship each log once; whether anything was done."""
+    """Ship each log once, or less where it is told to end; whether anything was done."""
     busy = False
     status[0] = Exit.OK
     for path in paths:
         for reader in open_readers([path]):
             with reader:
                 try:
-                    done = shipper.ship(reader, bar)
+                    done = shipper.ship(reader, bar, lambda: bool(told))
                 except Difference as found:
                     status[0] = Exit.FINDINGS
                     if not quiet or str(found) != _told.get(path):

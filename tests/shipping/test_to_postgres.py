@@ -21,6 +21,7 @@ from audit_emit._readers.opening import open_readers
 from audit_emit._settings.address import Address
 from audit_emit._shipping.to_postgres import Difference, Shipped, Shipper
 from audit_emit._stores.postgres.chains import Chains
+from audit_emit._stores.postgres.rows import BATCH
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import DatabaseError
@@ -104,6 +105,51 @@ def test_records_of_a_service_and_their_checkpoints_go_over(
     assert open_log(audited.as_user("the_reader"), keys=["00" * 32]).verify().exit_status == 0
     (service,) = audited.run("SELECT service FROM audit_emit.heads")
     assert service == ("shop",)
+
+
+def test_checkpoints_are_looked_at_again_when_a_record_tells_of_one(
+    audited: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them are read then, which once a second would be too much of a long log."""
+    monkeypatch.setenv("AUDIT_EMIT_SIGNING_KEY", "00" * 32)
+    log = tmp_path / "log"
+    emitter = Emitter(
+        service="shop", jsonl=str(log / "audit.jsonl"), stdout=False, checkpoint=False
+    )
+    looked: list[str] = []
+    look = Shipper._checkpoints
+
+    def noted(self: Shipper, reader: Any, chain: str) -> int:
+        looked.append(chain)
+        return look(self, reader, chain)
+
+    monkeypatch.setattr(Shipper, "_checkpoints", noted)
+    shipper = Shipper(Address(audited.as_user("the_writer")))
+    added = []
+    for sign in (True, False, True):
+        emitter.emit(None, "order.placed", {})
+        if sign:
+            assert main(["checkpoint", str(log)]) == 0
+        (reader,) = open_readers([str(log)])
+        with reader:
+            added.append(shipper.ship(reader).checkpoints)
+    shipper.close()
+    emitter.close()
+    assert added == [1, 0, 1]
+    assert len(looked) == 2
+
+
+def test_one_that_is_told_to_end_ends_after_a_batch_and_the_next_goes_on(
+    audited: Database, tmp_path: Path
+) -> None:
+    lines = MadeChain().add(BATCH + 7).lines
+    shipper = Shipper(Address(audited.as_user("the_writer")))
+    (reader,) = open_readers([str(write(tmp_path / "log", lines))])
+    with reader:
+        assert shipper.ship(reader, give_up=lambda: True).records == BATCH
+        assert shipper.ship(reader).records == 7
+    shipper.close()
+    assert in_database(audited) == lines
 
 
 def _others(lines: list[bytes]) -> dict[str, tuple[list[bytes], str]]:
