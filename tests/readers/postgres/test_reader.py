@@ -365,6 +365,8 @@ def test_query_and_the_facade_answer_as_they_do_of_files(
     assert main(["query", "--actor", "mallory", "--format", "jsonl", url]) == 0
     (found_line,) = capsys.readouterr().out.splitlines()
     assert found_line == lines_of(filled)[-1]
+    assert main(["export", "--format", "jsonl", url]) == 0
+    assert capsys.readouterr().out.split("\n") == [*lines_of(filled), ""]
     log = open_log(url)
     assert [one["seq"] for one in log.records()] == list(range(1, 302))
     (found,) = log.query("secret.deleted")
