@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import NamedTuple
 
 from audit_emit._checkpoints.beginning import after
 from audit_emit._checkpoints.checkpointer import Checkpointer, Record
@@ -111,22 +111,34 @@ class RowsCheckpointer(Checkpointer):
             raise CheckpointError("truncated", "the chain holds fewer records than were signed")
 
 
-def live_chains(connection: Connection, chosen: dict[str, str | None]) -> list[tuple[Any, ...]]:
-    """Service, tenant and id of each chain that goes on, of those that are chosen."""
+class ServiceChain(NamedTuple):
+    """A chain that a service writes, or wrote.
+
+    Attributes:
+        name: its id.
+        seq: the number of its last record.
+    """
+
+    service: str
+    tenant: str
+    name: str
+    seq: int
+
+
+def live_chains(connection: Connection, chosen: dict[str, str | None]) -> list[ServiceChain]:
+    """Each chain that goes on, of those that are chosen."""
     return _chains(connection, chosen, "live")
 
 
-def ended_chains(connection: Connection, chosen: dict[str, str | None]) -> list[tuple[Any, ...]]:
+def ended_chains(connection: Connection, chosen: dict[str, str | None]) -> list[ServiceChain]:
     """The same of those that have ended, to which nothing but a removal is appended any more."""
     return _chains(connection, chosen, "ended")
 
 
-def _chains(
-    connection: Connection, chosen: dict[str, str | None], kind: str
-) -> list[tuple[Any, ...]]:
+def _chains(connection: Connection, chosen: dict[str, str | None], kind: str) -> list[ServiceChain]:
     query = """\
-SELECT service, tenant, chain FROM audit_emit.heads WHERE kind = %s
+SELECT service, tenant, chain, seq FROM audit_emit.heads WHERE kind = %s
   AND (%s::text IS NULL OR service = %s) AND (%s::text IS NULL OR tenant = %s)
   AND (%s::text IS NULL OR chain = %s) ORDER BY service, tenant, opened_at, chain"""
     wanted = [value for name in ("service", "tenant", "chain") for value in [chosen[name]] * 2]
-    return connection.all(query, kind, *wanted)
+    return [ServiceChain(*row) for row in connection.all(query, kind, *wanted)]

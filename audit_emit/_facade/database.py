@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from audit_emit._checkpoints.rows import RowsCheckpointer, ended_chains, live_chains
+from audit_emit._checkpoints.rows import (
+    RowsCheckpointer,
+    ServiceChain,
+    ended_chains,
+    live_chains,
+)
 from audit_emit._checkpoints.signer_state import state_of
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._stores.postgres import driver, schema
@@ -15,6 +20,7 @@ __all__ = [
     "Connection",
     "RowsCheckpointer",
     "Sealer",
+    "ServiceChain",
     "driver",
     "ended_chains",
     "live_chains",

@@ -192,12 +192,13 @@ def rows_of(
         (reader,) = open_readers([f"{log.partition('#')[0]}#chain={chain}"])
         return stack.enter_context(reader)
 
-    for service, tenant, chain in live_chains(connection, chosen):
-        reader = opened_reader(chain)
-        yield name_of(reader.name), chain, reader, recorder_of_rows(address, service, tenant, stack)
-    for *_, chain in ended_chains(connection, chosen) if ended else ():
-        reader = opened_reader(chain)
-        yield name_of(reader.name), chain, reader, lambda *_: None
+    for one in live_chains(connection, chosen):
+        reader = opened_reader(one.name)
+        record = recorder_of_rows(address, one.service, one.tenant, stack)
+        yield name_of(reader.name), one.name, reader, record
+    for one in ended_chains(connection, chosen) if ended else ():
+        reader = opened_reader(one.name)
+        yield name_of(reader.name), one.name, reader, lambda *_: None
 
 
 def failed(error: AuditEmitError) -> Exit:

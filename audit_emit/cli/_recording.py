@@ -95,8 +95,7 @@ def recorder(log: str, stack: ExitStack) -> Record:
     address, found = _going_on(log)
     if len(found) != 1:
         raise click.UsageError(f"{len(found)} chains go on there; add #service= or #chain=")
-    service, tenant, _ = found[0]
-    return recorder_of_rows(address, service, tenant, stack)
+    return recorder_of_rows(address, found[0].service, found[0].tenant, stack)
 
 
 def recorder_of_rows(

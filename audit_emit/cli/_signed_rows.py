@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -10,7 +11,14 @@ from typing import Any, NamedTuple
 import click
 
 from audit_emit import Emitter
-from audit_emit._facade.database import Chains, Connection, RowsCheckpointer, live_chains, state_of
+from audit_emit._facade.database import (
+    Chains,
+    Connection,
+    RowsCheckpointer,
+    ServiceChain,
+    live_chains,
+    state_of,
+)
 from audit_emit._facade.settings import Address
 from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Outside
 from audit_emit.cli._command import complain
@@ -23,6 +31,10 @@ from audit_emit.log import Checkpoint, KeyRing
 from audit_emit.outbox import own_record
 
 POLL_SECONDS = 1.0
+
+
+Attempt = tuple[str, dict[str, Any]]
+"""A reason for a checkpoint, and what it must be due by; see ``Checkpointer.run``."""
 
 
 class Signed(NamedTuple):
@@ -81,26 +93,52 @@ class RowsSigner:
         self._successor = successor
         self._note = note
         self._told: dict[str, str] = {}
+        self._looked: dict[str, tuple[int, float]] = {}
+        self._connection: Connection | None = None
 
-    def sign(self, reason: str, **due: Any) -> list[Signed]:
+    def sign(self, attempts: Sequence[Attempt], *, grown: bool = False) -> list[Signed]:
         """Sign each chain.
+
+        Args:
+            attempts: the first one that makes a checkpoint of a chain is its last.
+            grown: pass over a chain that was looked at and has got no record since, until a
+                checkpoint is due by its age.
 
         Raises:
             DatabaseError: the database gives no answer.
         """
-        connection = Connection(self._address).begin()
         try:
-            found = live_chains(connection, self._chosen)
+            if self._connection is None:
+                self._connection = Connection(self._address).begin()
+            found = live_chains(self._connection, self._chosen)
             if self._state and len(found) > 1:
                 raise click.UsageError("--state is for one chain; add #service= or #chain=")
+            if grown:
+                found = [one for one in found if self._has_grown(one)]
             # Whether a key can follow is known of all chains before anything of one is signed.
-            rings = [self._rings(service) for service, _, _ in found]
+            rings = [self._rings(one.service) for one in found]
             return [
-                self._one(connection, chain, each, reason, due)
-                for chain, each in zip(found, rings, strict=True)
+                self._one(self._connection, one, each, attempts)
+                for one, each in zip(found, rings, strict=True)
             ]
-        finally:
-            connection.end()
+        except DatabaseError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back, and look at every chain again."""
+        if self._connection is not None:
+            self._connection.end()
+        self._connection = None
+        self._looked.clear()
+
+    def _has_grown(self, chain: ServiceChain) -> bool:
+        now = time.monotonic()
+        seq, at = self._looked.get(chain.name, (-1, 0.0))
+        if seq == chain.seq and now < at + INTERVAL_SECONDS:
+            return False
+        self._looked[chain.name] = chain.seq, now
+        return True
 
     def _rings(self, service: str) -> list[KeyRing]:
         """The keys, and those with the new one, which then signs after them."""
@@ -114,21 +152,23 @@ class RowsSigner:
     def _one(
         self,
         connection: Connection,
-        chain: Sequence[str],
+        chain: ServiceChain,
         rings: Sequence[KeyRing],
-        reason: str,
-        due: dict[str, Any],
+        attempts: Sequence[Attempt],
     ) -> Signed:
-        name = f"{self._address.shown}#chain={chain[-1]}"
+        name = f"{self._address.shown}#chain={chain.name}"
         with self._signers(connection, chain, rings) as signers:
             try:
-                made = _signed(signers, reason, due)
+                made = _signed(signers, attempts)
             except CheckpointError as error:
-                if self._told.get(chain[-1]) != str(error):
+                if self._told.get(chain.name) != str(error):
                     complain(f"no checkpoint of {name} was made: {error}")
-                self._told[chain[-1]] = str(error)
-                return Signed(name, None, None, "", EXITS.get(error.reason, Exit.FINDINGS))
-            self._told.pop(chain[-1], None)
+                self._told[chain.name] = str(error)
+                status = EXITS.get(error.reason, Exit.FINDINGS)
+                if status == Exit.INCOMPLETE:
+                    self._looked.pop(chain.name, None)  # it is tried again at once
+                return Signed(name, None, None, "", status)
+            self._told.pop(chain.name, None)
             newest = made or signers[-1].newest()
             told = made is not None and not self._note
             status = brought(Outside(signers[-1])) if told else Exit.OK
@@ -136,22 +176,21 @@ class RowsSigner:
 
     @contextmanager
     def _signers(
-        self, connection: Connection, chain: Sequence[str], rings: Sequence[KeyRing]
+        self, connection: Connection, chain: ServiceChain, rings: Sequence[KeyRing]
     ) -> Iterator[list[RowsCheckpointer]]:
         """A signer of one chain for each ring, and a way into that chain meanwhile."""
-        service, tenant, name = chain
-        emitter = Emitter(service=service, jsonl="off", stdout=False)
-        chains = Chains(self._address, service=service)
+        emitter = Emitter(service=chain.service, jsonl="off", stdout=False)
+        chains = Chains(self._address, service=chain.service)
         own = own_record(emitter)
         try:
             yield [
                 RowsCheckpointer(
                     connection,
-                    name,
+                    chain.name,
                     ring,
-                    origin=self._origin_of(service),
-                    record=lambda kind, fields: _append(chains, own(kind, fields), tenant),
-                    state=self._state or state_of(name),
+                    origin=self._origin_of(chain.service),
+                    record=lambda kind, fields: _append(chains, own(kind, fields), chain.tenant),
+                    state=self._state or state_of(chain.name),
                     first=self._first and ring is rings[0],
                 )
                 for ring in rings
@@ -162,7 +201,10 @@ class RowsSigner:
 
     def once(self) -> Exit:
         """Sign now, and say what was signed."""
-        done = self.sign("manual")
+        try:
+            done = self.sign([("manual", {})])
+        finally:
+            self.close()
         for one in done:
             if one.newest is None:
                 if one.status == Exit.OK:
@@ -185,16 +227,21 @@ class RowsSigner:
         """Sign as the chains grow, until told to end."""
 
         def look() -> bool:
-            self.sign("threshold", at_least=THRESHOLD)
-            self.sign("interval", not_within=INTERVAL_SECONDS)
+            due: list[Attempt] = [
+                ("threshold", {"at_least": THRESHOLD}),
+                ("interval", {"not_within": INTERVAL_SECONDS}),
+            ]
+            self.sign(due, grown=True)
             return False
 
         with until_told() as told:
             go_on(look, told, POLL_SECONDS)
         try:
-            self.sign("shutdown")
+            self.sign([("shutdown", {})])
         except DatabaseError as error:
             complain(f"{error} ({error.reason})")
+        finally:
+            self.close()
         return Exit.OK
 
 
@@ -202,9 +249,7 @@ def _append(chains: Chains, record: str, tenant: str) -> None:
     chains.append([record], tenant)
 
 
-def _signed(
-    signers: Sequence[RowsCheckpointer], reason: str, due: dict[str, Any]
-) -> Checkpoint | None:
+def _signed(signers: Sequence[RowsCheckpointer], attempts: Sequence[Attempt]) -> Checkpoint | None:
     """What the last signer has made, after those before it have signed once more.
 
     Raises:
@@ -214,8 +259,9 @@ def _signed(
     *before, last = signers
     for signer in before:
         try:
-            signer.run(reason, **due)
+            signer.run("manual")
         except CheckpointError as error:
             if error.reason != "key-retired":
                 raise
-    return last.run(reason, **due)
+    made = (last.run(reason, **due) for reason, due in attempts)
+    return next(filter(None, made), None)

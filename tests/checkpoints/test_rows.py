@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.postgres_records import assert_unforked, drafts, lines_of
@@ -15,10 +16,13 @@ from support.postgres_server import Database
 from support.waiting import PATIENCE, until
 
 from audit_emit import open_log
+from audit_emit._checkpoints.rows import RowsCheckpointer
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import main
+from audit_emit.cli._signed_rows import Attempt, RowsSigner
+from audit_emit.errors import DatabaseError
 from audit_emit.log import KeyRing
 
 KEY = "00" * 32
@@ -188,3 +192,33 @@ def test_the_newest_checkpoint_is_printed_as_a_note(
     assert made.split(b"\n")[1] == b"150"
     assert sign(filled, "--key", key, "--note") == 0
     assert capsysbinary.readouterr().out == made
+
+
+def test_who_watches_looks_only_at_chains_that_have_grown_over_one_connection(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    run = RowsCheckpointer.run
+
+    def noted(self: RowsCheckpointer, *arguments: Any, **due: Any) -> Any:
+        looked.append(1)
+        return run(self, *arguments, **due)
+
+    monkeypatch.setattr(RowsCheckpointer, "run", noted)
+    signer = RowsSigner(filled.as_user("the_writer"), [], None, state="", first=False)
+    due: list[Attempt] = [("threshold", {"at_least": 5}), ("interval", {"not_within": 300.0})]
+    assert [one.made is not None for one in signer.sign(due, grown=True)] == [True]
+    assert [one.made for one in signer.sign(due, grown=True)] == [None], "it has the checkpoint now"
+    before = len(looked)
+    assert signer.sign(due, grown=True) == []
+    assert len(looked) == before
+    append(filled, 6)
+    assert [one.made is not None for one in signer.sign(due, grown=True)] == [True]
+    filled.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'audit_emit reader' AND datname = current_database()"
+    )
+    with pytest.raises(DatabaseError):
+        signer.sign(due, grown=True)
+    assert [one.status for one in signer.sign(due, grown=True)] == [0]
+    signer.close()
