@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -15,6 +15,9 @@ from audit_emit._facade.settings import Address, is_address, is_archive
 from audit_emit.cli._logs import NoLog, name_of, together
 from audit_emit.cli._signer import active, durable, emitter_of
 from audit_emit.errors import DatabaseError, SinkError
+
+if TYPE_CHECKING:
+    from audit_emit._facade.database import ServiceChain
 
 
 class Recording(NamedTuple):
@@ -65,12 +68,12 @@ def _rows(log: str, by: tuple[str, str], stack: ExitStack) -> Iterator[tuple[str
     address, chains = _going_on(log)
     if not chains:
         raise NoLog(f"no chain goes on in {name_of(log)}, so none takes a record of it")
-    for service, tenant, chain in chains:
-        where = f"{log.partition('#')[0]}#chain={chain}"
-        yield name_of(where), where, recorder_of_rows(address, service, tenant, stack, by)
+    for one in chains:
+        where = f"{log.partition('#')[0]}#chain={one.name}"
+        yield name_of(where), where, recorder_of_rows(address, one.service, one.tenant, stack, by)
 
 
-def _going_on(log: str) -> tuple[Address, list[tuple[Any, ...]]]:
+def _going_on(log: str) -> tuple[Address, list[ServiceChain]]:
     from audit_emit._facade.database import Connection, live_chains  # noqa: PLC0415 - an extra
 
     address, chosen = Address.chosen(log)
