@@ -10,6 +10,7 @@ from audit_emit._archive.proving import prove_part
 from audit_emit._format.manifest import Manifest, Packed, folder_of
 from audit_emit._format.record import ns_of
 from audit_emit._objects.bucket import Bucket, Stored, Version
+from audit_emit._objects.first import first_version
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, ObjectStoreError
@@ -136,7 +137,9 @@ class Inspection:
             for issue in self._object(one.key_of(part), part):
                 sound &= issue.kind not in {MISSING, ALTERED}
                 yield issue
-        yield from self._lock(one.key, self._bucket.look_at(one.key))
+        yield from self._lock(
+            one.key, self._bucket.look_at(one.key, first_version(self._bucket, one.key))
+        )
         if not self._wanted.deep or not sound:
             return
         try:

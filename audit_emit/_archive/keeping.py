@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from audit_emit._format.manifest import Manifest
 from audit_emit._objects.bucket import Bucket
+from audit_emit._objects.first import first_version
 from audit_emit._retention.holds import Holds
 from audit_emit.errors import ObjectStoreError
 
@@ -72,6 +73,6 @@ def objects_of(bucket: Bucket, one: Manifest) -> Iterator[tuple[str, str]]:
     """
     for part in one.parts:
         yield one.key_of(part), part.version
-    stored = bucket.look_at(one.key)
+    stored = bucket.look_at(one.key, first_version(bucket, one.key))
     if stored is not None:
         yield one.key, stored.version

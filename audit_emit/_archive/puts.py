@@ -14,6 +14,7 @@ from audit_emit._archive.packing import Sizes
 from audit_emit._archive.state import parsed, trusted
 from audit_emit._format.manifest import LONGEST, Manifest, Packed
 from audit_emit._objects.bucket import Bucket, Stored
+from audit_emit._objects.first import first_version
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, ObjectStoreError
 
@@ -92,8 +93,7 @@ class Puts:
 
     def _other(self, made: Manifest, last: Manifest | None) -> tuple[Manifest, str]:
         """The manifest that another archiver, or this one before it was killed, put there."""
-        stored = self._bucket.look_at(made.key)
-        version = stored.version if stored is not None else ""
+        version = first_version(self._bucket, made.key)
         other = parsed(made.key, self._bucket.small(made.key, version))
         trusted(other, self._ring)
         follows = other.previous == (last.digest() if last else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from audit_emit._archive.journal import Journal
@@ -13,6 +13,7 @@ from audit_emit._format.manifest import Manifest, is_manifest
 from audit_emit._format.record import Head
 from audit_emit._format.record import parsed as record_in
 from audit_emit._objects.bucket import Bucket
+from audit_emit._objects.first import first_versions
 from audit_emit._readers.archived.manifests import cold_logs, links
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.typed import records_of
@@ -67,8 +68,9 @@ def in_store(bucket: Bucket, chain: str) -> list[Manifest]:
         ArchiveError: one of them is none.
         ObjectStoreError: the store gives no answer.
     """
-    keys = [key for key in bucket.names() if is_manifest(key) and f"/{chain}/" in f"/{key}"]
-    return sorted((parsed(key, bucket.small(key)) for key in keys), key=lambda one: one.place)
+    found = first_versions(bucket, lambda key: is_manifest(key) and f"/{chain}/" in f"/{key}")
+    made = [parsed(key, bucket.small(key, version)) for key, version in found.items()]
+    return sorted(made, key=lambda one: one.place)
 
 
 def parsed(key: str, data: bytes) -> Manifest:
@@ -143,15 +145,26 @@ def trusted_in_store(bucket: Bucket, chain: str, ring: KeyRing) -> tuple[list[Ma
     wrong: set[str] = set()
     for cold in cold_logs(bucket, {"chain": chain}):
         wrong.update(key for key, _ in cold.wrong)
-        named = ""
-        for one in reversed(cold.manifests):
-            if one.check(ring) == "ok" or one.digest() == named:
-                good.append(one)
-                named = one.previous
-            else:
-                wrong.add(one.key)
-                named = ""
-    return good[::-1], sorted(wrong - {one.key for one in good})
+        good = vouched(cold.manifests, ring)
+        wrong.update(one.key for one in cold.manifests)
+    return good, sorted(wrong - {one.key for one in good})
+
+
+def vouched(manifests: Sequence[Manifest], ring: KeyRing) -> list[Manifest]:
+    """Those that a trusted key signed, or that one of these names, directly or through others.
+
+    Args:
+        manifests: of one chain, in the order of their records.
+    """
+    good: list[Manifest] = []
+    named = ""
+    for one in reversed(manifests):
+        if one.check(ring) == "ok" or one.digest() == named:
+            good.append(one)
+            named = one.previous
+        else:
+            named = ""
+    return good[::-1]
 
 
 def _refuse_another(reader: LogReader, last: Manifest) -> None:

@@ -11,7 +11,7 @@ from audit_emit._archive.pruning import ArchivePruner, prune_rows
 from audit_emit._archive.restoring import restore
 from audit_emit._archive.run import Archiver, Done
 from audit_emit._archive.sources import Rows, Segments, Source
-from audit_emit._archive.state import DECLARED, trusted_in_store
+from audit_emit._archive.state import DECLARED, trusted_in_store, vouched
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._format.manifest import Manifest, with_records
 from audit_emit._format.record import parsed
@@ -55,6 +55,7 @@ __all__ = [
     "seconds_until",
     "trusted_in_store",
     "utc",
+    "vouched",
     "with_records",
     "write_parquet",
 ]

@@ -49,13 +49,19 @@ class Stored(NamedTuple):
 
 
 class Version(NamedTuple):
-    """One version of a key; ``deleted``: a marker, under which the object still is."""
+    """One version of a key.
+
+    Attributes:
+        deleted: it is a marker, under which the object still is.
+        at: when it was put, in seconds since 1970.
+    """
 
     key: str
     version: str
     size: int
     latest: bool
     deleted: bool
+    at: float = 0.0
 
 
 class Protection(NamedTuple):
@@ -238,6 +244,7 @@ class Bucket:
                         int(one.get("Size", 0)),
                         bool(one.get("IsLatest")),
                         deleted,
+                        one["LastModified"].timestamp(),
                     )
 
     def protection(self) -> Protection:

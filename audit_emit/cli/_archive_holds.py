@@ -35,6 +35,9 @@ from audit_emit.cli._signer import active, durable
 from audit_emit.errors import ArchiveError, ConfigError, RetentionError
 from audit_emit.log import KeyRing
 
+LONGEST = 500
+"""Characters of a name, and of a reason."""
+
 _STATUSES = {
     Exit.OK: "done",
     Exit.FINDINGS: "done, but for objects of the archive that no trusted manifest names",
@@ -87,6 +90,9 @@ def hold(
     """
     if not name or (last_seq is not None and last_seq < first_seq):
         raise click.UsageError("a hold needs a NAME, and a --last-seq that is not before the first")
+    if len(name) > LONGEST or len(reason) > LONGEST:
+        # Removals carry the records of holds on, and have room for 56 KiB of them.
+        raise click.UsageError(f"NAME and --reason have at most {LONGEST} characters")
     made = Hold(name, first_seq, last_seq, reason, ts_of(time.time_ns()))
     return _changed(named(logs), PLACED, made, archive, keys)
 

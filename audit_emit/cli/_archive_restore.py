@@ -12,13 +12,15 @@ from audit_emit._facade.text import visible
 from audit_emit.cli._archiving import (
     FAILURES,
     failed,
+    refuse_unvouched,
     settings_of,
     to_option,
 )
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command
 from audit_emit.cli._exit import Exit
-from audit_emit.errors import ArchiveError
+from audit_emit.cli._keys import pinned_keys
+from audit_emit.log import KeyRing
 
 
 @click.command(
@@ -26,13 +28,13 @@ from audit_emit.errors import ArchiveError
     cls=Command,
     statuses={
         Exit.OK: "restored",
-        Exit.FINDINGS: "an object is not what its manifest says",
+        Exit.FINDINGS: "an object is not what its manifest says, or a manifest is by nobody known",
         Exit.USAGE: "usage, or several chains are there",
         Exit.NOTHING: "nothing is archived there, or the directory is not empty",
         Exit.NO_ANSWER: "the store gives no answer",
     },
     examples=[
-        "audit-emit archive restore /srv/restored/shop --service shop",
+        "audit-emit archive restore /srv/restored/shop --service shop --key verifier.txt",
         "audit-emit archive restore /srv/restored/shop --chain 3f0c9a1b2c3d4e5f --last-seq 90000",
     ],
 )
@@ -40,6 +42,7 @@ from audit_emit.errors import ArchiveError
 @to_option
 @click.option("--service", help="Only chains of this service.")
 @click.option("--chain", help="Only this chain.")
+@pinned_keys
 @click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
 @click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.")
 def restore(
@@ -48,6 +51,7 @@ def restore(
     archive: str,
     service: str | None,
     chain: str | None,
+    keys: tuple[str, ...],
     first_seq: int,
     last_seq: int | None,
 ) -> Exit:
@@ -55,8 +59,11 @@ def restore(
 
     Whole batches are restored: those that hold records of the range. Segments have the bytes that
     they had. The last batch ends with a checkpoint of its own, the seal of its manifest.
+
+    With a key, every manifest must be vouched for by it before anything is fetched.
     """
     settings = settings_of(archive)
+    ring = KeyRing.from_sources(list(keys), os.environ)
     wanted = {name: value for name, value in (("service", service), ("chain", chain)) if value}
     try:
         with Bucket(settings) as bucket:
@@ -64,6 +71,8 @@ def restore(
             if len(colds) > 1:
                 names = ", ".join(one.chain for one in colds[:5])
                 raise click.UsageError(f"{len(colds)} chains are there ({names}); name a --chain")
+            for one in colds:
+                refuse_unvouched(one, ring)
             cold = _range(colds, first_seq, last_seq)
             if cold is None:
                 click.echo(f"nothing is archived in {settings.shown}", err=True)
@@ -85,8 +94,6 @@ def _range(colds: list[Cold], first: int, last: int | None) -> Cold | None:
     if not colds:
         return None
     (cold,) = colds
-    for key, why in cold.wrong:
-        raise ArchiveError("manifest", f"{key}: {why}")
     kept = [
         one
         for one in cold.manifests

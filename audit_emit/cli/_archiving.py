@@ -15,6 +15,7 @@ from audit_emit._facade.archive import (
     Archiver,
     ArchiveSettings,
     Bucket,
+    Cold,
     Journal,
     Manifest,
     Record,
@@ -23,6 +24,7 @@ from audit_emit._facade.archive import (
     Source,
     archive_settings,
     readers_of,
+    vouched,
 )
 from audit_emit._facade.queries import LogReader, open_readers
 from audit_emit._facade.retention import Holds
@@ -223,6 +225,23 @@ def failed(error: AuditEmitError) -> Exit:
         )
         return Exit.INCOMPLETE
     raise error
+
+
+def refuse_unvouched(cold: Cold, ring: KeyRing) -> None:
+    """Refuse an archive that is none, or that no trusted key vouches for; without a key, tell it.
+
+    Raises:
+        ArchiveError: it is so: nobody knows whose bytes would be fetched, and how many they are.
+    """
+    for key, why in cold.wrong:
+        raise ArchiveError("manifest", f"{key}: {why}")
+    if not ring.keys:
+        complain("the manifests were not checked, as no key is given (--key FILE)")
+        return
+    good = vouched(cold.manifests, ring)
+    for one in cold.manifests:
+        if one not in good:
+            raise ArchiveError("manifest", f"{one.key}: no key that is given vouches for it")
 
 
 def batch_of(one: Manifest) -> dict[str, Any]:

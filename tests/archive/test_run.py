@@ -105,7 +105,7 @@ def test_a_day_that_had_nothing_new_has_a_manifest_too(tmp_path: Path, store: St
         assert status(f"s3://{store.name}/audit") == 0
         assert status(log.directory, f"s3://{store.name}/audit") == 0
         assert status(restored(store, tmp_path / "restored")) == 0
-        store.delete(idle[0])
+        store.delete_for_good(idle[0])
         assert {one.kind for one in issues(store)} >= {"altered"}
     finally:
         log.close()
@@ -126,6 +126,12 @@ def test_what_a_repair_moved_aside_is_archived_and_comes_back(tmp_path: Path, st
         where = f"s3://{store.name}/audit"
         assert status(restored(store, tmp_path / "restored")) == 0
         assert issues(store) == []
+        before = again.active.read_bytes()
+        (tmp_path / "restored" / "notes").write_text("")
+        for place in (again.directory, tmp_path / "restored"):
+            with pytest.raises(FileExistsError, match="in the way"):
+                restored(store, place)
+        assert again.active.read_bytes() == before
         shutil.rmtree(log.directory / "quarantine")
         assert status(log.directory) == 1
         assert status(log.directory, where) == 0

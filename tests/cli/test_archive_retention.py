@@ -205,7 +205,11 @@ def test_objects_of_a_manifest_that_nobody_vouches_for_stay_held(
     batches = told(capsys, "archive", "status", str(archived.directory))[1]["batches"]
     assert hold(archived, "case-17", 1) == Exit.OK
     key = batches[-1]["manifest"]
-    store.replace(key, store.get(key).replace(b'"low_ts":"2', b'"low_ts":"1'))
+    forged = store.get(key).replace(b'"low_ts":"2', b'"low_ts":"1')
+    with store.opened() as bucket:
+        bucket.hold(key, "", on=False)
+    store.delete_for_good(key)
+    store.replace(key, forged)
     assert main(["archive", "release", "case-17", str(archived.directory)]) == Exit.FINDINGS
     assert held(store, batches) == [False] * (len(batches) - 1) + [True]
 

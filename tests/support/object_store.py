@@ -119,6 +119,12 @@ class Store(NamedTuple):
         """Put something over an object, as whoever may write to the bucket can."""
         self.client.put_object(Bucket=self.name, Key=f"audit/{key}", Body=data)
 
+    def delete_for_good(self, key: str) -> None:
+        """Every version of an object, as whoever may delete versions that nothing locks can."""
+        found = self.client.list_object_versions(Bucket=self.name, Prefix=f"audit/{key}")
+        for one in [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]:
+            self.client.delete_object(Bucket=self.name, Key=one["Key"], VersionId=one["VersionId"])
+
     def delete(self, key: str, **more: Any) -> None:
         self.client.delete_object(Bucket=self.name, Key=f"audit/{key}", **more)
 

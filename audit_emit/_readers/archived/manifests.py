@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from audit_emit._format.manifest import Manifest, is_manifest
 from audit_emit._objects.bucket import Bucket
+from audit_emit._objects.first import first_versions
 from audit_emit._settings.archive import ArchiveSettings
 from audit_emit.errors import ConfigError, ObjectStoreError
 
@@ -53,15 +54,13 @@ def cold_logs(bucket: Bucket, wanted: dict[str, str]) -> list[Cold]:
         ObjectStoreError: the store gives no answer.
     """
     chains: dict[str, Cold] = {}
-    for key in sorted(bucket.names()):
-        if not is_manifest(key):
-            continue
+    for key, version in sorted(first_versions(bucket, is_manifest).items()):
         *_, service, chain, _ = key.split("/")
         if wanted.get("service", service) != service or wanted.get("chain", chain) != chain:
             continue
         cold = chains.setdefault(chain, Cold(bucket.settings, chain, [], []))
         try:
-            found = Manifest.from_bytes(bucket.small(key), key)
+            found = Manifest.from_bytes(bucket.small(key, version), key)
         except ValueError as error:
             cold.wrong.append((key, str(error)))
         except ObjectStoreError as error:

@@ -1,0 +1,59 @@
+"""What is read of an object of an archive: nothing that is elsewhere, and no more than is signed."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+from support.chain_builder import MadeChain
+
+from audit_emit._format.record import head_of
+from audit_emit._readers.archived.cutting import before
+from audit_emit._readers.base import Block
+from audit_emit._readers.files.logfiles import Log, LogFile
+from audit_emit._readers.files.reader import FilesReader
+
+LINES = MadeChain().add(40).lines
+FOREIGN = [b"", b"foreign", *LINES[:20], b"foreign", *LINES[20:], b""]
+
+
+def packed(directory: Path, data: bytes, end: int = -1) -> LogFile:
+    """A file that is kept elsewhere."""
+    path = directory / "object.gz"
+    path.write_bytes(gzip.compress(data))
+    last = head_of(LINES[-1])
+    return LogFile(
+        str(path),
+        (-1, 1),
+        path.stat().st_size,
+        "gzip",
+        first_seq=1,
+        fetch=lambda: os.open(path, os.O_RDONLY),
+        last=last,
+        end=end,
+    )
+
+
+def read(file: LogFile) -> bytes:
+    with FilesReader(Log("log", [file], "")) as reader:
+        return b"".join(block.data for block in reader.blocks() if isinstance(block, Block))
+
+
+@pytest.mark.parametrize("lines", [LINES, FOREIGN], ids=["records", "and others"])
+@pytest.mark.parametrize("seq", [1, 2, 20, 21, 40, 41])
+def test_a_file_ends_before_the_record_that_is_elsewhere(
+    tmp_path: Path, lines: list[bytes], seq: int
+) -> None:
+    file = packed(tmp_path, b"".join(line + b"\n" for line in lines))
+    found = read(before(file, seq)).splitlines()
+    end = lines.index(LINES[seq - 1]) if seq <= len(LINES) else len(lines)
+    assert found == lines[:end]
+
+
+def test_no_more_is_unpacked_than_a_manifest_says(tmp_path: Path) -> None:
+    """A few kilobytes may unpack to gigabytes; who forged them also forged the hashes of them."""
+    data = LINES[0] + b"\n"
+    bomb = packed(tmp_path, data + bytes(1 << 24), end=len(data))
+    assert read(bomb) == data
