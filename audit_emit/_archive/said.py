@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 
 from audit_emit._format.link import TS
 from audit_emit._format.record import head_of, parsed
@@ -21,8 +22,7 @@ def span_of(block: bytes) -> tuple[str, str]:
     Where the first and the last line in the order of their bytes begin as records do, so does every
     line between them.
     """
-    lines = block.split(b"\n")
-    lines.pop()
+    lines = BytesIO(block).readlines()  # split() looks at every byte by itself
     low, high = min(lines), max(lines)
     if not (_TS.match(low) and _TS.match(high)):
         return _UNTIMED

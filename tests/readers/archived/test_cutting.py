@@ -1,4 +1,4 @@
-"""What is read of an object of an archive: nothing that is elsewhere, and no more than is signed."""
+"""What is read of an archived object: nothing that is elsewhere, and no more than is signed."""
 
 from __future__ import annotations
 
