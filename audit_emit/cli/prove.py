@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import click
 
-from audit_emit._facade.proofs import CONSISTENCY_VERSION, ConsistencyFile
+from audit_emit._facade.proofs import CONSISTENCY_VERSION, ConsistencyFile, TlogProof, prove_tlog
 from audit_emit._facade.queries import find_record, open_reader
 from audit_emit._facade.records import Claim, body_of, leaf_hash, parse_receipt
 from audit_emit.cli._command import command as a_command
@@ -18,7 +18,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import logs_argument, named, together
 from audit_emit.cli._output import kept
 from audit_emit.errors import CheckpointError, ConfigError
-from audit_emit.log import AuditLog, open_log
+from audit_emit.log import AuditLog, Evidence, KeyRing, open_log
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -36,6 +36,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
         "audit-emit prove 4711 --out record-4711.proof",
         "audit-emit prove 9f2c…:4711:03ab… /var/log/audit-emit/shop --out receipt.proof",
         "audit-emit prove 019ed0b1-7c00-7000-8000-000000000003 /var/log/audit-emit/shop",
+        "audit-emit prove 4711 --tlog-proof --out record-4711.tlog-proof",
         "audit-emit prove --from 4700 /var/log/audit-emit/shop --out continued.proof",
     ],
 )
@@ -55,8 +56,16 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     metavar="N",
     help="With --from: the checkpoint of N records instead of the newest.",
 )
+@click.option(
+    "--tlog-proof",
+    "portable",
+    is_flag=True,
+    help="Of a record: as C2SP tlog-proof, with the signatures of witnesses, for other programs.",
+)
 @kept
-def command(which: str | None, logs: tuple[str, ...], old: int | None, new: int | None) -> Exit:
+def command(
+    which: str | None, logs: tuple[str, ...], old: int | None, new: int | None, *, portable: bool
+) -> Exit:
     """Write a proof that a record is in a log, or that one checkpoint continues another.
 
     SEQ is its number, ID its id; RECEIPT is what a service has answered in Audit-Receipt
@@ -69,6 +78,8 @@ def command(which: str | None, logs: tuple[str, ...], old: int | None, new: int 
     Proofs are made of hash tiles, which the signer keeps in tile/ beside the log. Where there are
     none, or wrong ones, the log is read and they are made: there, or in the temporary directory.
     """
+    if portable and old is not None:
+        raise click.UsageError("a tlog-proof is of a record; leave out --from")
     if old is not None:
         return _continued(((which,) if which else ()) + logs, old, new)
     if which is None or new is not None:
@@ -81,8 +92,8 @@ def command(which: str | None, logs: tuple[str, ...], old: int | None, new: int 
     if _is_seq(which) and len(together(logs)) > 1:
         raise click.UsageError("every log has a record of that number; name one LOG, or the ID")
     try:
-        log, seq = _received(claim, logs) if claim else _found(which, named(logs))
-        made = log.prove(seq)
+        where, seq = _received(claim, logs) if claim else _found(which, named(logs))
+        made = _made(where, seq, portable=portable)
     except CheckpointError as error:
         complain(str(error))
         return Exit.FINDINGS
@@ -102,10 +113,10 @@ def command(which: str | None, logs: tuple[str, ...], old: int | None, new: int 
 
 def _continued(logs: Sequence[str], old: int, new: int | None) -> Exit:
     """Write the proof that a checkpoint continues an older one."""
-    (where, *archives), *others = together(named(logs))
+    where, *others = together(named(logs))
     if others:
         raise click.UsageError("this is about one LOG at a time")
-    log = open_log(where, archive=next(iter(archives), ""))
+    log = _opened(where)
     try:
         newest = log.checkpoint(trusted=False)
         made = log.prove_consistency(old, new or (newest.head_seq if newest else 0))
@@ -126,22 +137,33 @@ def _continued(logs: Sequence[str], old: int, new: int | None) -> Exit:
     return Exit.OK
 
 
-def _found(which: str, logs: Sequence[str]) -> tuple[AuditLog, int]:
+def _made(where: Sequence[str], seq: int, *, portable: bool) -> Evidence | TlogProof:
+    if not portable:
+        return _opened(where).prove(seq)
+    with open_reader(*where) as reader:
+        return prove_tlog(reader, seq, KeyRing.from_sources([]))
+
+
+def _opened(where: Sequence[str]) -> AuditLog:
+    return open_log(where[0], archive=next(iter(where[1:]), ""))
+
+
+def _found(which: str, logs: Sequence[str]) -> tuple[Sequence[str], int]:
     """The log that has the record, and the number of the record.
 
     Raises:
         LookupError: there is none.
     """
-    opened = [open_log(log, archive=next(iter(archives), "")) for log, *archives in together(logs)]
+    places = together(logs)
     if _is_seq(which):
-        return opened[0], int(which)
-    for log in opened:
+        return places[0], int(which)
+    for where in places:
         with suppress(LookupError):
-            return log, log.find(which)
+            return where, _opened(where).find(which)
     raise LookupError(which)
 
 
-def _received(claim: Claim, logs: Sequence[str]) -> tuple[AuditLog, int]:
+def _received(claim: Claim, logs: Sequence[str]) -> tuple[Sequence[str], int]:
     """The log that a receipt is of, and the number of the record; it is the one that it names.
 
     Raises:
@@ -163,7 +185,7 @@ def _received(claim: Claim, logs: Sequence[str]) -> tuple[AuditLog, int]:
         if leaf_hash(body_of(line)) != claim.hash:
             why = f"record {claim.seq} is not the one that the receipt names"
             raise CheckpointError("receipt", why)
-        return open_log(where[0], archive=next(iter(where[1:]), "")), claim.seq
+        return where, claim.seq
     raise LookupError(f"no record is there: none of these logs has the chain {claim.chain}")
 
 

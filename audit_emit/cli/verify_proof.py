@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from audit_emit._facade.proofs import ConsistencyFile, Tree, tree_in
+from audit_emit._facade.proofs import HEADER, ConsistencyFile, TlogProof, Tree, tree_in
 from audit_emit._facade.records import Claim, head_of, parse_receipt
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import MAX_BYTES, signed_time
@@ -81,8 +81,8 @@ def command(
 ) -> Exit:
     """Check that the record in a proof FILE is in the log that a key signed.
 
-    FILE is what audit-emit prove has written; - is standard input. The key is the one that you
-    know, never one from the file.
+    FILE is what audit-emit prove has written, also with --tlog-proof; - is standard input. The key
+    is the one that you know, never one from the file.
     """
     ring = KeyRing.from_sources(list(keys))
     if file == "-":
@@ -91,6 +91,8 @@ def command(
         with open(file, "rb") as opened:
             data = opened.read(MAX_BYTES)
     try:
+        if data.startswith(HEADER) and old is None:
+            return _portable(TlogProof.from_bytes(data), ring, receipt, form)
         if b'"consistency_proof"' in data and receipt is None:
             return _continued(ConsistencyFile.from_bytes(data), ring, old, form)
         if old is not None:
@@ -108,6 +110,27 @@ def command(
     else:
         _show(evidence, judgement, ring)
     return status
+
+
+def _portable(proof: TlogProof, ring: KeyRing, receipt: Claim | None, form: str) -> Exit:
+    """Tell whether the record of a tlog-proof is in the log."""
+    judgement, head = proof.judge(ring), proof.head
+    is_it = head is not None and Claim(head.chain, head.seq, head.hash) == receipt
+    if receipt is not None and judgement.verdict != "mismatch" and not is_it:
+        judgement = Judgement("mismatch", "the record is another one than that of the receipt")
+    origin, size, _ = tree_in(proof.note.to_bytes())
+    told = {"verdict": judgement.verdict, "why": judgement.why, "seq": proof.leaf_index + 1}
+    if form == "json":
+        click.echo(json.dumps({**told, "tree_size": size, "origin": origin}))
+    elif judgement.verdict == "ok":
+        click.echo(f"proved: record {proof.leaf_index + 1} is in {visible(origin)}")
+        click.echo(f"  signed over the first {size} records")
+        record = parse(proof.record)
+        if record is not None:
+            click.echo(shown(record))
+    else:
+        click.echo(f"not proved: {judgement.why}")
+    return decided(EXITS[judgement.verdict])
 
 
 def _continued(proof: ConsistencyFile, ring: KeyRing, kept: Tree | None, form: str) -> Exit:
