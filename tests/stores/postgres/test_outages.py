@@ -31,7 +31,10 @@ from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._stores.postgres.driver import AWAY
+from audit_emit._stores.postgres.sealing import Sealer
+from audit_emit._verify.verify import verify_paths
 from audit_emit.errors import AuditError, DatabaseError
+from audit_emit.outbox import emit_in
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -240,6 +243,8 @@ def test_a_pooler_in_transaction_mode_changes_nothing(audited: Database) -> None
             chains(audited.as_user("the_writer", port), durability=each)
             for each in ("always", "group", "os")
         ]
+        emitter = Emitter(service="shop", jsonl="off", stdout=False,
+                          store=audited.as_user("the_writer", port))  # fmt: skip
         errors: list[BaseException] = []
 
         def work(writer: Chains) -> None:
@@ -259,10 +264,19 @@ def test_a_pooler_in_transaction_mode_changes_nothing(audited: Database) -> None
         with psycopg.connect(audited.as_user("the_writer", port), prepare_threshold=None) as other:
             # Nothing of a session is left to the next one.
             assert other.execute("SHOW synchronous_commit").fetchone() == ("on",)
+            with other.transaction():
+                emit_in(other, None, "order.placed", {}, emitter=emitter)
+        sealer = Sealer(Address(audited.as_user("the_writer", port)), own=own_record)
+        assert sealer.seal().records == 1
+        sealer.close()
+        emitter.emit(None, "order.placed", {})
+        assert emitter.close(60)
+        (found,) = verify_paths([audited.as_user("the_reader", port)])
     assert errors == []
+    assert found.report.exit_status == 0
     lines = lines_of(audited)
     assert_unforked(lines)
-    assert len(lines) == 90
+    assert len(lines) == 93
 
 
 def _append_until_killed(url: str, durability: str, said: str, number: int) -> None:
