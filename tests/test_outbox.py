@@ -320,6 +320,32 @@ def test_a_row_that_is_no_event_is_declared_as_lost(
     assert "declared-gap" in found.report.counts
 
 
+def test_a_chain_that_takes_nothing_holds_up_no_other_one(
+    shop: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emitter = Emitter(service="shop", jsonl="off", stdout=False, chain_by="workspace_id")
+    with psycopg.connect(shop.as_user("the_writer"), autocommit=True) as connection:
+        for workspace in ("a-bad", "good"):
+            emit_in(connection, {"workspace_id": workspace}, "order.placed", {}, emitter=emitter)
+    emitter.close()
+    sealed = "SELECT workspace_id FROM audit_emit.records ORDER BY 1"
+    shop.run(
+        "CREATE FUNCTION audit_emit.refuse_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.workspace_id = 'a-bad' THEN RAISE EXCEPTION 'not this one'; "
+        "END IF; RETURN NEW; END $$"
+    )
+    shop.run(
+        "CREATE TRIGGER refuses BEFORE INSERT ON audit_emit.records "
+        "FOR EACH ROW EXECUTE FUNCTION audit_emit.refuse_it()"
+    )
+    assert main(["seal", shop.as_user("the_writer")]) == 5
+    assert "not this one" in capsys.readouterr().err
+    assert shop.run(sealed) == [("good",)]
+    shop.run("DROP TRIGGER refuses ON audit_emit.records")
+    assert main(["seal", shop.as_user("the_writer")]) == 0
+    assert shop.run(sealed) == [("a-bad",), ("good",)]
+
+
 def test_kill_9_of_a_sealer_loses_and_doubles_nothing(shop: Database, emitter: Emitter) -> None:
     stop = threading.Event()
     ids: list[str] = []

@@ -9,6 +9,7 @@ import click
 from audit_emit import Emitter
 from audit_emit._facade.database import POLL_SECONDS, Sealer
 from audit_emit.cli._command import command as a_command
+from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit
 from audit_emit.cli.db import address_of
@@ -21,7 +22,8 @@ from audit_emit.outbox import own_record
         Exit.OK: "nothing waits any more",
         Exit.FINDINGS: "rows of the outbox were no records; each chain declares how many",
         Exit.USAGE: "",
-        Exit.NO_ANSWER: "the database does not answer (with --follow it is asked again)",
+        Exit.NO_ANSWER: "the database does not answer, or a chain takes nothing (with --follow it "
+        "is asked again)",
     },
     examples=["audit-emit seal --follow --lines postgresql://sealer@db/shop"],
 )
@@ -42,6 +44,8 @@ def command(address: str | None, *, follow: bool, lines: bool) -> Exit:
         nonlocal refused
         done = sealer.seal()
         refused += done.refused
+        for error in done.errors:
+            complain(f"{error} ({error.reason}); other chains are sealed meanwhile")
         return bool(done.records)
 
     try:
@@ -56,7 +60,9 @@ def command(address: str | None, *, follow: bool, lines: bool) -> Exit:
         emitter.close()
     if refused:
         click.echo(f"audit-emit: {refused} rows of the outbox were no records", err=True)
-    return Exit.FINDINGS if refused else Exit.OK
+    if refused:
+        return Exit.FINDINGS
+    return Exit.NO_ANSWER if sealer.fault and not follow else Exit.OK
 
 
 def _shown(line: bytes) -> None:

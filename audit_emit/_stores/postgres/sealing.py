@@ -8,6 +8,7 @@ the emitter would: a row that is no event of its service is replaced by a declar
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ from audit_emit.errors import DatabaseError
 
 POLL_SECONDS = 0.2
 LONGEST_SECONDS = 30.0
+REFUSED_SECONDS = 30.0
+"""How long a chain is left alone that took nothing."""
+
 _MOST_SERVICES = 8
 """Connections that are kept; each service has one."""
 
@@ -36,10 +40,15 @@ _ALSO = {"trace_id", "span_id"}
 
 
 class Sealed(NamedTuple):
-    """What one round did: how many records, and how many rows that were none."""
+    """What one round did: how many records, and how many rows that were none.
+
+    Attributes:
+        errors: of chains that took nothing now, while others did.
+    """
 
     records: int = 0
     refused: int = 0
+    errors: tuple[DatabaseError, ...] = ()
 
 
 class Sealer:
@@ -63,17 +72,36 @@ class Sealer:
         self._show = show
         self._chains: dict[str, Chains] = {}
         self._asking: Any = None
+        self._refusing: dict[tuple[str, str], tuple[float, str]] = {}
+
+    @property
+    def fault(self) -> str | None:
+        """Why some chain takes nothing, as one word; ``None`` while all do."""
+        return next((reason for _, reason in self._refusing.values()), None)
 
     def seal(self) -> Sealed:
         """Seal what waits now, a batch of each chain; more may wait then.
+
+        A chain that takes nothing holds up no other one, and is left alone for a while.
 
         Raises:
             DatabaseError: the database gives no answer; nothing was sealed twice, or lost.
         """
         done = Sealed()
         for service, tenant, *_ in self._ask(_WAITING):
-            records, refused = self._of(service).seal(tenant, self._taken(service), BATCH)
-            done = Sealed(done.records + len(records), done.refused + refused)
+            if time.monotonic() < self._refusing.get((service, tenant), (0.0, ""))[0]:
+                continue
+            try:
+                records, refused = self._of(service).seal(tenant, self._taken(service), BATCH)
+            except DatabaseError as error:
+                if not driver.may_be_of_one_chain(error.reason):
+                    raise
+                until = time.monotonic() + REFUSED_SECONDS
+                self._refusing[service, tenant] = until, error.reason
+                done = done._replace(errors=(*done.errors, error))
+                continue
+            self._refusing.pop((service, tenant), None)
+            done = Sealed(done.records + len(records), done.refused + refused, done.errors)
             self._tell(records)
         return done
 
@@ -182,7 +210,8 @@ class SealerThread(threading.Thread):
         address, own, show: see ``Sealer``.
 
     Attributes:
-        fault: why nothing is sealed now, as one word; ``None`` while all is well.
+        fault: why nothing, or nothing of some chain, is sealed now, as one word; ``None`` while all
+            is well.
     """
 
     def __init__(
@@ -205,7 +234,7 @@ class SealerThread(threading.Thread):
         while not self._ends.wait(wait):
             try:
                 done = self._sealer.seal()
-                self.fault, failures = None, 0
+                self.fault, failures = self._sealer.fault, 0
                 wait = 0.0 if done.records else POLL_SECONDS
             except Exception as error:  # noqa: BLE001 - nobody else would begin again
                 let_through(error)
