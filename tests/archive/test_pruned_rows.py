@@ -172,6 +172,23 @@ def test_rows_that_were_deleted_by_hand_are_excused_by_the_archive_alone(
     assert main(["verify", reader, where]) == Exit.FINDINGS
 
 
+def test_a_chain_is_archived_on_whose_rows_begin_just_behind_what_is_archived(
+    audited: Database, store: Store, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store, key
+    writer = audited.as_user("the_writer")
+    append(audited, OLD)
+    assert main(["checkpoint", writer]) == Exit.OK
+    last = told(capsys, "archive", "run", writer)[1]["logs"][0]["highest_archived_seq"]
+    make_older(audited, last)
+    append(audited, NEW)
+    assert main(["checkpoint", writer]) == Exit.OK
+    assert prune(capsys, audited)[1]["chains"][0]["last_seq"] == last
+    status, ran = told(capsys, "archive", "run", writer)
+    assert status == Exit.OK
+    assert ran["logs"][0]["archived"][0]["first_seq"] == last + 1
+
+
 def test_a_chain_that_has_ended_is_archived_and_goes(
     archived: Database, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

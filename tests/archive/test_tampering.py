@@ -227,14 +227,16 @@ def test_a_bucket_that_cannot_lock_refuses_a_lock_in_clear_words(
     assert plain.names() == []
 
 
+@pytest.mark.parametrize(("encryption", "named"), [("s3", "AES256"), ("kms", "aws:kms")])
 def test_objects_are_encrypted_by_the_store_as_the_settings_say(
-    log: SignedLog, small_store: Store
+    log: SignedLog, small_store: Store, encryption: str, named: str
 ) -> None:
-    one = log.archive(small_store, encryption="s3").made[0]
+    given = {"kms_key": small_store.kms_key()} if encryption == "kms" else {}
+    one = log.archive(small_store, encryption=encryption, **given).made[0]
     with small_store.opened() as opened:
         stored = opened.look_at(one.key_of(one.object), one.object.version)
     assert stored is not None
-    assert stored.encryption == "AES256"
+    assert stored.encryption == named
 
 
 @pytest.mark.parametrize("checksum", ["sha256", "md5", "none"])

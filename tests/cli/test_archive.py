@@ -67,6 +67,28 @@ def test_a_log_goes_up_is_checked_and_comes_back_with_the_same_bytes(
     assert main(["verify", str(target)]) == Exit.OK
 
 
+def test_nothing_is_restored_that_a_given_key_does_not_vouch_for(
+    log: SignedLog,
+    store: Store,
+    key: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del store
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    target = tmp_path / "restored"
+    for command in ("restore", "parquet"):
+        assert main(["archive", command, str(target), "--key", "ab" * 32]) == Exit.FINDINGS
+        assert "vouches" in capsys.readouterr().err
+        assert not target.exists()
+    monkeypatch.delenv("AUDIT_EMIT_SIGNING_KEY_FILE")
+    assert main(["archive", "restore", str(target)]) == Exit.OK
+    assert "were not checked" in capsys.readouterr().err
+    assert main(["archive", "restore", str(target), "--key", key]) == Exit.OK
+    assert capsys.readouterr().err == ""
+
+
 def test_a_second_run_finds_nothing_new_and_says_so(
     log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

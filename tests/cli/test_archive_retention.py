@@ -252,6 +252,15 @@ def test_a_hold_that_is_not_there_is_not_released(
     assert main(["archive", "release", "case-17", str(log.directory)]) == Exit.USAGE
 
 
+def test_a_hold_has_a_name_that_a_removal_can_carry_on(log: SignedLog) -> None:
+    for name in ("", "x" * 501):
+        assert main(["archive", "hold", name, str(log.directory)]) == Exit.USAGE
+    for name in ("x" * 500, "../../etc", "password=hunter2", "a\n\x1b[31m", "\u202e17", "-"):
+        assert main(["archive", "hold", name, str(log.directory)]) == Exit.OK
+        assert main(["archive", "release", name, str(log.directory)]) == Exit.OK
+    assert of_type(log, "audit.hold")[-1]["hold"] == "-"
+
+
 def test_holds_on_an_archive_need_a_key(
     archived: SignedLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

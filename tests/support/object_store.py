@@ -90,6 +90,15 @@ class Store(NamedTuple):
             **{f"AUDIT_EMIT_ARCHIVE_{name.upper()}": value for name, value in more.items()},
         }
 
+    def kms_key(self) -> str:
+        """A new key of the key service that the small server has beside it."""
+        import boto3
+
+        client = boto3.client("kms", endpoint_url=self.endpoint, region_name="us-east-1")
+        key: str = client.create_key()["KeyMetadata"]["KeyId"]
+        client.close()
+        return key
+
     def use(self, monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
         """Let this process use it."""
         for name, value in self.environment(**more).items():

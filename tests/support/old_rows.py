@@ -19,12 +19,16 @@ def append(database: Database, many: int, service: str = "shop") -> None:
     writer.close()
 
 
-def make_older(database: Database) -> None:
-    """Let all that is there be of a month that is long over, in a partition of its own."""
+def make_older(database: Database, last: int = 2**62) -> None:
+    """Let all that is there be of a month that is long over, in a partition of its own.
+
+    Args:
+        last: the number of the last record that is.
+    """
     database.run("CREATE TABLE audit_emit.records_202001 (LIKE audit_emit.records)")
     database.run(
         FREELY
-        + "WITH gone AS (DELETE FROM audit_emit.records RETURNING *) "
+        + f"WITH gone AS (DELETE FROM audit_emit.records WHERE seq <= {last} RETURNING *) "
         + "INSERT INTO audit_emit.records_202001 SELECT * FROM gone; "
         + "UPDATE audit_emit.records_202001 SET sealed_on = '2020-01-31'; "
         + "ALTER TABLE audit_emit.records_202001 OWNER TO audit_emit_owner; "
