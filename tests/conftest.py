@@ -25,8 +25,13 @@ from support.tiers import (
 
 from audit_emit import Emitter
 from audit_emit._core import default as _process
+from audit_emit._core import emitter as emitter_module
+from audit_emit._core import keyring, outbox, strict
 from audit_emit._runtime.compiled import SWITCH
 from audit_emit._settings import settings as _config
+from audit_emit._stores import memory
+from audit_emit._stores.jsonl import critical, segment_index
+from audit_emit._stores.jsonl import store as store_module
 from audit_emit.context import EMPTY, VAR
 
 __all__ = [
@@ -108,6 +113,35 @@ def _contained(_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     made = _process.swap_emitter(before)
     if made is not None:
         made.close()
+
+
+_LIMITS = [
+    *((module, "LOCK_SECONDS") for module in (critical, emitter_module, outbox, strict)),
+    (_process, "_LOCK_SECONDS"),
+    (keyring, "KEY_SECONDS"),
+    (memory, "_WAIT_SECONDS"),
+    (segment_index, "_SEARCH_SECONDS"),
+    (store_module, "BATCH_SECONDS"),
+]
+"""How long an event may take at each of its steps before it leaves the rest for later."""
+
+_SHORT = [getattr(module, name) for module, name in _LIMITS]
+
+
+@pytest.fixture(autouse=True)
+def _patient() -> Iterator[None]:
+    """An event waits for seconds, so that no pause of a busy machine leaves it for later."""
+    with pytest.MonkeyPatch.context() as patch:  # a test may undo what it did, and not this
+        for module, name in _LIMITS:
+            patch.setattr(module, name, 3.0)
+        yield
+
+
+@pytest.fixture
+def hurried(_patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event waits as long as it does outside of the tests: for those of just that."""
+    for (module, name), short in zip(_LIMITS, _SHORT, strict=True):
+        monkeypatch.setattr(module, name, short)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit import ConfigError, Emitter, open_log
 from audit_emit._format.record import Receipt
@@ -32,7 +33,7 @@ def made(tmp_path: Path) -> tuple[AuditLog, list[Receipt]]:
         receipt = emitter.emit(context, "item.set" if n else "item.made", {"n": n})
         assert receipt is not None
         receipts.append(receipt)
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     return open_log(tmp_path / "log", keys=[KEY]), receipts
 
 
@@ -198,7 +199,7 @@ def test_how_old_a_signature_may_be_is_judged_as_of_a_time(tmp_path: Path) -> No
     path = tmp_path / "audit.jsonl"
     emitter = Emitter(service="shop", jsonl=str(path), stdout=False, signing_key=KEY)
     emitter.emit(None, "item.made")
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     log = open_log(path, keys=[KEY])
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert log.verify(as_of=tomorrow).exit_status == 0  # nothing waits to be signed
@@ -236,7 +237,7 @@ def test_another_log_in_the_place_of_the_one_that_was_verified_is_found_out(
         service="shop", jsonl=str(tmp_path / "other" / "audit.jsonl"), stdout=False, signing_key=KEY
     )
     other.emit(None, "a.b")
-    assert other.close()
+    assert other.close(PATIENCE)
     Path(log.path).rename(tmp_path / "moved")
     (tmp_path / "other").rename(log.path)
     assert not log.verify().tampered
@@ -249,7 +250,7 @@ def test_what_is_older_than_the_chain_can_be_said(tmp_path: Path) -> None:
     path.write_bytes(old)
     emitter = Emitter(service="shop", jsonl=str(path), stdout=False)
     emitter.emit(None, "a.b")
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert open_log(path).verify().tampered
     assert not open_log(path).verify(legacy_before=f"offset:{len(old)}").tampered
     with pytest.raises(ValueError, match="offset:N"):

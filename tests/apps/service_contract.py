@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from secrets_store import DEMO_USERS, MAX_BODY, MAX_VALUE
 from support.plain_log_reader import records
+from support.waiting import PATIENCE
 
 import audit_emit
 
@@ -59,7 +60,7 @@ class Service:
 
     def records(self, event_type: str = "secret.*") -> list[dict[str, Any]]:
         """What is in the log: one event type, or all that begin with what stands before ``*``."""
-        assert audit_emit.flush()
+        assert audit_emit.flush(PATIENCE)
         found = records(self.log)
         if event_type.endswith("*"):
             return [r for r in found if r["event_type"].startswith(event_type[:-1])]

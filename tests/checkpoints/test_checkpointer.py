@@ -778,6 +778,6 @@ def test_whatever_its_size_the_record_of_the_last_checkpoint_leaves_nothing_unsi
     )
     for number in range(20):
         emitter.emit({"correlation_id": "r" * width}, "item.set", {"n": number})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     next_day = datetime.now(UTC) + timedelta(days=1)
     assert open_log(tmp_path, keys=[key]).verify(as_of=next_day).exit_status == 0

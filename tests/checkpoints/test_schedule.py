@@ -72,7 +72,7 @@ def test_no_thread_before_the_first_record(made: Callable[..., Emitter], log: Pa
     emitter = made()
     assert emitter.checkpoints is not None
     assert emitter.checkpoints._thread is None
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert not log.exists()
     assert not (log.parent / "checkpoints.jsonl").exists()
 
@@ -82,7 +82,7 @@ def test_one_at_startup_and_one_at_the_end(made: Callable[..., Emitter], log: Pa
     emitter.emit(None, "a.b")
     until(lambda: reasons(log) == ["startup"])
     emitter.emit(None, "a.c")
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert reasons(log) == ["startup", "shutdown"]
     assert [r["fields"]["reason"] for r in of_type(log, "audit.checkpoint")] == reasons(log)
     emitter.close()
@@ -195,7 +195,7 @@ def test_trouble_is_told_and_never_raised(
     assert health["checkpoint"]["last_error"] == "EISDIR"
     assert any("no checkpoint can be made" in note for note in health["notes"])
     assert emitter.emit(None, "a.b") is not None
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert "no checkpoint was made (EISDIR)" in capfd.readouterr().err
 
 

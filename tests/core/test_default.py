@@ -54,7 +54,7 @@ def test_setting_the_same_emitter_again_leaves_it_open(log: Path) -> None:
 
 
 def test_nothing_is_configured_by_asking_to_flush() -> None:
-    assert flush()
+    assert flush(PATIENCE)
     assert _process._current is None
 
 
@@ -75,7 +75,7 @@ def test_the_first_use_configures_once(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join(PATIENCE)
     assert len(made_by) == 8
     assert len(set(map(id, made_by))) == 1
-    assert flush()
+    assert flush(PATIENCE)
     path = made().settings.jsonl
     assert path is not None
     assert len(chain_ok(path)) == 9
@@ -84,7 +84,7 @@ def test_the_first_use_configures_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_strict_flush_and_health_are_those_of_the_emitter(log: Path) -> None:
     configure(service="tests", jsonl=log, stdout=False)
     receipt = emit_strict(None, "a.b")
-    assert flush()
+    assert flush(PATIENCE)
     assert health()["sinks"]["jsonl"]["seq"] == receipt.seq
     assert health()["service"] == "tests"
 

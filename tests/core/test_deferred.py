@@ -22,7 +22,7 @@ def records(log: Path) -> list[dict[str, Any]]:
 
 def test_the_record_has_the_time_and_the_context_of_then(emitter: Emitter, log: Path) -> None:
     emit_late(emitter, THEN, WHO, "secret.set", {"key": "API"})
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     made = records(log)[-1]
     assert made["ts"] == "2023-11-14T22:13:20.250000000Z"
     assert (made["workspace_id"], made["user_id"], made["correlation_id"]) == ("w", "u-1", "c-1")
@@ -34,7 +34,7 @@ def test_records_of_now_and_then_are_one_chain(emitter: Emitter, log: Path) -> N
     for _ in range(3):
         emit_late(emitter, THEN, WHO, "a.b")
         emitter.emit(None, "c.d")
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     found = records(log)
     assert [made["seq"] for made in found] == [*range(1, 8)]
     assert [made["prev_hash"] for made in found[1:]] == [made["hash"] for made in found[:-1]]
@@ -45,7 +45,7 @@ def test_a_line_is_shown_too(log: Path) -> None:
     with Piped(1) as stdout:
         emitter = Emitter(jsonl=log)
         emit_late(emitter, THEN, WHO, "secret.set")
-        assert emitter.flush()
+        assert emitter.flush(PATIENCE)
         told = stdout.read().decode()
         emitter.close()
     assert f"audit: {log.read_text().splitlines()[-1]}" in told.splitlines()
@@ -77,7 +77,7 @@ def test_nothing_is_recorded_when_that_is_switched_off(log: Path) -> None:
 def test_what_is_no_time_of_an_event_is_now(emitter: Emitter, log: Path, seconds: Any) -> None:
     emitter.emit(None, "a.b")
     emit_late(emitter, seconds, WHO, "a.b")
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     first, second = records(log)[-2:]
     assert first["ts"] < second["ts"] < "29"
 
@@ -92,7 +92,7 @@ def test_an_event_that_cannot_be_made_is_declared(
     with monkeypatch.context() as patched:
         patched.setattr(emitter.builder, "compose", fail)
         emit_late(emitter, THEN, WHO, "secret.set", {"key": "API"})
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     made = records(log)[-1]
     assert (made["event_type"], made["fields"]) == ("secret.set", {"_lossy": "LookupError"})
 

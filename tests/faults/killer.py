@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from faults.log import Log
 from support.verifier_comparison import both, kinds
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._verify.findings import Kind
@@ -115,7 +116,7 @@ def check(directory: Path, acknowledged: list[str]) -> Log:
     """What a service finds that starts after the last writer was killed."""
     emitter = Emitter(service="faults", jsonl=directory / "audit.jsonl", stdout=False)
     assert emitter.emit(None, "kill.over", {}) is not None
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     log = Log(directory).check()
     found = {record["fields"].get("key") for record in log.records}
     lost = set(acknowledged) - found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.child import environment
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 
@@ -64,7 +65,7 @@ class Served:
 
     def close(self, _: None = None) -> Reply:
         if self.emitter is not None:
-            assert self.emitter.close()
+            assert self.emitter.close(PATIENCE)
         self.emitter = None
         return []
 

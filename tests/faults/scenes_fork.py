@@ -152,7 +152,7 @@ def busy_parent(directory: Path) -> list[int]:
     stop.set()
     for thread in threads:
         thread.join()
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     return statuses
 
 
@@ -294,7 +294,7 @@ def backlog_at_fork(directory: Path) -> dict[str, Any]:
     blocked.unlink()
     pid = fork(work)
     statuses = join(pid)
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     emitter.close()
     return {"parent": waiting, "child": int(os.read(reply, 20)), "statuses": statuses}
 
@@ -409,5 +409,5 @@ def while_refused(directory: Path) -> list[int]:
     if not children[0]:
         os._exit(0 if emitter.flush(10.0) else 1)
     statuses = join(*children)
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     return statuses

@@ -82,7 +82,7 @@ def finalizers(directory: Path) -> dict[str, int]:
         Dying(emitter, number)
         emit(emitter, number)
     gc.collect()
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     return {"events": 500}
 
 
@@ -265,7 +265,7 @@ def cancelled(directory: Path) -> dict[str, int]:
     loop = asyncio.new_event_loop()
     loop.close()
     emit(emitter, 999_999)
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     return {"done": done + 1}
 
 

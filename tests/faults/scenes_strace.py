@@ -15,6 +15,7 @@ from typing import NamedTuple
 from faults.log import Log
 from faults.strace import Fault, Outcome, Tell
 from support.verifier_comparison import KEY, ORIGIN, SECRET, MadeLog, both, kinds, ours
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
@@ -91,7 +92,7 @@ def some(directory: Path) -> None:
     emitter = make(directory)
     for number in range(100, 103):
         assert emitter.emit(None, "fault.before", {"n": number})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
 
 
 def torn(directory: Path) -> None:
@@ -105,7 +106,7 @@ def rotated(directory: Path) -> None:
     emitter = make(directory, max_bytes=4096)
     for number in range(100, 113):
         assert emitter.emit(None, "fault.before", {"n": number})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
 
 
 def between_renames(directory: Path) -> None:
@@ -196,7 +197,7 @@ def long_log(directory: Path) -> None:
     emitter = make(directory, max_bytes=8192)
     for number in range(100, 120):
         assert emitter.emit(None, "fault.before", {"n": number})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     key_of(directory).write_text(SECRET.hex())
     key_of(directory).chmod(0o600)
 
@@ -239,7 +240,7 @@ def check_checkpoint(
     )
     made = signer.run("manual")
     assert made is not None
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     report = found(directory, hashes | {receipt.hash}, before, DECLARED)
     assert report.anchored_seq == made.head_seq >= receipt.seq
 

@@ -208,6 +208,7 @@ def waits_for_the_lock(emitter: Emitter) -> Iterator[list[bool]]:
         yield waits
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_frozen_holder_of_the_lock_stops_nobody_and_costs_nothing(
     frozen: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
@@ -226,6 +227,7 @@ def test_a_frozen_holder_of_the_lock_stops_nobody_and_costs_nothing(
     assert Log(tmp_path).check().numbers == list(range(201))
 
 
+@pytest.mark.usefixtures("hurried")
 def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
     frozen: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
@@ -248,6 +250,7 @@ def test_threads_behind_a_frozen_lock_wait_once_for_all_of_them(
     assert sorted(Log(tmp_path).check().numbers) == list(range(160))
 
 
+@pytest.mark.usefixtures("hurried")
 def test_what_the_backlog_cannot_hold_is_declared(
     frozen: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
@@ -281,7 +284,7 @@ def test_a_lock_file_that_was_deleted_is_made_again_by_everybody(tmp_path: Path)
         lock.touch(0o640)
         time.sleep(0.1)  # the lock is looked at ten times a second
     for emitter in emitters:
-        assert emitter.flush()
+        assert emitter.flush(PATIENCE)
         emitter.close()
     assert sorted(Log(tmp_path).check().numbers) == list(range(number))
 

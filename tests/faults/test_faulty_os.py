@@ -17,6 +17,7 @@ from faults.log import Log, check_whole
 from support.interpreted_emitter import interpreted
 from support.jsonl_store import store_of
 from support.sampling import sampled
+from support.waiting import PATIENCE
 
 from audit_emit import AuditError, Emitter
 from audit_emit._settings.checks import Durability
@@ -270,7 +271,7 @@ def read_stdout(directory: Path, events: int, *faults: Fault) -> FaultyOS:
                 emitter.emit(None, "fault.event", {"n": number})
             shim.heal()
             emitter.emit(None, "fault.over", {"n": events})
-            assert emitter.flush()
+            assert emitter.flush(PATIENCE)
             emitter.close()
             shown = os.read(read_end, 1 << 16)
             mirror.close()

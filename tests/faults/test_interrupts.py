@@ -247,7 +247,7 @@ def test_an_interrupt_at_every_place_leaves_a_consistent_log(
         assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
         assert emits(emitter, "life.after"), injector.where
     assert at > 40
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     emitter.close()
     other.close()
     log = Log(tmp_path).check()
@@ -308,7 +308,7 @@ def test_memory_that_runs_out_at_any_place_loses_no_event(before: Work, tmp_path
         assert free(other), f"{injector.where}: the lock of the file is held"
         assert in_thread(emitter), f"{injector.where}: the lock of the threads is held"
     assert at > 40
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     emitter.close()
     other.close()
     log = Log(tmp_path).check()

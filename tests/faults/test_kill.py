@@ -61,7 +61,7 @@ def test_a_log_cut_at_any_byte_goes_on(
         emitter = make(path)
         receipt = emitter.emit(None, "crash.over", {"n": 99})
         assert receipt is not None
-        assert emitter.close()
+        assert emitter.close(PATIENCE)
         log = Log(directory).check()
         whole = small_log[:length].count(b"\n")
         # A record that lacks only its newline is whole.
@@ -101,7 +101,7 @@ def test_a_rotation_that_was_killed_is_taken_up(step: int, tmp_path: Path) -> No
     second = make(path, 4096)
     for number in range(5, 20):
         assert second.emit(None, "crash.event", {"n": number}) is not None
-    assert second.close()
+    assert second.close(PATIENCE)
     log = Log(tmp_path).check()
     assert log.numbers == list(range(20))
     assert len({record["chain"] for record in log.records}) == 1
@@ -134,7 +134,7 @@ def test_a_file_that_ends_in_anything_is_continued(content: bytes, tmp_path: Pat
     path.write_bytes(before + content)
     again = make(path)
     assert again.emit(None, "crash.event", {"n": 1}) is not None
-    assert again.close()
+    assert again.close(PATIENCE)
     log = Log(tmp_path).check()
     assert log.numbers == [0, 1]
     assert path.read_bytes().startswith(before + content)
@@ -146,7 +146,7 @@ def test_a_file_that_was_never_a_log_becomes_one(content: bytes, tmp_path: Path)
     path.write_bytes(content)
     emitter = make(path)
     assert emitter.emit(None, "crash.event", {"n": 0}) is not None
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert Log(tmp_path).check().numbers == [0]
     assert path.read_bytes().startswith(content)
 

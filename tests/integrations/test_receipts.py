@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE
 from werkzeug.datastructures import Headers
 
 from audit_emit import Emitter, bind
@@ -118,7 +119,7 @@ def test_a_record_that_waits_is_not_promised(tmp_path: Path) -> None:
     emitter = Emitter(service="tests", jsonl=tmp_path / "file" / "audit.jsonl", stdout=False)
     assert "audit-receipt" not in of_wsgi(emitter, twice, receipts=True)
     (tmp_path / "file").unlink()  # so that they need not be lost
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
 
 
 def test_a_record_that_is_in_no_file_is_not_promised() -> None:

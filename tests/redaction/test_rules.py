@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.for_each import for_each
+from support.waiting import PATIENCE
 
 from audit_emit import Emitter
 from audit_emit._redaction.grammar import GRAMMAR
@@ -62,7 +63,7 @@ def test_each_example_is_held_back_in_the_first_event_and_in_the_second(tmp_path
     for _, example in EXAMPLES:
         for _ in range(2):
             emitter.emit(None, "a.b", {"detail": example, "changed": ["a", "b"], "n": 1})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     text = path.read_text()
     assert [rule.id for rule, example in EXAMPLES if json.dumps(example)[1:-1] in text] == []
 
@@ -109,5 +110,5 @@ def test_a_rule_made_at_random_holds_in_the_first_event_and_in_the_second(
     for value in fields:
         for _ in range(2):
             emitter.emit(None, "a.b", value)
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert secret not in path.read_text()

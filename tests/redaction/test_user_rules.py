@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, ConfigError, Emitter, Rule
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
@@ -27,7 +28,7 @@ def emitted(tmp_path: Path, fields: dict[str, Any], **settings: Any) -> Any:
     path = tmp_path / "audit.jsonl"
     emitter = Emitter(service="rules", jsonl=path, stdout=False, **settings)
     emitter.emit(None, "a.b", fields)
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     return json.loads(path.read_text().splitlines()[-1])["fields"]
 
 
@@ -119,7 +120,7 @@ def test_a_file_of_rules_in_the_environment_that_cannot_be_used_withholds_all_fi
     given = settings({"jsonl": str(tmp_path / "audit.jsonl")}, environ, on_error=told.append)
     emitter = Emitter(given)
     emitter.emit(None, "a.b", {"note": "acme_0123456789abcdef"})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert [error.setting for error in told] == ["AUDIT_EMIT_REDACTION_FILE"]
     last = json.loads((tmp_path / "audit.jsonl").read_text().splitlines()[-1])
     assert last["fields"] == {"_withheld": "rules_are_missing"}
@@ -131,7 +132,7 @@ def test_the_ids_of_the_context_are_scrubbed_by_the_same_rules(tmp_path: Path) -
     secret = "acme_0123456789abcdef"
     context = AuditContext(user_id=secret, workspace_id=secret, correlation_id=f"x {secret}")
     emitter.emit(context, "a.b", {})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert secret not in path.read_text()
 
 

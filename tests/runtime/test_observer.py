@@ -92,7 +92,7 @@ def test_an_event_that_the_file_does_not_take_is_told_with_its_id(tmp_path: Path
     assert error.event_id is not None
     assert error.event_id[14] == "7"
     (tmp_path / "taken").unlink()
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
 
 
 def test_a_failure_at_the_end_of_the_stack_is_told_or_stopped(watched: Witnessed) -> None:

@@ -330,7 +330,7 @@ def test_a_directory_that_cannot_be_listed_begins_no_new_chain(
     assert again.emit(None, "c.d") is None
     assert again.outbox.last_error == "EIO"
     monkeypatch.undo()
-    assert again.close()
+    assert again.close(PATIENCE)
     (before,) = {one["chain"] for one in records(closed(log)[0])}
     assert {one["chain"] for one in records(log)} == {before}
 
@@ -348,7 +348,7 @@ def test_a_long_search_among_closed_segments_begins_no_new_chain(
     again = Emitter(jsonl=log, stdout=False, durability="os")
     assert again.emit(None, "c.d") is None
     assert again.outbox.last_error == "ETIMEDOUT"
-    assert again.close()
+    assert again.close(PATIENCE)
     (before,) = {one["chain"] for one in records(closed(log)[0])}
     assert {one["chain"] for one in records(log)} == {before}
 
@@ -595,7 +595,7 @@ def test_one_who_never_stops_to_append_without_the_lock_costs_no_record(
         for n in range(1, 1000):
             emitter.emit(None, "a.b", {"n": n})
         process.kill()
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     lines = log.read_bytes().splitlines()
     seen = [json.loads(line) for line in lines if line.startswith(b'{"ts"')]
     assert [record["seq"] for record in seen] == list(range(1, len(seen) + 1))

@@ -118,6 +118,7 @@ def test_a_second_process_goes_on_with_the_chain(log: Path) -> None:
 # Waiting for others
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_frozen_holder_of_the_lock_delays_nobody_for_long(emitter: Emitter, log: Path) -> None:
     emitter.emit(None, "a.b", {"n": 0})
     holder = Holder(log)
@@ -140,6 +141,7 @@ def test_a_frozen_holder_of_the_lock_delays_nobody_for_long(emitter: Emitter, lo
     assert found == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_stopped_process_that_wakes_up_does_no_harm(emitter: Emitter, log: Path) -> None:
     holder = Holder(log)
     holder.process.send_signal(signal.SIGSTOP)
@@ -246,7 +248,7 @@ def test_a_directory_that_is_deleted_is_made_again(emitter: Emitter, tmp_path: P
     (tmp_path / "logs").rename(tmp_path / "gone")
     time.sleep(0.001)
     emitter.emit(None, "a.b")
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert records(path)[-1]["event_type"] == "a.b"
     chain_ok(tmp_path / "gone" / "audit.jsonl", path)
 
@@ -273,7 +275,7 @@ def test_durability_os_never_syncs_an_event(log: Path, synced: list[int]) -> Non
     emitter = Emitter(jsonl=log, stdout=False, durability="os")
     for _ in range(5):
         emitter.emit(None, "a.b")
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     assert synced == []
     emitter.close()
 
@@ -305,7 +307,7 @@ def test_durability_group_syncs_soon(log: Path, synced: list[int]) -> None:
 def test_flush_syncs_at_once(log: Path, synced: list[int]) -> None:
     emitter = Emitter(jsonl=log, stdout=False, durability="group")
     emitter.emit(None, "a.b")
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     assert synced
     emitter.close()
 
@@ -345,7 +347,7 @@ def fails_after_the_write(request: pytest.FixtureRequest, log: Path) -> Iterator
     """Whose next record is in the file when something fails."""
     emitter = Emitter(jsonl=log, durability="group")
     emitter.emit(None, "a.first")
-    assert emitter.flush()
+    assert emitter.flush(PATIENCE)
     group = sink_of(emitter).durability.group
     assert group is not None
     with patch.object(group, "wake", side_effect=chain([request.param], repeat(None))):
@@ -371,7 +373,7 @@ def test_a_failure_after_a_waiting_event_was_written_is_not_one_of_the_write(
         sink.section.busy = True
         assert fails_after_the_write.emit(None, "a.b") is None
         sink.section.busy = False
-    assert fails_after_the_write.flush()
+    assert fails_after_the_write.flush(PATIENCE)
     chain_ok(log)
     (record,) = of_type(log, "a.b")
     assert fails_after_the_write.mirror is not None
@@ -472,7 +474,7 @@ def test_close_gives_the_descriptors_back_and_emit_opens_them_again(
     emitter: Emitter, log: Path
 ) -> None:
     emitter.emit(None, "a.b")
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert opened(log.parent) == []
     assert emitter.emit(None, "c.d") is not None
     assert [record["event_type"] for record in chain_ok(log)] == ["audit.started", "a.b", "c.d"]

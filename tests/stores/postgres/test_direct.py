@@ -100,7 +100,7 @@ def test_a_chain_for_each_workspace(audited: Database) -> None:
     emitter = emitter_of(audited.as_user("the_writer"), chain_by="workspace_id")
     for number in range(30):
         emitter.emit({"workspace_id": f"w{number % 3}"}, "order.placed", {"n": number})
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     found = audited.run("SELECT tenant FROM audit_emit.heads ORDER BY tenant")
     assert found == [("w0",), ("w1",), ("w2",)]
     for chain, _ in chains_of(audited):
@@ -135,7 +135,7 @@ def test_emit_does_not_wait_for_a_database_that_is_away(
     proxy.refuse = False
     assert emitter.flush(PATIENCE)
     assert emitter.health()["sinks"]["store"]["state"] == "ok"
-    assert emitter.close()
+    assert emitter.close(PATIENCE)
     assert numbers_of(audited) == list(range(200))
     assert_unforked(lines_of(audited))
 
