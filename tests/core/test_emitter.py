@@ -412,8 +412,6 @@ def test_what_the_file_refuses_is_shown_after_what_is_not_yet_shown(log: Path) -
     """The first event took longer than it may wait (a slow disk), and left its line for later."""
     with Piped() as stdout:
         emitter = Emitter(service="order", jsonl=log)
-        emitter.emit(None, "a.first")  # makes the files
-        assert emitter.flush(PATIENCE)
         store = store_of(emitter)
         append = store.append
 
@@ -1117,7 +1115,7 @@ def test_an_emit_drains_for_a_time_and_not_a_number(
     monkeypatch.setattr(store_of(emitter).segment, "link", slowly)
     waiting(emitter, 500)
     assert emitter.emit(None, "c.d") is None
-    assert 1 <= len(written) <= 4
+    assert len(written) <= 4
     assert len(emitter.outbox.backlog) == 501 - len(written)
     monkeypatch.undo()
     assert emitter.flush(PATIENCE)
