@@ -7,8 +7,9 @@ its time, and nothing that somebody dates into the future can push the rest out 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -104,10 +105,8 @@ class Sliding(msgspec.Struct, gc=False):
                 self.above = False
             return None
         fresh, self.above = not self.above, True
-        times = [item[0] for item in named]
-        seqs = tuple(sorted(item[1] for item in named))
         unnamed = self.merged if named and named[0] is items[0] else 0
-        return Hit(Event(max(times), seqs, min(times)), total, fresh, unnamed)
+        return Hit(_all_of(named), total, fresh, unnamed)
 
     def _slide(self, since: int, value: float) -> None:
         items = self.items
@@ -189,9 +188,7 @@ class Values(msgspec.Struct, gc=False):
                 self.above = False
             return None
         fresh, self.above = not self.above, True
-        times = [item[0] for item in named]
-        seqs = tuple(sorted(item[1] for item in named))
-        return Hit(Event(max(times), seqs, min(times)), len(named), fresh)
+        return Hit(_all_of(named), len(named), fresh)
 
     def _newest(self, since: int, least: int) -> list[tuple[int, int]]:
         kept = reversed(self.last.values())
@@ -230,7 +227,7 @@ class Parts(msgspec.Struct, gc=False):
     @property
     def size(self) -> int:
         """Entries in it."""
-        return sum(len(one.seqs) for one in self.met.values())
+        return sum(len(one.seqs) + 2 for one in self.met.values())
 
     def take(self, event: Event, part: int, *, span: int, parts: int, ordered: bool) -> Hit | None:
         """Add what met a rule; what holds with it."""
@@ -253,6 +250,12 @@ class Parts(msgspec.Struct, gc=False):
             return None
         self.told = found.seqs[-1], found.ns
         return Hit(found, parts, fresh=True)
+
+
+def _all_of(items: Sequence[tuple[Any, ...]]) -> Event:
+    """What was kept of several records, each beginning with its time and its number, as one."""
+    times = [item[0] for item in items]
+    return Event(max(times), tuple(sorted(item[1] for item in items)), min(times))
 
 
 def _joined(events: list[Event]) -> Event:
