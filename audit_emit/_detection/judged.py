@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from audit_emit._detection.alert import Alert
 from audit_emit._detection.detect import detect
 from audit_emit._detection.integrity import integrity_alerts
-from audit_emit._detection.loading import built_in, rules_in
+from audit_emit._detection.loading import rules_in
 from audit_emit._readers.base import LogReader
 from audit_emit._verify.findings import Report
 
@@ -27,7 +27,7 @@ def judged(
         report: the verdict on the log, if it was asked for.
         rules: a file or a directory; the rules of this package without one.
     """
-    chosen = built_in() if rules is None else rules_in(rules)
+    chosen = rules_in(rules)
     if report is not None:
         yield from integrity_alerts(report)
     yield from detect(reader, chosen, since=since, now=now)

@@ -26,8 +26,8 @@ def built_in() -> RuleSet:
     return rules_in(BUILT_IN)
 
 
-def rules_in(directory: str | os.PathLike[str]) -> RuleSet:
-    """The rules of a directory, whatever is below it, or of one file.
+def rules_in(directory: str | os.PathLike[str] | None) -> RuleSet:
+    """The rules of a directory, whatever is below it, or of one file; without one, the package's.
 
     Files end in ``.json`` (one rule, or a list), ``.yml`` or ``.yaml`` (one or several documents);
     others, and what begins with a dot, are passed over.
@@ -37,6 +37,8 @@ def rules_in(directory: str | os.PathLike[str]) -> RuleSet:
         ModuleNotFoundError: PyYAML is needed, and missing.
         OSError: a file cannot be read.
     """
+    if directory is None:
+        return built_in()
     root = Path(directory)
     rules: list[Rule] = []
     digest = hashlib.sha256(__version__.encode())

@@ -9,7 +9,7 @@ from audit_emit._detection.alert import LEVELS, Alert
 from audit_emit._detection.detect import detect
 from audit_emit._detection.following import Follower, How
 from audit_emit._detection.integrity import integrity_alerts
-from audit_emit._detection.loading import built_in, rules_in
+from audit_emit._detection.loading import rules_in
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.rule_tests import Outcome, cases_in, run
 from audit_emit._detection.ruleset import RuleSet
@@ -30,7 +30,6 @@ __all__ = [
     "RuleSet",
     "StateFile",
     "Webhook",
-    "built_in",
     "cases_in",
     "detect",
     "integrity_alerts",

@@ -1,10 +1,11 @@
-"""Alerts and rules as ``audit-emit anomalies`` prints them."""
+"""Alerts and rules as ``audit-emit anomalies`` prints them, and the option that names rules."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -12,10 +13,23 @@ from audit_emit._facade.anomalies import Alert, Outcome, Rule, RuleSet
 from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 SHOWN = 20
 """Numbers of records that people are shown of one alert; programs get all."""
 
 _COLORS = {"medium": "yellow", "high": "red", "critical": "red"}
+
+
+def rules_option(words: str) -> Callable[[_Function], _Function]:
+    """``--rules DIR``, as the parameter ``directory``; for ``rules_in``.
+
+    Args:
+        words: what the command says of it.
+    """
+    return click.option(
+        "--rules", "directory", type=click.Path(path_type=Path), metavar="DIR", help=words
+    )
 
 
 def as_json(log: str, alert: Alert) -> dict[str, Any]:

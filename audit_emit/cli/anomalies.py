@@ -16,7 +16,6 @@ from audit_emit._facade.anomalies import (
     Alert,
     How,
     RuleSet,
-    built_in,
     cases_in,
     detect,
     integrity_alerts,
@@ -28,7 +27,7 @@ from audit_emit._facade.queries import look_for_parts, open_readers, span
 from audit_emit._facade.records import ts_of
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Options
-from audit_emit.cli._alerts import explained, listed, print_all, tested
+from audit_emit.cli._alerts import explained, listed, print_all, rules_option, tested
 from audit_emit.cli._alerts_followed import Following, followed, following_options
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
@@ -94,13 +93,7 @@ def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedel
     help="Only alerts of the last 15m, 2h, 7d; all records are looked at.  [default: all alerts; "
     "with --follow those from now on]",
 )
-@click.option(
-    "--rules",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Rules of one's own, instead of those of this package: .json, .yml.",
-)
+@rules_option("Rules of one's own, instead of those of this package: .json, .yml.")
 @click.option(
     "--level", type=click.Choice(LEVELS), default=LEVELS[0], help="Only alerts of at least this."
 )
@@ -146,7 +139,7 @@ def command(
     until everybody has it: the log, commands, webhooks. Receivers leave out repeats by the id.
     """
     try:
-        rules = built_in() if directory is None else rules_in(directory)
+        rules = rules_in(directory)
         if listing:
             return listed(rules, form)
         if explain is not None:

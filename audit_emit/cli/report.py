@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from audit_emit._facade.anomalies import RuleSet, built_in, rules_in
+from audit_emit._facade.anomalies import RuleSet, rules_in
 from audit_emit._facade.queries import open_reader
 from audit_emit._facade.records import ns_of
 from audit_emit._facade.reports import (
@@ -23,6 +23,7 @@ from audit_emit._facade.reports import (
     written,
 )
 from audit_emit._facade.text import visible
+from audit_emit.cli._alerts import rules_option
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
@@ -71,13 +72,7 @@ DAYS = 30
     type=click.Path(path_type=Path, dir_okay=False),
     help="A map of your own from controls to questions (docs/report.md), instead of the usual one.",
 )
-@click.option(
-    "--rules",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Look for anomalies by rules of your own, as audit-emit anomalies does.",
-)
+@rules_option("Look for anomalies by rules of your own, as audit-emit anomalies does.")
 @click.option("--no-anomalies", is_flag=True, help="Do not look for anomalies: it takes longer.")
 @formats(*FORMATS)
 def command(
@@ -162,7 +157,7 @@ def _period(days: int | None, since: str, until: str) -> tuple[Period, str]:
 
 def _rules(directory: Path | None, *, none: bool) -> RuleSet | None:
     if not none:
-        return built_in() if directory is None else rules_in(directory)
+        return rules_in(directory)
     if directory is not None:
         raise click.UsageError("--rules are of the anomalies that --no-anomalies leaves out")
     return None
