@@ -152,11 +152,7 @@ class RecordBuilder:
     def own(
         self, event_type: str, fields: dict[str, Any], by: tuple[str, str] = ("", "service")
     ) -> tuple[str, str]:
-        """The pieces of a record that the emitter writes about itself.
-
-        Args:
-            by: who has it written: ``user_id`` and ``actor_kind``.
-        """
+        """The pieces of a record about the log itself; ``by``: ``user_id`` and ``actor_kind``."""
         context = record.context_part(*by, "")
         body = to_json(fields)
         return f'{record.event_part(event_type)}""{context}{body}{BEFORE_ID}', self._closing
