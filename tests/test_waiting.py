@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 from support.ports import free_port
-from support.waiting import PATIENCE, until
+from support.waiting import until
 
 TESTS = Path(__file__).parent
 WAITS = {"communicate", "join", "result", "wait", "wait_for"}
 """Calls whose first number is how long they wait."""
 ANSWERS = {"close", "finish", "flush", "sync"}
 """Calls that are told how long they may take, and say whether that was enough."""
+LEAST = 30.0
+"""What a wait of its own number has at least."""
 IN_VAIN = 0.5
 """Who waits for less expects nothing to happen, and needs no patience."""
 
@@ -63,7 +65,7 @@ def impatient(tree: ast.AST) -> Iterator[str]:
             if name in WAITS or (name in ANSWERS and id(node) in asserted):
                 given += node.args[:1]
             seconds = [number for number in map(_number, given) if number is not None]
-            if any(IN_VAIN < number < PATIENCE for number in seconds):
+            if any(IN_VAIN < number < LEAST for number in seconds):
                 yield f"{node.lineno}: {ast.unparse(node)[:70]}"
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
@@ -76,7 +78,7 @@ def impatient(tree: ast.AST) -> Iterator[str]:
     "bad",
     [
         "process.wait(20)",
-        "run(command, timeout=60)",
+        "run(command, timeout=10)",
         "assert emitter.flush(20)",
         "assert monotonic() - begun < 5",
         "assert 0.2 <= time.monotonic() - begun < 5",

@@ -277,16 +277,21 @@ class RecordBuilder:
         done = self.normaliser.full(
             rules, {name: each for name, each in value.items() if name not in told}
         )
-        whole = {**done.value, **told}
-        if done.cut and "_cut" in told:
-            whole["_cut"] = [*told["_cut"], *done.value["_cut"]]
-        return Normalised(
-            whole,
-            done.workspace_id,
-            before.cut + done.cut,
-            before.redacted + done.redacted,
-            before.withheld + done.withheld,
-        )
+        return _joined(before, done, told)
+
+
+def _joined(before: Normalised, done: Normalised, told: dict[str, Any]) -> Normalised:
+    """What was looked at twice, with what was told of it the first time."""
+    whole = {**done.value, **told}
+    if done.cut and "_cut" in told:
+        whole["_cut"] = [*told["_cut"], *done.value["_cut"]]
+    return Normalised(
+        whole,
+        done.workspace_id,
+        before.cut + done.cut,
+        before.redacted + done.redacted,
+        before.withheld + done.withheld,
+    )
 
 
 def _as_text(event_type: str) -> str:
