@@ -215,7 +215,7 @@ def test_who_watches_looks_only_at_chains_that_have_grown_over_one_connection(
     append(filled, 6)
     assert [one.made is not None for one in signer.sign(due, grown=True)] == [True]
     filled.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
         "WHERE application_name = 'audit_emit reader' AND datname = current_database()"
     )
     with pytest.raises(DatabaseError):
