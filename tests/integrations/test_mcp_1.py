@@ -1,6 +1,7 @@
 """mcp 1.x: ``attach`` on a real server, over its real transports.
 
-It lies beside the 2.x that all other tests use: ``make`` puts it into ``mcp1`` of the environment.
+It lies beside the 2.x that all other tests use: ``make`` puts it into ``mcp1`` of the environment;
+where that was made otherwise, pip does it here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from support.ports import free_port
 from support.requirements import missing
 from support.waiting import PATIENCE, until
 
-PLACE = Path(sys.prefix, "mcp1")
+IN_ENVIRONMENT = Path(sys.prefix, "mcp1")
 PROGRAM = mcp_1_program.__file__
 
 
@@ -27,13 +28,27 @@ def of(log: Path, event_type: str) -> list[dict[str, Any]]:
     return [one for one in records(log) if one["event_type"] == event_type]
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where mcp 1.x is; the other packages that it needs are those of 2.x."""
+    if (IN_ENVIRONMENT / "mcp").is_dir():
+        return IN_ENVIRONMENT
+    made = tmp_path_factory.mktemp("mcp1")
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(made))
+    packages = ("mcp<2", "httpx-sse", "pydantic-settings")
+    done = subprocess.run([*pip, *packages], capture_output=True, text=True, check=False)
+    if done.returncode:
+        missing("mcp-1", f"mcp 1.x is not in {IN_ENVIRONMENT}, and pip says: {done.stderr[-200:]}")
+    return made
+
+
 @pytest.mark.parametrize("transport", ["stdio", "streamable-http"])
-def test_each_call_of_a_server_of_1_x_is_one_record(tmp_path: Path, transport: str) -> None:
-    if not (PLACE / "mcp").is_dir():
-        missing("mcp-1", f"mcp 1.x is not in {PLACE}")
+def test_each_call_of_a_server_of_1_x_is_one_record(
+    tmp_path: Path, place: Path, transport: str
+) -> None:
     log, port = tmp_path / "audit.jsonl", free_port()
     env = {
-        "PYTHONPATH": os.pathsep.join((str(PLACE), os.environ.get("PYTHONPATH", ""))),
+        "PYTHONPATH": os.pathsep.join((str(place), os.environ.get("PYTHONPATH", ""))),
         "AUDIT_EMIT_JSONL": str(log),
         "AUDIT_EMIT_SERVICE": "notes",
         "AUDIT_EMIT_STDOUT": "stderr",
