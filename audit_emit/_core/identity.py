@@ -6,16 +6,30 @@ from hashlib import sha256
 from typing import Any
 
 from audit_emit._fields.normaliser import Normaliser
+from audit_emit._fields.verdicts import HARMLESS
 from audit_emit._format import record
 from audit_emit._format.encode import text
+from audit_emit.context import FIELDS
 
-__all__ = ["SHORT", "identity"]
+__all__ = ["identities", "identity"]
 
 _ID_SCAN = 8192
 _ID_BYTES = 1024
-
-SHORT = _ID_BYTES // 6
+_SHORT = _ID_BYTES // 6
 """Characters of an identity that is within its bounds however many of them are escaped."""
+
+_NAMES = dict.fromkeys(FIELDS, HARMLESS)
+
+
+def identities(normaliser: Normaliser, given: dict[str, Any]) -> dict[str, str]:
+    """The identities of a context by name; see ``identity``."""
+    # Most are short and harmless at first sight, which is one call in C for all of them.
+    encode_plain = normaliser.plain.encode_plain
+    if encode_plain is not None:
+        short = all(type(one) is str and len(one) <= _SHORT for one in given.values())
+        if short and type(encode_plain(given, _NAMES, None)) is str:
+            return given
+    return {name: identity(normaliser, one) for name, one in given.items()}
 
 
 def identity(normaliser: Normaliser, given: Any) -> str:
@@ -34,6 +48,6 @@ def identity(normaliser: Normaliser, given: Any) -> str:
         kept = value[: record.ID_LIMIT - 17]
         value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     # Escapes take six bytes a character; a stub must have room for every identity whole.
-    while len(value) > SHORT and (size := len(text(value).encode())) > _ID_BYTES:
+    while len(value) > _SHORT and (size := len(text(value).encode())) > _ID_BYTES:
         value = value[: len(value) * _ID_BYTES // size]
     return value

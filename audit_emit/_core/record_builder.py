@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from audit_emit._core.identity import SHORT, identity
+from audit_emit._core.identity import identities
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.processors import Processing
 from audit_emit._fields.fitting import LONGEST, fitted
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser, is_secret_event
 from audit_emit._fields.persons import withheld
 from audit_emit._fields.subject import WITHHELD as NO_VALUE
-from audit_emit._fields.verdicts import HARMLESS
 from audit_emit._format import record
 from audit_emit._format.encode import text, to_json
 from audit_emit._redaction.redactor import Redactor
@@ -29,7 +28,6 @@ from audit_emit.context import EMPTY, FIELDS, VAR, AuditContext, GivenContext, L
 BEFORE_ID = f',"v":{record.VERSION},"id":"'
 """What comes between the fields and the id."""
 
-_ID_NAMES = dict.fromkeys(FIELDS, HARMLESS)
 _KINDS_LIMIT = 4096
 _TYPE_LIMIT = 256
 
@@ -196,13 +194,7 @@ class RecordBuilder:
         return wire
 
     def _ids(self, ctx: AuditContext) -> dict[str, str]:
-        given = {name: getattr(ctx, name) for name in FIELDS}
-        # Most ids are short and harmless at first sight, which is one call in C for all of them.
-        if self._encode_plain is not None:
-            short = all(type(one) is str and len(one) <= SHORT for one in given.values())
-            if short and type(self._encode_plain(given, _ID_NAMES, None)) is str:
-                return given
-        return {name: identity(self.normaliser, one) for name, one in given.items()}
+        return identities(self.normaliser, {name: getattr(ctx, name) for name in FIELDS})
 
     def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
         self._misuse.event_type()

@@ -4,16 +4,21 @@
     traced.emit(None, "secret.set", {"key": "STRIPE"})
     AuditMiddleware(app, emitter=traced)                # the adapters take it, too
 
-Requests have the ids of their span without this (docs/integrations.md). The event of the span has
-the id, the sequence number and the hash of the record, and none of its fields.
+Requests have the ids of their span without this (docs/integrations.md). The event of the span, and
+the log record where one is asked for, have the id, the sequence number and the hash of the record,
+and none of its fields.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+from time import time_ns
 from typing import Any
 
 try:
-    from opentelemetry import trace
+    from opentelemetry import _logs, trace
 except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "audit_emit.integrations.opentelemetry needs OpenTelemetry: "
@@ -30,6 +35,9 @@ from audit_emit.integrations._request import live_span
 
 __all__ = ["TracedEmitter"]
 
+_REMEMBERED = 1000
+"""Records that are remembered to have been told: the same one comes at once, if it comes again."""
+
 
 class TracedEmitter:
     """Emits, with the span that is live.
@@ -37,11 +45,20 @@ class TracedEmitter:
     Args:
         emitter: writes the records; the process-wide one when ``None``.
         span_events: whether the span gets an event for each record; a span keeps 128 of them.
+        log_records: whether OpenTelemetry gets a log record for each record, also outside of spans,
+            through the logger provider of the process; ``event_name`` is the event type.
     """
 
-    def __init__(self, emitter: Emits | None = None, *, span_events: bool = True) -> None:
+    def __init__(
+        self,
+        emitter: Emits | None = None,
+        *,
+        span_events: bool = True,
+        log_records: bool = False,
+    ) -> None:
         self._emitter = emitter
         self._span_events = span_events
+        self._log_records = log_records
 
     def emit(self, ctx: GivenContext, event_type: str, fields: Any = None, /) -> Receipt | None:
         """Emit one event; never raises. A trace id that the context has is kept."""
@@ -53,11 +70,18 @@ class TracedEmitter:
                 context = known.replace(trace_id=ids[0], span_id=ids[1])
         emit = audit_emit.emit if self._emitter is None else self._emitter.emit
         receipt: Any = emit(context, event_type, fields)
-        if ids is not None and self._span_events and isinstance(receipt, Receipt):
-            self._tell(event_type, receipt)
-        return receipt if isinstance(receipt, Receipt) else None
+        if isinstance(receipt, Receipt):
+            if ids is not None and self._span_events:
+                self._tell(_add_event, event_type, receipt)
+            if self._log_records:
+                self._tell(_emit_log, event_type, receipt)
+            return receipt
+        return None
 
-    def _tell(self, event_type: str, receipt: Receipt) -> None:
+    def _tell(
+        self, how: Callable[[str, dict[str, Any]], None], event_type: str, receipt: Receipt
+    ) -> None:
+        """Tell OpenTelemetry of a record once, also where one emitter of this sort has another."""
         attributes: dict[str, Any] = {
             "audit.id": receipt.id,
             "audit.chain": receipt.chain,
@@ -65,7 +89,42 @@ class TracedEmitter:
             "audit.hash": receipt.hash,
         }
         try:
-            trace.get_current_span().add_event(str(event_type)[:128], attributes)
-        except Exception as error:  # noqa: BLE001 - a span processor may raise; the record is written
+            if _TOLD.is_new((how.__name__, receipt.id)):
+                how(str(event_type)[:128], attributes)
+        except Exception as error:  # noqa: BLE001 - a processor may raise; the record is written
             let_through(error)
-            report_failure("an event of a span", error)
+            report_failure("what OpenTelemetry is told", error)
+
+
+def _add_event(name: str, attributes: dict[str, Any]) -> None:
+    trace.get_current_span().add_event(name, attributes)
+
+
+def _emit_log(name: str, attributes: dict[str, Any]) -> None:
+    _logs.get_logger("audit_emit").emit(
+        timestamp=time_ns(),
+        severity_number=_logs.SeverityNumber.INFO,
+        body=name,
+        attributes=attributes,
+        event_name=name,
+    )
+
+
+class _Told:
+    """What was told last: by its kind and the id of the record."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def is_new(self, what: tuple[str, str]) -> bool:
+        with self._lock:
+            if what in self._last:
+                return False
+            self._last[what] = None
+            if len(self._last) > _REMEMBERED:
+                self._last.popitem(last=False)
+            return True
+
+
+_TOLD = _Told()

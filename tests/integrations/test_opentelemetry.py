@@ -52,3 +52,12 @@ def test_ids_of_the_context_are_kept(records: Any) -> None:
 def test_without_a_span_it_emits_as_ever(records: Any) -> None:
     assert TracedEmitter().emit(None, "secret.set") is not None
     assert "trace_id" not in records()[0]
+
+
+def test_a_record_is_told_once_however_many_emitters_pass_it_on(records: Any) -> None:
+    tracer, exporter = traced()
+    with tracer.start_as_current_span("work"):
+        TracedEmitter(TracedEmitter()).emit(None, "secret.set")
+    assert len(records()) == 1
+    (span,) = exporter.get_finished_spans()
+    assert [event.name for event in span.events] == ["secret.set"]
