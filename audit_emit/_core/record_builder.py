@@ -99,6 +99,7 @@ class RecordBuilder:
 
     def prepare(self) -> None:
         """Compile the rules of redaction: 40 ms of the processor that no event waits for then."""
+        self.redactor.engine.prepare()
         self.redactor.scrub("password=x")
 
     @property

@@ -21,7 +21,7 @@ from audit_emit._fields.plain_copy import (
     MAX_TEXT,
     Copy,
 )
-from audit_emit._fields.verdicts import Known, Look
+from audit_emit._fields.verdicts import HARMLESS, Known, Look
 from audit_emit._redaction import table
 from audit_emit._redaction.redactor import Redactor
 
@@ -31,6 +31,8 @@ Encode = Callable[[object, dict[str, int], object], str | Literal[False] | None]
 """The ``encode_plain`` of the compiled part."""
 
 _encode = Encoder().encode
+_ANY = {"": HARMLESS}
+"""What is known of the name of a text that is looked at by itself."""
 ASKED = ("name", "letters", "text", "tells", "other", "hold")
 """The methods of ``Look``, in the order in which the compiled part knows them."""
 
@@ -50,7 +52,9 @@ class Plain:
         if compiled is not None:
             tables, self.known.letters = table.made(redactor.engine)
             limits = (MAX_BYTES, MAX_TEXT, MAX_ITEMS, MAX_DEPTH, MAX_TABLE, MAX_INT)
-            self.encode_plain = compiled(*tables.values(), *limits, _encode, dict.__sizeof__, ASKED)
+            made = compiled(*tables.values(), *limits, _encode, dict.__sizeof__, ASKED)
+            self.encode_plain = made
+            redactor.engine.passes = lambda text: type(made({"": text}, _ANY, None)) is str
 
     def encode(self, fields: object, secret_event: bool) -> tuple[str, int] | None:
         """The JSON of a payload, and how many values its names hold back.

@@ -48,9 +48,19 @@ class Engine:
         self.prefilter: Prefilter = Prefilter((*rules, *RULES))
         self.folded: Folded = Folded([rule for rule in GRAMMAR if not rule.digits], tuple(names))
         self._of_digits = [rule for rule in GRAMMAR if rule.digits]
+        self.passes: Callable[[str], bool] | None = None
+        """Says of a text at once, by the tables of these rules, that ``find`` would find nothing;
+        False where it does not know. Until it does not, no pattern has to be compiled."""
+
+    def prepare(self) -> None:
+        """Expect many texts: patterns are worth it from now on."""
+        self.prefilter.prepare()
+        self.folded.prepare()
 
     def suspicious(self, text: str) -> bool:
         """Whether ``find`` has to look: False only when it would find nothing."""
+        if self.passes is not None and self.passes(text):
+            return False
         if self._suspicious(text):
             return True
         return any(self._suspicious(steps[-1].text) for steps in readings(text))

@@ -25,6 +25,11 @@ RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()
 _LONG_RUN = re.compile(rf"[{re.escape(RUN_CHARACTERS)}]{{{RUN}}}")
 _SHORT = 1024
 """Characters of a text that is searched by ``anchored``, as nearly all texts of an event are."""
+_FEW = 16
+"""So many times words are looked for one by one: to compile a pattern of hundreds of them takes as
+long as some hundred such looks, and many a process has fewer events."""
+_BRIEF = 256
+"""Characters of a text for which that holds."""
 _Trie = dict[str, "_Trie"]
 
 Search = Callable[[str], re.Match[str] | None]
@@ -43,13 +48,21 @@ class Prefilter:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
-
-    def suspicious(self, text: str) -> bool:
+        self._asked = 0
+        self.suspicious: Callable[[str], bool] = self._suspicious_at_first
         """Whether some rule has to look at a text: False only when none would find anything.
 
         It may be asked for JSON with many texts in it as well, as long as no character of a
         keyword is escaped there and what is escaped is looked at text by text.
         """
+
+    def _suspicious_at_first(self, text: str) -> bool:
+        if self._asked < _FEW and len(text) <= _BRIEF:
+            return bool(self._one_by_one(text))
+        self.prepare()
+        return self.suspicious(text)
+
+    def _suspicious(self, text: str) -> bool:
         if len(text) <= _SHORT:
             certain, with_run = self._of_short_texts
             if certain is not None and certain(text) is not None:
@@ -67,6 +80,8 @@ class Prefilter:
 
     def rules_for(self, text: str) -> list[Rule]:
         """The rules one of whose keywords is in a text."""
+        if self._asked < _FEW and len(text) <= _BRIEF:
+            return self._one_by_one(text)
         if not self.suspicious(text):
             return []
         heads = {head for find in self._heads for head in find(text)}
@@ -79,13 +94,29 @@ class Prefilter:
         ]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
+    def prepare(self) -> None:
+        """Expect many texts: patterns are worth it from now on."""
+        self._asked = _FEW
+        self.suspicious = self._suspicious
+
+    def _one_by_one(self, text: str) -> list[Rule]:
+        self._asked += 1
+        known = self._by_keyword
+        found = [rule for word in filter(text.__contains__, known) for rule in known[word]]
+        return list(dict.fromkeys(found))
+
     @lazy_attribute
-    def _by_head(self) -> dict[str, list[tuple[str, list[Rule]]]]:
-        """The keywords that begin with each head, and the rules that have them."""
+    def _by_keyword(self) -> dict[str, list[Rule]]:
         known: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for keyword in rule.keywords:
                 known.setdefault(keyword, []).append(rule)
+        return known
+
+    @lazy_attribute
+    def _by_head(self) -> dict[str, list[tuple[str, list[Rule]]]]:
+        """The keywords that begin with each head, and the rules that have them."""
+        known = self._by_keyword
         groups: dict[str, list[tuple[str, list[Rule]]]] = {}
         for keyword, rules in known.items():
             for size in range(2, len(keyword) + 1):
@@ -178,6 +209,35 @@ def _alternatives(node: _Trie) -> str:
     return f"{start}(?:{'|'.join(parts)})"
 
 
+class _Words:
+    """Words that are looked for in texts: one by one at first, by a pattern once that pays.
+
+    Args:
+        words: what is looked for.
+        source: of the pattern.
+
+    Attributes:
+        found: whether one of them is in a text; ``None`` where none is.
+    """
+
+    def __init__(self, words: frozenset[str], source: Callable[[frozenset[str]], str]) -> None:
+        self._words = words
+        self._source = source
+        self._asked = 0
+        self.found: Callable[[str], object] = self._one_by_one
+
+    def _one_by_one(self, text: str) -> object:
+        self._asked += 1
+        if self._asked <= _FEW and len(text) <= _BRIEF:
+            return any(map(text.__contains__, self._words)) or None
+        self.found = re.compile(self._source(self._words)).search
+        return self.found(text)
+
+    def prepare(self) -> None:
+        """Look with the pattern from now on."""
+        self._asked = _FEW
+
+
 class Folded:
     """The same of rules by what stands around a secret: keywords in any spelling, beside marks.
 
@@ -197,7 +257,9 @@ class Folded:
         ]
         self._alone = [group for group in self.groups if group.alone]
         self._others = [group for group in self.groups if not group.alone]
-        self._words = frozenset(folded_text(word) for group in self._others for word in group.words)
+        sought = frozenset(folded_text(word) for group in self._others for word in group.words)
+        self._any = _Words(sought, _any_of)
+        self._any_in_short = _Words(sought, lambda words: _anchored(words, frozenset()))
 
     def suspicious(self, text: str) -> bool:
         """Whether some rule has to look at a text: False only when none would find anything."""
@@ -228,20 +290,17 @@ class Folded:
 
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
-        search = self._any.search if len(text) > _SHORT else self._any_in_short
-        return search(folded_text(text)) is not None
+        words = self._any if len(text) > _SHORT else self._any_in_short
+        return words.found(folded_text(text)) is not None
 
-    @lazy_attribute
-    def _any(self) -> re.Pattern[str]:
-        return re.compile(_any_of(self._words))
-
-    @lazy_attribute
-    def _any_in_short(self) -> Search:
-        return re.compile(_anchored(self._words, frozenset())).search
+    def prepare(self) -> None:
+        """Expect many texts: patterns are worth it from now on."""
+        for words in (self._any, self._any_in_short, *(group.known for group in self.groups)):
+            words.prepare()
 
     def tells(self, text: str) -> bool:
         """Whether it may, besides by the names of secrets."""
-        return any(group.tells and group.known.search(text) for group in self._others)
+        return any(group.tells and group.known.found(text) is not None for group in self._others)
 
     def rules_for(self, text: str) -> list[Grammar]:
         """The rules that have to look at a text."""
@@ -273,10 +332,10 @@ class Group:
         self._marks = Pattern(f"[{re.escape(self.marks)}]") if len(marks) > 1 else None
 
     @lazy_attribute
-    def known(self) -> re.Pattern[str]:
+    def known(self) -> _Words:
         """What finds one of the keywords in a text, which is folded where case does not count."""
         sought = map(folded_text, self.words) if self.ignore_case else self.words
-        return re.compile(_any_of(frozenset(sought)))
+        return _Words(frozenset(sought), _any_of)
 
     def suspicious(self, text: str, lower: str = "") -> bool:
         if self.mark not in text:
@@ -284,5 +343,5 @@ class Group:
         if self._marks is not None and self._marks.search(text) is None:
             return False
         if not self.ignore_case:
-            return self.known.search(text) is not None
-        return self.known.search(lower or folded_text(text)) is not None
+            return self.known.found(text) is not None
+        return self.known.found(lower or folded_text(text)) is not None

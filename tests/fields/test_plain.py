@@ -339,3 +339,14 @@ def test_the_quick_way_leaves_a_text_that_is_too_long_in_json(part: str, plain: 
 def test_the_bound_of_the_quick_way_is_one_of_bytes(plain: Plain) -> None:
     assert plain.encode({f"x{at}": "😀" * 1100 for at in range(3)}, False) is not None
     assert plain.encode({f"x{at}": "😀" * 1100 for at in range(4)}, False) is None
+
+
+@pytest.mark.skipif(_compiled.encoder is None, reason="no compiled part")
+def test_the_tables_let_nothing_pass_that_a_rule_finds() -> None:
+    redactor = Redactor(KEY)
+    Plain(redactor, _compiled.encoder)
+    passes = redactor.engine.passes
+    assert passes is not None
+    assert passes("an ordinary sentence, 17 of them")
+    examples = [rule.examples for rule in RULES] + [rule.examples for rule in GRAMMAR]
+    assert [one for some in examples for one in some if passes(one)] == []

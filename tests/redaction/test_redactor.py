@@ -668,4 +668,5 @@ USUAL = (
 
 @pytest.mark.parametrize("text", USUAL)
 def test_no_rule_has_to_look_at_a_usual_text(redactor: Redactor, text: str) -> None:
+    redactor.engine.prepare()
     assert not redactor.engine.suspicious(text)

@@ -52,11 +52,17 @@ class Values:
     def __init__(self, text: str) -> None:
         self._text = text
         self._start = self._end = 0
+        self._known: tuple[int, Value | None] = (-1, None)
         self.sided: dict[tuple[int, bool], tuple[Span | None, int] | None] = {}
         """What ``_sided`` found: several names may stand before one side."""
 
     def at(self, at: int) -> Value | None:
         """The value that begins there."""
+        if self._known[0] != at:
+            self._known = at, self._found(at)
+        return self._known[1]
+
+    def _found(self, at: int) -> Value | None:
         text = self._text
         match = _IN_QUOTES.match(text, at)
         if match is not None:

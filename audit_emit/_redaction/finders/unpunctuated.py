@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import Span
-from audit_emit._redaction.finders.named_places import places
+from audit_emit._redaction.finders.named_places import Place, places
 from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_fact, unless_redacted
 from audit_emit._redaction.names import is_secret_value, looks_random
 from audit_emit._runtime.lazy import Pattern
@@ -27,12 +27,19 @@ _OPENING = frozenset(
     ("token", "tokens", "secret", "secrets", "bearer", "credential", "credentials")
 )
 """Names that are words of prose, too: after them a value counts that looks drawn at random."""
-_GIVEN = Pattern(
-    r"(?:\b(?:with|using|by|via)[ \t](?:(?:the|a|an|new|old|temporary|his|her|its|their)[ \t]){0,2}"
-    r"|\b(?:user|username|login|account)[ \t]{1,3}[^\s:=]{1,64}[ \t]{1,3}(?:and[ \t])?)\S{2,64}\Z",
-    re.IGNORECASE,
+_MEANS = "|".join(rf"{word}(?<!\w{word})" for word in ("with", "using", "by", "via"))
+_OWNERS = "|".join(rf"{word}(?<!\w{word})" for word in ("user", "login", "account"))
+_GIVEN = (
+    Pattern(
+        rf"(?:{_MEANS})[ \t](?:(?:the|a|an|new|old|temporary|his|her|its|their)[ \t]){{0,2}}"
+        r"\S{2,128}\Z"
+    ),
+    Pattern(
+        rf"(?:{_OWNERS})(?:name)?[ \t]{{1,3}}[^\s:=]{{1,64}}[ \t]{{1,3}}(?:and[ \t])?\S{{2,128}}\Z"
+    ),
 )
-"""``with password``, ``user bob password``: what is given with it, or to whom it belongs."""
+"""``with password``, ``user bob password``: what is given with it, or to whom it belongs. For
+folded text: a pattern that begins with letters of one case passes quickly over all others."""
 _TYPED = Pattern(
     r"[ \t]{1,3}(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])"
     r"([^\s\"'`,;:=()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)])"
@@ -64,6 +71,8 @@ _DIGITS_BEFORE = Pattern(
     re.IGNORECASE,
 )
 """The same before its name: ``483920 is your verification code``."""
+_A_NUMBER = Pattern("[0-9][0-9][0-9]")
+"""What every code has that stands before its name."""
 _LOOK_BACK = 128
 
 
@@ -71,19 +80,13 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose."""
     for place in places(text, is_secret):
         weak = place.weak
-        match = _OF_DIGITS.match(text, place.end - len(place.name))
-        if match is not None:
-            yield from unless_redacted(text, *match.span(1))
-        at = max(0, place.end - _LOOK_BACK)
-        match = _DIGITS_BEFORE.search(text[at : place.end])
-        if match is not None:
-            yield from unless_redacted(text, at + match.start(1), at + match.end(1))
+        yield from _codes(text, place)
         match = _BESIDE.match(text, place.end)
         if match is not None:
             strong = place.of_two or not weak
             if strong or (place.name.lower() in _OPENING and looks_random(match.group(1))):
                 yield from unless_redacted(text, *match.span(1))
-        elif not weak and _GIVEN.search(text, max(0, place.end - _LOOK_BACK), place.end):
+        elif not weak and _is_given(text[max(0, place.end - _LOOK_BACK) : place.end]):
             match = _TYPED.match(text, place.end)
             if match is not None and not is_fact(match.group(1)):
                 yield from unless_redacted(text, *match.span(1))
@@ -99,6 +102,23 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
             if not quoted:
                 end -= len(bare) - len(bare.rstrip(_STOPS))
             yield from unless_redacted(text, start, end)
+
+
+def _codes(text: str, place: Place) -> Iterator[Span]:
+    """What has digits only, after its name or before it."""
+    match = _OF_DIGITS.match(text, place.end - len(place.name))
+    if match is not None:
+        yield from unless_redacted(text, *match.span(1))
+    at = max(0, place.end - _LOOK_BACK)
+    if _A_NUMBER.search(text, at, place.end) is not None:
+        match = _DIGITS_BEFORE.search(text[at : place.end])
+        if match is not None:
+            yield from unless_redacted(text, at + match.start(1), at + match.end(1))
+
+
+def _is_given(before: str) -> bool:
+    folded = before.casefold()
+    return any(pattern.search(folded) is not None for pattern in _GIVEN)
 
 
 _STOPS = ".,;:!?"

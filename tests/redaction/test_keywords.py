@@ -1,0 +1,34 @@
+"""Keywords are looked for one by one at first, and by patterns once that pays."""
+
+from __future__ import annotations
+
+from audit_emit._redaction.engine import Engine
+from audit_emit._redaction.grammar import GRAMMAR
+from audit_emit._redaction.keywords import Prefilter
+from audit_emit._redaction.names import is_secret_name
+from audit_emit._redaction.rules import RULES
+
+OTHERS = ["an ordinary sentence", "task-management", "pass-through", "a=b", "user_id: u-17", ""]
+TEXTS = [f"u-17 sent {example}" for rule in RULES for example in rule.examples[:1]]
+TEXTS += [example for rule in GRAMMAR for example in rule.examples] + OTHERS
+
+
+def test_a_text_has_the_same_secrets_before_patterns_are_compiled_and_after() -> None:
+    ready = Engine()
+    ready.prepare()
+    fresh = Engine()
+    for number, text in enumerate(TEXTS):
+        if number % 4 == 0:
+            fresh = Engine()
+        assert fresh.find(text, is_secret_name) == ready.find(text, is_secret_name), text
+        assert fresh.suspicious(text) or not ready.suspicious(text), text
+
+
+def test_only_who_looks_often_compiles_the_patterns_of_all_keywords() -> None:
+    prefilter = Prefilter(RULES)
+    compiled = []
+    for _ in range(100):
+        assert not prefilter.suspicious("an ordinary sentence")
+        compiled.append("_of_short_texts" in vars(prefilter))
+    assert not compiled[0]
+    assert compiled[-1]
