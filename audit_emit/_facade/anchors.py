@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._checkpoints.anchoring import VARIABLE
+from audit_emit._checkpoints.anchoring import VARIABLE, Anchors
 from audit_emit._checkpoints.outside import standing_of
 
-__all__ = ["VARIABLE", "standing_of"]
+__all__ = ["VARIABLE", "Anchors", "standing_of"]

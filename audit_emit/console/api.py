@@ -23,6 +23,7 @@ from audit_emit.console.access import Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.histogram import picture
 from audit_emit.console.jobs import archive_status
+from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import place_of, place_text
 from audit_emit.console.records import row_of
 from audit_emit.console.requests import console_of, demand, json_of
@@ -155,7 +156,9 @@ async def archive(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """How the log stands, as it says itself."""
     demand(request, Role.VIEWER, whole=True)
-    standing = await in_thread(console_of(request).source.standing)
+    source = console_of(request).source
+    standing = await in_thread(source.standing)
+    outside = await in_thread(outside_of, source)
     head = standing.head
     return _answer(
         {
@@ -163,6 +166,7 @@ async def status(request: Request) -> Response:
             "signed_seq": standing.signed.head_seq if standing.signed else 0,
             "trusted": standing.trusted,
             "unsigned": standing.unsigned,
+            "outside": None if outside is None else outside.standing,
             "looked_at": ts_of(time.time_ns()),
         }
     )

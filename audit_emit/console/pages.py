@@ -22,6 +22,7 @@ from audit_emit.console import actions, own_events
 from audit_emit.console.access import Identity, Role
 from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_status
+from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import Page, place_text
 from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.rendering import TEMPLATES, path_of, rendered, shown_log
@@ -200,11 +201,13 @@ async def integrity(request: Request) -> Response:
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     standing = await in_thread(console.source.standing)
+    outside = await in_thread(outside_of, console.source)
     console.events.tell(own_events.VIEWED, identity, page="integrity")
     return rendered(
         request,
         "integrity.html",
         standing=standing,
+        outside=outside,
         job=console.verification.progress(),
         said=visible(request.query_params.get("said", ""))[:500],
         title="Integrity",
