@@ -61,6 +61,10 @@ class ConfigError(AuditEmitError, ValueError):
         self.setting = setting
 
 
+class SignInError(AuditEmitError):
+    """Somebody could not be signed in to the console; the message says why, and repeats nothing."""
+
+
 class AuditError(AuditEmitError):
     """``emit_strict`` could not write the record with the requested durability.
 

@@ -16,6 +16,8 @@ EXTRA_OF = {
     "fastapi": "fastapi",
     "jinja2": "console",
     "starlette": "console",
+    "authlib": "oidc",
+    "joserfc": "oidc",
     "uvicorn": "fastapi",
     "flask": "flask",
     "httpx": "loki",

@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named, one_of, together
+from audit_emit.cli._sign_in import sign_in_options
 from audit_emit.errors import ConfigError
 from audit_emit.log import open_log
 
@@ -69,6 +71,7 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="The header in which a trusted proxy names the user, instead of a password. The secret of "
     "the proxy is AUDIT_EMIT_CONSOLE_PROXY_SECRET.",
 )
+@sign_in_options
 @click.option(
     "--signing-key",
     "signing_keys",
@@ -94,6 +97,7 @@ def command(
     port: int,
     users: Path | None,
     proxy_header: str | None,
+    provider: Mapping[str, str] | None,
     signing_keys: tuple[str, ...],
     grafana: str,
     certfile: str | None,
@@ -113,7 +117,7 @@ def command(
 
     from audit_emit import console  # noqa: PLC0415 - it needs them
 
-    _check(bind, users, proxy_header, certfile, keyfile)
+    _check(bind, users, proxy_header, provider, certfile, keyfile)
     log, archive = _shown(logs)
     # What cannot be read is said now, and not on each page.
     open_log(log, keys=keys, archive=archive).head()
@@ -123,7 +127,7 @@ def command(
             log,
             keys=keys,
             archive=archive,
-            access=_access(users, proxy_header),
+            access=_access(users, proxy_header, provider),
             emitter=emitter,
             signing_keys=signing_keys,
             grafana=grafana.rstrip("/"),
@@ -152,6 +156,7 @@ def _check(
     bind: str,
     users: Path | None,
     proxy_header: str | None,
+    provider: Mapping[str, str] | None,
     certfile: str | None,
     keyfile: str | None,
 ) -> None:
@@ -162,20 +167,26 @@ def _check(
     """
     if users is None and bind not in _LOOPBACK:
         raise click.UsageError(f"--bind {bind} is not this machine only; that needs --users")
-    if proxy_header and users is None:
-        raise click.UsageError("--proxy-header names users of --users; give that file")
+    if (proxy_header or provider) and users is None:
+        word = "--proxy-header names" if proxy_header else "--oidc signs in"
+        raise click.UsageError(f"{word} users of --users; give that file")
     if bool(certfile) != bool(keyfile):
         raise click.UsageError("--certfile and --keyfile belong together")
 
 
-def _access(users: Path | None, proxy_header: str | None) -> Access | None:
+def _access(
+    users: Path | None, proxy_header: str | None, provider: Mapping[str, str] | None
+) -> Access | None:
     """Who is let in; ``None`` without users."""
     if users is None:
         return None
-    from audit_emit.console import Access  # noqa: PLC0415 - an extra
+    from audit_emit.console import Access, SignIn  # noqa: PLC0415 - an extra
 
     secret = os.environ.get("AUDIT_EMIT_CONSOLE_PROXY_SECRET", "")
-    return Access.from_file(users, proxy_header=proxy_header or "", proxy_secret=secret)
+    sign_in = SignIn(**provider) if provider is not None else None
+    return Access.from_file(
+        users, proxy_header=proxy_header or "", proxy_secret=secret, sign_in=sign_in
+    )
 
 
 def _serve(

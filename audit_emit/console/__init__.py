@@ -12,5 +12,6 @@ from __future__ import annotations
 
 from audit_emit.console.access import Access, Identity, Role, hash_password
 from audit_emit.console.application import app
+from audit_emit.console.sign_in import SignIn
 
-__all__ = ["Access", "Identity", "Role", "app", "hash_password"]
+__all__ = ["Access", "Identity", "Role", "SignIn", "app", "hash_password"]

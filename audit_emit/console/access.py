@@ -20,6 +20,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from audit_emit.console.sign_in import SignIn
 from audit_emit.errors import ConfigError
 
 _N, _R, _P = 2**14, 8, 5
@@ -81,6 +82,8 @@ class Access:
         proxy_header: the header in which a trusted proxy names the user. Without it passwords are
             asked for (HTTP basic authentication).
         proxy_secret: what that proxy sends as ``X-Audit-Proxy-Secret``.
+        sign_in: where users sign in by OpenID Connect; those with a password may take that, too,
+            as programs do.
 
     Raises:
         ConfigError: a user cannot be understood, or a proxy has no secret.
@@ -92,15 +95,20 @@ class Access:
         *,
         proxy_header: str = "",
         proxy_secret: str = "",
+        sign_in: SignIn | None = None,
     ) -> None:
+        if proxy_header and sign_in is not None:
+            raise ConfigError("proxy_header", "and OpenID Connect are two ways: take one")
         if proxy_header and len(proxy_secret) < 16:
             raise ConfigError("proxy_secret", "needs at least 16 characters beside proxy_header")
         self._users = {
-            name: _user(name, one, proxy=bool(proxy_header)) for name, one in users.items()
+            name: _user(name, one, other=bool(proxy_header) or sign_in is not None)
+            for name, one in users.items()
         }
         if not self._users:
             raise ConfigError("users", "has nobody in it")
         self.proxy_header: str = proxy_header.lower()
+        self.sign_in: SignIn | None = sign_in
         self._proxy_secret = proxy_secret
         self._key = os.urandom(32)
         self._nobody = hash_password(os.urandom(8).hex())
@@ -109,12 +117,12 @@ class Access:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], **more: str) -> Self:
+    def from_file(cls, path: str | os.PathLike[str], **more: Any) -> Self:
         """Users from a file in TOML, one table ``[users.NAME]`` each.
 
         Args:
             path: of the file.
-            more: ``proxy_header`` and ``proxy_secret``.
+            more: ``proxy_header`` and ``proxy_secret``, or ``sign_in``.
 
         Raises:
             ConfigError: it is no such file.
@@ -137,8 +145,14 @@ class Access:
                 return None
             found = self._users.get(headers.get(self.proxy_header, ""))
             return None if found is None else found[0]
+        if self.sign_in is not None and self.knows(name := self.sign_in.name_of(headers)):
+            return self._users[name][0]
         name, password = _basic(headers.get("authorization", ""))
         return self._by_password(name, password) if name else None
+
+    def knows(self, name: str) -> bool:
+        """Whether there is such a user."""
+        return name in self._users
 
     def takes_long(self, headers: Mapping[str, str]) -> bool:
         """Whether ``identify`` has a password to hash; else it answers at once."""
@@ -180,7 +194,7 @@ def _basic(header: str) -> tuple[str, str]:
     return (name, password) if colon else ("", "")
 
 
-def _user(name: str, given: Mapping[str, Any], *, proxy: bool) -> tuple[Identity, str]:
+def _user(name: str, given: Mapping[str, Any], *, other: bool) -> tuple[Identity, str]:
     where = f"users.{name}"
     if not name:
         raise ConfigError(where, "has no name")
@@ -200,7 +214,7 @@ def _user(name: str, given: Mapping[str, Any], *, proxy: bool) -> tuple[Identity
     if "workspaces" in given and not workspaces:
         raise ConfigError(where, "may see no workspace; leave workspaces out for all of them")
     password = given.get("password", "")
-    if not proxy and not _is_hash(password):
+    if not (other and not password) and not _is_hash(password):
         raise ConfigError(
             where,
             "needs a password as audit-emit console --hash-password prints it (scrypt, "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from audit_emit.console.access import Access
 from audit_emit.console.guard import Application, Guard
-from audit_emit.console.own_events import Emits, OwnEvents
+from audit_emit.console.own_events import SIGNED_IN, Emits, OwnEvents
 from audit_emit.console.shared import Console
 from audit_emit.console.source import Source
 
@@ -51,7 +52,7 @@ def app(
         Source(log, tuple(keys), archive), events, signing_keys=tuple(signing_keys), grafana=grafana
     )
 
-    return Guard(_pages_of(console), access, events.refused)
+    return Guard(_pages_of(console), access, events.refused, partial(events.tell, SIGNED_IN))
 
 
 def _pages_of(console: Console) -> Application:

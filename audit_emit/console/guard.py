@@ -11,8 +11,10 @@ import hmac
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import parse_qsl, quote
 
 from audit_emit.console.access import LOCAL, Access, Identity
+from audit_emit.console.sign_in import SignIn
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -53,6 +55,7 @@ class Guard:
         inner: the pages.
         access: who is let in; ``None``: whoever comes from loopback, under a name of loopback.
         denied: told the name and the path when somebody is refused.
+        signed_in: told the name when somebody has signed in.
     """
 
     def __init__(
@@ -60,10 +63,13 @@ class Guard:
         inner: Application,
         access: Access | None,
         denied: Callable[[str, str], None] = lambda _name, _path: None,
+        signed_in: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._inner = inner
         self._access = access
         self._denied = denied
+        self._signed_in = signed_in
+        self._sign_in = access.sign_in if access is not None else None
         self._key = os.urandom(32)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,9 +83,12 @@ class Guard:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope.get("headers", ())
         }
+        if self._sign_in is not None and self._sign_in.serves(_below(scope)):
+            await self._sign_in_or_out(self._sign_in, scope, headers, send)
+            return
         identity = await self._identity(scope, headers)
         if identity is None:
-            await self._refuse(scope, send)
+            await self._refuse(scope, headers, send)
             return
         if _is_part_of_another_site(headers):
             self._denied(identity.name, scope["path"])
@@ -90,6 +99,7 @@ class Guard:
         state = scope.setdefault("state", {})
         state["identity"] = identity
         state["token"] = self._token(fresh, identity)
+        state["session"] = self._sign_in is not None and bool(self._sign_in.name_of(headers))
         if scope["method"] not in {"GET", "HEAD"} and not _is_own(headers):
             self._denied(identity.name, scope["path"])
             await _answer(send, 403, b"this was sent by another site\n")
@@ -110,7 +120,35 @@ class Guard:
 
         return await hashing(self._access.identify, headers)
 
-    async def _refuse(self, scope: Scope, send: Send) -> None:
+    async def _sign_in_or_out(
+        self, sign_in: SignIn, scope: Scope, headers: dict[str, str], send: Send
+    ) -> None:
+        """The addresses of signing in, which nobody must be known for."""
+        from audit_emit.console.threads import asking  # noqa: PLC0415 - an extra
+
+        path = _below(scope)
+        if (scope["method"] == "POST") != (path == "/logout") or _is_part_of_another_site(headers):
+            await _answer(send, 405, b"this is asked in another way\n")
+            return
+        if scope["method"] == "POST" and not _is_own(headers):
+            await _answer(send, 403, b"this was sent by another site\n")
+            return
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        knows = self._access.knows if self._access is not None else bool
+        found = await asking(sign_in.answer, path, query, headers, knows)
+        if found.refused:
+            self._denied("", scope["path"])
+        if found.signed_in:
+            self._signed_in(found.signed_in)
+        await _answer(send, found.status, found.body.encode(), *found.headers)
+
+    async def _refuse(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
+        if self._sign_in is not None and scope["method"] == "GET" and _is_page(headers):
+            after = _below(scope) + ("?" if scope.get("query_string") else "")
+            after += scope.get("query_string", b"").decode("latin-1")
+            where = f"{scope.get('root_path', '')}/login?next={quote(after, safe='')}"
+            await _answer(send, 303, b"sign in\n", (b"location", where.encode()))
+            return
         self._denied("", scope["path"])
         if self._access is None:
             await _answer(
@@ -121,12 +159,25 @@ class Guard:
             )
         elif self._access.proxy_header:
             await _answer(send, 403, b"the proxy names no user of this console\n")
+        elif self._sign_in is not None:
+            await _answer(send, 401, b"sign in with a browser, at /login\n")
         else:
             challenge = (b"www-authenticate", b'Basic realm="audit-emit", charset="UTF-8"')
             await _answer(send, 401, b"who are you?\n", challenge)
 
     def _token(self, cookie: str, identity: Identity) -> str:
         return hmac.digest(self._key, f"{cookie}\0{identity.name}".encode(), "sha256").hex()
+
+
+def _below(scope: Scope) -> str:
+    """The path below the prefix of this console."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "").rstrip("/"))
+
+
+def _is_page(headers: dict[str, str]) -> bool:
+    """Whether a browser is about to show the answer as a page."""
+    return "text/html" in headers.get("accept", "")
 
 
 def _host_name(host: str) -> str:
@@ -182,6 +233,8 @@ def _with_headers(send: Send, fresh: str, scope: Scope) -> Send:
 
 
 async def _answer(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS, _NOT_STORED, *more]
+    headers = [*HEADERS, _NOT_STORED, *more]
+    if not any(name == b"content-type" for name, _ in more):
+        headers.append((b"content-type", b"text/plain; charset=utf-8"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

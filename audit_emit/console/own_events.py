@@ -21,6 +21,7 @@ VERIFIED = "console.verified"
 CHECKPOINTED = "console.checkpointed"
 ARCHIVED = "console.archive_run"
 PROVED = "console.proof_downloaded"
+SIGNED_IN = "console.signed_in"
 REFUSED = "console.refused"
 
 

@@ -41,6 +41,7 @@ def rendered(request: Request, name: str, status: int = 200, **values: Any) -> R
         may_export=identity.may(Role.AUDITOR),
         may_operate=identity.may(Role.OPERATOR, whole=True),
         token=request.state.token,
+        session=request.state.session,
         log=shown_log(request),
         version=__version__,
         **values,

@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 READING = 8
 _reading: RunVar[CapacityLimiter] = RunVar("audit_emit.console.reading")
+ASKING = 4
 _hashing: RunVar[CapacityLimiter] = RunVar("audit_emit.console.hashing")
+_asking: RunVar[CapacityLimiter] = RunVar("audit_emit.console.asking")
 _END: Any = object()
 
 
@@ -33,6 +35,13 @@ async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     """What a function returns that hashes a password."""
     return await to_thread.run_sync(
         partial(function, *args, **kwargs), limiter=_limiter(_hashing, 1)
+    )
+
+
+async def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a function returns that asks another server who somebody is."""
+    return await to_thread.run_sync(
+        partial(function, *args, **kwargs), limiter=_limiter(_asking, ASKING)
     )
 
 

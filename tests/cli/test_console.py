@@ -76,6 +76,8 @@ def test_its_own_events_never_go_into_the_log_that_it_shows(
         (["--bind", "0.0.0.0"], "that needs --users"),
         (["--bind", "192.0.2.1"], "that needs --users"),
         (["--proxy-header", "X-User"], "give that file"),
+        (["--oidc-client", "c"], "belong to --oidc"),
+        (["--oidc", "https://id.example"], "--oidc needs"),
         (["--certfile", __file__], "belong together"),
         (["--port", "99999"], "--port"),
     ],
@@ -85,6 +87,19 @@ def test_what_would_be_open_or_makes_no_sense_is_refused(
 ) -> None:
     assert main(["console", str(log), *options]) == Exit.USAGE
     assert told in capsys.readouterr().err
+
+
+def test_a_provider_that_cannot_be_used_is_said(
+    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_CONSOLE_OIDC_SECRET", "s")
+    more = ["--oidc", "http://id.example", "--oidc-client", "c", "--url", "https://a.example"]
+    assert main(["console", str(log), *more]) == Exit.USAGE
+    assert "give that file" in capsys.readouterr().err
+    users = log.parent / "users.toml"
+    users.write_text('[users."vera@example.com"]\nrole = "viewer"\n')
+    assert main(["console", str(log), "--users", str(users), *more]) == Exit.USAGE
+    assert "https://" in capsys.readouterr().err
 
 
 def test_a_password_is_hashed(

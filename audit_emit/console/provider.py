@@ -1,0 +1,203 @@
+"""An OpenID provider, as the console asks it: the address to go to, and who came back.
+
+Authorization code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636). The exchange is
+authlib's, the check of the ID token joserfc's (extra ``oidc``).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from audit_emit.errors import ConfigError, SignInError
+
+ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519")
+"""Signatures of an ID token that are taken: no shared secret, and never none."""
+
+_SECONDS = 10.0
+_KNOWN_SECONDS = 3600.0
+_LEEWAY = 60
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Question(NamedTuple):
+    """What one sign-in is known by until its answer comes.
+
+    Attributes:
+        state, nonce, verifier: drawn for it (OpenID Connect Core 1.0, RFC 7636).
+    """
+
+    state: str
+    nonce: str
+    verifier: str
+
+
+class Provider:
+    """One provider, to which this console is a confidential client.
+
+    Args:
+        issuer: its address, as its tokens name it.
+        client_id, client_secret: of this console.
+        claim: names the user in the ID token: ``email`` (which must be verified), ``sub``,
+            ``preferred_username`` or any other one that is a text.
+
+    Raises:
+        ConfigError: an address is none, or not https beyond this machine.
+    """
+
+    def __init__(self, issuer: str, client_id: str, client_secret: str, claim: str) -> None:
+        checked("oidc", issuer)
+        if not client_id or not client_secret:
+            raise ConfigError("oidc", "needs a client id and its secret")
+        self._issuer = issuer
+        self._client = (client_id, client_secret)
+        self._claim = claim
+        self._lock = threading.Lock()
+        self._known: tuple[float, dict[str, Any], dict[str, Any]] | None = None
+
+    def address(self, asked: Question, back: str) -> str:
+        """Where the browser goes to sign in.
+
+        Args:
+            back: the address to which it returns.
+
+        Raises:
+            SignInError: the provider gives no answer to build on.
+        """
+        found, _ = self._metadata()
+        with self._session(back) as session:
+            url, _ = session.create_authorization_url(
+                _address(found, "authorization_endpoint"),
+                state=asked.state,
+                nonce=asked.nonce,
+                code_verifier=asked.verifier,
+            )
+        return str(url)
+
+    def user(self, asked: Question, code: str, back: str) -> str:
+        """Who has signed in.
+
+        Args:
+            code: that the browser brought.
+
+        Returns:
+            The value of the claim.
+
+        Raises:
+            SignInError: nobody has, as far as can be told.
+        """
+        import httpx  # noqa: PLC0415 - an extra
+        from authlib.common.errors import (  # type: ignore[import-untyped] # noqa: PLC0415
+            AuthlibBaseError,
+        )
+
+        found, keys = self._metadata()
+        try:
+            with self._session(back) as session:
+                answer = session.fetch_token(
+                    _address(found, "token_endpoint"), code=code, code_verifier=asked.verifier
+                )
+        except (httpx.HTTPError, AuthlibBaseError, ValueError) as error:
+            raise SignInError(f"the provider takes no code: {type(error).__name__}") from None
+        token = answer.get("id_token") if isinstance(answer, Mapping) else None
+        if not isinstance(token, str):
+            raise SignInError("the provider gave no ID token")
+        return self._named(self._claims(token, keys, asked.nonce))
+
+    def _session(self, back: str) -> Any:
+        from authlib.integrations.httpx_client import (  # type: ignore[import-untyped] # noqa: PLC0415
+            OAuth2Client,
+        )
+
+        return OAuth2Client(
+            *self._client,
+            scope="openid email profile",
+            redirect_uri=back,
+            code_challenge_method="S256",
+            timeout=_SECONDS,
+        )
+
+    def _metadata(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What it publishes of itself, and its keys (OpenID Connect Discovery 1.0)."""
+        with self._lock:
+            known = self._known
+        if known is not None and time.monotonic() - known[0] < _KNOWN_SECONDS:
+            return known[1], known[2]
+        found = self._got(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if found.get("issuer") != self._issuer:
+            raise SignInError("the provider names itself otherwise than it was configured")
+        keys = self._got(_address(found, "jwks_uri"))
+        with self._lock:
+            self._known = (time.monotonic(), found, keys)
+        return found, keys
+
+    def _got(self, url: str) -> dict[str, Any]:
+        import httpx  # noqa: PLC0415 - an extra
+
+        try:
+            answer = httpx.get(url, timeout=_SECONDS)
+            answer.raise_for_status()
+            found = answer.json()
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            raise SignInError(f"the provider gives no answer: {type(error).__name__}") from None
+        if not isinstance(found, dict):
+            raise SignInError("the provider answers something else")
+        return found
+
+    def _claims(self, token: str, keys: dict[str, Any], nonce: str) -> dict[str, Any]:
+        from joserfc import jwk, jwt  # noqa: PLC0415 - an extra
+        from joserfc.errors import JoseError  # noqa: PLC0415
+
+        rules = jwt.JWTClaimsRegistry(
+            leeway=_LEEWAY,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._client[0]},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+            nonce={"essential": True, "value": nonce},
+        )
+        try:
+            parsed = jwk.KeySet.import_key_set({"keys": keys.get("keys", [])})
+            found = jwt.decode(token, parsed, algorithms=ALGORITHMS)
+            rules.validate(found.claims)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            # It may have new keys; the next one who signs in makes them known.
+            with self._lock:
+                self._known = None
+            raise SignInError(f"the ID token does not hold: {type(error).__name__}") from None
+        if found.claims.get("azp", self._client[0]) != self._client[0]:
+            raise SignInError("the ID token is for another client")
+        return dict(found.claims)
+
+    def _named(self, claims: Mapping[str, Any]) -> str:
+        value = claims.get(self._claim)
+        if not isinstance(value, str) or not value:
+            raise SignInError(f"the ID token has no claim {self._claim}")
+        if self._claim == "email" and claims.get("email_verified") is not True:
+            raise SignInError("the provider has not verified that address")
+        return value
+
+
+def checked(name: str, url: str) -> str:
+    """An address that a browser or the console is sent to.
+
+    Raises:
+        ConfigError: it is none, or not https beyond this machine.
+    """
+    parts = urlsplit(url)
+    near = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if not parts.hostname or parts.username or parts.query or not (parts.scheme == "https" or near):
+        raise ConfigError(name, "needs an address that begins with https://")
+    return url
+
+
+def _address(found: Mapping[str, Any], name: str) -> str:
+    value = found.get(name)
+    try:
+        return checked(name, value if isinstance(value, str) else "")
+    except ConfigError as error:
+        raise SignInError(str(error)) from None

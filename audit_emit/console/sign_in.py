@@ -1,0 +1,162 @@
+"""Signing in by OpenID Connect: three addresses in front of the pages, and a session in a cookie.
+
+The session names a user of the console and when it ends, under a key of this process: who restarts
+the console signs everybody out. Nothing of what the provider gave is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from html import escape
+from typing import Any, NamedTuple
+
+from audit_emit.console.provider import Provider, Question, checked
+from audit_emit.errors import SignInError
+
+SESSION = "audit_console_session"
+ASKED = "audit_console_asked"
+SESSION_SECONDS = 8 * 3600
+_ASKED_SECONDS = 600
+_LONGEST = 3000
+_PATHS = frozenset({"/login", "/callback", "/logout"})
+
+
+class Answer(NamedTuple):
+    """What a browser is told.
+
+    Attributes:
+        status: of HTTP; ``headers``: besides those that every answer has.
+        body: text for people.
+        signed_in: the user who has just signed in; empty for nobody.
+        refused: somebody was not let in.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: str = ""
+    signed_in: str = ""
+    refused: bool = False
+
+
+class SignIn:
+    """Who signs in with a provider.
+
+    Args:
+        issuer, client_id, client_secret, claim: see ``Provider``.
+        url: the address of this console as browsers have it, with its prefix; the provider knows
+            ``URL/callback``.
+
+    Raises:
+        ConfigError: an address is none.
+    """
+
+    def __init__(
+        self, *, issuer: str, client_id: str, client_secret: str, url: str, claim: str = "email"
+    ) -> None:
+        self._provider = Provider(issuer, client_id, client_secret, claim)
+        self._url = checked("url", url).rstrip("/")
+        self._key = os.urandom(32)
+
+    def serves(self, path: str) -> bool:
+        """Whether an address below the console's prefix is one of its own."""
+        return path in _PATHS
+
+    def name_of(self, headers: Mapping[str, str]) -> str:
+        """The user of a session that goes on; empty for none."""
+        found = self._opened(_cookie(headers, SESSION), "session")
+        return str(found.get("name", "")) if found else ""
+
+    def answer(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], known: Any
+    ) -> Answer:
+        """The answer to one of its own addresses. It asks the provider, and takes its time.
+
+        Args:
+            known: whether a name is that of a user of this console.
+        """
+        try:
+            if path == "/login":
+                return self._begun(query.get("next", ""))
+            if path == "/callback":
+                return self._ended(query, headers, known)
+        except SignInError as error:
+            return Answer(403, [self._no_cookie(ASKED)], f"not signed in: {error}\n", refused=True)
+        gone = [self._no_cookie(SESSION), (b"content-type", b"text/html; charset=utf-8")]
+        again = escape(f"{self._url}/login", quote=True)
+        return Answer(200, gone, f'<!doctype html><p>Signed out. <a href="{again}">Sign in</a>\n')
+
+    def _begun(self, after: str) -> Answer:
+        asked = Question(*(secrets.token_urlsafe(32) for _ in range(3)))
+        where = self._provider.address(asked, f"{self._url}/callback")
+        kept = {**asked._asdict(), "next": _local(after)}
+        cookie = self._cookie(ASKED, self._sealed(kept, "asked", _ASKED_SECONDS), _ASKED_SECONDS)
+        return Answer(303, [(b"location", where.encode()), cookie])
+
+    def _ended(self, query: Mapping[str, str], headers: Mapping[str, str], known: Any) -> Answer:
+        kept = self._opened(_cookie(headers, ASKED), "asked")
+        if not kept:
+            raise SignInError("this browser did not ask for it, or too long ago")
+        asked = Question(*(str(kept[one]) for one in Question._fields))
+        if not hmac.compare_digest(query.get("state", "").encode(), asked.state.encode()):
+            raise SignInError("this is the answer to something else")
+        if not query.get("code"):
+            raise SignInError("the provider says no")
+        name = self._provider.user(asked, query["code"], f"{self._url}/callback")
+        if not known(name):
+            raise SignInError("that is no user of this console")
+        session = self._sealed({"name": name}, "session", SESSION_SECONDS)
+        where = f"{self._url}{kept['next']}".encode("ascii", "ignore")
+        cookies = [self._cookie(SESSION, session, SESSION_SECONDS), self._no_cookie(ASKED)]
+        return Answer(303, [(b"location", where), *cookies], signed_in=name)
+
+    def _sealed(self, what: Mapping[str, str], purpose: str, seconds: int) -> str:
+        text = json.dumps({**what, "until": int(time.time()) + seconds}).encode()
+        data = base64.urlsafe_b64encode(text).decode().rstrip("=")
+        return f"{data}.{self._signature(data, purpose)}"
+
+    def _opened(self, text: str, purpose: str) -> dict[str, Any] | None:
+        data, _, signature = text.partition(".")
+        if not data or len(text) > _LONGEST:
+            return None
+        if not hmac.compare_digest(signature.encode(), self._signature(data, purpose).encode()):
+            return None
+        try:
+            found = json.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
+        except (binascii.Error, ValueError):
+            return None
+        return found if found["until"] > time.time() else None
+
+    def _signature(self, data: str, purpose: str) -> str:
+        return hmac.digest(self._key, f"{purpose}\0{data}".encode(), "sha256").hex()
+
+    def _cookie(self, name: str, value: str, seconds: int) -> tuple[bytes, bytes]:
+        # Lax: the provider leads back here, and a stricter cookie would stay away then.
+        path = "/" + self._url.partition("://")[2].partition("/")[2]
+        secure = "; Secure" if self._url.startswith("https:") else ""
+        text = f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+        return b"set-cookie", text.encode("latin-1", "ignore")
+
+    def _no_cookie(self, name: str) -> tuple[bytes, bytes]:
+        return self._cookie(name, "", 0)
+
+
+def _local(path: str) -> str:
+    """A page of this console, and nothing that leads elsewhere."""
+    plain = path.isascii() and path.isprintable() and not set(path) & set("\\\"' <>")
+    good = path.startswith("/") and not path.startswith("//") and plain and len(path) < 1000
+    return path if good else "/"
+
+
+def _cookie(headers: Mapping[str, str], name: str) -> str:
+    for part in headers.get("cookie", "").split(";"):
+        found, _, value = part.strip().partition("=")
+        if found == name:
+            return value
+    return ""
