@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from audit_emit._format.checkpoint import UNSIGNED_TIME, signed_time
 from audit_emit._format.proof_file import MAX_BYTES
-from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, SHOWN, TAMPERED
+from audit_emit._verify.findings import INCOMPLETE, INFORMATIVE, SHOWN, TAMPERED, Kind
 from audit_emit._verify.known_heads import parse_heads
 from audit_emit._verify.legacy import Boundary
 from audit_emit._verify.others import Others, Sources, others_of, policy_in
@@ -22,6 +22,7 @@ __all__ = [
     "TAMPERED",
     "UNSIGNED_TIME",
     "Boundary",
+    "Kind",
     "Options",
     "Others",
     "Sources",

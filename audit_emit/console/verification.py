@@ -16,10 +16,42 @@ from collections.abc import Sequence
 from typing import Any
 
 from audit_emit._facade.records import ts_of
+from audit_emit._facade.verdicts import Kind
 from audit_emit.log import Report, open_log
 
 EVERY_SECONDS = 0.2
 _FINDINGS = 100
+FAULTS = {
+    "content": (Kind.EVENT_HASH_MISMATCH, Kind.MALFORMED_LINE, Kind.TORN_TAIL),
+    "linkage": (
+        Kind.EVENT_PREV_HASH_MISMATCH,
+        Kind.SEQUENCE_GAP,
+        Kind.SEQUENCE_DUPLICATE,
+        Kind.CHAIN_ID_MISMATCH,
+        Kind.MISSING_SEGMENT,
+        Kind.TRUNCATED,
+        Kind.NOTHING_FOUND,
+    ),
+    "signature": (
+        Kind.CHECKPOINT_SIGNATURE_MISMATCH,
+        Kind.CHECKPOINT_ROOT_MISMATCH,
+        Kind.ORIGIN_MISMATCH,
+        Kind.NOT_ANCHORED,
+        Kind.NOT_WITNESSED,
+        Kind.KEY_UNAVAILABLE,
+    ),
+    "declared": (
+        Kind.RECOVERED_TEAR,
+        Kind.DECLARED_GAP,
+        Kind.LEGACY_RECORD,
+        Kind.PRUNED,
+        Kind.UNKNOWN_VERSION,
+    ),
+}
+"""What a finding is about: the bytes of a record, its place among the others, what was signed of
+them, or something that the log says of itself."""
+
+_FAULT = {kind: fault for fault, kinds in FAULTS.items() for kind in kinds}
 
 
 def verdict_of(report: Report) -> dict[str, Any]:
@@ -42,7 +74,8 @@ def verdict_of(report: Report) -> dict[str, Any]:
         "unsigned": report.unanchored,
         "counts": report.counts,
         "findings": [
-            {
+            {"fault": _FAULT[one.kind]}
+            | {
                 name: value
                 for name in ("kind", "file", "line", "offset", "seq", "expected", "actual", "note")
                 if (value := getattr(one, name)) not in {None, ""}

@@ -77,6 +77,7 @@ def test_a_verification_names_the_record_that_was_changed(log: Path) -> None:
     asked = client(console(log))
     asked.post("/api/audit/verify")
     found = finished(asked)["last"]["findings"][0]
+    assert found["fault"] == "content"
     assert (found["kind"], found["seq"]) == ("event-hash-mismatch", 7)
     assert found["expected"] != found["actual"]
 
