@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audit_emit import Emitter
+from audit_emit._facade.loki import PREFIX
 from audit_emit._facade.text import visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
@@ -53,10 +54,18 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
         "audit-emit console /var/log/audit-emit/shop --key shop-verifier.txt",
         "audit-emit console --users users.toml --bind 0.0.0.0 --certfile tls.pem --keyfile tls.key",
         "audit-emit console /var/log/audit-emit/shop s3://acme-audit/prod",
+        "audit-emit console --loki http://loki:3100 --tenant prod",
         "audit-emit console --hash-password",
     ],
 )
 @logs_argument
+@click.option(
+    "--loki",
+    metavar="URL",
+    help="Show the records in a Loki, instead of a LOG; nothing of them is proved. Credentials are "
+    "those of the environment.",
+)
+@click.option("--tenant", envvar=f"{PREFIX}TENANT", metavar="NAME", help="The X-Scope-OrgID there.")
 @pinned_keys
 @click.option("--bind", default="127.0.0.1", show_default=True, metavar="ADDRESS")
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535))
@@ -92,6 +101,8 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 )
 def command(
     logs: tuple[str, ...],
+    loki: str | None,
+    tenant: str | None,
     keys: tuple[str, ...],
     bind: str,
     port: int,
@@ -118,13 +129,13 @@ def command(
     from audit_emit import console  # noqa: PLC0415 - it needs them
 
     _check(bind, users, proxy_header, provider, certfile, keyfile)
-    log, archive = _shown(logs)
-    # What cannot be read is said now, and not on each page.
-    open_log(log, keys=keys, archive=archive).head()
+    log, archive = ("", "") if loki and not logs else _shown(logs, keys)
     emitter = _own_emitter(log)
     try:
         application = console.app(
             log,
+            loki=loki or "",
+            tenant=tenant,
             keys=keys,
             archive=archive,
             access=_access(users, proxy_header, provider),
@@ -140,16 +151,19 @@ def command(
     return Exit.OK
 
 
-def _shown(logs: tuple[str, ...]) -> tuple[str, str]:
+def _shown(logs: tuple[str, ...], keys: tuple[str, ...]) -> tuple[str, str]:
     """The log, and where older segments of it are.
 
     Raises:
         UsageError: several were named.
+        OSError, AuditEmitError: it cannot be read, which is said now, and not on each page.
     """
     ((log, *archives),) = together([one_of(logs)]) if len(logs) < 2 else together(logs)[:1]
     if len(together(logs)) > 1 or len(archives) > 1:
         raise click.UsageError("this is about one LOG, and one s3://… beside it")
-    return named([log])[0], archives[0] if archives else ""
+    found, archive = named([log])[0], archives[0] if archives else ""
+    open_log(found, keys=keys, archive=archive).head()
+    return found, archive
 
 
 def _check(

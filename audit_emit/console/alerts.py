@@ -50,10 +50,10 @@ class Alerts:
     """The newest alerts of one log.
 
     Args:
-        source: the log.
+        source: the log; ``None``: there is none, and no alert.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source | None) -> None:
         self._source = source
         self._lock = threading.Lock()
         self._found: list[Recorded] = []
@@ -67,6 +67,8 @@ class Alerts:
         Raises:
             OSError, AuditEmitError: the log cannot be read.
         """
+        if self._source is None:
+            return [], False
         head = self._source.head()
         found, cut = recent_alerts(self._source.where, time.time_ns())
         with self._lock:
@@ -81,7 +83,7 @@ class Alerts:
             places: of the records, ``CHAIN:SEQ``.
             identity: who asks; of a part of the log nothing is told.
         """
-        if not identity.whole:
+        if not identity.whole or self._source is None:
             return {}
         with self._lock:
             stale = not self._looking and time.monotonic() >= self._next

@@ -25,9 +25,9 @@ from audit_emit.console.histogram import picture
 from audit_emit.console.jobs import archive_status
 from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import place_of, place_text
+from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import row_of
 from audit_emit.console.requests import console_of, demand, json_of
-from audit_emit.console.source import PAGE, Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError
 
@@ -35,7 +35,6 @@ _MOST = 1000
 """Records that one page of events may have."""
 
 _IN_HISTOGRAM = 5000
-_POLL_SECONDS = 0.5
 _STREAMS = 20
 """Live tails of one user at a time; each looks at the log twice a second."""
 
@@ -43,9 +42,18 @@ _ALIVE_SECONDS = 15
 
 
 def routes() -> list[Route]:
-    """The routes of this module."""
+    """Answers about records, wherever they are looked at."""
     return [
         Route("/api/audit/events", events),
+        Route("/api/openapi.json", description),
+        Route("/events/stream", stream),
+        Route("/events/histogram.svg", histogram),
+    ]
+
+
+def routes_of_a_log() -> list[Route]:
+    """Answers about a whole log."""
+    return [
         Route("/api/audit/verify", verify, methods=["GET", "POST"]),
         Route("/api/audit/verify/cancel", cancel, methods=["POST"]),
         Route("/api/audit/checkpoint", checkpoint, methods=["POST"]),
@@ -54,9 +62,6 @@ def routes() -> list[Route]:
         Route("/api/audit/archives", archives),
         Route("/api/audit/archive/run", archive, methods=["POST"]),
         Route("/api/audit/status", status),
-        Route("/api/openapi.json", description),
-        Route("/events/stream", stream),
-        Route("/events/histogram.svg", histogram),
     ]
 
 
@@ -70,7 +75,7 @@ async def events(request: Request) -> Response:
     filters = Filters.of(request.query_params)
     size = _number(request, "limit", PAGE)
     console = console_of(request)
-    page = await in_thread(console.source.page, filters, identity, size)
+    page = await in_thread(console.records.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
     # What is no record is on the page of the events, and would break the JSON here.
@@ -181,7 +186,7 @@ async def histogram(request: Request) -> Response:
     """How many of the newest records that answer there were when."""
     identity = demand(request, Role.VIEWER)
     filters = Filters.of(request.query_params)
-    source = console_of(request).source
+    source = console_of(request).records
     times, cut = await in_thread(source.times, filters, identity, _IN_HISTOGRAM)
     found = picture(times, cut=cut)
     return Response(found, media_type="image/svg+xml")
@@ -195,7 +200,7 @@ async def stream(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     question = Filters.of(request.query_params)._replace(before=None).question(identity.workspaces)
     console = console_of(request)
-    source = console.source
+    source = console.records
     if console.streams[identity.name] >= _STREAMS:
         raise HTTPException(429, f"{_STREAMS} live tails of yours go on already")
     last = request.headers.get("last-event-id") or request.query_params.get("after", "")
@@ -228,14 +233,14 @@ async def stream(request: Request) -> Response:
                     yield b"data: " + row + b"\n\n"
             if lines:
                 continue
-            if turn % int(_ALIVE_SECONDS / _POLL_SECONDS) == 0:
+            if turn % int(_ALIVE_SECONDS / source.poll_seconds) == 0:
                 yield b": alive\n\n"
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(source.poll_seconds)
 
     return StreamingResponse(told(), media_type="text/event-stream")
 
 
-def _place(source: Source, last: str) -> Head | None:
+def _place(source: Records, last: str) -> Head | None:
     """Where a stream goes on: behind the last record that was seen, or at the end of the log.
 
     Raises:

@@ -9,16 +9,20 @@ from pathlib import Path
 
 from audit_emit.console.access import Access
 from audit_emit.console.guard import Application, Guard
+from audit_emit.console.loki import LokiSource
 from audit_emit.console.own_events import SIGNED_IN, Emits, OwnEvents
 from audit_emit.console.shared import Console
 from audit_emit.console.source import Source
+from audit_emit.errors import ConfigError
 
 STATIC = Path(__file__).parent / "static"
 
 
 def app(
-    log: str,
+    log: str = "",
     *,
+    loki: str = "",
+    tenant: str | None = None,
     keys: Sequence[str] = (),
     archive: str = "",
     access: Access | None = None,
@@ -31,6 +35,9 @@ def app(
     Args:
         log: its directory, or ``postgresql://…`` of one chain, or ``s3://…`` of one that is
             archived.
+        loki: instead of a log, the address of a Loki (extra ``loki``): its records are shown, and
+            nothing of them is proved.
+        tenant: of Loki (``X-Scope-OrgID``).
         keys: the keys that are trusted, as for ``open_log``.
         archive: ``s3://…`` where older segments of the log are; both are shown as one log.
         access: who is let in. Without it only requests from loopback under the name ``localhost``
@@ -44,13 +51,16 @@ def app(
         An ASGI application, to be mounted below any prefix or served alone.
 
     Raises:
-        ConfigError: a key or the address cannot be used.
+        ConfigError: a key or an address cannot be used, or both a log and Loki are named.
         FileNotFoundError: there is no such log.
     """
     events = OwnEvents(emitter)
-    console = Console(
-        Source(log, tuple(keys), archive), events, signing_keys=tuple(signing_keys), grafana=grafana
-    )
+    if bool(log) == bool(loki):
+        raise ConfigError(
+            "log", "a console shows one, or Loki (audit-emit reconcile compares them)"
+        )
+    records = LokiSource(loki, tenant) if loki else Source(log, tuple(keys), archive)
+    console = Console(records, events, signing_keys=tuple(signing_keys), grafana=grafana)
 
     return Guard(_pages_of(console), access, events.refused, partial(events.tell, SIGNED_IN))
 
@@ -63,18 +73,21 @@ def _pages_of(console: Console) -> Application:
 
     from audit_emit.console import api, downloads, pages, reporting  # noqa: PLC0415
 
+    of_a_log = [
+        *(pages.routes_of_a_log() + api.routes_of_a_log()),
+        *(downloads.routes() + reporting.routes()),
+    ]
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        console.verification.close()
-        console.events.close()
+        console.close()
 
     inner = Starlette(
         routes=[
             *pages.routes(),
             *api.routes(),
-            *downloads.routes(),
-            *reporting.routes(),
+            *(of_a_log if console.records.is_log else ()),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         exception_handlers=pages.HANDLERS,

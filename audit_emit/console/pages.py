@@ -24,10 +24,10 @@ from audit_emit.console.filters import Filters
 from audit_emit.console.jobs import archive_status
 from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import Page, place_text
+from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import Row, detail_of, plain, row_of
-from audit_emit.console.rendering import TEMPLATES, path_of, rendered, shown_log
+from audit_emit.console.rendering import TEMPLATES, path_of, rendered
 from audit_emit.console.requests import console_of, demand
-from audit_emit.console.source import PAGE, Source
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
@@ -37,14 +37,22 @@ _VERIFIER = ("sha256", "signatures", "removed", "verifier")
 
 
 def routes() -> list[Route]:
-    """The routes of this module."""
+    """Pages about records, wherever they are looked at."""
     return [
         Route("/", events, name="events"),
         Route("/event/{name:str}", event, name="event"),
-        Route("/event/{chain:str}/{seq:str}/proof", proof, name="proof"),
         Route("/actor/{name:path}", about, name="actor"),
         Route("/target/{name:path}", about, name="target"),
         Route("/top", top, name="top"),
+        Route("/settings", settings, name="settings"),
+        Route("/help", help_page, name="help"),
+    ]
+
+
+def routes_of_a_log() -> list[Route]:
+    """Pages about a whole log."""
+    return [
+        Route("/event/{chain:str}/{seq:str}/proof", proof, name="proof"),
         Route("/integrity", integrity, name="integrity"),
         Route("/integrity/verify", start, methods=["POST"], name="verify"),
         Route("/integrity/cancel", stop, methods=["POST"], name="cancel"),
@@ -54,8 +62,6 @@ def routes() -> list[Route]:
         Route("/checkpoints", checkpoints, name="checkpoints"),
         Route("/archive", archive, name="archive"),
         Route("/archive/run", run_archive, methods=["POST"], name="run_archive"),
-        Route("/settings", settings, name="settings"),
-        Route("/help", help_page, name="help"),
     ]
 
 
@@ -65,7 +71,7 @@ async def events(request: Request) -> Response:
     console = console_of(request)
     try:
         filters = Filters.of(request.query_params)
-        page, rows = await in_thread(_rows, console.source, filters, identity)
+        page, rows = await in_thread(_rows, console.records, filters, identity)
     except FilterError as error:
         given = dict(request.query_params)
         return rendered(
@@ -91,7 +97,7 @@ async def events(request: Request) -> Response:
     )
 
 
-def _rows(source: Source, filters: Filters, identity: Identity) -> tuple[Page, list[Row]]:
+def _rows(source: Records, filters: Filters, identity: Identity) -> tuple[Page, list[Row]]:
     page = source.page(filters, identity)
     return page, [row_of(line) for line in page.lines]
 
@@ -101,7 +107,7 @@ async def event(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     name = request.path_params["name"]
-    found = await in_thread(console.source.find, name, identity)
+    found = await in_thread(console.records.find, name, identity)
     if found is None:
         raise HTTPException(404, "there is no such record, or it is not yours to see")
     console.events.tell(own_events.VIEWED, identity, page="event", record=name)
@@ -171,7 +177,7 @@ async def about(request: Request) -> Response:
     if not plain(name):
         raise HTTPException(404, f"no {kind} can be looked for by this name; take a filter")
     filters = Filters({"actor": name} if kind == "actor" else {"where": f"key={name}"})
-    tops, lines = await in_thread(console.source.tops, filters, identity, PAGE)
+    tops, lines = await in_thread(console.records.tops, filters, identity, PAGE)
     rows = await in_thread(lambda: [row_of(line) for line in lines])
     console.events.tell(own_events.VIEWED, identity, page=kind, query=filters.query())
     return rendered(
@@ -191,7 +197,7 @@ async def top(request: Request) -> Response:
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     filters = Filters.of(request.query_params)
-    tops, _ = await in_thread(console.source.tops, filters, identity)
+    tops, _ = await in_thread(console.records.tops, filters, identity)
     console.events.tell(own_events.VIEWED, identity, page="top", query=filters.query())
     return rendered(request, "top.html", tops=tops, query=filters.query(), title="Top lists")
 
@@ -305,9 +311,10 @@ async def settings(request: Request) -> Response:
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     console.events.tell(own_events.VIEWED, identity, page="settings")
-    keys = [visible(key) for key in console.source.keys]
+    log = console.records.is_log
+    keys = [visible(key) for key in console.source.keys] if log else []
     rows = [
-        ("Log", shown_log(request)),
+        ("Log", console.records.shown),
         ("Trusted keys", ", ".join(keys) if keys else "none given: signatures are not checked"),
         ("You", f"{identity.name}, {identity.role.name.lower()}"),
         ("Workspaces", ", ".join(identity.workspaces) or "all"),

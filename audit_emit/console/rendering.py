@@ -32,29 +32,22 @@ def rendered(request: Request, name: str, status: int = 200, **values: Any) -> R
         name: of the template.
         values: that it shows besides what all of them do.
     """
-    identity = identity_of(request)
+    identity, source = identity_of(request), console_of(request).records
     text = TEMPLATES.get_template(name).render(
         root=request.scope.get("root_path", "").rstrip("/"),
         here=request.url.path,
         identity=identity,
-        may_audit=identity.may(Role.AUDITOR, whole=True),
-        may_export=identity.may(Role.AUDITOR),
+        may_audit=source.is_log and identity.may(Role.AUDITOR, whole=True),
+        may_export=source.is_log and identity.may(Role.AUDITOR),
         may_operate=identity.may(Role.OPERATOR, whole=True),
         token=request.state.token,
         session=request.state.session,
-        log=shown_log(request),
+        log=source.shown,
+        is_log=source.is_log,
         version=__version__,
         **values,
     )
     return Response(text, status, media_type="text/html; charset=utf-8")
-
-
-def shown_log(request: Request) -> str:
-    """The log as it may be shown: an address without its password."""
-    where = console_of(request).source.where
-    from audit_emit._facade.settings import Address, is_address  # noqa: PLC0415 - cheap
-
-    return visible(Address.chosen(where)[0].shown if is_address(where) else where)
 
 
 def path_of(request: Request) -> str:

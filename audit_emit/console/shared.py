@@ -10,6 +10,7 @@ from audit_emit.console.alerts import Alerts
 from audit_emit.console.exporting import Exports
 from audit_emit.console.jobs import Verification
 from audit_emit.console.own_events import OwnEvents
+from audit_emit.console.place import Records
 from audit_emit.console.source import Source
 
 
@@ -17,8 +18,7 @@ class Console:
     """What all pages share.
 
     Attributes:
-        source: the log.
-        verification: the one that goes on, or the last one.
+        records: what is looked at.
         events: the console's own.
         signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
         grafana: the address of a Grafana, for links by trace id; empty for none.
@@ -29,22 +29,46 @@ class Console:
 
     def __init__(
         self,
-        source: Source,
+        records: Records,
         events: OwnEvents,
         *,
         signing_keys: tuple[str, ...] = (),
         grafana: str = "",
     ) -> None:
-        self.source: Source = source
+        self.records: Records = records
         self.events: OwnEvents = events
         self.signing_keys: tuple[str, ...] = signing_keys
         self.grafana: str = grafana
         self.exports: Exports = Exports()
-        self.alerts: Alerts = Alerts(source)
+        log = records if isinstance(records, Source) else None
+        self._log = log
+        self.alerts: Alerts = Alerts(log)
         self.streams: Counter[str] = Counter()
-        self.verification: Verification = Verification(
-            source.where, source.keys, self._verified, archive=source.archive
-        )
+        self._verification: Verification | None = None
+        if log is not None:
+            self._verification = Verification(
+                log.where, log.keys, self._verified, archive=log.archive
+            )
+
+    @property
+    def source(self) -> Source:
+        """The log; pages that need one are there only where there is one."""
+        if self._log is None:
+            raise LookupError("this console looks at no log")
+        return self._log
+
+    @property
+    def verification(self) -> Verification:
+        """The one that goes on, or the last one; see ``source``."""
+        if self._verification is None:
+            raise LookupError("this console looks at no log")
+        return self._verification
+
+    def close(self) -> None:
+        """End whatever goes on, and record what is not recorded yet."""
+        if self._verification is not None:
+            self._verification.close()
+        self.events.close()
 
     def _verified(self, verdict: dict[str, Any], by: str) -> None:
         self.events.tell(

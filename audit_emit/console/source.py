@@ -7,9 +7,8 @@ total.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -23,33 +22,18 @@ from audit_emit._facade.queries import (
     whole_lines_of,
 )
 from audit_emit._facade.records import Head, head_of
-from audit_emit._facade.settings import is_archive
+from audit_emit._facade.settings import Address, is_address, is_archive
+from audit_emit._facade.text import visible
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
 from audit_emit.console.paging import Answers, Page, page_of, times_of
+from audit_emit.console.place import PAGE, Found, named_by
 from audit_emit.console.tops import Tops, tops_of
 from audit_emit.log import Standing, open_log
 
-PAGE = 50
 _LATEST_CHECKPOINTS = 200
 _AT_A_TIME = 1 << 20
 """Bytes of lines that a look at what is new gives."""
-
-_ID = re.compile(r"[0-9a-zA-Z-]{1,64}")
-_PLACE = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18})(?::([0-9a-f]{64}))?")
-
-
-class Found(NamedTuple):
-    """One record, with the ones before and after it where they may be seen.
-
-    Attributes:
-        line: of the record.
-        before, after: the lines beside it in the chain; empty where there is none.
-    """
-
-    line: bytes
-    before: bytes
-    after: bytes
 
 
 class Source:
@@ -61,12 +45,21 @@ class Source:
         archive: ``s3://…`` where older segments of it are; empty for none.
     """
 
+    is_log = True
+    poll_seconds = 0.5
+
     def __init__(self, where: str, keys: tuple[str, ...] = (), archive: str = "") -> None:
         self.where: str = where
         self.keys: tuple[str, ...] = keys
         self.archive: str = archive
         self._log = open_log(where, keys=keys, archive=archive)
         self.parts: tuple[str, ...] = (where, archive) if archive else (where,)
+
+    @property
+    def shown(self) -> str:
+        """The log as it may be shown: an address without its password."""
+        where = self.where
+        return visible(Address.chosen(where)[0].shown if is_address(where) else where)
 
     def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:
         """The newest records that answer, and that somebody may see.
@@ -108,14 +101,8 @@ class Source:
         Raises:
             OSError: the log cannot be read.
         """
-        place = _PLACE.fullmatch(name)
-        terms: tuple[Term, ...]
-        if place is not None:
-            named = {"seq": place[2], "chain": place[1], **({"hash": place[3]} if place[3] else {})}
-            terms = tuple(Term((name,), value) for name, value in named.items())
-        elif _ID.fullmatch(name):
-            terms = (Term(("id",), name),)
-        else:
+        terms = named_by(name)
+        if terms is None:
             return None
         line = self._one(terms, identity)
         if line is None:
