@@ -21,6 +21,7 @@
     │   ├── DetectionError        the search for anomalies cannot go on where it ended
     │   ├── DeliveryError         an alert was not taken, and is given again
     │   ├── FilterError           a filter of the console cannot be understood
+    │   ├── SignInError           somebody could not be signed in to the console
     │   ├── KeyStoreError         the keys of persons: a store cannot be used; ``reason`` says why
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why

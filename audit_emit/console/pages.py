@@ -33,7 +33,7 @@ from audit_emit.errors import AuditEmitError, FilterError
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _STATIC = Path(__file__).parent / "static"
-_VERIFIER = ("sha256", "signatures", "removed", "verifier")
+_VERIFIER = ("sha256", "signatures", "removed", "verifier", "proof")
 
 
 def routes() -> list[Route]:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from console.test_browser import browser, page, verified
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from support.archived_log import KEY
 from support.chain_builder import rewritten
 from support.prunable_log import ORIGIN, PrunableLog
 from support.served_console import Served
 
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
+from audit_emit.log import open_log
 
 __all__ = ["browser", "page"]
 
@@ -117,3 +118,51 @@ def test_a_removal_that_was_interrupted_is_one(
     newest.write_bytes(segments[newest])
     text = verified(page, served, VKEY)
     assert "The log holds. Signed by the pinned key" in text
+
+
+@once
+def test_the_proof_of_a_record_is_checked_without_the_log(
+    page: Page, served: Served, log: PrunableLog, tmp_path: Path
+) -> None:
+    """At every shape of a path: at both ends of the tree, and where its last subtrees are small."""
+    chain = json.loads(log.lines[0])["chain"]
+    page.goto(f"{served.address}/verify")
+    page.get_by_label("Verifier key").fill(VKEY)
+    for seq in (1, 2, 257, 499, 500):
+        proof = tmp_path / f"{seq}.json"
+        proof.write_bytes(open_log(str(log.path), keys=[VKEY]).prove(seq).to_bytes())
+        assert checked(page, proof) == (
+            f"Record {seq} of chain {chain} is in the log that the pinned key signed"
+        )
+    good = json.loads(proof.read_bytes())
+    wrong: dict[str, dict[str, Any]] = {
+        "did not sign": {"checkpoint": {**good["checkpoint"], "signature": "A" * 86 + "=="}},
+        "not in the tree": {"inclusion_proof": good["inclusion_proof"][1:]},
+        "of this place": {"leaf_index": 1},
+        "that it states": {"record": good["record"].replace('"v":1', '"v":2')},
+        "no proof file": {"v": 2},
+    }
+    for why, changes in wrong.items():
+        proof.write_text(json.dumps({**good, **changes}))
+        assert why in checked(page, proof)
+
+
+def checked(page: Page, proof: Path) -> str:
+    page.get_by_label("Proof").set_input_files(proof)
+    page.get_by_role("button", name="Check the proof").click()
+    said = page.locator("#proved .verdict")
+    expect(said).to_be_visible()
+    text = said.inner_text().partition(" at ")[0]
+    page.evaluate("document.getElementById('proved').replaceChildren()")
+    return text
+
+
+@once
+def test_the_page_of_a_record_leads_to_its_proof(
+    page: Page, served: Served, log: PrunableLog
+) -> None:
+    verified(page, served, VKEY)
+    chain = json.loads(log.lines[0])["chain"]
+    page.goto(f"{served.address}/event/{chain}:7")
+    page.get_by_role("link", name="Check it in your browser").click()
+    expect(page.locator("#proved")).to_contain_text(f"Record 7 of chain {chain} is in the log")

@@ -1,0 +1,43 @@
+// Checks the proof that a record is in a log (docs/wire-format.md, section 8; RFC 9162, section 2.1.3),
+// with the key that the user pins, and without the log.
+import { encoded, hex, leafOf, nodeOf, unhex } from "./sha256.js";
+import { signedBy } from "./signatures.js";
+import { LINK } from "./removed.js";
+
+const HASH = /^[0-9a-f]{64}$/;
+const LONGEST = 64;
+
+function rootOf(leaf, index, size, path) {
+  let [node, at, last] = [leaf, index, size - 1];
+  const up = () => { at = Math.floor(at / 2); last = Math.floor(last / 2); };
+  for (const one of path) {
+    if (last === 0) return "";
+    if (at % 2 || at === last) {
+      node = nodeOf(unhex(one), node);
+      while (at % 2 === 0 && at) up();
+    } else node = nodeOf(node, unhex(one));
+    up();
+  }
+  return last === 0 ? hex(node) : "";
+}
+
+// { ok, why, seq, chain, at, record }: whether a proof file holds.
+export async function proved(text, key) {
+  let found;
+  try { found = JSON.parse(text); } catch { throw new Error("this is no proof file"); }
+  const { v, record, leaf_index: index, tree_size: size, inclusion_proof: path, checkpoint } = found ?? {};
+  const sound = v === 1 && typeof record === "string" && Number.isSafeInteger(index) && Number.isSafeInteger(size) &&
+    index >= 0 && index < size && Array.isArray(path) && path.length <= LONGEST && path.every((one) => typeof one === "string" && HASH.test(one)) &&
+    typeof checkpoint === "object" && checkpoint !== null;
+  if (!sound) throw new Error("this is no proof file");
+  const link = LINK.exec(record.slice(-240));
+  const answer = (why) => ({ ok: !why, why, seq: index + 1, chain: link?.[1] ?? "", at: String(checkpoint.at), record });
+  if (!link || record.includes("\n") || Number(link[2]) !== index + 1) return answer("the record is not the one of this place");
+  const leaf = leafOf(encoded(record));
+  if (hex(leaf) !== link[4]) return answer("the record does not have the hash that it states");
+  if (checkpoint.chain !== link[1] || checkpoint.head_seq !== size) return answer("the checkpoint is of another log, or of another size");
+  if (rootOf(leaf, index, size, path) !== checkpoint.root_hash) return answer("the record is not in the tree of the checkpoint");
+  let signed = false;
+  try { signed = await signedBy(key, checkpoint); } catch { /* what cannot be read is no signature */ }
+  return answer(signed ? "" : "the pinned key did not sign the checkpoint");
+}

@@ -1,0 +1,51 @@
+// "Check a proof", on the page that verifies in the browser: a file, or the record in the address.
+import { parseKey } from "./signatures.js";
+import { proved } from "./proof.js";
+
+const form = document.getElementById("proof");
+const out = document.getElementById("proved");
+const root = document.body.dataset.root;
+const [chain, seq] = (new URLSearchParams(location.search).get("record") ?? "").split(":");
+
+function said(text, kind = "") {
+  const line = document.createElement("p");
+  line.className = `verdict ${kind}`;
+  line.textContent = text;
+  out.replaceChildren(line);
+}
+
+async function check(text) {
+  const key = document.getElementById("verify").elements.namedItem("key").value.trim();
+  if (!key) { said("Pin a verifier key above first.", "bad"); return; }
+  if (!globalThis.crypto?.subtle) { said("This browser computes hashes only on https and on localhost.", "bad"); return; }
+  try {
+    const found = await proved(await text(), await parseKey(key));
+    said(found.ok
+      ? `Record ${found.seq} of chain ${found.chain} is in the log that the pinned key signed at ${found.at}.`
+      : `Not proved: ${found.why}.`, found.ok ? "good" : "bad");
+    const line = document.createElement("pre");
+    line.className = "raw";
+    // What a screen would obey or not show is spelled out, as on all pages.
+    line.textContent = found.record.replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    out.append(line);
+  } catch (error) { said(`No verdict: ${error.message}`, "bad"); }
+}
+
+async function fetched() {
+  const answer = await fetch(`${root}/event/${encodeURIComponent(chain)}/${encodeURIComponent(seq)}/proof`);
+  if (!answer.ok) throw new Error(`the server has no proof of this record (${answer.status}): no checkpoint covers it yet?`);
+  return answer.text();
+}
+
+const [file, button] = [form.elements.namedItem("file"), form.querySelector("button")];
+if (chain && seq) {
+  file.required = false;
+  button.textContent = `Check record ${seq}, or a file`;
+}
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const [chosen] = file.files;
+  if (chosen) check(() => chosen.text());
+  else check(fetched);
+});
+if (chain && seq && document.getElementById("verify").elements.namedItem("key").value) check(fetched);
