@@ -31,7 +31,8 @@ from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit.console.access import LOCAL
 from audit_emit.console.filters import Filters
-from audit_emit.console.source import PAGE, Source
+from audit_emit.console.place import PAGE
+from audit_emit.console.source import Source
 
 ROWS_SECONDS, QUERY_RATIO, DEEP_RATIO, BROWSER, TAIL_SECONDS, LOAD_KB, WHEEL_KB = (
     0.1, 1.1, 2.0, 50_000, 1.0, 100, 400,
