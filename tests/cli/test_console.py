@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.console_client import log_in
+from support.requirements import program
 from support.waiting import PATIENCE
 
 from audit_emit.cli import main
@@ -58,6 +60,21 @@ def test_it_serves_until_a_signal_comes(log: Path, tmp_path: Path, number: int) 
     records = [json.loads(line) for line in own.read_text().splitlines()]
     viewed = [one for one in records if one["event_type"] == "console.viewed"]
     assert [one["service"] for one in viewed] == ["audit-console"]
+
+
+def test_it_speaks_tls_with_a_certificate(log: Path, tmp_path: Path) -> None:
+    made = [program("openssl"), "req", "-x509", "-newkey", "ec", "-subj", "/CN=localhost"]
+    made += ["-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k.pem", "-out", "c.pem"]
+    made += ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
+    own = tmp_path / "own" / "audit.jsonl"
+    own.parent.mkdir()
+    files = ["--certfile", str(tmp_path / "c.pem"), "--keyfile", str(tmp_path / "k.pem")]
+    trusted = ssl.create_default_context(cafile=tmp_path / "c.pem")
+    with served(log, own, *files) as (address, _):
+        assert address.startswith("https://localhost:")
+        with urllib.request.urlopen(address, timeout=PATIENCE, context=trusted) as answer:
+            assert "Secure" in answer.headers["set-cookie"]
 
 
 def test_its_own_events_never_go_into_the_log_that_it_shows(

@@ -125,13 +125,14 @@ def test_without_a_checkpoint_there_is_no_latest_one(log: Path) -> None:
 
 def test_every_route_below_api_is_described(log: Path) -> None:
     described = client(console(log)).get("/api/openapi.json").json()["paths"]
-    routes = {
+    there = {
         route.path: sorted(set(route.methods or ()) - {"HEAD"})
-        for route in [*api.routes(), *downloads.routes(), *reporting.routes()]
+        for routes in (api.routes, api.routes_of_a_log, downloads.routes, reporting.routes)
+        for route in routes()
         if route.path.startswith("/api/audit/")
     }
     assert {path: sorted(one.upper() for one in found) for path, found in described.items()} == (
-        routes
+        there
     )
 
 

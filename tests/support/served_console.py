@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from support.waiting import PATIENCE, until
 
 
 class Served:
-    """One that answers; ``given`` as for the application."""
+    """One that answers; ``given`` as for the application, ``within`` puts it into another one."""
 
-    def __init__(self, log: Path | str, **given: Any) -> None:
+    def __init__(
+        self, log: Path | str, *, within: Callable[[Any], Any] = lambda inner: inner, **given: Any
+    ) -> None:
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         self.address = f"http://localhost:{listening.getsockname()[1]}"
         config = uvicorn.Config(
-            console(log, **given),
+            within(console(log, **given)),
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=1,

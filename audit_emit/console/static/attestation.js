@@ -49,3 +49,5 @@ form.addEventListener("submit", async (event) => {
   const at = (path) => new URL(`${root}${path}`, location.href).href;
   worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), declared: at("/api/audit/events?type=audit.pruned&limit=1000"), key, text: await file.text() });
 });
+// Before, the browser itself would send the form, and load the page anew.
+form.querySelector("button").disabled = false;

@@ -4,8 +4,8 @@ import { encoded, hex, leafOf, nodeOf, unhex } from "./sha256.js";
 import { signedBy } from "./signatures.js";
 import { LINK } from "./removed.js";
 
-const HASH = /^[0-9a-f]{64}$/;
-const LONGEST = 64;
+const DIGEST = /^[0-9a-f]{64}$/;
+const LONGEST_PATH = 64;
 
 function rootOf(leaf, index, size, path) {
   let [node, at, last] = [leaf, index, size - 1];
@@ -27,7 +27,7 @@ export async function proved(text, key) {
   try { found = JSON.parse(text); } catch { throw new Error("this is no proof file"); }
   const { v, record, leaf_index: index, tree_size: size, inclusion_proof: path, checkpoint } = found ?? {};
   const sound = v === 1 && typeof record === "string" && Number.isSafeInteger(index) && Number.isSafeInteger(size) &&
-    index >= 0 && index < size && Array.isArray(path) && path.length <= LONGEST && path.every((one) => typeof one === "string" && HASH.test(one)) &&
+    index >= 0 && index < size && Array.isArray(path) && path.length <= LONGEST_PATH && path.every((one) => typeof one === "string" && DIGEST.test(one)) &&
     typeof checkpoint === "object" && checkpoint !== null;
   if (!sound) throw new Error("this is no proof file");
   const link = LINK.exec(record.slice(-240));

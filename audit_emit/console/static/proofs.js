@@ -48,4 +48,5 @@ form.addEventListener("submit", (event) => {
   if (chosen) check(() => chosen.text());
   else check(fetched);
 });
+button.disabled = false;
 if (chain && seq && document.getElementById("verify").elements.namedItem("key").value) check(fetched);

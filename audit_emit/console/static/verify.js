@@ -69,3 +69,5 @@ form.addEventListener("submit", (event) => {
   const at = (path) => new URL(`${root}${path}`, location.href).href;
   worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), declared: at("/api/audit/events?type=audit.key_rotated+audit.pruned&limit=1000"), key, remembered });
 });
+// Before, the browser itself would send the form, and load the page anew.
+form.querySelector("button").disabled = false;
