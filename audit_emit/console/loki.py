@@ -37,8 +37,8 @@ class LokiSource:
         ConfigError: the address or a credential cannot be used.
     """
 
-    is_log = False
-    poll_seconds = 2.0
+    is_log: bool = False
+    poll_seconds: float = 2.0
 
     def __init__(self, url: str, tenant: str | None = None) -> None:
         from audit_emit._facade.loki_client import LokiClient  # noqa: PLC0415 - an extra

@@ -45,8 +45,8 @@ class Source:
         archive: ``s3://…`` where older segments of it are; empty for none.
     """
 
-    is_log = True
-    poll_seconds = 0.5
+    is_log: bool = True
+    poll_seconds: float = 0.5
 
     def __init__(self, where: str, keys: tuple[str, ...] = (), archive: str = "") -> None:
         self.where: str = where
