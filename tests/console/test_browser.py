@@ -116,6 +116,15 @@ def test_the_tail_shows_what_is_written(page: Page, served: Served, log: Path) -
         expect(page.get_by_text("Paused after 1 records")).to_be_visible()
 
 
+def test_the_local_time_is_a_hint(browser: Any, served: Served) -> None:
+    context = browser.new_context(timezone_id="Asia/Kolkata", locale="en-GB")
+    page = context.new_page()
+    page.goto(served.address)
+    cell = page.locator("td.time", has_text="2026-05-19 20:00:05").first
+    expect(cell).to_have_attribute("title", re.compile("20 May 2026.*01:30:05"))
+    context.close()
+
+
 def test_a_verification_ends_with_its_verdict_on_the_page(page: Page, served: Served) -> None:
     page.goto(f"{served.address}/integrity")
     page.get_by_role("button", name="Verify").click()

@@ -18,6 +18,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Times are UTC; what a clock here showed then is the hint of the cell.
+function hint(cell) {
+  const then = new Date(`${cell.textContent.trim().replace(" ", "T")}Z`);
+  if (!Number.isNaN(then.getTime())) cell.title = then.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+}
+document.querySelectorAll("td.time").forEach(hint);
+
 function row(record) {
   const tr = document.createElement("tr");
   tr.className = record.failed ? "new failed" : "new";
@@ -27,6 +34,7 @@ function row(record) {
   link.href = `${root}/event/${encodeURIComponent(record.link)}`;
   link.textContent = record.ts.slice(0, 23).replace("T", " ");
   time.append(link);
+  hint(time);
   tr.append(time);
   for (const text of [record.type, record.actor || "–", record.workspace || "–", record.correlation || "–", record.fields]) {
     const cell = document.createElement("td");
