@@ -67,6 +67,9 @@ def impatient(tree: ast.AST) -> Iterator[str]:
             seconds = [number for number in map(_number, given) if number is not None]
             if any(IN_VAIN < number < LEAST for number in seconds):
                 yield f"{node.lineno}: {ast.unparse(node)[:70]}"
+        elif isinstance(node, ast.BinOp) and _reads_a_clock(node.left):
+            if IN_VAIN < (_number(node.right) or 0) < LEAST:
+                yield f"{node.lineno}: {ast.unparse(node)[:70]}"
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             judged = any(map(_reads_a_clock, sides)) and any(_number(side) for side in sides)
@@ -80,6 +83,7 @@ def impatient(tree: ast.AST) -> Iterator[str]:
         "process.wait(20)",
         "run(command, timeout=10)",
         "assert emitter.flush(20)",
+        "deadline = monotonic() + 20",
         "assert monotonic() - begun < 5",
         "assert 0.2 <= time.monotonic() - begun < 5",
     ],

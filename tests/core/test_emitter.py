@@ -908,7 +908,7 @@ def test_an_emitter_gives_everything_back(log: Path) -> None:
         "    emitter = Emitter(jsonl=sys.argv[1], service='tests')\n"
         "    emitter.emit(None, 'a.b')\n"
         "    assert emitter.close()\n"
-        "deadline = time.monotonic() + 20\n"
+        "deadline = time.monotonic() + 100\n"
         "while (now := (descriptors(), threads()))[0] != before[0] or now[1] > before[1]:\n"
         "    assert time.monotonic() < deadline, (before, now)\n"
         "    time.sleep(0.01)\n"
@@ -988,22 +988,20 @@ def test_a_signal_handler_may_emit_at_any_moment(emitter: Emitter, log: Path) ->
     def handler(*_: Any) -> None:
         nonlocal fired
         fired += 1
-        if fired == 200:
+        if fired == 100:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         emitter.emit(None, "from.signal", {"n": fired})
 
     before = signal.signal(signal.SIGVTALRM, handler)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
     count = 0
-    deadline = time.monotonic() + 60
     try:
-        while fired < 200 and time.monotonic() < deadline:
+        while fired < 100:  # ticks of this process's own processor time
             emitter.emit(None, "a.b")
             count += 1
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
-    assert fired >= 200
     assert emitter.flush(PATIENCE)
     chain_ok(log)
     assert len(of_type(log, "a.b")) == count

@@ -255,7 +255,7 @@ def test_what_is_taken_away_from_the_file_is_counted_and_declared(tmp_path: Path
     os.truncate(path, 0)
     # A writer looks whether the file is still the one that it knows when its last look is old.
     assert emitter.flush(PATIENCE)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not emitter.health()["losses"]["records"] and time.monotonic() < deadline:
         emitter.emit(None, "a.b", {"n": 9})
     found = emitter.health()

@@ -220,7 +220,7 @@ def at_every_place(directory: Path, state: str) -> dict[str, Any]:
             break
         if join(*children) != [0]:
             failed.append(interrupter.where)
-    assert emitter.flush(), emitter.health()
+    assert emitter.flush(PATIENCE), emitter.health()
     emitter.close()
     return {"places": at, "failed": failed}
 

@@ -178,7 +178,7 @@ def configured(directory: Path) -> dict[str, int]:
         configure()
         time.sleep(0.005)
     assert audit_emit.flush(PATIENCE)
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + PATIENCE / 2
     more = dict.fromkeys(("fd", "task"), 1)
     while any(one > 0 for one in more.values()) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -200,7 +200,7 @@ def dropped(directory: Path) -> dict[str, int]:
     before = owned("fd"), owned("task")
     for number in range(1, 31):
         emit(Emitter(service="faults", jsonl=directory / "audit.jsonl"), number)
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + PATIENCE / 2
     more = dict.fromkeys(("fd", "task"), 1)
     while any(more.values()) and time.monotonic() < deadline:
         time.sleep(0.01)

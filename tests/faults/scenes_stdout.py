@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
 from audit_emit._core import gap_pace
@@ -273,4 +273,4 @@ def wide_threads(directory: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert emitter.close(), emitter.health()
+    assert emitter.close(PATIENCE), emitter.health()

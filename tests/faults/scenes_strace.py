@@ -155,7 +155,7 @@ def check_emit(directory: Path, before: list[str], outcome: Outcome, fault: Faul
     emitter = make(directory)
     receipt = emitter.emit(None, "fault.over", {})
     assert receipt is not None, emitter.health()
-    assert emitter.close(), emitter.health()
+    assert emitter.close(PATIENCE), emitter.health()
     found(directory, hashes | {receipt.hash}, before, DECLARED, key=None)
     log = Log(directory).check()
     lost = {number for number, _ in told} - set(log.numbers)

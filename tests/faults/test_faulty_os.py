@@ -132,7 +132,7 @@ def play(scene: Scene, path: Path, durability: Durability, *faults: Fault) -> Fa
         shim.heal()
         assert emitter.store is not None
         store_of(emitter).durability._doubt._after = 0.0
-        assert emitter.flush(), troubles(emitter)
+        assert emitter.flush(PATIENCE), troubles(emitter)
         last = emitter.emit(None, "fault.over", {"n": next(numbers)})
         assert last is not None, troubles(emitter)
         # Where locks failed once, health says so for good.

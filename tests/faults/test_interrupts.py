@@ -344,7 +344,7 @@ def emits(emitter: Emitter, event_type: str) -> bool:
     One that somebody else holds may not be free within the 50 ms that a call waits, on a machine
     with other things to do.
     """
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while emitter.emit(None, event_type, {}) is None:
         if time.monotonic() > end:
             return False

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import pytest
 from support.interpreted_emitter import interpreted
+from support.waiting import PATIENCE
 
 from audit_emit import AuditError, Emitter
 from audit_emit._runtime import interrupts as _interrupts
@@ -249,7 +250,7 @@ def emit_until_told(emitter: Emitter, fields: dict[str, Any], seconds: float) ->
     loop is not part of the block, and what a signal handler raises just there gets past it.
     """
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         emitter.emit(None, "a.b", fields)
 
@@ -299,7 +300,7 @@ def test_what_another_thread_raises_here_reaches_the_caller(
     for _ in range(30):
         with pytest.raises(error):  # noqa: PT012 - it may come out of any of them
             begin.release()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while time.monotonic() < deadline:
                 emitter.emit(None, "a.b", {"before": {"n": 1}, "after": [1, 2, 3]})
     thread.join()
