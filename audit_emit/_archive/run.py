@@ -145,9 +145,7 @@ class Archiver:
 
     def _run(self, last: Manifest | None, progress: Progress | None) -> Done:
         signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)
-        covers = Covers(
-            checkpoint_lines(self._source.reader), self._keys, last.covering if last else ""
-        )
+        covers = self._covers(last)
         made: list[Manifest] = []
         parts = self._source.parts(self._start(last).record, signed)
         while (part := next(parts, None)) is not None:
@@ -158,7 +156,7 @@ class Archiver:
                 return Done(made, last.last_seq if last else 0, f"{part.name} is not signed yet")
             if one.last_seq != self._reached:
                 # Another archiver chose another end for it, and was first: go on from there.
-                parts = self._source.parts(head_after(one), signed)
+                parts, covers = self._source.parts(head_after(one), signed), self._covers(one)
             last = one
             if one.records is None:
                 continue
@@ -167,6 +165,11 @@ class Archiver:
                 done = sum(each.object.size for each in made)
                 progress(done, max(done, self._source.reader.size))
         return Done(made, last.last_seq if last else 0)
+
+    def _covers(self, last: Manifest | None) -> Covers:
+        """The checkpoints that come after those that are archived."""
+        lines = checkpoint_lines(self._source.reader)
+        return Covers(lines, self._keys, last.covering if last else "")
 
     def _declare_rest(self, known: list[Manifest]) -> None:
         """Record what an earlier run put there and could not tell any more.
@@ -214,10 +217,12 @@ class Archiver:
         return made
 
     def _attest(self, last: Manifest) -> None:
-        """Say that nothing is new, if the newest manifest is of another day."""
-        now = self._now()
-        if now[:_DAY] > last.at[:_DAY]:
-            self._committed(idle_after(last, now), last)
+        """Say that nothing is new, if the newest manifest is of another day.
+
+        One that is there already, of which nothing was noted, may be of a day before.
+        """
+        while (now := self._now())[:_DAY] > last.at[:_DAY]:
+            last = self._committed(idle_after(last, now), last)
 
     def _start(self, last: Manifest | None) -> Begun:
         """Where what is not archived yet begins.

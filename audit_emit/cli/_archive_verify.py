@@ -21,6 +21,7 @@ from audit_emit._facade.archive import (
     entries_of,
     manifests_of,
     parsed,
+    with_records,
 )
 from audit_emit._facade.queries import LogReader, open_readers, records_of
 from audit_emit._facade.text import visible
@@ -173,7 +174,7 @@ def _verdict(issues: list[Issue]) -> Exit:
 def _as_json(cold: Cold, issues: list[Issue]) -> dict[str, Any]:
     return {
         "chain": cold.chain,
-        "batches": len(cold.manifests),
+        "batches": len(with_records(cold.manifests)),
         "newest_manifest_at": cold.manifests[-1].at if cold.manifests else None,
         "highest_archived_seq": cold.manifests[-1].last_seq if cold.manifests else 0,
         "issues": [one._asdict() for one in issues],
@@ -186,7 +187,7 @@ def _show_issues(cold: Cold, issues: list[Issue]) -> None:
     last = cold.manifests[-1].last_seq if cold.manifests else 0
     click.echo(
         f"{word[_verdict(issues)]}  chain {cold.chain}: records {first} to {last} in "
-        f"{len(cold.manifests)} batches"
+        f"{len(with_records(cold.manifests))} batches"
     )
     for one in issues[:SHOWN]:
         click.echo(visible(f"  {one.kind:<9}  {one.key}: {one.note}"))

@@ -238,9 +238,9 @@ def refuse_unvouched(cold: Cold, ring: KeyRing) -> None:
     if not ring.keys:
         complain("the manifests were not checked, as no key is given (--key FILE)")
         return
-    good = vouched(cold.manifests, ring)
+    good = {one.key for one in vouched(cold.manifests, ring)}
     for one in cold.manifests:
-        if one not in good:
+        if one.key not in good:
             raise ArchiveError("manifest", f"{one.key}: no key that is given vouches for it")
 
 

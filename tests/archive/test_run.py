@@ -111,6 +111,28 @@ def test_a_day_that_had_nothing_new_has_a_manifest_too(tmp_path: Path, store: St
         log.close()
 
 
+def test_manifests_of_days_that_were_put_and_not_noted_are_found(
+    tmp_path: Path, store: Store
+) -> None:
+    """As after a kill between the store's answer and the journal."""
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        log.archive(store)
+        journal = log.directory / "archive.jsonl"
+        noted = journal.read_bytes()
+        before = set(store.names())
+        log.archive(store, days=1)
+        journal.write_bytes(noted)
+        log.archive(store, days=2)
+        assert len(set(store.names()) - before) == 2
+        journal.write_bytes(noted)
+        log.add(200)
+        assert log.archive(store, days=3).made[0].idle == 2
+        assert issues(store) == []
+    finally:
+        log.close()
+
+
 def test_what_a_repair_moved_aside_is_archived_and_comes_back(tmp_path: Path, store: Store) -> None:
     log = SignedLog(tmp_path / "log").add(100)
     log.close()
