@@ -1,6 +1,6 @@
 """``python -m bench.slow_kms SECONDS``: a key service like OpenBao's transit engine, but slow.
 
-As a witness, which it also is, it is as slow and then has no answer.
+As a witness and as an anchor, which it also is, it is as slow and then has no answer.
 
 Prints the parameters of a URI and the address, and serves until standard input ends.
 """
