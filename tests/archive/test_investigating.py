@@ -45,7 +45,7 @@ def test_an_archived_log_is_looked_through_reported_and_exported_as_its_files_ar
     def said(status: Exit, *words: str) -> list[bytes]:
         found = []
         for place in places:
-            assert main([words[0], *place, *words[1:]]) == status
+            assert main([*words, *place]) == status
             found.append(capsysbinary.readouterr().out)
         return found
 
@@ -62,6 +62,11 @@ def test_an_archived_log_is_looked_through_reported_and_exported_as_its_files_ar
         files, joined = said(Exit.OK, "export", "--format", form)
         assert files == joined
         assert files
+    declared = tmp_path / "schemas"
+    declared.mkdir()
+    for event_type in ("secret.read", "secret.set"):
+        (declared / f"{event_type}.json").write_text("{}")
+    said(Exit.OK, "schema", "check", "--schemas", str(declared))
     out = tmp_path / "out"
     assert main(["export", archive, "--resume", "--out", str(out)]) == Exit.OK
     written = b"".join(path.read_bytes() for path in sorted(whole.glob("audit-*.jsonl")))

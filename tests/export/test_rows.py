@@ -33,5 +33,10 @@ def test_a_chain_in_a_database_is_exported_and_goes_on_where_it_ended(
         assert events.count(b"\n") == 9 + (form == "csv")
         if form == "ecs":
             assert events == out.read_bytes()
+    declared = tmp_path / "schemas"
+    declared.mkdir()
+    (declared / "x.y.json").write_text("{}")
+    assert main(["schema", "check", where, "--schemas", str(declared)]) == Exit.FINDINGS
+    assert b"not declared" in capsysbinary.readouterr().err
     seqs = [json.loads(line)["event"]["sequence"] for line in out.read_bytes().splitlines()]
     assert seqs == list(range(1, 10))
