@@ -83,5 +83,6 @@ class Plans:
             yield from spec.group_by
             for fields in spec.aliases.values():
                 yield from fields.values()
-            yield spec.field or "event_type"
+            if spec.field:
+                yield spec.field
             yield from self._read_above(watcher.rule)
