@@ -24,6 +24,7 @@ TESTS = [
     "tests/fields/test_plain.py",
     "tests/stores/jsonl/test_compiled_append.py",
     "tests/readers/postgres/test_copies.py",
+    "tests/verify/test_verifier.py",
 ]
 UNSUITED = "not memory and not greenlets and not clock_that_stands"
 """Tests that count memory, or load a library of their own before all others, mean nothing here."""
