@@ -115,6 +115,7 @@ def reused(directory: Path, by: str) -> dict[str, Any]:
     """Descriptor 1 is closed, and its number goes to something of the application's."""
     emitter = make(directory)
     emit(emitter, 0)
+    assert emitter.flush(PATIENCE)
     back = os.dup(1)
     mine = directory / "application.txt"
     peer = None
@@ -151,6 +152,7 @@ def reopened(directory: Path, by: str) -> dict[str, Any]:
     """Descriptor 1 is put to something else by ``dup2``, and put back."""
     emitter = make(directory)
     emit(emitter, 0)
+    assert emitter.flush(PATIENCE)
     back = os.dup(1)
     mine = directory / "log.txt"
     read_end = -1
@@ -214,6 +216,7 @@ def outage(directory: Path) -> dict[str, Any]:
     gap_pace._SECONDS = 0.02
     emitter = make(directory)
     emit(emitter, 0)
+    assert emitter.flush(PATIENCE)
     back = os.dup(1)
     ours, _peer = socket.socketpair()
     os.dup2(ours.fileno(), 1)

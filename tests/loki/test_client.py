@@ -236,7 +236,7 @@ def test_too_slow(fake_loki: LokiServer) -> None:
 def test_an_answer_that_trickles_in_is_too_slow_as_well(
     client: LokiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ticks = count(step=6)
+    ticks = count(step=int(PATIENCE) + 1)
     monkeypatch.setattr(_loki_http, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     with pytest.raises(TimedOut):
         lines(client)
