@@ -432,7 +432,8 @@ COSTLY: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY.keys())
 def test_nothing_costs_much_more_than_all_else(make: Callable[[], Any]) -> None:
-    assert takes_less(full({"x": make()}), 0.0, times=40, than=a_millisecond)
+    # Half as much takes one on a machine at rest; what grows with the square takes hundreds.
+    assert takes_less(full({"x": make()}), 0.0, times=80, than=a_millisecond)
 
 
 def test_each_cut_is_listed(normaliser: Normaliser) -> None:
