@@ -11,6 +11,11 @@ from audit_emit._runtime.files import sync_directory, write_all
 __all__ = ["replace_file"]
 
 
+def unique() -> str:
+    """A part of a name that no other process takes."""
+    return secrets.token_hex(4)
+
+
 def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600) -> None:
     """Replace a file, durably. Several processes may do so at the same time.
 
@@ -18,7 +23,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
         OSError: it cannot be written; the one before stays.
     """
     path = os.fspath(path)
-    fresh = f"{path}.{secrets.token_hex(4)}.new"  # of nobody else: another one may be writing, too
+    fresh = f"{path}.{unique()}.new"  # of nobody else: another one may be writing, too
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:

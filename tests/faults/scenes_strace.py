@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._repair.apply import DIRECTORY, apply
 from audit_emit._repair.plan import plan_repair
+from audit_emit._runtime import atomic
 from audit_emit._settings.checks import Durability
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl import critical
@@ -55,8 +57,10 @@ class Scene(NamedTuple):
 
 
 def look_always() -> None:
-    """In the process of a scene: how long it takes is not what decides which calls it makes."""
+    """In the process of a scene: neither time nor chance decides which calls it makes, on what."""
     critical.LOCK_CHECK_NS = 0
+    numbers = count()
+    atomic.unique = lambda: str(next(numbers))
 
 
 def make(directory: Path, durability: Durability = "os", max_bytes: int = 1 << 24) -> Emitter:
