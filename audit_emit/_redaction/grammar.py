@@ -198,7 +198,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         "signed-in",
         logins.SIGNED_IN,
         _without_names(logins.signed_in),
-        marks=_SPACE,
+        marks=_SPACE + ":",
         ignore_case=True,
         examples=("login with bob / hunter2x", "AUTH PLAIN AGJvYgBodW50ZXIy"),
     ),

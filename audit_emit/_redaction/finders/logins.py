@@ -73,23 +73,22 @@ _PAIR = Pattern(
     re.IGNORECASE,
 )
 _JOINED = Pattern(
-    rf"\b(?:login:|(?:credentials?|creds?):?)[ \t]{{0,2}}[\w.@+\-]{{1,64}}/{_VALUE}", re.IGNORECASE
+    r"\b(?:login:[ \t]{0,2}|(?:credentials?|creds?)(?::[ \t]{0,2}|[ \t]{1,2}))[\w.@+\-]{1,64}"
+    rf"/{_VALUE}",
+    re.IGNORECASE,
 )
 _PROTOCOL = Pattern(
     r"\b(?:USER[ \t][^\s]{1,128}\s{1,4}(?:[^\n]{0,64}\n[^\n]{0,8}?)?PASS[ \t]"
     r"|AUTH(?:ENTICATE)?[ \t](?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5)[ \t])([^\s\"']{4,1024})"
 )
+_VERBS = ("log", "logged", "logging", "sign", "signed", "signing")
 SIGNED_IN = (
-    *("login", "log in", "logon", "log on", "logged in", "logged on", "logging in", "sign in"),
-    *("signed in", "signing in", "credential", "creds", "auth plain", "auth login", "auth xoauth2"),
-    *(
-        "authenticate plain",
-        "authenticate login",
-        "authenticate xoauth2",
-        "auth cram",
-        "oauthbearer",
-    ),
-    "pass ",
+    *(f"{verb}{sign}{end}" for verb in _VERBS for sign in " _-" for end in ("in", "on")),
+    *(f"{verb}{end}" for verb in _VERBS for end in ("in", "on") if verb + end != "signin"),
+    *("signin ", "signin\t", "signin:", "credential", "creds", "cred ", "cred\t", "cred:"),
+    *("auth plain", "auth login", "auth xoauth2", "auth cram", "oauthbearer", "auth\t"),
+    *("authenticate plain", "authenticate login", "authenticate xoauth2", "authenticate cram"),
+    *("authenticate\t", "pass ", "pass\t"),
 )
 """What a text has in it that ``signed_in`` has to look at, in lower case."""
 
