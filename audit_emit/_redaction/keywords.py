@@ -13,16 +13,11 @@ from functools import lru_cache
 from audit_emit._redaction.alphabet import folded_text
 from audit_emit._redaction.anchors import anchored
 from audit_emit._redaction.grammar import Grammar
-from audit_emit._redaction.rule import BEFORE, Rule
+from audit_emit._redaction.rule import BEFORE, LONG_RUN, Rule
 from audit_emit._runtime.lazy import Pattern, lazy_attribute
 
-__all__ = ["RUN", "RUN_CHARACTERS", "Folded", "Group", "Prefilter"]
+__all__ = ["Folded", "Group", "Prefilter"]
 
-RUN = 20
-"""Letters, digits, ``_`` and ``-`` in a row that make a long run."""
-
-RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_-"
-_LONG_RUN = re.compile(rf"[{re.escape(RUN_CHARACTERS)}]{{{RUN}}}")
 _SHORT = 1024
 """Characters of a text that is searched by ``anchored``, as nearly all texts of an event are."""
 _FEW = 16
@@ -69,13 +64,13 @@ class Prefilter:
                 return True
             if with_run is None or with_run(text) is None:
                 return False
-            return _LONG_RUN.search(text) is not None
+            return LONG_RUN.search(text) is not None
         for search in self._certain:
             if search(text) is not None:
                 return True
         for search in self._with_run:
             if search(text) is not None:
-                return _LONG_RUN.search(text) is not None
+                return LONG_RUN.search(text) is not None
         return False
 
     def rules_for(self, text: str) -> list[Rule]:

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from audit_emit._redaction import linear
 
-__all__ = ["Rule", "Span", "token"]
+__all__ = ["LONG_RUN", "RUN", "RUN_CHARACTERS", "Rule", "Span", "token"]
 
 Span = tuple[int, int]
 """Where a part of a text starts and ends."""
@@ -24,6 +24,16 @@ Examples = Callable[[], tuple[str, ...]]
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _KEYWORD = re.compile(r"[!#-\[\]-~]{2,64}")
 _MAX_KEYWORDS = 64
+
+RUN = 20
+"""Letters, digits, ``_`` and ``-`` in a row that make a long run."""
+
+RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_-"
+LONG_RUN = re.compile(rf"[{re.escape(RUN_CHARACTERS)}]{{{RUN}}}")
+
+BEFORE = "(?<![A-Za-z0-9]{0})"
+"""No letter or digit is before a prefix. What ends an escape (``\\n``, ``%3D``) is none, as texts
+are also looked at without their escapes (``readings``)."""
 
 
 class Rule:
@@ -40,7 +50,7 @@ class Rule:
         examples: texts that are held back whole or in part. They are tried when the rule is made.
         non_examples: texts that stay as they are.
         word_start: the keywords count only where no letter or digit is before them.
-        long_run: every secret of this kind has ``keywords.RUN`` letters, digits, ``_`` or ``-`` in
+        long_run: every secret of this kind has ``RUN`` letters, digits, ``_`` or ``-`` in
             a row, so that a short keyword in an ordinary text does not make it suspicious.
 
     Raises:
@@ -110,8 +120,9 @@ class Rule:
         """Compile the rule and try it with its examples.
 
         Raises:
-            ValueError: the pattern is none, can take more than linear time, misses an example, or
-                finds something in a non-example.
+            ValueError: the pattern is none, can take more than linear time, misses an example, has
+                one that is not as ``word_start`` and ``long_run`` say, or finds something in a
+                non-example.
         """
         if isinstance(self.find, str):
             try:
@@ -126,9 +137,21 @@ class Rule:
                 raise ValueError(f"rule {self.id}: no keyword is in an example")
             if not any(self.spans(example)):
                 raise ValueError(f"rule {self.id}: an example is not found")
+            if not self._counts(example):
+                raise ValueError(
+                    f"rule {self.id}: an example has no keyword at the start of a word, or no "
+                    f"{RUN} letters, digits, '_' or '-' in a row, as word_start or long_run says"
+                )
         for example in self.non_examples:
             if any(word in example for word in self.keywords) and any(self.spans(example)):
                 raise ValueError(f"rule {self.id}: something is found in a non-example")
+
+    def _counts(self, example: str) -> bool:
+        """Whether an example is what ``word_start`` and ``long_run`` say of every secret."""
+        if self.long_run and LONG_RUN.search(example) is None:
+            return False
+        words = "|".join(map(re.escape, self.keywords))
+        return not self.word_start or bool(re.search(f"{BEFORE.format('')}(?:{words})", example))
 
     def _pattern(self) -> re.Pattern[str]:
         if self._compiled is None:
@@ -158,10 +181,6 @@ ALPHABETS = {
     "token": r"A-Za-z0-9_\-.=~%+/",
 }
 """The alphabets that tokens are written in, as character classes."""
-
-BEFORE = "(?<![A-Za-z0-9]{0})"
-"""No letter or digit is before a prefix. What ends an escape (``\\n``, ``%3D``) is none, as texts
-are also looked at without their escapes (``readings``)."""
 
 
 def token(

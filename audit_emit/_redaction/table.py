@@ -17,6 +17,7 @@ from audit_emit._redaction.alphabet import folded_text
 from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.letters import OTHER, Letters
 from audit_emit._redaction.readings import ESCAPES
+from audit_emit._redaction.rule import RUN, RUN_CHARACTERS
 
 __all__ = ["made"]
 
@@ -116,7 +117,7 @@ def made(engine: Engine) -> Made:
         "always": always,
         "telling": telling,
         "naming": naming,
-        "run": keywords.RUN,
+        "run": RUN,
         "digit_run": digits.RUN,
     }
     return Made(tables, letters)
@@ -165,7 +166,7 @@ def _kind(code: int) -> int:
     return (
         (ESCAPED if code < 32 or char in '"\\\x7f' else 0)
         | (BEGINS if char in _JSON_BEGINS else 0)
-        | (OF_RUN if char in keywords.RUN_CHARACTERS else 0)
+        | (OF_RUN if char in RUN_CHARACTERS else 0)
         | (WORD if char.isalnum() else 0)
         | (BETWEEN if between else 0)
         | (DIGIT if not between and digits.classes[code] == ord("0") else 0)

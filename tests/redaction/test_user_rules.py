@@ -64,6 +64,8 @@ def test_a_file_of_rules_and_names_counts_beside_what_is_given(tmp_path: Path) -
         ([Rule("x", ["acme_"], "acme_[")], "the pattern is none"),
         ([Rule("x", ["acme_"], "acme_x", ["acme_y"])], "an example is not found"),
         ([Rule("x", ["acme_"], "acme_x", ["a"])], "no keyword is in an example"),
+        ([Rule("x", ["acme_"], "acme_x", ["acme_x"], long_run=True)], "as word_start or long_run"),
+        ([Rule("x", ["me_"], "me_x", ["acme_x"], word_start=True)], "as word_start or long_run"),
         ([Rule("x", ["acme_"], "acme_x", (), ["acme_x"])], "found in a non-example"),
         ([Rule("x", ["acme_"], lambda _: [])], "must be a regular expression"),
     ],
