@@ -13,6 +13,7 @@ from support.audit_log import AuditLog
 
 from audit_emit import Emitter
 from audit_emit._core.measured import SAMPLE, measure
+from audit_emit._runtime.histogram import Histogram
 from audit_emit._stores.base import Draft, Linked
 from audit_emit.testing import MemoryStore
 
@@ -51,6 +52,17 @@ def test_an_interrupt_passes(audit_log: AuditLog, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         audit_log.emitter.emit(None, "shop.sold")
     assert sum(measured.durations.counts) == 0
+
+
+def test_without_room_to_count_an_event_is_recorded_once(
+    audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_deep(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(Histogram, "add", too_deep)
+    measure(audit_log.emitter)
+    assert audit_log.emitter.emit(None, "shop.sold") is not None
 
 
 def test_a_store_with_odd_answers_is_no_error_of_emit() -> None:
