@@ -13,7 +13,7 @@ from audit_emit._core.noted import NOTED
 from audit_emit._fields.normaliser import MISSING, Normalised, Normaliser
 from audit_emit._format.encode import to_json
 from audit_emit._format.receipt_text import receipt_text
-from audit_emit._format.record import Receipt, valid_type
+from audit_emit._format.record import INVALID_TYPE, Receipt, valid_type
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
@@ -24,6 +24,7 @@ from audit_emit._runtime.structlog_context import is_mirrored, mirror, unmirror
 from audit_emit._settings.checks import SETTINGS
 
 __all__ = [
+    "INVALID_TYPE",
     "MISSING",
     "NOTED",
     "SETTINGS",

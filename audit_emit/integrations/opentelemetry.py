@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from inspect import signature
 from threading import Lock
 from time import time_ns
 from typing import Any
@@ -27,10 +28,10 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 import audit_emit
-from audit_emit import Receipt
-from audit_emit._facade.adapters import let_through
+from audit_emit import ConfigError, Receipt
+from audit_emit._facade.adapters import INVALID_TYPE, let_through, valid_type
 from audit_emit.context import GivenContext, is_empty, resolve
-from audit_emit.integrations._common import Emits, report_failure
+from audit_emit.integrations._common import Emits, report_failure, scrub
 from audit_emit.integrations._request import live_span
 
 __all__ = ["TracedEmitter"]
@@ -46,7 +47,11 @@ class TracedEmitter:
         emitter: writes the records; the process-wide one when ``None``.
         span_events: whether the span gets an event for each record; a span keeps 128 of them.
         log_records: whether OpenTelemetry gets a log record for each record, also outside of spans,
-            through the logger provider of the process; ``event_name`` is the event type.
+            through the logger provider of the process; ``event_name`` is the event type. Needs
+            ``opentelemetry-api>=1.38``.
+
+    Raises:
+        ConfigError: ``log_records`` with an older version of OpenTelemetry.
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class TracedEmitter:
         span_events: bool = True,
         log_records: bool = False,
     ) -> None:
+        if log_records and "event_name" not in signature(_logs.Logger.emit).parameters:
+            raise ConfigError("log_records", "needs opentelemetry-api of at least version 1.38")
         self._emitter = emitter
         self._span_events = span_events
         self._log_records = log_records
@@ -90,10 +97,17 @@ class TracedEmitter:
         }
         try:
             if _TOLD.is_new((how.__name__, receipt.id)):
-                how(str(event_type)[:128], attributes)
+                how(self._name(event_type), attributes)
         except Exception as error:  # noqa: BLE001 - a processor may raise; the record is written
             let_through(error)
             report_failure("what OpenTelemetry is told", error)
+
+    def _name(self, event_type: object) -> str:
+        """The event type as the record has it: what is none may hold a secret."""
+        name = str.__str__(event_type) if isinstance(event_type, str) else ""
+        if valid_type(name) and scrub(name, self._emitter) == name:
+            return name
+        return INVALID_TYPE
 
 
 def _add_event(name: str, attributes: dict[str, Any]) -> None:

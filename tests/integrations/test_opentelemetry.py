@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
+import pytest
 from support.requirements import package
 
 package("opentelemetry-sdk", "opentelemetry.sdk")
 
+from opentelemetry import _logs  # noqa: E402
+from opentelemetry.sdk._logs import LoggerProvider  # noqa: E402
+from opentelemetry.sdk._logs.export import (  # noqa: E402
+    InMemoryLogRecordExporter,
+    SimpleLogRecordProcessor,
+)
 from opentelemetry.sdk.trace import TracerProvider  # noqa: E402
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E402
     InMemorySpanExporter,
 )
 
-from audit_emit import bind  # noqa: E402
+from audit_emit import ConfigError, bind  # noqa: E402
 from audit_emit.integrations.opentelemetry import TracedEmitter  # noqa: E402
 
 
@@ -61,3 +69,48 @@ def test_a_record_is_told_once_however_many_emitters_pass_it_on(records: Any) ->
     assert len(records()) == 1
     (span,) = exporter.get_finished_spans()
     assert [event.name for event in span.events] == ["secret.set"]
+
+
+def test_a_log_record_is_of_the_record_also_without_a_span(
+    records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = InMemoryLogRecordExporter  # without types
+    exporter, provider = kind(), LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    monkeypatch.setattr(_logs, "get_logger", provider.get_logger)
+    TracedEmitter(TracedEmitter(log_records=True), log_records=True).emit(
+        None, "secret.set", {"key": "STRIPE"}
+    )
+    (record,), (told,) = records(), exporter.get_finished_logs()
+    assert told.log_record.event_name == told.log_record.body == "secret.set"
+    assert dict(told.log_record.attributes or {}) == {
+        "audit.id": record["id"],
+        "audit.chain": record["chain"],
+        "audit.seq": record["seq"],
+        "audit.hash": record["hash"],
+    }
+
+
+def test_an_older_opentelemetry_without_such_log_records_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_logs.Logger, "emit", lambda self, record: None)
+    with pytest.raises(ConfigError, match=r"at least version 1\.38"):
+        TracedEmitter(log_records=True)
+    assert TracedEmitter() is not None
+
+
+class Kind(str, Enum):  # noqa: UP042 - its text is not its value
+    SOLD = "shop.sold"
+
+
+def test_opentelemetry_is_told_the_event_type_that_the_record_has(records: Any) -> None:
+    tracer, exporter = traced()
+    token = "sk_live_" + "a1b2c3d4e5f6" * 2
+    with tracer.start_as_current_span("work"):
+        for event_type in ("password=Hunter2-xyzzy", f"token.{token}", "audit.started", Kind.SOLD):
+            TracedEmitter().emit(None, event_type)
+    (span,) = exporter.get_finished_spans()
+    names = [event.name for event in span.events]
+    assert names == [*["audit.invalid_event_type"] * 3, *(one["event_type"] for one in records())]
+    assert names[3] == "shop.sold"
