@@ -173,8 +173,8 @@ class _Call:
             # runs in a thread, and callbacks are added in that of the loop.
             add = partial(self._task.add_done_callback, lambda _: self._terminated())
             self._task.get_loop().call_soon_threadsafe(add)
-        elif not self._context.add_callback(self._terminated):
-            self._terminated()
+        elif self._context.add_callback(self._terminated) is False:
+            self._terminated()  # it has ended; the context of another interceptor may say nothing
 
     def _terminated(self) -> None:
         self.end("DEADLINE_EXCEEDED" if self._is_late() else "CANCELLED")

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -312,3 +313,18 @@ def test_what_metadata_says_is_only_claimed(served: Served) -> None:
     assert record["correlation_id"] != "mine"
     assert record["fields"]["client_request_id"] == "mine"
     assert record["fields"]["client_ip"] == "127.0.0.0/24"
+
+
+def test_a_call_has_not_ended_where_a_context_says_nothing_of_callbacks(
+    audit_log: AuditLog,
+) -> None:
+    nothing = {name: lambda *_: None for name in ("add_callback", "code", "time_remaining")}
+    # As another interceptor may give it to the next one.
+    wrapped = SimpleNamespace(peer=lambda: "unix:", peer_identities=lambda: None, **nothing)
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: b"done")
+    details = SimpleNamespace(method="/tests.Work/unary", invocation_metadata=())
+    audited = AuditInterceptor(emitter=audit_log.emitter).intercept_service(
+        lambda _: handler, details
+    )
+    assert audited.unary_unary(b"work", wrapped) == b"done"
+    assert [one["fields"]["code"] for one in audit_log.records("grpc.request")] == ["OK"]
