@@ -7,6 +7,7 @@ sixteen. Nothing is measured, and nothing costs anything, before ``measure`` is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import cycle
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,8 @@ def measure(emitter: Emitter) -> Measured:
         parts: tuple[Any, Any, Any] = emitter, emitter.outbox, emitter.store
         whole, outbox, store = parts
         if store is not None:
-            store.append = _append(store.append, found)
+            with suppress(AttributeError):  # a frozen class of somebody else: times only, no sizes
+                store.append = _append(store.append, found)
         outbox.record = _record(outbox.record, found)
         whole.emit = _emit(whole.emit, found)
         emitter.counters.measured = found

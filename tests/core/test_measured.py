@@ -76,3 +76,16 @@ def test_a_store_with_odd_answers_is_no_error_of_emit() -> None:
         for _ in range(SAMPLE + 1):
             emitter.emit(None, "shop.sold")
         assert (sum(measured.durations.counts), sum(measured.sizes.counts)) == (2, 0)
+
+
+def test_a_store_that_takes_no_attributes_is_measured_without_sizes() -> None:
+    class Frozen(MemoryStore):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "append":
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    with closing(Emitter(service="shop", store=Frozen(), stdout=False)) as emitter:
+        measured = measure(emitter)
+        assert emitter.emit(None, "shop.sold") is not None
+        assert (sum(measured.durations.counts), sum(measured.sizes.counts)) == (1, 0)
