@@ -6,6 +6,7 @@ from audit_emit._redaction.engine import Engine
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Prefilter
 from audit_emit._redaction.names import is_secret_name
+from audit_emit._redaction.rule import sample
 from audit_emit._redaction.rules import RULES
 
 OTHERS = ["an ordinary sentence", "task-management", "pass-through", "a=b", "user_id: u-17", ""]
@@ -32,3 +33,13 @@ def test_only_who_looks_often_compiles_the_patterns_of_all_keywords() -> None:
         compiled.append("_of_short_texts" in vars(prefilter))
     assert not compiled[0]
     assert compiled[-1]
+
+
+def test_a_secret_with_dots_in_it_is_long_as_any_other() -> None:
+    ready = Engine()
+    ready.prepare()
+    drawn = sample("dots", "alnum", 60)
+    for kind in ("t-", "api_"):
+        text = f"u-17 sent {kind}{drawn[:12]}.{drawn[12:24]}.{drawn[24:30]}"
+        text += f"{drawn[30:36]}.{drawn[36:42]}.{drawn[42:44]}" if kind == "api_" else ""
+        assert ready.suspicious(text), kind
