@@ -89,18 +89,12 @@ class Provider:
         Raises:
             SignInError: nobody has, as far as can be told.
         """
-        import httpx  # noqa: PLC0415 - an extra
-        from authlib.common.errors import (  # type: ignore[import-untyped] # noqa: PLC0415
-            AuthlibBaseError,
-        )
-
         found, keys = self._metadata()
+        where = _address(found, "token_endpoint")
         try:
             with self._session(back) as session:
-                answer = session.fetch_token(
-                    _address(found, "token_endpoint"), code=code, code_verifier=asked.verifier
-                )
-        except (httpx.HTTPError, AuthlibBaseError, ValueError) as error:
+                answer = session.fetch_token(where, code=code, code_verifier=asked.verifier)
+        except Exception as error:  # noqa: BLE001 - authlib takes httpx2 where it is, else httpx
             raise SignInError(f"the provider takes no code: {type(error).__name__}") from None
         token = answer.get("id_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str):
@@ -141,7 +135,7 @@ class Provider:
             answer = httpx.get(url, timeout=_SECONDS)
             answer.raise_for_status()
             found = answer.json()
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             raise SignInError(f"the provider gives no answer: {type(error).__name__}") from None
         if not isinstance(found, dict):
             raise SignInError("the provider answers something else")
@@ -188,7 +182,10 @@ def checked(name: str, url: str) -> str:
     Raises:
         ConfigError: it is none, or not https beyond this machine.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError(name, "is no address") from None
     near = parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not parts.hostname or parts.username or parts.query or not (parts.scheme == "https" or near):
         raise ConfigError(name, "needs an address that begins with https://")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from support.console_client import HASHED, PASSWORD, Recorder, client, console, 
 from support.for_each import for_each
 from support.openid_provider import CLIENT, SECRET, OpenIdProvider, openid_provider
 
+from audit_emit._runtime.http_server import Answer
 from audit_emit.console import Access, SignIn, sign_in
 from audit_emit.errors import ConfigError
 
@@ -173,10 +175,39 @@ def test_a_provider_that_gives_no_answer_is_said(browser: TestClient, tmp_path: 
     assert "gives no answer" in answer.text
 
 
+@for_each(
+    "answer",
+    [
+        Answer(500, b""),
+        Answer(302, b""),
+        Answer(200, b"[" * 100_000, "application/json"),
+        Answer(200, b'{"id_token":"x","expires_at":{}}', "application/json"),
+    ],
+)
+def test_a_provider_that_gives_something_else_for_a_code_signs_nobody_in(
+    browser: TestClient, provider: OpenIdProvider, answer: Answer
+) -> None:
+    provider.instead["/token"] = answer
+    ended = came_back(browser, provider)
+    assert ended.status_code == 403
+    assert "takes no code" in ended.text
+
+
+def test_a_provider_that_names_no_address_signs_nobody_in(
+    browser: TestClient, provider: OpenIdProvider
+) -> None:
+    for end in ("https://[", "https://a\x7f/"):
+        found = {"issuer": provider.issuer, "jwks_uri": end, "authorization_endpoint": end}
+        body = json.dumps(found).encode()
+        provider.instead["/.well-known/openid-configuration"] = Answer(200, body)
+        assert browser.get("/audit/login").status_code == 403
+
+
 @pytest.mark.parametrize(
     "given",
     [
         {"issuer": "http://id.example"},
+        {"issuer": "https://["},
         {"issuer": "id.example"},
         {"url": "ftp://x"},
         {"client_secret": ""},

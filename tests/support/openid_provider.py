@@ -26,12 +26,14 @@ class OpenIdProvider:
         issuer: its address.
         claims: what its ID tokens say besides, or otherwise, of who signs in next.
         key: that signs them; ``published`` is the one that it shows.
+        instead: what it answers at a path, whatever is asked.
     """
 
     def __init__(self) -> None:
         self.issuer = ""
         self.claims: dict[str, Any] = {"email": "vera@example.com", "email_verified": True}
         self.key = self.published = jwk.ECKey.generate_key("P-256", {"kid": "1"})
+        self.instead: dict[str, Answer] = {}
         self._asked: dict[str, dict[str, str]] = {}
 
     def approve(self, address: str) -> str:
@@ -45,6 +47,8 @@ class OpenIdProvider:
 
     def respond(self, request: Request) -> Answer:
         """One answer."""
+        if request.path in self.instead:
+            return self.instead[request.path]
         if request.path == "/.well-known/openid-configuration":
             return _json({
                 "issuer": self.issuer,
