@@ -132,7 +132,7 @@ def test_the_proof_of_a_record_is_checked_without_the_log(
         proof = tmp_path / f"{seq}.json"
         proof.write_bytes(open_log(str(log.path), keys=[VKEY]).prove(seq).to_bytes())
         assert checked(page, proof) == (
-            f"Record {seq} of chain {chain} is in the log that the pinned key signed"
+            f"Record {seq} of chain {chain} is in the log that the pinned key signed."
         )
     good = json.loads(proof.read_bytes())
     wrong: dict[str, dict[str, Any]] = {
@@ -147,14 +147,33 @@ def test_the_proof_of_a_record_is_checked_without_the_log(
         assert why in checked(page, proof)
 
 
-def checked(page: Page, proof: Path) -> str:
+@once
+def test_the_time_of_a_proof_is_only_what_its_checkpoint_says(
+    page: Page, served: Served, log: PrunableLog, tmp_path: Path
+) -> None:
+    page.goto(f"{served.address}/verify")
+    page.get_by_label("Verifier key").fill(VKEY)
+    proof, found = tmp_path / "proof.json", open_log(str(log.path), keys=[VKEY]).prove(7)
+    good = json.loads(found.to_bytes())
+    times = {
+        "2001-01-01T00:00:00Z": "that time is not checked here.",
+        "2001, as all know": "signed.",
+    }
+    for at, end in times.items():
+        proof.write_text(json.dumps({**good, "checkpoint": {**good["checkpoint"], "at": at}}))
+        text = checked(page, proof, whole=True)
+        assert "is in the log that the pinned key signed." in text
+        assert text.endswith(end)
+
+
+def checked(page: Page, proof: Path, *, whole: bool = False) -> str:
     page.get_by_label("Proof").set_input_files(proof)
     page.get_by_role("button", name="Check the proof").click()
     said = page.locator("#proved .verdict")
     expect(said).to_be_visible()
-    text = said.inner_text().partition(" at ")[0]
+    text = said.inner_text()
     page.evaluate("document.getElementById('proved').replaceChildren()")
-    return text
+    return text if whole else text.partition(" The checkpoint")[0]
 
 
 @once

@@ -20,9 +20,7 @@ async function check(text) {
   if (!globalThis.crypto?.subtle) { said("This browser computes hashes only on https and on localhost.", "bad"); return; }
   try {
     const found = await proved(await text(), await parseKey(key));
-    said(found.ok
-      ? `Record ${found.seq} of chain ${found.chain} is in the log that the pinned key signed at ${found.at}.`
-      : `Not proved: ${found.why}.`, found.ok ? "good" : "bad");
+    said(found.said, found.ok ? "good" : "bad");
     const line = document.createElement("pre");
     line.className = "raw";
     // What a screen would obey or not show is spelled out, as on all pages.
