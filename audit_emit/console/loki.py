@@ -19,8 +19,15 @@ from audit_emit.console.filters import Filters
 from audit_emit.console.paging import Cursor, Page
 from audit_emit.console.place import PAGE, Found, named_by
 from audit_emit.console.tops import LOOKED_AT, Tops, tops_of
+from audit_emit.errors import FilterError
 
 _DAY = 86_400 * 10**9
+_LATEST = 2**63 - 1
+"""The last time that Loki knows, in nanoseconds since 1970."""
+
+_MOST_AT_ONCE = 5000
+"""Records of one time that Loki hands out (``LokiClient``): no page ends behind more."""
+
 _UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7")
 _MOST_NEW = 1000
 """Records that one look at what is new gives at most."""
@@ -61,6 +68,8 @@ class LokiSource:
         question = filters.question(identity.workspaces)
         after = filters.before
         if after is not None:
+            if after.seq >= _LATEST or after.beside > _MOST_AT_ONCE:
+                raise FilterError("before: no place in Loki; the console's own links have one")
             ends = [after.seq + 1, *([question.until] if question.until is not None else [])]
             question = question._replace(until=min(ends))
         skipped = after.beside if after is not None else 0

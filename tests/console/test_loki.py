@@ -65,6 +65,15 @@ def test_its_pages_have_every_record_once(fake_loki: LokiServer, chain: MadeChai
     assert seen[::-1] == chain.lines
 
 
+@pytest.mark.parametrize("before", [f"{2**62}.999999999", "9999999999999999999"])
+def test_a_page_that_no_link_leads_to_makes_nobody_read_all_of_loki(
+    asked: TestClient, fake_loki: LokiServer, before: str
+) -> None:
+    so_far = len(fake_loki.asked)
+    assert asked.get("/", params={"before": before}).status_code == 400
+    assert len(fake_loki.asked) == so_far
+
+
 def test_the_pages_about_records_are_there(asked: TestClient) -> None:
     text = asked.get("/").text
     assert "50 records shown; there are older ones" in text
