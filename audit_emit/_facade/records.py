@@ -6,7 +6,7 @@ from audit_emit._format.chain import ZERO, body_of, leaf_hash
 from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.receipt_text import Claim, parse_receipt
-from audit_emit._format.record import SERVICE, Head, head_of, ns_of, ts_of
+from audit_emit._format.record import SERVICE, Head, head_of, is_time, ns_of, ts_of
 from audit_emit._loki.labels import Placement, placement_of, service_of, time_of, unwrapped
 from audit_emit._loki.records import Extent, hash_holds, is_cut
 
@@ -21,6 +21,7 @@ __all__ = [
     "hash_holds",
     "head_of",
     "is_cut",
+    "is_time",
     "leaf_hash",
     "link_of",
     "ns_of",

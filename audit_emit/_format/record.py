@@ -160,12 +160,13 @@ def head_of(line: bytes) -> Head | None:
     pass for it.
     """
     start, end = _TS.match(line), link_of(line)
-    if start is None or end is None or not _is_time(start[1].decode()):
+    if start is None or end is None or not is_time(start[1].decode()):
         return None
     return Head(end[1].decode(), int(end[2]), end[4].decode(), start[1].decode())
 
 
-def _is_time(ts: str) -> bool:
+def is_time(ts: str) -> bool:
+    """Whether ``ns_of`` takes a text."""
     try:
         ns_of(ts)
     except (ValueError, OverflowError) as error:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -206,14 +207,6 @@ async def stream(request: Request) -> Response:
     last = request.headers.get("last-event-id") or request.query_params.get("after", "")
     after = await in_thread(_place, source, last)
 
-    async def told() -> AsyncIterator[bytes]:
-        console.streams[identity.name] += 1
-        try:
-            async for piece in pieces():
-                yield piece
-        finally:
-            console.streams[identity.name] -= 1
-
     async def pieces() -> AsyncIterator[bytes]:
         end = after
         yield b"retry: 2000\n\n"
@@ -237,7 +230,22 @@ async def stream(request: Request) -> Response:
                 yield b": alive\n\n"
             await asyncio.sleep(source.poll_seconds)
 
-    return StreamingResponse(told(), media_type="text/event-stream")
+    told = _counted(pieces(), console.streams, identity.name)
+    return StreamingResponse(told, media_type="text/event-stream")
+
+
+async def _counted(
+    pieces: AsyncIterator[bytes], streams: Counter[str], name: str
+) -> AsyncIterator[bytes]:
+    """A live tail, unless as many of the same user began while the log was looked at for it."""
+    if streams[name] >= _STREAMS:
+        return
+    streams[name] += 1
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        streams[name] -= 1
 
 
 def _place(source: Records, last: str) -> Head | None:

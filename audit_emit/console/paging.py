@@ -21,7 +21,7 @@ from audit_emit._facade.queries import (
     newest_first,
     open_readers,
 )
-from audit_emit._facade.records import Head, Placement, head_of, link_of
+from audit_emit._facade.records import Head, Placement, head_of, is_time, link_of
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.log import open_log
 
@@ -48,7 +48,7 @@ def place_of(text: str) -> Head:
         ValueError: it names none.
     """
     found = _PLACE.fullmatch(text)
-    if found is None:
+    if found is None or not is_time(found[4]):
         raise ValueError("no record of a live tail; the console's own addresses have one")
     return Head(found[1], int(found[2]), found[3], found[4])
 

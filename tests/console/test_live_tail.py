@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -42,9 +43,27 @@ def address(page: str) -> str:
 
 def heard(log: Path, where: str, last_event_id: str = "") -> list[int]:
     """The records of a stream, up to one that is written when it has begun."""
+    headers = [(b"host", b"localhost"), (b"last-event-id", last_event_id.encode())]
+
+    def is_last(body: bytes) -> bool:
+        if body.startswith(b"retry:"):
+            append(log, LAST)
+        return b'"place": "00d1c0ffee00beef:22"' in body
+
+    said = told(console(log), where, headers, is_last)
+    rows = [json.loads(one[6:]) for one in said if one.startswith(b"data: ")]
+    return [int(row["place"].partition(":")[2]) for row in rows]
+
+
+def told(
+    application: Any,
+    where: str,
+    headers: list[tuple[bytes, bytes]],
+    is_last: Callable[[bytes], bool],
+) -> list[bytes]:
+    """The pieces of a stream, to whom goes away after one."""
     said: list[bytes] = []
     path, _, query = where.partition("?")
-    headers = [(b"host", b"localhost"), (b"last-event-id", last_event_id.encode())]
     scope: dict[str, Any] = {
         "type": "http", "method": "GET", "path": path, "root_path": "", "headers": headers,
         "query_string": query.encode(), "client": ("127.0.0.1", 50000), "scheme": "http",
@@ -59,17 +78,29 @@ def heard(log: Path, where: str, last_event_id: str = "") -> list[int]:
 
         async def send(message: Any) -> None:
             body = message.get("body", b"")
-            if body.startswith(b"retry:"):
-                append(log, LAST)
             said.append(body)
-            if b'"place": "00d1c0ffee00beef:22"' in body:
+            if is_last(body):
                 ended.set()
 
-        await console(log)(scope, receive, send)
+        await application(scope, receive, send)
 
     asyncio.run(run())
-    rows = [json.loads(one[6:]) for one in said if one.startswith(b"data: ")]
-    return [int(row["place"].partition(":")[2]) for row in rows]
+    return said
+
+
+def test_live_tails_that_begin_at_once_are_counted_together(log: Path) -> None:
+    application = console(log)
+    inner = application._inner.state.console
+    head = inner.records.head
+
+    def others_begin() -> Any:
+        inner.streams["local"] = 20
+        return head()
+
+    inner.records.head = others_begin
+    said = told(application, "/events/stream", [(b"host", b"localhost")], bool)
+    assert b"".join(said) == b""
+    assert inner.streams["local"] == 20
 
 
 @pytest.mark.parametrize("query", ["", "?where=n!=x"])
@@ -89,7 +120,15 @@ def test_the_last_id_that_a_browser_saw_goes_before_the_address(log: Path) -> No
     assert heard(log, where, place_text(seen)) == [21, 22]
 
 
-@pytest.mark.parametrize("last", ["x:" + "9" * 5000 + ":a:b", "00d1c0ffee00beef:0:x:y", ":::"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        "x:" + "9" * 5000 + ":a:b",
+        "00d1c0ffee00beef:0:x:y",
+        ":::",
+        "00d1c0ffee00beef:1:" + "a" * 64 + ":2026-99",
+    ],
+)
 @pytest.mark.parametrize("of_browser", [True, False])
 def test_a_place_that_is_none_is_a_400(log: Path, last: str, *, of_browser: bool) -> None:
     asked, header = client(console(log)), {"last-event-id": last}
