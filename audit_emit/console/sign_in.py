@@ -1,7 +1,8 @@
 """Signing in by OpenID Connect: three addresses in front of the pages, and a session in a cookie.
 
 The session names a user of the console and when it ends, under a key of this process: who restarts
-the console signs everybody out. Nothing of what the provider gave is kept.
+the console signs everybody out. A session that somebody ended is over for every copy of its cookie.
+Nothing of what the provider gave is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hmac
 import json
 import os
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from html import escape
@@ -63,6 +65,8 @@ class SignIn:
         self._provider = Provider(issuer, client_id, client_secret, claim)
         self._url = checked("url", url).rstrip("/")
         self._key = os.urandom(32)
+        self._lock = threading.Lock()
+        self._signed_out: dict[str, int] = {}
 
     def serves(self, path: str) -> bool:
         """Whether an address below the console's prefix is one of its own."""
@@ -71,7 +75,7 @@ class SignIn:
     def name_of(self, headers: Mapping[str, str]) -> str:
         """The user of a session that goes on; empty for none."""
         found = self._opened(_cookie(headers, SESSION), "session")
-        return str(found.get("name", "")) if found else ""
+        return str(found["name"]) if found and found["id"] not in self._signed_out else ""
 
     def answer(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], known: Any
@@ -88,6 +92,7 @@ class SignIn:
                 return self._ended(query, headers, known)
         except SignInError as error:
             return Answer(403, [self._no_cookie(ASKED)], f"not signed in: {error}\n", refused=True)
+        self._sign_out(headers)
         gone = [self._no_cookie(SESSION), (b"content-type", b"text/html; charset=utf-8")]
         again = escape(f"{self._url}/login", quote=True)
         return Answer(200, gone, f'<!doctype html><p>Signed out. <a href="{again}">Sign in</a>\n')
@@ -111,10 +116,21 @@ class SignIn:
         name = self._provider.user(asked, query["code"], f"{self._url}/callback")
         if not known(name):
             raise SignInError("that is no user of this console")
-        session = self._sealed({"name": name}, "session", SESSION_SECONDS)
+        kept_as = {"name": name, "id": secrets.token_urlsafe(16)}
+        session = self._sealed(kept_as, "session", SESSION_SECONDS)
         where = f"{self._url}{kept['next']}".encode("ascii", "ignore")
         cookies = [self._cookie(SESSION, session, SESSION_SECONDS), self._no_cookie(ASKED)]
         return Answer(303, [(b"location", where), *cookies], signed_in=name)
+
+    def _sign_out(self, headers: Mapping[str, str]) -> None:
+        """End a session for whoever has its cookie; it is remembered until it would have ended."""
+        found = self._opened(_cookie(headers, SESSION), "session")
+        if found:
+            with self._lock:
+                going_on = {
+                    name: until for name, until in self._signed_out.items() if until > time.time()
+                }
+                self._signed_out = {**going_on, found["id"]: found["until"]}
 
     def _sealed(self, what: Mapping[str, str], purpose: str, seconds: int) -> str:
         text = json.dumps({**what, "until": int(time.time()) + seconds}).encode()

@@ -158,6 +158,20 @@ def test_after_signing_in_nobody_is_led_elsewhere(
         assert where == "http://localhost/audit/", after
 
 
+def test_a_copy_of_the_cookie_of_a_session_that_was_ended_is_none(
+    browser: TestClient, provider: OpenIdProvider
+) -> None:
+    sessions = []
+    for _ in range(2):
+        came_back(browser, provider)
+        sessions.append({"cookie": f"{sign_in.SESSION}={browser.cookies[sign_in.SESSION]}"})
+    browser.cookies.clear()
+    ended, other = sessions
+    assert browser.post("/audit/logout", headers=ended).status_code == 200
+    assert browser.get("/audit/", headers=ended).status_code == 303
+    assert browser.get("/audit/", headers=other).status_code == 200
+
+
 def test_another_site_can_sign_nobody_out(browser: TestClient, provider: OpenIdProvider) -> None:
     came_back(browser, provider)
     other = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
