@@ -99,7 +99,17 @@ class Provider:
         token = answer.get("id_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str):
             raise SignInError("the provider gave no ID token")
-        return self._named(self._claims(token, keys, asked.nonce))
+        try:
+            claims = self._claims(token, keys, asked.nonce)
+        except SignInError:
+            # It may have other keys than an hour ago (OpenID Connect Core 1.0, section 10.1.1).
+            with self._lock:
+                self._known = None
+            _, newer = self._metadata()
+            if newer == keys:
+                raise
+            claims = self._claims(token, newer, asked.nonce)
+        return self._named(claims)
 
     def _session(self, back: str) -> Any:
         from authlib.integrations.httpx_client import (  # type: ignore[import-untyped] # noqa: PLC0415
@@ -159,9 +169,6 @@ class Provider:
             found = jwt.decode(token, parsed, algorithms=ALGORITHMS)
             rules.validate(found.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
-            # It may have new keys; the next one who signs in makes them known.
-            with self._lock:
-                self._known = None
             raise SignInError(f"the ID token does not hold: {type(error).__name__}") from None
         if found.claims.get("azp", self._client[0]) != self._client[0]:
             raise SignInError("the ID token is for another client")

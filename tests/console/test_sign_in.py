@@ -114,6 +114,8 @@ def test_a_token_of_another_key_signs_nobody_in_and_a_new_key_is_learnt(
     assert came_back(browser, provider).status_code == 403
     provider.published = provider.key
     assert came_back(browser, provider).status_code == 303
+    provider.key = provider.published = jwk.ECKey.generate_key("P-256", {"kid": "1"})
+    assert came_back(browser, provider).status_code == 303
 
 
 def test_the_answer_to_another_question_signs_nobody_in(
