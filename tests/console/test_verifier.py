@@ -100,11 +100,13 @@ def test_a_removal_that_was_changed_is_none(page: Page, served: Served, log: Pru
         record = json.loads(line)
         changes: dict[str, Any] = {"prev_hash": before} if before else {}
         if record["event_type"] == "audit.pruned":
-            changes["fields"] = {**record["fields"], "reason": "nobody looks"}
+            changes["fields"] = {**record["fields"], "reason": "nobody \u202elooks"}
         lines.append(rewritten(line, **changes) if changes else line)
         before = json.loads(lines[-1])["hash"]
     log.active.write_bytes(b"".join(line + b"\n" for line in lines))
     assert "missing-segment" in verified(page, served, VKEY)
+    text = verified(page, served, "")
+    assert "(nobody \\u{202e}looks); its signature was not checked" in text
 
 
 @once

@@ -1,5 +1,5 @@
 // SHA-256 (FIPS 180-4) without a promise for each hash: those cost more than the hash of a record does.
-// And the spellings of bytes: hexadecimal, base64, UTF-8.
+// And the spellings of bytes: hexadecimal, base64, UTF-8; and of texts.
 const utf8 = new TextEncoder();
 const HEX = Array.from({ length: 256 }, (_, one) => one.toString(16).padStart(2, "0"));
 
@@ -7,6 +7,8 @@ export const encoded = (text) => utf8.encode(text);
 export const unhex = (text) => Uint8Array.from(text.match(/../g) ?? [], (two) => parseInt(two, 16));
 export const base64 = (bytes) => btoa(String.fromCharCode(...bytes));
 export const unbase64 = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+// What a screen would obey or not show is spelled out, as on all pages.
+export const visible = (text) => String(text).replace(/[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
 export function hex(bytes) {
   let text = "";
   for (let i = 0; i < bytes.length; i += 1) text += HEX[bytes[i]];

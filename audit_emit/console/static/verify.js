@@ -1,4 +1,6 @@
 // The page "Verify in your browser": the key is pinned here, and what was seen is remembered here.
+import { visible } from "./sha256.js";
+
 const form = document.getElementById("verify");
 const out = document.getElementById("result");
 const root = document.body.dataset.root;
@@ -18,7 +20,7 @@ function listed(findings) {
     const item = document.createElement("li");
     const parts = [one.kind, `record ${one.seq}`, one.note];
     if (one.expected || one.actual) parts.push(`expected ${one.expected || "nothing"}, found ${one.actual || "nothing"}`);
-    item.textContent = parts.filter(Boolean).join("; ");
+    item.textContent = visible(parts.filter(Boolean).join("; "));
     list.append(item);
   }
   return list;
@@ -36,7 +38,7 @@ function show(found, seconds) {
   if (found.pruned) {
     const { last, seq, ts, reason, checked } = found.pruned;
     const gone = document.createElement("p");
-    gone.textContent = `Records 1 to ${last} were removed, as record ${seq} of ${ts} says (${reason}); ${checked ? "a key that is trusted here signed that" : "its signature was not checked"}.`;
+    gone.textContent = visible(`Records 1 to ${last} were removed, as record ${seq} of ${ts} says (${reason}); ${checked ? "a key that is trusted here signed that" : "its signature was not checked"}.`);
     out.append(gone);
   }
   line.textContent = `${found.records} records of chain ${found.chain || "(none)"}, ${found.first} to ${found.last}, in ${seconds.toFixed(1)} s. Last hash ${found.hash}. Root ${found.root || "not computed"}.`;
