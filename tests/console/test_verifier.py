@@ -86,6 +86,22 @@ def test_a_removal_that_the_pinned_key_did_not_sign_is_a_missing_segment(
 
 
 @once
+def test_a_removal_that_no_key_proves_makes_nobody_forget_what_was_seen(
+    page: Page, served: Served, log: PrunableLog
+) -> None:
+    log.prune(10)
+    log.sign()
+    assert last_removed(log) > 50
+    page.goto(f"{served.address}/help")
+    page.evaluate(
+        "(seen) => localStorage.setItem('audit_emit.seen:', JSON.stringify(seen))",
+        {"chain": json.loads(log.lines[0])["chain"], "size": 50, "root": "0" * 64},
+    )
+    assert "what this browser saw before is gone" in verified(page, served, "")
+    assert "The log holds. Signed by the pinned key" in verified(page, served, VKEY)
+
+
+@once
 def test_more_is_gone_than_was_removed(page: Page, served: Served, log: PrunableLog) -> None:
     log.prune(10)
     log.segments()[0].unlink()

@@ -170,14 +170,19 @@ async function signedOf(log, known, checkpoints, found) {
   return null;
 }
 
-// Whether the log extends what was seen before; null where nothing was, or it was removed since.
-function extensionOf(log, remembered, found) {
+// Whether the log extends what was seen before; null where nothing was, or a key says that it was removed
+// since. What no key says of a removal anybody can write who wants another past to be forgotten.
+function extensionOf(log, remembered, pruned, found) {
   if (!remembered) return null;
   if (remembered.chain !== log.chain) {
     found("chain-id-mismatch", remembered.size, remembered.chain, log.chain, "this browser saw another log here before");
     return false;
   }
-  if (log.start && remembered.size < log.start.last) return null;
+  if (log.start && remembered.size < log.start.last) {
+    if (pruned?.checked) return null;
+    found("missing-segment", remembered.size, remembered.root, "", "what this browser saw before is gone, and no key that was checked says that it was removed");
+    return false;
+  }
   if (log.last >= remembered.size && log.roots.get(remembered.size) === remembered.root) return true;
   found("truncated", remembered.size, remembered.root, log.roots.get(remembered.size) ?? "", "the log no longer extends what this browser saw before");
   return false;
@@ -217,7 +222,7 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
   const known = key ? await keysOf(key, log.chain, changes, log.roots, found, log.start?.last ?? 0) : [];
   const pruned = await removedOf(log, known, key, checkpoints, found);
   const signed = key ? await signedOf(log, known, checkpoints, found) : null;
-  const extended = extensionOf(log, remembered, found);
+  const extended = extensionOf(log, remembered, pruned, found);
   const { records, chain, first, last, hash, roots } = log;
   return { records, chain, first, last, hash, root: log.root(), roots, findings, count, signed, extends: extended, pruned };
 }
