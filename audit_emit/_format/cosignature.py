@@ -12,6 +12,9 @@ from audit_emit._format.signed_note import Signature
 from audit_emit._signing.cosigners import Cosigner
 
 _TIME = 8
+_END = 253_402_300_800
+"""Seconds from 1970 to the year 10000: no later time can be shown, and no honest witness has it."""
+
 _LABEL = b"subtree/v1\n\0"
 
 
@@ -60,12 +63,13 @@ def cosigned_at(key: Cosigner, text: bytes, line: Signature) -> int | None:
     """When a witness signed a checkpoint.
 
     Returns:
-        Seconds since 1970; ``None`` where the line is not this key's signature over the text.
+        Seconds since 1970; ``None`` where the line is not this key's signature over the text, or
+        its time is none before the year 10000.
     """
     if (line.name, line.key_id) != (key.name, key.key_id):
         return None
     seconds = int.from_bytes(line.signature[:_TIME], "big")
-    if not 0 < seconds < 1 << 63:
+    if not 0 < seconds < _END:
         return None
     try:
         message = message_of(key, seconds, text)

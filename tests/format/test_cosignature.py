@@ -13,6 +13,7 @@ from support.witnesses import KEYS
 
 from audit_emit._format.checkpoint import text_of
 from audit_emit._format.cosignature import cosign, cosigned_at, message_of
+from audit_emit._format.record import ts_of
 from audit_emit._format.signed_note import Note, Signature
 from audit_emit._signing.cosigners import Cosigner, can_check
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
@@ -47,6 +48,14 @@ def test_another_text_time_key_or_name_is_none() -> None:
     assert cosigned_at(KEYS[1], TEXT, line) is None
     assert cosigned_at(KEYS[0], TEXT, line._replace(name="other")) is None
     assert cosigned_at(KEYS[0], TEXT, line._replace(signature=b"")) is None
+
+
+def test_a_time_that_cannot_be_shown_is_none() -> None:
+    last = 253_402_300_799
+    assert ts_of(last * 10**9) == "9999-12-31T23:59:59.000000000Z"
+    assert cosigned_at(KEYS[0], TEXT, cosign(KEYS[0], last, TEXT)) == last
+    for seconds in (0, last + 1, 2**63 - 1, 2**64 - 1):
+        assert cosigned_at(KEYS[0], TEXT, cosign(KEYS[0], seconds, TEXT)) is None
 
 
 def ml_dsa() -> Any:
