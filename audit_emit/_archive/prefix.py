@@ -52,8 +52,8 @@ def proved_prefix(
         ring: the trusted keys.
         manifests: of the log, in the order of their records.
         wanted: the last record that is to go.
-        gone: the last record that a signed record calls removed: batches up to it need not be
-            fetched again.
+        gone: the last record that is not here any more, as a signed record says: batches up to it
+            need not be fetched again, and the first batch must not begin later than just behind it.
         progress: called with the records that were proved and those that are to be.
 
     Raises:
@@ -67,6 +67,9 @@ def proved_prefix(
         try:
             if one.key in broken:
                 raise ArchiveError("manifest", f"{one.key}: {broken[one.key]}")
+            if before is None and one.first_seq > gone + 1:
+                why = f"{one.key}: records before it, which are here, are not in the archive"
+                raise ArchiveError("missing", why)
             _same(bucket, ring, one)
             if one.last_seq > gone:
                 prove_part(bucket, one, before)

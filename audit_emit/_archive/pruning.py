@@ -17,7 +17,7 @@ from audit_emit._archive.prefix import Prefix, Progress, proved_prefix
 from audit_emit._archive.state import head_after, trusted_in_store
 from audit_emit._objects.bucket import Bucket
 from audit_emit._retention.files import Outcome, Pruner
-from audit_emit._retention.rows import ChainPart, RowsOutcome, RowsPruner
+from audit_emit._retention.rows import RowsOutcome, RowsPruner
 from audit_emit._retention.statement import Limits
 from audit_emit._signing.trusted_keys import KeyRing
 
@@ -128,7 +128,7 @@ def prune_rows(
     for part in planned.chains:
         manifests, _ = trusted_in_store(bucket, part.chain, ring)
         proved[part.chain] = proved_prefix(
-            bucket, ring, manifests, part.last, gone=_gone(part), progress=progress
+            bucket, ring, manifests, part.last, gone=part.first - 1, progress=progress
         )
     if not proved:
         return PrunedRows(planned, proved)
@@ -139,9 +139,3 @@ def prune_rows(
 def reason_of(bucket: Bucket) -> str:
     """What the record of a removal says of it."""
     return f"archived in {bucket.settings.shown}"
-
-
-def _gone(part: ChainPart) -> int:
-    """The last record of a chain that went before, as the chain says; see ``proved_prefix``."""
-    own = part.removal is not None and part.kind != "shipped"
-    return part.removal.first_seq - 1 if own and part.removal is not None else 0

@@ -31,7 +31,7 @@ _IN_THE_WAY = frozenset({"database-55P03", "deadlock", "serialization"})
 """Somebody else has a lock, for a moment (55P03: lock_not_available)."""
 
 _RANGES = """\
-SELECT r.chain, max(r.seq) FROM audit_emit.records r
+SELECT r.chain, min(r.seq), max(r.seq) FROM audit_emit.records r
 WHERE r.tableoid = ANY (%s::regclass[]) GROUP BY r.chain ORDER BY r.chain"""
 
 _BEFORE = """\
@@ -54,17 +54,18 @@ class Month(NamedTuple):
 
 
 class ChainPart(NamedTuple):
-    """What of a chain goes: up to this record.
+    """What of a chain goes: all that is there up to a record.
 
     Attributes:
         kind: ``live``, ``ended`` or ``shipped``.
-        last: ``seq`` of the last record that goes.
+        first, last: ``seq`` of the first and the last record that go.
         removal: what it says of that; of a shipped chain what its file said.
     """
 
     chain: str
     service: str
     kind: str
+    first: int
     last: int
     removal: Removal | None = None
 
@@ -149,14 +150,14 @@ class RowsPruner:
     ) -> tuple[list[ChainPart], str]:
         """What of each chain would go with these months, and why it may not."""
         tables = [f"audit_emit.{month.name}" for month in months]
-        last = dict(self._connection.all(_RANGES, tables))
-        heads = {row[0]: row for row in self._connection.all(_HEADS, list(last))}
+        ranges = self._connection.all(_RANGES, tables)
+        heads = {row[0]: row for row in self._connection.all(_HEADS, [row[0] for row in ranges])}
         parts = []
-        for chain, seq in last.items():
+        for chain, first, last in ranges:
             if chain not in heads:
                 return [], f"chain {chain}, which has no head, has rows in {months[-1].name}"
             _, service, kind = heads[chain]
-            part = ChainPart(chain, service, kind, seq)
+            part = ChainPart(chain, service, kind, first, last)
             why = self._obstacle(part, tables)
             if not why and copied is not None:
                 why = self._not_copied(part, copied.get(chain))

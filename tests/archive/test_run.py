@@ -9,6 +9,8 @@ from support.archived_log import DAY, RING, SignedLog
 from support.object_store import Store
 
 from audit_emit._archive.inspection import Inspection, Issue, Wanted
+from audit_emit._archive.journal import Journal
+from audit_emit._archive.pruning import ArchivePruner
 from audit_emit._archive.restoring import restore
 from audit_emit._format.manifest import Manifest
 from audit_emit._readers.archived.manifests import cold_logs
@@ -186,6 +188,31 @@ def test_a_log_whose_oldest_records_were_removed_before_is_archived_from_there_o
         log.closed()[0].unlink()
         assert status(log.directory, f"s3://{store.name}/audit") == 0
         assert status(log.directory) == 1
+    finally:
+        log.close()
+
+
+def test_records_that_came_back_and_are_not_in_the_archive_stay(
+    tmp_path: Path, store: Store
+) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        shutil.copytree(log.directory, tmp_path / "backup")
+        pruner = Pruner(Layout.of(str(log.active)), RING, log.emitter.record_own)
+        gone = pruner.run(Limits(time.time_ns() + DAY, "older", int(log.closed()[2].name[6:26])))
+        made = log.sign().add(100).archive(store).made
+        log.sign()
+        for name in gone.files:
+            shutil.copy(tmp_path / "backup" / name, log.directory)
+        before = log.closed()
+        with (
+            store.opened() as bucket,
+            Journal(str(log.directory / "archive.jsonl"), bucket.settings.shown) as journal,
+        ):
+            found = ArchivePruner(bucket, pruner, journal, RING).run(time.time_ns() + DAY)
+        assert (found.proved, found.outcome.files) == (0, ())
+        assert made[0].key in found.stopped
+        assert log.closed() == before
     finally:
         log.close()
 
