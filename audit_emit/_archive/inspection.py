@@ -146,10 +146,6 @@ class Inspection:
             prove_part(self._bucket, one, before)
         except ArchiveError as error:
             yield Issue(ALTERED, one.key_of(one.object), str(error))
-        except ObjectStoreError as error:
-            if error.reason not in {"not-found", "too-long"}:
-                raise
-            yield Issue(ALTERED, one.key_of(one.object), str(error))
 
     def _object(self, key: str, part: Packed) -> Iterator[Issue]:
         stored = self._bucket.look_at(key, part.version)

@@ -13,7 +13,7 @@ from audit_emit._format.manifest import Manifest, Packed
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._readers.files.packing import broken, refuse_wide, unpacked
-from audit_emit.errors import ArchiveError
+from audit_emit.errors import ArchiveError, ObjectStoreError
 
 _BLOCK = 256 * 1024
 _SPARE = 1 << 20
@@ -57,11 +57,18 @@ def checked_part(
         take: called with the unpacked bytes as they come, before all of them are known to be right.
 
     Raises:
-        ArchiveError: ``altered``: it is something else.
+        ArchiveError: ``missing`` or ``altered``: it is gone, or something else.
         ObjectStoreError: the store gives no answer.
     """
     key = of.key_of(part)
-    found = read_part(bucket, key, part.version, part.name, most=part.size, take=take)
+    try:
+        found = read_part(bucket, key, part.version, part.name, most=part.size, take=take)
+    except ObjectStoreError as error:
+        if error.reason == "not-found":
+            raise ArchiveError("missing", f"{key}: the object is gone") from None
+        if error.reason == "too-long":
+            raise ArchiveError("altered", f"{key}: it is not what its manifest says") from None
+        raise
     if found != Sizes(part.size, part.sha256, part.packed_size, part.packed_sha256):
         raise ArchiveError("altered", f"{key}: it is not what its manifest says")
 

@@ -18,8 +18,8 @@ def prove_part(bucket: Bucket, of: Manifest, before: Manifest | None) -> None:
         before: its manifest; ``None`` for the first part.
 
     Raises:
-        ArchiveError: ``altered`` or another reason: it is something else.
-        ObjectStoreError: ``not-found``, or the store gives no answer.
+        ArchiveError: ``missing`` or ``altered``: it is gone, or something else.
+        ObjectStoreError: the store gives no answer.
     """
     if of.records is None:
         return

@@ -77,6 +77,9 @@ def restore(
         if progress is not None:
             progress(done, total)
     _restore_moved(bucket, manifests, os.path.join(directory, QUARANTINE))
+    for one in manifests:
+        if one.checkpoints is not None:
+            checked_part(bucket, one, one.checkpoints)
     _write(os.path.join(directory, "checkpoints.jsonl"), lambda file: _checkpoints(cold, file))
     if not os.path.lexists(layout.active):
         _write(layout.active, lambda _: None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.archived_log import RING, SignedLog
+from msgspec import structs
+from support.archived_log import KEY, RING, SignedLog
 from support.chain_builder import rewritten
 from support.object_store import Server, Store
 
@@ -18,6 +20,8 @@ from audit_emit._readers.archived.manifests import cold_logs
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._verify.findings import Kind
 from audit_emit._verify.verify import Options, Verified, verify_paths
+from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
 from audit_emit.errors import ObjectStoreError
 
 Spoil = Callable[[Store, list[Manifest]], None]
@@ -167,6 +171,32 @@ def test_an_object_that_is_gone_is_missing(log: SignedLog, bucket: Store) -> Non
     found = verified(log, bucket).report
     assert Kind.MISSING_SEGMENT in found.counts
     assert kinds(bucket) == {"missing"}
+
+
+@pytest.mark.parametrize("junk", [None, b"\x28\xb5\x2f\xfd no frame"])
+def test_archived_checkpoints_that_are_gone_or_damaged_are_said_in_one_line(
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    junk: bytes | None,
+) -> None:
+    log = SignedLog(tmp_path / "log").add(60)
+    (one,) = log.archive(store).made
+    log.close()
+    assert one.checkpoints is not None
+    key, where = one.key_of(one.checkpoints), f"s3://{store.name}/audit"
+    store.delete_for_good(key)
+    if junk is not None:
+        store.replace(key, junk)
+        digest, size = hashlib.sha256(junk).hexdigest(), len(junk)
+        part = structs.replace(one.checkpoints, version="", packed_size=size, packed_sha256=digest)
+        store.delete_for_good(one.key)
+        store.replace(one.key, structs.replace(one, checkpoints=part).signed(KEY).to_bytes())
+    assert main(["verify", where]) == Exit.NOTHING
+    assert key in capsys.readouterr().err
+    target = str(tmp_path / "restored")
+    assert main(["archive", "restore", target, "--archive", where]) == Exit.FINDINGS
+    assert key in capsys.readouterr().err
 
 
 def test_what_no_manifest_names_is_extra(log: SignedLog, bucket: Store) -> None:

@@ -14,9 +14,10 @@ from audit_emit._readers.archived.fetching import cold_file, object_file
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.base import MISSING, CheckpointLine, Flaw, Place
 from audit_emit._readers.files.logfiles import BLOCK, CHECKPOINTS, Log, LogFile, in_order
-from audit_emit._readers.files.packing import unpacked
+from audit_emit._readers.files.packing import broken, unpacked
 from audit_emit._readers.files.quarantine import hashed
 from audit_emit._readers.files.reader import FilesReader
+from audit_emit._readers.files.unpacked import damage_raises
 from audit_emit.errors import ArchiveError
 
 
@@ -94,7 +95,7 @@ class ArchivedReader(FilesReader):
     def _each_moved(self) -> Iterator[tuple[int, str]]:
         for one in self.manifests:
             for part in one.moved:
-                with suppress(ArchiveError):  # what is gone there, too, is not kept
+                with suppress(ArchiveError, *broken()):  # what is gone there, too, is not kept
                     yield from hashed(self._unpacked(one, part))
 
     def _archived(self) -> Iterator[CheckpointLine]:
@@ -115,9 +116,10 @@ class ArchivedReader(FilesReader):
         for one in self.manifests:
             if one.checkpoints is not None:
                 lines = Lines()
-                for data in self._unpacked(one, one.checkpoints):
-                    for block in lines.feed(data):
-                        yield from split_lines(block) if isinstance(block, bytes) else ()
+                with damage_raises(object_file(self._cold.settings, one, one.checkpoints)):
+                    for data in self._unpacked(one, one.checkpoints):
+                        for block in lines.feed(data):
+                            yield from split_lines(block) if isinstance(block, bytes) else ()
 
     def _unpacked(self, of: Manifest, part: Packed) -> Iterator[bytes]:
         """The bytes of an object, no more than its manifest says."""
