@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-from support.archived_log import DAY, RING, SignedLog
+from msgspec import structs
+from support.archived_log import DAY, KEY, RING, SignedLog
 from support.object_store import Store
 
 from audit_emit._archive.inspection import Inspection, Issue, Wanted
@@ -42,6 +44,21 @@ def restored(store: Store, target: Path) -> Path:
 def status(*where: object) -> int:
     (found,) = verify_paths([str(one) for one in where], Options(RING))
     return found.report.exit_status
+
+
+def spoil_moved(store: Store, one: Manifest) -> None:
+    """Let a manifest name something that cannot be unpacked."""
+    (part,) = one.moved
+    junk = b"\x28\xb5\x2f\xfd no frame"
+    part = structs.replace(
+        part, version="", packed_size=len(junk), packed_sha256=hashlib.sha256(junk).hexdigest()
+    )
+    for key, data in (
+        (one.key_of(part), junk),
+        (one.key, structs.replace(one, moved=(part,)).signed(KEY).to_bytes()),
+    ):
+        store.delete_for_good(key)
+        store.replace(key, data)
 
 
 def test_closed_segments_that_are_signed_go_up_with_manifests_that_follow_each_other(
@@ -143,9 +160,13 @@ def test_what_a_repair_moved_aside_is_archived_and_comes_back(tmp_path: Path, st
     layout = Layout.of(str(log.active))
     (found,) = verify_paths([str(log.directory)], Options(RING))
     assert apply(layout, plan_repair(found.report).actions)
+    aside = log.directory / "quarantine"
+    (aside / "directory.bytes").mkdir()
+    (aside / "link.bytes").symlink_to(log.active)
     again = SignedLog(log.directory).add(100)
     try:
-        assert sum(len(one.moved) for one in again.archive(store).made) == 1
+        made = again.archive(store).made
+        assert sum(len(one.moved) for one in made) == 1
         again.sign()
         where = f"s3://{store.name}/audit"
         assert status(restored(store, tmp_path / "restored")) == 0
@@ -156,9 +177,11 @@ def test_what_a_repair_moved_aside_is_archived_and_comes_back(tmp_path: Path, st
             with pytest.raises(FileExistsError, match="in the way"):
                 restored(store, place)
         assert again.active.read_bytes() == before
-        shutil.rmtree(log.directory / "quarantine")
+        shutil.rmtree(aside)
         assert status(log.directory) == 1
         assert status(log.directory, where) == 0
+        spoil_moved(store, next(one for one in made if one.moved))
+        assert status(log.directory, where) == 1
         shutil.rmtree(tmp_path / "restored" / "quarantine")
         assert status(tmp_path / "restored") == 1
     finally:

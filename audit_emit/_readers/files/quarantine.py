@@ -42,6 +42,8 @@ class Quarantine:
 def moved_files(directory: str) -> list[str]:
     """The files with bytes that were moved aside from a log, in the order of their names.
 
+    What else is there, as a link or a directory, holds no such bytes.
+
     Args:
         directory: of the log.
 
@@ -50,10 +52,11 @@ def moved_files(directory: str) -> list[str]:
     """
     place = os.path.join(directory, QUARANTINE)
     try:
-        names = os.listdir(place)
+        with os.scandir(place) as found:
+            paths = [one.path for one in found if one.is_file(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [os.path.join(place, name) for name in sorted(names) if name.endswith(ENDING)]
+    return sorted(path for path in paths if path.endswith(ENDING))
 
 
 def _hashed(path: str) -> Iterator[tuple[int, str]]:
