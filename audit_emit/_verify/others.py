@@ -116,7 +116,11 @@ def _policy_of(keys: Sequence[str], quorum: int | None) -> Policy:
         if key.count("+") >= 2 and not os.path.exists(key):
             texts.append(key)
         else:
-            texts += _read(key, LONGEST).decode("utf-8", "replace").split()
+            data = _read(key, LONGEST + 1)
+            if len(data) > LONGEST:
+                # The witnesses at its end would not be asked for, unnoticed.
+                raise ValueError(f"{visible(key)} is no file of verifier keys: it is too long")
+            texts += data.decode("utf-8", "replace").split()
     try:
         return _usable(Policy.of_keys([Cosigner.from_vkey(text) for text in texts], quorum))
     except ValueError as error:

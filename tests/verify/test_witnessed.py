@@ -13,7 +13,7 @@ from support.witnesses import KEYS, ORIGIN, PAIR, RING, WitnessedLog, answering,
 from audit_emit._checkpoints.anchoring import Anchored
 from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import sign
-from audit_emit._format.policy import Policy
+from audit_emit._format.policy import LONGEST, Policy
 from audit_emit._format.record import head_of
 from audit_emit._signing.cosigners import Cosigner
 from audit_emit._verify.findings import Kind, Report
@@ -156,6 +156,16 @@ class TestFromPython:
         assert (report.exit_status, report.witnessed_seq) == (0, 300)
         report = found.verify(witnesses=names, anchor_required=False)
         assert report.counts == {Kind.NOT_WITNESSED: 1}
+
+    def test_a_file_of_witnesses_counts_whole_or_not_at_all(
+        self, log: PrunableLog, tmp_path: Path
+    ) -> None:
+        found = open_log(log.path, keys=[PAIR.to_vkey(ORIGIN)])
+        file = tmp_path / "witnesses"
+        first, last = KEYS[0].to_vkey(), KEYS[2].to_vkey()  # the last one has not seen the log
+        file.write_text(first + "\n" * LONGEST + last)
+        with pytest.raises(ValueError, match="too long"):
+            found.verify(witnesses=[str(file)], anchor_required=False)
 
     def test_a_policy_brings_the_key_of_the_log(self, log: PrunableLog, tmp_path: Path) -> None:
         policy = tmp_path / "policy"
