@@ -340,10 +340,16 @@ def test_a_chain_that_takes_nothing_holds_up_no_other_one(
     )
     assert main(["seal", shop.as_user("the_writer")]) == 5
     assert "not this one" in capsys.readouterr().err
+    sealer = seal(shop)
+    sealer.seal()
+    assert sealer.fault is not None
     assert shop.run(sealed) == [("good",)]
     shop.run("DROP TRIGGER refuses ON audit_emit.records")
     assert main(["seal", shop.as_user("the_writer")]) == 0
     assert shop.run(sealed) == [("a-bad",), ("good",)]
+    sealer.seal()
+    assert sealer.fault is None, "another sealer has sealed it"
+    sealer.close()
 
 
 def test_kill_9_of_a_sealer_loses_and_doubles_nothing(shop: Database, emitter: Emitter) -> None:

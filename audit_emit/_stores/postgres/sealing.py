@@ -88,7 +88,10 @@ class Sealer:
             DatabaseError: the database gives no answer; nothing was sealed twice, or lost.
         """
         done = Sealed()
-        for service, tenant, *_ in self._ask(_WAITING):
+        waiting = [(service, tenant) for service, tenant, *_ in self._ask(_WAITING)]
+        # What another sealer has sealed since waits no longer, and is no fault any more.
+        self._refusing = {one: why for one, why in self._refusing.items() if one in waiting}
+        for service, tenant in waiting:
             if time.monotonic() < self._refusing.get((service, tenant), (0.0, ""))[0]:
                 continue
             try:
