@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from support.old_rows import FREELY, append, make_older
 from support.postgres_server import Database
+from support.prunable_log import KEY as KEY_OF_LOG
+from support.prunable_log import OTHER, PrunableLog
 
 from audit_emit import open_log
 from audit_emit._checkpoints.consistency import prove_consistency
 from audit_emit._facade.database import state_of
+from audit_emit._format.removal import fields_of
 from audit_emit._readers.opening import open_reader
 from audit_emit._signing.trusted_keys import HmacKey, KeyRing
 from audit_emit._verify.findings import Kind
@@ -244,3 +247,19 @@ def test_the_role_alone_removes_nothing(old: Database, statement: str) -> None:
 def test_a_database_that_is_away_is_status_5() -> None:
     where = "postgresql://127.0.0.1:1/none"
     assert main(["db", "prune", where, "--older-than", "90d"]) == 5
+
+
+@pytest.mark.parametrize(("key", "status"), [(KEY_OF_LOG, 0), (OTHER, 1)])
+def test_rows_that_were_shipped_leave_where_a_key_that_is_given_removed_them_from_their_file(
+    audited: Database, tmp_path: Path, key: HmacKey, status: int
+) -> None:
+    log = PrunableLog(tmp_path / "log", records=300, part=100, ring=KeyRing([key]))
+    removal = log.prune(-1, rehearse=True).removal
+    assert removal is not None
+    log.append("audit.pruned", fields_of(removal))
+    log.sign()
+    assert main(["ship", "--to", audited.as_user("the_writer"), str(log.path)]) == 0
+    make_older(audited, removal.last_seq)
+    assert prune(audited) == status
+    left = audited.run("SELECT min(seq) FROM audit_emit.records")
+    assert left == [(1 if status else removal.last_seq + 1,)]
