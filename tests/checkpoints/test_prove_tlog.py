@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,17 @@ def test_the_witness_has_signed_the_note_of_it(log: WitnessedLog) -> None:
     note = proof_of(log, 17).note
     (line,) = (one for one in note.signatures if one.name == "w1.example.com")
     assert cosigned_at(KEYS[0], note.text.encode(), line)
+
+
+def test_tiles_that_are_only_in_the_cache_of_the_reader_are_enough(
+    tmp_path: Path, log: WitnessedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copied = log.copy(tmp_path / "log")
+    shutil.rmtree(copied.path / "tile")
+    (copied.path / "tile").write_bytes(b"")  # no tiles can be made here
+    names = [one.name for one in proof_of(copied, 17).note.signatures]
+    assert "w1.example.com" in names
 
 
 def test_a_record_that_the_newest_note_does_not_cover_is_proved_by_a_later_checkpoint(
