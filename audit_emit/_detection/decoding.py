@@ -44,6 +44,11 @@ def decoding(names: frozenset[str]) -> Decode:
             own[rest.partition(".")[0]] = Any
         else:
             members[first] = Any
+    # msgspec finds no member of a TypedDict whose name is beyond ASCII.
+    if not all(map(str.isascii, members)):
+        return EVERYTHING
+    if not all(map(str.isascii, own)):
+        members[_FIELDS] = Any
     if own and _FIELDS not in members:
         members[_FIELDS] = _part(own)
     return msgspec.json.Decoder(_part(members)).decode

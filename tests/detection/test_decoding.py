@@ -6,6 +6,7 @@ import pytest
 from support.anomalous_log import found, lines, record, rule_set
 
 from audit_emit._detection.decoding import UNDECODED, decoding, whole
+from audit_emit._detection.values import getter
 
 NAMES = frozenset({"user_id", "fields.a.b", "service.x"})
 
@@ -20,6 +21,13 @@ def test_only_what_is_named_and_the_place_are_made() -> None:
 def test_a_rule_about_the_fields_as_such_has_all_of_them() -> None:
     (line,) = lines([record("x.y", a=1, b=2)])
     assert decoding(frozenset({"fields", "fields.a"}))(line)["fields"] == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("name", ["größe", "fields.größe", "fields.größe.key", "größe.key"])
+def test_a_name_beyond_ascii_is_found(name: str) -> None:
+    line = '{"größe":{"key":1},"fields":{"größe":{"key":2},"":3},"":4}'.encode()
+    get = getter(name)
+    assert get(decoding(frozenset({name}))(line)) == get(whole(line) or {}) is not None
 
 
 @pytest.mark.parametrize("fields", [None, 7, ["a"], "a"])
