@@ -24,7 +24,7 @@ from audit_emit._runtime.interrupts import let_through
 from audit_emit._signing.uris import Parts, timeout_of
 from audit_emit.errors import ConfigError, KeyStoreError, SignerError
 
-__all__ = ["PARAMETERS", "SCHEMES", "Master", "keeper_of"]
+__all__ = ["PARAMETERS", "SCHEMES", "Master", "beside", "keeper_of"]
 
 SCHEMES = ("openbao", "vault", "awskms")
 PARAMETERS = {
@@ -115,6 +115,11 @@ class _AwsKms(NamedTuple):
         return plain
 
 
+def beside(path: str) -> str:
+    """Where the encrypted master key of a file of slots is."""
+    return f"{path}.master"
+
+
 def keeper_of(name: str, parts: Parts) -> Keeper:
     """The service that a URI names. Nothing is asked of it.
 
@@ -150,26 +155,36 @@ class Master:
     """
 
     def __init__(self, path: str, keeper: Keeper) -> None:
-        self.path: str = f"{path}.master"
+        self.path: str = beside(path)
         self._keeper = keeper
         self._key = b""
         self._again = 0.0
 
     def key_of(self, seed: bytes) -> bytes:
-        """The key of a person whose slot has this seed; only after ``load``."""
-        return hmac.digest(self._key, _LABEL + seed, "sha256")
+        """The key of a person whose slot has this seed; only after ``load``.
 
-    def load(self, *, make: bool) -> None:
+        Raises:
+            KeyStoreError: it is not here, or no longer: another thread has closed the store.
+        """
+        key = self._key
+        if not key:  # HMAC takes an empty key, and whoever has the file could make the same of it
+            raise KeyStoreError("closed", f"the master key of {self.path} is not here")
+        return hmac.digest(key, _LABEL + seed, "sha256")
+
+    def load(self, *, make: bool, ask: bool = True) -> None:
         """Have the master key, and ask the service for it unless it was asked before.
 
         Args:
             make: a new one, where there is no file of it.
+            ask: there is time to ask the service.
 
         Raises:
             KeyStoreError: the service does not give it, or the file is gone or cannot be used.
         """
         if self._key:
             return
+        if not ask:
+            raise KeyStoreError("slow", f"there is no time to ask {self._keeper.name}")
         if time.monotonic() < self._again:
             raise KeyStoreError("backing-off", f"{self._keeper.name} failed a moment ago")
         try:

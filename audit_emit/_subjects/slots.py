@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from struct import Struct
 
 from audit_emit._subjects.locked_file import LOCK_SECONDS, LockedFile, apart
-from audit_emit._subjects.master import Master
+from audit_emit._subjects.master import Master, beside
 from audit_emit._subjects.sealed import KEY_BYTES, pseudonym_of
 from audit_emit._subjects.store import DESTROYED, ERASED, GONE, LIVE, MARKED, Tombstone
 from audit_emit.errors import KeyStoreError
@@ -93,8 +93,9 @@ def _parsed(data: bytes, at: int, master: Master | None) -> Tombstone | None:
         return Tombstone(state, None, "", "", at)
     if state in {LIVE, MARKED}:
         key = key if master is None else master.key_of(key)
-        if master is not None and pseudonym_of(key) != f"p-{pseudonym.hex()}":
-            raise ValueError("is of another master key than the one beside the file")
+        if pseudonym_of(key) != f"p-{pseudonym.hex()}":
+            of = "of another master key than the one beside the file" if master else "no key"
+            raise ValueError(f"is {of}")
         digest = hashlib.sha256(key).hexdigest()
         return Tombstone(state, key, digest, f"p-{pseudonym.hex()}", at)
     return Tombstone(state, None, key.hex(), "" if state == GONE else f"p-{pseudonym.hex()}", at)
@@ -106,6 +107,20 @@ def _is_new(path: str) -> bool:
         return os.stat(path).st_size <= SLOT
     except FileNotFoundError:
         return True
+
+
+def _needs_no_service(path: str) -> None:
+    """Refuse a file of seeds: a key that is made in it would be one that a thief of it has.
+
+    Raises:
+        KeyStoreError: the file has a master key.
+    """
+    if os.path.lexists(beside(path)):
+        raise KeyStoreError(
+            "service-missing",
+            f"{path} has its master key in a key service: name that, as in "
+            f"openbao:KEY?slots={path}",
+        )
 
 
 class SlotFile:
@@ -240,9 +255,12 @@ class SlotFile:
     @contextmanager
     def _held(self, *, make: bool = False, patience: float = LOCK_SECONDS) -> Iterator[bool]:
         """The file, locked, and what others have added to it read; whether there is one."""
-        if self._master is not None and (make or os.path.lexists(self._file.path)):
+        if self._master is None:
+            _needs_no_service(self._file.path)
+        elif make or os.path.lexists(self._file.path):
             # Before the lock: a service may take longer than others would wait for that.
-            self._master.load(make=_is_new(self._file.path))
+            ask = patience >= LOCK_SECONDS  # an event itself waits: no service answers so soon
+            self._master.load(make=_is_new(self._file.path), ask=ask)
         with self._file.held(make=make, patience=patience) as there:
             yield there and self._learn(make=make)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,51 @@ def test_an_event_goes_on_without_the_value_and_says_why(
     assert json.loads(log.read_bytes().splitlines()[-1])["fields"] == {"x": "[withheld]"}
 
 
+def test_an_event_that_has_to_wait_itself_asks_no_service(
+    engine: TransitEngine, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the limit of threads, or while the interpreter shuts down, nobody else can wait."""
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    log = tmp_path / "log" / "audit.jsonl"
+    emitter = Emitter(jsonl=log, stdout=False, subject_keys=address)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        assert emitter.emit(None, "a.b", {"x": Subject("u-17", 1)})
+    assert emitter.health()["subjects"]["last_error"] == "slow"
+    emitter.close()
+    assert engine.seen == []
+    assert b"[withheld]" in log.read_bytes()
+
+
+def test_without_the_master_key_there_is_no_key_of_a_person(tmp_path: Path) -> None:
+    """A thread that asks while another one closes the store gets none that the file gives away."""
+    store = SlotFile(str(tmp_path / "keys"), known := _known(b"f" * 32, tmp_path / "keys"))
+    obtained(store)
+    known.forget()
+    with pytest.raises(KeyStoreError) as caught:
+        known.key_of(bytes(32))
+    assert caught.value.reason == "closed"
+    store.close()
+
+
+@pytest.mark.parametrize("person", ["u-17", "u-18"])
+def test_the_file_is_no_store_without_its_service(
+    store: KeyStore, tmp_path: Path, person: str
+) -> None:
+    obtained(store)
+    before = (tmp_path / "keys").read_bytes()
+    with pytest.raises(KeyStoreError, match="name that") as caught:
+        opened_store(str(tmp_path / "keys")).obtain(person)
+    assert caught.value.reason == "service-missing"
+    assert (tmp_path / "keys").read_bytes() == before
+    (tmp_path / "keys.master").unlink()
+    with pytest.raises(KeyStoreError, match="no key"):
+        opened_store(str(tmp_path / "keys")).obtain("u-17")
+
+
 def test_a_file_of_the_master_key_that_is_gone_or_another_is_an_error(
     address: str, store: KeyStore, tmp_path: Path
 ) -> None:
@@ -153,6 +199,10 @@ def test_of_two_that_begin_at_once_one_master_key_is_kept(tmp_path: Path) -> Non
 
 
 def _key_under(plain: bytes, path: Path) -> bytes:
+    return _known(plain, path).key_of(bytes(32))
+
+
+def _known(plain: bytes, path: Path) -> Master:
     class Known:
         name = "a service"
 
@@ -164,7 +214,7 @@ def _key_under(plain: bytes, path: Path) -> bytes:
 
     made = Master(str(path), Known())
     made.load(make=True)
-    return made.key_of(bytes(32))
+    return made
 
 
 def test_an_erasure_is_recorded_with_the_kind_of_the_store(
