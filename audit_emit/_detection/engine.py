@@ -17,7 +17,7 @@ from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.values import Record
 from audit_emit._detection.watchers import ALWAYS, KINDS, WAITING, Found, Silence, Watcher
 from audit_emit._detection.windows import Event, Hit
-from audit_emit._format.record import MAX_SEQ, head_of, ns_of, parsed, ts_of
+from audit_emit._format.record import MAX_SEQ, TYPE_LIMIT, head_of, ns_of, parsed, ts_of
 from audit_emit._runtime.interrupts import let_through
 
 RECORD = "audit.anomaly"
@@ -26,7 +26,9 @@ RECORD = "audit.anomaly"
 _TS, _END_OF_TS, _TYPE = slice(7, 37), 37, 53
 _BETWEEN = b'","event_type":"'
 _TYPES = 4096
-"""Types of events whose rules are remembered."""
+"""Types of events whose rules are remembered; none that is longer than a type may be."""
+
+_LONGEST = len(_BETWEEN) + TYPE_LIMIT
 
 _STEP_NS = 2 * 10**9
 """A time so much earlier than the record before is told as a step of the clock."""
@@ -110,7 +112,7 @@ class Engine:
 
     def _first_plan(self, kind: bytes, line: bytes) -> Plan:
         """What to do with a type that was not met yet, or with a line of another form."""
-        if not kind.startswith(_BETWEEN) or b"\\" in kind:
+        if not kind.startswith(_BETWEEN) or b"\\" in kind or len(kind) > _LONGEST:
             record = parsed(line)
             name = record.get("event_type") if record is not None else None
             return self._plan(name) if isinstance(name, str) else NOTHING

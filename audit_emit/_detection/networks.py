@@ -9,6 +9,8 @@ from audit_emit._detection.values import Get, Record, text_of
 from audit_emit._runtime.interrupts import let_through
 
 _NETWORKS = 10_000
+_LONGEST = 50
+"""Characters of what may be an address, or a network; who writes more fills no memory with it."""
 
 
 def networks(get: Get) -> Get:
@@ -17,7 +19,7 @@ def networks(get: Get) -> Get:
 
     def network(record: Record) -> str | None:
         value = get(record)
-        if type(value) is not str:
+        if type(value) is not str or len(value) > _LONGEST:
             return network_of(value)
         found = known.get(value)
         if found is None:
@@ -32,7 +34,7 @@ def networks(get: Get) -> Get:
 def network_of(value: Any) -> str | None:
     """The network of an address, /24 or /48, or of a network in it; else the value as it is."""
     text = text_of(value)
-    if text is None or len(text) > 50:
+    if text is None or len(text) > _LONGEST:
         return text
     bare = text.partition("/")[0]
     head, _, last = bare.rpartition(".")

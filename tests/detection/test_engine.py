@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -56,6 +57,30 @@ def test_a_flood_of_groups_is_told_once_and_memory_stays_bounded() -> None:
     assert [(one.rule, one.level) for one in alerts] == [("log_state_full", "medium")]
     assert engine.watchers["c"].groups.bytes <= 100_000
     assert engine.watchers["c"].groups.forgotten > 1000
+
+
+@pytest.mark.parametrize("of_type", [True, False])
+def test_texts_that_are_no_names_fill_no_memory(*, of_type: bool) -> None:
+    """A type, or an address, is as long as whoever writes a line wants it."""
+    new = {
+        "title": "N",
+        "name": "n",
+        "status": "unsupported",
+        "correlation": {"type": "first_seen", "rules": ["a"], "group-by": ["user_id"]},
+        "audit_emit": {"field": "fields.ip", "history": "1d", "network": True},
+    }
+    rules = rule_set(ANY, new)
+    engine = Engine(rules)
+    engine.feed(lines([record("a.b")]))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for at in range(100):
+            text = f"{at}{'9' * 100_000}"
+            engine.feed(lines([record(f"a.{text}") if of_type else record("a.b", ip=text)]))
+        assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_groups_that_say_nothing_any_more_are_forgotten_in_silence() -> None:
