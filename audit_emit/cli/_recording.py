@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,6 +20,17 @@ from audit_emit.errors import DatabaseError, SinkError
 
 if TYPE_CHECKING:
     from audit_emit._facade.database import ServiceChain
+
+
+def operator() -> str:
+    """Who runs this: before sudo, by the name of the account, or by its number where it has none.
+
+    In a container there is often no line for the user in the list of accounts.
+    """
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 class Recording(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
@@ -46,14 +44,13 @@ def record_reveal(
         UsageError, NoLog, DatabaseError: see ``recordings``.
         ClickException: one takes no record; nothing is shown then.
     """
-    from audit_emit.cli._recording import recordings  # noqa: PLC0415 - only who reveals writes
+    from audit_emit.cli._recording import operator, recordings  # noqa: PLC0415 - only who reveals writes
 
-    who = os.environ.get("SUDO_USER") or getpass.getuser()
     told = sorted(set(keys))[:_KEYS]
     fields = {"command": command, "records": records, "values": values, "keys": told}
     if "-" in logs:
         raise click.UsageError("--reveal is recorded in the LOG: standard input is none")
-    with recordings(logs, who) as found:
+    with recordings(logs, operator()) as found:
         for one in found:
             try:
                 one.record(REVEALED, fields)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -37,7 +35,7 @@ from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import logs_argument, name_of, named, together
 from audit_emit.cli._output import formats
-from audit_emit.cli._recording import Recording, recordings
+from audit_emit.cli._recording import Recording, operator, recordings
 from audit_emit.cli._subject_keys import needed_store, subject_keys_option
 from audit_emit.cli._times import time_option
 from audit_emit.errors import DatabaseError, KeyStoreError, SinkError
@@ -124,11 +122,10 @@ def command(
     store = needed_store(subject_keys)
     found = named(logs)
     request = Request(requested_at or ts_of(time.time_ns()), reference, backups_until)
-    actor = by or os.environ.get("SUDO_USER") or getpass.getuser()
     try:
         if dry_run:
             return _show_remains(store, subject, found, also, form)
-        with store.apart(), recordings(found, actor) as taking:
+        with store.apart(), recordings(found, by or operator()) as taking:
             erasables = list(map(_erasable, taking))
             if replay:
                 return _replay(store, erasables, request, form)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -69,6 +70,21 @@ def key_of(keys: Path, subject: str) -> bytes:
     assert found is not None
     assert found.key is not None
     return found.key
+
+
+def test_a_user_without_an_account_is_recorded_by_number(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs under a number which no list of accounts has."""
+
+    def missing(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", missing)
+    assert run("u-17", written.parent).exit_code == 0
+    assert json.loads(last(written))["user_id"] == f"uid-{os.getuid()}"
 
 
 def records_of(log: Path, event_type: str) -> list[dict[str, Any]]:
