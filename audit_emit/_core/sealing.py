@@ -39,6 +39,7 @@ NOT_PERSONS = frozenset(("service", "cron"))
 _HALF = "\\ud"
 """How a lone surrogate begins in the JSON of fields, which msgspec does not read again."""
 _NO_VALUE = f'"{WITHHELD}"'
+_NO_ACTOR = f',"user_id":{_NO_VALUE},'
 _encode = msgspec.json.Encoder().encode
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -216,7 +217,9 @@ class SealingBuilder(RecordBuilder):
     def _wire(self, ctx: AuditContext) -> Any:
         """See ``RecordBuilder``: a pseudonym holds until a key is destroyed."""
         current = self.keys.current  # before: a key may be destroyed while a pseudonym is made
-        wire = (*super()._wire(ctx), current)
+        made = super()._wire(ctx)
+        # Who has no key now may have one with the next event: a service was away, a disk full.
+        wire = (*made, object() if _NO_ACTOR in made[1] else current)
         object.__setattr__(ctx, "wire", wire)
         return wire
 

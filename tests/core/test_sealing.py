@@ -29,9 +29,10 @@ from audit_emit._runtime import compiled
 from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit._subjects import locked_file
 from audit_emit._subjects.locked_file import LockedFile
-from audit_emit._subjects.sealed import SubjectKey
+from audit_emit._subjects.sealed import SubjectKey, is_pseudonym
 from audit_emit._subjects.slots import SlotFile
 from audit_emit._subjects.store import LIVE
+from audit_emit.errors import KeyStoreError
 
 VERIFY = Path(__file__).parents[2] / "docs" / "verify_chain.py"
 ADDRESS = "someone@example.com"
@@ -359,6 +360,22 @@ def test_when_no_key_can_be_made_the_event_is_there_without_the_value(
     emitter.emit(None, "a.b", {"x": Subject("u-18", 1)})
     assert opened(last(log), keys) == {"/x": 1}
     assert emitter.health()["status"] == "ok"
+
+
+def test_an_actor_who_had_no_key_once_is_named_by_the_next_event_of_the_same_context(
+    make: Make, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> bytes:
+        raise KeyStoreError("unreachable", "the service is away")
+
+    emitter = make()
+    context = AuditContext(user_id="u-17")
+    with monkeypatch.context() as patched:
+        patched.setattr(SlotFile, "obtain", away)
+        emitter.emit(context, "a.b", {})
+    assert json.loads(last(log))["user_id"] == "[withheld]"
+    emitter.emit(context, "a.b", {})
+    assert is_pseudonym(json.loads(last(log))["user_id"])
 
 
 def test_a_store_that_takes_its_time_does_not_hold_up_events(
