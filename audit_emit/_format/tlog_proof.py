@@ -80,7 +80,8 @@ class TlogProof(NamedTuple):
     @property
     def head(self) -> Head | None:
         """The place in the chain that the record states; ``None`` where it is no record."""
-        return head_of(self.record) if self.entry.endswith(b"}") else None
+        is_line = self.entry.endswith(b"}") and b"\n" not in self.entry
+        return head_of(self.record) if is_line else None
 
     def judge(self, ring: KeyRing) -> Judgement:
         """Whether the record is in the log that a key of the ring speaks for.

@@ -101,6 +101,13 @@ def test_what_was_changed_does_not_verify(log: WitnessedLog) -> None:
         assert wrong.judge(RING).verdict == "mismatch"
 
 
+def test_an_entry_of_two_lines_is_no_record_whoever_signed_it(log: WitnessedLog) -> None:
+    made = proof_of(log, 17)
+    two = made._replace(entry=made.entry.replace(b',"v":', b'\n,"v":'))
+    assert two.entry != made.entry
+    assert two.judge(RING).why == "the entry is not a record of a chain"
+
+
 @pytest.mark.parametrize(
     "data",
     [
