@@ -23,6 +23,7 @@ import msgspec
 
 from audit_emit._checkpoints import durable
 from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.cosignature import Count, Seconds
 from audit_emit._readers.files.plain_lines import backward
 from audit_emit._readers.files.regular import open_regular
 from audit_emit._runtime import http_client
@@ -53,9 +54,9 @@ class Anchored(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     v: int
-    at: int
+    at: Seconds
     place: str
-    size: int
+    size: Count
     note: str
     token: str = ""
 

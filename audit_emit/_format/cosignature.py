@@ -7,6 +7,10 @@ ML-DSA-44 key its own name, origin, size and root.
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+
 from audit_emit._format.checkpoint import cosigned_text, parse_text
 from audit_emit._format.signed_note import Signature
 from audit_emit._signing.cosigners import Cosigner
@@ -14,6 +18,12 @@ from audit_emit._signing.cosigners import Cosigner
 _TIME = 8
 _END = 253_402_300_800
 """Seconds from 1970 to the year 10000: no later time can be shown, and no honest witness has it."""
+
+Seconds = Annotated[int, msgspec.Meta(ge=0, lt=_END)]
+"""Since 1970, in a file that is read: a time that can be shown."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""Of records, in a file that is read."""
 
 _LABEL = b"subtree/v1\n\0"
 

@@ -16,6 +16,7 @@ import msgspec
 from audit_emit._checkpoints import durable
 from audit_emit._checkpoints.notes import NAME as CHECKPOINT
 from audit_emit._format.checkpoint import Checkpoint, text_of
+from audit_emit._format.cosignature import Count, Seconds
 from audit_emit._format.policy import LONGEST, Policy
 from audit_emit._format.signed_note import Note, Signature, parse_line
 from audit_emit._readers.files.plain_lines import backward
@@ -42,9 +43,9 @@ class Cosigned(msgspec.Struct, frozen=True):
 
     v: int
     origin: str
-    size: int
+    size: Count
     root: str
-    at: int
+    at: Seconds
     line: str
 
     @property
@@ -79,11 +80,11 @@ class Attempt(msgspec.Struct, frozen=True):
     """
 
     state: str
-    tried_at: int
-    size: int = 0
+    tried_at: Seconds
+    size: Count = 0
     note: str = ""
-    cosigned_at: int = 0
-    cosigned_size: int = 0
+    cosigned_at: Seconds = 0
+    cosigned_size: Count = 0
 
     @property
     def is_finding(self) -> bool:
