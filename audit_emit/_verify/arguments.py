@@ -31,11 +31,13 @@ class VerifyArguments(TypedDict, total=False):
         until: only to the last record that is not later.
         legacy_before: records before this one (``"4711"``), or before this byte
             (``"offset:1024"``), may be older than the chain.
-        witnesses: who must have cosigned the log: verifier keys, or files of them.
+        witnesses: who must have cosigned the log: verifier keys, or files of them; an empty list
+            is an error, as it would demand nothing.
         quorum: so many of ``witnesses`` are enough; all of them if not given.
         policy: the file of a C2SP tlog-policy, instead of ``witnesses``; the keys of logs in it
             are trusted, too.
-        anchors: files that a place outside has kept: ``anchors.jsonl``, or a signed note.
+        anchors: files that a place outside has kept: ``anchors.jsonl``, or a signed note; an empty
+            list is an error, too.
         tsa_certificates: a file of roots of a timestamp authority (PEM): only what it stamped
             counts as an anchor.
         remember: a file of the verifier's own that keeps what was verified, to be compared the
@@ -102,6 +104,11 @@ def options_of(how: VerifyArguments, ring: KeyRing) -> Options:
 
 
 def _sources(how: VerifyArguments) -> Sources:
+    # An empty list that was meant to have something in it would demand nothing of the log.
+    if "witnesses" in how and not how["witnesses"]:
+        raise ValueError("no witness is named; leave witnesses out where none must have cosigned")
+    if "anchors" in how and not how["anchors"]:
+        raise ValueError("no file of anchors is named; leave anchors out where there is none")
     return Sources(
         how.get("witnesses", ()),
         how.get("quorum"),

@@ -167,6 +167,13 @@ class TestFromPython:
         with pytest.raises(ValueError, match="too long"):
             found.verify(witnesses=[str(file)], anchor_required=False)
 
+    def test_an_empty_list_demands_nothing_and_is_refused(self, log: PrunableLog) -> None:
+        found = open_log(log.path, keys=[PAIR.to_vkey(ORIGIN)])
+        with pytest.raises(ValueError, match="no witness is named"):
+            found.verify(witnesses=[], anchor_required=False)
+        with pytest.raises(ValueError, match="no file of anchors is named"):
+            found.verify(anchors=[], anchor_required=False)
+
     def test_a_policy_brings_the_key_of_the_log(self, log: PrunableLog, tmp_path: Path) -> None:
         policy = tmp_path / "policy"
         name = log.path.name
