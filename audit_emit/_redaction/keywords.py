@@ -97,7 +97,12 @@ class Prefilter:
     def _one_by_one(self, text: str) -> list[Rule]:
         self._asked += 1
         known = self._by_keyword
-        found = [rule for word in filter(text.__contains__, known) for rule in known[word]]
+        found = [
+            rule
+            for word in filter(text.__contains__, known)
+            for rule in known[word]
+            if _counts(rule, word, text)
+        ]
         return list(dict.fromkeys(found))
 
     @lazy_attribute
@@ -138,6 +143,21 @@ class Prefilter:
     @lazy_attribute
     def _with_run(self) -> list[Search]:
         return _searches(rule for rule in self.rules if rule.long_run)
+
+
+def _counts(rule: Rule, word: str, text: str) -> bool:
+    """Whether a keyword that is in a text counts there, as the patterns have it.
+
+    What is judged is remembered, so the first looks must not say more than the later ones.
+    """
+    if rule.long_run and LONG_RUN.search(text) is None:
+        return False
+    if not rule.word_start:
+        return True
+    at = text.find(word)
+    while at > 0 and text[at - 1].isascii() and text[at - 1].isalnum():
+        at = text.find(word, at + 1)
+    return at >= 0
 
 
 def _searches(rules: Iterable[Rule]) -> list[Search]:
