@@ -11,9 +11,10 @@ from typing import IO, Any
 from audit_emit._archive.packing import Sizes, copied
 from audit_emit._format.manifest import Manifest, Packed
 from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.fetching import altered, named_by_manifest
 from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._readers.files.packing import broken, refuse_wide, unpacked
-from audit_emit.errors import ArchiveError, ObjectStoreError
+from audit_emit.errors import ArchiveError
 
 _BLOCK = 256 * 1024
 _SPARE = 1 << 20
@@ -61,16 +62,10 @@ def checked_part(
         ObjectStoreError: the store gives no answer.
     """
     key = of.key_of(part)
-    try:
+    with named_by_manifest(key):
         found = read_part(bucket, key, part.version, part.name, most=part.size, take=take)
-    except ObjectStoreError as error:
-        if error.reason == "not-found":
-            raise ArchiveError("missing", f"{key}: the object is gone") from None
-        if error.reason == "too-long":
-            raise ArchiveError("altered", f"{key}: it is not what its manifest says") from None
-        raise
     if found != Sizes(part.size, part.sha256, part.packed_size, part.packed_sha256):
-        raise ArchiveError("altered", f"{key}: it is not what its manifest says")
+        raise altered(key)
 
 
 def _plain(file: IO[bytes], name: str, key: str, most: int) -> Iterator[bytes]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 
 from audit_emit._format.manifest import Manifest, Packed
@@ -61,15 +63,32 @@ def fetched(settings: ArchiveSettings, key: str, part: Packed) -> int:
         ObjectStoreError: the store gives no answer.
     """
     with tempfile.TemporaryFile() as file:
-        try:
+        with named_by_manifest(key):
             digest = bucket_of(settings).fetch(key, part.version, file, part.packed_size)
-        except ObjectStoreError as error:
-            if error.reason == "not-found":
-                raise ArchiveError("missing", f"{key}: the object is gone") from None
-            if error.reason == "too-long":
-                raise ArchiveError("altered", f"{key}: it is not what its manifest says") from None
-            raise
         if (file.tell(), digest) != (part.packed_size, part.packed_sha256):
-            raise ArchiveError("altered", f"{key}: it is not what its manifest says")
+            raise altered(key)
         file.flush()
         return os.dup(file.fileno())
+
+
+@contextmanager
+def named_by_manifest(key: str) -> Iterator[None]:
+    """What it means for an archive that an object that a manifest names is gone, or is longer.
+
+    Raises:
+        ArchiveError: ``missing`` or ``altered``.
+        ObjectStoreError: the store gives no answer.
+    """
+    try:
+        yield
+    except ObjectStoreError as error:
+        if error.reason == "not-found":
+            raise ArchiveError("missing", f"{key}: the object is gone") from None
+        if error.reason == "too-long":
+            raise altered(key) from None
+        raise
+
+
+def altered(key: str) -> ArchiveError:
+    """The error for an object with other bytes than those that were archived."""
+    return ArchiveError("altered", f"{key}: it is not what its manifest says")
