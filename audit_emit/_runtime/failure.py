@@ -61,15 +61,15 @@ class Counters:
     __slots__ = (*_NAMES, "measured")
 
     def __init__(self) -> None:
-        self.measured: Any = None
+        self.measured: dict[str, Any] = {}
         self.reset()
 
     def reset(self) -> None:
         """Set all counts to 0, and begin to measure anew."""
         for name in self._NAMES:
             setattr(self, name, 0)
-        if self.measured is not None:
-            self.measured.reset()
+        for one in self.measured.values():
+            one.reset()
 
     backlogged: int
     drained: int

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from support.audit_log import AuditLog
 
 from audit_emit import Emitter
-from audit_emit._core.measured import SAMPLE, measure
+from audit_emit._core.measured import SAMPLE, Measured, measure
 from audit_emit._runtime.histogram import Histogram
 from audit_emit._stores.base import Draft, Linked
 from audit_emit.testing import MemoryStore
@@ -41,6 +41,23 @@ def test_every_event_is_recorded_and_one_of_sixteen_measured(tmp_path: Path) -> 
     ]
     assert (sum(measured.durations.counts), sum(measured.sizes.counts)) == (2, 2)
     assert measured.sizes.total == len(lines[0]) + len(lines[-1])
+
+
+def test_two_that_ask_at_once_measure_once(
+    audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitter = audit_log.emitter
+    reset = Histogram.reset
+    other: list[tuple[Measured, Any]] = []
+
+    def reset_and_ask(histogram: Histogram) -> None:
+        monkeypatch.setattr(Histogram, "reset", reset)
+        reset(histogram)
+        other.append((measure(emitter), emitter.emit))
+
+    # The second one comes when the first one has found that nobody measures yet.
+    monkeypatch.setattr(Histogram, "reset", reset_and_ask)
+    assert [(measure(emitter), emitter.emit)] == other
 
 
 def test_an_interrupt_passes(audit_log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
