@@ -229,7 +229,8 @@ def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None
         LokiError: see its classes.
     """
     newest = _Newest(question, limit)
-    end = now + AHEAD if question.until is None else question.until
+    latest = now + AHEAD
+    end = latest if question.until is None else min(question.until, latest)
     begin = max(0, min(now, end) - MONTH) if question.since is None else question.since
     more = {} if limit is None else {"page": limit + _SPARE}
     last = end

@@ -22,7 +22,7 @@ from audit_emit._format.record import ts_of
 from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.labels import placement_of
 from audit_emit._query.question import Question, Term
-from audit_emit._query.search import MONTH, ask_log, ask_loki, candidates
+from audit_emit._query.search import AHEAD, MONTH, ask_log, ask_loki, candidates
 from audit_emit.errors import Refused
 
 SECOND = 10**9
@@ -306,6 +306,18 @@ def test_a_clock_that_is_ahead_is_no_reason_to_miss_anything(client: LokiClient)
     chain = MadeChain(begin=NOW + 500 * SECOND).add(1)
     client.push(entries(chain.lines))
     assert ask_loki(Question(), client, NOW).lines == chain.lines
+
+
+@pytest.mark.parametrize("until", [2**62, 253_402_300_799 * 10**9])  # 2116, and 9999
+def test_loki_is_not_asked_about_times_that_are_to_come(
+    client: LokiClient, fake_loki: LokiServer, until: int
+) -> None:
+    chain = MadeChain(begin=NOW).add(1)
+    client.push(entries(chain.lines))
+    begun = len(fake_loki.asked)
+    assert ask_loki(Question(until=until), client, NOW).lines == chain.lines
+    ends = [int(asked["end"]) for _, _, asked in fake_loki.asked[begun:]]
+    assert max(ends) <= NOW + AHEAD
 
 
 def test_a_few_are_asked_for_in_few_requests(client: LokiClient, fake_loki: LokiServer) -> None:
