@@ -1,0 +1,56 @@
+"""``.ci/tests`` asks a few tests again, and only where all of them have run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.waiting import PATIENCE
+
+TESTS = Path(__file__).parents[1] / ".ci" / "tests"
+MAKEFILE = """
+beside-others:
+\t@mkdir -p .pytest_cache/v/cache
+\t@echo '{failed}' >.pytest_cache/v/cache/lastfailed
+\t@exit {status}
+"""
+ONE = '{"test_it.py::test_alone": true}'
+
+
+def asked_again(place: Path, failed: str, status: int) -> tuple[bool, str]:
+    """Whether a target whose pytest ends so passes, and what was printed."""
+    place.joinpath(".ci").mkdir()
+    shutil.copy(TESTS, place / ".ci")
+    place.joinpath("Makefile").write_text(MAKEFILE.format(failed=failed, status=status))
+    place.joinpath("test_it.py").write_text("def test_alone(): pass\n")
+    done = subprocess.run(
+        ["env", f"VENV={sys.prefix}", ".ci/tests", "beside-others"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_that_passes_by_itself_is_named(tmp_path: Path) -> None:
+    passed, told = asked_again(tmp_path, ONE, 1)
+    assert passed, told
+    assert "passed by themselves:\ntest_it.py::test_alone\n" in told
+
+
+@pytest.mark.parametrize(
+    ("failed", "status"),
+    [(ONE, 2), (ONE, 3), ('{"test_it.py::test_alone": true, "gw1": true}', 1)],
+    ids=["interrupted", "crashed", "collected-otherwise"],
+)
+def test_where_not_all_have_run_none_is_asked_again(
+    tmp_path: Path, failed: str, status: int
+) -> None:
+    passed, told = asked_again(tmp_path, failed, status)
+    assert not passed, told
+    assert "once more" not in told
