@@ -18,7 +18,7 @@ _BLOCK = 256 * 1024
 
 
 class Moved:
-    """What of a log is in ``quarantine/``, and which of it the archive has.
+    """What of a log is in ``quarantine/``, and which of it the archive has; for one run.
 
     Args:
         directory: of the log; empty where it has none.
@@ -29,6 +29,8 @@ class Moved:
         self._directory = directory
         self._pack = pack
         self._there: set[str] = set()
+        self._read: dict[str, str] = {}
+        """The SHA-256 of the files that this run has read, so that each part does not read them."""
 
     def note(self, one: Manifest) -> None:
         """What a manifest names is there."""
@@ -45,10 +47,13 @@ class Moved:
         for path in moved_files(self._directory) if self._directory else ():
             if len(made) == MOST_MOVED:
                 break
+            if self._read.get(path) in self._there:
+                continue
             with Packer(self._pack) as packer:
                 for data in _data(path):
                     packer.add(data)
                 sizes = packer.end()
+                self._read[path] = sizes.sha256
                 if sizes.sha256 in self._there or sizes.sha256 in {one.sha256 for one in made}:
                     continue
                 made.append(

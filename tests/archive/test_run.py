@@ -16,6 +16,7 @@ from audit_emit._archive.pruning import ArchivePruner
 from audit_emit._archive.restoring import restore
 from audit_emit._format.manifest import Manifest
 from audit_emit._readers.archived.manifests import cold_logs
+from audit_emit._readers.files.regular import open_regular
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import plan_repair
 from audit_emit._retention.files import Pruner
@@ -186,6 +187,33 @@ def test_what_a_repair_moved_aside_is_archived_and_comes_back(tmp_path: Path, st
         assert status(tmp_path / "restored") == 1
     finally:
         again.close()
+
+
+def test_what_was_moved_aside_is_read_once_however_many_parts_are_archived(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        aside = log.directory / "quarantine"
+        aside.mkdir()
+        for name, data in (("1.bytes", b"torn"), ("2.bytes", b"foreign"), ("3.bytes", b"torn")):
+            (aside / name).write_bytes(data)
+        read: list[str] = []
+
+        def opened(path: str) -> int:
+            read.append(Path(path).name)
+            return open_regular(path)
+
+        monkeypatch.setattr("audit_emit._archive.moved.open_regular", opened)
+        made = log.archive(store).made
+        assert len(made) > 2
+        assert [len(one.moved) for one in made[:3]] == [2, 0, 0]
+        assert sorted(read) == ["1.bytes", "2.bytes", "3.bytes"]
+        (aside / "1.bytes").write_bytes(b"torn later")
+        assert [len(one.moved) for one in log.add(200).archive(store).made][:2] == [1, 0]
+        assert sorted(read[3:]) == ["1.bytes", "2.bytes", "3.bytes"]
+    finally:
+        log.close()
 
 
 def test_a_log_whose_oldest_records_were_removed_before_is_archived_from_there_on(
