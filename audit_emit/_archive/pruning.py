@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from audit_emit._archive.journal import Journal
 from audit_emit._archive.prefix import Prefix, Progress, proved_prefix
-from audit_emit._archive.state import head_after, trusted_in_store
+from audit_emit._archive.state import head_after, vouched
 from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.manifests import cold_logs
 from audit_emit._retention.files import Outcome, Pruner
 from audit_emit._retention.rows import RowsOutcome, RowsPruner
 from audit_emit._retention.statement import Limits
@@ -125,13 +126,15 @@ def prune_rows(
     limits = Limits(cutoff_ns, reason_of(bucket))
     planned = pruner.run(limits, rehearse=True)
     proved: dict[str, Prefix] = {}
+    if not planned.chains:
+        return PrunedRows(planned, proved)
+    archived = cold_logs(bucket, {}, {part.chain for part in planned.chains})
+    there = {cold.chain: vouched(cold.manifests, ring) for cold in archived}
     for part in planned.chains:
-        manifests, _ = trusted_in_store(bucket, part.chain, ring)
+        manifests = there.get(part.chain, [])
         proved[part.chain] = proved_prefix(
             bucket, ring, manifests, part.last, gone=part.first - 1, progress=progress
         )
-    if not proved:
-        return PrunedRows(planned, proved)
     heads = {chain: head_after(found.last) for chain, found in proved.items()}
     return PrunedRows(pruner.run(limits, drop=drop, rehearse=rehearse, copied=heads), proved)
 

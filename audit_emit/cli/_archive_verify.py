@@ -100,7 +100,7 @@ def verify(
     known, chains = _known_of(list(logs), settings.shown, ring)
     try:
         with Bucket(settings) as bucket:
-            colds = [one for one in cold_logs(bucket, {}) if not chains or one.chain in chains]
+            colds = cold_logs(bucket, {}, chains or None)
             wanted = Wanted(
                 ring,
                 known,

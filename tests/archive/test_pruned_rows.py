@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from support.old_rows import FREELY, append, make_older
 from support.postgres_server import Database
 
 from audit_emit import open_log
+from audit_emit._objects.bucket import Bucket, Version
 from audit_emit._signing.trusted_keys import private_pem
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -187,6 +188,35 @@ def test_a_chain_is_archived_on_whose_rows_begin_just_behind_what_is_archived(
     status, ran = told(capsys, "archive", "run", writer)
     assert status == Exit.OK
     assert ran["logs"][0]["archived"][0]["first_seq"] == last + 1
+
+
+def test_the_names_in_the_archive_are_asked_for_once_however_many_chains_have_old_rows(
+    audited: Database,
+    store: Store,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del store, key
+    for service in ("shop", "till", "stock"):
+        append(audited, NEW, service)
+    writer = audited.as_user("the_writer")
+    assert main(["checkpoint", writer]) == Exit.OK
+    assert main(["archive", "run", writer]) == Exit.OK
+    make_older(audited)
+    append(audited, NEW)
+    assert main(["checkpoint", writer]) == Exit.OK
+    versions, asked = Bucket.versions, []
+
+    def spied(bucket: Bucket, below: str = "") -> Iterator[Version]:
+        asked.append(below)
+        return versions(bucket, below)
+
+    monkeypatch.setattr(Bucket, "versions", spied)
+    status, would = prune(capsys, audited, "--dry-run")
+    assert (status, len(would["highest_proved_seq"])) == (Exit.OK, 3)
+    assert all(would["highest_proved_seq"].values())
+    assert asked.count("") == 1
 
 
 def test_a_chain_that_has_ended_is_archived_and_goes(

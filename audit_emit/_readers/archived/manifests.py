@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -44,23 +44,28 @@ def chosen(address: str) -> tuple[str, dict[str, str]]:
     return place, found
 
 
-def cold_logs(bucket: Bucket, wanted: dict[str, str]) -> list[Cold]:
-    """What is archived, chain by chain.
+def cold_logs(
+    bucket: Bucket, wanted: dict[str, str], chains: Collection[str] | None = None
+) -> list[Cold]:
+    """What is archived, chain by chain, after one look at the names of all that is there.
 
     Args:
         wanted: ``service`` and ``chain`` that are asked for; the others are left out.
+        chains: that are asked for; ``None`` for all.
 
     Raises:
         ObjectStoreError: the store gives no answer.
     """
-    chains: dict[str, Cold] = {}
+    found: dict[str, Cold] = {}
     for key, version in sorted(first_versions(bucket, is_manifest).items()):
         *_, service, chain, _ = key.split("/")
         if wanted.get("service", service) != service or wanted.get("chain", chain) != chain:
             continue
-        cold = chains.setdefault(chain, Cold(bucket.settings, chain, [], []))
+        if chains is not None and chain not in chains:
+            continue
+        cold = found.setdefault(chain, Cold(bucket.settings, chain, [], []))
         try:
-            found = Manifest.from_bytes(bucket.small(key, version), key)
+            manifest = Manifest.from_bytes(bucket.small(key, version), key)
         except ValueError as error:
             cold.wrong.append((key, str(error)))
         except ObjectStoreError as error:
@@ -68,11 +73,11 @@ def cold_logs(bucket: Bucket, wanted: dict[str, str]) -> list[Cold]:
                 raise
             cold.wrong.append((key, "it cannot be read"))
         else:
-            cold.manifests.append(found)
-    for cold in chains.values():
+            cold.manifests.append(manifest)
+    for cold in found.values():
         cold.manifests.sort(key=lambda one: one.place)
         cold.wrong.extend(links(cold.manifests))
-    return list(chains.values())
+    return list(found.values())
 
 
 def links(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str]]:
