@@ -91,3 +91,17 @@ class TestAnAttestation:
         file.write_text(json.dumps(envelope.to_dict()))
         text = self.checked(page, served, file, other.to_vkey(ORIGIN))
         assert "not signed by the pinned key" in text
+
+    def test_what_a_screen_would_obey_is_spelled_out(
+        self, page: Page, served: Served, signed: SignedLog, tmp_path: Path
+    ) -> None:
+        file = self.attested(signed, tmp_path)
+        envelope = Envelope.from_bytes(file.read_bytes())
+        file.write_text(json.dumps(envelope._replace(key_id="SHA256:\u202ex").to_dict()))
+        assert "another key, SHA256:\\u{202e}x" in self.checked(page, served, file)
+        statement = json.loads(envelope.payload)
+        statement["predicate"]["agent"]["\u202eagent"] = "\u2066x"
+        file.write_text(json.dumps(seal(KEY, json.dumps(statement).encode()).to_dict()))
+        text = self.checked(page, served, file)
+        assert not {"\u202e", "\u2066"} & set(text)
+        assert "\\u{202e}agent" in text

@@ -1,4 +1,6 @@
 // "Check an attestation", on the page that verifies in the browser, with the key that is pinned there.
+import { visible } from "./sha256.js";
+
 const form = document.getElementById("attestation");
 const out = document.getElementById("attested");
 const root = document.body.dataset.root;
@@ -6,7 +8,7 @@ const root = document.body.dataset.root;
 function said(text, kind = "") {
   const line = document.createElement("p");
   line.className = `verdict ${kind}`;
-  line.textContent = text;
+  line.textContent = visible(text);
   out.append(line);
 }
 function only(text, kind) { out.replaceChildren(); said(text, kind); }
@@ -15,8 +17,8 @@ function listed(rows) {
   const list = document.createElement("dl");
   for (const [term, value] of rows) {
     const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
-    dt.textContent = term;
-    dd.textContent = value;
+    dt.textContent = visible(term);
+    dd.textContent = visible(value);
     list.append(dt, dd);
   }
   out.append(list);

@@ -1,4 +1,5 @@
 // "Check a proof", on the page that verifies in the browser: a file, or the record in the address.
+import { visible } from "./sha256.js";
 import { parseKey } from "./signatures.js";
 import { proved } from "./proof.js";
 
@@ -10,7 +11,7 @@ const [chain, seq] = (new URLSearchParams(location.search).get("record") ?? "").
 function said(text, kind = "") {
   const line = document.createElement("p");
   line.className = `verdict ${kind}`;
-  line.textContent = text;
+  line.textContent = visible(text);
   out.replaceChildren(line);
 }
 
@@ -23,8 +24,7 @@ async function check(text) {
     said(found.said, found.ok ? "good" : "bad");
     const line = document.createElement("pre");
     line.className = "raw";
-    // What a screen would obey or not show is spelled out, as on all pages.
-    line.textContent = found.record.replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    line.textContent = visible(found.record);
     out.append(line);
   } catch (error) { said(`No verdict: ${error.message}`, "bad"); }
 }

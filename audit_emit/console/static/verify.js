@@ -10,7 +10,7 @@ const SEEN = `audit_emit.seen:${root}`;
 function said(text, kind = "") {
   const line = document.createElement("p");
   line.className = `verdict ${kind}`;
-  line.textContent = text;
+  line.textContent = visible(text);
   out.replaceChildren(line);
 }
 
