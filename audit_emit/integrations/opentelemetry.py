@@ -11,10 +11,9 @@ and none of its fields.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from inspect import signature
-from threading import Lock
 from time import time_ns
 from typing import Any
 
@@ -125,20 +124,24 @@ def _emit_log(name: str, attributes: dict[str, Any]) -> None:
 
 
 class _Told:
-    """What was told last: by its kind and the id of the record."""
+    """What was told last: by its kind and the id of the record.
+
+    Without a lock: a signal handler may emit in the middle of this, and a forked child would wait
+    for ever for a thread that it has not.
+    """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._last: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._last: dict[tuple[str, str], object] = {}
+        self._order: deque[tuple[str, str]] = deque()
 
     def is_new(self, what: tuple[str, str]) -> bool:
-        with self._lock:
-            if what in self._last:
-                return False
-            self._last[what] = None
-            if len(self._last) > _REMEMBERED:
-                self._last.popitem(last=False)
-            return True
+        mine = object()
+        if self._last.setdefault(what, mine) is not mine:  # one step: one of two threads is first
+            return False
+        self._order.append(what)
+        if len(self._order) > _REMEMBERED:
+            self._last.pop(self._order.popleft(), None)
+        return True
 
 
 _TOLD = _Told()

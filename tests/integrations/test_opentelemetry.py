@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
+from threading import Thread
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E4
 )
 
 from audit_emit import ConfigError, bind  # noqa: E402
-from audit_emit.integrations.opentelemetry import TracedEmitter  # noqa: E402
+from audit_emit.integrations.opentelemetry import _TOLD, TracedEmitter  # noqa: E402
 
 
 def traced() -> tuple[Any, InMemorySpanExporter]:
@@ -69,6 +72,34 @@ def test_a_record_is_told_once_however_many_emitters_pass_it_on(records: Any) ->
     assert len(records()) == 1
     (span,) = exporter.get_finished_spans()
     assert [event.name for event in span.events] == ["secret.set"]
+
+
+def test_a_signal_handler_may_emit_while_opentelemetry_is_told(records: Any) -> None:
+    tracer, exporter = traced()
+    told = type(_TOLD).is_new.__code__
+    looked: list[int] = []
+
+    def handler(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is told and event == "line" and frame.f_lineno not in looked:
+            looked.append(frame.f_lineno)
+            TracedEmitter().emit(None, "signal.heard")
+        return handler if frame.f_code is told else None
+
+    def work() -> None:
+        with tracer.start_as_current_span("work"):
+            sys.settrace(handler)
+            TracedEmitter().emit(None, "secret.set")
+            sys.settrace(None)
+
+    thread = Thread(target=work, daemon=True)  # one that waits for itself would never end
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    (span,) = exporter.get_finished_spans()
+    names = [event.name for event in span.events]
+    assert looked
+    assert sorted(names) == ["secret.set"] + ["signal.heard"] * len(looked)
+    assert len(records()) == len(names)
 
 
 def test_a_log_record_is_of_the_record_also_without_a_span(
