@@ -19,7 +19,6 @@ MODULE, CLASS, FUNCTION = 400, 250, 50
 STILL_LONGER = {
     "_core/emitter.py:Emitter",
     "_core/emitter.py:Emitter.emit",
-    "_core/health.py:report",
     "_core/outbox.py:Outbox",
     "_runtime/nonblocking_fd.py:Descriptor",
     "_stores/jsonl/group_commit.py:GroupCommit",

@@ -49,30 +49,8 @@ def report(emitter: Emitter) -> dict[str, Any]:
         sinks["store"] = _shipped(emitter.shipping, notes)
     elif not is_file:
         sinks["store"] = kept
-    lost = emitter.counters.lost
-    withheld = emitter.counters.processor_errors
-    unsealed = emitter.builder.report()["last_error"]
-    states = {sink["state"] for sink in sinks.values()}
-    if states == {"off"}:
-        why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
-        notes.append(f"{why}: nothing is recorded")
-        status = "off"
-    elif _cannot_keep(sinks) or states == {"off", "failing"}:
-        status = "failing"
-    elif "failing" in states or "degraded" in states or _unsigned(emitter) or withheld or unsealed:
-        status = "degraded"
-    else:
-        status = "ok"
-    if lost:
-        notes.append(
-            f"{lost} events were lost since the start of this process, the last one at "
-            f"{emitter.outbox.last_loss}"
-        )
-    taken_away = store.taken_away if store is not None else 0
-    if taken_away:
-        notes.append(f"{taken_away} records were taken away from the file: audit.gap says which")
-    if withheld:
-        notes.append(f"the fields of {withheld} events are withheld, as a processor failed")
+    status = _status(emitter, sinks, notes)
+    _tell_losses(emitter, store, notes)
     _tell_misuse(emitter, notes)
     return {
         "status": status,
@@ -85,6 +63,21 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "emit": emitter.way,
         "notes": notes,
     }
+
+
+def _status(emitter: Emitter, sinks: Mapping[str, Mapping[str, Any]], notes: list[str]) -> str:
+    """The word for all of it; see ``report``."""
+    states = {sink["state"] for sink in sinks.values()}
+    if states == {"off"}:
+        why = "disabled" if emitter.settings.disabled else "neither a file nor stdout"
+        notes.append(f"{why}: nothing is recorded")
+        return "off"
+    if _cannot_keep(sinks) or states == {"off", "failing"}:
+        return "failing"
+    withheld, unsealed = emitter.counters.processor_errors, emitter.builder.report()["last_error"]
+    if "failing" in states or "degraded" in states or _unsigned(emitter) or withheld or unsealed:
+        return "degraded"
+    return "ok"
 
 
 def _cannot_keep(sinks: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -100,6 +93,20 @@ def _losses(emitter: Emitter, store: StoreHealth | None) -> dict[str, Any]:
         "records": 0 if store is None else store.taken_away,
         "last_record": None if store is None else store.last_taken_away,
     }
+
+
+def _tell_losses(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> None:
+    """What of events is nowhere, or no longer there, or without fields."""
+    if lost := emitter.counters.lost:
+        notes.append(
+            f"{lost} events were lost since the start of this process, the last one at "
+            f"{emitter.outbox.last_loss}"
+        )
+    taken_away = store.taken_away if store is not None else 0
+    if taken_away:
+        notes.append(f"{taken_away} records were taken away from the file: audit.gap says which")
+    if withheld := emitter.counters.processor_errors:
+        notes.append(f"the fields of {withheld} events are withheld, as a processor failed")
 
 
 def _tell_misuse(emitter: Emitter, notes: list[str]) -> None:
