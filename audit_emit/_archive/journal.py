@@ -77,6 +77,7 @@ class Journal:
         if is_new:
             sync_directory(os.path.dirname(path))
         self.entries: list[Entry] = list(entries_of(path, where))
+        self._done = {_mark(one) for one in self.entries}
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +99,7 @@ class Journal:
         write_all(self._descriptor, b"\n" + msgspec.json.encode(entry) + b"\n")
         os.fsync(self._descriptor)
         self.entries.append(entry)
+        self._done.add(_mark(entry))
 
     def manifests(self, chain: str) -> list[Manifest]:
         """The manifests of a chain that were confirmed, in their order; unchecked."""
@@ -105,8 +107,11 @@ class Journal:
 
     def done(self, step: Step, of: Manifest) -> bool:
         """Whether a step was noted for a range."""
-        wanted = (step, of.chain, of.last_seq)
-        return any((one.step, one.chain, one.last_seq) == wanted for one in self.entries)
+        return (step, of.chain, of.last_seq) in self._done
+
+
+def _mark(entry: Entry) -> tuple[str, str, int]:
+    return entry.step, entry.chain, entry.last_seq
 
 
 def manifests_of(entries: list[Entry], chain: str) -> list[Manifest]:
