@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -165,8 +166,7 @@ class Provider:
             nonce={"essential": True, "value": nonce},
         )
         try:
-            parsed = jwk.KeySet.import_key_set({"keys": keys.get("keys", [])})
-            found = jwt.decode(token, parsed, algorithms=ALGORITHMS)
+            found = jwt.decode(token, jwk.KeySet(_usable(keys)), algorithms=ALGORITHMS)
             rules.validate(found.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             raise SignInError(f"the ID token does not hold: {type(error).__name__}") from None
@@ -181,6 +181,19 @@ class Provider:
         if self._claim == "email" and claims.get("email_verified") is not True:
             raise SignInError("the provider has not verified that address")
         return value
+
+
+def _usable(published: Mapping[str, Any]) -> list[Any]:
+    """The keys of a set, without those that are not understood here (RFC 7517, section 5)."""
+    from joserfc import jwk  # noqa: PLC0415 - an extra
+    from joserfc.errors import JoseError  # noqa: PLC0415
+
+    found: list[Any] = []
+    keys = published.get("keys")
+    for one in keys if isinstance(keys, list) else ():
+        with suppress(JoseError, ValueError, TypeError, KeyError):
+            found += jwk.KeySet.import_key_set({"keys": [one]}).keys
+    return found
 
 
 def checked(name: str, url: str) -> str:

@@ -118,6 +118,25 @@ def test_a_token_of_another_key_signs_nobody_in_and_a_new_key_is_learnt(
     assert came_back(browser, provider).status_code == 303
 
 
+@for_each(
+    "strange",
+    [
+        {"kty": "EC", "crv": "no curve", "x": "AA", "y": "AA"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+        {"kty": "OKP"},
+        {"kty": "of tomorrow"},
+        None,
+    ],
+)
+def test_a_key_that_is_not_understood_is_passed_over(
+    browser: TestClient, provider: OpenIdProvider, strange: Any
+) -> None:
+    keys = [strange, provider.published.as_dict(private=False)]
+    body = json.dumps({"keys": keys}).encode()
+    provider.instead["/keys"] = Answer(200, body, "application/json")
+    assert came_back(browser, provider).status_code == 303
+
+
 def test_the_answer_to_another_question_signs_nobody_in(
     browser: TestClient, provider: OpenIdProvider
 ) -> None:
