@@ -15,7 +15,7 @@ def replace(path: str, data: bytes) -> None:
     """Replace a file, atomically and durably. Several processes may do so at the same time.
 
     Raises:
-        OSError: the file is still the previous one.
+        OSError: the file is still the previous one, or the new one is perhaps not durable.
     """
     replace_file(path, data, mode=FILE_MODE)
 
@@ -49,7 +49,7 @@ def append(path: str, data: bytes, *, alone: bool = False) -> None:
     finally:
         os.close(descriptor)
     if is_new:
-        sync_directory(os.path.dirname(path))
+        sync_directory(os.path.dirname(path), must=True)
 
 
 def content(path: str, most: int) -> bytes | None:

@@ -142,7 +142,7 @@ class SignerFiles:
         """Replace the state file, atomically and durably.
 
         Raises:
-            OSError: the file is still the previous one.
+            OSError: the file is still the previous one, or the new one is perhaps not durable.
         """
         durable.replace(self.state, msgspec.json.encode(state) + b"\n")
 

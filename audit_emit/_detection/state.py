@@ -102,7 +102,7 @@ class StateFile:
         """Replace it, durably.
 
         Raises:
-            OSError: it cannot be written; the one before stays.
+            OSError: it cannot be written, or is perhaps not durable.
         """
         content = _Content(_VERSION, *progress)
         replace_file(self.path, msgspec.json.encode(content) + b"\n")

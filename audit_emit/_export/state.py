@@ -68,7 +68,7 @@ class State(NamedTuple):
         """Replace the state of an output, durably.
 
         Raises:
-            OSError: it cannot be written; the one before stays.
+            OSError: it cannot be written, or is perhaps not durable.
         """
         values: Mapping[str, object] = {
             "v": _VERSION,

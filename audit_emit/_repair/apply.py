@@ -70,8 +70,8 @@ def apply(layout: Layout, actions: Sequence[Quarantine]) -> list[Moved]:
     moved = [_copy_out(layout, action) for action in actions]
     for name in dict.fromkeys(action.file for action in actions):
         _keep_original(layout, name)
-    sync_directory(os.path.join(layout.directory, DIRECTORY))
-    sync_directory(layout.directory)
+    sync_directory(os.path.join(layout.directory, DIRECTORY), must=True)
+    sync_directory(layout.directory, must=True)
     _declare(layout, moved)
     for name, group in groupby(moved, key=lambda one: one.action.file):
         with _locked(layout):

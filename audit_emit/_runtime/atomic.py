@@ -20,7 +20,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
     """Replace a file, durably. Several processes may do so at the same time.
 
     Raises:
-        OSError: it cannot be written; the one before stays.
+        OSError: it cannot be written, and the one before stays; or it is perhaps not durable.
     """
     path = os.fspath(path)
     fresh = f"{path}.{unique()}.new"  # of nobody else: another one may be writing, too
@@ -36,4 +36,4 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
         with suppress(OSError):
             os.unlink(fresh)
         raise
-    sync_directory(os.path.dirname(path) or ".")
+    sync_directory(os.path.dirname(path) or ".", must=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from audit_emit._runtime.interrupts import let_through
@@ -14,6 +15,8 @@ _DIRECTORY = (
     | getattr(os, "O_DIRECTORY", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
+_FAILURES = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
+"""Of a disk; with other errors a file system says that it syncs no directories."""
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -27,16 +30,22 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def sync_directory(path: str) -> None:
-    """Make the names in a directory durable; a file system that cannot is left alone."""
+def sync_directory(path: str, *, must: bool = False) -> None:
+    """Make the names in a directory durable; a file system that cannot is left alone.
+
+    Args:
+        must: one that can, and fails, is an error.
+
+    Raises:
+        OSError: with ``must``, the disk is broken or full.
+    """
     try:
         descriptor = os.open(path, _DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         let_through(error)
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        let_through(error)
-    finally:
-        os.close(descriptor)
+        if must and error.errno in _FAILURES:
+            raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def test_what_could_not_be_written_leaves_the_file_as_it_was(
     with pytest.raises(OSError):
         replace_file(path, b"after")
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_name_that_is_perhaps_not_durable_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    synced = os.fsync
+
+    def broken(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        replace_file(path, b"after")
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"after"]
 
 
 def test_nobody_else_reads_it_by_default(tmp_path: Path) -> None:
