@@ -197,24 +197,31 @@ def _usable(published: Mapping[str, Any]) -> list[Any]:
 
 
 def checked(name: str, url: str) -> str:
-    """An address that a browser or the console is sent to.
+    """An address that is configured, to which a browser or the console is sent.
 
     Raises:
         ConfigError: it is none, or not https beyond this machine.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigError(name, "is no address") from None
-    near = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if not parts.hostname or parts.username or parts.query or not (parts.scheme == "https" or near):
+    if not _is_safe(url):
         raise ConfigError(name, "needs an address that begins with https://")
+    if "?" in url:
+        raise ConfigError(name, "needs an address without a query")
     return url
 
 
-def _address(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
+def _is_safe(url: str) -> bool:
+    """Whether it is an address, with TLS beyond this machine, and without a password in it."""
     try:
-        return checked(name, value if isinstance(value, str) else "")
-    except ConfigError as error:
-        raise SignInError(str(error)) from None
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    near = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    return bool(parts.hostname and not parts.username and (parts.scheme == "https" or near))
+
+
+def _address(found: Mapping[str, Any], name: str) -> str:
+    """An address of the provider; it may have a query, which stays (RFC 6749, section 3.1)."""
+    value = found.get(name)
+    if not isinstance(value, str) or not _is_safe(value):
+        raise SignInError(f"{name} of the provider is no address that begins with https://")
+    return value

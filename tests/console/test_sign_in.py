@@ -228,6 +228,19 @@ def test_a_provider_that_gives_something_else_for_a_code_signs_nobody_in(
     assert "takes no code" in ended.text
 
 
+def test_the_query_of_an_address_of_the_provider_stays(
+    browser: TestClient, provider: OpenIdProvider
+) -> None:
+    ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+    found = {name: f"{provider.issuer}/{end}?p=b2c%201" for name, end in ends.items()}
+    body = json.dumps({"issuer": provider.issuer, **found}).encode()
+    provider.instead["/.well-known/openid-configuration"] = Answer(200, body)
+    begun = browser.get("/audit/login").headers["location"]
+    asked = dict(parse_qsl(urlsplit(begun).query))
+    assert (asked["p"], asked["client_id"]) == ("b2c 1", CLIENT)
+    assert browser.get(provider.approve(begun)).status_code == 303
+
+
 def test_a_provider_that_names_no_address_signs_nobody_in(
     browser: TestClient, provider: OpenIdProvider
 ) -> None:
@@ -244,6 +257,8 @@ def test_a_provider_that_names_no_address_signs_nobody_in(
         {"issuer": "http://id.example"},
         {"issuer": "https://["},
         {"issuer": "id.example"},
+        {"issuer": "https://id.example/?a=b"},
+        {"url": "https://user@audit.example"},
         {"url": "ftp://x"},
         {"client_secret": ""},
     ],
