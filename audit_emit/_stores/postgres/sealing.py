@@ -90,7 +90,7 @@ class Sealer:
         done = Sealed()
         waiting = [(service, tenant) for service, tenant, *_ in self._ask(_WAITING)]
         # What another sealer has sealed since waits no longer, and is no fault any more.
-        self._refusing = {one: why for one, why in self._refusing.items() if one in waiting}
+        self._refusing = {one: self._refusing[one] for one in waiting if one in self._refusing}
         for service, tenant in waiting:
             if time.monotonic() < self._refusing.get((service, tenant), (0.0, ""))[0]:
                 continue
