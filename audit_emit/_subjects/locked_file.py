@@ -17,7 +17,7 @@ try:
 except ImportError:  # not a POSIX platform: one process per file
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LockedFile", "apart"]
+__all__ = ["LockedFile", "apart", "unusable"]
 
 LOCK_SECONDS = 10.0
 """How long one call waits for the lock; ``emit`` waits for the whole call no longer than it may."""
@@ -30,6 +30,22 @@ _FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
+
+
+@contextmanager
+def unusable(path: str) -> Iterator[None]:
+    """What the system says of a file, as an error of a store of keys.
+
+    Raises:
+        KeyStoreError: the file cannot be used.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, KeyStoreError):
+            raise
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        raise KeyStoreError(name, f"{path}: {error.strerror or error}") from error
 
 
 class LockedFile:
@@ -65,19 +81,15 @@ class LockedFile:
         if not mutex.acquire(timeout=patience):
             raise KeyStoreError("busy", f"another thread uses {self.path}")
         try:
-            there = self._opened(make=make)
-            if there:
-                self._lock(latest)
-            try:
-                yield there
-            finally:
-                if there and self.descriptor >= 0 and fcntl is not None:
-                    fcntl.flock(self.descriptor, fcntl.LOCK_UN)
-        except OSError as error:
-            if isinstance(error, KeyStoreError):
-                raise
-            name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise KeyStoreError(name, f"{self.path}: {error.strerror or error}") from error
+            with unusable(self.path):
+                there = self._opened(make=make)
+                if there:
+                    self._lock(latest)
+                try:
+                    yield there
+                finally:
+                    if there and self.descriptor >= 0 and fcntl is not None:
+                        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         finally:
             mutex.release()
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 from audit_emit._runtime.files import sync_directory, write_all
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._signing.uris import Parts, timeout_of
+from audit_emit._subjects.locked_file import unusable
 from audit_emit.errors import ConfigError, KeyStoreError, SignerError
 
 __all__ = ["PARAMETERS", "SCHEMES", "Master", "beside", "keeper_of"]
@@ -34,7 +35,7 @@ PARAMETERS = {
 }
 
 PAUSE_SECONDS = 1.0
-"""How long a service that failed is left alone: an event is not to wait for it each time."""
+"""How long a service is left alone that was asked in vain: no event is to wait each time."""
 
 _LABEL = b"audit_emit key of a person, version 1\n"
 _CONTEXT = {"audit_emit": "keys of persons"}
@@ -186,17 +187,25 @@ class Master:
         if not ask:
             raise KeyStoreError("slow", f"there is no time to ask {self._keeper.name}")
         if time.monotonic() < self._again:
-            raise KeyStoreError("backing-off", f"{self._keeper.name} failed a moment ago")
+            raise KeyStoreError("backing-off", f"{self._keeper.name} was asked a moment ago")
         try:
             kept = self._kept()
             if not kept and not make:
                 raise KeyStoreError("missing", f"{self.path} is gone: put it back")
-            self._key = self._opened(kept) if kept else self._drawn()
+            if not kept:
+                _, encrypted = self._keeper.draw()
+                self._pause()  # what it drew may not be kept: no event is to draw one after another
+                kept = self._put(encrypted)
+            if make:  # whoever made the file may not have come so far
+                with unusable(self.path):
+                    sync_directory(os.path.dirname(self.path), must=True)
+            # Read back, also after it was drawn: what the service does not open must seal nothing.
+            self._key = self._opened(kept)
         except KeyStoreError:
             raise
         except Exception as error:  # noqa: BLE001 - libraries of services raise what they like
             let_through(error)
-            self._again = time.monotonic() + PAUSE_SECONDS
+            self._pause()
             if isinstance(error, SignerError):
                 raise KeyStoreError(error.reason, str(error)) from None
             reason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
@@ -207,15 +216,22 @@ class Master:
         """Hold it no longer."""
         self._key = b""
 
+    def _pause(self) -> None:
+        self._again = time.monotonic() + PAUSE_SECONDS
+
     def _opened(self, kept: str) -> bytes:
         key = self._keeper.opened(kept)
         if len(key) != _BYTES:
             raise SignerError("refused", f"{self._keeper.name} gave a master key that is none")
         return key
 
-    def _drawn(self) -> bytes:
-        """A new one, kept durably before it is used; another process may have been first."""
-        _, encrypted = self._keeper.draw()
+    def _put(self, encrypted: str) -> str:
+        """Keep a new one; another process may have been first, and then it is that one's."""
+        with unusable(self.path):
+            self._link(encrypted)
+        return self._kept()
+
+    def _link(self, encrypted: str) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
         fresh = f"{self.path}.{secrets.token_hex(4)}.new"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -229,16 +245,14 @@ class Master:
                 os.link(fresh, self.path)  # unlike a rename, it replaces nothing
         finally:
             os.unlink(fresh)
-        sync_directory(os.path.dirname(self.path))
-        # Read back: what the service does not open again must seal nothing.
-        return self._opened(self._kept())
 
     def _kept(self) -> str:
-        try:
-            with open(self.path, "rb") as file:
-                data = file.read(_LONGEST)
-        except FileNotFoundError:
-            return ""
+        with unusable(self.path):
+            try:
+                with open(self.path, "rb") as file:
+                    data = file.read(_LONGEST)
+            except FileNotFoundError:
+                return ""
         return data.decode("ascii", "replace").strip()
 
 

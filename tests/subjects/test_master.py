@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +179,54 @@ def test_a_file_of_the_master_key_that_is_gone_or_another_is_an_error(
     with pytest.raises(KeyStoreError, match="of another master key") as caught:
         opened_store(address).obtain("u-17")
     assert caught.value.reason == "damaged"
+
+
+def test_a_file_that_cannot_be_used_is_not_laid_at_the_door_of_the_service(
+    engine: TransitEngine, store: KeyStore, tmp_path: Path
+) -> None:
+    (tmp_path / "keys.master").mkdir()
+    with pytest.raises(KeyStoreError, match=r"keys\.master: Is a directory") as caught:
+        store.obtain("u-17")
+    assert caught.value.reason == "EISDIR"
+    (tmp_path / "keys.master").rmdir()
+    obtained(store)
+
+
+def test_what_cannot_be_kept_is_not_drawn_by_every_event(
+    engine: TransitEngine, store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(master, "PAUSE_SECONDS", 1e9)
+    monkeypatch.setattr(os, "fsync", full)
+    for reason in ("ENOSPC", "backing-off"):
+        with pytest.raises(KeyStoreError) as caught:
+            store.obtain("u-17")
+        assert caught.value.reason == reason
+    assert len(engine.seen) == 1
+
+
+def test_a_master_key_whose_name_may_not_last_makes_no_key(
+    store: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is there, and whoever finds it has to make its name durable all the same."""
+    synced = os.fsync
+
+    def broken(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced(descriptor)
+
+    monkeypatch.setattr(master, "PAUSE_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        for _ in range(2):
+            with pytest.raises(KeyStoreError, match=r"keys\.master") as caught:
+                store.obtain("u-17")
+            assert caught.value.reason == "EIO"
+    assert not (tmp_path / "keys").exists()
+    obtained(store)
 
 
 def test_of_two_that_begin_at_once_one_master_key_is_kept(tmp_path: Path) -> None:
