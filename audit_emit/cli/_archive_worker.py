@@ -22,8 +22,11 @@ from audit_emit._facade.archive import (
     utc,
 )
 from audit_emit._facade.text import visible
+from audit_emit.cli import _streams
 from audit_emit.cli._daemon import pause, until_told
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._group import failed
+from audit_emit.errors import SignerError
 
 GUARD = "archive.day"
 _LONGEST_SLEEP = 600.0
@@ -82,10 +85,10 @@ def daily(
                 wait = seconds_until(utc(time.time_ns()), at) + random.uniform(0, jitter)  # noqa: S311
                 pause(told, min(wait, _LONGEST_SLEEP) if wait > _LONGEST_SLEEP else wait)
                 continue
-            status = work(lambda: bool(told))
+            done = _done(work, told)
             if told:
                 break
-            if status in {Exit.OK, Exit.NOTHING}:
+            if done:
                 note(guard, day)
                 failures = 0
                 continue
@@ -94,3 +97,18 @@ def daily(
             click.echo(visible(f"audit-emit: {day} is not done; again in {wait:.0f} s"), err=True)
             pause(told, wait)
     return Exit.OK
+
+
+def _done(work: Callable[[Callable[[], bool]], Exit], told: list[int]) -> bool:
+    """Do a day's work; whether it is done, and need not be tried again.
+
+    A database, a disk or what holds the key may be back at the next try: that ends no worker.
+    Whoever read what it prints does not come back: that does.
+    """
+    try:
+        return work(lambda: bool(told)) in {Exit.OK, Exit.NOTHING}
+    except (OSError, SignerError) as error:
+        if isinstance(error, OSError) and _streams.printing(error):
+            raise
+        failed(error)
+        return False

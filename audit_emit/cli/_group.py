@@ -164,14 +164,15 @@ def run(args: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (click.ClickException, ConfigError, SignerError, OSError, ModuleNotFoundError) as error:
-        return _failed(error)
+        return failed(error)
     finally:
         # Python ends with 120 when the rest of standard output cannot be written then.
         _streams.silence()
     return int(result or 0)
 
 
-def _failed(error: Exception) -> int:
+def failed(error: Exception) -> int:
+    """Say what ended a command, and give its exit status."""
     if isinstance(error, click.ClickException):
         told = StringIO()
         error.show(told)

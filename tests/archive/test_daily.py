@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from audit_emit._archive.daily import due, hour_of, pause_after, seconds_until, utc
 from audit_emit.cli._archive_worker import daily, guarded, note
 from audit_emit.cli._exit import Exit
+from audit_emit.errors import DatabaseError, SignerError
 
 THREE = (3, 0)
 
@@ -72,3 +76,48 @@ def test_a_day_that_failed_is_not_noted_and_one_that_worked_is(tmp_path: Path) -
         assert daily("00:00", guard, lambda _, status=status: status, enabled=True) == Exit.OK  # type: ignore[misc]
         assert guarded(guard) >= noted
         assert bool(guarded(guard)) is bool(noted)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DatabaseError("database-away", "connection refused"),
+        OSError(errno.ENOSPC, "No space left on device", "archive.jsonl"),
+        SignerError("unreachable", "the signer is away"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_away_for_a_while_ends_no_worker(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    monkeypatch.setattr("audit_emit.cli._archive_worker.pause_after", lambda _: 0.0)
+    guard, noted = str(tmp_path / "day"), []
+
+    def work(_: Callable[[], bool]) -> Exit:
+        noted.append(guarded(guard))
+        if len(noted) == 1:
+            raise error
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Exit.OK
+
+    assert daily("00:00", guard, work, enabled=True) == Exit.OK
+    assert noted == ["", ""]
+    assert capsys.readouterr().err.count("audit-emit: ") == 2
+
+
+def test_a_worker_ends_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    pipe = os.fdopen(writes, "w")
+
+    def work(_: Callable[[], bool]) -> Exit:
+        click.echo("archived", file=pipe)
+        return Exit.OK
+
+    with pytest.raises(BrokenPipeError):
+        daily("00:00", str(tmp_path / "day"), work, enabled=True)
+    with pytest.raises(BrokenPipeError):
+        pipe.close()
