@@ -72,9 +72,6 @@ def _provider(
     secret = os.environ.get(_SECRET, "")
     if not (client and url and secret):
         raise click.UsageError(f"--oidc needs --oidc-client, --url and {_SECRET}")
-    import authlib  # type: ignore[import-untyped] # noqa: F401, PLC0415 - an extra
-    import joserfc  # noqa: F401, PLC0415 - of the same extra
-
     return {
         "issuer": issuer,
         "client_id": client,

@@ -47,9 +47,11 @@ class Provider:
 
     Raises:
         ConfigError: an address is none, or not https beyond this machine.
+        ModuleNotFoundError: the extra is not installed.
     """
 
     def __init__(self, issuer: str, client_id: str, client_secret: str, claim: str) -> None:
+        _look_for_extra()
         checked("oidc", issuer)
         if not client_id or not client_secret:
             raise ConfigError("oidc", "needs a client id and its secret")
@@ -181,6 +183,18 @@ class Provider:
         if self._claim == "email" and claims.get("email_verified") is not True:
             raise SignInError("the provider has not verified that address")
         return value
+
+
+def _look_for_extra() -> None:
+    """What is missing is said where a provider is configured, and not to who signs in."""
+    try:
+        import authlib.integrations.httpx_client  # type: ignore[import-untyped] # noqa: F401, PLC0415
+        import joserfc  # noqa: F401, PLC0415
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(
+            f"OpenID Connect needs {missing.name}: pip install 'audit-emit[oidc]'",
+            name=missing.name,
+        ) from missing
 
 
 def _usable(published: Mapping[str, Any]) -> list[Any]:

@@ -57,6 +57,7 @@ class SignIn:
 
     Raises:
         ConfigError: an address is none.
+        ModuleNotFoundError: the extra ``oidc`` is not installed.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from support.waiting import PATIENCE
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-from audit_emit.console import Access
+from audit_emit.console import Access, SignIn
 
 
 @pytest.fixture
@@ -117,6 +117,28 @@ def test_a_provider_that_cannot_be_used_is_said(
     users.write_text('[users."vera@example.com"]\nrole = "viewer"\n')
     assert main(["console", str(log), "--users", str(users), *more]) == Exit.USAGE
     assert "https://" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["authlib", "joserfc"])
+def test_the_extra_that_a_provider_needs_is_named(
+    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setenv("AUDIT_EMIT_CONSOLE_OIDC_SECRET", "s")
+    for name in [one for one in sys.modules if one.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    users = log.parent / "users.toml"
+    users.write_text('[users."vera@example.com"]\nrole = "viewer"\n')
+    more = ["--oidc", "https://id.example", "--oidc-client", "c", "--url", "https://a.example"]
+    assert main(["console", str(log), "--users", str(users), *more]) == Exit.USAGE
+    assert "audit-emit[oidc]" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError, match=r"audit-emit\[oidc\]"):
+        SignIn(
+            issuer="https://id.example",
+            client_id="c",
+            client_secret="s",
+            url="https://a.example",
+        )
 
 
 def test_a_password_is_hashed(
