@@ -22,6 +22,9 @@ Scope = MutableMapping[str, Any]
 _ROUTED = {"fastapi", "route", "endpoint"}
 """What routers put into a scope."""
 
+_MOST_DIGITS = 18
+"""Of a length: Python makes no number of thousands of them, and no response is so long."""
+
 
 def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
     """The facts that are known when a request begins.
@@ -61,7 +64,7 @@ def look_at(
     for raw, value in headers:
         name = raw.lower()
         if name == b"content-length":
-            if length is None and value.isdigit():
+            if length is None and value.isdigit() and len(value) <= _MOST_DIGITS:
                 length = int(value)
         elif name == wanted:
             found = True

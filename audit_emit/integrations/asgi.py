@@ -249,7 +249,10 @@ class _AuditedConnection:
 
     def _with_id(self, message: Message) -> Message:
         """The message with the request id, unless the application has set one, and the receipt."""
-        headers = message.get("headers") or ()
+        headers = message.get("headers") or []
+        if type(headers) is not list:  # ASGI allows any iterable, which may give them only once
+            headers = [*headers]
+            message = {**message, "headers": headers}
         self._content_length_sent, is_set = look_at(headers, self._header)
         own = []
         if self._header is not None and not is_set:

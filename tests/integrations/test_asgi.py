@@ -305,6 +305,25 @@ def test_message_of_the_application_is_not_changed(audit_log: AuditLog) -> None:
     assert shared == start()
 
 
+def test_headers_that_can_be_read_only_once_are_sent(audit_log: AuditLog) -> None:
+    message = {**start(), "headers": iter([(b"x-other", b"kept")])}
+    server = Server().serve(audited(answer(message, body()), audit_log, receipts=True))
+
+    assert server.headers(b"x-other") == [b"kept"]
+    assert len(server.headers()) == 1
+
+
+def test_a_length_that_is_no_number_for_python_is_the_servers_to_refuse(
+    audit_log: AuditLog,
+) -> None:
+    server = Server().serve(
+        audited(answer(start(200, (b"content-length", b"9" * 5000)), body()), audit_log)
+    )
+
+    assert len(server.sent) == 2
+    assert audit_log.only()["fields"]["status"] == 200
+
+
 def test_request_records_are_switched_off(audit_log: AuditLog) -> None:
     seen = []
 
