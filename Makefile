@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Compiled modules are kept, also where the environment says otherwise, as that of many containers does: the tests
+# start thousands of processes, of which each would compile the library again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo console demo-replicas test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
 

@@ -8,28 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
 from support.console_client import hostile_log
 from support.served_console import Served
 from support.tiers import starts_a_server
 
 from audit_emit.console import application
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    unsupported_method,
-]
 SLOW = re.compile("/api/audit/(archive|archives|checkpoint|verify)(/run|/cancel)?")
 """What begins a process of its own."""
 
@@ -63,6 +48,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def described(served: Served) -> Any:
+    import schemathesis  # takes a second, which every run of any test would wait for
+
     return schemathesis.openapi.from_url(f"{served.address}/api/openapi.json")
 
 
@@ -71,9 +58,19 @@ def test_whatever_is_asked_the_answer_is_one_of_those_described(
     described: Any, path: str, method: str
 ) -> None:
     """As a test of hypothesis; the plugin of schemathesis for pytest is not needed for it."""
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    wanted = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+        checks.unsupported_method,
+    ]
 
     def asked(case: Any) -> None:
-        case.call_and_validate(checks=CHECKS, timeout=120)
+        case.call_and_validate(checks=wanted, timeout=120)
 
     cases = described[path][method.upper()].as_strategy()
     bounded(2 if SLOW.fullmatch(path) else 25)(given(case=cases)(asked))()
