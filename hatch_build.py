@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import sysconfig
 from pathlib import Path
@@ -19,6 +20,12 @@ OFF = {"0", "false", "no", "off"}
 MODULE = "audit_emit._speedups"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
 FLAGS += ["-Wno-missing-field-initializers", "-Wno-unused-parameter"]
+
+
+def sources_flag(package: Path) -> str:
+    """What has the compiled part say what it is made of, for the package that is built."""
+    native = runpy.run_path(str(package / "_runtime" / "native_sources.py"))
+    return f'-DSOURCES="{native["digest"](str(package / "_native"))}"'
 
 
 class SpeedupsHook(BuildHookInterface[Any]):
@@ -76,7 +83,7 @@ class SpeedupsHook(BuildHookInterface[Any]):
             MODULE,
             sources=sorted(sources),
             depends=["audit_emit/_native/leaf.h"],
-            extra_compile_args=FLAGS,
+            extra_compile_args=[*FLAGS, sources_flag(root / "audit_emit")],
         )
         before = os.getcwd()
         with TemporaryDirectory() as scratch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._runtime.compiled import SWITCH, state
+from audit_emit._runtime.compiled import STALE, SWITCH, state
 from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._settings.archive import check_address, is_archive
 from audit_emit._settings.checks import SETTINGS, STDERR
@@ -11,6 +11,7 @@ from audit_emit._settings.settings import PREFIX, settings, system_directory
 __all__ = [
     "PREFIX",
     "SETTINGS",
+    "STALE",
     "STDERR",
     "SWITCH",
     "Address",

@@ -32,15 +32,28 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* What it is made of (`_runtime/native_sources.py`), from who compiles it. */
+#ifndef SOURCES
+#define SOURCES ""
+#endif
+
+static int set_up(PyObject *module)
+{
+    choose_hash();
+    return PyModule_AddStringConstant(module, "SOURCES", SOURCES);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)set_up}, {0, NULL}};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "audit_emit._speedups",
     .m_doc = "The compiled leaf of emit; what it does, Python can do without it.",
     .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__speedups(void)
 {
-    choose_hash();
     return PyModuleDef_Init(&definition);
 }

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from audit_emit._runtime import native_sources
 
 if TYPE_CHECKING:
     from audit_emit._speedups import copied, encoder, linked
 else:
     copied = encoder = linked = None
 
-__all__ = ["SWITCH", "append", "copied", "encoder", "linked", "state"]
+__all__ = ["STALE", "SWITCH", "append", "copied", "encoder", "linked", "state"]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
 """``0`` in the environment, when this is imported, keeps the compiled part out."""
@@ -25,12 +28,28 @@ state = "compiled"
 
 append: Callable[..., tuple[Any, bytes, int, int, int, int, bool] | None] | None = None
 
+STALE = "interpreted (the compiled part is of other sources; `pip install --editable .` renews it)"
+"""A source tree went on, and what was compiled of it stayed: they may no longer fit together."""
+
+
+def _is_stale(made_of: str) -> bool:
+    """Whether the sources beside this package are not those that the compiled part was made of."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return native_sources.digest(os.path.join(package, "_native")) not in {"", made_of}
+
+
 if os.environ.get(SWITCH, "1").strip().lower() in {"0", "false", "no", "off"}:
     state = f"interpreted ({SWITCH} is off)"
 else:
     try:
-        from audit_emit._speedups import append, copied, encoder, linked
+        _part = import_module("audit_emit._speedups")
     except ModuleNotFoundError:
         state = "interpreted (the compiled part was not built)"
     except ImportError as error:
         state = f"interpreted (the compiled part cannot be loaded: {error})"
+    else:
+        # It may be so old that it has no such name, or lacks one of the functions.
+        if _is_stale(getattr(_part, "SOURCES", "")):
+            state = STALE
+        else:
+            from audit_emit._speedups import append, copied, encoder, linked

@@ -24,6 +24,7 @@ from audit_emit._facade.records import time_of
 from audit_emit._facade.settings import (
     PREFIX,
     SETTINGS,
+    STALE,
     STDERR,
     SWITCH,
     Address,
@@ -339,6 +340,8 @@ def _machine(report: Report, environ: Mapping[str, str]) -> None:
         "extras": [extra for extra, module in EXTRAS.items() if _is_there(module)],
     }
     report.warnings.extend(ADVICE[name] for name in around)
+    if compiled_state == STALE:
+        report.warnings.append(f"emit is {STALE}")
 
 
 def _pipeline(report: Report, current: Settings, way: Way, environ: Mapping[str, str]) -> None:

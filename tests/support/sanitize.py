@@ -8,6 +8,7 @@ calls: it must stay the same.
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def compiled(place: Path) -> None:
     sources = sorted(map(str, package.glob("_native/*.c")))
     include = f"-I{sysconfig.get_path('include')}"
     target = package / f"_speedups{sysconfig.get_config_var('EXT_SUFFIX')}"
-    command = [compiler, *FLAGS, *SANITIZERS, include, *sources, "-o", str(target)]
+    made_of = runpy.run_path(str(ROOT / "hatch_build.py"))["sources_flag"](package)
+    command = [compiler, *FLAGS, made_of, *SANITIZERS, include, *sources, "-o", str(target)]
     subprocess.run(command, check=True)
 
 
