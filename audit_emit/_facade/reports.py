@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from audit_emit._report.alerts import Recorded, state_of
+from audit_emit._report.alerts import ACKNOWLEDGED, Recorded, state_of
 from audit_emit._report.build import SECTIONS, Asked, report_on
 from audit_emit._report.controls import Entry, read_map
 from audit_emit._report.formats import FORMATS, MEDIA, written
 from audit_emit._report.period import SECOND, Period
-from audit_emit._report.recent import DAYS, MOST, recent_alerts
+from audit_emit._report.recent import DAYS, MOST, NO_TRAIL, Trail, recent_alerts
 
 __all__ = [
+    "ACKNOWLEDGED",
     "DAYS",
     "FORMATS",
     "MEDIA",
     "MOST",
+    "NO_TRAIL",
     "SECOND",
     "SECTIONS",
     "Asked",
     "Entry",
     "Period",
     "Recorded",
+    "Trail",
     "read_map",
     "recent_alerts",
     "report_on",

@@ -26,10 +26,11 @@ _NAMES = 20_000
 
 
 class Acknowledgement(NamedTuple):
-    """Who looked at an alert, and when."""
+    """Who looked at an alert, when, and what he says of it; empty for nothing."""
 
     by: str
     ts: str
+    note: str = ""
 
 
 class Recorded(NamedTuple):
@@ -77,7 +78,8 @@ def acknowledged_in(lines: Iterable[bytes]) -> dict[str, Acknowledgement]:
         record, fields = _of(line)
         name = _text(fields, "anomaly")
         if name:
-            seen.setdefault(name, Acknowledgement(_text(record, "user_id"), _text(record, "ts")))
+            by, ts, note = _text(record, "user_id"), _text(record, "ts"), _text(fields, "note")
+            seen.setdefault(name, Acknowledgement(by, ts, note))
     return seen
 
 
@@ -120,10 +122,11 @@ class AlertBook:
 
 
 def state_of(seen: Acknowledgement | None) -> str:
-    """``open``, or who acknowledged it."""
+    """``open``, or who acknowledged it, and what he says of it."""
     if seen is None:
         return "open"
-    return f"acknowledged by {seen.by or 'nobody named'}, {seen.ts[:19]}Z"
+    note = f": {seen.note}" if seen.note else ""
+    return f"acknowledged by {seen.by or 'nobody named'}, {seen.ts[:19]}Z{note}"
 
 
 def _with_state(

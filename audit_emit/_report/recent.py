@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from audit_emit._query.question import Question
-from audit_emit._query.search import ask_log
+from audit_emit._format.record import head_of
+from audit_emit._query.question import Question, Term
+from audit_emit._query.search import Answer, ask_log
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded, alerts_in
 from audit_emit._report.period import DAY
 
@@ -29,12 +30,28 @@ class Recent(NamedTuple):
     cut: bool
 
 
-def recent_alerts(log: str | Sequence[str], now: int) -> Recent:
+class Trail(NamedTuple):
+    """The log of the console's own events, in which operators acknowledge alerts of another log.
+
+    Attributes:
+        where: it is, as for ``ask_log``; empty for none.
+        service: that writes to it.
+    """
+
+    where: str
+    service: str
+
+
+NO_TRAIL = Trail("", "")
+
+
+def recent_alerts(log: str | Sequence[str], now: int, trail: Trail = NO_TRAIL) -> Recent:
     """The alerts of the last ``DAYS`` days that are records of a log.
 
     Args:
         log: as for ``ask_log``.
         now: nanoseconds since 1970.
+        trail: whose acknowledgements count, too, where they name the chain of the alert.
 
     Raises:
         OSError, UnsupportedError: as ``ask_log``.
@@ -44,5 +61,18 @@ def recent_alerts(log: str | Sequence[str], now: int) -> Recent:
     alerts, acknowledgements = (
         ask_log(Question(types=(kind,), since=since), log, MOST) for kind in (ANOMALY, ACKNOWLEDGED)
     )
-    found = alerts_in(alerts.lines, acknowledgements.lines)
-    return Recent(found, alerts.cut or acknowledgements.cut)
+    chains = {head.chain for line in alerts.lines if (head := head_of(line)) is not None}
+    beside = [_in_trail(trail, chain, since) for chain in sorted(chains)] if trail.where else []
+    lines = [*acknowledgements.lines, *(line for one in beside for line in one.lines)]
+    cut = any(one.cut for one in (alerts, acknowledgements, *beside))
+    return Recent(alerts_in(alerts.lines, lines), cut)
+
+
+def _in_trail(trail: Trail, chain: str, since: int) -> Answer:
+    """The acknowledgements of alerts of a chain in the console's own log, oldest first."""
+    terms = (Term(("fields", "chain"), chain), Term(("service",), trail.service))
+    asked = Question(types=(ACKNOWLEDGED,), terms=terms, since=since)
+    try:
+        return ask_log(asked, trail.where, MOST)
+    except FileNotFoundError:
+        return Answer([], cut=False, strange=0)  # nothing was written to it yet

@@ -11,17 +11,21 @@ import msgspec
 
 from audit_emit._facade.anchors import standing_of
 from audit_emit._facade.records import time_of, ts_of
-from audit_emit._facade.reports import MOST, recent_alerts
-from audit_emit._facade.settings import is_address
+from audit_emit._facade.reports import MOST, NO_TRAIL, Trail, recent_alerts
+from audit_emit._facade.settings import is_address, settings
 from audit_emit._facade.verdicts import read as read_memory
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
-from audit_emit.errors import UnsupportedError
+from audit_emit.errors import ConfigError, UnsupportedError
 from audit_emit.log import AuditLog
 from audit_emit.log import Standing as Stands
 
 LITTLE_SPACE = 64 * 1024 * 1024
 """Bytes free on the disk below which a log may soon not be written to."""
+
+
+CONSOLE = "audit-console"
+"""The service of the console's own events."""
 
 
 class Signed(msgspec.Struct):
@@ -107,10 +111,24 @@ class Standing(msgspec.Struct):
     status: int = 0
 
 
-def alerts_of(log: AuditLog) -> Alerts | None:
-    """The alerts of a log; ``None`` where a part of it cannot be read."""
+def trail_of_console(given: str = "") -> Trail:
+    """The log of the console's own events, where operators acknowledge alerts.
+
+    Args:
+        given: where it is; empty for the one that this environment configures.
+    """
+    if given:
+        return Trail(given, CONSOLE)
     try:
-        found, cut = recent_alerts(log.path, time.time_ns())
+        return Trail(settings({"service": CONSOLE}).jsonl or "", CONSOLE)
+    except ConfigError:
+        return NO_TRAIL  # what is wrong with the environment is said where something is emitted
+
+
+def alerts_of(log: AuditLog, trail: Trail = NO_TRAIL) -> Alerts | None:
+    """The alerts of a log; ``None`` where a part of it, or of the trail, cannot be read."""
+    try:
+        found, cut = recent_alerts(log.path, time.time_ns(), trail)
     except (OSError, UnsupportedError):
         return None
     still = [one for one in found if one.acknowledged is None]

@@ -20,6 +20,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named, one_of, together
 from audit_emit.cli._sign_in import sign_in_options
+from audit_emit.cli._standing import CONSOLE
 from audit_emit.errors import ConfigError
 from audit_emit.log import open_log
 
@@ -254,7 +255,7 @@ def _own_emitter(shown: str) -> Emitter:
     Raises:
         UsageError: its log would be the one that is shown.
     """
-    given: dict[str, Any] = {"service": "audit-console"}
+    given: dict[str, Any] = {"service": CONSOLE}
     if "AUDIT_EMIT_STDOUT" not in os.environ:
         given["stdout"] = False
     emitter = Emitter(**given)

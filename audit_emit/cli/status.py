@@ -17,7 +17,14 @@ from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import formats, out_file
-from audit_emit.cli._standing import Alerts, Standing, alerts_of, seconds_between, standing
+from audit_emit.cli._standing import (
+    Alerts,
+    Standing,
+    alerts_of,
+    seconds_between,
+    standing,
+    trail_of_console,
+)
 from audit_emit.cli._streams import decided
 from audit_emit.errors import MemoryFileError
 from audit_emit.log import open_log
@@ -53,6 +60,13 @@ _ALERTS_EVERY = 30
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file of audit-emit verify --remember: what was verified last.",
 )
+@click.option(
+    "--console",
+    metavar="LOG",
+    default="",
+    help="The log of the console's own events, in which operators acknowledge alerts.  [default: "
+    "the one that this environment configures]",
+)
 @click.option("--watch", is_flag=True, help=f"Look again every {SECONDS:g} s, until Ctrl-C.")
 @formats("text", "json", "jsonl")
 @click.pass_context
@@ -62,6 +76,7 @@ def command(
     logs: tuple[str, ...],
     keys: tuple[str, ...],
     memory: Path | None,
+    console: str,
     watch: bool,
     form: str,
 ) -> Exit:
@@ -75,12 +90,13 @@ def command(
         raise click.UsageError("with --watch take --format jsonl: one line each time")
     if watch and out_file(context) is not None:
         raise click.UsageError("--out is written at the end, and --watch has none; take > FILE")
+    trail = trail_of_console(console)
     opened = [open_log(log, keys=keys) for log in named(logs)]
     looks, status = 0, Exit.OK
     try:
         while True:
             if looks % _ALERTS_EVERY == 0:
-                alerts = [alerts_of(log) for log in opened]
+                alerts = [alerts_of(log, trail) for log in opened]
             pairs = zip(opened, alerts, strict=True)
             found = [standing(log, memory, one) for log, one in pairs]
             status = decided(worst(one.status for one in found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from audit_emit.console import own_events
@@ -12,6 +13,9 @@ from audit_emit.console.access import Role
 from audit_emit.console.jobs import archive_now, force_checkpoint
 from audit_emit.console.requests import checked_form, console_of, demand
 from audit_emit.console.threads import in_thread
+from audit_emit.errors import AuditError
+
+LONGEST_NOTE = 500
 
 
 class Done(NamedTuple):
@@ -52,6 +56,35 @@ async def sign(request: Request) -> Done:
 async def archive(request: Request) -> Done:
     """Archive what is closed and signed; see ``start_verification``."""
     return await _commanded(request, archive_now, own_events.ARCHIVED)
+
+
+async def acknowledge(request: Request) -> Done:
+    """Record that somebody looked at an alert: ``alert`` is its id, ``note`` what he says of it.
+
+    Raises:
+        HTTPException: as for ``start_verification``; or there is no such alert, the note is too
+            long, or the console keeps no log of its own.
+    """
+    identity = demand(request, Role.OPERATOR, whole=True)
+    form = await checked_form(request)
+    console = console_of(request)
+    alert, note = form.get("alert", ""), form.get("note", "").strip()
+    if len(note) > LONGEST_NOTE:
+        raise HTTPException(400, f"note: at most {LONGEST_NOTE} characters")
+    if not console.events.trail.where:
+        raise HTTPException(409, "this console keeps no log of its own, where that would be kept")
+    found, _ = await in_thread(console.alerts.look)
+    named = next((one for one in found if alert and one.id == alert), None)
+    if named is None:
+        raise HTTPException(404, "there is no such alert")
+    if named.acknowledged:
+        return Done(good=False, said=named.state)
+    try:
+        await in_thread(console.events.acknowledge, identity, named.chain, alert, note)
+    except AuditError as error:
+        raise HTTPException(503, f"it could not be recorded: {error}") from None
+    await in_thread(console.alerts.look)
+    return Done(good=True)
 
 
 async def _commanded(

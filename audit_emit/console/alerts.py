@@ -11,7 +11,15 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from audit_emit._facade.reports import DAYS, MOST, Recorded, recent_alerts, state_of
+from audit_emit._facade.reports import (
+    DAYS,
+    MOST,
+    NO_TRAIL,
+    Recorded,
+    Trail,
+    recent_alerts,
+    state_of,
+)
 from audit_emit.console.access import Identity
 from audit_emit.console.source import Source
 from audit_emit.errors import AuditEmitError
@@ -29,6 +37,8 @@ class Alert(NamedTuple):
     """One alert in the table; texts are as the record has them.
 
     Attributes:
+        id: by which it is acknowledged; empty where it names none.
+        chain: of the log.
         place: ``CHAIN:SEQ`` of its record; empty where that is in no chain.
         records: numbers and places of those that it is about, the first ones.
         more: how many there are besides.
@@ -44,6 +54,8 @@ class Alert(NamedTuple):
     more: int
     acknowledged: bool
     state: str
+    id: str
+    chain: str
 
 
 class Alerts:
@@ -51,10 +63,12 @@ class Alerts:
 
     Args:
         source: the log; ``None``: there is none, and no alert.
+        trail: the log of the console's own events, where operators acknowledge alerts.
     """
 
-    def __init__(self, source: Source | None) -> None:
+    def __init__(self, source: Source | None, trail: Trail = NO_TRAIL) -> None:
         self._source = source
+        self._trail = trail
         self._lock = threading.Lock()
         self._found: list[Recorded] = []
         self._chain = ""
@@ -70,7 +84,7 @@ class Alerts:
         if self._source is None:
             return [], False
         head = self._source.head()
-        found, cut = recent_alerts(self._source.where, time.time_ns())
+        found, cut = recent_alerts(self._source.where, time.time_ns(), self._trail)
         with self._lock:
             self._found, self._chain = found, head.chain if head is not None else ""
             self._next = time.monotonic() + FRESH_SECONDS
@@ -122,4 +136,6 @@ class Alerts:
             len(one.records) - len(linked),
             one.acknowledged is not None,
             state_of(one.acknowledged),
+            one.id,
+            self._chain,
         )

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from audit_emit import AuditContext
+from audit_emit import AuditContext, Emitter
+from audit_emit._facade.reports import ACKNOWLEDGED, NO_TRAIL, Trail
 from audit_emit.console.access import Identity
 from audit_emit.console.refusals import Refusals
 
@@ -37,11 +38,15 @@ class OwnEvents:
 
     Args:
         emitter: that writes them; ``None``: nobody keeps them.
+
+    Attributes:
+        trail: the log that they go to, where it can be read again; else it names none.
     """
 
     def __init__(self, emitter: Emits | None) -> None:
         self._emitter = emitter
         self._refusals = Refusals(partial(_refused, emitter))
+        self.trail: Trail = _trail_of(emitter)
 
     def refused(self, name: str, path: str) -> None:
         """Record that somebody was refused; many refusals within a minute become one, counted.
@@ -60,6 +65,33 @@ class OwnEvents:
         """Record one."""
         name = identity if isinstance(identity, str) else identity.name
         _emit(self._emitter, event_type, name, fields)
+
+    def acknowledge(self, identity: Identity, chain: str, alert: str, note: str) -> None:
+        """Record that somebody looked at an alert. When this returns, the record is durable.
+
+        Args:
+            chain: of the log with the alert.
+            alert: its id.
+            note: what he says of it.
+
+        Raises:
+            AuditError: it could not be recorded.
+            LookupError: the console keeps no log of its own that it could be read from again.
+        """
+        if not isinstance(self._emitter, Emitter) or not self.trail.where:
+            raise LookupError("the console keeps no log of its own")
+        fields = {"anomaly": alert, "chain": chain, **({"note": note} if note else {})}
+        context = AuditContext(user_id=identity.name, actor_kind="user")
+        self._emitter.emit_strict(context, ACKNOWLEDGED, fields)
+
+
+def _trail_of(emitter: Emits | None) -> Trail:
+    if not isinstance(emitter, Emitter):
+        return NO_TRAIL
+    given = emitter.settings
+    if given.address is not None:
+        return Trail(f"{given.address.conninfo()}#service={given.service}", given.service)
+    return Trail(given.jsonl or "", given.service)
 
 
 def _refused(emitter: Emits | None, name: str, path: str, count: int) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from audit_emit import __version__
@@ -26,7 +26,7 @@ from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import Page, place_text
 from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import Row, detail_of, plain, row_of
-from audit_emit.console.rendering import TEMPLATES, path_of, rendered
+from audit_emit.console.rendering import TEMPLATES, back_to, path_of, rendered
 from audit_emit.console.requests import console_of, demand
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
@@ -223,26 +223,18 @@ async def integrity(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """Begin a verification."""
     await actions.start_verification(request)
-    return _back(request)
+    return back_to(request, "integrity")
 
 
 async def stop(request: Request) -> Response:
     """End the verification that goes on."""
     await actions.cancel_verification(request)
-    return _back(request)
+    return back_to(request, "integrity")
 
 
 async def sign(request: Request) -> Response:
     """Sign what the log gained."""
-    return _back(request, (await actions.sign(request)).said)
-
-
-def _back(request: Request, said: str = "", page: str = "integrity") -> Response:
-    from urllib.parse import urlencode  # noqa: PLC0415 - of three pages
-
-    root = request.scope.get("root_path", "").rstrip("/")
-    more = f"?{urlencode({'said': said})}" if said else ""
-    return RedirectResponse(f"{root}/{page}{more}", 303)
+    return back_to(request, "integrity", (await actions.sign(request)).said)
 
 
 async def in_browser(request: Request) -> Response:
@@ -303,7 +295,7 @@ async def archive(request: Request) -> Response:
 
 async def run_archive(request: Request) -> Response:
     """Archive what is closed and signed."""
-    return _back(request, (await actions.archive(request)).said, "archive")
+    return back_to(request, "archive", (await actions.archive(request)).said)
 
 
 async def settings(request: Request) -> Response:

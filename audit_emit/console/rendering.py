@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from audit_emit import __version__
 from audit_emit._facade.text import visible
@@ -54,3 +55,14 @@ def path_of(request: Request) -> str:
     """The path below the prefix of this console."""
     path = request.url.path
     return path.removeprefix(request.scope.get("root_path", "").rstrip("/"))
+
+
+def back_to(request: Request, page: str, said: str = "") -> Response:
+    """To a page, from what one of its buttons has done.
+
+    Args:
+        said: about that, for the page to show.
+    """
+    root = request.scope.get("root_path", "").rstrip("/")
+    more = f"?{urlencode({'said': said})}" if said else ""
+    return RedirectResponse(f"{root}/{page}{more}", 303)

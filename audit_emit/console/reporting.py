@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from audit_emit._facade.reports import FORMATS, MEDIA
 from audit_emit._facade.text import visible
-from audit_emit.console import own_events
+from audit_emit.console import actions, own_events
 from audit_emit.console.access import Role
 from audit_emit.console.alerts import DAYS, MOST
 from audit_emit.console.jobs import run_report
-from audit_emit.console.rendering import rendered
+from audit_emit.console.rendering import back_to, rendered
 from audit_emit.console.requests import checked_form, console_of, demand, json_of
 from audit_emit.console.threads import in_thread
 
@@ -35,6 +35,8 @@ def routes() -> list[Route]:
         Route("/report", ask, name="report"),
         Route("/report", make, methods=["POST"], name="make_report"),
         Route("/api/audit/alerts", all_alerts),
+        Route("/alerts/acknowledge", acknowledge, methods=["POST"], name="acknowledge"),
+        Route("/api/audit/alerts/acknowledge", acknowledge_one, methods=["POST"]),
     ]
 
 
@@ -51,6 +53,8 @@ async def alerts(request: Request) -> Response:
         still=sum(not one.acknowledged for one in found),
         days=DAYS,
         most=MOST if cut else 0,
+        said=visible(request.query_params.get("said", ""))[:500],
+        can_be_kept=bool(console.events.trail.where),
         title="Alerts",
     )
 
@@ -61,6 +65,19 @@ async def all_alerts(request: Request) -> Response:
     found, cut = await in_thread(console_of(request).alerts.look)
     body = json_of({"days": DAYS, "cut": cut, "alerts": [one._asdict() for one in found]})
     return Response(body, media_type="application/json")
+
+
+async def acknowledge(request: Request) -> Response:
+    """Record that somebody looked at an alert."""
+    done = await actions.acknowledge(request)
+    return back_to(request, "alerts", "" if done.good else done.said)
+
+
+async def acknowledge_one(request: Request) -> Response:
+    """The same for programs."""
+    done = await actions.acknowledge(request)
+    body = json_of({"acknowledged": done.good, "said": done.said})
+    return Response(body, 200 if done.good else 409, media_type="application/json")
 
 
 async def ask(request: Request) -> Response:

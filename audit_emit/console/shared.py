@@ -42,7 +42,7 @@ class Console:
         self.exports: Exports = Exports()
         log = records if isinstance(records, Source) else None
         self._log = log
-        self.alerts: Alerts = Alerts(log)
+        self.alerts: Alerts = Alerts(log, events.trail)
         self.streams: Counter[str] = Counter()
         self._verification: Verification | None = None
         if log is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,26 @@ from support.console_client import (
     users,
 )
 
+from audit_emit import Emitter
+from audit_emit.cli import main
+
+CHAIN = "00d1c0ffee00beef"
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """Two records, an open alert about the second, and one that somebody looked at."""
-    trail = Trail("shop", "00d1c0ffee00beef")
+    trail = Trail("shop", CHAIN)
     trail.add("secret.read", 90, key="A")
     trail.add("secret.read", 80, key="B")
     alert: dict[str, Any] = {"level": "high", "title": "Mass <b>read</b>", "reason": "20 keys"}
     trail.add("audit.anomaly", 70, "", id="a-1", seqs=[2], **alert)
     trail.add("audit.anomaly", 60, "", id="a-2", seqs=[1], **alert)
     trail.add("anomaly.acknowledged", 50, "eve", anomaly="a-2")
-    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in trail.lines))
-    return tmp_path
+    log = tmp_path / "log"
+    log.mkdir()
+    (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in trail.lines))
+    return log
 
 
 def test_alerts_are_shown_with_who_looked_at_them(log: Path) -> None:
@@ -64,6 +72,86 @@ def test_that_there_are_more_alerts_than_are_shown_is_said(
     assert asked.get("/api/audit/alerts").json()["cut"] is True
 
 
+def acknowledged(asked: Any, alert: str, user: str = "", **more: str) -> Any:
+    auth = (user, PASSWORD) if user else None
+    given = {"token": token_of(asked.get("/alerts", auth=auth).text), "alert": alert, **more}
+    headers = {"origin": "http://localhost"}
+    return asked.post("/alerts/acknowledge", data=given, headers=headers, auth=auth)
+
+
+@pytest.fixture
+def emitter(tmp_path: Path) -> Iterator[Emitter]:
+    own = tmp_path / "own" / "audit.jsonl"
+    found = Emitter(service="audit-console", jsonl=str(own), stdout=False)
+    yield found
+    found.close()
+
+
+def test_an_operator_acknowledges_an_alert_in_the_consoles_own_log(
+    log: Path, emitter: Emitter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = client(console(log, emitter=emitter, access=users(**EVERYBODY)))
+    before = (log / "audit.jsonl").read_bytes()
+    assert acknowledged(asked, "a-1", "olga", note="a <b>planned</b> test").status_code == 303
+    assert (log / "audit.jsonl").read_bytes() == before
+    again = client(console(log, emitter=emitter))  # as after a restart
+    page = again.get("/alerts").text
+    assert "0 open, 2 acknowledged." in page
+    assert "a &lt;b&gt;planned&lt;/b&gt; test" in page
+    own = emitter.settings.jsonl
+    for given, still in ((["--console", str(own)], 0), (["--console", str(log)], 1)):
+        main(["status", str(log), "--json", *given])
+        assert json.loads(capsys.readouterr().out)["alerts"]["open"] == still
+    # Somebody did already: nothing is recorded a second time.
+    assert "acknowledged by olga" in again.get(acknowledged(again, "a-1").headers["location"]).text
+    kept = Path(str(own)).read_bytes().splitlines()
+    records = [json.loads(one) for one in kept if b"anomaly.acknowledged" in one]
+    assert [(one["user_id"], one["fields"]) for one in records] == [
+        ("olga", {"anomaly": "a-1", "chain": CHAIN, "note": "a <b>planned</b> test"})
+    ]
+
+
+def test_an_acknowledgement_of_an_alert_of_another_log_is_none(log: Path, emitter: Emitter) -> None:
+    emitter.emit(None, "anomaly.acknowledged", {"anomaly": "a-1", "chain": "0" * 16})
+    emitter.flush()
+    assert "1 open" in client(console(log, emitter=emitter)).get("/alerts").text
+
+
+@pytest.mark.parametrize(
+    ("user", "alert", "note", "status"),
+    [
+        ("arno", "a-1", "", 403),  # an auditor
+        ("wim", "a-1", "", 403),  # an operator of one workspace
+        ("olga", "a-9", "", 404),
+        ("olga", "", "", 404),
+        ("olga", "a-1", "x" * 501, 400),
+    ],
+)
+def test_an_acknowledgement_that_is_refused_is_not_recorded(
+    log: Path, emitter: Emitter, user: str, alert: str, note: str, status: int
+) -> None:
+    asked = client(console(log, emitter=emitter, access=users(**EVERYBODY)))
+    answer = asked.post(
+        "/api/audit/alerts/acknowledge", data={"alert": alert, "note": note}, auth=(user, PASSWORD)
+    )
+    assert answer.status_code == status
+    assert "1 open" in asked.get("/alerts", auth=("olga", PASSWORD)).text
+
+
+def test_another_site_acknowledges_nothing(log: Path, emitter: Emitter) -> None:
+    asked = client(console(log, emitter=emitter))
+    for headers in ({"origin": "https://evil.example"}, {"origin": "http://localhost"}):
+        answer = asked.post("/alerts/acknowledge", data={"alert": "a-1"}, headers=headers)
+        assert answer.status_code == 403
+    assert "1 open" in asked.get("/alerts").text
+
+
+def test_without_a_log_of_its_own_nothing_is_acknowledged(log: Path) -> None:
+    asked = client(console(log))
+    assert "Acknowledge</button>" not in asked.get("/alerts").text
+    assert acknowledged(asked, "a-1").status_code == 409
+
+
 @pytest.mark.parametrize("form", ["html", "json"])
 def test_a_report_is_a_file(log: Path, form: str) -> None:
     recorder = Recorder()
@@ -88,7 +176,7 @@ def test_a_report_of_something_else_is_refused(log: Path, given: dict[str, str])
 
 
 def test_why_there_is_no_report_is_said(tmp_path: Path) -> None:
-    log = log_in(tmp_path / "log")
+    log = log_in(tmp_path / "other")
     asked = client(console(log, keys=()))
     shutil.rmtree(log)
     answer = asked.post("/report", data={"days": "3"})
