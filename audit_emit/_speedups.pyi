@@ -5,7 +5,7 @@ from audit_emit._format.record import Receipt
 
 def encoder(
     *tables: Any,
-) -> Callable[[object, dict[str, int], object], str | Literal[False] | None]: ...
+) -> Callable[[object, dict[str, int], object], str | list[str] | Literal[False] | None]: ...
 def append(
     kept: list[Any],
     place: tuple[Any, ...],

@@ -136,7 +136,10 @@ class RecordBuilder:
                 body = self.normaliser.fast(fields, kind[1])
             else:
                 made = self._encode_plain(fields, self._names[kind[1]], None)
-                body = self.normaliser.fast(fields, kind[1], judged=True) if made is False else made
+                if type(made) is str:
+                    body = made
+                else:
+                    body = self.normaliser.finished(made, fields, kind[1])
             if body is not None:
                 return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
         return self._full(ctx, event_type, fields, {})

@@ -108,11 +108,7 @@ class SealingBuilder(RecordBuilder):
             return self._composed(ctx, event_type, fields)
         for name, one in found:
             plain[name] = one.value
-        if self._encode_plain is None:
-            body = self.normaliser.fast(plain, kind[1])
-        else:
-            made = self._encode_plain(plain, self._names[kind[1]], None)
-            body = self.normaliser.fast(plain, kind[1], judged=True) if made is False else made
+        body = self.normaliser.fast(plain, kind[1])
         if body is None or _HALF in body:
             return self._full(ctx, event_type, fields, {})
         if self._marker is not None:

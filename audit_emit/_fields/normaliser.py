@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from audit_emit._fields.plain import Encode, Plain
+from audit_emit._fields.plain import Encode, Made, Plain
 from audit_emit._fields.repeated import spread
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
@@ -96,16 +96,22 @@ class Normaliser:
         self._counters = counters or Counters()
         self.plain: Plain = Plain(redactor, compiled)
 
-    def fast(self, fields: object, secret_event: bool, *, judged: bool = False) -> str | None:
+    def fast(self, fields: object, secret_event: bool) -> str | None:
         """The JSON text of plain fields; ``None`` when ``full`` has to look.
 
         Args:
             fields: what the caller gave.
             secret_event: whether the event is about a secret.
-            judged: whether ``encode_plain`` has said that it needs somebody who judges.
         """
-        encode_plain = self.plain.judged if judged else self.plain.encode
-        made = encode_plain(fields, secret_event)
+        return self._counted(self.plain.encode(fields, secret_event))
+
+    def finished(self, made: Made, fields: object, secret_event: bool) -> str | None:
+        """The same, of what ``encode_plain`` has made where that is no text."""
+        if made is None:
+            return None
+        return self._counted(self.plain.finished(made, fields, secret_event))
+
+    def _counted(self, made: tuple[str, int] | None) -> str | None:
         if made is None:
             return None
         text, redacted = made

@@ -12,6 +12,7 @@ from typing import Literal
 
 from msgspec.json import Encoder
 
+from audit_emit._fields.held import filled
 from audit_emit._fields.plain_copy import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -25,15 +26,16 @@ from audit_emit._fields.verdicts import HARMLESS, Known, Look
 from audit_emit._redaction import table
 from audit_emit._redaction.redactor import Redactor
 
-__all__ = ["Encode", "Plain"]
+__all__ = ["Encode", "Made", "Plain"]
 
-Encode = Callable[[object, dict[str, int], object], str | Literal[False] | None]
+Made = str | list[str] | Literal[False] | None
+Encode = Callable[[object, dict[str, int], object], Made]
 """The ``encode_plain`` of the compiled part."""
 
 _encode = Encoder().encode
 _ANY = {"": HARMLESS}
 """What is known of the name of a text that is looked at by itself."""
-ASKED = ("name", "letters", "text", "tells", "other", "hold")
+ASKED = ("name", "letters", "text", "tells", "other")
 """The methods of ``Look``, in the order in which the compiled part knows them."""
 
 
@@ -66,18 +68,15 @@ class Plain:
             copied = Copy(Look(self.known, names, secret_event), names)
             return copied.json(fields)
         made = self.encode_plain(fields, names, None)
-        if made is None:
-            return None
-        if type(made) is str:
-            return made, 0
-        return self.judged(fields, secret_event)
+        return (made, 0) if type(made) is str else self.finished(made, fields, secret_event)
 
-    def judged(self, fields: object, secret_event: bool) -> tuple[str, int] | None:
-        """The same, where the compiled part has asked for somebody who judges."""
-        names = self.known.names[secret_event]
-        look = Look(self.known, names, secret_event)
-        assert self.encode_plain is not None  # noqa: S101 - for the type checker
-        made = self.encode_plain(fields, names, look)
-        if type(made) is not str or not look.is_nowhere_else(made):
-            return None
-        return made, look.redacted
+    def finished(self, made: Made, fields: object, secret_event: bool) -> tuple[str, int] | None:
+        """The same, where the compiled part asks for somebody who judges, or who holds back."""
+        if made is False:
+            names = self.known.names[secret_event]
+            look = Look(self.known, names, secret_event)
+            assert self.encode_plain is not None  # noqa: S101 - for the type checker
+            made = self.encode_plain(fields, names, look)
+        if type(made) is list:
+            return filled(self.known.redactor, made)
+        return (made, 0) if type(made) is str else None

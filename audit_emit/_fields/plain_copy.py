@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import Encoder
 
+from audit_emit._fields.held import hold, is_nowhere_else
 from audit_emit._fields.pieces import MAX_STRING
 from audit_emit._fields.text import json_size, plain_size
 from audit_emit._fields.verdicts import BESIDE, HARMLESS, SECRET, Look, Shape
@@ -74,13 +75,14 @@ class Copy:
         names: what is known of names in events of this kind.
     """
 
-    __slots__ = ("_beside", "_items", "_look", "_names", "_shapes", "_texts")
+    __slots__ = ("_beside", "_found", "_items", "_look", "_names", "_shapes", "_texts")
 
     def __init__(self, look: Look, names: dict[str, int]) -> None:
         self._look = look
         self._names = names
         self._shapes = look.shapes
         self._texts: list[str] = []
+        self._found: list[str] = []
         self._beside = False
         self._items = 0
 
@@ -99,10 +101,9 @@ class Copy:
         except UnicodeEncodeError as error:  # a surrogate
             let_through(error)
             return None
-        look = self._look
-        if _bytes_of(out) > MAX_BYTES or (look.held and not look.is_nowhere_else(out)):
+        if _bytes_of(out) > MAX_BYTES or not is_nowhere_else(self._found, out):
             return None
-        return out, look.redacted
+        return out, len(self._found)
 
     def _dict(self, given: dict[Any, Any], depth: int) -> dict[str, Any]:
         size = len(given)
@@ -191,10 +192,10 @@ class Copy:
         return said
 
     def _held(self, value: object) -> Raw:
-        said = self._look.hold(value)
+        said = hold(self._look.redactor, value, self._found)
         if said is None:
             raise _Full
-        return Raw(said)
+        return Raw(f'"{said}"'.encode())
 
     def _harmless(self) -> bool:
         """Whether nothing in the texts is secret."""

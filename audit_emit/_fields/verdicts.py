@@ -10,12 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from audit_emit._fields.pieces import MAX_STRING
-from audit_emit._fields.repeated import SHORTEST, parts_of
 from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._format import encode
-from audit_emit._redaction.finders.prose import may_be_plain
 from audit_emit._redaction.names import depends_on_value, fold
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._redaction.siblings import SECRET_BY_OTHERS, SENSITIVE
@@ -82,28 +80,14 @@ class Known:
 
 
 class Look:
-    """Answers what is not known, for one event.
+    """Answers what is not known, for one event."""
 
-    Attributes:
-        redacted: how many values were held back.
-        held: those that must be nowhere else in the fields (``spread``).
-    """
-
-    __slots__ = ("_known", "_names", "_secret_event", "held", "redacted")
+    __slots__ = ("_known", "_names", "_secret_event")
 
     def __init__(self, known: Known, names: dict[str, int], secret_event: bool) -> None:
         self._known = known
         self._names = names
         self._secret_event = secret_event
-        self.redacted = 0
-        self.held: list[str] = []
-
-    def is_nowhere_else(self, made: str) -> bool:
-        """Whether nothing that was held back by its name is in the JSON of the payload."""
-        for held in self.held:
-            if held in made or (not plain_size(held) and encode.text(held)[1:-1] in made):
-                return False
-        return True
 
     def name(self, name: str) -> int:
         """What is known of a name from now on."""
@@ -162,6 +146,11 @@ class Look:
         return self._known.redactor.scrub(text, secret_event=True) is None
 
     @property
+    def redactor(self) -> Redactor:
+        """The rules."""
+        return self._known.redactor
+
+    @property
     def quiet(self) -> set[str]:
         """Texts that were met, in which nothing is secret in any event, and that tell nothing."""
         return self._known.quiet
@@ -215,17 +204,3 @@ class Look:
         walk = Walk(self._known.redactor, secret_event=self._secret_event)
         plain = walk.scalar(value)
         return None if walk.redacted or walk.cut else encode.to_json(plain).encode()
-
-    def hold(self, value: object) -> bytes | None:
-        """What stands in the place of a secret, as JSON; ``None`` for the full way."""
-        if type(value) is not str or may_be_plain(value):
-            return None
-        redactor = self._known.redactor
-        if not redactor.is_held_back(value):
-            self.redacted += 1
-            if len(value) >= SHORTEST:
-                self.held.append(value)
-                if " " in value or "@" in value:
-                    self.held += [one for one in parts_of(value) if len(one) >= SHORTEST]
-            value = redactor.held_back(value)
-        return f'"{value}"'.encode()

@@ -17,7 +17,7 @@ enum { ALONE = 1, ALONE_AT_START = 2, WITH_RUN = 4, WITH_RUN_AT_START = 8 };
 enum { UNKNOWN = 0, LETTER = 1, OTHER = 2, LOOK = 255 };
 
 /* The methods of a helper (`plain.ASKED`). */
-enum { NAME, LETTERS, TEXT, TELLS, OTHER_VALUE, HOLD, METHODS };
+enum { NAME, LETTERS, TEXT, TELLS, OTHER_VALUE, METHODS };
 
 /* What is known of a name (`plain.Name`). */
 enum { HARMLESS = 1, BESIDE = 2, SECRET = 3 };
@@ -48,6 +48,9 @@ typedef struct {
     PyObject *encode, *sizeof_dict, *methods;
 } Table;
 
+/* Values in one payload that their names hold back; where there are more, it takes the full way. */
+#define MOST_HELD 8
+
 typedef struct {
     const Table *table;
     PyObject *names;  /* dict: name -> what is known of it */
@@ -60,6 +63,9 @@ typedef struct {
     bool telling; /* whether a text says what another may be */
     bool may_tell;
     bool asks;    /* whether a helper would have helped */
+    int held;     /* how many values are held back */
+    PyObject *values[MOST_HELD];
+    Py_ssize_t places[MOST_HELD]; /* of each, in `out` */
 } Plain;
 
 #define START 2048
@@ -381,6 +387,16 @@ static long known_name(Plain *plain, PyObject *name)
     return judged;
 }
 
+/* Leave out a value, and remember where: what stands there is Python's to say, when all is looked at. */
+static bool hold_back(Plain *plain, PyObject *value)
+{
+    if (!PyUnicode_CheckExact(value) || plain->held == MOST_HELD)
+        return false;
+    plain->places[plain->held] = plain->size;
+    plain->values[plain->held++] = Py_NewRef(value);
+    return true;
+}
+
 static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
 {
     long known = known_name(plain, name);
@@ -390,7 +406,7 @@ static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
     if (!put_string(plain, name, false) || !put_char(plain, ':'))
         return false;
     plain->beside |= known == BESIDE;
-    return known == SECRET ? add_said(plain, HOLD, value) : add_value(plain, value, depth);
+    return known == SECRET ? hold_back(plain, value) : add_value(plain, value, depth);
 }
 
 /* Whether a dict is small, also in the places that it keeps of what was deleted: all of them are
@@ -447,6 +463,25 @@ static bool add_value(Plain *plain, PyObject *value, int depth)
     return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
 }
 
+/* The text between what is held back, and that: a list of both in turn, which begins and ends with text. */
+static PyObject *pieces_of(Plain *plain)
+{
+    PyObject *pieces = PyList_New(2 * plain->held + 1);
+    Py_ssize_t begin = 0;
+    for (int i = 0; pieces && i <= plain->held; i++) {
+        Py_ssize_t end = i < plain->held ? plain->places[i] : plain->size;
+        PyObject *text = PyUnicode_DecodeUTF8(plain->out + begin, end - begin, NULL);
+        if (i < plain->held)
+            PyList_SET_ITEM(pieces, 2 * i + 1, Py_NewRef(plain->values[i]));
+        if (text)
+            PyList_SET_ITEM(pieces, 2 * i, text);
+        else
+            Py_CLEAR(pieces);
+        begin = end;
+    }
+    return pieces;
+}
+
 static PyObject *encode_plain(PyObject *capsule, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 3 || !PyDict_CheckExact(args[1]))
@@ -464,7 +499,9 @@ static PyObject *encode_plain(PyObject *capsule, PyObject *const *args, Py_ssize
         && !(plain.beside && (plain.telling || plain.may_tell));
     plain.asks |= plain.beside && plain.may_tell && !plain.telling;
     if (done)
-        made = PyUnicode_DecodeUTF8(plain.out, plain.size, NULL);
+        made = plain.held ? pieces_of(&plain) : PyUnicode_DecodeUTF8(plain.out, plain.size, NULL);
+    for (int i = 0; i < plain.held; i++)
+        Py_DECREF(plain.values[i]);
     PyMem_Free(plain.owned);
     if (made || PyErr_Occurred())
         return made;
@@ -533,7 +570,8 @@ static void free_table(PyObject *capsule)
 static PyMethodDef encoder = {
     "encode_plain", (PyCFunction)(void (*)(void))encode_plain, METH_FASTCALL,
     "encode_plain(fields, names, helper, /)\n--\n\n"
-    "The JSON of a dict of plain values; False when a helper could tell, else None."};
+    "The JSON of a dict of plain values, in pieces around those that names hold back; False when a "
+    "helper could tell, else None."};
 
 PyObject *py_encoder(PyObject *Py_UNUSED(module), PyObject *args)
 {

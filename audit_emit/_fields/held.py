@@ -1,0 +1,61 @@
+"""Values on the quick way that are held back by their names: what stands there instead of them."""
+
+from __future__ import annotations
+
+from audit_emit._fields.repeated import SHORTEST, parts_of
+from audit_emit._fields.text import plain_size
+from audit_emit._format import encode
+from audit_emit._redaction.finders.prose import may_be_plain
+from audit_emit._redaction.redactor import Redactor
+
+__all__ = ["filled", "hold", "is_nowhere_else"]
+
+
+def hold(redactor: Redactor, value: object, found: list[str]) -> str | None:
+    """What stands in the place of a value, without quotes; ``None`` for the full way.
+
+    Args:
+        redactor: the rules.
+        value: what has the name of a secret.
+        found: is given the value, unless that was held back before.
+    """
+    if type(value) is not str or may_be_plain(value):
+        return None
+    if redactor.is_held_back(value):
+        return value
+    found.append(value)
+    return redactor.held_back(value)
+
+
+def is_nowhere_else(found: list[str], made: str) -> bool:
+    """Whether nothing that was held back is in the JSON of the payload (``spread``)."""
+    for value in found:
+        if len(value) >= SHORTEST:
+            if _is_in(value, made):
+                return False
+            if " " in value or "@" in value:
+                for part in parts_of(value):
+                    if len(part) >= SHORTEST and _is_in(part, made):
+                        return False
+    return True
+
+
+def _is_in(text: str, made: str) -> bool:
+    return text in made or (not plain_size(text) and encode.text(text)[1:-1] in made)
+
+
+def filled(redactor: Redactor, pieces: list[str]) -> tuple[str, int] | None:
+    """The JSON around what is held back, put together, and how many values that is.
+
+    Args:
+        redactor: the rules.
+        pieces: JSON and values in turn, as ``encode_plain`` gives them; they are replaced.
+    """
+    found: list[str] = []
+    for at in range(1, len(pieces), 2):
+        instead = hold(redactor, pieces[at], found)
+        if instead is None:
+            return None
+        pieces[at] = f'"{instead}"'
+    made = "".join(pieces)
+    return (made, len(found)) if is_nowhere_else(found, made) else None
