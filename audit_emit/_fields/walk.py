@@ -14,7 +14,7 @@ from audit_emit._fields.text import MAX_KEY
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
-from audit_emit._redaction.finders.prose import is_plain_value
+from audit_emit._redaction.finders.prose import is_plain_number, is_plain_value
 from audit_emit._redaction.finders.words_of_prose import STRONG
 from audit_emit._redaction.names import (
     depends_on_value,
@@ -136,7 +136,7 @@ class Walk(Pieces):
         if value is None or value is True or value is False:
             return self._plain(value, hold=False)
         kind = type(value)
-        if (kind is int and value in (0, 1)) or (
+        if (kind is int and is_plain_number(name, value)) or (  # type: ignore[arg-type]
             kind is str and is_plain_value(name, value)  # type: ignore[arg-type]
         ):
             return self._plain(value, hold=False)

@@ -10,6 +10,7 @@ from audit_emit._redaction import digits
 from audit_emit._redaction.finders import structures
 from audit_emit._redaction.finders.extent import PLACEHOLDER
 from audit_emit._redaction.finders.named_places import SecretNames
+from audit_emit._redaction.finders.references import is_reference
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
 from audit_emit._redaction.readings import Reading, quoted, readings
@@ -139,7 +140,8 @@ class Engine:
             yield from _some(rule.id, rule.spans(text), len(text))
         of_digits = self._of_digits if _has_digits(text) else []
         for grammar in (*self.folded.rules_for(text), *of_digits):
-            yield from _some(grammar.id, grammar.spans(text, is_secret), len(text))
+            spans = grammar.spans(text, is_secret)
+            yield from _some(grammar.id, _of_values(text, spans), len(text))
 
     def _in_structures(
         self,
@@ -178,6 +180,13 @@ def _some(rule: str, spans: Iterable[Span], length: int) -> Iterator[Found]:
             return
         first = min(first, start)
         yield Found(start, end, rule)
+
+
+def _of_values(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans that hold a secret, not only the name of the place where it is."""
+    for start, end in spans:
+        if not is_reference(text[start:end]):
+            yield start, end
 
 
 def _has_digits(text: str) -> bool:

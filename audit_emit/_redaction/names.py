@@ -23,6 +23,7 @@ __all__ = [
     "depends_on_value",
     "fold",
     "has_descriptions",
+    "is_counted",
     "is_described",
     "is_secret_name",
     "is_secret_value",
@@ -167,6 +168,12 @@ def _is_secret_word(token: str) -> bool:
 def is_weak(name: str) -> bool:
     """Whether a secret name is also that of a thing with descriptions: ``token``, ``session``."""
     return _last(name) in words.WEAK
+
+
+def is_counted(name: str) -> bool:
+    """Whether a small number under a secret name says how many, or which: ``sessions``, ``pat``."""
+    last = _last(name)
+    return last in words.WEAK or last in words.SECRET_LAST
 
 
 def has_descriptions(name: str) -> bool:

@@ -28,7 +28,8 @@ _QUOTES = Pattern(r"\\(?P<itself>[\\\"'/`])")
 """What is escaped in a quoted text because of the quotes around it."""
 _HEX = "[0-9A-Fa-f]"
 _ESCAPE = Pattern(
-    rf"%(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
+    # A variable of Windows (``%DB_PASS%``) is no escape.
+    rf"%(?![A-Z][A-Z0-9]{{1,32}}_[A-Z0-9_]{{1,64}}%)(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
     rf"|\\{{1,8}}u(?P<pair>[dD][89abAB]{_HEX}{{2}}\\{{1,8}}u[dD][c-fC-F]{_HEX}{{2}})"
     rf"|\\{{1,8}}u(?P<hex3>{_HEX}{{4}})|\\{{1,8}}u\{{(?P<hex4>{_HEX}{{1,6}})\}}"
     rf"|\\{{1,8}}x(?P<hex5>{_HEX}{{2}})|&#x(?P<hex6>{_HEX}{{1,6}})(?:;|(?![0-9A-Za-z]))"

@@ -254,7 +254,7 @@ NOT_A_SECRET_TOKEN = _words(
 """Before ``token``: where a listing goes on, or which request this is."""
 WEAK = _words(
     "token tokens auth authentication authorization authorisation credential credentials session "
-    "secret secrets bearer cookie cookies sessions sig signature"
+    "secret secrets bearer cookie cookies sessions sig signature passkey passkeys"
 )
 """Names of things that have descriptions besides: a dict of such a name is looked into, and after
 it a word of prose is one."""

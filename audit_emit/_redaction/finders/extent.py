@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from audit_emit._redaction.finders.references import is_reference, reference_end
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = [
@@ -38,6 +39,8 @@ END = (
 """What follows a quote or a bracket that ends something, as against one in a password."""
 
 QUOTED = Pattern(r"(?:[bBrRuUfFL@$]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
+_ANGLED = Pattern(r"<(?=[^\s0-9<>]{0,64}[0-9])[^\s<>/=\"']{6,128}>(?=[\s,;.]|\Z)")
+"""A value in angle brackets, as against an element."""
 _CALL = Pattern(r"\$?[\w.]{0,64}[\[({]")
 _BARE_TEXT = (
     r"(?:[^\s&;,\"'<\])}\\]"
@@ -57,6 +60,8 @@ _SCHEME = Pattern(
 _LINE = Pattern(r"[^\r\n]*")
 PLACEHOLDER = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
 """What stands where a value was held back before."""
+_LONGER = 1024
+"""More characters than a reference has."""
 _WHOLE_LINE = ("cookie", "authorization")
 _PHRASE = Pattern(
     rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}[\"']?[=:]){_BARE_TEXT}){{0,32}}"
@@ -70,7 +75,7 @@ def value_of(text: str, match: re.Match[str], lower: str) -> Span:
 
 
 def value(text: str, start: int, name: str, before: str) -> Span:
-    """What stands at ``start`` as the value of ``name``; empty when it is held back already.
+    """What stands at ``start`` as the value of ``name``; empty when that is no secret by its form.
 
     ``before`` is the character before the name: a quote there ends the value, too.
     """
@@ -83,16 +88,24 @@ def value(text: str, start: int, name: str, before: str) -> Span:
     else:
         end = _bare_end(text, start, name, before)
     held = PLACEHOLDER.match(text, start)
-    return (start, start) if held is not None and held.end() >= end else (start, end)
+    if held is not None and held.end() >= end:
+        return start, start
+    scheme = _SCHEME.match(text, start, end)
+    first = start if scheme is None else scheme.end()
+    return (start, start) if is_reference(text[first : min(end, first + _LONGER)]) else (start, end)
 
 
 def _bare_end(text: str, start: int, name: str, before: str) -> int:
     if held := PLACEHOLDER.match(text, start):
         return held.end()
+    if (end := reference_end(text, start)) > start:
+        return end
     if name.endswith(_WHOLE_LINE):
         end = _LINE.match(text, start).end()  # type: ignore[union-attr]
         quote = text.find(before, start, end) if before in ("'", '"') else -1
         return quote if quote >= 0 else end
+    if angled := _ANGLED.match(text, start):
+        return angled.end()
     if call := _CALL.match(text, start):
         end = _bracket_end(text, call.end() - 1)
         tail = BARE.match(text, end)

@@ -67,7 +67,7 @@ _VALUE = (
 )
 _PAIR = Pattern(
     r"\b(?:log(?:ged|ging)?[ _\-]?(?:in|on)|sign(?:ed|ing)?[ _\-]?(?:in|on)|credentials?|creds?)\b"
-    r"(?:[ \t](?:with|as|using|for|to|of))?[ \t]?[: \t][ \t]?(?:the[ \t])?(?:user[ \t])?"
+    r"(?:[ \t](?:with|as|using|for|of))?[ \t]?[: \t][ \t]?(?:the[ \t])?(?:user[ \t])?"
     r"[\"']?(?!(?:user|role|service|account|tenant|workspace|group|uid|id|client|app|team|org"
     rf"|email|host|realm|domain|arn|urn|https?|ldaps?):)[\w.@+\-]{{1,64}}(?::|[ \t]/[ \t]){_VALUE}",
     re.IGNORECASE,

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 
-from audit_emit._redaction.names import is_weak, split_name
+from audit_emit._redaction.finders.references import is_reference
+from audit_emit._redaction.names import is_counted, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["annotation_end", "is_plain", "is_plain_value", "is_type", "may_be_plain"]
+__all__ = [
+    "annotation_end",
+    "is_plain",
+    "is_plain_number",
+    "is_plain_value",
+    "is_type",
+    "may_be_plain",
+]
 
 _NOTHING = frozenset(
     "true false null none nil undefined 0 1 yes no on off nan n/a *** ****".split()
@@ -55,6 +63,11 @@ _FILE = Pattern(
 _NUMBERS = Pattern(
     r"(?:pin|otp|cvv|cvc|csc|code|codes|passcode|password|passwd|pwd|pw|ssn|pass)s?\Z"
 )
+_PASSWORDS = Pattern(r"(?:password|passwd|pwd|pw|pass)\Z")
+_MAX_PORT = 3
+_SMALLEST = 1000
+_SMALL = Pattern(r"[0-9]{1,3}(?![\w.\-]*\w)")
+"""A number that is no token: how many there are, which one it is."""
 _ACTION = Pattern(r"[A-Z][a-z]+(?:[A-Z][A-Za-z0-9]*)+\*?(?![\w+/=])|\*(?!\w)")
 _SCOPE = Pattern(
     r"(?:refresh|log_?(?:in|out|on)|sign_?(?:in|out)|start|stop|end|create|read|write|delete|list|issue"
@@ -101,11 +114,11 @@ _TYPE = Pattern(
 
 
 def is_plain_value(name: str, value: str) -> bool:
-    """Whether a field with the name of a secret holds none: nothing, a permission, a path."""
+    """Whether a field with the name of a secret holds none: nothing, a permission, a reference."""
     if len(value) > _LONGEST:
         return False
     lower = value.lower()
-    if lower in _EMPTY:
+    if lower in _EMPTY or is_reference(value):
         return True
     if is_weak(name):
         if lower in _PERMISSIONS or _RESOURCE.fullmatch(value) is not None:
@@ -133,10 +146,17 @@ def may_be_plain(value: str) -> bool:
         return True
     if size == _UUID_SIZE and _UUID.fullmatch(value) is not None:
         return True
+    if is_reference(value):
+        return True
     # Paths and what secret stores call something: most values need no look at the patterns.
     if not ("/" in value or ":" in value or "\\" in value):
         return False
     return _PATH.fullmatch(value) is not None or _RESOURCE.fullmatch(value) is not None
+
+
+def is_plain_number(name: str, value: int) -> bool:
+    """Whether a number under the name of a secret is none: ``sessions: 3``, ``pat: 7``."""
+    return value in (0, 1) or (0 < value < _SMALLEST and is_counted(name))
 
 
 def annotation_end(text: str, start: int) -> int:
@@ -168,6 +188,8 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
         return True
     if _LOOKUP.match(word) or _SCHEMA.match(word):
         return True
+    if _SMALL.fullmatch(word) and is_counted(name):
+        return True
     operator = sign.strip()
     if operator in ("==", "===", "!=", "!==", "=~", "~=") and _IDENTIFIER.fullmatch(word):
         return True
@@ -193,9 +215,13 @@ def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
         return True
     if within and _TAG.match(text, start):
         return True
-    if _NUMBER.match(text, start) is None:
+    number = _NUMBER.match(text, start)
+    if number is None:
         return False
-    return within or _FILE.search(name) is not None or _NUMBERS.search(name) is None
+    if within or _FILE.search(name) is not None or _NUMBERS.search(name) is None:
+        return True
+    # A host that is called so, and its port: no password has three digits only.
+    return len(number.group()) <= _MAX_PORT and _PASSWORDS.search(name) is not None
 
 
 def _is_prose(text: str, start: int, name: str) -> bool:

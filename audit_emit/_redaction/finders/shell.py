@@ -107,8 +107,9 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
     (
         ("net use",),
         Pattern(
-            r"\bnet use[ \t]{1,4}(?:\S:[ \t]{1,4})?\S{1,256}[ \t]{1,4}"
-            rf"{_WORD}[ \t]{{1,4}}/user:"
+            r"\bnet use(?:[ \t]{1,4}(?:[A-Za-z]:|\*))?(?:[ \t]{1,4}\\\S{1,256})?"
+            r"(?:[ \t]{1,4}/(?![uU][sS][eE][rR]:)\S{1,64}){0,4}[ \t]{1,4}"
+            rf"(?:/[uU][sS][eE][rR]:\S{{1,128}}[ \t]{{1,4}})?(?![/*\\]|[A-Za-z]:){_WORD}"
         ),
     ),
     (("gcloud secrets",), Pattern(rf"\bgcloud secrets[ \t][^\n]{{0,200}}?--data[ \t=]{_WORD}")),

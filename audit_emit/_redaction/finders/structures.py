@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from audit_emit._redaction.finders.extent import PLACEHOLDER, Span, closing_quote
-from audit_emit._redaction.finders.prose import is_plain_value
+from audit_emit._redaction.finders.prose import is_plain_number, is_plain_value
 from audit_emit._redaction.names import fold
 from audit_emit._redaction.siblings import Siblings, find_siblings, is_looked_into
 from audit_emit._runtime.lazy import Pattern
@@ -225,6 +225,8 @@ def _is_held(container: Container, siblings: Siblings, at: int, is_secret: IsSec
     if fold(name) in siblings.by_name:
         return True
     if not is_secret(name) or (type(value) is str and is_plain_value(name, value)):
+        return False
+    if type(value) is int and is_plain_number(name, value):
         return False
     child = container.parts[at][1]
     return child is None or not is_looked_into(name, child.kind, child.entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audit_emit._redaction.finders.extent import END, PLACEHOLDER, TAG, Span
+from audit_emit._redaction.finders.references import is_reference
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["suspicious", "users"]
@@ -29,7 +30,9 @@ def suspicious(text: str) -> bool:
 def users(text: str) -> Iterator[Span]:
     """``user:password`` before an ``@``, in URLs and as Go has it."""
     if "@" in text:
-        yield from _urls(text)
+        for start, end in _urls(text):
+            if not is_reference(text[start:end].partition(":")[2]):
+                yield start, end
         if "@tcp(" in text or "@unix(" in text:
             for match in _DSN.finditer(text):
                 yield match.span(1)

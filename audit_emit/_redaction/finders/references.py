@@ -1,0 +1,109 @@
+"""Values that say where a secret is, or that it was left out: ``${SECRET}``, ``<password>``."""
+
+from __future__ import annotations
+
+from audit_emit._redaction.names import is_secret_name
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["is_reference", "reference_end"]
+
+_PATH = r"[\w.\-/#@*~+]"
+_INNER = r"[A-Za-z_][\w.\-]{0,127}"
+_STORES = (
+    r"(?:vault|op|ssm|awssm|gcpsm|sm|secretsmanager|secretref|keyvault|akv|sops|bws|doppler"
+    r"|infisical|keychain|keyring|param|resolve|self|ref\+[a-z]{2,16})"
+)
+"""How programs call the place that they fetch a secret from, before a colon."""
+_READERS = (
+    r"(?:cat|<|pass|pass show|op read|vault read|vault kv get|aws|gcloud|az|kubectl get|sops"
+    r"|security find-generic-password|secret-tool lookup|printenv|heroku config:get|bw get)"
+)
+"""Commands that print a secret; their arguments name it."""
+_WORDS = r"[A-Za-z][A-Za-z ._\-]{0,62}[A-Za-z]"
+_REFERENCE = Pattern(
+    # Variables; with a default behind the name it may be a secret that stands there.
+    rf"\$\{{{{?[ \t]{{0,4}}{_INNER}(?::\?)?[ \t]{{0,4}}\}}?\}}"
+    rf"|\$\{{(?:(?i:env):[A-Za-z_]\w{{0,127}}|(?:{_STORES}|file):{_PATH}{{1,256}})\}}"
+    r"|\$(?:env:|ENV:)?(?P<variable>[A-Za-z_]{2,64}(?<![\W_])(?:_[0-9]{1,2})?|[A-Z][A-Z0-9]{0,32}"
+    r"(?:_[A-Z0-9]{1,32}){1,8})"
+    r"|%(?P<of_windows>[A-Z][A-Z0-9_]{1,64})%|\$\{\}"
+    # Templates.
+    rf"|\{{\{{-?[ \t]{{0,4}}[.$]?{_INNER}(?:[ \t]{{0,4}}\|[ \t]{{0,4}}[a-z]\w{{1,32}}){{0,4}}"
+    r"[ \t]{0,4}-?\}\}"
+    r"|%[srvdqp]|%\([A-Za-z_][\w.]{0,64}\)[sr]|\{[0-9]?\}|\{(?P<field>[A-Za-z_][A-Za-z_.]{1,64})(?:![rsa])?\}"
+    r"|[:@](?P<parameter>[A-Za-z_]{2,64})"
+    # Commands, and addresses in a store.
+    rf"|\$\({_READERS}[ \t]{{0,4}}[^()`$;|&]{{0,256}}\)|`{_READERS}[ \t][^()`$;|&]{{1,256}}`"
+    rf"|(?:env|ENV|os\.environ/)[:/]?[A-Z][A-Z0-9_]{{2,64}}|{_STORES}://{_PATH}{{1,256}}"
+    rf"|{_STORES}:(?:{_PATH}{{0,128}}/{_PATH}{{1,256}}|[A-Za-z_\-]{{1,64}})|file:{{1,2}}/{_PATH}{{1,256}}"
+    # Variables of a program.
+    r"|(?P<attribute>[a-z_]\w{0,63}(?:\.[A-Za-z_]{1,64}){1,8})"
+    # What stands for a value that was left out.
+    r"|(?P<example>(?i:your|insert|enter|put|add|replace)[_\-][A-Za-z_\-]{3,64})"
+    r"|(?:[A-Za-z][A-Za-z_\-]{1,12}[_\-])?(?:\*{2,256}|[xX]{4,256}|\u2022{2,256}|\u25cf{2,256})"
+    r"|\.{3,64}|\u2026{1,64}|-{3,64}|_{3,64}|#{3,64}|\?{1,64}|\u2588{1,64}"
+    rf"|\w{{0,16}}\(\\{{0,7}}[\"']\*{{2,64}}\\{{0,7}}[\"']\)"
+    rf"|[<\[({{]{{1,2}}(?P<words>{_WORDS})[>\])}}]{{1,2}}"
+    r"|(?i:redacted|filtered|masked|censored|scrubbed|omitted)"
+)
+_ROOTS = frozenset(
+    "var local data module self this config cfg settings opts options args env".split()
+)
+"""What variables of a program are members of."""
+_STARTS = frozenset("$%{<[(*xX\u2022\u25cf.\u2026-_#?\u2588`:@")
+"""Characters that all of these begin with, besides those that have a colon or are words."""
+_AS_WORDS = frozenset("redacted filtered masked censored scrubbed omitted".split())
+_OF_A_VALUE = _AS_WORDS | frozenset(
+    "your my the insert enter some value here example put add paste hidden removed sanitized "
+    "sanitised obfuscated suppressed sensitive protected withheld set unset empty none null "
+    "unchanged unknown".split()
+)
+"""Words in brackets that say that a value was left out, or is to be put there."""
+_LONGEST = 600
+_AFTER = Pattern(r"[\s\"'`,;&)\]}|<]|\\|\.?(?:\s|\Z)|\Z")
+
+
+def is_reference(value: str) -> bool:
+    """Whether a value only names where a secret is, or stands for one that was left out."""
+    if not _may_be(value) or len(value) > _LONGEST:
+        return False
+    found = _REFERENCE.fullmatch(value)
+    return found is not None and _means_one(found.groupdict())
+
+
+def reference_end(text: str, start: int) -> int:
+    """Where such a value that stands in a text ends; ``start`` where none is."""
+    found = _REFERENCE.match(text, start)
+    if found is None or found.end() == start or _AFTER.match(text, found.end()) is None:
+        return start
+    return found.end() if _means_one(found.groupdict()) else start
+
+
+def _may_be(value: str) -> bool:
+    if value[:1] in _STARTS:
+        return True
+    if ":" in value or "*" in value or "_" in value or "." in value or "/" in value:
+        return True
+    return len(value) < 10 and value.lower() in _AS_WORDS
+
+
+def _means_one(groups: dict[str, str | None]) -> bool:
+    """Whether the words in it are those of a variable or a placeholder, not of a secret."""
+    name = groups["variable"] or groups["of_windows"] or groups["parameter"]
+    if name is not None:
+        return is_secret_name(name) or ("_" in name.strip("_") and name.isupper())
+    attribute = groups["attribute"]
+    if attribute is not None:
+        first, _, last = attribute.partition(".")
+        return first in _ROOTS or is_secret_name(last.rpartition(".")[2])
+    example = groups["example"]
+    if example is not None:
+        return is_secret_name(example) or example.isupper() or example.lower().endswith("here")
+    field = groups["field"]
+    if field is not None:
+        return "." in field or "_" in field or is_secret_name(field)
+    words = groups["words"]
+    if words is None:
+        return True
+    parts = words.replace("_", " ").replace("-", " ").replace(".", " ").lower().split()
+    return not _OF_A_VALUE.isdisjoint(parts) or is_secret_name(words.replace(" ", "_"))
