@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from audit_emit._checkpoints.ordered_segments import CHUNK, Segments, blocks, open_segments
-from audit_emit._checkpoints.tiles import TiledFrontier, hashes
+from audit_emit._checkpoints.tiles import TiledFrontier
 from audit_emit._format.block import Proof, prove, use
 from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit._format.line_splitter import may_be_chained
@@ -116,7 +116,7 @@ class GrowingTree:
     def _add_block(self, proof: Proof) -> None:
         """Add a block that consists of records only, which almost all blocks do."""
         self.chain, self.head = proof.chain, proof.marks[-1].hash
-        leaves = hashes(bytes.fromhex("".join(proof.hashes)))
+        leaves = list(map(bytes.fromhex, proof.hashes))
         known = 0
         for mark in proof.marks:
             if self._tiled is not None:

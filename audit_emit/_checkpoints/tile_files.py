@@ -18,6 +18,7 @@ _FILE_MODE, _DIRECTORY_MODE = 0o640, 0o750
 _AT = {os.open, os.mkdir, os.unlink, os.rmdir, os.rename} <= os.supports_dir_fd
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_UNNAMED: int | None = getattr(os, "O_TMPFILE", None)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
@@ -121,26 +122,8 @@ class Store:
 
         A file that is there is never changed, as it may be a hard link to another.
         """
-        if _holds(name, directory, data):
-            return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | _NOFOLLOW
-        made = f".{name}.{os.getpid()}.{threading.get_ident()}"
-        try:
-            descriptor = os.open(made, flags, _FILE_MODE, dir_fd=directory)
-        except FileExistsError:  # of a process that was killed and had the same numbers
-            os.unlink(made, dir_fd=directory)
-            descriptor = os.open(made, flags, _FILE_MODE, dir_fd=directory)
-        try:
-            try:
-                if os.write(descriptor, data) != len(data):
-                    raise OSError(errno.ENOSPC, "a tile could not be written whole")
-            finally:
-                os.close(descriptor)
-            os.rename(made, name, src_dir_fd=directory, dst_dir_fd=directory)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(made, dir_fd=directory)
-            raise
+        if not _linked(directory, name, data) and not _holds(name, directory, data):
+            _renamed(directory, name, data)
 
     def sync(self, level: int, number: int, width: int) -> None:
         """Make a tile durable, or a wider one that took its place, and its name.
@@ -213,6 +196,52 @@ def _holds(name: str, within: int, data: bytes) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def _linked(directory: int, name: str, data: bytes) -> bool:
+    """Write a file without a name and give it one: less work than to rename it (Linux).
+
+    Returns:
+        False where that failed, as it does if a file has the name: then nothing has happened.
+    """
+    if _UNNAMED is None:
+        return False
+    flags = os.O_WRONLY | os.O_CLOEXEC | _UNNAMED
+    with suppress(OSError):
+        descriptor = os.open(".", flags, _FILE_MODE, dir_fd=directory)
+        try:
+            _write_whole(descriptor, data)
+            os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
+        finally:
+            os.close(descriptor)
+        return True
+    return False
+
+
+def _renamed(directory: int, name: str, data: bytes) -> None:
+    """Write a file under another name, and rename it; one that has the name is replaced."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | _NOFOLLOW
+    made = f".{name}.{os.getpid()}.{threading.get_ident()}"
+    try:
+        descriptor = os.open(made, flags, _FILE_MODE, dir_fd=directory)
+    except FileExistsError:  # of a process that was killed and had the same numbers
+        os.unlink(made, dir_fd=directory)
+        descriptor = os.open(made, flags, _FILE_MODE, dir_fd=directory)
+    try:
+        try:
+            _write_whole(descriptor, data)
+        finally:
+            os.close(descriptor)
+        os.rename(made, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(made, dir_fd=directory)
+        raise
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    if os.write(descriptor, data) != len(data):
+        raise OSError(errno.ENOSPC, "a tile could not be written whole")
 
 
 def _subdirectory(name: str, within: int, *, make: bool) -> int:

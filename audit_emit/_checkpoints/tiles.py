@@ -8,6 +8,7 @@ compares the root that they give with one that was signed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from struct import Struct
 
 from audit_emit._checkpoints.tile_files import HASH as _HASH
 from audit_emit._checkpoints.tile_files import WIDTH, Store, path_of
@@ -16,6 +17,7 @@ from audit_emit._format.merkle_ranges import nodes_of
 
 __all__ = ["WIDTH", "Store", "TiledFrontier", "Tiles", "hashes", "path_of"]
 
+_EACH = Struct(f"{_HASH}s")
 _ROWS = 8
 _FULL = WIDTH * _HASH
 _TOP = 63 // _ROWS
@@ -219,5 +221,4 @@ class Tiles:
 
 def hashes(row: bytes | bytearray) -> list[bytes]:
     """Split concatenated hashes."""
-    row = bytes(row)
-    return [row[at : at + _HASH] for at in range(0, len(row), _HASH)]
+    return [one for (one,) in _EACH.iter_unpack(row)]

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import merkle_rfc6962
 
+from audit_emit._checkpoints import tile_files
 from audit_emit._checkpoints.entries import bundle_of
 from audit_emit._checkpoints.prove import make_tiles
 from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, Tiles, hashes, path_of
@@ -214,6 +215,14 @@ def test_the_vectors_of_five_records(tmp_path: Path) -> None:
     assert (tmp_path / "tile/0/000.p/5").read_bytes() == row
 
 
+@pytest.fixture(params=["as the system can", "by a rename"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way in which a tile gets its name."""
+    if request.param == "by a rename":
+        monkeypatch.setattr(tile_files, "_UNNAMED", None)
+
+
+@pytest.mark.usefixtures("way")
 def test_a_tile_is_there_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +234,43 @@ def test_a_tile_is_there_whole_or_not_at_all(
     assert files(tmp_path) == {}
 
 
-def test_a_file_that_another_process_left_half_written_is_no_obstacle(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("way")
+def test_a_tile_takes_the_place_of_another_and_leaves_an_equal_one(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write(0, 0, b"a" * 8192)
+    first = (tmp_path / "tile/0/000").stat()
+    store.write(0, 0, b"a" * 8192)
+    assert (tmp_path / "tile/0/000").stat().st_ino == first.st_ino
+    assert first.st_mode & 0o777 == 0o640 & ~_umask()
+    store.write(0, 0, b"b" * 8192)
+    store.close()
+    assert (tmp_path / "tile/0/000").read_bytes() == b"b" * 8192
+    assert files(tmp_path) == {"tile/0/000": 8192}
+
+
+@pytest.mark.usefixtures("way")
+def test_a_tile_is_not_written_through_a_link_that_has_its_name(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"kept")
+    (tmp_path / "tile/0").mkdir(parents=True)
+    (tmp_path / "tile/0/000").symlink_to(elsewhere)
+    store = Store(str(tmp_path))
+    store.write(0, 0, bytes(8192))
+    store.close()
+    assert elsewhere.read_bytes() == b"kept"
+    assert not (tmp_path / "tile/0/000").is_symlink()
+
+
+def _umask() -> int:
+    now = os.umask(0o022)
+    os.umask(now)
+    return now
+
+
+def test_a_file_that_another_process_left_half_written_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_files, "_UNNAMED", None)
     (tmp_path / "tile/0").mkdir(parents=True)
     left = tmp_path / f"tile/0/.000.{os.getpid()}.{threading.get_ident()}"
     left.write_bytes(b"half")
