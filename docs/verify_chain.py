@@ -15,8 +15,7 @@ NAME = re.compile(r"audit(-[0-9]{20}\.jsonl|\.jsonl([.-]([0-9][0-9T_:.-]*|old))?
 REMOVAL = "origin first_seq last_seq records last_hash frontier size root_hash head_hash reason".split()
 CHANGE = "origin old_alg old_key_id new_alg new_key_id new_key".split()
 NEAR, BURST, SECOND, LONGEST, ENDS, RUNS, OPEN = 16, 3 * 10**9, 10**9, 1 << 20, 64, 256, 128
-whole = lambda value, below: type(value) is int and 0 < value < below
-sha = lambda data: hashlib.sha256(data).digest()
+whole = lambda value, below: type(value) is int and 0 < value < below; sha = lambda data: hashlib.sha256(data).digest()
 moment = lambda ns: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(ns, 0) // SECOND)) + (
     f".{max(ns, 0) % SECOND:09d}Z")
 signs = lambda key, made, *lines: hmac.compare_digest(f"{made}".encode(), base64.b64encode(
@@ -35,9 +34,8 @@ def named_key(text, origin):  # the id of an Ed25519 key that is written for thi
     good = name == origin and len(key) == 33 and key[0] == 1
     return by if good and sha(origin.encode() + b"\n" + key).hex()[:8] == by else None
 def parse(line):
-    def refuse(constant): raise ValueError(constant)
     if b"{" not in line: return {}
-    try: return {**json.loads(line.decode(), parse_constant=refuse)}
+    try: return {**json.loads(line.decode(), parse_constant=int)}  # int("NaN") is a ValueError
     except (TypeError, ValueError, RecursionError): return {}
 def read(path):  # only regular files: no links, pipes or devices (section 4)
     try: descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -68,8 +66,8 @@ class Run:  # lines that adjoin and are no records: the log may declare how it b
     def lines_of(self, size, digest):  # how many lines these bytes are
         if self.ends is None:  # once, as nothing adjoins any more when a record declares it
             self.pass_on(len(self.newest) - min(ENDS, len(self.newest)))
-            self.ends, before = {}, self.lines - len(self.newest)
-            for count, raw in enumerate(self.newest, before + 1):
+            self.ends = {}
+            for count, raw in enumerate(self.newest, self.lines - len(self.newest) + 1):
                 for part in raw[:-1], b"\n":
                     self.size += len(part); self.hash.update(part)
                     self.ends[self.size, self.hash.hexdigest()] = count
@@ -83,7 +81,7 @@ class Verifier:
         self.chain, self.head, self.before, self.jump = None, (0, {"0" * 64}), None, None
         self.tree, self.roots, self.anchor, self.tail = [], {}, None, []
         self.policy, self.said, self.old, self.old_told, self.moved = None, None, [], [], None
-        self.start, self.vouched, self.gone = None, False, 0
+        self.start, self.vouched, self.gone, self.named = None, False, 0, None
         self.by_key, self.holds, self.same, self.later = {}, Counter(), {}, set()
     def report(self, *finding): self.found.append(finding)
     def read_checkpoints(self, path):  # {size: [(checkpoint, place)]}
@@ -116,8 +114,7 @@ class Verifier:
         self.points, self.signed, self.end = points, file is not None, file and file.tell()
         if file: file.close()
     def since(self, size):  # whether a checkpoint was added while the log was being read
-        file = read(self.directory / "checkpoints.jsonl")
-        with file or open(os.devnull, "rb") as file:
+        with read(self.directory / "checkpoints.jsonl") or open(os.devnull, "rb") as file:
             file.seek(self.end or 0)
             for line in file:
                 if not line.endswith(b"\n"): break
@@ -181,9 +178,9 @@ class Verifier:
         near = self.gone and seq < self.gone + NEAR  # it may have stood in a file that was removed
         self.report("recovered-tear" if near or self.kept(size, digest) else "missing-segment", seq, where)
     def change_key(self, fields, seq):  # section 6: whether the old key, still in use, signed it
-        lines, tree = [fields.get(m) for m in CHANGE], [fields.get(m) for m in ("size", "root_hash") if m in fields]
-        made = fields.get("signature")
+        lines, tree = [fields.get(m) for m in CHANGE], [fields[m] for m in ("size", "root_hash") if m in fields]
         if lines[1] != "hmac-sha256" or type(lines[2]) is not str or lines[2] not in self.ring: return True
+        made = fields.get("signature")
         if not all(type(line) is str and "\n" not in line for line in [*lines, made]): return False
         if tree and not (len(tree) == 2 and whole(tree[0], min(seq, 1 << 63)) and type(tree[1]) is str and (
                 not self.signed or self.holds[tree[0], self.chain, tree[1]] > 0)): return False
@@ -215,8 +212,7 @@ class Verifier:
         return (said, "ok") if signs(self.ring[by[1]], said.get("signature"),
             "audit_emit removal of records, version 1", *lines) else None
     def pruned(self, record, seq, where):
-        found = self.removal(record, seq); said = found and found[0]
-        by = found and (said["sig_alg"], said["key_id"])
+        found = self.removal(record, seq); said = found and found[0]; by = found and (said["sig_alg"], said["key_id"])
         newest = max((n for n, made in self.points.items() if n < seq and any(p["state"] for p, _ in made)), default=0)
         if not found or by in self.retired or (self.signed and not (
                 self.holds[said["size"], self.chain, said["root_hash"]] > 0 and (not newest or any(
@@ -282,8 +278,7 @@ class Verifier:
         if self.before: self.reach(self.before[2], *self.head)
         self.before = None
     def go_back(self):  # the record that left a hole was put there
-        (left, _, back), self.jump = self.jump, None
-        self.head = left
+        (self.head, _, back), self.jump = self.jump, None
         if back: self.head = back[0], {back[2]}; self.accept(*back)
     def link(self, seq, name, prev, stated, leaf, line, where, fresh):
         head, record = self.head, (seq, name, stated, leaf, line, where)
@@ -326,12 +321,10 @@ class Verifier:
             if torn: self.report("torn-tail", self.head[0] + 1, where)
             if link and (not torn or leaf.hex() == link[4].decode()):
                 chain, prev, stated = (link[i].decode() for i in (1, 3, 4))
-                self.link(int(link[2]), chain, prev, stated, leaf, line, where, fresh)
-                fresh = False
+                self.link(int(link[2]), chain, prev, stated, leaf, line, where, fresh); fresh = False
             elif not torn: due = number + 1 if self.unchained(raw, where, due == number) else None
     def segments(self):  # the active one is opened first: it may be closed while this runs
-        active = self.directory / "audit.jsonl"
-        files, seen, order = {}, set(), []
+        active, files, seen, order = self.directory / "audit.jsonl", {}, set(), []
         for path in [active, *sorted(self.directory.iterdir())]:
             if not NAME.fullmatch(path.name) or path in files: continue
             file = read(path)
@@ -382,20 +375,16 @@ class Verifier:
         about, tail = ([ts for is_about, ts in self.tail if is_about == each] for each in (True, False))
         late = [sum(not self.policy or not low <= ts <= high for ts in each) for each in (about, tail)]
         if len(about) > spare: tail += about
-        span = int(interval * SECOND) + BURST
-        oldest, latest = moment(self.as_of - span), moment(self.as_of + span)
+        span = int(interval * SECOND) + BURST; oldest, latest = moment(self.as_of - span), moment(self.as_of + span)
         return max(late[0] - spare, 0) + late[1] <= every and (
             signed >= oldest or all(oldest <= ts <= latest for ts in tail))
-    def verify(self):
-        self.named = None
-        self.read_checkpoints(self.directory / "checkpoints.jsonl"); self.segments()
-        return self.finish()
+    def verify(self):  # (kind, seq, file:line) of all that is not as it should be
+        self.read_checkpoints(self.directory / "checkpoints.jsonl"); self.segments(); return self.finish()
 def status(found):
     kinds = {kind for kind, *_ in found} - {"recovered-tear", "legacy-record", "unknown-version", "pruned"}
     if kinds - {"torn-tail", "declared-gap", "key-unavailable", "nothing-found"}: return 1
     return 4 if kinds - {"nothing-found"} else 3 if kinds else 0
-def verify(directory, keys=(), as_of=None):  # (kind, seq, file:line) of all that is not as it should be
-    return Verifier(directory, keys, as_of).verify()
+verify = lambda directory, keys=(), as_of=None: Verifier(directory, keys, as_of).verify()
 def keys_in(name):  # the HMAC keys in a file, as keygen writes it: hex digits
     try: text = Path(name).read_text("ascii", "replace")
     except OSError as error: sys.exit(print(f"{name}: {error.strerror}", file=sys.stderr) or 2)
@@ -408,5 +397,4 @@ if __name__ == "__main__":
         as_of = int(datetime.fromisoformat(words[1]).timestamp()) * SECOND; del words[:2]
     if not words: sys.exit(print(__doc__) or 2)
     found = verify(words[0], [key for name in words[1:] for key in keys_in(name)], as_of)
-    print("".join(" ".join(map(str, finding)) + "\n" for finding in found), end="")
-    sys.exit(status(found))
+    print("".join(" ".join(map(str, finding)) + "\n" for finding in found), end=""); sys.exit(status(found))
