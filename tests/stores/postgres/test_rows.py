@@ -1,0 +1,59 @@
+"""Records as rows: what is copied out of a line, and how many rows reach the function at once."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from support.postgres_records import draft, drafts
+from support.postgres_server import Database
+
+from audit_emit._settings.address import Address
+from audit_emit._stores.postgres.chains import Chains
+from audit_emit._stores.postgres.rows import APPEND, Row, UnlinkedRow, arguments, link, project
+
+CONTROLS = "".join(map(chr, range(1, 32))) + "\\N"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [draft(user="", workspace="", correlation="")],
+        drafts(3, user=""),
+        [draft(user=CONTROLS), draft(user="\x1e"), draft(user="\x1d"), draft(user="")],
+        [draft(correlation="\u20ac" * 3000), draft(workspace="\0"), draft(user='{,"}')],
+    ],
+    ids=["one that is empty", "several that are empty", "separators", "unusual"],
+)
+def test_copies_arrive_as_they_are(audited: Database, rows: list[str]) -> None:
+    writer = Chains(Address(audited.url), service="shop")
+    linked = writer.append(rows)
+    writer.close()
+    there = audited.run(
+        "SELECT id::text, ts, event_type, workspace_id, user_id, correlation_id "
+        "FROM audit_emit.records ORDER BY seq"
+    )
+    assert there == [tuple(project(one.line)) for one in linked]
+
+
+def test_what_is_missing_in_a_line_is_null(audited: Database) -> None:
+    writer = Chains(Address(audited.url), service="shop")
+    head = writer.head()
+    writer.close()
+    lines = ['{"ts":"a","event_type":1', r'{"id":"\u001d","user_id":"\u001d"', '{"user_id":null']
+    rows: list[Row] = link([UnlinkedRow.of(one) for one in lines], head)
+    with psycopg.connect(audited.as_user("the_writer"), autocommit=True) as connection:
+        connection.execute(APPEND, arguments(head, rows, is_async=False))
+    assert audited.run("SELECT id, event_type, user_id FROM audit_emit.records ORDER BY seq") == [
+        (None, "", None),
+        (None, "", "\x1d"),
+        (None, "", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "copy"),
+    [("u" * 1024, "u" * 1024), ("u" * 1025, "u" * 1024), ("a\0b", "a\ufffdb")],
+    ids=["the longest", "longer", "a NUL"],
+)
+def test_a_copy_is_what_an_index_takes(user: str, copy: str) -> None:
+    assert project(draft(user=user) + "}").user_id == copy
