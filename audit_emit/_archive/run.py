@@ -29,7 +29,7 @@ from audit_emit._archive.keeping import hold_new
 from audit_emit._archive.moved import Moved
 from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
-from audit_emit._archive.said import service_in, span_of
+from audit_emit._archive.said import service_in
 from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
 from audit_emit._archive.state import (
     DECLARED,
@@ -243,22 +243,20 @@ class Archiver:
         Raises:
             ArchiveError: they do not follow what is archived.
         """
-        tree = GrowingTree(start, on_change=partial(_follow, self._keys))
-        lines, low, high, service = Lines(), "", "", ""
+        tree = GrowingTree(start, on_change=partial(_follow, self._keys), timed=True)
+        lines, service = Lines(), ""
         try:
             for data in packer.passed(part.data()):
                 for block in lines.feed(data):
                     if not isinstance(block, bytes):
                         continue
                     tree.feed(block, 0)
-                    span = span_of(block)
-                    low, high = min(low or span[0], span[0]), max(high, span[1])
                     service = service or service_in(block)
         except CheckpointError as error:
             raise ArchiveError(error.reason, f"{part.name}: {error}") from None
-        if tree.frontier.size == start.frontier.size:
+        if tree.span is None or tree.frontier.size == start.frontier.size:
             raise ArchiveError("sequence", f"{part.name} holds no record that can be archived")
-        return Read(service, start.head or ZERO, tree.position, (low, high))
+        return Read(service, start.head or ZERO, tree.position, tree.span)
 
     def _prove(self, read: Read, by: Checkpoint) -> None:
         """Whether the part leads to the checkpoint that covers it.

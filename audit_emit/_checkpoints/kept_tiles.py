@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, hashes, path_of
+from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, path_of
 from audit_emit._format.chain import Frontier
 from audit_emit._format.merkle_ranges import nodes_of
 
@@ -50,14 +50,14 @@ def rebuilt(store: Store, frontier: Frontier, limit: int = _ANY) -> TiledFrontie
     checked = Frontier()
     try:
         for row in leaves_of(store, frontier.size):
-            checked.extend(nodes_of(checked.size, hashes(row)))
+            checked.extend(nodes_of(checked.size, row))
     except LookupError:
         return None
     if checked.peaks != frontier.peaks:
         return None
     tree = TiledFrontier(store, Frontier(), limit=limit)
     for row in leaves_of(store, frontier.size):
-        tree.take(hashes(row))
+        tree.take(row)
     tree.flush()
     if tree.error is not None:
         raise tree.error

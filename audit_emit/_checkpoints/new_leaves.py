@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import NamedTuple
 
 from audit_emit._checkpoints.ordered_segments import CHUNK, Segments, blocks, open_segments
 from audit_emit._checkpoints.tiles import TiledFrontier
+from audit_emit._format import merkle_ranges
 from audit_emit._format.block import Proof, prove, use
 from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._format.merkle_ranges import HASH
 from audit_emit._format.record import head_of
+from audit_emit._format.span import Span, span_of
 from audit_emit._format.tail import first_seq
 from audit_emit._runtime import compiled as _compiled
 from audit_emit._stores.jsonl.directory import Layout
@@ -26,6 +30,7 @@ _LARGE_CHUNK = 128 * 1024
 """Bytes read at a time when no other thread has to be considered."""
 
 use(_compiled.linked)
+merkle_ranges.use(_compiled.subtrees)
 
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _CHANGE = b'Z","event_type":"audit.key_rotated",'
@@ -63,6 +68,7 @@ class GrowingTree:
         anchors: sizes with the roots that were signed for them; compared when that size is reached.
         on_change: called with ``seq`` and line of every record that announces a new signing key.
         tiled: the tree of the position, if it is one that writes its tiles as it grows.
+        timed: whether ``span`` is wanted.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class GrowingTree:
         anchors: Iterable[tuple[int, bytes]] = (),
         on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
         tiled: TiledFrontier | None = None,
+        *,
+        timed: bool = False,
     ) -> None:
         self.chain = position.chain
         self.frontier = position.frontier.copy() if tiled is None else tiled
@@ -81,6 +89,9 @@ class GrowingTree:
         """Records that no signature covers yet, not counting ``audit.checkpoint``."""
         self.declares = 0
         """``seq`` of the last ``audit.checkpoint``; 0 when there was none."""
+        self.span: Span | None = None
+        """The earliest and the latest ``ts`` of what was fed, if it is wanted."""
+        self._timed = timed
         self._anchors = dict(anchors)
         self._named = sorted(self._anchors)
         self._on_change = on_change
@@ -102,12 +113,20 @@ class GrowingTree:
             CheckpointError: a record does not follow the one before.
         """
         tiled = self._tiled is not None
-        proof = prove(block, self._named, tree=not tiled, leaves=tiled)
+        proof = prove(block, self._named, tree=not tiled, leaves=tiled, span=self._timed)
         if proof is not None and self._follows(proof):
             self._add_block(proof)
             self.offset = end
+            self._widen(proof.span)
         else:
             self._add_line_by_line(block, end - len(block))
+            if self._timed:
+                self._widen(span_of(BytesIO(block).readlines()))
+
+    def _widen(self, by: Span) -> None:
+        if self._timed:
+            low, high = self.span or by
+            self.span = min(low, by[0]), max(high, by[1])
 
     def _follows(self, proof: Proof) -> bool:
         here = (self.chain or proof.chain, self.frontier.size + 1, self.head)
@@ -116,13 +135,12 @@ class GrowingTree:
     def _add_block(self, proof: Proof) -> None:
         """Add a block that consists of records only, which almost all blocks do."""
         self.chain, self.head = proof.chain, proof.marks[-1].hash
-        leaves = list(map(bytes.fromhex, proof.hashes))
+        leaves = bytes.fromhex("".join(proof.hashes))
         known = 0
         for mark in proof.marks:
             if self._tiled is not None:
-                self._tiled.take(
-                    leaves[self.frontier.size + 1 - proof.seq : mark.seq + 1 - proof.seq]
-                )
+                begin, end = self.frontier.size + 1 - proof.seq, mark.seq + 1 - proof.seq
+                self._tiled.take(leaves[begin * HASH : end * HASH])
             self.frontier.extend(mark.nodes)
             if self._compare():
                 known = mark.seq + 1 - proof.seq

@@ -7,7 +7,7 @@ compares the root that they give with one that was signed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from struct import Struct
 
 from audit_emit._checkpoints.tile_files import HASH as _HASH
@@ -87,20 +87,20 @@ class TiledFrontier(Frontier):
             return None
         return cls(store, frontier, edge[::-1], limit, most)
 
-    def take(self, leaves: Sequence[bytes]) -> None:
-        """Add leaves: 32-byte hashes."""
-        leaves = leaves[: self._limit - self.size]
+    def take(self, leaves: bytes) -> None:
+        """Add leaves: hashes of 32 bytes, one after the other."""
+        leaves = leaves[: (self._limit - self.size) * _HASH]
         at = 0
         while at < len(leaves):
             start = self.size % WIDTH
-            part = leaves[at : at + WIDTH - start]
+            part = leaves[at : at + (WIDTH - start) * _HASH]
             at += len(part)
-            self._add(0, b"".join(part), self.size + len(part))
+            self._add(0, part, self.size + len(part) // _HASH)
             self.extend(nodes_of(start, part))
 
     def append(self, leaf: bytes) -> None:
         """See ``Frontier``."""
-        self.take([leaf])
+        self.take(leaf)
 
     def push(self, level: int, node: bytes) -> None:
         """See ``Frontier``. Every eighth row is also added to a tile."""

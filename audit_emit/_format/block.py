@@ -19,6 +19,7 @@ import msgspec
 
 from audit_emit._format.link import HASH_MEMBER, LINK_MIN, TS, link_of
 from audit_emit._format.merkle_ranges import Nodes, nodes_of
+from audit_emit._format.span import Span, span_of
 from audit_emit._format.unanchored import Tail, Watch
 
 _TOO_MANY = 10**19
@@ -96,6 +97,7 @@ class Proof(NamedTuple):
         marks: those asked for, and the last record.
         own: what the log says about itself.
         hashes: of all of them, 64 hex digits, if they were asked for.
+        span: their earliest and latest ``ts``, if it was asked for.
     """
 
     chain: str
@@ -105,6 +107,7 @@ class Proof(NamedTuple):
     marks: list[Mark]
     own: list[Own]
     hashes: Sequence[str] = ()
+    span: Span = ("", "")
 
 
 def prove(
@@ -115,6 +118,7 @@ def prove(
     strict: bool = False,
     watch: Watch | None = None,
     leaves: bool = False,
+    span: bool = False,
 ) -> Proof | None:
     """What a block of whole lines proves; ``None`` when one of them is out of the ordinary.
 
@@ -125,6 +129,7 @@ def prove(
         strict: whether to parse the JSON of every record.
         watch: which records are counted.
         leaves: whether to return the hash of every record.
+        span: whether to return their earliest and latest ``ts``.
     """
     lines = BytesIO(block).readlines()  # split() looks at every byte by itself
     if len(lines) * LINK_MIN > len(block):
@@ -143,7 +148,8 @@ def prove(
         return None
     own = _own(lines) if _TOLD in kinds else []
     marks = _marks(seq, hashes, named, lines, tree=tree, watch=watch)
-    return Proof(chain, prev_hash, seq, len(lines), marks, own, hashes if leaves else ())
+    times = span_of(lines) if span else ("", "")
+    return Proof(chain, prev_hash, seq, len(lines), marks, own, hashes if leaves else (), times)
 
 
 def _hashes(
@@ -206,7 +212,7 @@ def _marks(
     marks = []
     for before, seq in pairwise(ends):
         rows = slice(before + 1 - first, seq + 1 - first)
-        nodes = nodes_of(before, list(map(bytes.fromhex, hashes[rows]))) if tree else []
+        nodes = nodes_of(before, bytes.fromhex("".join(hashes[rows]))) if tree else []
         tail = watch.tail(lines[rows]) if watch is not None and seq > watch.after else Tail()
         ts = lines[seq - first][TS].decode("latin-1")
         marks.append(Mark(seq, hashes[seq - first], ts, nodes, tail))

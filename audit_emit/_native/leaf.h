@@ -18,6 +18,7 @@
 #endif
 
 #define HASH_SIZE 64
+#define DIGEST_SIZE 32
 
 static inline char *put_text(char *at, const char *text, Py_ssize_t size)
 {
@@ -59,10 +60,14 @@ void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
 /* The same without the instructions that a processor may have for it. */
 void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
 
-/* append.c, copies.c, linked.c, plain.c: functions of the module */
+/* The hash of an inner node: SHA-256(0x01 || left || right); `node` may be where `pair` begins. */
+void node_hash(const unsigned char pair[2 * DIGEST_SIZE], unsigned char node[DIGEST_SIZE]);
+
+/* append.c, copies.c, linked.c, nodes.c, plain.c: functions of the module */
 PyObject *py_append(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *py_copied(PyObject *module, PyObject *args);
 PyObject *py_linked(PyObject *module, PyObject *args);
+PyObject *py_subtrees(PyObject *module, PyObject *args);
 PyObject *py_encoder(PyObject *module, PyObject *args);
 
 #endif

@@ -29,6 +29,9 @@ static PyMethodDef methods[] = {
     {"linked", py_linked, METH_VARARGS,
      "linked(block, chain, seq, prev_hash, /)\n--\n\nThe hashes of a block's lines if each is the "
      "record that follows the one before; else None."},
+    {"subtrees", py_subtrees, METH_VARARGS,
+     "subtrees(start, leaves, /)\n--\n\nLevel and root of each complete subtree over leaves, 32 bytes "
+     "each, the first of which has the index `start`."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -170,3 +170,19 @@ void leaf_hash_anywhere(const char *body, size_t length, char hex[64])
 {
     hash(compress_anywhere, body, length, hex);
 }
+
+void node_hash(const unsigned char pair[2 * DIGEST_SIZE], unsigned char node[DIGEST_SIZE])
+{
+    uint32_t state[8];
+    memcpy(state, BEGIN, sizeof state);
+    unsigned char block[2 * BLOCK] = {1};
+    memcpy(block + 1, pair, 2 * DIGEST_SIZE);
+    block[1 + 2 * DIGEST_SIZE] = 0x80;
+    const unsigned bits = 8 * (1 + 2 * DIGEST_SIZE);
+    block[2 * BLOCK - 2] = bits >> 8;
+    block[2 * BLOCK - 1] = bits & 0xff;
+    chosen(state, block, 2);
+    for (int word = 0; word < 8; word++)
+        for (int byte = 0; byte < 4; byte++, state[word] <<= 8)
+            *node++ = (unsigned char)(state[word] >> 24);
+}

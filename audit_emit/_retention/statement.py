@@ -7,10 +7,10 @@ from typing import NamedTuple
 from audit_emit._checkpoints.beginning import Start
 from audit_emit._checkpoints.kept_tiles import leaves_of, rebuilt, sync_tiles
 from audit_emit._checkpoints.prove import newest_checkpoint
-from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier, hashes
+from audit_emit._checkpoints.tiles import WIDTH, Store, TiledFrontier
 from audit_emit._format.chain import Frontier
 from audit_emit._format.key_change import describe_key
-from audit_emit._format.merkle_ranges import nodes_of
+from audit_emit._format.merkle_ranges import HASH, nodes_of
 from audit_emit._format.record import Head
 from audit_emit._format.removal import VERSION, Removal, signed
 from audit_emit._readers.base import LogReader
@@ -108,7 +108,7 @@ def keep_tiles(store: Store, tree: TiledFrontier, before: Frontier) -> None:
     begin = before.size // WIDTH * WIDTH
     try:
         for row in leaves_of(store, tree.size, begin):
-            leaves = hashes(row)[max(again.size - begin, 0) :]
+            leaves = row[max(again.size - begin, 0) * HASH :]
             again.extend(nodes_of(again.size, leaves))
             begin += WIDTH
     except LookupError as error:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from audit_emit._format.chain import Frontier
-from audit_emit._format.merkle_ranges import Nodes, nodes_of
+from audit_emit._format.merkle_ranges import HASH, Nodes, nodes_of
 from audit_emit._verify.findings import Finding, Findings, Kind
 from audit_emit._verify.known_heads import FORGED, OK, Checkpoints, Witness, parse_heads
 from audit_emit._verify.spool import Numbers
@@ -127,14 +127,14 @@ class Anchors:
         tree, at = Frontier(), bisect_left(named, 1)
         self._tree = tree
         for row in leaves(last):
-            start, end = tree.size, tree.size + len(row) // 32
-            split = [row[at : at + 32] for at in range(0, len(row), 32)]
+            start, end = tree.size, tree.size + len(row) // HASH
             while at < len(named) and named[at] <= end and named[at] < last:
                 seq = named[at]
-                tree.extend(nodes_of(tree.size, split[tree.size - start : seq - start]))
-                self.reached(TILES, chain, seq, split[seq - start - 1].hex())
+                before = row[(tree.size - start) * HASH : (seq - start) * HASH]
+                tree.extend(nodes_of(tree.size, before))
+                self.reached(TILES, chain, seq, before[-HASH:].hex())
                 at += 1
-            tree.extend(nodes_of(tree.size, split[tree.size - start :]))
+            tree.extend(nodes_of(tree.size, row[(tree.size - start) * HASH :]))
 
     def resume(self, file: str, chain: str, *hashes: str) -> None:
         """The chain is at the last record that may be gone: from here on there is a tree again."""

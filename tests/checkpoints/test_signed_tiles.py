@@ -19,7 +19,7 @@ LEAVES = merkle_rfc6962.numbered(66_000)
 def grown(directory: Path, size: int) -> Store:
     store = Store(str(directory))
     tree = TiledFrontier(store, Frontier())
-    tree.take(LEAVES[:size])
+    tree.take(b"".join(LEAVES[:size]))
     tree.flush()
     return store
 

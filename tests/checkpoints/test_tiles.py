@@ -35,7 +35,7 @@ def grown(directory: Path, *sizes: int) -> TiledFrontier:
         again = TiledFrontier.resume(store, tree.copy())
         assert again is not None
         tree = again
-        tree.take(LEAVES[tree.size : size])
+        tree.take(b"".join(LEAVES[tree.size : size]))
         tree.flush()
         assert tree.error is None
     return tree
@@ -129,7 +129,7 @@ def test_a_narrower_tree_is_read_from_wider_parts(tmp_path: Path) -> None:
         narrow.append(leaf)
     again = TiledFrontier.resume(Store(str(tmp_path)), narrow)
     assert again is not None
-    again.take(LEAVES[600:700])
+    again.take(b"".join(LEAVES[600:700]))
     assert again.root() == wide.root()
 
 
@@ -162,7 +162,7 @@ def test_no_link_is_followed(tmp_path: Path, name: str) -> None:
     (directory / name).parent.mkdir(parents=True)
     (directory / name).symlink_to(elsewhere)
     tree = TiledFrontier(Store(str(directory)), Frontier())
-    tree.take(LEAVES[:300] if name != "tile/0/000.p" else LEAVES[:200])
+    tree.take(b"".join(LEAVES[: 300 if name != "tile/0/000.p" else 200]))
     tree.flush()
     assert tree.error is not None
     assert list(elsewhere.iterdir()) == []
@@ -178,7 +178,7 @@ def test_no_descriptor_is_kept(tmp_path: Path) -> None:
 
 def test_more_leaves_than_are_meant_write_no_more_tiles(tmp_path: Path) -> None:
     tree = TiledFrontier(Store(str(tmp_path)), Frontier(), most=600)
-    tree.take(LEAVES[:5000])
+    tree.take(b"".join(LEAVES[:5000]))
     tree.flush()
     assert tree.error is not None
     assert len(files(tmp_path)) == 3
@@ -187,8 +187,8 @@ def test_more_leaves_than_are_meant_write_no_more_tiles(tmp_path: Path) -> None:
 
 def test_leaves_beyond_the_limit_are_not_taken(tmp_path: Path) -> None:
     tree = TiledFrontier(Store(str(tmp_path)), Frontier(), limit=300)
-    tree.take(LEAVES[:299])
-    tree.take(LEAVES[299:5000])
+    tree.take(b"".join(LEAVES[:299]))
+    tree.take(b"".join(LEAVES[299:5000]))
     assert tree.size == 300
     tree.flush()
     assert files(tmp_path).keys() == {"tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from audit_emit._format import merkle_ranges
 from audit_emit._format.block import Proof, prove, use
 from audit_emit._format.line_splitter import MAX_LINE
 from audit_emit._format.unanchored import Watch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 use(_compiled.linked)
+merkle_ranges.use(_compiled.subtrees)
 
 PART = 8 * 1024 * 1024
 """Bytes of a plain file that one process proves at a time; a packed one is one part."""
