@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from audit_emit._core.background import Worker
+from audit_emit._core.owed import has_more, has_work
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.base import Draft, Linked
@@ -177,7 +178,7 @@ class Appender(Worker):
         try:
             while True:
                 emitter = self._emitter()
-                if emitter is None or not emitter.outbox.has_work(at_end=True):
+                if emitter is None or not has_work(emitter.outbox, at_end=True):
                     return True
                 del emitter
                 if not self._rouse():
@@ -197,7 +198,7 @@ class Appender(Worker):
         """Whether the thread may end, as there was nothing to do for so many seconds."""
         self._is_awake = False
         outbox = emitter.outbox
-        if outbox.has_more():
+        if has_more(outbox):
             return False
         self.let_go()
         if idle < IDLE_SECONDS and not outbox.ends:
@@ -205,7 +206,7 @@ class Appender(Worker):
         if emitter.store is not None:
             emitter.store.close(0.0)
         self._thread = None
-        if outbox.has_more():
+        if has_more(outbox):
             self._rouse()  # something came just before, and found the thread alive
         return True
 
@@ -224,10 +225,10 @@ def _keep_appending(
         if emitter is None or not appender.belongs_to(thread):
             return
         now = monotonic()
-        if not emitter.outbox.has_work(at_end=appender.waited_for > 0):
+        if not has_work(emitter.outbox, at_end=appender.waited_for > 0):
             if appender.may_end(emitter, now - busy):
                 return
-            waits = emitter.outbox.has_more()
+            waits = has_more(emitter.outbox)
             if waits:  # for what is not due yet
                 emitter.outbox.try_again()
             del emitter

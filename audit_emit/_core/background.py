@@ -6,6 +6,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
+from audit_emit._core.owed import has_more
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background
 
@@ -76,12 +77,12 @@ class Worker:
 
     def rests(self, emitter: Emitter) -> bool:
         """Whether nothing waits, so that the thread may end."""
-        if emitter.outbox.has_more():
+        if has_more(emitter.outbox):
             return False
         self._thread = None
         self.let_go()
         # Something that came just before found the thread alive.
-        if emitter.outbox.has_more():
+        if has_more(emitter.outbox):
             self.start()
         return True
 
@@ -94,7 +95,7 @@ def _keep_draining(reference: weakref.ref[Emitter], worker: Worker) -> None:
         if emitter is None:
             return
         if worker.rests(emitter):
-            emitter.outbox.flush_stderr()
+            emitter.outbox.stderr_log.flush()
             return
         emitter.outbox.try_again()
         del emitter

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from audit_emit import context
-from audit_emit._core.emitter import FLUSH_SECONDS, Emitter
+from audit_emit._core.emitter import Emitter
+from audit_emit._core.flushing import FLUSH_SECONDS
 from audit_emit._format.record import Receipt
 from audit_emit._redaction import redactor as redact
 from audit_emit._runtime import observer as _observer

@@ -7,6 +7,7 @@ from typing import Any
 
 from audit_emit._core import waiting
 from audit_emit._core.emitter import Emitter
+from audit_emit._core.failing import guard
 from audit_emit._runtime import observer as _observer
 from audit_emit.context import AuditContext
 
@@ -51,7 +52,7 @@ def emit_late(
         emitter.outbox.lossy += ((event_type, type(error)),)
         emitter.outbox.pending = True
         try:
-            emitter._guard(error)
+            guard(emitter, error)
         except Exception:
             if _observer.strict is not None:
                 raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audit_emit._core import waiting
+from audit_emit._core import own_records, waiting
+from audit_emit._core.complaints import complain
 from audit_emit._core.mirror_queue import in_time
+from audit_emit._core.owed import has_more, waits_for_event
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._stores.backlog import Gap
 from audit_emit._stores.base import ChainStore
@@ -42,8 +44,8 @@ def drain(outbox: Outbox, *, at_end: bool, patience: float = 0.0, deadline: floa
         outbox.stderr_log.flush()
         # In this order: another thread may keep an event meanwhile.
         outbox.pending = False
-        outbox.pending = outbox.waits_for_event()
-        if not outbox.has_more():
+        outbox.pending = waits_for_event(outbox)
+        if not has_more(outbox):
             outbox.worker.let_go()
         outbox.drained()
     except SinkError as error:
@@ -66,7 +68,7 @@ def fails(outbox: Outbox, error: SinkError) -> None:
             said = f"nothing can be appended to {outbox.place}: {error.reason}"
             outbox.observer.notify(AuditError(error.reason, said), "store")
         outbox.last_error = error.reason
-        outbox.complain(error.reason, error.detail)
+        complain(outbox, error.reason, error.detail)
     outbox.fault = error.reason
     outbox.requests.appended(error.linked)
     outbox.requests.refuse(error)
@@ -129,5 +131,5 @@ def _append_requested(outbox: Outbox, store: ChainStore) -> None:
 
 def _declare(outbox: Outbox, gap: Gap, sink: str, deadline: float) -> None:
     declared = gap.copy()
-    outbox.append_own("audit.gap", declared.fields(sink), deadline)
+    own_records.append(outbox, "audit.gap", declared.fields(sink), deadline)
     gap.forget(declared)

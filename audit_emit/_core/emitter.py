@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
-from math import isnan
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
-from audit_emit._core import ending, life, strict
+from audit_emit._core import ending, flushing, life, own_records, strict
 from audit_emit._core.appender import Appender
 from audit_emit._core.background import Worker
 from audit_emit._core.beginning import Beginning
 from audit_emit._core.builders import builder_of
+from audit_emit._core.complaints import complain
 from audit_emit._core.database import shipping_of
+from audit_emit._core.failing import fail
+from audit_emit._core.flushing import FLUSH_SECONDS
 from audit_emit._core.health import report
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.noted import NOTED
@@ -23,10 +24,9 @@ from audit_emit._format.record import Receipt
 from audit_emit._runtime import compiled
 from audit_emit._runtime import observer as _observer
 from audit_emit._runtime.failure import Counters, StderrLog
-from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import SAME, renew
-from audit_emit._runtime.interrupts import is_interrupt, let_through
-from audit_emit._runtime.observer import Observer, id_in
+from audit_emit._runtime.interrupts import is_interrupt
+from audit_emit._runtime.observer import Observer
 from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings import settings as _config
 from audit_emit._settings.arguments import Arguments
@@ -34,17 +34,11 @@ from audit_emit._stores.base import ChainStore, Draft, Lent, Mirror
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.factory import open_mirror, open_store
 from audit_emit.context import GivenContext
-from audit_emit.errors import ConfigError, SinkError
+from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
     from audit_emit._checkpoints.schedule import Schedule
     from audit_emit._shipping.thread import ShippingThread
-
-FLUSH_SECONDS = 2.0
-_GRACE_SECONDS = life.GRACE_SECONDS
-
-_LONGEST = 1e9
-"""Seconds that a lock can be waited for on every platform, and for ever."""
 
 
 class Emitter:
@@ -102,7 +96,7 @@ class Emitter:
             worker=Worker(self) if at_once else Appender(self),
             drained=weak_callback(self._sign),
         )
-        self.checkpoints: Schedule | None = self._make_schedule()
+        self.checkpoints: Schedule | None = _schedule_of(self)
         self._beginning.serve(self.outbox, self.checkpoints)
         self.look_ahead()
         life.begin(self)
@@ -124,13 +118,6 @@ class Emitter:
         except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass
 
-    def _make_schedule(self) -> Schedule | None:
-        if not self.settings.checkpoint or self.store is None or self.settings.jsonl is None:
-            return None
-        from audit_emit._checkpoints.schedule import Schedule  # noqa: PLC0415 - only for those who sign
-
-        return Schedule(self)
-
     @property
     def mirror(self) -> Mirror | None:
         """Shows every line of the chain; ``None`` when nothing is shown."""
@@ -140,7 +127,7 @@ class Emitter:
         """Say now, not at the first event, that the store could not be written to."""
         fault = self.store.health().fault if self.store is not None else None
         if fault is not None:
-            self.outbox.complain(fault)
+            complain(self.outbox, fault)
 
     @property
     def way(self) -> str:
@@ -220,7 +207,7 @@ class Emitter:
                     outbox.unmade += 1
                 outbox.pending = True
             try:
-                self._fail(error, line)
+                fail(self, error, line)
             except self._NO_ROOM:
                 if passes or _observer.strict is not None:
                     raise
@@ -229,7 +216,7 @@ class Emitter:
                     outbox.pending = True
             return receipt
         except BaseException as error:
-            self._fail(error, line)
+            fail(self, error, line)
             raise
 
     def emit_strict(self, ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt:
@@ -254,30 +241,7 @@ class Emitter:
         Returns:
             Whether everything is in the store, and durable unless the durability is ``os``.
         """
-        deadline = monotonic() + _seconds(timeout)
-        outbox, store = self.outbox, self.store
-        try:
-            renew()
-            # Not ``pending``: it is down for an instant while another thread drains.
-            while owes := outbox.has_more():
-                # What another thread has written it must also have shown.
-                outbox.drain(at_end=True, patience=max(0.0, deadline - monotonic()))
-                owes = outbox.owes()
-                if not owes or monotonic() >= deadline or outbox.is_inside():
-                    break
-                time.sleep(0.01)
-            synced = store is None or self.settings.durability == "os"
-            if not synced and store is not None:
-                synced = store.sync(max(deadline - monotonic(), _GRACE_SECONDS))
-            outbox.show_rest(deadline)
-        except SinkError:
-            return False
-        except BaseException as error:  # noqa: BLE001 - called at exit and from handlers
-            outbox.heal()
-            let_through(error)
-            outbox.trouble("flush", error)
-            return False
-        return synced and not owes
+        return flushing.flush(self, timeout)
 
     def finish(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Flush, and sign what was written since the last checkpoint, all within ``timeout``.
@@ -285,15 +249,7 @@ class Emitter:
         Returns:
             What ``flush`` says.
         """
-        timeout = _seconds(timeout)
-        deadline = monotonic() + timeout
-        done = self.flush(timeout)
-        if ending.give_up_line(self.outbox):
-            done = self.flush(max(0.0, deadline - monotonic())) and done
-        if self.checkpoints is None:
-            return done
-        self.checkpoints.finish(max(0.0, deadline - monotonic()))
-        return self.flush(max(0.0, deadline - monotonic())) and done
+        return flushing.finish(self, timeout)
 
     def record_own(
         self, event_type: str, fields: dict[str, Any], by: tuple[str, str] = ("", "service")
@@ -308,7 +264,7 @@ class Emitter:
             SinkError: it is not in the store.
         """
         renew()
-        self.outbox.append_own(event_type, fields, by=by)
+        own_records.append(self.outbox, event_type, fields, by=by)
         self.outbox.show_rest()
 
     def tell(self, kind: str, message: str) -> None:
@@ -326,60 +282,7 @@ class Emitter:
         Returns:
             Whether everything was written.
         """
-        deadline = monotonic() + _seconds(timeout)
-        done = self.finish(timeout)
-        try:
-            if self.store is not None:
-                done = self.store.close(max(deadline - monotonic(), _GRACE_SECONDS)) and done
-            if self.shipping is not None:
-                done = self.shipping.stop(max(deadline - monotonic(), _GRACE_SECONDS)) and done
-            if self.mirror is not None:
-                self.mirror.close()
-            self.builder.close()
-            self._stderr_log.close()
-        except BaseException as error:  # noqa: BLE001 - closing is the end of the road
-            self.outbox.heal()
-            let_through(error)
-            self.outbox.trouble("close", error)
-            return False
-        return done
-
-    def _fail(self, error: BaseException, line: bytes | None) -> None:
-        """Leave nothing half done after an exception out of ``emit``, and tell of it.
-
-        Args:
-            error: the exception.
-            line: of the event, when it is in the store; it may not be shown yet.
-
-        Raises:
-            BaseException: the exception, if it is an interrupt.
-        """
-        outbox = self.outbox
-        if line is not None:
-            outbox.owe(line)
-        if is_interrupt(error):
-            outbox.heal()
-            raise  # noqa: PLE0704 - called where it is handled
-        try:
-            self._guard(error, line)
-        except Exception as failed:
-            if _observer.strict is not None:
-                raise
-            let_through(failed)
-
-    def _guard(self, error: BaseException, line: bytes | None = None) -> None:
-        """Tell of a failure inside ``emit``, and record what is lossy without its fields."""
-        outbox = self.outbox
-        outbox.heal()
-        self.observer.tell(error, "emit", None if line is None else id_in(line))
-        self.counters.internal_errors += 1
-        self._stderr_log.report(
-            "internal", f"an event could not be recorded in full ({bare_name(type(error))})"
-        )
-        if not issubclass(type(error), (RecursionError, MemoryError)):
-            outbox.drain()
-        if outbox.pending:
-            outbox.go_on()
+        return flushing.close(self, timeout)
 
     def _sign(self) -> None:
         """Start the checkpoints once there is something to sign."""
@@ -391,10 +294,9 @@ def _own(builder: RecordBuilder, clock: Clock, event_type: str, fields: dict[str
     return clock.draft(*builder.own(event_type, fields), own=True)
 
 
-def _seconds(timeout: Any) -> float:
-    try:
-        seconds = float(timeout)
-        return FLUSH_SECONDS if isnan(seconds) else min(max(0.0, seconds), _LONGEST)
-    except Exception as error:  # noqa: BLE001 - anything may be given, and flush never raises
-        let_through(error)
-        return FLUSH_SECONDS
+def _schedule_of(emitter: Emitter) -> Schedule | None:
+    if not emitter.settings.checkpoint or emitter.store is None or emitter.settings.jsonl is None:
+        return None
+    from audit_emit._checkpoints.schedule import Schedule  # noqa: PLC0415 - only for those who sign
+
+    return Schedule(emitter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audit_emit._core.owed import has_more
 from audit_emit._stores.backlog import Gap
 from audit_emit._stores.base import ChainStore, Loss
 from audit_emit.errors import SinkError
@@ -32,7 +33,7 @@ def give_up_line(outbox: Outbox) -> bool:
 def end(outbox: Outbox) -> None:
     """Write what waits now or never: nobody has closed the emitter, and it is gone."""
     outbox.ends = True
-    if outbox.has_more():
+    if has_more(outbox):
         outbox.drain(at_end=True, patience=_SECONDS if outbox.is_slow else 0.0)
     if give_up_line(outbox):
         outbox.drain(at_end=True)

@@ -19,7 +19,9 @@ from typing import Any
 from audit_emit._core import draining, waiting
 from audit_emit._core.appender import Requests
 from audit_emit._core.background import Worker
+from audit_emit._core.complaints import trouble
 from audit_emit._core.mirror_queue import MirrorQueue
+from audit_emit._core.owed import waits_for_event
 from audit_emit._core.record_builder import RecordBuilder
 from audit_emit._runtime.failure import Counters, StderrLog
 from audit_emit._runtime.foreign import bare_name
@@ -226,14 +228,6 @@ class Outbox:
         self.show_later(records)
         raise SinkError(waiting.UNCERTAIN)
 
-    def complain(self, reason: str, detail: str = "") -> None:
-        """Say on stderr that the store cannot be written to."""
-        self.stderr_log.report(
-            f"file {reason}",
-            f"{self.place} cannot be written ({f'{reason}: {detail}' if detail else reason}); "
-            "events are kept in memory and written when it is back",
-        )
-
     def lose(self, ts: str) -> None:
         """Count an event that will be nowhere, or not in the store that there is."""
         self.counters.lost += 1
@@ -243,7 +237,7 @@ class Outbox:
         """See to a line that was not shown: later, or by saying so in the chain."""
         self.go_on()
         # Until it is due again, there is nothing that the next event could do about it.
-        self.pending |= self.mirrored.is_due() or self.waits_for_event()
+        self.pending |= self.mirrored.is_due() or waits_for_event(self)
 
     # -- what is owed ------------------------------------------------------------------------
 
@@ -274,19 +268,9 @@ class Outbox:
         try:
             return draining.drain(self, at_end=self.worker.waited_for > 0)
         except Exception as error:  # noqa: BLE001 - the thread is the backlog's last hope
-            self.trouble("drain", error)
+            trouble(self, "drain", error)
             draining.fails(self, SinkError(bare_name(type(error))))
             return False
-
-    def trouble(self, what: str, error: BaseException) -> None:
-        """Tell of a failure that nobody expected, by its type only."""
-        self.counters.internal_errors += 1
-        self.stderr_log.report(what, f"{what} failed: {bare_name(type(error))}")
-        self.observer.notify(error, what)
-
-    def flush_stderr(self) -> None:
-        """Say what could not be said when it came up."""
-        self.stderr_log.flush()
 
     def owe(self, line: bytes) -> None:
         """Have the line of an event in the store shown by whoever comes next, if it was not."""
@@ -307,37 +291,6 @@ class Outbox:
             self.missed()
         self.mirrored.finish(deadline)
 
-    def owes(self) -> bool:
-        """Whether something waits for the store.
-
-        A shown line that declared a gap and was itself lost waits for the mirror: declared at once,
-        it would be lost again.
-        """
-        if self.lossy or self.unmade or self.mirrored.forgotten:
-            return True
-        if self.store is None:
-            return False
-        return bool(self.backlog.waiting or self.gap.lost or self.mirrored.owes_gap())
-
-    def has_work(self, *, at_end: bool) -> bool:
-        """Whether there is something to do now, or it is being done.
-
-        Args:
-            at_end: lost lines are declared now, however recent the last declaration is.
-        """
-        if self.is_draining or self.requests or self.mirrored.waiting or self.backlog.waiting:
-            return True
-        if self.lossy or self.unmade or self.mirrored.forgotten or self.gap.lost:
-            return True
-        return at_end and self.mirrored.owes_gap()
-
-    def has_more(self) -> bool:
-        """Whether anything at all is left to do."""
-        undeclared = self.mirrored.gap.lost > 0 and self.store is not None
-        unreturned = self.store is not None and self.store.unreturned
-        waits = self.pending or bool(self.requests)
-        return waits or self.owes() or undeclared or unreturned or self.mirrored.is_begun()
-
     def is_inside(self) -> bool:
         """Whether a signal handler calls, in the middle of what it would have to wait for."""
         drains = self.is_draining and self.drain_lock._is_owned()  # noqa: SLF001 - nothing public tells
@@ -349,38 +302,3 @@ class Outbox:
             self.drain_lock.release()
         if self.store is not None:
             self.store.heal()
-
-    def waits_for_event(self) -> bool:
-        """Whether what is left to do is left to the next event, too.
-
-        Lost lines are declared together after a while: the thread sees to it, and while a reader
-        is behind, events need not.
-        """
-        if self.lossy or self.unmade or self.mirrored.forgotten or self.mirrored.waiting:
-            return True
-        if self.store is None:
-            return False
-        if self.backlog.waiting or self.gap.lost:
-            return True
-        return self.mirrored.gap.lost > 0 and not self.worker.is_alive()
-
-    def append_own(
-        self,
-        event_type: str,
-        fields: dict[str, Any],
-        deadline: float = 0.0,
-        by: tuple[str, str] = ("", "service"),
-    ) -> None:
-        """Append a record about the log itself; ``by``: see ``RecordBuilder.own``.
-
-        Raises:
-            SinkError: it is not in the store.
-        """
-        if self.store is None:
-            raise SinkError("no-file")
-        draft = self.clock.draft(*self.builder.own(event_type, fields, by), own=True)
-        try:
-            self.show_later(self.store.append([draft], deadline))
-        except SinkError as error:
-            self.show_later(error.linked)
-            raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._core.complaints import trouble
 from audit_emit._core.noted import NOTED
 from audit_emit._core.outbox import LOCK_SECONDS
 from audit_emit._format.record import Receipt
@@ -54,7 +55,7 @@ def emit(emitter: Emitter, ctx: GivenContext, event_type: str, fields: Any) -> R
         except BaseException as error:  # noqa: BLE001 - it is in the store; the rest is late
             outbox.heal()
             let_through(error)
-            outbox.trouble("stdout", error)
+            trouble(outbox, "stdout", error)
         outbox.fault = None
     receipt = Receipt(linked.id, linked.chain, linked.seq, linked.hash)
     if NOTED and emitter.settings.jsonl is not None:

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from audit_emit._core import ending
+from audit_emit._core.complaints import complain
 from audit_emit._stores.base import Draft
 from audit_emit.errors import AuditError, SinkError
 
@@ -57,7 +58,7 @@ def refused(outbox: Outbox, draft: Draft, error: SinkError) -> None:
         draft = outbox.clock.again(draft)
     if reason not in {"re-entrant", "backlog"}:
         outbox.fault = outbox.last_error = reason
-        outbox.complain(reason)
+        complain(outbox, reason)
     said = f"the audit record could not be written to {outbox.place}: {reason}"
     outbox.observer.notify(AuditError(reason, said, event_id=draft.id), "file", draft.id)
     if outbox.mirrored.mirror is not None and reason != "re-entrant":

@@ -676,6 +676,7 @@ def test_an_emitter_made_without_descriptors_is_well_once_there_are_some(log: Pa
     code = (
         "import os, resource, sys\n"
         "from audit_emit import Emitter\n"
+        "from audit_emit._core.owed import has_more\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
         "held = []\n"
         "try:\n"
@@ -685,7 +686,7 @@ def test_an_emitter_made_without_descriptors_is_well_once_there_are_some(log: Pa
         "emitter.emit(None, 'a.b', {'n': 0})\n"
         "lost = emitter.counters.stdout_lost\n"
         "for number in held: os.close(number)\n"
-        "while emitter.outbox.has_more(): pass\n"
+        "while has_more(emitter.outbox): pass\n"
         "receipt = emitter.emit(None, 'a.b', {'n': 1})\n"
         "emitter.close()\n"
         "sys.exit(lost != 1 or receipt is None)\n"
