@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from audit_emit._redaction.disguises import SPACED, SPELLINGS
 from audit_emit._redaction.finders import (
     assignments,
     calls,
@@ -17,6 +18,7 @@ from audit_emit._redaction.finders import (
     cells,
     changes,
     database,
+    disguised,
     infrastructure,
     logins,
     markup,
@@ -134,6 +136,14 @@ GRAMMAR: tuple[Grammar, ...] = (
         assignments.assignments,
         assignments.SIGNS,
         ("password=hunter2", 'os.environ["DB_PASSWORD"] = "hunter2"', "API key: hunter2"),
+    ),
+    Grammar(
+        "disguised-name",
+        (*SPELLINGS, *SPACED),
+        disguised.values,
+        marks=assignments.SIGNS + _SPACE,
+        ignore_case=True,
+        examples=("p@ssw0rd: hunter2", "t o k e n = hunter2"),
     ),
     _of_names(
         "call", calls.calls, _QUOTES + "=", ('setPassword("hunter2")', '#define PASSWORD "hunter2"')

@@ -15,6 +15,7 @@ from itertools import islice
 
 from audit_emit._redaction import words
 from audit_emit._redaction.alphabet import folded_text, plain_letters
+from audit_emit._redaction.disguises import undisguised
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = [
@@ -87,7 +88,7 @@ def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
     """
     if len(name) > MAX_NAME:
         return True
-    tokens = split_name(name)
+    tokens = split_name(undisguised(name))
     if not tokens:
         return False
     if len(tokens) > MAX_TOKENS:
@@ -112,6 +113,8 @@ def _harmless(tokens: list[str]) -> bool:
         return False  # it opens what the password opens
     if "verification" in tokens and last == "token":
         return False
+    if last in ("pin", "pins") and len(tokens) > 1 and tokens[-2] in words.NOT_A_PIN:
+        return True
     if len(tokens) > 1 and last in ("token", "tokens"):
         if not words.NOT_A_SECRET_TOKEN.isdisjoint(tokens):
             return True
@@ -181,9 +184,12 @@ def has_descriptions(name: str) -> bool:
     return is_weak(name) or _last(name) in ("key", "keys")
 
 
-_RANDOM = Pattern(r"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z])[A-Za-z0-9+/_\-]{16,256}={0,2}")
+_RANDOM = Pattern(r"[A-Za-z0-9+/_\-]{16,256}={0,2}")
+_DIGITS_TOO = Pattern(r"(?=[^0-9]{0,64}[0-9])(?=[^A-Za-z]{0,64}[A-Za-z])")
 _MIXED = Pattern(r"(?=.*[a-z])(?=.*[A-Z])(?=(?:[^0-9]*[0-9]){2})|[0-9a-f]{24}|(?:[^0-9]*[0-9]){5}")
-_NOT_RANDOM = Pattern(r"[A-Za-z]{9}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[/_\-][a-z]{3,}[/_\-]|[0-9]+-")
+_LONG_WORD = Pattern("[A-Za-z]{9}")
+_RISES = Pattern("[a-z][A-Z]")
+_NOT_RANDOM = Pattern(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[/_\-][a-z]{3,}[/_\-]|[0-9]+-")
 
 
 def depends_on_value(name: str) -> bool:
@@ -248,16 +254,38 @@ _ACCOUNT = Pattern(r"[A-Z]{2}[0-9a-f]{32}")
 
 def looks_random(value: str) -> bool:
     """Whether a text looks drawn at random: at least 16 letters and digits, and no words."""
+    if _RANDOM.fullmatch(value) is None or _NOT_RANDOM.search(value) is not None:
+        return False
+    if _is_jumbled(value):
+        return True
     return (
-        _RANDOM.fullmatch(value) is not None
+        _DIGITS_TOO.match(value) is not None
         and _MIXED.match(value) is not None
-        and _NOT_RANDOM.search(value) is None
+        and _LONG_WORD.search(value) is None
+    )
+
+
+def _is_jumbled(value: str) -> bool:
+    """Whether letters of both cases follow each other as they do in no words, and in base64."""
+    capitals = sum(map(str.isupper, value))
+    small = sum(map(str.islower, value))
+    return (
+        capitals + small >= 12
+        and 3 * capitals >= small
+        and 3 * small >= capitals
+        and 6 * len(_RISES.findall(value)) >= capitals + small
     )
 
 
 def _is_azure_key(value: str) -> bool:
-    return (
-        len(value) >= 32 and _RANDOM.fullmatch(value) is not None and not _NOT_RANDOM.search(value)
+    if _RANDOM.fullmatch(value) is None or _NOT_RANDOM.search(value) is not None:
+        return False
+    if len(value) >= 24 and value.isalpha():
+        return _is_jumbled(value)
+    if len(value) < 32:
+        return False
+    return _is_jumbled(value) or (
+        _DIGITS_TOO.match(value) is not None and _LONG_WORD.search(value) is None
     )
 
 

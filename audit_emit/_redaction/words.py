@@ -28,6 +28,7 @@ __all__ = [
     "MANIFEST_NAMES",
     "MARKED_SECRET",
     "NAME_NAMES",
+    "NOT_A_PIN",
     "NOT_A_SECRET_TOKEN",
     "NOT_PASS",
     "NOT_STEMS",
@@ -252,6 +253,8 @@ NOT_A_SECRET_TOKEN = _words(
     "resume request skip fencing lock change delta paging"
 )
 """Before ``token``: where a listing goes on, or which request this is."""
+NOT_A_PIN = _words("map gpio push drop rolling safety header chip connector location")
+"""Before ``pin``: a thing that is fixed, or fixes something."""
 WEAK = _words(
     "token tokens auth authentication authorization authorisation credential credentials session "
     "secret secrets bearer cookie cookies sessions sig signature passkey passkeys"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import PLACEHOLDER, QUOTED, Span, value, value_of
+from audit_emit._redaction.finders.extent import PLACEHOLDER, QUOTED, Extents, Span
 from audit_emit._redaction.finders.name_value import NameAndValue
+from audit_emit._redaction.finders.phrases import phrase_end
 from audit_emit._redaction.finders.prose import annotation_end, is_plain
 from audit_emit._redaction.names import depends_on_value, fold, is_described, is_secret_value
 from audit_emit._redaction.words import CONTAINERS, NAME_NAMES, SECRET, TYPE_NAMES, VALUE_NAMES
@@ -91,15 +92,18 @@ _MOST = 64
 
 def assignments(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``password=x``, ``"token": "x"``, ``Cookie: a=b``: the value of a secret name."""
-    beside = NameAndValue(text, is_secret)
-    for found, span in enumerate(_assignments(text, is_secret, beside)):
+    extents = Extents(text)
+    beside = NameAndValue(text, is_secret, extents)
+    for found, span in enumerate(_assignments(text, is_secret, beside, extents)):
         if found == _MOST:
             yield min(span[0], beside.waiting_from()), len(text)
             return
         yield span
 
 
-def _assignments(text: str, is_secret: IsSecret, beside: NameAndValue) -> Iterator[Span]:
+def _assignments(
+    text: str, is_secret: IsSecret, beside: NameAndValue, extents: Extents
+) -> Iterator[Span]:
     done = 0
     kinds: dict[str, int] = {}
     arns = _ARN.finditer(text) if "arn:" in text else iter(())
@@ -116,13 +120,13 @@ def _assignments(text: str, is_secret: IsSecret, beside: NameAndValue) -> Iterat
         if kind is None:
             kind = kinds[name] = _kind(name, is_secret)
         if kind == _SECRET or _in_container(text, match):
-            spans = _values(text, match, name.lower(), of_words=False)
+            spans = _values(text, match, name.lower(), extents, of_words=False)
         elif of_words := _name_of_words(text, match, is_secret):
-            spans = _values(text, match, of_words.lower(), of_words=True)
+            spans = _values(text, match, of_words.lower(), extents, of_words=True)
         elif kind == _NOTHING:
             continue
         elif kind == _HOST:
-            value_start, done = value_of(text, match, "netloc")
+            value_start, done = extents.of(match, "netloc")
             spans = _user_of(text, value_start, done)
         elif kind == _BESIDE_ANOTHER:
             spans = beside.spans(match, fold(name))
@@ -222,7 +226,9 @@ def _words_before(text: str, end: int) -> list[str]:
     return [] if words is None else [word[::-1] for word in words.groups()[::-1] if word]
 
 
-def _values(text: str, match: re.Match[str], lower: str, *, of_words: bool) -> Iterator[Span]:
+def _values(
+    text: str, match: re.Match[str], lower: str, extents: Extents, *, of_words: bool
+) -> Iterator[Span]:
     """The value of a secret name, and what it becomes: ``"x" -> "y"``."""
     block = _block(text, match)
     if block is not None:
@@ -230,18 +236,20 @@ def _values(text: str, match: re.Match[str], lower: str, *, of_words: bool) -> I
             yield block
         return
     before = text[max(0, match.start() - 1) : match.start()]
-    start, end = value(text, annotation_end(text, match.end()), lower, before)
+    start, end = extents.value(annotation_end(text, match.end()), lower, before)
     quoted = QUOTED.match(text, match.end()) is not None or "\n" in match.group(0)
     plain = not quoted and is_plain(text, (start, end), lower, match.group(2))
     if of_words and not quoted:
         end = start + len(text[start:end].rstrip(".,;:!?"))
     if end > start and not plain and not _is_nothing(text[start:end]):
+        if not quoted and match.group(2)[-1:] in (" ", "\t"):
+            end = phrase_end(text, end, lower)
         yield start, end
     if plain and match.group(2).strip() == ":" and _THEN.match(text, end) is None:
         return
     then = _THEN.match(text, end)
     if then is not None and end > start:
-        second = value(text, then.end(), lower, before)
+        second = extents.value(then.end(), lower, before)
         if second[1] > second[0] and not is_plain(text, second, lower, ": "):
             yield second
 

@@ -16,10 +16,10 @@ __all__ = [
     "PLACEHOLDER",
     "QUOTED",
     "TAG",
+    "Extents",
     "Span",
     "closing_quote",
     "value",
-    "value_of",
 ]
 
 Span = tuple[int, int]
@@ -69,52 +69,106 @@ _PHRASE = Pattern(
 _OF_WORDS = ("phrase", "mnemonic")
 
 
-def value_of(text: str, match: re.Match[str], lower: str) -> Span:
-    before = text[max(0, match.start() - 1) : match.start()]
-    return value(text, match.end(), lower, before)
+class Extents:
+    """The values in one text, each found in time that does not depend on the length of the text.
+
+    Many names may stand before, or in, one long value, and each asks for where it ends.
+
+    Args:
+        text: all of it.
+    """
+
+    __slots__ = ("_brackets", "_line", "_run", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._run = self._line = (0, 0)
+        self._brackets: dict[int, int] = {}
+
+    def of(self, match: re.Match[str], name: str) -> Span:
+        """The value behind a name and a sign."""
+        before = self._text[max(0, match.start() - 1) : match.start()]
+        return self.value(match.end(), name, before)
+
+    def value(self, start: int, name: str, before: str) -> Span:
+        """What is at ``start`` as the value of ``name``; empty when that is no secret by its form.
+
+        ``before`` is the character before the name: a quote there ends the value, too.
+        """
+        text = self._text
+        quote = QUOTED.match(text, start)
+        if quote is not None:
+            start = quote.end()
+            end = closing_quote(text, start, str(quote.group(1)), str(quote.group(2)))
+            if tail := _TAIL.match(text, end + len(quote.group(1)) + 1):
+                start, end = quote.start(), tail.end()
+        else:
+            end = self._bare_end(start, name, before)
+        held = PLACEHOLDER.match(text, start)
+        if held is not None and held.end() >= end:
+            return start, start
+        scheme = _SCHEME.match(text, start, end)
+        first = start if scheme is None else scheme.end()
+        if is_reference(text[first : min(end, first + _LONGER)]):
+            return start, start
+        return start, end
+
+    def _bare_end(self, start: int, name: str, before: str) -> int:
+        text = self._text
+        if held := PLACEHOLDER.match(text, start):
+            return held.end()
+        if (end := reference_end(text, start)) > start:
+            return end
+        if name.endswith(_WHOLE_LINE):
+            end = self._line_end(start)
+            quote = text.find(before, start, end) if before in ("'", '"') else -1
+            return quote if quote >= 0 else end
+        if angled := _ANGLED.match(text, start):
+            return angled.end()
+        if call := _CALL.match(text, start):
+            return self._end_of_run(self._bracket_end(call.end() - 1))
+        if name.endswith(_OF_WORDS) and (phrase := _PHRASE.match(text, start)):
+            return phrase.end()
+        scheme = _SCHEME.match(text, start)
+        return self._end_of_run(scheme.end() if scheme is not None else start)
+
+    def _end_of_run(self, start: int) -> int:
+        """Where a bare value ends. That is the same from each place in it."""
+        if not self._run[0] <= start < self._run[1]:
+            bare = BARE.match(self._text, start)
+            if bare is None:
+                return start
+            self._run = bare.span()
+        return self._run[1]
+
+    def _line_end(self, start: int) -> int:
+        if not self._line[0] <= start < self._line[1]:
+            self._line = _LINE.match(self._text, start).span()  # type: ignore[union-attr]
+        return self._line[1]
+
+    def _bracket_end(self, start: int) -> int:
+        """Where what a bracket opens is closed; that of those within is known then, too."""
+        known = self._brackets.get(start)
+        if known is not None:
+            return known
+        opened: list[int] = []
+        for match in _BRACKET.finditer(self._text, start):
+            if match.group() in "[({":
+                opened.append(match.start())
+            else:
+                self._brackets[opened.pop()] = match.end()
+                if not opened:
+                    return match.end()
+        self._brackets.update(dict.fromkeys(opened, len(self._text)))
+        return len(self._text)
+
+
+_BRACKET = Pattern(r"[\[\](){}]")
 
 
 def value(text: str, start: int, name: str, before: str) -> Span:
-    """What stands at ``start`` as the value of ``name``; empty when that is no secret by its form.
-
-    ``before`` is the character before the name: a quote there ends the value, too.
-    """
-    quote = QUOTED.match(text, start)
-    if quote is not None:
-        start = quote.end()
-        end = closing_quote(text, start, str(quote.group(1)), str(quote.group(2)))
-        if tail := _TAIL.match(text, end + len(quote.group(1)) + 1):
-            start, end = quote.start(), tail.end()
-    else:
-        end = _bare_end(text, start, name, before)
-    held = PLACEHOLDER.match(text, start)
-    if held is not None and held.end() >= end:
-        return start, start
-    scheme = _SCHEME.match(text, start, end)
-    first = start if scheme is None else scheme.end()
-    return (start, start) if is_reference(text[first : min(end, first + _LONGER)]) else (start, end)
-
-
-def _bare_end(text: str, start: int, name: str, before: str) -> int:
-    if held := PLACEHOLDER.match(text, start):
-        return held.end()
-    if (end := reference_end(text, start)) > start:
-        return end
-    if name.endswith(_WHOLE_LINE):
-        end = _LINE.match(text, start).end()  # type: ignore[union-attr]
-        quote = text.find(before, start, end) if before in ("'", '"') else -1
-        return quote if quote >= 0 else end
-    if angled := _ANGLED.match(text, start):
-        return angled.end()
-    if call := _CALL.match(text, start):
-        end = _bracket_end(text, call.end() - 1)
-        tail = BARE.match(text, end)
-        return tail.end() if tail is not None else end
-    if name.endswith(_OF_WORDS) and (phrase := _PHRASE.match(text, start)):
-        return phrase.end()
-    scheme = _SCHEME.match(text, start)
-    bare = BARE.match(text, scheme.end() if scheme is not None else start)
-    return bare.end() if bare is not None else start
+    """One value of a text: ``Extents.value``."""
+    return Extents(text).value(start, name, before)
 
 
 def closing_quote(text: str, start: int, slashes: str, quote: str) -> int:
@@ -130,16 +184,4 @@ def closing_quote(text: str, start: int, slashes: str, quote: str) -> int:
         if found < level or found % (2 * level + 2) == level:
             return at - min(found, level)
         at = text.find(quote, at + 1)
-    return len(text)
-
-
-_BRACKET = Pattern(r"[\[\](){}]")
-
-
-def _bracket_end(text: str, start: int) -> int:
-    depth = 0
-    for match in _BRACKET.finditer(text, start):
-        depth += 1 if match.group() in "[({" else -1
-        if depth <= 0:
-            return match.end()
     return len(text)

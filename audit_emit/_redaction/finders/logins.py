@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from audit_emit._redaction.finders.extent import Span
-from audit_emit._redaction.finders.words_of_prose import is_fact, unless_redacted
+from audit_emit._redaction.finders.words_of_prose import MARKED, is_fact, unless_redacted
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["OPTIONS", "SIGNED_IN", "TYPED", "options", "signed_in", "typed"]
@@ -81,6 +81,23 @@ _PROTOCOL = Pattern(
     r"\b(?:USER[ \t][^\s]{1,128}\s{1,4}(?:[^\n]{0,64}\n[^\n]{0,8}?)?PASS[ \t]"
     r"|AUTH(?:ENTICATE)?[ \t](?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5)[ \t])([^\s\"']{4,1024})"
 )
+_PROMPT = r"(?:\A|[\r\n\"'`>]|\\[rn])[ \t]{0,8}"
+_ALONE = Pattern(
+    _PROMPT + r"(?P<sent>(?:[Cc](?:lient)?:|-{1,2}>|={1,2}>|>{1,3}|\w{0,8}>)[ \t]{0,2})?"
+    r"(?:[\w.\-@~:]{0,64}[$#%][ \t]{1,2})?"
+    r"(?:PASS|[Pp]asswd|PASSWD|pass)[ \t]{1,2}:?([^\s\"'`\\]{4,256})"
+    r"(?=[ \t]{0,4}(?:[\r\n\"'`]|\\[rn]|\Z))"
+)
+"""``PASS x`` alone on its line, as FTP, POP3 and IRC have it; also as a log of them shows it."""
+_A_TEST = Pattern(r"[/\\]|\.\w{1,4}\Z|test|spec", re.IGNORECASE)
+"""What programs that run tests say has passed."""
+_IMAP = Pattern(
+    r"\b[A-Za-z]{1,4}[0-9]{1,6}[ \t]LOGIN[ \t]{1,2}[\"']?[^\s\"']{1,128}[\"']?[ \t]{1,2}"
+    r"[\"']?([^\s\"']{4,256})"
+)
+_NICKSERV = Pattern(
+    r"\bnickserv[ \t]{1,2}:?identify[ \t]{1,2}(?:\S{1,64}[ \t])?(\S{4,256})", re.IGNORECASE
+)
 _VERBS = ("log", "logged", "logging", "sign", "signed", "signing")
 SIGNED_IN = (
     *(f"{verb}{sign}{end}" for verb in _VERBS for sign in " _-" for end in ("in", "on")),
@@ -88,7 +105,7 @@ SIGNED_IN = (
     *("signin ", "signin\t", "signin:", "credential", "creds", "cred ", "cred\t", "cred:"),
     *("auth plain", "auth login", "auth xoauth2", "auth cram", "oauthbearer", "auth\t"),
     *("authenticate plain", "authenticate login", "authenticate xoauth2", "authenticate cram"),
-    *("authenticate\t", "pass ", "pass\t"),
+    *("authenticate\t", "pass ", "pass\t", "passwd ", "passwd\t", "nickserv"),
 )
 """What a text has in it that ``signed_in`` has to look at, in lower case."""
 
@@ -99,5 +116,10 @@ def signed_in(text: str) -> Iterator[Span]:
         for match in pattern.finditer(text):
             if not is_fact(match.group(1)):
                 yield from unless_redacted(text, *match.span(1))
-    for match in _PROTOCOL.finditer(text):
-        yield from unless_redacted(text, *match.span(1))
+    for pattern in (_PROTOCOL, _IMAP, _NICKSERV):
+        for match in pattern.finditer(text):
+            yield from unless_redacted(text, *match.span(1))
+    for match in _ALONE.finditer(text):
+        sent, said = match.groups()
+        if sent or (MARKED.match(said) and not is_fact(said) and not _A_TEST.search(said)):
+            yield from unless_redacted(text, *match.span(2))

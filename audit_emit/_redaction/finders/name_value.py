@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import BARE, QUOTED, Span, value, value_of
+from audit_emit._redaction.finders.extent import BARE, QUOTED, Extents, Span, value
 from audit_emit._redaction.names import fold
 from audit_emit._redaction.words import COMMON_COLUMNS, NAME_NAMES, TYPE_NAMES, TYPED_NAMES
 from audit_emit._runtime.lazy import Pattern
@@ -23,8 +23,9 @@ _MAX_LOOKED = 512
 class NameAndValue:
     """``"name": "password", "value": "x"``, in either order, in one object, element or item."""
 
-    def __init__(self, text: str, is_secret: Callable[[str], bool]) -> None:
+    def __init__(self, text: str, is_secret: Callable[[str], bool], extents: Extents) -> None:
         self._text = text
+        self._extents = extents
         self._is_secret = is_secret
         self._named = self._typed = False
         self._values: list[tuple[re.Match[str], str]] = []
@@ -51,7 +52,7 @@ class NameAndValue:
         else:
             self._values = [*self._values[1 - _MAX_BESIDE :], (match, lower)]
         for one in found:
-            start, end = value_of(self._text, *one)
+            start, end = self._extents.of(*one)
             if start < end:
                 yield start, end
 

@@ -14,6 +14,7 @@ __all__ = [
     "is_plain_number",
     "is_plain_value",
     "is_type",
+    "is_word_of_prose",
     "may_be_plain",
 ]
 
@@ -53,6 +54,7 @@ _PROSE = frozenset(
     created deleted removed started stopped ended closed active inactive pending login logout user
     now still already currently never always only also being
     provided given generated issued requested granted used needs contains length rotation policy
+    file permission authentication
     """.split()
 )
 _WORD = Pattern(r"[^\W\d_]{1,24}(?:['\u2019-][^\W\d_]{1,12})?[.,;:!?)\]]{0,3}")
@@ -65,6 +67,9 @@ _NUMBERS = Pattern(
 )
 _PASSWORDS = Pattern(r"(?:password|passwd|pwd|pw|pass)\Z")
 _MAX_PORT = 3
+_CONNECTS = Pattern(
+    r"(?:\b(?:to|at|host|server|dial|via|connect(?:ing)?)[ \t]{1,2}|//)\Z", re.IGNORECASE
+)
 _SMALLEST = 1000
 _SMALL = Pattern(r"[0-9]{1,3}(?![\w.\-]*\w)")
 """A number that is no token: how many there are, which one it is."""
@@ -172,6 +177,11 @@ def is_type(word: str) -> bool:
     return word.lower() in _TYPES
 
 
+def is_word_of_prose(word: str) -> bool:
+    """Whether a word, in lower case, is one that prose says of a secret."""
+    return word in _PROSE
+
+
 def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     """Whether what stands there, without quotes, after a name and a sign is no secret.
 
@@ -221,7 +231,12 @@ def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
     if within or _FILE.search(name) is not None or _NUMBERS.search(name) is None:
         return True
     # A host that is called so, and its port: no password has three digits only.
-    return len(number.group()) <= _MAX_PORT and _PASSWORDS.search(name) is not None
+    if _PASSWORDS.search(name) is None:
+        return False
+    at = start - len(name) - 1
+    return (
+        len(number.group()) <= _MAX_PORT or _CONNECTS.search(text[max(0, at - 16) : at]) is not None
+    )
 
 
 def _is_prose(text: str, start: int, name: str) -> bool:
