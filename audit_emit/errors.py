@@ -23,6 +23,7 @@
     │   ├── FilterError           a filter of the console cannot be understood
     │   ├── SignInError           somebody could not be signed in to the console
     │   ├── KeyStoreError         the keys of persons: a store cannot be used; ``reason`` says why
+    │   │   └── KeyServiceError   the key service of a store did not give its master key
     │   ├── BusyError             another backfill of the same log is running
     │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
     │   ├── ObjectStoreError      an object store did not do what it was asked; ``reason`` says why
@@ -225,6 +226,10 @@ class KeyStoreError(AuditEmitError, OSError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class KeyServiceError(KeyStoreError):
+    """The key service of a store did not give its master key: no answer, or none that helps."""
 
 
 class BusyError(AuditEmitError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from audit_emit._runtime.foreign import bare_name
@@ -17,6 +18,9 @@ __all__ = ["FRESH_SECONDS", "KEY_SECONDS", "Keys"]
 
 KEY_SECONDS = 0.04
 """How long an event waits for the keys of persons who have none here yet, all together."""
+
+PREPARE_SECONDS = 2.0
+"""How long ``configure`` waits for a key service, which is asked on after that."""
 
 FRESH_SECONDS = 0.01
 """How long a look at the store counts: until then an event may be sealed under a key that is gone,
@@ -116,27 +120,41 @@ class Keys:
             cached[subject] = made
         return made
 
+    def prepare(self) -> None:
+        """Ask a key service before the first event; one that takes its time is not waited for."""
+        if not self.store.asks:
+            return
+        asked = _Asked(self.store.prepare)
+        self._wait_for(asked, PREPARE_SECONDS)
+        if not asked.answered:
+            self._missing(asked.reason)
+
     def _asked(self, subject: str) -> _Asked | None:
         """The answer of the store; ``None`` where there is no time for it."""
         patience = KEY_SECONDS - self.waited()
         if patience < 0 or (self._late is not None and self._late.is_alive()):
             self._missing("slow")  # one event has waited for it; the others do not
             return None
-        asked = _Asked(self.store, subject)
+        asked = _Asked(partial(self.store.obtain, subject))
         begun = monotonic()
+        if not self._wait_for(asked, patience):
+            asked.run(patience)
+        self._event.waited = self.waited() + monotonic() - begun
+        return asked
+
+    def _wait_for(self, asked: _Asked, seconds: float) -> bool:
+        """Ask in a thread, which goes on when nobody waits any longer; whether there is one."""
         try:
             thread = threading.Thread(target=asked.run, name="audit-emit-key", daemon=True)
             thread.start()
         except RuntimeError as error:
             # No thread begins at the limit of the process, or while the interpreter shuts down.
             let_through(error)
-            asked.run(patience)
-        else:
-            thread.join(patience)
-            if thread.is_alive():
-                self._late = thread
-        self._event.waited = self.waited() + monotonic() - begun
-        return asked
+            return False
+        thread.join(seconds)
+        if thread.is_alive():
+            self._late = thread
+        return True
 
     def _missing(self, reason: str) -> None:
         if reason == _ERASED:
@@ -165,17 +183,17 @@ class Keys:
 class _Asked:
     """One question to a store, answered in a thread: a disk may take longer than an event may."""
 
-    def __init__(self, store: KeyStore, subject: str) -> None:
-        self._store = store
-        self._subject = subject
+    def __init__(self, ask: Callable[..., bytes | None]) -> None:
+        self._ask = ask
         self.key: bytes | None = None
+        self.answered: bool = False
         self.reason: str = "slow"
 
     def run(self, *patience: float) -> None:
         try:
-            self.key = self._store.obtain(self._subject, *patience)
-            if self.key is None:
-                self.reason = _ERASED
+            self.key = self._ask(*patience)
+            self.reason = _ERASED
+            self.answered = True
         except KeyStoreError as error:
             self.reason = error.reason
         except Exception as error:  # noqa: BLE001 - the event goes on without the value

@@ -71,6 +71,11 @@ class SealingBuilder(RecordBuilder):
         )
         clock.bind_again = self._bound_again
 
+    def prepare(self) -> None:
+        """See ``RecordBuilder``; a key service is asked as well."""
+        super().prepare()
+        self.keys.prepare()
+
     def after_fork(self) -> None:
         """See ``RecordBuilder``: nonces of the parent's are never used again."""
         self.keys.after_fork()

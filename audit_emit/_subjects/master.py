@@ -23,9 +23,9 @@ from audit_emit._runtime.files import sync_directory, write_all
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._signing.uris import Parts, timeout_of
 from audit_emit._subjects.locked_file import unusable
-from audit_emit.errors import ConfigError, KeyStoreError, SignerError
+from audit_emit.errors import ConfigError, KeyServiceError, KeyStoreError, SignerError
 
-__all__ = ["PARAMETERS", "SCHEMES", "Master", "beside", "keeper_of"]
+__all__ = ["MARK_BYTES", "PARAMETERS", "SCHEMES", "Master", "beside", "keeper_of"]
 
 SCHEMES = ("openbao", "vault", "awskms")
 PARAMETERS = {
@@ -38,8 +38,12 @@ PAUSE_SECONDS = 1.0
 """How long a service is left alone that was asked in vain: no event is to wait each time."""
 
 _LABEL = b"audit_emit key of a person, version 1\n"
+_MARK = b"audit_emit file of keys, version 1\n"
 _CONTEXT = {"audit_emit": "keys of persons"}
 _BYTES = 32
+MARK_BYTES = 12
+"""Bytes by which a file of slots knows its master key, without saying anything of it."""
+
 _LONGEST = 16 * 1024
 
 
@@ -167,10 +171,21 @@ class Master:
         Raises:
             KeyStoreError: it is not here, or no longer: another thread has closed the store.
         """
+        return hmac.digest(self._here(), _LABEL + seed, "sha256")
+
+    def mark(self) -> bytes:
+        """What the file of slots that belongs to it says of it; only after ``load``.
+
+        Raises:
+            KeyStoreError: see ``key_of``.
+        """
+        return hmac.digest(self._here(), _MARK, "sha256")[:MARK_BYTES]
+
+    def _here(self) -> bytes:
         key = self._key
         if not key:  # HMAC takes an empty key, and whoever has the file could make the same of it
             raise KeyStoreError("closed", f"the master key of {self.path} is not here")
-        return hmac.digest(key, _LABEL + seed, "sha256")
+        return key
 
     def load(self, *, make: bool, ask: bool = True) -> None:
         """Have the master key, and ask the service for it unless it was asked before.
@@ -180,14 +195,15 @@ class Master:
             ask: there is time to ask the service.
 
         Raises:
-            KeyStoreError: the service does not give it, or the file is gone or cannot be used.
+            KeyServiceError: the service does not give it.
+            KeyStoreError: the file is gone or cannot be used.
         """
         if self._key:
             return
         if not ask:
-            raise KeyStoreError("slow", f"there is no time to ask {self._keeper.name}")
+            raise KeyServiceError("slow", f"there is no time to ask {self._keeper.name}")
         if time.monotonic() < self._again:
-            raise KeyStoreError("backing-off", f"{self._keeper.name} was asked a moment ago")
+            raise KeyServiceError("backing-off", f"{self._keeper.name} was asked a moment ago")
         try:
             kept = self._kept()
             if not kept and not make:
@@ -207,10 +223,10 @@ class Master:
             let_through(error)
             self._pause()
             if isinstance(error, SignerError):
-                raise KeyStoreError(error.reason, str(error)) from None
+                raise KeyServiceError(error.reason, str(error)) from None
             reason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
             what = type(error).__name__
-            raise KeyStoreError(reason, f"{self._keeper.name}: {what}") from None
+            raise KeyServiceError(reason, f"{self._keeper.name}: {what}") from None
 
     def forget(self) -> None:
         """Hold it no longer."""

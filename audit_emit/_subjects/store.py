@@ -61,11 +61,17 @@ class KeyStore(Protocol):
         kind: ``slots``, ``openbao``, ``vault`` or ``awskms``: as ``audit.erased`` says it.
         method: how a key is destroyed, as ``audit.erased`` says it.
         shown: the address, which holds no secret.
+        asks: whether a key service has to be asked before there is any key.
     """
 
     kind: str
     method: str
     shown: str
+    asks: bool
+
+    def prepare(self) -> None:
+        """Ask the key service, so that the first event need not wait for it."""
+        ...
 
     def has_changed(self) -> bool:
         """Whether a key was destroyed since this was last asked, by whatever process."""

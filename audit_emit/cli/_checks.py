@@ -35,6 +35,7 @@ from audit_emit._facade.settings import state as compiled_state
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._records import parse
+from audit_emit.cli._subject_keys import fault_of
 from audit_emit.errors import ConfigError, DatabaseError
 from audit_emit.log import AuditLog, KeyRing
 
@@ -128,6 +129,8 @@ def examine(
     _stdout(report, current)
     _machine(report, environ)
     _pipeline(report, current, way or Way(), environ)
+    if current.subject_keys is not None and not current.disabled:
+        report.problems.extend(fault_of(current.subject_keys))
     return report
 
 

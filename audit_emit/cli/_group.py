@@ -15,7 +15,13 @@ from audit_emit import __version__
 from audit_emit._facade.text import visible, without_passwords
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
-from audit_emit.errors import ConfigError, DatabaseError, ObjectStoreError, SignerError
+from audit_emit.errors import (
+    ConfigError,
+    DatabaseError,
+    KeyServiceError,
+    ObjectStoreError,
+    SignerError,
+)
 
 COMMANDS = {
     "anomalies": "Look for what is odd in a log, by rules.",
@@ -185,7 +191,7 @@ def failed(error: Exception) -> int:
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, ObjectStoreError):
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
-    if isinstance(error, SignerError):
+    if isinstance(error, (SignerError, KeyServiceError)):
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

@@ -84,6 +84,21 @@ def named_store(address: str) -> KeyStore | None:
     return opened_store(found) if found else None
 
 
+def fault_of(address: str) -> list[str]:
+    """Why the store at an address gives no key now, as a problem; nothing if it gives them.
+
+    Nothing is written, so of a store that is not there yet nothing is known.
+    """
+    store = opened_store(address)
+    try:
+        store.find("")
+    except KeyStoreError as error:
+        return [f"{error} ({error.reason}); until then values of persons are withheld"]
+    finally:
+        store.close()
+    return []
+
+
 def needed_store(address: str) -> KeyStore:
     """The same, for what cannot do without one.
 

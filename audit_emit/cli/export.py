@@ -57,7 +57,7 @@ POLL_SECONDS = 0.5
         "the log no longer has the record that the last export ended with",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing found, or there is no log",
-        Exit.NO_ANSWER: "the database does not answer",
+        Exit.NO_ANSWER: "the database or the key service does not answer",
     },
     [
         "audit-emit export /var/log/audit-emit/shop --format ocsf --out shop.ocsf.jsonl",

@@ -61,7 +61,7 @@ class Source(NamedTuple):
         "not verify",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing found, or nothing to read",
-        Exit.NO_ANSWER: "Loki gave no answer to build on",
+        Exit.NO_ANSWER: "Loki, or the key service with --reveal, gave no answer to build on",
     },
     [
         "audit-emit query --who-changed STRIPE_LIVE_KEY --since yesterday",

@@ -14,14 +14,17 @@ import pytest
 from support.http_served import serving
 from support.object_store import ACCESS, SECRET, Server
 from support.transit_engine import TransitEngine
+from support.waiting import until
 
-from audit_emit import Emitter, Subject
+from audit_emit import Emitter, Subject, configure
 from audit_emit._core import keyring
+from audit_emit._core.sealing import SealingBuilder
 from audit_emit._subjects import master
 from audit_emit._subjects.master import Master
 from audit_emit._subjects.slots import SlotFile
 from audit_emit._subjects.store import DESTROYED, KeyStore, opened_store
 from audit_emit.cli import main
+from audit_emit.cli._exit import Exit
 from audit_emit.errors import ConfigError, KeyStoreError
 
 
@@ -117,6 +120,63 @@ def test_an_event_goes_on_without_the_value_and_says_why(
     assert json.loads(log.read_bytes().splitlines()[-1])["fields"] == {"x": "[withheld]"}
 
 
+def test_the_service_is_asked_before_the_first_event(
+    engine: TransitEngine, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    monkeypatch.setattr(keyring, "PREPARE_SECONDS", 60.0)
+    log = tmp_path / "log" / "audit.jsonl"
+    emitter = configure(jsonl=log, stdout=False, subject_keys=address)
+    asked = list(engine.seen)
+    assert asked
+    assert emitter.emit(None, "a.b", {"x": Subject("u-17", 1)})
+    assert engine.seen == asked
+    assert b"aes256gcm:" in log.read_bytes()
+    engine.refuses = True
+    emitter = configure(jsonl=log, stdout=False, subject_keys=address)
+    assert emitter.health()["subjects"] == {
+        "state": "degraded",
+        "store": address,
+        "last_error": "refused",
+    }
+
+
+def test_a_service_that_takes_its_time_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "PREPARE_SECONDS", 0.0)
+    answers = threading.Event()
+
+    class Late:
+        name = "a service"
+
+        def draw(self) -> tuple[bytes, str]:
+            return bytes(32), "x"
+
+        def opened(self, encrypted: str) -> bytes:
+            assert answers.wait(60)
+            return bytes(32)
+
+    path = str(tmp_path / "keys")
+    log = tmp_path / "log" / "audit.jsonl"
+    emitter = Emitter(jsonl=log, stdout=False, subject_keys=path)
+    assert isinstance(emitter.builder, SealingBuilder)
+    keys = emitter.builder.keys
+    keys.store = SlotFile(path, Master(path, Late()))
+    emitter.builder.prepare()
+    assert emitter.emit(None, "a.b", {"x": Subject("u-17", 1)})
+    assert emitter.health()["subjects"]["last_error"] == "slow"
+    answers.set()
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    until(lambda: not any(one.name == "audit-emit-key" for one in threading.enumerate()))
+    assert emitter.emit(None, "a.b", {"x": Subject("u-17", 1)})
+    assert emitter.health()["subjects"]["state"] == "ok"
+    emitter.close()
+    first, second = log.read_bytes().splitlines()[-2:]
+    assert b"[withheld]" in first
+    assert b"aes256gcm:" in second
+
+
 def test_an_event_that_has_to_wait_itself_asks_no_service(
     engine: TransitEngine, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,9 +217,10 @@ def test_the_file_is_no_store_without_its_service(
         opened_store(str(tmp_path / "keys")).obtain(person)
     assert caught.value.reason == "service-missing"
     assert (tmp_path / "keys").read_bytes() == before
-    (tmp_path / "keys.master").unlink()
-    with pytest.raises(KeyStoreError, match="no key"):
-        opened_store(str(tmp_path / "keys")).obtain("u-17")
+    (tmp_path / "keys.master").unlink()  # the file says itself that it has one
+    with pytest.raises(KeyStoreError, match="name that"):
+        opened_store(str(tmp_path / "keys")).obtain(person)
+    assert (tmp_path / "keys").read_bytes() == before
 
 
 def test_a_file_of_the_master_key_that_is_gone_or_another_is_an_error(
@@ -176,9 +237,25 @@ def test_a_file_of_the_master_key_that_is_gone_or_another_is_an_error(
     obtained(other)
     other.close()
     (tmp_path / "others.master").rename(kept)
-    with pytest.raises(KeyStoreError, match="of another master key") as caught:
-        opened_store(address).obtain("u-17")
-    assert caught.value.reason == "damaged"
+    before = (tmp_path / "keys").read_bytes()
+    for person in ("u-17", "u-18"):  # a new person, too, gets no key of another master key
+        with pytest.raises(KeyStoreError, match="put that one back") as caught:
+            opened_store(address).obtain(person)
+        assert caught.value.reason == "another-master"
+    assert (tmp_path / "keys").read_bytes() == before
+
+
+def test_a_file_that_was_made_without_a_service_takes_none(address: str, tmp_path: Path) -> None:
+    plain = opened_store(str(tmp_path / "keys"))
+    obtained(plain)
+    plain.close()
+    other = opened_store(address.replace("/keys", "/others"))
+    obtained(other)
+    other.close()
+    (tmp_path / "others.master").rename(tmp_path / "keys.master")
+    with pytest.raises(KeyStoreError, match="made without a key service") as caught:
+        opened_store(address).obtain("u-18")
+    assert caught.value.reason == "another-master"
 
 
 def test_a_file_that_cannot_be_used_is_not_laid_at_the_door_of_the_service(
@@ -285,6 +362,30 @@ def test_an_erasure_is_recorded_with_the_kind_of_the_store(
     record = json.loads(log.read_bytes().splitlines()[-1])
     assert (record["event_type"], record["fields"]["store"]) == ("audit.erased", "openbao")
     assert record["fields"]["sealed_records"] == 1
+
+
+@pytest.mark.parametrize("command", ["query", "export"])
+def test_nothing_is_revealed_while_the_service_refuses(
+    engine: TransitEngine,
+    address: str,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    monkeypatch.setenv("AUDIT_EMIT_SUBJECT_KEYS", address)
+    log = tmp_path / "log" / "audit.jsonl"
+    emitter = Emitter(jsonl=log, stdout=False)
+    emitter.emit(None, "a.b", {"x": Subject("u-17", "someone@example.com")})
+    emitter.close()
+    engine.refuses = True
+    assert main([command, str(log.parent), "--reveal"]) == Exit.NO_ANSWER
+    said = capsys.readouterr()
+    assert "refused" in said.err
+    assert "someone" not in said.out
+    assert main(["doctor", str(log.parent)]) == Exit.FINDINGS
+    assert "values of persons are withheld" in capsys.readouterr().out
 
 
 def test_aws_kms_keeps_one(

@@ -17,7 +17,8 @@ import pytest
 from audit_emit._subjects import locked_file
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.sealed import pseudonym_of
-from audit_emit._subjects.slots import SLOT, SlotFile
+from audit_emit._subjects.slot_format import SLOT
+from audit_emit._subjects.slots import SlotFile
 from audit_emit._subjects.store import DESTROYED, ERASED, GONE, LIVE, MARKED, Tombstone
 from audit_emit.errors import KeyStoreError
 
