@@ -17,6 +17,7 @@ from audit_emit._format.record import INVALID_TYPE, Receipt, valid_type
 from audit_emit._redaction.redactor import Redactor
 from audit_emit._runtime.failure import StderrLog
 from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.forks import SAME, on_fork, renew
 from audit_emit._runtime.histogram import Histogram
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED
@@ -27,6 +28,7 @@ __all__ = [
     "INVALID_TYPE",
     "MISSING",
     "NOTED",
+    "SAME",
     "SETTINGS",
     "UNOBSERVED",
     "Histogram",
@@ -44,7 +46,9 @@ __all__ = [
     "let_through",
     "measure",
     "mirror",
+    "on_fork",
     "receipt_text",
+    "renew",
     "to_json",
     "unmirror",
     "valid_type",

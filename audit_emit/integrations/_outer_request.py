@@ -20,17 +20,17 @@ __all__ = ["outer_request"]
 Facts = tuple[str, str, str, dict[str, str]]
 """Method, path, query, headers by their names in WSGI."""
 
-MADE_OF = frozenset(("asgi.scope", "wsgi_environ"))
+MADE_OF = ("asgi.scope", "wsgi_environ")
 """The keys under which a2wsgi keeps the original scope in an environ, and the other way round."""
 
 
 def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
     """The ``RequestAudit`` of an outer application for this ASGI scope or WSGI environ, if any."""
     audit = origin.get(KEY)
-    if audit is None and not MADE_OF.isdisjoint(origin):
+    if audit is None:
         for name in MADE_OF:
             within = origin.get(name)
-            if isinstance(within, Mapping):
+            if within is not None and isinstance(within, Mapping):
                 audit = audit or within.get(KEY)
     if audit is None:
         audit = SERVED.get()

@@ -7,8 +7,7 @@ request, fills in its ``exchange``, and calls ``finish``, which writes the recor
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from functools import partial
 from time import perf_counter
@@ -74,9 +73,9 @@ class RequestAudit:
     __slots__ = (
         "_done",
         "_emitter",
-        "_finders",
         "_inbound",
         "_options",
+        "_places",
         "_receipt",
         "declared",
         "exchange",
@@ -93,7 +92,7 @@ class RequestAudit:
         options: Options,
         emitter: Emits | None,
         exchange: Exchange,
-        origin: Mapping[str, Any],
+        origin: MutableMapping[str, Any],
         find_user: FindUser,
     ) -> None:
         exchange.started = perf_counter()
@@ -104,7 +103,8 @@ class RequestAudit:
         self._receipt: Receipt | None = None
         if options.receipts and not NOTED:
             NOTED.append(_note)
-        self._finders = [find_user]
+        self._places = [origin]
+        origin[KEY] = self
         self.exchange: Exchange = exchange
         self.origin: Mapping[str, Any] = origin
         self.inner_origins = []
@@ -117,7 +117,7 @@ class RequestAudit:
         # for example out of a stream that was never closed.
         self.live: VerifiedContext = VerifiedContext(
             around if isinstance(around, AuditContext) else EMPTY,
-            self._find_user,
+            find_user,
             (self._inbound.correlation_id, *(trace or ())),
         )
 
@@ -149,31 +149,35 @@ class RequestAudit:
         """Whether ``finish`` was called, so that the records are written."""
         return self._done
 
-    def add_inner_origin(self, origin: Mapping[str, Any], find_user: FindUser) -> None:
+    def add_inner_origin(self, origin: MutableMapping[str, Any], find_user: FindUser) -> None:
         """Also look in the scope or environ of an inner application for the user and the route.
 
         A user that the outer application has verified comes first: the outer application decided
         that the inner one was called at all.
         """
         self.inner_origins.append(origin)
-        self._finders.append(find_user)
+        self.live.also(find_user)
+        self.put_into(origin)
+
+    def put_into(self, place: MutableMapping[str, Any]) -> None:
+        """Let whoever has only this find the request in it, until the request is over."""
+        place[KEY] = self
+        self._places.append(place)
+
+    def release(self) -> None:
+        """Nobody serves the request any more: leave the scopes and environs that hold it.
+
+        Each of them and this object hold one another. As a circle they would live until the next
+        run of the garbage collector, with all that a framework keeps in them; it costs as much as
+        everything else here that memory is not used again at once.
+        """
+        for place in self._places:
+            place.pop(KEY, None)
 
     @property
     def is_recorded(self) -> bool:
         """Whether anything will be written about the request."""
         return self._options.requests or bool(self.declared)
-
-    def _find_user(self) -> str | None:
-        return next((user for find in self._finders if (user := find())), None)
-
-    @contextmanager
-    def bound(self) -> Iterator[None]:
-        """Bind the context of this request for the duration of a ``with`` block."""
-        entered = self.enter()
-        try:
-            yield
-        finally:
-            self.leave(entered)
 
     def enter(self) -> tuple[Any, Any]:
         """Bind the context of this request; pass the result to ``leave``."""

@@ -7,7 +7,7 @@ from contextvars import Token
 from typing import Any, Unpack
 
 from audit_emit._facade.adapters import is_mirrored, let_through, mirror, unmirror
-from audit_emit.context import VAR, AuditContext, Ids, LiveContext, is_empty
+from audit_emit.context import EMPTY, VAR, AuditContext, Ids, LiveContext, is_empty
 
 __all__ = [
     "AnonymousContext",
@@ -109,10 +109,19 @@ class VerifiedContext(LiveContext):
     def _made(self) -> AuditContext:
         around, ids = self._around, self._ids
         trace_id, span_id = ids[1:] or (around.trace_id, around.span_id)
-        self._first = first = AuditContext(
-            around.workspace_id, around.user_id, around.actor_kind, ids[0], trace_id, span_id
-        )
+        if around is EMPTY:  # whom nobody knows yet: one object, not two
+            first: AuditContext = AnonymousContext("", "", "anonymous", ids[0], trace_id, span_id)
+        else:
+            first = AuditContext(
+                around.workspace_id, around.user_id, around.actor_kind, ids[0], trace_id, span_id
+            )
+        self._first = first
         return first
+
+    def also(self, find: FindUser) -> None:
+        """Look a user up there, too, when there is none where it was looked up before."""
+        before = self._find
+        self._find = lambda: before() or find()
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""

@@ -43,7 +43,7 @@ from audit_emit.integrations._http import below
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._receive import Message, PeekingReceive, Receive, is_worth_a_look
-from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit
+from audit_emit.integrations._request import RECEIPT, RequestAudit
 
 __all__ = ["AuditMiddleware", "health_app"]
 
@@ -93,14 +93,12 @@ class AuditMiddleware:
         if outer is not None:
             # Mounted in an audited application, or the middleware was added twice.
             if outer.origin is not scope:
-                scope[KEY] = outer
-                outer.add_inner_origin(scope, lambda: user_of(scope))
+                outer.add_inner_origin(scope, partial(user_of, scope))
             await self.app(scope, receive, send)
             return
         exchange = exchange_of(scope, self._headers_read)
         find_user = partial(user_of, scope)
         audit = RequestAudit(self._options, self._emitter, exchange, scope, find_user)
-        scope[KEY] = audit
         connection = _AuditedConnection(scope, audit, receive, send, self._response_header)
         entered = audit.enter()
         try:
@@ -111,6 +109,7 @@ class AuditMiddleware:
             raise
         finally:
             audit.leave(entered)
+            audit.release()
 
 
 class _AuditedConnection:

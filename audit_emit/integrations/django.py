@@ -48,6 +48,7 @@ from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit, set_actor
+from audit_emit.integrations.wsgi import header_keys, headers_in
 
 __all__ = ["AuditMiddleware", "check_middleware", "connect", "set_actor", "track"]
 
@@ -73,6 +74,7 @@ class AuditMiddleware:
         self.get_response = get_response
         self._emitter: Emits | None = given.pop("emitter", None)
         self._options = Options.make(given)
+        self._keys = header_keys(self._options)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -83,23 +85,27 @@ class AuditMiddleware:
         if self._is_async:
             return self._serve_async(request)
         audit, is_outer = self._begin(request)
-        with audit.bound():
-            try:
-                response = self.get_response(request)
-            except BaseException as error:
-                _fail(audit, request, error, is_outer=is_outer)
-                raise
+        entered = audit.enter()
+        try:
+            response = self.get_response(request)
             return self._end(audit, request, response, is_outer=is_outer)
+        except BaseException as error:
+            _fail(audit, request, error, is_outer=is_outer)
+            raise
+        finally:
+            audit.leave(entered)
 
     async def _serve_async(self, request: Any) -> Any:
         audit, is_outer = self._begin(request)
-        with audit.bound():
-            try:
-                response = await self.get_response(request)
-            except BaseException as error:
-                _fail(audit, request, error, is_outer=is_outer)
-                raise
+        entered = audit.enter()
+        try:
+            response = await self.get_response(request)
             return self._end(audit, request, response, is_outer=is_outer)
+        except BaseException as error:
+            _fail(audit, request, error, is_outer=is_outer)
+            raise
+        finally:
+            audit.leave(entered)
 
     def _begin(self, request: Any) -> tuple[RequestAudit, bool]:
         """The audit of the request, and whether an application around Django has begun it."""
@@ -108,13 +114,12 @@ class AuditMiddleware:
         outer = outer_request(origin)
         if outer is not None:
             outer.add_inner_origin(request.META, find_user)
-            request.__dict__[KEY] = outer
+            outer.put_into(request.__dict__)
             return outer, True
         audit = RequestAudit(
-            self._options, self._emitter, _exchange(request, self._options), origin, find_user
+            self._options, self._emitter, _exchange(request, self._keys), origin, find_user
         )
-        request.__dict__[KEY] = audit
-        origin[KEY] = audit
+        audit.put_into(request.__dict__)
         return audit, False
 
     def _end(self, audit: RequestAudit, request: Any, response: Any, *, is_outer: bool) -> Any:
@@ -140,6 +145,7 @@ class AuditMiddleware:
         exchange.sent = 0 if exchange.method == "HEAD" else len(response.content)
         exchange.complete = True
         audit.finish()
+        audit.release()
         return response
 
 
@@ -151,6 +157,7 @@ def _fail(audit: RequestAudit, request: Any, error: BaseException, *, is_outer: 
         audit.exchange.status = 500
     audit.exchange.sent = None
     audit.finish(error)
+    audit.release()
 
 
 class _Stream:
@@ -176,18 +183,21 @@ class _Stream:
     def _close(self) -> None:
         self._audit.exchange.ended = self._audit.exchange.ended or perf_counter()
         self._audit.finish()
+        self._audit.release()
 
     def _each(self, body: Iterable[bytes]) -> Iterator[bytes]:
         steps = iter(body)
         while True:
-            with self._audit.bound():
-                try:
-                    chunk = next(steps)
-                except StopIteration:
-                    break
-                except BaseException as error:
-                    self._audit.finish(error)
-                    raise
+            entered = self._audit.enter()
+            try:
+                chunk = next(steps)
+            except StopIteration:
+                break
+            except BaseException as error:
+                self._audit.finish(error)
+                raise
+            finally:
+                self._audit.leave(entered)
             self._sent(chunk)
             yield chunk
         self._complete()
@@ -195,33 +205,32 @@ class _Stream:
     async def _each_async(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         steps = body.__aiter__()
         while True:
-            with self._audit.bound():
-                try:
-                    chunk = await steps.__anext__()
-                except StopAsyncIteration:
-                    break
-                except BaseException as error:
-                    self._audit.finish(error)
-                    raise
+            entered = self._audit.enter()
+            try:
+                chunk = await steps.__anext__()
+            except StopAsyncIteration:
+                break
+            except BaseException as error:
+                self._audit.finish(error)
+                raise
+            finally:
+                self._audit.leave(entered)
             self._sent(chunk)
             yield chunk
         self._complete()
 
 
-def _exchange(request: Any, options: Options) -> Exchange:
+def _exchange(request: Any, keys: Iterable[tuple[str, str]]) -> Exchange:
     meta = request.META
-    names = (*options.request_id_headers, "traceparent", "x-forwarded-for", "user-agent")
-    keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in names}
-    path, inner = request.path, request.path_info
-    peer = str(meta.get("REMOTE_ADDR") or "")
-    return Exchange(
-        method=str(request.method or ""),
-        path=path,
-        app_paths=(inner,) if inner != path else (),
-        headers={name: [meta[key]] for name, key in keys.items() if key in meta},
-        peer=peer,
-        client=peer,
-    )
+    exchange = Exchange()
+    exchange.method = str(request.method or "")
+    exchange.path = path = request.path
+    inner = request.path_info
+    if inner != path:
+        exchange.app_paths = (inner,)
+    exchange.headers = headers_in(meta, keys)
+    exchange.peer = exchange.client = str(meta.get("REMOTE_ADDR") or "")
+    return exchange
 
 
 def _learn(audit: RequestAudit, request: Any) -> None:

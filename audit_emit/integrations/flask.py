@@ -27,6 +27,7 @@ try:
     from flask import (
         Blueprint,
         Flask,
+        Request,
         Response,
         g,
         got_request_exception,
@@ -155,11 +156,12 @@ class _FlaskHost:
 
     def learn(self, audit: RequestAudit) -> None:
         """Read them while Flask handles the request; the body may be streamed after that."""
-        if not _handles(audit.exchange):
+        own = _own_request(audit.exchange)
+        if own is None:
             return
-        rule = request.url_rule
+        rule = own.url_rule
         if rule is not None:
-            audit.exchange.route = _mounted(request.environ, audit.exchange.path) + rule.rule
+            audit.exchange.route = _mounted(own.environ, audit.exchange.path) + rule.rule
         audit.live.remember_user()
 
 
@@ -175,16 +177,18 @@ def _mounted(environ: Environ, path: str) -> str:
     return path.removesuffix(path_info) if path.endswith(path_info) else ""
 
 
-def _handles(exchange: Exchange) -> bool:
-    """Whether Flask's current request context is the one of this request.
+def _own_request(exchange: Exchange) -> Request | None:
+    """Flask's current request, if it is this one.
 
-    It is another request's while the view of that one calls this application, and while a
+    It is another one while the view of that one calls this application, and while a
     ``stream_with_context`` of that one is open on this thread.
     """
     if not has_request_context():
-        return False
-    audit = request.environ.get(KEY)
-    return isinstance(audit, RequestAudit) and audit.exchange is exchange
+        return None
+    # Once: each attribute of the proxy looks for the request again.
+    current: Request = request._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001 - Werkzeug's public API
+    audit = current.environ.get(KEY)
+    return current if isinstance(audit, RequestAudit) and audit.exchange is exchange else None
 
 
 def _user_of_open_stream() -> Any:
@@ -201,7 +205,7 @@ def _user_of_open_stream() -> Any:
 
 def _user(exchange: Exchange, stale_user: Any) -> str | None:
     """The id of the user that Flask-Login has loaded; reading ``current_user`` would load one."""
-    user = g.get("_login_user") if _handles(exchange) else None
+    user = g.get("_login_user") if _own_request(exchange) is not None else None
     if user is None or user is stale_user or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")

@@ -28,7 +28,7 @@ from audit_emit.integrations._common import Emits
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
-from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit
+from audit_emit.integrations._request import RECEIPT, RequestAudit
 from audit_emit.integrations._request_context import FindUser
 
 __all__ = ["AuditMiddleware"]
@@ -101,24 +101,27 @@ class AuditedApp:
         self._options = options
         self._emitter = emitter
         self._host = host
+        self._keys = header_keys(options)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         outer = outer_request(environ)
         if outer is not None:
             return self._within(outer, environ, start_response)
-        exchange = _exchange(environ, self._options)
+        exchange = _exchange(environ, self._keys)
         find_user = self._host.user_of(exchange, environ)
         audit = RequestAudit(self._options, self._emitter, exchange, environ, find_user)
-        environ[KEY] = audit
         header = self._options.response_header
         answer = _Answer(audit, environ, start_response, header, self._host.learn)
-        with audit.bound():
-            try:
-                body = self._app(environ, answer.start)
-                return _SizedBody(answer, body) if hasattr(body, "__len__") else _Body(answer, body)
-            except BaseException as error:
-                answer.end(error)
-                raise
+        entered = audit.enter()
+        try:
+            body = self._app(environ, answer.start)
+            return _SizedBody(answer, body) if hasattr(body, "__len__") else _Body(answer, body)
+        except BaseException as error:
+            answer.end(error)
+            audit.release()
+            raise
+        finally:
+            audit.leave(entered)
 
     def _within(
         self, outer: RequestAudit, environ: Environ, start_response: StartResponse
@@ -127,7 +130,6 @@ class AuditedApp:
 
         The outer application writes the record; only user and route are read here.
         """
-        environ[KEY] = outer
         outer.add_inner_origin(environ, self._host.user_of(outer.exchange, environ))
 
         def start(*arguments: Any) -> Callable[[bytes], object]:
@@ -153,6 +155,7 @@ class _Answer:
         self._environ = environ
         self._start_response = start_response
         self._header = header
+        self._lower_header = None if header is None else header.lower()
         self._learn = learn
         self._length: int | None = None
 
@@ -165,10 +168,13 @@ class _Answer:
         if exc_info is not None and exc_info[0] is not None:
             exchange.error = exc_info[0]  # the response that starts is the answer to it
         exchange.status = int(status[:3]) if status[:3].isdecimal() else None
-        self._length = _content_length(headers)
+        headers = self._looked_at(headers)
         if exchange.method == "HEAD" or exchange.status in BODYLESS:
             self._length = 0
-        write = self._start_response(status, self._with_id(headers), *filter(None, [exc_info]))
+        if exc_info is None:
+            write = self._start_response(status, headers)
+        else:
+            write = self._start_response(status, headers, exc_info)
 
         def counted(data: bytes) -> object:
             result = write(data)
@@ -206,12 +212,21 @@ class _Answer:
         """Finish when the server closes the response; what is incomplete now was aborted."""
         self.end_if_whole()
         self.end(None)
+        self.audit.release()
 
-    def _with_id(self, headers: Headers) -> Headers:
+    def _looked_at(self, headers: Headers) -> Headers:
         """The headers with the request id, unless the application has set one, and the receipt."""
-        name = self._header
-        if name is not None and not any(other.lower() == name.lower() for other, _ in headers):
-            headers = [*headers, (name, self.audit.correlation_id)]
+        header, wanted, is_set = self._header, self._lower_header, False
+        self._length = None
+        for name, value in headers:
+            lower = name.lower()
+            if lower == "content-length":
+                if self._length is None and value.isdecimal():
+                    self._length = int(value)
+            elif lower == wanted:
+                is_set = True
+        if header is not None and not is_set:
+            headers = [*headers, (header, self.audit.correlation_id)]
         if self.audit.gives_receipts:
             # What the application says under this name is not of this log.
             headers = [pair for pair in headers if pair[0].lower() != RECEIPT.lower()]
@@ -233,27 +248,33 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        with self._answer.audit.bound():
-            try:
-                chunk = self._next()
-            except StopIteration:
-                self._answer.complete()
-                raise
-            except BaseException as error:
-                self._answer.end(error)
-                raise
-            self._answer.sent(chunk)
-            self._answer.end_if_whole()
+        answer = self._answer
+        audit = answer.audit
+        entered = audit.enter()
+        try:
+            chunk = self._next()
+            answer.sent(chunk)
+            answer.end_if_whole()
             return chunk
+        except StopIteration:
+            answer.complete()
+            raise
+        except BaseException as error:
+            answer.end(error)
+            raise
+        finally:
+            audit.leave(entered)
 
     def close(self) -> None:
-        with self._answer.audit.bound():
-            try:
-                close = getattr(self._body, "close", None)
-                if close is not None:
-                    close()
-            finally:
-                self._answer.close()
+        answer = self._answer
+        entered = answer.audit.enter()
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            answer.close()
+            answer.audit.leave(entered)
 
 
 class _SizedBody(_Body):
@@ -263,27 +284,37 @@ class _SizedBody(_Body):
         return len(self._body)
 
 
-def _exchange(environ: Environ, options: Options) -> Exchange:
-    before_proxy = environ.get("werkzeug.proxy_fix.orig") or {}
+def header_keys(options: Options) -> tuple[tuple[str, str], ...]:
+    """The headers that are read: the name of each, and its key in an environ."""
+    names = [*options.request_id_headers, "traceparent"]
+    if options.trusted_proxies:
+        names.append("x-forwarded-for")
+    if options.user_agent:
+        names.append("user-agent")
+    return tuple((name, "HTTP_" + name.upper().replace("-", "_")) for name in names)
+
+
+def _exchange(environ: Environ, keys: Iterable[tuple[str, str]]) -> Exchange:
+    exchange = Exchange()
+    exchange.method = str(environ.get("REQUEST_METHOD") or "")
     root, path = text_of(environ.get("SCRIPT_NAME")), text_of(environ.get("PATH_INFO"))
-    names = (*options.request_id_headers, "traceparent", "x-forwarded-for", "user-agent")
-    keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in names}
-    return Exchange(
-        method=str(environ.get("REQUEST_METHOD") or ""),
-        path=root + path,
-        app_paths=(path or "/",) if root else (),
-        headers={name: [environ[key]] for name, key in keys.items() if key in environ},
-        peer=str(before_proxy.get("REMOTE_ADDR") or environ.get("REMOTE_ADDR") or ""),
-    )
+    exchange.path = root + path
+    if root:
+        exchange.app_paths = (path or "/",)
+    exchange.headers = headers_in(environ, keys)
+    before_proxy = environ.get("werkzeug.proxy_fix.orig") or {}
+    exchange.peer = str(before_proxy.get("REMOTE_ADDR") or environ.get("REMOTE_ADDR") or "")
+    return exchange
+
+
+def headers_in(environ: Environ, keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The headers of a request by name, of those that are read (``header_keys``)."""
+    return {name: [environ[key]] for name, key in keys if key in environ}
 
 
 def text_of(part: object) -> str:
     """Decode a part of the path: WSGI passes its bytes as latin-1 text (PEP 3333)."""
-    return str(part or "").encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _content_length(headers: Headers) -> int | None:
-    for name, value in headers:
-        if name.lower() == "content-length" and value.isdecimal():
-            return int(value)
-    return None
+    text = str(part or "")
+    if text.isascii():
+        return text
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")

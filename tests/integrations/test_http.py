@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from audit_emit.integrations._http import (
     Inbound,
     client_address,
     identify,
+    new_id,
     outcome,
     parse_address,
     parse_traceparent,
@@ -448,3 +450,20 @@ def test_a_secret_across_the_cut_of_a_user_agent_is_held_back() -> None:
 def test_a_secret_across_the_cut_of_a_path_is_held_back() -> None:
     path = f"/x/https://bob:hunter2{'z' * 400}/{'a/' * 400}"[:1100] + "@host/"
     assert "hunter2" not in facts(Options(), http(path=path), Inbound(OWN))["path"]
+
+
+def test_a_forked_child_repeats_no_id_of_its_parent() -> None:
+    new_id()  # others were drawn with it
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, "".join(new_id() for _ in range(50)).encode())
+        os._exit(0)
+    own = {new_id() for _ in range(50)}
+    os.waitpid(child, 0)
+    told = os.read(reader, 65536).decode()
+    theirs = {told[at : at + 32] for at in range(0, len(told), 32)}
+    os.close(reader)
+    os.close(writer)
+    assert (len(own), len(theirs)) == (50, 50)
+    assert not own & theirs

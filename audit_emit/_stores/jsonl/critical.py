@@ -85,6 +85,11 @@ class CriticalSection:
         self.lock.close()
         self.segment.abandon()
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether who waited last for a lock has got it."""
+        return self._patient and self._threads_move
+
     def is_inside(self) -> bool:
         """Whether this thread is in the middle of a write, and a signal handler asks."""
         return self.busy and self._is_owned()
@@ -149,9 +154,8 @@ class CriticalSection:
         """
         now = time.monotonic()
         deadline = deadline or now + LOCK_SECONDS
-        patient = self._patient and self._threads_move
         taken = self.mutex.acquire(
-            timeout=min(max(deadline - now, 0.0), LOCK_SECONDS if patient else 0.001)
+            timeout=min(max(deadline - now, 0.0), LOCK_SECONDS if self.is_moving else 0.001)
         )
         self._threads_move = taken
         if not taken:

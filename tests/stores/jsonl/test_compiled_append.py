@@ -31,7 +31,7 @@ from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter, bind
 from audit_emit._runtime import compiled as _compiled
-from audit_emit._stores.jsonl.compiled_append import CompiledAppend
+from audit_emit._stores.jsonl.compiled_append import TURN_SECONDS, CompiledAppend
 from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit.context import LiveContext
 from audit_emit.integrations._request_context import enter_request, leave_request
@@ -272,6 +272,38 @@ emitter.close()
 
 
 # Who else is there
+
+
+class Taken:
+    """A lock that another thread has, and gives back to whoever waits for it."""
+
+    def __init__(self, lock: Any, waited: list[float]) -> None:
+        self._lock = lock
+        self._waited = waited
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if not blocking:
+            return False
+        self._waited.append(timeout)
+        return bool(self._lock.acquire(timeout=timeout))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+
+def test_a_thread_waits_for_its_turn_and_goes_the_quick_way(quick: Emitter) -> None:
+    answers, section, waited = Counted(quick), store_of(quick).section, list[float]()
+    section.mutex = Taken(section.mutex, waited)  # type: ignore[assignment] # as a lock
+    assert quick.emit(None, "a.b", {"key": "k"}) is not None
+    assert (answers.done, waited) == (1, [TURN_SECONDS])
+
+
+def test_where_no_thread_moves_nobody_waits_for_a_turn(quick: Emitter) -> None:
+    section, waited = store_of(quick).section, list[float]()
+    section._threads_move = False  # a thread is stuck: somebody has waited in vain
+    section.mutex = Taken(section.mutex, waited)  # type: ignore[assignment] # as a lock
+    assert quick.emit(None, "a.b", {"key": "k"}) is not None
+    assert TURN_SECONDS not in waited
 
 
 def test_threads_share_one_chain(quick: Emitter, tmp_path: Path) -> None:
