@@ -98,7 +98,7 @@ class Town:
             *(1, newest.origin, newest.head_seq, newest.root_hash, 1_800_000_000),
             line.splitlines()[-1],
         )
-        Kept(str(log.absolute())).take([made], newest)
+        Kept(str(log.absolute())).take([made], newest, newest.to_note(cosigned=True))
 
     def forge(self, log: Path, key: Ed25519Key = KEY) -> None:
         """Another history of the same chain, signed; what witnesses made of the true one stays."""

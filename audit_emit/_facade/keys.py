@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, private_pem
+from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, Key, private_pem
 
 __all__ = [
     "Ed25519Key",
     "HmacKey",
+    "Key",
     "private_pem",
 ]

@@ -6,6 +6,7 @@ From Python: ``configure(signing_key=…)``.
 from __future__ import annotations
 
 from audit_emit._checkpoints.checkpointer import INTERVAL_SECONDS, THRESHOLD, Checkpointer
+from audit_emit._checkpoints.notes import note_of
 from audit_emit._checkpoints.outside import Outside
 from audit_emit._runtime.retry import retry_write
 
@@ -14,5 +15,6 @@ __all__ = [
     "THRESHOLD",
     "Checkpointer",
     "Outside",
+    "note_of",
     "retry_write",
 ]

@@ -14,9 +14,9 @@ import msgspec
 
 from audit_emit import Emitter, Settings
 from audit_emit._facade.files import Layout, layout_of
-from audit_emit._facade.keys import Ed25519Key
+from audit_emit._facade.keys import Ed25519Key, Key
 from audit_emit._facade.settings import settings
-from audit_emit._facade.signing import Checkpointer, retry_write
+from audit_emit._facade.signing import Checkpointer, note_of, retry_write
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import ConfigError
 from audit_emit.log import AuditLog, Checkpoint, KeyRing
@@ -112,14 +112,18 @@ def shown(one: Checkpoint) -> str:
     )
 
 
-def print_note(one: Checkpoint) -> None:
+def print_note(one: Checkpoint, before: Key | None = None) -> None:
     """Write a checkpoint to standard output as a C2SP signed note.
+
+    Args:
+        one: the checkpoint.
+        before: see ``note_of``.
 
     Raises:
         click.UsageError: it has no form as one.
     """
     try:
-        sys.stdout.buffer.write(one.to_note(cosigned=True).to_bytes())
+        sys.stdout.buffer.write(note_of(one, before, cosigned=True).to_bytes())
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

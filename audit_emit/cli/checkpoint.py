@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit_emit._facade.keys import Key
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Outside
 from audit_emit.cli._command import command as a_command
@@ -134,7 +135,9 @@ def _rows(
     )
 
 
-def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Exit:
+def _once(
+    log: Log, *, note: bool, quiet: bool = False, vkey: bool = True, before: Key | None = None
+) -> Exit:
     try:
         made = _sign(log, "manual")
     except CheckpointError as error:
@@ -151,9 +154,9 @@ def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Ex
         complain("there is no record to sign")
         return Exit.NOTHING
     if note:
-        print_note(newest)
+        print_note(newest, before)
         return Exit.OK
-    outside = Exit.OK if quiet else brought(Outside(log.signer))
+    outside = Exit.OK if quiet else brought(Outside(log.signer, before=before))
     if not quiet:
         click.echo(shown(newest) if made else f"nothing new since {shown(newest)}")
         if vkey and log.vkey:
@@ -164,7 +167,8 @@ def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Ex
 def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
     new = log.handed_over(successor)
     # What the old key has not signed by now, it never will.
-    status = _once(log, note=False, quiet=True) or _once(new, note=note, vkey=False)
+    old = log.ring.keys[-1]
+    status = _once(log, note=False, quiet=True) or _once(new, note=note, vkey=False, before=old)
     if status == Exit.OK and not note:
         click.echo("the log names the new key, signed with the old one, which can sign no more")
         if new.vkey:

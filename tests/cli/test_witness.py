@@ -14,8 +14,9 @@ import pytest
 from support.waiting import PATIENCE
 from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
+from audit_emit._format.signed_note import Note
 from audit_emit._signing.cosigners import Cosigner
-from audit_emit._signing.trusted_keys import Ed25519Key, private_pem
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
 from audit_emit._verify import others
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -70,6 +71,32 @@ def test_who_signs_asks_the_witness_and_verify_wants_it(
         f"log {PAIR.to_vkey(log.newest.origin)}\n" + (log.path / "witness.policy").read_text()
     )
     assert main(["verify", where, "--policy", str(policy), "--no-anchor-required"]) == Exit.OK
+
+
+def test_while_a_key_is_replaced_the_note_is_signed_by_both(
+    log: WitnessedLog, url: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A witness that knows the old key alone goes on with both, and not with the new one."""
+    vkey, old = KEYS[0].to_vkey(), log.vkey
+    successor = Ed25519Key.from_seed(b"n" * 32)
+    path = tmp_path / "successor.pem"
+    path.write_text(private_pem(b"n" * 32))
+    path.chmod(0o600)
+    assert main(["witness", "add", url, str(log.path), "--key", vkey]) == Exit.OK
+    words = [str(log.path), "--key", key, "--origin", "audit.example/shop"]
+    assert main(["checkpoint", *words]) == Exit.OK  # asked a moment ago, and again all the same
+    assert main(["checkpoint", *words, "--rotate-to", str(path)]) == Exit.OK
+    assert f"cosigned by {KEYS[0].key_id}" in capsys.readouterr().out
+    note = Note.from_bytes((log.path / "checkpoint").read_bytes())
+    new = Ed25519Key.from_vkey(successor.to_vkey(log.newest.origin))
+    for one in (KeyRing([old]), KeyRing([new]), KeyRing([old, new])):
+        assert note.check(one) == "ok"
+    assert main(["verify", str(log.path), "--key", key, "--witness", vkey]) == Exit.OK
+    words[2] = str(path)
+    log.append("audit.started", {"pid": 3})
+    (log.path / "witness.json").unlink()  # as if the last attempt were more than a minute ago
+    assert main(["checkpoint", *words]) == Exit.OK
+    assert "did not cosign: it answered 403" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("records", [50, 101])

@@ -6,18 +6,25 @@ import time
 from functools import partial
 
 from audit_emit._checkpoints.consistency import proof_between
+from audit_emit._checkpoints.notes import note_of
 from audit_emit._checkpoints.witnessing.kept import Attempt, Cosigned, Kept
 from audit_emit._checkpoints.witnessing.submit import submit
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._readers.base import LogReader
-from audit_emit._signing.trusted_keys import ED25519, KeyRing
+from audit_emit._signing.trusted_keys import ED25519, Key, KeyRing
 
 SECONDS = 60
 """Between two attempts with a witness."""
 
 
 def collect(
-    kept: Kept, reader: LogReader, newest: Checkpoint, ring: KeyRing, *, now: float | None = None
+    kept: Kept,
+    reader: LogReader,
+    newest: Checkpoint,
+    ring: KeyRing,
+    *,
+    now: float | None = None,
+    before: Key | None = None,
 ) -> dict[str, Attempt]:
     """Ask every witness of ``witness.policy`` that has an address and is due.
 
@@ -27,6 +34,8 @@ def collect(
         newest: its newest checkpoint.
         ring: the trusted keys.
         now: seconds since 1970.
+        before: the key that the one of the checkpoint has replaced just now. It signs the note as
+            well, and every witness is asked at once: it may know no other key yet.
 
     Returns:
         How it went, by key id; nothing of witnesses that were not asked.
@@ -40,15 +49,17 @@ def collect(
         return {}
     if newest.sig_alg != ED25519:
         raise ValueError("witnesses sign notes, and a shared key (HMAC) makes none")
-    before = kept.attempts()
+    note = note_of(newest, before)
+    attempts = kept.attempts()
     made: dict[str, Attempt] = {}
     taken: list[Cosigned] = []
     for witness in policy.witnesses.values():
-        last = before.get(witness.key.key_id)
-        if not witness.url or not due(last, newest.head_seq, time.time() if now is None else now):
+        last = attempts.get(witness.key.key_id)
+        at = time.time() if now is None else now
+        if not witness.url or not (before or due(last, newest.head_seq, at)):
             continue
         proof = partial(proof_between, reader, new=newest, ring=ring)
-        attempt, cosigned = submit(newest, witness, proof)
+        attempt, cosigned = submit(newest, note, witness, proof)
         if attempt.state != "cosigned" and last is not None:
             attempt = Attempt(
                 attempt.state,
@@ -61,7 +72,7 @@ def collect(
         made[witness.key.key_id] = attempt
         taken += cosigned
     if taken:
-        kept.take(taken, newest)
+        kept.take(taken, newest, note_of(newest, before, cosigned=True))
     if made:
         kept.tell(made)
     return made

@@ -166,15 +166,18 @@ class Kept:
             self._path(STATUS), msgspec.json.format(msgspec.json.encode(whole), indent=1)
         )
 
-    def take(self, cosigned: Sequence[Cosigned], newest: Checkpoint) -> None:
+    def take(self, cosigned: Sequence[Cosigned], newest: Checkpoint, note: Note) -> None:
         """Keep cosignatures of the newest checkpoint, and its note with all of them.
+
+        Args:
+            cosigned: of the witnesses.
+            newest, note: the checkpoint, and its note with the signatures of the log.
 
         Raises:
             OSError: they cannot be written.
         """
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in cosigned)
         durable.append(self._path(COSIGNATURES), lines)
-        note = newest.to_note(cosigned=True)
         by_key: dict[tuple[str, str], Signature] = {}
         for one in self.cosigned():
             if (one.origin, one.size, one.root) == (

@@ -17,7 +17,7 @@ from audit_emit._checkpoints.witnessing.kept import Attempt, Cosigned
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.cosignature import cosigned_at
 from audit_emit._format.policy import Witness
-from audit_emit._format.signed_note import parse_line
+from audit_emit._format.signed_note import Note, parse_line
 from audit_emit._runtime import http_client
 from audit_emit._runtime.http_client import Answered
 
@@ -35,23 +35,24 @@ class Outcome(NamedTuple):
     cosigned: tuple[Cosigned, ...] = ()
 
 
-def submit(newest: Checkpoint, witness: Witness, proof: Proof) -> Outcome:
+def submit(newest: Checkpoint, note: Note, witness: Witness, proof: Proof) -> Outcome:
     """Ask one witness.
 
     Args:
-        newest: the newest checkpoint, signed with an Ed25519 key.
+        newest: the newest checkpoint.
+        note: what is sent: its text, signed by the log.
         witness: it has an address.
         proof: makes a consistency proof; see ``Proof``.
     """
     now = int(time.time())
     size = newest.head_seq
     try:
-        answer = _ask(newest, witness, 0, [])
+        answer = _ask(note, witness, 0, [])
         if answer.status == 409:
             known = _size_of(answer)
             if known > size:
                 return Outcome(Attempt("ahead", now, known, f"{known} records, here {size}"))
-            answer = _ask(newest, witness, known, proof(known) if 0 < known < size else [])
+            answer = _ask(note, witness, known, proof(known) if 0 < known < size else [])
             if answer.status == 409 and known == size == _size_of(answer):
                 return Outcome(Attempt("disagrees", now, known, "another tree of the same size"))
             if answer.status == 422:
@@ -64,18 +65,14 @@ def submit(newest: Checkpoint, witness: Witness, proof: Proof) -> Outcome:
         return Outcome(Attempt("failed", now, note=f"{type(error).__name__}: {error}"[:300]))
 
 
-def request_of(newest: Checkpoint, old: int, proof: Sequence[bytes]) -> bytes:
-    """The body of ``add-checkpoint``.
-
-    Raises:
-        ValueError: the checkpoint is signed with a shared key.
-    """
+def request_of(note: Note, old: int, proof: Sequence[bytes]) -> bytes:
+    """The body of ``add-checkpoint``."""
     hashes = "".join(f"{base64.b64encode(node).decode()}\n" for node in proof)
-    return f"old {old}\n{hashes}\n".encode() + newest.to_note().to_bytes()
+    return f"old {old}\n{hashes}\n".encode() + note.to_bytes()
 
 
-def _ask(newest: Checkpoint, witness: Witness, old: int, proof: Sequence[bytes]) -> Answered:
-    body = request_of(newest, old, proof)
+def _ask(note: Note, witness: Witness, old: int, proof: Sequence[bytes]) -> Answered:
+    body = request_of(note, old, proof)
     return http_client.ask("POST", f"{witness.url.rstrip('/')}/add-checkpoint", body)
 
 

@@ -9,8 +9,12 @@ from support.litewitness import running
 from support.tiers import starts_a_server
 from support.witnesses import PAIR, WitnessedLog
 
+from audit_emit._checkpoints.witnessing.collect import collect
+from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.policy import Policy
+from audit_emit._readers.opening import open_reader
 from audit_emit._signing.cosigners import Cosigner
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 from audit_emit._verify.findings import Kind
 
 
@@ -39,3 +43,37 @@ def test_it_cosigns_a_log_as_it_grows_and_not_another(log: WitnessedLog, tmp_pat
         assert short.collect()[key.key_id].state == "ahead"
     report = other.verify(witnesses=Policy.of_keys([key]), anchor_required=False)
     assert report.counts == {Kind.NOT_WITNESSED: 1}
+
+
+@starts_a_server
+def test_it_follows_a_change_of_key_by_a_note_of_both(log: WitnessedLog, tmp_path: Path) -> None:
+    """It knows the old key alone: a note by both passes, one by the new key alone does not."""
+    (tmp_path / "w").mkdir()
+    old, new = PAIR, Ed25519Key.from_seed(b"n" * 32)
+    with running(tmp_path / "w") as witness:
+        witness.know(old.to_vkey(log.newest.origin))
+        key = Cosigner.from_vkey(witness.vkey)
+        log.kept.add("lite", witness.vkey, witness.url)
+        assert log.collect()[key.key_id].state == "cosigned"
+        log.grow()
+        newest = _signed_by(log, new)
+        with open_reader(str(log.path)) as reader:
+            ring = KeyRing([old, new])
+            alone = collect(log.kept, reader, newest, ring, now=4e9)
+            both = collect(log.kept, reader, newest, ring, before=old)
+    assert alone[key.key_id].note == "it answered 403"
+    assert both[key.key_id].state == "cosigned"
+
+
+def _signed_by(log: WitnessedLog, key: Ed25519Key) -> Checkpoint:
+    newest = log.newest
+    return sign(
+        key,
+        at=newest.at,
+        origin=newest.origin,
+        chain=newest.chain,
+        size=newest.head_seq,
+        head_hash=newest.head_hash,
+        root=bytes.fromhex(newest.root_hash),
+        reason="manual",
+    )

@@ -192,7 +192,7 @@ def test_two_at_once_never_set_it_back(tmp_path: Path) -> None:
 def test_the_request_of_our_client_is_one(tmp_path: Path) -> None:
     log = WitnessedLog(tmp_path / "log", 120)
     witness = witness_of(tmp_path / "w", log)
-    assert post(witness, request_of(log.newest, 0, [])).status == 200
+    assert post(witness, request_of(log.newest.to_note(), 0, [])).status == 200
 
 
 def test_a_signature_that_is_sent_many_times_is_kept_once(witness: Witness) -> None:
