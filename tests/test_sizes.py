@@ -19,7 +19,6 @@ MODULE, CLASS, FUNCTION = 400, 250, 50
 STILL_LONGER = {
     "_core/emitter.py:Emitter.emit",
     "_runtime/nonblocking_fd.py:Descriptor",
-    "_stores/jsonl/group_commit.py:GroupCommit",
     "_stores/jsonl/segment.py:Segment",
     "_stores/jsonl/segment.py:Segment.__init__",
 }

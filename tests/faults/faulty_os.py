@@ -14,9 +14,16 @@ from unittest.mock import patch
 from audit_emit._format import tail
 from audit_emit._runtime import duplicates
 from audit_emit._runtime import nonblocking_fd as descriptor
-from audit_emit._stores.jsonl import critical, durability, lockfile, segment, store, takeover
+from audit_emit._stores.jsonl import (
+    critical,
+    durability,
+    lockfile,
+    retired,
+    segment,
+    store,
+    takeover,
+)
 from audit_emit._stores.jsonl import directory as segments
-from audit_emit._stores.jsonl import group_commit as groupcommit
 
 STEP_NS = 20_000
 """What a look at the clock takes here."""
@@ -26,7 +33,7 @@ MODULES = (
     descriptor,
     duplicates,
     durability,
-    groupcommit,
+    retired,
     lockfile,
     segment,
     segments,
@@ -148,7 +155,7 @@ class FaultyOS:
                 (lockfile, "flock", locked),
                 (store, "flock", locked),
                 (critical, "flock", locked),
-                (groupcommit, "fdatasync", synced),
+                (retired, "fdatasync", synced),
                 (durability, "fdatasync", synced),
                 (store, "lseek", self.lseek),
                 (store, "monotonic_ns", ticks),

@@ -19,6 +19,7 @@ from support.waiting import PATIENCE
 import audit_emit
 from audit_emit import AuditError, Emitter
 from audit_emit._stores.jsonl import group_commit as groupcommit
+from audit_emit._stores.jsonl import retired
 
 
 def no_further_thread() -> None:
@@ -47,7 +48,7 @@ def slow_sync(seconds: float) -> list[int]:
         time.sleep(seconds)
         os.fsync(number)
 
-    groupcommit.fdatasync = fdatasync
+    retired.fdatasync = fdatasync
     return syncing
 
 
@@ -133,7 +134,7 @@ def stalled(directory: Path) -> dict[str, Any]:
     def hang(_: int) -> None:
         never.wait()
 
-    groupcommit.fdatasync = hang
+    retired.fdatasync = hang
     groupcommit.SLOW_SECONDS = 0.01
     emit(emitter, 0)
     flushed = emitter.flush(0.3)

@@ -15,7 +15,8 @@ from audit_emit._runtime.threads import weak_callback
 from audit_emit._stores.base import Draft
 from audit_emit._stores.jsonl import self_records
 from audit_emit._stores.jsonl.critical import CriticalSection
-from audit_emit._stores.jsonl.group_commit import MOST, MOST_BYTES, WAKE, GroupCommit, fdatasync
+from audit_emit._stores.jsonl.group_commit import MOST, MOST_BYTES, WAKE, GroupCommit
+from audit_emit._stores.jsonl.retired import fdatasync
 from audit_emit._stores.jsonl.segment import Segment
 from audit_emit._stores.jsonl.unsynced import Doubt
 from audit_emit.errors import SinkError

@@ -11,7 +11,6 @@ success the next time ("fsyncgate", 2018). The unsynced records are handed back 
 from __future__ import annotations
 
 import _thread
-import os
 import queue
 import threading
 import time
@@ -21,8 +20,8 @@ from contextlib import suppress
 
 from audit_emit._runtime.files import sync_directory
 from audit_emit._runtime.interrupts import Acquisition, let_through
-from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.threads import Background
+from audit_emit._stores.jsonl.retired import Retired, sync_and_close
 
 RECORDS = 100
 FLOOD = 5000
@@ -32,11 +31,6 @@ MOST_BYTES = 16 * 1024 * 1024
 """Lines that are kept to be written again, should their sync fail; of more, the oldest are not."""
 WAKE = frozenset({1, RECORDS, FLOOD, MOST})
 """The lengths of ``lines`` at which the thread has to hear of it."""
-
-CROWD = 8
-"""Files that wait to be synced and closed: this process does not begin a further one then."""
-MOST_RETIRED = 64
-"""More are not kept; that many others can have begun while one sync takes its time."""
 
 SECONDS = 0.2
 _PAUSE = 0.1
@@ -55,8 +49,6 @@ _LOOK_SECONDS = 0.1
 """How often who waits for a sync looks whether the thread is still there."""
 
 _SOME, _MANY, _FLOOD = 1, 2, 3
-
-fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 Duplicate = Callable[[Callable[[], None], float], int | None]
 Failed = Callable[[list[bytes], int], bool | None]
@@ -107,9 +99,7 @@ class GroupCommit:
         self._duplicate = duplicate
         self._failed = failed
         self._synced = synced
-        self._retired: list[int] = []
-        self._unsure = False
-        """Whether a file was closed without a sync."""
+        self._retired = Retired()
         self._directory: str | None = None
         self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._asked = 0
@@ -140,18 +130,13 @@ class GroupCommit:
 
     def retire(self, descriptor: int) -> None:
         """Take the descriptor of a file that is no longer active; it is synced and closed."""
-        if len(self._retired) >= MOST_RETIRED:
-            # A sync hangs, and others move the file again and again.
-            self._unsure = True
-            close_quietly(descriptor)
-        else:
-            self._retired.append(descriptor)
+        self._retired.add(descriptor)
         self._ask(_FLOOD if self.is_crowded() else _SOME)
         self._has_thread()
 
     def is_crowded(self) -> bool:
         """Whether so many files wait for a sync that no further one should be begun."""
-        return len(self._retired) >= CROWD
+        return self._retired.are_many()
 
     def names_changed(self, directory: str) -> None:
         """Sync a directory as well the next time."""
@@ -160,8 +145,7 @@ class GroupCommit:
     def abandon(self) -> None:
         """Close what a parent would have synced; who waits, in a forked child, waits no more."""
         self._abandoned = True
-        while self._retired:
-            close_quietly(self._retired.pop())
+        self._retired.close()
 
     def sync(self, seconds: float) -> bool:
         """Sync now.
@@ -205,11 +189,10 @@ class GroupCommit:
     def __del__(self) -> None:
         # The sink is gone, and nobody closed it.
         try:
-            retired, self._retired = self._retired, []
-            self._calls.put(retired)
-            if retired and not self._has_thread():
-                for number in retired:
-                    close_quietly(number)
+            retired, self._retired = self._retired, Retired()
+            self._calls.put(retired.descriptors)
+            if retired.descriptors and not self._has_thread():
+                retired.close()
         except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass
 
@@ -238,19 +221,16 @@ class GroupCommit:
         self._calls.put(None)
         return True
 
-    def _serves(self, me: Background) -> bool:
-        return self._thread is me
-
     def _leave(self) -> None:
         """Give back what was retired while the thread was at its last sync, and told to end."""
-        if self._thread is None and self._retired:
+        if self._thread is None and self._retired.descriptors:
             self._sync_here(_RETRY_SECONDS)
 
     def _note(self, call: _Call) -> None:
         if isinstance(call, _Waiter):
             self._waiters.append(call)
         elif call is not None:
-            self._retired += call
+            self._retired.descriptors += call
 
     def _round(self, me: Background) -> None:
         """Wait a moment for others who want the same, and sync; on the thread."""
@@ -312,8 +292,8 @@ class GroupCommit:
             self._asked = 0
             batch.extend(self.lines)
             self.lines.clear()
-            numbers.extend(self._retired)
-            self._retired.clear()
+            numbers.extend(self._retired.descriptors)
+            self._retired.descriptors.clear()
             forgotten, self.forgotten = self.forgotten, 0
 
         number = self._duplicate(take, max(deadline - time.monotonic(), 0.0))
@@ -324,16 +304,16 @@ class GroupCommit:
         directory, self._directory = self._directory, None
         if directory is not None:
             sync_directory(directory)
-        unsure, self._unsure = self._unsure, False
+        unsure, self._retired.unsure = self._retired.unsure, False
         whole = not (self.suspect or unsure)
         try:
             while numbers:
-                whole = _sync_and_close(numbers.pop(0)) and whole
+                whole = sync_and_close(numbers.pop(0)) and whole
         except BaseException:
             # Without threads it may be the main one that is interrupted here.
             self.lines[:0] = batch
             self.forgotten += forgotten
-            self._retired += numbers
+            self._retired.descriptors += numbers
             raise
         if whole:
             self._synced()
@@ -351,7 +331,7 @@ def _serve(
         group = reference()
         if group is None:
             break
-        if not group._serves(me):  # noqa: SLF001
+        if group._thread is not me:  # noqa: SLF001
             calls.put(call)  # for the one that serves now
             group._leave()  # noqa: SLF001
             return
@@ -364,22 +344,9 @@ def _serve(
             break
     while True:
         for number in call if isinstance(call, list) else ():
-            _sync_and_close(number)
+            sync_and_close(number)
         try:
             call = calls.get_nowait()
         except queue.Empty:
             calls.put(None)  # should there be another that was told to end, and has not heard it
             return
-
-
-def _sync_and_close(descriptor: int) -> bool:
-    if descriptor < 0:
-        return True
-    try:
-        fdatasync(descriptor)
-    except OSError as error:
-        let_through(error)
-        return False
-    finally:
-        closed = close_quietly(descriptor)
-    return closed

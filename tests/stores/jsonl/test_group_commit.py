@@ -15,17 +15,17 @@ from support.waiting import PATIENCE, until
 
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.jsonl import group_commit as groupcommit
+from audit_emit._stores.jsonl import retired
 from audit_emit._stores.jsonl.group_commit import (
-    CROWD,
     MOST,
     MOST_BYTES,
-    MOST_RETIRED,
     RECORDS,
     SECONDS,
     STALLED,
     THREADLESS,
     GroupCommit,
 )
+from audit_emit._stores.jsonl.retired import CROWD, MOST_RETIRED
 
 
 class Log:
@@ -46,7 +46,7 @@ class Log:
         self.gate.set()
         self.syncs = threading.Event()
         self.group = GroupCommit(self.duplicate, self.fail)
-        monkeypatch.setattr(groupcommit, "fdatasync", self.fdatasync)
+        monkeypatch.setattr(retired, "fdatasync", self.fdatasync)
 
     def duplicate(self, take: Callable[[], None], seconds: float) -> int:
         self.asked += 1
@@ -307,7 +307,7 @@ def test_without_threads_a_signal_handler_in_a_sync_is_refused(log: Log) -> None
         answers.append(log.group.sync(20))
         fdatasync(number)
 
-    with patch.object(groupcommit, "fdatasync", interrupted):
+    with patch.object(retired, "fdatasync", interrupted):
         assert log.group.sync(PATIENCE)
     assert answers == [False]
 
@@ -329,7 +329,7 @@ def test_without_threads_a_sync_that_is_interrupted_is_made_again(log: Log, tmp_
     log.add(b"1\n")
     log.group.retire(os.open(tmp_path / "old", os.O_RDWR | os.O_CREAT))
     before = len(os.listdir("/proc/self/fd"))
-    interrupted = patch.object(groupcommit, "fdatasync", side_effect=KeyboardInterrupt)
+    interrupted = patch.object(retired, "fdatasync", side_effect=KeyboardInterrupt)
     with interrupted, pytest.raises(KeyboardInterrupt):
         log.group.sync(20)
     assert log.group.lines == [b"1\n"]

@@ -21,7 +21,7 @@ from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
 from audit_emit._settings.checks import Durability
-from audit_emit._stores.jsonl import critical, store
+from audit_emit._stores.jsonl import critical, retired, store
 from audit_emit._stores.jsonl import durability as durability_module
 from audit_emit._stores.jsonl import group_commit as groupcommit
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, flock
@@ -267,7 +267,7 @@ def synced(log: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         os.fsync(number)
 
     monkeypatch.setattr(durability_module, "fdatasync", counting)
-    monkeypatch.setattr(groupcommit, "fdatasync", counting)
+    monkeypatch.setattr(retired, "fdatasync", counting)
     return seen
 
 
@@ -324,7 +324,7 @@ def test_after_a_failed_sync_the_records_are_in_a_new_segment(
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(durability_module, "fdatasync", broken)
-    monkeypatch.setattr(groupcommit, "fdatasync", broken)
+    monkeypatch.setattr(retired, "fdatasync", broken)
     emitter = Emitter(jsonl=log, stdout=False, durability=durability)
     receipt = emitter.emit(None, "a.b", {"n": 1})
     emitter.flush()
@@ -539,7 +539,7 @@ def hanging(log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
         began.set()
         may_end.wait()
 
-    monkeypatch.setattr(groupcommit, "fdatasync", fdatasync)
+    monkeypatch.setattr(retired, "fdatasync", fdatasync)
     emitter = Emitter(jsonl=log, stdout=False, durability="group")
     emitter.emit(None, "a.first")
     assert began.wait(PATIENCE)
