@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import msgspec
+
 from audit_emit._checkpoints.consistency import proof_between
 from audit_emit._checkpoints.notes import note_of
 from audit_emit._checkpoints.witnessing.kept import Attempt, Cosigned, Kept
@@ -60,22 +62,22 @@ def collect(
             continue
         proof = partial(proof_between, reader, new=newest, ring=ring)
         attempt, cosigned = submit(newest, note, witness, proof)
-        if attempt.state != "cosigned" and last is not None:
-            attempt = Attempt(
-                attempt.state,
-                attempt.tried_at,
-                attempt.size,
-                attempt.note,
-                last.cosigned_at,
-                last.cosigned_size,
-            )
-        made[witness.key.key_id] = attempt
+        made[witness.key.key_id] = _since(attempt, last)
         taken += cosigned
     if taken:
         kept.take(taken, newest, note_of(newest, before, cosigned=True))
     if made:
         kept.tell(made)
     return made
+
+
+def _since(attempt: Attempt, last: Attempt | None) -> Attempt:
+    """An attempt, with what the witness has cosigned before where it has not now."""
+    if attempt.state == "cosigned" or last is None:
+        return attempt
+    return msgspec.structs.replace(
+        attempt, cosigned_at=last.cosigned_at, cosigned_size=last.cosigned_size
+    )
 
 
 def due(last: Attempt | None, size: int, now: float) -> bool:
