@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from audit_emit._detection.alert import CLOCK_STEP, STATE_FULL, Alert
 from audit_emit._detection.decoding import UNDECODED, whole
 from audit_emit._detection.groups import TOTAL_BYTES, Pool
-from audit_emit._detection.plans import NOTHING, Plan, Plans
+from audit_emit._detection.plans import NOTHING, Plan, Plans, Steps
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.values import Record
-from audit_emit._detection.watchers import ALWAYS, KINDS, WAITING, Found, Silence, Watcher
+from audit_emit._detection.watcher import ALWAYS, WAITING, Found, Watcher
+from audit_emit._detection.watchers import KINDS, Silence
 from audit_emit._detection.windows import Event, Hit
 from audit_emit._format.record import MAX_SEQ, TYPE_LIMIT, head_of, ns_of, parsed, ts_of
 from audit_emit._runtime.interrupts import let_through
@@ -34,8 +35,9 @@ _STEP_NS = 2 * 10**9
 """A time so much earlier than the record before is told as a step of the clock."""
 
 _HOUR_NS = 3600 * 10**9
-_LAST_NS = 9 * 10**18
-"""In 2255: a later time is taken for this one, so that times with their windows fit 64 bits."""
+_FIRST_NS, _LAST_NS = 100 * 10**9, 9 * 10**18
+"""In 1970 and in 2255: minutes before and after are taken for these, so that times with their
+windows fit 64 bits and none is below 0."""
 
 
 _EVENT = tuple.__new__
@@ -65,7 +67,8 @@ class Engine:
         for rule in correlations:
             assert rule.correlation is not None  # noqa: S101 - for the type checker
             self.watchers[rule.name] = KINDS[rule.correlation.type](rule, self.pool)
-        self._plans = Plans(rules, self.watchers)
+        steps = Steps(self._event, self._holds, self._found)
+        self._plans = Plans(rules, self.watchers, steps)
         self._silences = [one for one in self.watchers.values() if isinstance(one, Silence)]
         self._known: dict[bytes, Plan] = {}
         self.forgotten: set[str] = set()
@@ -122,8 +125,7 @@ class Engine:
         return plan
 
     def _plan(self, event_type: str) -> Plan:
-        plan = NOTHING if event_type == RECORD else self._plans.of(event_type)
-        return plan if plan.uses else NOTHING
+        return NOTHING if event_type == RECORD else self._plans.of(event_type)
 
     def _look(self, line: bytes, plan: Plan) -> None:
         try:
@@ -134,18 +136,7 @@ class Engine:
             if found is None:
                 return
             record = found
-        event: Event | None = None
-        for holds, rule, consumers in plan.uses:
-            if holds is not None and not holds(record):
-                continue
-            if event is None:
-                event = self._event(record)
-            if rule is not None:
-                self._alert(rule, Hit(event, 1, fresh=True), {}, "")
-            for part, take, watcher in consumers:
-                found_by = take(part, record, event)
-                if found_by is not None:
-                    self._found(watcher, found_by, record)
+        plan.look(record)
 
     def _event(self, record: Record) -> Event:
         """Place and time of a record; where they are none, those of the record before."""
@@ -153,15 +144,19 @@ class Engine:
         try:
             seq, ts = record["seq"], record["ts"]
             if ts[:17] != minute:
-                minute, seconds = self._minute = ts[:17], ns_of(f"{ts[:17]}00.000000000Z")
-            ns = seconds + int(ts[17:19] + ts[20:29])
-            self.last_ns = ns if 0 <= ns <= _LAST_NS else 0 if ns < 0 else _LAST_NS
+                begun = ns_of(f"{ts[:17]}00.000000000Z")
+                minute, seconds = self._minute = ts[:17], min(max(begun, _FIRST_NS), _LAST_NS)
+            self.last_ns = seconds + int(ts[17:19] + ts[20:29])
         except (ValueError, TypeError, LookupError, OverflowError) as error:
             let_through(error)
             seq = record.get("seq")
         if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
             seq = 0
         return _EVENT(Event, (self.last_ns, (seq,), self.last_ns))
+
+    def _holds(self, rule: Rule, event: Event) -> None:
+        """A rule that is about single records holds."""
+        self._alert(rule, Hit(event, 1, fresh=True), {}, "")
 
     def _full(self) -> None:
         """Rules have forgotten groups: each of them tells it once."""
@@ -187,8 +182,8 @@ class Engine:
             group = dict(zip(watcher.fields, found.key, strict=True))
             self._alert(rule, hit, group, watcher.said(hit))
         if record is not None:
-            for part, take, above in self._plans.above(rule):
-                led = take(part, record, hit.event)
+            for take, above in self._plans.above(rule):
+                led = take(record, hit.event)
                 if led is not None:
                     self._found(above, led, record)
 

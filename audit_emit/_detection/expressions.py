@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from audit_emit._detection.unrolled import function
 from audit_emit._detection.values import Record, getter, scalars, text_of, texts_in
 
 Tree = Any
@@ -198,26 +199,34 @@ def _is_simple(tree: Tree) -> bool:
 
 def _members(parts: tuple[Tree, ...]) -> Holds:
     """The usual case at once: each of these simple parts holds."""
-    checks = []
-    for part in parts:
+    lines: list[str] = ["  get = record.get"]
+    values: dict[str, Any] = {}
+    for n, part in enumerate(parts):
         one = part.part if isinstance(part, Not) else part
         (test,) = one.tests
-        checks.append((one.field, test, test.texts, test.cased, one.missing, one is part))
+        values |= {f"name{n}": one.field, f"texts{n}": test.texts, f"other{n}": _others(one)}
+        wanted = one is part
+        lines += [
+            f"  value = get(name{n})",
+            "  if type(value) is str:",
+            f"    if value{'' if test.cased else '.lower()'} {'not ' * wanted}in texts{n}:",
+            "      return False",
+            f"  elif {'not ' * wanted}other{n}(value):",
+            "    return False",
+        ]
+    return function("def made(record):", [*lines, "  return True"], values)
 
-    def members(record: Record) -> bool:
-        for name, test, texts, cased, missing, wanted in checks:
-            value = record.get(name)
-            if type(value) is str:
-                found = (value if cased else value.lower()) in texts
-            elif value is None:
-                found = missing
-            else:
-                found = any(map(test, value)) if isinstance(value, list) else test(value)
-            if found is not wanted:
-                return False
-        return True
 
-    return members
+def _others(item: Item) -> Holds:
+    """Whether it holds for a value that is no text."""
+    (test,) = item.tests
+
+    def other(value: Any) -> bool:
+        if value is None:
+            return item.missing
+        return any(map(test, value)) if isinstance(value, list) else test(value)
+
+    return other
 
 
 def _keywords(words: Keywords) -> Holds:

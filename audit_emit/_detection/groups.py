@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from audit_emit._detection.values import Get, Record, getter, text_of
+from audit_emit._detection.values import Record, getter, text_of
 
 Key = tuple[str | None, ...]
 
@@ -42,33 +42,19 @@ class Sized(Protocol):
 _State = TypeVar("_State", bound=Sized)
 
 
-def keyed(fields: Sequence[str], last: Get | None = None) -> Callable[[Record], Key]:
-    """What names the group of a record.
-
-    Args:
-        fields: whose values name it.
-        last: reads one more.
-    """
-    getters = [*map(getter, fields), *([last] if last is not None else [])]
-    name = fields[0] if fields and "." not in fields[0] else ""
-    if len(getters) == 1 and name:  # nearly all
+def keyed(fields: Sequence[str]) -> Callable[[Record], Key]:
+    """What names the group of a record: the values of these fields."""
+    getters = [*map(getter, fields)]
+    name = fields[0] if len(fields) == 1 and "." not in fields[0] else ""
+    if name:  # nearly all
 
         def one(record: Record) -> Key:
             value = record.get(name)
-            plain = type(value) is str and len(value) <= CUT and value.isascii()
-            return (value if plain else short(value),)
+            if type(value) is str and len(value) <= CUT and value.isascii():
+                return (value,)
+            return (short(value),)
 
         return one
-    if len(getters) == 2 and name:
-        get = getters[1]
-
-        def two(record: Record) -> Key:
-            a, b = record.get(name), get(record)
-            if type(a) is type(b) is str and len(a) <= CUT >= len(b) and (a + b).isascii():
-                return a, b
-            return short(a), short(b)
-
-        return two
     return lambda record: tuple([short(get(record)) for get in getters])
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.groups import Key
-from audit_emit._detection.watchers import FirstSeen, Silence, Watcher
+from audit_emit._detection.watcher import Watcher
+from audit_emit._detection.watchers import FirstSeen, Silence
 
 
 class Remembered(msgspec.Struct):

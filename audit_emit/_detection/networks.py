@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from audit_emit._detection.values import Get, Record, text_of
+from audit_emit._detection.groups import Key, keyed, short
+from audit_emit._detection.values import Record, getter, text_of
 from audit_emit._runtime.interrupts import let_through
 
 _NETWORKS = 10_000
@@ -13,22 +15,23 @@ _LONGEST = 50
 """Characters of what may be an address, or a network; who writes more fills no memory with it."""
 
 
-def networks(get: Get) -> Get:
-    """What reads the network of an address; the networks of many are at hand."""
+def with_network(fields: Sequence[str], field: str) -> Callable[[Record], Key]:
+    """What names the group of a record: the values of fields, and the network of an address."""
+    key_of, get = keyed(fields), getter(field)
     known: dict[str, str | None] = {}
 
-    def network(record: Record) -> str | None:
+    def key(record: Record) -> Key:
         value = get(record)
         if type(value) is not str or len(value) > _LONGEST:
-            return network_of(value)
-        found = known.get(value)
-        if found is None:
+            return (*key_of(record), short(network_of(value)))
+        network = known.get(value)
+        if network is None:
             if len(known) >= _NETWORKS:
                 known.clear()
-            found = known[value] = network_of(value)
-        return found
+            network = known[value] = short(network_of(value))
+        return (*key_of(record), network)
 
-    return network
+    return key
 
 
 def network_of(value: Any) -> str | None:

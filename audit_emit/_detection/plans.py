@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from audit_emit._detection.decoding import EVERYTHING, Decode, decoding
 from audit_emit._detection.expressions import Holds, fields_in, made, narrowed
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
-from audit_emit._detection.watchers import Take, Watcher
+from audit_emit._detection.unrolled import function
+from audit_emit._detection.values import Record
+from audit_emit._detection.watcher import Found, Take, Watcher
+from audit_emit._detection.windows import Event
 
-Consumer = tuple[int, Take, Watcher]
-"""A correlation that a record is given to, and as which of its parts."""
+Consumer = tuple[Take, Watcher]
+"""A correlation that a record is given to, and what takes it as the one of its parts that it is."""
 
 
 class Use(NamedTuple):
@@ -29,14 +32,32 @@ class Use(NamedTuple):
     consumers: tuple[Consumer, ...]
 
 
+class Steps(NamedTuple):
+    """What an engine does with a record.
+
+    Attributes:
+        event: its place and time.
+        alert: a rule without a correlation holds.
+        found: a correlation does.
+    """
+
+    event: Callable[[Record], Event]
+    alert: Callable[[Rule, Event], None]
+    found: Callable[[Watcher, Found, Record], None]
+
+
+Look = Callable[[Record], None]
+"""Asks all rules that a record of one type may be about."""
+
+
 class Plan(NamedTuple):
-    """For records of one type; without uses they are not even decoded."""
+    """For records of one type; those that no rule is about are not even decoded."""
 
     decode: Decode
-    uses: tuple[Use, ...]
+    look: Look
 
 
-NOTHING = Plan(EVERYTHING, ())
+NOTHING = Plan(EVERYTHING, lambda _: None)
 
 
 class Plans:
@@ -44,14 +65,16 @@ class Plans:
 
     Args:
         watchers: the correlations of the rules, by their names.
+        steps: of the engine.
     """
 
-    def __init__(self, rules: RuleSet, watchers: Mapping[str, Watcher]) -> None:
+    def __init__(self, rules: RuleSet, watchers: Mapping[str, Watcher], steps: Steps) -> None:
         self._rules = rules
+        self._steps = steps
         self._consumers: dict[str, list[Consumer]] = {}
         for watcher in watchers.values():
             for place, part in enumerate(rules.parts(watcher.rule)):
-                self._consumers.setdefault(part.name, []).append((place, watcher.take, watcher))
+                self._consumers.setdefault(part.name, []).append((watcher.taker(place), watcher))
 
     def above(self, rule: Rule) -> tuple[Consumer, ...]:
         """The correlations that are about a rule."""
@@ -74,11 +97,14 @@ class Plans:
             holds = None if left is True else made(left)
             alerting = None if rule.name in self._rules.quiet else rule
             uses.append(Use(holds, alerting, self.above(rule)))
-        return Plan(EVERYTHING if names is None else decoding(frozenset(names)), tuple(uses))
+        if not uses:
+            return NOTHING
+        decode = EVERYTHING if names is None else decoding(frozenset(names))
+        return Plan(decode, _look(uses, self._steps))
 
     def _read_above(self, rule: Rule) -> Iterator[str]:
         """Fields that the correlations above a rule read of its records."""
-        for _, _, watcher in self._consumers.get(rule.name, ()):
+        for _, watcher in self._consumers.get(rule.name, ()):
             spec = watcher.spec
             yield from spec.group_by
             for fields in spec.aliases.values():
@@ -86,3 +112,22 @@ class Plans:
             if spec.field:
                 yield spec.field
             yield from self._read_above(watcher.rule)
+
+
+def _look(uses: Sequence[Use], steps: Steps) -> Look:
+    """All uses one after the other."""
+    lines: list[str] = []
+    values: dict[str, Any] = steps._asdict()
+    at_once = any(one.holds is None for one in uses)
+    lines.append("  at = event(record)" if at_once else "  at = None")
+    for n, (holds, rule, consumers) in enumerate(uses):
+        values |= {f"holds{n}": holds, f"rule{n}": rule}
+        lines.append("  if True:" if holds is None else f"  if holds{n}(record):")
+        lines.append("    pass" if at_once else "    at = at or event(record)")
+        if rule is not None:
+            lines.append(f"    alert(rule{n}, at)")
+        for m, (take, watcher) in enumerate(consumers):
+            values |= {f"take{n}_{m}": take, f"watcher{n}_{m}": watcher}
+            lines.append(f"    hit = take{n}_{m}(record, at)")
+            lines.append(f"    if hit is not None: found(watcher{n}_{m}, hit, record)")
+    return function("def made(record):", lines, values)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from audit_emit._detection.engine import Engine
+from audit_emit._detection.loading import rules_in
+from audit_emit._detection.unrolled import function
+
+HOSTILE = "x\"'):\n  raise SystemExit\n#\\"
+
+
+def rule(name: str, detection: dict[str, object]) -> dict[str, object]:
+    return {
+        "title": name,
+        "name": name,
+        "level": "low",
+        "status": "test",
+        "logsource": {"product": "audit_emit"},
+        "detection": detection,
+    }
+
+
+def test_what_a_function_refers_to_is_a_value_and_no_part_of_its_text() -> None:
+    made = function("def made(record):", ["  return record == name0"], {"name0": HOSTILE})
+    assert made(HOSTILE)
+    assert not made("x")
+
+
+def test_names_and_texts_of_a_rule_are_compared_and_not_run(tmp_path: Path) -> None:
+    selection = {HOSTILE: HOSTILE, "user_id": ["u-1", "u-2"], "actor_kind": None}
+    rules = [rule("odd", {"s": selection, "n": {"service": HOSTILE}, "condition": "s and not n"})]
+    (tmp_path / "odd.json").write_text(json.dumps(rules))
+    engine = Engine(rules_in(tmp_path))
+    base = {"ts": "2026-05-19T20:00:01.123456790Z", "event_type": "a.b", "seq": 1}
+    hit = {**base, "user_id": "U-1", HOSTILE: HOSTILE.upper()}
+    misses = [
+        {**hit, "user_id": "u-3"},
+        {**hit, "user_id": 1},
+        {**hit, "user_id": None},
+        {**hit, "service": HOSTILE},
+        {**hit, "actor_kind": ""},
+        base,
+    ]
+    lists = {**hit, "user_id": ["u-3", "u-2"], "service": [[HOSTILE], {}]}
+    found = [
+        len(engine.feed([json.dumps(one, separators=(",", ":")).encode()]))
+        for one in (hit, lists, *misses)
+    ]
+    assert found == [1, 1, *[0] * len(misses)]
