@@ -8,7 +8,8 @@ import pytest
 from support.anomalous_log import BEGIN, SECOND, found, lines, record, rule_set
 
 from audit_emit._detection.engine import Engine
-from audit_emit._detection.watchers import KEPT, Silence
+from audit_emit._detection.watcher import KEPT
+from audit_emit._detection.watchers import Silence
 
 ANY: dict[str, Any] = {
     "title": "A",
