@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,64 @@ _TICK_SECONDS = 0.1
 
 _STEP_SECONDS = 0.005
 
+_LOOK_SECONDS = 0.5
+"""How late an answer is noticed if an interrupt kept a caller from waking the next one."""
+
 
 class _Request:
-    """One event of ``emit_strict``, and where its caller waits."""
+    """One event of ``emit_strict``, and where its caller waits.
 
-    __slots__ = ("answer", "draft", "given_up")
+    Attributes:
+        answer: what became of it; ``None`` before that is known.
+        following: who is answered after it.
+        is_over: whether nobody waits here any more.
+    """
+
+    __slots__ = ("answer", "draft", "following", "free", "is_over")
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
-        self.given_up = False
-        self.answer: queue.SimpleQueue[Linked | SinkError] = queue.SimpleQueue()
+        self.is_over = False
+        self.answer: Linked | SinkError | None = None
+        self.following: _Request | None = None
+        self.free = threading.Lock()
+        self.free.acquire()
+
+    def wait(self) -> Linked | SinkError | None:
+        """The answer; ``None`` when none came in time."""
+        deadline = monotonic() + STRICT_SECONDS
+        try:
+            while self.answer is None and (left := deadline - monotonic()) > 0.0:
+                self.free.acquire(timeout=min(left, _LOOK_SECONDS))
+        finally:
+            # In this order: who wakes this one meanwhile goes on to the next one himself.
+            self.is_over = True
+            _wake(self.following)
+        return self.answer
+
+
+def _wake(request: _Request | None) -> None:
+    """Wake a caller who has his answer, who wakes the next one.
+
+    Were all of them woken at once, each would wait a second time, for the interpreter's lock, which
+    takes the processor longer than everything else about an event.
+    """
+    while request is not None:
+        with suppress(RuntimeError):  # he was woken already
+            request.free.release()
+        if not request.is_over:
+            return
+        request = request.following
+
+
+def _answer(answers: Sequence[tuple[_Request, Linked | SinkError]]) -> None:
+    """Tell callers what became of their events."""
+    following: _Request | None = None
+    for request, answer in reversed(answers):
+        request.following = following
+        request.answer = answer
+        following = request
+    _wake(following)
 
 
 class Requests:
@@ -85,11 +134,9 @@ class Requests:
         request = _Request(draft)
         self._asked.append(request)
         wake()
-        try:
-            answer = request.answer.get(timeout=STRICT_SECONDS)
-        except queue.Empty:
-            request.given_up = True
-            raise SinkError(fault() or "timeout") from None
+        answer = request.wait()
+        if answer is None:
+            raise SinkError(fault() or "timeout")
         if isinstance(answer, SinkError):
             raise SinkError(answer.reason, detail=answer.detail) from answer
         return answer
@@ -99,16 +146,14 @@ class Requests:
         self._sent = []
         while self._asked and len(self._sent) < most:
             request = self._asked.popleft()
-            if not request.given_up:
+            if not request.is_over:
                 self._sent.append(request)
         return [request.draft for request in self._sent]
 
     def appended(self, records: Sequence[Linked]) -> None:
         """Tell those whose events are among these records."""
         found = {record.id: record for record in records}
-        for request in self._sent:
-            if request.draft.id in found:
-                request.answer.put(found[request.draft.id])
+        _answer([(one, found[one.draft.id]) for one in self._sent if one.draft.id in found])
         self._sent = [one for one in self._sent if one.draft.id not in found]
 
     def refuse(self, error: SinkError) -> None:
@@ -116,8 +161,7 @@ class Requests:
         refused, self._sent = self._sent, []
         while self._asked:
             refused.append(self._asked.popleft())
-        for request in refused:
-            request.answer.put(error)
+        _answer([(request, error) for request in refused])
 
 
 class Appender(Worker):

@@ -147,6 +147,35 @@ def test_callers_who_wait_share_a_batch(emitter: Emitter, store: SlowStore) -> N
     assert store.attempts - before <= 2
 
 
+@pytest.mark.parametrize("gone", range(3))
+def test_a_caller_who_is_gone_keeps_no_other_one_from_his_answer(
+    gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "STRICT_SECONDS", PATIENCE)
+    monkeypatch.setattr(appender, "_LOOK_SECONDS", PATIENCE)
+    requests = appender.Requests()
+    answers: list[Linked] = []
+
+    def ask(draft: Draft) -> None:
+        answers.append(requests.ask(draft, lambda: None, lambda: ""))
+
+    drafts = [Draft("", number, str(number), "") for number in range(3)]
+    threads = []
+    for number, draft in enumerate(drafts):
+        if number == gone:
+            requests._asked.append(appender._Request(draft))
+        else:
+            threads.append(threading.Thread(target=ask, args=(draft,)))
+            threads[-1].start()
+        until(lambda: len(requests._asked) == number + 1)  # noqa: B023 - in this round
+    assert requests.next(3) == drafts
+    requests._sent[gone].is_over = True  # an interrupt came while the batch was on its way
+    requests.appended([Linked(b"", "c", draft.ns, "", "", draft.id) for draft in drafts])
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert sorted(one.seq for one in answers) == [n for n in range(3) if n != gone]
+
+
 def test_a_failure_is_told_once_and_ends_with_it(store: SlowStore) -> None:
     told: list[tuple[str, str]] = []
     emitter = Emitter(
