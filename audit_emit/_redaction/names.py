@@ -102,7 +102,9 @@ def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
         return False
     while len(tokens) > 1 and tokens[-1].isdigit():
         tokens.pop()
-    return not _harmless(tokens) and _has_secret_word(tokens, joined)
+    if joined in words.HARMLESS_WHOLE:
+        return False
+    return joined in _SPELLED or (not _harmless(tokens) and _has_secret_word(tokens, joined))
 
 
 def _harmless(tokens: list[str]) -> bool:

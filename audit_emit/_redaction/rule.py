@@ -26,9 +26,9 @@ _KEYWORD = re.compile(r"[!#-\[\]-~]{2,64}")
 _MAX_KEYWORDS = 64
 
 RUN = 20
-"""Letters, digits, ``_``, ``-`` and ``.`` in a row that make a long run."""
+"""Letters, digits, ``_``, ``-``, ``.`` and ``=`` in a row that make a long run."""
 
-RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_-."
+RUN_CHARACTERS = "".join(chr(code) for code in range(128) if chr(code).isalnum()) + "_-.="
 LONG_RUN = re.compile(rf"[{re.escape(RUN_CHARACTERS)}]{{{RUN}}}")
 
 BEFORE = "(?<![A-Za-z0-9]{0})"
@@ -50,8 +50,8 @@ class Rule:
         examples: texts that are held back whole or in part. They are tried when the rule is made.
         non_examples: texts that stay as they are.
         word_start: the keywords count only where no letter or digit is before them.
-        long_run: every secret of this kind has ``RUN`` letters, digits, ``_``, ``-`` or ``.`` in
-            a row, so that a short keyword in an ordinary text does not make it suspicious.
+        long_run: every secret of this kind has ``RUN`` letters, digits, ``_``, ``-``, ``.`` or
+            ``=`` in a row, so that a short keyword in an ordinary text does not make it suspicious.
 
     Raises:
         ValueError: one of them is not as it must be; the message says which and how.
@@ -140,7 +140,7 @@ class Rule:
             if not self._counts(example):
                 raise ValueError(
                     f"rule {self.id}: an example has no keyword at the start of a word, or no "
-                    f"{RUN} letters, digits, '_', '-' or '.' in a row, as word_start or "
+                    f"{RUN} letters, digits, '_', '-', '.' or '=' in a row, as word_start or "
                     "long_run says"
                 )
         for example in self.non_examples:
@@ -176,6 +176,7 @@ ALPHABETS = {
     "HEX": r"0-9A-Fa-f",
     "dotted": r"A-Za-z0-9_\-.",
     "padded": r"A-Za-z0-9_\-.=",
+    "undotted": r"A-Za-z0-9_\-=",
     "base64": r"A-Za-z0-9+/=",
     "base64url": r"A-Za-z0-9+/=_\-",
     "path": r"A-Za-z0-9_\-/",

@@ -23,6 +23,7 @@ __all__ = [
     "HARMLESS_FIRST",
     "HARMLESS_KEYS",
     "HARMLESS_LAST",
+    "HARMLESS_WHOLE",
     "JWK_NAMES",
     "KEY_OF",
     "MANIFEST_NAMES",
@@ -80,7 +81,7 @@ SECRET = _words(
     nthash lmhash ntlmhash paßwort passwörter geheimnis zugangsdaten segreto secreto segredo sekret
     tajemnica тайна pasword paswd passwor
     sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
-    authentication
+    authentication magstripe
     """
 )
 SECRET_LAST = _words("dsn pat dek kek jks p12")
@@ -116,14 +117,14 @@ KEY_OF = _words(
     google sendgrid twilio github gitlab slack mailgun datadog sentry heroku cloudflare
     digitalocean huggingface cohere mistral gemini groq paypal square plaid algolia mapbox
     preshared consumer kms wifi wlan wpa wep storage host enc crypt priv unseal seal setup cert
-    certificate activation block join pairing vpn wireguard psk
+    certificate activation block join pairing vpn wireguard psk fernet function
     """
 )
 CODE_OF = _words(
     """
     mfa otp totp 2fa fa verification verify security recovery backup auth access sms login one
     onetime twofactor reset activation pass pin device authorization confirmation unlock verifier
-    invitation invite enrollment enrolment registration pairing
+    invitation invite enrollment enrolment registration pairing gift voucher redemption
     """
 )
 PAIRS = tuple(
@@ -186,7 +187,13 @@ PAIRS = tuple(
     )
 )
 
-SPELLED = tuple("id_rsa id_ed25519 id_ecdsa id_dsa nt_hash lm_hash ntlm_hash".split())
+SPELLED = tuple(
+    """
+    id_rsa id_ed25519 id_ecdsa id_dsa nt_hash lm_hash ntlm_hash id_token_hint track_data
+    track1_data track2_data national_insurance_number challenge_answer maiden_name kube_config
+    kube_config_raw key_plaintext plaintext_key plaintext_data_key
+    """.split()
+)
 """Names of words that are common by themselves: in a text they are looked for as they are here."""
 
 HARMLESS_LAST = _words(
@@ -203,7 +210,8 @@ HARMLESS_LAST = _words(
     prevention date reuse complexity requirement requirements
     username masked redacted config configuration settings setting identifier identifiers alias
     aliases description mask hint hints context time times details options parameters resource
-    requested page in info information metadata meta stats statistics summary sock socket
+    requested page in info information metadata meta stats statistics summary sock socket class
+    namespace use review step
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(
@@ -214,7 +222,11 @@ DESCRIPTIONS = HARMLESS_LAST | _words(
 """Last in the names of what describes a token, a session, a credential."""
 CONTAINERS = _words("secrets credentials creds passwords apikeys accesskeys apitokens")
 """What holds secrets under names of their own: ``credentials["stripe"] = "x"``."""
-HARMLESS_FIRST = _words("is has had needs need requires require uses use allow allows can should")
+HARMLESS_FIRST = _words(
+    "is has had needs need requires require uses use allow allows can should must force automount"
+)
+HARMLESS_WHOLE = _words("hashedtoken resultsignature credentialpublickey")
+"""Names of audit logs of GitHub and Azure, and of WebAuthn."""
 TOKENS_OF = _words(
     """
     prompt completion max min total input output cached reasoning remaining used num n avg mean

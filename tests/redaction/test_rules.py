@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from support.waiting import PATIENCE
 from audit_emit import Emitter
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.redactor import Redactor
-from audit_emit._redaction.rule import ALPHABETS, Rule
+from audit_emit._redaction.rule import ALPHABETS, RUN, RUN_CHARACTERS, Rule
 from audit_emit._redaction.rules import RULES
 
 AROUND = {
@@ -74,6 +75,16 @@ def test_no_non_example_is_altered(redactor: Redactor) -> None:
             assert redactor.scrub(example) is None, rule.id
 
 
+@for_each("rule", [rule for rule in RULES if rule.long_run and isinstance(rule.find, str)])
+def test_what_is_repeated_in_a_rule_of_long_runs_does_not_end_one(rule: Rule) -> None:
+    repeated = re.findall(r"(\[[^\]]+\])\{(?:\d+,)?(\d*)\}", str(rule.find))
+    run = "".join(one for one, most in repeated if not most or int(most) >= RUN)
+    others = [chr(code) for code in range(33, 127) if chr(code) not in RUN_CHARACTERS]
+    assert [
+        char for char in others for one in re.findall(r"\[[^\]]+\]", run) if re.match(one, char)
+    ] == []
+
+
 def prefixes() -> st.SearchStrategy[str]:
     first = st.sampled_from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
     others = st.text(
@@ -87,8 +98,6 @@ def prefixes() -> st.SearchStrategy[str]:
 def test_a_rule_made_at_random_holds_in_the_first_event_and_in_the_second(
     tmp_path_factory: Any, data: st.DataObject, prefix: str, length: int, word_start: bool
 ) -> None:
-    import re
-
     alphabet = ALPHABETS[data.draw(st.sampled_from(["alnum", "word", "hex", "upper"]))]
     rest = data.draw(st.from_regex(rf"\A[{alphabet}]{{{length}}}\Z"))
     secret = prefix + rest

@@ -45,7 +45,6 @@ RULES: tuple[Rule, ...] = (
             sample(mark, "alnum", 42) + mark + sample(mark + "2", "alnum", 8)
             for mark in _AZURE_MARKS
         ),
-        long_run=True,
     ),
     Rule(
         id="azure-refresh-token",
@@ -80,7 +79,7 @@ RULES: tuple[Rule, ...] = (
     *token("harness-token", "pat. sat.", "dotted", 66, least=60, mixed=True),
     *token("heroku-token", "HRKU-", "word", 60, least=20, anywhere=True),
     *token("netlify-token", "nfp_ nfo_ nfc_ nfu_ nfb_", "word", 36, least=20),
-    *token("okta-token", "00", "base64url", 40, exact=True, mixed=True, long_run=True),
+    *token("okta-token", "00", "undotted", 40, exact=True, mixed=True, long_run=True),
     *token("openshift-token", "sha256~", "word", 43, least=24, anywhere=True),
     *token(
         "planetscale-token",
