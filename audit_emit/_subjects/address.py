@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from urllib.parse import quote
 
+from audit_emit._runtime.lazy import Pattern
 from audit_emit.errors import ConfigError
 
 __all__ = ["SLOTS", "can_be_sealed", "checked_address", "needs_cryptography"]
 
 SLOTS = "slots:"
 _SERVICES = frozenset({"openbao", "vault", "awskms"})
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
+_SCHEME = Pattern(r"([a-z][a-z0-9+.-]+):")
 
 
 def checked_address(name: str, text: str) -> str:
@@ -35,6 +34,8 @@ def checked_address(name: str, text: str) -> str:
 
 def _of_service(name: str, text: str) -> str:
     """A file of slots whose master key a service keeps: ``openbao:KEY?slots=/path``."""
+    from urllib.parse import quote  # noqa: PLC0415 - which takes longer than ten of our modules
+
     from audit_emit._signing.uris import parts_of  # noqa: PLC0415 - for those who have one
     from audit_emit._subjects.master import keeper_of  # noqa: PLC0415
 

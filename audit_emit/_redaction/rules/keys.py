@@ -6,17 +6,17 @@ Sources: RFC 7515 to 7519 (JOSE), PASETO, Fernet, RFC 7468 (PEM), RFC 5958 (DER)
 from __future__ import annotations
 
 import binascii
-import re
 from collections.abc import Iterator
 
 from audit_emit._redaction.rule import Rule, Span, sample, token
+from audit_emit._runtime.lazy import Pattern
 
 _HEADS = ("eyJ", "eyAi", "ewog", "ewoi", "ewoJ", "ew0K")
 """How ``{"`` begins in base64, with and without space in it."""
-_HEAD = re.compile("|".join(_HEADS))
-_JWT = re.compile(r"[A-Za-z0-9_\-=]{9,}\.[A-Za-z0-9_\-.=]*")
-_JOINED = re.compile(r"eyJhbGciOi[A-Za-z0-9_\-=]{100,}")
-_RUN = re.compile(r"[A-Za-z0-9_\-=]*")
+_HEAD = Pattern("|".join(_HEADS))
+_JWT = Pattern(r"[A-Za-z0-9_\-=]{9,}\.[A-Za-z0-9_\-.=]*")
+_JOINED = Pattern(r"eyJhbGciOi[A-Za-z0-9_\-=]{100,}")
+_RUN = Pattern(r"[A-Za-z0-9_\-=]*")
 
 
 def _jwt(text: str) -> Iterator[Span]:
@@ -36,7 +36,7 @@ def _jwt(text: str) -> Iterator[Span]:
 
 _ENCODED = "LS0tLS1CRUdJTi"
 """``-----BEGIN`` in base64."""
-_BASE64 = re.compile(r"[A-Za-z0-9+/_=\-]*")
+_BASE64 = Pattern(r"[A-Za-z0-9+/_=\-]*")
 _BEGINNING = 88
 
 
