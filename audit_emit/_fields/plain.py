@@ -49,6 +49,7 @@ class Plain:
 
     def __init__(self, redactor: Redactor, compiled: Callable[..., Encode] | None = None) -> None:
         self.known: Known = Known(redactor)
+        self._looks = tuple(Look(self.known, secret_event=about) for about in (False, True))
         self.encode_plain: Encode | None = None
         """Of the compiled part."""
         if compiled is not None:
@@ -63,20 +64,17 @@ class Plain:
 
         ``None`` where the full way has to be taken.
         """
-        names = self.known.names[secret_event]
         if self.encode_plain is None:
-            copied = Copy(Look(self.known, names, secret_event), names)
-            return copied.json(fields)
-        made = self.encode_plain(fields, names, None)
+            return Copy(self._looks[secret_event]).json(fields)
+        made = self.encode_plain(fields, self.known.names[secret_event], None)
         return (made, 0) if type(made) is str else self.finished(made, fields, secret_event)
 
     def finished(self, made: Made, fields: object, secret_event: bool) -> tuple[str, int] | None:
         """The same, where the compiled part asks for somebody who judges, or who holds back."""
         if made is False:
-            names = self.known.names[secret_event]
-            look = Look(self.known, names, secret_event)
             assert self.encode_plain is not None  # noqa: S101 - for the type checker
-            made = self.encode_plain(fields, names, look)
+            look = self._looks[secret_event]
+            made = self.encode_plain(fields, look.names, look)
         if type(made) is list:
             return filled(self.known.redactor, made)
         return (made, 0) if type(made) is str else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import repeat
-from operator import is_
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
@@ -54,32 +52,21 @@ def _is_long(text: str) -> bool:
     return len(text) > MAX_TEXT or (not plain_size(text) and json_size(text) > MAX_STRING)
 
 
-def _small(value: Any, kind: type) -> bool:
-    return (kind is int or kind is float) and -MAX_INT < value < MAX_INT
-
-
 class _Full(Exception):  # noqa: N818 - no error: something needs the full way
     pass
-
-
-def _are_all(values: Iterable[object], kind: type) -> bool:
-    # By identity: a metaclass may define equality.
-    return all(map(is_, map(type, values), repeat(kind)))
 
 
 class Copy:
     """One payload on the quick way.
 
     Args:
-        look: answers what is not known.
-        names: what is known of names in events of this kind.
+        look: says what is known, and answers what is not.
     """
 
-    __slots__ = ("_beside", "_found", "_items", "_look", "_names", "_shapes", "_texts")
+    __slots__ = ("_beside", "_found", "_items", "_look", "_shapes", "_texts")
 
-    def __init__(self, look: Look, names: dict[str, int]) -> None:
+    def __init__(self, look: Look) -> None:
         self._look = look
-        self._names = names
         self._shapes = look.shapes
         self._texts: list[str] = []
         self._found: list[str] = []
@@ -111,8 +98,9 @@ class Copy:
             raise _Full
         plain = given.copy()
         # The exact type first: a name of another one may only claim to equal a known one.
-        if not all(map(is_, map(type, plain), repeat(str))):
-            raise _Full
+        for name in plain:
+            if type(name) is not str:
+                raise _Full
         self._items += size
         shape = tuple(plain)
         known = self._shapes.get(shape)
@@ -121,8 +109,7 @@ class Copy:
         beside, secret = known
         if beside:
             self._beside = True
-        held = {name: self._held(plain[name]) for name in secret}
-        plain.update(dict.fromkeys(secret))  # nothing to look at
+        held = self._hold_back(plain, secret) if secret else None
         texts = self._texts
         for name, value in plain.items():
             kind = type(value)
@@ -134,16 +121,17 @@ class Copy:
             elif kind is not bool and value is not None:
                 plain[name] = self._other(value, kind, depth)
         # Only now: msgspec writes a Raw as it is, so one that was given must not pass for ours.
-        plain.update(held)
+        if held:
+            plain.update(held)
         return plain
 
     def _learn(self, shape: tuple[str, ...]) -> Shape:
         """What names are, the first time that they are met together."""
-        names, look = self._names, self._look
+        look = self._look
         secret: list[str] = []
         beside = False
         for name in shape:
-            known = names.get(name) or look.name(name)
+            known = look.names.get(name) or look.name(name)
             if known == SECRET:
                 secret.append(name)
             elif known == BESIDE:
@@ -164,17 +152,15 @@ class Copy:
         plain = list(given)
         self._beside = True
         self._items += size
-        first = type(plain[0]) if plain else None
-        if first is str and _are_all(plain, str):
-            self._texts += plain
-            return plain
-        if first is int and _are_all(plain, int) and min(plain) > -MAX_INT and max(plain) < MAX_INT:
-            return plain
+        texts = self._texts
         for at, value in enumerate(plain):
             kind = type(value)
             if kind is str:
-                self._texts.append(value)
-            elif value is not None and kind is not bool and not _small(value, kind):
+                texts.append(value)
+            elif kind is int or kind is float:
+                if not -MAX_INT < value < MAX_INT:
+                    plain[at] = self._other(value, kind, depth)
+            elif kind is not bool and value is not None:
                 plain[at] = self._other(value, kind, depth)
         return plain
 
@@ -191,11 +177,16 @@ class Copy:
         self._texts.append(str(said))
         return said
 
-    def _held(self, value: object) -> Raw:
-        said = hold(self._look.redactor, value, self._found)
-        if said is None:
-            raise _Full
-        return Raw(f'"{said}"'.encode())
+    def _hold_back(self, plain: dict[str, Any], secret: tuple[str, ...]) -> dict[str, Raw]:
+        """What stands in the places of secrets, where there is nothing left to look at."""
+        redactor, held = self._look.redactor, {}
+        for name in secret:
+            said = hold(redactor, plain[name], self._found)
+            if said is None:
+                raise _Full
+            held[name] = Raw(f'"{said}"'.encode())
+            plain[name] = None
+        return held
 
     def _harmless(self) -> bool:
         """Whether nothing in the texts is secret."""

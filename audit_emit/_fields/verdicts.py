@@ -80,22 +80,49 @@ class Known:
 
 
 class Look:
-    """Answers what is not known, for one event."""
+    """Answers what is not known, in events of one kind.
 
-    __slots__ = ("_known", "_names", "_secret_event")
+    Args:
+        known: what events had before.
+        secret_event: whether they are about a secret.
 
-    def __init__(self, known: Known, names: dict[str, int], secret_event: bool) -> None:
+    Attributes:
+        redactor: the rules.
+        names: what is known of names.
+        shapes: names that were met together, as ``Known.shapes`` has them.
+        quiet: texts that were met, in which nothing is secret in any event, and that tell nothing.
+        telling: texts that were met, in which nothing is secret, and that tell of what is beside.
+        may_tell: whether a text of several, put together, may say what another one is.
+    """
+
+    __slots__ = (
+        "_known",
+        "_secret_event",
+        "may_tell",
+        "names",
+        "quiet",
+        "redactor",
+        "shapes",
+        "telling",
+    )
+
+    def __init__(self, known: Known, *, secret_event: bool) -> None:
         self._known = known
-        self._names = names
         self._secret_event = secret_event
+        self.redactor: Redactor = known.redactor
+        self.names: dict[str, int] = known.names[secret_event]
+        self.shapes: dict[tuple[str, ...], Shape] = known.shapes[secret_event]
+        self.quiet: set[str] = known.quiet
+        self.telling: set[str] = known.telling[secret_event]
+        self.may_tell: Callable[[str], bool] = known.redactor.engine.folded.may_tell
 
     def name(self, name: str) -> int:
         """What is known of a name from now on."""
         kind = self._judge(name)
         if len(name) <= MAX_NAME:
-            if len(self._names) >= _MAX_NAMES:
-                self._names.clear()
-            self._names[name] = kind
+            if len(self.names) >= _MAX_NAMES:
+                self.names.clear()
+            self.names[name] = kind
         return kind
 
     def _judge(self, name: str) -> int:
@@ -145,26 +172,6 @@ class Look:
             return False
         return self._known.redactor.scrub(text, secret_event=True) is None
 
-    @property
-    def redactor(self) -> Redactor:
-        """The rules."""
-        return self._known.redactor
-
-    @property
-    def quiet(self) -> set[str]:
-        """Texts that were met, in which nothing is secret in any event, and that tell nothing."""
-        return self._known.quiet
-
-    @property
-    def telling(self) -> set[str]:
-        """Texts that were met, in which nothing is secret, and that tell of what is beside."""
-        return self._known.telling[self._secret_event]
-
-    @property
-    def shapes(self) -> dict[tuple[str, ...], Shape]:
-        """Names that were met together, as ``Known.shapes`` has them."""
-        return self._known.shapes[self._secret_event]
-
     def remember_telling(self, text: str) -> None:
         """Add to ``telling``."""
         telling = self.telling
@@ -183,10 +190,6 @@ class Look:
     def suspects(self, together: str, *, telling: bool) -> list[Callable[[str], bool]]:
         """Questions that tell which of some texts have to be looked at more closely."""
         return self._known.redactor.engine.suspects(together, by_context=telling)
-
-    def may_tell(self, together: str) -> bool:
-        """Whether a text of some may say what another one is."""
-        return self._known.redactor.engine.folded.may_tell(together)
 
     def tells_anything(self, text: str) -> bool:
         """Whether a text says what another one may be."""
