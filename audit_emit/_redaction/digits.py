@@ -21,6 +21,8 @@ def _table() -> bytes:
     return bytes(table)
 
 
+_ENOUGH = b"0" * RUN
+
 classes = _table()
 """Digits, and what may be one of another script, are ``0``."""
 
@@ -37,4 +39,4 @@ def enough(text: str) -> bool:
 
 
 def _has(raw: bytes) -> bool:
-    return b"0" * RUN in raw.translate(classes, BETWEEN)
+    return _ENOUGH in raw.translate(classes, BETWEEN)

@@ -13,7 +13,7 @@ from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.finders.references import is_reference
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
-from audit_emit._redaction.readings import Reading, quoted, readings
+from audit_emit._redaction.readings import Reading, escaped, quoted, readings
 from audit_emit._redaction.rule import Rule, Span
 from audit_emit._redaction.rules import RULES
 from audit_emit._runtime.lazy import Pattern
@@ -77,7 +77,7 @@ class Engine:
             Questions, at least one of which is answered with yes for a text of them for which
             ``suspicious`` would be; empty when there is none.
         """
-        if any(readings(text)):
+        if escaped(text) and any(readings(text)):
             return [self.suspicious]
         found = self.folded.suspects(text, by_context=by_context)
         if self.prefilter.suspicious(text):

@@ -7,6 +7,7 @@ A text with a keyword that counts only beside a long run, and without such a run
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
@@ -25,6 +26,8 @@ _FEW = 16
 long as some hundred such looks, and many a process has fewer events."""
 _BRIEF = 256
 """Characters of a text for which that holds."""
+_MOST_SIGNS = 3
+"""So many characters are looked for one by one faster than by a pattern."""
 _Trie = dict[str, "_Trie"]
 
 Search = Callable[[str], re.Match[str] | None]
@@ -224,6 +227,18 @@ def _alternatives(node: _Trie) -> str:
     return f"{start}(?:{'|'.join(parts)})"
 
 
+def _in_each(words: Iterable[str]) -> str:
+    """At most three signs, one of which is in each word; an empty text where there are none."""
+    left, needed = set(words), ""
+    while left and len(needed) < _MOST_SIGNS:
+        signs = Counter(char for word in left for char in set(word) if not char.isalnum())
+        if not signs:
+            return ""
+        needed += max(sorted(signs), key=signs.__getitem__)
+        left = {word for word in left if needed[-1] not in word}
+    return "" if left else needed
+
+
 class _Words:
     """Words that are looked for in texts: one by one at first, by a pattern once that pays.
 
@@ -237,6 +252,7 @@ class _Words:
 
     def __init__(self, words: frozenset[str], source: Callable[[frozenset[str]], str]) -> None:
         self._words = words
+        self._needed = _in_each(words)
         self._source = source
         self._asked = 0
         self.found: Callable[[str], object] = self._one_by_one
@@ -245,8 +261,21 @@ class _Words:
         self._asked += 1
         if self._asked <= _FEW and len(text) <= _BRIEF:
             return any(map(text.__contains__, self._words)) or None
-        self.found = re.compile(self._source(self._words)).search
+        search = re.compile(self._source(self._words)).search
+        self.found = self._guarded(search) if self._needed else search
         return self.found(text)
+
+    def _guarded(self, search: Search) -> Callable[[str], object]:
+        """Look for the few characters first that the words cannot do without."""
+        needed = self._needed
+
+        def found(text: str) -> object:
+            for char in needed:
+                if char in text:
+                    return search(text)
+            return None
+
+        return found
 
     def prepare(self) -> None:
         """Look with the pattern from now on."""
@@ -272,6 +301,8 @@ class Folded:
         ]
         self._alone = [group for group in self.groups if group.alone]
         self._others = [group for group in self.groups if not group.alone]
+        self._unmarked = [group for group in self._others if not group.marks]
+        self._marks = Pattern(f"[{re.escape(''.join(group.marks for group in self._others))}]")
         sought = frozenset(folded_text(word) for group in self._others for word in group.words)
         self._any = _Words(sought, _any_of)
         self._any_in_short = _Words(sought, lambda words: _anchored(words, frozenset()))
@@ -284,7 +315,7 @@ class Folded:
         if not self.may_tell(text):
             return False
         lower = folded_text(text)
-        return any(group.suspicious(text, lower) for group in self._others)
+        return any(group.suspicious(text, lower) for group in self._asked(text))
 
     def suspects(self, text: str, *, by_context: bool) -> list[Callable[[str], bool]]:
         """The questions that make a text suspicious, to be asked of parts of it.
@@ -300,8 +331,12 @@ class Folded:
         ]
         if by_context:
             lower = folded_text(text)
-            found += [g.suspicious for g in self._others if g.suspicious(text, lower)]
+            found += [g.suspicious for g in self._asked(text) if g.suspicious(text, lower)]
         return found
+
+    def _asked(self, text: str) -> list[Group]:
+        """The groups to ask of a text: an id has no mark of any."""
+        return self._others if self._marks.search(text) is not None else self._unmarked
 
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
@@ -344,6 +379,7 @@ class Group:
         marks = "" if any(not rule.marks for rule in rules) else "".join(r.marks for r in rules)
         self.marks = "".join(sorted(set(marks)))
         self.mark = marks if len(marks) == 1 else ""
+        self._few = self.marks if len(self.marks) <= _MOST_SIGNS else ""
         self._marks = Pattern(f"[{re.escape(self.marks)}]") if len(marks) > 1 else None
 
     @lazy_attribute
@@ -355,8 +391,14 @@ class Group:
     def suspicious(self, text: str, lower: str = "") -> bool:
         if self.mark not in text:
             return False
-        if self._marks is not None and self._marks.search(text) is None:
+        if self._marks is not None and not self._is_marked(text):
             return False
         if not self.ignore_case:
             return self.known.found(text) is not None
         return self.known.found(lower or folded_text(text)) is not None
+
+    def _is_marked(self, text: str) -> bool:
+        for mark in self._few:  # a generator takes longer than it finds
+            if mark in text:
+                return True
+        return not self._few and self._marks is not None and self._marks.search(text) is not None

@@ -72,6 +72,8 @@ def escaped(text: str) -> bool:
     """Whether a text may hold escapes: most have none of the characters that they need."""
     if "&" in text and _REFERENCE.search(text) is not None:
         return True
+    if text.isascii():  # four looks for one character take a quarter of one for any of many
+        return "%" in text or "\\" in text or "\x1b" in text or "^[[" in text
     return _MARKS.search(text) is not None
 
 

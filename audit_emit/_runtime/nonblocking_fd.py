@@ -218,7 +218,8 @@ class Descriptor:
         result are one step (``list.extend``), and the one that notes it (``finally``) has no call,
         before which an interrupt could come.
         """
-        size, sent = len(data), list[int]()
+        size = len(data)
+        sent: list[int] = []
         try:
             if self._nowait:
                 sent.extend(map(os.pwritev, (dup,), ((data,),), (-1,), (NOWAIT,)))
