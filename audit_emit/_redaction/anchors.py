@@ -9,12 +9,23 @@ word, which stands before it, last. At most places of a text nothing is tried at
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
-__all__ = ["anchored"]
+__all__ = ["anchored", "any_of", "signs_in_each"]
 
 _COMMON = "etaoinsrhldcumfpgwybvkxjqz"
 """Letters from the commonest in English to the rarest: this decides about speed only."""
+
+
+_Trie = dict[str, "_Trie"]
+
+
+@lru_cache(maxsize=64)  # most emitters have the rules of the library and no others
+def any_of(words: frozenset[str]) -> str:
+    """The source of a plain pattern that finds any of some words."""
+    return _nested(_trie(words))
 
 
 def anchored(within: Iterable[str], at_start: Iterable[str], before: str) -> str:
@@ -116,3 +127,39 @@ def _common(one: str, other: str) -> str:
         if here != there:
             return one[:at]
     return min(one, other, key=len)
+
+
+def _trie(words: Iterable[str]) -> _Trie:
+    """Words by their letters; one that another begins with is enough for both."""
+    root: _Trie = {}
+    for word in sorted(words):
+        node = root
+        for char in word:
+            if "" in node:
+                break
+            node = node.setdefault(char, {})
+        node[""] = {}
+    return root
+
+
+def _nested(node: _Trie) -> str:
+    start = ""
+    while len(node) == 1 and "" not in node:  # no call for each letter of a long name
+        ((char, node),) = node.items()
+        start += re.escape(char)
+    if "" in node:
+        return start
+    parts = [re.escape(char) + _nested(below) for char, below in sorted(node.items())]
+    return f"{start}(?:{'|'.join(parts)})"
+
+
+def signs_in_each(words: Iterable[str], most: int) -> str:
+    """A few signs, one of which is in each word; an empty text where ``most`` are not enough."""
+    left, needed = set(words), ""
+    while left and len(needed) < most:
+        signs = Counter(char for word in left for char in set(word) if not char.isalnum())
+        if not signs:
+            return ""
+        needed += max(sorted(signs), key=signs.__getitem__)
+        left = {word for word in left if needed[-1] not in word}
+    return "" if left else needed

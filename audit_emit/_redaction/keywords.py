@@ -7,12 +7,11 @@ A text with a keyword that counts only beside a long run, and without such a run
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from audit_emit._redaction.alphabet import folded_text
-from audit_emit._redaction.anchors import anchored
+from audit_emit._redaction.anchors import anchored, any_of, signs_in_each
 from audit_emit._redaction.grammar import Grammar
 from audit_emit._redaction.rule import BEFORE, LONG_RUN, Rule
 from audit_emit._runtime.lazy import Pattern, lazy_attribute
@@ -28,7 +27,6 @@ _BRIEF = 256
 """Characters of a text for which that holds."""
 _MOST_SIGNS = 3
 """So many characters are looked for one by one faster than by a pattern."""
-_Trie = dict[str, "_Trie"]
 
 Search = Callable[[str], re.Match[str] | None]
 
@@ -186,16 +184,10 @@ def _by_start(rules: Iterable[Rule]) -> tuple[set[str], set[str]]:
 
 def _sources(rules: Iterable[Rule]) -> list[str]:
     within, at_start = _by_start(rules)
-    sources = [_any_of(frozenset(within))] if within else []
+    sources = [any_of(frozenset(within))] if within else []
     if at_start:
-        sources.append(BEFORE.format("") + _any_of(frozenset(at_start)))
+        sources.append(BEFORE.format("") + any_of(frozenset(at_start)))
     return sources
-
-
-@lru_cache(maxsize=64)  # most emitters have the rules of the library and no others
-def _any_of(words: frozenset[str]) -> str:
-    """The source of a pattern that finds any of some words."""
-    return _alternatives(_trie(words))
 
 
 @lru_cache(maxsize=16)
@@ -203,40 +195,16 @@ def _anchored(within: frozenset[str], at_start: frozenset[str]) -> str:
     return anchored(within, at_start, BEFORE.format(""))
 
 
-def _trie(words: Iterable[str]) -> _Trie:
-    """Words by their letters; one that another begins with is enough for both."""
-    root: _Trie = {}
-    for word in sorted(words):
-        node = root
-        for char in word:
-            if "" in node:
-                break
-            node = node.setdefault(char, {})
-        node[""] = {}
-    return root
+def _guarded(search: Search, signs: str) -> Callable[[str], object]:
+    """Look for the few characters first that the words cannot do without."""
 
+    def found(text: str) -> object:
+        for char in signs:
+            if char in text:
+                return search(text)
+        return None
 
-def _alternatives(node: _Trie) -> str:
-    start = ""
-    while len(node) == 1 and "" not in node:  # no call for each letter of a long name
-        ((char, node),) = node.items()
-        start += re.escape(char)
-    if "" in node:
-        return start
-    parts = [re.escape(char) + _alternatives(below) for char, below in sorted(node.items())]
-    return f"{start}(?:{'|'.join(parts)})"
-
-
-def _in_each(words: Iterable[str]) -> str:
-    """At most three signs, one of which is in each word; an empty text where there are none."""
-    left, needed = set(words), ""
-    while left and len(needed) < _MOST_SIGNS:
-        signs = Counter(char for word in left for char in set(word) if not char.isalnum())
-        if not signs:
-            return ""
-        needed += max(sorted(signs), key=signs.__getitem__)
-        left = {word for word in left if needed[-1] not in word}
-    return "" if left else needed
+    return found
 
 
 class _Words:
@@ -252,7 +220,6 @@ class _Words:
 
     def __init__(self, words: frozenset[str], source: Callable[[frozenset[str]], str]) -> None:
         self._words = words
-        self._needed = _in_each(words)
         self._source = source
         self._asked = 0
         self.found: Callable[[str], object] = self._one_by_one
@@ -262,20 +229,9 @@ class _Words:
         if self._asked <= _FEW and len(text) <= _BRIEF:
             return any(map(text.__contains__, self._words)) or None
         search = re.compile(self._source(self._words)).search
-        self.found = self._guarded(search) if self._needed else search
+        signs = signs_in_each(self._words, _MOST_SIGNS)
+        self.found = _guarded(search, signs) if signs else search
         return self.found(text)
-
-    def _guarded(self, search: Search) -> Callable[[str], object]:
-        """Look for the few characters first that the words cannot do without."""
-        needed = self._needed
-
-        def found(text: str) -> object:
-            for char in needed:
-                if char in text:
-                    return search(text)
-            return None
-
-        return found
 
     def prepare(self) -> None:
         """Look with the pattern from now on."""
@@ -304,7 +260,7 @@ class Folded:
         self._unmarked = [group for group in self._others if not group.marks]
         self._marks = Pattern(f"[{re.escape(''.join(group.marks for group in self._others))}]")
         sought = frozenset(folded_text(word) for group in self._others for word in group.words)
-        self._any = _Words(sought, _any_of)
+        self._any = _Words(sought, any_of)
         self._any_in_short = _Words(sought, lambda words: _anchored(words, frozenset()))
 
     def suspicious(self, text: str) -> bool:
@@ -386,7 +342,7 @@ class Group:
     def known(self) -> _Words:
         """What finds one of the keywords in a text, which is folded where case does not count."""
         sought = map(folded_text, self.words) if self.ignore_case else self.words
-        return _Words(frozenset(sought), _any_of)
+        return _Words(frozenset(sought), any_of)
 
     def suspicious(self, text: str, lower: str = "") -> bool:
         if self.mark not in text:
