@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from audit_emit._archive.proving import prove_part
@@ -53,6 +53,7 @@ class Wanted(NamedTuple):
         now: seconds since 1970.
         deep: whether every object is fetched and every record verified.
         fresh: the newest manifest is at most so many days old; ``None``: however old it is.
+        ended: chains that go on no more, whose newest manifest may be of any age.
     """
 
     ring: KeyRing
@@ -62,6 +63,7 @@ class Wanted(NamedTuple):
     now: float
     deep: bool = True
     fresh: int | None = None
+    ended: Collection[str] = ()
 
 
 class Inspection:
@@ -107,7 +109,7 @@ class Inspection:
 
     def _stale(self, newest: Iterable[Manifest]) -> Iterator[Issue]:
         """A day without anything new has a manifest, too, so each day's must be there."""
-        fresh = self._wanted.fresh
+        fresh = self._wanted.fresh if self._cold.chain not in self._wanted.ended else None
         for one in newest if fresh is not None else ():
             days = (self._wanted.now - ns_of(one.at) / 1e9) / DAY
             if fresh is not None and days > fresh:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from audit_emit._archive.proving import prove_part
-from audit_emit._archive.state import parsed, trusted
+from audit_emit._archive.state import same_there, trusted
 from audit_emit._format.manifest import Manifest
 from audit_emit._objects.bucket import Bucket
-from audit_emit._objects.first import first_version
 from audit_emit._readers.archived.manifests import links
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, ObjectStoreError
@@ -92,8 +91,7 @@ def _same(bucket: Bucket, ring: KeyRing, one: Manifest) -> None:
         ArchiveError: it has not.
         ObjectStoreError: it gives no answer.
     """
-    if parsed(one.key, bucket.small(one.key, first_version(bucket, one.key))) != one:
-        raise ArchiveError("altered", f"{one.key}: it is another one than was put there")
+    same_there(bucket, one)
     trusted(one, ring)
     for part in one.parts[:1]:
         stored = bucket.look_at(one.key_of(part), part.version)

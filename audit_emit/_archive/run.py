@@ -9,7 +9,8 @@ The steps of one part; each can be done again, as a kill or a lost answer may en
 5. Record it in the chain (``audit.archived``).
 
 On a day that had nothing new a manifest without objects says so, once: where nothing newer is, the
-newest manifests were taken away, or nobody archives any more.
+newest manifests were taken away, or nobody archives any more. It is not made where something is new
+and not signed: then the archive would look as if it went on.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
 from audit_emit._archive.said import service_in
 from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
+from audit_emit._archive.standing import UNSIGNED_DAYS, lost, unknown, unsigned
 from audit_emit._archive.state import (
     DECLARED,
     Begun,
@@ -55,6 +57,7 @@ from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, Forged
 
 Progress = Callable[[int, int], None]
 _DAY = len("2026-05-19")
+_DAY_NS = 86_400 * 10**9
 
 
 class Done(NamedTuple):
@@ -64,11 +67,15 @@ class Done(NamedTuple):
         made: the manifests of this run.
         last: the last record that is in the archive now; 0 for none.
         waiting: why it ended before the end of what is closed; empty if it did not.
+        lost: what was archived before and is not there any more; empty for nothing.
+        late: which record is still not signed, days after it was written; empty for none.
     """
 
     made: list[Manifest]
     last: int
     waiting: str = ""
+    lost: str = ""
+    late: str = ""
 
 
 class Archiver:
@@ -115,7 +122,8 @@ class Archiver:
         self._held = Holds()
         self._puts = Puts(bucket, ring, now_ns)
         self._moved = Moved(source.reader.directory, bucket.settings.pack)
-        self._reached = 0
+        self._reached = self._signed = 0
+        self._had = bool(journal.entries)
 
     def run(self, progress: Progress | None = None) -> Done:
         """Archive everything that can be archived now.
@@ -133,18 +141,35 @@ class Archiver:
         known = known_manifests(self._bucket, self._journal, reader, self._ring, self._now)
         for one in known:
             self._moved.note(one)
+        gone = self._gone(known)
         self._declare_rest(known)
         held = self._held = self._holds()
         done = self._run(known[-1] if known else None, progress)
-        if known and not done.made and not self._stop():
+        done = done._replace(lost=gone, late=self._late())
+        if known and not done.made and not (gone or done.late or done.waiting or self._stop()):
             self._attest(known[-1])
         if done.made and (now := self._holds()).all != held.all:
             for one in done.made:
                 hold_new(self._bucket, one, now)
         return done
 
+    def _gone(self, known: list[Manifest]) -> str:
+        """What of the archive was taken away; it is told, and what is new is archived all the same.
+
+        A journal that is not there cannot say what was in the store; the chain can.
+        """
+        if not self._had:
+            return unknown(self._source.reader, known, self._bucket.settings.shown)
+        return lost(self._bucket, known[-1]) if known else ""
+
+    def _late(self) -> str:
+        if self._source.ended:
+            return ""
+        before = ts_of(self._now_ns() - UNSIGNED_DAYS * _DAY_NS)
+        return unsigned(self._source.reader, self._signed, before)
+
     def _run(self, last: Manifest | None, progress: Progress | None) -> Done:
-        signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)
+        signed = self._signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)
         covers = self._covers(last)
         made: list[Manifest] = []
         parts = self._source.parts(self._start(last).record, signed)

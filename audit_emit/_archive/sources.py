@@ -38,6 +38,11 @@ class Source(Protocol):
     @property
     def reader(self) -> LogReader: ...
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is appended to it any more, and nobody signs what is left."""
+        ...
+
     def parts(self, after: Head | None, signed: int) -> Iterator[Part]:
         """What follows a record, as far as it can be archived, in order.
 
@@ -55,6 +60,8 @@ class Segments:
         reader: of the whole log.
         active: the path of the segment that is being written.
     """
+
+    ended = False
 
     def __init__(self, reader: FilesReader, active: str) -> None:
         self.reader = reader
@@ -89,10 +96,12 @@ class Rows:
     Args:
         reader: of the chain.
         most: bytes of a range, about.
+        ended: see ``Source``.
     """
 
-    def __init__(self, reader: LogReader, most: int) -> None:
+    def __init__(self, reader: LogReader, most: int, *, ended: bool = False) -> None:
         self.reader = reader
+        self.ended = ended
         self._most = most
         self._end: Head | None = None
 

@@ -13,7 +13,7 @@ from audit_emit._format.manifest import Manifest, is_manifest
 from audit_emit._format.record import Head
 from audit_emit._format.record import parsed as record_in
 from audit_emit._objects.bucket import Bucket
-from audit_emit._objects.first import first_versions
+from audit_emit._objects.first import first_version, first_versions
 from audit_emit._readers.archived.manifests import cold_logs, links
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.typed import records_of
@@ -83,6 +83,17 @@ def parsed(key: str, data: bytes) -> Manifest:
         return Manifest.from_bytes(data, key)
     except ValueError as error:
         raise ArchiveError("manifest", f"{key}: {error}") from None
+
+
+def same_there(bucket: Bucket, one: Manifest) -> None:
+    """Whether the store has a manifest as it was put.
+
+    Raises:
+        ArchiveError: it has another one in its place.
+        ObjectStoreError: it has none, or gives no answer.
+    """
+    if parsed(one.key, bucket.small(one.key, first_version(bucket, one.key))) != one:
+        raise ArchiveError("altered", f"{one.key}: it is another one than was put there")
 
 
 def trusted(one: Manifest, ring: KeyRing) -> None:

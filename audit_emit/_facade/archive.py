@@ -13,7 +13,7 @@ from audit_emit._archive.run import Archiver, Done
 from audit_emit._archive.sources import Rows, Segments, Source
 from audit_emit._archive.state import DECLARED, trusted_in_store, vouched
 from audit_emit._checkpoints.checkpointer import Record
-from audit_emit._format.manifest import Manifest, with_records
+from audit_emit._format.manifest import Manifest, newest_record_at, with_records
 from audit_emit._format.record import parsed
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold, cold_logs
@@ -47,6 +47,7 @@ __all__ = [
     "hour_of",
     "keep",
     "manifests_of",
+    "newest_record_at",
     "parsed",
     "pause_after",
     "prune_rows",

@@ -278,6 +278,11 @@ def with_records(manifests: Iterable[Manifest]) -> list[Manifest]:
     return [one for one in manifests if one.records is not None]
 
 
+def newest_record_at(manifests: Iterable[Manifest]) -> str | None:
+    """The latest ``ts`` of the newest part with records; ``None`` where there is none."""
+    return next((one.high_ts for one in reversed(with_records(manifests))), None)
+
+
 def _is_moved(part: Packed) -> bool:
     return part.name.partition(".")[0] == part.sha256
 

@@ -15,6 +15,7 @@ from audit_emit._facade.archive import (
     entries_of,
     hour_of,
     manifests_of,
+    newest_record_at,
     with_records,
 )
 from audit_emit._facade.queries import open_readers
@@ -37,7 +38,7 @@ from audit_emit.cli._archiving import (
     to_option,
 )
 from audit_emit.cli._bar import on_terminal
-from audit_emit.cli._command import Command
+from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, name_of, named
@@ -62,10 +63,12 @@ def _hour(_: click.Context, __: click.Parameter, value: str | None) -> str | Non
     cls=Command,
     statuses={
         Exit.OK: "archived, or nothing is new",
-        Exit.FINDINGS: "the log is not the one that was signed or archived",
+        Exit.FINDINGS: "the log is not the one that was signed or archived, or what was archived "
+        "is gone",
         Exit.USAGE: "usage, no key, or boto3 is missing",
         Exit.NOTHING: "there is no log",
-        Exit.INCOMPLETE: "another archiver is at work, or something could not be confirmed",
+        Exit.INCOMPLETE: "another archiver is at work, something could not be confirmed, or nobody "
+        "signs the log any more",
         Exit.NO_ANSWER: "the store gives no answer, or refuses",
     },
     examples=[
@@ -149,7 +152,7 @@ def _archived(
                 for one in found:
                     done = _run(one)
                     told.append(_ran(one.name, done))
-                    statuses.append(Exit.OK)
+                    statuses.append(_standing(one.name, done))
                     if form == "text":
                         _show_run(one.name, done, settings.shown)
         except FAILURES as error:
@@ -159,6 +162,15 @@ def _archived(
         made = {"exit_status": int(status), "archive": settings.shown, "logs": told}
         click.echo(json.dumps(made, indent=2))
     return status
+
+
+def _standing(name: str, done: Done) -> Exit:
+    """The exit status of a run that went well, with what has to be told beside it."""
+    if done.lost:
+        complain(visible(f"{name}: {done.lost}; see: audit-emit archive verify {name}"))
+    if done.late:
+        complain(visible(f"{name}: {done.late}"))
+    return Exit.FINDINGS if done.lost else Exit.INCOMPLETE if done.late else Exit.OK
 
 
 def _run(one: Opened) -> Done:
@@ -172,6 +184,8 @@ def _ran(name: str, done: Done) -> dict[str, Any]:
         "archived": [batch_of(one) for one in done.made],
         "highest_archived_seq": done.last,
         "waiting": done.waiting,
+        "lost": done.lost,
+        "late": done.late,
     }
 
 
@@ -231,6 +245,7 @@ def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> E
                     "newest_seq": bounds.last.seq if bounds.last is not None else 0,
                     "highest_archived_seq": batches[-1].last_seq if batches else 0,
                     "newest_manifest_at": known[-1].at if known else None,
+                    "newest_record_at": newest_record_at(known),
                     "holds": [one._asdict() for one in holds.all],
                     "batches": [
                         batch_of(one)
@@ -265,6 +280,7 @@ def _show_status(one: dict[str, Any]) -> None:
     click.echo(f"  batches    {len(batches)}, {plain:,} bytes in {packed:,}")
     if one["newest_manifest_at"]:
         click.echo(f"  as of      {one['newest_manifest_at']}")
+        click.echo(f"  newest     record of {one['newest_record_at']}")
     for batch in batches[-SHOWN:]:
         word = "pruned here" if batch["pruned"] else "also here"
         word = word if batch["declared"] else f"{word}, not in the chain yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from audit_emit._facade.archive import (
     cold_logs,
     entries_of,
     manifests_of,
+    newest_record_at,
     parsed,
     with_records,
 )
@@ -42,6 +44,12 @@ from audit_emit.log import KeyRing
 
 SHOWN = 20
 """Issues or batches that are shown as text; all are in JSON."""
+
+
+def _chains(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch("[0-9a-f]{16}", each) for each in value):
+        raise click.BadParameter("must be the id of a chain, 16 hex digits")
+    return value
 
 
 @click.command(
@@ -78,6 +86,13 @@ SHOWN = 20
     metavar="DAYS",
     help="Tell where the newest manifest is older than so many days.",
 )
+@click.option(
+    "--ended",
+    multiple=True,
+    metavar="CHAIN",
+    callback=_chains,
+    help="A chain that goes on no more: --fresh does not apply. Repeatable.",
+)
 @formats("text", "json")
 def verify(
     logs: tuple[str, ...],
@@ -87,6 +102,7 @@ def verify(
     quick: bool,
     expiring: int,
     fresh: int | None,
+    ended: tuple[str, ...],
     form: str,
 ) -> Exit:
     """Check the archive: every manifest, every object, every record, every lock.
@@ -109,6 +125,7 @@ def verify(
                 now=time.time(),
                 deep=not quick,
                 fresh=fresh,
+                ended=ended,
             )
             told = [_inspected(bucket, cold, wanted) for cold in colds]
     except FAILURES as error:
@@ -116,15 +133,19 @@ def verify(
     there = {cold.chain for cold in colds}
     told += [(Cold(settings, chain, [], []), [_gone(chain)]) for chain in sorted(chains - there)]
     status = worst(_verdict(issues) for _, issues in told) if told else Exit.NOTHING
+    _show(told, status, settings.shown, form)
+    return status
+
+
+def _show(told: list[tuple[Cold, list[Issue]]], status: Exit, where: str, form: str) -> None:
     if form == "json":
         made = [_as_json(cold, issues) for cold, issues in told]
         click.echo(json.dumps({"exit_status": int(status), "chains": made}, indent=2))
-    else:
-        for cold, issues in told:
-            _show_issues(cold, issues)
-        if not told:
-            click.echo(f"nothing is archived in {settings.shown}")
-    return status
+        return
+    for cold, issues in told:
+        _show_issues(cold, issues)
+    if not told:
+        click.echo(f"nothing is archived in {where}")
 
 
 def _known_of(logs: list[str], where: str, ring: KeyRing) -> tuple[dict[str, str], set[str]]:
@@ -176,6 +197,7 @@ def _as_json(cold: Cold, issues: list[Issue]) -> dict[str, Any]:
         "chain": cold.chain,
         "batches": len(with_records(cold.manifests)),
         "newest_manifest_at": cold.manifests[-1].at if cold.manifests else None,
+        "newest_record_at": newest_record_at(cold.manifests),
         "highest_archived_seq": cold.manifests[-1].last_seq if cold.manifests else 0,
         "issues": [one._asdict() for one in issues],
     }
@@ -189,6 +211,9 @@ def _show_issues(cold: Cold, issues: list[Issue]) -> None:
         f"{word[_verdict(issues)]}  chain {cold.chain}: records {first} to {last} in "
         f"{len(with_records(cold.manifests))} batches"
     )
+    if cold.manifests:
+        newest = newest_record_at(cold.manifests)
+        click.echo(f"  the newest record is of {newest}, the manifest of {cold.manifests[-1].at}")
     for one in issues[:SHOWN]:
         click.echo(visible(f"  {one.kind:<9}  {one.key}: {one.note}"))
     if len(issues) > SHOWN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -131,7 +131,7 @@ def opened(
         bucket = stack.enter_context(Bucket(settings))
         if is_address(log):
             sources: list[tuple[str, str, Source, Record]] = [
-                (name, chain, Rows(reader, settings.batch_bytes), record)
+                (name, chain, Rows(reader, settings.batch_bytes, ended=record is _nothing), record)
                 for name, chain, reader, record in rows_of(log, stack, ended=True)
             ]
             if journal and len(sources) > 1:
@@ -200,7 +200,11 @@ def rows_of(
         yield name_of(reader.name), one.name, reader, record
     for one in ended_chains(connection, chosen) if ended else ():
         reader = opened_reader(one.name)
-        yield name_of(reader.name), one.name, reader, lambda *_: None
+        yield name_of(reader.name), one.name, reader, _nothing
+
+
+def _nothing(event_type: str, fields: Mapping[str, Any]) -> None:
+    """What is recorded in a chain that has ended."""
 
 
 def failed(error: AuditEmitError) -> Exit:

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 from support.archived_log import DAY, KEY, RING, SignedLog
 from support.object_store import Store
+from support.waiting import PATIENCE
 
 from audit_emit._archive.inspection import Inspection, Issue, Wanted
 from audit_emit._archive.journal import Journal
@@ -103,6 +104,7 @@ def test_a_day_that_had_nothing_new_has_a_manifest_too(tmp_path: Path, store: St
     log = SignedLog(tmp_path / "log").add(200)
     try:
         made = log.archive(store).made
+        log.sign()
         names = store.names()
         assert log.archive(store).made == []
         assert store.names() == names, "it is the same day"
@@ -127,6 +129,50 @@ def test_a_day_that_had_nothing_new_has_a_manifest_too(tmp_path: Path, store: St
         assert status(restored(store, tmp_path / "restored")) == 0
         store.delete_for_good(idle[0])
         assert {one.kind for one in issues(store)} >= {"altered"}
+    finally:
+        log.close()
+
+
+def test_a_log_that_nobody_signs_any_more_does_not_pass_for_one_that_has_nothing_new(
+    tmp_path: Path, store: Store
+) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        log.archive(store)
+        log.sign()
+        assert log.emitter.emit({}, "secret.read", {})
+        assert log.emitter.flush(PATIENCE)
+        assert log.archive(store, days=1).late == "", "it may just wait for its checkpoint"
+        names = store.names()
+        done = log.archive(store, days=4)
+        assert "is not signed yet" in done.late
+        assert store.names() == names
+        assert {one.kind for one in issues(store, days=4, fresh=2)} == {"stale"}
+        log.sign()
+        assert log.archive(store, days=4).late == ""
+        assert issues(store, days=4, fresh=2) == []
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("journal", [True, False], ids=["journal", "no journal"])
+def test_a_run_tells_that_the_newest_manifests_were_taken_away_and_archives_what_is_new(
+    tmp_path: Path, store: Store, *, journal: bool
+) -> None:
+    """As where somebody brings the bucket back to what it was last month."""
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        made = log.archive(store).made
+        last = made[-1]
+        for key in [last.key, *map(last.key_of, last.parts)]:
+            store.delete_for_good(key)
+        if not journal:
+            (log.directory / "archive.jsonl").unlink()
+        log.add(100)
+        again = log.archive(store)
+        assert last.key in again.lost
+        assert again.made
+        assert again.made[-1].last_seq > last.last_seq
     finally:
         log.close()
 

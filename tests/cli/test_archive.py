@@ -100,6 +100,34 @@ def test_a_second_run_finds_nothing_new_and_says_so(
     assert store.names() == before
 
 
+def test_a_run_says_that_what_was_archived_is_gone(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    newest = max(key for key in store.names() if key.endswith(".manifest.json"))
+    store.delete_for_good(newest)
+    capsys.readouterr()
+    assert main(["archive", "run", str(log.directory)]) == Exit.FINDINGS
+    assert newest in (said := capsys.readouterr().err)
+    assert "archive verify" in said
+
+
+def test_a_chain_that_ended_is_not_stale_if_who_verifies_says_so(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del store
+    status, ran = told(capsys, "archive", "run", str(log.directory))
+    assert status == Exit.OK
+    chain = ran["logs"][0]["archived"][0]["object"].split("/")[1]
+    asked = ("archive", "verify", "--fresh", "0")
+    for ended, stale in (((), True), (("--ended", chain), False)):
+        _, found = told(capsys, *asked, *ended)
+        kinds = {one["kind"] for one in found["chains"][0]["issues"]}
+        assert ("stale" in kinds) is stale
+    assert found["chains"][0]["newest_record_at"] < found["chains"][0]["newest_manifest_at"]
+    assert main([*asked, "--ended", "shop"]) == Exit.USAGE
+
+
 def test_the_chain_says_what_is_archived_once(log: SignedLog, store: Store) -> None:
     assert main(["archive", "run", str(log.directory)]) == Exit.OK
     declared = [

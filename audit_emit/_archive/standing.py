@@ -1,0 +1,95 @@
+"""What an archiver tells of the past of its archive, and of what the archive never gets.
+
+A run that finds nothing to do must not pass for a good one where manifests were taken out of the
+store since, or where a log goes on that nobody signs any more: what is not signed is not archived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from audit_emit._archive.sources import whole_blocks
+from audit_emit._archive.state import DECLARED, same_there
+from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._format.manifest import Manifest
+from audit_emit._format.record import head_of, parsed
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.base import Flaw, LogReader
+from audit_emit._readers.typed import records_of
+from audit_emit.errors import ArchiveError, ObjectStoreError
+
+UNSIGNED_DAYS = 2
+"""A record that nobody has signed for so long is not just waiting for the next checkpoint."""
+
+_CHECKPOINT = "audit.checkpoint"
+
+
+def lost(bucket: Bucket, last: Manifest) -> str:
+    """Whether the store still has the newest manifest; why not, or an empty text.
+
+    Raises:
+        ObjectStoreError: the store gives no answer.
+    """
+    try:
+        same_there(bucket, last)
+    except ArchiveError as error:
+        return str(error)
+    except ObjectStoreError as error:
+        if error.reason not in {"not-found", "too-long"}:
+            raise
+        return f"{last.key}: the manifest, which was there, is gone"
+    return ""
+
+
+def unknown(reader: LogReader, known: Sequence[Manifest], where: str) -> str:
+    """Whether the log names a newer manifest than those that are known; which, or an empty text.
+
+    Args:
+        known: of the store, in their order.
+        where: the address of the archive, as records name it.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    there = {one.digest() for one in known}
+    last = known[-1].last_seq if known else 0
+    for _, line in records_of(reader, DECLARED):
+        fields = (parsed(line) or {}).get("fields")
+        if not isinstance(fields, dict) or fields.get("archive") != where:
+            continue
+        with suppress(TypeError, ValueError):
+            if int(fields["last_seq"]) > last and fields["manifest_sha256"] not in there:
+                return f"{fields['manifest']}: the manifest, which the log names, is gone"
+    return ""
+
+
+def unsigned(reader: LogReader, signed: int, before: str) -> str:
+    """Whether a record waits for its signature that is older than a time; which, or an empty text.
+
+    Args:
+        signed: the newest record that a checkpoint covers. Those that only name a checkpoint need
+            no other one.
+        before: the time, as ``ts`` of a record.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    newest = reader.bounds().last
+    if newest is None or newest.seq <= signed:
+        return ""
+    found = reader.blocks(from_seq=signed + 1)
+    for data in whole_blocks(one for one in found if not isinstance(one, Flaw)):
+        for _, line in may_be_chained(data):
+            head = head_of(line)
+            if head is None or head.seq <= signed:
+                continue
+            if (parsed(line) or {}).get("event_type") == _CHECKPOINT:
+                continue
+            if head.ts >= before:
+                return ""
+            return (
+                f"record {head.seq} of {head.ts} is not signed yet, so what came since is not "
+                "archived; see whether a signer is at work (audit-emit doctor)"
+            )
+    return ""
