@@ -19,6 +19,7 @@ from audit_emit._core.default import (
     hash_value_prefix,
     health,
     open_log,
+    start_archiver,
 )
 from audit_emit._core.emitter import Emitter
 from audit_emit._core.event import Event
@@ -62,6 +63,7 @@ __all__ = [
     "hash_value_prefix",
     "health",
     "open_log",
+    "start_archiver",
     "with_actor_kind",
     "with_correlation_id",
     "with_user_id",

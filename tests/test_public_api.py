@@ -212,7 +212,7 @@ def test_the_names_of_the_documentation_are_there() -> None:
     names = """
         emit emit_strict flush health configure Emitter Settings AuditContext current_context bind
         with_user_id with_actor_kind with_correlation_id with_workspace_id hash_value_prefix Secret
-        audited AuditError ConfigError Receipt Rule open_log Event Field Subject
+        audited AuditError ConfigError Receipt Rule open_log start_archiver Event Field Subject
     """
     assert set(names.split()) == set(audit_emit.__all__)
 

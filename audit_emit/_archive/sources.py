@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -59,13 +60,15 @@ class Segments:
     Args:
         reader: of the whole log.
         active: the path of the segment that is being written.
+        pause: seconds of sleep after each block, to leave time to other threads.
     """
 
     ended = False
 
-    def __init__(self, reader: FilesReader, active: str) -> None:
+    def __init__(self, reader: FilesReader, active: str, *, pause: float = 0.0) -> None:
         self.reader = reader
         self._active = active
+        self._pause = pause
 
     def parts(self, after: Head | None, signed: int) -> Iterator[Part]:
         """See ``Source``; files without a record are left where they are."""
@@ -74,11 +77,14 @@ class Segments:
         for file in closed:
             if not begin < file.first_seq <= signed:
                 continue
-            yield Part(file.name, file.path, partial(data_of, file))
+            yield Part(file.name, file.path, partial(data_of, file, self._pause))
 
 
-def data_of(file: LogFile) -> Iterator[bytes]:
+def data_of(file: LogFile, pause: float = 0.0) -> Iterator[bytes]:
     """All bytes of a file as it is when not packed.
+
+    Args:
+        pause: seconds of sleep after each block.
 
     Raises:
         OSError: it cannot be read, or is damaged.
@@ -88,6 +94,8 @@ def data_of(file: LogFile) -> Iterator[bytes]:
         while data := stream.read(position):
             yield data
             position += len(data)
+            if pause:
+                time.sleep(pause)
 
 
 class Rows:

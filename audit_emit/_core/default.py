@@ -23,9 +23,10 @@ from audit_emit.context import GivenContext
 from audit_emit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from audit_emit._archive.service import ArchiverThread
     from audit_emit.log import AuditLog
 else:
-    AuditLog = Any
+    ArchiverThread = AuditLog = Any
     """Whoever only emits does without, but whoever resolves an annotation needs a name."""
 
 _lock = threading.RLock()
@@ -180,6 +181,32 @@ def open_log(
     from audit_emit import log  # noqa: PLC0415 - whoever only emits does not pay for it
 
     return log.open_log(where, keys=keys, archive=archive)
+
+
+def start_archiver(
+    daily: str = "03:00", *, archive: str = "", emitter: Emitter | None = None
+) -> ArchiverThread:
+    """Bring the log of this service into an archive once a day, in a thread of this process.
+
+    Any number of processes of a service may do so: one of them does the day. It does nothing unless
+    ``AUDIT_EMIT_ARCHIVE_ENABLED`` is 1, and it never deletes anything. ``health()["archive"]`` says
+    what it does. Needs the extra ``s3``; see ``docs/archive.md``.
+
+    Args:
+        daily: hour and minute in UTC, such as ``03:00``; it begins within a quarter of an hour.
+        archive: ``s3://bucket/prefix``; by default ``AUDIT_EMIT_ARCHIVE_URL``.
+        emitter: of the log; the process-wide one by default.
+
+    Returns:
+        The thread. ``stop(seconds)`` ends it after the part at hand, and says whether it has ended.
+
+    Raises:
+        ConfigError: the emitter has no file or no key that signs, a setting of the archive cannot
+            be used, or boto3 is missing.
+    """
+    from audit_emit._archive import starting  # noqa: PLC0415 - whoever only emits does not pay
+
+    return starting.start(daily, archive, emitter or get_emitter())
 
 
 def _mistaken(mistake: str) -> None:

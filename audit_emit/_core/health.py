@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from audit_emit._core.beside import archiver_of
 from audit_emit._format.record import ns_of, ts_of
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._stores.base import StoreHealth
@@ -35,6 +36,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         file and was taken away, as a truncation does. ``sinks``: per sink ``state``,
         ``last_success`` (the ``ts`` of the last record), ``last_error`` (one word), ``backlog``
         (events), ``lost`` (not yet declared). ``checkpoint``: see ``Schedule.report``.
+        ``archive``: ``state`` and more of an archiver in this process (``start_archiver``).
         ``subjects``: ``state``, ``store`` and ``last_error`` of the keys of persons.
         ``counters``: see ``_counters``. ``emit``: see ``Emitter.way``. ``notes``: sentences for
         people.
@@ -59,6 +61,7 @@ def report(emitter: Emitter) -> dict[str, Any]:
         "sinks": sinks,
         "checkpoint": _checkpoint(emitter, notes),
         "subjects": _subjects(emitter, notes),
+        "archive": _archive(emitter, notes),
         "counters": _counters(emitter, store),
         "emit": emitter.way,
         "notes": notes,
@@ -144,6 +147,14 @@ def _subjects(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
     if withheld:
         why = "" if found["store"] else ": no store of keys is configured (subject_keys)"
         notes.append(f"{withheld} values of persons are withheld{why}")
+    return found
+
+
+def _archive(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
+    """What brings the log into an archive. Every record is here, so it changes no status."""
+    found = archiver_of(emitter)
+    if found.get("last_error"):
+        notes.append(f"the log is not archived ({found['last_error']}); it is tried again")
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from audit_emit._archive.daily import JITTER_SECONDS, due, hour_of, pause_after, seconds_until, utc
+from audit_emit._archive.guard import NAME as GUARD
+from audit_emit._archive.guard import note, noted
 from audit_emit._archive.inspection import WARNINGS, Inspection, Issue, Wanted
 from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
 from audit_emit._archive.keeping import keep
@@ -22,6 +24,7 @@ from audit_emit._settings.archive import ArchiveSettings, archive_settings
 
 __all__ = [
     "DECLARED",
+    "GUARD",
     "JITTER_SECONDS",
     "NAME",
     "WARNINGS",
@@ -48,6 +51,8 @@ __all__ = [
     "keep",
     "manifests_of",
     "newest_record_at",
+    "note",
+    "noted",
     "parsed",
     "pause_after",
     "prune_rows",

@@ -10,12 +10,14 @@ from typing import Any
 import click
 
 from audit_emit._facade.archive import (
+    GUARD,
     ArchiveSettings,
     Done,
     entries_of,
     hour_of,
     manifests_of,
     newest_record_at,
+    noted,
     with_records,
 )
 from audit_emit._facade.queries import open_readers
@@ -23,7 +25,6 @@ from audit_emit._facade.retention import Holds
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.text import visible
 from audit_emit.cli._archive_prune import pruned, pruned_rows, show_pruned
-from audit_emit.cli._archive_worker import GUARD
 from audit_emit.cli._archive_worker import daily as go_on_daily
 from audit_emit.cli._archiving import (
     FAILURES,
@@ -246,6 +247,7 @@ def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> E
                     "highest_archived_seq": batches[-1].last_seq if batches else 0,
                     "newest_manifest_at": known[-1].at if known else None,
                     "newest_record_at": newest_record_at(known),
+                    "worker": noted(os.path.join(os.path.dirname(path), GUARD))._asdict(),
                     "holds": [one._asdict() for one in holds.all],
                     "batches": [
                         batch_of(one)
@@ -281,6 +283,8 @@ def _show_status(one: dict[str, Any]) -> None:
     if one["newest_manifest_at"]:
         click.echo(f"  as of      {one['newest_manifest_at']}")
         click.echo(f"  newest     record of {one['newest_record_at']}")
+    if one["worker"]["failed"]:
+        click.echo(visible(f"  worker     failed {one['worker']['failed']}"))
     for batch in batches[-SHOWN:]:
         word = "pruned here" if batch["pruned"] else "also here"
         word = word if batch["declared"] else f"{word}, not in the chain yet"

@@ -6,10 +6,10 @@ do it twice, and one that was not running at the hour does it when it comes back
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
@@ -17,10 +17,13 @@ from audit_emit._facade.archive import (
     JITTER_SECONDS,
     due,
     hour_of,
+    note,
+    noted,
     pause_after,
     seconds_until,
     utc,
 )
+from audit_emit._facade.records import ts_of
 from audit_emit._facade.text import visible
 from audit_emit.cli import _streams
 from audit_emit.cli._daemon import pause, until_told
@@ -28,31 +31,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._group import failed
 from audit_emit.errors import SignerError
 
-GUARD = "archive.day"
 _LONGEST_SLEEP = 600.0
-
-
-def guarded(path: str) -> str:
-    """The last day whose work was done; empty where none is noted."""
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read(16).strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        return ""
-
-
-def note(path: str, day: str) -> None:
-    """Note that a day is done.
-
-    Raises:
-        OSError: it is not noted.
-    """
-    fresh = f"{path}.new"
-    with open(fresh, "w", encoding="ascii") as file:
-        file.write(f"{day}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(fresh, path)
 
 
 def daily(
@@ -80,35 +59,39 @@ def daily(
             pause(told, _LONGEST_SLEEP)
         failures = 0
         while not told:
-            day = due(utc(time.time_ns()), at, guarded(guard))
+            before = noted(guard).day
+            day = due(utc(time.time_ns()), at, before)
             if not day:
                 wait = seconds_until(utc(time.time_ns()), at) + random.uniform(0, jitter)  # noqa: S311
                 pause(told, min(wait, _LONGEST_SLEEP) if wait > _LONGEST_SLEEP else wait)
                 continue
-            done = _done(work, told)
+            status = _status(work, told)
             if told:
                 break
-            if done:
+            if status in {Exit.OK, Exit.NOTHING}:
                 note(guard, day)
                 failures = 0
                 continue
             failures += 1
+            with suppress(OSError):  # the disk may be what is in the way
+                word = status.name.lower().replace("_", "-")
+                note(guard, before, f"{ts_of(time.time_ns())} {word}: see what the worker printed")
             wait = pause_after(failures) * random.uniform(0.5, 1)  # noqa: S311
             click.echo(visible(f"audit-emit: {day} is not done; again in {wait:.0f} s"), err=True)
             pause(told, wait)
     return Exit.OK
 
 
-def _done(work: Callable[[Callable[[], bool]], Exit], told: list[int]) -> bool:
-    """Do a day's work; whether it is done, and need not be tried again.
+def _status(work: Callable[[Callable[[], bool]], Exit], told: list[int]) -> Exit:
+    """Do a day's work; its exit status.
 
     A database, a disk or what holds the key may be back at the next try: that ends no worker.
     Whoever read what it prints does not come back: that does.
     """
     try:
-        return work(lambda: bool(told)) in {Exit.OK, Exit.NOTHING}
+        return work(lambda: bool(told))
     except (OSError, SignerError) as error:
         if isinstance(error, OSError) and _streams.printing(error):
             raise
         failed(error)
-        return False
+        return Exit.INCOMPLETE

@@ -13,7 +13,8 @@ import click
 import pytest
 
 from audit_emit._archive.daily import due, hour_of, pause_after, seconds_until, utc
-from audit_emit.cli._archive_worker import daily, guarded, note
+from audit_emit._archive.guard import Noted, note, noted
+from audit_emit.cli._archive_worker import daily
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import DatabaseError, SignerError
 
@@ -71,11 +72,25 @@ def test_a_day_that_is_done_is_not_done_again(
 def test_a_day_that_failed_is_not_noted_and_one_that_worked_is(tmp_path: Path) -> None:
     guard = str(tmp_path / "day")
     today = utc(time.time_ns()).strftime("%Y-%m-%d")
-    for status, noted in ((Exit.NO_ANSWER, ""), (Exit.OK, today)):
+    for status, day in ((Exit.NO_ANSWER, ""), (Exit.OK, today)):
         end_soon()
         assert daily("00:00", guard, lambda _, status=status: status, enabled=True) == Exit.OK  # type: ignore[misc]
-        assert guarded(guard) >= noted
-        assert bool(guarded(guard)) is bool(noted)
+        assert noted(guard).day >= day
+        assert bool(noted(guard).day) is bool(day)
+        assert bool(noted(guard).failed) is not bool(day)
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\n", b"19 May\nwhat\n", b"2026-05-19" * 9])
+def test_a_guard_that_holds_something_else_says_that_no_day_is_done(
+    tmp_path: Path, text: bytes
+) -> None:
+    (tmp_path / "day").write_bytes(text)
+    assert noted(str(tmp_path / "day")).day == ""
+
+
+def test_a_guard_is_one_line_for_the_day_and_one_for_what_failed(tmp_path: Path) -> None:
+    note(str(tmp_path / "day"), "2026-05-19", "denied: \x1b[31m\nü")
+    assert noted(str(tmp_path / "day")) == Noted("2026-05-19", "denied: \x1b[31m \\xfc")
 
 
 @pytest.mark.parametrize(
@@ -94,17 +109,17 @@ def test_what_is_away_for_a_while_ends_no_worker(
     error: Exception,
 ) -> None:
     monkeypatch.setattr("audit_emit.cli._archive_worker.pause_after", lambda _: 0.0)
-    guard, noted = str(tmp_path / "day"), []
+    guard, days = str(tmp_path / "day"), []
 
     def work(_: Callable[[], bool]) -> Exit:
-        noted.append(guarded(guard))
-        if len(noted) == 1:
+        days.append(noted(guard).day)
+        if len(days) == 1:
             raise error
         os.kill(os.getpid(), signal.SIGTERM)
         return Exit.OK
 
     assert daily("00:00", guard, work, enabled=True) == Exit.OK
-    assert noted == ["", ""]
+    assert days == ["", ""]
     assert capsys.readouterr().err.count("audit-emit: ") == 2
 
 

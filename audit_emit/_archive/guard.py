@@ -1,0 +1,52 @@
+"""The file that says which day a worker has done, and what kept it from the next one.
+
+It is beside the journal, so that a worker that is started again, or another one of the same log,
+does not do a day twice. It proves nothing: without it a day is done again, which finds nothing new.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from audit_emit._runtime.atomic import replace_file
+
+NAME = "archive.day"
+_LONGEST = 600
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})?")
+
+
+class Noted(NamedTuple):
+    """What the file says.
+
+    Attributes:
+        day: the last one that was done, as ``2026-05-19``; empty for none.
+        failed: when and why the last try failed; empty if it did not.
+    """
+
+    day: str = ""
+    failed: str = ""
+
+
+def noted(path: str) -> Noted:
+    """What is noted; nothing where there is no file, or something else in it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with open(path, encoding="ascii") as file:
+            day, _, failed = file.read(_LONGEST).partition("\n")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return Noted()
+    return Noted(day if _DAY.fullmatch(day) else "", failed.strip())
+
+
+def note(path: str, day: str, failed: str = "") -> None:
+    """Note the last day that is done, and what is in the way of the next one.
+
+    Raises:
+        OSError: it is not noted.
+    """
+    text = failed.encode("ascii", "backslashreplace").decode().replace("\n", " ")
+    replace_file(path, f"{day}\n{text}\n"[:_LONGEST].encode())

@@ -1,0 +1,68 @@
+"""Begins to archive a log from within the service that writes it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from importlib.util import find_spec
+from typing import Any
+
+from audit_emit._archive.daily import JITTER_SECONDS, hour_of
+from audit_emit._archive.service import ArchiverThread
+from audit_emit._checkpoints.checkpointer import Record
+from audit_emit._core.beside import archives
+from audit_emit._core.emitter import Emitter
+from audit_emit._runtime.threads import weak_callback
+from audit_emit._settings.archive import archive_settings
+from audit_emit.errors import ConfigError, SinkError
+
+_started: weakref.WeakSet[ArchiverThread] = weakref.WeakSet()
+
+
+def start(
+    daily: str, archive: str, emitter: Emitter, *, jitter: float = JITTER_SECONDS
+) -> ArchiverThread:
+    """See ``audit_emit.start_archiver``.
+
+    Args:
+        jitter: seconds after the hour within which it begins.
+    """
+    try:
+        hour = hour_of(daily)
+    except ValueError as error:
+        raise ConfigError("daily", str(error)) from None
+    settings = archive_settings(os.environ, archive)
+    path, ring = emitter.settings.jsonl, emitter.settings.signing_key
+    if path is None:
+        raise ConfigError("jsonl", "is off: only a log in a file is archived from its service")
+    if ring is None or ring.signer is None:
+        raise ConfigError("signing_key", "is needed: it signs the manifests of the archive")
+    if find_spec("boto3") is None:
+        raise ConfigError("archive", "needs boto3: pip install 'audit-emit[s3]'")
+    record, tell = _recorder(weakref.ref(emitter)), weak_callback(emitter.tell)
+    thread = ArchiverThread(path, settings, ring, hour, record, tell, jitter=jitter)
+    archives(emitter, thread)
+    _started.add(thread)
+    thread.start()
+    return thread
+
+
+def _recorder(reference: weakref.ref[Emitter]) -> Record:
+    """What appends to the chain of an emitter, and keeps it no longer than others do."""
+
+    def record(event_type: str, fields: dict[str, Any]) -> None:
+        found = reference()
+        if found is None:
+            raise SinkError("closed")
+        found.record_own(event_type, fields)
+
+    return record
+
+
+def _at_exit() -> None:
+    for thread in list(_started):
+        thread.stop()
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,191 @@
+"""Archiving in the service: a thread of its process, and what it tells of itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.archived_log import ORIGIN
+from support.object_store import Store
+from support.waiting import PATIENCE, until
+
+from audit_emit import Emitter, start_archiver
+from audit_emit._archive.guard import NAME, noted
+from audit_emit._archive.service import ArchiverThread
+from audit_emit._archive.starting import start
+from audit_emit.cli import main
+from audit_emit.errors import ConfigError
+
+SEED = "07" * 32
+
+
+def service(directory: Path, **given: Any) -> Emitter:
+    settings: dict[str, Any] = {
+        "service": "shop",
+        "jsonl": str(directory / "audit.jsonl"),
+        "stdout": False,
+        "max_bytes": 16_384,
+        "signing_key": SEED,
+        "origin": ORIGIN,
+    }
+    return Emitter(**{**settings, **given})
+
+
+def fill(emitter: Emitter, count: int = 90) -> None:
+    """Records, all of them signed."""
+    for number in range(count):
+        assert emitter.emit({}, "secret.set", {"n": number})
+    assert emitter.flush(PATIENCE)
+    assert emitter.checkpoints is not None
+    emitter.checkpoints._run("manual", 0.0)
+
+
+def begun(emitter: Emitter) -> ArchiverThread:
+    return start("00:00", "", emitter, jitter=0.0)
+
+
+@pytest.fixture
+def enabled(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    store.use(monkeypatch, enabled="1")
+    return store
+
+
+@pytest.fixture
+def emitter(tmp_path: Path) -> Iterator[Emitter]:
+    made = service(tmp_path / "log")
+    fill(made)
+    yield made
+    made.close()
+
+
+def manifests(store: Store) -> list[str]:
+    return [key for key in store.names() if key.endswith(".manifest.json")]
+
+
+def test_a_service_archives_its_log_once_a_day_and_health_says_so(
+    emitter: Emitter, tmp_path: Path, enabled: Store
+) -> None:
+    threads = [begun(emitter) for _ in range(3)]
+    guard = str(tmp_path / "log" / NAME)
+    until(lambda: noted(guard).day)
+    for thread in threads:
+        assert thread.stop(PATIENCE)
+    assert len(manifests(enabled)) == len(list((tmp_path / "log").glob("audit-*.jsonl"))) > 1
+    assert begun(emitter).round() > 60, "the day is done"
+    found = emitter.health()["archive"]
+    assert (found["state"], found["last_day"]) == ("waiting", noted(guard).day)
+    assert emitter.health()["status"] == "ok"
+    assert emitter.flush(PATIENCE)
+    text = b"".join(path.read_bytes() for path in (tmp_path / "log").glob("audit*.jsonl"))
+    assert text.count(b'"event_type":"audit.archived"') == len(manifests(enabled))
+
+
+def test_it_is_dormant_until_it_is_enabled(emitter: Emitter, store: Store) -> None:
+    thread = start_archiver(emitter=emitter)
+    assert thread.report()["state"] == "dormant"
+    assert not thread._thread.is_alive()
+    assert store.names() == []
+
+
+def test_what_is_in_the_way_is_told_and_tried_again_and_events_go_on(
+    emitter: Emitter,
+    tmp_path: Path,
+    enabled: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as away:
+        away.setenv("AUDIT_EMIT_ARCHIVE_URL", "s3://no-such-bucket/audit")
+        thread = begun(emitter)
+        until(lambda: thread.report()["state"] == "failing")
+        assert emitter.emit({}, "secret.read", {})
+        health = emitter.health()
+        assert health["archive"]["last_error"] == "no-bucket"
+        assert any("not archived" in note for note in health["notes"])
+        assert "no-bucket" in noted(str(tmp_path / "log" / NAME)).failed
+        assert thread.stop(PATIENCE)
+        capsys.readouterr()
+        main(["archive", "status", str(tmp_path / "log")])
+        assert "worker     failed" in capsys.readouterr().out
+    again = begun(emitter)
+    until(lambda: again.report()["last_day"])
+    assert emitter.health()["archive"]["last_error"] is None
+    assert noted(str(tmp_path / "log" / NAME)).failed == ""
+    assert again.stop(PATIENCE)
+    assert manifests(enabled)
+
+
+def test_a_forked_child_leaves_it_to_its_parent(emitter: Emitter, enabled: Store) -> None:
+    del enabled
+    thread = begun(emitter)
+    thread._pid -= 1
+    assert thread.report()["state"] == "dormant"
+    assert thread.stop(PATIENCE)
+
+
+def test_it_says_at_once_what_it_cannot_work_with(
+    tmp_path: Path, enabled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsigned = service(tmp_path / "log", signing_key=None, origin=None)
+    with pytest.raises(ConfigError, match="signing_key"):
+        start_archiver(emitter=unsigned)
+    with pytest.raises(ConfigError, match="jsonl"):
+        start_archiver(emitter=service(tmp_path / "log", jsonl="off", signing_key=None))
+    with pytest.raises(ConfigError, match="03:00"):
+        start_archiver("3 am", emitter=unsigned)
+    monkeypatch.delenv("AUDIT_EMIT_ARCHIVE_URL")
+    with pytest.raises(ConfigError, match="s3://bucket"):
+        start_archiver(emitter=unsigned)
+    assert enabled.names() == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from archive.test_service import begun, fill, service
+from audit_emit._archive.journal import Journal
+
+add = Journal.add
+def last_words(self, at, step, of, **more):
+    add(self, at, step, of, **more)
+    if step == "uploaded":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Journal.add = last_words
+emitter = service(Path(sys.argv[1]))
+fill(emitter)
+begun(emitter)._thread.join(600)
+"""
+
+
+def test_a_service_that_is_killed_while_it_archives_ends_it_when_it_is_started_again(
+    tmp_path: Path, enabled: Store
+) -> None:
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "log"), str(tests)],
+        env={**os.environ, **enabled.environment(), "AUDIT_EMIT_ARCHIVE_ENABLED": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert manifests(enabled) == []
+    emitter = service(tmp_path / "log")
+    try:
+        fill(emitter, 1)
+        thread = begun(emitter)
+        until(lambda: thread.report()["last_day"])
+        assert thread.stop(PATIENCE)
+        assert manifests(enabled)
+        assert main(["archive", "verify", str(tmp_path / "log"), "--key", SEED]) in {0, 4}
+    finally:
+        emitter.close()
